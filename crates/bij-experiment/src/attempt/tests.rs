@@ -1,0 +1,211 @@
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use std::error::Error as _;
+
+use super::*;
+
+const OWN_PID: u32 = 4711;
+
+fn told(variables: &[(&str, &str)]) -> Result<Attempt, EnvironmentError> {
+    let variables: HashMap<_, _> = variables.iter().copied().collect();
+    Attempt::from_lookup(|name| variables.get(name).map(Into::into), OWN_PID)
+}
+
+fn heard(socket: &UnixDatagram) -> Option<String> {
+    socket.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 4096];
+    match socket.recv(&mut buffer) {
+        Ok(length) => Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn by_hand_everything_has_a_meaning_and_nothing_is_said() {
+    let attempt = told(&[]).unwrap();
+    assert_eq!((attempt.experiment(), attempt.run()), (None, None));
+    assert_eq!((attempt.number(), attempt.crashes()), (1, 0));
+    assert_eq!(attempt.last_cause(), None);
+    assert_eq!(attempt.state_dir(), Path::new("."));
+    assert_eq!((attempt.resume_from(), attempt.config()), (None, None));
+    assert_eq!(attempt.watchdog(), None);
+    assert!(!attempt.stop_requested());
+    attempt.ready().unwrap();
+    attempt.status("x").unwrap();
+    attempt.heartbeat().unwrap();
+    attempt.stopping().unwrap();
+    attempt.report(&Progress::at(1)).unwrap();
+}
+
+#[test]
+fn everything_told_is_read() {
+    let attempt = told(&[
+        ("BIJ_EXPERIMENT", "amnesiac_001"),
+        ("BIJ_RUN", "amnesiac_001#3"),
+        ("BIJ_ATTEMPT", "2"),
+        ("BIJ_CRASHES", "7"),
+        ("BIJ_LAST_CAUSE", "oom-kill"),
+        ("BIJ_STATE_DIR", "/var/lib/state dir"),
+        ("BIJ_RESUME_FROM", "/var/lib/state dir/model-000007.ckpt"),
+        ("BIJ_CONFIG", "/etc/x.json"),
+    ])
+    .unwrap();
+    assert_eq!(attempt.experiment(), Some("amnesiac_001"));
+    assert_eq!(attempt.run(), Some("amnesiac_001#3"));
+    assert_eq!((attempt.number(), attempt.crashes()), (2, 7));
+    assert_eq!(attempt.last_cause(), Some(&Cause::OomKill));
+    assert_eq!(attempt.state_dir(), Path::new("/var/lib/state dir"));
+    assert_eq!(attempt.resume_from(), Some(Path::new("/var/lib/state dir/model-000007.ckpt")));
+    assert_eq!(attempt.config(), Some(Path::new("/etc/x.json")));
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let attempt = told(&[
+        ("BIJ_LAST_CAUSE", ""),
+        ("BIJ_CRASHES", ""),
+        ("BIJ_RESUME_FROM", ""),
+        ("NOTIFY_SOCKET", ""),
+        ("WATCHDOG_USEC", ""),
+    ])
+    .unwrap();
+    assert_eq!(attempt.last_cause(), None);
+    assert_eq!(attempt.crashes(), 0);
+    assert_eq!(attempt.resume_from(), None);
+}
+
+#[test]
+fn nonsense_is_refused_by_name() {
+    for name in ["BIJ_ATTEMPT", "BIJ_CRASHES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        for value in ["three", "-1", "1.5", "99999999999999999999"] {
+            let error = told(&[(name, value)]).unwrap_err();
+            assert!(error.to_string().starts_with(name), "{error}");
+        }
+    }
+    let error = told(&[("NOTIFY_SOCKET", "vsock:2:1")]).unwrap_err();
+    assert!(matches!(error, EnvironmentError::NotifySocket(_)));
+    assert!(error.source().unwrap().to_string().contains("vsock:2:1"));
+}
+
+#[test]
+fn messages_reach_a_socket_with_a_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let attempt = told(&[("NOTIFY_SOCKET", path.to_str().unwrap())]).unwrap();
+    attempt.ready().unwrap();
+    attempt.status("turn 3\nof 9").unwrap();
+    attempt.stopping().unwrap();
+    assert_eq!(heard(&socket).unwrap(), "READY=1");
+    assert_eq!(heard(&socket).unwrap(), "STATUS=turn 3 of 9");
+    assert_eq!(heard(&socket).unwrap(), "STOPPING=1");
+    assert_eq!(heard(&socket), None);
+}
+
+#[test]
+fn messages_reach_an_abstract_socket() {
+    let name = format!("bij-experiment-test-{}", process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    let attempt = told(&[("NOTIFY_SOCKET", &format!("@{name}"))]).unwrap();
+    attempt.ready().unwrap();
+    assert_eq!(heard(&socket).unwrap(), "READY=1");
+}
+
+#[test]
+fn a_supervisor_that_is_gone_is_an_error_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gone");
+    let attempt = told(&[("NOTIFY_SOCKET", path.to_str().unwrap())]).unwrap();
+    let error = attempt.ready().unwrap_err();
+    assert!(
+        matches!(&error, NotifyError::Send { source } if source.kind() == io::ErrorKind::NotFound)
+    );
+}
+
+#[test]
+fn the_watchdog_is_for_the_named_process_only() {
+    let watched = |variables: &[(&str, &str)]| told(variables).unwrap().watchdog();
+    let three = Some(Duration::from_secs(3));
+    assert_eq!(watched(&[("WATCHDOG_USEC", "3000000"), ("WATCHDOG_PID", "4711")]), three);
+    assert_eq!(watched(&[("WATCHDOG_USEC", "3000000")]), three);
+    assert_eq!(watched(&[("WATCHDOG_USEC", "3000000"), ("WATCHDOG_PID", "1")]), None);
+    assert_eq!(watched(&[("WATCHDOG_USEC", "0")]), None);
+    assert_eq!(watched(&[("WATCHDOG_PID", "4711")]), None);
+}
+
+#[test]
+fn heartbeats_are_sent_when_due_and_no_oftener() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let hour = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "3600000000")];
+    let attempt = told(&hour).unwrap();
+    for _ in 0..1000 {
+        attempt.heartbeat().unwrap();
+    }
+    assert_eq!(heard(&socket).unwrap(), "WATCHDOG=1");
+    assert_eq!(heard(&socket), None);
+
+    let instant = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1")];
+    let attempt = told(&instant).unwrap();
+    for _ in 0..3 {
+        attempt.heartbeat().unwrap();
+        assert_eq!(heard(&socket).unwrap(), "WATCHDOG=1");
+    }
+}
+
+#[test]
+fn progress_is_one_whole_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("progress");
+    let attempt = told(&[("BIJ_PROGRESS", file.to_str().unwrap())]).unwrap();
+    attempt.report(&Progress::at(1).of(9)).unwrap();
+    attempt.report(&Progress::at(2).of(9).checkpoint("/a b/c.ckpt")).unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "step=2 total=9 checkpoint=/a b/c.ckpt\n");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    attempt.report(&Progress::at(3).checkpoint("/a\nb")).unwrap_err();
+    assert!(fs::read_to_string(&file).unwrap().starts_with("step=2 "));
+}
+
+#[test]
+fn threads_may_report_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("progress");
+    let attempt = told(&[("BIJ_PROGRESS", file.to_str().unwrap())]).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let attempt = &attempt;
+            scope.spawn(move || {
+                for step in 0..50 {
+                    attempt.report(&Progress::at(thread * 1000 + step)).unwrap();
+                }
+            });
+        }
+    });
+    let line = fs::read_to_string(&file).unwrap();
+    assert!(line.starts_with("step=") && line.ends_with("49\n"), "{line:?}");
+}
+
+#[test]
+fn the_stop_file_asks_to_leave_when_it_appears() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("stop");
+    let attempt = told(&[("BIJ_STOP_FILE", file.to_str().unwrap())]).unwrap();
+    assert!(!attempt.stop_requested());
+    fs::write(&file, "").unwrap();
+    assert!(attempt.stop_requested());
+}
+
+#[test]
+fn checkpoints_lie_in_the_state_directory_under_an_absolute_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let attempt = told(&[("BIJ_STATE_DIR", dir.path().to_str().unwrap())]).unwrap();
+    let path = attempt.checkpoints("model").save(b"x").unwrap();
+    assert_eq!(path, dir.path().join("model-000001.ckpt"));
+}

@@ -1,0 +1,96 @@
+//! Why the attempt before this one ended.
+
+use std::fmt;
+
+/// Why the attempt before this one ended, as `BIJ_LAST_CAUSE` says it.
+///
+/// The set is open: a newer bij may know causes that this crate does not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It was done.
+    Success,
+    /// It left with an exit code other than 0.
+    Exit,
+    /// A signal killed it.
+    Signal,
+    /// It was killed for memory.
+    OomKill,
+    /// It fell silent for longer than its watchdog allows.
+    Watchdog,
+    /// It never ran: it could not be prepared or executed.
+    StartFailed,
+    /// It did not say in time that it was ready.
+    StartTimeout,
+    /// It did not leave in time when asked, and was killed.
+    StopTimeout,
+    /// It ran for longer than it may.
+    TimeLimit,
+    /// Somebody stopped it.
+    Stopped,
+    /// The machine was restarted in good order.
+    Reboot,
+    /// The machine went away under it.
+    PowerLoss,
+    /// It ended and no witness says how.
+    Unknown,
+    /// A word that this crate does not know.
+    Other(String),
+}
+
+const WORDS: [(&str, Cause); 13] = [
+    ("success", Cause::Success),
+    ("exit", Cause::Exit),
+    ("signal", Cause::Signal),
+    ("oom-kill", Cause::OomKill),
+    ("watchdog", Cause::Watchdog),
+    ("start-failed", Cause::StartFailed),
+    ("start-timeout", Cause::StartTimeout),
+    ("stop-timeout", Cause::StopTimeout),
+    ("time-limit", Cause::TimeLimit),
+    ("stopped", Cause::Stopped),
+    ("reboot", Cause::Reboot),
+    ("power-loss", Cause::PowerLoss),
+    ("unknown", Cause::Unknown),
+];
+
+impl From<&str> for Cause {
+    fn from(word: &str) -> Self {
+        WORDS
+            .into_iter()
+            .find(|(known, _)| *known == word)
+            .map_or_else(|| Self::Other(word.to_owned()), |(_, cause)| cause)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Other(word) => word.as_str(),
+            known => {
+                let known = WORDS.iter().find(|(_, cause)| cause == known);
+                known.map(|(word, _)| *word).expect("every cause but Other stands in the table")
+            }
+        };
+        f.pad(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_comes_back_as_itself() {
+        for (word, cause) in WORDS {
+            assert_eq!(Cause::from(word), cause);
+            assert_eq!(cause.to_string(), word);
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_newer_bij_is_kept() {
+        assert_eq!(Cause::from("heat"), Cause::Other("heat".into()));
+        assert_eq!(Cause::from("heat").to_string(), "heat");
+    }
+}
