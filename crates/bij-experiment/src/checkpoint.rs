@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is a file `<name>-<number>.ckpt`: one line `bij-checkpoint 1 <length> <checksum>`
 //! and then the payload. Length (bytes, decimal) and checksum (FNV-1a, 64 bits, 16 hexadecimal
-//! digits) are those of the payload. [`save`](crate::save) already keeps half a file from getting
+//! digits) are those of the payload. [`save()`](crate::save()) already keeps half a file from getting
 //! the name; the header also finds what a disk lost or a person edited.
 
 use std::collections::BTreeSet;

@@ -43,7 +43,7 @@
 //! - Everything works without bij: an unset variable means "nobody is asking", and what would
 //!   have been said to nobody is dropped without an error.
 //! - A file that bij or a later attempt reads is always whole: it is written beside its place and
-//!   renamed (see [`save`]).
+//!   renamed (see [`save()`]).
 //! - Child processes inherit the environment, and with it `NOTIFY_SOCKET`. Whether systemd listens
 //!   to them is `NotifyAccess=` of the unit; the watchdog is only for the process that
 //!   `WATCHDOG_PID` names.

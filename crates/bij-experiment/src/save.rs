@@ -99,7 +99,7 @@ pub struct SaveError {
     source: io::Error,
 }
 
-/// The steps of [`save`], in order.
+/// The steps of [`save()`], in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveStep {
     /// Creating the file beside the old one.
