@@ -1,0 +1,121 @@
+//! Why an attempt ended.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why an attempt ended, decided by [`Evidence::prove`](crate::Evidence::prove).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// It was done: exit code 0 that nobody asked for.
+    Success,
+    /// It left with another exit code; 75 (`EX_TEMPFAIL`) asks to be resumed and is no crash.
+    Exit,
+    /// A signal killed it.
+    Signal,
+    /// The kernel, or the supervisor's watcher, killed it for memory.
+    OomKill,
+    /// It fell silent for longer than `WatchdogSec=`.
+    Watchdog,
+    /// It never ran: systemd could not prepare or execute it.
+    StartFailed,
+    /// It did not say that it was ready within `TimeoutStartSec=`.
+    StartTimeout,
+    /// It did not leave within `TimeoutStopSec=` when asked and was killed.
+    StopTimeout,
+    /// It ran for longer than `RuntimeMaxSec=`.
+    TimeLimit,
+    /// Somebody stopped it.
+    Stopped,
+    /// The machine was shut down or restarted in good order.
+    Reboot,
+    /// The machine went away under it: power cut, kernel crash, reset.
+    PowerLoss,
+    /// It ended and no witness says how.
+    Unknown,
+}
+
+/// A word that is no cause.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a cause")]
+pub struct UnknownCause(pub String);
+
+impl Cause {
+    /// All causes, in the order in which people are shown them.
+    pub const ALL: [Self; 13] = [
+        Self::Success,
+        Self::Exit,
+        Self::Signal,
+        Self::OomKill,
+        Self::Watchdog,
+        Self::StartFailed,
+        Self::StartTimeout,
+        Self::StopTimeout,
+        Self::TimeLimit,
+        Self::Stopped,
+        Self::Reboot,
+        Self::PowerLoss,
+        Self::Unknown,
+    ];
+
+    /// The word for it in output, files and databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::OomKill => "oom-kill",
+            Self::Watchdog => "watchdog",
+            Self::StartFailed => "start-failed",
+            Self::StartTimeout => "start-timeout",
+            Self::StopTimeout => "stop-timeout",
+            Self::TimeLimit => "time-limit",
+            Self::Stopped => "stopped",
+            Self::Reboot => "reboot",
+            Self::PowerLoss => "power-loss",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether an attempt that ended so is a crash: it ended in a way nobody asked for.
+    ///
+    /// A time limit was asked for by the definition, exit code 75 by the experiment itself.
+    pub const fn is_crash(self, exit_code: Option<i32>) -> bool {
+        match self {
+            Self::Exit => !matches!(exit_code, Some(EXIT_RESUME)),
+            Self::Signal
+            | Self::OomKill
+            | Self::Watchdog
+            | Self::StartFailed
+            | Self::StartTimeout
+            | Self::StopTimeout
+            | Self::PowerLoss
+            | Self::Unknown => true,
+            Self::Success | Self::TimeLimit | Self::Stopped | Self::Reboot => false,
+        }
+    }
+}
+
+/// `EX_TEMPFAIL` of sysexits.h(3head): "checkpointed, resume me".
+pub(crate) const EXIT_RESUME: i32 = 75;
+/// `EX_CONFIG` of sysexits.h(3head): "never resurrect me".
+pub(crate) const EXIT_NEVER: i32 = 78;
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Cause {
+    type Err = UnknownCause;
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|cause| cause.as_str() == word)
+            .ok_or_else(|| UnknownCause(word.to_owned()))
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::{ServiceResult as R, TimeSpan};
+
+fn ran(result: R, exit: Exit) -> Evidence {
+    Evidence {
+        service_result: Some(result),
+        exit: Some(exit),
+        became_ready: true,
+        ..Evidence::default()
+    }
+}
+
+fn ordered(kind: OrderKind, evidence: Evidence) -> Evidence {
+    Evidence { order: Some(Order { kind, by: "a test".to_owned() }), ..evidence }
+}
+
+fn with_kills(evidence: Evidence) -> Evidence {
+    Evidence { oom_kills: Some(1), ..evidence }
+}
+
+#[test]
+fn ways_to_die() {
+    let never = Evidence { service_result: Some(R::Resources), ..Evidence::default() };
+    let starting = |result, exit| Evidence { became_ready: false, ..ran(result, exit) };
+    for (cause, evidence) in [
+        (Cause::Success, ran(R::Success, Exit::Code(0))),
+        (Cause::Exit, ran(R::ExitCode, Exit::Code(3))),
+        (Cause::Exit, ran(R::ExitCode, Exit::Code(75))),
+        (Cause::Exit, ran(R::ExitCode, Exit::Code(203))),
+        (Cause::Signal, ran(R::Signal, Exit::Signal(9))),
+        (Cause::Signal, ran(R::CoreDump, Exit::CoreDump(11))),
+        (Cause::Watchdog, ran(R::Watchdog, Exit::Signal(6))),
+        (Cause::StartFailed, starting(R::ExitCode, Exit::Code(203))),
+        (Cause::StartFailed, never),
+        (Cause::Exit, starting(R::ExitCode, Exit::Code(1))),
+        (Cause::StartTimeout, starting(R::Timeout, Exit::Signal(15))),
+        (Cause::StopTimeout, ordered(OrderKind::Stop, ran(R::Timeout, Exit::Signal(9)))),
+        (Cause::Unknown, Evidence::default()),
+    ] {
+        assert_eq!(evidence.prove(), cause, "{evidence:?}");
+    }
+}
+
+#[test]
+fn a_kill_for_memory_is_named_on_both_cgroup_versions() {
+    assert_eq!(ran(R::OomKill, Exit::Signal(9)).prove(), Cause::OomKill);
+    assert_eq!(with_kills(ran(R::Signal, Exit::Signal(9))).prove(), Cause::OomKill);
+    assert_eq!(with_kills(ran(R::ExitCode, Exit::Code(1))).prove(), Cause::OomKill);
+}
+
+#[test]
+fn a_killed_child_under_a_parent_that_ends_well_is_a_success() {
+    assert_eq!(with_kills(ran(R::Success, Exit::Code(0))).prove(), Cause::Success);
+}
+
+#[test]
+fn an_old_kill_of_a_child_does_not_hide_who_stopped_it() {
+    let stopped = ordered(OrderKind::Stop, with_kills(ran(R::Success, Exit::Signal(15))));
+    assert_eq!(stopped.prove(), Cause::Stopped);
+    let killed_meanwhile = ordered(OrderKind::Stop, with_kills(ran(R::Signal, Exit::Signal(9))));
+    assert_eq!(killed_meanwhile.prove(), Cause::OomKill);
+}
+
+#[test]
+fn orders_explain_whatever_follows_from_them() {
+    for exit in [Exit::Code(0), Exit::Code(1), Exit::Signal(15)] {
+        assert_eq!(ordered(OrderKind::Stop, ran(R::Success, exit)).prove(), Cause::Stopped);
+        assert_eq!(ordered(OrderKind::Shutdown, ran(R::ExitCode, exit)).prove(), Cause::Reboot);
+    }
+    let fault = ordered(OrderKind::Stop, ran(R::Signal, Exit::Signal(11)));
+    assert_eq!(fault.prove(), Cause::Signal, "nobody stops a process by SIGSEGV");
+}
+
+#[test]
+fn a_stray_sigterm_is_a_signal_though_systemd_calls_it_success() {
+    assert_eq!(ran(R::Success, Exit::Signal(15)).prove(), Cause::Signal);
+}
+
+#[test]
+fn a_time_limit_is_told_from_a_slow_stop() {
+    let limited = |secs| Evidence {
+        time_limit: Some(TimeSpan::from_secs(60)),
+        ran_for: Some(TimeSpan::from_secs(secs)),
+        ..ran(R::Timeout, Exit::Signal(15))
+    };
+    assert_eq!(limited(60).prove(), Cause::TimeLimit);
+    assert_eq!(limited(59).prove(), Cause::StopTimeout);
+    assert_eq!(ordered(OrderKind::Stop, limited(61)).prove(), Cause::StopTimeout);
+}

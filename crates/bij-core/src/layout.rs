@@ -1,0 +1,126 @@
+//! Where things lie.
+
+use std::path::{Path, PathBuf};
+
+use crate::ExperimentId;
+
+/// The paths of one installation: the system's, or one user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    config: PathBuf,
+    state: PathBuf,
+    runtime: PathBuf,
+    logs: PathBuf,
+    generator: PathBuf,
+}
+
+impl Layout {
+    /// The system's paths below `root`, which is `/` unless somebody looks at another tree.
+    pub fn system(root: &Path) -> Self {
+        Self {
+            config: root.join("etc/brain-in-jar"),
+            state: root.join("var/lib/brain-in-jar"),
+            runtime: root.join("run/brain-in-jar"),
+            logs: root.join("var/log/brain-in-jar"),
+            generator: root.join("run/systemd/generator"),
+        }
+    }
+
+    /// One user's paths, from the directories of file-hierarchy(7): `$XDG_CONFIG_HOME`,
+    /// `$XDG_STATE_HOME` and `$XDG_RUNTIME_DIR`.
+    pub fn user(config_home: &Path, state_home: &Path, runtime_dir: &Path) -> Self {
+        Self {
+            config: config_home.join("brain-in-jar"),
+            state: state_home.join("brain-in-jar"),
+            runtime: runtime_dir.join("brain-in-jar"),
+            logs: state_home.join("brain-in-jar/logs"),
+            generator: runtime_dir.join("systemd/generator"),
+        }
+    }
+
+    /// `coordinator.toml`, the settings.
+    pub fn settings(&self) -> PathBuf {
+        self.config.join("coordinator.toml")
+    }
+
+    /// `coordinator.env`, the settings under the older tool's names; stronger than
+    /// [`settings`](Self::settings).
+    pub fn settings_env(&self) -> PathBuf {
+        self.config.join("coordinator.env")
+    }
+
+    /// Definitions written by hand.
+    pub fn definitions(&self) -> PathBuf {
+        self.config.join("experiments")
+    }
+
+    /// Definitions that were submitted.
+    pub fn submitted(&self) -> PathBuf {
+        self.state.join("definitions")
+    }
+
+    /// What holds for one run only, on top of the definition: `<id>.toml`.
+    pub fn extras(&self) -> PathBuf {
+        self.state.join("extras")
+    }
+
+    /// The directory of everything that is kept.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The ledger.
+    pub fn database(&self) -> PathBuf {
+        self.state.join("state.db")
+    }
+
+    /// An experiment's own state, `$BIJ_STATE_DIR`.
+    pub fn experiment_state(&self, id: &ExperimentId) -> PathBuf {
+        self.state.join("experiments").join(id.as_str())
+    }
+
+    /// Where an experiment writes how far it is, `$BIJ_PROGRESS`.
+    pub fn progress(&self, id: &ExperimentId) -> PathBuf {
+        self.experiment_state(id).join("progress")
+    }
+
+    /// The directory of everything that is gone after a reboot.
+    pub fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// What the current attempt is told, as an `EnvironmentFile=`.
+    pub fn attempt_env(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("attempts").join(format!("{id}.env"))
+    }
+
+    /// The file that asks an experiment to checkpoint and leave, `$BIJ_STOP_FILE`.
+    pub fn stop_file(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("stop").join(id.as_str())
+    }
+
+    /// Who asked for an experiment's end.
+    pub fn order(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("orders").join(format!("{id}.json"))
+    }
+
+    /// Records that the database could not take.
+    pub fn spool(&self) -> PathBuf {
+        self.runtime.join("spool")
+    }
+
+    /// Sockets and states of experiments that bij supervises itself.
+    pub fn local(&self) -> PathBuf {
+        self.runtime.join("local")
+    }
+
+    /// Log files, where there is no journal.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// The drop-in that the generator writes for an experiment.
+    pub fn drop_in(&self, id: &ExperimentId) -> PathBuf {
+        self.generator.join(format!("{}.d", id.unit_name())).join("10-experiment.conf")
+    }
+}

@@ -1,0 +1,52 @@
+//! The words of bij: what an experiment, a run, an attempt and a cause of death are.
+//!
+//! Everything here is a plain value or a pure function; adapters in other crates do the I/O and
+//! implement the traits in [`port`]. The heart of it is [`Evidence::prove`], which decides why an
+//! attempt ended:
+//!
+//! ```
+//! use bij_core::{Cause, Evidence, Exit, ServiceResult};
+//!
+//! // cgroup v1: systemd itself only saw a SIGKILL, the kernel's counter tells the truth.
+//! let evidence = Evidence {
+//!     service_result: Some(ServiceResult::Signal),
+//!     exit: Some(Exit::Signal(9)),
+//!     oom_kills: Some(1),
+//!     became_ready: true,
+//!     ..Evidence::default()
+//! };
+//! assert_eq!(evidence.prove(), Cause::OomKill);
+//! ```
+//!
+//! # Invariants
+//! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
+//! - Whatever a type admits is legal; text becomes one of these types once, at an edge.
+
+mod attempt;
+mod cause;
+pub mod definition;
+mod evidence;
+mod id;
+mod layout;
+mod outcome;
+pub mod port;
+mod progress;
+mod quantity;
+mod run;
+mod timestamp;
+mod unit_state;
+
+pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
+pub use cause::{Cause, UnknownCause};
+pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
+pub use id::{
+    AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,
+    InvocationId, RunId, RunNumber,
+};
+pub use layout::Layout;
+pub use outcome::Outcome;
+pub use progress::{InvalidProgress, Progress};
+pub use quantity::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
+pub use run::{Continuation, RunEnd, RunState, StartKind};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -1,0 +1,9 @@
+//! The traits that adapters fill, in domain words only.
+
+mod definition_source;
+mod ledger;
+mod unit_manager;
+
+pub use definition_source::{DefinitionSource, FindError, Found};
+pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+pub use unit_manager::{Started, UnitError, UnitManager};

@@ -1,0 +1,66 @@
+//! Where definitions come from.
+
+use thiserror::Error;
+
+use crate::ExperimentId;
+use crate::definition::{DefinitionError, ExperimentSpec, Warning};
+
+/// A definition as it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The definition, with its `.env` and what holds for this run only laid over it.
+    pub spec: ExperimentSpec,
+    /// The name of what it was read from, for `SourcePath=` and for people.
+    pub source: String,
+    /// Changes whenever anything that it was made from changes: 16 hexadecimal digits.
+    pub stamp: String,
+    /// What is odd about it but does no harm.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why there is no definition.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// Nobody has defined it.
+    #[error("there is no experiment {id}; looked for {}", looked_for.join(", "))]
+    Missing {
+        /// The experiment.
+        id: ExperimentId,
+        /// The paths that were tried.
+        looked_for: Vec<String>,
+    },
+    /// It is there and wrong.
+    #[error("the definition of {id} has an error")]
+    Invalid {
+        /// The experiment.
+        id: ExperimentId,
+        /// What is wrong where.
+        #[source]
+        source: DefinitionError,
+    },
+    /// It is there and cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Finds definitions.
+pub trait DefinitionSource: Send + Sync {
+    /// The definition of one experiment.
+    ///
+    /// # Errors
+    /// [`FindError`] if there is none that can be used.
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError>;
+
+    /// The ids of all definitions, usable or not, in alphabetical order.
+    ///
+    /// # Errors
+    /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
+}

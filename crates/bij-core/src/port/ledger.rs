@@ -1,0 +1,148 @@
+//! The table of attempts and crashes.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::{
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, ExperimentId, Outcome, RunId,
+    RunNumber, StartKind, Tally, Timestamp,
+};
+
+/// An attempt about to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Whose.
+    pub experiment: ExperimentId,
+    /// Its key.
+    pub key: AttemptKey,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked for the start.
+    pub start: StartKind,
+}
+
+/// An attempt that has ended, as its witness reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Whose.
+    pub experiment: ExperimentId,
+    /// Its key.
+    pub key: AttemptKey,
+    /// When it was up, where that is known.
+    pub ready: Option<Timestamp>,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// When it started: used only if nobody opened it.
+    pub started: Timestamp,
+}
+
+/// What an attempt is told of its place in history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The run.
+    pub run: RunId,
+    /// The attempt's number.
+    pub attempt: AttemptNumber,
+    /// What came before it.
+    pub before: Tally,
+}
+
+/// Which attempts to read; `Default` reads all of every experiment, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttemptQuery {
+    /// Of one experiment only.
+    pub experiment: Option<ExperimentId>,
+    /// Of one run only.
+    pub run: Option<RunNumber>,
+    /// At most so many, the newest.
+    pub newest: Option<usize>,
+    /// Only those still open.
+    pub open: bool,
+}
+
+/// Why the ledger could not answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Somebody else holds it; trying again may help.
+    #[error("the state database is busy")]
+    Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no room to write.
+    #[error("no room is left to write the state database")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It may not be written, or not be read.
+    #[error("no permission for the state database")]
+    Denied(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It is damaged.
+    #[error("the state database is damaged")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A newer bij has written it.
+    #[error("the state database has schema {found}; this bij knows schemas up to {known}")]
+    Newer {
+        /// The database's schema.
+        found: i64,
+        /// The newest schema this program knows.
+        known: i64,
+    },
+    /// Anything else.
+    #[error("the state database failed")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl LedgerError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Full(_))
+    }
+}
+
+/// Keeps attempts: written once when opened, once when ended, never changed after.
+///
+/// Every call may be repeated: the same key tells the same story once.
+pub trait Ledger {
+    /// Opens an attempt and tells its place in history.
+    ///
+    /// Attempts of the same experiment that another boot left open must be closed before, by
+    /// [`Ledger::close`]; one left open in the same boot is none of this call's business.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it was not recorded.
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError>;
+
+    /// Ends an attempt; one already ended is [`Outcome::Unchanged`], one never opened is added.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it was not recorded.
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError>;
+
+    /// Reads attempts in the order in which they were opened.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they could not be read.
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError>;
+
+    /// Adds up one experiment's history.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError>;
+
+    /// Adds up the history of every experiment that has one.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError>;
+
+    /// Records that a boot ended in good order.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it was not recorded.
+    fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError>;
+
+    /// Whether a boot is known to have ended in good order.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError>;
+}

@@ -1,0 +1,111 @@
+//! Starts, stops and looks at the units of experiments.
+
+use std::future::Future;
+
+use thiserror::Error;
+
+use crate::{ExperimentId, Outcome, UnitStatus};
+
+/// What became of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Started {
+    /// It is up.
+    Up,
+    /// It already was up.
+    AlreadyUp,
+    /// A condition said "not now"; nothing failed.
+    Skipped,
+}
+
+/// Why a unit could not be handled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UnitError {
+    /// There is no such experiment.
+    #[error("there is no experiment {0}")]
+    NotFound(ExperimentId),
+    /// The job was done and failed.
+    #[error("the {verb} job of {id} ended with result {result:?}")]
+    Job {
+        /// Whose job.
+        id: ExperimentId,
+        /// `start`, `stop` or `restart`.
+        verb: &'static str,
+        /// systemd's `JobRemoved` result: `failed`, `timeout`, `canceled`, `dependency`, …
+        result: String,
+    },
+    /// The caller may not do this.
+    #[error("no permission to {action}")]
+    Denied {
+        /// What was to be done.
+        action: String,
+        /// What the manager said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The manager cannot be reached or did not answer in time.
+    #[error("the service manager cannot be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// This manager has no such function.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// Anything else the manager said.
+    #[error("the service manager refused to {action}")]
+    Refused {
+        /// What was to be done.
+        action: String,
+        /// What the manager said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl UnitError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+}
+
+/// Starts, stops and looks at the units of experiments.
+///
+/// A start or stop returns when its job is done, not when it is queued.
+pub trait UnitManager: Send + Sync {
+    /// Starts the experiment; one that is already up is [`Started::AlreadyUp`].
+    ///
+    /// A start limit that was hit before is lifted: whoever asks by hand means it.
+    fn start(&self, id: &ExperimentId) -> impl Future<Output = Result<Started, UnitError>> + Send;
+
+    /// Stops the experiment; one that is down is [`Outcome::Unchanged`].
+    fn stop(&self, id: &ExperimentId) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
+
+    /// Stops the experiment if it is up, then starts it.
+    fn restart(&self, id: &ExperimentId)
+    -> impl Future<Output = Result<Started, UnitError>> + Send;
+
+    /// Forgets that the unit failed and how often it was started.
+    fn reset_failed(
+        &self,
+        id: &ExperimentId,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
+
+    /// Has the experiment started at boot, or no longer.
+    fn set_enabled(
+        &self,
+        id: &ExperimentId,
+        enabled: bool,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
+
+    /// Looks at one unit; one that is not loaded is `inactive`.
+    fn status(
+        &self,
+        id: &ExperimentId,
+    ) -> impl Future<Output = Result<UnitStatus, UnitError>> + Send;
+
+    /// Looks at every loaded unit of an experiment, by a number of calls to the manager that does
+    /// not depend on how many there are.
+    fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
+
+    /// Has changed definitions read again.
+    fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send;
+}

@@ -1,0 +1,107 @@
+//! Lengths of time.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidQuantity, fixed_point};
+
+const EXPECTED: &str = "a span of time such as 90s, 5min 20s, 12h or 2d (a bare number is seconds)";
+
+/// A length of time in microseconds, systemd's resolution.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct TimeSpan(u64);
+
+impl TimeSpan {
+    /// So many microseconds.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// So many seconds.
+    pub const fn from_secs(secs: u32) -> Self {
+        Self(secs as u64 * 1_000_000)
+    }
+
+    /// Microseconds.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The same as the standard library's type.
+    pub const fn as_duration(self) -> Duration {
+        Duration::from_micros(self.0)
+    }
+}
+
+/// The length of a unit's name in microseconds (systemd.time(7), "Parsing Time Spans").
+///
+/// A month is 30.44 days and a year 365.25 days, as there.
+fn unit_micros(unit: &str) -> Option<u64> {
+    const SEC: u64 = 1_000_000;
+    Some(match unit {
+        "" | "s" | "sec" | "second" | "seconds" => SEC,
+        "us" | "usec" | "µs" | "μs" => 1,
+        "ms" | "msec" => 1_000,
+        "m" | "min" | "minute" | "minutes" => 60 * SEC,
+        "h" | "hr" | "hour" | "hours" => 3_600 * SEC,
+        "d" | "day" | "days" => 86_400 * SEC,
+        "w" | "week" | "weeks" => 7 * 86_400 * SEC,
+        "M" | "month" | "months" => 2_629_800 * SEC,
+        "y" | "year" | "years" => 31_557_600 * SEC,
+        _ => return None,
+    })
+}
+
+impl FromStr for TimeSpan {
+    type Err = InvalidQuantity;
+
+    /// Reads a span; parts add up and need no blanks between them: `5min20s`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidQuantity::new(text, EXPECTED);
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(invalid());
+        }
+        let mut total = 0u64;
+        while !rest.is_empty() {
+            let digits = rest.find(|c| !is_number(c)).unwrap_or(rest.len());
+            let after = rest[digits..].trim_start();
+            let letters = after.find(|c: char| is_number(c) || c.is_whitespace());
+            let (unit, next) = after.split_at(letters.unwrap_or(after.len()));
+            let micros = unit_micros(unit).and_then(|unit| fixed_point(&rest[..digits], unit));
+            total = micros.and_then(|part| total.checked_add(part)).ok_or_else(invalid)?;
+            rest = next.trim_start();
+        }
+        Ok(Self(total))
+    }
+}
+
+impl fmt::Display for TimeSpan {
+    /// As systemd writes spans, largest unit first: `5min 20s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 6] = [
+            ("d", 86_400_000_000),
+            ("h", 3_600_000_000),
+            ("min", 60_000_000),
+            ("s", 1_000_000),
+            ("ms", 1_000),
+            ("us", 1),
+        ];
+        let mut rest = self.0;
+        let mut parts = Vec::new();
+        for (name, micros) in UNITS {
+            if rest >= micros {
+                parts.push(format!("{}{name}", rest / micros));
+                rest %= micros;
+            }
+        }
+        f.pad(if parts.is_empty() { "0".to_owned() } else { parts.join(" ") }.as_str())
+    }
+}

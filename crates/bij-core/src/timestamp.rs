@@ -1,0 +1,114 @@
+//! Points in time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::TimeSpan;
+
+/// A point in time: microseconds since 1970-01-01 00:00 UTC, systemd's own unit
+/// (`CLOCK_REALTIME`; it may jump, so nothing is ordered by it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(i64);
+
+/// 0001-01-01, and the last whole second that jiff writes in UTC.
+const FIRST: i64 = -62_135_596_800_000_000;
+const LAST: i64 = 253_402_207_199_000_000;
+
+/// Why a text is no timestamp.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{found:?} is not an RFC 3339 time such as 2026-11-23T22:00:00Z")]
+pub struct InvalidTimestamp {
+    /// What was found, cut to 80 characters.
+    pub found: String,
+}
+
+impl Timestamp {
+    /// The time `micros` microseconds after the epoch, kept within the years that RFC 3339 can
+    /// write.
+    pub fn from_micros(micros: i64) -> Self {
+        Self(micros.clamp(FIRST, LAST))
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The time from `earlier` to this; nothing if the clock went backwards in between.
+    pub fn since(self, earlier: Self) -> Option<TimeSpan> {
+        u64::try_from(self.0.checked_sub(earlier.0)?).ok().map(TimeSpan::from_micros)
+    }
+}
+
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(time: std::time::SystemTime) -> Self {
+        let micros = match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |m| -m),
+        };
+        Self::from_micros(micros)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with microseconds, `2026-11-23T22:00:00.000000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_microsecond(self.0)
+            .expect("from_micros keeps it within jiff's range");
+        write!(f, "{time:.6}")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>()
+            .map(|time| Self::from_micros(time.as_microsecond()))
+            .map_err(|_| InvalidTimestamp { found: text.chars().take(80).collect() })
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_and_read_as_rfc_3339() {
+        let time = Timestamp::from_micros(1_795_471_200_000_001);
+        assert_eq!(time.to_string(), "2026-11-23T22:00:00.000001Z");
+        assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        assert_eq!("2026-11-23T23:00:00.000001+01:00".parse::<Timestamp>().unwrap(), time);
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn no_time_is_too_far_to_be_written() {
+        for micros in [i64::MIN, i64::MAX] {
+            assert!(!Timestamp::from_micros(micros).to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_span() {
+        let (a, b) = (Timestamp::from_micros(5), Timestamp::from_micros(7));
+        assert_eq!(b.since(a), Some(TimeSpan::from_micros(2)));
+        assert_eq!(a.since(b), None);
+    }
+}
