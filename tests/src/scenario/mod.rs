@@ -1,0 +1,58 @@
+//! The scenarios, by topic. The crate's documentation says how to add one.
+
+mod boot;
+mod limits;
+
+use std::time::Duration;
+
+use crate::check::Failure;
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+
+/// One story about the whole system that must hold in a real machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Unique, `topic_what_must_hold`.
+    pub name: &'static str,
+    /// The kinds of machine it makes sense in.
+    pub lanes: &'static [Lane],
+    /// At native speed; the host gives emulated machines a multiple of it.
+    pub time_limit: Duration,
+    /// The story.
+    pub run: fn(&Guest) -> Result<Next, Failure>,
+}
+
+impl Scenario {
+    /// A scenario with the usual time limit of a minute.
+    const fn new(
+        name: &'static str,
+        lanes: &'static [Lane],
+        run: fn(&Guest) -> Result<Next, Failure>,
+    ) -> Self {
+        Self { name, lanes, time_limit: Duration::from_secs(60), run }
+    }
+}
+
+/// Every scenario, in the order they run. Those that restart the machine come last.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    [boot::SCENARIOS, limits::SCENARIOS].into_iter().flatten()
+}
+
+/// The scenario of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
+    all().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_every_scenario_has_a_lane() {
+        let mut names = BTreeSet::new();
+        for scenario in super::all() {
+            assert!(names.insert(scenario.name), "{} stands twice", scenario.name);
+            assert!(!scenario.lanes.is_empty(), "{} runs nowhere", scenario.name);
+        }
+    }
+}
