@@ -9,7 +9,8 @@ fn main() -> ExitCode {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         source = cause.source();
     }
     // Standard error is the machine's console and journal; there is nowhere else to tell.

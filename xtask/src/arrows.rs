@@ -1,0 +1,138 @@
+//! `cargo xtask arrows`: who may depend on whom, and under which licence others' code comes.
+//!
+//! ARCHITECTURE.md draws the arrows; this table is what holds them. A crate that is not in it, or an
+//! arrow that is not, is an error: drawing a new one is a decision, made here and in the drawing.
+
+mod licence;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{Metadata, Package};
+
+/// Of each of our crates: those it may build on, and those that its tests may use besides.
+const OURS: &[(&str, &[&str], &[&str])] = &[
+    ("bij-core", &[], &["bij-sim"]),
+    ("bij-cgroup", &["bij-core"], &[]),
+    ("bij-definitions", &["bij-core"], &["bij-sim"]),
+    ("bij-store", &["bij-core"], &["bij-sim"]),
+    ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim"]),
+    ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
+    ("bij-sim", &["bij-core"], &[]),
+    ("bij-experiment", &[], &[]),
+    ("bij-daemon", ADAPTERS, &["bij-sim"]),
+    ("bij-cli", ADAPTERS, &["bij-sim"]),
+    ("bij-examples", &["bij-experiment"], &[]),
+    ("bij-e2e", &[], ADAPTERS),
+    ("xtask", &["bij-e2e"], &[]),
+];
+
+/// What only a composition root may name.
+const ADAPTERS: &[&str] =
+    &["bij-core", "bij-cgroup", "bij-definitions", "bij-store", "bij-systemd", "bij-local"];
+
+/// Crates of others that stay inside some of ours, tests included: what they do is that crate's job.
+const GUARDED: &[(&str, &[&str], &str)] = &[
+    ("rusqlite", &["bij-store"], "SQL stays in the store"),
+    ("zbus", &["bij-systemd"], "the bus stays in its adapter"),
+    ("clap", &["bij-cli", "xtask"], "libraries and hooks have no command line to speak of"),
+    ("anyhow", &["bij-daemon", "xtask"], "libraries name their errors"),
+    ("toml", &["bij-core", "bij-definitions", "bij-cli"], "definitions are parsed in one place"),
+    (
+        "tokio",
+        &["bij-systemd", "bij-local", "bij-daemon", "bij-cli", "bij-sim"],
+        "the rest needs no runtime",
+    ),
+];
+
+/// Checks every arrow and every licence; the error names all that are wrong.
+pub(crate) fn check() -> Result<()> {
+    let metadata = Metadata::read_with_dependencies()?;
+    let members: Vec<&Package> = metadata.members().collect();
+    let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let mut wrong: Vec<String> =
+        members.iter().flat_map(|member| wrong_arrows(member, &names)).collect();
+    wrong.extend(metadata.packages.iter().filter_map(licence::objection));
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    println!(
+        "{} crates of ours, {} in all: every arrow is drawn, every licence is fine",
+        members.len(),
+        metadata.packages.len()
+    );
+    Ok(())
+}
+
+/// The arrows out of one of our crates that the tables do not have.
+fn wrong_arrows(member: &Package, ours: &[&str]) -> Vec<String> {
+    let name = member.name.as_str();
+    let Some((_, arrows, test_arrows)) = OURS.iter().find(|(known, ..)| *known == name) else {
+        return vec![format!("{name}: a crate without a row in the table of arrows")];
+    };
+    let mut wrong = Vec::new();
+    for dependency in &member.dependencies {
+        let to = dependency.name.as_str();
+        let in_tests = dependency.kind.as_deref() == Some("dev");
+        if ours.contains(&to) {
+            let drawn = arrows.contains(&to) || in_tests && test_arrows.contains(&to);
+            if !drawn {
+                wrong.push(format!("{name} -> {to}: an arrow that is not drawn"));
+            }
+        } else if let Some((_, users, why)) = GUARDED.iter().find(|(guarded, ..)| *guarded == to)
+            && !users.contains(&name)
+        {
+            wrong.push(format!("{name} -> {to}: only for {} ({why})", users.join(", ")));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Dependency;
+
+    fn member(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+        Package {
+            id: format!("path+{name}"),
+            name: name.to_owned(),
+            version: "0.0.0".to_owned(),
+            license: None,
+            license_file: None,
+            dependencies: dependencies
+                .iter()
+                .map(|(name, kind)| Dependency {
+                    name: (*name).to_owned(),
+                    kind: kind.map(str::to_owned),
+                })
+                .collect(),
+            targets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_arrow_from_the_core_outwards_is_refused() {
+        let wrong = wrong_arrows(&member("bij-core", &[("bij-store", None)]), &["bij-store"]);
+        assert_eq!(wrong, ["bij-core -> bij-store: an arrow that is not drawn"]);
+    }
+
+    #[test]
+    fn a_fake_is_for_tests_alone() {
+        let ours = ["bij-sim"];
+        let test = member("bij-store", &[("bij-sim", Some("dev"))]);
+        assert!(wrong_arrows(&test, &ours).is_empty());
+        let normal = member("bij-store", &[("bij-sim", None)]);
+        assert_eq!(wrong_arrows(&normal, &ours).len(), 1);
+    }
+
+    #[test]
+    fn a_guarded_crate_is_refused_even_in_tests() {
+        let wrong = wrong_arrows(&member("bij-cli", &[("rusqlite", Some("dev"))]), &[]);
+        assert_eq!(wrong, ["bij-cli -> rusqlite: only for bij-store (SQL stays in the store)"]);
+    }
+
+    #[test]
+    fn a_crate_nobody_drew_is_refused() {
+        assert_eq!(wrong_arrows(&member("bij-imp", &[]), &[]).len(), 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask ci`: what every change must pass, in the order in which mistakes are cheapest to find.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::{arrows, shell, test};
+
+/// Stops at the first thing that is wrong.
+pub(crate) fn ci(options: &test::Options) -> Result<()> {
+    step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
+    step("arrows and licences", arrows::check)?;
+    step("lints", || {
+        shell::run(shell::cargo().args([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-Dwarnings",
+        ]))
+    })?;
+    step("documentation", || shell::run(&mut documentation()))?;
+    step("tests", || test::test(options))
+}
+
+/// Private items too: their links rot like any others.
+fn documentation() -> Command {
+    let mut command = shell::cargo();
+    command
+        .args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "-Dwarnings");
+    command
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("==> {name}");
+    let started = Instant::now();
+    work().with_context(|| format!("{name}: not passed"))?;
+    println!("==> {name}: passed ({} s)", started.elapsed().as_secs());
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The laboratory: boots real machines with the staged tree in them and has their agent run scenarios.
+//!
+//! The way through it: [`packages`] sees that the host has the tools; [`image`] builds a distribution's
+//! tree and disk once and caches them outside the repository; [`payload`] is the staged tree plus the
+//! agent and its plan; [`nspawn`] and [`qemu`] boot a [`machine`] with it; [`session`] follows its
+//! results port through reboots and power cuts, with time limits, and [`report`] says one line a
+//! scenario. What runs inside is the crate `bij-e2e`, which says how to add a scenario.
+//!
+//! Nothing outlives us: every machine's process asks the kernel to be killed when we die.
+
+mod image;
+mod machine;
+mod nspawn;
+mod packages;
+mod payload;
+pub(crate) mod portable;
+mod qemu;
+pub(crate) mod report;
+mod session;
+mod suite;
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use bij_e2e::{Lane, Plan, Scenario};
+
+use crate::stage::Linking;
+use crate::workspace::Metadata;
+use machine::Machine;
+use payload::Payload;
+use report::Tally;
+use session::Session;
+pub(crate) use suite::{BOOKWORM, BULLSEYE, Suite, TRIXIE};
+
+/// Emulated instructions take about this many times longer than native ones, two machines side by side.
+const EMULATION_SLOWNESS: u32 = 8;
+
+/// At most this many machines run at a time: an emulated one keeps a processor busy.
+const SIDE_BY_SIDE: usize = 2;
+
+/// One machine to boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) suite: &'static Suite,
+    pub(crate) lane: Lane,
+}
+
+impl Job {
+    /// What its lines begin with, and where its files lie.
+    fn name(&self) -> String {
+        format!("{}-{}", self.suite.name, self.lane)
+    }
+
+    fn plan(&self, pattern: Option<&str>) -> (Plan, Vec<&'static Scenario>) {
+        let scenarios: Vec<&'static Scenario> = bij_e2e::all_scenarios()
+            .filter(|scenario| scenario.lanes.contains(&self.lane))
+            .filter(|scenario| pattern.is_none_or(|pattern| scenario.name.contains(pattern)))
+            .collect();
+        let plan = Plan {
+            lane: self.lane,
+            systemd: self.suite.systemd,
+            slowness: if self.lane == Lane::Machine { 1 } else { EMULATION_SLOWNESS },
+            scenarios: scenarios.iter().map(|scenario| scenario.name.to_owned()).collect(),
+        };
+        (plan, scenarios)
+    }
+}
+
+/// Boots these machines, at most two at a time, and counts what held.
+pub(crate) fn run(jobs: &[Job], pattern: Option<&str>) -> Result<Tally> {
+    let vm = jobs.iter().any(|job| job.lane != Lane::Machine);
+    packages::provide(vm).context("the machine and vm lanes cannot run")?;
+    let directory = Metadata::read()?.target_directory.join("lab");
+    std::fs::create_dir_all(&directory)?;
+    for job in jobs {
+        job.suite.image()?;
+    }
+    let native = payload_for(jobs, Linking::Native, &directory)?;
+    let portable = payload_for(jobs, Linking::Portable, &directory)?;
+    let queue = Mutex::new(jobs.iter());
+    let tally = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(job) = queue.lock().expect("no machine's thread panics").next() {
+                    let payload = match job.suite.linking() {
+                        Linking::Native => &native,
+                        Linking::Portable => &portable,
+                    };
+                    let counted = payload
+                        .as_ref()
+                        .ok_or_else(|| anyhow!("no payload was built for it"))
+                        .and_then(|payload| run_one(job, pattern, payload, &directory));
+                    let mut tally = tally.lock().expect("no machine's thread panics");
+                    match counted {
+                        Ok(counted) => tally.add(counted),
+                        Err(error) => {
+                            report::broken(&job.name(), &error);
+                            tally.failed += 1;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().expect("no machine's thread panics");
+    if tally == Tally::default() {
+        bail!("no scenario's name contains {:?}", pattern.unwrap_or_default());
+    }
+    Ok(tally)
+}
+
+fn payload_for(jobs: &[Job], linking: Linking, directory: &Path) -> Result<Option<Payload>> {
+    if !jobs.iter().any(|job| job.suite.linking() == linking) {
+        return Ok(None);
+    }
+    Payload::build(linking, directory).map(Some)
+}
+
+fn run_one(job: &Job, pattern: Option<&str>, payload: &Payload, directory: &Path) -> Result<Tally> {
+    let (plan, scenarios) = job.plan(pattern);
+    if scenarios.is_empty() {
+        return Ok(Tally::default());
+    }
+    let name = job.name();
+    let directory = directory.join(&name);
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory)
+            .with_context(|| format!("cannot clear {}", directory.display()))?;
+    }
+    std::fs::create_dir_all(&directory)?;
+    let image = job.suite.image()?;
+    let payload = payload.with_plan(&plan, &directory)?;
+    let machine: Box<dyn Machine> = if job.lane == Lane::Machine {
+        Box::new(nspawn::Container::prepare(&image, &payload, &directory)?)
+    } else {
+        Box::new(qemu::Emulator::prepare(job.suite, job.lane, &image, &payload, &directory)?)
+    };
+    Session::new(name, machine, plan.slowness, scenarios).run()
+}

@@ -1,0 +1,94 @@
+//! What is laid over an image's root: the staged tree, the agent with its unit, and a plan.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use bij_e2e::{PLAN_PATH, Plan};
+
+use crate::shell;
+use crate::stage::{self, Linking};
+use crate::workspace::Metadata;
+
+/// The agent runs once the boot is over. Should it die, it comes back and says what it was doing.
+const AGENT_UNIT: &str = "[Unit]
+Description=Agent of the laboratory of bij
+After=multi-user.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=/usr/lib/bij-lab/agent
+Restart=on-failure
+OOMScoreAdjust=-900
+";
+
+/// A staged tree with the agent in it; the same for every machine with the same C library.
+#[derive(Debug)]
+pub(super) struct Payload(PathBuf);
+
+/// A payload with one machine's plan beside it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) tree: PathBuf,
+    pub(super) plan: PathBuf,
+}
+
+impl Payload {
+    /// Builds and stages everything.
+    pub(super) fn build(linking: Linking, directory: &Path) -> Result<Self> {
+        let tree = directory.join(if linking == Linking::Portable {
+            "payload-portable"
+        } else {
+            "payload"
+        });
+        println!("building and staging the tree that the machines get");
+        stage::stage_with(linking, &tree)?;
+        let programs = stage::build_release(linking, &Metadata::read()?, &["bij-e2e"])?;
+        stage::install(
+            &programs.join("bij-lab-agent"),
+            &tree.join("usr/lib/bij-lab/agent"),
+            0o755,
+        )?;
+        let units = tree.join("etc/systemd/system");
+        fs::create_dir_all(units.join("multi-user.target.wants"))?;
+        fs::write(units.join("bij-lab-agent.service"), AGENT_UNIT)?;
+        symlink(
+            "../bij-lab-agent.service",
+            units.join("multi-user.target.wants/bij-lab-agent.service"),
+        )?;
+        Ok(Self(tree))
+    }
+
+    /// Puts a plan beside the tree, in the machine's own directory.
+    pub(super) fn with_plan(&self, plan: &Plan, directory: &Path) -> Result<Loaded> {
+        let layer = directory.join("plan");
+        let file = layer.join(PLAN_PATH.trim_start_matches('/'));
+        fs::create_dir_all(file.parent().expect("the plan's path has a directory"))?;
+        fs::write(&file, serde_json::to_vec_pretty(plan)?)?;
+        Ok(Loaded { tree: self.0.clone(), plan: layer })
+    }
+}
+
+impl Loaded {
+    /// Both as one tar file, owned by root whoever built it.
+    pub(super) fn pack(&self, directory: &Path) -> Result<PathBuf> {
+        let file = directory.join("payload.tar");
+        shell::run_quietly(
+            Command::new("tar")
+                .arg("--create")
+                .arg("--file")
+                .arg(&file)
+                .args(["--owner=0", "--group=0", "--numeric-owner"])
+                .arg("--directory")
+                .arg(&self.tree)
+                .arg(".")
+                .arg("--directory")
+                .arg(&self.plan)
+                .arg("."),
+        )?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,57 @@
+//! Every chore of the project: `cargo xtask --help`.
+//!
+//! - `stage` lays out the installed tree ([`stage`]).
+//! - `test` runs the three lanes of the laboratory ([`test`], [`lab`]).
+//! - `demo` runs the example experiments side by side ([`demo`]).
+//! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
+//!   ([`arrows`]).
+
+#![expect(clippy::print_stdout, reason = "chores talk to a person")]
+
+mod arrows;
+mod ci;
+mod demo;
+mod lab;
+mod shell;
+mod stage;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Lays out the installed tree in DIR, exactly as a package has it
+    Stage {
+        /// Made if it is not there; what a former run laid out in it is replaced
+        directory: PathBuf,
+    },
+    /// Runs the tests: unit and contract, in a booted machine, in an emulated machine
+    Test(test::Options),
+    /// Builds all and runs the three example experiments side by side until their end
+    Demo,
+    /// Everything a change must pass: format, lints, docs, arrows, tests
+    Ci(test::Options),
+    /// Checks who depends on whom, and under which licence
+    Arrows,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Stage { directory } => stage::stage(&directory),
+        Chore::Test(options) => test::test(&options),
+        Chore::Demo => demo::demo(),
+        Chore::Ci(options) => ci::ci(&options),
+        Chore::Arrows => arrows::check(),
+    }
+}

@@ -1,0 +1,196 @@
+//! Lays out the installed tree, exactly as a package will have it.
+//!
+//! | from | to |
+//! | --- | --- |
+//! | program `bij` | `usr/bin/` |
+//! | program `bij-hook` | `usr/libexec/brain-in-jar/` |
+//! | program `brain-experiment-generator` | `usr/lib/systemd/system-generators/`, and a link in `user-generators/` |
+//! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
+//! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
+//! | `README.md`, `CHANGELOG.md`, `LICENSE-*` | `usr/share/doc/bij/` |
+//! | `units/**` | the same path below the tree's root |
+//!
+//! A file below `units/` lies at its final path already: `units/usr/lib/systemd/system/brain.slice`
+//! becomes `usr/lib/systemd/system/brain.slice`. Symbolic links stay links, and an executable stays
+//! executable; everything else gets mode 0644.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+use crate::workspace::{self, Metadata};
+
+/// The programs a package has: the crate, the program, its directory.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("bij-cli", "bij", "usr/bin"),
+    ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
+    ("bij-daemon", "brain-experiment-generator", "usr/lib/systemd/system-generators"),
+];
+
+/// The crate whose programs are the example experiments.
+const EXAMPLES: &str = "bij-examples";
+
+/// Which C library programs are linked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linking {
+    /// This host's.
+    Native,
+    /// The oldest that any of the laboratory's distributions has.
+    Portable,
+}
+
+/// `cargo xtask stage DIR`.
+pub(crate) fn stage(directory: &Path) -> Result<()> {
+    stage_with(Linking::Native, directory)?;
+    println!("staged in {}", directory.display());
+    Ok(())
+}
+
+/// Builds everything in the release profile and lays it out in `directory`.
+pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
+    let metadata = Metadata::read()?;
+    let examples = metadata.programs(EXAMPLES);
+    let programs: Vec<(&str, &str, &str)> = PROGRAMS
+        .iter()
+        .copied()
+        .filter(|(package, program, _)| metadata.programs(package).contains(program))
+        .chain(examples.iter().map(|&name| (EXAMPLES, name, "usr/libexec/brain-in-jar/examples")))
+        .collect();
+    let packages: Vec<&str> = programs.iter().map(|(package, ..)| *package).collect();
+    let programs_directory = build_release(linking, &metadata, &packages)?;
+    clear(directory)?;
+    for (_, program, to) in &programs {
+        install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
+    }
+    let user_generators = directory.join("usr/lib/systemd/user-generators");
+    fs::create_dir_all(&user_generators)?;
+    symlink(
+        "../system-generators/brain-experiment-generator",
+        user_generators.join("brain-experiment-generator"),
+    )?;
+    let root = workspace::root();
+    if root.join("units").is_dir() {
+        mirror(&root.join("units"), directory)?;
+    }
+    for part in ["definitions", "python"] {
+        let from = root.join("examples").join(part);
+        if from.is_dir() {
+            mirror(&from, &directory.join("usr/share/brain-in-jar/examples"))?;
+        }
+    }
+    for name in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        if root.join(name).exists() {
+            install(&root.join(name), &directory.join("usr/share/doc/bij").join(name), 0o644)?;
+        }
+    }
+    fs::create_dir_all(directory.join("etc/brain-in-jar/experiments"))?;
+    Ok(())
+}
+
+/// Builds these packages' programs in the release profile; returns the directory they lie in.
+pub(crate) fn build_release(
+    linking: Linking,
+    metadata: &Metadata,
+    packages: &[&str],
+) -> Result<PathBuf> {
+    let mut command = shell::cargo();
+    let directory = if linking == Linking::Portable {
+        crate::lab::portable::prepare(&mut command)?;
+        metadata.target_directory.join(crate::lab::portable::TARGET).join("release")
+    } else {
+        command.arg("build");
+        metadata.target_directory.join("release")
+    };
+    command.args(["--quiet", "--release", "--bins"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    shell::run(&mut command)?;
+    Ok(directory)
+}
+
+/// Empties a directory that a former stage made; refuses one that holds anything else.
+fn clear(directory: &Path) -> Result<()> {
+    let ours = ["usr", "etc"];
+    if directory.is_dir() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if !ours.iter().any(|name| entry.file_name() == *name) {
+                bail!(
+                    "{} holds {}, which no stage laid out: give a directory of its own",
+                    directory.display(),
+                    entry.file_name().display()
+                );
+            }
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
+}
+
+/// Copies a tree, links as links.
+fn mirror(from: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            fs::create_dir_all(&target)?;
+            mirror(&source, &target)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&source)?, &target)
+                .with_context(|| format!("cannot link {}", target.display()))?;
+        } else {
+            let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
+            install(&source, &target, if executable { 0o755 } else { 0o644 })?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies one file and gives it this mode.
+pub(crate) fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirrored_tree_keeps_links_and_modes() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(from.path().join("deep")).unwrap();
+        fs::write(from.path().join("deep/plain"), "text").unwrap();
+        fs::set_permissions(from.path().join("deep/plain"), fs::Permissions::from_mode(0o600))
+            .unwrap();
+        fs::write(from.path().join("script"), "#!/bin/sh").unwrap();
+        fs::set_permissions(from.path().join("script"), fs::Permissions::from_mode(0o700)).unwrap();
+        symlink("../script", from.path().join("deep/link")).unwrap();
+
+        mirror(from.path(), to.path()).unwrap();
+
+        let mode = |path: &str| fs::metadata(to.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode("deep/plain") & 0o777, 0o644);
+        assert_eq!(mode("script") & 0o777, 0o755);
+        assert_eq!(fs::read_link(to.path().join("deep/link")).unwrap(), Path::new("../script"));
+    }
+
+    #[test]
+    fn a_directory_with_other_things_in_it_is_not_emptied() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("thesis.tex"), "years of work").unwrap();
+        assert!(clear(directory.path()).is_err());
+        assert!(directory.path().join("thesis.tex").exists());
+    }
+}

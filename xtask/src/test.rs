@@ -1,0 +1,180 @@
+//! `cargo xtask test`: the lanes of the laboratory, one after the other.
+//!
+//! A lane that cannot run is an error, never skipped in silence; `--lane` leaves one out on purpose.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::lab::report::Tally;
+use crate::lab::{self, BOOKWORM, BULLSEYE, Job, TRIXIE};
+use crate::{shell, workspace};
+
+/// What to test.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Run only this lane (may be given several times); all of them without it
+    #[arg(long = "lane", value_enum)]
+    lanes: Vec<Lane>,
+    /// Boot Debian 11 and 13 (systemd 247 and 257) as well as 12
+    #[arg(long)]
+    all_suites: bool,
+    /// Run only the scenarios whose name contains this; says nothing to the unit lane
+    #[arg(long, value_name = "TEXT")]
+    scenario: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lane {
+    /// Unit tests, contract suites and documentation's examples, on this machine
+    Unit,
+    /// Scenarios in a container booted with the distribution's systemd
+    Machine,
+    /// Scenarios in emulated machines, with cgroup v2 and with v1
+    Vm,
+}
+
+impl Options {
+    fn has(&self, lane: Lane) -> bool {
+        self.lanes.is_empty() || self.lanes.contains(&lane)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut add = |suite, lane| jobs.push(Job { suite, lane });
+        if self.has(Lane::Machine) {
+            add(&BOOKWORM, bij_e2e::Lane::Machine);
+        }
+        if self.has(Lane::Vm) {
+            add(&BOOKWORM, bij_e2e::Lane::VmV2);
+            add(&BOOKWORM, bij_e2e::Lane::VmV1);
+            if self.all_suites {
+                add(&BULLSEYE, bij_e2e::Lane::VmV2);
+                add(&BULLSEYE, bij_e2e::Lane::VmV1);
+                // systemd 256 and later refuse to boot with cgroup v1.
+                add(&TRIXIE, bij_e2e::Lane::VmV2);
+            }
+        }
+        jobs
+    }
+}
+
+/// Runs the lanes; ends with the count of everything that held and did not.
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let mut tally = Tally::default();
+    if options.has(Lane::Unit) {
+        tally.add(unit_tests()?);
+    }
+    let jobs = options.jobs();
+    if !jobs.is_empty() {
+        tally.add(lab::run(&jobs, options.scenario.as_deref())?);
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+/// The workspace's tests and its documentation's examples.
+fn unit_tests() -> Result<Tally> {
+    let mut tally = if shell::find_program("cargo-nextest").is_some() {
+        nextest()?
+    } else {
+        libtest(&["--lib", "--bins", "--tests", "--examples"])?
+    };
+    tally.add(libtest(&["--doc"])?);
+    Ok(tally)
+}
+
+fn nextest() -> Result<Tally> {
+    let metadata = workspace::Metadata::read()?;
+    let results = metadata.target_directory.join("nextest/default/junit.xml");
+    if results.exists() {
+        std::fs::remove_file(&results)?;
+    }
+    let status = shell::cargo()
+        .args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"])
+        .args(["--status-level=fail", "--final-status-level=fail", "--cargo-quiet"])
+        .status()
+        .context("cannot run cargo nextest")?;
+    let Ok(text) = std::fs::read_to_string(&results) else {
+        bail!("the workspace's tests did not run: cargo nextest {status}");
+    };
+    let count = |name: &str| junit_count(&text, name).unwrap_or(0);
+    let failed = count("failures") + count("errors");
+    if !status.success() && failed == 0 {
+        bail!("cargo nextest {status}, though no test failed");
+    }
+    Ok(Tally { passed: count("tests") - failed, failed })
+}
+
+/// A count on the outermost element of a `JUnit` report.
+fn junit_count(text: &str, name: &str) -> Option<u32> {
+    let (_, element) = text.split_once("<testsuites")?;
+    let (_, value) = element.split('>').next()?.split_once(&format!(" {name}=\""))?;
+    value.split('"').next()?.parse().ok()
+}
+
+/// cargo's own test runner, counted from the summaries that it prints.
+fn libtest(kind: &[&str]) -> Result<Tally> {
+    let mut child = shell::cargo()
+        .args(["test", "--quiet", "--workspace", "--no-fail-fast"])
+        .args(kind)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo test")?;
+    let mut tally = Tally::default();
+    let stdout = child.stdout.take().context("cargo test has no output")?;
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        match summary(&line) {
+            Some(part) => tally.add(part),
+            None if is_noise(&line) => {}
+            None => println!("{line}"),
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        bail!("cargo test {} {status}", kind.join(" "));
+    }
+    Ok(tally)
+}
+
+/// What a quiet test runner prints when all is well.
+fn is_noise(line: &str) -> bool {
+    line.is_empty() || line.starts_with("running ") || line.bytes().all(|byte| byte == b'.')
+}
+
+/// Reads `test result: ok. 7 passed; 0 failed; …`.
+fn summary(line: &str) -> Option<Tally> {
+    let mut parts = line.strip_prefix("test result: ")?.split([';', '.']).map(str::trim);
+    let mut count = |word: &str| {
+        parts.find_map(|part| part.strip_suffix(word).and_then(|number| number.trim().parse().ok()))
+    };
+    Some(Tally { passed: count("passed")?, failed: count("failed")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_of_the_test_runner_is_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered \
+                    out; finished in 0.31s";
+        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 3 }));
+        assert_eq!(summary("running 7 tests"), None);
+    }
+
+    #[test]
+    fn a_junit_report_is_counted_by_its_outermost_element() {
+        let text = "<?xml version=\"1.0\"?>\n<testsuites name=\"n\" tests=\"9\" skipped=\"0\" \
+                    errors=\"1\" failures=\"2\">\n <testsuite tests=\"4\" failures=\"2\">";
+        assert_eq!(junit_count(text, "tests"), Some(9));
+        assert_eq!(junit_count(text, "failures"), Some(2));
+        assert_eq!(junit_count(text, "errors"), Some(1));
+    }
+}
