@@ -1,0 +1,159 @@
+//! One control group, and what the kernel counts for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bij_core::{Bytes, Resources};
+
+use crate::{Controller, Hierarchy, parse};
+
+/// One control group, in whichever hierarchies it exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    hierarchy: Hierarchy,
+    unified: Option<PathBuf>,
+    controllers: BTreeMap<Controller, PathBuf>,
+}
+
+/// What the kernel counts for a control group; what it does not count here is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// Memory, processor time, limits in force.
+    pub resources: Resources,
+    /// Processes killed for memory since the group was made.
+    ///
+    /// In version 2 those of groups below it are counted too, in version 1 they are not.
+    pub oom_kills: Option<u64>,
+    /// How often the memory limit was hit since the group was made.
+    pub memory_limit_hits: Option<u64>,
+}
+
+impl Cgroup {
+    pub(crate) fn new(
+        hierarchy: Hierarchy,
+        unified: Option<PathBuf>,
+        controllers: BTreeMap<Controller, PathBuf>,
+    ) -> Self {
+        Self { hierarchy, unified, controllers }
+    }
+
+    /// Whether it exists in any hierarchy.
+    pub fn exists(&self) -> bool {
+        self.directories().any(Path::is_dir)
+    }
+
+    /// Reads everything that is counted for it.
+    ///
+    /// It may vanish at any time: whatever could not be read is `None`.
+    pub fn read(&self) -> Reading {
+        match self.hierarchy {
+            Hierarchy::Unified => self.read_unified(),
+            Hierarchy::Hybrid | Hierarchy::Legacy => self.read_v1(),
+        }
+    }
+
+    /// The ids of its processes, those of groups below it included, in no order.
+    pub fn processes(&self) -> Vec<u32> {
+        // In version 1 all hierarchies hold the same processes if the group was made for them;
+        // the one with memory is the one that matters.
+        let directory = match self.hierarchy {
+            Hierarchy::Unified => self.unified.as_ref(),
+            Hierarchy::Hybrid | Hierarchy::Legacy => self
+                .controllers
+                .get(&Controller::Memory)
+                .or_else(|| self.controllers.values().next()),
+        };
+        let mut processes = Vec::new();
+        let mut left: Vec<PathBuf> = directory.cloned().into_iter().collect();
+        while let Some(directory) = left.pop() {
+            if let Some(text) = read(&directory, "cgroup.procs") {
+                processes.extend(parse::processes(&text));
+            }
+            let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+            let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            left.extend(inner.map(|entry| entry.path()));
+        }
+        processes
+    }
+
+    /// Its directory in the version 2 tree.
+    pub(crate) fn unified(&self) -> Option<&Path> {
+        self.unified.as_deref()
+    }
+
+    /// Its directory in the tree of a controller.
+    pub(crate) fn controller(&self, controller: Controller) -> Option<&Path> {
+        self.controllers.get(&controller).map(PathBuf::as_path)
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.unified.iter().chain(self.controllers.values()).map(PathBuf::as_path)
+    }
+
+    fn read_unified(&self) -> Reading {
+        let Some(group) = self.unified() else { return Reading::default() };
+        let file = |name| read(group, name);
+        let events = file("memory.events");
+        let event = |key| events.as_deref().and_then(|text| parse::keyed(text, key));
+        let cpu = file("cpu.stat");
+        let used = cpu.as_deref().and_then(|text| parse::keyed(text, "usage_usec"));
+        Reading {
+            resources: Resources {
+                memory_current: bytes(file("memory.current").as_deref()),
+                // Since Linux 5.19; JetPack 6 has none.
+                memory_peak: bytes(file("memory.peak").as_deref()),
+                memory_max: file("memory.max").as_deref().and_then(parse::memory_max),
+                cpu_usage_nsec: used.and_then(|micros| micros.checked_mul(1_000)),
+                // There only if the kernel has CONFIG_CFS_BANDWIDTH, whatever systemd reports.
+                cpu_quota: file("cpu.max").as_deref().and_then(parse::cpu_max),
+                memory_pressure: file("memory.pressure").as_deref().and_then(parse::pressure),
+            },
+            oom_kills: event("oom_kill"),
+            memory_limit_hits: event("max"),
+        }
+    }
+
+    fn read_v1(&self) -> Reading {
+        let file = |controller, name| read(self.controller(controller)?, name);
+        let memory = |name| file(Controller::Memory, name);
+        let quota = file(Controller::Cpu, "cpu.cfs_quota_us");
+        let period = file(Controller::Cpu, "cpu.cfs_period_us");
+        let oom = memory("memory.oom_control");
+        let hits = |name| memory(name).as_deref().and_then(parse::number);
+        // A hybrid tree has the pressure files beside the version 1 controllers.
+        let pressure = self.unified().and_then(|group| read(group, "memory.pressure"));
+        Reading {
+            resources: Resources {
+                memory_current: bytes(memory("memory.usage_in_bytes").as_deref()),
+                memory_peak: bytes(memory("memory.max_usage_in_bytes").as_deref()),
+                memory_max: memory("memory.limit_in_bytes")
+                    .as_deref()
+                    .and_then(parse::v1_memory_limit),
+                cpu_usage_nsec: file(Controller::CpuAcct, "cpuacct.usage")
+                    .as_deref()
+                    .and_then(parse::number),
+                cpu_quota: quota.zip(period).and_then(|(q, p)| parse::v1_cpu_quota(&q, &p)),
+                memory_pressure: pressure.as_deref().and_then(parse::pressure),
+            },
+            oom_kills: oom.as_deref().and_then(|text| parse::keyed(text, "oom_kill")),
+            memory_limit_hits: hits("memory.failcnt").map(|memory| {
+                // A charge that would pass both limits counts as a hit of the sum only.
+                memory.saturating_add(hits("memory.memsw.failcnt").unwrap_or(0))
+            }),
+        }
+    }
+}
+
+/// A file's text; any failure means that the kernel does not tell.
+fn read(group: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(group.join(name)).ok()
+}
+
+fn bytes(text: Option<&str>) -> Option<Bytes> {
+    text.and_then(parse::number).map(Bytes::new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use bij_core::{Bytes, Limit};
+
+use super::*;
+
+fn limited(memory: u64) -> JarLimits {
+    JarLimits {
+        memory: Some(Limit::At(Bytes::new(memory))),
+        swap: Some(Limit::At(Bytes::new(0))),
+        tasks: Some(Limit::At(16)),
+        ..JarLimits::default()
+    }
+}
+
+/// The machine's own tree, if this process may make groups with a memory limit in it. Where it may
+/// not, the tests that need it prove nothing; the vm lane runs on machines where it may.
+fn real_root() -> Option<(CgroupRoot, Membership)> {
+    let root = CgroupRoot::open("/sys/fs/cgroup").ok()?;
+    let own = Membership::of_process(Path::new("/proc"), "self").ok()?;
+    let name = format!("bij-probe-{}-{:?}", std::process::id(), thread::current().id());
+    let jar = Jar::create(&root, &own, &name, &limited(16 << 20)).ok()?;
+    let holds = jar.missing().iter().all(|missing| missing.setting != Setting::Memory);
+    jar.remove().ok()?;
+    holds.then_some((root, own))
+}
+
+/// Starts `script` inside of the jar: the shell enters by itself, then runs it.
+fn inside(jar: &Jar, script: &str) -> Command {
+    let mut command = Command::new("sh");
+    let enter =
+        r#"while [ "$1" != -- ]; do echo 0 >"$1" || exit 99; shift; done; shift; eval "$1""#;
+    command.args(["-c", enter, "sh"]).args(jar.procs_files()).args(["--", script]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn a_greedy_child_is_killed_and_counted() {
+    let Some((root, own)) = real_root() else { return };
+    let name = format!("bij-greedy-{}", std::process::id());
+    let jar = Jar::create(&root, &own, &name, &limited(8 << 20)).unwrap();
+    let status = inside(&jar, "exec tail /dev/zero").status().unwrap();
+    assert_eq!(status.signal(), Some(9), "{status}");
+    let reading = jar.cgroup().read();
+    assert_eq!(reading.oom_kills, Some(1));
+    // Linux 6.18 leaves memory.failcnt of version 1 at 0, so only version 2 can be held to it.
+    let hits = reading.memory_limit_hits.unwrap();
+    assert!(hits > 0 || root.hierarchy() != Hierarchy::Unified);
+    assert_eq!(reading.resources.memory_max, Some(Limit::At(Bytes::new(8 << 20))));
+    assert!(reading.resources.cpu_usage_nsec.is_some_and(|used| used > 0));
+    if let Some(peak) = reading.resources.memory_peak {
+        assert_eq!(peak, Bytes::new(8 << 20));
+    }
+    jar.remove().unwrap();
+}
+
+#[test]
+fn everybody_in_the_jar_is_killed_and_the_jar_can_go() {
+    let Some((root, own)) = real_root() else { return };
+    let name = format!("bij-kill-{}", std::process::id());
+    let jar = Jar::create(&root, &own, &name, &limited(64 << 20)).unwrap();
+    let mut child =
+        inside(&jar, "sleep 600 & echo up; exec sleep 600").stdout(Stdio::piped()).spawn().unwrap();
+    let mut up = [0; 3];
+    io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
+    assert_eq!(jar.cgroup().processes().len(), 2);
+    let again = Jar::create(&root, &own, &name, &limited(64 << 20));
+    assert!(matches!(again, Err(JarError::Occupied { .. })), "{again:?}");
+    jar.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    jar.remove().unwrap();
+}
+
+#[test]
+fn a_name_cannot_leave_the_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("memory")).unwrap();
+    let root = CgroupRoot::open(dir.path()).unwrap();
+    let own = Membership::parse("4:memory:/\n");
+    for name in ["..", "a/b", "", "."] {
+        let made = Jar::create(&root, &own, name, &JarLimits::default());
+        assert!(matches!(made, Err(JarError::Name(_))), "{name:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_for_each_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("memory")).unwrap();
+    let root = CgroupRoot::open(dir.path()).unwrap();
+    // No file system of the kernel here, so the directory stays empty: nothing has an effect.
+    let own = Membership::parse("4:memory:/host/only\n");
+    let jar = Jar::create(&root, &own, "x", &limited(1 << 20)).unwrap();
+    let missing: Vec<_> = jar.missing().iter().map(|missing| missing.setting).collect();
+    assert_eq!(missing, [Setting::Memory, Setting::Swap, Setting::Tasks]);
+    assert_eq!(jar.procs_files(), [dir.path().join("memory/x/cgroup.procs")]);
+    jar.remove().unwrap();
+}
+
+#[test]
+fn a_tree_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+    fs::write(dir.path().join("x"), "in the way").unwrap();
+    let root = CgroupRoot::open(dir.path()).unwrap();
+    let made = Jar::create(&root, &Membership::parse("0::/\n"), "x", &JarLimits::default());
+    let Err(JarError::NotWritable { path, .. }) = made else { panic!("{made:?}") };
+    assert_eq!(path, dir.path().join("x"));
+    let nowhere = Jar::create(&root, &Membership::default(), "x", &JarLimits::default());
+    assert!(matches!(nowhere, Err(JarError::NoPlace { .. })));
+}

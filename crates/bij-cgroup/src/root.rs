@@ -1,0 +1,175 @@
+//! Where control groups are mounted, and in which version.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::{Cgroup, CgroupPath, Controller, Membership};
+
+/// Which of the three worlds it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hierarchy {
+    /// Version 2: one tree for all controllers.
+    Unified,
+    /// Version 1 controllers, and a version 2 tree without controllers beside them.
+    Hybrid,
+    /// Version 1 alone.
+    Legacy,
+}
+
+/// Why a directory is no root of control groups.
+#[derive(Debug, Error)]
+#[error("no control groups are mounted at {}", path.display())]
+pub struct RootError {
+    /// The directory.
+    pub path: PathBuf,
+}
+
+/// The directory in which control groups are mounted.
+#[derive(Clone, Debug)]
+pub struct CgroupRoot {
+    path: PathBuf,
+    hierarchy: Hierarchy,
+    /// The version 2 tree, if there is one.
+    unified: Option<PathBuf>,
+    /// The trees of version 1, by controller.
+    controllers: BTreeMap<Controller, PathBuf>,
+}
+
+impl CgroupRoot {
+    /// Looks at a directory, usually `/sys/fs/cgroup`, and finds out which world it is.
+    ///
+    /// # Errors
+    /// [`RootError`] if neither version is mounted there.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, RootError> {
+        let path = path.into();
+        // Every version 2 tree has this file at its root, with or without controllers.
+        if path.join("cgroup.controllers").exists() {
+            let unified = Some(path.clone());
+            let hierarchy = Hierarchy::Unified;
+            return Ok(Self { path, hierarchy, unified, controllers: BTreeMap::new() });
+        }
+        let controllers: BTreeMap<_, _> = Controller::ALL
+            .into_iter()
+            .filter_map(|controller| Some((controller, v1_tree(&path, controller)?)))
+            .collect();
+        let unified = Some(path.join("unified")).filter(|tree| tree.is_dir());
+        let hierarchy = match (&unified, controllers.is_empty()) {
+            (None, true) => return Err(RootError { path }),
+            (Some(_), _) => Hierarchy::Hybrid,
+            (None, false) => Hierarchy::Legacy,
+        };
+        Ok(Self { path, hierarchy, unified, controllers })
+    }
+
+    /// Which world it is.
+    pub fn hierarchy(&self) -> Hierarchy {
+        self.hierarchy
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The control group of this path in every hierarchy, as systemd places a unit.
+    pub fn at(&self, path: &CgroupPath) -> Cgroup {
+        self.of(&Membership::everywhere(path))
+    }
+
+    /// The control groups that a process is in.
+    pub fn of(&self, membership: &Membership) -> Cgroup {
+        let directory = |controller: Controller| match self.hierarchy {
+            Hierarchy::Unified => self.unified_directory(membership),
+            Hierarchy::Hybrid | Hierarchy::Legacy => {
+                let tree = self.controllers.get(&controller)?;
+                Some(membership.controller(controller)?.below(tree))
+            }
+        };
+        let controllers =
+            Controller::ALL.into_iter().filter_map(|c| Some((c, directory(c)?))).collect();
+        Cgroup::new(self.hierarchy, self.unified_directory(membership), controllers)
+    }
+
+    /// The paths of all control groups whose last part satisfies `wanted`, at most `depth` levels
+    /// deep, in the tree that holds memory.
+    ///
+    /// It goes not into those it has found. One that vanishes meanwhile is not an error.
+    pub fn find(&self, depth: usize, wanted: impl Fn(&str) -> bool) -> Vec<CgroupPath> {
+        let tree = match self.hierarchy {
+            Hierarchy::Unified => self.unified.as_ref(),
+            Hierarchy::Hybrid | Hierarchy::Legacy => {
+                self.controllers.get(&Controller::Memory).or(self.unified.as_ref())
+            }
+        };
+        let mut found = Vec::new();
+        let mut left = vec![(CgroupPath::root(), depth)];
+        while let (Some(tree), Some((parent, depth))) = (tree, left.pop()) {
+            for path in children(tree, &parent) {
+                if path.name().is_some_and(&wanted) {
+                    found.push(path);
+                } else if depth > 1 {
+                    left.push((path, depth - 1));
+                }
+            }
+        }
+        found
+    }
+
+    /// The version 1 tree of a controller.
+    pub(crate) fn tree(&self, controller: Controller) -> Option<&Path> {
+        self.controllers.get(&controller).map(PathBuf::as_path)
+    }
+
+    fn unified_directory(&self, membership: &Membership) -> Option<PathBuf> {
+        Some(membership.unified()?.below(self.unified.as_ref()?))
+    }
+}
+
+fn v1_tree(root: &Path, controller: Controller) -> Option<PathBuf> {
+    controller.v1_directories().iter().map(|name| root.join(name)).find(|tree| tree.is_dir())
+}
+
+fn children(tree: &Path, parent: &CgroupPath) -> Vec<CgroupPath> {
+    let Ok(entries) = std::fs::read_dir(parent.below(tree)) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| parent.child(entry.file_name().to_str()?).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_three_worlds_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(CgroupRoot::open(dir.path()).is_err());
+        fs::create_dir_all(dir.path().join("cpu,cpuacct")).unwrap();
+        assert_eq!(CgroupRoot::open(dir.path()).unwrap().hierarchy(), Hierarchy::Legacy);
+        fs::create_dir(dir.path().join("unified")).unwrap();
+        assert_eq!(CgroupRoot::open(dir.path()).unwrap().hierarchy(), Hierarchy::Hybrid);
+        fs::write(dir.path().join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+        assert_eq!(CgroupRoot::open(dir.path()).unwrap().hierarchy(), Hierarchy::Unified);
+    }
+
+    #[test]
+    fn units_are_found_in_whatever_slice_they_lie() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+        for path in ["brain.slice/x@1.service/inner/x@2.service", "system.slice/x@3.service"] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        let root = CgroupRoot::open(dir.path()).unwrap();
+        let mut found = root.find(4, |name| name.starts_with("x@"));
+        found.sort();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["/brain.slice/x@1.service", "/system.slice/x@3.service"]);
+        assert!(root.find(1, |name| name.starts_with("x@")).is_empty());
+    }
+}
