@@ -37,6 +37,17 @@ pub struct Closing {
     pub started: Timestamp,
 }
 
+impl Closing {
+    /// Who had asked for the start, as far as the evidence tells (`NRestarts`). Where it tells
+    /// nothing the attempt is taken for a restart, so that nobody is said to have given up.
+    pub const fn start_kind(&self) -> StartKind {
+        match self.end.evidence.restarts {
+            Some(0) => StartKind::Fresh,
+            Some(_) | None => StartKind::Restart,
+        }
+    }
+}
+
 /// What an attempt is told of its place in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {

@@ -1,0 +1,47 @@
+//! bij's ledger of attempts and crashes, in SQLite.
+//!
+//! ```
+//! use bij_core::port::{Ledger, Opening};
+//! use bij_core::{AttemptKey, BootId, InvocationId, StartKind, Timestamp};
+//! use bij_store::{Reader, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("state.db");
+//! let mut store = Store::open(&path)?;
+//! let opened = store.open(&Opening {
+//!     experiment: "amnesiac_001".parse()?,
+//!     key: AttemptKey {
+//!         boot: BootId::from_bytes([1; 16]),
+//!         invocation: InvocationId::from_bytes([2; 16]),
+//!     },
+//!     at: Timestamp::from_micros(1_795_471_200_000_000),
+//!     start: StartKind::Fresh,
+//! })?;
+//! assert_eq!(opened.run.to_string(), "amnesiac_001#1");
+//! assert_eq!(opened.before.crashes, 0);
+//!
+//! // Anybody may look, with no right to write.
+//! let tally = Reader::new(path).tally(&"amnesiac_001".parse()?)?;
+//! assert_eq!(tally.attempts, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//! - The only crate that knows SQL; no type of rusqlite's is in a public signature.
+//! - An attempt or a run that has ended is never changed, and counters never go back: the database
+//!   itself refuses it, whoever writes.
+//! - Rows are ordered by their ids, never by a clock.
+
+mod failure;
+mod migration;
+mod open;
+mod read;
+mod reader;
+mod row;
+mod store;
+mod write;
+
+pub use reader::Reader;
+pub use store::Store;

@@ -1,0 +1,178 @@
+//! Opening the database: to write, and to read with no right to write.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::failure::Failure;
+use crate::migration;
+
+/// How long a call waits while somebody else writes. A write of bij's takes milliseconds, so
+/// whoever is slower than this is stuck, or is a person with a SQLite shell.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everybody may look: what a ledger holds is no secret, and `bij history` needs no rights.
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Pages in the write-ahead log after which a commit moves them into the database. A commit adds
+/// about ten, so this is done every few dozen; and the first opening after a crash reads no more
+/// than a megabyte.
+const CHECKPOINT_PAGES: u32 = 256;
+
+/// Opens the database to write; makes it, and its directory, if there is none.
+pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
+    make(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(patience)?;
+    // SQLite does not wait by itself where two make the same new database a WAL one.
+    while_busy(patience, || Ok(connection.pragma_update(None, "journal_mode", "WAL")?))?;
+    // An attempt that was acknowledged is still there after a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    prepare(&connection)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // The last one to leave would move the log into the database and remove it: two waits for the
+    // disk at the end of every hook, and no file left by which a reader without rights can read.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    migration::apply(&mut connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), Failure> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+/// Makes the directory and an empty file, so that both have their modes whatever the umask is, and
+/// so that a disk without room or rights is told by the kernel in its own words. SQLite gives its
+/// other files the mode of this one.
+fn make(path: &Path) -> Result<(), Failure> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Failure::File { path, source }
+    };
+    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)))
+            .map_err(at(directory))?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(file) => file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(at(path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Says "permission denied" and "read-only file system" where SQLite says neither.
+            OpenOptions::new().write(true).open(path).map(drop).map_err(at(path))
+        }
+        Err(source) => Err(at(path)(source)),
+    }
+}
+
+/// Repeats what SQLite refuses at once although waiting would help.
+fn while_busy<T>(
+    patience: Duration,
+    mut step: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let started = Instant::now();
+    loop {
+        match step() {
+            Err(Failure::Sqlite(error))
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && started.elapsed() < patience =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+}
+
+/// How a database can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// As SQLite reads a database that others write.
+    Shared,
+    /// As a file that nobody writes: its log was cleaned away by its last writer, and a reader
+    /// without rights cannot make the log's index that SQLite asks for.
+    Still,
+}
+
+/// Opens the database to read; `None` if there is none yet.
+pub(crate) fn to_read(path: &Path) -> Result<Option<(Connection, Reading)>, Failure> {
+    let shared = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Failure::File { path: path.to_owned(), source }),
+        Ok(file) if file.len() == 0 && !log_has_content(path) => return Ok(None),
+        Ok(_) => connect_to_read(path, Reading::Shared),
+    };
+    let (connection, reading) = match shared {
+        Err(Failure::Sqlite(error)) if needs_index(&error) && !log_has_content(path) => {
+            (connect_to_read(path, Reading::Still)?, Reading::Still)
+        }
+        other => (other?, Reading::Shared),
+    };
+    match migration::version(&connection)? {
+        0 => Ok(None),
+        migration::KNOWN => Ok(Some((connection, reading))),
+        found => Err(Failure::Older { found }),
+    }
+}
+
+fn connect_to_read(path: &Path, reading: Reading) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(address(path, reading), flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    prepare(&connection)?;
+    // SQLite opens its files at the first question.
+    migration::version(&connection)?;
+    Ok(connection)
+}
+
+/// The log's index is missing and cannot be made (`SQLITE_CANTOPEN`, `SQLITE_READONLY_*`):
+/// <https://www.sqlite.org/wal.html#read_only_databases>.
+fn needs_index(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+    )
+}
+
+/// Whether the database's write-ahead log holds anything.
+pub(crate) fn log_has_content(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(PathBuf::from(log)).is_ok_and(|file| file.len() > 0)
+}
+
+/// The URI of a file (RFC 3986; <https://www.sqlite.org/uri.html>).
+fn address(path: &Path, reading: Reading) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
+            address.push(char::from(*byte));
+        } else {
+            write!(address, "%{byte:02X}").expect("a String takes all that is written to it");
+        }
+    }
+    address.push_str("?mode=ro");
+    if reading == Reading::Still {
+        address.push_str("&immutable=1");
+    }
+    address
+}

@@ -1,0 +1,215 @@
+//! What the database is asked; every function takes the connection it asks by.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::AttemptQuery;
+use bij_core::{Attempt, RunNumber};
+use bij_core::{AttemptKey, BootId, Cause, ExperimentId, Progress, RunEnd, Tally};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
+
+use crate::failure::Failure;
+use crate::row::{self, Cursor};
+
+const FROM: &str =
+    "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment";
+
+/// Attempts, oldest first.
+pub(crate) fn attempts(
+    connection: &Connection,
+    query: &AttemptQuery,
+) -> Result<Vec<Attempt>, Failure> {
+    let AttemptQuery { experiment, run, newest, open } = query;
+    let name = experiment.as_ref().map(ExperimentId::as_str);
+    let run = run.map(|RunNumber(number)| number);
+    // Only what is asked for stands in the statement, so that SQLite can use the index for it.
+    let mut conditions = vec!["TRUE"];
+    let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
+    if let Some(name) = &name {
+        conditions.push("a.experiment = (SELECT id FROM experiments WHERE name = :name)");
+        values.push((":name", name));
+    }
+    if let Some(run) = &run {
+        conditions.push("r.number = :run");
+        values.push((":run", run));
+    }
+    if *open {
+        conditions.push("a.ended IS NULL");
+    }
+    let limit = newest.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let order = if let Some(limit) = &limit {
+        values.push((":limit", limit));
+        "DESC LIMIT :limit"
+    } else {
+        "ASC"
+    };
+    let columns = row::ATTEMPT;
+    let conditions = conditions.join(" AND ");
+    let sql = format!("SELECT {columns} {FROM} WHERE {conditions} ORDER BY a.id {order}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(values.as_slice())?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        attempts.push(row::attempt(row)?);
+    }
+    if newest.is_some() {
+        attempts.reverse();
+    }
+    Ok(attempts)
+}
+
+/// One attempt and its row, by its key.
+pub(crate) fn attempt(
+    connection: &Connection,
+    key: AttemptKey,
+) -> Result<Option<(i64, Attempt)>, Failure> {
+    let columns = row::ATTEMPT;
+    let sql = format!("SELECT {columns} {FROM} WHERE a.boot = ?1 AND a.invocation = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![key.boot.to_string(), key.invocation.to_string()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((row.get("id")?, row::attempt(row)?)))
+}
+
+/// One experiment's history, added up.
+pub(crate) fn tally(connection: &Connection, id: &ExperimentId) -> Result<Tally, Failure> {
+    Ok(added_up(connection, Some(id))?.remove(id).unwrap_or_default())
+}
+
+/// Every experiment's history, added up: two queries however many there are.
+pub(crate) fn tallies(connection: &Connection) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
+    added_up(connection, None)
+}
+
+fn added_up(
+    connection: &Connection,
+    only: Option<&ExperimentId>,
+) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
+    let columns = row::ATTEMPT;
+    let condition = if only.is_some() { "WHERE e.name = ?1" } else { "" };
+    let sql = format!(
+        "SELECT {columns}, e.attempts, e.crashes, e.last_cause, e.checkpoint, r.ended_by
+         FROM experiments e JOIN attempts a ON a.id = e.newest JOIN runs r ON r.id = a.run
+         {condition}"
+    );
+    let name = only.map(ExperimentId::as_str);
+    let mut tallies = BTreeMap::new();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(name))?;
+    while let Some(row) = rows.next()? {
+        let tally = newest(row)?;
+        let last = tally.last.as_ref().map(|attempt| attempt.run.experiment.clone());
+        tallies.extend(last.map(|id| (id, tally)));
+    }
+    let sql = format!(
+        "SELECT e.id, e.name, c.cause, c.crashes
+         FROM crash_counts c JOIN experiments e ON e.id = c.experiment {condition}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(name))?;
+    while let Some(row) = rows.next()? {
+        let at = Cursor { row, id: row.get("id")? };
+        let id: ExperimentId = at.parsed("name")?;
+        if let Some(tally) = tallies.get_mut(&id) {
+            tally.crashes_by_cause.insert(at.parsed("cause")?, at.value("crashes")?);
+        }
+    }
+    Ok(tallies)
+}
+
+fn newest(row: &Row<'_>) -> Result<Tally, Failure> {
+    let at = Cursor { row, id: row.get("id")? };
+    let has_ended = at.value::<Option<String>>("last_cause")?.is_some();
+    let has_checkpoint = at.value::<Option<String>>("checkpoint")?.is_some();
+    Ok(Tally {
+        attempts: at.value("attempts")?,
+        crashes: at.value("crashes")?,
+        crashes_by_cause: BTreeMap::new(),
+        last: Some(row::attempt(row)?),
+        last_run_end: row::run_end(row, "ended_by")?,
+        last_cause: has_ended.then(|| at.parsed::<Cause>("last_cause")).transpose()?,
+        last_checkpoint: has_checkpoint.then(|| at.json::<Progress>("checkpoint")).transpose()?,
+    })
+}
+
+/// What an attempt was told when it was opened: the history of its experiment up to it.
+///
+/// The counters are today's less what came since, so that it holds when old rows are gone.
+pub(crate) fn before(
+    connection: &Connection,
+    row: i64,
+    attempt: &Attempt,
+) -> Result<Tally, Failure> {
+    let experiment = &attempt.run.experiment;
+    let mut tally = tally(connection, experiment)?;
+    let since = "SELECT a.cause, a.crash, count(*) AS rows FROM attempts a
+         JOIN experiments e ON e.id = a.experiment
+         WHERE e.name = ?1 AND a.id >= ?2 GROUP BY a.cause, a.crash";
+    let mut statement = connection.prepare_cached(since)?;
+    let mut rows = statement.query(params![experiment.as_str(), row])?;
+    while let Some(found) = rows.next()? {
+        let at = Cursor { row: found, id: row };
+        let count: u64 = at.value("rows")?;
+        tally.attempts = tally.attempts.saturating_sub(count);
+        if at.value::<bool>("crash")? {
+            tally.crashes = tally.crashes.saturating_sub(count);
+            let of_cause = tally.crashes_by_cause.entry(at.parsed("cause")?).or_default();
+            *of_cause = of_cause.saturating_sub(count);
+        }
+    }
+    tally.crashes_by_cause.retain(|_, count| *count > 0);
+    let newest = |condition| newest_before(connection, experiment, row, condition);
+    tally.last = newest("TRUE")?;
+    let ended = newest("a.ended IS NOT NULL")?;
+    tally.last_cause = ended.and_then(|attempt| attempt.end).map(|end| end.cause);
+    let saved = newest("json_extract(a.evidence, '$.progress.checkpoint') IS NOT NULL")?;
+    tally.last_checkpoint =
+        saved.and_then(|attempt| attempt.end).and_then(|end| end.evidence.progress);
+    tally.last_run_end = match &tally.last {
+        Some(last) if last.run != attempt.run => how_run_ended(connection, last)?,
+        _ => None,
+    };
+    Ok(tally)
+}
+
+fn newest_before(
+    connection: &Connection,
+    experiment: &ExperimentId,
+    row: i64,
+    condition: &'static str,
+) -> Result<Option<Attempt>, Failure> {
+    let columns = row::ATTEMPT;
+    let sql = format!(
+        "SELECT {columns} {FROM} WHERE e.name = :name AND a.id < :row AND {condition}
+         ORDER BY a.id DESC LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(named_params! { ":name": experiment.as_str(), ":row": row })?;
+    rows.next()?.map(row::attempt).transpose()
+}
+
+fn how_run_ended(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.ended_by FROM runs r JOIN experiments e ON e.id = r.experiment
+         WHERE e.name = ?1 AND r.number = ?2",
+    )?;
+    let mut rows =
+        statement.query(params![attempt.run.experiment.as_str(), attempt.run.number.0])?;
+    rows.next()?.map_or(Ok(None), |row| row::run_end(row, "ended_by"))
+}
+
+/// Whether a boot was marked as ended in good order.
+pub(crate) fn ended_cleanly(connection: &Connection, boot: BootId) -> Result<bool, Failure> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM boots WHERE id = ?1")?;
+    Ok(statement.query_row([boot.to_string()], |_| Ok(())).optional()?.is_some())
+}
+
+/// Asks several things of one state of the database.
+pub(crate) fn at_one_moment<T>(
+    connection: &Connection,
+    question: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let moment = connection.unchecked_transaction()?;
+    let answer = question(&moment)?;
+    moment.finish()?;
+    Ok(answer)
+}

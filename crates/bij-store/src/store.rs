@@ -1,0 +1,102 @@
+//! The ledger for those who may write it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, Tally, Timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::failure::Failure;
+use crate::{open, read, write};
+
+/// The ledger in its database.
+///
+/// Each write is one transaction that takes the right to write before it reads (`BEGIN IMMEDIATE`),
+/// so that any number of processes agree on the numbers of runs and attempts. When a write has
+/// returned, it is on the disk.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the database to write; makes it, and its directory, if there is none.
+    ///
+    /// A call waits up to five seconds while somebody else writes.
+    ///
+    /// # Errors
+    /// [`LedgerError`], above all if it may not be written, is damaged, or is of a newer bij.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        Self::open_with_patience(path, open::PATIENCE)
+    }
+
+    /// As [`Store::open`], with another time to wait while somebody else writes.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_patience(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
+        Ok(Self { connection: open::to_write(path, patience)? })
+    }
+
+    /// The attempt with this key.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    pub fn attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, LedgerError> {
+        Ok(read::attempt(&self.connection, key)?.map(|(_, attempt)| attempt))
+    }
+
+    fn write<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        let within_transaction = || {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = change(&transaction)?;
+            transaction.commit()?;
+            Ok::<_, Failure>(done)
+        };
+        Ok(within_transaction()?)
+    }
+
+    /// Reads several things as they are at one moment.
+    fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        Ok(read::at_one_moment(&self.connection, question)?)
+    }
+}
+
+impl Ledger for Store {
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
+        self.write(|within| write::open(within, opening))
+    }
+
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
+        self.write(|within| write::close(within, closing))
+    }
+
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
+        Ok(read::attempts(&self.connection, query)?)
+    }
+
+    fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
+        self.read(|connection| read::tally(connection, experiment))
+    }
+
+    fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        self.read(read::tallies)
+    }
+
+    fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
+        self.write(|within| write::mark_clean_shutdown(within, boot, at))
+    }
+
+    fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
+        Ok(read::ended_cleanly(&self.connection, boot)?)
+    }
+}
