@@ -18,10 +18,10 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim"]),
     ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
     ("bij-sim", &["bij-core"], &[]),
-    ("bij-experiment", &[], &[]),
+    ("bij-experiment", &[], &["bij-core"]),
     ("bij-daemon", ADAPTERS, &["bij-sim"]),
     ("bij-cli", ADAPTERS, &["bij-sim"]),
-    ("bij-examples", &["bij-experiment"], &[]),
+    ("bij-examples", &["bij-experiment"], &["bij-core"]),
     ("bij-e2e", &[], ADAPTERS),
     ("xtask", &["bij-e2e"], &[]),
 ];
