@@ -26,12 +26,14 @@ mod attempt;
 mod cause;
 pub mod definition;
 mod evidence;
+mod history;
 mod id;
 mod layout;
 mod outcome;
 pub mod port;
 mod progress;
 mod quantity;
+mod reconcile;
 mod run;
 mod timestamp;
 mod unit_state;
@@ -39,6 +41,7 @@ mod unit_state;
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use cause::{Cause, UnknownCause};
 pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
+pub use history::History;
 pub use id::{
     AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,
     InvocationId, RunId, RunNumber,
@@ -47,6 +50,7 @@ pub use layout::Layout;
 pub use outcome::Outcome;
 pub use progress::{InvalidProgress, Progress};
 pub use quantity::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
+pub use reconcile::{LastWords, close_other_boots, orphans};
 pub use run::{Continuation, RunEnd, RunState, StartKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -9,10 +9,11 @@
 //! 3. time-outs, told apart by whether the attempt was up, by its time limit and by orders;
 //! 4. orders in force: shutdown of the machine, then stop, unless a signal nobody sends to stop a
 //!    process (SIGSEGV and its kin) killed it;
-//! 5. never having run;
-//! 6. the exit itself.
+//! 5. the next boot, which found the attempt open and nobody to say that this boot was shut down;
+//! 6. never having run;
+//! 7. the exit itself.
 
-use super::{Evidence, Exit, Order, OrderKind};
+use super::{Evidence, Exit, Order, OrderKind, Witness};
 use crate::{Cause, ServiceResult};
 
 /// Exit statuses from here on are systemd's own while a service is being started (systemd.exec(5),
@@ -33,6 +34,7 @@ pub(super) fn prove(evidence: &Evidence) -> Cause {
         .or_else(|| fell_silent(evidence))
         .or_else(|| ran_out_of_time(evidence))
         .or_else(|| was_ordered(evidence))
+        .or_else(|| went_with_its_boot(evidence))
         .or_else(|| never_ran(evidence))
         .unwrap_or_else(|| by_exit(evidence))
 }
@@ -75,6 +77,12 @@ fn was_ordered(evidence: &Evidence) -> Option<Cause> {
         OrderKind::Shutdown => Cause::Reboot,
         OrderKind::Stop => Cause::Stopped,
     })
+}
+
+fn went_with_its_boot(evidence: &Evidence) -> Option<Cause> {
+    let Evidence { witness, exit, service_result, .. } = evidence;
+    let alone = exit.is_none() && service_result.is_none();
+    (*witness == Some(Witness::NextBoot) && alone).then_some(Cause::PowerLoss)
 }
 
 /// Signals that a process brings upon itself.

@@ -87,3 +87,12 @@ fn a_time_limit_is_told_from_a_slow_stop() {
     assert_eq!(limited(59).prove(), Cause::StopTimeout);
     assert_eq!(ordered(OrderKind::Stop, limited(61)).prove(), Cause::StopTimeout);
 }
+
+#[test]
+fn what_the_next_boot_finds_open_went_with_its_boot() {
+    let found = Evidence { witness: Some(Witness::NextBoot), ..Evidence::default() };
+    assert_eq!(found.prove(), Cause::PowerLoss);
+    assert_eq!(ordered(OrderKind::Shutdown, found.clone()).prove(), Cause::Reboot);
+    let seen = Evidence { witness: Some(Witness::NextBoot), ..ran(R::Signal, Exit::Signal(11)) };
+    assert_eq!(seen.prove(), Cause::Signal, "whoever saw it end knows better");
+}
