@@ -1,0 +1,221 @@
+//! The drop-in that makes a definition a unit: `10-experiment.conf`.
+//!
+//! The name sorts before `50-*.conf` of `systemctl set-property` and before an operator's
+//! `override.conf`, so that both stay stronger than the definition. What the definition leaves
+//! open is left to the template.
+
+mod command;
+mod quote;
+mod sandbox;
+
+use std::fmt::Write;
+
+use bij_core::definition::{ExperimentSpec, OomPolicy};
+use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
+
+use crate::RuntimeScope;
+use quote::{assignment, line, path, path_word};
+
+/// Changes whenever the same definition is rendered differently than before, so that stamps
+/// differ and units are rendered anew after an upgrade.
+pub const RENDERER_VERSION: u32 = 1;
+
+/// Everything that a drop-in is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct DropIn<'a> {
+    /// The definition.
+    pub spec: &'a ExperimentSpec,
+    /// The file it was read from, for `SourcePath=`: systemd then notices when it changes.
+    pub source: &'a str,
+    /// The stamp of everything it was made from, for `begin` to compare.
+    pub stamp: &'a str,
+    /// Where things lie.
+    pub layout: &'a Layout,
+    /// For which manager.
+    pub scope: RuntimeScope,
+    /// The groups of this machine that own its GPU nodes (usually `video` and `render`); naming
+    /// one that does not exist would keep the unit from starting (216/GROUP).
+    pub gpu_groups: &'a [String],
+}
+
+impl DropIn<'_> {
+    /// The text of the drop-in.
+    pub fn render(&self) -> String {
+        let mut unit = UnitFile::default();
+        unit.comment("Rendered by brain-experiment-generator; it is written anew at every reload.");
+        unit.comment(
+            "Change the definition, or use `systemctl edit` and `systemctl set-property`.",
+        );
+        self.unit_section(&mut unit);
+        unit.section("Service");
+        unit.set("ExecStart", "");
+        unit.set("ExecStart", &command::exec_start(&self.spec.command));
+        self.identity(&mut unit);
+        self.environment(&mut unit);
+        self.limits(&mut unit);
+        self.life(&mut unit);
+        sandbox::render(self, &mut unit);
+        unit.text
+    }
+
+    fn unit_section(&self, unit: &mut UnitFile) {
+        let restart = &self.spec.restart;
+        unit.section("Unit");
+        if self.source.starts_with('/') {
+            unit.set("SourcePath", &path(self.source));
+        }
+        if let Some(description) = &self.spec.description {
+            unit.set("Description", &line(description));
+        }
+        unit.set("StartLimitIntervalSec", &restart.interval.to_string());
+        unit.set("StartLimitBurst", &restart.burst.to_string());
+    }
+
+    fn identity(&self, unit: &mut UnitFile) {
+        match (self.scope, &self.spec.user) {
+            (RuntimeScope::System, Some(user)) => {
+                unit.set("DynamicUser", "no");
+                unit.set("User", &line(user));
+            }
+            // The template gives the unit a user of its own.
+            (RuntimeScope::System, None) | (RuntimeScope::User, _) => {}
+        }
+        // The hooks run in this directory as well: were it an error that it is missing, systemd
+        // would take `admit` for a "no" and skip the start without a word. `begin` looks instead.
+        match (&self.spec.directory, self.scope) {
+            (Some(directory), _) => {
+                unit.set("WorkingDirectory", &format!("-{}", path(directory.as_str())));
+            }
+            (None, RuntimeScope::User) => {
+                let state = self.layout.experiment_state(&self.spec.id);
+                unit.set("WorkingDirectory", &format!("-{}", path(&state.to_string_lossy())));
+            }
+            (None, RuntimeScope::System) => {}
+        }
+    }
+
+    fn environment(&self, unit: &mut UnitFile) {
+        let id = &self.spec.id;
+        let shown = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        for (name, value) in &self.spec.environment {
+            unit.set("Environment", &assignment(name, value));
+        }
+        // Ours come last: nobody else may tell an experiment who it is.
+        let mut told = vec![
+            ("BIJ_EXPERIMENT", id.to_string()),
+            ("BIJ_STAMP", self.stamp.to_owned()),
+            ("BIJ_STATE_DIR", shown(self.layout.experiment_state(id))),
+            ("BIJ_PROGRESS", shown(self.layout.progress(id))),
+            ("BIJ_STOP_FILE", shown(self.layout.stop_file(id))),
+        ];
+        told.extend(self.spec.config.clone().map(|config| ("BIJ_CONFIG", config)));
+        for (name, value) in told {
+            unit.set("Environment", &assignment(name, &value));
+        }
+    }
+
+    fn limits(&self, unit: &mut UnitFile) {
+        let limits = &self.spec.limits;
+        unit.set_if("MemoryMax", limits.memory.map(memory_limit));
+        unit.set_if("MemorySwapMax", limits.swap.map(memory_limit));
+        // An empty value is systemd's way to say that there is no quota.
+        let quota = limits.cpu.map(|limit| match limit {
+            Limit::Max => String::new(),
+            Limit::At(quota) => percent(quota.percent()),
+        });
+        unit.set_if("CPUQuota", quota);
+        if let Some(cpus) = &limits.cpus {
+            // The first holds on cgroup v2 only, the second can be widened by the process itself.
+            unit.set("AllowedCPUs", &cpus.to_string());
+            unit.set("CPUAffinity", "");
+            unit.set("CPUAffinity", &cpus.to_string());
+        }
+        unit.set_if("TasksMax", limits.tasks.map(|limit| limit.to_string()));
+        unit.set_if("RuntimeMaxSec", limits.time.map(|limit| limit.to_string()));
+        unit.set(
+            "OOMPolicy",
+            match limits.oom_policy {
+                OomPolicy::Continue => "continue",
+                OomPolicy::Stop => "stop",
+                OomPolicy::Kill => "kill",
+            },
+        );
+    }
+
+    fn life(&self, unit: &mut UnitFile) {
+        let ExperimentSpec { health, stop, restart, .. } = self.spec;
+        if health.notify {
+            unit.set("Type", "notify");
+        }
+        unit.set_if("WatchdogSec", health.watchdog.map(|span| span.to_string()));
+        unit.set_if("TimeoutStartSec", health.start_timeout.map(|limit| limit.to_string()));
+        unit.set("KillSignal", &line(&stop.signal));
+        unit.set("TimeoutStopSec", &stop.grace.to_string());
+        unit.set("Restart", "on-failure");
+        unit.set("RestartSec", &restart.delay.to_string());
+    }
+}
+
+/// A unit file in the making.
+#[derive(Default)]
+struct UnitFile {
+    text: String,
+}
+
+impl UnitFile {
+    fn comment(&mut self, text: &str) {
+        self.push(format_args!("# {text}"));
+    }
+
+    fn section(&mut self, name: &str) {
+        self.push(format_args!("\n[{name}]"));
+    }
+
+    /// `value` is quoted as its directive wants it.
+    fn set(&mut self, directive: &str, value: &str) {
+        self.push(format_args!("{directive}={value}"));
+    }
+
+    fn set_if(&mut self, directive: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.set(directive, &value);
+        }
+    }
+
+    fn push(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.text, "{line}").expect("writing to a String does not fail");
+    }
+}
+
+fn memory_limit(limit: MemoryLimit) -> String {
+    match limit {
+        MemoryLimit::Absolute(Limit::Max) => "infinity".to_owned(),
+        MemoryLimit::Absolute(Limit::At(bytes)) => exact(bytes),
+        MemoryLimit::Share(share) => percent(share),
+    }
+}
+
+/// A size without rounding, in the largest unit that divides it: `8G`, `1536M`, `1000`.
+fn exact(bytes: Bytes) -> String {
+    let (mut value, mut suffix) = (bytes.get(), "");
+    for larger in ["K", "M", "G", "T", "P", "E"] {
+        if value == 0 || value % 1024 != 0 {
+            break;
+        }
+        (value, suffix) = (value / 1024, larger);
+    }
+    format!("{value}{suffix}")
+}
+
+/// A share with at most one decimal, rounded down: systemd before 247 takes no more, and a limit
+/// that it does not take is no limit.
+fn percent(share: Percent) -> String {
+    match share.permyriad() / 10 {
+        0 => "0.1%".to_owned(),
+        tenths if tenths % 10 == 0 => format!("{}%", tenths / 10),
+        tenths => format!("{}.{}%", tenths / 10, tenths % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests;

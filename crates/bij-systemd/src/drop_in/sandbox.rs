@@ -1,0 +1,107 @@
+//! What differs from the template's sandbox, which is profile `default`.
+
+use bij_core::definition::SandboxProfile;
+
+use super::{DropIn, UnitFile, path_word};
+use crate::RuntimeScope;
+
+pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
+    let spec = drop_in.spec;
+    match (spec.sandbox, drop_in.scope) {
+        (SandboxProfile::Default, _) => {}
+        (SandboxProfile::Strict, RuntimeScope::System) => set_all(unit, STRICT),
+        (SandboxProfile::Strict, RuntimeScope::User) => set_all(unit, STRICT_USER),
+        (SandboxProfile::Trusted, RuntimeScope::System) => set_all(unit, TRUSTED),
+        (SandboxProfile::Trusted, RuntimeScope::User) => set_all(unit, TRUSTED_USER),
+    }
+    // A user manager's units are not confined to begin with; nor is the trusted profile.
+    let confined = drop_in.scope == RuntimeScope::System && spec.sandbox != SandboxProfile::Trusted;
+    if confined {
+        for path in &spec.writable {
+            unit.set("ReadWritePaths", &path_word(path.as_str()));
+        }
+    }
+    if spec.gpu.access && drop_in.scope == RuntimeScope::System {
+        unit.comment("[gpu] access: this machine's GPU nodes are not listed one by one, so the");
+        unit.comment("whole of /dev is open to this unit, as far as its user and groups may.");
+        set_all(unit, GPU);
+        if !drop_in.gpu_groups.is_empty() {
+            unit.set("SupplementaryGroups", &drop_in.gpu_groups.join(" "));
+        }
+    }
+}
+
+fn set_all(unit: &mut UnitFile, settings: &[(&str, &str)]) {
+    for (directive, value) in settings {
+        unit.set(directive, value);
+    }
+}
+
+/// No network, no memory that is writable and executable, nothing of /proc but processes.
+const STRICT: &[(&str, &str)] = &[
+    ("PrivateNetwork", "yes"),
+    ("PrivateUsers", "yes"),
+    ("ProtectHome", "yes"),
+    ("ProcSubset", "pid"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("RestrictAddressFamilies", ""),
+    ("RestrictAddressFamilies", "AF_UNIX"),
+    ("IPAddressDeny", "any"),
+    ("SystemCallFilter", "~@resources"),
+];
+
+/// Of the above, what a manager without privileges can do.
+const STRICT_USER: &[(&str, &str)] = &[
+    ("MemoryDenyWriteExecute", "yes"),
+    ("RestrictAddressFamilies", "AF_UNIX"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged @resources"),
+    ("SystemCallErrorNumber", "EPERM"),
+];
+
+/// Takes back what the template sets. `DynamicUser=` keeps some of it in force by itself
+/// (systemd.exec(5)); a unit with `user` has none of it.
+const TRUSTED: &[(&str, &str)] = &[
+    ("NoNewPrivileges", "no"),
+    ("CapabilityBoundingSet", "~"),
+    ("ProtectSystem", "no"),
+    ("ProtectHome", "no"),
+    ("PrivateTmp", "no"),
+    ("PrivateDevices", "no"),
+    ("PrivateMounts", "no"),
+    ("DevicePolicy", "auto"),
+    ("ProtectClock", "no"),
+    ("ProtectControlGroups", "no"),
+    ("ProtectHostname", "no"),
+    ("ProtectKernelLogs", "no"),
+    ("ProtectKernelModules", "no"),
+    ("ProtectKernelTunables", "no"),
+    ("ProtectProc", "default"),
+    ("RemoveIPC", "no"),
+    ("KeyringMode", "inherit"),
+    ("LockPersonality", "no"),
+    ("RestrictNamespaces", "no"),
+    ("RestrictRealtime", "no"),
+    ("RestrictSUIDSGID", "no"),
+    ("RestrictAddressFamilies", ""),
+    ("SystemCallArchitectures", ""),
+    ("SystemCallFilter", ""),
+    ("UMask", "0022"),
+];
+
+const TRUSTED_USER: &[(&str, &str)] = &[
+    ("NoNewPrivileges", "no"),
+    ("LockPersonality", "no"),
+    ("RestrictRealtime", "no"),
+    ("RestrictSUIDSGID", "no"),
+    ("SystemCallArchitectures", ""),
+    ("UMask", "0022"),
+];
+
+/// `ProtectClock=` alone would close /dev again before systemd 252: it adds a `DeviceAllow=`.
+const GPU: &[(&str, &str)] = &[
+    ("PrivateDevices", "no"),
+    ("DevicePolicy", "auto"),
+    ("ProtectClock", "no"),
+    ("DeviceAllow", ""),
+];

@@ -1,0 +1,209 @@
+mod systemd_words;
+
+use std::path::Path;
+
+use bij_core::definition::{ExperimentSpec, SandboxProfile};
+use bij_core::{ExperimentId, Layout, Limit};
+use proptest::prelude::*;
+
+use super::*;
+use systemd_words::UnitText;
+
+fn spec(command: &[&str]) -> ExperimentSpec {
+    let command = command.iter().map(ToString::to_string).collect();
+    ExperimentSpec::new(ExperimentId::new("amnesiac_001").unwrap(), command)
+}
+
+fn render(spec: &ExperimentSpec, scope: RuntimeScope) -> String {
+    let layout = Layout::system(Path::new("/"));
+    let source = "/etc/brain-in-jar/experiments/amnesiac_001.toml";
+    let stamp = "0123456789abcdef";
+    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[] }.render()
+}
+
+fn system(spec: &ExperimentSpec) -> UnitText {
+    UnitText::parse(&render(spec, RuntimeScope::System))
+}
+
+/// What the process gets as its arguments, wrappers run.
+fn argv(spec: &ExperimentSpec) -> Vec<String> {
+    let unit = system(spec);
+    let commands = unit.values("Service", "ExecStart");
+    let [reset, command] = &commands[..] else { panic!("{commands:?}") };
+    assert!(reset.is_empty(), "the template's own command is reset");
+    let argv = systemd_words::exec_start(command).expect("systemd takes it");
+    match argv.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["/usr/bin/env", "--", program, ..] => {
+            assert!(!program.contains('='), "env(1) would take it for a variable");
+            argv[2..].to_vec()
+        }
+        ["/bin/sh", "-c", "exec \"$0\" \"$@\"", ..] => argv[3..].to_vec(),
+        _ => argv,
+    }
+}
+
+#[test]
+fn a_plain_definition_reads_like_one_written_by_hand() {
+    let mut spec = spec(&["/opt/brain/venv/bin/python", "-m", "runner"]);
+    spec.description = Some("Amnesiac, total".to_owned());
+    spec.user = Some("brain".to_owned());
+    spec.directory = Some("/opt/brain".parse().unwrap());
+    spec.environment.insert("HF_HOME".to_owned(), "/var/cache/hf".to_owned());
+    spec.writable = vec!["/opt/brain/logs".parse().unwrap()];
+    spec.limits.memory = Some("8G".parse().unwrap());
+    spec.limits.swap = Some("0".parse().unwrap());
+    spec.limits.cpu = Some("150%".parse().unwrap());
+    spec.limits.cpus = Some("0-3,8".parse().unwrap());
+    spec.limits.tasks = Some(Limit::At(512));
+    spec.limits.time = Some("12h".parse().unwrap());
+    spec.health.notify = true;
+    spec.health.watchdog = Some("2min".parse().unwrap());
+    let expected = include_str!("tests/plain.conf");
+    assert_eq!(render(&spec, RuntimeScope::System), expected);
+}
+
+#[test]
+fn a_user_manager_gets_no_other_user() {
+    let mut spec = spec(&["true"]);
+    spec.user = Some("brain".to_owned());
+    let unit = UnitText::parse(&render(&spec, RuntimeScope::User));
+    assert!(unit.values("Service", "User").is_empty());
+    assert!(unit.values("Service", "DynamicUser").is_empty());
+}
+
+#[test]
+fn what_looks_like_syntax_is_not() {
+    for command in [
+        &["/bin/echo", ";", "$HOME", "${HOME}", "%i", "100%", "a;b", "\\;"][..],
+        &["/bin/echo", "", " ", "\t", "\n", "a\nb", "\"", "'", "\\", "\\n", "tail\\"],
+        &["/bin/echo", "\u{1}\u{7f}", "\u{85}\u{2028}", "grün", "🧠", "[Service]"],
+        &["/opt/my tools/run me", "#no comment"],
+        &["/opt/it's \"here\"", "x"],
+        &["-dash", "x"],
+        &["@at", "x"],
+        &["+plus=1", "x"],
+        &["./run.sh", "x"],
+        &["bin/run.sh", "x"],
+        &["/opt//double/./dot", "x"],
+        &["/opt/new\nline", "x"],
+        &["/usr/bin/100%", "x"],
+        &["python3", "x"],
+    ] {
+        assert_eq!(argv(&spec(command)), command, "{command:?}");
+    }
+}
+
+#[test]
+fn a_program_is_run_as_it_is_wherever_systemd_takes_it() {
+    let line = |program: &str| {
+        let unit = system(&spec(&[program]));
+        unit.values("Service", "ExecStart")[1].clone()
+    };
+    assert_eq!(line("/usr/bin/python3"), ":/usr/bin/python3");
+    assert_eq!(line("/opt/my tools/run"), "\":/opt/my tools/run\"");
+    assert_eq!(line("-x"), ":/usr/bin/env \"--\" \"-x\"");
+}
+
+#[test]
+fn one_line_texts_stay_on_their_line() {
+    let mut spec = spec(&["true"]);
+    spec.description = Some(" 100% of\n[Service]\nExecStart=/bin/evil \\".to_owned());
+    spec.directory = Some("/opt/ends in blank ".parse().unwrap());
+    let unit = system(&spec);
+    assert_eq!(unit.values("Service", "ExecStart").len(), 2);
+    let description = &unit.values("Unit", "Description")[0];
+    assert_eq!(
+        systemd_words::expand_specifiers(description).as_deref(),
+        Some("100% of [Service] ExecStart=/bin/evil \\")
+    );
+    assert_eq!(unit.values("Service", "WorkingDirectory"), ["-/opt/ends in blank /"]);
+    spec.directory = Some("/opt/ends in backslash\\".parse().unwrap());
+    assert_eq!(system(&spec).values("Service", "WorkingDirectory"), ["-/opt/ends in backslash\\/"]);
+}
+
+#[test]
+fn nobody_else_tells_an_experiment_who_it_is() {
+    let mut spec = spec(&["true"]);
+    spec.environment.insert("BIJ_EXPERIMENT".to_owned(), "somebody else".to_owned());
+    spec.environment.insert("A".to_owned(), "1 2\n\"3\" 100% $HOME".to_owned());
+    spec.config = Some("/opt/brain/c.json".to_owned());
+    let environment = system(&spec).environment();
+    assert_eq!(environment["BIJ_EXPERIMENT"], "amnesiac_001");
+    assert_eq!(environment["A"], "1 2\n\"3\" 100% $HOME");
+    assert_eq!(environment["BIJ_CONFIG"], "/opt/brain/c.json");
+    assert_eq!(environment["BIJ_STATE_DIR"], "/var/lib/brain-in-jar/experiments/amnesiac_001");
+    assert_eq!(environment["BIJ_STAMP"], "0123456789abcdef");
+}
+
+#[test]
+fn limits_are_never_rounded_up_or_lost() {
+    let mut spec = spec(&["true"]);
+    let cases = [
+        ("8G", "8G"),
+        ("1.5G", "1536M"),
+        ("1000", "1000"),
+        ("0", "0"),
+        ("infinity", "infinity"),
+        ("50%", "50%"),
+        ("33.33%", "33.3%"),
+        ("0.01%", "0.1%"),
+    ];
+    for (written, rendered) in cases {
+        spec.limits.memory = Some(written.parse().unwrap());
+        assert_eq!(system(&spec).values("Service", "MemoryMax"), [rendered], "{written}");
+    }
+    spec.limits.cpu = Some(Limit::Max);
+    assert_eq!(system(&spec).values("Service", "CPUQuota"), [""]);
+}
+
+#[test]
+fn profiles_and_gpu_change_the_sandbox_and_nothing_else_does() {
+    let mut spec = spec(&["true"]);
+    spec.writable = vec!["/opt/with blank/and \"quote\"".parse().unwrap()];
+    let unit = system(&spec);
+    assert!(unit.values("Service", "PrivateDevices").is_empty());
+    assert_eq!(unit.values("Service", "ReadWritePaths"), ["\"/opt/with blank/and \\\"quote\\\"\""]);
+    spec.gpu.access = true;
+    assert_eq!(system(&spec).values("Service", "PrivateDevices"), ["no"]);
+    assert_eq!(system(&spec).values("Service", "DevicePolicy"), ["auto"]);
+    spec.sandbox = SandboxProfile::Strict;
+    assert_eq!(system(&spec).values("Service", "PrivateNetwork"), ["yes"]);
+    spec.sandbox = SandboxProfile::Trusted;
+    let trusted = system(&spec);
+    assert_eq!(trusted.values("Service", "ProtectSystem"), ["no"]);
+    assert!(trusted.values("Service", "ReadWritePaths").is_empty());
+    assert!(trusted.values("Service", "ExecStart")[1].starts_with(':'));
+}
+
+proptest! {
+    #[test]
+    fn every_command_reaches_the_process_unchanged(
+        program in "[-@:+!|./a-z%$'\" \\\\=\n]{1,8}",
+        arguments in proptest::collection::vec("[^\0]{0,12}", 0..6),
+    ) {
+        let mut command = vec![program];
+        command.extend(arguments);
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        prop_assert_eq!(argv(&spec(&words)), command.clone());
+    }
+
+    #[test]
+    fn every_value_reaches_the_environment_unchanged(value in "[^\0]{0,30}") {
+        let mut spec = spec(&["true"]);
+        spec.environment.insert("VALUE".to_owned(), value.clone());
+        prop_assert_eq!(&system(&spec).environment()["VALUE"], &value);
+    }
+
+    #[test]
+    fn no_text_begins_a_line_of_its_own(text in "[^\0]{0,40}") {
+        let mut plain = spec(&["true"]);
+        plain.description = Some("x".to_owned());
+        plain.user = Some("x".to_owned());
+        let lines = render(&plain, RuntimeScope::System).split('\n').count();
+        let mut odd = plain.clone();
+        odd.command = vec!["true".to_owned()];
+        odd.description = Some(text.clone());
+        odd.user = Some(text);
+        prop_assert_eq!(render(&odd, RuntimeScope::System).split('\n').count(), lines);
+    }
+}
