@@ -123,11 +123,11 @@ impl History {
             *tally.crashes_by_cause.entry(end.cause).or_default() += 1;
         }
         tally.last = counted.last().cloned();
-        tally.last_cause = ends().last().map(|end| end.cause).or(tally.last_cause);
+        tally.last_cause = ends().next_back().map(|end| end.cause).or(tally.last_cause);
         let saved = |end: &AttemptEnd| {
             end.evidence.progress.clone().filter(|progress| progress.checkpoint.is_some())
         };
-        tally.last_checkpoint = ends().filter_map(saved).last().or(tally.last_checkpoint);
+        tally.last_checkpoint = ends().filter_map(saved).next_back().or(tally.last_checkpoint);
         tally
     }
 

@@ -1,0 +1,5 @@
+//! What every implementation of a port must do. Each clause panics where it is not kept.
+
+mod ledger;
+
+pub use ledger::{fixture as ledger_fixture, ledger_contract, shared_ledger_contract};

@@ -1,0 +1,155 @@
+//! A ledger in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, History, Outcome, Tally, Timestamp};
+
+/// A ledger in memory; its clones are further hands on the same ledger.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLedger {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    histories: BTreeMap<ExperimentId, History>,
+    /// Every attempt there is, in the order in which they were opened, and whose it is.
+    order: Vec<(AttemptKey, ExperimentId)>,
+    clean: BTreeSet<BootId>,
+    fault: Option<Fault>,
+}
+
+/// How a ledger in memory can be told to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Somebody else writes and does not end.
+    Busy,
+    /// There is no room.
+    Full,
+    /// It may not be written.
+    Denied,
+    /// It is damaged: it cannot be read either.
+    Corrupt,
+}
+
+impl MemoryLedger {
+    /// Fails every write from now on, until told otherwise.
+    pub fn fail(&self, fault: Option<Fault>) {
+        self.state().fault = fault;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A clause that has panicked meanwhile says so by itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+        let state = self.state();
+        match state.fault {
+            Some(Fault::Corrupt) => Err(LedgerError::Corrupt("told to fail".into())),
+            Some(Fault::Busy | Fault::Full | Fault::Denied) | None => Ok(state),
+        }
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+        let state = self.readable()?;
+        match state.fault {
+            None | Some(Fault::Corrupt) => Ok(state),
+            Some(Fault::Busy) => Err(LedgerError::Busy("told to fail".into())),
+            Some(Fault::Full) => Err(LedgerError::Full("told to fail".into())),
+            Some(Fault::Denied) => Err(LedgerError::Denied("told to fail".into())),
+        }
+    }
+}
+
+impl State {
+    /// The history that an attempt belongs to, which is there from now on.
+    fn claim(
+        &mut self,
+        key: AttemptKey,
+        experiment: &ExperimentId,
+    ) -> Result<&mut History, LedgerError> {
+        match self.order.iter().find(|(known, _)| *known == key) {
+            Some((_, owner)) if owner != experiment => {
+                return Err(LedgerError::Other(format!("it is an attempt of {owner}").into()));
+            }
+            Some(_) => {}
+            None => self.order.push((key, experiment.clone())),
+        }
+        Ok(self.histories.entry(experiment.clone()).or_default())
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
+        let mut state = self.writable()?;
+        Ok(state.claim(opening.key, &opening.experiment)?.open(opening))
+    }
+
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
+        let mut state = self.writable()?;
+        Ok(state.claim(closing.key, &closing.experiment)?.close(closing))
+    }
+
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
+        let AttemptQuery { experiment, run, newest, open } = query;
+        let state = self.readable()?;
+        let all = state.order.iter().filter_map(|(key, owner)| {
+            state.histories.get(owner)?.attempts().iter().find(|attempt| attempt.key == *key)
+        });
+        let mut asked: Vec<Attempt> = all
+            .filter(|attempt| experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id))
+            .filter(|attempt| run.is_none_or(|number| attempt.run.number == number))
+            .filter(|attempt| !open || attempt.end.is_none())
+            .cloned()
+            .collect();
+        let too_many = newest.map_or(0, |count| asked.len().saturating_sub(count));
+        asked.drain(..too_many);
+        Ok(asked)
+    }
+
+    fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
+        let state = self.readable()?;
+        Ok(state.histories.get(experiment).map(History::tally).unwrap_or_default())
+    }
+
+    fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        let state = self.readable()?;
+        Ok(state.histories.iter().map(|(id, history)| (id.clone(), history.tally())).collect())
+    }
+
+    fn mark_clean_shutdown(&mut self, boot: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
+        let added = self.writable()?.clean.insert(boot);
+        Ok(if added { Outcome::Changed } else { Outcome::Unchanged })
+    }
+
+    fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
+        Ok(self.readable()?.clean.contains(&boot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{ledger_contract, ledger_fixture as fixture, shared_ledger_contract};
+
+    #[test]
+    fn it_keeps_the_contract() {
+        ledger_contract(MemoryLedger::default);
+        let one = MemoryLedger::default();
+        shared_ledger_contract(|| one.clone());
+    }
+
+    #[test]
+    fn it_fails_as_it_is_told_and_recovers() {
+        let mut ledger = MemoryLedger::default();
+        let opening = fixture::fresh("x", 1, 1);
+        ledger.fail(Some(Fault::Busy));
+        assert!(ledger.open(&opening).unwrap_err().is_transient());
+        assert_eq!(ledger.tally(&opening.experiment).unwrap(), Tally::default());
+        ledger.fail(None);
+        assert_eq!(ledger.open(&opening).unwrap().attempt.0, 1);
+    }
+}
