@@ -22,9 +22,9 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong: `x.toml:7: limits.memroy: unknown key`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{place}: {message}")]
+#[error("{place}: {}{message}", self.key_prefix())]
 pub struct Problem {
     /// Where.
     pub place: Place,
@@ -36,12 +36,40 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    fn key_prefix(&self) -> String {
+        self.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default()
+    }
+
+    /// The problem and, on a line of its own, what to do about it.
+    fn with_hint(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{self}\n  hint: {hint}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 /// Everything that is wrong with one definition; never empty.
+///
+/// Displayed, each problem has a line, and below it a line with its hint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", .problems.iter().map(Problem::with_hint).collect::<Vec<_>>().join("\n"))]
 pub struct DefinitionError {
     /// The problems in the order of the file.
     pub problems: Vec<Problem>,
+}
+
+impl DefinitionError {
+    /// The error of one problem.
+    pub fn one(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
+    }
+
+    /// The error of these problems, if there are any.
+    pub(crate) fn from_problems(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
+    }
 }
 
 /// Something odd that does no harm.

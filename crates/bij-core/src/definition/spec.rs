@@ -241,7 +241,7 @@ pub enum SandboxProfile {
 }
 
 /// A path that begins with `/` and holds no control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AbsolutePath(String);
 
 /// Why a text is no absolute path.

@@ -1,0 +1,134 @@
+//! Tables of keys, and the one walk that reads a document by them.
+
+use super::fault::{Fault, Faults};
+use super::nearest::nearest;
+use super::tree::{Entry, Node, Value, quoted};
+
+/// One key that a document may have.
+pub(crate) struct Field<T> {
+    /// The table it stands in; empty for the document itself.
+    pub(crate) table: &'static str,
+    pub(crate) name: &'static str,
+    /// What systemd calls it, if systemd has it: people who know that name are led to ours.
+    pub(crate) systemd: &'static str,
+    /// A right value, as TOML.
+    pub(crate) example: &'static str,
+    pub(crate) read: fn(&Node, &mut T) -> Result<(), Faults>,
+}
+
+impl<T> Field<T> {
+    /// The key with its table: `limits.memory`.
+    pub(crate) fn path(&self) -> String {
+        path(self.table, self.name)
+    }
+
+    /// How to write it, on one line.
+    fn usage(&self) -> String {
+        match self.table {
+            "" => format!("{} = {}", self.name, self.example),
+            table => format!("[{table}] {} = {}", self.name, self.example),
+        }
+    }
+}
+
+fn path(table: &str, name: &str) -> String {
+    if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
+}
+
+/// Reads a document into `target`; whatever is wrong goes into `faults`.
+pub(crate) fn read_document<T>(
+    document: &[Entry],
+    fields: &[Field<T>],
+    target: &mut T,
+    faults: &mut Faults,
+) {
+    read_table("", document, fields, target, faults);
+}
+
+fn read_table<T>(
+    table: &str,
+    entries: &[Entry],
+    fields: &[Field<T>],
+    target: &mut T,
+    faults: &mut Faults,
+) {
+    for entry in entries {
+        let field = fields.iter().find(|field| field.table == table && field.name == entry.key);
+        if let Some(field) = field {
+            if let Err(found) = (field.read)(&entry.node, target) {
+                let place = |fault: Fault| {
+                    fault
+                        .within(&field.path())
+                        .or_hint(|| Some(format!("for example: {}", field.usage())))
+                };
+                faults.extend(found, place);
+            }
+        } else if table.is_empty() && fields.iter().any(|field| field.table == entry.key) {
+            match &entry.node.value {
+                Value::Table(inner) => read_table(&entry.key, inner, fields, target, faults),
+                _ => faults.push(not_a_table(entry, fields)),
+            }
+        } else if faults.is_full() {
+            faults.push(Fault::new(entry.at, "unknown key"));
+        } else {
+            faults.push(unknown(table, entry, fields));
+        }
+    }
+}
+
+fn not_a_table<T>(entry: &Entry, fields: &[Field<T>]) -> Fault {
+    let usage = fields.iter().find(|field| field.table == entry.key).map(Field::usage);
+    entry
+        .node
+        .instead_of("a table")
+        .within(&entry.key)
+        .or_hint(|| usage.map(|usage| format!("for example: {usage}")))
+}
+
+fn unknown<T>(table: &str, entry: &Entry, fields: &[Field<T>]) -> Fault {
+    let key = &entry.key;
+    let kind = match (&entry.node.value, table) {
+        (Value::Table(_), "") => "table",
+        _ => "key",
+    };
+    let name = quoted(&path(table, key));
+    let fault = Fault::new(entry.at, format!("unknown {kind}"));
+    fault.within(name.trim_matches('"')).hint(suggestion(table, key, fields))
+}
+
+/// The key that was probably meant.
+fn suggestion<T>(table: &str, key: &str, fields: &[Field<T>]) -> String {
+    let in_table = || fields.iter().filter(|field| field.table == table).map(|field| field.name);
+    let tables = || fields.iter().map(|field| field.table).filter(|name| !name.is_empty());
+    let elsewhere = |name: &str| fields.iter().find(|field| field.name == name);
+
+    if let Some(field) = fields.iter().find(|f| !f.systemd.is_empty() && f.systemd == key) {
+        return format!("systemd's {key}= is written here as: {}", field.usage());
+    }
+    if let Some(field) = elsewhere(key) {
+        return match field.table {
+            "" => format!("`{key}` stands above all tables: {}", field.usage()),
+            right => format!("`{key}` belongs into [{right}]: {}", field.usage()),
+        };
+    }
+    let near = match table {
+        "" => nearest(key, in_table().chain(tables())),
+        _ => nearest(key, in_table()),
+    };
+    if let Some(near) = near {
+        return format!("did you mean `{near}`?");
+    }
+    let all = fields.iter().map(|field| field.name);
+    if let Some(field) = nearest(key, all).and_then(elsewhere) {
+        return format!("did you mean: {}", field.usage());
+    }
+    let mut known: Vec<_> = in_table().collect();
+    if table.is_empty() {
+        known.extend(tables());
+        known.dedup();
+    }
+    match table {
+        "" => format!("the keys and tables are {}", known.join(", ")),
+        table => format!("the keys of [{table}] are {}", known.join(", ")),
+    }
+}

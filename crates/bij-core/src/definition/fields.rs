@@ -1,0 +1,148 @@
+//! The keys of a definition. `schema.json` lists the same ones; a test compares them.
+
+use super::fault::{Fault, Faults};
+use super::field::Field;
+use super::spec::{ExperimentSpec, OnReboot, OomPolicy, SandboxProfile};
+use super::tree::Node;
+use super::value;
+
+type Read = fn(&Node, &mut ExperimentSpec) -> Result<(), Faults>;
+
+/// The words of `[limits] oom_policy`.
+pub(crate) const OOM_POLICIES: [(&str, OomPolicy); 3] =
+    [("stop", OomPolicy::Stop), ("continue", OomPolicy::Continue), ("kill", OomPolicy::Kill)];
+
+/// The words of `[restart] on_reboot`.
+pub(crate) const ON_REBOOT: [(&str, OnReboot); 3] =
+    [("resume", OnReboot::Resume), ("requeue", OnReboot::Requeue), ("hold", OnReboot::Hold)];
+
+/// The words of `[sandbox] profile`.
+pub(crate) const PROFILES: [(&str, SandboxProfile); 3] = [
+    ("default", SandboxProfile::Default),
+    ("strict", SandboxProfile::Strict),
+    ("trusted", SandboxProfile::Trusted),
+];
+
+const fn field(
+    table: &'static str,
+    name: &'static str,
+    systemd: &'static str,
+    example: &'static str,
+    read: Read,
+) -> Field<ExperimentSpec> {
+    Field { table, name, systemd, example, read }
+}
+
+/// Takes a value that was read into its slot.
+pub(crate) fn put<T>(slot: &mut T, value: Result<impl Into<T>, Fault>) -> Result<(), Faults> {
+    *slot = value?.into();
+    Ok(())
+}
+
+/// Every key, in the order of the manual.
+pub(crate) const FIELDS: &[Field<ExperimentSpec>] = &[
+    field("", "description", "Description", r#""Amnesiac, total""#, |node, spec| {
+        put(&mut spec.description, value::description(node))
+    }),
+    field("", "command", "ExecStart", r#"["/usr/bin/python3", "run.py"]"#, |node, spec| {
+        spec.command = value::command(node)?;
+        Ok(())
+    }),
+    field("", "config", "", r#""/opt/brain/configs/amnesiac_001.json""#, |node, spec| {
+        put(&mut spec.config, value::environment_value(node).map(ToOwned::to_owned))
+    }),
+    field("", "directory", "WorkingDirectory", r#""/opt/brain""#, |node, spec| {
+        put(&mut spec.directory, value::directory(node))
+    }),
+    field("", "user", "User", r#""brain""#, |node, spec| put(&mut spec.user, value::user(node))),
+    field("", "environment", "Environment", r#"{ HF_HOME = "/var/cache/hf" }"#, |node, spec| {
+        spec.environment = value::environment(node)?;
+        Ok(())
+    }),
+    field("", "writable", "ReadWritePaths", r#"["/opt/brain/logs"]"#, |node, spec| {
+        spec.writable = value::paths(node)?;
+        Ok(())
+    }),
+    field("limits", "memory", "MemoryMax", r#""8G""#, |node, spec| {
+        put(&mut spec.limits.memory, value::memory(node))
+    }),
+    field("limits", "swap", "MemorySwapMax", r#""0""#, |node, spec| {
+        put(&mut spec.limits.swap, value::swap(node))
+    }),
+    field("limits", "cpu", "CPUQuota", r#""100%""#, |node, spec| {
+        put(&mut spec.limits.cpu, value::cpu_quota(node))
+    }),
+    field("limits", "cpus", "AllowedCPUs", r#""0-7""#, |node, spec| {
+        put(&mut spec.limits.cpus, value::cpu_set(node))
+    }),
+    field("limits", "tasks", "TasksMax", "512", |node, spec| {
+        put(&mut spec.limits.tasks, value::tasks(node))
+    }),
+    field("limits", "time", "RuntimeMaxSec", r#""12h""#, |node, spec| {
+        put(&mut spec.limits.time, value::span_limit(node))
+    }),
+    field("limits", "oom_policy", "OOMPolicy", r#""stop""#, |node, spec| {
+        put(&mut spec.limits.oom_policy, value::choice(node, &OOM_POLICIES))
+    }),
+    field("gpu", "access", "DeviceAllow", "true", |node, spec| {
+        put(&mut spec.gpu.access, value::flag(node))
+    }),
+    field("gpu", "exclusive", "", "false", |node, spec| {
+        put(&mut spec.gpu.exclusive, value::flag(node))
+    }),
+    field("gpu", "memory", "", r#""6G""#, |node, spec| {
+        put(&mut spec.gpu.memory, value::memory(node))
+    }),
+    field("queue", "priority", "", "0", |node, spec| {
+        put(&mut spec.queue.priority, value::priority(node))
+    }),
+    field("queue", "group", "", r#""default""#, |node, spec| {
+        put(&mut spec.queue.group, value::group(node))
+    }),
+    field("queue", "after", "After", r#"["calibrate"]"#, |node, spec| {
+        spec.queue.after = value::after(node)?;
+        super::parse::not_after_itself(node, spec)
+    }),
+    field("restart", "delay", "RestartSec", r#""5s""#, |node, spec| {
+        put(&mut spec.restart.delay, value::span_or_zero(node))
+    }),
+    field("restart", "burst", "StartLimitBurst", "3", |node, spec| {
+        put(&mut spec.restart.burst, value::burst(node))
+    }),
+    field("restart", "interval", "StartLimitIntervalSec", r#""5min""#, |node, spec| {
+        put(&mut spec.restart.interval, value::span_limit_or_zero(node))
+    }),
+    field("restart", "on_reboot", "", r#""resume""#, |node, spec| {
+        put(&mut spec.restart.on_reboot, value::choice(node, &ON_REBOOT))
+    }),
+    field("restart", "rerun_at_boot", "", "false", |node, spec| {
+        put(&mut spec.restart.rerun_at_boot, value::flag(node))
+    }),
+    field("stop", "signal", "KillSignal", r#""SIGTERM""#, |node, spec| {
+        put(&mut spec.stop.signal, value::signal(node))
+    }),
+    field("stop", "grace", "TimeoutStopSec", r#""90s""#, |node, spec| {
+        put(&mut spec.stop.grace, value::span(node))
+    }),
+    field("health", "notify", "Type", "false", |node, spec| {
+        put(&mut spec.health.notify, value::flag(node))
+    }),
+    field("health", "watchdog", "WatchdogSec", r#""2min""#, |node, spec| {
+        put(&mut spec.health.watchdog, value::span(node))
+    }),
+    field("health", "stall_after", "", r#""10min""#, |node, spec| {
+        put(&mut spec.health.stall_after, value::span(node))
+    }),
+    field("health", "start_timeout", "TimeoutStartSec", r#""5min""#, |node, spec| {
+        put(&mut spec.health.start_timeout, value::span_limit(node))
+    }),
+    field("thermal", "max_celsius", "", "80", |node, spec| {
+        put(&mut spec.thermal.max_celsius, value::celsius(node))
+    }),
+    field("power", "mode", "", r#""MAXN""#, |node, spec| {
+        put(&mut spec.power.mode, value::power_mode(node))
+    }),
+    field("sandbox", "profile", "", r#""default""#, |node, spec| {
+        put(&mut spec.sandbox, value::choice(node, &PROFILES))
+    }),
+];

@@ -1,0 +1,168 @@
+//! What the older Python tool's users have: four variables in `<id>.env`, and `<id>.json`.
+
+use super::env_file::{self, Assignment};
+use super::error::{Problem, Warning};
+use super::fault::{Fault, Faults};
+use super::names::{self, BadName};
+use super::source::{SourceFile, Text};
+use super::spec::ExperimentSpec;
+use super::tree::{Entry, Node, Value};
+use super::value;
+
+/// A variable that sets something besides the process's environment.
+pub(crate) struct KnownVariable {
+    pub(crate) name: &'static str,
+    set: fn(&Node, &mut ExperimentSpec) -> Result<(), Fault>,
+}
+
+pub(crate) const KNOWN: [KnownVariable; 4] = [
+    KnownVariable {
+        name: "EXPERIMENT_RAM_LIMIT",
+        set: |node, spec| value::memory(node).map(|limit| spec.limits.memory = Some(limit)),
+    },
+    KnownVariable {
+        name: "EXPERIMENT_CPU_QUOTA",
+        set: |node, spec| value::cpu_quota(node).map(|limit| spec.limits.cpu = Some(limit)),
+    },
+    KnownVariable {
+        name: "NVPMODEL_MODE",
+        set: |node, spec| value::power_mode(node).map(|mode| spec.power.mode = Some(mode)),
+    },
+    KnownVariable {
+        name: "MAX_TEMP_CELSIUS",
+        set: |node, spec| {
+            value::celsius(node).map(|celsius| spec.thermal.max_celsius = Some(celsius))
+        },
+    },
+];
+
+/// Sets what a known variable sets; any other name, and an empty value, sets nothing.
+pub(crate) fn set_known(
+    name: &str,
+    value: &str,
+    at: usize,
+    spec: &mut ExperimentSpec,
+) -> Result<(), Fault> {
+    let Some(known) = KNOWN.iter().find(|known| known.name == name) else { return Ok(()) };
+    if value.is_empty() {
+        return Ok(());
+    }
+    // A variable is text; what reads as a number may stand where a number belongs.
+    let value = match value.parse::<f64>() {
+        Ok(_) => Value::Number(value.to_owned()),
+        Err(_) => Value::Text(value.to_owned()),
+    };
+    (known.set)(&Node { at, value }, spec)
+}
+
+/// Whether a variable, if it is a known one, has a value of its kind.
+pub(crate) fn check_known(name: &str, value: &str) -> Result<(), Fault> {
+    let mut scratch = scratch();
+    set_known(name, value, 0, &mut scratch)
+}
+
+/// A definition to try settings on.
+fn scratch() -> ExperimentSpec {
+    let id = crate::ExperimentId::new("x").expect("x is a letter");
+    ExperimentSpec::new(id, Vec::new())
+}
+
+/// Lays an `.env` file over a definition: its variables go to the process, and the known ones
+/// set limits.
+pub(crate) fn lay_over(
+    file: SourceFile<'_>,
+    spec: &mut ExperimentSpec,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Vec<Problem>> {
+    let text = file.text().map_err(|problem| vec![problem])?;
+    let mut content = env_file::read(&text);
+    content.drop_what_systemd_drops();
+    let mut warn = |at, message| warnings.push(Warning { place: text.place(at), message });
+    for (at, reason) in content.skipped {
+        warn(at, reason);
+    }
+    let mut faults = Faults::default();
+    for Assignment { at, name, value } in content.assignments {
+        let (value, remark) = without_comment(&name, value);
+        if let Some(remark) = remark {
+            warn(at, remark);
+        }
+        let set = match names::environment_name(&name) {
+            Err(bad @ BadName::Reserved) => Err(Fault::new(at, bad.message()).hint(bad.hint())),
+            _ if value.len() > value::MAX_ARGUMENT => {
+                Err(Fault::new(at, "the value has more bytes than Linux takes"))
+            }
+            _ => set_known(&name, &value, at, spec),
+        };
+        match set {
+            Ok(()) => {
+                spec.environment.insert(name, value);
+            }
+            Err(fault) => faults.push(fault.within(&name)),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.into_problems(&text)) }
+}
+
+/// A known variable's value without a comment behind it, and what to say about comments.
+///
+/// systemd knows no comments behind a value, but the older tool's documents show them; none of
+/// the known variables' values has a `#`.
+fn without_comment(name: &str, value: String) -> (String, Option<String>) {
+    let Some(hash) = value.find('#') else { return (value, None) };
+    if KNOWN.iter().any(|known| known.name == name) {
+        let remark = "a comment behind a value is part of it for systemd; bij leaves it out here. \
+                      Put it on a line of its own";
+        return (value[..hash].trim_end().to_owned(), Some(remark.to_owned()));
+    }
+    let looks_like_comment = value[..hash].ends_with([' ', '\t']);
+    let remark = "systemd knows no comments behind a value: the program gets the `#` and all that \
+                  follows it. Put the comment on a line of its own";
+    (value, looks_like_comment.then(|| remark.to_owned()))
+}
+
+/// Whether a JSON document is an older config: it has no command, and something in it that is no
+/// setting of a definition, above all `experiment_id`.
+pub(crate) fn is_config(document: &[Entry], is_setting: impl Fn(&str) -> bool) -> bool {
+    !document.iter().any(|entry| entry.key == "command")
+        && document.iter().any(|entry| !is_setting(&entry.key))
+        || document.iter().any(|entry| entry.key == "experiment_id")
+}
+
+/// Takes what an older config says about itself; all else in it is for the program.
+pub(crate) fn take_config(document: &[Entry], spec: &mut ExperimentSpec, faults: &mut Faults) {
+    for entry in document {
+        let taken = match entry.key.as_str() {
+            "experiment_id" => same_id(&entry.node, spec),
+            "name" => value::description(&entry.node).map(|name| spec.description = Some(name)),
+            _ => Ok(()),
+        };
+        if let Err(fault) = taken {
+            faults.push(fault.within(&entry.key));
+        }
+    }
+}
+
+fn same_id(node: &Node, spec: &ExperimentSpec) -> Result<(), Fault> {
+    match &node.value {
+        Value::Text(id) if id == spec.id.as_str() => Ok(()),
+        _ => Err(node
+            .instead_of(&format!("\"{}\", as the file is named", spec.id))
+            .hint("rename the file or change experiment_id, so that both say the same")),
+    }
+}
+
+/// The problem of an older config that nothing is there to run.
+pub(crate) fn no_runner(text: &Text<'_>) -> Problem {
+    Problem {
+        place: text.place(0),
+        key: Some("command".to_owned()),
+        message: "this config names no command, and coordinator.toml has no [runner] for it"
+            .to_owned(),
+        hint: Some(
+            "put into coordinator.toml: [runner] command = [\"/usr/bin/python3\", \"-m\", \
+             \"YOUR.RUNNER\", \"{config}\"]"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,217 @@
+//! What holds for one run only, on top of a definition.
+
+use std::collections::BTreeMap;
+
+use super::error::{DefinitionError, Place, Problem};
+use super::fault::{Fault, Faults};
+use super::field::{Field, read_document};
+use super::fields::put;
+use super::nearest::nearest;
+use super::source::SourceFile;
+use super::spec::{CpuSet, ExperimentSpec};
+use super::tree::{self, Node, Syntax, Value};
+use super::{names, older, value};
+use crate::{CpuQuota, Limit, MemoryLimit, TimeSpan};
+
+/// What `bij start ID CONFIG -E NAME=VALUE --limit KEY=VALUE` adds for one run.
+///
+/// ```
+/// use bij_core::definition::{ExperimentSpec, SpecOverlay};
+/// use bij_core::ExperimentId;
+///
+/// let mut extras = SpecOverlay::default();
+/// extras.add_limit("memory=8G")?;
+/// extras.add_environment("SEED=42")?;
+///
+/// let id: ExperimentId = "amnesiac_001".parse()?;
+/// let mut spec = ExperimentSpec::new(id, vec!["/usr/bin/amnesiac".to_owned()]);
+/// extras.apply(&mut spec);
+/// assert_eq!(spec.limits.memory, "8G".parse().ok());
+/// assert_eq!(spec.environment["SEED"], "42");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecOverlay {
+    pub(crate) config: Option<String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) limits: LimitOverlay,
+}
+
+/// The limits that can be set for one run: keys of `[limits]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LimitOverlay {
+    pub(crate) memory: Option<MemoryLimit>,
+    pub(crate) swap: Option<MemoryLimit>,
+    pub(crate) cpu: Option<Limit<CpuQuota>>,
+    pub(crate) cpus: Option<CpuSet>,
+    pub(crate) tasks: Option<Limit<u64>>,
+    pub(crate) time: Option<Limit<TimeSpan>>,
+}
+
+const fn limit(
+    name: &'static str,
+    systemd: &'static str,
+    example: &'static str,
+    read: fn(&Node, &mut SpecOverlay) -> Result<(), Faults>,
+) -> Field<SpecOverlay> {
+    Field { table: "limits", name, systemd, example, read }
+}
+
+const FIELDS: &[Field<SpecOverlay>] = &[
+    Field {
+        table: "",
+        name: "config",
+        systemd: "",
+        example: r#""/opt/brain/configs/amnesiac_001.json""#,
+        read: |node, overlay| {
+            put(&mut overlay.config, value::environment_value(node).map(ToOwned::to_owned))
+        },
+    },
+    Field {
+        table: "",
+        name: "environment",
+        systemd: "Environment",
+        example: r#"{ SEED = "42" }"#,
+        read: |node, overlay| {
+            overlay.environment = value::environment(node)?;
+            Ok(())
+        },
+    },
+    limit("memory", "MemoryMax", r#""8G""#, |node, overlay| {
+        put(&mut overlay.limits.memory, value::memory(node))
+    }),
+    limit("swap", "MemorySwapMax", r#""0""#, |node, overlay| {
+        put(&mut overlay.limits.swap, value::swap(node))
+    }),
+    limit("cpu", "CPUQuota", r#""100%""#, |node, overlay| {
+        put(&mut overlay.limits.cpu, value::cpu_quota(node))
+    }),
+    limit("cpus", "AllowedCPUs", r#""0-7""#, |node, overlay| {
+        put(&mut overlay.limits.cpus, value::cpu_set(node))
+    }),
+    limit("tasks", "TasksMax", "512", |node, overlay| {
+        put(&mut overlay.limits.tasks, value::tasks(node))
+    }),
+    limit("time", "RuntimeMaxSec", r#""12h""#, |node, overlay| {
+        put(&mut overlay.limits.time, value::span_limit(node))
+    }),
+];
+
+impl SpecOverlay {
+    /// Whether nothing is added.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds a limit from the command line, `memory=8G`; systemd's name does as well,
+    /// `MemoryMax=8G`.
+    ///
+    /// # Errors
+    /// [`Problem`] for a key that is no limit, or a value that is none of its kind.
+    pub fn add_limit(&mut self, assignment: &str) -> Result<(), Problem> {
+        let wrong = |fault: Fault| on_command_line("--limit", assignment, fault);
+        let (key, text) = assignment.split_once('=').ok_or_else(|| {
+            wrong(Fault::new(0, "expected KEY=VALUE").hint("for example: memory=8G"))
+        })?;
+        let key = key.trim();
+        let limits = || FIELDS.iter().filter(|field| field.table == "limits");
+        let Some(field) = limits().find(|field| field.name == key || field.systemd == key) else {
+            let names: Vec<_> = limits().map(|field| field.name).collect();
+            let hint = match nearest(key, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the limits are {}", names.join(", ")),
+            };
+            return Err(wrong(Fault::new(0, format!("there is no limit {key:?}")).hint(hint)));
+        };
+        let node = Node { at: 0, value: Value::Text(text.trim().to_owned()) };
+        (field.read)(&node, self).map_err(|faults| {
+            let fault = faults.into_first().or_hint(|| {
+                let example = field.example.trim_matches('"');
+                Some(format!("for example: {}={example}", field.name))
+            });
+            wrong(fault)
+        })
+    }
+
+    /// Adds a variable from the command line, `NAME=VALUE`.
+    ///
+    /// The older tool's variables set limits here too, as in an `.env` file.
+    ///
+    /// # Errors
+    /// [`Problem`] for a name that no variable can have, a reserved one, or a value that cannot
+    /// become part of an environment.
+    pub fn add_environment(&mut self, assignment: &str) -> Result<(), Problem> {
+        let wrong = |fault: Fault| on_command_line("-E", assignment, fault);
+        let (name, text) = assignment.split_once('=').ok_or_else(|| {
+            wrong(Fault::new(0, "expected NAME=VALUE").hint("for example: SEED=42"))
+        })?;
+        names::environment_name(name)
+            .map_err(|bad| wrong(Fault::new(0, bad.message()).hint(bad.hint())))?;
+        let node = Node { at: 0, value: Value::Text(text.to_owned()) };
+        let text = value::environment_value(&node).map_err(wrong)?;
+        older::check_known(name, text).map_err(wrong)?;
+        self.environment.insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    /// Sets another config.
+    ///
+    /// # Errors
+    /// [`Problem`] for a text that cannot become an argument and a variable.
+    pub fn set_config(&mut self, config: &str) -> Result<(), Problem> {
+        let node = Node { at: 0, value: Value::Text(config.to_owned()) };
+        value::environment_value(&node)
+            .map_err(|fault| on_command_line("CONFIG", config, fault))?;
+        self.config = Some(config.to_owned());
+        Ok(())
+    }
+
+    /// Lays this over a definition.
+    ///
+    /// A command that has had its `{config}` replaced keeps the earlier one; lay a config over a
+    /// definition that is yet to be read by [`Definition::with_overlay`](super::Definition).
+    pub fn apply(&self, spec: &mut ExperimentSpec) {
+        let Self { config, environment, limits } = self;
+        let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = limits;
+        for (name, value) in environment {
+            // They were checked when they were added.
+            let _ = older::set_known(name, value, 0, spec);
+            spec.environment.insert(name.clone(), value.clone());
+        }
+        let over = &mut spec.limits;
+        over.memory = memory.or(over.memory);
+        over.swap = swap.or(over.swap);
+        over.cpu = cpu.or(over.cpu);
+        over.cpus = cpus.clone().or(over.cpus.take());
+        over.tasks = tasks.or(over.tasks);
+        over.time = time.or(over.time);
+        spec.config = config.clone().or(spec.config.take());
+    }
+
+    /// Reads what [`to_toml`](Self::to_toml) wrote.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with everything that is wrong with it.
+    pub fn parse(file: SourceFile<'_>) -> Result<Self, DefinitionError> {
+        let text = file.text().map_err(DefinitionError::one)?;
+        let mut faults = Faults::default();
+        let mut overlay = Self::default();
+        if let Some(document) = tree::read(&text, Syntax::Toml, &mut faults) {
+            read_document(&document, FIELDS, &mut overlay, &mut faults);
+        }
+        for (name, value) in &overlay.environment {
+            if let Err(fault) = older::check_known(name, value) {
+                faults.push(fault.within(&format!("environment.{name}")));
+            }
+        }
+        DefinitionError::from_problems(faults.into_problems(&text))?;
+        Ok(overlay)
+    }
+}
+
+fn on_command_line(option: &str, argument: &str, fault: Fault) -> Problem {
+    let file = format!("{option} {}", tree::quoted(argument).trim_matches('"'));
+    let mut problem = fault.in_text(&super::source::Text { name: &file, text: "" });
+    problem.place = Place { file, line: None };
+    problem
+}

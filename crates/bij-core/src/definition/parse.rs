@@ -1,0 +1,161 @@
+//! From files to a checked definition.
+
+use super::error::{DefinitionError, Problem, Warning};
+use super::fault::{Fault, Faults};
+use super::field::read_document;
+use super::fields::FIELDS;
+use super::overlay::SpecOverlay;
+use super::settings::Runner;
+use super::source::SourceFile;
+use super::spec::{After, ExperimentSpec};
+use super::tree::{self, Entry, Node, Syntax};
+use super::{older, template};
+use crate::ExperimentId;
+
+/// Asks for the settings' runner; only older configs need it.
+type AskRunner<'a> = &'a dyn Fn() -> Result<Option<Runner>, DefinitionError>;
+
+/// The files that make one experiment's definition, as they were read.
+///
+/// What comes later is stronger: the definition, then its `.env`, then what holds for one run.
+#[derive(Clone, Copy)]
+pub struct Definition<'a> {
+    id: &'a ExperimentId,
+    file: SourceFile<'a>,
+    syntax: Syntax,
+    env: Option<SourceFile<'a>>,
+    overlay: Option<&'a SpecOverlay>,
+    runner: Option<AskRunner<'a>>,
+}
+
+/// A definition that could be used.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Parsed {
+    /// The definition.
+    pub spec: ExperimentSpec,
+    /// What is odd about its files but does no harm.
+    pub warnings: Vec<Warning>,
+    /// The runner that carries it, if it is an older config.
+    pub runner: Option<Runner>,
+}
+
+impl<'a> Definition<'a> {
+    /// A definition in one file.
+    pub const fn new(id: &'a ExperimentId, file: SourceFile<'a>, syntax: Syntax) -> Self {
+        Self { id, file, syntax, env: None, overlay: None, runner: None }
+    }
+
+    /// The same with the `.env` beside it.
+    #[must_use]
+    pub const fn with_env(mut self, env: SourceFile<'a>) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// The same with what holds for one run only.
+    #[must_use]
+    pub const fn with_overlay(mut self, overlay: &'a SpecOverlay) -> Self {
+        self.overlay = Some(overlay);
+        self
+    }
+
+    /// The same with a way to the settings' runner, which is asked only for an older config.
+    #[must_use]
+    pub const fn with_runner(mut self, runner: AskRunner<'a>) -> Self {
+        self.runner = Some(runner);
+        self
+    }
+
+    /// Reads it all.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with everything that is wrong with any of the files.
+    pub fn parse(&self) -> Result<Parsed, DefinitionError> {
+        let mut spec = ExperimentSpec::new(self.id.clone(), Vec::new());
+        let mut warnings = Vec::new();
+        let mut problems = Vec::new();
+        let runner = self.parse_file(&mut spec, &mut problems);
+        if let Some(env) = self.env {
+            problems
+                .extend(older::lay_over(env, &mut spec, &mut warnings).err().into_iter().flatten());
+        }
+        if let Some(overlay) = self.overlay {
+            overlay.apply(&mut spec);
+        }
+        if problems.is_empty() {
+            match template::expand(&spec.command, spec.config.as_deref()) {
+                Ok(command) => spec.command = command,
+                Err(fault) => problems.push(self.whole_file(fault)),
+            }
+        }
+        DefinitionError::from_problems(problems)?;
+        Ok(Parsed { spec, warnings, runner })
+    }
+
+    /// Reads the definition itself; the runner is there for an older config that has one.
+    fn parse_file(&self, spec: &mut ExperimentSpec, problems: &mut Vec<Problem>) -> Option<Runner> {
+        let text = match self.file.text() {
+            Ok(text) => text,
+            Err(problem) => {
+                problems.push(problem);
+                return None;
+            }
+        };
+        let mut faults = Faults::default();
+        let document = tree::read(&text, self.syntax, &mut faults);
+        let older = self.syntax == Syntax::Json
+            && document.as_ref().is_some_and(|document| older::is_config(document, is_setting));
+        let mut runner = None;
+        match document {
+            Some(document) if older => {
+                older::take_config(&document, spec, &mut faults);
+                match self.runner.map_or(Ok(None), |ask| ask()) {
+                    Ok(Some(found)) => {
+                        found.lend(self.file.name, spec);
+                        runner = Some(found);
+                    }
+                    Ok(None) => problems.push(older::no_runner(&text)),
+                    Err(error) => problems.extend(error.problems),
+                }
+            }
+            Some(document) => {
+                read_document(&document, FIELDS, spec, &mut faults);
+                if !document.iter().any(|entry: &Entry| entry.key == "command") {
+                    problems.push(self.whole_file(no_command()));
+                }
+            }
+            None => {}
+        }
+        problems.extend(faults.into_problems(&text));
+        runner
+    }
+
+    fn whole_file(&self, fault: Fault) -> Problem {
+        let mut problem = fault.in_text(&super::source::Text { name: self.file.name, text: "" });
+        problem.place.line = None;
+        problem
+    }
+}
+
+fn is_setting(key: &str) -> bool {
+    FIELDS.iter().any(|field| match field.table {
+        "" => field.name == key,
+        table => table == key,
+    })
+}
+
+fn no_command() -> Fault {
+    Fault::new(0, "there is no command, so there is nothing to run")
+        .within("command")
+        .hint("for example: command = [\"/usr/bin/python3\", \"run.py\"], above all tables")
+}
+
+/// An experiment that waits for itself would wait for ever.
+pub(crate) fn not_after_itself(node: &Node, spec: &ExperimentSpec) -> Result<(), Faults> {
+    let Some(After::All(ids) | After::Any(ids)) = &spec.queue.after else { return Ok(()) };
+    if ids.contains(&spec.id) {
+        return Err(Fault::new(node.at, "an experiment cannot wait for itself").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Definitions and extras back into TOML.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use super::fields::{ON_REBOOT, OOM_POLICIES, PROFILES};
+use super::overlay::{LimitOverlay, SpecOverlay};
+use super::spec::{
+    After, ExperimentSpec, Gpu, Health, Limits, Power, PowerMode, Queue, Restart, Stop, Thermal,
+};
+use super::template;
+use crate::{Bytes, Limit, MemoryLimit};
+
+impl ExperimentSpec {
+    /// The definition as a file that reads back the same; what is at its default is left out.
+    pub fn to_toml(&self) -> String {
+        let Self {
+            id: _, // the file's name says it
+            description,
+            command,
+            config,
+            directory,
+            user,
+            environment,
+            writable,
+            limits,
+            gpu,
+            queue,
+            restart,
+            stop,
+            health,
+            thermal,
+            power,
+            sandbox,
+        } = self;
+        let mut toml = Toml::default();
+        toml.text("description", description.as_deref());
+        toml.list("command", command.iter().map(|argument| template::literal(argument)));
+        toml.text("config", config.as_deref());
+        toml.text("directory", directory.as_ref().map(super::AbsolutePath::as_str));
+        toml.text("user", user.as_deref());
+        if !writable.is_empty() {
+            toml.list("writable", writable.iter().map(|path| path.as_str().to_owned()));
+        }
+        toml.environment(environment);
+        toml.limits(limits);
+        toml.gpu(gpu);
+        toml.queue(queue);
+        toml.restart(restart);
+        toml.stop(stop);
+        toml.health(health);
+        let Thermal { max_celsius } = thermal;
+        toml.table("thermal", |toml| toml.bare("max_celsius", *max_celsius));
+        let Power { mode } = power;
+        toml.table("power", |toml| match mode {
+            None => {}
+            Some(PowerMode::Number(number)) => toml.bare("mode", Some(number)),
+            Some(PowerMode::Name(name)) => toml.text("mode", Some(name)),
+        });
+        toml.table("sandbox", |toml| toml.word("profile", sandbox, &PROFILES));
+        toml.0
+    }
+}
+
+impl SpecOverlay {
+    /// The extras as a file that reads back the same.
+    pub fn to_toml(&self) -> String {
+        let Self { config, environment, limits } = self;
+        let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = limits;
+        let mut toml = Toml::default();
+        toml.text("config", config.as_deref());
+        toml.environment(environment);
+        toml.table("limits", |toml| {
+            toml.quoted("memory", memory.map(exact));
+            toml.quoted("swap", swap.map(exact));
+            toml.quoted("cpu", *cpu);
+            toml.quoted("cpus", cpus.as_ref());
+            toml.quoted("tasks", *tasks);
+            toml.quoted("time", *time);
+        });
+        toml.0
+    }
+}
+
+/// A memory limit to the byte; its `Display` rounds, as systemctl's output does.
+fn exact(limit: MemoryLimit) -> String {
+    let MemoryLimit::Absolute(Limit::At(bytes)) = limit else { return limit.to_string() };
+    exact_bytes(bytes)
+}
+
+fn exact_bytes(bytes: Bytes) -> String {
+    const UNITS: [(&str, u32); 6] =
+        [("E", 60), ("P", 50), ("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    let count = bytes.get();
+    if count == 0 {
+        return "0".to_owned();
+    }
+    let whole = UNITS.iter().find(|(_, shift)| count.trailing_zeros() >= *shift);
+    match whole {
+        Some((unit, shift)) => format!("{}{unit}", count >> shift),
+        None => format!("{count}B"),
+    }
+}
+
+/// A document in the making.
+#[derive(Default)]
+struct Toml(String);
+
+impl Toml {
+    /// A table, if anything is in it.
+    fn table(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
+        let mut inner = Self::default();
+        fill(&mut inner);
+        if !inner.0.is_empty() {
+            let _ = write!(self.0, "\n[{name}]\n{}", inner.0);
+        }
+    }
+
+    fn line(&mut self, key: &str, value: impl fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn bare(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.line(key, value);
+        }
+    }
+
+    fn text(&mut self, key: &str, value: Option<&str>) {
+        self.bare(key, value.map(basic_string));
+    }
+
+    fn quoted(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        self.bare(key, value.map(|value| basic_string(&value.to_string())));
+    }
+
+    fn flag(&mut self, key: &str, flag: bool) {
+        self.bare(key, flag.then_some(true));
+    }
+
+    fn word<T: PartialEq + Default>(&mut self, key: &str, value: &T, words: &[(&str, T)]) {
+        if *value != T::default() {
+            let word = words.iter().find(|(_, known)| known == value).map(|(word, _)| *word);
+            self.text(key, word);
+        }
+    }
+
+    fn list(&mut self, key: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<_> = items.map(|item| basic_string(&item)).collect();
+        self.line(key, format_args!("[{}]", items.join(", ")));
+    }
+
+    fn environment(&mut self, environment: &BTreeMap<String, String>) {
+        self.table("environment", |toml| {
+            for (name, value) in environment {
+                toml.text(name, Some(value));
+            }
+        });
+    }
+
+    fn limits(&mut self, limits: &Limits) {
+        let Limits { memory, swap, cpu, cpus, tasks, time, oom_policy } = limits;
+        self.table("limits", |toml| {
+            toml.quoted("memory", memory.map(exact));
+            toml.quoted("swap", swap.map(exact));
+            toml.quoted("cpu", *cpu);
+            toml.quoted("cpus", cpus.as_ref());
+            toml.quoted("tasks", *tasks);
+            toml.quoted("time", *time);
+            toml.word("oom_policy", oom_policy, &OOM_POLICIES);
+        });
+    }
+
+    fn gpu(&mut self, gpu: &Gpu) {
+        let Gpu { access, exclusive, memory } = gpu;
+        self.table("gpu", |toml| {
+            toml.flag("access", *access);
+            toml.flag("exclusive", *exclusive);
+            toml.quoted("memory", memory.map(exact));
+        });
+    }
+
+    fn queue(&mut self, queue: &Queue) {
+        let Queue { priority, group, after } = queue;
+        self.table("queue", |toml| {
+            toml.bare("priority", (*priority != 0).then_some(priority));
+            toml.text("group", group.as_deref());
+            let quote = |ids: &[crate::ExperimentId]| {
+                let ids: Vec<_> = ids.iter().map(|id| basic_string(id.as_str())).collect();
+                ids.join(", ")
+            };
+            match after {
+                None => {}
+                Some(After::All(ids)) => toml.line("after", format_args!("[{}]", quote(ids))),
+                Some(After::Any(ids)) => {
+                    toml.line("after", format_args!("{{ any = [{}] }}", quote(ids)));
+                }
+            }
+        });
+    }
+
+    fn restart(&mut self, restart: &Restart) {
+        let Restart { delay, burst, interval, on_reboot, rerun_at_boot } = restart;
+        let usual = Restart::default();
+        self.table("restart", |toml| {
+            toml.quoted("delay", (*delay != usual.delay).then_some(delay));
+            toml.bare("burst", (*burst != usual.burst).then_some(burst));
+            toml.quoted("interval", (*interval != usual.interval).then_some(interval));
+            toml.word("on_reboot", on_reboot, &ON_REBOOT);
+            toml.flag("rerun_at_boot", *rerun_at_boot);
+        });
+    }
+
+    fn stop(&mut self, stop: &Stop) {
+        let Stop { signal, grace } = stop;
+        let usual = Stop::default();
+        self.table("stop", |toml| {
+            toml.text("signal", (*signal != usual.signal).then_some(signal));
+            toml.quoted("grace", (*grace != usual.grace).then_some(grace));
+        });
+    }
+
+    fn health(&mut self, health: &Health) {
+        let Health { notify, watchdog, stall_after, start_timeout } = health;
+        self.table("health", |toml| {
+            toml.flag("notify", *notify);
+            toml.quoted("watchdog", *watchdog);
+            toml.quoted("stall_after", *stall_after);
+            toml.quoted("start_timeout", *start_timeout);
+        });
+    }
+}
+
+/// A TOML basic string: quotes, backslashes and control characters escaped.
+fn basic_string(text: &str) -> String {
+    let mut string = String::with_capacity(text.len() + 2);
+    string.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => string.extend(['\\', c]),
+            '\n' => string.push_str("\\n"),
+            '\t' => string.push_str("\\t"),
+            '\r' => string.push_str("\\r"),
+            c if c.is_control() => {
+                let _ = write!(string, "\\u{:04X}", u32::from(c));
+            }
+            c => string.push(c),
+        }
+    }
+    string.push('"');
+    string
+}

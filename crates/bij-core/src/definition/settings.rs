@@ -1,0 +1,122 @@
+//! `coordinator.toml`: settings that hold for all experiments.
+
+use std::collections::BTreeMap;
+
+use super::error::{DefinitionError, Problem};
+use super::fault::Faults;
+use super::field::{Field, read_document};
+use super::fields::put;
+use super::source::SourceFile;
+use super::spec::{AbsolutePath, ExperimentSpec};
+use super::tree::{self, Syntax};
+use super::value;
+
+/// What the settings say.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `[runner]`: what carries older JSON configs, which name no command of their own.
+    pub runner: Option<Runner>,
+}
+
+/// `[runner]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Runner {
+    /// Program and arguments; `{config}` is replaced by the config's path, which otherwise
+    /// becomes the last argument.
+    pub command: Vec<String>,
+    /// Where else the older configs lie.
+    pub config_directory: Option<AbsolutePath>,
+    /// The working directory.
+    pub directory: Option<AbsolutePath>,
+    /// The user they run as; a dynamic user of their own if absent.
+    pub user: Option<String>,
+    /// Added to their environment.
+    pub environment: BTreeMap<String, String>,
+    /// Paths that they may write besides their state.
+    pub writable: Vec<AbsolutePath>,
+}
+
+impl Runner {
+    /// Takes the runner's part of an older config's definition.
+    pub(crate) fn lend(&self, config: &str, spec: &mut ExperimentSpec) {
+        spec.command.clone_from(&self.command);
+        if !spec.command.iter().any(|argument| super::template::has_placeholder(argument)) {
+            spec.command.push("{config}".to_owned());
+        }
+        spec.config = Some(config.to_owned());
+        spec.directory.clone_from(&self.directory);
+        spec.user.clone_from(&self.user);
+        spec.environment.clone_from(&self.environment);
+        spec.writable.clone_from(&self.writable);
+    }
+}
+
+const fn runner(
+    name: &'static str,
+    systemd: &'static str,
+    example: &'static str,
+    read: fn(&tree::Node, &mut Draft) -> Result<(), Faults>,
+) -> Field<Draft> {
+    Field { table: "runner", name, systemd, example, read }
+}
+
+/// A runner in the making: present as soon as one of its keys is.
+type Draft = Option<Runner>;
+
+const FIELDS: &[Field<Draft>] = &[
+    runner("command", "ExecStart", r#"["/usr/bin/python3", "-m", "runner", "{config}"]"#, {
+        |node, draft| {
+            draft.get_or_insert_default().command = value::command(node)?;
+            Ok(())
+        }
+    }),
+    runner("config_directory", "", r#""/home/user/brain-in-jar/experiments/configs""#, {
+        |node, draft| {
+            put(&mut draft.get_or_insert_default().config_directory, value::directory(node))
+        }
+    }),
+    runner("directory", "WorkingDirectory", r#""/home/user/brain-in-jar""#, |node, draft| {
+        put(&mut draft.get_or_insert_default().directory, value::directory(node))
+    }),
+    runner("user", "User", r#""brain""#, |node, draft| {
+        put(&mut draft.get_or_insert_default().user, value::user(node))
+    }),
+    runner("environment", "Environment", r#"{ HF_HOME = "/var/cache/hf" }"#, |node, draft| {
+        draft.get_or_insert_default().environment = value::environment(node)?;
+        Ok(())
+    }),
+    runner("writable", "ReadWritePaths", r#"["/home/user/brain-in-jar/logs"]"#, |node, draft| {
+        draft.get_or_insert_default().writable = value::paths(node)?;
+        Ok(())
+    }),
+];
+
+impl Settings {
+    /// Reads `coordinator.toml`.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with everything that is wrong with it.
+    pub fn parse(file: SourceFile<'_>) -> Result<Self, DefinitionError> {
+        let text = file.text().map_err(DefinitionError::one)?;
+        let mut faults = Faults::default();
+        let mut draft = None;
+        if let Some(document) = tree::read(&text, Syntax::Toml, &mut faults) {
+            read_document(&document, FIELDS, &mut draft, &mut faults);
+        }
+        let mut problems = faults.into_problems(&text);
+        if problems.is_empty() && draft.as_ref().is_some_and(|runner| runner.command.is_empty()) {
+            problems.push(no_command(file));
+        }
+        DefinitionError::from_problems(problems)?;
+        Ok(Self { runner: draft })
+    }
+}
+
+fn no_command(file: SourceFile<'_>) -> Problem {
+    let hint = "for example: [runner] command = [\"/usr/bin/python3\", \"-m\", \"runner\", \
+                \"{config}\"]";
+    let mut problem = file.problem("a runner needs a command", Some(hint.to_owned()));
+    problem.key = Some("runner.command".to_owned());
+    problem
+}

@@ -1,0 +1,84 @@
+//! `{config}` in a command.
+
+use super::fault::Fault;
+use super::value::MAX_ARGUMENT;
+
+const PLACEHOLDER: &str = "{config}";
+
+/// The most bytes of all arguments together.
+///
+/// Linux takes more, but `{config}` may stand in many arguments and a unit file's line may have
+/// one megabyte with everything escaped.
+const MAX_COMMAND: usize = 256 << 10;
+
+/// Whether an argument has a `{config}` that will be replaced.
+pub(crate) fn has_placeholder(argument: &str) -> bool {
+    pieces(argument).any(|piece| piece == Piece::Config)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Text(&'a str),
+    Config,
+}
+
+/// Cuts an argument at its placeholders; one in a further pair of braces, `{{config}}`, is the
+/// text `{config}`.
+fn pieces(argument: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = Some(argument);
+    let mut pending = None;
+    std::iter::from_fn(move || {
+        if let Some(piece) = pending.take() {
+            return Some(piece);
+        }
+        let text = rest.take()?;
+        let Some(at) = text.find(PLACEHOLDER) else { return Some(Piece::Text(text)) };
+        let (before, after) = (&text[..at], &text[at + PLACEHOLDER.len()..]);
+        let unwrapped = before.strip_suffix('{').zip(after.strip_prefix('}'));
+        let (before, piece, after) = match unwrapped {
+            Some((before, after)) => (before, Piece::Text(PLACEHOLDER), after),
+            None => (before, Piece::Config, after),
+        };
+        rest = Some(after);
+        pending = Some(piece);
+        Some(Piece::Text(before))
+    })
+}
+
+/// Puts the config into a command.
+pub(crate) fn expand(command: &[String], config: Option<&str>) -> Result<Vec<String>, Fault> {
+    let mut size = 0;
+    let mut expanded = Vec::with_capacity(command.len());
+    for (index, argument) in command.iter().enumerate() {
+        let fault = |message: String| Fault::new(0, message).within(&format!("command[{index}]"));
+        let mut whole = String::with_capacity(argument.len());
+        for piece in pieces(argument) {
+            let text = match (piece, config) {
+                (Piece::Text(text), _) => text,
+                (Piece::Config, Some(config)) => config,
+                (Piece::Config, None) => {
+                    return Err(fault("`{config}` stands here, but there is no config".to_owned())
+                        .hint("set `config = …`; the text itself is written {{config}}"));
+                }
+            };
+            whole.push_str(text);
+            if whole.len() > MAX_ARGUMENT {
+                return Err(fault(
+                    "with the config in it, it is longer than Linux takes".to_owned(),
+                ));
+            }
+        }
+        size += whole.len() + 1;
+        if size > MAX_COMMAND {
+            return Err(fault(format!("the command has more than {MAX_COMMAND} bytes by here"))
+                .hint("keep long texts in files and name the files"));
+        }
+        expanded.push(whole);
+    }
+    Ok(expanded)
+}
+
+/// An argument as it must be written so that nothing in it is replaced.
+pub(crate) fn literal(argument: &str) -> String {
+    argument.replace(PLACEHOLDER, "{{config}}")
+}

@@ -1,0 +1,31 @@
+//! Behaviour through [`Definition::parse`](super::Definition::parse), as every user sees it.
+
+mod bad_input;
+mod legal;
+mod older;
+mod round_trip;
+
+use super::*;
+use crate::ExperimentId;
+
+fn id(text: &str) -> ExperimentId {
+    ExperimentId::new(text).unwrap()
+}
+
+fn parse_toml(text: &str) -> Result<Parsed, DefinitionError> {
+    Definition::new(&id("x"), SourceFile::new("x.toml", text.as_bytes()), Syntax::Toml).parse()
+}
+
+fn parse_json(text: &str) -> Result<Parsed, DefinitionError> {
+    Definition::new(&id("x"), SourceFile::new("x.json", text.as_bytes()), Syntax::Json).parse()
+}
+
+/// The spec of a definition that is right.
+fn spec(text: &str) -> ExperimentSpec {
+    parse_toml(text).unwrap_or_else(|error| panic!("{error}")).spec
+}
+
+/// What a wrong definition is told, with a command in line 1.
+fn complaint(rest: &str) -> String {
+    parse_toml(&format!("command = [\"/bin/true\"]\n{rest}")).unwrap_err().to_string()
+}

@@ -1,0 +1,142 @@
+use super::*;
+use crate::Limit;
+
+fn with_env(env: &str) -> Result<Parsed, DefinitionError> {
+    let id = id("x");
+    let file = SourceFile::new("x.toml", b"command = ['/bin/true']\nenvironment = { A = 'toml' }");
+    let env = SourceFile::new("x.env", env.as_bytes());
+    Definition::new(&id, file, Syntax::Toml).with_env(env).parse()
+}
+
+#[test]
+fn the_older_variables_set_limits_and_reach_the_process() {
+    let parsed = with_env(
+        "# Resource Limits\nEXPERIMENT_RAM_LIMIT=8G\nEXPERIMENT_CPU_QUOTA=100%\n\n\
+         # Jetson Orin Specific\nNVPMODEL_MODE=0  # 0 = MAXN (max performance)\nMAX_TEMP_CELSIUS=80\n\
+         A=env\n",
+    )
+    .unwrap();
+    let spec = parsed.spec;
+    assert_eq!(spec.limits.memory, "8G".parse().ok());
+    assert_eq!(spec.limits.cpu, "100%".parse().ok().map(Limit::At));
+    assert_eq!(spec.power.mode, Some(PowerMode::Number(0)));
+    assert_eq!(spec.thermal.max_celsius, Some(80.0));
+    assert_eq!(spec.environment["NVPMODEL_MODE"], "0");
+    assert_eq!(spec.environment["EXPERIMENT_RAM_LIMIT"], "8G");
+    assert_eq!(spec.environment["A"], "env");
+    let warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("x.env:6: a comment behind a value"), "{warnings:?}");
+}
+
+#[test]
+fn an_env_file_is_read_as_systemd_reads_it() {
+    let environment = |text: &str| with_env(text).unwrap().spec.environment;
+    let value = |text: &str| environment(&format!("V={text}"))["V"].clone();
+    assert_eq!(value("a b  "), "a b");
+    assert_eq!(value("\"a  b  \" "), "a  b  ");
+    assert_eq!(value("'a\\b'"), "a\\b");
+    assert_eq!(value("\"a\\\"b\\$c\\d\""), "a\"b$c\\d");
+    assert_eq!(value("a\\\nb"), "ab");
+    assert_eq!(value("\"a\nb\""), "a\nb");
+    assert_eq!(value("\"x\" y"), "xy");
+    assert_eq!(value("a\\ "), "a ");
+    assert_eq!(value("0 # no comment"), "0 # no comment");
+    assert_eq!(value(""), "");
+    let all = environment("  ; c\n# V=1\\\nA = b=c \r\nB=2");
+    assert_eq!((all["A"].as_str(), all["B"].as_str()), ("b=c", "2"));
+}
+
+#[test]
+fn lines_that_systemd_skips_are_warned_about() {
+    let parsed = with_env("export X=1\nnonsense\n1A=2\nB=x # y\nC=a\x07\n").unwrap();
+    let warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(parsed.spec.environment.keys().collect::<Vec<_>>(), ["A", "B"]);
+    for (line, words) in [
+        (1, "`export`"),
+        (2, "has no `=`"),
+        (3, "no name of a variable"),
+        (4, "no comments"),
+        (5, "U+0007"),
+    ] {
+        let found =
+            warnings.iter().any(|w| w.starts_with(&format!("x.env:{line}: ")) && w.contains(words));
+        assert!(found, "{line} {words}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_told_with_its_line() {
+    let complaint = |env: &str| with_env(env).unwrap_err().to_string();
+    assert!(
+        complaint("\nEXPERIMENT_RAM_LIMIT=8")
+            .starts_with("x.env:2: EXPERIMENT_RAM_LIMIT: 8 has no unit")
+    );
+    assert!(complaint("MAX_TEMP_CELSIUS=hot").contains("degrees Celsius"));
+    assert!(complaint("EXPERIMENT_CPU_QUOTA=80").contains("did you mean \"80%\"?"));
+    assert!(complaint("BIJ_RUN=5").contains("x.env:1: BIJ_RUN: systemd and bij set this"));
+    assert!(complaint("A=\0").contains("is NUL"));
+}
+
+const CONFIG: &str =
+    r#"{ "experiment_id": "x", "name": "Test", "mode": "amnesiac_loop", "max_cycles": 10 }"#;
+
+fn older_config(text: &str, runner: Option<Runner>) -> Result<Parsed, DefinitionError> {
+    let id = id("x");
+    let ask = || Ok(runner.clone());
+    let file = SourceFile::new("/configs/x.json", text.as_bytes());
+    Definition::new(&id, file, Syntax::Json).with_runner(&ask).parse()
+}
+
+fn runner(lines: &str) -> Runner {
+    let text = format!("[runner]\n{lines}");
+    Settings::parse(SourceFile::new("coordinator.toml", text.as_bytes())).unwrap().runner.unwrap()
+}
+
+#[test]
+fn an_older_config_is_carried_by_the_runner() {
+    let runner = runner(
+        "command = ['/usr/bin/python3', '-m', 'r', '--config={config}']\nuser = 'brain'\n\
+         environment = { A = '1' }\nwritable = ['/logs']\ndirectory = '/opt'",
+    );
+    let parsed = older_config(CONFIG, Some(runner.clone())).unwrap();
+    assert_eq!(parsed.spec.command, ["/usr/bin/python3", "-m", "r", "--config=/configs/x.json"]);
+    assert_eq!(parsed.spec.config.as_deref(), Some("/configs/x.json"));
+    assert_eq!(parsed.spec.description.as_deref(), Some("Test"));
+    assert_eq!(parsed.spec.user.as_deref(), Some("brain"));
+    assert_eq!(parsed.spec.environment["A"], "1");
+    assert_eq!(parsed.runner, Some(runner));
+}
+
+#[test]
+fn a_runner_without_a_place_for_it_gets_the_config_last() {
+    let parsed = older_config(CONFIG, Some(runner("command = ['/usr/bin/r']"))).unwrap();
+    assert_eq!(parsed.spec.command, ["/usr/bin/r", "/configs/x.json"]);
+}
+
+#[test]
+fn an_older_config_that_cannot_run_is_told_the_remedy() {
+    let complaint = older_config(CONFIG, None).unwrap_err().to_string();
+    assert!(complaint.contains("put into coordinator.toml: [runner] command = ["), "{complaint}");
+    let other = CONFIG.replace("\"x\"", "\"y\"");
+    let complaint = older_config(&other, Some(runner("command = ['/r']"))).unwrap_err().to_string();
+    assert!(complaint.contains("experiment_id: found \"y\", expected \"x\""), "{complaint}");
+}
+
+#[test]
+fn a_json_definition_without_its_command_is_no_older_config() {
+    let complaint = older_config(r#"{"limits": {"memory": "8G"}}"#, None).unwrap_err().to_string();
+    assert!(complaint.contains("there is no command"), "{complaint}");
+}
+
+#[test]
+fn settings_are_checked_like_definitions() {
+    let complaint = |text: &str| {
+        let file = SourceFile::new("coordinator.toml", text.as_bytes());
+        Settings::parse(file).unwrap_err().to_string()
+    };
+    assert!(complaint("[runner]\ncomand = ['x']").contains("did you mean `command`?"));
+    assert!(complaint("[runner]\nuser = 'x'").contains("a runner needs a command"));
+    assert!(complaint("[runer]\nuser = 'x'").contains("did you mean `runner`?"));
+    assert_eq!(Settings::parse(SourceFile::new("c", b"")).unwrap(), Settings::default());
+}

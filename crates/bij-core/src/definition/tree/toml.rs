@@ -1,0 +1,77 @@
+//! TOML into the tree.
+
+use ::toml::Spanned;
+use ::toml::de::{DeTable, DeValue, Error};
+
+use super::{Entry, Node, Value};
+use crate::definition::fault::{Fault, Faults};
+
+pub(super) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut readable = true;
+    let mut last_line_start = None;
+    for error in errors {
+        let duplicate = error.message() == "duplicate key";
+        readable &= duplicate;
+        // The parser recovers and often stumbles again in the same line: the first word is the
+        // one that helps.
+        let line_start = error.span().map(|span| line_start(text, span.start));
+        if duplicate || line_start.is_none() || line_start != last_line_start {
+            faults.push(fault(text, &error));
+        }
+        last_line_start = line_start;
+    }
+    readable.then(|| entries(document.into_inner()))
+}
+
+fn line_start(text: &str, offset: usize) -> usize {
+    let offset = offset.min(text.len());
+    text.as_bytes()[..offset].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+fn fault(text: &str, error: &Error) -> Fault {
+    let span = error.span().unwrap_or(0..0);
+    if error.message() == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default();
+        return Fault::new(span.start, format!("the key {} stands here again", super::quoted(key)))
+            .hint("keep one of them");
+    }
+    Fault::new(span.start, format!("this is not TOML: {}", error.message()))
+}
+
+fn entries(table: DeTable<'_>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = table
+        .into_iter()
+        .map(|(key, value)| Entry {
+            at: key.span().start,
+            key: key.into_inner().into_owned(),
+            node: node(value),
+        })
+        .collect();
+    // The parser's map is sorted by key; people read files from top to bottom.
+    entries.sort_by_key(|entry| entry.at);
+    entries
+}
+
+fn node(value: Spanned<DeValue<'_>>) -> Node {
+    let at = value.span().start;
+    let value = match value.into_inner() {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Integer(number) => Value::Number(decimal(number.as_str(), number.radix())),
+        DeValue::Float(number) => Value::Number(number.as_str().to_owned()),
+        DeValue::Boolean(flag) => Value::Flag(flag),
+        DeValue::Datetime(_) => Value::Other("a date or time"),
+        DeValue::Array(items) => Value::List(items.into_iter().map(node).collect()),
+        DeValue::Table(table) => Value::Table(entries(table)),
+    };
+    Node { at, value }
+}
+
+/// A number of another radix in decimal; one that is too large stays as it is and is refused
+/// where it is used.
+fn decimal(digits: &str, radix: u32) -> String {
+    match i128::from_str_radix(digits, radix) {
+        Ok(number) => number.to_string(),
+        Err(_) => digits.to_owned(),
+    }
+}

@@ -1,0 +1,15 @@
+//! Readers of values: a node becomes a checked type, or a fault that says what belongs there.
+
+mod amount;
+mod list;
+mod word;
+
+pub(crate) use amount::{
+    burst, celsius, cpu_quota, memory, power_mode, priority, span, span_limit, span_limit_or_zero,
+    span_or_zero, swap, tasks,
+};
+pub(crate) use list::{after, command, environment, paths};
+pub(crate) use word::{
+    MAX_ARGUMENT, choice, cpu_set, description, directory, environment_value, flag, group, signal,
+    user,
+};

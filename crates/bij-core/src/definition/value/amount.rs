@@ -1,0 +1,191 @@
+//! Sizes, shares, spans and numbers.
+
+use std::str::FromStr;
+
+use super::super::fault::Fault;
+use super::super::spec::PowerMode;
+use super::super::tree::{Node, Value};
+use super::word::{line, text};
+use crate::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, TimeSpan};
+
+/// Reads a quantity; a bare number is read as its text.
+fn quantity<T: FromStr<Err = InvalidQuantity>>(node: &Node, expected: &str) -> Result<T, Fault> {
+    let text = match &node.value {
+        Value::Number(number) => number.as_str(),
+        Value::Text(text) => text,
+        _ => return Err(node.instead_of(expected)),
+    };
+    text.parse().map_err(|error: InvalidQuantity| node.instead_of(error.expected))
+}
+
+const SIZE: &str = "a size such as \"512M\", \"8G\", \"50%\" or \"infinity\"";
+
+/// Memory: systemd would read a bare number as bytes, which nobody means and which kills every
+/// program at once; it needs its unit here.
+fn sized(node: &Node) -> Result<MemoryLimit, Fault> {
+    let bare = match &node.value {
+        Value::Number(number) => Some(number.as_str()),
+        Value::Text(text) => Some(text.trim()),
+        _ => None,
+    };
+    let is_number = |text: &&str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_'))
+    };
+    if let Some(number) = bare.filter(is_number) {
+        let fault = Fault::new(node.at, format!("{number} has no unit, expected {SIZE}"));
+        return Err(fault.hint(format!("\"{number}G\" or \"{number}M\"?")));
+    }
+    quantity(node, SIZE).map_err(|fault| {
+        let guess = bare.and_then(guess_size);
+        match guess {
+            Some(guess) => fault.hint(format!("did you mean {guess:?}?")),
+            None => fault,
+        }
+    })
+}
+
+/// What `8GB`, `8 GiB` or `8g` was meant to be.
+fn guess_size(text: &str) -> Option<String> {
+    let plain: String = text.to_uppercase().chars().filter(|c| !c.is_whitespace()).collect();
+    let plain = plain.strip_suffix("IB").or(plain.strip_suffix('B')).unwrap_or(&plain);
+    (plain.parse::<Bytes>().is_ok() && !plain.ends_with(|c: char| c.is_ascii_digit()))
+        .then(|| plain.to_owned())
+}
+
+/// Memory an experiment may use, more than none: systemd takes `MemoryMax=0` for a mistake and
+/// ignores it, which would leave the experiment unlimited.
+pub(crate) fn memory(node: &Node) -> Result<MemoryLimit, Fault> {
+    let limit = sized(node)?;
+    let is_nothing = match limit {
+        MemoryLimit::Absolute(limit) => limit == Limit::At(Bytes::new(0)),
+        MemoryLimit::Share(share) => share.permyriad() == 0,
+    };
+    if is_nothing {
+        return Err(Fault::new(node.at, format!("no memory at all is no limit, expected {SIZE}")));
+    }
+    Ok(limit)
+}
+
+/// Swap an experiment may use; `0` is none.
+pub(crate) fn swap(node: &Node) -> Result<MemoryLimit, Fault> {
+    match &node.value {
+        Value::Number(number) if number == "0" => Ok(NO_MEMORY),
+        Value::Text(text) if text.trim() == "0" => Ok(NO_MEMORY),
+        _ => sized(node),
+    }
+}
+
+const NO_MEMORY: MemoryLimit = MemoryLimit::Absolute(Limit::At(Bytes::new(0)));
+
+/// A share of processors.
+pub(crate) fn cpu_quota(node: &Node) -> Result<Limit<CpuQuota>, Fault> {
+    let number = match &node.value {
+        Value::Number(number) => Some(number.as_str()),
+        Value::Text(text) => Some(text.trim()),
+        _ => None,
+    };
+    quantity(node, "a share of processors such as \"100%\" (one whole processor) or \"250%\"")
+        .map_err(|fault| match number.and_then(|number| number.parse::<u32>().ok()) {
+            Some(number) if (1..10).contains(&number) => {
+                fault.hint(format!("{number} whole processors are \"{number}00%\""))
+            }
+            Some(number) if number > 0 => fault.hint(format!("did you mean \"{number}%\"?")),
+            _ => fault,
+        })
+}
+
+/// The number of tasks, more than none.
+pub(crate) fn tasks(node: &Node) -> Result<Limit<u64>, Fault> {
+    let text = match &node.value {
+        Value::Number(number) => number.as_str(),
+        Value::Text(text) => text.trim(),
+        _ => "",
+    };
+    if text == "infinity" {
+        return Ok(Limit::Max);
+    }
+    // systemd keeps "no limit" as the highest number of all.
+    match text.parse().ok().filter(|tasks| (1..u64::MAX).contains(tasks)) {
+        Some(tasks) => Ok(Limit::At(tasks)),
+        None => Err(node.instead_of("a number of processes and threads from 1, or \"infinity\"")),
+    }
+}
+
+const SPAN: &str = "a span of time such as \"90s\", \"5min 20s\" or \"12h\"";
+
+/// A span of time, which may be none.
+pub(crate) fn span_or_zero(node: &Node) -> Result<TimeSpan, Fault> {
+    quantity(node, SPAN)
+}
+
+/// A span of time longer than none, where systemd takes 0 for "no limit" and people do not.
+pub(crate) fn span(node: &Node) -> Result<TimeSpan, Fault> {
+    let span = span_or_zero(node)?;
+    not_none(node, Limit::At(span)).map(|_| span)
+}
+
+/// A span of time longer than none, or `infinity`.
+pub(crate) fn span_limit(node: &Node) -> Result<Limit<TimeSpan>, Fault> {
+    not_none(node, quantity(node, SPAN)?)
+}
+
+/// A span of time, none, or `infinity`.
+pub(crate) fn span_limit_or_zero(node: &Node) -> Result<Limit<TimeSpan>, Fault> {
+    quantity(node, SPAN)
+}
+
+fn not_none(node: &Node, limit: Limit<TimeSpan>) -> Result<Limit<TimeSpan>, Fault> {
+    if limit == Limit::At(TimeSpan::from_micros(0)) {
+        let message = "found no time at all, which systemd takes for no limit";
+        return Err(Fault::new(node.at, format!("{message}, expected {SPAN}"))
+            .hint("leave the key out where nothing should hold"));
+    }
+    Ok(limit)
+}
+
+/// A whole number in a range.
+fn number<T: FromStr>(node: &Node, valid: impl Fn(&T) -> bool, expected: &str) -> Result<T, Fault> {
+    match &node.value {
+        Value::Number(number) => number.parse().ok().filter(valid),
+        _ => None,
+    }
+    .ok_or_else(|| node.instead_of(expected))
+}
+
+/// A priority.
+pub(crate) fn priority(node: &Node) -> Result<i32, Fault> {
+    number(node, |_| true, "a whole number, higher goes first")
+}
+
+/// The number of starts within the interval.
+pub(crate) fn burst(node: &Node) -> Result<u32, Fault> {
+    let expected = "a number of starts from 1, the first one counted";
+    number(node, |burst| *burst >= 1, expected).map_err(|fault| {
+        fault.hint("1 never restarts it; to restart it for ever: [restart] interval = \"0\"")
+    })
+}
+
+/// A temperature that an experiment can be asked to stay below.
+pub(crate) fn celsius(node: &Node) -> Result<f64, Fault> {
+    // Below 20 degrees nothing would ever start, above 125 no chip of these boards is alive.
+    let sane = |celsius: &f64| (20.0..=125.0).contains(celsius);
+    number(node, sane, "degrees Celsius from 20 to 125, such as 80")
+}
+
+/// A power mode by number or name.
+pub(crate) fn power_mode(node: &Node) -> Result<PowerMode, Fault> {
+    let expected = "a mode of this board's nvpmodel list, by name such as \"MAXN\" or by number";
+    let mode = match &node.value {
+        Value::Number(number) => number,
+        _ => text(node)?,
+    };
+    if let Ok(number) = mode.parse() {
+        return Ok(PowerMode::Number(number));
+    }
+    match (&node.value, line(node)) {
+        (Value::Text(name), Ok(_)) if !name.trim().is_empty() && name.len() <= 64 => {
+            Ok(PowerMode::Name(name.trim().to_owned()))
+        }
+        _ => Err(node.instead_of(expected)),
+    }
+}

@@ -1,0 +1,108 @@
+//! Lists and tables of values.
+
+use std::collections::BTreeMap;
+
+use super::super::fault::{Fault, Faults};
+use super::super::names;
+use super::super::spec::{AbsolutePath, After};
+use super::super::tree::{Node, Value, quoted};
+use super::word::{argument_text, directory, environment_value, program, text};
+use crate::ExperimentId;
+
+/// Reads every item; all faults are told, each with its place in the list.
+fn items<T>(
+    list: &[Node],
+    read: impl Fn(usize, &Node) -> Result<T, Fault>,
+) -> Result<Vec<T>, Faults> {
+    let mut faults = Faults::default();
+    let mut values = Vec::with_capacity(list.len());
+    for (index, node) in list.iter().enumerate() {
+        match read(index, node) {
+            Ok(value) => values.push(value),
+            Err(fault) => faults.push(fault.within(&format!("[{index}]"))),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(faults) }
+}
+
+/// Program and arguments.
+pub(crate) fn command(node: &Node) -> Result<Vec<String>, Faults> {
+    let expected = "a list of texts, the program first";
+    match &node.value {
+        Value::List(list) if !list.is_empty() => items(list, |index, node| {
+            let text = if index == 0 { program(node)? } else { argument_text(node)? };
+            Ok(text.to_owned())
+        }),
+        Value::List(_) => {
+            let fault = Fault::new(node.at, format!("the list is empty, expected {expected}"));
+            Err(fault.into())
+        }
+        Value::Text(line) => {
+            let words: Vec<String> = line.split_whitespace().map(quoted).collect();
+            let hint = format!("command = [{}]", words.join(", "));
+            Err(node.instead_of(expected).hint(hint).into())
+        }
+        _ => Err(node.instead_of(expected).into()),
+    }
+}
+
+/// Absolute paths, each once.
+pub(crate) fn paths(node: &Node) -> Result<Vec<AbsolutePath>, Faults> {
+    let Value::List(list) = &node.value else {
+        return Err(node.instead_of("a list of absolute paths").into());
+    };
+    let mut paths = items(list, |_, node| directory(node))?;
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    Ok(paths)
+}
+
+/// Environment variables.
+pub(crate) fn environment(node: &Node) -> Result<BTreeMap<String, String>, Faults> {
+    let Value::Table(entries) = &node.value else {
+        return Err(node.instead_of("a table of variables").into());
+    };
+    let mut faults = Faults::default();
+    let mut environment = BTreeMap::new();
+    for entry in entries {
+        let name = names::environment_name(&entry.key)
+            .map_err(|bad| Fault::new(entry.at, bad.message()).hint(bad.hint()));
+        match name.and_then(|()| environment_value(&entry.node)) {
+            Ok(value) => {
+                environment.insert(entry.key.clone(), value.to_owned());
+            }
+            Err(fault) => {
+                let key = quoted(&entry.key);
+                faults.push(fault.within(&format!(".{}", key.trim_matches('"'))));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(environment) } else { Err(faults) }
+}
+
+/// What must have succeeded before.
+pub(crate) fn after(node: &Node) -> Result<Option<After>, Faults> {
+    let expected = "a list of experiments, or { any = [...] }";
+    let ids = |list: &[Node]| {
+        items(list, |_, node| {
+            ExperimentId::new(text(node)?).map_err(|error| Fault::new(node.at, error.to_string()))
+        })
+    };
+    match &node.value {
+        Value::List(list) if list.is_empty() => Ok(None),
+        Value::List(list) => Ok(Some(After::All(ids(list)?))),
+        Value::Table(entries) => match entries.as_slice() {
+            [entry] if entry.key == "any" || entry.key == "all" => match &entry.node.value {
+                Value::List(list) if list.is_empty() => {
+                    let message = "the list is empty, expected at least one experiment";
+                    Err(Fault::new(entry.node.at, message).into())
+                }
+                Value::List(list) if entry.key == "any" => Ok(Some(After::Any(ids(list)?))),
+                Value::List(list) => Ok(Some(After::All(ids(list)?))),
+                _ => Err(entry.node.instead_of("a list of experiments").into()),
+            },
+            _ => Err(node.instead_of(expected).into()),
+        },
+        _ => Err(node.instead_of(expected).into()),
+    }
+}
