@@ -14,6 +14,9 @@ use crate::{Cause, Checkpoints, EnvironmentError, Progress, ReportError};
 /// This process: one attempt of one run of an experiment.
 ///
 /// Usable from several threads: each call is whole by itself.
+///
+/// What is said to the supervisor waits, as `sd_notify(3)` does, while the supervisor's socket is
+/// full: a message is late rather than lost.
 #[derive(Debug)]
 pub struct Attempt {
     experiment: Option<String>,
