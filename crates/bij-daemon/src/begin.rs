@@ -1,0 +1,276 @@
+//! `bij-hook begin`: opens the attempt that is about to run.
+//!
+//! In this order: is the unit what its definition says (`fresh`); what did other attempts leave
+//! open (`left_open`); who asked for this start; the ledger's row; what the process is told. On an
+//! unchanged definition whose last attempt did not crash in this boot, nothing is asked of the
+//! service manager.
+
+mod fresh;
+mod left_open;
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, Opened, Opening};
+use bij_core::{Attempt, AttemptKey, ExperimentId, RunEnd, StartKind};
+use thiserror::Error;
+
+use crate::counters::read_counters;
+use crate::progress_file::read_progress;
+use crate::record::{Record, RecordedPlace};
+use crate::{Journal, Manager, ManagerError, Place, PlaceError, Told, attempt_env, chain, files};
+
+pub(crate) use left_open::close_other_boots;
+
+/// What `begin` did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// An attempt is open; its place in history, if the ledger could tell.
+    Attempt(Option<Box<Opened>>),
+    /// There is no definition to run: `refuse` comes next and says why.
+    LeftToRefuse,
+}
+
+/// Why a start cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// It was not called by a service manager.
+    #[error("$INVOCATION_ID is not set: this is called by systemd, not by hand")]
+    NoInvocation,
+    /// It does not know where it is.
+    #[error("the attempt cannot be named")]
+    Place(#[from] PlaceError),
+    /// The definition has changed and the service manager could not be told.
+    #[error("the definition has changed and could not be loaded again")]
+    Reload(#[from] ManagerError),
+    /// Its working directory is not there. systemd is told to pass over that, or it would take the
+    /// failure of a hook to enter it for a condition that says "not now".
+    #[error("the directory {directory} of {id} is not there, or is no directory")]
+    NoDirectory {
+        /// The experiment.
+        id: ExperimentId,
+        /// `directory` of its definition.
+        directory: String,
+    },
+    /// The unit is not what the definition says, even after a reload.
+    #[error(
+        "the unit of {id} still differs from its definition after a reload; it is not started with limits of yesterday (is brain-experiment-generator installed and executable? `journalctl -b -t kernel -t systemd -g brain-experiment` tells what it said)"
+    )]
+    StillStale {
+        /// The experiment.
+        id: ExperimentId,
+    },
+}
+
+/// What `begin` works with.
+#[derive(Debug)]
+pub struct Begin<'a, D, L, M, J> {
+    /// Where it was called.
+    pub place: &'a Place,
+    /// What systemd told it.
+    pub told: &'a Told,
+    /// The definitions.
+    pub definitions: &'a D,
+    /// The ledger; absent if it cannot be opened, which stops no start.
+    pub ledger: Option<&'a mut L>,
+    /// The service manager.
+    pub manager: &'a M,
+    /// The journal.
+    pub journal: &'a J,
+}
+
+impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
+    /// Begins an attempt of an experiment.
+    ///
+    /// # Errors
+    /// [`BeginError`] if it must not run. Trouble with the ledger is logged and stops nothing.
+    pub fn run(mut self, id: &ExperimentId) -> Result<Begun, BeginError> {
+        let invocation = self.told.invocation.ok_or(BeginError::NoInvocation)?;
+        let key = AttemptKey { boot: self.place.boot()?, invocation };
+        let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
+        self.look_for_directory(&spec)?;
+        let started = self.place.now();
+        let opened = match self.ledger.take() {
+            None => None,
+            Some(ledger) => {
+                self.close_left_open(ledger, id, key);
+                let start = self.start_kind(ledger, id, key);
+                let opening = Opening { experiment: id.clone(), key, at: started, start };
+                let opened = ledger.open(&opening);
+                logged(opened, "the ledger did not take the attempt's beginning")
+            }
+        };
+        self.clear_the_way(id);
+        self.tell(id, opened.as_ref());
+        self.leave_record(id, key, started, opened.as_ref());
+        log_begin(id, opened.as_ref());
+        Ok(Begun::Attempt(opened.map(Box::new)))
+    }
+
+    fn look_for_directory(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
+        let Some(directory) = &spec.directory else { return Ok(()) };
+        let below = directory.as_str().trim_start_matches('/');
+        if self.place.root().join(below).is_dir() {
+            return Ok(());
+        }
+        Err(BeginError::NoDirectory {
+            id: spec.id.clone(),
+            directory: directory.as_str().to_owned(),
+        })
+    }
+
+    /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
+    fn start_kind(&self, ledger: &L, id: &ExperimentId, here: AttemptKey) -> StartKind {
+        let query = AttemptQuery {
+            experiment: Some(id.clone()),
+            newest: Some(1),
+            ..AttemptQuery::default()
+        };
+        let newest = logged(ledger.attempts(&query), "the ledger cannot be read");
+        let newest = newest.and_then(|attempts| attempts.into_iter().next());
+        let Some(newest) = newest.filter(|newest| may_be_restarted(newest, here)) else {
+            return StartKind::Fresh;
+        };
+        match logged(self.manager.facts(id), "NRestarts is not known").map(|facts| facts.restarts) {
+            Some(Some(0)) => StartKind::Fresh,
+            Some(Some(restarts)) => {
+                sound_alarm(ledger, &newest, here, restarts);
+                StartKind::Restart
+            }
+            // A restart is what usually follows a crash; a wrong guess only keeps one run open.
+            Some(None) | None => StartKind::Restart,
+        }
+    }
+
+    /// Removes what asked the attempt before to leave, and makes what is missing.
+    fn clear_the_way(&self, id: &ExperimentId) {
+        let layout = self.place.layout();
+        for path in [layout.stop_file(id), layout.order(id)] {
+            if let Err(error) = files::remove(&path) {
+                log::warn!("cannot remove {}: {error}", path.display());
+            }
+        }
+        // The system's manager has made it by StateDirectory=, with the right owner.
+        if self.place.is_user() {
+            let state = layout.experiment_state(id);
+            logged(files::make_directory(&state), "the state directory cannot be made");
+        }
+    }
+
+    /// Writes what the process is told.
+    fn tell(&self, id: &ExperimentId, opened: Option<&Opened>) {
+        let layout = self.place.layout();
+        let path = layout.attempt_env(id);
+        let text = attempt_env::render(self.assignments(id, opened));
+        let told = files::put(&path, &text, 0o644);
+        if logged(told, "the experiment cannot be told its place in history").is_none() {
+            // Better told nothing than told what held for another attempt.
+            logged(files::remove(&path), "what the last attempt was told is still there");
+        }
+    }
+
+    /// What changes from attempt to attempt; what does not stands in the drop-in.
+    fn assignments(
+        &self,
+        id: &ExperimentId,
+        opened: Option<&Opened>,
+    ) -> Vec<(&'static str, String)> {
+        let Some(opened) = opened else { return Vec::new() };
+        let mut told = vec![
+            ("BIJ_RUN", opened.run.to_string()),
+            ("BIJ_ATTEMPT", opened.attempt.to_string()),
+            ("BIJ_CRASHES", opened.before.crashes.to_string()),
+        ];
+        if let Some(cause) = opened.before.last_cause {
+            told.push(("BIJ_LAST_CAUSE", cause.to_string()));
+        }
+        if let Some(checkpoint) = self.resume_point(id, opened) {
+            told.push(("BIJ_RESUME_FROM", checkpoint));
+        }
+        told
+    }
+
+    /// The newest checkpoint, unless the work it belongs to was finished.
+    fn resume_point(&self, id: &ExperimentId, opened: &Opened) -> Option<String> {
+        let path = self.place.layout().progress(id);
+        let anew = opened.attempt.0 == 1 && opened.before.last_run_end == Some(RunEnd::Success);
+        if anew {
+            logged(files::remove(&path), "progress of the last run is still there");
+            return None;
+        }
+        let newest = read_progress(&path).and_then(|progress| progress.checkpoint);
+        newest.or_else(|| opened.before.last_checkpoint.as_ref()?.checkpoint.clone())
+    }
+
+    fn leave_record(
+        &self,
+        id: &ExperimentId,
+        key: AttemptKey,
+        started: bij_core::Timestamp,
+        opened: Option<&Opened>,
+    ) {
+        let before = read_counters(self.place);
+        let record = Record {
+            key,
+            place: opened.map(|opened| RecordedPlace {
+                run: opened.run.number,
+                attempt: opened.attempt,
+                crashes: opened.before.crashes,
+            }),
+            started,
+            oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
+            memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
+        };
+        logged(record.write(self.place.layout(), id), "the attempt's record cannot be left");
+    }
+}
+
+/// Whether systemd can have brought this attempt back: it ended in this boot and its run is open.
+fn may_be_restarted(attempt: &Attempt, here: AttemptKey) -> bool {
+    let open_run = attempt.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none());
+    attempt.key.boot == here.boot && attempt.key != here && open_run
+}
+
+/// More restarts than attempts mean that a beginning was never recorded: somebody should know.
+fn sound_alarm(ledger: &impl Ledger, newest: &Attempt, here: AttemptKey, restarts: u32) {
+    let query = AttemptQuery {
+        experiment: Some(newest.run.experiment.clone()),
+        run: Some(newest.run.number),
+        ..AttemptQuery::default()
+    };
+    let Ok(attempts) = ledger.attempts(&query) else { return };
+    let known = attempts.iter().filter(|attempt| attempt.key.boot == here.boot).count();
+    if known < usize::try_from(restarts).unwrap_or(usize::MAX) {
+        log::warn!(
+            BIJ_EXPERIMENT:% = newest.run.experiment, BIJ_RUN:% = newest.run, BIJ_EVENT = "unrecorded";
+            "systemd counts {restarts} restarts of {} in this boot, the ledger only {known} attempts before this one",
+            newest.run
+        );
+    }
+}
+
+fn log_begin(id: &ExperimentId, opened: Option<&Opened>) {
+    let Some(opened) = opened else {
+        log::warn!(BIJ_EXPERIMENT:% = id, BIJ_EVENT = "attempt-begun"; "an attempt of {id} begins without a place in the ledger");
+        return;
+    };
+    let before = match (opened.before.crashes, opened.before.last_cause) {
+        (0, _) | (_, None) => String::new(),
+        (1, Some(cause)) => format!(" after 1 crash, last cause {cause}"),
+        (crashes, Some(cause)) => format!(" after {crashes} crashes, last cause {cause}"),
+    };
+    log::info!(
+        BIJ_EXPERIMENT:% = id, BIJ_RUN:% = opened.run, BIJ_ATTEMPT:% = opened.attempt, BIJ_EVENT = "attempt-begun";
+        "attempt {} of {} begins{before}", opened.attempt, opened.run
+    );
+}
+
+/// The value, or the reason in the log why there is none.
+pub(crate) fn logged<T, E: std::error::Error + 'static>(
+    result: Result<T, E>,
+    what: &str,
+) -> Option<T> {
+    result.inspect_err(|error| log::warn!("{what}: {}", chain(error))).ok()
+}
+
+#[cfg(test)]
+mod tests;

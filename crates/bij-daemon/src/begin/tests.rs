@@ -1,0 +1,224 @@
+use std::fs;
+
+use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
+
+use super::*;
+use crate::testing::Machine;
+
+const KILLED: Option<Exit> = Some(Exit::Signal(9));
+
+#[test]
+fn a_first_start_asks_nothing_of_the_manager_and_tells_the_process() {
+    let machine = Machine::new();
+    let told = machine.begin_and_read(&machine.life());
+    assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
+    assert_eq!(machine.manager.asked.get(), 0);
+}
+
+#[test]
+fn a_resurrection_is_told_its_number_and_cause() {
+    let machine = Machine::new();
+    let first = machine.life();
+    machine.begin_and_read(&first);
+    machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=3 checkpoint=/c 'k\n");
+    machine.end(&first, "signal", KILLED);
+    machine.manager.facts.borrow_mut().restarts = Some(1);
+    let told = machine.begin_and_read(&machine.life());
+    assert_eq!(
+        told,
+        "BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='signal'\nBIJ_RESUME_FROM=\"/c 'k\"\n"
+    );
+}
+
+#[test]
+fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
+    let machine = Machine::new();
+    let first = machine.life();
+    machine.begin_and_read(&first);
+    machine.end(&first, "exit-code", Some(Exit::Code(1)));
+    machine.manager.facts.borrow_mut().restarts = Some(0);
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.starts_with("BIJ_RUN='x#2'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='1'\n"), "{told}");
+}
+
+#[test]
+fn after_a_success_the_work_begins_anew() {
+    let machine = Machine::new();
+    let first = machine.life();
+    machine.begin_and_read(&first);
+    machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=9 checkpoint=/done\n");
+    machine.end(&first, "success", Some(Exit::Code(0)));
+    let told = machine.begin_and_read(&machine.life());
+    assert_eq!(told, "BIJ_RUN='x#2'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\nBIJ_LAST_CAUSE='success'\n");
+    assert!(!machine.path("var/lib/brain-in-jar/experiments/x/progress").exists());
+    assert_eq!(machine.manager.asked.get(), 1, "`end` asked, `begin` did not");
+}
+
+#[test]
+fn a_changed_definition_is_loaded_once_before_it_runs() {
+    let machine = Machine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    machine.manager.render(Some("s2"));
+    machine.begin_and_read(&machine.life());
+    assert_eq!(machine.manager.reloads.get(), 1);
+    // A start that systemd had told the old stamp while another one reloaded.
+    let told = machine.life();
+    assert_eq!(told.stamp.as_deref(), Some("s1"));
+    machine.begin_and_read(&told);
+    assert_eq!(machine.manager.reloads.get(), 1, "somebody else had done it");
+}
+
+#[test]
+fn what_is_still_stale_after_a_reload_does_not_start() {
+    let machine = Machine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(error.to_string().starts_with("the unit of x still differs"), "{error}");
+    machine.manager.mute.set(true);
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(chain(&error).ends_with("cannot reach the bus: no such socket"), "{}", chain(&error));
+    assert_eq!(machine.attempts(), []);
+}
+
+#[test]
+fn without_a_definition_nothing_is_opened_and_refuse_speaks() {
+    let machine = Machine::new();
+    *machine.definitions.0.lock().unwrap() = None;
+    let never_rendered = Told { stamp: None, ..machine.life() };
+    assert_eq!(machine.begin(&never_rendered).unwrap(), Begun::LeftToRefuse);
+    assert_eq!(machine.manager.asked.get(), 0);
+    // Its drop-in is from before it broke: it has to go first.
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    machine.manager.render(None);
+    assert_eq!(machine.begin(&machine.life()).unwrap(), Begun::LeftToRefuse);
+    assert_eq!((machine.manager.reloads.get(), machine.attempts()), (1, vec![]));
+}
+
+#[test]
+fn a_missing_directory_is_a_sentence() {
+    let machine = Machine::new();
+    let set = |machine: &Machine| {
+        let mut definitions = machine.definitions.0.lock().unwrap();
+        definitions.as_mut().unwrap().0.directory = Some("/opt/brain".parse().unwrap());
+    };
+    set(&machine);
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert_eq!(error.to_string(), "the directory /opt/brain of x is not there, or is no directory");
+    fs::create_dir_all(machine.path("opt/brain")).unwrap();
+    machine.begin_and_read(&machine.life());
+}
+
+#[test]
+fn another_boot_closes_what_a_power_cut_left() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=5 checkpoint=/five\n");
+    let progress = machine.path("var/lib/brain-in-jar/experiments/x/progress");
+    // The clock of file times ticks seldom: as it stands the file may seem older than its attempt.
+    let file = fs::File::options().append(true).open(progress).unwrap();
+    file.set_modified(std::time::SystemTime::now()).unwrap();
+    machine.boot(2);
+    let told = machine.begin_and_read(&machine.life());
+    assert_eq!(
+        told,
+        "BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='power-loss'\nBIJ_RESUME_FROM='/five'\n"
+    );
+    let end = machine.attempts()[0].end.clone().unwrap();
+    assert_eq!((end.cause, end.evidence.witness), (Cause::PowerLoss, Some(Witness::NextBoot)));
+    assert_eq!(end.evidence.notes, ["its last progress was written then; it may have lived on"]);
+    assert_eq!(end.evidence.progress.unwrap().step, Some(5));
+    assert_eq!(machine.manager.asked.get(), 0);
+}
+
+#[test]
+fn a_boot_that_ended_in_good_order_is_no_crash() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    machine.manager.stopping.set(true);
+    crate::shutdown(&machine.place, &mut machine.store(), &machine.manager).unwrap();
+    machine.boot(2);
+    assert_eq!(crate::boot(&machine.place, &mut machine.store()).unwrap(), 1);
+    assert_eq!(crate::boot(&machine.place, &mut machine.store()).unwrap(), 0);
+    let end = machine.attempts()[0].end.clone().unwrap();
+    assert_eq!(end.cause, Cause::Reboot);
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.starts_with("BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='0'\n"), "{told}");
+}
+
+#[test]
+fn stopping_the_boot_service_by_hand_is_no_shutdown() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    let outcome = crate::shutdown(&machine.place, &mut machine.store(), &machine.manager).unwrap();
+    assert_eq!(outcome, bij_core::Outcome::Unchanged);
+    machine.boot(2);
+    crate::boot(&machine.place, &mut machine.store()).unwrap();
+    assert_eq!(machine.attempts()[0].end.as_ref().unwrap().cause, Cause::PowerLoss);
+}
+
+#[test]
+fn what_a_killed_end_left_is_found_in_the_journal() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    let mut evidence = Evidence::default();
+    evidence.witness = Some(Witness::Journal);
+    evidence.service_result = Some(ServiceResult::OomKill);
+    *machine.journal.end.borrow_mut() = Some((Timestamp::from_micros(9), evidence));
+    machine.manager.facts.borrow_mut().restarts = Some(1);
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.contains("BIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='oom-kill'"), "{told}");
+    let end = machine.attempts()[0].end.clone().unwrap();
+    assert_eq!((end.cause, end.at), (Cause::OomKill, Timestamp::from_micros(9)));
+    assert_eq!(end.evidence.restarts, Some(1));
+}
+
+#[test]
+fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    machine.manager.facts.borrow_mut().restarts = Some(1);
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.contains("BIJ_CRASHES='1'\nBIJ_LAST_CAUSE='unknown'"), "{told}");
+    let end = machine.attempts()[0].end.clone().unwrap();
+    assert_eq!(end.evidence.witness, Some(Witness::NextStart));
+}
+
+#[test]
+fn begin_may_be_called_twice_for_one_life() {
+    let machine = Machine::new();
+    let life = machine.life();
+    let first = machine.begin_and_read(&life);
+    assert_eq!(machine.begin_and_read(&life), first);
+    assert_eq!(machine.attempts().len(), 1);
+}
+
+#[test]
+fn old_orders_and_stop_files_are_gone_before_the_start() {
+    let machine = Machine::new();
+    machine.write("run/brain-in-jar/stop/x", "");
+    machine.write("run/brain-in-jar/orders/x.json", "{}");
+    machine.begin_and_read(&machine.life());
+    assert!(!machine.path("run/brain-in-jar/stop/x").exists());
+    assert!(!machine.path("run/brain-in-jar/orders/x.json").exists());
+}
+
+#[test]
+fn a_ledger_that_cannot_be_had_stops_no_start() {
+    let machine = Machine::new();
+    machine.write("run/brain-in-jar/attempts/x.env", "BIJ_ATTEMPT='7'\n");
+    let told = machine.life();
+    let begun = Begin::<_, bij_store::Store, _, _> {
+        place: &machine.place,
+        told: &told,
+        definitions: &machine.definitions,
+        ledger: None,
+        manager: &machine.manager,
+        journal: &machine.journal,
+    }
+    .run(&machine.id);
+    assert_eq!(begun.unwrap(), Begun::Attempt(None));
+    let told = fs::read_to_string(machine.path("run/brain-in-jar/attempts/x.env")).unwrap();
+    assert_eq!(told, "", "nothing of an older attempt");
+}

@@ -1,0 +1,109 @@
+//! The command line of `bij-hook`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bij_core::{ExperimentId, InvalidExperimentId};
+use thiserror::Error;
+
+/// One call of `bij-hook`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCall {
+    /// What is to be done.
+    pub verb: Verb,
+    /// Whose manager calls: the system's, or a user's (`--user`).
+    pub user: bool,
+    /// The tree that all paths lie in: `/`, or what `--root` says.
+    pub root: PathBuf,
+}
+
+/// What a hook is called for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `ExecCondition=`: may it start now?
+    Admit(ExperimentId),
+    /// `ExecStartPre=`: opens the attempt.
+    Begin(ExperimentId),
+    /// `ExecStopPost=`: closes the attempt.
+    End(ExperimentId),
+    /// The template's own `ExecStart=`: says why there is nothing to run.
+    Refuse(ExperimentId),
+    /// At boot: closes what other boots left open.
+    Boot,
+    /// At shutdown: marks this boot as ended in good order.
+    Shutdown,
+}
+
+/// Why a command line is none.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It has another form.
+    #[error(
+        "usage: bij-hook [--user] [--root DIR] admit|begin|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
+    )]
+    Usage,
+    /// The instance is no experiment's.
+    #[error("the unit's instance names no experiment")]
+    Id(#[source] InvalidExperimentId),
+}
+
+impl HookCall {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    /// [`CallError`] if they are no call.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CallError> {
+        let (mut user, mut root, mut words) = (false, PathBuf::from("/"), Vec::new());
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--user" {
+                user = true;
+            } else if argument == "--root" {
+                root = arguments.next().ok_or(CallError::Usage)?.into();
+            } else {
+                words.push(argument.into_string().map_err(|_| CallError::Usage)?);
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let id = |text| ExperimentId::new(text).map_err(CallError::Id);
+        let verb = match words[..] {
+            ["admit", text] => Verb::Admit(id(text)?),
+            ["begin", text] => Verb::Begin(id(text)?),
+            ["end", text] => Verb::End(id(text)?),
+            ["refuse", text] => Verb::Refuse(id(text)?),
+            ["boot"] => Verb::Boot,
+            ["shutdown"] => Verb::Shutdown,
+            _ => return Err(CallError::Usage),
+        };
+        Ok(Self { verb, user, root })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<HookCall, CallError> {
+        HookCall::parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_calls_of_the_units_are_read() {
+        let id = ExperimentId::new("a.b-c_d").unwrap();
+        let call = parse("begin --user a.b-c_d").unwrap();
+        assert_eq!((call.verb, call.user), (Verb::Begin(id), true));
+        let call = parse("--root /tmp/tree boot").unwrap();
+        assert_eq!((call.verb, call.root), (Verb::Boot, PathBuf::from("/tmp/tree")));
+    }
+
+    #[test]
+    fn whatever_else_is_refused_before_it_reaches_a_path() {
+        for bad in ["", "begin", "begin a b", "boot a", "stop a", "boot --root"] {
+            assert!(matches!(parse(bad), Err(CallError::Usage)), "{bad}");
+        }
+        for bad in ["begin ../x", "end %i", "admit a%i", "refuse "] {
+            assert!(matches!(parse(bad), Err(CallError::Id(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `bij-hook end`: says why the attempt is over, and closes it.
+//!
+//! systemd runs it after every life of the unit, those included in which nothing was begun: a
+//! condition that said "not now", a start that `begin` refused. Such lives leave no trace here.
+
+mod witnesses;
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError};
+use bij_core::{
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, ExperimentId, Outcome, RunEnd, RunId,
+    RunNumber, ServiceResult, Timestamp,
+};
+use thiserror::Error;
+
+use crate::begin::logged;
+use crate::record::Record;
+use crate::{Journal, Manager, Place, PlaceError, Told, files, sentence};
+
+/// What `end` did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// This life of the unit was no attempt.
+    Nothing,
+    /// The attempt is closed; whether it was open until now.
+    Closed(Box<AttemptEnd>, Outcome),
+}
+
+/// Why an end could not be recorded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EndError {
+    /// It was not called by a service manager.
+    #[error("$INVOCATION_ID is not set: this is called by systemd, not by hand")]
+    NoInvocation,
+    /// It does not know where it is.
+    #[error("the attempt cannot be named")]
+    Place(#[from] PlaceError),
+    /// Nothing took the record. The next start makes it good from the journal.
+    #[error("the attempt's end was not recorded")]
+    Ledger(#[from] LedgerError),
+}
+
+/// What `end` works with.
+#[derive(Debug)]
+pub struct End<'a, L, M, J> {
+    /// Where it was called.
+    pub place: &'a Place,
+    /// What systemd told it.
+    pub told: &'a Told,
+    /// The ledger.
+    pub ledger: &'a mut L,
+    /// The service manager.
+    pub manager: &'a M,
+    /// The journal.
+    pub journal: &'a J,
+}
+
+/// What is known of the attempt before its end is looked at.
+struct Begun {
+    run: Option<RunId>,
+    number: Option<AttemptNumber>,
+    started: Timestamp,
+    record: Option<Record>,
+}
+
+impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
+    /// Ends the attempt of an experiment.
+    ///
+    /// # Errors
+    /// [`EndError`] if the end was recorded nowhere.
+    pub fn run(self, id: &ExperimentId) -> Result<Ended, EndError> {
+        if self.told.service_result == Some(ServiceResult::ExecCondition) {
+            return Ok(Ended::Nothing);
+        }
+        let invocation = self.told.invocation.ok_or(EndError::NoInvocation)?;
+        let key = AttemptKey { boot: self.place.boot()?, invocation };
+        let Some(begun) = self.begun(id, key) else {
+            log::debug!(BIJ_EXPERIMENT:% = id; "nothing was begun in this life of the unit");
+            return Ok(Ended::Nothing);
+        };
+        let (ready, evidence) = self.hear_witnesses(id, &begun);
+        let end = AttemptEnd { at: self.place.now(), cause: evidence.prove(), evidence };
+        let closing = Closing {
+            experiment: id.clone(),
+            key,
+            ready,
+            end: end.clone(),
+            started: begun.started,
+        };
+        let outcome = self.ledger.close(&closing)?;
+        say(id, &begun, &end);
+        self.clear(id, &end);
+        Ok(Ended::Closed(Box::new(end), outcome))
+    }
+
+    /// The attempt that `begin` opened in this life of the unit: by its record, or by the ledger.
+    fn begun(&self, id: &ExperimentId, key: AttemptKey) -> Option<Begun> {
+        let record = Record::read(self.place.layout(), id).filter(|record| record.key == key);
+        if let Some(record) = record {
+            return Some(Begun {
+                run: record.run(id),
+                number: record.place.map(|place| place.attempt),
+                started: record.started,
+                record: Some(record),
+            });
+        }
+        let query = AttemptQuery {
+            experiment: Some(id.clone()),
+            newest: Some(1),
+            ..AttemptQuery::default()
+        };
+        let newest = logged(self.ledger.attempts(&query), "the ledger cannot be read")?;
+        let Attempt { run, number, started, .. } =
+            newest.into_iter().find(|attempt| attempt.key == key)?;
+        Some(Begun { run: Some(run), number: Some(number), started, record: None })
+    }
+
+    /// Removes what held for this attempt only, and what held for its run only if that is over.
+    fn clear(&self, id: &ExperimentId, end: &AttemptEnd) {
+        let layout = self.place.layout();
+        let mut done = vec![layout.stop_file(id), layout.order(id)];
+        if RunEnd::after(end).is_some() {
+            done.push(layout.extras().join(format!("{id}.toml")));
+        }
+        for path in done {
+            logged(files::remove(&path), "what held for this attempt only is still there");
+        }
+    }
+}
+
+/// Tells people.
+fn say(id: &ExperimentId, begun: &Begun, end: &AttemptEnd) {
+    let run = begun.run.clone().unwrap_or(RunId { experiment: id.clone(), number: RunNumber(0) });
+    let number = begun.number.unwrap_or(AttemptNumber(0));
+    let mut said = sentence(&run, number, end, begun.started);
+    if begun.run.is_none() {
+        said = said.replacen(&format!("attempt 0 of {run}"), &format!("an attempt of {id}"), 1);
+    }
+    let crashes = match begun.record.as_ref().and_then(|record| record.place) {
+        Some(place) if end.is_crash() => format!("; crash {}", place.crashes.saturating_add(1)),
+        _ => String::new(),
+    };
+    let level = if end.is_crash() { log::Level::Warn } else { log::Level::Info };
+    log::log!(
+        level,
+        BIJ_EXPERIMENT:% = id, BIJ_RUN:% = run, BIJ_ATTEMPT:% = number,
+        BIJ_CAUSE:% = end.cause, BIJ_EVENT = "attempt-ended";
+        "{said}{crashes}"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
+
+use super::*;
+use crate::UnitFacts;
+use crate::testing::Machine;
+
+const KILLED: Option<Exit> = Some(Exit::Signal(9));
+
+fn closed(ended: Ended) -> AttemptEnd {
+    match ended {
+        Ended::Closed(end, Outcome::Changed) => *end,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_kill_for_memory_is_proved_by_the_kernels_counters_alone() {
+    let machine = Machine::new();
+    machine.counters("memory.events", "low 0\nhigh 0\nmax 2\noom 1\noom_kill 1\n");
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    machine.counters("memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\n");
+    machine.counters("memory.peak", "67108864\n");
+    machine.counters("memory.max", "67108864\n");
+    *machine.journal.line.borrow_mut() = Some("oom-kill:constraint=CONSTRAINT_MEMCG".to_owned());
+    let end = closed(machine.end(&life, "signal", KILLED));
+    assert_eq!(end.cause, Cause::OomKill);
+    let evidence = end.evidence;
+    assert_eq!((evidence.oom_kills, evidence.memory_limit_hits), (Some(1), Some(7)));
+    assert_eq!(evidence.memory_peak, Some(Bytes::new(64 << 20)));
+    assert_eq!(evidence.memory_max, Some(Limit::At(Bytes::new(64 << 20))));
+    assert_eq!(evidence.kernel_line.as_deref(), Some("oom-kill:constraint=CONSTRAINT_MEMCG"));
+    assert_eq!(evidence.witness, Some(Witness::Hook));
+}
+
+#[test]
+fn lives_in_which_nothing_was_begun_leave_no_trace() {
+    let machine = Machine::new();
+    let first = machine.life();
+    machine.begin_and_read(&first);
+    machine.end(&first, "success", Some(Exit::Code(0)));
+    for (result, exit) in
+        [("exec-condition", None), ("exit-code", None), ("exit-code", Some(Exit::Code(78)))]
+    {
+        assert_eq!(machine.end(&machine.life(), result, exit), Ended::Nothing, "{result}");
+    }
+    assert_eq!(machine.attempts().len(), 1);
+}
+
+#[test]
+fn the_same_end_may_be_told_twice() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    let first = closed(machine.end(&life, "exit-code", Some(Exit::Code(3))));
+    let Ended::Closed(_, outcome) = machine.end(&life, "success", Some(Exit::Code(0))) else {
+        panic!("it was an attempt");
+    };
+    assert_eq!(outcome, Outcome::Unchanged);
+    assert_eq!(machine.attempts()[0].end.as_ref().unwrap().cause, first.cause);
+}
+
+#[test]
+fn an_order_is_told_with_its_author() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"stop","by":"bij stop by ann"}"#);
+    machine.manager.facts.borrow_mut().job = Some("stop".to_owned());
+    let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
+    assert_eq!(end.cause, Cause::Stopped);
+    assert_eq!(end.evidence.order.unwrap().by, "bij stop by ann");
+    assert!(!machine.path("run/brain-in-jar/orders/x.json").exists());
+}
+
+#[test]
+fn a_job_tells_a_stop_from_a_shutdown_and_both_from_a_stray_signal() {
+    for (job, stopping, cause, kind) in [
+        (Some("stop"), false, Cause::Stopped, Some(OrderKind::Stop)),
+        (Some("restart"), false, Cause::Stopped, Some(OrderKind::Stop)),
+        (Some("stop"), true, Cause::Reboot, Some(OrderKind::Shutdown)),
+        (Some("start"), false, Cause::Signal, None),
+        (None, false, Cause::Signal, None),
+    ] {
+        let machine = Machine::new();
+        let life = machine.life();
+        machine.begin_and_read(&life);
+        let job = job.map(str::to_owned);
+        *machine.manager.facts.borrow_mut() =
+            UnitFacts { job, system_stopping: stopping, ..UnitFacts::default() };
+        let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
+        assert_eq!((end.cause, end.evidence.order.map(|order| order.kind)), (cause, kind));
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_never_ran() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    machine.manager.facts.borrow_mut().became_ready = Some(false);
+    let end = closed(machine.end(&life, "exit-code", Some(Exit::Code(203))));
+    assert_eq!(end.cause, Cause::StartFailed);
+    let meaning = end.evidence.exit_meaning.unwrap();
+    assert_eq!(meaning, "EXEC: executing the command failed");
+}
+
+#[test]
+fn a_silent_manager_is_noted_and_what_the_exit_shows_is_believed() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    machine.manager.mute.set(true);
+    let end = closed(machine.end(&life, "exit-code", Some(Exit::Code(203))));
+    assert_eq!(end.cause, Cause::StartFailed);
+    assert_eq!(end.evidence.notes, ["the service manager could not be asked"]);
+}
+
+#[test]
+fn a_time_limit_is_read_from_the_manager() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    *machine.manager.facts.borrow_mut() = UnitFacts {
+        became_ready: Some(true),
+        ran_for: Some(TimeSpan::from_secs(61)),
+        time_limit: Some(TimeSpan::from_secs(60)),
+        status_text: Some("counting".to_owned()),
+        ..UnitFacts::default()
+    };
+    let end = closed(machine.end(&life, "timeout", Some(Exit::Signal(15))));
+    assert_eq!(end.cause, Cause::TimeLimit);
+    assert_eq!(end.evidence.status_text.as_deref(), Some("counting"));
+}
+
+#[test]
+fn without_its_record_an_attempt_is_found_in_the_ledger() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    std::fs::remove_file(machine.path("run/brain-in-jar/attempts/x.json")).unwrap();
+    let end = closed(machine.end(&life, "signal", KILLED));
+    assert_eq!(end.cause, Cause::Signal);
+}
+
+#[test]
+fn extras_end_with_their_run_and_not_before() {
+    let machine = Machine::new();
+    machine.write("var/lib/brain-in-jar/extras/x.toml", "");
+    let first = machine.life();
+    machine.begin_and_read(&first);
+    machine.end(&first, "signal", KILLED);
+    assert!(machine.path("var/lib/brain-in-jar/extras/x.toml").exists());
+    machine.manager.facts.borrow_mut().restarts = Some(1);
+    let second = machine.life();
+    machine.begin_and_read(&second);
+    machine.end(&second, "success", Some(Exit::Code(0)));
+    assert!(!machine.path("var/lib/brain-in-jar/extras/x.toml").exists());
+}
+
+#[test]
+fn a_hostile_state_directory_does_no_harm() {
+    use std::os::unix::fs::symlink;
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    let secret = machine.path("root/secret");
+    std::fs::write(&secret, "step=1 text=secret checkpoint=/secret\n").unwrap();
+    let progress = machine.path("var/lib/brain-in-jar/experiments/x/progress");
+    symlink(&secret, &progress).unwrap();
+    let end = closed(machine.end(&life, "signal", KILLED));
+    assert_eq!(end.evidence.progress, None);
+    std::fs::remove_file(&progress).unwrap();
+    nix::unistd::mkfifo(&progress, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    assert_eq!(closed(machine.end(&life, "signal", KILLED)).evidence.progress, None);
+}

@@ -1,0 +1,109 @@
+//! Who is heard about an attempt's end: systemd's own words, the kernel's counters, the service
+//! manager, orders, the experiment itself.
+
+use bij_core::port::Ledger;
+use bij_core::{
+    Evidence, Exit, ExperimentId, Order, OrderKind, PeakSource, ServiceResult, Timestamp, Witness,
+};
+
+use super::{Begun, End};
+use crate::begin::logged;
+use crate::counters::read_counters;
+use crate::progress_file::read_progress;
+use crate::status_meaning::status_meaning;
+use crate::{Journal, Manager, UnitFacts, files};
+
+/// An order is a line of JSON.
+const ORDER_CAP: u64 = 16 * 1024;
+/// systemd's own exit statuses begin here (systemd.exec(5), "Process Exit Codes").
+const FIRST_SYSTEMD_STATUS: i32 = 200;
+
+impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
+    /// Gathers what is known; also when the attempt was up.
+    pub(super) fn hear_witnesses(
+        &self,
+        id: &ExperimentId,
+        begun: &Begun,
+    ) -> (Option<Timestamp>, Evidence) {
+        let mut evidence = Evidence::default();
+        evidence.witness = Some(Witness::Hook);
+        evidence.service_result.clone_from(&self.told.service_result);
+        evidence.exit = self.told.exit;
+        self.hear_kernel(begun, &mut evidence);
+        let facts = logged(self.manager.facts(id), "the service manager does not tell");
+        if facts.is_none() {
+            evidence.notes.push("the service manager could not be asked".to_owned());
+        }
+        let facts = facts.unwrap_or_default();
+        evidence.became_ready = facts.became_ready.unwrap_or_else(|| ran_at_all(&evidence));
+        evidence.ran_for = facts.ran_for;
+        evidence.time_limit = facts.time_limit;
+        evidence.status_text.clone_from(&facts.status_text);
+        evidence.restarts = facts.restarts;
+        evidence.order = self.order(id, &facts);
+        if !evidence.became_ready {
+            let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
+            evidence.exit_meaning = meaning.map(str::to_owned);
+        }
+        evidence.progress = read_progress(&self.place.layout().progress(id));
+        if killed_for_memory(&evidence) {
+            let line = self.journal.oom_line(id, begun.started);
+            evidence.kernel_line = logged(line, "the kernel's line cannot be read").flatten();
+        }
+        (facts.ready, evidence)
+    }
+
+    /// The counters of the own control group, less what it had counted before the attempt began.
+    fn hear_kernel(&self, begun: &Begun, evidence: &mut Evidence) {
+        let Some(reading) = read_counters(self.place) else { return };
+        let record = begun.record.as_ref();
+        let since = |now: Option<u64>, before: Option<u64>| {
+            now.map(|now| now.saturating_sub(before.unwrap_or(0)))
+        };
+        evidence.oom_kills =
+            since(reading.oom_kills, record.and_then(|record| record.oom_kills_before));
+        evidence.memory_limit_hits = since(
+            reading.memory_limit_hits,
+            record.and_then(|record| record.memory_limit_hits_before),
+        );
+        evidence.memory_peak = reading.resources.memory_peak;
+        evidence.memory_peak_source = evidence.memory_peak.map(|_| PeakSource::Kernel);
+        evidence.memory_max = reading.resources.memory_max;
+        evidence.cpu_usage_nsec = reading.resources.cpu_usage_nsec;
+    }
+
+    /// Who asked for this end: a file says it by name, a job of the manager says that it was asked.
+    fn order(&self, id: &ExperimentId, facts: &UnitFacts) -> Option<Order> {
+        let path = self.place.layout().order(id);
+        let text = logged(files::read_small(&path, ORDER_CAP), "the order cannot be read");
+        let by_name = text.flatten().and_then(|text| {
+            logged(serde_json::from_str::<Order>(&text), "the order makes no sense")
+        });
+        if by_name.is_some() {
+            return by_name;
+        }
+        let job = facts.job.as_deref().filter(|job| ENDING_JOBS.contains(job))?;
+        Some(if facts.system_stopping {
+            Order { kind: OrderKind::Shutdown, by: "shutdown of the machine".to_owned() }
+        } else {
+            Order { kind: OrderKind::Stop, by: format!("systemd job {job}") }
+        })
+    }
+}
+
+/// The types of jobs that end a unit (org.freedesktop.systemd1(5)).
+const ENDING_JOBS: [&str; 3] = ["stop", "restart", "try-restart"];
+
+/// Whether the main process got as far as its own code, if the manager does not tell.
+fn ran_at_all(evidence: &Evidence) -> bool {
+    match evidence.exit {
+        None => false,
+        Some(Exit::Code(code)) => code < FIRST_SYSTEMD_STATUS,
+        Some(Exit::Signal(_) | Exit::CoreDump(_)) => true,
+    }
+}
+
+fn killed_for_memory(evidence: &Evidence) -> bool {
+    evidence.service_result == Some(ServiceResult::OomKill)
+        || evidence.oom_kills.is_some_and(|kills| kills > 0)
+}

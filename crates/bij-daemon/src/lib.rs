@@ -1,0 +1,63 @@
+//! What systemd calls: the hooks of `brain-experiment@.service`, and the generator that renders
+//! definitions into its drop-ins.
+//!
+//! | the unit's line | calls | which |
+//! | --- | --- | --- |
+//! | `ExecCondition=` | [`admit`] | says whether it may start now |
+//! | `ExecStartPre=` | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
+//! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
+//! | `ExecStopPost=` | [`End`] | gathers evidence, decides the cause, closes the attempt |
+//! | `brain-experiment-boot.service` | [`boot`], [`shutdown`] | tell power cuts from shutdowns |
+//!
+//! The programs `bij-hook` and `brain-experiment-generator` are thin: they read their arguments and
+//! environment, put adapters together, and call what is here. This crate is the only one that names
+//! adapters for them; the hooks themselves know ports: [`DefinitionSource`], [`Ledger`], and the
+//! two small ones of their own, [`Manager`] and [`Journal`].
+//!
+//! # Invariants
+//! - Trouble with the ledger never stops a start, and a killed hook never changes systemd's result.
+//! - A start whose definition is unchanged and whose last attempt did not crash asks nothing of the
+//!   service manager.
+//! - Files that an experiment controls are read without trust: no links, no waiting, no more than a
+//!   known size.
+//!
+//! [`DefinitionSource`]: bij_core::port::DefinitionSource
+//! [`Ledger`]: bij_core::port::Ledger
+
+mod admit;
+mod attempt_env;
+mod begin;
+mod boots;
+mod call;
+mod chain;
+mod counters;
+mod end;
+mod exit_status;
+mod files;
+mod journal;
+mod logging;
+mod manager;
+mod place;
+mod progress_file;
+mod record;
+mod refuse;
+mod sentence;
+mod status_meaning;
+#[cfg(test)]
+mod testing;
+mod told;
+
+pub use admit::admit;
+pub use begin::{Begin, BeginError, Begun};
+pub use boots::{BootError, boot, shutdown};
+pub use call::{CallError, HookCall, Verb};
+pub use chain::chain;
+pub use end::{End, EndError, Ended};
+pub use journal::{Journal, JournalError};
+pub use logging::start_logging;
+pub use manager::{Manager, ManagerError, UnitFacts};
+pub use place::{Place, PlaceError};
+pub use refuse::refusal;
+pub use told::Told;
+
+pub(crate) use sentence::sentence;

@@ -1,0 +1,98 @@
+//! What `begin` leaves for `end`: a file beside the one that the process is told from.
+
+use std::path::PathBuf;
+
+use bij_core::{AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+
+/// It is a few hundred bytes of ours.
+const CAP: u64 = 16 * 1024;
+
+/// An attempt that was begun in this boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Its key.
+    pub(crate) key: AttemptKey,
+    /// Its place in history, where the ledger told it.
+    pub(crate) place: Option<RecordedPlace>,
+    /// When it was begun.
+    pub(crate) started: Timestamp,
+    /// Kills for memory that its control group had counted before it began.
+    ///
+    /// A control group usually dies with the attempt before, but nobody promises that.
+    pub(crate) oom_kills_before: Option<u64>,
+    /// Hits of the memory limit counted before it began.
+    pub(crate) memory_limit_hits_before: Option<u64>,
+}
+
+/// The place of an attempt in history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedPlace {
+    pub(crate) run: RunNumber,
+    pub(crate) attempt: AttemptNumber,
+    /// Crashes of the experiment before it.
+    pub(crate) crashes: u64,
+}
+
+impl Record {
+    fn path(layout: &Layout, id: &ExperimentId) -> PathBuf {
+        layout.attempt_env(id).with_file_name(format!("{id}.json"))
+    }
+
+    /// The newest record of an experiment, if there is one that can be read.
+    pub(crate) fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
+        let path = Self::path(layout, id);
+        let text = files::read_small(&path, CAP)
+            .inspect_err(|error| log::warn!("cannot read {}: {error}", path.display()))
+            .ok()??;
+        serde_json::from_str(&text)
+            .inspect_err(|error| log::warn!("{} is no record: {error}", path.display()))
+            .ok()
+    }
+
+    /// Leaves the record for `end`.
+    pub(crate) fn write(&self, layout: &Layout, id: &ExperimentId) -> std::io::Result<()> {
+        let text = serde_json::to_string(self)?;
+        files::put(&Self::path(layout, id), &text, 0o644)
+    }
+
+    /// The run that it belongs to, where that is known.
+    pub(crate) fn run(&self, id: &ExperimentId) -> Option<RunId> {
+        self.place.map(|place| RunId { experiment: id.clone(), number: place.run })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bij_core::{BootId, InvocationId};
+
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_a_broken_one_is_none() {
+        let tree = tempfile::tempdir().unwrap();
+        let layout = Layout::system(tree.path());
+        let id = ExperimentId::new("a.b").unwrap();
+        assert_eq!(Record::read(&layout, &id), None);
+        let record = Record {
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes([2; 16]),
+            },
+            place: None,
+            started: Timestamp::from_micros(7),
+            oom_kills_before: Some(0),
+            memory_limit_hits_before: None,
+        };
+        record.write(&layout, &id).unwrap();
+        assert_eq!(Record::read(&layout, &id), Some(record));
+        let path = Record::path(&layout, &id);
+        assert!(path.ends_with(Path::new("run/brain-in-jar/attempts/a.b.json")));
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(Record::read(&layout, &id), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! `bij-hook refuse`: why there is nothing to run.
+
+use std::fmt::Write as _;
+
+use bij_core::port::{DefinitionSource, FindError};
+use bij_core::{ExperimentId, Layout};
+
+use crate::chain;
+
+/// The sentences that explain why the unit's template was started with no command of its own.
+pub fn refusal(definitions: &impl DefinitionSource, layout: &Layout, id: &ExperimentId) -> String {
+    match definitions.find(id) {
+        Err(error @ FindError::Missing { .. }) => format!(
+            "{error}\nhint: write {}/{id}.toml with a line such as command = [\"/usr/bin/python3\", \"-u\", \"main.py\"]",
+            layout.definitions().display()
+        ),
+        Err(FindError::Invalid { id, source }) => {
+            let mut text = format!("the definition of {id} cannot be used:");
+            for problem in &source.problems {
+                write!(text, "\n  {problem}").expect("writing to a String cannot fail");
+                if let Some(hint) = &problem.hint {
+                    write!(text, " (hint: {hint})").expect("writing to a String cannot fail");
+                }
+            }
+            write!(text, "\nhint: mend it, then start it again; `bij check {id}` tells beforehand")
+                .expect("writing to a String cannot fail");
+            text
+        }
+        Err(error) => chain(&error),
+        Ok(found) => format!(
+            "{} is in order, but the unit was started without what is made from it ({} is missing)\nhint: systemctl daemon-reload, then start it again",
+            found.source,
+            layout.drop_in(id).display()
+        ),
+    }
+}

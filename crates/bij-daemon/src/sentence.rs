@@ -1,0 +1,120 @@
+//! An attempt's end in one sentence for people.
+
+use bij_core::{
+    AttemptEnd, AttemptNumber, Bytes, Cause, Evidence, Exit, Limit, RunId, TimeSpan, Timestamp,
+};
+
+use crate::exit_status::signal_name;
+
+/// `attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s`.
+pub(crate) fn sentence(
+    run: &RunId,
+    number: AttemptNumber,
+    end: &AttemptEnd,
+    started: Timestamp,
+) -> String {
+    let verb = if end.is_crash() { "died" } else { "ended" };
+    let ran = end.evidence.ran_for.or_else(|| end.at.since(started));
+    let after = ran.map_or_else(String::new, |ran| format!(" after {}", rounded(ran)));
+    format!("attempt {number} of {run} {verb}: {}{after}", how(end.cause, &end.evidence))
+}
+
+fn how(cause: Cause, evidence: &Evidence) -> String {
+    let ordered = |what: &str| match &evidence.order {
+        Some(order) => format!("{what} ({})", order.by),
+        None => what.to_owned(),
+    };
+    match cause {
+        Cause::Success if evidence.oom_kills.is_some_and(|kills| kills > 0) => {
+            "success, though the kernel killed a child of it for memory".to_owned()
+        }
+        Cause::Success => "success".to_owned(),
+        Cause::Exit => match evidence.exit {
+            Some(Exit::Code(75)) => "left to be resumed (exit code 75)".to_owned(),
+            Some(Exit::Code(78)) => "left for good (exit code 78)".to_owned(),
+            exit => format!("exit code {}", exit.and_then(Exit::code).unwrap_or_default()),
+        },
+        Cause::Signal => match evidence.exit {
+            Some(Exit::CoreDump(signal)) => format!("{}, core dumped", signal_name(signal)),
+            exit => exit.and_then(Exit::signal).map_or("a signal".to_owned(), signal_name),
+        },
+        Cause::OomKill => format!("killed for memory{}", memory(evidence)),
+        Cause::Watchdog => "silent for longer than its watchdog allows".to_owned(),
+        Cause::StartFailed => match (&evidence.exit_meaning, &evidence.service_result) {
+            (Some(meaning), _) => format!("could not be started ({meaning})"),
+            (None, Some(result)) => format!("could not be started (result {result})"),
+            (None, None) => "could not be started".to_owned(),
+        },
+        Cause::StartTimeout => "did not say in time that it was ready".to_owned(),
+        Cause::StopTimeout => ordered("did not leave in time and was killed"),
+        Cause::TimeLimit => "reached its time limit".to_owned(),
+        Cause::Stopped => ordered("stopped"),
+        Cause::Reboot => "the machine was shut down".to_owned(),
+        Cause::PowerLoss => "the machine went away under it".to_owned(),
+        Cause::Unknown => "no witness says how".to_owned(),
+    }
+}
+
+/// ` at 64.0M of 64.0M`, as far as is known.
+fn memory(evidence: &Evidence) -> String {
+    let of = |limit: Limit<Bytes>| limit.at().map(|max| format!(" of {max}"));
+    match (evidence.memory_peak, evidence.memory_max.and_then(of)) {
+        (Some(peak), Some(of)) => format!(" at {peak}{of}"),
+        (Some(peak), None) => format!(" at {peak}"),
+        (None, Some(of)) => format!(" at the limit{of}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// A span without what nobody reads: whole seconds from a second on, else milliseconds.
+fn rounded(span: TimeSpan) -> TimeSpan {
+    let unit = if span.as_micros() >= 1_000_000 { 1_000_000 } else { 1_000 };
+    TimeSpan::from_micros(span.as_micros() / unit * unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::{Order, OrderKind};
+
+    use super::*;
+
+    fn say(cause: Cause, change: impl FnOnce(&mut Evidence)) -> String {
+        let mut evidence = Evidence::default();
+        evidence.ran_for = Some(TimeSpan::from_micros(12_345_678));
+        change(&mut evidence);
+        let end = AttemptEnd { at: Timestamp::from_micros(0), cause, evidence };
+        let run = "amnesiac_001#1".parse().unwrap();
+        sentence(&run, AttemptNumber(2), &end, Timestamp::from_micros(0))
+    }
+
+    #[test]
+    fn a_kill_for_memory_is_told_with_its_numbers() {
+        let said = say(Cause::OomKill, |evidence| {
+            evidence.memory_peak = Some(Bytes::new(64 << 20));
+            evidence.memory_max = Some(Limit::At(Bytes::new(64 << 20)));
+        });
+        assert_eq!(
+            said,
+            "attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s"
+        );
+    }
+
+    #[test]
+    fn every_cause_has_its_words() {
+        let stopped = say(Cause::Stopped, |evidence| {
+            let by = "systemd job stop".to_owned();
+            evidence.order = Some(Order { kind: OrderKind::Stop, by });
+        });
+        assert_eq!(
+            stopped,
+            "attempt 2 of amnesiac_001#1 ended: stopped (systemd job stop) after 12s"
+        );
+        let signal = say(Cause::Signal, |evidence| evidence.exit = Some(Exit::CoreDump(11)));
+        assert!(signal.ends_with("died: SIGSEGV, core dumped after 12s"), "{signal}");
+        let resumed = say(Cause::Exit, |evidence| evidence.exit = Some(Exit::Code(75)));
+        assert!(resumed.contains("ended: left to be resumed"), "{resumed}");
+        for cause in Cause::ALL {
+            assert!(say(cause, |_| {}).len() > 40, "{cause}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! A tree, a ledger, and small models of the service manager, the journal and the definitions.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::{
+    Attempt, AttemptKey, Evidence, ExperimentId, InvocationId, ServiceResult, Timestamp,
+};
+use bij_store::Store;
+
+use crate::{
+    Begin, BeginError, Begun, End, EndError, Ended, Journal, JournalError, Manager, ManagerError,
+    Place, Told, UnitFacts,
+};
+
+/// One definition in memory, and its stamp; without it there is none.
+#[derive(Default)]
+pub(crate) struct FakeDefinitions(pub(crate) Mutex<Option<(ExperimentSpec, String)>>);
+
+impl DefinitionSource for FakeDefinitions {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        let looked_for = vec![format!("/etc/{id}.toml")];
+        let missing = FindError::Missing { id: id.clone(), looked_for };
+        let (spec, stamp) = self.0.lock().unwrap().clone().ok_or(missing)?;
+        Ok(Found { spec, source: format!("/etc/{id}.toml"), stamp, warnings: Vec::new() })
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        Ok(self.0.lock().unwrap().iter().map(|(spec, _)| spec.id.clone()).collect())
+    }
+}
+
+/// A service manager that counts what it is asked.
+#[derive(Default)]
+pub(crate) struct FakeManager {
+    pub(crate) facts: RefCell<UnitFacts>,
+    /// The stamp that is loaded.
+    pub(crate) stamp: RefCell<Option<String>>,
+    /// Whether a reload loads `rendered`.
+    pub(crate) renders: Cell<bool>,
+    /// The stamp that a reload would load.
+    pub(crate) rendered: RefCell<Option<String>>,
+    pub(crate) asked: Cell<u32>,
+    pub(crate) reloads: Cell<u32>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) mute: Cell<bool>,
+}
+
+impl FakeManager {
+    /// From now on a reload loads this stamp.
+    pub(crate) fn render(&self, stamp: Option<&str>) {
+        self.renders.set(true);
+        *self.rendered.borrow_mut() = stamp.map(str::to_owned);
+    }
+
+    fn ask(&self) -> Result<(), ManagerError> {
+        self.asked.set(self.asked.get() + 1);
+        if self.mute.get() {
+            let source = "no such socket".into();
+            return Err(ManagerError { action: "reach the bus".to_owned(), source });
+        }
+        Ok(())
+    }
+}
+
+impl Manager for FakeManager {
+    fn facts(&self, _: &ExperimentId) -> Result<UnitFacts, ManagerError> {
+        self.ask()?;
+        Ok(self.facts.borrow().clone())
+    }
+
+    fn stamp(&self, _: &ExperimentId) -> Result<Option<String>, ManagerError> {
+        self.ask()?;
+        Ok(self.stamp.borrow().clone())
+    }
+
+    fn reload(&self) -> Result<(), ManagerError> {
+        self.ask()?;
+        self.reloads.set(self.reloads.get() + 1);
+        if self.renders.get() {
+            self.stamp.borrow_mut().clone_from(&self.rendered.borrow());
+        }
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> Result<bool, ManagerError> {
+        self.ask()?;
+        Ok(self.stopping.get())
+    }
+}
+
+/// A journal that remembers one end and one line of the kernel.
+#[derive(Default)]
+pub(crate) struct FakeJournal {
+    pub(crate) end: RefCell<Option<(Timestamp, Evidence)>>,
+    pub(crate) line: RefCell<Option<String>>,
+}
+
+impl Journal for FakeJournal {
+    fn end_of(
+        &self,
+        _: &ExperimentId,
+        _: AttemptKey,
+    ) -> Result<Option<(Timestamp, Evidence)>, JournalError> {
+        Ok(self.end.borrow().clone())
+    }
+
+    fn oom_line(&self, _: &ExperimentId, _: Timestamp) -> Result<Option<String>, JournalError> {
+        Ok(self.line.borrow().clone())
+    }
+}
+
+/// A machine with one experiment on it, `x`, and real files.
+pub(crate) struct Machine {
+    pub(crate) tree: tempfile::TempDir,
+    pub(crate) place: Place,
+    pub(crate) id: ExperimentId,
+    pub(crate) definitions: FakeDefinitions,
+    pub(crate) manager: FakeManager,
+    pub(crate) journal: FakeJournal,
+    lives: Cell<u8>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let tree = tempfile::tempdir().unwrap();
+        let id = ExperimentId::new("x").unwrap();
+        let spec = ExperimentSpec::new(id.clone(), vec!["/bin/true".to_owned()]);
+        let machine = Self {
+            place: Place::system(tree.path()),
+            tree,
+            id,
+            definitions: FakeDefinitions(Mutex::new(Some((spec, "s1".to_owned())))),
+            manager: FakeManager::default(),
+            journal: FakeJournal::default(),
+            lives: Cell::new(0),
+        };
+        machine.boot(1);
+        machine.counters("memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n");
+        machine
+    }
+
+    /// The path of `name` in the tree, with the directories above it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        let path = self.tree.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The machine is now in its `number`th boot.
+    pub(crate) fn boot(&self, number: u8) {
+        let id = format!("{number:08x}-0000-0000-0000-000000000000\n");
+        self.write("proc/sys/kernel/random/boot_id", &id);
+    }
+
+    /// A file of the control group that the hooks run in (version 2).
+    pub(crate) fn counters(&self, file: &str, text: &str) {
+        self.write("proc/self/cgroup", "0::/brain.slice/brain-experiment@x.service\n");
+        self.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+        self.write(&format!("sys/fs/cgroup/brain.slice/brain-experiment@x.service/{file}"), text);
+    }
+
+    /// A new life of the unit, as systemd tells its hooks of it.
+    pub(crate) fn life(&self) -> Told {
+        self.lives.set(self.lives.get() + 1);
+        Told {
+            invocation: Some(InvocationId::from_bytes([self.lives.get(); 16])),
+            stamp: Some("s1".to_owned()),
+            ..Told::default()
+        }
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.place.layout().database()).unwrap()
+    }
+
+    pub(crate) fn begin(&self, told: &Told) -> Result<Begun, BeginError> {
+        let mut store = self.store();
+        Begin {
+            place: &self.place,
+            told,
+            definitions: &self.definitions,
+            ledger: Some(&mut store),
+            manager: &self.manager,
+            journal: &self.journal,
+        }
+        .run(&self.id)
+    }
+
+    /// Begins and returns what the process is told.
+    pub(crate) fn begin_and_read(&self, told: &Told) -> String {
+        assert!(matches!(self.begin(told).unwrap(), Begun::Attempt(Some(_))));
+        fs::read_to_string(self.place.layout().attempt_env(&self.id)).unwrap()
+    }
+
+    pub(crate) fn end(&self, life: &Told, result: &str, exit: Option<bij_core::Exit>) -> Ended {
+        self.try_end(life, result, exit).unwrap()
+    }
+
+    pub(crate) fn try_end(
+        &self,
+        life: &Told,
+        result: &str,
+        exit: Option<bij_core::Exit>,
+    ) -> Result<Ended, EndError> {
+        let mut store = self.store();
+        let service_result = Some(ServiceResult::from(result));
+        let told = Told { service_result, exit, ..life.clone() };
+        End {
+            place: &self.place,
+            told: &told,
+            ledger: &mut store,
+            manager: &self.manager,
+            journal: &self.journal,
+        }
+        .run(&self.id)
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.store().attempts(&AttemptQuery::default()).unwrap()
+    }
+}
