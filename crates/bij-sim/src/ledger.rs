@@ -73,7 +73,7 @@ impl State {
     ) -> Result<&mut History, LedgerError> {
         match self.order.iter().find(|(known, _)| *known == key) {
             Some((_, owner)) if owner != experiment => {
-                return Err(LedgerError::Other(format!("it is an attempt of {owner}").into()));
+                return Err(LedgerError::Claimed { owner: owner.clone() });
             }
             Some(_) => {}
             None => self.order.push((key, experiment.clone())),
@@ -94,20 +94,12 @@ impl Ledger for MemoryLedger {
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        let AttemptQuery { experiment, run, newest, open } = query;
         let state = self.readable()?;
         let all = state.order.iter().filter_map(|(key, owner)| {
-            state.histories.get(owner)?.attempts().iter().find(|attempt| attempt.key == *key)
+            let attempts = state.histories.get(owner)?.attempts();
+            attempts.iter().find(|attempt| attempt.key == *key).cloned()
         });
-        let mut asked: Vec<Attempt> = all
-            .filter(|attempt| experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id))
-            .filter(|attempt| run.is_none_or(|number| attempt.run.number == number))
-            .filter(|attempt| !open || attempt.end.is_none())
-            .cloned()
-            .collect();
-        let too_many = newest.map_or(0, |count| asked.len().saturating_sub(count));
-        asked.drain(..too_many);
-        Ok(asked)
+        Ok(query.choose(all.collect()))
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {

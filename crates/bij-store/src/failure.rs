@@ -4,7 +4,6 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use bij_core::AttemptKey;
 use bij_core::ExperimentId;
 use bij_core::port::LedgerError;
 use rusqlite::ErrorCode;
@@ -54,15 +53,11 @@ pub(crate) enum Failure {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Two experiments claim one attempt.
-    #[error("the attempt {} in boot {} belongs to {owner}, not to {claimed}", key.invocation, key.boot)]
+    /// Another experiment has an attempt with this key.
+    #[error("it is an attempt of {owner}")]
     Claimed {
-        /// Its key.
-        key: AttemptKey,
         /// Whose it is.
         owner: ExperimentId,
-        /// Who claims it.
-        claimed: ExperimentId,
     },
     /// The database was opened to be read.
     #[error("it is open for reading only")]
@@ -73,13 +68,12 @@ impl From<Failure> for LedgerError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Newer { found, known } => Self::Newer { found, known },
+            Failure::Claimed { owner } => Self::Claimed { owner },
             Failure::Value { .. } => Self::Corrupt(Box::new(failure)),
             Failure::ReadOnly => Self::Denied(Box::new(failure)),
             Failure::Sqlite(ref error) => of_sqlite(error)(Box::new(failure)),
             Failure::File { ref source, .. } => of_io(source.kind())(Box::new(failure)),
-            Failure::Older { .. } | Failure::NotOurs { .. } | Failure::Claimed { .. } => {
-                Self::Other(Box::new(failure))
-            }
+            Failure::Older { .. } | Failure::NotOurs { .. } => Self::Other(Box::new(failure)),
         }
     }
 }

@@ -36,12 +36,18 @@
 
 mod failure;
 mod migration;
+mod notice;
 mod open;
 mod read;
 mod reader;
+mod robust;
 mod row;
+mod spool;
 mod store;
 mod write;
 
+pub use notice::Notice;
 pub use reader::Reader;
+pub use robust::RobustLedger;
+pub use spool::SpoolError;
 pub use store::Store;

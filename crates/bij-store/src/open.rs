@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,9 @@ fn prepare(connection: &Connection) -> Result<(), Failure> {
 /// so that a disk without room or rights is told by the kernel in its own words. SQLite gives its
 /// other files the mode of this one.
 fn make(path: &Path) -> Result<(), Failure> {
+    // Nor may another thread have it open by the time this one closes what it has made.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| Failure::File { path, source }
@@ -71,10 +75,9 @@ fn make(path: &Path) -> Result<(), Failure> {
     }
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(at(path)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Says "permission denied" and "read-only file system" where SQLite says neither.
-            OpenOptions::new().write(true).open(path).map(drop).map_err(at(path))
-        }
+        // Not opened, and so not closed: closing any file drops every lock that this process has on
+        // it (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(at(path)(source)),
     }
 }

@@ -9,6 +9,7 @@ use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, Tally, Timest
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::failure::Failure;
+use crate::spool::Record;
 use crate::{open, read, write};
 
 /// The ledger in its database.
@@ -48,18 +49,23 @@ impl Store {
         Ok(read::attempt(&self.connection, key)?.map(|(_, attempt)| attempt))
     }
 
+    /// Takes in what was set aside; a record that is known already changes nothing.
+    pub(crate) fn apply(&mut self, record: &Record) -> Result<(), Failure> {
+        self.write(|within| match record {
+            Record::Open(opening) => write::open(within, opening).map(drop),
+            Record::Close(closing) => write::close(within, closing).map(drop),
+        })
+    }
+
     fn write<T>(
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, LedgerError> {
-        let within_transaction = || {
-            let transaction =
-                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = change(&transaction)?;
-            transaction.commit()?;
-            Ok::<_, Failure>(done)
-        };
-        Ok(within_transaction()?)
+    ) -> Result<T, Failure> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = change(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
     }
 
     /// Reads several things as they are at one moment.
@@ -73,11 +79,11 @@ impl Store {
 
 impl Ledger for Store {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        self.write(|within| write::open(within, opening))
+        Ok(self.write(|within| write::open(within, opening))?)
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        self.write(|within| write::close(within, closing))
+        Ok(self.write(|within| write::close(within, closing))?)
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
@@ -93,7 +99,7 @@ impl Ledger for Store {
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
-        self.write(|within| write::mark_clean_shutdown(within, boot, at))
+        Ok(self.write(|within| write::mark_clean_shutdown(within, boot, at))?)
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {

@@ -72,11 +72,9 @@ fn owned(
     key: AttemptKey,
 ) -> Result<Option<(i64, Attempt)>, Failure> {
     match read::attempt(within, key)? {
-        Some((_, attempt)) if attempt.run.experiment != *experiment => Err(Failure::Claimed {
-            key,
-            owner: attempt.run.experiment,
-            claimed: experiment.clone(),
-        }),
+        Some((_, attempt)) if attempt.run.experiment != *experiment => {
+            Err(Failure::Claimed { owner: attempt.run.experiment })
+        }
         found => Ok(found),
     }
 }

@@ -72,6 +72,21 @@ pub struct AttemptQuery {
     pub open: bool,
 }
 
+impl AttemptQuery {
+    /// What it chooses from attempts that are in their order.
+    pub fn choose(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
+        let Self { experiment, run, newest, open } = self;
+        attempts.retain(|attempt| {
+            experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id)
+                && run.is_none_or(|number| attempt.run.number == number)
+                && (!open || attempt.end.is_none())
+        });
+        let too_many = newest.map_or(0, |count| attempts.len().saturating_sub(count));
+        attempts.drain(..too_many);
+        attempts
+    }
+}
+
 /// Why the ledger could not answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -95,6 +110,12 @@ pub enum LedgerError {
         found: i64,
         /// The newest schema this program knows.
         known: i64,
+    },
+    /// Another experiment has an attempt with this key.
+    #[error("the attempt belongs to experiment {owner}")]
+    Claimed {
+        /// Whose attempt it is.
+        owner: ExperimentId,
     },
     /// Anything else.
     #[error("the state database failed")]

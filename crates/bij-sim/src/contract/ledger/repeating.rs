@@ -1,6 +1,6 @@
 //! Every call may be repeated: the same key tells the same story once.
 
-use bij_core::port::{AttemptQuery, Ledger};
+use bij_core::port::{AttemptQuery, Ledger, LedgerError};
 use bij_core::{Cause, Outcome};
 
 use super::fixture::{self, end, fresh, restart};
@@ -87,8 +87,10 @@ pub(super) fn a_key_belongs_to_one_experiment(ledger: &mut impl Ledger) {
     let mine = fresh("mine", 1, 1);
     ledger.open(&mine).expect(WRITES);
     let theirs = fresh("theirs", 1, 1);
-    assert!(ledger.open(&theirs).is_err());
-    assert!(ledger.close(&end(&theirs, fixture::segfault())).is_err());
+    let claimed =
+        |error| matches!(error, LedgerError::Claimed { owner } if owner == mine.experiment);
+    assert!(ledger.open(&theirs).is_err_and(claimed));
+    assert!(ledger.close(&end(&theirs, fixture::segfault())).is_err_and(claimed));
     let tallies = ledger.tallies().expect(READS);
     assert_eq!(tallies.len(), 1);
     assert_eq!(tallies[&mine.experiment].crashes, 0);

@@ -1,0 +1,286 @@
+//! The ledger that no fault of the database keeps from working.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::{Attempt, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp};
+
+use crate::failure::Failure;
+use crate::notice::Notice;
+use crate::open::PATIENCE;
+use crate::spool::{self, Contents, Record, Spool};
+use crate::{Reader, Store};
+
+/// The database, and the spool for what it cannot take.
+///
+/// A record that the database does not take, for whatever reason, is set aside in the spool, and a
+/// [`Notice`] tells so. The next write that finds the database well takes in what was set aside, in
+/// order, before anything else; nothing overtakes a record of the same experiment. What is read is
+/// the database with what is set aside on top, so an answer is the same before and after.
+///
+/// A start never fails for the ledger's sake: [`Ledger::open`] always tells an attempt its place,
+/// from the best that is known.
+pub struct RobustLedger {
+    database: PathBuf,
+    patience: Duration,
+    store: Option<Store>,
+    spool: Spool,
+    notify: Box<dyn FnMut(&Notice<'_>) + Send>,
+}
+
+impl RobustLedger {
+    /// Works on the database and the spool directory at these paths; both are made when needed.
+    pub fn new(database: PathBuf, spool: PathBuf) -> Self {
+        Self {
+            database,
+            patience: PATIENCE,
+            store: None,
+            spool: Spool::new(spool),
+            notify: Box::new(|_| {}),
+        }
+    }
+
+    /// Works where an installation has its ledger.
+    pub fn at(layout: &Layout) -> Self {
+        Self::new(layout.database(), layout.spool())
+    }
+
+    /// Tells `notify` what the journal should tell.
+    #[must_use]
+    pub fn with_notices(mut self, notify: impl FnMut(&Notice<'_>) + Send + 'static) -> Self {
+        self.notify = Box::new(notify);
+        self
+    }
+
+    /// Waits so long, instead of five seconds, while somebody else writes.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Has the database take in what was set aside, and says how many records that were.
+    ///
+    /// Every write does so by itself; this is for who writes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if some could not be taken in; they stay in the spool.
+    pub fn take_in(&mut self) -> Result<usize, LedgerError> {
+        let taken = self.try_to_take_in();
+        if taken.is_err() {
+            self.store = None;
+        }
+        taken
+    }
+
+    fn try_to_take_in(&mut self) -> Result<usize, LedgerError> {
+        let Contents { records, damaged, .. } = self.spool.contents().map_err(other)?;
+        for (file, why) in damaged {
+            let file = spool::move_aside(&file).map_err(other)?;
+            (self.notify)(&Notice::Damaged { file, why: &why });
+        }
+        let mut taken = 0;
+        for kept in records {
+            match self.store()?.apply(&kept.record) {
+                Ok(()) => {
+                    spool::remove(&kept.file).map_err(other)?;
+                    taken += 1;
+                }
+                // It will be wrong for ever, and must not keep the others out.
+                Err(why @ Failure::Claimed { .. }) => {
+                    let file = spool::move_aside(&kept.file).map_err(other)?;
+                    (self.notify)(&Notice::Damaged { file, why: &why });
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        if taken > 0 {
+            (self.notify)(&Notice::TakenIn { records: taken });
+        }
+        Ok(taken)
+    }
+
+    fn store(&mut self) -> Result<&mut Store, LedgerError> {
+        let store = match self.store.take() {
+            Some(store) => store,
+            None => Store::open_with_patience(&self.database, self.patience)?,
+        };
+        Ok(self.store.insert(store))
+    }
+
+    fn write<T>(
+        &mut self,
+        change: impl FnOnce(&mut Store) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let written = self.try_to_take_in().and_then(|_| change(self.store()?));
+        if written.is_err() {
+            // The next write begins anew: the file may have been replaced.
+            self.store = None;
+        }
+        written
+    }
+
+    /// Keeps a record that the database did not take.
+    fn set_aside(&mut self, record: &Record, why: LedgerError) -> Result<Outcome, LedgerError> {
+        self.unclaimed(record)?;
+        let text = record.to_json(0);
+        match self.spool.put(record) {
+            Ok(Some(file)) => {
+                (self.notify)(&Notice::SetAside { record: &text, file: &file, why: &why });
+                Ok(Outcome::Changed)
+            }
+            Ok(None) => Ok(Outcome::Unchanged),
+            Err(spool) => {
+                (self.notify)(&Notice::Lost { record: &text, why: &why, spool: &spool });
+                Err(why)
+            }
+        }
+    }
+
+    /// Refuses a record of an attempt that is known as another experiment's.
+    fn unclaimed(&self, record: &Record) -> Result<(), LedgerError> {
+        let contents = self.spool.contents().unwrap_or_default();
+        let mut aside = contents.records.iter().map(|kept| &kept.record);
+        let owner = match aside.find(|other| other.key() == record.key()) {
+            Some(other) => Some(other.experiment().clone()),
+            // A database that cannot be read refuses nothing.
+            None => match self.reader().attempt(record.key()) {
+                Ok(known) => known.map(|attempt| attempt.run.experiment),
+                Err(_) => None,
+            },
+        };
+        match owner {
+            Some(owner) if owner != *record.experiment() => Err(LedgerError::Claimed { owner }),
+            _ => Ok(()),
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(self.database.clone())
+    }
+
+    /// One experiment's history as it will be when the spool is taken in.
+    fn history(
+        &self,
+        experiment: &ExperimentId,
+        contents: &Contents,
+    ) -> Result<History, LedgerError> {
+        let reader = self.reader();
+        let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
+        let mut history = History::resume(&reader.tally(experiment)?, reader.attempts(&query)?);
+        apply_all(&mut history, experiment, contents);
+        Ok(history)
+    }
+
+    /// An attempt's place by the best that is known without the database's leave to write.
+    fn place(&self, opening: &Opening) -> Opened {
+        let contents = self.spool.contents().unwrap_or_default();
+        let mut history = self.history(&opening.experiment, &contents).unwrap_or_else(|_| {
+            let mut history = History::default();
+            apply_all(&mut history, &opening.experiment, &contents);
+            history
+        });
+        history.open(opening)
+    }
+}
+
+fn apply_all(history: &mut History, experiment: &ExperimentId, contents: &Contents) {
+    for kept in contents.records.iter().filter(|kept| kept.record.experiment() == experiment) {
+        match &kept.record {
+            Record::Open(opening) => drop(history.open(opening)),
+            Record::Close(closing) => drop(history.close(closing)),
+        }
+    }
+}
+
+fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LedgerError {
+    LedgerError::Other(error.into())
+}
+
+impl Ledger for RobustLedger {
+    /// Fails for [`LedgerError::Claimed`] only. What can be recorded nowhere is told by [`Notice::Lost`], and once more when
+    /// the attempt ends.
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
+        match self.write(|store| store.open(opening)) {
+            Ok(opened) => Ok(opened),
+            Err(why @ LedgerError::Claimed { .. }) => Err(why),
+            Err(why) => {
+                let opened = self.place(opening);
+                match self.set_aside(&Record::Open(opening.clone()), why) {
+                    Err(why @ LedgerError::Claimed { .. }) => Err(why),
+                    // What could not be kept was told by a notice; the start goes on.
+                    _ => Ok(opened),
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
+        match self.write(|store| store.close(closing)) {
+            Ok(outcome) => Ok(outcome),
+            Err(why @ LedgerError::Claimed { .. }) => Err(why),
+            Err(why) => self.set_aside(&Record::Close(Box::new(closing.clone())), why),
+        }
+    }
+
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
+        let contents = self.spool.contents().unwrap_or_default();
+        if contents.records.is_empty() {
+            return self.reader().attempts(query);
+        }
+        let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
+        let mut attempts = self.reader().attempts(&of)?;
+        for kept in &contents.records {
+            let (experiment, key) = (kept.record.experiment(), kept.record.key());
+            if query.experiment.as_ref().is_some_and(|asked| asked != experiment) {
+                continue;
+            }
+            let history = self.history(experiment, &contents)?;
+            let told = history.attempts().iter().find(|attempt| attempt.key == key).cloned();
+            match attempts.iter_mut().find(|attempt| attempt.key == key) {
+                Some(known) => *known = told.unwrap_or_else(|| known.clone()),
+                None => attempts.extend(told),
+            }
+        }
+        Ok(query.choose(attempts))
+    }
+
+    fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
+        let contents = self.spool.contents().unwrap_or_default();
+        if contents.records.iter().any(|kept| kept.record.experiment() == experiment) {
+            return Ok(self.history(experiment, &contents)?.tally());
+        }
+        self.reader().tally(experiment)
+    }
+
+    fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        let contents = self.spool.contents().unwrap_or_default();
+        let mut tallies = self.reader().tallies()?;
+        for kept in &contents.records {
+            let experiment = kept.record.experiment();
+            tallies.insert(experiment.clone(), self.history(experiment, &contents)?.tally());
+        }
+        Ok(tallies)
+    }
+
+    /// Fails if the database cannot take it: the spool would be gone with this boot.
+    fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
+        self.write(|store| store.mark_clean_shutdown(boot, at))
+    }
+
+    fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
+        self.reader().ended_cleanly(boot)
+    }
+}
+
+impl fmt::Debug for RobustLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RobustLedger")
+            .field("database", &self.database)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
+}
