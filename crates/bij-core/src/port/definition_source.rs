@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use crate::ExperimentId;
 use crate::definition::{DefinitionError, ExperimentSpec, Warning};
+use crate::{ExperimentId, InvalidExperimentId};
 
 /// A definition as it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,15 @@ pub enum FindError {
         /// What is wrong where.
         #[source]
         source: DefinitionError,
+    },
+    /// The file is there, but its name is no experiment's.
+    #[error("{path} has no experiment's name: rename it to <id>.toml or <id>.json")]
+    BadName {
+        /// The file.
+        path: String,
+        /// What is wrong with the name.
+        #[source]
+        source: InvalidExperimentId,
     },
     /// It is there and cannot be read.
     #[error("cannot read {path}")]

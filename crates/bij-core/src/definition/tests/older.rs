@@ -81,9 +81,9 @@ fn a_wrong_variable_is_told_with_its_line() {
 const CONFIG: &str =
     r#"{ "experiment_id": "x", "name": "Test", "mode": "amnesiac_loop", "max_cycles": 10 }"#;
 
-fn older_config(text: &str, runner: Option<Runner>) -> Result<Parsed, DefinitionError> {
+fn older_config(text: &str, runner: Option<&Runner>) -> Result<Parsed, DefinitionError> {
     let id = id("x");
-    let ask = || Ok(runner.clone());
+    let ask = || Ok(runner.cloned());
     let file = SourceFile::new("/configs/x.json", text.as_bytes());
     Definition::new(&id, file, Syntax::Json).with_runner(&ask).parse()
 }
@@ -99,7 +99,7 @@ fn an_older_config_is_carried_by_the_runner() {
         "command = ['/usr/bin/python3', '-m', 'r', '--config={config}']\nuser = 'brain'\n\
          environment = { A = '1' }\nwritable = ['/logs']\ndirectory = '/opt'",
     );
-    let parsed = older_config(CONFIG, Some(runner.clone())).unwrap();
+    let parsed = older_config(CONFIG, Some(&runner)).unwrap();
     assert_eq!(parsed.spec.command, ["/usr/bin/python3", "-m", "r", "--config=/configs/x.json"]);
     assert_eq!(parsed.spec.config.as_deref(), Some("/configs/x.json"));
     assert_eq!(parsed.spec.description.as_deref(), Some("Test"));
@@ -110,7 +110,7 @@ fn an_older_config_is_carried_by_the_runner() {
 
 #[test]
 fn a_runner_without_a_place_for_it_gets_the_config_last() {
-    let parsed = older_config(CONFIG, Some(runner("command = ['/usr/bin/r']"))).unwrap();
+    let parsed = older_config(CONFIG, Some(&runner("command = ['/usr/bin/r']"))).unwrap();
     assert_eq!(parsed.spec.command, ["/usr/bin/r", "/configs/x.json"]);
 }
 
@@ -119,7 +119,8 @@ fn an_older_config_that_cannot_run_is_told_the_remedy() {
     let complaint = older_config(CONFIG, None).unwrap_err().to_string();
     assert!(complaint.contains("put into coordinator.toml: [runner] command = ["), "{complaint}");
     let other = CONFIG.replace("\"x\"", "\"y\"");
-    let complaint = older_config(&other, Some(runner("command = ['/r']"))).unwrap_err().to_string();
+    let complaint =
+        older_config(&other, Some(&runner("command = ['/r']"))).unwrap_err().to_string();
     assert!(complaint.contains("experiment_id: found \"y\", expected \"x\""), "{complaint}");
 }
 

@@ -1,0 +1,280 @@
+//! Finding one experiment's definition.
+
+use std::path::{Path, PathBuf};
+
+use bij_core::definition::{
+    Definition, DefinitionError, Place, Problem, Runner, Settings, SourceFile, SpecOverlay, Syntax,
+};
+use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::{ExperimentId, Layout};
+
+use crate::read::{ReadError, read};
+use crate::stamp::Stamp;
+
+/// The definition files of one installation.
+#[derive(Clone, Debug)]
+pub struct Definitions {
+    pub(crate) layout: Layout,
+}
+
+/// A file that was read.
+struct Source {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Source {
+    fn file(&self) -> SourceFile<'_> {
+        SourceFile::new(&self.name, &self.bytes)
+    }
+}
+
+/// The file that defines an experiment.
+struct Candidate {
+    source: Source,
+    syntax: Syntax,
+}
+
+impl Definitions {
+    /// The definitions of an installation.
+    pub const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    /// Where they lie.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The settings; empty if there are none.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] if they cannot be used.
+    pub fn settings(&self) -> Result<Settings, DefinitionError> {
+        let path = self.layout.settings();
+        match read_source(&path) {
+            Ok(None) => Ok(Settings::default()),
+            Ok(Some(source)) => Settings::parse(source.file()),
+            Err(ReadError::Refused(problem)) => Err(DefinitionError::one(problem)),
+            Err(ReadError::Io(error)) => Err(DefinitionError::one(Problem {
+                place: Place { file: name_of(&path), line: None },
+                key: None,
+                message: format!("cannot be read: {error}"),
+                hint: None,
+            })),
+        }
+    }
+
+    /// What [`find`](DefinitionSource::find) will find once these extras are
+    /// [set](Self::set_extras), with the stamp that it will have then.
+    ///
+    /// # Errors
+    /// As `find`.
+    pub fn find_with(&self, id: &ExperimentId, extras: &SpecOverlay) -> Result<Found, FindError> {
+        let text = extras.to_toml();
+        let name = name_of(&self.extras_path(id));
+        let source = (!extras.is_empty()).then(|| Source { name, bytes: text.into_bytes() });
+        self.assemble(id, source.as_ref())
+    }
+
+    /// The extras that are set for an experiment's next or current run.
+    ///
+    /// # Errors
+    /// [`FindError`] if their file cannot be used.
+    pub fn extras(&self, id: &ExperimentId) -> Result<Option<SpecOverlay>, FindError> {
+        let source = in_definition(id, &self.extras_path(id), read_source)?;
+        source.map(|source| parse_extras(id, &source)).transpose()
+    }
+
+    /// A definition in any file, with the `.env` beside it; its name must be `<id>.toml` or
+    /// `<id>.json`.
+    ///
+    /// Nothing else is laid over it, and no other place is looked at.
+    ///
+    /// # Errors
+    /// [`FindError::Unreadable`] if there is no such file, otherwise as
+    /// [`find`](DefinitionSource::find).
+    pub fn find_file(&self, path: &Path) -> Result<Found, FindError> {
+        let path = std::path::absolute(path)
+            .map_err(|source| FindError::Unreadable { path: name_of(path), source })?;
+        let (id, syntax) = identity(&path)?;
+        let source = in_definition(&id, &path, read_source)?.ok_or_else(|| {
+            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+            FindError::Unreadable { path: name_of(&path), source }
+        })?;
+        let env = in_definition(&id, &path.with_extension("env"), read_source)?;
+        self.read_found(&id, &Candidate { source, syntax }, env.as_ref(), None)
+    }
+
+    pub(crate) fn extras_path(&self, id: &ExperimentId) -> PathBuf {
+        self.layout.extras().join(format!("{id}.toml"))
+    }
+
+    pub(crate) fn env_path(&self, id: &ExperimentId) -> PathBuf {
+        self.layout.definitions().join(format!("{id}.env"))
+    }
+
+    fn assemble(&self, id: &ExperimentId, extras: Option<&Source>) -> Result<Found, FindError> {
+        let candidate = self.candidate(id)?;
+        let env = in_definition(id, &self.env_path(id), read_source)?;
+        self.read_found(id, &candidate, env.as_ref(), extras)
+    }
+
+    fn read_found(
+        &self,
+        id: &ExperimentId,
+        candidate: &Candidate,
+        env: Option<&Source>,
+        extras: Option<&Source>,
+    ) -> Result<Found, FindError> {
+        let Candidate { source, syntax } = candidate;
+        let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
+        let ask = || -> Result<Option<Runner>, DefinitionError> { Ok(self.settings()?.runner) };
+        let mut definition = Definition::new(id, source.file(), *syntax).with_runner(&ask);
+        if let Some(env) = env {
+            definition = definition.with_env(env.file());
+        }
+        if let Some(overlay) = &overlay {
+            definition = definition.with_overlay(overlay);
+        }
+        let parsed =
+            definition.parse().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
+        let mut stamp = Stamp::new();
+        for Source { name, bytes } in [Some(source), env, extras].into_iter().flatten() {
+            stamp.add_file(name, bytes);
+        }
+        stamp.add(&parsed.runner);
+        Ok(Found {
+            spec: parsed.spec,
+            source: source.name.clone(),
+            stamp: stamp.finish(),
+            warnings: parsed.warnings,
+        })
+    }
+
+    /// The file that defines an experiment, the strongest place first.
+    fn candidate(&self, id: &ExperimentId) -> Result<Candidate, FindError> {
+        for directory in [self.layout.definitions(), self.layout.submitted()] {
+            let toml = directory.join(format!("{id}.toml"));
+            let json = directory.join(format!("{id}.json"));
+            let found = in_definition(id, &toml, read_source)?;
+            let Some(source) = found else {
+                match in_definition(id, &json, read_source)? {
+                    Some(source) => return Ok(Candidate { source, syntax: Syntax::Json }),
+                    None => continue,
+                }
+            };
+            if json.symlink_metadata().is_ok() {
+                return Err(two_files(id, &source.name, &json));
+            }
+            return Ok(Candidate { source, syntax: Syntax::Toml });
+        }
+        if let Some(path) = self.config_path(id)?
+            && let Some(source) = in_definition(id, &path, read_source)?
+        {
+            return Ok(Candidate { source, syntax: Syntax::Json });
+        }
+        Err(self.missing(id))
+    }
+
+    /// Where the older tool's config of an experiment would lie.
+    fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
+        let settings =
+            self.settings().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
+        let directory = settings.runner.and_then(|runner| runner.config_directory);
+        Ok(directory.map(|directory| Path::new(directory.as_str()).join(format!("{id}.json"))))
+    }
+
+    fn missing(&self, id: &ExperimentId) -> FindError {
+        let mut looked_for = Vec::new();
+        for directory in [self.layout.definitions(), self.layout.submitted()] {
+            looked_for.push(name_of(&directory.join(format!("{id}.toml"))));
+            looked_for.push(name_of(&directory.join(format!("{id}.json"))));
+        }
+        if let Ok(Some(path)) = self.config_path(id) {
+            looked_for.push(name_of(&path));
+        }
+        let env = self.env_path(id);
+        if env.symlink_metadata().is_ok() {
+            looked_for.push(format!("and found only {}, which names no command", name_of(&env)));
+        }
+        FindError::Missing { id: id.clone(), looked_for }
+    }
+}
+
+impl DefinitionSource for Definitions {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        let extras = in_definition(id, &self.extras_path(id), read_source)?;
+        self.assemble(id, extras.as_ref())
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        self.list()
+    }
+}
+
+/// A path for people: absolute, and readable even if it is no UTF-8.
+pub(crate) fn name_of(path: &Path) -> String {
+    match std::path::absolute(path) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(_) => path.to_string_lossy().into_owned(),
+    }
+}
+
+fn read_source(path: &Path) -> Result<Option<Source>, ReadError> {
+    Ok(read(path)?.map(|bytes| Source { name: name_of(path), bytes }))
+}
+
+/// Reads for a definition: what is no file at all is an error of the definition.
+fn in_definition<T>(
+    id: &ExperimentId,
+    path: &Path,
+    read: impl FnOnce(&Path) -> Result<T, ReadError>,
+) -> Result<T, FindError> {
+    read(path).map_err(|error| match error {
+        ReadError::Refused(problem) => invalid(id, problem),
+        ReadError::Io(source) => FindError::Unreadable { path: name_of(path), source },
+    })
+}
+
+fn invalid(id: &ExperimentId, problem: Problem) -> FindError {
+    FindError::Invalid { id: id.clone(), source: DefinitionError::one(problem) }
+}
+
+fn parse_extras(id: &ExperimentId, extras: &Source) -> Result<SpecOverlay, FindError> {
+    SpecOverlay::parse(extras.file())
+        .map_err(|source| FindError::Invalid { id: id.clone(), source })
+}
+
+fn two_files(id: &ExperimentId, toml: &str, json: &Path) -> FindError {
+    let json = name_of(json);
+    invalid(
+        id,
+        Problem {
+            place: Place { file: toml.to_owned(), line: None },
+            key: None,
+            message: format!("{json} defines {id} as well"),
+            hint: Some("keep one of the two files".to_owned()),
+        },
+    )
+}
+
+/// The id and the syntax that a file's name says.
+fn identity(path: &Path) -> Result<(ExperimentId, Syntax), FindError> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let id = ExperimentId::new(&stem)
+        .map_err(|source| FindError::BadName { path: name_of(path), source })?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => Ok((id, Syntax::Toml)),
+        Some("json") => Ok((id, Syntax::Json)),
+        _ => {
+            let problem = Problem {
+                place: Place { file: name_of(path), line: None },
+                key: None,
+                message: "the name of a definition ends in .toml or .json".to_owned(),
+                hint: Some("a command of your own is started with: bij run -- COMMAND".to_owned()),
+            };
+            Err(invalid(&id, problem))
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The definition files of experiments: where they are looked for, read and written.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use bij_core::Layout;
+//! use bij_core::port::DefinitionSource as _;
+//! use bij_definitions::Definitions;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let root = directory.path();
+//! # std::fs::create_dir_all(root.join("etc/brain-in-jar/experiments"))?;
+//! std::fs::write(
+//!     root.join("etc/brain-in-jar/experiments/amnesiac_001.toml"),
+//!     "command = [\"/usr/bin/amnesiac\"]\nlimits.memory = \"8G\"\n",
+//! )?;
+//! let definitions = Definitions::new(Layout::system(root));
+//! let found = definitions.find(&"amnesiac_001".parse()?)?;
+//! assert_eq!(found.spec.command, ["/usr/bin/amnesiac"]);
+//! assert_eq!(found.spec.limits.memory, "8G".parse().ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where one experiment's definition comes from
+//! The first of these that is there: `<id>.toml` or `<id>.json` written by hand, the one that was
+//! submitted, `<id>.json` in the runner's `config_directory`. Two in one directory are an error,
+//! because nobody can tell which one was meant. Over it are laid the `<id>.env` beside the ones
+//! written by hand, and what was given for one run only.
+//!
+//! # Invariants
+//! - Nothing is read but regular files of up to 1 MiB; a pipe or a device is not even opened.
+//! - Whoever reads sees a whole file or none: writers rename a synced file into its place.
+//! - Every answer is as fresh as the files; nothing is kept between two questions.
+
+mod ad_hoc;
+mod definitions;
+mod listing;
+mod read;
+mod replace;
+mod stamp;
+mod submit;
+
+pub use definitions::Definitions;
+pub use submit::SubmitError;

@@ -1,0 +1,89 @@
+//! Putting a whole file into its place at once.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Everybody may read what runs on a machine; only its owner writes it.
+const MODE: u32 = 0o644;
+
+/// Writes a file that replaces what was there; the directory is made if it is missing.
+///
+/// After a power cut there is the earlier file or this one, never a piece of one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = Draft::write(path, content)?;
+    fs::rename(&draft.path, path)?;
+    draft.keep();
+    sync_parent(path)
+}
+
+/// Writes a file where there is none yet; `false` if there is one.
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let draft = Draft::write(path, content)?;
+    // A link, unlike a rename, replaces nothing.
+    match fs::hard_link(&draft.path, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    drop(draft);
+    sync_parent(path)?;
+    Ok(true)
+}
+
+/// Removes a file; `false` if there was none.
+pub(crate) fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A synced file beside the one that it will become, removed unless it is kept.
+struct Draft {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Draft {
+    fn write(target: &Path, content: &[u8]) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let directory = parent(target);
+        fs::create_dir_all(directory)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
+        // A draft of this name can only be what a process of the same number left when it died.
+        remove(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+        let draft = Self { path, kept: false };
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        Ok(draft)
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What is left is hidden and in nobody's way.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(parent(path))?.sync_all()
+}

@@ -1,0 +1,239 @@
+//! Finding definitions in a tree of files.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use bij_core::definition::SpecOverlay;
+use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::{ExperimentId, Layout};
+use bij_definitions::Definitions;
+
+struct Tree {
+    root: tempfile::TempDir,
+    definitions: Definitions,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let definitions = Definitions::new(Layout::system(root.path()));
+        Self { root, definitions }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn find(&self, id: &str) -> Result<Found, FindError> {
+        self.definitions.find(&ExperimentId::new(id).unwrap())
+    }
+
+    /// What is said about a definition that cannot be used, without the root.
+    fn complaint(&self, id: &str) -> String {
+        let error = self.find(id).unwrap_err();
+        let source = std::error::Error::source(&error);
+        let source = source.map(|source| format!(": {source}")).unwrap_or_default();
+        format!("{error}{source}").replace(&self.root.path().display().to_string(), "")
+    }
+}
+
+const BY_HAND: &str = "etc/brain-in-jar/experiments";
+const SUBMITTED: &str = "var/lib/brain-in-jar/definitions";
+
+#[test]
+fn what_is_written_by_hand_is_stronger_than_what_was_submitted() {
+    let tree = Tree::new();
+    tree.write(&format!("{SUBMITTED}/x.toml"), "command = ['/submitted']");
+    assert_eq!(tree.find("x").unwrap().spec.command, ["/submitted"]);
+    tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/by/hand']");
+    let found = tree.find("x").unwrap();
+    assert_eq!(found.spec.command, ["/by/hand"]);
+    assert_eq!(Path::new(&found.source), tree.path(&format!("{BY_HAND}/x.toml")));
+    let strays = tree.definitions.strays().unwrap();
+    assert!(strays[0].message.contains("also defined by hand"), "{strays:?}");
+}
+
+#[test]
+fn env_and_extras_are_laid_over_a_definition() {
+    let tree = Tree::new();
+    tree.write(&format!("{BY_HAND}/x.json"), r#"{"command": ["/r"], "limits": {"memory": "1G"}}"#)
+        .write(
+            &format!("{BY_HAND}/x.env"),
+            "EXPERIMENT_RAM_LIMIT=2G # two\nEXPERIMENT_CPU_QUOTA=50%\n",
+        );
+    let found = tree.find("x").unwrap();
+    assert_eq!(found.spec.limits.memory, "2G".parse().ok());
+    assert_eq!(found.warnings.len(), 1);
+
+    let mut extras = SpecOverlay::default();
+    extras.add_limit("memory=3G").unwrap();
+    let id = ExperimentId::new("x").unwrap();
+    let foreseen = tree.definitions.find_with(&id, &extras).unwrap();
+    tree.definitions.set_extras(&id, &extras).unwrap();
+    let found = tree.find("x").unwrap();
+    assert_eq!(found.spec.limits.memory, "3G".parse().ok());
+    assert_eq!(found.spec.limits.cpu, "50%".parse().ok());
+    assert_eq!(found, foreseen, "the stamp is foreseen as well");
+    assert_eq!(tree.definitions.extras(&id).unwrap(), Some(extras));
+    tree.definitions.clear_extras(&id).unwrap();
+    assert_eq!(tree.find("x").unwrap().spec.limits.memory, "2G".parse().ok());
+}
+
+#[test]
+fn the_stamp_changes_with_everything_that_makes_a_definition() {
+    let tree = Tree::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut stamp = |change: &str, text: &str| {
+        tree.write(change, text);
+        let stamp = tree.find("x").unwrap().stamp;
+        assert_eq!(stamp, tree.find("x").unwrap().stamp);
+        assert!(stamp.len() == 16 && stamp.bytes().all(|b| b.is_ascii_hexdigit()), "{stamp}");
+        seen.insert(stamp)
+    };
+    assert!(stamp(&format!("{BY_HAND}/x.toml"), "command = ['/r']"));
+    assert!(stamp(&format!("{BY_HAND}/x.toml"), "command = ['/r'] # comment"));
+    assert!(stamp(&format!("{BY_HAND}/x.env"), ""));
+    assert!(stamp(&format!("{BY_HAND}/x.env"), "A=1"));
+    assert!(stamp("var/lib/brain-in-jar/extras/x.toml", "limits.memory = '1G'"));
+    assert!(!stamp("etc/brain-in-jar/coordinator.toml", "[runner]\ncommand = ['/r']"), "not used");
+}
+
+#[test]
+fn the_older_tools_configs_run_from_where_they_lie() {
+    let tree = Tree::new();
+    let configs = tree.path("home/user/configs");
+    let config = r#"{"experiment_id": "test_001", "name": "Test", "mode": "amnesiac_loop"}"#;
+    tree.write("home/user/configs/test_001.json", config)
+        .write("home/user/configs/notes.toml", "")
+        .write(&format!("{BY_HAND}/test_001.env"), "EXPERIMENT_RAM_LIMIT=8G\n");
+    assert!(tree.complaint("test_001").contains(&format!("found only /{BY_HAND}/test_001.env")));
+
+    let settings = |command: &str| {
+        let directory = configs.display();
+        let text = format!("[runner]\ncommand = ['{command}']\nconfig_directory = '{directory}'");
+        tree.write("etc/brain-in-jar/coordinator.toml", text);
+    };
+    settings("/usr/bin/runner");
+    let first = tree.find("test_001").unwrap();
+    let config = configs.join("test_001.json").display().to_string();
+    assert_eq!(first.spec.command, ["/usr/bin/runner", config.as_str()]);
+    assert_eq!(first.spec.limits.memory, "8G".parse().ok());
+    assert_eq!(tree.definitions.ids().unwrap(), [ExperimentId::new("test_001").unwrap()]);
+    settings("/usr/bin/other");
+    assert_ne!(tree.find("test_001").unwrap().stamp, first.stamp);
+}
+
+#[test]
+fn broken_settings_hurt_only_those_who_need_them() {
+    let tree = Tree::new();
+    tree.write("etc/brain-in-jar/coordinator.toml", "[runer]\n")
+        .write(&format!("{BY_HAND}/a.toml"), "command = ['/r']")
+        .write(&format!("{BY_HAND}/b.json"), r#"{"experiment_id": "b"}"#)
+        .write(&format!("{BY_HAND}/c.json"), r#"{"command": ["/r"]}"#);
+    assert!(tree.find("a").is_ok() && tree.find("c").is_ok());
+    assert!(tree.complaint("b").contains("did you mean `runner`?"));
+    assert_eq!(tree.definitions.ids().unwrap().len(), 3);
+}
+
+#[test]
+fn a_missing_definition_is_told_with_the_places_that_were_searched() {
+    let tree = Tree::new();
+    assert_eq!(
+        tree.complaint("x"),
+        format!(
+            "there is no experiment x; looked for /{BY_HAND}/x.toml, /{BY_HAND}/x.json, \
+             /{SUBMITTED}/x.toml, /{SUBMITTED}/x.json"
+        )
+    );
+    assert!(matches!(tree.find("x"), Err(FindError::Missing { .. })));
+    assert!(tree.definitions.ids().unwrap().is_empty());
+}
+
+#[test]
+fn two_definitions_in_one_directory_are_one_too_many() {
+    let tree = Tree::new();
+    tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/r']")
+        .write(&format!("{BY_HAND}/x.json"), r#"{"command": ["/r"]}"#);
+    let complaint = tree.complaint("x");
+    let expected = format!("/{BY_HAND}/x.toml: /{BY_HAND}/x.json defines x as well");
+    assert!(complaint.contains(&expected), "{complaint}");
+}
+
+#[test]
+fn what_is_no_file_is_refused_with_a_sentence() {
+    let tree = Tree::new();
+    tree.write(&format!("{BY_HAND}/big.toml"), vec![b'#'; 10 << 20])
+        .write(&format!("{BY_HAND}/nul.toml"), b"command = ['/r']\n\0")
+        .write(&format!("{BY_HAND}/latin.toml"), b"command = ['/r']\n# \xe9t\xe9");
+    fs::create_dir(tree.path(&format!("{BY_HAND}/dir.toml"))).unwrap();
+    symlink("/dev/zero", tree.path(&format!("{BY_HAND}/device.toml"))).unwrap();
+    symlink("nowhere", tree.path(&format!("{BY_HAND}/dangling.toml"))).unwrap();
+    symlink("loop.toml", tree.path(&format!("{BY_HAND}/loop.toml"))).unwrap();
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    nix::unistd::mkfifo(&tree.path(&format!("{BY_HAND}/pipe.toml")), mode).unwrap();
+    for (id, message) in [
+        ("big", "/big.toml: the file has more than 1 MiB"),
+        ("nul", "/nul.toml:2: byte 17 is NUL"),
+        ("latin", "/latin.toml:2: byte 19 (0xe9) is not valid UTF-8"),
+        ("dir", "/dir.toml: is a directory, expected a file"),
+        ("device", "/device.toml: is a device, expected a file"),
+        ("pipe", "/pipe.toml: is a named pipe, expected a file"),
+        ("dangling", "/dangling.toml: is a symbolic link to a file that is not there"),
+        ("loop", "cannot read /"),
+    ] {
+        let complaint = tree.complaint(id);
+        assert!(complaint.contains(message), "{id}: {complaint}");
+    }
+    assert_eq!(tree.definitions.ids().unwrap().len(), 8, "all of them are there, if broken");
+}
+
+#[test]
+fn a_symbolic_link_to_a_file_is_a_definition() {
+    let tree = Tree::new();
+    tree.write("home/me/real.toml", "command = ['/r']");
+    fs::create_dir_all(tree.path(BY_HAND)).unwrap();
+    symlink(tree.path("home/me/real.toml"), tree.path(&format!("{BY_HAND}/x.toml"))).unwrap();
+    assert_eq!(tree.find("x").unwrap().spec.command, ["/r"]);
+}
+
+#[test]
+fn names_that_are_no_ids_are_strays() {
+    let tree = Tree::new();
+    for name in
+        ["../ok.toml", "has space.toml", "%i.json", "-x.env", "only.env", ".hidden.toml", "README"]
+    {
+        tree.write(&format!("{BY_HAND}/{name}"), "");
+    }
+    let strays = tree.definitions.strays().unwrap();
+    let names: Vec<_> = strays
+        .iter()
+        .map(|stray| Path::new(&stray.place.file).file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(names, ["%i.json", "-x.env", "has space.toml", "only.env"]);
+    assert!(strays[2].message.contains("is not an experiment id"));
+    assert!(strays[3].message.contains("nothing defines only"));
+}
+
+#[test]
+fn any_file_can_be_read_as_a_definition_of_its_name() {
+    let tree = Tree::new();
+    tree.write("home/me/try.toml", "command = ['/r']")
+        .write("home/me/try.env", "A=1")
+        .write("home/me/bad name.toml", "")
+        .write("home/me/try.sh", "");
+    let find = |name: &str| tree.definitions.find_file(&tree.path(&format!("home/me/{name}")));
+    let found = find("try.toml").unwrap();
+    assert_eq!((found.spec.id.as_str(), found.spec.environment["A"].as_str()), ("try", "1"));
+    assert!(matches!(find("gone.toml"), Err(FindError::Unreadable { .. })));
+    assert!(matches!(find("bad name.toml"), Err(FindError::BadName { .. })));
+    assert!(matches!(find("try.sh"), Err(FindError::Invalid { .. })));
+}
