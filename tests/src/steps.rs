@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::check::Failure;
-use crate::command::{run, sh};
+use crate::command::run;
 
 /// Where definitions written by hand lie.
 const DEFINITIONS: &str = "/etc/brain-in-jar/experiments";
@@ -38,23 +38,46 @@ pub fn property(unit: &str, property: &str) -> Result<String, Failure> {
     Ok(output.stdout().trim_end_matches('\n').to_owned())
 }
 
+/// Where scenarios leave definitions, enablements and overrides behind.
+const TRACES: &[&str] = &[
+    DEFINITIONS,
+    "/var/lib/brain-in-jar/definitions",
+    "/run/brain-in-jar/extras",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/etc/systemd/system/brain-experiment.target.wants",
+    "/run/systemd/system/brain-experiment.target.wants",
+];
+
 /// Puts the machine back as a scenario wants to find it: nothing of ours running, failed, enabled
 /// or defined. Ledger rows stay.
 pub(crate) fn clear_away() -> Result<(), Failure> {
-    sh(&format!(
-        "systemctl stop 'brain-experiment@*.service'
-         rm -rf {DEFINITIONS}/* /var/lib/brain-in-jar/definitions/*
-         for base in /etc /run; do
-             rm -rf $base/systemd/system/*.wants/brain-experiment@* \
-                    $base/systemd/system.control/brain-experiment@* \
-                    $base/systemd/system/brain-experiment@*
-         done
-         systemctl daemon-reload
-         systemctl reset-failed"
-    ))?
-    .success()
-    .map(drop)
-    .map_err(|failure| failure.during("clearing away after the scenario"))
+    let mut traces = Vec::new();
+    for directory in TRACES {
+        let ours =
+            |name: &str| !directory.contains("systemd") || name.starts_with("brain-experiment@");
+        // A directory that is not there holds no traces.
+        for entry in fs::read_dir(directory).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name().to_str().is_none_or(ours) {
+                traces.push(entry.path());
+            }
+        }
+    }
+    if traces.is_empty() {
+        return Ok(());
+    }
+    let all = "brain-experiment@*.service";
+    run("systemctl", ["stop", all])?;
+    for trace in traces {
+        let is_directory = fs::symlink_metadata(&trace)?.is_dir();
+        if is_directory { fs::remove_dir_all(&trace)? } else { fs::remove_file(&trace)? }
+    }
+    run("systemctl", ["daemon-reload"])?.success()?;
+    run("systemctl", ["reset-failed"])?.success()?;
+    Ok(())
 }
 
 /// Writes a file, with the directories above it.

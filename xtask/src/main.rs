@@ -6,7 +6,7 @@
 //! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
 //!   ([`arrows`]).
 
-#![expect(clippy::print_stdout, reason = "chores talk to a person")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to a person")]
 
 mod arrows;
 mod ci;
@@ -18,6 +18,7 @@ mod test;
 mod workspace;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -46,8 +47,18 @@ enum Chore {
     Arrows,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    match carry_out(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Stage { directory } => stage::stage(&directory),
         Chore::Test(options) => test::test(&options),
         Chore::Demo => demo::demo(),

@@ -12,7 +12,7 @@
 //!
 //! A file below `units/` lies at its final path already: `units/usr/lib/systemd/system/brain.slice`
 //! becomes `usr/lib/systemd/system/brain.slice`. Symbolic links stay links, and an executable stays
-//! executable; everything else gets mode 0644.
+//! executable; every other file gets mode 0644, and every directory 0755.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -87,7 +87,7 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
         }
     }
     fs::create_dir_all(directory.join("etc/brain-in-jar/experiments"))?;
-    Ok(())
+    open_directories(directory)
 }
 
 /// Builds these packages' programs in the release profile; returns the directory they lie in.
@@ -147,6 +147,18 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         } else {
             let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
             install(&source, &target, if executable { 0o755 } else { 0o644 })?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives every directory mode 0755, whatever umask they were made with.
+fn open_directories(directory: &Path) -> Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_directories(&entry.path())?;
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ const PACKAGES: &[&str] = &[
 /// and its generators start, so that a first boot is like any other.
 const INIT: &str = "#!/bin/sh
 if [ ! -e /var/lib/bij-lab/unpacked ]; then
-    tar --extract --file=/dev/vdb --directory=/ --no-overwrite-dir
+    tar --extract --file=/dev/vdb --directory=/
     mkdir -p /var/lib/bij-lab
     : >/var/lib/bij-lab/unpacked
     sync

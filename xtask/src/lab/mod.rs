@@ -83,7 +83,8 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>) -> Result<Tally> {
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
-                while let Some(job) = queue.lock().expect("no machine's thread panics").next() {
+                let next = || queue.lock().expect("no machine's thread panics").next();
+                while let Some(job) = next() {
                     let payload = match job.suite.linking() {
                         Linking::Native => &native,
                         Linking::Portable => &portable,

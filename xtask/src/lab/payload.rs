@@ -81,7 +81,7 @@ impl Loaded {
                 .arg("--create")
                 .arg("--file")
                 .arg(&file)
-                .args(["--owner=0", "--group=0", "--numeric-owner"])
+                .args(["--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX"])
                 .arg("--directory")
                 .arg(&self.tree)
                 .arg(".")
