@@ -1,0 +1,99 @@
+//! Where a supervised experiment can be asked and ordered, from inside and from outside.
+
+use std::sync::{Arc, Mutex};
+
+use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::control_socket::Handler;
+use crate::jar::{Counters, lock};
+use crate::status::State;
+
+/// An order to stop. Whoever gave it waits for the sender to be dropped.
+#[derive(Debug)]
+pub(crate) struct StopCommand {
+    pub(crate) order: Order,
+    _done: oneshot::Sender<()>,
+}
+
+/// The desk of one experiment; clones are the same desk.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    layout: Layout,
+    state: watch::Sender<State>,
+    counters: Mutex<Option<Arc<Mutex<Counters>>>>,
+    orders: mpsc::UnboundedSender<StopCommand>,
+    /// Orders that have been carried out, until everything is over.
+    held: Mutex<Vec<StopCommand>>,
+}
+
+impl Desk {
+    /// A desk, and where its orders come out.
+    pub(crate) fn open(
+        layout: &Layout,
+        id: &ExperimentId,
+        boot: BootId,
+        now: Timestamp,
+    ) -> (Self, mpsc::UnboundedReceiver<StopCommand>) {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        // From the first moment it is on its way up: whoever asks must not take it for down.
+        let mut state = State::new(id.clone(), boot, now);
+        (state.active_state, state.sub_state) = (ActiveState::Activating, "start-pre".to_owned());
+        let state = watch::Sender::new(state);
+        let inner = Inner {
+            layout: layout.clone(),
+            state,
+            counters: Mutex::new(None),
+            orders,
+            held: Mutex::new(Vec::new()),
+        };
+        (Self(Arc::new(inner)), inbox)
+    }
+
+    /// Keeps orders whose givers are to be answered when everything is over.
+    pub(crate) fn hold(&self, commands: impl IntoIterator<Item = StopCommand>) {
+        lock(&self.0.held).extend(commands);
+    }
+
+    /// Everything is over: answers whoever ordered it.
+    pub(crate) fn close(&self) {
+        lock(&self.0.held).clear();
+    }
+
+    /// Changes the state, for those who watch and for those who come later.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut State)) {
+        self.0.state.send_modify(change);
+        // Without the file a later `status` knows less; the ledger has the whole story.
+        let _ = self.0.state.borrow().write(&self.0.layout);
+    }
+
+    /// Whose counters to read, while there is an attempt.
+    pub(crate) fn set_counters(&self, counters: Option<Arc<Mutex<Counters>>>) {
+        *lock(&self.0.counters) = counters;
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.0.state.subscribe()
+    }
+}
+
+impl Handler for Desk {
+    fn state(&self) -> State {
+        let mut state = self.0.state.borrow().clone();
+        let counters = lock(&self.0.counters).clone();
+        state.usage = counters.map(|counters| lock(&counters).resources.clone().into());
+        state
+    }
+
+    async fn stop(&self, order: Order) {
+        let (done, finished) = oneshot::channel();
+        // If nobody takes orders any more, it has ended already.
+        if self.0.orders.send(StopCommand { order, _done: done }).is_ok() {
+            // Never answered, only dropped when all is over.
+            let _ = finished.await;
+        }
+    }
+}

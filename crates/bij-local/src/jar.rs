@@ -1,0 +1,255 @@
+//! What holds an attempt to its limits, and counts what it uses: a cgroup, or the watcher.
+//!
+//! Each attempt has a thread of its own for it. Looking at processes is blocking work, and the
+//! watcher has to be punctual whatever else the program does.
+
+mod keeper;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use bij_cgroup::{CgroupRoot, JarLimits, Membership, Setting};
+use bij_core::definition::{Limits, OomPolicy};
+use bij_core::{Bytes, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc as tokio_mpsc, oneshot};
+
+use crate::watcher;
+
+/// Which means hold experiments to their limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// A cgroup where one can be made, else the watcher.
+    #[default]
+    Auto,
+    /// A cgroup; an attempt for which none can be made does not start (`219/CGROUP`).
+    Cgroup,
+    /// rlimits and the watcher, even where a cgroup could be made.
+    Watcher,
+}
+
+/// Where cgroups are made: below the supervisor's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    root: CgroupRoot,
+    parent: Membership,
+}
+
+impl Place {
+    /// The place below the supervisor's own groups; `None` where no cgroups are mounted.
+    pub(crate) fn own(cgroups: &Path) -> Option<Self> {
+        let root = CgroupRoot::open(cgroups).ok()?;
+        let parent = Membership::of_process(Path::new("/proc"), "self").ok()?;
+        Some(Self { root, parent })
+    }
+
+    /// Where cgroups are mounted.
+    pub(crate) fn root(&self) -> &CgroupRoot {
+        &self.root
+    }
+}
+
+/// What is known of an attempt's use of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) resources: Resources,
+    pub(crate) peak_source: Option<PeakSource>,
+    /// Kills for memory, by the kernel or by the watcher.
+    pub(crate) oom_kills: Option<u64>,
+    pub(crate) memory_limit_hits: Option<u64>,
+    /// Processes alive at the last look.
+    pub(crate) processes: usize,
+}
+
+/// What the jar saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// The kernel killed a process for memory.
+    KilledForMemory,
+    /// The watcher found it above its limit and has killed it.
+    OverLimit,
+    /// The main process has ended and nobody is left.
+    Empty,
+}
+
+/// A jar before anything is in it.
+#[derive(Debug)]
+pub(crate) struct EmptyJar {
+    cgroup: Option<bij_cgroup::Jar>,
+    memory: Option<Limit<Bytes>>,
+    watched: Option<Bytes>,
+    notes: Vec<String>,
+}
+
+impl EmptyJar {
+    /// Makes what can be made of the limits on a machine with `total` bytes of memory.
+    ///
+    /// # Errors
+    /// Only with [`Backend::Cgroup`]: that no group can be made.
+    pub(crate) fn make(
+        backend: Backend,
+        place: Option<&Place>,
+        name: &str,
+        limits: &Limits,
+        total: Bytes,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let resolve = |limit: MemoryLimit| limit.resolve(total);
+        let wanted = JarLimits {
+            memory: limits.memory.map(resolve),
+            swap: limits.swap.map(resolve),
+            cpu: limits.cpu,
+            // The shim sets the affinity, which works everywhere and is the same for one group.
+            cpus: None,
+            tasks: limits.tasks,
+            kill_together: limits.oom_policy == OomPolicy::Kill,
+        };
+        let made = match (backend, place) {
+            (Backend::Watcher, _) => None,
+            (_, Some(place)) => {
+                let made = bij_cgroup::Jar::create(&place.root, &place.parent, name, &wanted);
+                match (made, backend) {
+                    (Ok(jar), _) => Some(jar),
+                    (Err(error), Backend::Cgroup) => return Err(Box::new(error)),
+                    (Err(_), _) => None,
+                }
+            }
+            (Backend::Cgroup, None) => return Err("no cgroups are mounted".into()),
+            (Backend::Auto, None) => None,
+        };
+        Ok(Self::with(made, &wanted))
+    }
+
+    fn with(cgroup: Option<bij_cgroup::Jar>, wanted: &JarLimits) -> Self {
+        let mut notes = Vec::new();
+        let mut held = cgroup.is_some();
+        if let Some(jar) = &cgroup {
+            for missing in jar.missing() {
+                match missing.setting {
+                    Setting::Memory => held = false,
+                    // The supervisor itself kills the rest where the kernel does not.
+                    Setting::KillTogether => {}
+                    _ => notes.push(format!("{missing}: {}", missing.reason)),
+                }
+            }
+        } else {
+            let absent = [
+                ("CPUQuota", wanted.cpu.and_then(Limit::at).is_some()),
+                ("TasksMax", wanted.tasks.and_then(Limit::at).is_some()),
+                ("MemorySwapMax", wanted.swap.and_then(Limit::at).is_some()),
+            ];
+            for (name, _) in absent.into_iter().filter(|(_, wanted)| *wanted) {
+                notes.push(format!("{name}= has no effect without a cgroup"));
+            }
+        }
+        let watched = wanted.memory.and_then(Limit::at).filter(|_| !held);
+        if watched.is_some() {
+            notes.push(watcher::NOTE.to_owned());
+        }
+        Self { cgroup, memory: wanted.memory, watched, notes }
+    }
+
+    /// What does not work here, one sentence each.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The files by which the shim enters.
+    pub(crate) fn procs_files(&self) -> Vec<PathBuf> {
+        self.cgroup.as_ref().map(bij_cgroup::Jar::procs_files).unwrap_or_default()
+    }
+
+    /// `RLIMIT_DATA` for each process, in bytes: twice the watched limit.
+    ///
+    /// A process that allocates faster than the watcher looks meets this wall. It stands at twice
+    /// the limit because it counts memory that is merely reserved as well.
+    pub(crate) fn data_limit(&self) -> Option<u64> {
+        self.watched.map(|limit| limit.get().saturating_mul(2))
+    }
+
+    /// Takes in a process that has entered, and begins to look after it.
+    ///
+    /// # Errors
+    /// That no thread can be started; the process is then nobody's.
+    pub(crate) fn close(self, main: i32, invocation: InvocationId) -> std::io::Result<Jar> {
+        let counters = Arc::new(Mutex::new(Counters::default()));
+        let (orders, inbox) = mpsc::channel();
+        let (sights, outbox) = tokio_mpsc::unbounded_channel();
+        let keeper =
+            keeper::Keeper::new(self, main, invocation, Arc::clone(&counters), sights, inbox);
+        std::thread::Builder::new()
+            .name("bij-jar".to_owned())
+            .spawn(move || keeper.keep())
+            .map(|_detached| Jar { orders, sights: outbox, counters })
+    }
+
+    /// Takes it away again.
+    pub(crate) fn discard(self) {
+        if let Some(jar) = self.cgroup {
+            // An empty group that cannot be removed does no harm and is replaced by the next one.
+            let _ = jar.remove();
+        }
+    }
+}
+
+/// What the keeper is told.
+#[derive(Debug)]
+enum Order {
+    Signal(Signal),
+    Kill,
+    Read(oneshot::Sender<Counters>),
+    /// The main process has been reaped.
+    MainEnded,
+}
+
+/// A jar with an attempt in it. When it is dropped, all that is left in it is killed.
+#[derive(Debug)]
+pub(crate) struct Jar {
+    orders: mpsc::Sender<Order>,
+    sights: tokio_mpsc::UnboundedReceiver<Sight>,
+    counters: Arc<Mutex<Counters>>,
+}
+
+impl Jar {
+    /// Sends a signal to every process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.order(Order::Signal(signal));
+    }
+
+    /// Kills every process.
+    pub(crate) fn kill(&self) {
+        self.order(Order::Kill);
+    }
+
+    /// Says that the main process has been reaped: from now on [`Sight::Empty`] is looked for.
+    pub(crate) fn main_ended(&self) {
+        self.order(Order::MainEnded);
+    }
+
+    /// Reads the counters now.
+    pub(crate) async fn read(&self) -> Counters {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Read(reply));
+        answer.await.unwrap_or_else(|_| lock(&self.counters).clone())
+    }
+
+    /// The counters as of the last look, for others to read at any time.
+    pub(crate) fn shared(&self) -> Arc<Mutex<Counters>> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The next thing that the jar sees. Cancel-safe: a queue is read.
+    pub(crate) async fn sight(&mut self) -> Sight {
+        // The keeper's thread outlives this handle; were it gone, so would be the processes.
+        self.sights.recv().await.unwrap_or(Sight::Empty)
+    }
+
+    fn order(&self, order: Order) {
+        // A keeper that has gone has killed and counted everything.
+        let _ = self.orders.send(order);
+    }
+}
+
+/// Counters are plain values: whoever panicked while holding them left them whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,354 @@
+//! One attempt, from its opening in the ledger to its end there.
+
+mod prepare;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{Ledger, LedgerError, Opened, Opening};
+use bij_core::{
+    ActiveState, AttemptEnd, AttemptKey, Exit, Order, RunId, ServiceResult, StartKind, Timestamp,
+};
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+use crate::control_socket::Handler as _;
+use crate::desk::{Desk, StopCommand};
+use crate::event::{Event, EventSink};
+use crate::jar::Sight;
+use crate::log_line::{LogLine, Stream};
+use crate::notify_socket::Message;
+use crate::phase::{Act, Input, Machine, Phase, Rules};
+use crate::shim::Report;
+use crate::supervisor::Shared;
+
+pub(crate) use prepare::read_progress;
+pub(crate) use verdict::chain;
+
+use prepare::Prepared;
+
+/// What all attempts of one experiment share.
+pub(crate) struct Surroundings<L> {
+    pub(crate) shared: Arc<Shared<L>>,
+    pub(crate) desk: Desk,
+    pub(crate) sink: EventSink,
+    pub(crate) orders: UnboundedReceiver<StopCommand>,
+}
+
+/// What follows from an attempt that has ended.
+#[derive(Debug)]
+pub(crate) struct Lived {
+    pub(crate) run: RunId,
+    pub(crate) result: ServiceResult,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) end: AttemptEnd,
+    /// Kept until the experiment is left alone: whoever gave the order waits for it.
+    pub(crate) stopped: Vec<StopCommand>,
+}
+
+/// Something that happened to an attempt.
+enum Happening {
+    Reported(Report),
+    Said(Vec<Message>),
+    Exited(Exit),
+    Saw(Sight),
+    Ordered(StopCommand),
+    Due,
+}
+
+/// An attempt under way.
+pub(crate) struct Life {
+    opened: Opened,
+    key: AttemptKey,
+    machine: Machine,
+    /// When the main process was started.
+    launched: Option<Instant>,
+    /// When it was up.
+    ready: Option<Timestamp>,
+    ran_for: Option<std::time::Duration>,
+    order: Option<Order>,
+    stopped: Vec<StopCommand>,
+    status_text: Option<String>,
+    meaning: Option<String>,
+    notes: Vec<String>,
+}
+
+impl Life {
+    /// Opens an attempt in the ledger.
+    pub(crate) async fn open<L: Ledger + Send + 'static>(
+        around: &Surroundings<L>,
+        spec: &ExperimentSpec,
+        start: StartKind,
+    ) -> Result<Self, LedgerError> {
+        let key = around.shared.new_key();
+        let at = Timestamp::from(SystemTime::now());
+        let opening = Opening { experiment: spec.id.clone(), key, at, start };
+        let opened = around.shared.recorder.open(opening).await?;
+        around.desk.update(|state| {
+            state.active_state = ActiveState::Activating;
+            "start".clone_into(&mut state.sub_state);
+            state.invocation = Some(key.invocation);
+            (state.result, state.main_pid, state.status_text) = (None, None, None);
+            state.since = at;
+        });
+        Ok(Self {
+            opened,
+            key,
+            machine: Machine::new(Rules::of(spec), Instant::now()),
+            launched: None,
+            ready: None,
+            ran_for: None,
+            order: None,
+            stopped: Vec::new(),
+            status_text: None,
+            meaning: None,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Lives it to its end and closes it in the ledger.
+    pub(crate) async fn live<L: Ledger + Send + 'static>(
+        mut self,
+        around: &mut Surroundings<L>,
+        spec: &ExperimentSpec,
+        started: Timestamp,
+    ) -> Lived {
+        let counters = match self.prepare(around, spec).await {
+            Ok(mut prepared) => {
+                self.notes.extend_from_slice(&prepared.notes);
+                self.go_through(around, &mut prepared, spec).await;
+                prepared.clear_away().await
+            }
+            Err(error) => {
+                // systemd's result for "could not get what the start needed".
+                self.notes.push(chain(&error));
+                crate::jar::Counters::default()
+            }
+        };
+        around.desk.set_counters(None);
+        self.conclude(around, spec, started, counters).await
+    }
+
+    async fn go_through<L: Ledger + Send + 'static>(
+        &mut self,
+        around: &mut Surroundings<L>,
+        prepared: &mut Prepared,
+        spec: &ExperimentSpec,
+    ) {
+        self.launched = Some(Instant::now());
+        let pid = prepared.pid;
+        around.desk.set_counters(Some(prepared.jar.shared()));
+        around.desk.update(|state| {
+            state.main_pid = Some(pid);
+            state.cgroup_procs.clone_from(&prepared.cgroup_procs);
+        });
+        around.sink.send(Event::Started {
+            run: self.opened.run.clone(),
+            attempt: self.opened.attempt,
+            pid,
+            invocation: self.key.invocation,
+            notes: prepared.notes.clone(),
+        });
+        self.log(around, format!("started as process {pid}")).await;
+        while self.machine.phase() != Phase::Dead {
+            let happening = self.happening(&mut around.orders, prepared).await;
+            let before = (self.machine.phase(), self.machine.is_ready());
+            for input in self.take(happening, around, prepared).await {
+                for act in self.machine.handle(input, Instant::now()) {
+                    self.act(act, around, prepared, spec).await;
+                }
+            }
+            if (self.machine.phase(), self.machine.is_ready()) != before {
+                self.show(around).await;
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen; only builds it, so that every arm is cancel-safe: a
+    /// task handle, a datagram, waitpid and two queues.
+    async fn happening(
+        &self,
+        orders: &mut UnboundedReceiver<StopCommand>,
+        prepared: &mut Prepared,
+    ) -> Happening {
+        let due = async {
+            match self.machine.due() {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            report = hear(&mut prepared.report) => Happening::Reported(report),
+            messages = prepared.notify.receive() => Happening::Said(messages),
+            exit = prepared.child.wait(), if self.machine.exit().is_none() => {
+                Happening::Exited(verdict::exit_of(exit))
+            }
+            sight = prepared.jar.sight() => Happening::Saw(sight),
+            Some(command) = orders.recv() => Happening::Ordered(command),
+            () = due => Happening::Due,
+        }
+    }
+
+    /// Turns what happened into inputs of the machine, and keeps what is evidence.
+    async fn take<L: Ledger + Send + 'static>(
+        &mut self,
+        happening: Happening,
+        around: &Surroundings<L>,
+        prepared: &mut Prepared,
+    ) -> Vec<Input> {
+        match happening {
+            Happening::Reported(report) => {
+                prepared.report = None;
+                self.hear_report(report, around).await
+            }
+            Happening::Said(messages) => self.listen(messages, around),
+            Happening::Exited(exit) => {
+                // What it did and said before it died comes first.
+                let mut inputs = match prepared.report.take() {
+                    // Its end of the channel has closed with it, so this comes at once.
+                    Some(report) => {
+                        let report = report.await.unwrap_or(Report::Silent);
+                        self.hear_report(report, around).await
+                    }
+                    None => Vec::new(),
+                };
+                inputs.extend(self.listen(prepared.notify.drain(), around));
+                self.ran_for = self.launched.map(|launched| launched.elapsed());
+                let kills = prepared.jar.read().await.oom_kills;
+                prepared.jar.main_ended();
+                let for_memory = kills.is_some_and(|kills| kills > 0);
+                inputs.push(Input::Exited { exit, for_memory });
+                inputs
+            }
+            Happening::Saw(Sight::KilledForMemory) => vec![Input::KilledForMemory],
+            Happening::Saw(Sight::OverLimit) => vec![Input::OverLimit],
+            Happening::Saw(Sight::Empty) => vec![Input::Empty],
+            Happening::Ordered(command) => {
+                // An order that comes after its end has not ended it.
+                if self.machine.exit().is_none() {
+                    self.order.get_or_insert_with(|| command.order.clone());
+                }
+                self.stopped.push(command);
+                vec![Input::Stop]
+            }
+            Happening::Due => vec![Input::Tick],
+        }
+    }
+
+    async fn hear_report<L: Ledger + Send + 'static>(
+        &mut self,
+        report: Report,
+        around: &Surroundings<L>,
+    ) -> Vec<Input> {
+        match report {
+            Report::Executed => return vec![Input::Executed],
+            Report::Silent => {
+                self.notes.push("the shim ended before it could execute the command".to_owned());
+            }
+            Report::Failed(failure) => {
+                let text =
+                    format!("{} (status {}/{})", failure.message, failure.status, failure.meaning);
+                self.log(around, text).await;
+                self.meaning = Some(format!("{}: {}", failure.meaning, failure.message));
+            }
+        }
+        Vec::new()
+    }
+
+    fn listen<L>(&mut self, messages: Vec<Message>, around: &Surroundings<L>) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for message in messages {
+            inputs.push(match message {
+                Message::Ready => Input::Ready,
+                Message::Fed => Input::Fed,
+                Message::FeedRefused => Input::FeedRefused,
+                Message::Extend(time) => Input::Extend(time),
+                Message::Status(text) => {
+                    around.desk.update(|state| state.status_text = Some(text.clone()));
+                    let run = self.opened.run.clone();
+                    around.sink.send(Event::Status { run, text: text.clone() });
+                    self.status_text = Some(text);
+                    continue;
+                }
+            });
+        }
+        inputs
+    }
+
+    async fn act<L: Ledger + Send + 'static>(
+        &self,
+        act: Act,
+        around: &Surroundings<L>,
+        prepared: &Prepared,
+        spec: &ExperimentSpec,
+    ) {
+        match act {
+            Act::AskByFile => {
+                if let Err(error) = std::fs::write(&prepared.stop_file, "") {
+                    self.log(around, format!("cannot make the stop file: {error}")).await;
+                }
+            }
+            Act::Terminate => {
+                // Definitions are checked; one from elsewhere gets what systemd would send.
+                let signal = spec.stop.signal.parse().unwrap_or(Signal::SIGTERM);
+                prepared.jar.signal(signal);
+            }
+            Act::Abort => prepared.jar.signal(Signal::SIGABRT),
+            Act::Kill => prepared.jar.kill(),
+        }
+    }
+
+    /// Tells everybody what has changed.
+    async fn show<L: Ledger + Send + 'static>(&mut self, around: &Surroundings<L>) {
+        let now = Timestamp::from(SystemTime::now());
+        if self.machine.is_ready() && self.ready.is_none() {
+            self.ready = Some(now);
+            let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
+            around.sink.send(Event::Ready { run, attempt });
+        }
+        let phase = self.machine.phase();
+        let active = match phase {
+            Phase::Start => ActiveState::Activating,
+            Phase::Running => ActiveState::Active,
+            Phase::StopWatchdog | Phase::StopSigterm | Phase::StopSigkill => {
+                ActiveState::Deactivating
+            }
+            // The experiment's end says what becomes of it.
+            Phase::Dead => return,
+        };
+        if around.desk.state().active_state != active {
+            around.desk.update(|state| state.since = now);
+        }
+        around.desk.update(|state| {
+            state.active_state = active;
+            phase.as_str().clone_into(&mut state.sub_state);
+        });
+    }
+
+    /// Writes a line of the supervisor's own into the experiment's log.
+    async fn log<L>(&self, around: &Surroundings<L>, text: String) {
+        let line = LogLine {
+            experiment: self.opened.run.experiment.clone(),
+            at: Timestamp::from(SystemTime::now()),
+            run: self.opened.run.number,
+            attempt: self.opened.attempt,
+            stream: Stream::Bij,
+            continued: false,
+            text,
+        };
+        around.shared.log.write(line.clone()).await;
+        around.sink.send(Event::Output(line));
+    }
+}
+
+/// Waits for the shim's report; forever if there is none to come.
+async fn hear(report: &mut Option<JoinHandle<Report>>) -> Report {
+    match report {
+        Some(report) => report.await.unwrap_or(Report::Silent),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,279 @@
+//! What an attempt needs before it can live: directories, a jar, a socket, a process.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::Ledger;
+use bij_core::{Progress, RunEnd, Timestamp};
+use nix::unistd::{Gid, Uid, User, chown, geteuid};
+use thiserror::Error;
+use tokio::process::Child;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{Life, Surroundings};
+use crate::environment::Telling;
+use crate::event::CancellationFlag;
+use crate::jar::{Counters, EmptyJar, Jar};
+use crate::log_line::{LogLine, Stream};
+use crate::notify_socket::NotifySocket;
+use crate::output::{Piece, read_lines};
+use crate::shim::{self, Identity, Orders, Report};
+use crate::status::file_in;
+
+/// How long the pipes of a dead attempt are read on. Their ends close with the last process;
+/// only one that left the group and lives on could hold them.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// An attempt whose process has been started.
+pub(super) struct Prepared {
+    pub(super) pid: u32,
+    pub(super) child: Child,
+    pub(super) jar: Jar,
+    pub(super) cgroup_procs: Vec<PathBuf>,
+    pub(super) notify: NotifySocket,
+    pub(super) report: Option<JoinHandle<Report>>,
+    pub(super) stop_file: PathBuf,
+    pub(super) notes: Vec<String>,
+    output: JoinSet<()>,
+    over: CancellationFlag,
+}
+
+/// Why there is no process.
+#[derive(Debug, Error)]
+pub(super) enum PrepareError {
+    #[error("cannot prepare {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("there is no user {name}")]
+    NoUser { name: String },
+    #[error("only root can run an experiment as {name}")]
+    NotRoot { name: String },
+    #[error("cannot look up the user {name}")]
+    User { name: String, source: io::Error },
+    #[error("cannot hold it to its limits")]
+    Jar(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot start the shim")]
+    Spawn(#[source] io::Error),
+}
+
+impl Life {
+    /// Prepares the attempt and starts its process.
+    pub(super) async fn prepare<L: Ledger + Send + 'static>(
+        &mut self,
+        around: &Surroundings<L>,
+        spec: &ExperimentSpec,
+    ) -> Result<Prepared, PrepareError> {
+        let shared = &around.shared;
+        let layout = &shared.layout;
+        let user = identity(spec)?;
+        let state_dir = layout.experiment_state(&spec.id);
+        make_directory(&state_dir, user.as_ref())?;
+        let stop_file = layout.stop_file(&spec.id);
+        for directory in [stop_file.parent(), Some(&layout.local())].into_iter().flatten() {
+            fs::create_dir_all(directory).map_err(failed(directory))?;
+        }
+        remove(&stop_file)?;
+        let resume_from = self.resume_from(around, spec)?;
+        let notify_path = file_in(&layout.local(), &spec.id, "notify");
+        let unique = format!("{}-{}", spec.id, self.key.invocation);
+        let notify = NotifySocket::bind(&notify_path, &unique, user.as_ref())
+            .map_err(failed(&notify_path))?;
+        let jar = EmptyJar::make(
+            shared.backend,
+            shared.place.as_ref(),
+            &format!("bij-{unique}"),
+            &spec.limits,
+            shared.memory_total,
+        )
+        .map_err(PrepareError::Jar)?;
+        let telling = Telling {
+            layout,
+            spec,
+            opened: &self.opened,
+            invocation: self.key.invocation,
+            resume_from,
+            notify_socket: notify.address(),
+            user: user.as_ref(),
+        };
+        let environment = telling.environment(&shared.base_environment);
+        let directory = match &spec.directory {
+            Some(directory) => PathBuf::from(directory.as_str()),
+            None => state_dir,
+        };
+        let orders = Orders {
+            supervisor: i32::try_from(std::process::id()).unwrap_or(0),
+            cgroups: jar.procs_files(),
+            data_limit: jar.data_limit(),
+            cpus: spec.limits.cpus.iter().flat_map(|cpus| cpus.iter()).collect(),
+            user,
+            directory,
+            command: spec.command.clone(),
+            watchdog: spec.health.watchdog.is_some(),
+        };
+        let (ours, theirs) = UnixStream::pair().map_err(PrepareError::Spawn)?;
+        let mut command = shared.shim.command();
+        command
+            .env_clear()
+            .envs(environment)
+            .process_group(0)
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = shared.launcher.spawn(command).await.map_err(PrepareError::Spawn)?;
+        let pid = child.id().ok_or_else(|| PrepareError::Spawn(io::ErrorKind::NotFound.into()))?;
+        let over = CancellationFlag::new();
+        let output = self.read_output(around, &mut child, &over);
+        let notes = jar.notes().to_vec();
+        let cgroup_procs = jar.procs_files();
+        let main = i32::try_from(pid).unwrap_or(i32::MAX);
+        let jar = jar.close(main, self.key.invocation).map_err(PrepareError::Spawn)?;
+        // The jar looks before the shim is told to go on, so no life is too short to be seen.
+        let report =
+            tokio::spawn(
+                async move { shim::instruct(ours, &orders).await.unwrap_or(Report::Silent) },
+            );
+        let report = Some(report);
+        Ok(Prepared {
+            pid,
+            child,
+            jar,
+            cgroup_procs,
+            notify,
+            report,
+            stop_file,
+            notes,
+            output,
+            over,
+        })
+    }
+
+    /// The checkpoint to go on from: what the experiment wrote last, else what the ledger knows.
+    ///
+    /// A run that follows a success begins anew.
+    fn resume_from<L>(
+        &self,
+        around: &Surroundings<L>,
+        spec: &ExperimentSpec,
+    ) -> Result<Option<String>, PrepareError> {
+        let path = around.shared.layout.progress(&spec.id);
+        let before = &self.opened.before;
+        if before.last_run_end == Some(RunEnd::Success) {
+            remove(&path)?;
+            return Ok(None);
+        }
+        let written = read_progress(&path);
+        let known = written.into_iter().chain(before.last_checkpoint.clone());
+        Ok(known.filter_map(|progress| progress.checkpoint).next())
+    }
+
+    fn read_output<L: Ledger + Send + 'static>(
+        &self,
+        around: &Surroundings<L>,
+        child: &mut Child,
+        over: &CancellationFlag,
+    ) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
+        let (log, sink, over) = (around.shared.log.clone(), around.sink.clone(), over.clone());
+        let hand_over = move |piece: Piece| {
+            let Piece { stream, continued, text } = piece;
+            let line = LogLine {
+                experiment: run.experiment.clone(),
+                at: Timestamp::from(std::time::SystemTime::now()),
+                run: run.number,
+                attempt,
+                stream,
+                continued,
+                text,
+            };
+            let (log, sink, over) = (log.clone(), sink.clone(), over.clone());
+            async move {
+                log.write(line.clone()).await;
+                sink.output(line, &over).await;
+            }
+        };
+        if let Some(pipe) = child.stdout.take() {
+            tasks.spawn(read_lines(pipe, Stream::Out, hand_over.clone()));
+        }
+        if let Some(pipe) = child.stderr.take() {
+            tasks.spawn(read_lines(pipe, Stream::Err, hand_over));
+        }
+        tasks
+    }
+}
+
+impl Prepared {
+    /// Takes away what the attempt needed and returns what was counted.
+    pub(super) async fn clear_away(mut self) -> Counters {
+        let counters = self.jar.read().await;
+        self.over.raise();
+        let drained = async { while self.output.join_next().await.is_some() {} };
+        // Whoever still holds a pipe then has left the group, and what it prints is nobody's.
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+        // A stop file that stays would send the next attempt away; that one removes it as well.
+        let _ = remove(&self.stop_file);
+        counters
+    }
+}
+
+/// The newest progress that the experiment has written.
+pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
+    let text = fs::read(path).ok()?;
+    String::from_utf8_lossy(&text).parse().ok()
+}
+
+/// Whom the experiment runs as, if that is somebody else than the supervisor.
+fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
+    let Some(name) = &spec.user else { return Ok(None) };
+    let user = User::from_name(name)
+        .map_err(|errno| PrepareError::User { name: name.clone(), source: errno.into() })?
+        .ok_or_else(|| PrepareError::NoUser { name: name.clone() })?;
+    if user.uid == geteuid() {
+        return Ok(None);
+    }
+    if !geteuid().is_root() {
+        return Err(PrepareError::NotRoot { name: name.clone() });
+    }
+    Ok(Some(Identity {
+        name: user.name,
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: user.dir,
+    }))
+}
+
+/// The experiment's own directory: nobody else's business (systemd.exec(5), `UMask=0077`).
+fn make_directory(path: &Path, user: Option<&Identity>) -> Result<(), PrepareError> {
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).map_err(failed(above))?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(path)(error));
+        }
+        _ => {}
+    }
+    if let Some(user) = user {
+        chown(path, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))
+            .map_err(|errno| failed(path)(errno.into()))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), PrepareError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
+    let path = path.to_owned();
+    move |source| PrepareError::File { path, source }
+}

@@ -1,0 +1,166 @@
+//! What is known when an attempt has ended, and what is said about it.
+
+use std::error::Error;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::{Duration, SystemTime};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{Closing, Ledger};
+use bij_core::{
+    AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
+};
+
+use super::prepare::read_progress;
+use super::{Life, Lived, Surroundings};
+use crate::control_socket::Handler as _;
+use crate::event::Event;
+use crate::jar::Counters;
+
+impl Life {
+    /// Gathers the evidence, proves the cause and closes the attempt in the ledger.
+    pub(super) async fn conclude<L: Ledger + Send + 'static>(
+        mut self,
+        around: &Surroundings<L>,
+        spec: &ExperimentSpec,
+        started: Timestamp,
+        counters: Counters,
+    ) -> Lived {
+        let result = if self.launched.is_some() {
+            self.machine.result().clone()
+        } else {
+            ServiceResult::Resources
+        };
+        if self.machine.has_survivors() {
+            self.notes.push("processes of it survive SIGKILL".to_owned());
+        }
+        self.note_killed_children(&counters);
+        let evidence = self.evidence(around, spec, &result, counters);
+        let cause = evidence.prove();
+        let end = AttemptEnd { at: Timestamp::from(SystemTime::now()), cause, evidence };
+        self.log(around, format!("ended: {}", describe(&end))).await;
+        let closing = Closing {
+            experiment: spec.id.clone(),
+            key: self.key,
+            ready: self.ready,
+            end: end.clone(),
+            started,
+        };
+        let recorded = around.shared.recorder.close(closing).await;
+        let unrecorded = recorded.err().map(|error| chain(&error));
+        if let Some(error) = &unrecorded {
+            self.log(around, format!("the ledger did not take this: {error}")).await;
+        }
+        if let Err(error) = around.shared.log.flush(&spec.id).await {
+            // The log cannot say so itself.
+            let lost = format!("lines of the log are lost: {error}");
+            around.sink.send(Event::Status { run: self.opened.run.clone(), text: lost });
+        }
+        around.sink.send(Event::Died {
+            run: self.opened.run.clone(),
+            attempt: self.opened.attempt,
+            end: Box::new(end.clone()),
+            unrecorded,
+        });
+        let (run, exit) = (self.opened.run, self.machine.exit());
+        Lived { run, result, exit, end, stopped: self.stopped }
+    }
+
+    fn note_killed_children(&mut self, counters: &Counters) {
+        let kills = counters.oom_kills.unwrap_or(0);
+        if kills > 0 && self.machine.exit() == Some(Exit::Code(0)) {
+            self.notes.push(format!(
+                "{kills} of its processes were killed for memory while its main process ended well"
+            ));
+        }
+    }
+
+    fn evidence<L>(
+        &self,
+        around: &Surroundings<L>,
+        spec: &ExperimentSpec,
+        result: &ServiceResult,
+        counters: Counters,
+    ) -> Evidence {
+        let resources = counters.resources;
+        let mut evidence = Evidence::default();
+        evidence.witness = Some(Witness::Supervisor);
+        evidence.service_result = Some(result.clone());
+        evidence.exit = self.machine.exit();
+        evidence.exit_meaning.clone_from(&self.meaning);
+        evidence.became_ready = self.machine.is_ready();
+        evidence.ran_for = self.ran_for.map(span);
+        evidence.time_limit = spec.limits.time.and_then(Limit::at);
+        evidence.order.clone_from(&self.order);
+        evidence.oom_kills = counters.oom_kills;
+        evidence.memory_limit_hits = counters.memory_limit_hits;
+        evidence.memory_peak = resources.memory_peak;
+        evidence.memory_peak_source = counters.peak_source;
+        evidence.memory_max = resources.memory_max;
+        evidence.cpu_usage_nsec = resources.cpu_usage_nsec;
+        evidence.status_text.clone_from(&self.status_text);
+        evidence.progress = read_progress(&around.shared.layout.progress(&spec.id));
+        evidence.restarts = Some(around.desk.state().restarts);
+        evidence.notes.clone_from(&self.notes);
+        evidence
+    }
+}
+
+/// How waitid(2) says that a process has ended.
+pub(super) fn exit_of(status: io::Result<ExitStatus>) -> Exit {
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, Some(signal)) if status.core_dumped() => Exit::CoreDump(signal),
+            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        },
+        // Somebody else of this program has waited for it: that it is gone is all we know.
+        Err(_) => Exit::Signal(0),
+    }
+}
+
+/// An error with all that led to it.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// An end in a line: `oom-kill, signal 9 after 3s, peak 64.0M`.
+fn describe(end: &AttemptEnd) -> String {
+    let evidence = &end.evidence;
+    let mut text = end.cause.to_string();
+    match evidence.exit {
+        Some(Exit::Code(code)) => text.push_str(&format!(", exit code {code}")),
+        Some(Exit::Signal(signal)) => text.push_str(&format!(", signal {signal}")),
+        Some(Exit::CoreDump(signal)) => text.push_str(&format!(", signal {signal}, core dumped")),
+        None => {}
+    }
+    if let Some(meaning) = &evidence.exit_meaning {
+        text.push_str(&format!(" ({meaning})"));
+    }
+    if let Some(ran) = evidence.ran_for {
+        text.push_str(&format!(", after {ran}"));
+    }
+    if let Some(order) = &evidence.order {
+        text.push_str(&format!(", {}", order.by));
+    }
+    if let Some(peak) = evidence.memory_peak {
+        let source = evidence.memory_peak_source;
+        let how = if source == Some(PeakSource::Sampled) { " (sampled)" } else { "" };
+        text.push_str(&format!(", memory peak {peak}{how}"));
+    }
+    text
+}
+
+/// To the millisecond: nobody reads more.
+fn span(duration: Duration) -> TimeSpan {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 1000);
+    TimeSpan::from_micros(millis.saturating_mul(1000))
+}

@@ -1,0 +1,146 @@
+//! Bytes become lines.
+
+/// Longest piece, in bytes; a longer line is handed over in several.
+pub(crate) const PIECE_MAX: usize = 64 * 1024;
+
+/// Cuts a stream of bytes into lines, bounded in memory whatever comes.
+///
+/// A carriage return begins the line anew, as on a terminal: of a progress bar that draws itself a
+/// thousand times only the last frame becomes a line. Bytes that are no UTF-8 become U+FFFD, NUL
+/// becomes U+2400, so that every line is text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Framer {
+    line: Vec<u8>,
+    /// Whether a piece of this line has been handed over.
+    continued: bool,
+    /// Whether a carriage return came last: the next byte begins the line anew.
+    returned: bool,
+}
+
+/// Whether it carries on the one before, and its text.
+type Frame = (bool, String);
+
+impl Framer {
+    /// Takes bytes and returns the lines, or pieces of a long one, that are complete.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            let (text, end) = match part.split_last() {
+                Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
+                _ => (part, None),
+            };
+            self.add(text, &mut frames);
+            match end {
+                Some(b'\n') => frames.push(self.end_line()),
+                Some(_) => self.returned = true,
+                None => {}
+            }
+        }
+        frames
+    }
+
+    /// The line that was left without an end.
+    pub(crate) fn finish(&mut self) -> Option<Frame> {
+        (!self.line.is_empty()).then(|| self.end_line())
+    }
+
+    fn add(&mut self, mut text: &[u8], frames: &mut Vec<Frame>) {
+        if text.is_empty() {
+            return;
+        }
+        if self.returned {
+            self.line.clear();
+            self.returned = false;
+        }
+        while self.line.len() + text.len() > PIECE_MAX {
+            let (head, tail) = text.split_at(PIECE_MAX - self.line.len());
+            self.line.extend_from_slice(head);
+            let rest = self.line.split_off(char_boundary(&self.line));
+            frames.push((self.continued, text_of(&self.line)));
+            self.line = rest;
+            self.continued = true;
+            text = tail;
+        }
+        self.line.extend_from_slice(text);
+    }
+
+    fn end_line(&mut self) -> Frame {
+        let frame = (self.continued, text_of(&self.line));
+        *self = Self::default();
+        frame
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{2400}")
+}
+
+/// The length without a character that is not complete yet.
+fn char_boundary(bytes: &[u8]) -> usize {
+    let is_continuation = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+    let tail = bytes.iter().rev().take(3).take_while(|byte| is_continuation(byte)).count();
+    let start = bytes.len().saturating_sub(tail + 1);
+    match bytes.get(start) {
+        // A leading byte that announces more bytes than have come.
+        Some(lead) if lead.leading_ones() as usize > tail + 1 => start,
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(chunks: &[&[u8]]) -> Vec<Frame> {
+        let mut framer = Framer::default();
+        let mut frames: Vec<Frame> = chunks.iter().flat_map(|chunk| framer.take(chunk)).collect();
+        frames.extend(framer.finish());
+        frames
+    }
+
+    fn texts(chunks: &[&[u8]]) -> Vec<String> {
+        framed(chunks).into_iter().map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn lines_are_lines_however_they_arrive() {
+        assert_eq!(texts(&[b"a\nb\n\nc"]), ["a", "b", "", "c"]);
+        assert_eq!(texts(&[b"a", b"b", b"\n", b"c\n"]), ["ab", "c"]);
+        assert_eq!(texts(&[b"dos\r\nline\r", b"\n"]), ["dos", "line"]);
+    }
+
+    #[test]
+    fn a_progress_bar_becomes_its_last_frame() {
+        assert_eq!(texts(&[b" 1%\r 50%\r100%\ndone\n"]), ["100%", "done"]);
+        assert_eq!(texts(&[b" 1%\r", b" 50%\r"]), [" 50%"]);
+        assert_eq!(texts(&[b"\r\r\rx\r\r\n"]), ["x"]);
+    }
+
+    #[test]
+    fn every_line_is_text() {
+        assert_eq!(texts(&[b"a\0b\xffc\n"]), ["a\u{2400}b\u{fffd}c"]);
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces_that_split_no_character() {
+        let long = "é".repeat(PIECE_MAX);
+        // One byte first, so that the border falls into a character.
+        let frames = framed(&[b"x", long.as_bytes(), b"\nnext\n"]);
+        let lengths: Vec<(bool, usize)> =
+            frames.iter().map(|(continued, text)| (*continued, text.len())).collect();
+        let full = PIECE_MAX - 1;
+        assert_eq!(lengths, [(false, full), (true, PIECE_MAX), (true, 2), (false, 4)]);
+        let whole: String = frames[..3].iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(whole, format!("x{long}"));
+    }
+
+    #[test]
+    fn memory_stays_bounded_without_line_ends() {
+        let mut framer = Framer::default();
+        for _ in 0..100 {
+            framer.take(&[0xff; 50_000]);
+            assert!(framer.line.len() <= PIECE_MAX);
+            framer.take(b"frame\r");
+        }
+    }
+}

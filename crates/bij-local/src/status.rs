@@ -1,0 +1,158 @@
+//! What others may know of a supervised experiment: over its socket while it is supervised, from
+//! its state file afterwards.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bij_core::{
+    ActiveState, BootId, Bytes, CpuQuota, ExperimentId, InvocationId, Layout, Limit, Percent,
+    Resources, ServiceResult, Timestamp, UnitStatus,
+};
+use serde::{Deserialize, Serialize};
+
+/// An experiment's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) id: ExperimentId,
+    pub(crate) boot: BootId,
+    pub(crate) active_state: ActiveState,
+    pub(crate) sub_state: String,
+    pub(crate) result: Option<ServiceResult>,
+    pub(crate) main_pid: Option<u32>,
+    pub(crate) invocation: Option<InvocationId>,
+    pub(crate) since: Timestamp,
+    pub(crate) restarts: u32,
+    pub(crate) status_text: Option<String>,
+    /// Files by which a process enters the attempt's cgroup; empty without one.
+    pub(crate) cgroup_procs: Vec<PathBuf>,
+    /// What it uses now; never in the state file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) usage: Option<Usage>,
+}
+
+/// [`Resources`], as it goes over the socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    memory_current: Option<Bytes>,
+    memory_peak: Option<Bytes>,
+    memory_max: Option<Limit<Bytes>>,
+    cpu_usage_nsec: Option<u64>,
+    cpu_quota: Option<Limit<CpuQuota>>,
+    memory_pressure: Option<Percent>,
+}
+
+impl From<Resources> for Usage {
+    fn from(resources: Resources) -> Self {
+        let Resources {
+            memory_current,
+            memory_peak,
+            memory_max,
+            cpu_usage_nsec,
+            cpu_quota,
+            memory_pressure,
+        } = resources;
+        Self { memory_current, memory_peak, memory_max, cpu_usage_nsec, cpu_quota, memory_pressure }
+    }
+}
+
+impl From<Usage> for Resources {
+    fn from(usage: Usage) -> Self {
+        Self {
+            memory_current: usage.memory_current,
+            memory_peak: usage.memory_peak,
+            memory_max: usage.memory_max,
+            cpu_usage_nsec: usage.cpu_usage_nsec,
+            cpu_quota: usage.cpu_quota,
+            memory_pressure: usage.memory_pressure,
+        }
+    }
+}
+
+impl State {
+    /// Nothing has happened yet.
+    pub(crate) fn new(id: ExperimentId, boot: BootId, since: Timestamp) -> Self {
+        Self {
+            id,
+            boot,
+            active_state: ActiveState::Inactive,
+            sub_state: "dead".to_owned(),
+            result: None,
+            main_pid: None,
+            invocation: None,
+            since,
+            restarts: 0,
+            status_text: None,
+            cgroup_procs: Vec::new(),
+            usage: None,
+        }
+    }
+
+    /// Whether no process of it should exist.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.active_state, ActiveState::Inactive | ActiveState::Failed)
+    }
+
+    /// The same in the words of the port.
+    pub(crate) fn into_unit_status(self) -> UnitStatus {
+        UnitStatus {
+            id: self.id,
+            active_state: self.active_state,
+            sub_state: self.sub_state,
+            result: self.result,
+            main_pid: self.main_pid,
+            invocation: self.invocation,
+            since: Some(self.since),
+            restarts: Some(self.restarts),
+            enabled: None,
+            status_text: self.status_text,
+            resources: self.usage.map(Resources::from).unwrap_or_default(),
+        }
+    }
+
+    /// Keeps it for whoever comes when the supervisor has gone.
+    pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
+        let path = state_path(layout, &self.id);
+        let text = serde_json::to_vec(&Self { usage: None, ..self.clone() })?;
+        let fresh = file_in(&layout.local(), &self.id, "json.new");
+        fs::write(&fresh, text)?;
+        fs::rename(fresh, path)
+    }
+
+    /// What the last supervisor kept; nothing if there was none, or it is not readable as such.
+    pub(crate) fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
+        let text = fs::read(state_path(layout, id)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// The experiments of which something is kept, in alphabetical order.
+    pub(crate) fn ids(layout: &Layout) -> Vec<ExperimentId> {
+        let entries = fs::read_dir(layout.local()).into_iter().flatten().flatten();
+        let mut ids: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                ExperimentId::new(name.to_str()?.strip_suffix(".json")?).ok()
+            })
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Forgets it; whether there was something to forget.
+    pub(crate) fn forget(layout: &Layout, id: &ExperimentId) -> io::Result<bool> {
+        match fs::remove_file(state_path(layout, id)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn state_path(layout: &Layout, id: &ExperimentId) -> PathBuf {
+    file_in(&layout.local(), id, "json")
+}
+
+/// A file of an experiment in a directory. The id may hold dots, so its extension is appended.
+pub(crate) fn file_in(directory: &Path, id: &ExperimentId, extension: &str) -> PathBuf {
+    directory.join(format!("{id}.{extension}"))
+}

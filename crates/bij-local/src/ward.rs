@@ -1,0 +1,190 @@
+//! One experiment under supervision: its attempts, one after the other.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{DefinitionSource, FindError, Ledger};
+use bij_core::{
+    ActiveState, Cause, Exit, ExperimentId, ServiceResult, StartKind, TimeSpan, Timestamp,
+};
+
+use crate::control_socket::{Seat, serve};
+use crate::event::{Ending, Event};
+use crate::leftovers;
+use crate::life::{Life, Lived, Surroundings, chain};
+use crate::policy::{self, StartLimit};
+use crate::status::State;
+
+/// An experiment whose seat is taken.
+pub(crate) struct Ward<L, D> {
+    pub(crate) id: ExperimentId,
+    pub(crate) seat: Seat,
+    pub(crate) definitions: Arc<D>,
+    pub(crate) around: Surroundings<L>,
+    /// What the last supervisor said of it.
+    pub(crate) left: Option<State>,
+}
+
+/// Why it is not restarted, or the attempt that is to be followed by another.
+enum Next {
+    Over(Ending),
+    Again { lived: Lived, delay: TimeSpan },
+}
+
+impl<L, D> Ward<L, D>
+where
+    L: Ledger + Send + 'static,
+    D: DefinitionSource + 'static,
+{
+    /// Supervises it to its end.
+    pub(crate) async fn supervise(mut self) {
+        let served = match self.seat.listen() {
+            // Cancelled when this set is dropped.
+            Ok(listener) => {
+                let mut tasks = tokio::task::JoinSet::new();
+                tasks.spawn(serve(listener, self.around.desk.clone()));
+                Ok(tasks)
+            }
+            Err(error) => Err(error),
+        };
+        let ending = match served {
+            Ok(_serving) => self.attempt_after_attempt().await,
+            Err(error) => {
+                Ending::NotStarted { reason: format!("cannot listen beside it: {error}") }
+            }
+        };
+        let (active, result) = last_state(&ending);
+        self.around.desk.update(|state| {
+            state.active_state = active.clone();
+            state.sub_state =
+                if active == ActiveState::Failed { "failed" } else { "dead" }.to_owned();
+            state.since = Timestamp::from(SystemTime::now());
+            (state.main_pid, state.status_text) = (None, None);
+            state.cgroup_procs.clear();
+            if state.result.is_none() {
+                state.result = result;
+            }
+        });
+        let Self { seat, around, id, .. } = self;
+        // Nobody can order any more; orders under way are answered by being dropped.
+        drop(around.orders);
+        drop(seat);
+        around.sink.send(Event::Ended { id, ending });
+        around.desk.close();
+    }
+
+    async fn attempt_after_attempt(&mut self) -> Ending {
+        let not_started =
+            |error: &dyn std::error::Error| Ending::NotStarted { reason: chain(error) };
+        let left = self.left.take();
+        if let Err(error) = leftovers::close(&self.around.shared, left, &self.id).await {
+            return not_started(&error);
+        }
+        let mut limit: Option<StartLimit> = None;
+        let mut start = StartKind::Fresh;
+        loop {
+            let spec = match self.find().await {
+                Ok(spec) => spec,
+                Err(error) => return not_started(&error),
+            };
+            let limit = limit.get_or_insert_with(|| StartLimit::new(&spec.restart));
+            limit.set(&spec.restart);
+            let started = Timestamp::from(SystemTime::now());
+            // Whether it was allowed was asked before the wait; this counts it.
+            limit.start(Instant::now());
+            let life = match Life::open(&self.around, &spec, start).await {
+                Ok(life) => life,
+                Err(error) => return not_started(&error),
+            };
+            let lived = life.live(&mut self.around, &spec, started).await;
+            match self.judge(lived, &spec, limit) {
+                Next::Over(ending) => return ending,
+                Next::Again { lived, delay } => {
+                    if let Some(ending) = self.wait(lived, delay).await {
+                        return ending;
+                    }
+                }
+            }
+            start = StartKind::Restart;
+        }
+    }
+
+    /// The definition as it is now: "edit the file and restart" is enough.
+    async fn find(&self) -> Result<ExperimentSpec, FindError> {
+        let (definitions, id) = (Arc::clone(&self.definitions), self.id.clone());
+        let found = tokio::task::spawn_blocking(move || definitions.find(&id)).await;
+        match found {
+            Ok(found) => found.map(|found| found.spec),
+            Err(lost) => Err(FindError::Unreadable {
+                path: format!("the definition of {}", self.id),
+                source: std::io::Error::other(lost),
+            }),
+        }
+    }
+
+    fn judge(&self, mut lived: Lived, spec: &ExperimentSpec, limit: &StartLimit) -> Next {
+        let (cause, exit) = (lived.end.cause, lived.exit);
+        self.around.desk.update(|state| state.result = Some(lived.result.clone()));
+        let ordered = !lived.stopped.is_empty();
+        if !policy::shall_restart(&lived.result, exit, ordered) {
+            // Whoever ordered the stop is answered when the last state stands.
+            self.around.desk.hold(lived.stopped.drain(..));
+            return Next::Over(ending_of(cause, exit, ordered));
+        }
+        let delay = spec.restart.delay;
+        if !limit.would_allow(Instant::now() + delay.as_duration()) {
+            let id = self.id.clone();
+            self.around.sink.send(Event::GaveUp { id, starts: spec.restart.burst });
+            return Next::Over(Ending::GaveUp { cause, exit });
+        }
+        Next::Again { lived, delay }
+    }
+
+    /// Waits before the next attempt; an order to stop ends it all.
+    async fn wait(&mut self, lived: Lived, delay: TimeSpan) -> Option<Ending> {
+        let now = Timestamp::from(SystemTime::now());
+        let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
+        self.around.desk.update(|state| {
+            state.active_state = ActiveState::Activating;
+            "auto-restart".clone_into(&mut state.sub_state);
+            state.since = now;
+            state.main_pid = None;
+            state.cgroup_procs.clear();
+            state.restarts += 1;
+        });
+        self.around.sink.send(Event::Waiting { run: lived.run, delay, until });
+        tokio::select! {
+            biased;
+            Some(command) = self.around.orders.recv() => {
+                self.around.desk.hold([command]);
+                Some(Ending::Stopped { cause: None })
+            }
+            () = tokio::time::sleep(delay.as_duration()) => None,
+        }
+    }
+}
+
+fn ending_of(cause: Cause, exit: Option<Exit>, ordered: bool) -> Ending {
+    match cause {
+        Cause::Success => Ending::Success,
+        _ if ordered => Ending::Stopped { cause: Some(cause) },
+        cause => Ending::NotRestarted { cause, exit },
+    }
+}
+
+/// What `status` says afterwards, as systemd would.
+fn last_state(ending: &Ending) -> (ActiveState, Option<ServiceResult>) {
+    let failed = (ActiveState::Failed, Some(ServiceResult::Resources));
+    match ending {
+        Ending::Success | Ending::Stopped { .. } => {
+            (ActiveState::Inactive, Some(ServiceResult::Success))
+        }
+        // SIGTERM and its kin are a clean end for systemd.
+        Ending::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
+            (ActiveState::Inactive, Some(ServiceResult::Success))
+        }
+        Ending::NotRestarted { .. } | Ending::GaveUp { .. } | Ending::NotStarted { .. } => failed,
+    }
+}

@@ -1,0 +1,172 @@
+//! A supervisor over real processes, a real database and definitions made in the test.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::{Attempt, AttemptEnd, ExperimentId, Layout, Order, OrderKind, TimeSpan};
+use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
+use bij_store::RobustLedger;
+use tempfile::TempDir;
+
+/// Definitions by their ids.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Definitions(pub(crate) BTreeMap<ExperimentId, ExperimentSpec>);
+
+impl DefinitionSource for Definitions {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        let spec = self.0.get(id).cloned();
+        let spec = spec.ok_or_else(|| FindError::Missing { id: id.clone(), looked_for: vec![] })?;
+        Ok(Found { spec, source: "a test".to_owned(), stamp: String::new(), warnings: Vec::new() })
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        Ok(self.0.keys().cloned().collect())
+    }
+}
+
+/// One installation below a directory of its own.
+pub(crate) struct World {
+    pub(crate) root: TempDir,
+    pub(crate) layout: Layout,
+    pub(crate) backend: Backend,
+}
+
+impl World {
+    /// With the watcher, which works everywhere.
+    pub(crate) fn new() -> Self {
+        Self::with(Backend::Watcher)
+    }
+
+    pub(crate) fn with(backend: Backend) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::system(root.path());
+        Self { root, layout, backend }
+    }
+
+    pub(crate) fn supervisor(
+        &self,
+        specs: impl IntoIterator<Item = ExperimentSpec>,
+    ) -> Supervisor<RobustLedger, Definitions> {
+        let specs = specs.into_iter().map(|spec| (spec.id.clone(), spec)).collect();
+        let shim = ShimCommand::new(env!("CARGO_BIN_EXE_bij-local-shim"), [] as [&str; 0]);
+        let ledger = RobustLedger::at(&self.layout);
+        let mut options = Options::default();
+        options.backend = self.backend;
+        Supervisor::new(self.layout.clone(), ledger, Definitions(specs), shim, options).unwrap()
+    }
+
+    /// Runs one experiment to its end and returns all that happened.
+    pub(crate) async fn run(&self, spec: ExperimentSpec) -> Story {
+        let id = spec.id.clone();
+        let supervisor = self.supervisor([spec]);
+        Story::of(supervisor.run(&[id]).unwrap()).await
+    }
+
+    /// What the ledger has, from a connection of its own.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        RobustLedger::at(&self.layout).attempts(&AttemptQuery::default()).unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.root.path().join(name)
+    }
+}
+
+/// All that happened.
+pub(crate) struct Story(pub(crate) Vec<Event>);
+
+impl Story {
+    pub(crate) async fn of(mut events: Events) -> Self {
+        let mut all = Vec::new();
+        let deadline = Duration::from_secs(60);
+        let gather = async {
+            while let Some(event) = events.next().await {
+                all.push(event);
+            }
+        };
+        let gathered = tokio::time::timeout(deadline, gather).await;
+        gathered.unwrap_or_else(|_| panic!("no end after {deadline:?}"));
+        Self(all)
+    }
+
+    pub(crate) fn ends(&self) -> Vec<&AttemptEnd> {
+        let end = |event| match event {
+            &Event::Died { ref end, ref unrecorded, .. } => {
+                assert_eq!(unrecorded, &None);
+                Some(&**end)
+            }
+            _ => None,
+        };
+        self.0.iter().filter_map(end).collect()
+    }
+
+    pub(crate) fn end(&self) -> &AttemptEnd {
+        let ends = self.ends();
+        assert_eq!(ends.len(), 1, "{:#?}", self.0);
+        ends[0]
+    }
+
+    pub(crate) fn ending(&self) -> &Ending {
+        match self.0.last() {
+            Some(Event::Ended { ending, .. }) => ending,
+            other => panic!("the last event is {other:?}"),
+        }
+    }
+
+    /// What the experiment printed.
+    pub(crate) fn printed(&self) -> Vec<&str> {
+        let text = |event| match event {
+            &Event::Output(ref line) if line.stream != bij_local::Stream::Bij => {
+                Some(line.text.as_str())
+            }
+            _ => None,
+        };
+        self.0.iter().filter_map(text).collect()
+    }
+}
+
+pub(crate) fn id(text: &str) -> ExperimentId {
+    ExperimentId::new(text).unwrap()
+}
+
+/// An experiment that is a shell script; it is restarted at once.
+pub(crate) fn script(name: &str, script: &str) -> ExperimentSpec {
+    let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let mut spec = ExperimentSpec::new(id(name), command);
+    spec.restart.delay = TimeSpan::from_micros(50_000);
+    spec
+}
+
+/// An experiment that is never restarted.
+pub(crate) fn once(name: &str, text: &str) -> ExperimentSpec {
+    let mut spec = script(name, text);
+    spec.restart.burst = 1;
+    spec
+}
+
+pub(crate) fn order() -> Order {
+    Order { kind: OrderKind::Stop, by: "a test".to_owned() }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within 10 s");
+}
+
+/// Whether a process lives, going by a file that holds its pid.
+pub(crate) fn is_alive(pid_file: &Path) -> bool {
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
+}
