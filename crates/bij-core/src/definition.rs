@@ -29,6 +29,7 @@ mod older;
 mod overlay;
 mod parse;
 mod render;
+mod schema;
 mod settings;
 mod source;
 mod spec;
@@ -39,6 +40,7 @@ mod value;
 pub use error::{DefinitionError, Place, Problem, Warning};
 pub use overlay::SpecOverlay;
 pub use parse::{Definition, Parsed};
+pub use schema::schema;
 pub use settings::{Runner, Settings};
 pub use source::{MAX_FILE_BYTES, SourceFile, too_large};
 pub use spec::{

@@ -106,7 +106,7 @@ fn a_command_is_enough() {
 fn values_are_taken_in_every_spelling_that_systemd_takes() {
     let spec = spec(
         "command = ['/bin/true']\nuser = 1000\n[limits]\nmemory = '50%'\nswap = 0\n\
-         cpu = 'infinity'\ntasks = 'infinity'\ntime = 90\n[restart]\ndelay = 0.5\n\
+         cpu = 'infinity'\ntasks = 1_024\ntime = 90\n[restart]\ndelay = 0.5\n\
          interval = '5min 20s'\n[stop]\nsignal = 'INT'\n[power]\nmode = 0\n\
          [queue]\nafter = { any = ['a', 'b'] }",
     );
@@ -114,7 +114,7 @@ fn values_are_taken_in_every_spelling_that_systemd_takes() {
     assert_eq!(spec.limits.memory, "50%".parse().ok());
     assert_eq!(spec.limits.swap, "0".parse().ok());
     assert_eq!(spec.limits.cpu, Some(Limit::Max));
-    assert_eq!(spec.limits.tasks, Some(Limit::Max));
+    assert_eq!(spec.limits.tasks, Some(Limit::At(1024)));
     assert_eq!(spec.limits.time, Some(Limit::At(TimeSpan::from_secs(90))));
     assert_eq!(spec.restart.delay, TimeSpan::from_micros(500_000));
     assert_eq!(spec.restart.interval, Limit::At(TimeSpan::from_secs(320)));
