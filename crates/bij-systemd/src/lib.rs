@@ -1,12 +1,27 @@
 //! bij's adapter to systemd: what it tells PID 1, asks PID 1, and reads from the journal.
 //!
 //! - [`DropIn`] renders a definition into the drop-in of its unit; it is pure text.
+//! - [`SystemdUnits`] is the [`UnitManager`](bij_core::port::UnitManager) over D-Bus, for PID 1
+//!   and for `systemd --user`.
+//! - [`HookView`] is what the hooks ask, without a runtime of their own.
 //!
 //! # Invariants
 //! - Nothing that stands in a definition reaches a unit file unquoted.
+//! - No property is cached, and every call has a time-out.
+//! - zbus stays inside: no type of it is public.
 
+mod bus;
 mod drop_in;
+mod hook_view;
+mod job;
+mod list;
+mod properties;
+mod proxy;
 mod scope;
+mod unit_dirs;
+mod unit_manager;
 
 pub use drop_in::{DropIn, RENDERER_VERSION};
+pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
 pub use scope::RuntimeScope;
+pub use unit_manager::SystemdUnits;

@@ -1,0 +1,136 @@
+//! What is known about a unit at one moment.
+
+use bij_core::{Bytes, Exit, InvocationId, Limit, TimeSpan, Timestamp};
+
+use crate::properties::Properties;
+
+/// The type of a unit's job (org.freedesktop.systemd1(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobType {
+    /// It is being started.
+    Start,
+    /// It is being stopped.
+    Stop,
+    /// It is being stopped, to be started again.
+    Restart,
+    /// Another word of systemd's.
+    Other(String),
+}
+
+impl From<&str> for JobType {
+    fn from(word: &str) -> Self {
+        match word {
+            "start" => Self::Start,
+            "stop" => Self::Stop,
+            "restart" => Self::Restart,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+/// What a service manager knows about an experiment's unit at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnitFacts {
+    /// The job that is under way.
+    ///
+    /// In `ExecStopPost=` a `stop` or `restart` here means that somebody asked for the end; when
+    /// the process ended by itself there is none.
+    pub job: Option<JobType>,
+    /// This life of the unit.
+    pub invocation: Option<InvocationId>,
+    /// Automatic restarts since the last manual start.
+    pub restarts: u32,
+    /// When this life was up; `None` if it never was.
+    pub ready: Option<Timestamp>,
+    /// When the main process was started.
+    pub main_started: Option<Timestamp>,
+    /// How the main process of this life ended, if it has.
+    pub main_exit: Option<Exit>,
+    /// How long the main process ran, by a clock that does not jump; `None` until it has ended.
+    pub ran_for: Option<TimeSpan>,
+    /// The last `STATUS=`.
+    pub status_text: Option<String>,
+    /// `RuntimeMaxSec=` in force.
+    pub time_limit: Option<Limit<TimeSpan>>,
+    /// `MemoryMax=` in force.
+    pub memory_max: Option<Limit<Bytes>>,
+    /// `BIJ_STAMP` of the drop-in that is loaded; `None` if the template alone is.
+    pub stamp: Option<String>,
+    /// Whether the manager itself is going down.
+    pub stopping: bool,
+}
+
+/// The four moments from which follows what this life was, in microseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moments {
+    pub(super) active: Option<TimeSpan>,
+    pub(super) main_start: Option<TimeSpan>,
+    pub(super) main_exit: Option<TimeSpan>,
+}
+
+impl Moments {
+    /// Whether this life was up: an earlier life's moment lies before this main process.
+    pub(super) fn was_up(self) -> bool {
+        self.main_start.is_some_and(|start| self.active.is_some_and(|active| active >= start))
+    }
+
+    pub(super) fn ran_for(self) -> Option<TimeSpan> {
+        let (start, exit) = self.main_start.zip(self.main_exit)?;
+        exit.as_micros().checked_sub(start.as_micros()).map(TimeSpan::from_micros)
+    }
+}
+
+/// `ExecMainCode` and `ExecMainStatus`: `si_code` and `si_status` of waitid(2).
+pub(super) fn exit(code: i32, status: i32) -> Option<Exit> {
+    match code {
+        1 => Some(Exit::Code(status)),
+        2 => Some(Exit::Signal(status)),
+        3 => Some(Exit::CoreDump(status)),
+        _ => None,
+    }
+}
+
+impl UnitFacts {
+    pub(super) fn from_bus(properties: &Properties, job: Option<&str>, system: &str) -> Self {
+        let moments = Moments {
+            active: properties.monotonic("ActiveEnterTimestampMonotonic"),
+            main_start: properties.monotonic("ExecMainStartTimestampMonotonic"),
+            main_exit: properties.monotonic("ExecMainExitTimestampMonotonic"),
+        };
+        let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
+        Self {
+            job: job.map(JobType::from),
+            invocation: properties.invocation(),
+            restarts: properties.u32("NRestarts").unwrap_or_default(),
+            ready: properties.timestamp("ActiveEnterTimestamp").filter(|_| moments.was_up()),
+            main_started: properties.timestamp("ExecMainStartTimestamp"),
+            main_exit: status.and_then(|(code, status)| exit(code, status)),
+            ran_for: moments.ran_for(),
+            status_text: properties.text("StatusText").map(ToOwned::to_owned),
+            time_limit: properties.span_limit("RuntimeMaxUSec"),
+            memory_max: properties.bytes_limit("MemoryMax"),
+            stamp: properties.variable("BIJ_STAMP"),
+            stopping: system == "stopping",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: fn(u32) -> Option<TimeSpan> = |seconds| Some(TimeSpan::from_secs(seconds));
+
+    #[test]
+    fn an_earlier_life_does_not_make_this_one_ready() {
+        let earlier = Moments { active: AT(10), main_start: AT(20), main_exit: AT(21) };
+        assert!(!earlier.was_up());
+        assert_eq!(earlier.ran_for(), AT(1));
+        let up = Moments { active: AT(20), main_start: AT(20), main_exit: None };
+        assert!(up.was_up());
+        assert_eq!(up.ran_for(), None);
+        let never_ran = Moments { active: AT(10), main_start: None, main_exit: None };
+        assert!(!never_ran.was_up());
+    }
+}

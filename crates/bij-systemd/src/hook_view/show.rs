@@ -1,0 +1,161 @@
+//! The same questions put to `systemctl`.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use bij_core::{ExperimentId, TimeSpan, Timestamp};
+
+use super::HookViewError;
+use super::facts::{JobType, Moments, UnitFacts, exit};
+use crate::RuntimeScope;
+
+const PROPERTIES: &str = "InvocationID,NRestarts,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
+     ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
+     ExecMainCode,ExecMainStatus,StatusText,RuntimeMaxUSec,MemoryMax,Environment";
+
+pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
+    let unit = id.unit_name();
+    let action = "look at the unit";
+    let show = systemctl(scope, action, &["show", &unit, "--property", PROPERTIES])?;
+    let jobs = systemctl(scope, action, &["list-jobs", "--no-legend", "--plain"])?;
+    // It tells the state on stdout and whether all is well by its exit code: only a state counts.
+    let state = output(scope, action, &["is-system-running"])?.1;
+    Ok(parse(&show, job_of(&jobs, &unit), state.trim()))
+}
+
+pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
+    systemctl(scope, "reload", &["daemon-reload"]).map(drop)
+}
+
+fn systemctl(
+    scope: RuntimeScope,
+    action: &'static str,
+    arguments: &[&str],
+) -> Result<String, HookViewError> {
+    match output(scope, action, arguments)? {
+        (true, stdout, _) => Ok(stdout),
+        (false, _, stderr) => {
+            Err(HookViewError::Systemctl { action, message: stderr.trim().to_owned() })
+        }
+    }
+}
+
+/// Whether it went well, its stdout and its stderr.
+fn output(
+    scope: RuntimeScope,
+    action: &'static str,
+    arguments: &[&str],
+) -> Result<(bool, String, String), HookViewError> {
+    let output = Command::new("systemctl")
+        .args([scope.option(), "--no-pager", "--no-ask-password"])
+        .args(arguments)
+        .env("LC_ALL", "C")
+        // Times are told in this zone; before systemd 247 there is no option for it.
+        .env("TZ", "UTC")
+        .output()
+        .map_err(|source| HookViewError::Spawn { action, source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.success(), text(&output.stdout), text(&output.stderr)))
+}
+
+/// The type of the unit's job in a listing of `JOB UNIT TYPE STATE`.
+fn job_of<'a>(jobs: &'a str, unit: &str) -> Option<&'a str> {
+    jobs.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        (fields.next()? == unit).then(|| fields.next()).flatten()
+    })
+}
+
+fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
+    let fields: HashMap<&str, &str> =
+        show.lines().filter_map(|line| line.split_once('=')).collect();
+    let text = |name| fields.get(name).copied().filter(|text| !text.is_empty());
+    let monotonic = |name| {
+        let micros = text(name)?.parse().ok().filter(|micros| *micros > 0)?;
+        Some(TimeSpan::from_micros(micros))
+    };
+    let number = |name| text(name)?.parse::<i32>().ok();
+    let moments = Moments {
+        active: monotonic("ActiveEnterTimestampMonotonic"),
+        main_start: monotonic("ExecMainStartTimestampMonotonic"),
+        main_exit: monotonic("ExecMainExitTimestampMonotonic"),
+    };
+    let status = number("ExecMainCode").zip(number("ExecMainStatus"));
+    UnitFacts {
+        job: job.map(JobType::from),
+        invocation: text("InvocationID").and_then(|id| id.parse().ok()),
+        restarts: text("NRestarts").and_then(|number| number.parse().ok()).unwrap_or_default(),
+        ready: text("ActiveEnterTimestamp").and_then(time).filter(|_| moments.was_up()),
+        main_started: text("ExecMainStartTimestamp").and_then(time),
+        main_exit: status.and_then(|(code, status)| exit(code, status)),
+        ran_for: moments.ran_for(),
+        status_text: text("StatusText").map(ToOwned::to_owned),
+        time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
+        memory_max: text("MemoryMax").and_then(|limit| limit.parse().ok()),
+        stamp: text("Environment").and_then(stamp),
+        stopping: system == "stopping",
+    }
+}
+
+/// `Mon 2026-11-23 22:00:00 UTC`, to the second.
+fn time(text: &str) -> Option<Timestamp> {
+    let mut fields = text.split_whitespace().skip(1);
+    let (date, clock) = (fields.next()?, fields.next()?);
+    format!("{date}T{clock}Z").parse().ok()
+}
+
+/// The stamp is plain hexadecimal, so it is a word of its own however the others are quoted.
+fn stamp(environment: &str) -> Option<String> {
+    let mut words = environment.split_whitespace();
+    words
+        .rfind(|word| word.starts_with("BIJ_STAMP="))
+        .map(|word| word["BIJ_STAMP=".len()..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::{Bytes, Exit, Limit};
+
+    use super::*;
+
+    #[test]
+    fn systemctls_words_are_read() {
+        let show = "InvocationID=00112233445566778899aabbccddeeff\nNRestarts=2\n\
+             ActiveEnterTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
+             ActiveEnterTimestampMonotonic=5000100\n\
+             ExecMainStartTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
+             ExecMainStartTimestampMonotonic=5000000\nExecMainExitTimestampMonotonic=8000000\n\
+             ExecMainCode=2\nExecMainStatus=9\nStatusText=step 3=3\nRuntimeMaxUSec=12h\n\
+             MemoryMax=41943040\n\
+             Environment=\"A=1 2\" BIJ_EXPERIMENT=x BIJ_STAMP=0123456789abcdef BIJ_STATE_DIR=/v\n";
+        let jobs = "  7 ssh.service start waiting\n 12 brain-experiment@x.service stop running\n";
+        let facts = parse(show, job_of(jobs, "brain-experiment@x.service"), "stopping");
+        assert_eq!(facts.job, Some(JobType::Stop));
+        assert_eq!(facts.restarts, 2);
+        assert_eq!(
+            facts.ready.map(|t| t.to_string()).as_deref(),
+            Some("2026-11-23T22:00:01.000000Z")
+        );
+        assert_eq!(facts.ran_for, Some(TimeSpan::from_secs(3)));
+        assert_eq!(facts.main_exit, Some(Exit::Signal(9)));
+        assert_eq!(facts.status_text.as_deref(), Some("step 3=3"));
+        assert_eq!(facts.time_limit, Some(Limit::At(TimeSpan::from_secs(43_200))));
+        assert_eq!(facts.memory_max, Some(Limit::At(Bytes::new(41_943_040))));
+        assert_eq!(facts.stamp.as_deref(), Some("0123456789abcdef"));
+        assert!(facts.stopping);
+    }
+
+    #[test]
+    fn what_systemctl_does_not_know_is_absent() {
+        let show = "InvocationID=\nNRestarts=0\nActiveEnterTimestamp=n/a\n\
+             ActiveEnterTimestampMonotonic=0\nRuntimeMaxUSec=infinity\nMemoryMax=infinity\n";
+        let facts = parse(show, None, "running");
+        assert_eq!(facts.time_limit, Some(Limit::Max));
+        let expected = UnitFacts {
+            time_limit: Some(Limit::Max),
+            memory_max: Some(Limit::Max),
+            ..UnitFacts::default()
+        };
+        assert_eq!(facts, expected);
+    }
+}

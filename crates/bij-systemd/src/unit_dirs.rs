@@ -1,0 +1,65 @@
+//! Directories in which a manager keeps what its bus tells only one unit at a time.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bij_core::{ExperimentId, InvocationId};
+
+use crate::RuntimeScope;
+
+/// Where enabled units are linked, and where invocations are.
+#[derive(Clone, Debug)]
+pub(crate) struct UnitDirs {
+    wants: Vec<PathBuf>,
+    invocations: PathBuf,
+}
+
+/// The target that wants enabled experiments: `WantedBy=` of the template.
+const WANTS: &str = "brain-experiment.target.wants";
+
+impl UnitDirs {
+    /// The directories of a manager (systemd.unit(5), "Unit File Load Path").
+    pub(crate) fn of(scope: RuntimeScope) -> Self {
+        match scope {
+            RuntimeScope::System => Self::below(Path::new("/")),
+            RuntimeScope::User => {
+                let variable = |name| std::env::var_os(name).map(PathBuf::from);
+                let config = variable("XDG_CONFIG_HOME")
+                    .or_else(|| variable("HOME").map(|home| home.join(".config")))
+                    .unwrap_or_default();
+                let runtime = variable("XDG_RUNTIME_DIR").unwrap_or_default();
+                let loads = [config, runtime.clone(), "/etc".into()];
+                Self {
+                    wants: loads.iter().map(|dir| dir.join("systemd/user").join(WANTS)).collect(),
+                    invocations: runtime.join("systemd/units"),
+                }
+            }
+        }
+    }
+
+    /// The system manager's directories below another root.
+    pub(crate) fn below(root: &Path) -> Self {
+        let loads = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
+        Self {
+            wants: loads.iter().map(|dir| root.join(dir).join(WANTS)).collect(),
+            invocations: root.join("run/systemd/units"),
+        }
+    }
+
+    /// The experiments that are started at boot.
+    pub(crate) fn enabled(&self) -> BTreeSet<ExperimentId> {
+        let entries =
+            self.wants.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+        entries
+            .filter_map(|entry| ExperimentId::from_unit_name(entry.file_name().to_str()?))
+            .collect()
+    }
+
+    /// This life of a unit: where `invocation:UNIT` points. systemd removes the link when the unit
+    /// is forgotten.
+    pub(crate) fn invocation(&self, unit: &str) -> Option<InvocationId> {
+        let link = fs::read_link(self.invocations.join(format!("invocation:{unit}"))).ok()?;
+        link.to_str()?.parse().ok()
+    }
+}

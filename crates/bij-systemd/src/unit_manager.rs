@@ -1,0 +1,226 @@
+//! The port to systemd's service managers.
+
+use std::path::PathBuf;
+
+use bij_cgroup::{CgroupPath, CgroupRoot};
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
+
+use crate::RuntimeScope;
+use crate::bus::{Action, Bus, call};
+use crate::job::{self, Done, Verb};
+use crate::list;
+use crate::properties::Properties;
+use crate::unit_dirs::UnitDirs;
+
+/// The units of experiments under PID 1, or under a user's own service manager.
+///
+/// Reading needs no rights. What a caller without rights may change is polkit's to say.
+#[derive(Debug)]
+pub struct SystemdUnits {
+    bus: Bus,
+    cgroups: Option<CgroupRoot>,
+    dirs: UnitDirs,
+}
+
+impl SystemdUnits {
+    /// Connects to a manager: PID 1 by the system bus, a user's own by the session bus.
+    ///
+    /// # Errors
+    /// [`UnitError::Unreachable`] if there is no bus or nobody answers.
+    pub async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
+        let bus = Bus::connect(scope).await?;
+        Ok(Self::new(bus, "/sys/fs/cgroup".into(), UnitDirs::of(scope)))
+    }
+
+    fn new(bus: Bus, cgroups: PathBuf, dirs: UnitDirs) -> Self {
+        // Without control groups (some containers) everything but resources is still known.
+        Self { bus, cgroups: CgroupRoot::open(cgroups).ok(), dirs }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn over(bus: Bus, root: &std::path::Path) -> Self {
+        Self::new(bus, root.join("cgroup"), UnitDirs::below(root))
+    }
+
+    /// Forgets failures and the start limit; a unit that is not loaded has none.
+    async fn forget(&self, id: &ExperimentId) -> Result<(), UnitError> {
+        let manager = self.bus.manager().await?;
+        let action = Action { verb: "reset", id: Some(id) };
+        match call(action, manager.reset_failed_unit(&id.unit_name())).await {
+            Err(UnitError::NotFound(_)) => Ok(()),
+            forgotten => forgotten,
+        }
+    }
+
+    /// Brings the unit up by one job and tells what became of it.
+    async fn bring_up(&self, id: &ExperimentId, verb: Verb) -> Result<Started, UnitError> {
+        // Who may start a unit may not always reset it; then its start limit stands.
+        match self.forget(id).await {
+            Ok(()) | Err(UnitError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let manager = self.bus.manager().await?;
+        let unit = id.unit_name();
+        // A unit that is down again is forgotten at once, and with it why. Pinned, it is kept
+        // until we have looked. Who may not pin still gets an answer, if a less exact one.
+        let pin = Action { verb: "pin", id: Some(id) };
+        let pinned = call(pin, manager.ref_unit(&unit)).await.is_ok();
+        let result = job::run(&self.bus, id, verb).await;
+        let started = match result {
+            Err(error) => Err(error),
+            Ok(Done::Skipped) => Ok(Started::Skipped),
+            Ok(Done::Done) => self.bus.unit(id).await.map(|properties| started(&properties)),
+        };
+        if pinned {
+            // At worst it stays pinned until this connection ends.
+            let _ = call(pin, manager.unref_unit(&unit)).await;
+        }
+        started
+    }
+
+    fn resources(&self, control_group: &str) -> Resources {
+        let group = control_group.parse::<CgroupPath>().ok().filter(|_| !control_group.is_empty());
+        match (&self.cgroups, group) {
+            (Some(root), Some(group)) => root.at(&group).read().resources,
+            _ => Resources::default(),
+        }
+    }
+}
+
+impl UnitManager for SystemdUnits {
+    async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        let properties = self.bus.unit(id).await?;
+        loadable(id, &properties)?;
+        match active_state(&properties) {
+            ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
+            // Before systemd 257 a start waits here until RestartSec= is over; a restart does not.
+            ActiveState::Activating if properties.text("SubState") == Some("auto-restart") => {
+                self.bring_up(id, Verb::Restart).await
+            }
+            // Somebody's start is under way: ours joins it, and nothing may be reset under it.
+            ActiveState::Activating if properties.job().is_some() => {
+                job::run(&self.bus, id, Verb::Start).await?;
+                Ok(started(&self.bus.unit(id).await?))
+            }
+            _ => self.bring_up(id, Verb::Start).await,
+        }
+    }
+
+    async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        let properties = self.bus.unit(id).await?;
+        let down = matches!(active_state(&properties), ActiveState::Inactive | ActiveState::Failed);
+        if down && properties.job().is_none() {
+            return Ok(Outcome::Unchanged);
+        }
+        job::run(&self.bus, id, Verb::Stop).await?;
+        Ok(Outcome::Changed)
+    }
+
+    async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        loadable(id, &self.bus.unit(id).await?)?;
+        self.bring_up(id, Verb::Restart).await
+    }
+
+    async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        let properties = self.bus.unit(id).await?;
+        let failed = active_state(&properties) == ActiveState::Failed;
+        let restarted = properties.u32("NRestarts").is_some_and(|restarts| restarts > 0);
+        // Also where nothing shows: the starts that count towards the limit are not visible.
+        self.forget(id).await?;
+        Ok(if failed || restarted { Outcome::Changed } else { Outcome::Unchanged })
+    }
+
+    async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
+        let manager = self.bus.manager().await?;
+        let unit = id.unit_name();
+        let changes = if enabled {
+            let action = Action { verb: "enable", id: Some(id) };
+            call(action, manager.enable_unit_files(&[&unit], false, false)).await?.1
+        } else {
+            let action = Action { verb: "disable", id: Some(id) };
+            call(action, manager.disable_unit_files(&[&unit], false)).await?
+        };
+        if changes.is_empty() {
+            return Ok(Outcome::Unchanged);
+        }
+        // The links have changed; what PID 1 knows of them changes with a reload only.
+        self.bus.reload().await?;
+        Ok(Outcome::Changed)
+    }
+
+    async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+        let properties = self.bus.unit(id).await?;
+        let resources = self.resources(properties.text("ControlGroup").unwrap_or_default());
+        Ok(status(id, &properties, resources))
+    }
+
+    async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+        let manager = self.bus.manager().await?;
+        let action = Action { verb: "list experiments", id: None };
+        let patterns = ["brain-experiment@*.service"];
+        let read = async {
+            tokio::try_join!(
+                manager.list_units_by_patterns(&[], &patterns),
+                manager.control_group()
+            )
+        };
+        let (rows, own_group) = call(action, read).await?;
+        Ok(list::statuses(&rows, &own_group, self.cgroups.as_ref(), &self.dirs))
+    }
+
+    async fn reload(&self) -> Result<(), UnitError> {
+        self.bus.reload().await
+    }
+}
+
+/// Refuses what systemd could not load; without a template there is no experiment.
+fn loadable(id: &ExperimentId, properties: &Properties) -> Result<(), UnitError> {
+    match properties.text("LoadState") {
+        Some("not-found") => Err(UnitError::NotFound(id.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn active_state(properties: &Properties) -> ActiveState {
+    ActiveState::from(properties.text("ActiveState").unwrap_or("inactive"))
+}
+
+/// What a start that went well has come to: up, or skipped by a condition.
+///
+/// A unit that has never looked at its conditions was loaded anew since: it ran and is over.
+fn started(properties: &Properties) -> Started {
+    let down = active_state(properties) == ActiveState::Inactive;
+    let looked = properties.monotonic("ConditionTimestampMonotonic").is_some();
+    let refused = properties.flag("ConditionResult") == Some(false)
+        || properties.text("Result") == Some("exec-condition");
+    if down && looked && refused { Started::Skipped } else { Started::Up }
+}
+
+fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
+    UnitStatus {
+        id: id.clone(),
+        active_state: active_state(properties),
+        sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
+        result: result(properties),
+        main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
+        invocation: properties.invocation(),
+        since: properties.timestamp("StateChangeTimestamp"),
+        restarts: properties.u32("NRestarts"),
+        enabled: properties
+            .text("UnitFileState")
+            .map(|state| matches!(state, "enabled" | "enabled-runtime")),
+        status_text: properties.text("StatusText").map(ToOwned::to_owned),
+        resources,
+    }
+}
+
+/// `Result` says `success` from the beginning; it means something once the unit has run.
+fn result(properties: &Properties) -> Option<ServiceResult> {
+    let has_run = properties.monotonic("InactiveEnterTimestampMonotonic").is_some()
+        || properties.monotonic("ExecMainExitTimestampMonotonic").is_some();
+    properties.text("Result").filter(|_| has_run).map(ServiceResult::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+mod fake;
+
+use std::time::Duration;
+
+use bij_core::TimeSpan;
+
+use super::*;
+use fake::{Job, World, manager};
+
+fn id() -> ExperimentId {
+    ExperimentId::new("x").unwrap()
+}
+
+/// A port to a manager whose unit is in this state.
+async fn units(world: World) -> (SystemdUnits, fake::Shared) {
+    let (peer, shared) = manager(world).await;
+    let root = tempfile::tempdir().unwrap();
+    let bus = Bus::over(peer, Duration::from_millis(50));
+    (SystemdUnits::over(bus, root.path()), shared)
+}
+
+fn up() -> World {
+    World { active_state: "active".into(), sub_state: "running".into(), ..World::default() }
+}
+
+#[tokio::test]
+async fn a_start_waits_for_its_own_job_even_if_the_signal_overtakes_the_answer() {
+    let world = World { job: Job::EndsAtOnce("done"), after: "active", ..World::default() };
+    let (units, shared) = units(world).await;
+    assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+    let calls = shared.calls();
+    let place = |name: &str| calls.iter().position(|call| call == name).unwrap();
+    assert!(place("Subscribe") < place("StartUnit"), "{calls:?}");
+    assert!(place("RefUnit") < place("StartUnit") && place("StartUnit") < place("UnrefUnit"));
+}
+
+#[tokio::test]
+async fn a_signal_that_is_lost_does_not_hang_the_start() {
+    let world = World { job: Job::EndsUnheard, after: "active", ..World::default() };
+    assert_eq!(units(world).await.0.start(&id()).await.unwrap(), Started::Up);
+    let world = World { job: Job::EndsUnheard, after: "failed", ..World::default() };
+    let error = units(world).await.0.start(&id()).await.unwrap_err();
+    assert!(matches!(error, UnitError::Job { verb: "start", .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_failed_says_how() {
+    for result in ["failed", "timeout", "dependency", "a-new-word"] {
+        let world = World { job: Job::EndsAtOnce(result), after: "failed", ..World::default() };
+        let error = units(world).await.0.start(&id()).await.unwrap_err();
+        let UnitError::Job { result: told, .. } = error else { panic!("{error:?}") };
+        assert_eq!(told, result);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_says_no_is_a_skip_and_a_quick_end_is_not() {
+    let skipped = World {
+        job: Job::EndsAtOnce("done"),
+        after: "inactive",
+        condition: Some(false),
+        ..World::default()
+    };
+    assert_eq!(units(skipped).await.0.start(&id()).await.unwrap(), Started::Skipped);
+    // It ran, ended well and was forgotten: loaded anew, its conditions were never looked at.
+    let quick = World { job: Job::EndsAtOnce("done"), after: "inactive", ..World::default() };
+    assert_eq!(units(quick).await.0.start(&id()).await.unwrap(), Started::Up);
+}
+
+#[tokio::test]
+async fn who_may_not_start_is_told_so() {
+    let world = World { denied: true, ..World::default() };
+    let (units, _) = units(world).await;
+    let error = units.start(&id()).await.unwrap_err();
+    let UnitError::Denied { action, .. } = error else { panic!("{error:?}") };
+    assert_eq!(action, "start x");
+}
+
+#[tokio::test]
+async fn what_is_up_is_left_alone_and_what_is_down_too() {
+    let (units_up, shared) = units(up()).await;
+    assert_eq!(units_up.start(&id()).await.unwrap(), Started::AlreadyUp);
+    assert!(!shared.calls().contains(&"StartUnit".to_owned()));
+    let (units_down, shared) = units(World::default()).await;
+    assert_eq!(units_down.stop(&id()).await.unwrap(), Outcome::Unchanged);
+    assert!(!shared.calls().contains(&"StopUnit".to_owned()));
+}
+
+#[tokio::test]
+async fn a_start_does_not_wait_for_the_next_automatic_restart() {
+    let world = World {
+        active_state: "activating".into(),
+        sub_state: "auto-restart".into(),
+        job: Job::EndsAtOnce("done"),
+        after: "active",
+        ..World::default()
+    };
+    let (units, shared) = units(world).await;
+    assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+    let calls = shared.calls();
+    assert!(calls.contains(&"RestartUnit".to_owned()) && !calls.contains(&"StartUnit".to_owned()));
+}
+
+#[tokio::test]
+async fn no_template_is_no_experiment() {
+    let world = World { load_state: "not-found".into(), ..World::default() };
+    let error = units(world).await.0.start(&id()).await.unwrap_err();
+    assert!(matches!(error, UnitError::NotFound(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_status_is_read_from_both_interfaces() {
+    let (units, _) = units(World { restarts: 2, ..up() }).await;
+    let status = units.status(&id()).await.unwrap();
+    assert_eq!(status.active_state, ActiveState::Active);
+    assert_eq!(status.sub_state, "running");
+    assert_eq!((status.restarts, status.main_pid), (Some(2), Some(4711)));
+    assert_eq!(status.enabled, Some(true));
+    assert_eq!(status.invocation.unwrap().to_string(), "07".repeat(16));
+    assert_eq!(status.result, None, "it has not ended yet");
+    let since = bij_core::Timestamp::from_micros(TimeSpan::from_secs(9).as_micros().cast_signed());
+    assert_eq!(status.since, Some(since));
+}
+
+#[tokio::test]
+async fn a_list_costs_the_same_number_of_calls_whatever_its_length() {
+    for listed in [0, 3, 50] {
+        let (units, shared) = units(World { listed, ..up() }).await;
+        assert_eq!(units.list().await.unwrap().len(), listed);
+        assert_eq!(shared.calls(), ["ListUnitsByPatterns"], "and one property");
+    }
+}
+
+#[tokio::test]
+async fn enabling_what_is_enabled_reloads_nothing() {
+    let (units, shared) = units(World::default()).await;
+    assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Changed);
+    assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Unchanged);
+    assert_eq!(shared.calls(), ["EnableUnitFiles", "Reload", "EnableUnitFiles"]);
+}

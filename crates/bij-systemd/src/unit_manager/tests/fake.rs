@@ -1,0 +1,287 @@
+//! A manager with one unit, at the other end of a socket pair.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    clippy::used_underscore_binding,
+    reason = "the shapes of the methods are those of the interface"
+)]
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Guid, OwnedObjectPath, connection, fdo};
+
+use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
+
+/// What becomes of a job.
+#[derive(Clone, Copy)]
+pub(super) enum Job {
+    /// It ends with this result before the call that made it is answered.
+    EndsAtOnce(&'static str),
+    /// It ends, and nobody is told.
+    EndsUnheard,
+}
+
+pub(super) struct World {
+    pub(super) load_state: String,
+    pub(super) active_state: String,
+    pub(super) sub_state: String,
+    pub(super) condition: Option<bool>,
+    pub(super) restarts: u32,
+    /// What a job does.
+    pub(super) job: Job,
+    /// The active state after it.
+    pub(super) after: &'static str,
+    pub(super) denied: bool,
+    pub(super) listed: usize,
+    pub(super) enabled: bool,
+    pub(super) calls: Vec<String>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            load_state: "loaded".into(),
+            active_state: "inactive".into(),
+            sub_state: "dead".into(),
+            condition: None,
+            restarts: 0,
+            job: Job::EndsAtOnce("done"),
+            after: "active",
+            denied: false,
+            listed: 0,
+            enabled: false,
+            calls: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(super) fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap().calls.clone()
+    }
+
+    fn called(&self, name: &str) {
+        self.0.lock().unwrap().calls.push(name.to_owned());
+    }
+}
+
+fn path(text: &str) -> OwnedObjectPath {
+    OwnedObjectPath::try_from(text.to_owned()).unwrap()
+}
+
+struct Manager(Shared);
+
+impl Manager {
+    async fn job(
+        &self,
+        name: &str,
+        unit: &str,
+        emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        let job = {
+            let mut world = self.0.0.lock().unwrap();
+            world.calls.push(name.to_owned());
+            if world.denied {
+                return Err(fdo::Error::AccessDenied("not for you".to_owned()));
+            }
+            world.active_state = world.after.to_owned();
+            world.job
+        };
+        if let Job::EndsAtOnce(result) = job {
+            let other = path("/org/freedesktop/systemd1/job/6");
+            Self::job_removed(&emitter, 6, other, unit, "canceled").await?;
+            let own = path("/org/freedesktop/systemd1/job/7");
+            Self::job_removed(&emitter, 7, own, unit, result).await?;
+        }
+        Ok(path("/org/freedesktop/systemd1/job/7"))
+    }
+}
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    async fn start_unit(
+        &self,
+        name: String,
+        _mode: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        self.job("StartUnit", &name, emitter).await
+    }
+
+    async fn stop_unit(
+        &self,
+        name: String,
+        _mode: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        self.job("StopUnit", &name, emitter).await
+    }
+
+    async fn restart_unit(
+        &self,
+        name: String,
+        _mode: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<OwnedObjectPath> {
+        self.job("RestartUnit", &name, emitter).await
+    }
+
+    fn reset_failed_unit(&self, _name: String) {
+        self.0.called("ResetFailedUnit");
+    }
+
+    fn ref_unit(&self, _name: String) {
+        self.0.called("RefUnit");
+    }
+
+    fn unref_unit(&self, _name: String) {
+        self.0.called("UnrefUnit");
+    }
+
+    fn subscribe(&self) {
+        self.0.called("Subscribe");
+    }
+
+    fn reload(&self) {
+        self.0.called("Reload");
+    }
+
+    fn enable_unit_files(
+        &self,
+        files: Vec<String>,
+        _runtime: bool,
+        _force: bool,
+    ) -> (bool, Vec<UnitFileChange>) {
+        self.0.called("EnableUnitFiles");
+        let was = std::mem::replace(&mut self.0.0.lock().unwrap().enabled, true);
+        let change = |file| ("symlink".to_owned(), file, "/template".to_owned());
+        (true, if was { Vec::new() } else { files.into_iter().map(change).collect() })
+    }
+
+    fn list_units_by_patterns(
+        &self,
+        _states: Vec<String>,
+        patterns: Vec<String>,
+    ) -> Vec<ListedUnit> {
+        self.0.called("ListUnitsByPatterns");
+        assert_eq!(patterns, ["brain-experiment@*.service"]);
+        let row = |number| {
+            let (unit, nowhere) = (format!("brain-experiment@{number}.service"), path("/"));
+            let text = ToString::to_string;
+            let (load, active, sub) = (text("loaded"), text("active"), text("running"));
+            let (path, none) = (path(&unit_path(&unit)), String::new());
+            (unit, none.clone(), load, active, sub, none.clone(), path, 0, none, nowhere)
+        };
+        (0..self.0.0.lock().unwrap().listed).map(row).collect()
+    }
+
+    #[zbus(property)]
+    fn control_group(&self) -> String {
+        String::new()
+    }
+
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: &str,
+        result: &str,
+    ) -> zbus::Result<()>;
+}
+
+struct Unit(Shared);
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn load_state(&self) -> String {
+        self.0.0.lock().unwrap().load_state.clone()
+    }
+
+    #[zbus(property)]
+    fn active_state(&self) -> String {
+        self.0.0.lock().unwrap().active_state.clone()
+    }
+
+    #[zbus(property)]
+    fn sub_state(&self) -> String {
+        self.0.0.lock().unwrap().sub_state.clone()
+    }
+
+    #[zbus(property)]
+    fn condition_result(&self) -> bool {
+        self.0.0.lock().unwrap().condition.unwrap_or(false)
+    }
+
+    #[zbus(property)]
+    fn condition_timestamp_monotonic(&self) -> u64 {
+        u64::from(self.0.0.lock().unwrap().condition.is_some())
+    }
+
+    #[zbus(property)]
+    fn state_change_timestamp(&self) -> u64 {
+        9_000_000
+    }
+
+    #[zbus(property)]
+    fn unit_file_state(&self) -> String {
+        "enabled".to_owned()
+    }
+
+    #[zbus(property, name = "InvocationID")]
+    fn invocation_id(&self) -> Vec<u8> {
+        vec![7; 16]
+    }
+
+    #[zbus(property)]
+    fn job(&self) -> (u32, OwnedObjectPath) {
+        (0, path("/"))
+    }
+}
+
+struct Service(Shared);
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Service")]
+impl Service {
+    #[zbus(property, name = "MainPID")]
+    fn main_pid(&self) -> u32 {
+        4711
+    }
+
+    #[zbus(property, name = "NRestarts")]
+    fn restarts(&self) -> u32 {
+        self.0.0.lock().unwrap().restarts
+    }
+
+    #[zbus(property)]
+    fn result(&self) -> String {
+        "success".to_owned()
+    }
+}
+
+/// Serves a world and gives the caller's end of the connection to it.
+pub(super) async fn manager(world: World) -> (Connection, Shared) {
+    let shared = Shared(Arc::new(Mutex::new(world)));
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let root = "/org/freedesktop/systemd1";
+    let unit = unit_path("brain-experiment@x.service");
+    let server = connection::Builder::unix_stream(theirs)
+        .server(Guid::generate())
+        .p2p()
+        .serve_at(root, Manager(shared.clone()))
+        .serve_at(unit.clone(), Unit(shared.clone()))
+        .serve_at(unit, Service(shared.clone()))
+        .build();
+    let client = connection::Builder::unix_stream(ours).p2p().build();
+    let (server, client) = tokio::try_join!(server, client).unwrap();
+    // It serves as long as it exists.
+    tokio::spawn(async move { server.closed().await });
+    (client, shared)
+}
