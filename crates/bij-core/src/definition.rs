@@ -41,7 +41,7 @@ pub use error::{DefinitionError, Place, Problem, Warning};
 pub use overlay::SpecOverlay;
 pub use parse::{Definition, Parsed};
 pub use schema::schema;
-pub use settings::{Runner, Settings};
+pub use settings::{CoordinatorSettings, Runner, Settings};
 pub use source::{MAX_FILE_BYTES, SourceFile, too_large};
 pub use spec::{
     AbsolutePath, After, CpuSet, ExperimentSpec, Gpu, Health, InvalidCpuSet, InvalidPath, Limits,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bij_core::definition::{
     Definition, DefinitionError, Place, Problem, Runner, Settings, SourceFile, SpecOverlay, Syntax,
+    Warning,
 };
 use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{ExperimentId, Layout};
@@ -46,22 +47,23 @@ impl Definitions {
         &self.layout
     }
 
-    /// The settings; empty if there are none.
+    /// The settings, and what is odd about their files; empty if there are none.
     ///
     /// # Errors
     /// [`DefinitionError`] if they cannot be used.
-    pub fn settings(&self) -> Result<Settings, DefinitionError> {
-        let path = self.layout.settings();
-        match read_source(&path) {
-            Ok(None) => Ok(Settings::default()),
-            Ok(Some(source)) => Settings::parse(source.file()),
-            Err(ReadError::Refused(problem)) => Err(DefinitionError::one(problem)),
-            Err(ReadError::Io(error)) => Err(DefinitionError::one(Problem {
-                place: Place { file: name_of(&path), line: None },
-                key: None,
-                message: format!("cannot be read: {error}"),
-                hint: None,
-            })),
+    pub fn settings(&self) -> Result<(Settings, Vec<Warning>), DefinitionError> {
+        let mut settings = self.settings_file()?;
+        let env = in_settings(&self.layout.settings_env())?;
+        let warnings = env.map(|env| settings.lay_over(env.file())).transpose()?;
+        Ok((settings, warnings.unwrap_or_default()))
+    }
+
+    /// The settings without the older names, which only the coordinator needs: a mistake there
+    /// must not keep experiments from running.
+    pub(crate) fn settings_file(&self) -> Result<Settings, DefinitionError> {
+        match in_settings(&self.layout.settings())? {
+            Some(source) => Settings::parse(source.file()),
+            None => Ok(Settings::default()),
         }
     }
 
@@ -129,7 +131,8 @@ impl Definitions {
     ) -> Result<Found, FindError> {
         let Candidate { source, syntax } = candidate;
         let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
-        let ask = || -> Result<Option<Runner>, DefinitionError> { Ok(self.settings()?.runner) };
+        let ask =
+            || -> Result<Option<Runner>, DefinitionError> { Ok(self.settings_file()?.runner) };
         let mut definition = Definition::new(id, source.file(), *syntax).with_runner(&ask);
         if let Some(env) = env {
             definition = definition.with_env(env.file());
@@ -180,7 +183,7 @@ impl Definitions {
     /// Where the older tool's config of an experiment would lie.
     fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
         let settings =
-            self.settings().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
+            self.settings_file().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
         let directory = settings.runner.and_then(|runner| runner.config_directory);
         Ok(directory.map(|directory| Path::new(directory.as_str()).join(format!("{id}.json"))))
     }
@@ -223,6 +226,21 @@ pub(crate) fn name_of(path: &Path) -> String {
 
 fn read_source(path: &Path) -> Result<Option<Source>, ReadError> {
     Ok(read(path)?.map(|bytes| Source { name: name_of(path), bytes }))
+}
+
+/// Reads a file of the settings.
+fn in_settings(path: &Path) -> Result<Option<Source>, DefinitionError> {
+    read_source(path).map_err(|error| {
+        DefinitionError::one(match error {
+            ReadError::Refused(problem) => problem,
+            ReadError::Io(error) => Problem {
+                place: Place { file: name_of(path), line: None },
+                key: None,
+                message: format!("cannot be read: {error}"),
+                hint: None,
+            },
+        })
+    })
 }
 
 /// Reads for a definition: what is no file at all is an error of the definition.

@@ -56,7 +56,7 @@ impl Definitions {
         let mut ids = BTreeSet::new();
         let mut directories = vec![self.layout.definitions(), self.layout.submitted()];
         // Broken settings must not hide the definitions that do without them.
-        let settings = self.settings().unwrap_or_default();
+        let settings = self.settings_file().unwrap_or_default();
         let configs = settings.runner.and_then(|runner| runner.config_directory);
         directories.extend(configs.map(|directory| PathBuf::from(directory.as_str())));
         for (index, directory) in directories.iter().enumerate() {

@@ -145,6 +145,22 @@ fn broken_settings_hurt_only_those_who_need_them() {
 }
 
 #[test]
+fn settings_come_from_both_of_their_files() {
+    let tree = Tree::new();
+    assert_eq!(tree.definitions.settings().unwrap(), Default::default());
+    tree.write("etc/brain-in-jar/coordinator.toml", "[runner]\ncommand = ['/r']")
+        .write("etc/brain-in-jar/coordinator.env", "MAX_CONCURRENT_EXPERIMENTS=4 # four");
+    let (settings, warnings) = tree.definitions.settings().unwrap();
+    assert_eq!(settings.runner.unwrap().command, ["/r"]);
+    assert_eq!(settings.coordinator.max_concurrent, Some(4));
+    assert_eq!(warnings.len(), 1);
+    tree.write("etc/brain-in-jar/coordinator.env", "MAX_CONCURRENT_EXPERIMENTS=many")
+        .write(&format!("{BY_HAND}/b.json"), r#"{"experiment_id": "b"}"#);
+    assert!(tree.definitions.settings().is_err());
+    assert!(tree.find("b").is_ok(), "an experiment needs no coordinator");
+}
+
+#[test]
 fn a_missing_definition_is_told_with_the_places_that_were_searched() {
     let tree = Tree::new();
     assert_eq!(

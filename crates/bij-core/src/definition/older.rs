@@ -75,18 +75,9 @@ pub(crate) fn lay_over(
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Vec<Problem>> {
     let text = file.text().map_err(|problem| vec![problem])?;
-    let mut content = env_file::read(&text);
-    content.drop_what_systemd_drops();
-    let mut warn = |at, message| warnings.push(Warning { place: text.place(at), message });
-    for (at, reason) in content.skipped {
-        warn(at, reason);
-    }
+    let is_known = |name: &str| KNOWN.iter().any(|known| known.name == name);
     let mut faults = Faults::default();
-    for Assignment { at, name, value } in content.assignments {
-        let (value, remark) = without_comment(&name, value);
-        if let Some(remark) = remark {
-            warn(at, remark);
-        }
+    for Assignment { at, name, value } in variables(&text, is_known, warnings) {
         let set = match names::environment_name(&name) {
             Err(bad @ BadName::Reserved) => Err(Fault::new(at, bad.message()).hint(bad.hint())),
             _ if value.len() > value::MAX_ARGUMENT => {
@@ -104,21 +95,35 @@ pub(crate) fn lay_over(
     if faults.is_empty() { Ok(()) } else { Err(faults.into_problems(&text)) }
 }
 
-/// A known variable's value without a comment behind it, and what to say about comments.
+/// The variables of an environment file; what is odd about it goes into `warnings`.
 ///
-/// systemd knows no comments behind a value, but the older tool's documents show them; none of
-/// the known variables' values has a `#`.
-fn without_comment(name: &str, value: String) -> (String, Option<String>) {
-    let Some(hash) = value.find('#') else { return (value, None) };
-    if KNOWN.iter().any(|known| known.name == name) {
-        let remark = "a comment behind a value is part of it for systemd; bij leaves it out here. \
-                      Put it on a line of its own";
-        return (value[..hash].trim_end().to_owned(), Some(remark.to_owned()));
+/// Known ones lose a comment behind their value, because the older tool's documents show such
+/// comments and no right value of a known variable has a `#`.
+pub(crate) fn variables(
+    text: &Text<'_>,
+    is_known: impl Fn(&str) -> bool,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Assignment> {
+    let mut content = env_file::read(text);
+    content.drop_what_systemd_drops();
+    let mut remarks = content.skipped;
+    for Assignment { at, name, value } in &mut content.assignments {
+        let Some(hash) = value.find('#') else { continue };
+        if is_known(name) {
+            value.truncate(value[..hash].trim_end().len());
+            let remark = "a comment behind a value is part of it for systemd; bij leaves it out \
+                          here. Put it on a line of its own";
+            remarks.push((*at, remark.to_owned()));
+        } else if value[..hash].ends_with([' ', '\t']) {
+            let remark = "systemd knows no comments behind a value: the program gets the `#` and \
+                          all that follows it. Put the comment on a line of its own";
+            remarks.push((*at, remark.to_owned()));
+        }
     }
-    let looks_like_comment = value[..hash].ends_with([' ', '\t']);
-    let remark = "systemd knows no comments behind a value: the program gets the `#` and all that \
-                  follows it. Put the comment on a line of its own";
-    (value, looks_like_comment.then(|| remark.to_owned()))
+    remarks.sort();
+    let warning = |(at, message)| Warning { place: text.place(at), message };
+    warnings.extend(remarks.into_iter().map(warning));
+    content.assignments
 }
 
 /// Whether a JSON document is an older config: it has no command, and something in it that is no

@@ -103,6 +103,33 @@ impl SpecOverlay {
         *self == Self::default()
     }
 
+    /// The config that is handed to the command, if another one.
+    pub fn config(&self) -> Option<&str> {
+        self.config.as_deref()
+    }
+
+    /// The variables that are added.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// The limits that are set: each key of `[limits]` with its value.
+    pub fn limits(&self) -> Vec<(&'static str, String)> {
+        fn text(value: Option<impl ToString>) -> Option<String> {
+            value.map(|value| value.to_string())
+        }
+        let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = &self.limits;
+        let limits = [
+            ("memory", text(memory.as_ref())),
+            ("swap", text(swap.as_ref())),
+            ("cpu", text(cpu.as_ref())),
+            ("cpus", text(cpus.as_ref())),
+            ("tasks", text(tasks.as_ref())),
+            ("time", text(time.as_ref())),
+        ];
+        limits.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
     /// Adds a limit from the command line, `memory=8G`; systemd's name does as well,
     /// `MemoryMax=8G`.
     ///

@@ -1,8 +1,10 @@
-//! `coordinator.toml`: settings that hold for all experiments.
+//! `coordinator.toml` and the older `coordinator.env`: settings that hold for all experiments.
+
+mod older_names;
 
 use std::collections::BTreeMap;
 
-use super::error::{DefinitionError, Problem};
+use super::error::{DefinitionError, Problem, Warning};
 use super::fault::Faults;
 use super::field::{Field, read_document};
 use super::fields::put;
@@ -10,6 +12,7 @@ use super::source::SourceFile;
 use super::spec::{AbsolutePath, ExperimentSpec};
 use super::tree::{self, Syntax};
 use super::value;
+use crate::{Bytes, TimeSpan};
 
 /// What the settings say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +20,26 @@ use super::value;
 pub struct Settings {
     /// `[runner]`: what carries older JSON configs, which name no command of their own.
     pub runner: Option<Runner>,
+    /// What the coordinator is told under the older tool's names.
+    pub coordinator: CoordinatorSettings,
+}
+
+/// The coordinator's settings; absent ones keep its own defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct CoordinatorSettings {
+    /// How many experiments run at the same time at most: `MAX_CONCURRENT_EXPERIMENTS`.
+    pub max_concurrent: Option<u32>,
+    /// The memory that all experiments may claim together: `TOTAL_RAM_LIMIT_GB`.
+    pub total_memory: Option<Bytes>,
+    /// `HEALTH_CHECK_INTERVAL_SECONDS`.
+    pub health_check_interval: Option<TimeSpan>,
+    /// `TEMPERATURE_CHECK_INTERVAL_SECONDS`.
+    pub temperature_check_interval: Option<TimeSpan>,
+    /// From here on the board is cooled by throttling, in degrees: `THROTTLE_TEMP_CELSIUS`.
+    pub throttle_celsius: Option<f64>,
+    /// From here on everything is stopped, in degrees: `CRITICAL_TEMP_CELSIUS`.
+    pub critical_celsius: Option<f64>,
 }
 
 /// `[runner]`.
@@ -109,7 +132,15 @@ impl Settings {
             problems.push(no_command(file));
         }
         DefinitionError::from_problems(problems)?;
-        Ok(Self { runner: draft })
+        Ok(Self { runner: draft, ..Self::default() })
+    }
+
+    /// Lays `coordinator.env` over the settings and says what is odd about it.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with everything that is wrong with it.
+    pub fn lay_over(&mut self, env: SourceFile<'_>) -> Result<Vec<Warning>, DefinitionError> {
+        older_names::lay_over(env, &mut self.coordinator)
     }
 }
 

@@ -141,3 +141,45 @@ fn settings_are_checked_like_definitions() {
     assert!(complaint("[runer]\nuser = 'x'").contains("did you mean `runner`?"));
     assert_eq!(Settings::parse(SourceFile::new("c", b"")).unwrap(), Settings::default());
 }
+
+fn coordinator_env(text: &str) -> Result<(CoordinatorSettings, Vec<Warning>), DefinitionError> {
+    let mut settings = Settings::default();
+    let warnings = settings.lay_over(SourceFile::new("coordinator.env", text.as_bytes()))?;
+    Ok((settings.coordinator, warnings))
+}
+
+#[test]
+fn the_older_coordinators_settings_are_read() {
+    let (settings, warnings) = coordinator_env(
+        "# Resource Management\nMAX_CONCURRENT_EXPERIMENTS=4\nTOTAL_RAM_LIMIT_GB=48 # of 64\n\n\
+         HEALTH_CHECK_INTERVAL_SECONDS=30\nTEMPERATURE_CHECK_INTERVAL_SECONDS=10\n\n\
+         THROTTLE_TEMP_CELSIUS=75\nCRITICAL_TEMP_CELSIUS=85\nPYTHONPATH=/opt\n",
+    )
+    .unwrap();
+    assert_eq!(settings.max_concurrent, Some(4));
+    assert_eq!(settings.total_memory, "48G".parse().ok());
+    assert_eq!(settings.health_check_interval, "30s".parse().ok());
+    assert_eq!(settings.temperature_check_interval, "10s".parse().ok());
+    assert_eq!(settings.throttle_celsius, Some(75.0));
+    assert_eq!(settings.critical_celsius, Some(85.0));
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(
+        warnings[1],
+        "coordinator.env:10: PYTHONPATH is no setting of bij and has no effect"
+    );
+}
+
+#[test]
+fn wrong_settings_of_the_older_coordinator_are_told() {
+    let complaint = |text: &str| coordinator_env(text).unwrap_err().to_string();
+    assert!(complaint("MAX_CONCURENT_EXPERIMENTS=4").contains("did you mean `MAX_CONCURRENT_EXP"));
+    assert!(complaint("MAX_CONCURRENT_EXPERIMENTS=0").contains("a whole number from 1"));
+    assert!(complaint("TOTAL_RAM_LIMIT_GB=48G").contains("without a unit, such as 48"));
+    assert!(
+        complaint("\nHEALTH_CHECK_INTERVAL_SECONDS=soon").starts_with("coordinator.env:2: HEALTH")
+    );
+    assert!(
+        complaint("THROTTLE_TEMP_CELSIUS=90\nCRITICAL_TEMP_CELSIUS=85").contains("85 is not above")
+    );
+}

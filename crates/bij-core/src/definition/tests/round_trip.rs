@@ -200,6 +200,8 @@ fn extras_are_stronger_than_the_definition_and_its_env() {
     extras.add_environment("EXPERIMENT_RAM_LIMIT=2G").unwrap();
     extras.add_environment("EXPERIMENT_CPU_QUOTA=50%").unwrap();
     extras.set_config("/other").unwrap();
+    assert_eq!(extras.limits(), [("memory", "4.0G".to_owned()), ("tasks", "99".to_owned())]);
+    assert_eq!((extras.config(), extras.environment().len()), (Some("/other"), 2));
     let id = id("x");
     let file = SourceFile::new("x.toml", b"command = ['/r', '{config}']\nconfig = '/c'");
     let env = SourceFile::new("x.env", b"EXPERIMENT_RAM_LIMIT=8G\nEXPERIMENT_CPU_QUOTA=10%");

@@ -189,3 +189,16 @@ pub(crate) fn power_mode(node: &Node) -> Result<PowerMode, Fault> {
         _ => Err(node.instead_of(expected)),
     }
 }
+
+/// A number of things, at least one.
+pub(crate) fn count(node: &Node) -> Result<u32, Fault> {
+    number(node, |count| *count >= 1, "a whole number from 1")
+}
+
+/// So many gibibytes, as a number without a unit.
+pub(crate) fn gibibytes(node: &Node) -> Result<Bytes, Fault> {
+    let expected = "a number of gibibytes without a unit, such as 48";
+    let Value::Number(number) = &node.value else { return Err(node.instead_of(expected)) };
+    let bytes = format!("{number}G").parse().ok().filter(|bytes| *bytes > Bytes::new(0));
+    bytes.ok_or_else(|| node.instead_of(expected))
+}

@@ -1,0 +1,87 @@
+//! The settings of the older tool's coordinator.
+
+use super::CoordinatorSettings;
+use crate::definition::env_file::Assignment;
+use crate::definition::error::{DefinitionError, Warning};
+use crate::definition::fault::{Fault, Faults};
+use crate::definition::nearest::nearest;
+use crate::definition::older::variables;
+use crate::definition::source::SourceFile;
+use crate::definition::tree::{Node, Value};
+use crate::definition::value;
+
+struct Known {
+    name: &'static str,
+    example: &'static str,
+    set: fn(&Node, &mut CoordinatorSettings) -> Result<(), Fault>,
+}
+
+const KNOWN: [Known; 6] = [
+    Known {
+        name: "MAX_CONCURRENT_EXPERIMENTS",
+        example: "4",
+        set: |node, to| value::count(node).map(|count| to.max_concurrent = Some(count)),
+    },
+    Known {
+        name: "TOTAL_RAM_LIMIT_GB",
+        example: "48",
+        set: |node, to| value::gibibytes(node).map(|bytes| to.total_memory = Some(bytes)),
+    },
+    Known {
+        name: "HEALTH_CHECK_INTERVAL_SECONDS",
+        example: "30",
+        set: |node, to| value::span(node).map(|span| to.health_check_interval = Some(span)),
+    },
+    Known {
+        name: "TEMPERATURE_CHECK_INTERVAL_SECONDS",
+        example: "10",
+        set: |node, to| value::span(node).map(|span| to.temperature_check_interval = Some(span)),
+    },
+    Known {
+        name: "THROTTLE_TEMP_CELSIUS",
+        example: "75",
+        set: |node, to| value::celsius(node).map(|celsius| to.throttle_celsius = Some(celsius)),
+    },
+    Known {
+        name: "CRITICAL_TEMP_CELSIUS",
+        example: "85",
+        set: |node, to| value::celsius(node).map(|celsius| to.critical_celsius = Some(celsius)),
+    },
+];
+
+pub(super) fn lay_over(
+    env: SourceFile<'_>,
+    settings: &mut CoordinatorSettings,
+) -> Result<Vec<Warning>, DefinitionError> {
+    let text = env.text().map_err(DefinitionError::one)?;
+    let known = |name: &str| KNOWN.iter().find(|known| known.name == name);
+    let mut warnings = Vec::new();
+    let mut faults = Faults::default();
+    let mut last = 0;
+    for Assignment { at, name, value } in
+        variables(&text, |name| known(name).is_some(), &mut warnings)
+    {
+        last = at;
+        if let Some(known) = known(&name) {
+            let number = Node { at, value: Value::Number(value.trim().to_owned()) };
+            if let Err(fault) = (known.set)(&number, settings) {
+                let hint = || Some(format!("for example: {}={}", known.name, known.example));
+                faults.push(fault.within(&name).or_hint(hint));
+            }
+        } else if let Some(near) = nearest(&name, KNOWN.iter().map(|known| known.name)) {
+            let fault = Fault::new(at, "unknown setting").within(&name);
+            faults.push(fault.hint(format!("did you mean `{near}`?")));
+        } else {
+            let message = format!("{name} is no setting of bij and has no effect");
+            warnings.push(Warning { place: text.place(at), message });
+        }
+    }
+    let heat = settings.throttle_celsius.zip(settings.critical_celsius);
+    if let Some((throttle, critical)) = heat.filter(|(throttle, critical)| throttle >= critical) {
+        let message = format!("{critical} is not above THROTTLE_TEMP_CELSIUS, {throttle}");
+        let fault = Fault::new(last, message).within("CRITICAL_TEMP_CELSIUS");
+        faults.push(fault.hint("throttling comes first, for example at 75 and 85"));
+    }
+    DefinitionError::from_problems(faults.into_problems(&text))?;
+    Ok(warnings)
+}
