@@ -22,6 +22,7 @@
 //! in [`Guest::state_dir`].
 
 mod agent;
+mod bij;
 mod check;
 mod command;
 mod guest;

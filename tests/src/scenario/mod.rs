@@ -1,7 +1,15 @@
 //! The scenarios, by topic. The crate's documentation says how to add one.
 
 mod boot;
+mod death;
+mod definition;
+mod examples;
+mod ledger;
 mod limits;
+mod mistakes;
+mod people;
+mod restart;
+mod verbatim;
 
 use std::time::Duration;
 
@@ -35,7 +43,20 @@ impl Scenario {
 
 /// Every scenario, in the order they run. Those that restart the machine come last.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [boot::SCENARIOS, limits::SCENARIOS].into_iter().flatten()
+    [
+        boot::SCENARIOS,
+        limits::SCENARIOS,
+        verbatim::SCENARIOS,
+        death::SCENARIOS,
+        definition::SCENARIOS,
+        ledger::SCENARIOS,
+        mistakes::SCENARIOS,
+        people::SCENARIOS,
+        examples::SCENARIOS,
+        restart::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The scenario of this name.

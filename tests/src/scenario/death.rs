@@ -1,0 +1,153 @@
+//! Whatever an experiment dies of is called by its name.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Scenario;
+use crate::bij::{define_script, history, systemctl, wait_for_ended, wait_for_line};
+use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::sh;
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("death_by_code_and_signal", Lane::ALL, by_code_and_signal),
+    Scenario::new("death_by_memory_is_named_as_such", Lane::VM, by_memory_is_named_as_such),
+    Scenario::new("death_of_a_child_by_memory", Lane::VM, of_a_child_by_memory),
+    Scenario::new("death_by_watchdog", Lane::ALL, by_watchdog),
+    Scenario::new("death_by_time_limit", Lane::ALL, by_time_limit),
+    Scenario::new("death_by_stop_timeout", Lane::ALL, by_stop_timeout),
+    Scenario::new("death_before_the_start", Lane::ALL, before_the_start),
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("death_three_times_is_final", Lane::ALL, three_times_is_final)
+    },
+];
+
+/// One life only.
+const ONCE: &str = "[restart]\nburst = 1\ndelay = \"100ms\"";
+
+/// Takes far more memory than any limit here.
+const EATS: &str = "exec python3 -c 'b = bytearray(256 << 20)'";
+
+/// Starts it, waits for its one attempt to end, and returns that attempt.
+fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
+    define_script(id, script, rest)?;
+    // Whether the start job itself fails depends on how fast it dies.
+    systemctl("start", id)?;
+    let mut rows = wait_for_ended(guest, id, 1)?;
+    ensure_eq!(rows.len(), 1, "attempts of {id}");
+    rows.pop().ok_or(Failure::new("no attempt"))
+}
+
+fn ensure_cause(attempt: &Value, cause: &str) -> Result<(), Failure> {
+    ensure_eq!(attempt["cause"], cause, "the cause of {attempt}");
+    ensure!(!attempt["evidence"].is_null(), "no evidence in {attempt}");
+    Ok(())
+}
+
+fn by_code_and_signal(guest: &Guest) -> Result<Next, Failure> {
+    let attempt = die(guest, "death_code", "exit 9", ONCE)?;
+    ensure_cause(&attempt, "exit")?;
+    ensure_eq!(attempt["exit_code"], 9, "the exit code in {attempt}");
+    let attempt = die(guest, "death_signal", "kill -SEGV $$; sleep 60", ONCE)?;
+    ensure_cause(&attempt, "signal")?;
+    ensure_eq!(attempt["signal"], 11, "the signal in {attempt}");
+    let attempt = die(guest, "death_none", "exit 0", ONCE)?;
+    ensure_cause(&attempt, "success")?;
+    Ok(Next::Done)
+}
+
+fn by_memory_is_named_as_such(guest: &Guest) -> Result<Next, Failure> {
+    let limits = format!("[limits]\nmemory = \"32M\"\nswap = \"0\"\n{ONCE}");
+    let attempt = die(guest, "death_memory", EATS, &limits)?;
+    ensure_cause(&attempt, "oom-kill")?;
+    ensure_eq!(attempt["signal"], 9, "the signal in {attempt}");
+    Ok(Next::Done)
+}
+
+fn of_a_child_by_memory(guest: &Guest) -> Result<Next, Failure> {
+    let limits = format!("[limits]\nmemory = \"32M\"\nswap = \"0\"\n{ONCE}");
+    let script = "python3 -c 'b = bytearray(256 << 20)'; exit 0";
+    let attempt = die(guest, "death_child", script, &limits)?;
+    // With OOMPolicy=stop and the unified hierarchy PID 1 may see the kill before the parent's exit,
+    // and then it is systemd that calls the whole unit killed for memory.
+    let cause = attempt["cause"].as_str().unwrap_or_default();
+    let allowed = cause == "success" || cause == "oom-kill" && guest.lane() == Lane::VmV2;
+    ensure!(allowed, "a child killed for memory: {attempt}");
+    let evidence = attempt["evidence"].to_string();
+    ensure!(evidence.contains("oom"), "the evidence is silent about the child: {attempt}");
+    Ok(Next::Done)
+}
+
+fn by_watchdog(guest: &Guest) -> Result<Next, Failure> {
+    let script = "exec python3 -c '\
+        import os, socket, time\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+        s.connect(os.environ[\"NOTIFY_SOCKET\"].replace(\"@\", \"\\0\"))\n\
+        s.send(b\"READY=1\\nSTATUS=looking around\")\n\
+        time.sleep(600)'";
+    let rest = format!("{ONCE}\n[health]\nnotify = true\nwatchdog = \"2s\"");
+    let attempt = die(guest, "death_watchdog", script, &rest)?;
+    ensure_cause(&attempt, "watchdog")?;
+    let evidence = attempt["evidence"].to_string();
+    ensure!(evidence.contains("looking around"), "its last words are lost: {attempt}");
+    Ok(Next::Done)
+}
+
+fn by_time_limit(guest: &Guest) -> Result<Next, Failure> {
+    let rest = format!("{ONCE}\n[limits]\ntime = \"2s\"");
+    let attempt = die(guest, "death_time", "exec sleep 600", &rest)?;
+    ensure_cause(&attempt, "time-limit")?;
+    Ok(Next::Done)
+}
+
+fn by_stop_timeout(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_stubborn";
+    let script = "trap '' TERM; echo I stay; while :; do sleep 1; done";
+    define_script(id, script, "[stop]\ngrace = \"2s\"")?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "I stay")?;
+    systemctl("stop", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "stop-timeout")?;
+    Ok(Next::Done)
+}
+
+fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_unborn";
+    crate::bij::define_command(id, &["/nonexistent/program"], ONCE)?;
+    systemctl("start", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "start-failed")?;
+    ensure_eq!(rows[0]["exit_code"], 203, "the exit status in {}", rows[0]);
+    Ok(Next::Done)
+}
+
+fn three_times_is_final(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_thrice";
+    let script = "echo \"told of $BIJ_CRASHES, last ${BIJ_LAST_CAUSE:-none}\"; exit 9";
+    define_script(id, script, "[restart]\ndelay = \"100ms\"")?;
+    systemctl("start", id)?;
+    crate::bij::wait_for_state(guest, id, "failed")?;
+    guest.wait_for("the third attempt to end", crate::bij::SOON, || {
+        let rows = history(id)?;
+        Ok((rows.len() == 3 && !rows[2]["ended"].is_null()).then_some(()))
+    })?;
+    let rows = history(id)?;
+    crate::bij::ensure_causes(&rows, &["exit", "exit", "exit"])?;
+    for (index, row) in rows.iter().enumerate() {
+        ensure_eq!(row["attempt"], index + 1, "the number of {row}");
+        ensure_eq!(row["run"], rows[0]["run"], "the run of {row}");
+    }
+    for told in ["told of 0, last none", "told of 1, last exit", "told of 2, last exit"] {
+        wait_for_line(guest, id, told)?;
+    }
+    let again = systemctl("start", id)?;
+    ensure!(!again.succeeded(), "systemd started it a fourth time");
+    sh("journalctl -u brain-experiment@death_thrice | grep 'Start request repeated too quickly'")?
+        .success()?;
+    ensure_eq!(history(id)?.len(), 3, "attempts after the start limit was hit");
+    Ok(Next::Done)
+}

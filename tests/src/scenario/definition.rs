@@ -1,0 +1,164 @@
+//! What stands in a definition is what runs: limits, commands, sandbox; and a broken one hurts nobody.
+
+use std::fs;
+use std::path::Path;
+
+use super::Scenario;
+use crate::bij::{
+    define_command, define_script, history, systemctl, unit, wait_for_ended, wait_for_line,
+    wait_for_state,
+};
+use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::{run, sh};
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+use crate::steps::{define, define_env, property};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("definition_env_edited_then_restart", Lane::ALL, env_edited_then_restart),
+    Scenario::new("definition_edited_then_restart", Lane::ALL, edited_then_restart),
+    Scenario::new("definition_command_arrives_unchanged", Lane::ALL, command_arrives_unchanged),
+    Scenario::new("definition_sandbox_is_tight", Lane::ALL, sandbox_is_tight),
+    Scenario::new("definition_broken_hurts_nobody_else", Lane::ALL, broken_hurts_nobody_else),
+];
+
+fn ensure_limit(guest: &Guest, id: &str, bytes: u64) -> Result<(), Failure> {
+    let expected = bytes.to_string();
+    ensure_eq!(property(&unit(id), "MemoryMax")?, expected, "MemoryMax of {id}");
+    if guest.lane() != Lane::Machine {
+        ensure_eq!(guest.kernel_memory_limit(&unit(id))?, expected, "the kernel's limit of {id}");
+    }
+    Ok(())
+}
+
+fn env_edited_then_restart(guest: &Guest) -> Result<Next, Failure> {
+    let id = "definition_env";
+    define_script(id, "exec sleep 600", "[limits]\nmemory = \"64M\"")?;
+    systemctl("start", id)?.success()?;
+    ensure_limit(guest, id, 64 << 20)?;
+    define_env(id, "EXPERIMENT_RAM_LIMIT=128M\n")?;
+    systemctl("restart", id)?.success()?;
+    ensure_limit(guest, id, 128 << 20)?;
+    define_env(id, "EXPERIMENT_RAM_LIMIT=96M\n")?;
+    systemctl("restart", id)?.success()?;
+    ensure_limit(guest, id, 96 << 20)?;
+    Ok(Next::Done)
+}
+
+fn edited_then_restart(guest: &Guest) -> Result<Next, Failure> {
+    let id = "definition_edited";
+    define_script(id, "echo first; exec sleep 600", "[limits]\nmemory = \"64M\"")?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "first")?;
+    define_script(id, "echo second; exec sleep 600", "[limits]\nmemory = \"48M\"")?;
+    systemctl("restart", id)?.success()?;
+    wait_for_line(guest, id, "second")?;
+    ensure_limit(guest, id, 48 << 20)?;
+    Ok(Next::Done)
+}
+
+/// Whatever has a meaning to systemd, to a shell or to a parser.
+const AWKWARD: &[&str] = &[
+    "%i",
+    "%%",
+    "%",
+    "$HOME",
+    "${HOME}",
+    "$$",
+    "a b",
+    "  ",
+    "",
+    "it's",
+    "\"quoted\"",
+    "back\\slash",
+    "\\x41\\n",
+    "two\nlines",
+    "tab\there",
+    "\u{fc}n\u{ef}c\u{f6}de \u{1F9E0}",
+    ";",
+    "a;b",
+    "*",
+    "~",
+    "@",
+    "-",
+    "--",
+    "#no comment",
+    "trailing\\",
+    "\u{1}",
+    "\u{7f}",
+];
+
+fn command_arrives_unchanged(guest: &Guest) -> Result<Next, Failure> {
+    let id = "definition_awkward";
+    let script = "import json, os, sys\n\
+                  path = os.path.join(os.environ[\"BIJ_STATE_DIR\"], 'arguments')\n\
+                  open(path, 'w').write(json.dumps(sys.argv[1:]))";
+    let command = [&["/usr/bin/python3", "-c", script], AWKWARD].concat();
+    define_command(id, &command, "[restart]\nburst = 1")?;
+    systemctl("start", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_eq!(rows[0]["cause"], "success", "the attempt {}", rows[0]);
+    let path = format!("/var/lib/brain-in-jar/experiments/{id}/arguments");
+    let text =
+        fs::read_to_string(&path).map_err(|error| Failure::new(format!("{path}: {error}")))?;
+    let arrived: Vec<String> = serde_json::from_str(&text)?;
+    ensure_eq!(arrived, AWKWARD, "the arguments");
+    Ok(Next::Done)
+}
+
+fn sandbox_is_tight(guest: &Guest) -> Result<Next, Failure> {
+    let id = "definition_tight";
+    let script = "touch /etc/mark /usr/mark /home/mark 2>&1; id -u; \
+                  touch \"$BIJ_STATE_DIR/mark\" && echo may write there; exec sleep 600";
+    define_script(id, script, "")?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "may write there")?;
+    for place in ["/etc/mark", "/usr/mark", "/home/mark"] {
+        ensure!(!Path::new(place).exists(), "the experiment could write {place}");
+    }
+    let control = property(&unit(id), "NoNewPrivileges")?;
+    ensure_eq!(control, "yes", "NoNewPrivileges");
+    if guest.systemd() >= 252 {
+        let output = run("systemd-analyze", ["security", "--no-pager", &unit(id)])?.success()?;
+        let level = output
+            .stdout()
+            .lines()
+            .find_map(|line| line.split_once("Overall exposure level")?.1.split_once(": "))
+            .and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<f64>().ok());
+        let Some(level) = level else {
+            return Err(output.unexpected("an overall exposure level"));
+        };
+        if level > 1.8 {
+            return Err(output.unexpected("an exposure of at most 1.8"));
+        }
+    }
+    Ok(Next::Done)
+}
+
+fn broken_hurts_nobody_else(guest: &Guest) -> Result<Next, Failure> {
+    define("broken_key", "command = [\"/bin/true\"]\n[limits]\nmemroy = \"1G\"\n")?;
+    define("broken_size", "command = [\"/bin/true\"]\n[limits]\nmemory = \"8 bananas\"\n")?;
+    let folder = "/etc/brain-in-jar/experiments";
+    fs::write(format!("{folder}/broken_utf8.toml"), b"command = [\"\xff\"]\n")?;
+    fs::write(format!("{folder}/broken_nul.toml"), b"command = [\"a\0b\"]\n")?;
+    fs::write(format!("{folder}/broken_big.toml"), vec![b'#'; 10 << 20])?;
+    fs::create_dir_all(format!("{folder}/broken_folder.toml"))?;
+    define_script("sound", "exec sleep 600", "")?;
+    sh("systemctl daemon-reload")?.success()?;
+    systemctl("start", "sound")?.success()?;
+    for id in
+        ["broken_key", "broken_size", "broken_utf8", "broken_nul", "broken_big", "broken_folder"]
+    {
+        let started = systemctl("start", id)?;
+        ensure!(
+            !started.succeeded() || property(&unit(id), "ActiveState")? != "active",
+            "{id} was started"
+        );
+        wait_for_state(guest, id, "failed")?;
+        ensure_eq!(property(&unit(id), "ExecMainStatus")?, "78", "ExecMainStatus of {id}");
+        ensure!(history(id).is_ok_and(|rows| rows.is_empty()), "{id} has an attempt");
+    }
+    wait_for_line(guest, "broken_key", "memroy")?;
+    ensure_eq!(property(&unit("sound"), "ActiveState")?, "active", "the sound neighbour");
+    Ok(Next::Done)
+}

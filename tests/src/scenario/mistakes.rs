@@ -1,0 +1,71 @@
+//! Mistakes of people get a sentence with the remedy, change nothing, and never a panic.
+
+use super::Scenario;
+use crate::bij::{define_script, history, systemctl, unit};
+use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::{Output, run};
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+use crate::steps::{define, property};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("mistakes_in_ids_are_refused", Lane::ALL, in_ids_are_refused),
+    Scenario::new("mistakes_in_definitions_are_named", Lane::ALL, in_definitions_are_named),
+    Scenario::new("mistakes_of_permission_are_named", Lane::ALL, of_permission_are_named),
+];
+
+/// A refusal: one of these exit codes, a sentence on standard error, and no panic.
+fn refused(output: &Output, codes: &[i32]) -> Result<(), Failure> {
+    if !output.exit_code().is_some_and(|code| codes.contains(&code)) {
+        return Err(output.unexpected(&format!("one of the exit codes {codes:?}")));
+    }
+    if output.stderr().trim().is_empty() || output.stderr().contains("panicked") {
+        return Err(output.unexpected("a sentence on standard error"));
+    }
+    Ok(())
+}
+
+fn in_ids_are_refused(_: &Guest) -> Result<Next, Failure> {
+    for id in ["../x", "%i", "a/b", "", "a b", "-x", &"x".repeat(65)] {
+        for verb in ["start", "stop", "status", "show"] {
+            refused(&run("bij", [verb, "--", id])?, &[2, 101, 102])?;
+        }
+    }
+    refused(&run("bij", ["start", "nobody_defined_this"])?, &[101, 102])?;
+    Ok(Next::Done)
+}
+
+fn in_definitions_are_named(_: &Guest) -> Result<Next, Failure> {
+    define("mistake_key", "command = [\"/bin/true\"]\n[limits]\nmemroy = \"1G\"\n")?;
+    let output = run("bij", ["check", "mistake_key"])?;
+    refused(&output, &[101])?;
+    let output = output.says("memroy")?.says("memory")?;
+    output.says("mistake_key.toml")?;
+    define("mistake_unit", "command = [\"/bin/true\"]\n[limits]\nmemory = \"8 bananas\"\n")?;
+    refused(&run("bij", ["check", "mistake_unit"])?, &[101])?;
+    refused(&run("bij", ["start", "mistake_unit"])?, &[101])?;
+    ensure_eq!(
+        property(&unit("mistake_unit"), "ActiveState")?,
+        "inactive",
+        "after a refused start"
+    );
+    ensure!(history("mistake_unit").is_ok_and(|rows| rows.is_empty()), "it has an attempt");
+    Ok(Next::Done)
+}
+
+fn of_permission_are_named(_: &Guest) -> Result<Next, Failure> {
+    let id = "mistake_permission";
+    define_script(id, "exec sleep 600", "")?;
+    systemctl("start", id)?.success()?;
+    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    for verb in ["stop", "start"] {
+        let output = run("setpriv", as_nobody.into_iter().chain(["bij", verb, id]))?;
+        if verb == "stop" {
+            refused(&output, &[103])?;
+        }
+    }
+    ensure_eq!(property(&unit(id), "ActiveState")?, "active", "after somebody else's stop");
+    // Looking is free.
+    run("setpriv", as_nobody.into_iter().chain(["bij", "list"]))?.success()?;
+    Ok(Next::Done)
+}
