@@ -59,6 +59,9 @@ pub(crate) enum Failure {
         /// Whose it is.
         owner: ExperimentId,
     },
+    /// The index of the write-ahead log is missing, and whoever asks may not make it.
+    #[error("its log has no index; whoever may write it makes one, for example `bij list` as root")]
+    NoIndex,
     /// The database was opened to be read.
     #[error("it is open for reading only")]
     ReadOnly,
@@ -70,7 +73,7 @@ impl From<Failure> for LedgerError {
             Failure::Newer { found, known } => Self::Newer { found, known },
             Failure::Claimed { owner } => Self::Claimed { owner },
             Failure::Value { .. } => Self::Corrupt(Box::new(failure)),
-            Failure::ReadOnly => Self::Denied(Box::new(failure)),
+            Failure::ReadOnly | Failure::NoIndex => Self::Denied(Box::new(failure)),
             Failure::Sqlite(ref error) => of_sqlite(error)(Box::new(failure)),
             Failure::File { ref source, .. } => of_io(source.kind())(Box::new(failure)),
             Failure::Older { .. } | Failure::NotOurs { .. } => Self::Other(Box::new(failure)),

@@ -30,6 +30,10 @@ const CHECKPOINT_PAGES: u32 = 256;
 /// Opens the database to write; makes it, and its directory, if there is none.
 pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
     make(path)?;
+    connect_to_write(path, patience).map_err(|failure| in_the_kernels_words(path, failure))
+}
+
+fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
@@ -65,7 +69,9 @@ fn make(path: &Path) -> Result<(), Failure> {
         let path = path.to_owned();
         move |source| Failure::File { path, source }
     };
-    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+    // A bare file name has "" for its parent, which is where we are.
+    let missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
+    if let Some(directory) = path.parent().filter(missing) {
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
@@ -80,6 +86,28 @@ fn make(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(at(path)(source)),
     }
+}
+
+/// SQLite says "unable to open" whatever keeps it from making its log; the kernel says why.
+fn in_the_kernels_words(path: &Path, failure: Failure) -> Failure {
+    if !matches!(&failure, Failure::Sqlite(error) if cannot_open(error)) {
+        return failure;
+    }
+    let mut probe = path.as_os_str().to_owned();
+    probe.push(format!("-probe-{}", std::process::id()));
+    let probe = PathBuf::from(probe);
+    match OpenOptions::new().write(true).create_new(true).open(&probe) {
+        Ok(_) => {
+            // It is empty and nobody's: should it stay, it harms nobody.
+            fs::remove_file(&probe).unwrap_or_default();
+            failure
+        }
+        Err(source) => Failure::File { path: path.to_owned(), source },
+    }
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
 }
 
 /// Repeats what SQLite refuses at once although waiting would help.
@@ -120,7 +148,10 @@ pub(crate) fn to_read(path: &Path) -> Result<Option<(Connection, Reading)>, Fail
         Ok(_) => connect_to_read(path, Reading::Shared),
     };
     let (connection, reading) = match shared {
-        Err(Failure::Sqlite(error)) if needs_index(&error) && !log_has_content(path) => {
+        Err(Failure::Sqlite(error)) if needs_index(&error) => {
+            if log_has_content(path) {
+                return Err(Failure::NoIndex);
+            }
             (connect_to_read(path, Reading::Still)?, Reading::Still)
         }
         other => (other?, Reading::Shared),
@@ -148,10 +179,7 @@ fn connect_to_read(path: &Path, reading: Reading) -> Result<Connection, Failure>
 /// The log's index is missing and cannot be made (`SQLITE_CANTOPEN`, `SQLITE_READONLY_*`):
 /// <https://www.sqlite.org/wal.html#read_only_databases>.
 fn needs_index(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
-    )
+    cannot_open(error) || error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly)
 }
 
 /// Whether the database's write-ahead log holds anything.

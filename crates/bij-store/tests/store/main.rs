@@ -1,6 +1,9 @@
 //! The store, through its public seams and real faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod child;
 mod contract;
+mod faults;
 mod lock;
+mod reader;
 mod robust;

@@ -1,0 +1,254 @@
+//! Real faults: kills, locks, full disks, damaged files.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError};
+use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh, restart};
+use bij_store::{Reader, RobustLedger, Store};
+use rusqlite::Connection;
+
+use crate::child::{Further, Order, say};
+
+fn closing(name: &str, number: u32) -> Closing {
+    end(&restart(name, 1, number), fixture::segfault())
+}
+
+fn spooled(directory: &Path) -> usize {
+    fs::read_dir(directory.join("spool")).map_or(0, Iterator::count)
+}
+
+fn robust(directory: &Path) -> RobustLedger {
+    RobustLedger::new(directory.join("state.db"), directory.join("spool"))
+}
+
+/// Nothing acknowledged is missing, nothing is there twice, and counters are what rows add up to.
+fn is_whole(directory: &Path, opened: &BTreeSet<u32>, closed: &BTreeSet<u32>) {
+    let mut ledger = robust(directory);
+    ledger.take_in().unwrap();
+    let attempts = ledger.attempts(&AttemptQuery::default()).unwrap();
+    for number in opened {
+        let key = fixture::key(1, *number);
+        let found: Vec<_> = attempts.iter().filter(|attempt| attempt.key == key).collect();
+        assert_eq!(found.len(), 1, "attempt {number}");
+        assert!(found[0].end.is_some() || !closed.contains(number), "attempt {number} has ended");
+    }
+    let tally = ledger.tally(&fixture::experiment("x")).unwrap();
+    let crashed = attempts.iter().filter(|attempt| attempt.end.is_some()).count();
+    assert_eq!(tally.attempts, u64::try_from(attempts.len()).unwrap());
+    assert_eq!(tally.crashes, u64::try_from(crashed).unwrap());
+    let shell = Connection::open(directory.join("state.db")).unwrap();
+    let check: String = shell.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let (mut opened, mut closed) = (BTreeSet::new(), BTreeSet::new());
+    let mut highest = 0;
+    for round in 0..24_u32 {
+        let first = round * 1000 + 1;
+        let order = Order::Live { name: "x", first, lives: 1000 };
+        let mut victim = Further::start(directory, &order);
+        let mut said = vec![victim.next().unwrap()];
+        // Every other round the database is locked for a while, so that the spool has its part.
+        let lock = (round % 2 == 1).then(|| crate::lock::Lock::hold(&directory.join("state.db")));
+        thread::sleep(Duration::from_micros(u64::from(round * 1733 % 23) * 1000));
+        drop(lock);
+        thread::sleep(Duration::from_micros(u64::from(round * 977 % 7) * 500));
+        said.extend(victim.kill());
+        for word in said {
+            let (what, number) = word.split_once(' ').unwrap();
+            let known = if what == "opened" { &mut opened } else { &mut closed };
+            known.insert(number.parse::<u32>().unwrap());
+            highest = highest.max(number.parse().unwrap());
+        }
+        // The next start tells the end again that may have been lost, as reconciliation does.
+        let mut ledger = robust(directory);
+        ledger.close(&closing("x", highest)).unwrap();
+        closed.insert(highest);
+        ledger.close(&closing("x", highest)).unwrap();
+    }
+    is_whole(directory, &opened, &closed);
+}
+
+#[test]
+fn eight_processes_at_once_lose_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
+    let start = |(number, name): (u32, &String)| {
+        let order = Order::Live { name, first: number * 100, lives: 12 };
+        Further::start(place.path(), &order)
+    };
+    // None waits for the database to be made by another.
+    let processes: Vec<_> = (1..).zip(&names).map(start).collect();
+    for mut process in processes {
+        assert_eq!(process.finish().len(), 24);
+    }
+    assert_eq!(spooled(place.path()), 0, "nobody had to wait for five seconds");
+    let tallies = Reader::new(place.path().join("state.db")).tallies().unwrap();
+    assert_eq!(tallies.len(), 8);
+    for tally in tallies.values() {
+        assert_eq!((tally.attempts, tally.crashes), (12, 12));
+    }
+}
+
+#[test]
+fn an_end_waits_for_a_database_that_is_locked_for_three_seconds() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ledger = robust(place.path());
+    ledger.open(&restart("x", 1, 1)).unwrap();
+    let mut other = Further::start(place.path(), &Order::Hold(3000));
+    assert_eq!(other.next().as_deref(), Some("held"));
+    ledger.close(&closing("x", 1)).unwrap();
+    assert_eq!(spooled(place.path()), 0);
+    other.finish();
+    is_whole(place.path(), &[1].into(), &[1].into());
+}
+
+#[test]
+fn an_end_is_set_aside_where_a_database_is_locked_for_eight_seconds() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ledger = robust(place.path());
+    ledger.open(&restart("x", 1, 1)).unwrap();
+    let mut other = Further::start(place.path(), &Order::Hold(8000));
+    assert_eq!(other.next().as_deref(), Some("held"));
+    ledger.close(&closing("x", 1)).unwrap();
+    assert_eq!(spooled(place.path()), 1);
+    assert_eq!(ledger.tally(&fixture::experiment("x")).unwrap().crashes, 1, "it shows already");
+    other.finish();
+    is_whole(place.path(), &[1].into(), &[1].into());
+    assert_eq!(spooled(place.path()), 0);
+}
+
+#[test]
+fn a_full_disk_costs_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    // A small disk of its own, seen by nobody else, over the place of the database.
+    let mount = "mkdir disk && mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
+    let outer = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"];
+    let possible = Command::new(outer[0])
+        .args(&outer[1..4])
+        .args(["-c", "mount -t tmpfs tmpfs /mnt"])
+        .output()
+        .is_ok_and(|tried| tried.status.success());
+    if !possible {
+        #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+        {
+            eprintln!("NOT RUN: a full disk needs a mount namespace, which this machine refuses");
+        }
+        return;
+    }
+    let said = Further::start_within(&outer, place.path(), &Order::FillUp).finish();
+    assert_eq!(said, ["full", "told", "taken in"]);
+}
+
+/// The other process of the test above.
+pub(crate) fn live_on_a_disk_that_fills_up() {
+    let mut ledger = RobustLedger::new("disk/state.db".into(), "spool".into());
+    ledger.open(&restart("x", 1, 1)).unwrap();
+    let mut ballast = File::create("disk/ballast").unwrap();
+    let error = std::iter::repeat_with(|| ballast.write_all(&[0; 512])).find_map(Result::err);
+    assert_eq!(error.unwrap().kind(), std::io::ErrorKind::StorageFull);
+    say("full");
+    ledger.close(&closing("x", 1)).unwrap();
+    let mut another = RobustLedger::new("disk/state.db".into(), "spool".into());
+    for number in 2..40 {
+        assert_eq!(another.open(&restart("x", 1, number)).unwrap().attempt.0, number);
+        another.close(&closing("x", number)).unwrap();
+    }
+    assert!(spooled(Path::new(".")) > 0);
+    let full = Store::open(Path::new("disk/other/state.db")).map(drop);
+    assert!(matches!(full, Err(LedgerError::Full(_))), "{full:?}");
+    say("told");
+    drop(ballast);
+    fs::remove_file("disk/ballast").unwrap();
+    another.take_in().unwrap();
+    let tally = Reader::new("disk/state.db".into()).tally(&fixture::experiment("x")).unwrap();
+    assert_eq!((tally.attempts, tally.crashes), (39, 39));
+    assert_eq!(spooled(Path::new(".")), 0);
+    say("taken in");
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_costs_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    robust(directory).open(&restart("x", 1, 1)).unwrap();
+    fs::create_dir(directory.join("spool")).unwrap();
+    // Only the spool may be written; by root, whom no mode keeps out, as somebody else.
+    fs::set_permissions(directory.join("spool"), fs::Permissions::from_mode(0o777)).unwrap();
+    let order = Order::Live { name: "x", first: 2, lives: 2 };
+    let read_only =
+        |mode| fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(directory.join("state.db"), fs::Permissions::from_mode(0o444)).unwrap();
+    let root = crate::child::nobody_can_be_had();
+    let mut writer = if root {
+        read_only(0o755);
+        Further::start_as_somebody_else(directory, &order)
+    } else {
+        read_only(0o555);
+        Further::start(directory, &order)
+    };
+    let said = writer.finish();
+    read_only(0o755);
+    fs::set_permissions(directory.join("state.db"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(said, ["opened 2", "closed 2", "opened 3", "closed 3"]);
+    assert_eq!(spooled(directory), 4);
+    is_whole(directory, &[1, 2, 3].into(), &[2, 3].into());
+}
+
+#[test]
+fn a_damaged_database_is_told_as_such_and_nothing_panics() {
+    let place = tempfile::tempdir().unwrap();
+    let (good, damaged) = (place.path().join("good.db"), place.path().join("state.db"));
+    let mut store = Store::open(&good).unwrap();
+    for number in 1..=60 {
+        store.open(&restart("x", 1, number)).unwrap();
+        store.close(&closing("x", number)).unwrap();
+    }
+    drop(store);
+    // Everything into one file.
+    let shell = Connection::open(&good).unwrap();
+    shell.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(shell);
+    let length = fs::metadata(&good).unwrap().len();
+    let mut told = 0;
+    for round in 0..48_u64 {
+        for suffix in ["", "-wal", "-shm"] {
+            let name = format!("state.db{suffix}");
+            drop(fs::remove_file(place.path().join(name)));
+        }
+        fs::copy(&good, &damaged).unwrap();
+        let file = File::options().write(true).open(&damaged).unwrap();
+        if round % 4 == 0 {
+            file.set_len(length * round / 48).unwrap();
+        } else {
+            let noise: Vec<u8> = (0..700_u64).map(|n| (n * round % 251).to_le_bytes()[0]).collect();
+            file.write_all_at(&noise, round * 7919 * 64 % length).unwrap();
+        }
+        drop(file);
+        let spool = place.path().join(format!("spool-{round}"));
+        let mut ledger = RobustLedger::new(damaged.clone(), spool);
+        assert!(ledger.open(&fresh("y", 1, 1000)).is_ok());
+        assert!(ledger.close(&end(&fresh("y", 1, 1000), fixture::oom_kill())).is_ok());
+        let answers = [
+            ledger.attempts(&AttemptQuery::default()).map(drop),
+            ledger.tallies().map(drop),
+            Store::open(&damaged).map(drop),
+        ];
+        for answer in answers {
+            told += u32::from(matches!(answer, Err(LedgerError::Corrupt(_))));
+        }
+    }
+    assert!(told > 20, "{told}");
+}
