@@ -31,6 +31,7 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) enum Request {
     Status,
     Stop,
+    ResetFailed,
 }
 
 /// What is answered.
@@ -39,6 +40,7 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     Status { state: Box<State> },
     Stopped,
+    Reset { changed: bool },
     Denied { uid: u32 },
     Malformed,
 }
@@ -47,6 +49,8 @@ pub(crate) enum Answer {
 pub(crate) trait Handler: Clone + Send + Sync + 'static {
     /// Its state now.
     fn state(&self) -> State;
+    /// Forgets how often it was started; whether there was something to forget.
+    fn reset_failed(&self) -> bool;
     /// Has it stopped and returns when it is down.
     fn stop(&self, order: Order) -> impl Future<Output = ()> + Send;
 }
@@ -150,7 +154,10 @@ async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()>
             handler.stop(stop_order("bij stop", uid)).await;
             Answer::Stopped
         }
-        Ok(Request::Stop) => Answer::Denied { uid },
+        Ok(Request::ResetFailed) if may_stop(uid) => {
+            Answer::Reset { changed: handler.reset_failed() }
+        }
+        Ok(Request::Stop | Request::ResetFailed) => Answer::Denied { uid },
         Err(_) => Answer::Malformed,
     };
     let mut text = serde_json::to_vec(&answer)?;

@@ -1,5 +1,6 @@
 //! Where a supervised experiment can be asked and ordered, from inside and from outside.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
@@ -26,6 +27,8 @@ struct Inner {
     state: watch::Sender<State>,
     counters: Mutex<Option<Arc<Mutex<Counters>>>>,
     orders: mpsc::UnboundedSender<StopCommand>,
+    /// Whether starts are to be forgotten.
+    reset: AtomicBool,
     /// Orders that have been carried out, until everything is over.
     held: Mutex<Vec<StopCommand>>,
 }
@@ -41,13 +44,14 @@ impl Desk {
         let (orders, inbox) = mpsc::unbounded_channel();
         // From the first moment it is on its way up: whoever asks must not take it for down.
         let mut state = State::new(id.clone(), boot, now);
-        (state.active_state, state.sub_state) = (ActiveState::Activating, "start-pre".to_owned());
+        (state.active, state.sub) = (ActiveState::Activating, "start-pre".to_owned());
         let state = watch::Sender::new(state);
         let inner = Inner {
             layout: layout.clone(),
             state,
             counters: Mutex::new(None),
             orders,
+            reset: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
         };
         (Self(Arc::new(inner)), inbox)
@@ -56,6 +60,11 @@ impl Desk {
     /// Keeps orders whose givers are to be answered when everything is over.
     pub(crate) fn hold(&self, commands: impl IntoIterator<Item = StopCommand>) {
         lock(&self.0.held).extend(commands);
+    }
+
+    /// Whether somebody has asked to forget how often it was started, since the last call.
+    pub(crate) fn take_reset(&self) -> bool {
+        self.0.reset.swap(false, Ordering::Relaxed)
     }
 
     /// Everything is over: answers whoever ordered it.
@@ -86,6 +95,13 @@ impl Handler for Desk {
         let counters = lock(&self.0.counters).clone();
         state.usage = counters.map(|counters| lock(&counters).resources.clone().into());
         state
+    }
+
+    fn reset_failed(&self) -> bool {
+        self.0.reset.store(true, Ordering::Relaxed);
+        let changed = self.0.state.borrow().restarts > 0;
+        self.update(|state| state.restarts = 0);
+        changed
     }
 
     async fn stop(&self, order: Order) {

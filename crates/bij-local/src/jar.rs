@@ -104,7 +104,7 @@ impl EmptyJar {
             kill_together: limits.oom_policy == OomPolicy::Kill,
         };
         let made = match (backend, place) {
-            (Backend::Watcher, _) => None,
+            (Backend::Watcher, _) | (Backend::Auto, None) => None,
             (_, Some(place)) => {
                 let made = bij_cgroup::Jar::create(&place.root, &place.parent, name, &wanted);
                 match (made, backend) {
@@ -114,7 +114,6 @@ impl EmptyJar {
                 }
             }
             (Backend::Cgroup, None) => return Err("no cgroups are mounted".into()),
-            (Backend::Auto, None) => None,
         };
         Ok(Self::with(made, &wanted))
     }

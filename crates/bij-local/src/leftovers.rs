@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime};
 use bij_cgroup::{Cgroup, CgroupRoot, Controller, Hierarchy, Membership};
 use bij_core::port::{Closing, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, Cause, Evidence, InvocationId, PeakSource, ServiceResult, Timestamp,
-    Witness,
+    AttemptEnd, Cause, Evidence, InvocationId, PeakSource, ServiceResult, Timestamp, Witness,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,22 +38,20 @@ pub(crate) async fn close<L: Ledger + Send + 'static>(
         let cleared = tokio::task::spawn_blocking(move || clear(root.as_ref(), &state)).await;
         counted = cleared.unwrap_or_default();
     }
+    let at = Timestamp::from(SystemTime::now());
+    shared.recorder.close_other_boots(shared.boot, at, shared.layout.clone()).await?;
     for attempt in shared.recorder.left_open(id).await? {
         let ours = left.as_ref().and_then(|state| state.invocation);
-        let verdict = if attempt.key.boot != shared.boot {
-            Some(other_boot(shared, &attempt).await?)
-        } else if ours == Some(attempt.key.invocation) {
-            Some(lost_supervisor(counted.clone()))
+        let (cause, mut evidence) = if ours == Some(attempt.key.invocation) {
+            lost_supervisor(counted.clone())
         } else if !Path::new("/run/systemd/system").exists() {
             // Nobody else could have started it, and its supervisor is gone without a trace.
-            Some(lost_supervisor(Evidence::default()))
+            lost_supervisor(Evidence::default())
         } else {
             // It may be a unit that lives under systemd.
-            None
+            continue;
         };
-        let Some((cause, mut evidence)) = verdict else { continue };
         evidence.progress = read_progress(&shared.layout.progress(id));
-        let at = Timestamp::from(SystemTime::now());
         let closing = Closing {
             experiment: id.clone(),
             key: attempt.key,
@@ -67,20 +64,18 @@ pub(crate) async fn close<L: Ledger + Send + 'static>(
     Ok(())
 }
 
-async fn other_boot<L: Ledger + Send + 'static>(
-    shared: &Shared<L>,
-    attempt: &Attempt,
-) -> Result<(Cause, Evidence), LedgerError> {
-    let clean = shared.recorder.ended_cleanly(attempt.key.boot).await?;
-    let mut evidence = Evidence::default();
-    evidence.witness = Some(Witness::NextBoot);
-    Ok((if clean { Cause::Reboot } else { Cause::PowerLoss }, evidence))
-}
-
 fn lost_supervisor(mut evidence: Evidence) -> (Cause, Evidence) {
     evidence.witness = Some(Witness::NextStart);
     evidence.notes.push("its supervisor died before it did".to_owned());
     (evidence.prove(), evidence)
+}
+
+/// Kills every process that a state names, and takes their cgroups away; whether there were any.
+pub(crate) fn clear_standing(cgroups: &Path, state: &State) -> bool {
+    let root = CgroupRoot::open(cgroups).ok();
+    let standing = state.invocation.is_some_and(|invocation| !marked(invocation).is_empty());
+    clear(root.as_ref(), state);
+    standing
 }
 
 /// Kills every process that the state names, and returns what their cgroup has counted.

@@ -57,6 +57,7 @@ mod recorder;
 pub mod shim;
 mod status;
 mod supervisor;
+mod unit_manager;
 mod ward;
 mod watcher;
 
@@ -66,3 +67,4 @@ pub use log_line::{LogLine, Stream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
 pub use shim::ShimCommand;
 pub use supervisor::{Options, RunError, Supervisor, SupervisorError};
+pub use unit_manager::LocalUnits;

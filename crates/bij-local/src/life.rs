@@ -88,10 +88,11 @@ impl Life {
         let opening = Opening { experiment: spec.id.clone(), key, at, start };
         let opened = around.shared.recorder.open(opening).await?;
         around.desk.update(|state| {
-            state.active_state = ActiveState::Activating;
-            "start".clone_into(&mut state.sub_state);
+            state.active = ActiveState::Activating;
+            "start".clone_into(&mut state.sub);
             state.invocation = Some(key.invocation);
             (state.result, state.main_pid, state.status_text) = (None, None, None);
+            state.became_ready = false;
             state.since = at;
         });
         Ok(Self {
@@ -162,7 +163,7 @@ impl Life {
                 }
             }
             if (self.machine.phase(), self.machine.is_ready()) != before {
-                self.show(around).await;
+                self.show(around);
             }
         }
     }
@@ -185,7 +186,7 @@ impl Life {
             report = hear(&mut prepared.report) => Happening::Reported(report),
             messages = prepared.notify.receive() => Happening::Said(messages),
             exit = prepared.child.wait(), if self.machine.exit().is_none() => {
-                Happening::Exited(verdict::exit_of(exit))
+                Happening::Exited(verdict::exit_of(&exit))
             }
             sight = prepared.jar.sight() => Happening::Saw(sight),
             Some(command) = orders.recv() => Happening::Ordered(command),
@@ -303,7 +304,7 @@ impl Life {
     }
 
     /// Tells everybody what has changed.
-    async fn show<L: Ledger + Send + 'static>(&mut self, around: &Surroundings<L>) {
+    fn show<L>(&mut self, around: &Surroundings<L>) {
         let now = Timestamp::from(SystemTime::now());
         if self.machine.is_ready() && self.ready.is_none() {
             self.ready = Some(now);
@@ -320,12 +321,14 @@ impl Life {
             // The experiment's end says what becomes of it.
             Phase::Dead => return,
         };
-        if around.desk.state().active_state != active {
+        if around.desk.state().active != active {
             around.desk.update(|state| state.since = now);
         }
+        let ready = self.machine.is_ready();
         around.desk.update(|state| {
-            state.active_state = active;
-            phase.as_str().clone_into(&mut state.sub_state);
+            state.became_ready = ready;
+            state.active = active;
+            phase.as_str().clone_into(&mut state.sub);
         });
     }
 

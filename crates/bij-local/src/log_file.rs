@@ -127,15 +127,13 @@ impl LogFile {
             self.file = None;
             fs::rename(&path, rotated_path_of(logs, &line.experiment))?;
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                fs::create_dir_all(logs)?;
-                let file = OpenOptions::new().create(true).append(true).open(&path)?;
-                self.size = file.metadata()?.len();
-                self.file.insert(BufWriter::new(file))
-            }
-        };
+        if self.file.is_none() {
+            fs::create_dir_all(logs)?;
+            let file = OpenOptions::new().create(true).append(true).open(&path)?;
+            self.size = file.metadata()?.len();
+            self.file = Some(BufWriter::new(file));
+        }
+        let file = self.file.as_mut().expect("it was opened above");
         file.write_all(text.as_bytes())?;
         self.size += length;
         Ok(())

@@ -1,4 +1,4 @@
-//! The socket by which an attempt speaks: sd_notify(3).
+//! The socket by which an attempt speaks: `sd_notify(3)`.
 //!
 //! Each attempt has a socket of its own, so nobody has to be asked who is speaking. It listens like
 //! `NotifyAccess=all`: Python's multiprocessing and shells notify from a child.

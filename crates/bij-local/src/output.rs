@@ -30,11 +30,11 @@ where
     let mut framer = Framer::default();
     let mut buffer = vec![0; READ_SIZE];
     loop {
-        let frames = match pipe.read(&mut buffer).await {
+        let lines = match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
             Ok(length) => framer.take(&buffer[..length]),
         };
-        for (continued, text) in frames {
+        for (continued, text) in lines {
             hand_over(Piece { stream, continued, text }).await;
         }
     }

@@ -4,9 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{Attempt, BootId, ExperimentId, Outcome};
+use bij_core::{
+    Attempt, BootId, ExperimentId, LastWords, Layout, Outcome, Timestamp, close_other_boots,
+};
 
 use crate::jar::lock;
+use crate::life::read_progress;
 
 /// How long a record that may still succeed is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,8 +40,19 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
         self.call(move |ledger| ledger.attempts(&query)).await
     }
 
-    pub(crate) async fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.call(move |ledger| ledger.ended_cleanly(boot)).await
+    /// Ends what other boots have left open, of every experiment.
+    pub(crate) async fn close_other_boots(
+        &self,
+        current: BootId,
+        now: Timestamp,
+        layout: Layout,
+    ) -> Result<(), LedgerError> {
+        let last_words = move |attempt: &Attempt| LastWords {
+            progress: read_progress(&layout.progress(&attempt.run.experiment)),
+            ..LastWords::default()
+        };
+        self.call(move |ledger| close_other_boots(ledger, current, now, &last_words)).await?;
+        Ok(())
     }
 
     /// Calls the ledger, again and again while that may help. Every call of the port may be

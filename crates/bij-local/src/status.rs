@@ -16,14 +16,16 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct State {
     pub(crate) id: ExperimentId,
     pub(crate) boot: BootId,
-    pub(crate) active_state: ActiveState,
-    pub(crate) sub_state: String,
+    pub(crate) active: ActiveState,
+    pub(crate) sub: String,
     pub(crate) result: Option<ServiceResult>,
     pub(crate) main_pid: Option<u32>,
     pub(crate) invocation: Option<InvocationId>,
     pub(crate) since: Timestamp,
     pub(crate) restarts: u32,
     pub(crate) status_text: Option<String>,
+    /// Whether the newest attempt has been up.
+    pub(crate) became_ready: bool,
     /// Files by which a process enters the attempt's cgroup; empty without one.
     pub(crate) cgroup_procs: Vec<PathBuf>,
     /// What it uses now; never in the state file.
@@ -75,14 +77,15 @@ impl State {
         Self {
             id,
             boot,
-            active_state: ActiveState::Inactive,
-            sub_state: "dead".to_owned(),
+            active: ActiveState::Inactive,
+            sub: "dead".to_owned(),
             result: None,
             main_pid: None,
             invocation: None,
             since,
             restarts: 0,
             status_text: None,
+            became_ready: false,
             cgroup_procs: Vec::new(),
             usage: None,
         }
@@ -90,15 +93,15 @@ impl State {
 
     /// Whether no process of it should exist.
     pub(crate) fn is_down(&self) -> bool {
-        matches!(self.active_state, ActiveState::Inactive | ActiveState::Failed)
+        matches!(self.active, ActiveState::Inactive | ActiveState::Failed)
     }
 
     /// The same in the words of the port.
     pub(crate) fn into_unit_status(self) -> UnitStatus {
         UnitStatus {
             id: self.id,
-            active_state: self.active_state,
-            sub_state: self.sub_state,
+            active_state: self.active,
+            sub_state: self.sub,
             result: self.result,
             main_pid: self.main_pid,
             invocation: self.invocation,
@@ -107,6 +110,23 @@ impl State {
             enabled: None,
             status_text: self.status_text,
             resources: self.usage.map(Resources::from).unwrap_or_default(),
+        }
+    }
+
+    /// What is said of an experiment of which nothing is known: it is not loaded.
+    pub(crate) fn unknown(id: ExperimentId) -> UnitStatus {
+        UnitStatus {
+            id,
+            active_state: ActiveState::Inactive,
+            sub_state: "dead".to_owned(),
+            result: None,
+            main_pid: None,
+            invocation: None,
+            since: None,
+            restarts: None,
+            enabled: None,
+            status_text: None,
+            resources: Resources::default(),
         }
     }
 

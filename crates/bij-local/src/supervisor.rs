@@ -282,7 +282,7 @@ where
 
     fn supervise(&self, ward: Ward<L, D>) {
         let mut wards = lock(&self.wards);
-        wards.desks.retain(|_, desk| desk.state().active_state != ActiveState::Inactive);
+        wards.desks.retain(|_, desk| desk.state().active != ActiveState::Inactive);
         wards.desks.insert(ward.id.clone(), ward.around.desk.clone());
         while wards.tasks.try_join_next().is_some() {}
         wards.tasks.spawn(ward.supervise());

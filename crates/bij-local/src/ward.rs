@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{
-    ActiveState, Cause, Exit, ExperimentId, ServiceResult, StartKind, TimeSpan, Timestamp,
+    ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, TimeSpan, Timestamp,
 };
 
 use crate::control_socket::{Seat, serve};
@@ -29,7 +29,7 @@ pub(crate) struct Ward<L, D> {
 /// Why it is not restarted, or the attempt that is to be followed by another.
 enum Next {
     Over(Ending),
-    Again { lived: Lived, delay: TimeSpan },
+    Again { run: RunId, delay: TimeSpan },
 }
 
 impl<L, D> Ward<L, D>
@@ -56,9 +56,9 @@ where
         };
         let (active, result) = last_state(&ending);
         self.around.desk.update(|state| {
-            state.active_state = active.clone();
-            state.sub_state =
-                if active == ActiveState::Failed { "failed" } else { "dead" }.to_owned();
+            state.active = active.clone();
+            let sub = if active == ActiveState::Failed { "failed" } else { "dead" };
+            sub.clone_into(&mut state.sub);
             state.since = Timestamp::from(SystemTime::now());
             (state.main_pid, state.status_text) = (None, None);
             state.cgroup_procs.clear();
@@ -98,10 +98,13 @@ where
                 Err(error) => return not_started(&error),
             };
             let lived = life.live(&mut self.around, &spec, started).await;
+            if self.around.desk.take_reset() {
+                limit.reset();
+            }
             match self.judge(lived, &spec, limit) {
                 Next::Over(ending) => return ending,
-                Next::Again { lived, delay } => {
-                    if let Some(ending) = self.wait(lived, delay).await {
+                Next::Again { run, delay } => {
+                    if let Some(ending) = self.wait(run, delay).await {
                         return ending;
                     }
                 }
@@ -138,23 +141,23 @@ where
             self.around.sink.send(Event::GaveUp { id, starts: spec.restart.burst });
             return Next::Over(Ending::GaveUp { cause, exit });
         }
-        Next::Again { lived, delay }
+        Next::Again { run: lived.run, delay }
     }
 
     /// Waits before the next attempt; an order to stop ends it all.
-    async fn wait(&mut self, lived: Lived, delay: TimeSpan) -> Option<Ending> {
+    async fn wait(&mut self, run: RunId, delay: TimeSpan) -> Option<Ending> {
         let now = Timestamp::from(SystemTime::now());
         let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
         self.around.desk.update(|state| {
-            state.active_state = ActiveState::Activating;
-            "auto-restart".clone_into(&mut state.sub_state);
+            state.active = ActiveState::Activating;
+            "auto-restart".clone_into(&mut state.sub);
             state.since = now;
             state.main_pid = None;
             state.cgroup_procs.clear();
             state.restarts += 1;
         });
-        self.around.sink.send(Event::Waiting { run: lived.run, delay, until });
+        self.around.sink.send(Event::Waiting { run, delay, until });
         tokio::select! {
             biased;
             Some(command) = self.around.orders.recv() => {
@@ -178,11 +181,10 @@ fn ending_of(cause: Cause, exit: Option<Exit>, ordered: bool) -> Ending {
 fn last_state(ending: &Ending) -> (ActiveState, Option<ServiceResult>) {
     let failed = (ActiveState::Failed, Some(ServiceResult::Resources));
     match ending {
-        Ending::Success | Ending::Stopped { .. } => {
-            (ActiveState::Inactive, Some(ServiceResult::Success))
-        }
-        // SIGTERM and its kin are a clean end for systemd.
-        Ending::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
+        // What is not restarted after a signal died of SIGTERM or its kin: clean for systemd.
+        Ending::Success
+        | Ending::Stopped { .. }
+        | Ending::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
             (ActiveState::Inactive, Some(ServiceResult::Success))
         }
         Ending::NotRestarted { .. } | Ending::GaveUp { .. } | Ending::NotStarted { .. } => failed,

@@ -1,10 +1,12 @@
-//! How attempts live and die: exit codes, signals, environment, failures of the start.
+//! How attempts live and die: exit codes, signals, what they are told, failures of the start.
 
 mod support;
 
-use bij_core::{Cause, Exit, ServiceResult};
-use bij_local::{Ending, Event};
-use support::{World, once, script};
+use std::os::unix::fs::PermissionsExt as _;
+
+use bij_core::{Cause, Exit, Limit, Progress, ServiceResult, TimeSpan};
+use bij_local::{Ending, Event, RunError};
+use support::{World, id, once, script};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_is_started_ready_and_recorded() {
@@ -38,4 +40,207 @@ async fn codes_and_signals_are_causes() {
         assert_eq!(end.evidence.service_result, Some(result), "{name}");
         assert!(matches!(story.ending(), Ending::GaveUp { .. }), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_are_brought_back_until_the_start_limit() {
+    let world = World::new();
+    let story =
+        world.run(script("x", "echo attempt $BIJ_ATTEMPT after $BIJ_CRASHES; exit 3")).await;
+    assert_eq!(story.printed(), ["attempt 1 after 0", "attempt 2 after 1", "attempt 3 after 2"]);
+    assert_eq!(story.causes(), [Cause::Exit; 3]);
+    let gave_up = Ending::GaveUp { cause: Cause::Exit, exit: Some(Exit::Code(3)) };
+    assert_eq!(story.ending(), &gave_up);
+    let starts = story.0.iter().find_map(|event| match event {
+        Event::GaveUp { starts, .. } => Some(*starts),
+        _ => None,
+    });
+    assert_eq!(starts, Some(3));
+    let attempts = world.attempts();
+    assert!(attempts.iter().all(|attempt| attempt.run.number.0 == 1));
+    let restarts = attempts.iter().map(|attempt| attempt.end.as_ref().unwrap().evidence.restarts);
+    assert_eq!(restarts.collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pace_of_restarts_is_the_definitions() {
+    let world = World::new();
+    let mut spec = script("x", "exit 3");
+    (spec.restart.burst, spec.restart.delay) = (2, TimeSpan::from_micros(400_000));
+    let began = std::time::Instant::now();
+    let story = world.run(spec).await;
+    assert_eq!(story.ends().len(), 2);
+    // One wait, not two: it is known at once that the third start would be refused.
+    let took = began.elapsed();
+    assert!(took.as_millis() >= 400, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resurrection_knows_its_history_and_succeeds() {
+    let world = World::new();
+    let text = "echo \"$BIJ_RUN $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE $BIJ_RESUME_FROM\"
+        if [ $BIJ_ATTEMPT = 1 ]; then
+            echo 'step=7 total=9 checkpoint=/a b/c' > $BIJ_PROGRESS; kill -KILL $$
+        fi";
+    let story = world.run(script("x", text)).await;
+    assert_eq!(story.printed(), ["x#1 1 0  ", "x#1 2 1 signal /a b/c"]);
+    assert_eq!(story.ending(), &Ending::Success);
+    let progress = story.ends()[0].evidence.progress.clone();
+    let expected = Progress {
+        step: Some(7),
+        total: Some(9),
+        text: None,
+        checkpoint: Some("/a b/c".to_owned()),
+    };
+    assert_eq!(progress, Some(expected));
+    // A run that follows a success begins anew, but nobody forgets the crash.
+    let story = world.run(script("x", "echo \"$BIJ_RUN $BIJ_CRASHES $BIJ_RESUME_FROM\"")).await;
+    assert_eq!(story.printed(), ["x#2 1 "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seventy_eight_and_clean_signals_are_never_brought_back() {
+    let world = World::new();
+    let story = world.run(script("never", "exit 78")).await;
+    let never = Ending::NotRestarted { cause: Cause::Exit, exit: Some(Exit::Code(78)) };
+    assert_eq!(story.ending(), &never);
+    let story = world.run(script("term", "kill -TERM $$")).await;
+    let clean = Ending::NotRestarted { cause: Cause::Signal, exit: Some(Exit::Signal(15)) };
+    assert_eq!(story.ending(), &clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_told_what_the_protocol_says() {
+    let world = World::new();
+    let mut spec = script("x", "env; pwd; cat; kill -0 $BIJ_X 2>/dev/null; echo done");
+    spec.environment.insert("MINE".to_owned(), "a $b\n'c'".to_owned());
+    spec.environment.insert("BIJ_ATTEMPT".to_owned(), "99".to_owned());
+    spec.config = Some("/some/config".to_owned());
+    spec.health.watchdog = Some(TimeSpan::from_secs(30));
+    let story = world.run(spec).await;
+    let printed = story.printed();
+    let state = world.layout.experiment_state(&id("x"));
+    let stop = world.layout.stop_file(&id("x"));
+    for expected in [
+        "BIJ_EXPERIMENT=x".to_owned(),
+        "BIJ_ATTEMPT=1".to_owned(),
+        "BIJ_CONFIG=/some/config".to_owned(),
+        "WATCHDOG_USEC=30000000".to_owned(),
+        "MINE=a $b".to_owned(),
+        format!("BIJ_STATE_DIR={}", state.display()),
+        format!("BIJ_PROGRESS={}", state.join("progress").display()),
+        format!("BIJ_STOP_FILE={}", stop.display()),
+        state.display().to_string(),
+        "done".to_owned(),
+    ] {
+        assert!(printed.contains(&expected.as_str()), "{expected} is not in {printed:#?}");
+    }
+    let pid = story.0.iter().find_map(|event| match event {
+        Event::Started { pid, .. } => Some(*pid),
+        _ => None,
+    });
+    let watchdog_pid = format!("WATCHDOG_PID={}", pid.unwrap());
+    assert!(printed.contains(&watchdog_pid.as_str()), "{watchdog_pid} is not in {printed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strange_arguments_arrive_unchanged() {
+    let world = World::new();
+    let arguments = ["%i", "$HOME", "'\"", "a b", "ü\u{1f980}", "\\x", ""];
+    let mut spec = script("x", "");
+    spec.command =
+        ["/usr/bin/printf", "<%s>\\n"].into_iter().chain(arguments).map(str::to_owned).collect();
+    let story = world.run(spec).await;
+    let expected: Vec<String> = arguments.iter().map(|argument| format!("<{argument}>")).collect();
+    assert_eq!(story.printed(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_says_which_step_did() {
+    let world = World::new();
+    let mut missing = once("exec", "");
+    missing.command = vec!["/no/such/program".to_owned()];
+    let mut directory = once("chdir", "");
+    directory.directory = Some("/no/such/directory".parse().unwrap());
+    let mut cpus = once("cpus", "");
+    cpus.limits.cpus = Some("8000".parse().unwrap());
+    for (spec, status, meaning) in
+        [(missing, 203, "EXEC: "), (directory, 200, "CHDIR: "), (cpus, 214, "CPUAFFINITY: ")]
+    {
+        let name = spec.id.clone();
+        let story = world.run(spec).await;
+        let end = story.end();
+        assert_eq!(end.cause, Cause::StartFailed, "{name}");
+        assert_eq!(end.evidence.exit, Some(Exit::Code(status)), "{name}");
+        let said = end.evidence.exit_meaning.as_deref().unwrap();
+        assert!(said.starts_with(meaning), "{said}");
+        assert!(!end.evidence.became_ready);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_user_is_a_failed_start_without_a_process() {
+    let world = World::new();
+    let mut spec = once("x", "true");
+    spec.user = Some("no-such-user".to_owned());
+    let story = world.run(spec).await;
+    let end = story.end();
+    assert_eq!((end.cause, end.evidence.exit), (Cause::StartFailed, None));
+    assert_eq!(end.evidence.notes, ["there is no user no-such-user"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_gets_the_state_directory_and_nothing_of_roots() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can become somebody else; that others cannot is the shim's own error.
+        return;
+    }
+    let world = World::new();
+    let path = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(world.root.path(), path).unwrap();
+    let mut spec = once("x", "id -un; id -un > $BIJ_STATE_DIR/who; echo $USER $HOME");
+    spec.user = Some("nobody".to_owned());
+    let story = world.run(spec).await;
+    let printed = story.printed();
+    assert_eq!(printed[0], "nobody");
+    assert!(printed[1].starts_with("nobody /"), "{printed:?}");
+    let who = std::fs::read_to_string(world.layout.experiment_state(&id("x")).join("who"));
+    assert_eq!(who.unwrap(), "nobody\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_limit_ends_it_and_is_no_crash() {
+    let world = World::new();
+    let mut spec = once("x", "exec sleep 60");
+    spec.limits.time = Some(Limit::At(TimeSpan::from_micros(300_000)));
+    let story = world.run(spec).await;
+    let end = story.end();
+    assert_eq!(end.cause, Cause::TimeLimit);
+    assert!(!end.is_crash());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_not_run_and_nothing_else_is_either() {
+    let world = World::new();
+    let supervisor = world.supervisor([script("there", "true")]);
+    let refused = supervisor.run(&[id("there"), id("missing")]);
+    assert!(matches!(refused, Err(RunError::Definition { .. })), "{refused:?}");
+    assert!(world.attempts().is_empty());
+    let story = support::Story::of(supervisor.run(&[id("there")]).unwrap()).await;
+    assert_eq!(story.ending(), &Ending::Success);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_run_side_by_side() {
+    let world = World::new();
+    let names = ["a", "b", "c", "d"];
+    let supervisor =
+        world.supervisor(names.map(|name| script(name, "sleep 0.2; echo $BIJ_EXPERIMENT")));
+    let story = support::Story::of(supervisor.run(&names.map(id)).unwrap()).await;
+    let mut printed = story.printed();
+    printed.sort_unstable();
+    assert_eq!(printed, names);
+    let ended = story.0.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
+    assert_eq!(ended, 4);
+    assert_eq!(world.attempts().len(), 4);
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use bij_core::definition::ExperimentSpec;
+use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
-use bij_core::{Progress, RunEnd, Timestamp};
+use bij_core::{ExperimentId, Layout, Progress, RunEnd, Timestamp};
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
 use tokio::process::Child;
@@ -72,13 +72,7 @@ impl Life {
         let shared = &around.shared;
         let layout = &shared.layout;
         let user = identity(spec)?;
-        let state_dir = layout.experiment_state(&spec.id);
-        make_directory(&state_dir, user.as_ref())?;
-        let stop_file = layout.stop_file(&spec.id);
-        for directory in [stop_file.parent(), Some(&layout.local())].into_iter().flatten() {
-            fs::create_dir_all(directory).map_err(failed(directory))?;
-        }
-        remove(&stop_file)?;
+        let (state_dir, stop_file) = make_places(layout, &spec.id, user.as_ref())?;
         let resume_from = self.resume_from(around, spec)?;
         let notify_path = file_in(&layout.local(), &spec.id, "notify");
         let unique = format!("{}-{}", spec.id, self.key.invocation);
@@ -110,7 +104,7 @@ impl Life {
             supervisor: i32::try_from(std::process::id()).unwrap_or(0),
             cgroups: jar.procs_files(),
             data_limit: jar.data_limit(),
-            cpus: spec.limits.cpus.iter().flat_map(|cpus| cpus.iter()).collect(),
+            cpus: spec.limits.cpus.iter().flat_map(CpuSet::iter).collect(),
             user,
             directory,
             command: spec.command.clone(),
@@ -168,8 +162,8 @@ impl Life {
             return Ok(None);
         }
         let written = read_progress(&path);
-        let known = written.into_iter().chain(before.last_checkpoint.clone());
-        Ok(known.filter_map(|progress| progress.checkpoint).next())
+        let mut known = written.into_iter().chain(before.last_checkpoint.clone());
+        Ok(known.find_map(|progress| progress.checkpoint))
     }
 
     fn read_output<L: Ledger + Send + 'static>(
@@ -246,6 +240,22 @@ fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
         gid: user.gid.as_raw(),
         home: user.dir,
     }))
+}
+
+/// Makes the directories that an attempt needs, and returns its state directory and its stop file,
+/// which is not there yet.
+fn make_places(
+    layout: &Layout,
+    id: &ExperimentId,
+    user: Option<&Identity>,
+) -> Result<(PathBuf, PathBuf), PrepareError> {
+    let (state_dir, stop_file) = (layout.experiment_state(id), layout.stop_file(id));
+    make_directory(&state_dir, user)?;
+    for directory in [stop_file.parent(), Some(&layout.local())].into_iter().flatten() {
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+    }
+    remove(&stop_file)?;
+    Ok((state_dir, stop_file))
 }
 
 /// The experiment's own directory: nobody else's business (systemd.exec(5), `UMask=0077`).

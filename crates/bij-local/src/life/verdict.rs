@@ -108,7 +108,7 @@ impl Life {
 }
 
 /// How waitid(2) says that a process has ended.
-pub(super) fn exit_of(status: io::Result<ExitStatus>) -> Exit {
+pub(super) fn exit_of(status: &io::Result<ExitStatus>) -> Exit {
     match status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
@@ -132,31 +132,25 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// An end in a line: `oom-kill, signal 9 after 3s, peak 64.0M`.
+/// An end in a line: `oom-kill, signal 9, after 3s, memory peak 64.0M`.
 fn describe(end: &AttemptEnd) -> String {
     let evidence = &end.evidence;
-    let mut text = end.cause.to_string();
-    match evidence.exit {
-        Some(Exit::Code(code)) => text.push_str(&format!(", exit code {code}")),
-        Some(Exit::Signal(signal)) => text.push_str(&format!(", signal {signal}")),
-        Some(Exit::CoreDump(signal)) => text.push_str(&format!(", signal {signal}, core dumped")),
-        None => {}
-    }
-    if let Some(meaning) = &evidence.exit_meaning {
-        text.push_str(&format!(" ({meaning})"));
-    }
-    if let Some(ran) = evidence.ran_for {
-        text.push_str(&format!(", after {ran}"));
-    }
-    if let Some(order) = &evidence.order {
-        text.push_str(&format!(", {}", order.by));
-    }
-    if let Some(peak) = evidence.memory_peak {
-        let source = evidence.memory_peak_source;
-        let how = if source == Some(PeakSource::Sampled) { " (sampled)" } else { "" };
-        text.push_str(&format!(", memory peak {peak}{how}"));
-    }
-    text
+    let exit = evidence.exit.map(|exit| match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+        Exit::CoreDump(signal) => format!("signal {signal}, core dumped"),
+    });
+    let sampled = evidence.memory_peak_source == Some(PeakSource::Sampled);
+    let how = if sampled { " (sampled)" } else { "" };
+    let parts = [
+        Some(end.cause.to_string()),
+        exit,
+        evidence.exit_meaning.clone(),
+        evidence.ran_for.map(|ran| format!("after {ran}")),
+        evidence.order.as_ref().map(|order| order.by.clone()),
+        evidence.memory_peak.map(|peak| format!("memory peak {peak}{how}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// To the millisecond: nobody reads more.

@@ -93,9 +93,9 @@ mod tests {
 
     fn framed(chunks: &[&[u8]]) -> Vec<Frame> {
         let mut framer = Framer::default();
-        let mut frames: Vec<Frame> = chunks.iter().flat_map(|chunk| framer.take(chunk)).collect();
-        frames.extend(framer.finish());
-        frames
+        let mut all: Vec<Frame> = chunks.iter().flat_map(|chunk| framer.take(chunk)).collect();
+        all.extend(framer.finish());
+        all
     }
 
     fn texts(chunks: &[&[u8]]) -> Vec<String> {
@@ -138,7 +138,7 @@ mod tests {
     fn memory_stays_bounded_without_line_ends() {
         let mut framer = Framer::default();
         for _ in 0..100 {
-            framer.take(&[0xff; 50_000]);
+            framer.take(&vec![0xff; 50_000]);
             assert!(framer.line.len() <= PIECE_MAX);
             framer.take(b"frame\r");
         }

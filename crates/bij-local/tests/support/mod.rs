@@ -1,6 +1,7 @@
 //! A supervisor over real processes, a real database and definitions made in the test.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "clippy knows only functions marked as tests")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{Attempt, AttemptEnd, ExperimentId, Layout, Order, OrderKind, TimeSpan};
+use bij_core::{Attempt, AttemptEnd, Cause, ExperimentId, Layout, Order, OrderKind, TimeSpan};
 use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
@@ -95,14 +96,14 @@ impl Story {
     }
 
     pub(crate) fn ends(&self) -> Vec<&AttemptEnd> {
-        let end = |event| match event {
-            &Event::Died { ref end, ref unrecorded, .. } => {
+        let mut ends = Vec::new();
+        for event in &self.0 {
+            if let Event::Died { end, unrecorded, .. } = event {
                 assert_eq!(unrecorded, &None);
-                Some(&**end)
+                ends.push(&**end);
             }
-            _ => None,
-        };
-        self.0.iter().filter_map(end).collect()
+        }
+        ends
     }
 
     pub(crate) fn end(&self) -> &AttemptEnd {
@@ -120,13 +121,19 @@ impl Story {
 
     /// What the experiment printed.
     pub(crate) fn printed(&self) -> Vec<&str> {
-        let text = |event| match event {
-            &Event::Output(ref line) if line.stream != bij_local::Stream::Bij => {
-                Some(line.text.as_str())
+        let mut texts = Vec::new();
+        for event in &self.0 {
+            if let Event::Output(line) = event
+                && line.stream != bij_local::Stream::Bij
+            {
+                texts.push(line.text.as_str());
             }
-            _ => None,
-        };
-        self.0.iter().filter_map(text).collect()
+        }
+        texts
+    }
+
+    pub(crate) fn causes(&self) -> Vec<Cause> {
+        self.ends().iter().map(|end| end.cause).collect()
     }
 }
 
