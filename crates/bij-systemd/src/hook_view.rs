@@ -79,6 +79,19 @@ impl HookView {
         }
     }
 
+    /// Whether the manager itself is going down, and the machine or the session with it.
+    ///
+    /// # Errors
+    /// [`HookViewError`] if nobody answers.
+    pub fn is_stopping(&self) -> Result<bool, HookViewError> {
+        let action = "look at the manager";
+        match self.over_bus(state_over) {
+            Some(Ok(state)) => Ok(state == STOPPING),
+            Some(Err(source)) => Err(HookViewError::Bus { action, source }),
+            None => show::is_stopping(self.scope),
+        }
+    }
+
     /// Has the manager read all units again, and waits until it has.
     ///
     /// # Errors
@@ -102,6 +115,14 @@ impl HookView {
             answer => Some(answer),
         }
     }
+}
+
+/// `SystemState` of a manager that is going down (org.freedesktop.systemd1(5)).
+const STOPPING: &str = "stopping";
+
+async fn state_over(bus: &Bus) -> Result<String, UnitError> {
+    let manager = bus.manager().await?;
+    call(Action { verb: "look at the manager", id: None }, manager.system_state()).await
 }
 
 async fn facts_over(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {

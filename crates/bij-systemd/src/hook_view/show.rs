@@ -23,6 +23,11 @@ pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts,
     Ok(parse(&show, job_of(&jobs, &unit), state.trim()))
 }
 
+pub(super) fn is_stopping(scope: RuntimeScope) -> Result<bool, HookViewError> {
+    let state = output(scope, "look at the manager", &["is-system-running"])?.1;
+    Ok(state.trim() == "stopping")
+}
+
 pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
     systemctl(scope, "reload", &["daemon-reload"]).map(drop)
 }
