@@ -3,6 +3,7 @@
 //! - [`DropIn`] renders a definition into the drop-in of its unit; it is pure text.
 //! - [`SystemdUnits`] is the [`UnitManager`](bij_core::port::UnitManager) over D-Bus, for PID 1
 //!   and for `systemd --user`.
+//! - [`Journal`] reads log lines, the manager's records about an end, and the kernel's about a kill.
 //! - [`HookView`] is what the hooks ask, without a runtime of their own.
 //!
 //! # Invariants
@@ -14,6 +15,7 @@ mod bus;
 mod drop_in;
 mod hook_view;
 mod job;
+mod journal;
 mod list;
 mod properties;
 mod proxy;
@@ -23,5 +25,8 @@ mod unit_manager;
 
 pub use drop_in::{DropIn, RENDERER_VERSION};
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
+pub use journal::{
+    InvalidRecord, Journal, JournalEnd, JournalError, LogLine, LogLines, LogQuery, Stopper,
+};
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;

@@ -1,0 +1,197 @@
+//! The end of one life of a unit, from what its manager wrote about it.
+
+use bij_core::{
+    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
+    Timestamp, Witness,
+};
+
+use super::message_id as id;
+use super::record::Record;
+use crate::RuntimeScope;
+
+/// An end that is told by the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalEnd {
+    /// When it ended.
+    pub at: Timestamp,
+    /// When it was up, if it was.
+    pub ready: Option<Timestamp>,
+    /// What the records say; its witness is the journal.
+    pub evidence: Evidence,
+}
+
+/// Only the manager itself may be heard: `_PID` and `_UID` are written by journald.
+pub(super) fn arguments(scope: RuntimeScope, invocation: InvocationId) -> Vec<String> {
+    let matches: &[String] = match scope {
+        RuntimeScope::System => &["_PID=1".to_owned(), format!("INVOCATION_ID={invocation}")],
+        RuntimeScope::User => {
+            &["_COMM=systemd".to_owned(), format!("USER_INVOCATION_ID={invocation}")]
+        }
+    };
+    let options = ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned);
+    options.into_iter().chain(matches.iter().cloned()).collect()
+}
+
+/// Reads the records of one life, oldest first; `None` if none of them tells of its end.
+pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
+    let mut evidence = Evidence::default();
+    evidence.witness = Some(Witness::Journal);
+    let (mut ready, mut ended) = (None, None);
+    for record in records {
+        let moment = record.at().zip(record.monotonic());
+        if record.is(id::STARTED) {
+            ready =
+                ready.or(moment.filter(|_| record.text("JOB_RESULT").as_deref() == Some("done")));
+        } else if record.is(id::STOPPING) && ended.is_none() {
+            // After its end an automatic restart "stops" the unit as well; nobody ordered that.
+            evidence.order =
+                Some(Order { kind: OrderKind::Stop, by: "systemd job stop".to_owned() });
+        } else if tell(record, &mut evidence) {
+            ended = ended.or(moment);
+        }
+    }
+    let (at, stopped) = ended?;
+    evidence.became_ready = ready.is_some();
+    evidence.ran_for = ready.and_then(|(_, up)| difference(stopped, up));
+    Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
+}
+
+/// Takes down what a record tells of an end; false if it tells of none.
+///
+/// When the start limit is hit, the failure is written once more under the same invocation, so
+/// the first word on each matter stands.
+fn tell(record: &Record, evidence: &mut Evidence) -> bool {
+    if record.is(id::PROCESS_EXIT) {
+        // Hooks are processes of the unit too; only this one is the experiment.
+        if record.text("COMMAND").as_deref() == Some("ExecStart") {
+            evidence.exit = evidence.exit.or_else(|| exit(record));
+            return true;
+        }
+        return false;
+    }
+    if record.is(id::FAILURE_RESULT) {
+        let result = record.text("UNIT_RESULT").map(ServiceResult::from);
+        evidence.service_result = evidence.service_result.take().or(result);
+        return true;
+    }
+    if record.is(id::SUCCESS) {
+        evidence.service_result = evidence.service_result.take().or(Some(ServiceResult::Success));
+        return true;
+    }
+    if record.is(id::OUT_OF_MEMORY) {
+        // A child may be killed and the experiment live on: this alone is no end.
+        evidence.oom_kills = Some(evidence.oom_kills.unwrap_or_default() + 1);
+    } else if record.is(id::OOMD_KILL) {
+        evidence.notes.push("systemd-oomd killed it for memory pressure".to_owned());
+    } else if record.is(id::RESOURCES) {
+        evidence.cpu_usage_nsec = evidence.cpu_usage_nsec.or(record.number("CPU_USAGE_NSEC"));
+        if let Some(peak) = record.number("MEMORY_PEAK") {
+            evidence.memory_peak = Some(Bytes::new(peak));
+            evidence.memory_peak_source = Some(PeakSource::Kernel);
+        }
+    }
+    record.is(id::RESTART_SCHEDULED)
+}
+
+fn exit(record: &Record) -> Option<Exit> {
+    let status = record.number("EXIT_STATUS")?;
+    match record.text("EXIT_CODE")?.as_str() {
+        "exited" => Some(Exit::Code(status)),
+        "killed" => Some(Exit::Signal(status)),
+        "dumped" => Some(Exit::CoreDump(status)),
+        _ => None,
+    }
+}
+
+fn difference(later: TimeSpan, earlier: TimeSpan) -> Option<TimeSpan> {
+    later.as_micros().checked_sub(earlier.as_micros()).map(TimeSpan::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::Cause;
+
+    use super::*;
+
+    /// Records a second apart.
+    fn records(fields: &[&[(&str, &str)]]) -> Vec<Record> {
+        let record = |(at, fields): (usize, &&[(&str, &str)])| {
+            let micros = ((at + 1) * 1_000_000).to_string();
+            let clocks = ["__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP"];
+            let clocks = clocks.map(|name| (name, micros.as_str()));
+            let all: serde_json::Map<String, serde_json::Value> = fields
+                .iter()
+                .copied()
+                .chain(clocks)
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            Record::parse(&serde_json::to_vec(&all).unwrap()).unwrap()
+        };
+        fields.iter().enumerate().map(record).collect()
+    }
+
+    const STARTED: &[(&str, &str)] = &[("MESSAGE_ID", id::STARTED), ("JOB_RESULT", "done")];
+    const STOPPING: &[(&str, &str)] = &[("MESSAGE_ID", id::STOPPING)];
+    const FAILED: &[(&str, &str)] =
+        &[("MESSAGE_ID", id::FAILURE_RESULT), ("UNIT_RESULT", "signal")];
+    const RESTART: &[(&str, &str)] = &[("MESSAGE_ID", id::RESTART_SCHEDULED)];
+    const KILLED: &[(&str, &str)] = &[
+        ("MESSAGE_ID", id::PROCESS_EXIT),
+        ("EXIT_CODE", "killed"),
+        ("EXIT_STATUS", "11"),
+        ("COMMAND", "ExecStart"),
+    ];
+    const HOOK_KILLED: &[(&str, &str)] = &[
+        ("MESSAGE_ID", id::PROCESS_EXIT),
+        ("EXIT_CODE", "killed"),
+        ("EXIT_STATUS", "9"),
+        ("COMMAND", "ExecStopPost"),
+    ];
+
+    #[test]
+    fn a_killed_hook_is_not_the_experiments_death() {
+        let end = read(&records(&[STARTED, KILLED, HOOK_KILLED, FAILED, RESTART])).unwrap();
+        assert_eq!(end.evidence.exit, Some(Exit::Signal(11)));
+        assert_eq!(end.evidence.service_result, Some(ServiceResult::Signal));
+        assert_eq!(end.evidence.ran_for, Some(TimeSpan::from_secs(1)));
+        assert_eq!(end.ready, Some(Timestamp::from_micros(1_000_000)));
+        assert_eq!(end.at, Timestamp::from_micros(2_000_000));
+        assert_eq!(end.evidence.prove(), Cause::Signal);
+    }
+
+    #[test]
+    fn a_start_limit_says_the_failure_twice_and_it_counts_once() {
+        let again: &[(&str, &str)] =
+            &[("MESSAGE_ID", id::FAILURE_RESULT), ("UNIT_RESULT", "start-limit-hit")];
+        let end = read(&records(&[STARTED, KILLED, FAILED, RESTART, again])).unwrap();
+        assert_eq!(end.evidence.service_result, Some(ServiceResult::Signal));
+    }
+
+    #[test]
+    fn an_order_is_one_only_before_the_end() {
+        let success: &[(&str, &str)] = &[("MESSAGE_ID", id::SUCCESS)];
+        let stopped = read(&records(&[STARTED, STOPPING, success])).unwrap();
+        assert_eq!(stopped.evidence.prove(), Cause::Stopped);
+        let restarted = read(&records(&[STARTED, KILLED, FAILED, RESTART, STOPPING])).unwrap();
+        assert_eq!(restarted.evidence.order, None);
+    }
+
+    #[test]
+    fn memory_is_counted_and_a_child_is_no_end() {
+        let oom: &[(&str, &str)] = &[("MESSAGE_ID", id::OUT_OF_MEMORY)];
+        assert_eq!(read(&records(&[STARTED, oom])), None);
+        let end = read(&records(&[STARTED, oom, KILLED, FAILED])).unwrap();
+        assert_eq!(end.evidence.oom_kills, Some(1));
+        assert_eq!(end.evidence.prove(), Cause::OomKill);
+    }
+
+    #[test]
+    fn only_the_manager_is_heard() {
+        let invocation = InvocationId::from_bytes([7; 16]);
+        let system = arguments(RuntimeScope::System, invocation);
+        assert_eq!(system[5..], ["_PID=1", "INVOCATION_ID=07070707070707070707070707070707"]);
+        let user = arguments(RuntimeScope::User, invocation);
+        assert!(user.contains(&"USER_INVOCATION_ID=07070707070707070707070707070707".to_owned()));
+    }
+}

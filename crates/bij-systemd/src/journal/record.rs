@@ -1,0 +1,89 @@
+//! One record as `journalctl -o json` writes it.
+
+use std::collections::HashMap;
+
+use bij_core::{TimeSpan, Timestamp};
+use serde_json::Value;
+use thiserror::Error;
+
+/// Why a line is no record.
+#[derive(Debug, Error)]
+#[error("a line of {length} bytes is no JSON object")]
+pub struct InvalidRecord {
+    /// Its length.
+    pub length: usize,
+    /// What the parser said.
+    #[source]
+    pub source: serde_json::Error,
+}
+
+/// A record: fields by name.
+#[derive(Clone, Debug)]
+pub(super) struct Record(HashMap<String, Value>);
+
+impl Record {
+    pub(super) fn parse(line: &[u8]) -> Result<Self, InvalidRecord> {
+        let invalid = |source| InvalidRecord { length: line.len(), source };
+        serde_json::from_slice(line).map(Self).map_err(invalid)
+    }
+
+    /// A field as text, the first of repeated ones; what is not UTF-8 is replaced.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        text_of(self.0.get(name)?)
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    pub(super) fn is(&self, message_id: &str) -> bool {
+        self.text("MESSAGE_ID").as_deref() == Some(message_id)
+    }
+
+    /// When it was written.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.number("__REALTIME_TIMESTAMP").map(Timestamp::from_micros)
+    }
+
+    /// The same by the clock that counts from boot.
+    pub(super) fn monotonic(&self) -> Option<TimeSpan> {
+        self.number("__MONOTONIC_TIMESTAMP").map(TimeSpan::from_micros)
+    }
+}
+
+/// journalctl writes a text as a string, anything else as an array of bytes, a field that stands
+/// more than once as an array of these, and one that is too large as null.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => match parts.first()? {
+            Value::Number(_) => {
+                let byte = |part: &Value| part.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                let bytes: Option<Vec<u8>> = parts.iter().map(byte).collect();
+                Some(String::from_utf8_lossy(&bytes?).into_owned())
+            }
+            first => text_of(first),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_a_field_is_read() {
+        let record = Record::parse(
+            br#"{"A":"text","B":[104,105,255],"C":["first","second"],"D":null,"E":[[104,105],"x"],"F":"7"}"#,
+        )
+        .unwrap();
+        assert_eq!(record.text("A").as_deref(), Some("text"));
+        assert_eq!(record.text("B").as_deref(), Some("hi\u{fffd}"));
+        assert_eq!(record.text("C").as_deref(), Some("first"));
+        assert_eq!(record.text("D"), None);
+        assert_eq!(record.text("E").as_deref(), Some("hi"));
+        assert_eq!(record.number::<i32>("F"), Some(7));
+        assert!(Record::parse(b"-- No entries --").is_err());
+    }
+}

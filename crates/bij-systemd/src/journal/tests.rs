@@ -1,0 +1,76 @@
+//! [`Journal`] over a program that stands in for journalctl.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+
+fn journal(dir: &Path, script: &str) -> Journal {
+    let program = dir.join("journalctl");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Journal { scope: RuntimeScope::System, program: program.to_str().unwrap().to_owned() }
+}
+
+fn said(unit: &str, text: &str) -> String {
+    format!(
+        r#"{{"__REALTIME_TIMESTAMP":"5","__CURSOR":"c-{text}","_SYSTEMD_UNIT":"{unit}","MESSAGE":"{text}"}}"#
+    )
+}
+
+const UNIT: &str = "brain-experiment@x.service";
+const NOW: fn() -> Timestamp = || Timestamp::from_micros(0);
+
+#[test]
+fn following_goes_on_where_the_backlog_ends_and_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new, other) = (said(UNIT, "old"), said(UNIT, "new"), said("ssh.service", "other"));
+    let script = format!(
+        "case \"$*\" in\n*--follow*--after-cursor=c-old*) echo '{other}'; echo '{new}'; exec sleep 600;;\n\
+         *--unit=*) echo '{old}';;\nesac"
+    );
+    let query = LogQuery { follow: true, ..LogQuery::default() };
+    let mut lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap().text, "old");
+    assert_eq!(lines.next().unwrap().unwrap().text, "new");
+    lines.stopper().stop();
+    assert!(lines.next().is_none());
+}
+
+#[test]
+fn a_query_that_is_stopped_in_its_backlog_does_not_follow() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!("echo '{}'; exec sleep 600", said(UNIT, "old"));
+    let query = LogQuery { follow: true, ..LogQuery::default() };
+    let mut lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap().text, "old");
+    lines.stopper().stop();
+    assert!(lines.next().is_none());
+}
+
+#[test]
+fn what_journalctl_complains_of_is_an_error_and_nothing_found_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let complains = journal(dir.path(), "echo 'Failed to parse timestamp: soon' >&2; exit 1");
+    let mut lines = complains.lines(&LogQuery::default(), NOW()).unwrap();
+    let error = lines.next().unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "journalctl failed: Failed to parse timestamp: soon");
+    assert!(lines.next().is_none());
+    let silent = journal(dir.path(), "exit 1");
+    assert!(silent.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
+    let missing = Journal { program: "/nowhere/journalctl".to_owned(), ..silent };
+    assert!(matches!(missing.lines(&LogQuery::default(), NOW()), Err(JournalError::Spawn(_))));
+}
+
+#[test]
+fn the_end_of_a_life_is_read_by_its_invocation() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = r#"case "$*" in *INVOCATION_ID=07070707070707070707070707070707*)
+echo '{"__REALTIME_TIMESTAMP":"9","__MONOTONIC_TIMESTAMP":"9","MESSAGE_ID":"98e322203f7a4ed290d09fe03c09fe15","EXIT_CODE":"exited","EXIT_STATUS":"3","COMMAND":"ExecStart"}'
+echo '{"__REALTIME_TIMESTAMP":"9","__MONOTONIC_TIMESTAMP":"9","MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c","UNIT_RESULT":"exit-code"}';; esac"#;
+    let journal = journal(dir.path(), script);
+    let end = journal.end_of(InvocationId::from_bytes([7; 16])).unwrap().unwrap();
+    assert_eq!(end.evidence.exit, Some(bij_core::Exit::Code(3)));
+    assert_eq!(journal.end_of(InvocationId::from_bytes([8; 16])).unwrap(), None);
+}
