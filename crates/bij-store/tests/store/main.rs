@@ -5,5 +5,7 @@ mod child;
 mod contract;
 mod faults;
 mod lock;
+mod properties;
 mod reader;
 mod robust;
+mod schema;
