@@ -16,6 +16,7 @@ use nix::unistd::{Uid, User, geteuid};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 
 use crate::status::{State, file_in};
 
@@ -24,6 +25,9 @@ const REQUEST_MAX: u64 = 4096;
 
 /// How long somebody may take to say what he wants.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long guests may take for their answers when all is over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,11 +127,21 @@ fn at_short_path<T>(
     call(&file_in(&short, id, "sock"))
 }
 
-/// Answers whoever connects, each for himself, until it is cancelled.
-pub(crate) async fn serve(listener: UnixListener, handler: impl Handler) {
+/// Answers whoever connects, each for himself, until `over` comes; who has asked by then is still
+/// answered, if he takes the answer.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    handler: impl Handler,
+    mut over: oneshot::Receiver<()>,
+) {
     let mut guests = tokio::task::JoinSet::new();
     loop {
-        match listener.accept().await {
+        // Cancel-safe: a connection is accepted or it stays in the queue.
+        let accepted = tokio::select! {
+            _ = &mut over => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let handler = handler.clone();
                 guests.spawn(async move {
@@ -140,6 +154,9 @@ pub(crate) async fn serve(listener: UnixListener, handler: impl Handler) {
         }
         while guests.try_join_next().is_some() {}
     }
+    let answered = async { while guests.join_next().await.is_some() {} };
+    // One that does not read is dropped with the set.
+    let _ = tokio::time::timeout(ANSWER_WITHIN, answered).await;
 }
 
 async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()> {

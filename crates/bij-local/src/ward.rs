@@ -9,6 +9,9 @@ use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, TimeSpan, Timestamp,
 };
 
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
 use crate::control_socket::{Seat, serve};
 use crate::event::{Ending, Event};
 use crate::leftovers;
@@ -39,26 +42,35 @@ where
 {
     /// Supervises it to its end.
     pub(crate) async fn supervise(mut self) {
-        let served = match self.seat.listen() {
-            // Cancelled when this set is dropped.
+        let (over, stop_serving) = oneshot::channel();
+        // In a set, so that it ends with this should this be cancelled.
+        let mut serving = JoinSet::new();
+        let ending = match self.seat.listen() {
             Ok(listener) => {
-                let mut tasks = tokio::task::JoinSet::new();
-                tasks.spawn(serve(listener, self.around.desk.clone()));
-                Ok(tasks)
+                serving.spawn(serve(listener, self.around.desk.clone(), stop_serving));
+                self.attempt_after_attempt().await
             }
-            Err(error) => Err(error),
-        };
-        let ending = match served {
-            Ok(_serving) => self.attempt_after_attempt().await,
             Err(error) => {
                 Ending::NotStarted { reason: format!("cannot listen beside it: {error}") }
             }
         };
-        let (active, result) = last_state(&ending);
+        self.show_end(&ending);
+        let Self { seat, around, id, .. } = self;
+        // Nobody can order any more, and the next supervisor may come.
+        drop(around.orders);
+        drop(seat);
+        around.desk.close();
+        let _ = over.send(());
+        while serving.join_next().await.is_some() {}
+        around.sink.send(Event::Ended { id, ending });
+    }
+
+    fn show_end(&self, ending: &Ending) {
+        let (active, result) = last_state(ending);
         self.around.desk.update(|state| {
-            state.active = active.clone();
             let sub = if active == ActiveState::Failed { "failed" } else { "dead" };
             sub.clone_into(&mut state.sub);
+            state.active = active;
             state.since = Timestamp::from(SystemTime::now());
             (state.main_pid, state.status_text) = (None, None);
             state.cgroup_procs.clear();
@@ -66,12 +78,6 @@ where
                 state.result = result;
             }
         });
-        let Self { seat, around, id, .. } = self;
-        // Nobody can order any more; orders under way are answered by being dropped.
-        drop(around.orders);
-        drop(seat);
-        around.sink.send(Event::Ended { id, ending });
-        around.desk.close();
     }
 
     async fn attempt_after_attempt(&mut self) -> Ending {

@@ -1,0 +1,223 @@
+//! Orders to stop, watchdog, notification, and what becomes of a process's children.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bij_core::port::{Started, UnitError, UnitManager as _};
+use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
+use bij_local::{Backend, Ending, Event, LocalUnits};
+use support::{Story, World, id, is_alive, once, order, script, until};
+
+/// Sends a message as sd_notify(3) does, with what every machine has.
+const NOTIFY: &str = "notify() { perl -MSocket -e 'socket(my $s, PF_UNIX, SOCK_DGRAM, 0); \
+     send($s, $ARGV[0], 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!' \"$1\"; };";
+
+fn millis(millis: u64) -> TimeSpan {
+    TimeSpan::from_micros(millis * 1000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_reaches_the_experiment_by_file_and_by_signal() {
+    let world = World::new();
+    let text = "trap 'test -e $BIJ_STOP_FILE && echo asked; exit 0' USR1
+        touch $BIJ_STATE_DIR/up; while :; do sleep 0.05; done";
+    let mut spec = script("x", text);
+    spec.stop.signal = "SIGUSR1".to_owned();
+    let supervisor = world.supervisor([spec]);
+    let events = supervisor.run(&[id("x")]).unwrap();
+    let up = world.layout.experiment_state(&id("x")).join("up");
+    until("it is up", || up.exists()).await;
+    assert!(supervisor.stop(&id("x"), order()).await);
+    assert!(!supervisor.stop(&id("x"), order()).await, "it is down");
+    let story = Story::of(events).await;
+    // The shell may tell that its `sleep` got the signal as well.
+    assert_eq!(story.printed().last(), Some(&"asked"));
+    assert_eq!(story.end().cause, Cause::Stopped);
+    assert_eq!(story.end().evidence.order, Some(order()));
+    assert_eq!(story.ending(), &Ending::Stopped { cause: Some(Cause::Stopped) });
+    assert!(!world.layout.stop_file(&id("x")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stubborn_process_is_killed_after_its_grace() {
+    let world = World::new();
+    let mut spec =
+        script("x", "trap '' TERM; touch $BIJ_STATE_DIR/up; while :; do sleep 0.05; done");
+    spec.stop.grace = millis(400);
+    let supervisor = world.supervisor([spec]);
+    let events = supervisor.run(&[id("x")]).unwrap();
+    let up = world.layout.experiment_state(&id("x")).join("up");
+    until("it is up", || up.exists()).await;
+    let began = Instant::now();
+    supervisor.stop_all(order()).await;
+    let took = began.elapsed();
+    assert!((Duration::from_millis(400)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    let story = Story::of(events).await;
+    assert_eq!(story.end().cause, Cause::StopTimeout);
+    assert_eq!(story.end().evidence.exit, Some(Exit::Signal(9)));
+    assert_eq!(story.ending(), &Ending::Stopped { cause: Some(Cause::StopTimeout) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_orders_at_once_are_one_stop_and_both_are_answered() {
+    let world = World::new();
+    let supervisor = Arc::new(world.supervisor([script("x", "exec sleep 60")]));
+    let units = LocalUnits::with_supervisor(Arc::clone(&supervisor));
+    assert_eq!(units.start(&id("x")).await.unwrap(), Started::Up);
+    let x = id("x");
+    let (first, second) = tokio::join!(units.stop(&x), units.stop(&x));
+    assert_eq!((first.unwrap(), second.unwrap()), (Outcome::Changed, Outcome::Changed));
+    assert_eq!(units.stop(&x).await.unwrap(), Outcome::Unchanged);
+    let attempts = world.attempts();
+    assert_eq!(attempts.len(), 1);
+    let end = attempts[0].end.as_ref().unwrap();
+    assert_eq!(end.cause, Cause::Stopped);
+    let by = &end.evidence.order.as_ref().unwrap().by;
+    assert!(by.starts_with("bij stop by ") && by.contains("uid "), "{by}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_between_two_attempts_ends_the_waiting() {
+    let world = World::new();
+    let mut spec = script("x", "exit 3");
+    spec.restart.delay = TimeSpan::from_secs(60);
+    let supervisor = world.supervisor([spec]);
+    let mut events = supervisor.run(&[id("x")]).unwrap();
+    while !matches!(events.next().await, Some(Event::Waiting { .. })) {}
+    assert!(supervisor.stop(&id("x"), order()).await);
+    let story = Story::of(events).await;
+    assert_eq!(story.ending(), &Ending::Stopped { cause: None });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_do_not_survive_however_they_hide() {
+    for backend in [Backend::Watcher, Backend::Auto] {
+        let world = World::with(backend);
+        let text = "cd $BIJ_STATE_DIR
+            sleep 60 & echo $! > child
+            trap '' TERM; (trap '' TERM; sleep 60 & echo $! > stubborn; wait) &
+            setsid sh -c 'echo $$ > session; exec sleep 60' &
+            setsid sh -c '(setsid sh -c \"echo \\$\\$ > daemon; exec sleep 60\") & exit 0' &
+            while ! test -s child -a -s stubborn -a -s session -a -s daemon; do sleep 0.02; done
+            exit 0";
+        let story = world.run(script("x", text)).await;
+        assert_eq!(story.end().cause, Cause::Success, "{backend:?}");
+        let state = world.layout.experiment_state(&id("x"));
+        for name in ["child", "stubborn", "session", "daemon"] {
+            assert!(!is_alive(&state.join(name)), "{backend:?}: {name} survives");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_is_up_when_it_says_so_and_tells_its_status() {
+    let world = World::new();
+    let text = format!(
+        "{NOTIFY} sleep 0.3; notify 'MAINPID=1
+READY=1
+STATUS=warming up'; sleep 0.3"
+    );
+    let mut spec = script("x", &text);
+    spec.health.notify = true;
+    let story = world.run(spec).await;
+    let end = story.end();
+    assert_eq!(end.cause, Cause::Success);
+    assert_eq!(end.evidence.status_text.as_deref(), Some("warming up"));
+    let attempt = &world.attempts()[0];
+    let waited = attempt.ready.unwrap().since(attempt.started).unwrap();
+    assert!(waited.as_micros() >= 300_000, "{waited}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_that_never_speaks_is_a_start_timeout() {
+    let world = World::new();
+    let mut spec = once("x", "exec sleep 60");
+    spec.health.notify = true;
+    spec.health.start_timeout = Some(Limit::At(millis(300)));
+    let story = world.run(spec).await;
+    assert_eq!(story.end().cause, Cause::StartTimeout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_noticed_and_heartbeats_are_heard() {
+    let world = World::new();
+    let text = format!(
+        "{NOTIFY} ulimit -c 0; for i in 1 2 3 4; do sleep 0.25; notify WATCHDOG=1; done; echo silent; \
+         while :; do sleep 0.1; done"
+    );
+    let mut spec = once("x", &text);
+    spec.health.watchdog = Some(millis(700));
+    let story = world.run(spec).await;
+    let end = story.end();
+    assert_eq!(story.printed(), ["silent"]);
+    assert_eq!(end.cause, Cause::Watchdog, "{:?}", end.evidence);
+    assert_eq!(end.evidence.exit, Some(Exit::Signal(6)));
+    assert_eq!(end.evidence.service_result, Some(ServiceResult::Watchdog));
+    assert!(end.evidence.ran_for.unwrap().as_micros() > 1_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_see_and_stop_it_through_its_socket() {
+    let world = World::new();
+    let text = format!("{NOTIFY} notify 'STATUS=at work'; exec sleep 60");
+    let mut spec = script("x", &text);
+    spec.restart.burst = 1;
+    let supervisor = world.supervisor([spec, script("y", "exit 78")]);
+    let units = LocalUnits::new(world.layout.clone());
+    assert_eq!(units.status(&id("x")).await.unwrap().active_state, ActiveState::Inactive);
+    let refused = units.start(&id("x")).await;
+    assert!(matches!(refused, Err(UnitError::Unsupported(_))), "{refused:?}");
+    let events = supervisor.run(&[id("x"), id("y")]).unwrap();
+    let mut status = units.status(&id("x")).await.unwrap();
+    for _ in 0..200 {
+        if status.status_text.is_some() && status.resources.memory_current.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        status = units.status(&id("x")).await.unwrap();
+    }
+    assert_eq!((status.active_state, status.sub_state.as_str()), (ActiveState::Active, "running"));
+    assert_eq!(status.status_text.as_deref(), Some("at work"));
+    assert!(status.main_pid.is_some() && status.invocation.is_some());
+    assert!(status.resources.memory_current.is_some());
+    assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Changed);
+    let story = Story::of(events).await;
+    assert_eq!(story.ends().len(), 2);
+    let list = units.list().await.unwrap();
+    let states: Vec<_> =
+        list.iter().map(|unit| (unit.id.as_str(), unit.active_state.as_str())).collect();
+    assert_eq!(states, [("x", "inactive"), ("y", "failed")]);
+    assert_eq!(units.reset_failed(&id("y")).await.unwrap(), Outcome::Changed);
+    assert_eq!(units.reset_failed(&id("y")).await.unwrap(), Outcome::Unchanged);
+    assert_eq!(units.status(&id("y")).await.unwrap().active_state, ActiveState::Inactive);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_runs_what_somebody_else_runs() {
+    let world = World::new();
+    let first = world.supervisor([script("x", "exec sleep 60")]);
+    let second = world.supervisor([script("x", "exec sleep 60")]);
+    let events = first.run(&[id("x")]).unwrap();
+    let refused = second.run(&[id("x")]);
+    assert!(matches!(refused, Err(bij_local::RunError::AlreadyRunning { .. })), "{refused:?}");
+    first.stop_all(order()).await;
+    Story::of(events).await;
+    let events = second.run(&[id("x")]).unwrap();
+    second.stop_all(order()).await;
+    assert_eq!(Story::of(events).await.end().cause, Cause::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_supervisor_leaves_nobody_behind() {
+    let world = World::new();
+    let text = "cd $BIJ_STATE_DIR; sleep 60 & echo $! > child; echo $$ > main; wait";
+    let supervisor = world.supervisor([script("x", text)]);
+    let _events = supervisor.run(&[id("x")]).unwrap();
+    let state = world.layout.experiment_state(&id("x"));
+    until("it is up", || state.join("main").exists()).await;
+    drop(supervisor);
+    until("all are gone", || !is_alive(&state.join("main")) && !is_alive(&state.join("child")))
+        .await;
+}
