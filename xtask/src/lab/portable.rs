@@ -1,9 +1,11 @@
 //! Builds for machines whose C library is older than ours, by zig as the linker (`cargo-zigbuild`).
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 
+use super::suite::cache_directory;
 use crate::shell;
 
 /// What such programs are built for.
@@ -19,14 +21,35 @@ pub(super) fn host_glibc() -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// The tools, from the Python Package Index, in versions that were tried together.
+const TOOLS: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.0"];
+
 /// Makes of `cargo` a command that builds against the oldest C library.
+///
+/// # Errors
+///
+/// When the linker is neither cached nor can be fetched.
 pub(crate) fn prepare(cargo: &mut Command) -> Result<()> {
-    if shell::find_program("cargo-zigbuild").is_none() {
-        bail!(
-            "programs for a distribution older than this host need cargo-zigbuild: \
-             run `pip install cargo-zigbuild ziglang`"
-        );
-    }
-    cargo.args(["zigbuild", "--target", &format!("{TARGET}.{GLIBC}")]);
+    let programs = provide()?.join("bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))?;
+    cargo.env("PATH", path).args(["zigbuild", "--target", &format!("{TARGET}.{GLIBC}")]);
     Ok(())
+}
+
+/// Finds the tools in the cache, or installs them there, in a Python environment of their own.
+fn provide() -> Result<PathBuf> {
+    let place = cache_directory()?.join("zig-0.17.1");
+    if place.join("bin/cargo-zigbuild").exists() {
+        return Ok(place);
+    }
+    println!("fetching the portable linker (zig), once");
+    shell::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&place))
+        .context("making a Python environment needs the package python3-venv")?;
+    shell::run_quietly(
+        Command::new(place.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(TOOLS),
+    )?;
+    Ok(place)
 }
