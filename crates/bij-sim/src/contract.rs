@@ -1,5 +1,7 @@
 //! What every implementation of a port must do. Each clause panics where it is not kept.
 
 mod ledger;
+mod unit_manager;
 
 pub use ledger::{fixture as ledger_fixture, ledger_contract, shared_ledger_contract};
+pub use unit_manager::{Behaviour, UnitLab, unit_manager_contract};

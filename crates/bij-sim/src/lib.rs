@@ -9,8 +9,13 @@
 //!
 //! contract::ledger_contract(MemoryLedger::default);
 //! ```
+//!
+//! [`SimUnits`] is a service manager with a clock of its own; [`contract::unit_manager_contract`]
+//! judges it, systemd and bij's own supervisor alike.
 
 pub mod contract;
 mod ledger;
+mod unit_manager;
 
 pub use ledger::{Fault, MemoryLedger};
+pub use unit_manager::{Life, LifeEnd, Script, SimUnits, UnitFault};

@@ -1,0 +1,236 @@
+//! The contract of [`UnitManager`].
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
+
+/// What an experiment of the contract does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// It runs until it is stopped.
+    RunsUntilStopped,
+    /// It is done at once.
+    Succeeds,
+    /// Every life of it is a crash.
+    Crashes,
+    /// There is nothing to run.
+    CannotBeRun,
+    /// A condition says "not now".
+    IsSkipped,
+}
+
+impl Behaviour {
+    /// A definition that behaves so on a real machine, where a condition does not come in.
+    ///
+    /// Restarts follow quickly, and the third start is the last that the limit allows.
+    pub fn spec(self, id: &ExperimentId) -> ExperimentSpec {
+        let command: &[&str] = match self {
+            Self::RunsUntilStopped | Self::IsSkipped => &["/bin/sleep", "600"],
+            Self::Succeeds => &["/bin/true"],
+            Self::Crashes => &["/bin/sh", "-c", "exit 3"],
+            Self::CannotBeRun => &["/nonexistent/brain"],
+        };
+        let command = command.iter().map(ToString::to_string).collect();
+        let mut spec = ExperimentSpec::new(id.clone(), command);
+        spec.restart.delay = TimeSpan::from_micros(100_000);
+        spec.restart.burst = 3;
+        spec.restart.interval = Limit::At(TimeSpan::from_secs(300));
+        spec
+    }
+}
+
+/// A place in which a manager can be tried.
+pub trait UnitLab {
+    /// The manager.
+    type Manager: UnitManager;
+
+    /// The manager under test.
+    fn manager(&self) -> &Self::Manager;
+
+    /// Defines an experiment that behaves so and that nobody has started yet; false if this place
+    /// has no such behaviour, and then the clause that wants it is passed over.
+    fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> impl Future<Output = bool>;
+
+    /// Lets time pass.
+    fn pass(&self, span: TimeSpan) -> impl Future<Output = ()>;
+}
+
+/// Judges a manager. Experiments that are left behind are stopped.
+///
+/// # Panics
+/// Where a clause is not kept.
+pub async fn unit_manager_contract(lab: &impl UnitLab) {
+    starting_twice_changes_nothing(lab).await;
+    stopping_what_is_down_changes_nothing(lab).await;
+    what_nobody_defined_cannot_be_started(lab).await;
+    a_start_that_fails_says_so(lab).await;
+    crashes_are_brought_back_until_the_limit(lab).await;
+    whoever_starts_by_hand_lifts_the_limit(lab).await;
+    an_end_in_good_order_is_no_failure(lab).await;
+    a_restart_is_a_new_life(lab).await;
+    enabling_twice_changes_nothing(lab).await;
+    list_and_status_agree(lab).await;
+    a_skip_is_no_failure(lab).await;
+}
+
+/// What must be answered is answered.
+const ANSWERS: &str = "the manager answers";
+/// How often, and how long in all, a clause looks for what comes by itself.
+const LOOK_EVERY: TimeSpan = TimeSpan::from_micros(100_000);
+const LOOKS: usize = 300;
+
+fn id(clause: &str) -> ExperimentId {
+    ExperimentId::new(&format!("contract-{clause}")).expect("it is a plain word")
+}
+
+async fn status(lab: &impl UnitLab, id: &ExperimentId) -> UnitStatus {
+    lab.manager().status(id).await.expect(ANSWERS)
+}
+
+async fn until(lab: &impl UnitLab, id: &ExperimentId, wanted: ActiveState) -> UnitStatus {
+    let mut last = status(lab, id).await;
+    for _ in 0..LOOKS {
+        if last.active_state == wanted {
+            return last;
+        }
+        lab.pass(LOOK_EVERY).await;
+        last = status(lab, id).await;
+    }
+    panic!("{id} never was {wanted}: {last:?}");
+}
+
+async fn starting_twice_changes_nothing(lab: &impl UnitLab) {
+    let id = id("twice");
+    assert!(lab.define(&id, Behaviour::RunsUntilStopped).await, "every place can run something");
+    assert_eq!(lab.manager().start(&id).await.expect(ANSWERS), Started::Up);
+    let first = status(lab, &id).await;
+    assert_eq!(first.active_state, ActiveState::Active);
+    assert!(first.invocation.is_some() && first.main_pid.is_some(), "{first:?}");
+    assert_eq!(lab.manager().start(&id).await.expect(ANSWERS), Started::AlreadyUp);
+    let second = status(lab, &id).await;
+    assert_eq!((first.invocation, first.main_pid), (second.invocation, second.main_pid));
+    lab.manager().stop(&id).await.expect(ANSWERS);
+}
+
+async fn stopping_what_is_down_changes_nothing(lab: &impl UnitLab) {
+    let id = id("stop");
+    lab.define(&id, Behaviour::RunsUntilStopped).await;
+    assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
+    lab.manager().start(&id).await.expect(ANSWERS);
+    assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Changed);
+    let down = status(lab, &id).await;
+    assert_eq!(down.active_state, ActiveState::Inactive, "a stop is no failure: {down:?}");
+    assert_eq!(down.main_pid, None);
+    assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
+}
+
+async fn what_nobody_defined_cannot_be_started(lab: &impl UnitLab) {
+    let id = id("nobody");
+    let error = lab.manager().start(&id).await.expect_err("there is nothing to start");
+    assert!(matches!(error, UnitError::NotFound(_) | UnitError::Job { .. }), "{error:?}");
+    assert_ne!(status(lab, &id).await.active_state, ActiveState::Active);
+    assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
+}
+
+async fn a_start_that_fails_says_so(lab: &impl UnitLab) {
+    let id = id("cannot");
+    if !lab.define(&id, Behaviour::CannotBeRun).await {
+        return;
+    }
+    let error = lab.manager().start(&id).await.expect_err("there is nothing to run");
+    let UnitError::Job { verb: "start", result, .. } = error else { panic!("{error:?}") };
+    assert_eq!(result, "failed");
+    until(lab, &id, ActiveState::Failed).await;
+    lab.manager().reset_failed(&id).await.expect(ANSWERS);
+}
+
+async fn crashes_are_brought_back_until_the_limit(lab: &impl UnitLab) {
+    let id = id("crashes");
+    lab.define(&id, Behaviour::Crashes).await;
+    lab.manager().start(&id).await.expect(ANSWERS);
+    let given_up = until(lab, &id, ActiveState::Failed).await;
+    // Three starts are two restarts; the one that the limit refuses is counted by some as well.
+    assert!(matches!(given_up.restarts, Some(2 | 3)), "{given_up:?}");
+    assert_eq!(given_up.result, Some(ServiceResult::ExitCode), "the limit is not the cause");
+    assert_eq!(lab.manager().reset_failed(&id).await.expect(ANSWERS), Outcome::Changed);
+    assert_eq!(status(lab, &id).await.active_state, ActiveState::Inactive);
+    assert_eq!(lab.manager().reset_failed(&id).await.expect(ANSWERS), Outcome::Unchanged);
+}
+
+async fn whoever_starts_by_hand_lifts_the_limit(lab: &impl UnitLab) {
+    let id = id("by-hand");
+    lab.define(&id, Behaviour::Crashes).await;
+    lab.manager().start(&id).await.expect(ANSWERS);
+    until(lab, &id, ActiveState::Failed).await;
+    assert_eq!(lab.manager().start(&id).await.expect("the limit is lifted"), Started::Up);
+    let again = until(lab, &id, ActiveState::Failed).await;
+    assert!(matches!(again.restarts, Some(2 | 3)), "it counts anew: {again:?}");
+    lab.manager().reset_failed(&id).await.expect(ANSWERS);
+}
+
+async fn an_end_in_good_order_is_no_failure(lab: &impl UnitLab) {
+    let id = id("succeeds");
+    lab.define(&id, Behaviour::Succeeds).await;
+    assert_eq!(lab.manager().start(&id).await.expect(ANSWERS), Started::Up);
+    let done = until(lab, &id, ActiveState::Inactive).await;
+    // A manager may have forgotten it by now.
+    assert!(matches!(done.result, None | Some(ServiceResult::Success)), "{done:?}");
+}
+
+async fn a_restart_is_a_new_life(lab: &impl UnitLab) {
+    let id = id("restart");
+    lab.define(&id, Behaviour::RunsUntilStopped).await;
+    assert_eq!(lab.manager().restart(&id).await.expect(ANSWERS), Started::Up);
+    let first = status(lab, &id).await.invocation;
+    assert_eq!(lab.manager().restart(&id).await.expect(ANSWERS), Started::Up);
+    let second = status(lab, &id).await.invocation;
+    assert!(first.is_some() && second.is_some() && first != second);
+    lab.manager().stop(&id).await.expect(ANSWERS);
+}
+
+async fn enabling_twice_changes_nothing(lab: &impl UnitLab) {
+    let id = id("enable");
+    lab.define(&id, Behaviour::RunsUntilStopped).await;
+    match lab.manager().set_enabled(&id, true).await {
+        // Nothing is started at boot by this manager.
+        Err(UnitError::Unsupported(_)) => return,
+        enabled => assert_eq!(enabled.expect(ANSWERS), Outcome::Changed),
+    }
+    assert_eq!(lab.manager().set_enabled(&id, true).await.expect(ANSWERS), Outcome::Unchanged);
+    assert_eq!(status(lab, &id).await.enabled, Some(true));
+    assert_eq!(lab.manager().set_enabled(&id, false).await.expect(ANSWERS), Outcome::Changed);
+    assert_eq!(lab.manager().set_enabled(&id, false).await.expect(ANSWERS), Outcome::Unchanged);
+    assert_eq!(status(lab, &id).await.enabled, Some(false));
+}
+
+async fn list_and_status_agree(lab: &impl UnitLab) {
+    let (running, failed) = (id("listed-up"), id("listed-failed"));
+    lab.define(&running, Behaviour::RunsUntilStopped).await;
+    lab.define(&failed, Behaviour::Crashes).await;
+    lab.manager().start(&running).await.expect(ANSWERS);
+    lab.manager().start(&failed).await.expect(ANSWERS);
+    until(lab, &failed, ActiveState::Failed).await;
+    let list = lab.manager().list().await.expect(ANSWERS);
+    for id in [&running, &failed] {
+        let row = list.iter().find(|row| row.id == *id).expect("it is listed");
+        let alone = status(lab, id).await;
+        assert_eq!(row.active_state, alone.active_state);
+        assert_eq!(row.sub_state, alone.sub_state);
+        // A list may know less than a look at one, but nothing else.
+        assert!(row.invocation.is_none() || row.invocation == alone.invocation);
+        assert_eq!(row.enabled, alone.enabled);
+        assert_eq!(row.resources.memory_max, alone.resources.memory_max);
+    }
+    assert!(list.is_sorted_by(|a, b| a.id < b.id), "each once, in alphabetical order");
+    lab.manager().stop(&running).await.expect(ANSWERS);
+    lab.manager().reset_failed(&failed).await.expect(ANSWERS);
+}
+
+async fn a_skip_is_no_failure(lab: &impl UnitLab) {
+    let id = id("skipped");
+    if !lab.define(&id, Behaviour::IsSkipped).await {
+        return;
+    }
+    assert_eq!(lab.manager().start(&id).await.expect(ANSWERS), Started::Skipped);
+    assert_eq!(status(lab, &id).await.active_state, ActiveState::Inactive);
+}

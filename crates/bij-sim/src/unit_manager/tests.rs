@@ -1,0 +1,85 @@
+use bij_core::{ActiveState, ServiceResult};
+
+use super::*;
+use crate::contract::{self, Behaviour, UnitLab};
+
+struct SimLab(SimUnits);
+
+impl UnitLab for SimLab {
+    type Manager = SimUnits;
+
+    fn manager(&self) -> &SimUnits {
+        &self.0
+    }
+
+    async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
+        let moment = TimeSpan::from_micros(1_000);
+        let restart = behaviour.spec(id).restart;
+        let script = match behaviour {
+            Behaviour::RunsUntilStopped => Script::runs(),
+            Behaviour::Succeeds => Script::ends(moment, LifeEnd::Exit(0)),
+            Behaviour::Crashes => Script::ends(moment, LifeEnd::Exit(3)),
+            Behaviour::CannotBeRun => Script::ends(moment, LifeEnd::NeverUp),
+            Behaviour::IsSkipped => Script { skipped: true, ..Script::runs() },
+        };
+        self.0.define(id, Script { restart, ..script });
+        true
+    }
+
+    async fn pass(&self, span: TimeSpan) {
+        self.0.advance(span);
+    }
+}
+
+#[tokio::test]
+async fn the_model_keeps_the_contract() {
+    contract::unit_manager_contract(&SimLab(SimUnits::default())).await;
+}
+
+fn id() -> ExperimentId {
+    ExperimentId::new("x").unwrap()
+}
+
+#[tokio::test]
+async fn lives_are_lived_in_their_order_and_at_their_time() {
+    let units = SimUnits::default();
+    let second = TimeSpan::from_secs(1);
+    let life = |end| Life { lasts: Some(second), end };
+    let lives = vec![life(LifeEnd::OomKill), life(LifeEnd::Signal), life(LifeEnd::Exit(0))];
+    units.define(&id(), Script { lives, ..Script::default() });
+    units.start(&id()).await.unwrap();
+    units.advance(second);
+    let status = units.status(&id()).await.unwrap();
+    assert_eq!(status.sub_state, "auto-restart");
+    assert_eq!(status.result, Some(ServiceResult::OomKill));
+    // Five seconds until it is brought back, one to live, five, one.
+    units.advance(TimeSpan::from_secs(11));
+    let status = units.status(&id()).await.unwrap();
+    assert_eq!((status.active_state, status.restarts), (ActiveState::Active, Some(2)));
+    units.advance(second);
+    let status = units.status(&id()).await.unwrap();
+    assert_eq!(status.active_state, ActiveState::Inactive);
+    assert_eq!(status.result, Some(ServiceResult::Success));
+}
+
+#[tokio::test]
+async fn never_means_never() {
+    let units = SimUnits::default();
+    units.define(&id(), Script::ends(TimeSpan::from_secs(1), LifeEnd::Exit(78)));
+    units.start(&id()).await.unwrap();
+    units.advance(TimeSpan::from_secs(60));
+    let status = units.status(&id()).await.unwrap();
+    assert_eq!((status.active_state, status.restarts), (ActiveState::Failed, Some(0)));
+}
+
+#[tokio::test]
+async fn a_fault_hits_every_call_until_it_is_taken_back() {
+    let units = SimUnits::default();
+    units.define(&id(), Script::runs());
+    units.set_fault(Some(UnitFault::Denied));
+    assert!(matches!(units.start(&id()).await, Err(UnitError::Denied { .. })));
+    units.set_fault(Some(UnitFault::Unreachable));
+    assert!(units.list().await.unwrap_err().is_transient());
+    units.set_fault(None);
+    assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+}
