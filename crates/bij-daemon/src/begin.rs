@@ -70,8 +70,8 @@ pub struct Begin<'a, D, L, M, J> {
     pub told: &'a Told,
     /// The definitions.
     pub definitions: &'a D,
-    /// The ledger; absent if it cannot be opened, which stops no start.
-    pub ledger: Option<&'a mut L>,
+    /// The ledger.
+    pub ledger: &'a mut L,
     /// The service manager.
     pub manager: &'a M,
     /// The journal.
@@ -89,16 +89,11 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
         self.look_for_directory(&spec)?;
         let started = self.place.now();
-        let opened = match self.ledger.take() {
-            None => None,
-            Some(ledger) => {
-                self.close_left_open(ledger, id, key);
-                let start = self.start_kind(ledger, id, key);
-                let opening = Opening { experiment: id.clone(), key, at: started, start };
-                let opened = ledger.open(&opening);
-                logged(opened, "the ledger did not take the attempt's beginning")
-            }
-        };
+        self.close_left_open(id, key);
+        let start = self.start_kind(id, key);
+        let opening = Opening { experiment: id.clone(), key, at: started, start };
+        let opened = self.ledger.open(&opening);
+        let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
         self.tell(id, opened.as_ref());
         self.leave_record(id, key, started, opened.as_ref());
@@ -119,25 +114,25 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     }
 
     /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
-    fn start_kind(&self, ledger: &L, id: &ExperimentId, here: AttemptKey) -> StartKind {
+    fn start_kind(&self, id: &ExperimentId, here: AttemptKey) -> StartKind {
         let query = AttemptQuery {
             experiment: Some(id.clone()),
             newest: Some(1),
             ..AttemptQuery::default()
         };
-        let newest = logged(ledger.attempts(&query), "the ledger cannot be read");
+        let newest = logged(self.ledger.attempts(&query), "the ledger cannot be read");
         let newest = newest.and_then(|attempts| attempts.into_iter().next());
         let Some(newest) = newest.filter(|newest| may_be_restarted(newest, here)) else {
             return StartKind::Fresh;
         };
-        match logged(self.manager.facts(id), "NRestarts is not known").map(|facts| facts.restarts) {
-            Some(Some(0)) => StartKind::Fresh,
-            Some(Some(restarts)) => {
-                sound_alarm(ledger, &newest, here, restarts);
+        match logged(self.manager.facts(id), "NRestarts is not known") {
+            Some(facts) if facts.restarts == 0 => StartKind::Fresh,
+            Some(facts) => {
+                sound_alarm(self.ledger, &newest, here, facts.restarts);
                 StartKind::Restart
             }
             // A restart is what usually follows a crash; a wrong guess only keeps one run open.
-            Some(None) | None => StartKind::Restart,
+            None => StartKind::Restart,
         }
     }
 
@@ -217,6 +212,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 crashes: opened.before.crashes,
             }),
             started,
+            started_since_boot: self.place.since_boot(),
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
         };

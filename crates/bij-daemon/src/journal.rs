@@ -1,39 +1,33 @@
 //! What the hooks ask the journal.
 
-use bij_core::{AttemptKey, Evidence, ExperimentId, Timestamp};
+use bij_core::{Evidence, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use thiserror::Error;
+
+/// The end of one life of a unit, as its manager logged it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedEnd {
+    /// When it ended.
+    pub at: Timestamp,
+    /// When it was up, if it was.
+    pub ready: Option<Timestamp>,
+    /// What the records say.
+    pub evidence: Evidence,
+}
 
 /// The journal did not answer.
 #[derive(Debug, Error)]
-#[error("cannot {action}")]
-pub struct JournalError {
-    /// What was asked.
-    pub action: String,
-    /// What went wrong.
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
-}
+#[error("the journal cannot be asked")]
+pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// The records of PID 1 and the kernel, as a hook needs them.
+/// The records of the service manager and the kernel, as a hook needs them.
 pub trait Journal {
-    /// When and how an attempt of this boot ended, as PID 1 logged it; `None` if it did not.
+    /// When and how one life of a unit ended, as its manager logged it; `None` if it did not.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
-    fn end_of(
-        &self,
-        id: &ExperimentId,
-        key: AttemptKey,
-    ) -> Result<Option<(Timestamp, Evidence)>, JournalError>;
+    fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError>;
 
-    /// The kernel's line about a process that it killed for memory in the unit's control group
-    /// since `started`.
-    ///
-    /// # Errors
-    /// [`JournalError`] if the journal cannot be read.
-    fn oom_line(
-        &self,
-        id: &ExperimentId,
-        started: Timestamp,
-    ) -> Result<Option<String>, JournalError>;
+    /// The kernel's newest line about a process that it killed for memory in the unit's control
+    /// group since `since` (by the clock that counts from boot), where that can be read.
+    fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;
 }

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use bij_core::{BootId, Layout, Timestamp};
+use bij_core::{BootId, Layout, TimeSpan, Timestamp};
+use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::files;
@@ -95,6 +96,12 @@ impl Place {
             text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
         };
         read().map_err(|source| PlaceError::BootId { path: path.clone(), source })
+    }
+
+    /// The time since boot, by the clock that systemd and the kernel's log use.
+    pub fn since_boot(&self) -> Option<TimeSpan> {
+        let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
+        u64::try_from(now.as_micros()).ok().map(TimeSpan::from_micros)
     }
 
     /// The time; it may jump.

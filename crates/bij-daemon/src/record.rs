@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use bij_core::{AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, Timestamp};
+use bij_core::{
+    AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, TimeSpan, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -19,6 +21,8 @@ pub(crate) struct Record {
     pub(crate) place: Option<RecordedPlace>,
     /// When it was begun.
     pub(crate) started: Timestamp,
+    /// The same by the clock that counts from boot and does not jump.
+    pub(crate) started_since_boot: Option<TimeSpan>,
     /// Kills for memory that its control group had counted before it began.
     ///
     /// A control group usually dies with the attempt before, but nobody promises that.
@@ -85,6 +89,7 @@ mod tests {
             },
             place: None,
             started: Timestamp::from_micros(7),
+            started_since_boot: Some(TimeSpan::from_secs(3)),
             oom_kills_before: Some(0),
             memory_limit_hits_before: None,
         };

@@ -7,14 +7,13 @@ use std::sync::Mutex;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{
-    Attempt, AttemptKey, Evidence, ExperimentId, InvocationId, ServiceResult, Timestamp,
-};
+use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
 use bij_store::Store;
+use bij_systemd::UnitFacts;
 
 use crate::{
-    Begin, BeginError, Begun, End, EndError, Ended, Journal, JournalError, Manager, ManagerError,
-    Place, Told, UnitFacts,
+    Begin, BeginError, Begun, End, EndError, Ended, Journal, JournalError, LoggedEnd, Manager,
+    ManagerError, Place, Told,
 };
 
 /// One definition in memory, and its stamp; without it there is none.
@@ -60,8 +59,7 @@ impl FakeManager {
     fn ask(&self) -> Result<(), ManagerError> {
         self.asked.set(self.asked.get() + 1);
         if self.mute.get() {
-            let source = "no such socket".into();
-            return Err(ManagerError { action: "reach the bus".to_owned(), source });
+            return Err(ManagerError("no such socket".into()));
         }
         Ok(())
     }
@@ -70,12 +68,9 @@ impl FakeManager {
 impl Manager for FakeManager {
     fn facts(&self, _: &ExperimentId) -> Result<UnitFacts, ManagerError> {
         self.ask()?;
-        Ok(self.facts.borrow().clone())
-    }
-
-    fn stamp(&self, _: &ExperimentId) -> Result<Option<String>, ManagerError> {
-        self.ask()?;
-        Ok(self.stamp.borrow().clone())
+        let mut facts = self.facts.borrow().clone();
+        facts.stamp.clone_from(&self.stamp.borrow());
+        Ok(facts)
     }
 
     fn reload(&self) -> Result<(), ManagerError> {
@@ -96,21 +91,17 @@ impl Manager for FakeManager {
 /// A journal that remembers one end and one line of the kernel.
 #[derive(Default)]
 pub(crate) struct FakeJournal {
-    pub(crate) end: RefCell<Option<(Timestamp, Evidence)>>,
+    pub(crate) end: RefCell<Option<LoggedEnd>>,
     pub(crate) line: RefCell<Option<String>>,
 }
 
 impl Journal for FakeJournal {
-    fn end_of(
-        &self,
-        _: &ExperimentId,
-        _: AttemptKey,
-    ) -> Result<Option<(Timestamp, Evidence)>, JournalError> {
+    fn end_of(&self, _: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
         Ok(self.end.borrow().clone())
     }
 
-    fn oom_line(&self, _: &ExperimentId, _: Timestamp) -> Result<Option<String>, JournalError> {
-        Ok(self.line.borrow().clone())
+    fn oom_line(&self, _: &ExperimentId, _: Option<TimeSpan>) -> Option<String> {
+        self.line.borrow().clone()
     }
 }
 
@@ -188,7 +179,7 @@ impl Machine {
             place: &self.place,
             told,
             definitions: &self.definitions,
-            ledger: Some(&mut store),
+            ledger: &mut store,
             manager: &self.manager,
             journal: &self.journal,
         }

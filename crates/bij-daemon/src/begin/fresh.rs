@@ -29,7 +29,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         // until this function returns; the kernel drops it with a killed hook.
         let lock = lock(&self.place.layout().runtime().join("reload.lock"));
         let _lock = logged(lock, "starts cannot take turns at reloading");
-        if self.manager.stamp(id)?.as_deref() != stamp(self.find(id).as_ref()) {
+        if self.manager.facts(id)?.stamp.as_deref() != stamp(self.find(id).as_ref()) {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "reload";
                 "the definition of {id} has changed; the service manager reads it again"
@@ -37,7 +37,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             self.manager.reload()?;
         }
         let found = self.find(id);
-        if self.manager.stamp(id)?.as_deref() == stamp(found.as_ref()) {
+        if self.manager.facts(id)?.stamp.as_deref() == stamp(found.as_ref()) {
             Ok(found.map(|found| found.spec))
         } else {
             Err(BeginError::StillStale { id: id.clone() })

@@ -4,63 +4,88 @@ use std::fs;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, BootId, Evidence, ExperimentId, LastWords, Outcome, Timestamp,
-    Witness,
+    Attempt, AttemptEnd, AttemptKey, BootId, Evidence, Exit, ExperimentId, LastWords, Outcome,
+    TimeSpan, Timestamp, Witness,
 };
 
 use super::{Begin, logged};
 use crate::progress_file::read_progress;
-use crate::{Journal, Manager, Place, sentence};
+use crate::record::Record;
+use crate::{Journal, LoggedEnd, Manager, Place, sentence};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Closes whatever is open for this experiment but the attempt that begins.
-    pub(super) fn close_left_open(&self, ledger: &mut L, id: &ExperimentId, here: AttemptKey) {
+    pub(super) fn close_left_open(&mut self, id: &ExperimentId, here: AttemptKey) {
         let query =
             AttemptQuery { experiment: Some(id.clone()), open: true, ..AttemptQuery::default() };
-        let open = logged(ledger.attempts(&query), "the ledger cannot be read");
+        let open = logged(self.ledger.attempts(&query), "the ledger cannot be read");
         let mut left: Vec<_> = open.into_iter().flatten().collect();
         left.retain(|attempt| attempt.key != here);
         if left.iter().any(|attempt| attempt.key.boot != here.boot) {
-            let closed = close_other_boots(ledger, self.place, here.boot);
+            let closed = close_other_boots(self.ledger, self.place, here.boot);
             logged(closed, "what other boots left open is still open");
         }
         for attempt in left.iter().filter(|attempt| attempt.key.boot == here.boot) {
-            self.close_in_this_boot(ledger, attempt);
+            self.close_in_this_boot(attempt);
         }
     }
 
-    fn close_in_this_boot(&self, ledger: &mut L, attempt: &Attempt) {
-        let end = self.end_in_this_boot(attempt);
+    fn close_in_this_boot(&mut self, attempt: &Attempt) {
+        let LoggedEnd { at, ready, evidence } = self.end_in_this_boot(attempt);
+        let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         let closing = Closing {
             experiment: attempt.run.experiment.clone(),
             key: attempt.key,
-            ready: attempt.ready,
+            ready: ready.or(attempt.ready),
             end: end.clone(),
             started: attempt.started,
         };
-        let closed = ledger.close(&closing);
+        let closed = self.ledger.close(&closing);
         if logged(closed, "the ledger did not take the attempt's end") == Some(Outcome::Changed) {
             log_late(&Attempt { end: Some(end), ..attempt.clone() });
         }
     }
 
     /// Its `end` was killed: the journal is asked, and only then is the cause unknown.
-    fn end_in_this_boot(&self, attempt: &Attempt) -> AttemptEnd {
+    fn end_in_this_boot(&self, attempt: &Attempt) -> LoggedEnd {
         let id = &attempt.run.experiment;
-        let found = logged(self.journal.end_of(id, attempt.key), "the journal cannot be read");
-        let (at, mut evidence) = found.flatten().unwrap_or_else(|| {
+        let found = self.journal.end_of(attempt.key.invocation);
+        let mut end = logged(found, "how it ended is not known").flatten().unwrap_or_else(|| {
             let mut evidence = Evidence::default();
             evidence.witness = Some(Witness::NextStart);
             evidence.notes.push("no witness says how it ended".to_owned());
-            (self.place.now(), evidence)
+            LoggedEnd { at: self.place.now(), ready: None, evidence }
         });
+        let evidence = &mut end.evidence;
         evidence.notes.push("its `end` hook did not finish; the next start closed it".to_owned());
+        self.hear_kernel(attempt, evidence);
         evidence.progress = read_progress(&self.place.layout().progress(id));
-        evidence.restarts =
-            logged(self.manager.facts(id), "NRestarts is not known").and_then(|f| f.restarts);
-        AttemptEnd { at, cause: evidence.prove(), evidence }
+        let facts = logged(self.manager.facts(id), "NRestarts is not known");
+        evidence.restarts = facts.map(|facts| facts.restarts);
+        end
+    }
+
+    /// The counters are gone with the control group; on cgroup v1 only the kernel's log still tells
+    /// a kill for memory from any other SIGKILL.
+    fn hear_kernel(&self, attempt: &Attempt, evidence: &mut Evidence) {
+        let killed = evidence.exit.is_none_or(|exit| exit == Exit::Signal(9));
+        let record = Record::read(self.place.layout(), &attempt.run.experiment);
+        let since = record
+            .filter(|record| record.key == attempt.key)
+            .and_then(|record| record.started_since_boot);
+        let Some(since) = since.filter(|_| killed) else { return };
+        // The clock of the kernel's log is a little off the one that was read.
+        let since = TimeSpan::from_micros(since.as_micros().saturating_sub(CLOCKS_DIFFER));
+        let line = self.journal.oom_line(&attempt.run.experiment, Some(since));
+        if line.is_some() {
+            evidence.oom_kills.get_or_insert(1);
+            evidence.kernel_line = line;
+        }
     }
 }
+
+/// A second, in microseconds.
+const CLOCKS_DIFFER: u64 = 1_000_000;
 
 /// Closes every attempt of every experiment that a boot other than `here` left open; returns how
 /// many that were.

@@ -3,6 +3,7 @@ use std::fs;
 use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
 
 use super::*;
+use crate::LoggedEnd;
 use crate::testing::Machine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
@@ -22,7 +23,7 @@ fn a_resurrection_is_told_its_number_and_cause() {
     machine.begin_and_read(&first);
     machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=3 checkpoint=/c 'k\n");
     machine.end(&first, "signal", KILLED);
-    machine.manager.facts.borrow_mut().restarts = Some(1);
+    machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
     assert_eq!(
         told,
@@ -36,7 +37,7 @@ fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
     let first = machine.life();
     machine.begin_and_read(&first);
     machine.end(&first, "exit-code", Some(Exit::Code(1)));
-    machine.manager.facts.borrow_mut().restarts = Some(0);
+    machine.manager.facts.borrow_mut().restarts = 0;
     let told = machine.begin_and_read(&machine.life());
     assert!(told.starts_with("BIJ_RUN='x#2'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='1'\n"), "{told}");
 }
@@ -78,7 +79,7 @@ fn what_is_still_stale_after_a_reload_does_not_start() {
     assert!(error.to_string().starts_with("the unit of x still differs"), "{error}");
     machine.manager.mute.set(true);
     let error = machine.begin(&machine.life()).unwrap_err();
-    assert!(chain(&error).ends_with("cannot reach the bus: no such socket"), "{}", chain(&error));
+    assert!(chain(&error).ends_with("cannot be asked: no such socket"), "{}", chain(&error));
     assert_eq!(machine.attempts(), []);
 }
 
@@ -165,8 +166,9 @@ fn what_a_killed_end_left_is_found_in_the_journal() {
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Journal);
     evidence.service_result = Some(ServiceResult::OomKill);
-    *machine.journal.end.borrow_mut() = Some((Timestamp::from_micros(9), evidence));
-    machine.manager.facts.borrow_mut().restarts = Some(1);
+    *machine.journal.end.borrow_mut() =
+        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+    machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
     assert!(told.contains("BIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='oom-kill'"), "{told}");
     let end = machine.attempts()[0].end.clone().unwrap();
@@ -175,10 +177,24 @@ fn what_a_killed_end_left_is_found_in_the_journal() {
 }
 
 #[test]
+fn the_kernels_log_tells_a_kill_for_memory_that_pid_1_took_for_a_signal() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    let mut evidence = Evidence::default();
+    evidence.service_result = Some(ServiceResult::Signal);
+    evidence.exit = KILLED;
+    *machine.journal.end.borrow_mut() =
+        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+    *machine.journal.line.borrow_mut() = Some("oom-kill:…".to_owned());
+    machine.begin_and_read(&machine.life());
+    assert_eq!(machine.attempts()[0].end.as_ref().unwrap().cause, Cause::OomKill);
+}
+
+#[test]
 fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
     let machine = Machine::new();
     machine.begin_and_read(&machine.life());
-    machine.manager.facts.borrow_mut().restarts = Some(1);
+    machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
     assert!(told.contains("BIJ_CRASHES='1'\nBIJ_LAST_CAUSE='unknown'"), "{told}");
     let end = machine.attempts()[0].end.clone().unwrap();
@@ -205,20 +221,23 @@ fn old_orders_and_stop_files_are_gone_before_the_start() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_had_stops_no_start() {
+fn a_ledger_that_cannot_be_written_stops_no_start_and_forgets_nothing() {
     let machine = Machine::new();
-    machine.write("run/brain-in-jar/attempts/x.env", "BIJ_ATTEMPT='7'\n");
+    fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
+    let mut ledger = bij_store::RobustLedger::at(machine.place.layout());
     let told = machine.life();
-    let begun = Begin::<_, bij_store::Store, _, _> {
+    let begin = Begin {
         place: &machine.place,
         told: &told,
         definitions: &machine.definitions,
-        ledger: None,
+        ledger: &mut ledger,
         manager: &machine.manager,
         journal: &machine.journal,
-    }
-    .run(&machine.id);
-    assert_eq!(begun.unwrap(), Begun::Attempt(None));
+    };
+    assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
     let told = fs::read_to_string(machine.path("run/brain-in-jar/attempts/x.env")).unwrap();
-    assert_eq!(told, "", "nothing of an older attempt");
+    assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
+    fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
+    assert_eq!(ledger.take_in().unwrap(), 1);
+    assert_eq!(machine.attempts().len(), 1);
 }

@@ -1,7 +1,8 @@
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
 
+use bij_systemd::JobType;
+
 use super::*;
-use crate::UnitFacts;
 use crate::testing::Machine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
@@ -66,7 +67,7 @@ fn an_order_is_told_with_its_author() {
     let life = machine.life();
     machine.begin_and_read(&life);
     machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"stop","by":"bij stop by ann"}"#);
-    machine.manager.facts.borrow_mut().job = Some("stop".to_owned());
+    machine.manager.facts.borrow_mut().job = Some(JobType::Stop);
     let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
     assert_eq!(end.cause, Cause::Stopped);
     assert_eq!(end.evidence.order.unwrap().by, "bij stop by ann");
@@ -85,9 +86,8 @@ fn a_job_tells_a_stop_from_a_shutdown_and_both_from_a_stray_signal() {
         let machine = Machine::new();
         let life = machine.life();
         machine.begin_and_read(&life);
-        let job = job.map(str::to_owned);
-        *machine.manager.facts.borrow_mut() =
-            UnitFacts { job, system_stopping: stopping, ..UnitFacts::default() };
+        machine.manager.facts.borrow_mut().job = job.map(JobType::from);
+        machine.manager.facts.borrow_mut().stopping = stopping;
         let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
         assert_eq!((end.cause, end.evidence.order.map(|order| order.kind)), (cause, kind));
     }
@@ -98,7 +98,6 @@ fn a_command_that_cannot_be_executed_never_ran() {
     let machine = Machine::new();
     let life = machine.life();
     machine.begin_and_read(&life);
-    machine.manager.facts.borrow_mut().became_ready = Some(false);
     let end = closed(machine.end(&life, "exit-code", Some(Exit::Code(203))));
     assert_eq!(end.cause, Cause::StartFailed);
     let meaning = end.evidence.exit_meaning.unwrap();
@@ -121,13 +120,13 @@ fn a_time_limit_is_read_from_the_manager() {
     let machine = Machine::new();
     let life = machine.life();
     machine.begin_and_read(&life);
-    *machine.manager.facts.borrow_mut() = UnitFacts {
-        became_ready: Some(true),
-        ran_for: Some(TimeSpan::from_secs(61)),
-        time_limit: Some(TimeSpan::from_secs(60)),
-        status_text: Some("counting".to_owned()),
-        ..UnitFacts::default()
-    };
+    {
+        let mut facts = machine.manager.facts.borrow_mut();
+        facts.ready = Some(Timestamp::from_micros(1));
+        facts.ran_for = Some(TimeSpan::from_secs(61));
+        facts.time_limit = Some(Limit::At(TimeSpan::from_secs(60)));
+        facts.status_text = Some("counting".to_owned());
+    }
     let end = closed(machine.end(&life, "timeout", Some(Exit::Signal(15))));
     assert_eq!(end.cause, Cause::TimeLimit);
     assert_eq!(end.evidence.status_text.as_deref(), Some("counting"));
@@ -151,7 +150,7 @@ fn extras_end_with_their_run_and_not_before() {
     machine.begin_and_read(&first);
     machine.end(&first, "signal", KILLED);
     assert!(machine.path("var/lib/brain-in-jar/extras/x.toml").exists());
-    machine.manager.facts.borrow_mut().restarts = Some(1);
+    machine.manager.facts.borrow_mut().restarts = 1;
     let second = machine.life();
     machine.begin_and_read(&second);
     machine.end(&second, "success", Some(Exit::Code(0)));

@@ -3,15 +3,18 @@
 
 use bij_core::port::Ledger;
 use bij_core::{
-    Evidence, Exit, ExperimentId, Order, OrderKind, PeakSource, ServiceResult, Timestamp, Witness,
+    Evidence, Exit, ExperimentId, Limit, Order, OrderKind, PeakSource, ServiceResult, Timestamp,
+    Witness,
 };
+
+use bij_systemd::{JobType, UnitFacts};
 
 use super::{Begun, End};
 use crate::begin::logged;
 use crate::counters::read_counters;
 use crate::progress_file::read_progress;
 use crate::status_meaning::status_meaning;
-use crate::{Journal, Manager, UnitFacts, files};
+use crate::{Journal, Manager, files};
 
 /// An order is a line of JSON.
 const ORDER_CAP: u64 = 16 * 1024;
@@ -31,26 +34,30 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         evidence.exit = self.told.exit;
         self.hear_kernel(begun, &mut evidence);
         let facts = logged(self.manager.facts(id), "the service manager does not tell");
-        if facts.is_none() {
-            evidence.notes.push("the service manager could not be asked".to_owned());
+        match &facts {
+            Some(facts) => {
+                evidence.became_ready = facts.ready.is_some();
+                evidence.ran_for = facts.ran_for;
+                evidence.time_limit = facts.time_limit.and_then(Limit::at);
+                evidence.status_text.clone_from(&facts.status_text);
+                evidence.restarts = Some(facts.restarts);
+            }
+            None => {
+                evidence.became_ready = ran_at_all(&evidence);
+                evidence.notes.push("the service manager could not be asked".to_owned());
+            }
         }
-        let facts = facts.unwrap_or_default();
-        evidence.became_ready = facts.became_ready.unwrap_or_else(|| ran_at_all(&evidence));
-        evidence.ran_for = facts.ran_for;
-        evidence.time_limit = facts.time_limit;
-        evidence.status_text.clone_from(&facts.status_text);
-        evidence.restarts = facts.restarts;
-        evidence.order = self.order(id, &facts);
+        evidence.order = self.order(id, facts.as_ref());
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
             evidence.exit_meaning = meaning.map(str::to_owned);
         }
         evidence.progress = read_progress(&self.place.layout().progress(id));
         if killed_for_memory(&evidence) {
-            let line = self.journal.oom_line(id, begun.started);
-            evidence.kernel_line = logged(line, "the kernel's line cannot be read").flatten();
+            // The counters say that there was one in this life, so the newest line tells of it.
+            evidence.kernel_line = self.journal.oom_line(id, None);
         }
-        (facts.ready, evidence)
+        (facts.and_then(|facts| facts.ready), evidence)
     }
 
     /// The counters of the own control group, less what it had counted before the attempt began.
@@ -73,7 +80,7 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
     }
 
     /// Who asked for this end: a file says it by name, a job of the manager says that it was asked.
-    fn order(&self, id: &ExperimentId, facts: &UnitFacts) -> Option<Order> {
+    fn order(&self, id: &ExperimentId, facts: Option<&UnitFacts>) -> Option<Order> {
         let path = self.place.layout().order(id);
         let text = logged(files::read_small(&path, ORDER_CAP), "the order cannot be read");
         let by_name = text.flatten().and_then(|text| {
@@ -82,17 +89,19 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         if by_name.is_some() {
             return by_name;
         }
-        let job = facts.job.as_deref().filter(|job| ENDING_JOBS.contains(job))?;
-        Some(if facts.system_stopping {
+        let facts = facts?;
+        let job = match facts.job.as_ref()? {
+            JobType::Stop => "stop",
+            JobType::Restart => "restart",
+            JobType::Start | JobType::Other(_) => return None,
+        };
+        Some(if facts.stopping {
             Order { kind: OrderKind::Shutdown, by: "shutdown of the machine".to_owned() }
         } else {
             Order { kind: OrderKind::Stop, by: format!("systemd job {job}") }
         })
     }
 }
-
-/// The types of jobs that end a unit (org.freedesktop.systemd1(5)).
-const ENDING_JOBS: [&str; 3] = ["stop", "restart", "try-restart"];
 
 /// Whether the main process got as far as its own code, if the manager does not tell.
 fn ran_at_all(evidence: &Evidence) -> bool {

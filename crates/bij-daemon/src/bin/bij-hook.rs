@@ -1,0 +1,93 @@
+//! The hooks of `brain-experiment@.service`; `bij_daemon` documents them.
+
+use std::env;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use bij_core::ExperimentId;
+use bij_daemon::{
+    Begin, CallError, End, HookCall, Place, Systemd, SystemdJournal, Told, Verb, admit, boot,
+    ledger, refusal, shutdown, start_logging,
+};
+use bij_definitions::Definitions;
+
+/// `EX_CONFIG` of sysexits.h(3head): systemd does not restart what leaves with it.
+const EX_CONFIG: u8 = 78;
+/// `ExecCondition=` takes 1 to 254 for "not now"; only 255 fails the unit (systemd.service(5)).
+const CONDITION_FAILED: u8 = 255;
+
+fn main() -> ExitCode {
+    start_logging("bij-hook");
+    match HookCall::parse(env::args_os().skip(1)) {
+        Ok(call) => {
+            let failed = if matches!(call.verb, Verb::Admit(_)) { CONDITION_FAILED } else { 1 };
+            run(call).unwrap_or_else(|error| {
+                log::error!("{error:#}");
+                ExitCode::from(failed)
+            })
+        }
+        Err(error @ CallError::Usage) => {
+            log::error!("{error}");
+            ExitCode::from(2)
+        }
+        // An instance that is no experiment fails at its first hook, whichever that is.
+        Err(error) => {
+            log::error!("{:#}", anyhow::Error::from(error));
+            ExitCode::from(CONDITION_FAILED)
+        }
+    }
+}
+
+fn run(call: HookCall) -> Result<ExitCode> {
+    let HookCall { verb, user, root } = call;
+    let place = if user {
+        Place::user(&root, |name| env::var_os(name)).context("the user's files cannot be found")?
+    } else {
+        Place::system(&root)
+    };
+    match verb {
+        Verb::Admit(id) => admit(&place, &id),
+        Verb::Begin(id) => begin(&place, &id)?,
+        Verb::End(id) => end(&place, &id)?,
+        Verb::Refuse(id) => {
+            let definitions = Definitions::new(place.layout().clone());
+            let why = refusal(&definitions, place.layout(), &id);
+            // To the unit's own lines, where people look first.
+            writeln!(std::io::stderr(), "{why}")?;
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+        Verb::Boot => drop(boot(&place, &mut ledger(&place))?),
+        Verb::Shutdown => drop(shutdown(&place, &mut ledger(&place), &Systemd::new(&place))?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told() -> Told {
+    Told::read(|name| env::var(name).ok())
+}
+
+fn begin(place: &Place, id: &ExperimentId) -> Result<()> {
+    let begin = Begin {
+        place,
+        told: &told(),
+        definitions: &Definitions::new(place.layout().clone()),
+        ledger: &mut ledger(place),
+        manager: &Systemd::new(place),
+        journal: &SystemdJournal::new(place),
+    };
+    begin.run(id).with_context(|| format!("{id} cannot start"))?;
+    Ok(())
+}
+
+fn end(place: &Place, id: &ExperimentId) -> Result<()> {
+    let end = End {
+        place,
+        told: &told(),
+        ledger: &mut ledger(place),
+        manager: &Systemd::new(place),
+        journal: &SystemdJournal::new(place),
+    };
+    end.run(id).with_context(|| format!("the end of {id} is not recorded"))?;
+    Ok(())
+}

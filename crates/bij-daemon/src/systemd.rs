@@ -1,0 +1,90 @@
+//! The hooks' questions, put to the real systemd.
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use bij_core::{ExperimentId, InvocationId, TimeSpan};
+use bij_systemd::{HookView, JournalEnd, RuntimeScope, UnitFacts};
+
+use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError, Place};
+
+/// The service manager that called this hook; asked for the first time when something is asked.
+#[derive(Debug)]
+pub struct Systemd {
+    scope: RuntimeScope,
+    /// Another tree's manager cannot be asked.
+    elsewhere: bool,
+    view: OnceCell<HookView>,
+}
+
+impl Systemd {
+    /// The manager of a place.
+    pub fn new(place: &Place) -> Self {
+        Self { scope: scope(place), elsewhere: is_elsewhere(place), view: OnceCell::new() }
+    }
+
+    fn view(&self) -> Result<&HookView, ManagerError> {
+        if self.elsewhere {
+            return Err(ManagerError(ELSEWHERE.into()));
+        }
+        Ok(self.view.get_or_init(|| HookView::connect(self.scope)))
+    }
+}
+
+fn failed(error: bij_systemd::HookViewError) -> ManagerError {
+    ManagerError(Box::new(error))
+}
+
+impl Manager for Systemd {
+    fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, ManagerError> {
+        self.view()?.unit_facts(id).map_err(failed)
+    }
+
+    fn reload(&self) -> Result<(), ManagerError> {
+        self.view()?.reload().map_err(failed)
+    }
+
+    fn is_stopping(&self) -> Result<bool, ManagerError> {
+        self.view()?.is_stopping().map_err(failed)
+    }
+}
+
+/// The journal of this hook's manager.
+#[derive(Debug)]
+pub struct SystemdJournal {
+    journal: bij_systemd::Journal,
+    elsewhere: bool,
+}
+
+impl SystemdJournal {
+    /// The journal of a place.
+    pub fn new(place: &Place) -> Self {
+        let journal = bij_systemd::Journal::new(scope(place));
+        Self { journal, elsewhere: is_elsewhere(place) }
+    }
+}
+
+impl Journal for SystemdJournal {
+    fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
+        if self.elsewhere {
+            return Err(JournalError(ELSEWHERE.into()));
+        }
+        let found =
+            self.journal.end_of(invocation).map_err(|error| JournalError(Box::new(error)))?;
+        Ok(found.map(|JournalEnd { at, ready, evidence, .. }| LoggedEnd { at, ready, evidence }))
+    }
+
+    fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {
+        if self.elsewhere { None } else { self.journal.kernel_kill_line(id, since) }
+    }
+}
+
+const ELSEWHERE: &str = "--root names another tree than the machine's own";
+
+fn is_elsewhere(place: &Place) -> bool {
+    place.root() != Path::new("/")
+}
+
+pub(crate) fn scope(place: &Place) -> RuntimeScope {
+    if place.is_user() { RuntimeScope::User } else { RuntimeScope::System }
+}
