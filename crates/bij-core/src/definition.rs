@@ -38,6 +38,7 @@ mod tree;
 mod value;
 
 pub use error::{DefinitionError, Place, Problem, Warning};
+pub use nearest::nearest;
 pub use overlay::SpecOverlay;
 pub use parse::{Definition, Parsed};
 pub use schema::schema;

@@ -218,10 +218,8 @@ impl DefinitionSource for Definitions {
 
 /// A path for people: absolute, and readable even if it is no UTF-8.
 pub(crate) fn name_of(path: &Path) -> String {
-    match std::path::absolute(path) {
-        Ok(path) => path.to_string_lossy().into_owned(),
-        Err(_) => path.to_string_lossy().into_owned(),
-    }
+    let absolute = (!path.is_absolute()).then(|| std::path::absolute(path).ok()).flatten();
+    absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn read_source(path: &Path) -> Result<Option<Source>, ReadError> {

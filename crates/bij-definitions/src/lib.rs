@@ -28,7 +28,7 @@
 //! written by hand, and what was given for one run only.
 //!
 //! # Invariants
-//! - Nothing is read but regular files of up to 1 MiB; a pipe or a device is not even opened.
+//! - Nothing is read but regular files of up to 1 MiB, and nothing waits for a pipe.
 //! - Whoever reads sees a whole file or none: writers rename a synced file into its place.
 //! - Every answer is as fresh as the files; nothing is kept between two questions.
 

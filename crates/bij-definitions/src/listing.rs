@@ -6,13 +6,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
-use bij_core::definition::{Place, Warning};
+use bij_core::definition::{Place, Warning, nearest};
 use bij_core::port::FindError;
 
 use crate::Definitions;
 use crate::definitions::name_of;
 
 impl Definitions {
+    /// The experiment that was probably meant by an id that nobody has defined.
+    ///
+    /// # Errors
+    /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
+    pub fn similar(&self, id: &ExperimentId) -> Result<Option<ExperimentId>, FindError> {
+        let ids = self.list()?;
+        let near = nearest(id.as_str(), ids.iter().map(ExperimentId::as_str));
+        Ok(ids.iter().find(|id| Some(id.as_str()) == near).cloned())
+    }
+
     /// Files that look like part of a definition and are none: a name that is no id, an `.env`
     /// with nothing to go with.
     ///

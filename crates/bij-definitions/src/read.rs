@@ -25,45 +25,53 @@ impl From<io::Error> for ReadError {
 
 /// The content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
-    let here = match path.symlink_metadata() {
-        Ok(here) => here,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if here.is_symlink() {
-        match path.metadata() {
-            Ok(target) => regular(path, &target)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let hint = "make its target, or remove the link";
-                return Err(refused(path, "is a symbolic link to a file that is not there", hint));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    } else {
-        // Opening some devices has effects (a watchdog is armed), so look before.
-        regular(path, &here)?;
+    // The usual cases take one call for a file that is not there and no look beforehand for one
+    // that is: a generator asks for thousands.
+    match open(path, OFlag::O_NOFOLLOW) {
+        Ok(file) => content(path, file).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) if path.is_symlink() => read_link(path).map(Some),
+        // A socket cannot be opened at all.
+        Err(error) => match path.symlink_metadata() {
+            Ok(metadata) => regular(path, &metadata).and(Err(error.into())),
+            Err(_) => Err(error.into()),
+        },
     }
-    // Should it have become a pipe meanwhile, opening it must not wait for a writer.
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let metadata = file.metadata()?;
-    regular(path, &metadata)?;
-    content(path, file, &metadata).map(Some)
 }
 
-fn content(path: &Path, file: File, metadata: &Metadata) -> Result<Vec<u8>, ReadError> {
+/// The content of a symbolic link's target.
+///
+/// A link may lead anywhere, and opening some devices has effects (a watchdog is armed): it is
+/// looked at first.
+fn read_link(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let target = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let hint = "make its target, or remove the link";
+            return Err(refused(path, "is a symbolic link to a file that is not there", hint));
+        }
+        target => target?,
+    };
+    regular(path, &target)?;
+    content(path, open(path, OFlag::empty())?)
+}
+
+/// Opens without waiting, which a pipe would do for a writer.
+fn open(path: &Path, flags: OFlag) -> io::Result<File> {
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
+}
+
+fn content(path: &Path, file: File) -> Result<Vec<u8>, ReadError> {
+    let metadata = file.metadata()?;
+    regular(path, &metadata)?;
     let most = MAX_FILE_BYTES as u64;
-    if metadata.len() > most {
-        return Err(ReadError::Refused(too_large(&path.to_string_lossy())));
+    let mut bytes = Vec::new();
+    if metadata.len() <= most {
+        bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+        // The file may grow while it is read.
+        file.take(most + 1).read_to_end(&mut bytes)?;
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    // The file may grow while it is read.
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_FILE_BYTES {
+    if metadata.len() > most || bytes.len() > MAX_FILE_BYTES {
         return Err(ReadError::Refused(too_large(&path.to_string_lossy())));
     }
     Ok(bytes)

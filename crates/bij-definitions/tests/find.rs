@@ -175,6 +175,17 @@ fn a_missing_definition_is_told_with_the_places_that_were_searched() {
 }
 
 #[test]
+fn a_mistyped_experiment_is_led_back() {
+    let tree = Tree::new();
+    for id in ["amnesiac_001", "unstable_002"] {
+        tree.write(&format!("{BY_HAND}/{id}.toml"), "");
+    }
+    let similar = |id: &str| tree.definitions.similar(&ExperimentId::new(id).unwrap()).unwrap();
+    assert_eq!(similar("amnesic_01").unwrap().as_str(), "amnesiac_001");
+    assert_eq!(similar("panopticon_003"), None);
+}
+
+#[test]
 fn two_definitions_in_one_directory_are_one_too_many() {
     let tree = Tree::new();
     tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/r']")

@@ -53,7 +53,7 @@ fn read_table<T>(
     faults: &mut Faults,
 ) {
     for entry in entries {
-        let field = fields.iter().find(|field| field.table == table && field.name == entry.key);
+        let field = fields.iter().find(|field| field.name == entry.key && field.table == table);
         if let Some(field) = field {
             if let Err(found) = (field.read)(&entry.node, target) {
                 let place = |fault: Fault| {

@@ -6,10 +6,7 @@ use strsim::damerau_levenshtein;
 ///
 /// Near enough is a third of the letters, at least one: `memroy` finds `memory`, `x` finds
 /// nothing. Case, `-` and `_` do not count.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A distance costs time by the product of the lengths; what is far longer is not near.
     const LONGEST: usize = 64;
     if word.len() > LONGEST {

@@ -45,6 +45,7 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
         ("[limits]\nmemory = '4096'", "4096 has no unit"),
         ("[limits]\nmemory = '8GB'", "did you mean \"8G\"?"),
         ("[limits]\nmemory = '8 gib'", "did you mean \"8G\"?"),
+        ("[limits]\nmemory = '8Gi'", "did you mean \"8G\"?"),
         ("[limits]\nmemory = '0G'", "no memory at all is no limit"),
         ("[limits]\nmemory = '0%'", "no memory at all is no limit"),
         ("[limits]\nmemory = '0.0001K'", "no memory at all is no limit"),
@@ -170,6 +171,8 @@ fn a_megabyte_of_rubbish_gives_a_page_of_problems() {
         assert!(parse_toml(&deep).is_err());
     }
     assert!(parse_json(&"[".repeat(900_000)).is_err());
+    let deep = format!("{{\"command\": {}{}}}", "[".repeat(500), "]".repeat(500));
+    assert!(parse_json(&deep).is_err());
 }
 
 #[test]

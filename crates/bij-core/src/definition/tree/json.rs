@@ -9,7 +9,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use super::{Entry, Node, Value};
 use crate::definition::fault::{Fault, Faults};
 
-/// RFC 8259 and nothing more.
+/// No comments, no trailing commas, none of what JSON5 adds to JSON.
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
     allow_loose_object_property_names: false,

@@ -47,7 +47,8 @@ fn sized(node: &Node) -> Result<MemoryLimit, Fault> {
 /// What `8GB`, `8 GiB` or `8g` was meant to be.
 fn guess_size(text: &str) -> Option<String> {
     let plain: String = text.to_uppercase().chars().filter(|c| !c.is_whitespace()).collect();
-    let plain = plain.strip_suffix("IB").or(plain.strip_suffix('B')).unwrap_or(&plain);
+    let ending = ["IB", "I", "B"].iter().find_map(|ending| plain.strip_suffix(ending));
+    let plain = ending.unwrap_or(&plain);
     (plain.parse::<Bytes>().is_ok() && !plain.ends_with(|c: char| c.is_ascii_digit()))
         .then(|| plain.to_owned())
 }
