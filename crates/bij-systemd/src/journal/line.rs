@@ -16,6 +16,9 @@ pub struct LogLine {
     pub invocation: Option<InvocationId>,
     /// The priority of syslog(3), 0 (emergency) to 7 (debug).
     pub priority: Option<u8>,
+    /// Who says that it wrote it (`SYSLOG_IDENTIFIER`): the experiment's own lines carry
+    /// [`ExperimentId::syslog_identifier`], those of the hooks `bij-hook`.
+    pub identifier: Option<String>,
     /// The text; what is not UTF-8 is replaced.
     pub text: String,
     /// Whether the service manager wrote it.
@@ -43,6 +46,7 @@ impl LogLine {
             experiment: told.or(said).or_else(marked)?,
             invocation: invocations.into_iter().find_map(|name| record.number(name)),
             priority: record.number("PRIORITY"),
+            identifier: record.text("SYSLOG_IDENTIFIER"),
             text: record.text("MESSAGE").unwrap_or_default(),
             from_manager,
         })
@@ -67,11 +71,12 @@ mod tests {
         let said = line(
             r#"{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"brain-experiment@x.service",
                 "_SYSTEMD_INVOCATION_ID":"07070707070707070707070707070707","_PID":"9",
-                "PRIORITY":"6","MESSAGE":"hello","UNIT":"brain-experiment@forged.service"}"#,
+                "PRIORITY":"6","MESSAGE":"hello","SYSLOG_IDENTIFIER":"brain-experiment-x","UNIT":"brain-experiment@forged.service"}"#,
         );
         let said = said.unwrap();
         assert_eq!((said.experiment.as_str(), said.from_manager), ("x", false));
         assert_eq!((said.priority, said.text.as_str()), (Some(6), "hello"));
+        assert_eq!(said.identifier, Some(said.experiment.syslog_identifier()));
         assert_eq!(said.invocation, Some(InvocationId::from_bytes([7; 16])));
 
         let told = line(

@@ -1,0 +1,42 @@
+//! Texts that stand below the generated help.
+
+/// Below `bij -h`.
+pub(super) const ROOT: &str = "\
+An ID may be written as the name of its unit: brain-experiment@x.service is x.
+Exit codes: bij --help. Commands of the older tool: docs/cli.md.";
+
+/// Below `bij --help`.
+pub(super) const ROOT_LONG: &str = "\
+An ID may be written as the name of its unit: brain-experiment@x.service is x.
+
+Exit codes of bij itself:
+  0    done as asked
+  1    a job failed: the experiment did not start or stop as asked
+  2    the command line is wrong
+  100  an error in bij, or one it knows no better name for
+  101  a definition, or a file that it names, is wrong or missing
+  102  no such experiment
+  103  no permission
+  104  the service manager cannot be reached
+  105  not possible here, for example `start` without a resident manager
+  106  the state database failed
+`bij run` ends with the experiment's own code; see `bij run --help`.";
+
+/// Below `bij run --help`.
+pub(super) const RUN: &str = "\
+A TARGET with a `/` in it, or ending in .toml or .json, is a file; anything else is an id.
+A command after -- becomes a definition with a made name, or the one given by --name.
+
+Ctrl-C stops in good order; a second Ctrl-C kills.
+
+Exit codes:
+  0..125   the experiment's own code in the last attempt of the run
+  126      the last attempt never ran: its command could not be executed
+  128+N    the last attempt was ended by signal N: 137 for an OOM kill
+  100..106 bij's own, see `bij --help`; 2 if the command line is wrong
+Of several experiments, the first one given that did not end with 0 decides.";
+
+/// Below `bij logs --help`.
+pub(super) const LOGS: &str = "\
+Times are written as for journalctl: \"2026-11-23 22:00\", \"22:00\", now, today, yesterday,
+-90s, \"1 hour ago\", or RFC 3339. `bij logs ID 100` is `bij logs ID -n 100`.";

@@ -1,0 +1,181 @@
+//! The arguments of each verb.
+
+use std::path::PathBuf;
+
+use bij_core::definition::{Problem, SpecOverlay};
+use clap::Args;
+
+use super::{IdArg, Target, help};
+use crate::error::{CliError, Kind};
+
+/// What is laid over a definition.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Overlay {
+    /// Set a limit: memory, swap, cpu, cpus, tasks or time, spelled as in a definition
+    #[arg(long = "limit", value_name = "KEY=VALUE", value_parser = limit)]
+    limits: Vec<String>,
+    /// Set a variable of the experiment's environment
+    #[arg(short = 'E', long = "setenv", value_name = "NAME=VALUE", value_parser = variable)]
+    environment: Vec<String>,
+}
+
+/// A limit, or the sentence why it is none.
+fn limit(assignment: &str) -> Result<String, String> {
+    added(assignment, |overlay| overlay.add_limit(assignment))
+}
+
+/// A variable, or the sentence why it is none.
+fn variable(assignment: &str) -> Result<String, String> {
+    added(assignment, |overlay| overlay.add_environment(assignment))
+}
+
+fn added(
+    assignment: &str,
+    add: impl FnOnce(&mut SpecOverlay) -> Result<(), Problem>,
+) -> Result<String, String> {
+    match add(&mut SpecOverlay::default()) {
+        Ok(()) => Ok(assignment.to_owned()),
+        Err(Problem { message, hint: None, .. }) => Err(message),
+        Err(Problem { message, hint: Some(hint), .. }) => Err(format!("{message}\n  hint: {hint}")),
+    }
+}
+
+impl Overlay {
+    /// What is to be laid over the definition.
+    pub(crate) fn spec(&self) -> Result<SpecOverlay, CliError> {
+        let mut overlay = SpecOverlay::default();
+        // Each was tried when it was read.
+        let limits = self.limits.iter().try_for_each(|limit| overlay.add_limit(limit));
+        let all = limits.and_then(|()| {
+            self.environment.iter().try_for_each(|name| overlay.add_environment(name))
+        });
+        all.map_err(|problem| CliError::new(Kind::Usage, problem.to_string()))?;
+        Ok(overlay)
+    }
+}
+
+/// `bij run`.
+#[derive(Debug, Args)]
+#[command(after_help = help::RUN)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
+    /// Name the experiment that a command or a file becomes
+    #[arg(long, value_name = "ID")]
+    pub(crate) name: Option<IdArg>,
+    /// Experiments, or files with definitions
+    #[arg(value_name = "TARGET", required_unless_present = "command")]
+    pub(crate) targets: Vec<Target>,
+    /// A command to run as an experiment
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "targets")]
+    pub(crate) command: Vec<String>,
+}
+
+/// `bij start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// The experiment
+    #[arg(value_name = "ID")]
+    pub(crate) id: IdArg,
+    /// A configuration file to hand to the experiment in this run
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
+    /// Do not wait for gates such as memory or heat
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+/// Verbs that want at least one id.
+#[derive(Debug, Args)]
+pub(crate) struct IdsArgs {
+    /// Experiments
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<IdArg>,
+}
+
+/// Verbs that mean all experiments if none is named.
+#[derive(Debug, Args)]
+pub(crate) struct MaybeIdsArgs {
+    /// Experiments; all if none is named
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdArg>,
+}
+
+/// `bij enable` and `bij disable`.
+#[derive(Debug, Args)]
+pub(crate) struct EnableArgs {
+    /// Experiments
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<IdArg>,
+    /// Start, or stop, them as well
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+/// `bij show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Experiments; all if none is named
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdArg>,
+    /// Show these keys only, separated by commas
+    #[arg(short, long = "property", value_name = "KEY", value_delimiter = ',')]
+    pub(crate) properties: Vec<String>,
+    /// Print values without their keys
+    #[arg(long)]
+    pub(crate) value: bool,
+}
+
+/// `bij history`.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Experiments; all if none is named
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdArg>,
+    /// Show the newest N attempts only
+    #[arg(short = 'n', long = "lines", value_name = "N")]
+    pub(crate) newest: Option<usize>,
+    /// Show one run only
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) run: Option<u32>,
+}
+
+/// `bij logs`.
+#[derive(Debug, Args)]
+#[command(after_help = help::LOGS)]
+pub(crate) struct LogsArgs {
+    /// Experiments; all if none is named
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<IdArg>,
+    /// Go on with new lines as they come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Show the newest N lines only
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+    /// Show lines from this time on
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// Show lines up to this time
+    #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
+    /// Show one attempt of the newest run, or of the run given by --run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempt: Option<u32>,
+    /// Show one run only
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) run: Option<u32>,
+    /// Show lines that match a regular expression; without capitals in it case does not matter
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) grep: Option<String>,
+}
+
+/// `bij check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files or experiments; all experiments if none is named
+    #[arg(value_name = "FILE|ID")]
+    pub(crate) targets: Vec<Target>,
+}

@@ -1,0 +1,70 @@
+//! The verbs, one a file: each gathers data and hands a view to the terminal.
+
+mod act;
+mod check;
+mod enable;
+mod history;
+mod list;
+mod logs;
+mod reset;
+mod run;
+mod schema;
+mod show;
+mod start;
+mod status;
+mod stop;
+
+use std::process::ExitCode;
+
+use bij_core::ExperimentId;
+use bij_core::port::Ledger as _;
+
+use crate::args::{Command, IdArg};
+use crate::context::Context;
+use crate::error::CliError;
+
+/// Does one verb and tells the exit code.
+pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Run(args) => return run::run(context, &args).await,
+        Command::Check(args) => return check::check(context, &args),
+        Command::Start(args) => start::start(context, &args).await?,
+        Command::StartAll => start::start_all(context).await?,
+        Command::Stop(args) => stop::stop(context, &args).await?,
+        Command::StopAll => stop::stop_all(context).await?,
+        Command::Restart(args) => stop::restart(context, &args).await?,
+        Command::Enable(args) => enable::enable(context, &args).await?,
+        Command::Disable(args) => enable::disable(context, &args).await?,
+        Command::Status(args) => status::status(context, &args).await?,
+        Command::List => list::list(context).await?,
+        Command::Show(args) => show::show(context, &args).await?,
+        Command::History(args) => history::history(context, &args)?,
+        Command::Logs(args) => logs::logs(context, &args)?,
+        Command::Reset(args) => reset::reset(context, &args).await?,
+        Command::Schema => schema::schema()?,
+        Command::Shim => return Ok(bij_local::shim::main()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The ids, if each is somebody's: defined, or with a history.
+fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
+    let ledger = context.ledger();
+    for IdArg(id) in ids {
+        let lived = ledger.tally(id).is_ok_and(|tally| tally.attempts > 0);
+        if !lived {
+            context.must_exist(id)?;
+        }
+    }
+    Ok(plain(ids))
+}
+
+/// The ids, if the definition of each can be used.
+fn usable(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
+    ids.iter().try_for_each(|IdArg(id)| context.must_be_usable(id))?;
+    Ok(plain(ids))
+}
+
+fn plain(ids: &[IdArg]) -> Vec<ExperimentId> {
+    ids.iter().map(|IdArg(id)| id.clone()).collect()
+}

@@ -1,0 +1,118 @@
+//! `bij check`: everything that is wrong with definitions.
+
+pub(crate) mod machine;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bij_core::ExperimentId;
+use bij_core::port::{DefinitionSource as _, FindError, Found};
+
+use crate::args::{CheckArgs, Target};
+use crate::context::Context;
+use crate::error::{CliError, Kind};
+use crate::view::{Checked, CheckedDefinition, Finding};
+
+/// Checks files and experiments; all experiments if none is named.
+pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<ExitCode, CliError> {
+    let mut checked = Vec::new();
+    for target in &args.targets {
+        checked.push(match target {
+            Target::Experiment(id) => experiment(context, id)?,
+            Target::File(path) => file(context, path)?,
+        });
+    }
+    if args.targets.is_empty() {
+        checked = everything(context)?;
+    }
+    if checked.is_empty() {
+        context.terminal.status("No definitions.");
+    }
+    let checked = Checked(checked);
+    context.terminal.show(&checked)?;
+    Ok(if checked.ok() { ExitCode::SUCCESS } else { Kind::Definition.into() })
+}
+
+/// Every definition there is, and what only looks like one.
+fn everything(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
+    let definitions = context.definitions();
+    let mut checked = Vec::new();
+    if let Err(error) = definitions.settings() {
+        let source = context.layout.settings().display().to_string();
+        checked.push(broken(None, source, error.problems.iter().map(Finding::from).collect()));
+    }
+    for id in definitions.ids()? {
+        checked.push(experiment(context, &id)?);
+    }
+    for stray in definitions.strays()? {
+        checked.push(CheckedDefinition {
+            id: None,
+            source: stray.place.file.clone(),
+            ok: true,
+            problems: Vec::new(),
+            warnings: vec![Finding::from(&stray)],
+        });
+    }
+    Ok(checked)
+}
+
+fn experiment(context: &Context, id: &ExperimentId) -> Result<CheckedDefinition, CliError> {
+    match context.definitions().find(id) {
+        Err(error @ FindError::Missing { .. }) => Err(error.into()),
+        found => Ok(judged(Some(id), found)),
+    }
+}
+
+fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
+    match context.definitions().find_file(path) {
+        Err(error @ (FindError::Unreadable { .. } | FindError::Missing { .. })) => {
+            Err(CliError { kind: unreadable(&error), ..CliError::from(error) })
+        }
+        found => Ok(judged(None, found)),
+    }
+}
+
+/// A file that is not there is a wrong definition, not a missing experiment.
+fn unreadable(error: &FindError) -> Kind {
+    match error {
+        FindError::Unreadable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Kind::Permission
+        }
+        _ => Kind::Definition,
+    }
+}
+
+/// The parser's verdict, and what the parser cannot see.
+fn judged(id: Option<&ExperimentId>, found: Result<Found, FindError>) -> CheckedDefinition {
+    match found {
+        Ok(found) => {
+            let mut warnings: Vec<Finding> = found.warnings.iter().map(Finding::from).collect();
+            let machine::Findings { problems, warnings: odd } = machine::look(&found);
+            warnings.extend(odd);
+            CheckedDefinition {
+                id: Some(found.spec.id.to_string()),
+                source: found.source,
+                ok: problems.is_empty(),
+                problems,
+                warnings,
+            }
+        }
+        Err(FindError::Invalid { id, source }) => {
+            let file = source.problems.first().map(|problem| problem.place.file.clone());
+            let findings = source.problems.iter().map(Finding::from).collect();
+            broken(Some(id.to_string()), file.unwrap_or_default(), findings)
+        }
+        Err(error) => {
+            let message = CliError::from(error).sentence();
+            let name = id.map(ToString::to_string);
+            let finding = Finding { message, ..Finding::default() };
+            broken(name.clone(), name.unwrap_or_default(), vec![finding])
+        }
+    }
+}
+
+fn broken(id: Option<String>, source: String, problems: Vec<Finding>) -> CheckedDefinition {
+    CheckedDefinition { id, source, ok: false, problems, warnings: Vec::new() }
+}

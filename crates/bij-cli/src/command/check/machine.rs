@@ -1,0 +1,95 @@
+//! What can be wrong with a definition on this machine, though it reads well.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::Found;
+use nix::unistd::User;
+
+use crate::view::Finding;
+
+/// What was found; problems keep the experiment from starting.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
+}
+
+/// Where systemd looks for programs without a path (systemd-path(1), `search-binaries-default`).
+const PROGRAM_PATH: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Looks at what the definition names: program, directory, user, config, writable paths.
+pub(crate) fn look(found: &Found) -> Findings {
+    let ExperimentSpec { command, directory, user, config, writable, .. } = &found.spec;
+    let mut findings = Findings::default();
+    let finding = |key: &str, message: String| Finding::of_file(&found.source, key, message);
+    let base = directory.as_ref().map(|directory| Path::new(directory.as_str()));
+    if let Some(program) = command.first()
+        && let Err(why) = runnable(program, base)
+    {
+        findings.problems.push(finding("command", why));
+    }
+    if let Some(directory) = directory
+        && !Path::new(directory.as_str()).is_dir()
+    {
+        let message = format!("there is no directory {}", directory.as_str());
+        findings.problems.push(finding("directory", message));
+    }
+    if let Some(name) = user
+        && matches!(User::from_name(name), Ok(None))
+        && name.parse::<u32>().is_err()
+    {
+        findings.problems.push(finding("user", format!("there is no user {name}")));
+    }
+    // A config may be any text; one that looks like a path is meant as one.
+    if let Some(config) = config
+        && config.starts_with('/')
+        && !config.contains('\n')
+        && !Path::new(config).exists()
+    {
+        findings.warnings.push(finding("config", format!("there is no file {config}")));
+    }
+    for path in writable {
+        if !Path::new(path.as_str()).exists() {
+            let message = format!("there is no {}; it is not made for you", path.as_str());
+            findings.warnings.push(finding("writable", message));
+        }
+    }
+    findings
+}
+
+/// Whether a program can be executed, by its path or where systemd looks for it. What the caller
+/// may not see is not judged.
+fn runnable(program: &str, directory: Option<&Path>) -> Result<(), String> {
+    let candidates: Vec<PathBuf> = match (program.starts_with('/'), program.contains('/')) {
+        (true, _) => vec![PathBuf::from(program)],
+        (false, true) => match directory {
+            Some(directory) => vec![directory.join(program)],
+            // Relative to the state directory, which may be yet to be made.
+            None => return Ok(()),
+        },
+        (false, false) => {
+            PROGRAM_PATH.iter().map(|directory| Path::new(directory).join(program)).collect()
+        }
+    };
+    if candidates.iter().any(|path| path.try_exists().is_err()) {
+        return Ok(());
+    }
+    let Some(file) = candidates.iter().find(|path| path.exists()) else {
+        return Err(if program.contains('/') {
+            format!("there is no program {program}")
+        } else {
+            format!("there is no program {program} in {}", PROGRAM_PATH.join(":"))
+        });
+    };
+    let Ok(metadata) = file.metadata() else { return Ok(()) };
+    if metadata.is_dir() {
+        return Err(format!("{} is a directory", file.display()));
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(format!("{} is not executable: chmod +x it", file.display()));
+    }
+    Ok(())
+}

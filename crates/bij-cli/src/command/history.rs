@@ -1,0 +1,41 @@
+//! `bij history`: attempts and what each ended of.
+
+use bij_core::port::{AttemptQuery, Ledger as _};
+use bij_core::{ExperimentId, RunNumber};
+
+use crate::args::{HistoryArgs, IdArg};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::view::History;
+
+/// Shows attempts, oldest first.
+pub(crate) fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
+    let ledger = context.ledger();
+    let query = |experiment: Option<ExperimentId>| AttemptQuery {
+        experiment,
+        run: args.run.map(RunNumber),
+        newest: args.newest,
+        open: false,
+    };
+    let history = match args.ids.as_slice() {
+        [] => History::of_several(ledger.attempts(&query(None))?),
+        [IdArg(id)] => {
+            let attempts = ledger.attempts(&query(Some(id.clone())))?;
+            if attempts.is_empty() {
+                context.must_exist(id)?;
+            }
+            History::of_one(attempts)
+        }
+        ids => {
+            let mut attempts = Vec::new();
+            for IdArg(id) in ids {
+                attempts.extend(ledger.attempts(&query(Some(id.clone())))?);
+            }
+            History::of_several(attempts)
+        }
+    };
+    if history.is_empty() {
+        context.terminal.status("No attempts.");
+    }
+    context.terminal.show(&history)
+}

@@ -1,0 +1,100 @@
+//! `bij logs`: what experiments wrote.
+
+use bij_core::port::{AttemptQuery, DefinitionSource as _, Ledger as _};
+use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
+
+use crate::args::{IdArg, LogsArgs};
+use crate::context::Context;
+use crate::error::{CliError, Kind};
+use crate::log_source::{LogSource, Wanted};
+use crate::when;
+
+/// As many lines as `journalctl -f` begins with.
+const BEFORE_FOLLOWING: usize = 10;
+
+/// Shows lines, and with `--follow` goes on until it is interrupted.
+pub(crate) fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
+    let wanted = wanted(context, args)?;
+    let source = LogSource::of(context);
+    if args.follow {
+        return source.follow(&wanted, |row| context.terminal.show_next(&row));
+    }
+    let mut any = false;
+    source.read(&wanted, |row| {
+        any = true;
+        context.terminal.show_next(&row)
+    })?;
+    if !any {
+        context.terminal.status("No lines.");
+    }
+    Ok(())
+}
+
+fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> {
+    let (ids, lines) = ids_and_lines(context, args);
+    for id in &ids {
+        context.must_exist(id)?;
+    }
+    let format = context.terminal.format();
+    let time = |text: &Option<String>| {
+        let read = |text: &String| when::parse(text, format.now, &format.zone);
+        let time = text.as_ref().map(read).transpose();
+        time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
+    };
+    let attempts = match (args.run, args.attempt) {
+        (None, None) => None,
+        (run, attempt) => Some(attempts(context, &ids, run, attempt)?),
+    };
+    Ok(Wanted {
+        newest: lines.or(args.follow.then_some(BEFORE_FOLLOWING)),
+        since: time(&args.since)?,
+        until: time(&args.until)?,
+        attempts,
+        grep: args.grep.clone(),
+        ids,
+    })
+}
+
+/// The older tool's form `logs ID 100`: a number behind an id that nobody has defined as an
+/// experiment is a number of lines.
+fn ids_and_lines(context: &Context, args: &LogsArgs) -> (Vec<ExperimentId>, Option<usize>) {
+    let mut ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
+    if args.lines.is_some() || ids.len() < 2 {
+        return (ids, args.lines);
+    }
+    let last = ids.last().filter(|last| context.definitions().find(last).is_err());
+    let lines = last.and_then(|last| last.as_str().parse().ok());
+    if lines.is_some() {
+        ids.pop();
+    }
+    (ids, lines)
+}
+
+/// The attempts that are meant: of the newest run, unless a run is named.
+fn attempts(
+    context: &Context,
+    ids: &[ExperimentId],
+    run: Option<u32>,
+    attempt: Option<u32>,
+) -> Result<Vec<Attempt>, CliError> {
+    let [id] = ids else {
+        return Err(CliError::new(Kind::Usage, "--attempt and --run need exactly one ID"));
+    };
+    let ledger = context.ledger();
+    let newest = || Ok::<_, CliError>(ledger.tally(id)?.last.map(|last| last.run.number));
+    let run = match run {
+        Some(run) => Some(RunNumber(run)),
+        None => newest()?,
+    };
+    let query = AttemptQuery { experiment: Some(id.clone()), run, ..AttemptQuery::default() };
+    let mut attempts = ledger.attempts(&query)?;
+    if let Some(number) = attempt {
+        attempts.retain(|known| known.number == AttemptNumber(number));
+    }
+    if attempts.is_empty() {
+        let what = attempt.map_or_else(|| "run".to_owned(), |number| format!("attempt {number}"));
+        return Err(CliError::new(Kind::NotFound, format!("{id} has no such {what}"))
+            .hint(format!("see `bij {}history {id}`", context.scope.option())));
+    }
+    Ok(attempts)
+}

@@ -1,0 +1,73 @@
+//! `bij run`: experiments in the foreground until they have ended.
+
+mod ending;
+mod local;
+mod prepare;
+mod screen;
+mod signals;
+mod systemd;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use bij_core::port::{AttemptQuery, Ledger as _};
+use bij_core::{Attempt, ExperimentId};
+
+use crate::args::RunArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::scope::Scope;
+use crate::view::History;
+
+/// Runs them side by side and ends with the code of the first that did not end well.
+pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
+    let ids = prepare::prepare(context, args)?;
+    let before = attempts_so_far(context, &ids)?;
+    match context.scope {
+        Scope::Local => local::run(context, &ids).await?,
+        Scope::System | Scope::User => systemd::run(context, &ids).await?,
+    }
+    let attempts = attempts_since(context, &before)?;
+    close(context, &attempts)?;
+    let mut codes = ids.iter().map(|id| {
+        let own = |attempt: &&Attempt| attempt.run.experiment == *id;
+        ending::exit_code(attempts.iter().rfind(own))
+    });
+    Ok(ExitCode::from(codes.find(|code| *code != 0).unwrap_or(0)))
+}
+
+fn attempts_so_far(
+    context: &Context,
+    ids: &[ExperimentId],
+) -> Result<BTreeMap<ExperimentId, usize>, CliError> {
+    let ledger = context.ledger();
+    let count = |id: &ExperimentId| {
+        let tally = ledger.tally(id)?;
+        Ok((id.clone(), usize::try_from(tally.attempts).unwrap_or(usize::MAX)))
+    };
+    ids.iter().map(count).collect()
+}
+
+/// The attempts that were opened meanwhile.
+fn attempts_since(
+    context: &Context,
+    before: &BTreeMap<ExperimentId, usize>,
+) -> Result<Vec<Attempt>, CliError> {
+    let ledger = context.ledger();
+    let mut all = Vec::new();
+    for (id, count) in before {
+        let query = AttemptQuery { experiment: Some(id.clone()), ..AttemptQuery::default() };
+        all.extend(ledger.attempts(&query)?.into_iter().skip(*count));
+    }
+    Ok(all)
+}
+
+/// The closing table: the result itself for a program, a word at parting for people.
+fn close(context: &Context, attempts: &[Attempt]) -> Result<(), CliError> {
+    let history = History::of_several(attempts.to_vec());
+    if context.terminal.json() {
+        return context.terminal.show(&history);
+    }
+    context.terminal.part(&history);
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! From how an attempt ended to the exit code of `bij run`.
+
+use bij_core::{Attempt, Cause, Exit};
+
+use crate::error::Kind;
+
+/// It never ran, as env(1) says it.
+const NEVER_RAN: u8 = 126;
+/// It ran out of time, as timeout(1) says it.
+const OUT_OF_TIME: u8 = 124;
+
+/// The exit code for an experiment whose last attempt this is.
+pub(super) fn exit_code(last: Option<&Attempt>) -> u8 {
+    let Some(end) = last.and_then(|attempt| attempt.end.as_ref()) else {
+        // No attempt was opened, or nobody could record its end.
+        return Kind::Failed.code();
+    };
+    match (end.cause, end.evidence.exit) {
+        (Cause::StartFailed, _) => NEVER_RAN,
+        (Cause::Success | Cause::Stopped | Cause::Reboot, Some(Exit::Code(0)) | None) => 0,
+        (Cause::TimeLimit, Some(Exit::Code(0)) | None) => OUT_OF_TIME,
+        // It left well, but too late or after a crash of another kind.
+        (_, Some(Exit::Code(0)) | None) => Kind::Failed.code(),
+        (_, Some(Exit::Code(code))) => u8::try_from(code).unwrap_or(u8::MAX),
+        (_, Some(Exit::Signal(signal) | Exit::CoreDump(signal))) => {
+            u8::try_from(signal.saturating_add(128)).unwrap_or(u8::MAX)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bij_core::{
+        AttemptEnd, AttemptKey, AttemptNumber, BootId, Evidence, InvocationId, Timestamp,
+    };
+
+    fn code(cause: Cause, exit: Option<Exit>) -> u8 {
+        let mut evidence = Evidence::default();
+        evidence.exit = exit;
+        let at = Timestamp::from_micros(0);
+        exit_code(Some(&Attempt {
+            run: "x#1".parse().unwrap(),
+            number: AttemptNumber(1),
+            key: AttemptKey {
+                boot: BootId::from_bytes([0; 16]),
+                invocation: InvocationId::from_bytes([0; 16]),
+            },
+            started: at,
+            ready: None,
+            end: Some(AttemptEnd { at, cause, evidence }),
+        }))
+    }
+
+    #[test]
+    fn codes_pass_through_and_signals_are_shifted() {
+        assert_eq!(code(Cause::Success, Some(Exit::Code(0))), 0);
+        assert_eq!(code(Cause::Exit, Some(Exit::Code(3))), 3);
+        assert_eq!(code(Cause::OomKill, Some(Exit::Signal(9))), 137);
+        assert_eq!(code(Cause::Signal, Some(Exit::CoreDump(11))), 139);
+        assert_eq!(code(Cause::Stopped, Some(Exit::Signal(15))), 143);
+        assert_eq!(code(Cause::StartFailed, Some(Exit::Code(203))), 126);
+        assert_eq!(code(Cause::TimeLimit, Some(Exit::Code(0))), 124);
+    }
+
+    #[test]
+    fn what_did_not_end_well_is_never_0() {
+        assert_eq!(code(Cause::Watchdog, Some(Exit::Code(0))), 1);
+        assert_eq!(code(Cause::Unknown, None), 1);
+        assert_eq!(exit_code(None), 1);
+    }
+}

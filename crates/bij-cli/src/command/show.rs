@@ -1,0 +1,154 @@
+//! `bij show`: everything about an experiment.
+
+use bij_core::port::{DefinitionSource as _, FindError};
+use bij_core::{ExperimentId, Limit};
+use serde_json::{Map, Value};
+
+use crate::args::{IdArg, ShowArgs};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::facts;
+use crate::view::{AllProperties, Facts, Properties, Setting, Status, settings};
+
+/// Shows every property, or those asked for.
+pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
+    let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
+    for id in &ids {
+        context.must_exist(id)?;
+    }
+    let all = match ids.as_slice() {
+        [] => facts::of_all(context).await?,
+        ids => facts::of(context, ids).await,
+    };
+    let mut shown = Vec::new();
+    for facts in all {
+        let all = properties(context, facts);
+        shown.push(Properties { all, bare: args.value }.only(&args.properties));
+    }
+    match (ids.len(), shown.pop()) {
+        (1, Some(one)) => context.terminal.show(&one),
+        (_, last) => {
+            shown.extend(last);
+            context.terminal.show(&AllProperties(shown))
+        }
+    }
+}
+
+fn properties(context: &Context, facts: Facts) -> Vec<Setting> {
+    let id = facts.id.clone();
+    let mut all = of_unit(&facts);
+    all.extend(of_ledger(&facts));
+    all.extend(of_status(&Status::new(facts)));
+    all.extend(of_paths(context, &id));
+    match context.definitions().find(&id) {
+        Ok(found) => {
+            all.push(setting("Definition", found.source.as_str()));
+            all.push(setting("DefinitionStamp", found.stamp.as_str()));
+            all.extend(settings(&found.spec));
+        }
+        Err(FindError::Missing { .. }) => all.push(setting("Definition", Value::Null)),
+        Err(error) => {
+            let sentence = CliError::from(error).sentence();
+            all.push(setting("DefinitionError", sentence));
+        }
+    }
+    all.extend(extras(context, &id));
+    all
+}
+
+/// What holds for this run only.
+fn extras(context: &Context, id: &ExperimentId) -> Vec<Setting> {
+    let Ok(Some(extras)) = context.definitions().extras(id) else { return Vec::new() };
+    let config = extras.config().map(|config| setting("extras.config", config));
+    let limits = extras.limits();
+    let limits =
+        limits.iter().map(|(key, value)| setting(&format!("extras.limits.{key}"), value.as_str()));
+    let environment = extras.environment().iter();
+    let environment = environment
+        .map(|(name, value)| setting(&format!("extras.environment.{name}"), value.as_str()));
+    config.into_iter().chain(limits).chain(environment).collect()
+}
+
+fn setting(key: &str, value: impl Into<Value>) -> Setting {
+    (key.to_owned(), value.into())
+}
+
+fn text<T: ToString>(value: Option<T>) -> Value {
+    value.map_or(Value::Null, |value| Value::from(value.to_string()))
+}
+
+/// What the manager says, by systemd's names.
+fn of_unit(facts: &Facts) -> Vec<Setting> {
+    let unit = facts.unit.as_ref();
+    let resources = unit.map(|unit| unit.resources.clone()).unwrap_or_default();
+    let memory_max = match resources.memory_max {
+        Some(Limit::Max) => Value::from("infinity"),
+        Some(Limit::At(bytes)) => Value::from(bytes.get()),
+        None => Value::Null,
+    };
+    let enabled = unit.and_then(|unit| unit.enabled);
+    vec![
+        setting("Id", facts.id.as_str()),
+        setting("Unit", facts.id.unit_name()),
+        setting("UnitFileState", text(enabled.map(|on| if on { "enabled" } else { "disabled" }))),
+        setting("NRestarts", unit.and_then(|unit| unit.restarts)),
+        setting("MemoryMax", memory_max),
+        setting("CPUQuota", text(resources.cpu_quota)),
+        setting("MemoryPressure", text(resources.memory_pressure)),
+    ]
+}
+
+/// The counters that never go back.
+fn of_ledger(facts: &Facts) -> Vec<Setting> {
+    let tally = facts.tally.as_ref();
+    let started = tally.and_then(|tally| tally.last.as_ref()).map(|last| last.started);
+    let checkpoint = tally.and_then(|tally| tally.last_checkpoint.as_ref());
+    vec![
+        setting("Attempts", tally.map(|tally| tally.attempts)),
+        setting("LastCause", text(tally.and_then(|tally| tally.last_cause))),
+        setting("LastRunEnd", text(tally.and_then(|tally| tally.last_run_end))),
+        setting("LastCheckpoint", text(checkpoint.and_then(|said| said.checkpoint.as_ref()))),
+        setting("AttemptStarted", text(started)),
+    ]
+}
+
+/// What `bij status` says, by systemd's names where it has one.
+fn of_status(status: &Status) -> Vec<Setting> {
+    let by_cause = status.crashes_by_cause.iter().flatten();
+    let by_cause: Map<String, Value> =
+        by_cause.map(|(cause, count)| (cause.to_string(), Value::from(*count))).collect();
+    let progress = status.progress.as_ref();
+    vec![
+        setting("ActiveState", status.state.as_str()),
+        setting("SubState", text(status.sub_state.as_ref())),
+        setting("Result", text(status.result.as_ref())),
+        setting("StateChangeTimestamp", text(status.since)),
+        setting("MainPID", status.pid),
+        setting("InvocationID", text(status.invocation_id)),
+        setting("StatusText", text(status.said.as_ref())),
+        setting("Run", status.run),
+        setting("Attempt", status.attempt),
+        setting("Crashes", status.crashes),
+        setting("CrashesByCause", by_cause),
+        setting("MemoryCurrent", status.memory_current),
+        setting("MemoryPeak", status.memory_peak),
+        setting("CPUUsageNSec", status.cpu_usage_nsec),
+        setting("ProgressStep", progress.and_then(|progress| progress.step)),
+        setting("ProgressTotal", progress.and_then(|progress| progress.total)),
+        setting("ProgressText", text(progress.and_then(|progress| progress.text.as_ref()))),
+    ]
+}
+
+/// Where its things lie.
+fn of_paths(context: &Context, id: &ExperimentId) -> Vec<Setting> {
+    let layout = &context.layout;
+    let paths = [
+        ("StateDirectory", layout.experiment_state(id)),
+        ("ProgressFile", layout.progress(id)),
+        ("StopFile", layout.stop_file(id)),
+        ("AttemptEnvironmentFile", layout.attempt_env(id)),
+        ("DropIn", layout.drop_in(id)),
+        ("Database", layout.database()),
+    ];
+    paths.into_iter().map(|(key, path)| setting(key, path.display().to_string())).collect()
+}

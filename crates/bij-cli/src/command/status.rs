@@ -1,0 +1,64 @@
+//! `bij status`: how experiments are, with their last lines of log.
+
+use bij_core::ExperimentId;
+use bij_core::port::{DefinitionSource as _, FindError};
+
+use crate::args::{IdArg, MaybeIdsArgs};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::facts;
+use crate::view::{Facts, Loaded, Status, StatusPage, StatusPages};
+
+/// As many as `systemctl status` shows.
+const LAST_LINES: usize = 10;
+
+/// Shows the experiments, or all of them.
+pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(), CliError> {
+    let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
+    let named = !ids.is_empty();
+    let found = if named { facts::of(context, &ids).await } else { facts::of_all(context).await? };
+    let (found, missing) = if named { part(context, found) } else { (found, Vec::new()) };
+    let mut pages = Vec::new();
+    for facts in found {
+        pages.push(page(context, facts, named));
+    }
+    if pages.is_empty() && missing.is_empty() {
+        context.terminal.status("No experiments.");
+    }
+    match (pages.len(), ids.len()) {
+        // One that was asked for by name is one value in JSON, not an array.
+        (1, 1) => pages.pop().map_or(Ok(()), |page| context.terminal.show(&page))?,
+        (0, 1) => {}
+        _ => context.terminal.show(&StatusPages(pages))?,
+    }
+    missing.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Those that exist, and why the others do not.
+fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError>) {
+    let mut missing = Vec::new();
+    let found = facts.into_iter().filter(|facts| {
+        let lived = facts.tally.as_ref().is_some_and(|tally| tally.attempts > 0);
+        let up = facts.unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
+        let absent = (!lived && !up).then(|| context.must_exist(&facts.id).err()).flatten();
+        let exists = absent.is_none();
+        missing.extend(absent);
+        exists
+    });
+    (found.collect(), missing)
+}
+
+fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {
+    let status = Status::new(facts);
+    if context.terminal.json() {
+        // A program reads neither the description nor the log.
+        return StatusPage { status, loaded: Loaded::Missing, log: Vec::new() };
+    }
+    let loaded = match context.definitions().find(&status.id) {
+        Ok(found) => Loaded::Found { source: found.source, description: found.spec.description },
+        Err(FindError::Missing { .. }) => Loaded::Missing,
+        Err(error) => Loaded::Bad(CliError::from(error).sentence().replace('\n', ";")),
+    };
+    let log = if with_log { context.last_lines(&status.id, LAST_LINES) } else { Vec::new() };
+    StatusPage { status, loaded, log }
+}

@@ -1,0 +1,33 @@
+//! `bij stop` and `bij stop-all`.
+
+use bij_core::port::UnitManager as _;
+use bij_core::{ActiveState, ExperimentId};
+
+use super::act::{Act, act};
+use crate::args::IdsArgs;
+use crate::context::Context;
+use crate::error::CliError;
+
+/// Stops experiments in good order.
+pub(crate) async fn stop(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
+    let ids = super::known(context, &args.ids)?;
+    act(context, Act::Stop, &ids).await
+}
+
+/// Stops every experiment that is up.
+pub(crate) async fn stop_all(context: &Context) -> Result<(), CliError> {
+    let units = context.units().await?.list().await?;
+    let up = |state: &ActiveState| !matches!(state, ActiveState::Inactive | ActiveState::Failed);
+    let ids: Vec<ExperimentId> =
+        units.into_iter().filter(|unit| up(&unit.active_state)).map(|unit| unit.id).collect();
+    if ids.is_empty() {
+        context.terminal.status("No experiment is up.");
+    }
+    act(context, Act::Stop, &ids).await
+}
+
+/// Stops experiments and starts them again.
+pub(crate) async fn restart(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
+    let ids = super::usable(context, &args.ids)?;
+    act(context, Act::Restart, &ids).await
+}

@@ -1,0 +1,87 @@
+//! What every verb works with; opened only when a verb wants it.
+
+use std::sync::Arc;
+
+use bij_core::port::{DefinitionSource as _, FindError, Ledger as _};
+use bij_core::{ExperimentId, Layout};
+use bij_definitions::Definitions;
+use bij_store::Reader;
+use tokio::sync::OnceCell;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::log_source::{LogSource, Wanted};
+use crate::scope::{self, Scope, Surroundings};
+use crate::terminal::Terminal;
+use crate::units::Units;
+use crate::view::LogRow;
+
+/// The adapters of one call of `bij`, and where they look.
+pub(crate) struct Context {
+    pub(crate) terminal: Terminal,
+    pub(crate) scope: Scope,
+    pub(crate) layout: Layout,
+    definitions: Definitions,
+    units: OnceCell<Arc<Units>>,
+}
+
+impl Context {
+    /// Decides where to look; touches no file yet.
+    pub(crate) fn new(terminal: Terminal, global: &Global) -> Result<Self, CliError> {
+        let around = Surroundings::of_process();
+        let scope = Scope::decide(global, &around);
+        let layout = scope::layout(scope, global, &around)?;
+        let definitions = Definitions::new(layout.clone());
+        Ok(Self { terminal, scope, layout, definitions, units: OnceCell::new() })
+    }
+
+    /// The ledger, for looking.
+    pub(crate) fn ledger(&self) -> Reader {
+        Reader::new(self.layout.database())
+    }
+
+    /// The definitions.
+    pub(crate) const fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The service manager; connected when it is first asked for.
+    pub(crate) async fn units(&self) -> Result<Arc<Units>, CliError> {
+        let connect = || async { Units::connect(self.scope, &self.layout).await.map(Arc::new) };
+        Ok(Arc::clone(self.units.get_or_try_init(connect).await?))
+    }
+
+    /// Whether somebody has defined it, well or badly, or it has a history.
+    pub(crate) fn must_exist(&self, id: &ExperimentId) -> Result<(), CliError> {
+        let Err(missing @ FindError::Missing { .. }) = self.definitions.find(id) else {
+            return Ok(());
+        };
+        match self.ledger().tally(id) {
+            Ok(tally) if tally.attempts > 0 => Ok(()),
+            Ok(_) | Err(_) => Err(missing.into()),
+        }
+    }
+
+    /// The last lines that an experiment wrote; none if they cannot be read.
+    pub(crate) fn last_lines(&self, id: &ExperimentId, count: usize) -> Vec<LogRow> {
+        let wanted = Wanted { ids: vec![id.clone()], newest: Some(count), ..Wanted::default() };
+        let mut lines = Vec::new();
+        let source = LogSource::of(self);
+        let read = source.read(&wanted, |line| {
+            lines.push(line);
+            Ok(())
+        });
+        match read {
+            Ok(()) => lines,
+            Err(error) => {
+                self.terminal.hint(&format!("no lines of log: {}", error.sentence()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether its definition can be used, so that nothing is begun that must fail.
+    pub(crate) fn must_be_usable(&self, id: &ExperimentId) -> Result<(), CliError> {
+        self.definitions.find(id).map(|_| ()).map_err(CliError::from)
+    }
+}

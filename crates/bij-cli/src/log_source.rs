@@ -1,0 +1,96 @@
+//! Where lines come from: the journal, or the files of `bij run`.
+
+mod files;
+mod journal;
+mod lines;
+
+use bij_core::{Attempt, ExperimentId, Timestamp};
+use bij_local::LogReader;
+use bij_systemd::{Journal, RuntimeScope};
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::scope::Scope;
+use crate::view::LogRow;
+
+pub(crate) use lines::Lines;
+
+/// Which lines are wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Of these experiments; of all if empty.
+    pub(crate) ids: Vec<ExperimentId>,
+    /// The newest so many.
+    pub(crate) newest: Option<usize>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    /// Of these attempts, all of one run.
+    pub(crate) attempts: Option<Vec<Attempt>>,
+    /// Whose text matches.
+    pub(crate) grep: Option<String>,
+}
+
+/// One of the two.
+#[derive(Clone, Debug)]
+pub(crate) enum LogSource {
+    /// The journal of the system or of one user.
+    Journal(Journal),
+    /// Files below the layout's log directory.
+    Files(LogReader),
+}
+
+/// What is done with each line.
+pub(crate) trait Sink: FnMut(LogRow) -> Result<(), CliError> {}
+impl<F: FnMut(LogRow) -> Result<(), CliError>> Sink for F {}
+
+impl LogSource {
+    /// The one that belongs to the scope.
+    pub(crate) fn of(context: &Context) -> Self {
+        match context.scope {
+            Scope::System => Self::Journal(Journal::new(RuntimeScope::System)),
+            Scope::User => Self::Journal(Journal::new(RuntimeScope::User)),
+            Scope::Local => Self::Files(LogReader::new(&context.layout)),
+        }
+    }
+
+    /// Hands over the lines that there are.
+    pub(crate) fn read(&self, wanted: &Wanted, sink: impl Sink) -> Result<(), CliError> {
+        let hues = Hues::of(wanted);
+        match self {
+            Self::Journal(journal) => journal::read(journal, wanted, false, hues, sink),
+            Self::Files(reader) => files::read(reader, wanted, hues, sink),
+        }
+    }
+
+    /// Hands over the lines that there are and those that come, until the sink has had enough.
+    pub(crate) fn follow(&self, wanted: &Wanted, sink: impl Sink) -> Result<(), CliError> {
+        let hues = Hues::of(wanted);
+        match self {
+            Self::Journal(journal) => journal::read(journal, wanted, true, hues, sink),
+            Self::Files(reader) => files::follow(reader, wanted, hues, sink),
+        }
+    }
+}
+
+/// The colour of each experiment, where several are shown.
+struct Hues {
+    several: bool,
+    seen: Vec<ExperimentId>,
+}
+
+impl Hues {
+    fn of(wanted: &Wanted) -> Self {
+        Self { several: wanted.ids.len() != 1, seen: wanted.ids.clone() }
+    }
+
+    fn hue(&mut self, id: &ExperimentId) -> Option<usize> {
+        if !self.several {
+            return None;
+        }
+        let known = self.seen.iter().position(|seen| seen == id);
+        Some(known.unwrap_or_else(|| {
+            self.seen.push(id.clone());
+            self.seen.len() - 1
+        }))
+    }
+}

@@ -1,0 +1,95 @@
+//! The files that supervisors write.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use bij_core::{ExperimentId, Timestamp};
+use bij_local::{LogError, LogLine, LogQuery, LogReader, Stream};
+use regex::RegexBuilder;
+
+use super::{Hues, Sink, Wanted};
+use crate::error::{CliError, Kind};
+use crate::view::LogRow;
+
+/// How long to wait for a line at once; a signal ends the wait anyway.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+pub(super) fn read(
+    reader: &LogReader,
+    wanted: &Wanted,
+    mut hues: Hues,
+    mut sink: impl Sink,
+) -> Result<(), CliError> {
+    let lines = reader.read(&query(wanted)?)?;
+    lines.into_iter().try_for_each(|line| sink(row(line, &mut hues)))
+}
+
+pub(super) fn follow(
+    reader: &LogReader,
+    wanted: &Wanted,
+    mut hues: Hues,
+    mut sink: impl Sink,
+) -> Result<(), CliError> {
+    let query = query(wanted)?;
+    // Followed first and read then, so that no line falls in between.
+    let mut follower = reader.follow(query.clone())?;
+    let mut newest: BTreeMap<ExperimentId, Timestamp> = BTreeMap::new();
+    for line in reader.read(&query)? {
+        newest.insert(line.experiment.clone(), line.at);
+        sink(row(line, &mut hues))?;
+    }
+    loop {
+        for line in follower.next_lines(LOOK_AGAIN)? {
+            let seen = newest.get(&line.experiment).is_some_and(|at| line.at <= *at);
+            if !seen {
+                sink(row(line, &mut hues))?;
+            }
+        }
+        newest.clear();
+    }
+}
+
+fn query(wanted: &Wanted) -> Result<LogQuery, CliError> {
+    let grep = wanted.grep.as_ref().map(|pattern| {
+        // journalctl's rule: without capitals in the pattern case does not matter.
+        let sensitive = pattern.chars().any(char::is_uppercase);
+        RegexBuilder::new(pattern).case_insensitive(!sensitive).build()
+    });
+    let grep = grep.transpose().map_err(|error| {
+        CliError::new(Kind::Usage, format!("--grep takes a regular expression: {error}"))
+    })?;
+    let attempts = wanted.attempts.as_deref();
+    Ok(LogQuery {
+        experiments: wanted.ids.clone(),
+        newest: wanted.newest,
+        since: wanted.since,
+        until: wanted.until,
+        run: attempts.and_then(<[_]>::first).map(|attempt| attempt.run.number),
+        attempt: match attempts {
+            Some([one]) => Some(one.number),
+            Some(_) | None => None,
+        },
+        grep,
+    })
+}
+
+fn row(line: LogLine, hues: &mut Hues) -> LogRow {
+    LogRow {
+        at: line.at,
+        hue: hues.hue(&line.experiment),
+        id: line.experiment,
+        writer: (line.stream == Stream::Bij).then(|| "bij".to_owned()),
+        message: line.text,
+    }
+}
+
+impl From<LogError> for CliError {
+    fn from(error: LogError) -> Self {
+        let kind = match error.source.kind() {
+            io::ErrorKind::PermissionDenied => Kind::Permission,
+            _ => Kind::Internal,
+        };
+        Self::of(kind, &error)
+    }
+}

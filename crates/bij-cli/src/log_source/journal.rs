@@ -1,0 +1,71 @@
+//! The journal.
+
+use std::time::SystemTime;
+
+use bij_core::Timestamp;
+use bij_systemd::{Journal, JournalError, LogLine, LogQuery};
+
+use super::{Hues, Sink, Wanted};
+use crate::error::{CliError, Kind};
+use crate::view::LogRow;
+
+pub(super) fn read(
+    journal: &Journal,
+    wanted: &Wanted,
+    follow: bool,
+    mut hues: Hues,
+    mut sink: impl Sink,
+) -> Result<(), CliError> {
+    let query = query(wanted, follow);
+    for line in journal.lines(&query, SystemTime::now().into())? {
+        sink(row(line?, &mut hues))?;
+    }
+    Ok(())
+}
+
+fn query(wanted: &Wanted, follow: bool) -> LogQuery {
+    let attempts = wanted.attempts.iter().flatten();
+    LogQuery {
+        experiments: wanted.ids.clone(),
+        invocations: attempts.map(|attempt| attempt.key.invocation).collect(),
+        newest: wanted.newest,
+        since: wanted.since.map(words),
+        until: wanted.until.map(words),
+        grep: wanted.grep.clone(),
+        follow,
+    }
+}
+
+/// A time as systemd.time(7) knows it: seconds since the epoch, with a fraction.
+fn words(at: Timestamp) -> String {
+    let micros = at.as_micros().max(0);
+    format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
+    let own = line.experiment.syslog_identifier();
+    LogRow {
+        at: line.at,
+        hue: hues.hue(&line.experiment),
+        id: line.experiment,
+        writer: line.identifier.filter(|identifier| *identifier != own),
+        message: line.text,
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        Self::of(Kind::Unreachable, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_given_to_the_microsecond() {
+        assert_eq!(words(Timestamp::from_micros(5_000_042)), "@5.000042");
+        assert_eq!(words(Timestamp::from_micros(-5)), "@0.000000");
+    }
+}

@@ -1,0 +1,203 @@
+//! The two streams that `bij` writes to.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+
+use jiff::tz::TimeZone;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::view::{Format, Tone, View};
+
+/// stdout for the result, stderr for what is said about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Terminal {
+    json: bool,
+    quiet: bool,
+    out: Stream,
+    err: Stream,
+}
+
+/// What is known of one stream.
+#[derive(Clone, Copy)]
+struct Stream {
+    is_terminal: bool,
+    colour: bool,
+    width: Option<usize>,
+}
+
+impl Stream {
+    fn new(is_terminal: bool, wants_colour: bool, width: Option<usize>) -> Self {
+        Self {
+            is_terminal,
+            colour: is_terminal && wants_colour,
+            width: width.filter(|_| is_terminal),
+        }
+    }
+}
+
+impl Terminal {
+    /// The process's own streams, as the command line and the environment want them.
+    pub(crate) fn new(global: &Global) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wants_colour = !global.no_color && !set("NO_COLOR") && !dumb;
+        let width = |size: Option<(terminal_size::Width, terminal_size::Height)>| {
+            let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+            columns.or_else(|| size.map(|(width, _)| usize::from(width.0)))
+        };
+        let (out, err) = (io::stdout(), io::stderr());
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            out: Stream::new(
+                out.is_terminal(),
+                wants_colour,
+                width(terminal_size::terminal_size_of(&out)),
+            ),
+            err: Stream::new(
+                err.is_terminal(),
+                wants_colour,
+                width(terminal_size::terminal_size_of(&err)),
+            ),
+        }
+    }
+
+    /// Whether the result goes to a program.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a line on stderr may be drawn over and over.
+    pub(crate) fn is_live(&self) -> bool {
+        self.err.is_terminal && !self.quiet && !self.json
+    }
+
+    /// How text on stdout is to look now.
+    pub(crate) fn format(&self) -> Format {
+        format(self.out)
+    }
+
+    /// How text on stderr is to look now.
+    pub(crate) fn err_format(&self) -> Format {
+        format(self.err)
+    }
+
+    /// Prints a result.
+    pub(crate) fn show(&self, view: &impl View) -> Result<(), CliError> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        if self.json && self.out.is_terminal {
+            serde_json::to_writer_pretty(&mut out, view).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else if self.json {
+            serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            view.text(&mut out, &self.format())?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Prints one result of an unending sequence: as JSON, one value a line.
+    pub(crate) fn show_next(&self, view: &impl View) -> Result<(), CliError> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        if self.json {
+            serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            view.text(&mut out, &self.format())?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Prints text that is a result in itself, as it is.
+    pub(crate) fn print(text: &str) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Says what happened, on stderr.
+    pub(crate) fn status(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+
+    /// Says what might help, on stderr.
+    pub(crate) fn hint(&self, text: &str) {
+        if !self.quiet {
+            say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
+        }
+    }
+
+    /// Says what is odd, on stderr.
+    pub(crate) fn warning(&self, text: &str) {
+        say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
+    }
+
+    /// Says what went wrong, with its remedies, on stderr.
+    pub(crate) fn error(&self, error: &CliError) {
+        if error.broken_pipe {
+            return;
+        }
+        say(&format!("{} {}", self.err_format().paint(Tone::Bad, "error:"), error.sentence()));
+        for hint in &error.hints {
+            self.hint(hint);
+        }
+    }
+
+    /// Shows a view on stderr, for people who watch.
+    pub(crate) fn part(&self, view: &impl View) {
+        if !self.quiet {
+            let mut text = Vec::new();
+            // Writing to memory cannot fail, and nobody is left to hear that stderr is closed.
+            let _ = view.text(&mut text, &self.err_format());
+            let _ = io::stderr().lock().write_all(&text);
+        }
+    }
+}
+
+fn say(text: &str) {
+    // Nobody is left to hear that stderr is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Lines at the end of stderr that are drawn over and over.
+pub(crate) struct Drawing {
+    terminal: Terminal,
+    drawn: usize,
+}
+
+impl Drawing {
+    /// Nothing is drawn yet.
+    pub(crate) fn new(terminal: Terminal) -> Self {
+        Self { terminal, drawn: 0 }
+    }
+
+    /// Takes away what was drawn, so that something else may be printed.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn > 0 {
+            // Up to the first drawn line, then everything below is cleared (ECMA-48 CPL and ED).
+            let _ = write!(io::stderr().lock(), "\x1b[{}F\x1b[J", self.drawn);
+            self.drawn = 0;
+        }
+    }
+
+    /// Draws these lines in the place of those before; each must fit the terminal.
+    pub(crate) fn draw(&mut self, lines: &[String]) {
+        if self.terminal.is_live() {
+            self.clear();
+            let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+            self.drawn = lines.len();
+        }
+    }
+}
+
+fn format(stream: Stream) -> Format {
+    Format {
+        colour: stream.colour,
+        width: stream.width,
+        now: std::time::SystemTime::now().into(),
+        zone: TimeZone::system(),
+    }
+}

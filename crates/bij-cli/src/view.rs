@@ -1,0 +1,41 @@
+//! How data looks: as text for people, as JSON for programs. Pure.
+
+mod checked;
+mod definition;
+mod escape;
+mod evidence;
+mod format;
+mod history;
+mod list;
+mod live;
+mod logs;
+mod outcomes;
+mod output;
+mod proof;
+mod show;
+mod status;
+mod table;
+mod time;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+pub(crate) use checked::{Checked, CheckedDefinition, Finding};
+pub(crate) use definition::{Setting, settings};
+pub(crate) use format::{Format, Tone};
+pub(crate) use history::History;
+pub(crate) use list::List;
+pub(crate) use live::{Live, LiveState};
+pub(crate) use logs::LogRow;
+pub(crate) use outcomes::{Effect, Outcome, Outcomes};
+pub(crate) use output::output_line;
+pub(crate) use proof::describe_end;
+pub(crate) use show::{AllProperties, Properties};
+pub(crate) use status::{Facts, Loaded, Status, StatusPage, StatusPages, Steps};
+
+/// Something that can be printed either way; its `Serialize` is the JSON that docs/json.md promises.
+pub(crate) trait View: Serialize {
+    /// Writes it for people.
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()>;
+}

@@ -1,0 +1,40 @@
+use insta::{assert_json_snapshot, assert_snapshot};
+
+use super::*;
+use crate::view::status::tests::{attempt, oom, stopped};
+
+fn attempts() -> Vec<Attempt> {
+    vec![
+        attempt("amnesiac_001#1", 1, Some(oom("2026-11-23T22:01:02Z"))),
+        attempt("amnesiac_001#1", 2, Some(stopped("2026-11-23T22:05:00Z"))),
+        attempt("amnesiac_001#2", 1, None),
+    ]
+}
+
+fn text(history: &History, width: Option<usize>) -> String {
+    let mut out = Vec::new();
+    history.text(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn every_attempt_tells_what_it_ended_of() {
+    let history = History::of_one(attempts());
+    assert_snapshot!(text(&history, None));
+    assert_snapshot!(text(&history, Some(72)));
+    assert_json_snapshot!(history);
+}
+
+#[test]
+fn only_the_history_of_several_names_them_in_json() {
+    let json = |history: &History| serde_json::to_value(history).unwrap();
+    assert!(json(&History::of_one(attempts()))[0].get("id").is_none());
+    assert_eq!(json(&History::of_several(attempts()))[0]["id"], "amnesiac_001");
+}
+
+#[test]
+fn the_span_of_an_attempt_survives_a_clock_that_goes_back() {
+    // Ended before it began, by the clock; the witness measured 62 s.
+    let history = History::of_one(vec![attempt("x#1", 1, Some(oom("2026-11-23T21:00:00Z")))]);
+    assert!(text(&history, None).contains("1min 2s"));
+}

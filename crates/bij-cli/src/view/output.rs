@@ -1,0 +1,39 @@
+//! What an experiment prints while it runs in the foreground.
+
+use bij_core::ExperimentId;
+
+use super::escape::{last_frame, visible};
+use super::{Format, Tone};
+
+/// A line of an experiment: as it is for one alone, after its name where several run side by side.
+pub(crate) fn output_line(
+    id: &ExperimentId,
+    hue: Option<usize>,
+    text: &str,
+    format: &Format,
+) -> String {
+    match hue {
+        Some(hue) => {
+            let name = format.paint(Tone::Nth(hue), id.as_str());
+            format!("{name} | {}", visible(last_frame(text)))
+        }
+        // In a pipe somebody may want every byte.
+        None if format.width.is_none() => text.to_owned(),
+        None => visible(last_frame(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_alone_is_not_named_and_in_a_pipe_not_touched() {
+        let id = ExperimentId::new("x").unwrap();
+        let pipe = Format::for_test();
+        let terminal = Format { width: Some(80), ..Format::for_test() };
+        assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &pipe), "1%\r\x1b[1m2%");
+        assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &terminal), "2%");
+        assert_eq!(output_line(&id, Some(0), "1%\r2%", &pipe), "x | 2%");
+    }
+}

@@ -1,0 +1,170 @@
+use bij_core::{
+    AttemptKey, AttemptNumber, BootId, Bytes, Exit, Order, OrderKind, Resources, RunId,
+};
+use insta::{assert_json_snapshot, assert_snapshot};
+
+use super::*;
+
+pub(crate) fn attempt(run: &str, number: u32, end: Option<AttemptEnd>) -> Attempt {
+    Attempt {
+        run: run.parse::<RunId>().unwrap(),
+        number: AttemptNumber(number),
+        key: AttemptKey {
+            boot: BootId::from_bytes([1; 16]),
+            invocation: InvocationId::from_bytes([u8::try_from(number).unwrap(); 16]),
+        },
+        started: "2026-11-23T22:00:00Z".parse().unwrap(),
+        ready: None,
+        end,
+    }
+}
+
+pub(crate) fn oom(at: &str) -> AttemptEnd {
+    let mut evidence = Evidence::default();
+    evidence.witness = Some(bij_core::Witness::Hook);
+    evidence.service_result = Some(ServiceResult::Signal);
+    evidence.exit = Some(Exit::Signal(9));
+    evidence.became_ready = true;
+    evidence.ran_for = Some(TimeSpan::from_secs(62));
+    evidence.oom_kills = Some(1);
+    evidence.memory_peak = Some(Bytes::new(64 << 20));
+    evidence.memory_max = Some(Limit::At(Bytes::new(64 << 20)));
+    evidence.cpu_usage_nsec = Some(12_345_000_000);
+    evidence.progress = Some("step=7 total=9 checkpoint=/c".parse().unwrap());
+    AttemptEnd { at: at.parse().unwrap(), cause: evidence.prove(), evidence }
+}
+
+pub(crate) fn stopped(at: &str) -> AttemptEnd {
+    let mut evidence = Evidence::default();
+    evidence.exit = Some(Exit::Code(0));
+    evidence.became_ready = true;
+    evidence.order =
+        Some(Order { kind: OrderKind::Stop, by: "bij stop by alice (uid 1000)".to_owned() });
+    AttemptEnd { at: at.parse().unwrap(), cause: evidence.prove(), evidence }
+}
+
+fn id() -> ExperimentId {
+    ExperimentId::new("amnesiac_001").unwrap()
+}
+
+pub(crate) fn running() -> Facts {
+    let unit = UnitStatus {
+        id: id(),
+        active_state: ActiveState::Active,
+        sub_state: "running".to_owned(),
+        result: Some(ServiceResult::Success),
+        main_pid: Some(4711),
+        invocation: Some(InvocationId::from_bytes([2; 16])),
+        since: Some("2026-11-23T22:01:02Z".parse().unwrap()),
+        restarts: Some(1),
+        enabled: Some(true),
+        status_text: Some("epoch 3\x1b[2J".to_owned()),
+        resources: Resources {
+            memory_current: Some(Bytes::new(48 << 20)),
+            memory_peak: Some(Bytes::new(50 << 20)),
+            memory_max: Some(Limit::At(Bytes::new(64 << 20))),
+            cpu_usage_nsec: Some(80_345_000_000),
+            cpu_quota: Some(Limit::At("150%".parse().unwrap())),
+            memory_pressure: None,
+        },
+    };
+    let tally = Tally {
+        attempts: 2,
+        crashes: 3,
+        crashes_by_cause: [(Cause::OomKill, 2), (Cause::Exit, 1)].into(),
+        last: Some(attempt("amnesiac_001#3", 2, None)),
+        last_cause: Some(Cause::OomKill),
+        ..Tally::default()
+    };
+    let progress = Some("step=120 total=1000 text=epoch 3".parse().unwrap());
+    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress }
+}
+
+pub(crate) fn crashed() -> Facts {
+    let mut facts = running();
+    facts.progress = None;
+    let unit = facts.unit.as_mut().unwrap();
+    unit.active_state = ActiveState::Failed;
+    unit.sub_state = "failed".to_owned();
+    unit.result = Some(ServiceResult::Signal);
+    unit.main_pid = None;
+    unit.status_text = None;
+    unit.resources = Resources::default();
+    let end = oom("2026-11-23T22:01:02Z");
+    facts.tally.as_mut().unwrap().last = Some(attempt("amnesiac_001#3", 2, Some(end)));
+    facts
+}
+
+pub(crate) fn unasked() -> Facts {
+    let tally = Tally { last: Some(attempt("amnesiac_001#1", 1, None)), ..Tally::default() };
+    Facts { id: id(), unit: None, tally: Some(tally), progress: None }
+}
+
+fn page(facts: Facts) -> StatusPage {
+    let log = crate::view::LogRow {
+        at: "2026-11-23T22:10:01Z".parse().unwrap(),
+        id: facts.id.clone(),
+        writer: None,
+        message: "50%\r\x1b[32m60%\x1b[0m".to_owned(),
+        hue: None,
+    };
+    StatusPage {
+        status: Status::new(facts),
+        loaded: Loaded::Found {
+            source: "/etc/brain-in-jar/experiments/amnesiac_001.toml".to_owned(),
+            description: Some("Amnesiac, total".to_owned()),
+        },
+        log: vec![log],
+    }
+}
+
+fn text(view: &impl View) -> String {
+    let mut out = Vec::new();
+    view.text(&mut out, &Format::for_test()).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn an_experiment_that_runs_looks_as_in_systemctl() {
+    assert_snapshot!(text(&page(running())));
+    assert_json_snapshot!(page(running()));
+}
+
+#[test]
+fn one_that_crashed_tells_what_of() {
+    assert_snapshot!(text(&page(crashed())));
+    assert_json_snapshot!(page(crashed()));
+}
+
+#[test]
+fn one_that_nobody_can_be_asked_about_is_unknown_and_not_claimed_dead() {
+    let page = StatusPage { loaded: Loaded::Missing, log: Vec::new(), ..page(unasked()) };
+    assert_snapshot!(text(&StatusPages(vec![page.clone(), page.clone()])));
+    assert_json_snapshot!(page);
+}
+
+#[test]
+fn one_that_waits_to_be_restarted_says_why() {
+    let mut facts = crashed();
+    let unit = facts.unit.as_mut().unwrap();
+    unit.active_state = ActiveState::Activating;
+    unit.sub_state = "auto-restart".to_owned();
+    let text = text(&page(facts));
+    assert!(text.contains("activating (auto-restart) (Result: signal) since"), "{text}");
+}
+
+#[test]
+fn colours_are_only_there_for_terminals() {
+    let mut out = Vec::new();
+    let format = Format { colour: true, ..Format::for_test() };
+    page(running()).text(&mut out, &format).unwrap();
+    assert!(String::from_utf8(out).unwrap().starts_with("\x1b[1m\x1b[32m●\x1b[0m amnesiac_001"));
+    assert!(!text(&page(running())).contains('\x1b'));
+}
+
+#[test]
+fn a_quota_is_a_whole_number_where_it_is_one() {
+    let number = |text: &str| percent(text.parse().unwrap()).unwrap().to_string();
+    assert_eq!(number("150%"), "150");
+    assert_eq!(number("12.5%"), "12.5");
+}

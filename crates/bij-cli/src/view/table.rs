@@ -1,0 +1,236 @@
+//! Columns that fit the terminal, and are never cut where there is none.
+
+use std::io::{self, Write};
+
+use super::{Format, Tone};
+
+/// How a column behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    title: &'static str,
+    right: bool,
+    /// Left out of a terminal that is too narrow; the highest first.
+    dispensable: u8,
+    /// May be cut, with an ellipsis.
+    flexible: bool,
+}
+
+impl Column {
+    /// A column of words.
+    pub(crate) const fn left(title: &'static str) -> Self {
+        Self { title, right: false, dispensable: 0, flexible: false }
+    }
+
+    /// A column of numbers.
+    pub(crate) const fn right(title: &'static str) -> Self {
+        Self { title, right: true, dispensable: 0, flexible: false }
+    }
+
+    /// The column, left out where it does not fit: the highest rank first.
+    pub(crate) const fn dispensable(mut self, rank: u8) -> Self {
+        self.dispensable = rank;
+        self
+    }
+
+    /// The column, cut where it does not fit.
+    pub(crate) const fn flexible(mut self) -> Self {
+        self.flexible = true;
+        self
+    }
+}
+
+/// A cell and what it means.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell of its own tone.
+    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+/// Rows under titles.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// The narrowest that a flexible column is cut to.
+const NARROWEST: usize = 8;
+const GAP: usize = 2;
+
+impl Table {
+    /// A table without rows.
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row; a cell that is missing is blank.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Writes titles and rows.
+    pub(crate) fn write(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let widths = self.fit(format.width);
+        let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
+        self.line(out, format, &widths, &titles.collect::<Vec<_>>())?;
+        self.rows.iter().try_for_each(|row| self.line(out, format, &widths, row))
+    }
+
+    /// The width of each column; `None` for one that is left out.
+    fn fit(&self, limit: Option<usize>) -> Vec<Option<usize>> {
+        let natural = |(at, column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            let widest = cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0);
+            // A column without a single entry says nothing, not even by its title.
+            (widest > 0 || column.dispensable == 0).then(|| widest.max(column.title.len()))
+        };
+        let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(natural).collect();
+        let Some(limit) = limit else { return widths };
+        let total = |widths: &[Option<usize>]| {
+            let shown = widths.iter().flatten();
+            shown.clone().sum::<usize>() + GAP * shown.count().saturating_sub(1)
+        };
+        loop {
+            let over = total(&widths).saturating_sub(limit);
+            let spare = self.spare(&widths);
+            if over <= spare.iter().map(|(_, spare)| spare).sum() {
+                shrink(&mut widths, over, &spare);
+                return widths;
+            }
+            let next = (0..widths.len())
+                .filter(|at| widths[*at].is_some() && self.columns[*at].dispensable > 0)
+                .max_by_key(|at| self.columns[*at].dispensable);
+            let Some(next) = next else {
+                shrink(&mut widths, over, &spare);
+                return widths;
+            };
+            widths[next] = None;
+        }
+    }
+
+    /// What the flexible columns can give away.
+    fn spare(&self, widths: &[Option<usize>]) -> Vec<(usize, usize)> {
+        let flexible = (0..widths.len()).filter(|at| self.columns[*at].flexible);
+        flexible
+            .filter_map(|at| widths[at].map(|width| (at, width.saturating_sub(NARROWEST))))
+            .collect()
+    }
+
+    fn line(
+        &self,
+        out: &mut dyn Write,
+        format: &Format,
+        widths: &[Option<usize>],
+        cells: &[Cell],
+    ) -> io::Result<()> {
+        let mut line = String::new();
+        let mut owed = 0;
+        for (at, (column, width)) in self.columns.iter().zip(widths).enumerate() {
+            let Some(width) = *width else { continue };
+            let (text, tone) =
+                cells.get(at).map_or(("", Tone::Plain), |cell| (cell.text.as_str(), cell.tone));
+            let text = cut(text, width);
+            let blank = width - text.chars().count().min(width);
+            // Blanks are owed until something follows them: no line ends in blanks.
+            if column.right {
+                owed += blank;
+            }
+            if !text.is_empty() {
+                line.extend(std::iter::repeat_n(' ', owed));
+                owed = 0;
+                line.push_str(&format.paint(tone, &text));
+            }
+            owed += GAP + if column.right { 0 } else { blank };
+        }
+        writeln!(out, "{line}")
+    }
+}
+
+fn shrink(widths: &mut [Option<usize>], mut over: usize, spare: &[(usize, usize)]) {
+    for (at, spare) in spare.iter().rev() {
+        let less = over.min(*spare);
+        widths[*at] = widths[*at].map(|width| width - less);
+        over -= less;
+    }
+}
+
+/// The text in at most `width` characters.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(width: Option<usize>) -> String {
+        let mut table = Table::new([
+            Column::left("ID"),
+            Column::right("N"),
+            Column::left("MORE").dispensable(1),
+            Column::left("TEXT").flexible(),
+        ]);
+        table.row([
+            "a_long_experiment".into(),
+            "1".into(),
+            "more".into(),
+            "a text of words".into(),
+        ]);
+        table.row(["b".into(), "12".into()]);
+        let mut out = Vec::new();
+        table.write(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_cut_in_a_pipe() {
+        insta::assert_snapshot!(written(None), @r"
+        ID                  N  MORE  TEXT
+        a_long_experiment   1  more  a text of words
+        b                  12
+        ");
+    }
+
+    #[test]
+    fn a_terminal_first_cuts_text_then_leaves_columns_out_and_never_cuts_ids() {
+        insta::assert_snapshot!(written(Some(40)), @r"
+        ID                  N  MORE  TEXT
+        a_long_experiment   1  more  a text of …
+        b                  12
+        ");
+        insta::assert_snapshot!(written(Some(34)), @r"
+        ID                  N  TEXT
+        a_long_experiment   1  a text of …
+        b                  12
+        ");
+        insta::assert_snapshot!(written(Some(10)), @r"
+        ID                  N  TEXT
+        a_long_experiment   1  a text …
+        b                  12
+        ");
+    }
+}

@@ -1,0 +1,116 @@
+//! Times and spans as systemctl and journalctl write them.
+
+use bij_core::{TimeSpan, Timestamp};
+use jiff::ZonedDateTime;
+
+use super::Format;
+
+fn zoned(at: Timestamp, format: &Format) -> Option<ZonedDateTime> {
+    let time = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
+    Some(time.to_zoned_datetime(format.zone.clone()))
+}
+
+fn written(at: Timestamp, format: &Format, pattern: &str) -> String {
+    // Times that cannot be told in the reader's zone are told as they are.
+    zoned(at, format).map_or_else(|| at.to_string(), |time| time.strftime(pattern).to_string())
+}
+
+/// `Mon 2026-11-23 22:00:00 UTC`, as systemctl writes it.
+pub(crate) fn long(at: Timestamp, format: &Format) -> String {
+    written(at, format, "%a %Y-%m-%d %H:%M:%S %Z")
+}
+
+/// `2026-11-23 22:00:00`, for tables.
+pub(crate) fn short(at: Timestamp, format: &Format) -> String {
+    written(at, format, "%Y-%m-%d %H:%M:%S")
+}
+
+/// `Nov 23 22:00:00`, as journalctl writes it.
+pub(crate) fn syslog(at: Timestamp, format: &Format) -> String {
+    written(at, format, "%b %d %H:%M:%S")
+}
+
+/// `2026-11-23T22:00:00+00:00`, as `journalctl -o short-iso` writes it.
+pub(crate) fn iso(at: Timestamp, format: &Format) -> String {
+    written(at, format, "%Y-%m-%dT%H:%M:%S%:z")
+}
+
+/// `1min 20.345s`: a span to the millisecond, as systemctl writes processor time.
+pub(crate) fn precise(span: TimeSpan) -> String {
+    let millis = span.as_micros() / 1_000;
+    let (whole, rest) = (millis / 1_000, millis % 1_000);
+    let (minutes, seconds) = (whole / 60, whole % 60);
+    let tail = match (minutes, seconds, rest) {
+        (0, 0, rest) => return format!("{rest}ms"),
+        (_, 0, 0) => String::new(),
+        (_, seconds, 0) => format!("{seconds}s"),
+        (_, seconds, rest) => format!("{seconds}.{rest:03}s"),
+    };
+    let head = match minutes {
+        0 => String::new(),
+        minutes => coarse(minutes * 60),
+    };
+    [head, tail].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// `2h 3min` or `12s`: the two largest units of a span, milliseconds below a second.
+pub(crate) fn rough(span: TimeSpan) -> String {
+    let seconds = span.as_micros() / 1_000_000;
+    if seconds == 0 { format!("{}ms", span.as_micros() / 1_000) } else { coarse(seconds) }
+}
+
+fn coarse(seconds: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (name, unit) in UNITS {
+        if rest >= unit {
+            parts.push(format!("{}{name}", rest / unit));
+            rest %= unit;
+        }
+        // What follows the second unit says nothing about the first.
+        if parts.len() == 2 || (parts.len() == 1 && rest == 0) {
+            break;
+        }
+    }
+    parts.join(" ")
+}
+
+/// `2h 3min ago`, or `in 5s` for a clock that went back.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    match (now.since(at), at.since(now)) {
+        (Some(past), _) if past.as_micros() < 1_000_000 => "just now".to_owned(),
+        (Some(past), _) => format!("{} ago", rough(past)),
+        (None, Some(future)) => format!("in {}", rough(future)),
+        (None, None) => "just now".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_in_systemctl() {
+        let millis = |millis: u64| TimeSpan::from_micros(millis * 1_000);
+        assert_eq!(precise(millis(7)), "7ms");
+        assert_eq!(precise(millis(1_005)), "1.005s");
+        assert_eq!(precise(millis(80_345)), "1min 20.345s");
+        assert_eq!(precise(millis(120_000)), "2min");
+        assert_eq!(rough(millis(7_380_000)), "2h 3min");
+        assert_eq!(rough(millis(86_405_000)), "1d 5s");
+        assert_eq!(rough(millis(400)), "400ms");
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_readers_zone() {
+        let mut format = Format::for_test();
+        let at = "2026-11-23T22:00:00Z".parse().unwrap();
+        assert_eq!(long(at, &format), "Mon 2026-11-23 22:00:00 UTC");
+        assert_eq!(syslog(at, &format), "Nov 23 22:00:00");
+        assert_eq!(ago(at, format.now), "10min 5s ago");
+        assert_eq!(ago(format.now, at), "in 10min 5s");
+        format.zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(1));
+        assert_eq!(iso(at, &format), "2026-11-23T23:00:00+01:00");
+    }
+}
