@@ -8,13 +8,11 @@
 //! use bij_core::{Cause, Evidence, Exit, ServiceResult};
 //!
 //! // cgroup v1: systemd itself only saw a SIGKILL, the kernel's counter tells the truth.
-//! let evidence = Evidence {
-//!     service_result: Some(ServiceResult::Signal),
-//!     exit: Some(Exit::Signal(9)),
-//!     oom_kills: Some(1),
-//!     became_ready: true,
-//!     ..Evidence::default()
-//! };
+//! let mut evidence = Evidence::default();
+//! evidence.service_result = Some(ServiceResult::Signal);
+//! evidence.exit = Some(Exit::Signal(9));
+//! evidence.oom_kills = Some(1);
+//! evidence.became_ready = true;
 //! assert_eq!(evidence.prove(), Cause::OomKill);
 //! ```
 //!
