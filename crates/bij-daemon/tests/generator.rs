@@ -1,5 +1,7 @@
 //! The generator as systemd calls it, over trees that mean it well and ill.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

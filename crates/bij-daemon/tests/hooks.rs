@@ -1,5 +1,7 @@
 //! The hooks as processes, called as systemd calls them, over a tree of their own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;

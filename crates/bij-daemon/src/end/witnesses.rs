@@ -34,18 +34,15 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         evidence.exit = self.told.exit;
         self.hear_kernel(begun, &mut evidence);
         let facts = logged(self.manager.facts(id), "the service manager does not tell");
-        match &facts {
-            Some(facts) => {
-                evidence.became_ready = facts.ready.is_some();
-                evidence.ran_for = facts.ran_for;
-                evidence.time_limit = facts.time_limit.and_then(Limit::at);
-                evidence.status_text.clone_from(&facts.status_text);
-                evidence.restarts = Some(facts.restarts);
-            }
-            None => {
-                evidence.became_ready = ran_at_all(&evidence);
-                evidence.notes.push("the service manager could not be asked".to_owned());
-            }
+        if let Some(facts) = &facts {
+            evidence.became_ready = facts.ready.is_some();
+            evidence.ran_for = facts.ran_for;
+            evidence.time_limit = facts.time_limit.and_then(Limit::at);
+            evidence.status_text.clone_from(&facts.status_text);
+            evidence.restarts = Some(facts.restarts);
+        } else {
+            evidence.became_ready = ran_at_all(&evidence);
+            evidence.notes.push("the service manager could not be asked".to_owned());
         }
         evidence.order = self.order(id, facts.as_ref());
         if !evidence.became_ready {
