@@ -67,6 +67,25 @@ pub(crate) enum Failure {
     ReadOnly,
 }
 
+impl Failure {
+    /// Whether the record itself is refused, and always will be.
+    pub(crate) fn is_about_the_record(&self) -> bool {
+        match self {
+            Self::Claimed { .. } => true,
+            Self::Sqlite(error) => {
+                error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            }
+            Self::File { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::NotOurs { .. }
+            | Self::Value { .. }
+            | Self::NoIndex
+            | Self::ReadOnly => false,
+        }
+    }
+}
+
 impl From<Failure> for LedgerError {
     fn from(failure: Failure) -> Self {
         match failure {

@@ -34,6 +34,7 @@
 //!   itself refuses it, whoever writes.
 //! - Rows are ordered by their ids, never by a clock.
 
+mod database_file;
 mod failure;
 mod migration;
 mod notice;

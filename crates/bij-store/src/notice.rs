@@ -35,6 +35,11 @@ pub enum Notice<'a> {
         /// How many records.
         records: usize,
     },
+    /// The spool, or a file in it, cannot be read or cleaned; it is tried again.
+    Unreadable {
+        /// Why.
+        why: &'a SpoolError,
+    },
     /// A file of the spool cannot be taken in, ever, and was moved out of the way.
     Damaged {
         /// Where it lies now; `None` if it is gone.
@@ -55,6 +60,9 @@ impl fmt::Display for Notice<'_> {
             }
             Self::TakenIn { records } => {
                 write!(f, "the state database has taken in {records} records that were set aside")
+            }
+            Self::Unreadable { why } => {
+                write!(f, "what was set aside cannot be taken in: {}", Chain(*why))
             }
             Self::Damaged { file: Some(file), why } => {
                 write!(

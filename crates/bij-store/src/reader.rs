@@ -1,30 +1,46 @@
 //! The ledger for those who may only look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, Tally, Timestamp};
-use rusqlite::Connection;
+use bij_core::{
+    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp,
+};
 
+use crate::database_file::DatabaseFile;
 use crate::failure::Failure;
-use crate::open::{self, Reading};
 use crate::read;
+use crate::spool::{Contents, Record, Spool};
 
 /// The ledger, read by somebody who need not have the right to write it, nor a database to read:
 /// a missing one is an empty history.
 ///
-/// It opens the database anew for every question, so it may live long, follow a database that
-/// others make, replace or close meanwhile, and holds no lock in between.
+/// What lies in the spool is read on top of the database, so an answer is the same before and after
+/// the database takes it in. Both are looked at anew for every question, so a reader may live long
+/// and holds no lock.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    path: PathBuf,
+    database: DatabaseFile,
+    spool: Option<Spool>,
 }
 
 impl Reader {
-    /// Reads the database at `path`, whenever it is asked something.
+    /// Reads the database at `path` alone.
     pub const fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { database: DatabaseFile::new(path), spool: None }
+    }
+
+    /// Reads the ledger of an installation, with what is set aside.
+    pub fn at(layout: &Layout) -> Self {
+        Self::new(layout.database()).with_spool(layout.spool())
+    }
+
+    /// Reads what is set aside in this directory, too.
+    #[must_use]
+    pub fn with_spool(mut self, directory: PathBuf) -> Self {
+        self.spool = Some(Spool::new(directory));
+        self
     }
 
     /// The attempt with this key.
@@ -32,25 +48,56 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     pub fn attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, LedgerError> {
-        self.ask(|connection| Ok(read::attempt(connection, key)?.map(|(_, attempt)| attempt)))
+        let contents = self.set_aside();
+        let Some(kept) = contents.records.iter().find(|kept| kept.record.key() == key) else {
+            let known = self.database.ask(|connection| read::attempt(connection, key))?;
+            return Ok(known.map(|(_, attempt)| attempt));
+        };
+        let history = self.history(kept.record.experiment(), &contents)?;
+        Ok(history.attempts().iter().find(|attempt| attempt.key == key).cloned())
     }
 
-    fn ask<T: Default>(
+    /// One attempt's place by the best that is known, if it were opened now.
+    pub(crate) fn place(&self, opening: &Opening) -> Opened {
+        let contents = self.set_aside();
+        let mut history = self.history(&opening.experiment, &contents).unwrap_or_else(|_| {
+            let mut history = History::default();
+            tell(&mut history, &opening.experiment, &contents);
+            history
+        });
+        history.open(opening)
+    }
+
+    /// What is set aside. A spool that cannot be read hides nothing that a database tells.
+    fn set_aside(&self) -> Contents {
+        self.spool.as_ref().and_then(|spool| spool.contents().ok()).unwrap_or_default()
+    }
+
+    /// One experiment's history as it will be when the spool is taken in.
+    fn history(
         &self,
-        question: impl Fn(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, LedgerError> {
-        let Some((connection, reading)) = open::to_read(&self.path)? else {
-            return Ok(T::default());
-        };
-        let answer = read::at_one_moment(&connection, &question);
-        if reading == Reading::Still && open::log_has_content(&self.path) {
-            // Somebody has begun to write. Now there is a log, and an index to read it by.
-            let Some((connection, _)) = open::to_read(&self.path)? else {
-                return Ok(T::default());
-            };
-            return Ok(read::at_one_moment(&connection, &question)?);
+        experiment: &ExperimentId,
+        contents: &Contents,
+    ) -> Result<History, LedgerError> {
+        let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
+        let (tally, attempts) = self.database.ask(|connection| {
+            Ok((read::tally(connection, experiment)?, read::attempts(connection, &query)?))
+        })?;
+        let mut history = History::resume(&tally, attempts);
+        tell(&mut history, experiment, contents);
+        Ok(history)
+    }
+}
+
+/// Tells a history what is set aside of it.
+fn tell(history: &mut History, experiment: &ExperimentId, contents: &Contents) {
+    for kept in contents.records.iter().filter(|kept| kept.record.experiment() == experiment) {
+        match &kept.record {
+            Record::Open(opening) => drop(history.open(opening)),
+            Record::Close(closing) => {
+                history.close(closing);
+            }
         }
-        Ok(answer?)
     }
 }
 
@@ -66,15 +113,48 @@ impl Ledger for Reader {
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        self.ask(|connection| read::attempts(connection, query))
+        let contents = self.set_aside();
+        if contents.records.is_empty() {
+            return self.database.ask(|connection| read::attempts(connection, query));
+        }
+        let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
+        let mut attempts = self.database.ask(|connection| read::attempts(connection, &of))?;
+        let mut histories = BTreeMap::<&ExperimentId, History>::new();
+        for kept in &contents.records {
+            let (experiment, key) = (kept.record.experiment(), kept.record.key());
+            if query.experiment.as_ref().is_some_and(|asked| asked != experiment) {
+                continue;
+            }
+            if !histories.contains_key(experiment) {
+                histories.insert(experiment, self.history(experiment, &contents)?);
+            }
+            let history = &histories[experiment];
+            let told = history.attempts().iter().find(|attempt| attempt.key == key).cloned();
+            match attempts.iter_mut().find(|attempt| attempt.key == key) {
+                Some(known) => *known = told.unwrap_or_else(|| known.clone()),
+                None => attempts.extend(told),
+            }
+        }
+        Ok(query.choose(attempts))
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        self.ask(|connection| read::tally(connection, experiment))
+        let contents = self.set_aside();
+        if contents.records.iter().any(|kept| kept.record.experiment() == experiment) {
+            return Ok(self.history(experiment, &contents)?.tally());
+        }
+        self.database.ask(|connection| read::tally(connection, experiment))
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        self.ask(read::tallies)
+        let contents = self.set_aside();
+        let mut tallies = self.database.ask(read::tallies)?;
+        let told: BTreeSet<_> =
+            contents.records.iter().map(|kept| kept.record.experiment()).collect();
+        for experiment in told {
+            tallies.insert(experiment.clone(), self.history(experiment, &contents)?.tally());
+        }
+        Ok(tallies)
     }
 
     /// Always [`LedgerError::Denied`].
@@ -83,6 +163,6 @@ impl Ledger for Reader {
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.ask(|connection| read::ended_cleanly(connection, boot))
+        self.database.ask(|connection| read::ended_cleanly(connection, boot))
     }
 }

@@ -1,14 +1,14 @@
 //! The ledger that no fault of the database keeps from working.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{Attempt, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp};
+use bij_core::{Attempt, BootId, ExperimentId, Layout, Outcome, Tally, Timestamp};
 
-use crate::failure::Failure;
 use crate::notice::Notice;
 use crate::open::PATIENCE;
 use crate::spool::{self, Contents, Record, Spool};
@@ -28,6 +28,7 @@ pub struct RobustLedger {
     patience: Duration,
     store: Option<Store>,
     spool: Spool,
+    reader: Reader,
     notify: Box<dyn FnMut(&Notice<'_>) + Send>,
 }
 
@@ -35,6 +36,7 @@ impl RobustLedger {
     /// Works on the database and the spool directory at these paths; both are made when needed.
     pub fn new(database: PathBuf, spool: PathBuf) -> Self {
         Self {
+            reader: Reader::new(database.clone()).with_spool(spool.clone()),
             database,
             patience: PATIENCE,
             store: None,
@@ -77,30 +79,44 @@ impl RobustLedger {
     }
 
     fn try_to_take_in(&mut self) -> Result<usize, LedgerError> {
-        let Contents { records, damaged, .. } = self.spool.contents().map_err(other)?;
+        // Trouble with the spool is told, and keeps nothing from the database.
+        let Contents { records, damaged, unreadable, .. } = self
+            .spool
+            .contents()
+            .unwrap_or_else(|why| Contents { unreadable: vec![why], ..Contents::default() });
+        for why in unreadable {
+            (self.notify)(&Notice::Unreadable { why: &why });
+        }
         for (file, why) in damaged {
-            let file = spool::move_aside(&file).map_err(other)?;
-            (self.notify)(&Notice::Damaged { file, why: &why });
+            self.refuse(&file, &why);
         }
         let mut taken = 0;
         for kept in records {
             match self.store()?.apply(&kept.record) {
-                Ok(()) => {
-                    spool::remove(&kept.file).map_err(other)?;
-                    taken += 1;
-                }
+                Ok(()) => taken += 1,
                 // It will be wrong for ever, and must not keep the others out.
-                Err(why @ Failure::Claimed { .. }) => {
-                    let file = spool::move_aside(&kept.file).map_err(other)?;
-                    (self.notify)(&Notice::Damaged { file, why: &why });
+                Err(why) if why.is_about_the_record() => {
+                    self.refuse(&kept.file, &why);
+                    continue;
                 }
                 Err(failure) => return Err(failure.into()),
+            }
+            if let Err(why) = spool::remove(&kept.file) {
+                // It is taken in again by the next write, which changes nothing.
+                (self.notify)(&Notice::Unreadable { why: &why });
             }
         }
         if taken > 0 {
             (self.notify)(&Notice::TakenIn { records: taken });
         }
         Ok(taken)
+    }
+
+    fn refuse(&mut self, file: &Path, why: &(dyn Error + 'static)) {
+        match spool::move_aside(file) {
+            Ok(file) => (self.notify)(&Notice::Damaged { file, why }),
+            Err(why) => (self.notify)(&Notice::Unreadable { why: &why }),
+        }
     }
 
     fn store(&mut self) -> Result<&mut Store, LedgerError> {
@@ -142,73 +158,27 @@ impl RobustLedger {
 
     /// Refuses a record of an attempt that is known as another experiment's.
     fn unclaimed(&self, record: &Record) -> Result<(), LedgerError> {
-        let contents = self.spool.contents().unwrap_or_default();
-        let mut aside = contents.records.iter().map(|kept| &kept.record);
-        let owner = match aside.find(|other| other.key() == record.key()) {
-            Some(other) => Some(other.experiment().clone()),
+        let known = match self.reader.attempt(record.key()) {
+            Ok(known) => known.map(|attempt| attempt.run.experiment),
             // A database that cannot be read refuses nothing.
-            None => match self.reader().attempt(record.key()) {
-                Ok(known) => known.map(|attempt| attempt.run.experiment),
-                Err(_) => None,
-            },
+            Err(_) => None,
         };
-        match owner {
+        match known {
             Some(owner) if owner != *record.experiment() => Err(LedgerError::Claimed { owner }),
             _ => Ok(()),
         }
     }
-
-    fn reader(&self) -> Reader {
-        Reader::new(self.database.clone())
-    }
-
-    /// One experiment's history as it will be when the spool is taken in.
-    fn history(
-        &self,
-        experiment: &ExperimentId,
-        contents: &Contents,
-    ) -> Result<History, LedgerError> {
-        let reader = self.reader();
-        let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
-        let mut history = History::resume(&reader.tally(experiment)?, reader.attempts(&query)?);
-        apply_all(&mut history, experiment, contents);
-        Ok(history)
-    }
-
-    /// An attempt's place by the best that is known without the database's leave to write.
-    fn place(&self, opening: &Opening) -> Opened {
-        let contents = self.spool.contents().unwrap_or_default();
-        let mut history = self.history(&opening.experiment, &contents).unwrap_or_else(|_| {
-            let mut history = History::default();
-            apply_all(&mut history, &opening.experiment, &contents);
-            history
-        });
-        history.open(opening)
-    }
-}
-
-fn apply_all(history: &mut History, experiment: &ExperimentId, contents: &Contents) {
-    for kept in contents.records.iter().filter(|kept| kept.record.experiment() == experiment) {
-        match &kept.record {
-            Record::Open(opening) => drop(history.open(opening)),
-            Record::Close(closing) => drop(history.close(closing)),
-        }
-    }
-}
-
-fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LedgerError {
-    LedgerError::Other(error.into())
 }
 
 impl Ledger for RobustLedger {
-    /// Fails for [`LedgerError::Claimed`] only. What can be recorded nowhere is told by [`Notice::Lost`], and once more when
-    /// the attempt ends.
+    /// Fails for [`LedgerError::Claimed`] only. What can be recorded nowhere is told by
+    /// [`Notice::Lost`], and once more when the attempt ends.
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         match self.write(|store| store.open(opening)) {
             Ok(opened) => Ok(opened),
             Err(why @ LedgerError::Claimed { .. }) => Err(why),
             Err(why) => {
-                let opened = self.place(opening);
+                let opened = self.reader.place(opening);
                 match self.set_aside(&Record::Open(opening.clone()), why) {
                     Err(why @ LedgerError::Claimed { .. }) => Err(why),
                     // What could not be kept was told by a notice; the start goes on.
@@ -227,43 +197,15 @@ impl Ledger for RobustLedger {
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        let contents = self.spool.contents().unwrap_or_default();
-        if contents.records.is_empty() {
-            return self.reader().attempts(query);
-        }
-        let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
-        let mut attempts = self.reader().attempts(&of)?;
-        for kept in &contents.records {
-            let (experiment, key) = (kept.record.experiment(), kept.record.key());
-            if query.experiment.as_ref().is_some_and(|asked| asked != experiment) {
-                continue;
-            }
-            let history = self.history(experiment, &contents)?;
-            let told = history.attempts().iter().find(|attempt| attempt.key == key).cloned();
-            match attempts.iter_mut().find(|attempt| attempt.key == key) {
-                Some(known) => *known = told.unwrap_or_else(|| known.clone()),
-                None => attempts.extend(told),
-            }
-        }
-        Ok(query.choose(attempts))
+        self.reader.attempts(query)
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        let contents = self.spool.contents().unwrap_or_default();
-        if contents.records.iter().any(|kept| kept.record.experiment() == experiment) {
-            return Ok(self.history(experiment, &contents)?.tally());
-        }
-        self.reader().tally(experiment)
+        self.reader.tally(experiment)
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        let contents = self.spool.contents().unwrap_or_default();
-        let mut tallies = self.reader().tallies()?;
-        for kept in &contents.records {
-            let experiment = kept.record.experiment();
-            tallies.insert(experiment.clone(), self.history(experiment, &contents)?.tally());
-        }
-        Ok(tallies)
+        self.reader.tallies()
     }
 
     /// Fails if the database cannot take it: the spool would be gone with this boot.
@@ -272,7 +214,7 @@ impl Ledger for RobustLedger {
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.reader().ended_cleanly(boot)
+        self.reader.ended_cleanly(boot)
     }
 }
 

@@ -41,7 +41,10 @@ pub(crate) struct Contents {
     pub(crate) records: Vec<Kept>,
     /// Files that are no records.
     pub(crate) damaged: Vec<(PathBuf, BadRecord)>,
-    highest: u64,
+    /// Files that could not be read this time.
+    pub(crate) unreadable: Vec<SpoolError>,
+    /// The highest number that a record carries.
+    pub(crate) highest: u64,
 }
 
 /// A record and its file.
@@ -110,7 +113,10 @@ impl Spool {
                 Ok(text) => text,
                 // Somebody else has taken it in meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(at(&file)(error)),
+                Err(error) => {
+                    contents.unreadable.push(at(&file)(error));
+                    continue;
+                }
             };
             match Record::from_json(&text) {
                 Ok((sequence, record)) => numbered.push((sequence, Kept { file, record })),
