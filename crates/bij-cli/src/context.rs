@@ -37,7 +37,7 @@ impl Context {
 
     /// The ledger, for looking.
     pub(crate) fn ledger(&self) -> Reader {
-        Reader::new(self.layout.database())
+        Reader::at(&self.layout)
     }
 
     /// The definitions.
