@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use bij_cgroup::{CgroupRoot, JarLimits, Membership, Setting};
 use bij_core::definition::{Limits, OomPolicy};
 use bij_core::{Bytes, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
-use nix::sys::signal::Signal;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
+use crate::kill_signal::KillSignal;
 use crate::watcher;
 
 /// Which means hold experiments to their limits.
@@ -57,8 +57,8 @@ pub(crate) struct Counters {
     /// Kills for memory, by the kernel or by the watcher.
     pub(crate) oom_kills: Option<u64>,
     pub(crate) memory_limit_hits: Option<u64>,
-    /// Processes alive at the last look.
-    pub(crate) processes: usize,
+    /// What the kernel said of a kill for memory.
+    pub(crate) kernel_line: Option<String>,
 }
 
 /// What the jar saw.
@@ -75,6 +75,7 @@ pub(crate) enum Sight {
 /// A jar before anything is in it.
 #[derive(Debug)]
 pub(crate) struct EmptyJar {
+    name: String,
     cgroup: Option<bij_cgroup::Jar>,
     memory: Option<Limit<Bytes>>,
     watched: Option<Bytes>,
@@ -115,10 +116,10 @@ impl EmptyJar {
             }
             (Backend::Cgroup, None) => return Err("no cgroups are mounted".into()),
         };
-        Ok(Self::with(made, &wanted))
+        Ok(Self::with(name, made, &wanted))
     }
 
-    fn with(cgroup: Option<bij_cgroup::Jar>, wanted: &JarLimits) -> Self {
+    fn with(name: &str, cgroup: Option<bij_cgroup::Jar>, wanted: &JarLimits) -> Self {
         let mut notes = Vec::new();
         let mut held = cgroup.is_some();
         if let Some(jar) = &cgroup {
@@ -144,7 +145,7 @@ impl EmptyJar {
         if watched.is_some() {
             notes.push(watcher::NOTE.to_owned());
         }
-        Self { cgroup, memory: wanted.memory, watched, notes }
+        Self { name: name.to_owned(), cgroup, memory: wanted.memory, watched, notes }
     }
 
     /// What does not work here, one sentence each.
@@ -193,7 +194,7 @@ impl EmptyJar {
 /// What the keeper is told.
 #[derive(Debug)]
 enum Order {
-    Signal(Signal),
+    Signal(KillSignal),
     Kill,
     Read(oneshot::Sender<Counters>),
     /// The main process has been reaped.
@@ -209,8 +210,8 @@ pub(crate) struct Jar {
 }
 
 impl Jar {
-    /// Sends a signal to every process.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal to every process, stopped ones included.
+    pub(crate) fn signal(&self, signal: KillSignal) {
         self.order(Order::Signal(signal));
     }
 

@@ -43,6 +43,8 @@ mod environment;
 mod event;
 mod group;
 mod jar;
+mod kernel_log;
+mod kill_signal;
 mod launcher;
 mod leftovers;
 mod life;

@@ -19,6 +19,7 @@ use crate::control_socket::Handler as _;
 use crate::desk::{Desk, StopCommand};
 use crate::event::{Event, EventSink};
 use crate::jar::Sight;
+use crate::kill_signal::KillSignal;
 use crate::log_line::{LogLine, Stream};
 use crate::notify_socket::Message;
 use crate::phase::{Act, Input, Machine, Phase, Rules};
@@ -295,10 +296,10 @@ impl Life {
             }
             Act::Terminate => {
                 // Definitions are checked; one from elsewhere gets what systemd would send.
-                let signal = spec.stop.signal.parse().unwrap_or(Signal::SIGTERM);
-                prepared.jar.signal(signal);
+                let term = KillSignal::Standard(Signal::SIGTERM);
+                prepared.jar.signal(KillSignal::parse(&spec.stop.signal).unwrap_or(term));
             }
-            Act::Abort => prepared.jar.signal(Signal::SIGABRT),
+            Act::Abort => prepared.jar.signal(KillSignal::Standard(Signal::SIGABRT)),
             Act::Kill => prepared.jar.kill(),
         }
     }
@@ -334,7 +335,14 @@ impl Life {
 
     /// Writes a line of the supervisor's own into the experiment's log.
     async fn log<L>(&self, around: &Surroundings<L>, text: String) {
-        let line = LogLine {
+        let line = self.line(text);
+        around.shared.log.write(line.clone()).await;
+        around.sink.send(Event::Output(line));
+    }
+
+    /// A line of the supervisor's own.
+    fn line(&self, text: String) -> LogLine {
+        LogLine {
             experiment: self.opened.run.experiment.clone(),
             at: Timestamp::from(SystemTime::now()),
             run: self.opened.run.number,
@@ -342,9 +350,7 @@ impl Life {
             stream: Stream::Bij,
             continued: false,
             text,
-        };
-        around.shared.log.write(line.clone()).await;
-        around.sink.send(Event::Output(line));
+        }
     }
 }
 

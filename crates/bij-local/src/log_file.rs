@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -16,6 +17,9 @@ const QUEUE: usize = 1024;
 
 /// Size at which a file becomes `<id>.log.1`, in bytes.
 pub(crate) const ROTATE_AT: u64 = 64 << 20;
+
+/// What experiments print is their owner's and his group's business.
+const MODE: u32 = 0o640;
 
 /// The file of an experiment's log.
 pub(crate) fn path_of(logs: &Path, id: &ExperimentId) -> PathBuf {
@@ -129,7 +133,7 @@ impl LogFile {
         }
         if self.file.is_none() {
             fs::create_dir_all(logs)?;
-            let file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let file = OpenOptions::new().create(true).append(true).mode(MODE).open(&path)?;
             self.size = file.metadata()?.len();
             self.file = Some(BufWriter::new(file));
         }

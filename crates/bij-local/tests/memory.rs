@@ -22,16 +22,22 @@ fn limited(text: &str, mib: u64) -> bij_core::definition::ExperimentSpec {
     spec
 }
 
+#[expect(clippy::print_stderr, reason = "which of two things was tested must not be silent")]
+fn print_line(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Whether this machine lets us make a cgroup that limits memory. Says so if not: then what is
 /// tested here is the watcher, which `Backend::Auto` falls back to.
 fn cgroup_holds(world: &World, evidence: &bij_core::Evidence) -> bool {
     let holds = evidence.memory_peak_source == Some(PeakSource::Kernel);
     if !holds {
-        let notes = &evidence.notes;
-        eprintln!(
-            "no writable cgroup with memory ({:?}): tested the watcher: {notes:?}",
+        let notes = evidence.notes.join("; ");
+        // Seen with `--no-capture`, and in the output of a failure.
+        print_line(&format!(
+            "no cgroup with memory ({:?}): tested the watcher: {notes}",
             world.backend
-        );
+        ));
     }
     holds
 }
@@ -64,6 +70,8 @@ async fn a_kill_for_memory_is_proved_by_whatever_holds() {
     if cgroup_holds(&world, &end.evidence) {
         let peak = end.evidence.memory_peak.unwrap();
         assert_eq!(peak, Bytes::new(64 * MIB), "the kernel lets nothing pass");
+        let line = end.evidence.kernel_line.as_deref().unwrap_or("oom-kill: not readable");
+        assert!(line.starts_with("oom-kill:"), "{line}");
     }
 }
 

@@ -1,15 +1,17 @@
 //! The thread that looks after one attempt's processes.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use bij_core::{InvocationId, Limit, PeakSource};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Counters, EmptyJar, Order, Sight, lock};
 use crate::group::{Group, Look};
+use crate::kernel_log::oom_line;
+use crate::kill_signal::KillSignal;
 use crate::watcher::{Verdict, Watcher};
 
 /// How often to look where nothing is near: for children killed for memory, and for dead orphans.
@@ -67,13 +69,15 @@ impl Keeper {
             match self.inbox.recv_timeout(pace) {
                 Ok(Order::Signal(signal)) => {
                     self.signal(signal);
+                    // As systemd does: a stopped process cannot heed what it is asked.
+                    self.signal(KillSignal::Standard(Signal::SIGCONT));
                 }
                 Ok(Order::Kill) => self.kill(),
                 Ok(Order::MainEnded) => self.main_ended = true,
                 Ok(Order::Read(reply)) => {
                     self.look(true);
                     // Whoever asked may have gone.
-                    let _ = reply.send(lock(&self.counters).clone());
+                    let _ = reply.send(self.testimony());
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -125,7 +129,7 @@ impl Keeper {
         } else {
             self.group.glance()
         };
-        let mut counters = Counters { processes: look.alive.len(), ..Counters::default() };
+        let mut counters = Counters::default();
         if let Some(jar) = &self.jar.cgroup {
             let reading = jar.cgroup().read();
             counters.oom_kills = reading.oom_kills;
@@ -136,6 +140,16 @@ impl Keeper {
         self.fill_by_samples(&look, &mut counters);
         *lock(&self.counters) = counters;
         look
+    }
+
+    /// The counters, with the kernel's words if it has killed.
+    fn testimony(&self) -> Counters {
+        let mut counters = lock(&self.counters).clone();
+        let by_kernel = counters.oom_kills.unwrap_or(0) > self.kills_by_watcher;
+        if by_kernel && self.jar.cgroup.is_some() {
+            counters.kernel_line = oom_line(Path::new("/dev/kmsg"), &self.jar.name);
+        }
+        counters
     }
 
     /// What no cgroup counts is counted by us, as well as that goes.
@@ -166,7 +180,7 @@ impl Keeper {
     }
 
     /// Signals every process and returns how many got it.
-    fn signal(&mut self, signal: Signal) -> usize {
+    fn signal(&mut self, signal: KillSignal) -> usize {
         let mut pids = self.group.look().alive;
         if let Some(jar) = &self.jar.cgroup {
             let more = jar.cgroup().processes().into_iter();
@@ -174,7 +188,7 @@ impl Keeper {
         }
         pids.sort_unstable();
         pids.dedup();
-        pids.into_iter().filter(|pid| kill(Pid::from_raw(*pid), signal) == Ok(())).count()
+        signal.send(&pids)
     }
 
     /// Kills until nobody is left who could start another one.
@@ -184,7 +198,7 @@ impl Keeper {
             let _ = jar.kill();
         }
         for _ in 0..KILL_ROUNDS {
-            if self.signal(Signal::SIGKILL) == 0 {
+            if self.signal(KillSignal::Standard(Signal::SIGKILL)) == 0 {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));

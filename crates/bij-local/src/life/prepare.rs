@@ -225,7 +225,12 @@ pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
 /// Whom the experiment runs as, if that is somebody else than the supervisor.
 fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
     let Some(name) = &spec.user else { return Ok(None) };
-    let user = User::from_name(name)
+    // systemd takes numbers as well.
+    let user = match name.parse() {
+        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
+        Err(_) => User::from_name(name),
+    };
+    let user = user
         .map_err(|errno| PrepareError::User { name: name.clone(), source: errno.into() })?
         .ok_or_else(|| PrepareError::NoUser { name: name.clone() })?;
     if user.uid == geteuid() {

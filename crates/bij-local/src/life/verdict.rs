@@ -54,8 +54,8 @@ impl Life {
         }
         if let Err(error) = around.shared.log.flush(&spec.id).await {
             // The log cannot say so itself.
-            let lost = format!("lines of the log are lost: {error}");
-            around.sink.send(Event::Status { run: self.opened.run.clone(), text: lost });
+            let lost = self.line(format!("lines of the log are lost: {error}"));
+            around.sink.send(Event::Output(lost));
         }
         around.sink.send(Event::Died {
             run: self.opened.run.clone(),
@@ -99,6 +99,7 @@ impl Life {
         evidence.memory_peak_source = counters.peak_source;
         evidence.memory_max = resources.memory_max;
         evidence.cpu_usage_nsec = resources.cpu_usage_nsec;
+        evidence.kernel_line = counters.kernel_line;
         evidence.status_text.clone_from(&self.status_text);
         evidence.progress = read_progress(&around.shared.layout.progress(&spec.id));
         evidence.restarts = Some(around.desk.state().restarts);

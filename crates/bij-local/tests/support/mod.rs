@@ -1,7 +1,7 @@
 //! A supervisor over real processes, a real database and definitions made in the test.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "clippy knows only functions marked as tests")]
+#![expect(clippy::unwrap_used, reason = "clippy knows only functions marked as tests")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
