@@ -144,9 +144,8 @@ impl DropIn<'_> {
 
     fn life(&self, unit: &mut UnitFile) {
         let ExperimentSpec { health, stop, restart, .. } = self.spec;
-        if health.notify {
-            unit.set("Type", "notify");
-        }
+        // The template's own type is another, so that a start that is refused fails at once.
+        unit.set("Type", if health.notify { "notify" } else { "exec" });
         unit.set_if("WatchdogSec", health.watchdog.map(|span| span.to_string()));
         unit.set_if("TimeoutStartSec", health.start_timeout.map(|limit| limit.to_string()));
         unit.set("KillSignal", &line(&stop.signal));

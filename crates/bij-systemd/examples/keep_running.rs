@@ -1,0 +1,46 @@
+//! Starts an experiment and says what becomes of it, until it is down: how a program of one's own
+//! uses systemd through bij's port. `cargo run --example keep_running -- amnesiac_001 [--user]`
+
+use std::error::Error;
+use std::io::Write;
+use std::time::Duration;
+
+use bij_core::port::{Started, UnitManager};
+use bij_core::{ActiveState, ExperimentId, UnitStatus};
+use bij_systemd::{RuntimeScope, SystemdUnits};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let id: ExperimentId = arguments.next().ok_or("which experiment?")?.parse()?;
+    let scope = match arguments.next().as_deref() {
+        Some("--user") => RuntimeScope::User,
+        _ => RuntimeScope::System,
+    };
+    let units = SystemdUnits::connect(scope).await?;
+    keep_running(&units, &id, &mut std::io::stdout()).await
+}
+
+/// Written against the port: it runs over `bij_sim::SimUnits` just as well.
+async fn keep_running(
+    units: &impl UnitManager,
+    id: &ExperimentId,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    match units.start(id).await? {
+        Started::Up => writeln!(out, "{id} is up")?,
+        Started::AlreadyUp => writeln!(out, "{id} was up already")?,
+        Started::Skipped => return Ok(writeln!(out, "{id} may not start now")?),
+    }
+    loop {
+        let UnitStatus { active_state, sub_state, restarts, resources, .. } =
+            units.status(id).await?;
+        let memory = resources.memory_current.map_or("?".to_owned(), |bytes| bytes.to_string());
+        let restarts = restarts.unwrap_or_default();
+        writeln!(out, "{active_state} ({sub_state}), {memory}, {restarts} restarts")?;
+        if matches!(active_state, ActiveState::Inactive | ActiveState::Failed) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,259 @@
+//! The adapter against a systemd that is PID 1, as root.
+//!
+//! These are ignored elsewhere: they write units below /run and start them. In a machine of one's
+//! own: `real_systemd --ignored --test-threads=1`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{Started, UnitManager};
+use bij_core::{ActiveState, Cause, ExperimentId, Layout, TimeSpan, Timestamp};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
+use bij_systemd::{DropIn, HookView, JobType, Journal, LogQuery, RuntimeScope, SystemdUnits};
+
+/// A template without hooks, stronger than an installed one; it refuses what has no drop-in.
+const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=exec\n\
+     Slice=brain.slice\nMemoryAccounting=yes\nCPUAccounting=yes\nNotifyAccess=all\n\
+     SyslogIdentifier=brain-experiment-%i\n\
+     LogExtraFields=BIJ_KIND=experiment BIJ_EXPERIMENT=%i\n\
+     RestartPreventExitStatus=78\nExecStart=/bin/false\n\
+     ExecStartPre=/usr/bin/test -e /run/systemd/system/%n.d/10-experiment.conf\n\
+     [Install]\nWantedBy=brain-experiment.target\n";
+const UNITS: &str = "/run/systemd/system";
+const TEMPLATE_PATH: &str = "/etc/systemd/system/brain-experiment@.service";
+
+/// One test at a time: they share one PID 1.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Lab {
+    units: SystemdUnits,
+    runtime: tokio::runtime::Runtime,
+    _turn: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Lab {
+    fn open() -> Self {
+        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(Path::new("/run/systemd/system").is_dir(), "systemd is not PID 1 here");
+        fs::write(TEMPLATE_PATH, TEMPLATE).unwrap();
+        let target = Path::new(UNITS).join("brain-experiment.target");
+        fs::write(target, "[Unit]\nDescription=Experiments\n").unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.unwrap();
+        let units = runtime.block_on(SystemdUnits::connect(RuntimeScope::System)).unwrap();
+        runtime.block_on(units.reload()).unwrap();
+        Self { units, runtime, _turn: turn }
+    }
+
+    fn directory(id: &ExperimentId) -> PathBuf {
+        Path::new(UNITS).join(format!("{}.d", id.unit_name()))
+    }
+
+    /// Writes the drop-in without having it read.
+    fn write(spec: &ExperimentSpec) {
+        let layout = Layout::system(Path::new("/"));
+        let (source, stamp) = ("/etc/hostname", "0123456789abcdef");
+        let scope = RuntimeScope::System;
+        let drop_in = DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[] };
+        let directory = Self::directory(&spec.id);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("10-experiment.conf"), drop_in.render()).unwrap();
+    }
+
+    async fn put(&self, spec: &ExperimentSpec) {
+        Self::write(spec);
+        self.units.reload().await.unwrap();
+    }
+
+    fn start(&self, spec: &ExperimentSpec) -> Started {
+        self.runtime.block_on(async {
+            self.put(spec).await;
+            self.units.start(&spec.id).await.unwrap()
+        })
+    }
+
+    fn wait(&self, id: &ExperimentId, wanted: &ActiveState) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.runtime.block_on(self.units.status(id)).unwrap().active_state != *wanted {
+            assert!(Instant::now() < until, "{id} never was {wanted}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Whatever a failed test has left behind.
+        let pattern = "brain-experiment@*.service";
+        for verb in ["stop", "reset-failed"] {
+            let _ = Command::new("systemctl").args([verb, pattern]).status();
+        }
+    }
+}
+
+impl UnitLab for Lab {
+    type Manager = SystemdUnits;
+
+    fn manager(&self) -> &SystemdUnits {
+        &self.units
+    }
+
+    async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
+        self.put(&behaviour.spec(id)).await;
+        if behaviour == Behaviour::IsSkipped {
+            let condition = "[Service]\nExecCondition=/bin/false\n";
+            fs::write(Self::directory(id).join("20-condition.conf"), condition).unwrap();
+            self.units.reload().await.unwrap();
+        }
+        true
+    }
+
+    async fn pass(&self, span: TimeSpan) {
+        tokio::time::sleep(span.as_duration()).await;
+    }
+}
+
+fn spec(name: &str, command: &[&str]) -> ExperimentSpec {
+    let command = command.iter().map(ToString::to_string).collect();
+    ExperimentSpec::new(ExperimentId::new(name).unwrap(), command)
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn systemd_keeps_the_contract() {
+    let lab = Lab::open();
+    lab.runtime.block_on(unit_manager_contract(&lab));
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn every_argument_and_value_reaches_the_process() {
+    let lab = Lab::open();
+    let odd = [
+        "",
+        " ",
+        ";",
+        "a;b",
+        "$HOME",
+        "${HOME}",
+        "$$",
+        "%i",
+        "100%",
+        "\"",
+        "'",
+        "\\",
+        "\\n",
+        "a\nb",
+        "a\tb",
+        "\u{1}\u{7f}\u{85}",
+        "grün 🧠",
+        "tail\\",
+        "-x",
+        "@x",
+        "[Service]",
+        "#",
+    ];
+    let programs = ["sh", "/bin/sh", "/opt/my tools/it's \"here\"", "/opt/a=b'c", "/opt/100%"];
+    for (number, program) in programs.into_iter().enumerate() {
+        if program.starts_with("/opt") {
+            fs::create_dir_all(Path::new(program).parent().unwrap()).unwrap();
+            fs::copy("/bin/sh", program).unwrap();
+        }
+        let out = format!("/run/odd-{number}");
+        let _ = fs::remove_file(&out);
+        let script = format!("for a in \"$@\" \"$ODD\"; do printf '%s\\0' \"$a\"; done >{out}");
+        let mut command = vec![program, "-c", &script, "name"];
+        command.extend(odd);
+        let mut spec = spec(&format!("odd-{number}"), &command);
+        spec.environment.insert("ODD".to_owned(), "a b\n\"c\" 100% $HOME \\".to_owned());
+        spec.restart.burst = 1;
+        spec.user = Some("root".to_owned());
+        assert_eq!(lab.start(&spec), Started::Up, "{program}");
+        lab.wait(&spec.id, &ActiveState::Inactive);
+        let text = fs::read_to_string(&out).unwrap();
+        let mut got: Vec<&str> = text.split_terminator('\0').collect();
+        assert_eq!(got.pop(), Some("a b\n\"c\" 100% $HOME \\"));
+        assert_eq!(got, odd, "{program}");
+    }
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn a_hook_sees_who_asked_for_the_end() {
+    let lab = Lab::open();
+    let mut spec = spec("asked", &["/bin/sleep", "600"]);
+    spec.limits.memory = Some("64M".parse().unwrap());
+    spec.limits.time = Some("12h".parse().unwrap());
+    assert_eq!(lab.start(&spec), Started::Up);
+    let view = HookView::connect(RuntimeScope::System);
+    let facts = view.unit_facts(&spec.id).unwrap();
+    assert_eq!(facts.job, None);
+    assert!(facts.ready.is_some() && facts.main_started.is_some() && facts.ran_for.is_none());
+    assert_eq!(facts.stamp.as_deref(), Some("0123456789abcdef"));
+    assert_eq!(facts.memory_max.unwrap().at().unwrap().get(), 64 << 20);
+    assert_eq!(facts.time_limit.unwrap().at(), Some(TimeSpan::from_secs(43_200)));
+    let status = lab.runtime.block_on(lab.units.status(&spec.id)).unwrap();
+    assert_eq!(facts.invocation, status.invocation);
+    // The same without the bus.
+    let post = "[Service]\nExecStopPost=/bin/sleep 2\n";
+    fs::write(Lab::directory(&spec.id).join("20-post.conf"), post).unwrap();
+    view.reload().unwrap();
+    let stop = ["--no-block", "stop", &spec.id.unit_name()];
+    assert!(Command::new("systemctl").args(stop).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(view.unit_facts(&spec.id).unwrap().job, Some(JobType::Stop));
+    let asked = view.unit_facts(&spec.id).unwrap();
+    assert!(asked.ran_for.is_some() && !asked.stopping);
+    lab.wait(&spec.id, &ActiveState::Inactive);
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn the_journal_tells_of_an_end_and_of_every_line() {
+    let lab = Lab::open();
+    let mut spec =
+        spec("talks", &["/bin/sh", "-c", "sleep 1; echo hello from talks; kill -SEGV $$"]);
+    spec.restart.burst = 1;
+    let now = Timestamp::from(std::time::SystemTime::now());
+    let journal = Journal::new(RuntimeScope::System);
+    // Followed before the unit ever was there: journalctl's own patterns would miss it.
+    let query = LogQuery { follow: true, newest: Some(0), ..LogQuery::default() };
+    let mut lines = journal.lines(&query, now).unwrap();
+    let started = lab.start(&spec);
+    assert_eq!(started, Started::Up);
+    let invocation = lab.runtime.block_on(lab.units.status(&spec.id)).unwrap().invocation.unwrap();
+    let line =
+        lines.by_ref().map(Result::unwrap).find(|line| line.text == "hello from talks").unwrap();
+    assert_eq!((line.experiment, line.invocation), (spec.id.clone(), Some(invocation)));
+    lines.stopper().stop();
+    lab.wait(&spec.id, &ActiveState::Failed);
+    std::thread::sleep(Duration::from_secs(1));
+    let end = journal.end_of(invocation).unwrap().expect("the journal knows");
+    assert_eq!(end.evidence.prove(), Cause::Signal, "{end:?}");
+    assert!(end.evidence.became_ready && end.ready.is_some() && end.evidence.order.is_none());
+    let query = LogQuery { invocations: vec![invocation], ..LogQuery::default() };
+    let told: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
+    assert!(told.iter().any(|line| line.from_manager), "{told:?}");
+    assert!(told.iter().any(|line| line.text == "hello from talks"));
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn a_start_does_not_wait_for_the_next_automatic_restart() {
+    let lab = Lab::open();
+    let mut spec = spec("waits", &["/bin/sh", "-c", "sleep 0.2; exit 3"]);
+    spec.restart.delay = TimeSpan::from_secs(600);
+    lab.start(&spec);
+    lab.wait(&spec.id, &ActiveState::Activating);
+    let before = Instant::now();
+    let started = lab.runtime.block_on(lab.units.start(&spec.id)).unwrap();
+    assert_eq!(started, Started::Up);
+    assert!(before.elapsed() < Duration::from_secs(60));
+}
