@@ -158,6 +158,7 @@ fn carry_on(
     progress.under_way = Some(UnderWay { phase, restart_wanted: false });
     progress.save()?;
     port.send(&Message::Started { scenario: name.to_owned() })?;
+    let since = journal_cursor();
     let guest = Guest::new(plan.lane, plan.systemd, plan.slowness, name, phase);
     let verdict = scenario::find(name)
         .ok_or_else(|| Failure::new("the agent knows no scenario of this name"))
@@ -172,6 +173,8 @@ fn carry_on(
         progress.save()?;
         return Ok(restart);
     }
+    // Read before the traces are gone.
+    let journal = if verdict.is_err() { journal_since(&since) } else { String::new() };
     let cleared = clear_away();
     progress.next += 1;
     progress.under_way = None;
@@ -179,7 +182,7 @@ fn carry_on(
     let scenario = name.to_owned();
     port.send(&match verdict.and(cleared) {
         Ok(()) => Message::Passed { scenario },
-        Err(failure) => Message::Failed { scenario, reason: failure.to_string() },
+        Err(failure) => Message::Failed { scenario, reason: format!("{failure}{journal}") },
     })?;
     Ok(None)
 }
@@ -189,6 +192,29 @@ fn wait_until_running(plan: &Plan) {
     let patience = Duration::from_secs(60) * plan.slowness;
     // Degraded and the like end with a failure code, and a time-out is seen by the boot scenario.
     drop(run_for(patience, "systemctl", ["is-system-running", "--wait"]));
+}
+
+/// Where the journal ends now.
+fn journal_cursor() -> String {
+    run("journalctl", ["-n", "1", "-o", "cat", "--show-cursor", "--no-pager"])
+        .ok()
+        .and_then(|output| {
+            output
+                .stdout()
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix("-- cursor: ").map(str::to_owned))
+        })
+        .unwrap_or_default()
+}
+
+/// What the units of experiments have said since, for a report.
+fn journal_since(cursor: &str) -> String {
+    let cursor = format!("--after-cursor={cursor}");
+    let ours = ["-n", "30", "--no-pager", "-u", "brain-experiment*"];
+    run("journalctl", [cursor.as_str()].into_iter().chain(ours))
+        .map(|output| format!("\n--- journal\n{}", output.stdout().trim_end()))
+        .unwrap_or_default()
 }
 
 fn systemd_version() -> String {

@@ -41,7 +41,10 @@ pub(super) fn broken(machine: &str, error: &Error) {
 pub(super) fn console(machine: &str, log: &Path) {
     let Ok(bytes) = fs::read(log) else { return };
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return;
+    }
     let from = lines.len().saturating_sub(CONSOLE_LINES);
     println!("{machine:<18} console, of {}:", log.display());
     for line in &lines[from..] {

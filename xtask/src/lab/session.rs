@@ -95,7 +95,6 @@ impl Session {
                     boot.cut_power()?;
                     lost += 1;
                     println!("{:<18} {why}", self.name);
-                    report::console(&self.name, &boot.console);
                     if lost >= FAILED_BOOTS || self.is_out_of_time() {
                         break;
                     }
@@ -109,6 +108,8 @@ impl Session {
         }
         if self.tally.failed == 0 {
             self.machine.discard();
+        } else if let Some(console) = self.consoles.last() {
+            report::console(&self.name, console);
         }
         Ok(self.tally)
     }
@@ -142,7 +143,7 @@ impl Session {
                         rebooting = true;
                     }
                     Message::Hello { .. } => {}
-                    verdict => self.note(verdict, boot),
+                    verdict => self.note(verdict),
                 }
             }
             if ended {
@@ -171,7 +172,7 @@ impl Session {
     }
 
     /// Takes in what a scenario says.
-    fn note(&mut self, message: Message, boot: &Boot) {
+    fn note(&mut self, message: Message) {
         match message {
             Message::Started { scenario } => {
                 // After a restart the clock of the first phase goes on.
@@ -195,7 +196,6 @@ impl Session {
                 self.tally.failed += 1;
                 let took = self.close(&scenario);
                 report::failed(&self.name, &scenario, took, &reason);
-                report::console(&self.name, &boot.console);
             }
             Message::Hello { .. } | Message::Restart { .. } | Message::Finished => {}
         }
