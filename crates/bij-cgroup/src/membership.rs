@@ -61,6 +61,14 @@ impl Membership {
         Ok(Self::parse(&String::from_utf8_lossy(&text)))
     }
 
+    /// Only those hierarchies in which its control group is a `wanted` one.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&CgroupPath) -> bool) -> Self {
+        self.unified = self.unified.filter(&wanted);
+        self.controllers.retain(|_, path| wanted(path));
+        self
+    }
+
     /// Its control group in the version 2 tree.
     pub fn unified(&self) -> Option<&CgroupPath> {
         self.unified.as_ref()

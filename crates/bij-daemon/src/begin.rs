@@ -203,7 +203,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         started: bij_core::Timestamp,
         opened: Option<&Opened>,
     ) {
-        let before = read_counters(self.place);
+        let before = read_counters(self.place, id);
         let record = Record {
             key,
             place: opened.map(|opened| RecordedPlace {

@@ -18,9 +18,12 @@ impl Tree {
     fn new() -> Self {
         let tree = Self(tempfile::tempdir().unwrap());
         tree.boot(1);
-        tree.write("proc/self/cgroup", "0::/brain.slice/x\n");
+        tree.write("proc/self/cgroup", "0::/brain.slice/brain-experiment@x.service\n");
         tree.write("sys/fs/cgroup/cgroup.controllers", "memory\n");
-        tree.write("sys/fs/cgroup/brain.slice/x/memory.events", "max 0\noom_kill 0\n");
+        tree.write(
+            "sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.events",
+            "max 0\noom_kill 0\n",
+        );
         tree
     }
 
@@ -98,9 +101,12 @@ fn a_life_from_admit_to_end_is_told_in_sentences() {
     succeeded(&tree.hook("admit", "x", 1).output().unwrap());
     let told = tree.begin("x", 1, &stamp);
     assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
-    tree.write("sys/fs/cgroup/brain.slice/x/memory.events", "max 3\noom_kill 1\n");
-    tree.write("sys/fs/cgroup/brain.slice/x/memory.peak", "67108864\n");
-    tree.write("sys/fs/cgroup/brain.slice/x/memory.max", "67108864\n");
+    tree.write(
+        "sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.events",
+        "max 3\noom_kill 1\n",
+    );
+    tree.write("sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.peak", "67108864\n");
+    tree.write("sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.max", "67108864\n");
     let said = succeeded(&tree.end("x", 1, "signal", "killed", "KILL").output().unwrap());
     assert!(
         said.contains("attempt 1 of x#1 died: killed for memory at 64.0M of 64.0M after "),

@@ -32,7 +32,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         if self.manager.facts(id)?.stamp.as_deref() != stamp(self.find(id).as_ref()) {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "reload";
-                "the definition of {id} has changed; the service manager reads it again"
+                "the unit of {id} is not what its definition says; the service manager reads it again"
             );
             self.manager.reload()?;
         }

@@ -32,7 +32,7 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         evidence.witness = Some(Witness::Hook);
         evidence.service_result.clone_from(&self.told.service_result);
         evidence.exit = self.told.exit;
-        self.hear_kernel(begun, &mut evidence);
+        self.hear_kernel(id, begun, &mut evidence);
         let facts = logged(self.manager.facts(id), "the service manager does not tell");
         if let Some(facts) = &facts {
             evidence.became_ready = facts.ready.is_some();
@@ -58,8 +58,8 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
     }
 
     /// The counters of the own control group, less what it had counted before the attempt began.
-    fn hear_kernel(&self, begun: &Begun, evidence: &mut Evidence) {
-        let Some(reading) = read_counters(self.place) else { return };
+    fn hear_kernel(&self, id: &ExperimentId, begun: &Begun, evidence: &mut Evidence) {
+        let Some(reading) = read_counters(self.place, id) else { return };
         let record = begun.record.as_ref();
         let since = |now: Option<u64>, before: Option<u64>| {
             now.map(|now| now.saturating_sub(before.unwrap_or(0)))
