@@ -66,9 +66,9 @@ pub fn generate(place: &Place, definitions: &impl DefinitionSource, output: &Pat
             return generated;
         }
     };
-    let gpu_groups = gpu_groups(place);
+    let accounts = Accounts::read(place);
     for id in ids {
-        match generate_one(place, definitions, &gpu_groups, output, &id) {
+        match generate_one(place, definitions, &accounts, output, &id) {
             Ok(()) => generated.written += 1,
             Err(skipped) => generated.skipped.push(skipped),
         }
@@ -79,7 +79,7 @@ pub fn generate(place: &Place, definitions: &impl DefinitionSource, output: &Pat
 fn generate_one(
     place: &Place,
     definitions: &impl DefinitionSource,
-    gpu_groups: &[String],
+    accounts: &Accounts,
     output: &Path,
     id: &ExperimentId,
 ) -> Result<(), Skipped> {
@@ -91,9 +91,12 @@ fn generate_one(
         stamp: &found.stamp,
         layout: place.layout(),
         scope: scope(place),
-        gpu_groups,
+        gpu_groups: &accounts.gpu_groups,
     };
-    let text = drop_in.render();
+    let mut text = drop_in.render();
+    if found.spec.user.as_deref().is_some_and(|user| !accounts.has_user(user)) {
+        text.push_str(UNKNOWN_USER);
+    }
     let directory = output.join(format!("{}.d", id.unit_name()));
     let path = directory.join("10-experiment.conf");
     // systemd has emptied `output` before and reads it after: nobody sees half a file.
@@ -104,11 +107,41 @@ fn generate_one(
     write().map_err(|source| Skipped::Write { path: path.clone(), source })
 }
 
-/// Those of the usual groups that this machine has; a unit that names another one fails to start.
-fn gpu_groups(place: &Place) -> Vec<String> {
-    let groups = fs::read_to_string(place.root().join("etc/group")).unwrap_or_default();
-    let exists = |name: &&str| groups.lines().any(|line| line.split(':').next() == Some(*name));
-    GPU_GROUPS.iter().filter(|name| exists(name)).map(|name| (*name).to_owned()).collect()
+/// systemd becomes the unit's user for the hooks as well. If there is none, it takes the failure of
+/// `admit` for "not now" and skips the start without a word; without a condition the start fails and
+/// says why (217/USER). A user that only a directory service knows is found all the same.
+const UNKNOWN_USER: &str = "
+# This machine's own files do not know the user: without a condition, a start fails and says so.
+[Service]
+ExecCondition=
+";
+
+/// The users and groups in this machine's own files; no directory service is there at boot.
+struct Accounts {
+    users: String,
+    /// Those of the usual groups that there are; a unit that names another one fails to start.
+    gpu_groups: Vec<String>,
+}
+
+impl Accounts {
+    fn read(place: &Place) -> Self {
+        let read = |name| fs::read_to_string(place.root().join(name)).unwrap_or_default();
+        let groups = read("etc/group");
+        let known = GPU_GROUPS.iter().filter(|name| has_entry(&groups, name));
+        Self {
+            gpu_groups: known.map(|name| (*name).to_owned()).collect(),
+            users: read("etc/passwd"),
+        }
+    }
+
+    fn has_user(&self, user: &str) -> bool {
+        user.parse::<u32>().is_ok() || has_entry(&self.users, user)
+    }
+}
+
+/// Whether a file such as passwd(5) has a line for this name.
+fn has_entry(file: &str, name: &str) -> bool {
+    file.lines().any(|line| line.split(':').next() == Some(name))
 }
 
 #[cfg(test)]
@@ -133,9 +166,22 @@ mod tests {
     #[test]
     fn only_groups_that_exist_are_named() {
         let machine = Machine::new();
-        assert_eq!(gpu_groups(&machine.place), [""; 0]);
+        assert_eq!(Accounts::read(&machine.place).gpu_groups, [""; 0]);
         machine.write("etc/group", "root:x:0:\nvideo:x:44:\nrenderer:x:9:\n");
-        assert_eq!(gpu_groups(&machine.place), ["video"]);
+        assert_eq!(Accounts::read(&machine.place).gpu_groups, ["video"]);
+    }
+
+    #[test]
+    fn a_user_that_is_not_there_makes_a_start_fail_instead_of_skipping_it() {
+        let machine = Machine::new();
+        machine.definitions.0.lock().unwrap().as_mut().unwrap().0.user = Some("brain".to_owned());
+        let output = machine.tree.path().join("run/systemd/generator");
+        for (users, conditional) in [("root:x:0:0\n", false), ("brain:x:7:7\n", true)] {
+            machine.write("etc/passwd", users);
+            generate(&machine.place, &machine.definitions, &output);
+            let text = fs::read_to_string(machine.place.layout().drop_in(&machine.id)).unwrap();
+            assert_eq!(!text.contains("\nExecCondition=\n"), conditional, "{text}");
+        }
     }
 
     #[test]
