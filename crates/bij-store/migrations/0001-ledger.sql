@@ -52,7 +52,7 @@ CREATE TABLE attempts (
 ) STRICT;
 
 CREATE INDEX attempts_of_experiment ON attempts (experiment);
-CREATE INDEX attempts_open ON attempts (experiment) WHERE ended IS NULL;
+CREATE INDEX attempts_open ON attempts (id) WHERE ended IS NULL;
 
 -- Boots that ended in good order.
 CREATE TABLE boots (

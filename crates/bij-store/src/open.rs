@@ -22,10 +22,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// Pages in the write-ahead log after which a commit moves them into the database. A commit adds
-/// about ten, so this is done every few dozen; and the first opening after a crash reads no more
-/// than a megabyte.
-const CHECKPOINT_PAGES: u32 = 256;
+/// From this length on, in bytes, the write-ahead log is moved into the database when there is time
+/// for it. A commit adds ten pages or so of 4 KiB; whoever opens the database first after others
+/// have left it reads the whole log.
+const LONG_LOG: u64 = 1 << 20;
 
 /// Opens the database to write; makes it, and its directory, if there is none.
 pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
@@ -44,7 +44,6 @@ fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failu
     // An attempt that was acknowledged is still there after a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     prepare(&connection)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     // The last one to leave would move the log into the database and remove it: two waits for the
     // disk at the end of every hook, and no file left by which a reader without rights can read.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -139,6 +138,24 @@ pub(crate) enum Reading {
     Still,
 }
 
+/// Moves a long write-ahead log into the database and empties it, unless somebody is in the way.
+///
+/// SQLite by itself begins the log anew only if one connection lives for two commits after it was
+/// moved. Hooks commit once and leave: without this it would grow for ever, and be moved whole by
+/// each of them.
+pub(crate) fn shorten_log(connection: &Connection, path: &Path, patience: Duration) {
+    if log_length(path) < LONG_LOG {
+        return;
+    }
+    let shorten = || {
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.busy_timeout(patience)
+    };
+    // What is in the log is safe there, on a full disk too: the next one tries again.
+    shorten().or_else(|_| connection.busy_timeout(patience)).unwrap_or_default();
+}
+
 /// Opens the database to read; `None` if there is none yet.
 pub(crate) fn to_read(path: &Path) -> Result<Option<(Connection, Reading)>, Failure> {
     let shared = match fs::metadata(path) {
@@ -184,9 +201,14 @@ fn needs_index(error: &rusqlite::Error) -> bool {
 
 /// Whether the database's write-ahead log holds anything.
 pub(crate) fn log_has_content(path: &Path) -> bool {
+    log_length(path) > 0
+}
+
+/// How long the database's write-ahead log is, in bytes; one that is not there has no length.
+fn log_length(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    fs::metadata(PathBuf::from(log)).is_ok_and(|file| file.len() > 0)
+    fs::metadata(PathBuf::from(log)).map_or(0, |file| file.len())
 }
 
 /// The URI of a file (RFC 3986; <https://www.sqlite.org/uri.html>).

@@ -8,7 +8,7 @@ use bij_core::{AttemptKey, BootId, Cause, ExperimentId, Progress, RunEnd, Tally}
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
 use crate::failure::Failure;
-use crate::row::{self, Cursor};
+use crate::row::{self, Column, Cursor, NEXT};
 
 const FROM: &str =
     "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment";
@@ -42,9 +42,12 @@ pub(crate) fn attempts(
     } else {
         "ASC"
     };
+    // Open attempts are few; SQLite, which cannot know, would rather read all in their order.
+    let index = if *open { "INDEXED BY attempts_open" } else { "" };
+    let from = FROM.replacen("attempts a", &format!("attempts a {index}"), 1);
     let columns = row::ATTEMPT;
     let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {columns} {FROM} WHERE {conditions} ORDER BY a.id {order}");
+    let sql = format!("SELECT {columns} {from} WHERE {conditions} ORDER BY a.id {order}");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(values.as_slice())?;
     let mut attempts = Vec::new();
@@ -67,7 +70,7 @@ pub(crate) fn attempt(
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![key.boot.to_string(), key.invocation.to_string()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((row.get("id")?, row::attempt(row)?)))
+    Ok(Some((row.get(0)?, row::attempt(row)?)))
 }
 
 /// One experiment's history, added up.
@@ -107,27 +110,27 @@ fn added_up(
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(rusqlite::params_from_iter(name))?;
     while let Some(row) = rows.next()? {
-        let at = Cursor { row, id: row.get("id")? };
-        let id: ExperimentId = at.parsed("name")?;
+        let at = Cursor::new(row, row.get(0)?);
+        let id: ExperimentId = at.parsed(Column(1, "experiment"))?;
         if let Some(tally) = tallies.get_mut(&id) {
-            tally.crashes_by_cause.insert(at.parsed("cause")?, at.value("crashes")?);
+            let cause: Cause = at.parsed(Column(2, "cause"))?;
+            tally.crashes_by_cause.insert(cause, at.value(Column(3, "crashes"))?);
         }
     }
     Ok(tallies)
 }
 
+/// A tally, but for the crashes by cause, from a row of `added_up`.
 fn newest(row: &Row<'_>) -> Result<Tally, Failure> {
-    let at = Cursor { row, id: row.get("id")? };
-    let has_ended = at.value::<Option<String>>("last_cause")?.is_some();
-    let has_checkpoint = at.value::<Option<String>>("checkpoint")?.is_some();
+    let at = Cursor::of_attempt(row)?;
     Ok(Tally {
-        attempts: at.value("attempts")?,
-        crashes: at.value("crashes")?,
+        attempts: at.value(Column(NEXT, "attempts"))?,
+        crashes: at.value(Column(NEXT + 1, "crashes"))?,
         crashes_by_cause: BTreeMap::new(),
         last: Some(row::attempt(row)?),
-        last_run_end: row::run_end(row, "ended_by")?,
-        last_cause: has_ended.then(|| at.parsed::<Cause>("last_cause")).transpose()?,
-        last_checkpoint: has_checkpoint.then(|| at.json::<Progress>("checkpoint")).transpose()?,
+        last_cause: at.parsed_if_any::<Cause>(Column(NEXT + 2, "last_cause"))?,
+        last_checkpoint: at.json_if_any::<Progress>(Column(NEXT + 3, "checkpoint"))?,
+        last_run_end: at.run_end(Column(NEXT + 4, "ended_by"))?,
     })
 }
 
@@ -141,18 +144,19 @@ pub(crate) fn before(
 ) -> Result<Tally, Failure> {
     let experiment = &attempt.run.experiment;
     let mut tally = tally(connection, experiment)?;
-    let since = "SELECT a.cause, a.crash, count(*) AS rows FROM attempts a
+    let since = "SELECT a.cause, a.crash, count(*) FROM attempts a
          JOIN experiments e ON e.id = a.experiment
          WHERE e.name = ?1 AND a.id >= ?2 GROUP BY a.cause, a.crash";
     let mut statement = connection.prepare_cached(since)?;
     let mut rows = statement.query(params![experiment.as_str(), row])?;
     while let Some(found) = rows.next()? {
-        let at = Cursor { row: found, id: row };
-        let count: u64 = at.value("rows")?;
+        let at = Cursor::new(found, row);
+        let count: u64 = at.value(Column(2, "count"))?;
         tally.attempts = tally.attempts.saturating_sub(count);
-        if at.value::<bool>("crash")? {
+        if at.value::<bool>(Column(1, "crash"))? {
             tally.crashes = tally.crashes.saturating_sub(count);
-            let of_cause = tally.crashes_by_cause.entry(at.parsed("cause")?).or_default();
+            let cause: Cause = at.parsed(Column(0, "cause"))?;
+            let of_cause = tally.crashes_by_cause.entry(cause).or_default();
             *of_cause = of_cause.saturating_sub(count);
         }
     }
@@ -189,12 +193,13 @@ fn newest_before(
 
 fn how_run_ended(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>, Failure> {
     let mut statement = connection.prepare_cached(
-        "SELECT r.ended_by FROM runs r JOIN experiments e ON e.id = r.experiment
+        "SELECT r.id, r.ended_by FROM runs r JOIN experiments e ON e.id = r.experiment
          WHERE e.name = ?1 AND r.number = ?2",
     )?;
     let mut rows =
         statement.query(params![attempt.run.experiment.as_str(), attempt.run.number.0])?;
-    rows.next()?.map_or(Ok(None), |row| row::run_end(row, "ended_by"))
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Cursor::new(row, row.get(0)?).run_end(Column(1, "ended_by"))
 }
 
 /// Whether a boot was marked as ended in good order.

@@ -13,78 +13,139 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
-/// The columns that [`attempt`] reads, from `attempts a`, `runs r` and `experiments e`.
-pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number AS run_number, a.number, a.boot, \
-     a.invocation, a.started, a.ready, a.ended, a.cause, a.evidence";
+/// A column: where it stands in what is selected, and its name for errors.
+#[derive(Clone, Copy)]
+pub(crate) struct Column(pub(crate) usize, pub(crate) &'static str);
+
+/// The columns that [`attempt`] reads, from `attempts a`, `runs r` and `experiments e`. Others may
+/// follow, from [`NEXT`] on.
+pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number, a.number, a.boot, a.invocation, \
+     a.started, a.ready, a.ended, a.cause, a.evidence";
+/// The first column after those of an attempt.
+pub(crate) const NEXT: usize = 11;
+
+const ID: usize = 0;
+const NAME: Column = Column(1, "experiment");
+const RUN: Column = Column(2, "run");
+const NUMBER: Column = Column(3, "number");
+const BOOT: Column = Column(4, "boot");
+const INVOCATION: Column = Column(5, "invocation");
+const STARTED: Column = Column(6, "started");
+const READY: Column = Column(7, "ready");
+const ENDED: Column = Column(8, "ended");
+const CAUSE: Column = Column(9, "cause");
+const EVIDENCE: Column = Column(10, "evidence");
 
 /// An attempt from a row of [`ATTEMPT`].
 pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
-    let at = Cursor { row, id: row.get("id")? };
-    let end = match row.get::<_, Option<i64>>("ended")? {
+    let at = Cursor::of_attempt(row)?;
+    let end = match at.value::<Option<i64>>(ENDED)? {
         None => None,
         Some(ended) => Some(AttemptEnd {
             at: Timestamp::from_micros(ended),
-            cause: at.parsed::<Cause>("cause")?,
-            evidence: at.json("evidence")?,
+            cause: at.parsed::<Cause>(CAUSE)?,
+            evidence: at.json(EVIDENCE)?,
         }),
     };
     Ok(Attempt {
         run: RunId {
-            experiment: at.parsed::<ExperimentId>("name")?,
-            number: RunNumber(at.value("run_number")?),
+            experiment: at.parsed::<ExperimentId>(NAME)?,
+            number: RunNumber(at.value(RUN)?),
         },
-        number: AttemptNumber(at.value("number")?),
+        number: AttemptNumber(at.value(NUMBER)?),
         key: AttemptKey {
-            boot: at.parsed::<BootId>("boot")?,
-            invocation: at.parsed::<InvocationId>("invocation")?,
+            boot: at.parsed::<BootId>(BOOT)?,
+            invocation: at.parsed::<InvocationId>(INVOCATION)?,
         },
-        started: Timestamp::from_micros(at.value("started")?),
-        ready: at.value::<Option<i64>>("ready")?.map(Timestamp::from_micros),
+        started: Timestamp::from_micros(at.value(STARTED)?),
+        ready: at.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
         end,
-    })
-}
-
-/// How a run ended, from a column of its own.
-pub(crate) fn run_end(row: &Row<'_>, column: &'static str) -> Result<Option<RunEnd>, Failure> {
-    let Some(word) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
-    let known = RunEnd::ALL.into_iter().find(|end| end.as_str() == word);
-    known.map(Some).ok_or_else(|| Failure::Value {
-        row: 0,
-        column,
-        source: format!("{word:?} is no end of a run").into(),
     })
 }
 
 /// One row, whose columns are read with a word about where they stand if they cannot be.
 pub(crate) struct Cursor<'row, 'statement> {
-    /// The row.
-    pub(crate) row: &'row Row<'statement>,
-    /// Its id, for the error.
-    pub(crate) id: i64,
+    row: &'row Row<'statement>,
+    id: i64,
 }
 
-impl Cursor<'_, '_> {
+impl<'row, 'statement> Cursor<'row, 'statement> {
+    /// A row that begins with [`ATTEMPT`].
+    pub(crate) fn of_attempt(row: &'row Row<'statement>) -> Result<Self, Failure> {
+        Ok(Self { row, id: row.get(ID)? })
+    }
+
+    /// A row about the attempt, or whatever it is, with this id.
+    pub(crate) const fn new(row: &'row Row<'statement>, id: i64) -> Self {
+        Self { row, id }
+    }
+
     /// A plain value.
-    pub(crate) fn value<T: FromSql>(&self, column: &'static str) -> Result<T, Failure> {
-        self.row.get(column).map_err(|source| self.bad(column, source))
+    pub(crate) fn value<T: FromSql>(&self, column: Column) -> Result<T, Failure> {
+        self.row.get(column.0).map_err(|source| self.bad(column, source))
     }
 
     /// A text that is a word of ours.
-    pub(crate) fn parsed<T>(&self, column: &'static str) -> Result<T, Failure>
+    pub(crate) fn parsed<T>(&self, column: Column) -> Result<T, Failure>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
-        let text: String = self.value(column)?;
-        text.parse().map_err(|source| self.bad(column, source))
+        self.word(self.text(column)?, column)
+    }
+
+    /// As [`Cursor::parsed`], where there need not be one.
+    pub(crate) fn parsed_if_any<T>(&self, column: Column) -> Result<Option<T>, Failure>
+    where
+        T: FromStr<Err: Error + Send + Sync + 'static>,
+    {
+        let text = self.text_if_any(column)?;
+        text.map(|text| self.word(text, column)).transpose()
     }
 
     /// A text that is JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, Failure> {
-        let text: String = self.value(column)?;
-        serde_json::from_str(&text).map_err(|source| self.bad(column, source))
+    pub(crate) fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, Failure> {
+        self.document(self.text(column)?, column)
     }
 
-    fn bad(&self, column: &'static str, source: impl Error + Send + Sync + 'static) -> Failure {
-        Failure::Value { row: self.id, column, source: Box::new(source) }
+    /// As [`Cursor::json`], where there need not be one.
+    pub(crate) fn json_if_any<T: DeserializeOwned>(
+        &self,
+        column: Column,
+    ) -> Result<Option<T>, Failure> {
+        let text = self.text_if_any(column)?;
+        text.map(|text| self.document(text, column)).transpose()
+    }
+
+    /// How a run ended, if it did.
+    pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, Failure> {
+        let Some(word) = self.text_if_any(column)? else { return Ok(None) };
+        let known = RunEnd::ALL.into_iter().find(|end| end.as_str() == word);
+        let unknown = || self.bad(column, format!("{word:?} is no end of a run"));
+        known.map(Some).ok_or_else(unknown)
+    }
+
+    fn text(&self, column: Column) -> Result<&'row str, Failure> {
+        let text = self.row.get_ref(column.0)?.as_str();
+        text.map_err(|source| self.bad(column, source))
+    }
+
+    fn text_if_any(&self, column: Column) -> Result<Option<&'row str>, Failure> {
+        let text = self.row.get_ref(column.0)?.as_str_or_null();
+        text.map_err(|source| self.bad(column, source))
+    }
+
+    fn word<T>(&self, text: &str, column: Column) -> Result<T, Failure>
+    where
+        T: FromStr<Err: Error + Send + Sync + 'static>,
+    {
+        text.parse().map_err(|source| self.bad(column, source))
+    }
+
+    fn document<T: DeserializeOwned>(&self, text: &str, column: Column) -> Result<T, Failure> {
+        serde_json::from_str(text).map_err(|source| self.bad(column, source))
+    }
+
+    fn bad(&self, column: Column, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::Value { row: self.id, column: column.1, source: source.into() }
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger for those who may write it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
@@ -20,6 +20,8 @@ use crate::{open, read, write};
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    path: PathBuf,
+    patience: Duration,
 }
 
 impl Store {
@@ -38,7 +40,8 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_with_patience(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
-        Ok(Self { connection: open::to_write(path, patience)? })
+        let connection = open::to_write(path, patience)?;
+        Ok(Self { connection, path: path.to_owned(), patience })
     }
 
     /// The attempt with this key.
@@ -83,7 +86,10 @@ impl Ledger for Store {
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        Ok(self.write(|within| write::close(within, closing))?)
+        let outcome = self.write(|within| write::close(within, closing))?;
+        // Here and not at the beginning, where a start waits for it.
+        open::shorten_log(&self.connection, &self.path, self.patience);
+        Ok(outcome)
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {

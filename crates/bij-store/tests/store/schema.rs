@@ -131,12 +131,28 @@ fn what_bij_asks_often_is_answered_by_an_index() {
     for question in [
         "SELECT * FROM attempts WHERE boot = 'b' AND invocation = 'i'",
         "SELECT * FROM attempts WHERE experiment = 1 ORDER BY id DESC LIMIT 1",
-        "SELECT * FROM attempts WHERE ended IS NULL",
-        "SELECT * FROM attempts WHERE experiment = 1 AND ended IS NULL ORDER BY id",
+        "SELECT * FROM attempts a INDEXED BY attempts_open
+         WHERE experiment = 1 AND ended IS NULL ORDER BY a.id",
     ] {
         let plan: String = shell
             .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| row.get("detail"))
             .unwrap();
         assert!(plan.contains("USING INDEX"), "{question}: {plan}");
     }
+}
+
+#[test]
+fn the_log_stays_short_however_many_write_once_and_leave() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
+    let mut longest = 0;
+    for number in 1..=120 {
+        let opening = restart("x", 1, number);
+        Store::open(&database).unwrap().open(&opening).unwrap();
+        let closing = end(&opening, fixture::segfault());
+        Store::open(&database).unwrap().close(&closing).unwrap();
+        longest = longest.max(fs::metadata(directory.path().join("state.db-wal")).unwrap().len());
+    }
+    assert!(longest > 100_000, "it is not rewritten for every attempt: {longest}");
+    assert!(longest < 1_500_000, "who opens it next has to read it: {longest}");
 }
