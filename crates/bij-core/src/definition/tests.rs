@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod legal;
+mod manual;
 mod older;
 mod round_trip;
 

@@ -119,7 +119,8 @@ pub(crate) fn span_or_zero(node: &Node) -> Result<TimeSpan, Fault> {
     quantity(node, SPAN)
 }
 
-/// A span of time longer than none, where systemd takes 0 for "no limit" and people do not.
+/// A span of time longer than none: for most of its timeouts systemd takes 0 for "no limit",
+/// which people do not.
 pub(crate) fn span(node: &Node) -> Result<TimeSpan, Fault> {
     let span = span_or_zero(node)?;
     not_none(node, Limit::At(span)).map(|_| span)
@@ -137,8 +138,7 @@ pub(crate) fn span_limit_or_zero(node: &Node) -> Result<Limit<TimeSpan>, Fault> 
 
 fn not_none(node: &Node, limit: Limit<TimeSpan>) -> Result<Limit<TimeSpan>, Fault> {
     if limit == Limit::At(TimeSpan::from_micros(0)) {
-        let message = "found no time at all, which systemd takes for no limit";
-        return Err(Fault::new(node.at, format!("{message}, expected {SPAN}"))
+        return Err(Fault::new(node.at, format!("found no time at all, expected {SPAN}"))
             .hint("leave the key out where nothing should hold"));
     }
     Ok(limit)

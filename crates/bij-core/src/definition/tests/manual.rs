@@ -1,0 +1,37 @@
+//! What the manual shows is what is read.
+
+use super::*;
+
+const MANUAL: &str = include_str!("../../../../../docs/definitions.md");
+
+fn examples() -> Vec<&'static str> {
+    let blocks = MANUAL.split("```toml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_manuals_definition_is_read_and_has_every_key() {
+    let text = examples()[0];
+    let spec = spec(text);
+    assert_eq!(spec.command[3], "/opt/brain/configs/amnesiac_001.json");
+    let mut table = "";
+    let mut shown = Vec::new();
+    for line in text.lines() {
+        let before_comment = line.split('#').next().unwrap();
+        if let Some(name) = before_comment.trim().strip_prefix('[') {
+            table = name.strip_suffix(']').unwrap();
+        } else if let Some((key, _)) = before_comment.split_once('=') {
+            shown.push((table, key.trim()));
+        }
+    }
+    let read: Vec<_> = fields::FIELDS.iter().map(|field| (field.table, field.name)).collect();
+    assert_eq!(shown, read);
+}
+
+#[test]
+fn the_manuals_settings_are_read() {
+    let file = SourceFile::new("coordinator.toml", examples()[1].as_bytes());
+    let runner = Settings::parse(file).unwrap().runner.unwrap();
+    assert_eq!(runner.command.len(), 4);
+    assert!(runner.config_directory.is_some() && runner.user.is_some());
+}
