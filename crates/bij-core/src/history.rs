@@ -165,3 +165,85 @@ impl History {
         self.attempts.len() - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BootId, Cause, Evidence, Exit, InvocationId, Progress};
+
+    fn key(number: u8) -> AttemptKey {
+        AttemptKey {
+            boot: BootId::from_bytes([1; 16]),
+            invocation: InvocationId::from_bytes([number; 16]),
+        }
+    }
+
+    fn opening(number: u8, start: StartKind) -> Opening {
+        let at = Timestamp::from_micros(i64::from(number));
+        Opening { experiment: "x".parse().unwrap(), key: key(number), at, start }
+    }
+
+    fn closing(number: u8, code: i32) -> Closing {
+        let progress = Progress { checkpoint: Some(number.to_string()), ..Progress::default() };
+        let evidence = Evidence {
+            exit: Some(Exit::Code(code)),
+            progress: Some(progress),
+            ..Evidence::default()
+        };
+        let at = Timestamp::from_micros(i64::from(number) + 1);
+        Closing {
+            experiment: "x".parse().unwrap(),
+            key: key(number),
+            ready: None,
+            end: AttemptEnd { at, cause: evidence.prove(), evidence },
+            started: at,
+        }
+    }
+
+    /// Three crashes, the third after a fresh start, and an attempt that is open.
+    fn lived() -> History {
+        let mut history = History::default();
+        for (number, start) in
+            [(1, StartKind::Fresh), (2, StartKind::Restart), (3, StartKind::Fresh)]
+        {
+            history.open(&opening(number, start));
+            history.close(&closing(number, 1));
+        }
+        history.open(&opening(4, StartKind::Restart));
+        history
+    }
+
+    #[test]
+    fn a_history_that_is_resumed_is_the_same() {
+        let history = lived();
+        let resumed = History::resume(&history.tally(), history.attempts().to_vec());
+        assert_eq!(resumed, history);
+    }
+
+    #[test]
+    fn a_history_resumed_from_its_newest_attempts_counts_the_others_too() {
+        let history = lived();
+        let all = history.attempts();
+        for missing in 1..all.len() {
+            let mut resumed = History::resume(&history.tally(), all[missing..].to_vec());
+            assert_eq!(resumed.tally(), history.tally(), "{missing} are not at hand");
+            let mut whole = history.clone();
+            for history in [&mut resumed, &mut whole] {
+                history.close(&closing(4, 0));
+            }
+            let next = opening(5, StartKind::Fresh);
+            assert_eq!(resumed.open(&next), whole.open(&next));
+        }
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_begin_is_a_restart_unless_the_evidence_says_otherwise() {
+        let mut unknown = closing(1, 1);
+        assert_eq!(unknown.start_kind(), StartKind::Restart);
+        for (restarts, start) in [(0, StartKind::Fresh), (1, StartKind::Restart)] {
+            unknown.end.evidence.restarts = Some(restarts);
+            assert_eq!(unknown.start_kind(), start);
+        }
+        assert_eq!(unknown.end.cause, Cause::Exit);
+    }
+}
