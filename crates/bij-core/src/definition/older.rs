@@ -4,10 +4,12 @@ use super::env_file::{self, Assignment};
 use super::error::{Problem, Warning};
 use super::fault::{Fault, Faults};
 use super::names::{self, BadName};
+use super::nearest::nearest;
 use super::source::{SourceFile, Text};
 use super::spec::ExperimentSpec;
 use super::tree::{Entry, Node, Value};
 use super::value;
+use crate::ExperimentId;
 
 /// A variable that sets something besides the process's environment.
 pub(crate) struct KnownVariable {
@@ -63,7 +65,7 @@ pub(crate) fn check_known(name: &str, value: &str) -> Result<(), Fault> {
 
 /// A definition to try settings on.
 fn scratch() -> ExperimentSpec {
-    let id = crate::ExperimentId::new("x").expect("x is a letter");
+    let id = ExperimentId::new("x").expect("x is a letter");
     ExperimentSpec::new(id, Vec::new())
 }
 
@@ -126,35 +128,47 @@ pub(crate) fn variables(
     content.assignments
 }
 
-/// Whether a JSON document is an older config: it has no command, and something in it that is no
-/// setting of a definition, above all `experiment_id`.
+/// Whether a JSON document is an older config: it has no command, not even a mistyped one, and
+/// something in it that is no setting of a definition.
 pub(crate) fn is_config(document: &[Entry], is_setting: impl Fn(&str) -> bool) -> bool {
-    !document.iter().any(|entry| entry.key == "command")
-        && document.iter().any(|entry| !is_setting(&entry.key))
-        || document.iter().any(|entry| entry.key == "experiment_id")
+    let has = |key: &str| document.iter().any(|entry| entry.key == key);
+    let nearly_a_command = |entry: &Entry| nearest(&entry.key, ["command"]).is_some();
+    !has("command")
+        && (has("experiment_id")
+            || (document.iter().any(|entry| !is_setting(&entry.key))
+                && !document.iter().any(nearly_a_command)))
 }
 
 /// Takes what an older config says about itself; all else in it is for the program.
-pub(crate) fn take_config(document: &[Entry], spec: &mut ExperimentSpec, faults: &mut Faults) {
-    for entry in document {
-        let taken = match entry.key.as_str() {
-            "experiment_id" => same_id(&entry.node, spec),
-            "name" => value::description(&entry.node).map(|name| spec.description = Some(name)),
-            _ => Ok(()),
-        };
-        if let Err(fault) = taken {
-            faults.push(fault.within(&entry.key));
+pub(crate) fn take_config(
+    text: &Text<'_>,
+    document: &[Entry],
+    spec: &mut ExperimentSpec,
+    faults: &mut Faults,
+    warnings: &mut Vec<Warning>,
+) {
+    for Entry { key, at, node } in document {
+        match key.as_str() {
+            "experiment_id" => warnings.extend(other_id(text, *at, node, &spec.id)),
+            "name" => match value::description(node) {
+                Ok(name) => spec.description = Some(name),
+                Err(fault) => faults.push(fault.within(key)),
+            },
+            _ => {}
         }
     }
 }
 
-fn same_id(node: &Node, spec: &ExperimentSpec) -> Result<(), Fault> {
-    match &node.value {
-        Value::Text(id) if id == spec.id.as_str() => Ok(()),
-        _ => Err(node
-            .instead_of(&format!("\"{}\", as the file is named", spec.id))
-            .hint("rename the file or change experiment_id, so that both say the same")),
+/// What to say about a config that calls itself otherwise than its file.
+///
+/// It is no error: the older tool's users deploy a config by copying it under a new name.
+fn other_id(text: &Text<'_>, at: usize, node: &Node, id: &ExperimentId) -> Option<Warning> {
+    if matches!(&node.value, Value::Text(own) if own == id.as_str()) {
+        return None;
     }
+    let own = node.describe();
+    let message = format!("experiment_id is {own}; bij calls the experiment {id}, as its file");
+    Some(Warning { place: text.place(at), message })
 }
 
 /// The problem of an older config that nothing is there to run.

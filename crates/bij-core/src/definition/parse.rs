@@ -75,7 +75,7 @@ impl<'a> Definition<'a> {
         let mut spec = ExperimentSpec::new(self.id.clone(), Vec::new());
         let mut warnings = Vec::new();
         let mut problems = Vec::new();
-        let runner = self.parse_file(&mut spec, &mut problems);
+        let runner = self.parse_file(&mut spec, &mut warnings, &mut problems);
         if let Some(env) = self.env {
             problems
                 .extend(older::lay_over(env, &mut spec, &mut warnings).err().into_iter().flatten());
@@ -94,7 +94,12 @@ impl<'a> Definition<'a> {
     }
 
     /// Reads the definition itself; the runner is there for an older config that has one.
-    fn parse_file(&self, spec: &mut ExperimentSpec, problems: &mut Vec<Problem>) -> Option<Runner> {
+    fn parse_file(
+        &self,
+        spec: &mut ExperimentSpec,
+        warnings: &mut Vec<Warning>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Runner> {
         let text = match self.file.text() {
             Ok(text) => text,
             Err(problem) => {
@@ -109,7 +114,7 @@ impl<'a> Definition<'a> {
         let mut runner = None;
         match document {
             Some(document) if older => {
-                older::take_config(&document, spec, &mut faults);
+                older::take_config(&text, &document, spec, &mut faults, warnings);
                 match self.runner.map_or(Ok(None), |ask| ask()) {
                     Ok(Some(found)) => {
                         found.lend(self.file.name, spec);

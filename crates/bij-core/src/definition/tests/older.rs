@@ -118,16 +118,33 @@ fn a_runner_without_a_place_for_it_gets_the_config_last() {
 fn an_older_config_that_cannot_run_is_told_the_remedy() {
     let complaint = older_config(CONFIG, None).unwrap_err().to_string();
     assert!(complaint.contains("put into coordinator.toml: [runner] command = ["), "{complaint}");
+}
+
+#[test]
+fn a_config_that_was_copied_under_a_new_name_runs_under_it() {
     let other = CONFIG.replace("\"x\"", "\"y\"");
-    let complaint =
-        older_config(&other, Some(&runner("command = ['/r']"))).unwrap_err().to_string();
-    assert!(complaint.contains("experiment_id: found \"y\", expected \"x\""), "{complaint}");
+    let parsed = older_config(&other, Some(&runner("command = ['/r']"))).unwrap();
+    assert_eq!(parsed.spec.id, id("x"));
+    assert_eq!(
+        parsed.warnings[0].to_string(),
+        "/configs/x.json:1: experiment_id is \"y\"; bij calls the experiment x, as its file"
+    );
 }
 
 #[test]
 fn a_json_definition_without_its_command_is_no_older_config() {
     let complaint = older_config(r#"{"limits": {"memory": "8G"}}"#, None).unwrap_err().to_string();
     assert!(complaint.contains("there is no command"), "{complaint}");
+    let runner = runner("command = ['/r']");
+    for text in [
+        r#"{"comand": ["/bin/true"], "limits": {"memory": "8G"}}"#,
+        r#"{"command": ["/bin/true"], "experiment_id": "x"}"#,
+    ] {
+        let complaint = older_config(text, Some(&runner)).unwrap_err().to_string();
+        assert!(complaint.contains("unknown key"), "{complaint}");
+    }
+    let config = r#"{"name": "without an id", "mode": "amnesiac_loop"}"#;
+    assert!(older_config(config, Some(&runner)).is_ok());
 }
 
 #[test]
