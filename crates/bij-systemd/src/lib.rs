@@ -26,7 +26,7 @@ mod unit_manager;
 pub use drop_in::{DropIn, RENDERER_VERSION};
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
 pub use journal::{
-    InvalidRecord, Journal, JournalEnd, JournalError, LogLine, LogLines, LogQuery, Stopper,
+    InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;

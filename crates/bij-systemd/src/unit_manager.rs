@@ -70,7 +70,10 @@ impl SystemdUnits {
         let started = match result {
             Err(error) => Err(error),
             Ok(Done::Skipped) => Ok(Started::Skipped),
-            Ok(Done::Done) => self.bus.unit(id).await.map(|properties| started(&properties)),
+            Ok(Done::Done) => match self.bus.unit(id).await {
+                Ok(properties) => started(id, &properties),
+                Err(error) => Err(error),
+            },
         };
         if pinned {
             // At worst it stays pinned until this connection ends.
@@ -101,7 +104,7 @@ impl UnitManager for SystemdUnits {
             // Somebody's start is under way: ours joins it, and nothing may be reset under it.
             ActiveState::Activating if properties.job().is_some() => {
                 job::run(&self.bus, id, Verb::Start).await?;
-                Ok(started(&self.bus.unit(id).await?))
+                started(id, &self.bus.unit(id).await?)
             }
             _ => self.bring_up(id, Verb::Start).await,
         }
@@ -188,13 +191,20 @@ fn active_state(properties: &Properties) -> ActiveState {
 
 /// What a start that went well has come to: up, or skipped by a condition.
 ///
-/// A unit that has never looked at its conditions was loaded anew since: it ran and is over.
-fn started(properties: &Properties) -> Started {
+/// A unit that has never looked at its conditions was loaded anew since: it ran and is over. One
+/// without a stamp has no drop-in: what was started is the template, which runs nothing.
+fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
     let down = active_state(properties) == ActiveState::Inactive;
     let looked = properties.monotonic("ConditionTimestampMonotonic").is_some();
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
-    if down && looked && refused { Started::Skipped } else { Started::Up }
+    if down && looked && refused {
+        return Ok(Started::Skipped);
+    }
+    match properties.variable("BIJ_STAMP") {
+        Some(_) => Ok(Started::Up),
+        None => Err(UnitError::NotFound(id.clone())),
+    }
 }
 
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use bij_core::Timestamp;
-use bij_systemd::{Journal, JournalError, LogLine, LogQuery};
+use bij_core::{Attempt, Timestamp};
+use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery};
 
 use super::{Hues, Sink, Wanted};
 use crate::error::{CliError, Kind};
@@ -27,12 +27,20 @@ fn query(wanted: &Wanted, follow: bool) -> LogQuery {
     let attempts = wanted.attempts.iter().flatten();
     LogQuery {
         experiments: wanted.ids.clone(),
-        invocations: attempts.map(|attempt| attempt.key.invocation).collect(),
+        lives: attempts.map(life).collect(),
         newest: wanted.newest,
         since: wanted.since.map(words),
         until: wanted.until.map(words),
         grep: wanted.grep.clone(),
         follow,
+    }
+}
+
+fn life(attempt: &Attempt) -> Life {
+    Life {
+        invocation: attempt.key.invocation,
+        started: attempt.started,
+        ended: attempt.end.as_ref().map(|end| end.at),
     }
 }
 

@@ -9,9 +9,9 @@ use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpa
 pub enum Behaviour {
     /// It runs until it is stopped.
     RunsUntilStopped,
-    /// It is done at once.
+    /// It is done after a moment.
     Succeeds,
-    /// Every life of it is a crash.
+    /// Every life of it is a crash after a moment.
     Crashes,
     /// There is nothing to run.
     CannotBeRun,
@@ -26,8 +26,9 @@ impl Behaviour {
     pub fn spec(self, id: &ExperimentId) -> ExperimentSpec {
         let command: &[&str] = match self {
             Self::RunsUntilStopped | Self::IsSkipped => &["/bin/sleep", "600"],
-            Self::Succeeds => &["/bin/true"],
-            Self::Crashes => &["/bin/sh", "-c", "exit 3"],
+            // A process that is gone before its start was noticed may count as a failed start.
+            Self::Succeeds => &["/bin/sleep", "0.2"],
+            Self::Crashes => &["/bin/sh", "-c", "sleep 0.2; exit 3"],
             Self::CannotBeRun => &["/nonexistent/brain"],
         };
         let command = command.iter().map(ToString::to_string).collect();

@@ -1,6 +1,6 @@
 //! Which log lines are wanted, and how journalctl is asked for them.
 
-use bij_core::{ExperimentId, InvocationId, Timestamp};
+use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 
 use super::line::LogLine;
 use crate::RuntimeScope;
@@ -11,7 +11,7 @@ pub struct LogQuery {
     /// Of these experiments only; none means of all.
     pub experiments: Vec<ExperimentId>,
     /// Of these lives only; none means of all.
-    pub invocations: Vec<InvocationId>,
+    pub lives: Vec<Life>,
     /// At most so many of those that are there, the newest.
     pub newest: Option<usize>,
     /// Not before this, in the words of systemd.time(7).
@@ -24,33 +24,78 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
+/// One life of a unit, and when it was.
+///
+/// journald looks up what a line belongs to while its writer is alive. The last words of a process
+/// often come without their invocation, so a line without one is known by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Its name.
+    pub invocation: InvocationId,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended, if it has.
+    pub ended: Option<Timestamp>,
+}
+
+impl Life {
+    fn is_of(&self, line: &LogLine) -> bool {
+        match line.invocation {
+            Some(invocation) => invocation == self.invocation,
+            None => {
+                line.at >= self.started && self.ended.is_none_or(|ended| line.at <= late(ended))
+            }
+        }
+    }
+}
+
+/// How long after its end a life's last lines may be written down.
+const LATE: TimeSpan = TimeSpan::from_secs(1);
+
+fn late(ended: Timestamp) -> Timestamp {
+    let late = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(ended.as_micros().saturating_add(late))
+}
+
+/// A time as systemd.time(7) knows it: seconds since the epoch, with a fraction.
+fn words(at: Timestamp) -> String {
+    let micros = at.as_micros().max(0);
+    format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
 /// How many lines journalctl shows before it follows.
 const BEFORE_FOLLOWING: usize = 10;
 
 impl LogQuery {
     /// Whether a line is one of those that are wanted; journalctl cannot tell all by itself.
     pub fn wants(&self, line: &LogLine) -> bool {
-        let of_life = |invocation| self.invocations.contains(&invocation);
         (self.experiments.is_empty() || self.experiments.contains(&line.experiment))
-            && (self.invocations.is_empty() || line.invocation.is_some_and(of_life))
+            && (self.lives.is_empty() || self.lives.iter().any(|life| life.is_of(line)))
+    }
+
+    /// How many of the lines that are there are to be shown.
+    pub(super) fn shown(&self) -> Option<usize> {
+        match (self.newest, self.follow, &self.since) {
+            (None, true, None) => Some(BEFORE_FOLLOWING),
+            (newest, ..) => newest,
+        }
     }
 
     /// Arguments for the lines that are there already.
     pub(super) fn backlog_arguments(&self, scope: RuntimeScope) -> Vec<String> {
         let mut arguments = options(scope);
-        let newest = match (self.newest, self.follow, &self.since) {
-            (None, true, None) => Some(BEFORE_FOLLOWING),
-            (newest, ..) => newest,
-        };
-        arguments.extend(newest.map(|newest| format!("--lines={newest}")));
-        arguments.extend(self.since.iter().map(|since| format!("--since={since}")));
-        arguments.extend(self.until.iter().map(|until| format!("--until={until}")));
-        arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
-        if self.invocations.is_empty() {
-            arguments.extend(self.units(scope));
-        } else {
-            arguments.extend(self.lives(scope));
+        if self.lives.is_empty() {
+            arguments.extend(self.shown().map(|newest| format!("--lines={newest}")));
         }
+        let first = self.lives.iter().map(|life| life.started).min();
+        let since = self.since.clone().or_else(|| first.map(words));
+        arguments.extend(since.map(|since| format!("--since={since}")));
+        let ends: Option<Vec<_>> = self.lives.iter().map(|life| life.ended.map(late)).collect();
+        let last = ends.and_then(|ends| ends.into_iter().max());
+        let until = self.until.clone().or_else(|| last.map(words));
+        arguments.extend(until.map(|until| format!("--until={until}")));
+        arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
+        arguments.extend(self.units(scope));
         arguments
     }
 
@@ -69,7 +114,7 @@ impl LogQuery {
         arguments.extend(["--follow", "--no-tail"].map(ToOwned::to_owned));
         arguments.push(match cursor {
             Some(cursor) => format!("--after-cursor={cursor}"),
-            None => format!("--since=@{}", started.as_micros().max(0) / 1_000_000),
+            None => format!("--since={}", words(started)),
         });
         arguments.extend(self.until.iter().map(|until| format!("--until={until}")));
         arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
@@ -91,19 +136,6 @@ impl LogQuery {
             return vec![format!("{option}=brain-experiment@*.service")];
         }
         self.experiments.iter().map(|id| format!("{option}={}", id.unit_name())).collect()
-    }
-
-    fn lives(&self, scope: RuntimeScope) -> Vec<String> {
-        let told = match scope {
-            RuntimeScope::System => "INVOCATION_ID",
-            RuntimeScope::User => "USER_INVOCATION_ID",
-        };
-        let matches = self.invocations.iter().flat_map(|invocation| {
-            [format!("_SYSTEMD_INVOCATION_ID={invocation}"), format!("{told}={invocation}")]
-        });
-        let mut words: Vec<String> = matches.flat_map(|word| [word, "+".to_owned()]).collect();
-        words.pop();
-        words
     }
 }
 
@@ -134,7 +166,7 @@ mod tests {
         let follow = query.follow_arguments(RuntimeScope::System, None, started);
         assert_eq!(
             follow[5..],
-            ["--follow", "--no-tail", "--since=@5", "BIJ_KIND=experiment", "+", "_PID=1"]
+            ["--follow", "--no-tail", "--since=@5.900000", "BIJ_KIND=experiment", "+", "_PID=1"]
         );
         let follow = query.follow_arguments(RuntimeScope::User, Some("s=1;i=2"), started);
         assert!(follow.contains(&"--after-cursor=s=1;i=2".to_owned()));
@@ -163,14 +195,36 @@ mod tests {
         );
     }
 
+    fn line(at: i64, invocation: Option<u8>) -> LogLine {
+        LogLine {
+            at: Timestamp::from_micros(at),
+            experiment: id("a"),
+            invocation: invocation.map(|byte| InvocationId::from_bytes([byte; 16])),
+            priority: None,
+            identifier: None,
+            text: String::new(),
+            from_manager: false,
+        }
+    }
+
     #[test]
-    fn lives_are_a_disjunction() {
-        let invocations =
-            vec![InvocationId::from_bytes([1; 16]), InvocationId::from_bytes([2; 16])];
-        let query = LogQuery { invocations, ..LogQuery::default() };
-        let arguments = query.backlog_arguments(RuntimeScope::System);
-        assert_eq!(arguments[5..].iter().filter(|word| *word == "+").count(), 3);
-        assert_eq!(arguments[5], format!("_SYSTEMD_INVOCATION_ID={}", "01".repeat(16)));
-        assert_eq!(arguments.last(), Some(&format!("INVOCATION_ID={}", "02".repeat(16))));
+    fn last_words_without_an_invocation_are_known_by_their_time() {
+        let (started, ended) = (Timestamp::from_micros(100), Timestamp::from_micros(200));
+        let invocation = InvocationId::from_bytes([1; 16]);
+        let life = Life { invocation, started, ended: Some(ended) };
+        let query = LogQuery { lives: vec![life], newest: Some(3), ..LogQuery::default() };
+        assert!(query.wants(&line(150, Some(1))) && query.wants(&line(150, None)));
+        assert!(query.wants(&line(300, None)), "written down late");
+        assert!(!query.wants(&line(150, Some(2))) && !query.wants(&line(99, None)));
+        assert!(!query.wants(&line(2_000_000, None)));
+        // journalctl cannot count what it cannot tell apart.
+        assert_eq!(
+            query.backlog_arguments(RuntimeScope::System)[5..],
+            ["--since=@0.000100", "--until=@1.000200", "--unit=brain-experiment@*.service"]
+        );
+        let open = LogQuery { lives: vec![Life { ended: None, ..life }], ..query };
+        assert!(open.wants(&line(2_000_000, None)));
+        let arguments = open.backlog_arguments(RuntimeScope::System);
+        assert!(!arguments.iter().any(|word| word.starts_with("--until")));
     }
 }

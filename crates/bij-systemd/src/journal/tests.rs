@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use bij_core::InvocationId;
+
 use super::*;
 
 fn journal(dir: &Path, script: &str) -> Journal {
@@ -73,4 +75,17 @@ echo '{"__REALTIME_TIMESTAMP":"9","__MONOTONIC_TIMESTAMP":"9","MESSAGE_ID":"d9b3
     let end = journal.end_of(InvocationId::from_bytes([7; 16])).unwrap().unwrap();
     assert_eq!(end.evidence.exit, Some(bij_core::Exit::Code(3)));
     assert_eq!(journal.end_of(InvocationId::from_bytes([8; 16])).unwrap(), None);
+}
+
+#[test]
+fn the_newest_lines_of_a_life_are_counted_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (said(UNIT, "one"), said(UNIT, "two"));
+    let script = format!("echo '{one}'; echo '{two}'; echo '{}'", said("ssh.service", "x"));
+    let invocation = InvocationId::from_bytes([7; 16]);
+    let life = Life { invocation, started: NOW(), ended: None };
+    let query = LogQuery { lives: vec![life], newest: Some(1), ..LogQuery::default() };
+    let lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
+    let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
+    assert_eq!(texts, ["two"]);
 }

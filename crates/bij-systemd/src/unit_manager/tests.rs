@@ -106,6 +106,9 @@ async fn no_template_is_no_experiment() {
     let world = World { load_state: "not-found".into(), ..World::default() };
     let error = units(world).await.0.start(&id()).await.unwrap_err();
     assert!(matches!(error, UnitError::NotFound(_)), "{error:?}");
+    // The template alone can be started; it says why it runs nothing, and that is no start.
+    let error = units(World { defined: false, ..World::default() }).await.0.start(&id()).await;
+    assert!(matches!(error, Err(UnitError::NotFound(_))), "{error:?}");
 }
 
 #[tokio::test]

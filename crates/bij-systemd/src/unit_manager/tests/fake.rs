@@ -35,6 +35,8 @@ pub(super) struct World {
     /// The active state after it.
     pub(super) after: &'static str,
     pub(super) denied: bool,
+    /// Whether there is a drop-in for the unit.
+    pub(super) defined: bool,
     pub(super) listed: usize,
     pub(super) enabled: bool,
     pub(super) calls: Vec<String>,
@@ -51,6 +53,7 @@ impl Default for World {
             job: Job::EndsAtOnce("done"),
             after: "active",
             denied: false,
+            defined: true,
             listed: 0,
             enabled: false,
             calls: Vec::new(),
@@ -258,6 +261,12 @@ impl Service {
     #[zbus(property, name = "NRestarts")]
     fn restarts(&self) -> u32 {
         self.0.0.lock().unwrap().restarts
+    }
+
+    #[zbus(property)]
+    fn environment(&self) -> Vec<String> {
+        let stamp = self.0.0.lock().unwrap().defined.then(|| "BIJ_STAMP=0".to_owned());
+        stamp.into_iter().collect()
     }
 
     #[zbus(property)]
