@@ -97,6 +97,9 @@ pub(crate) fn lay_over(
     if faults.is_empty() { Ok(()) } else { Err(faults.into_problems(&text)) }
 }
 
+/// The most lines of an environment file that are warned about one by one.
+const MOST_REMARKS: usize = 50;
+
 /// The variables of an environment file; what is odd about it goes into `warnings`.
 ///
 /// Known ones lose a comment behind their value, because the older tool's documents show such
@@ -123,6 +126,12 @@ pub(crate) fn variables(
         }
     }
     remarks.sort();
+    let untold = remarks.len().saturating_sub(MOST_REMARKS);
+    remarks.truncate(MOST_REMARKS);
+    let last = remarks.last().map_or(0, |(at, _)| *at);
+    if untold > 0 {
+        remarks.push((last, format!("and {untold} more lines that are odd")));
+    }
     let warning = |(at, message)| Warning { place: text.place(at), message };
     warnings.extend(remarks.into_iter().map(warning));
     content.assignments

@@ -160,17 +160,18 @@ fn bytes_that_are_no_text_are_told_with_their_place() {
 
 #[test]
 fn a_megabyte_of_rubbish_gives_a_page_of_problems() {
-    for text in ["x\n".repeat(500_000), "a=1\n".repeat(200_000)] {
+    for text in ["x\n".repeat(100_000), "a=1\n".repeat(50_000)] {
         let error = parse_toml(&text).unwrap_err();
         assert!(error.problems.len() < 60);
         assert!(error.to_string().contains("more problems"));
     }
-    let keys: Vec<_> = (0..60_000).map(|n| format!("key_{n} = 1\n")).collect();
+    assert_eq!(parse_toml(&"= ".repeat(100_000)).unwrap_err().problems.len(), 1);
+    let keys: Vec<_> = (0..20_000).map(|n| format!("key_{n} = 1\n")).collect();
     assert!(parse_toml(&keys.concat()).unwrap_err().problems.len() < 60);
-    for deep in ["a.".repeat(400_000) + "a = 1", format!("a = {}", "[".repeat(900_000))] {
+    for deep in ["a.".repeat(100_000) + "a = 1", format!("a = {}", "[".repeat(200_000))] {
         assert!(parse_toml(&deep).is_err());
     }
-    assert!(parse_json(&"[".repeat(900_000)).is_err());
+    assert!(parse_json(&"[".repeat(200_000)).is_err());
     let deep = format!("{{\"command\": {}{}}}", "[".repeat(500), "]".repeat(500));
     assert!(parse_json(&deep).is_err());
 }

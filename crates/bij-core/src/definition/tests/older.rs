@@ -66,6 +66,13 @@ fn lines_that_systemd_skips_are_warned_about() {
 }
 
 #[test]
+fn a_megabyte_of_odd_lines_gives_a_page_of_warnings() {
+    let warnings = with_env(&"x\n".repeat(500_000)).unwrap().warnings;
+    assert_eq!(warnings.len(), 51);
+    assert!(warnings[50].message.contains("499950 more lines"), "{}", warnings[50]);
+}
+
+#[test]
 fn a_wrong_variable_is_told_with_its_line() {
     let complaint = |env: &str| with_env(env).unwrap_err().to_string();
     assert!(

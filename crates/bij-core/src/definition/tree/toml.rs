@@ -9,24 +9,26 @@ use crate::definition::fault::{Fault, Faults};
 pub(super) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut readable = true;
-    let mut last_line_start = None;
+    let mut last_line = None;
+    let line_starts = if errors.is_empty() { Vec::new() } else { line_starts(text) };
     for error in errors {
         let duplicate = error.message() == "duplicate key";
         readable &= duplicate;
         // The parser recovers and often stumbles again in the same line: the first word is the
         // one that helps.
-        let line_start = error.span().map(|span| line_start(text, span.start));
-        if duplicate || line_start.is_none() || line_start != last_line_start {
+        let line = error.span().map(|span| line_starts.partition_point(|at| *at <= span.start));
+        if duplicate || line.is_none() || line != last_line {
             faults.push(fault(text, &error));
         }
-        last_line_start = line_start;
+        last_line = line;
     }
     readable.then(|| entries(document.into_inner()))
 }
 
-fn line_start(text: &str, offset: usize) -> usize {
-    let offset = offset.min(text.len());
-    text.as_bytes()[..offset].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+/// Where lines begin: a megabyte can hold a million errors, and each is asked for its line.
+fn line_starts(text: &str) -> Vec<usize> {
+    let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
 }
 
 fn fault(text: &str, error: &Error) -> Fault {
