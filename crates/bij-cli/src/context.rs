@@ -1,15 +1,16 @@
 //! What every verb works with; opened only when a verb wants it.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use bij_core::port::{DefinitionSource as _, FindError, Ledger as _};
+use bij_core::port::{DefinitionSource as _, FindError, Found, Ledger as _};
 use bij_core::{ExperimentId, Layout};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::sync::OnceCell;
 
 use crate::args::Global;
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
 use crate::log_source::{LogSource, Wanted};
 use crate::scope::{self, Scope, Surroundings};
 use crate::terminal::Terminal;
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     pub(crate) scope: Scope,
     pub(crate) layout: Layout,
+    /// The options by which another `bij` looks at the same place: `bij --user`.
+    pub(crate) again: String,
     definitions: Definitions,
     units: OnceCell<Arc<Units>>,
 }
@@ -32,7 +35,8 @@ impl Context {
         let scope = Scope::decide(global, &around);
         let layout = scope::layout(scope, global, &around)?;
         let definitions = Definitions::new(layout.clone());
-        Ok(Self { terminal, scope, layout, definitions, units: OnceCell::new() })
+        let again = scope.again(global);
+        Ok(Self { terminal, scope, layout, again, definitions, units: OnceCell::new() })
     }
 
     /// The ledger, for looking.
@@ -59,6 +63,25 @@ impl Context {
         match self.ledger().tally(id) {
             Ok(tally) if tally.attempts > 0 => Ok(()),
             Ok(_) | Err(_) => Err(missing.into()),
+        }
+    }
+
+    /// The definition in a file. The outer error is about the file: one that is not there is a
+    /// wrong definition, not a missing experiment.
+    pub(crate) fn find_file(&self, path: &Path) -> Result<Result<Found, FindError>, CliError> {
+        if path.is_dir() {
+            let message = format!("{} is a directory, not a definition", path.display());
+            return Err(CliError::new(Kind::Definition, message)
+                .hint(format!("name its files: {}/*.toml", path.display())));
+        }
+        match self.definitions.find_file(path) {
+            Err(error @ (FindError::Unreadable { .. } | FindError::Missing { .. })) => {
+                let error = CliError::from(error);
+                let denied = error.kind == Kind::Permission;
+                let kind = if denied { error.kind } else { Kind::Definition };
+                Err(CliError { kind, ..error })
+            }
+            found => Ok(found),
         }
     }
 

@@ -6,21 +6,20 @@ use std::path::{Path, PathBuf};
 
 use bij_core::{ExperimentId, Layout, Order, OrderKind};
 
-use crate::who::who;
-
 /// An order that was put down for one experiment.
 #[derive(Debug)]
 pub(crate) struct PutDown {
     paths: Vec<PathBuf>,
 }
 
-/// Puts down who wants the end of an experiment, by which verb, and its stop file.
+/// Puts down who wants the end of an experiment, for example `bij stop by alice`, and its stop
+/// file.
 ///
 /// It goes before the request to the manager, so that the experiment may leave before the signal
 /// and the `end` hook finds who asked. A caller without rights there puts down nothing: the hook
 /// then tells that systemd's job ended it.
-pub(crate) fn put_down(layout: &Layout, id: &ExperimentId, verb: &str) -> PutDown {
-    let order = Order { kind: OrderKind::Stop, by: format!("bij {verb} by {}", who()) };
+pub(crate) fn put_down(layout: &Layout, id: &ExperimentId, by: String) -> PutDown {
+    let order = Order { kind: OrderKind::Stop, by };
     let (order_path, stop_path) = (layout.order(id), layout.stop_file(id));
     let text = serde_json::to_string(&order).unwrap_or_default();
     let mut paths = Vec::new();
@@ -66,11 +65,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
         let id = ExperimentId::new("x").unwrap();
-        let down = put_down(&layout, &id, "stop");
+        let down = put_down(&layout, &id, "bij stop by alice".to_owned());
         let order: Order =
             serde_json::from_str(&fs::read_to_string(layout.order(&id)).unwrap()).unwrap();
         assert_eq!(order.kind, OrderKind::Stop);
-        assert!(order.by.starts_with("bij stop by "), "{}", order.by);
+        assert_eq!(order.by, "bij stop by alice");
         assert!(layout.stop_file(&id).exists());
         down.take_back();
         assert!(!layout.stop_file(&id).exists() && !layout.order(&id).exists());
@@ -79,7 +78,7 @@ mod tests {
     #[test]
     fn where_nothing_may_be_written_nothing_is_claimed() {
         let layout = Layout::system(Path::new("/proc"));
-        let down = put_down(&layout, &ExperimentId::new("x").unwrap(), "stop");
+        let down = put_down(&layout, &ExperimentId::new("x").unwrap(), String::new());
         assert!(down.paths.is_empty());
     }
 }

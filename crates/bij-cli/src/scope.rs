@@ -59,12 +59,14 @@ impl Scope {
         }
     }
 
-    /// The option that makes a second `bij` look at the same place.
-    pub(crate) const fn option(self) -> &'static str {
-        match self {
-            Self::System => "",
-            Self::User => "--user ",
-            Self::Local => "--local ",
+    /// How to call another `bij` that looks at the same place.
+    pub(crate) fn again(self, global: &Global) -> String {
+        match (self, &global.root) {
+            (_, Some(root)) => format!("bij --root {}", root.display()),
+            (Self::User, None) => "bij --user".to_owned(),
+            (Self::Local, None) if global.local => "bij --local".to_owned(),
+            // What it would find by itself.
+            (Self::System | Self::Local, None) => "bij".to_owned(),
         }
     }
 }

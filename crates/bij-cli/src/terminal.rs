@@ -119,20 +119,20 @@ impl Terminal {
     /// Says what happened, on stderr.
     pub(crate) fn status(&self, text: &str) {
         if !self.quiet {
-            say(text);
+            Self::say(text);
         }
     }
 
     /// Says what might help, on stderr.
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
-            say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
+            Self::say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
         }
     }
 
     /// Says what is odd, on stderr.
     pub(crate) fn warning(&self, text: &str) {
-        say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
+        Self::say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
     }
 
     /// Says what went wrong, with its remedies, on stderr.
@@ -140,7 +140,11 @@ impl Terminal {
         if error.broken_pipe {
             return;
         }
-        say(&format!("{} {}", self.err_format().paint(Tone::Bad, "error:"), error.sentence()));
+        Self::say(&format!(
+            "{} {}",
+            self.err_format().paint(Tone::Bad, "error:"),
+            error.sentence()
+        ));
         for hint in &error.hints {
             self.hint(hint);
         }
@@ -155,11 +159,12 @@ impl Terminal {
             let _ = io::stderr().lock().write_all(&text);
         }
     }
-}
 
-fn say(text: &str) {
-    // Nobody is left to hear that stderr is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    /// Writes a line to stderr, whatever was asked for.
+    pub(crate) fn say(text: &str) {
+        // Nobody is left to hear that stderr is closed.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
 }
 
 /// Lines at the end of stderr that are drawn over and over.

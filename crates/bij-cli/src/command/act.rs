@@ -12,6 +12,7 @@ use crate::orders;
 use crate::scope::Scope;
 use crate::units::Units;
 use crate::view::{Effect, Outcome, Outcomes};
+use crate::who::who;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,10 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
         let (units, id) = (Arc::clone(&units), id.clone());
         // bij-local puts its orders down itself: it knows from the kernel who asks.
         let ends = matches!(act, Act::Stop | Act::Restart) && context.scope != Scope::Local;
-        let order = ends.then(|| orders::put_down(&context.layout, &id, act.verb()));
+        let order = ends.then(|| {
+            let by = format!("bij {} by {}", act.verb(), who());
+            orders::put_down(&context.layout, &id, by)
+        });
         jobs.spawn(async move {
             let done = one(&units, act, &id).await;
             let in_vain = matches!(done, Ok(Effect::Unchanged) | Err(_));

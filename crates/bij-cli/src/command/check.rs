@@ -64,23 +64,9 @@ fn experiment(context: &Context, id: &ExperimentId) -> Result<CheckedDefinition,
 }
 
 fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
-    match context.definitions().find_file(path) {
-        Err(error @ (FindError::Unreadable { .. } | FindError::Missing { .. })) => {
-            Err(CliError { kind: unreadable(&error), ..CliError::from(error) })
-        }
-        found => Ok(judged(None, found)),
-    }
-}
-
-/// A file that is not there is a wrong definition, not a missing experiment.
-fn unreadable(error: &FindError) -> Kind {
-    match error {
-        FindError::Unreadable { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Kind::Permission
-        }
-        _ => Kind::Definition,
+    match context.find_file(path) {
+        Err(error) => Err(error),
+        Ok(found) => Ok(judged(None, found)),
     }
 }
 

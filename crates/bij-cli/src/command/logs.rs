@@ -94,7 +94,7 @@ fn attempts(
     if attempts.is_empty() {
         let what = attempt.map_or_else(|| "run".to_owned(), |number| format!("attempt {number}"));
         return Err(CliError::new(Kind::NotFound, format!("{id} has no such {what}"))
-            .hint(format!("see `bij {}history {id}`", context.scope.option())));
+            .hint(format!("see `{} history {id}`", context.again)));
     }
     Ok(attempts)
 }

@@ -23,15 +23,19 @@ use crate::view::History;
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
     let ids = prepare::prepare(context, args)?;
     let before = attempts_so_far(context, &ids)?;
-    match context.scope {
+    let seen = match context.scope {
         Scope::Local => local::run(context, &ids).await?,
-        Scope::System | Scope::User => systemd::run(context, &ids).await?,
-    }
+        Scope::System | Scope::User => {
+            systemd::run(context, &ids).await?;
+            BTreeMap::new()
+        }
+    };
     let attempts = attempts_since(context, &before)?;
     close(context, &attempts)?;
     let mut codes = ids.iter().map(|id| {
         let own = |attempt: &&Attempt| attempt.run.experiment == *id;
-        ending::exit_code(attempts.iter().rfind(own))
+        let recorded = || attempts.iter().rfind(own)?.end.as_ref();
+        ending::exit_code(seen.get(id).or_else(recorded))
     });
     Ok(ExitCode::from(codes.find(|code| *code != 0).unwrap_or(0)))
 }

@@ -37,7 +37,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
             Kind::Failed,
             format!("{id} is already up; what you add would only hold for its next run"),
         )
-        .hint(format!("bij {}stop {id}, then start it again", context.scope.option())));
+        .hint(format!("`{} stop {id}`, then start it again", context.again)));
     }
     if !up {
         set_extras(context, id, &extras)?;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::UnitManager as _;
-use bij_core::{ExperimentId, Order, OrderKind};
+use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
+use bij_definitions::Definitions;
 use bij_local::{Ending, Event, Options, RunError, ShimCommand, Stream, Supervisor};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::screen::Screen;
+use super::screen::{Reader, Screen};
 use super::signals::{Interrupts, Wish};
 use crate::args::SHIM;
 use crate::context::Context;
@@ -24,7 +25,10 @@ use crate::who::who;
 const REDRAW: Duration = Duration::from_millis(500);
 
 /// Runs them until each has ended, or was stopped by Ctrl-C.
-pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
+pub(super) async fn run(
+    context: &Context,
+    ids: &[ExperimentId],
+) -> Result<BTreeMap<ExperimentId, AttemptEnd>, CliError> {
     let ledger = RobustLedger::at(&context.layout);
     let definitions = context.definitions().clone();
     let shim = ShimCommand::current_program([SHIM]);
@@ -34,24 +38,24 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
     let mut interrupts = Interrupts::new()?;
     let mut events = supervisor.run(ids).map_err(refused)?;
     let units = context.units().await?;
-    let mut show = Show { screen: Screen::new(context, ids), pids: BTreeMap::new() };
+    let mut show =
+        Show { screen: Screen::new(context, ids), pids: BTreeMap::new(), ends: BTreeMap::new() };
     let mut ticks = interval(REDRAW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // Each branch is cancel-safe: a queue, a signal and a clock are waited for.
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => show.event(event)?,
+                Some(event) => if show.event(event)? == Reader::Gone {
+                    stop(&supervisor, "a closed pipe");
+                },
                 None => break,
             },
             wish = interrupts.next() => match wish {
                 Wish::Stop => {
                     show.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
-                    let order =
-                        Order { kind: OrderKind::Stop, by: format!("Ctrl-C by {}", who()) };
-                    let supervisor = Arc::clone(&supervisor);
-                    tokio::spawn(async move { supervisor.stop_all(order).await });
+                    stop(&supervisor, "Ctrl-C");
                 }
                 Wish::Kill => show.kill(),
             },
@@ -66,17 +70,26 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
         }
     }
     show.screen.end();
-    Ok(())
+    Ok(show.ends)
+}
+
+/// Orders all of them to stop; what becomes of it comes as events.
+fn stop(supervisor: &Arc<Supervisor<RobustLedger, Definitions>>, why: &str) {
+    let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", who()) };
+    let supervisor = Arc::clone(supervisor);
+    tokio::spawn(async move { supervisor.stop_all(order).await });
 }
 
 /// What is shown of the events, and what is needed to kill.
 struct Show<'a> {
     screen: Screen<'a>,
     pids: BTreeMap<ExperimentId, u32>,
+    /// How the newest attempt of each ended, also where the ledger could not take it.
+    ends: BTreeMap<ExperimentId, AttemptEnd>,
 }
 
 impl Show<'_> {
-    fn event(&mut self, event: Event) -> Result<(), CliError> {
+    fn event(&mut self, event: Event) -> Result<Reader, CliError> {
         match event {
             Event::Started { run, attempt, pid, invocation: _, notes } => {
                 let id = run.experiment.clone();
@@ -94,7 +107,10 @@ impl Show<'_> {
                 self.screen.update(&run.experiment, |live| live.state = LiveState::Up);
             }
             Event::Output(line) if line.stream == Stream::Bij => {}
-            Event::Output(line) => self.screen.output(&line.experiment, &line.text)?,
+            Event::Output(line) if line.stream == Stream::Err => {
+                self.screen.error_output(&line.experiment, &line.text);
+            }
+            Event::Output(line) => return self.screen.output(&line.experiment, &line.text),
             Event::Died { run, attempt, end, unrecorded } => {
                 self.pids.remove(&run.experiment);
                 let text = format!("attempt {attempt} ended: {}", describe_end(&end));
@@ -103,6 +119,7 @@ impl Show<'_> {
                     let text = format!("its end could not be recorded: {why}");
                     self.screen.say(&run.experiment, &text);
                 }
+                self.ends.insert(run.experiment, *end);
             }
             Event::Waiting { run, delay, .. } => {
                 self.screen.update(&run.experiment, |live| {
@@ -119,7 +136,7 @@ impl Show<'_> {
             // What a newer supervisor tells besides is not for this line of text.
             _ => {}
         }
-        Ok(())
+        Ok(Reader::There)
     }
 
     fn ended(&mut self, id: &ExperimentId, ending: Ending) {
@@ -127,7 +144,8 @@ impl Show<'_> {
             Ending::Success | Ending::Stopped { .. } => LiveState::Done,
             Ending::NotRestarted { .. } | Ending::GaveUp { .. } => LiveState::Failed,
             Ending::NotStarted { reason } => {
-                self.screen.say(id, &format!("cannot start: {reason}"));
+                self.screen
+                    .error(&CliError::new(Kind::Failed, format!("cannot start {id}: {reason}")));
                 LiveState::Failed
             }
         };

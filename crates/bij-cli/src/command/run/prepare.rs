@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
 use bij_core::definition::{ExperimentSpec, SpecOverlay};
-use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::port::{DefinitionSource as _, Found};
 
 use crate::args::{IdArg, RunArgs, Target};
 use crate::command::check::machine;
@@ -75,14 +75,7 @@ fn must_be_runnable(found: &Found) -> Result<(), CliError> {
 
 /// A definition in a file. One that lies where definitions are looked for is left there.
 fn file(context: &Context, path: &Path, name: Option<&ExperimentId>) -> Result<Plan, CliError> {
-    let mut found = context.definitions().find_file(path).map_err(|error| match error {
-        FindError::Unreadable { .. } | FindError::Missing { .. } => {
-            let error = CliError::from(error);
-            let kind = if error.kind == Kind::Permission { error.kind } else { Kind::Definition };
-            CliError { kind, ..error }
-        }
-        error => error.into(),
-    })?;
+    let mut found = context.find_file(path)??;
     if let Some(name) = name {
         found.spec.id = name.clone();
     }

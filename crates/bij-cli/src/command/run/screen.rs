@@ -19,6 +19,15 @@ pub(super) struct Screen<'a> {
     lives: BTreeMap<ExperimentId, Live>,
     cpu: BTreeMap<ExperimentId, (Instant, u64)>,
     drawing: Drawing,
+    reader: Reader,
+}
+
+/// Whoever reads our stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    There,
+    /// The pipe is closed: nothing is printed any more, and the experiments are to stop.
+    Gone,
 }
 
 impl<'a> Screen<'a> {
@@ -26,20 +35,46 @@ impl<'a> Screen<'a> {
         let lives = ids.iter().map(|id| (id.clone(), Live::new(id.clone()))).collect();
         let terminal = context.terminal;
         let drawing = Drawing::new(terminal);
-        Self { context, terminal, ids, lives, cpu: BTreeMap::new(), drawing }
+        let reader = Reader::There;
+        Self { context, terminal, ids, lives, cpu: BTreeMap::new(), drawing, reader }
     }
 
-    /// Prints a line of an experiment: on stdout, unless that is for JSON.
-    pub(super) fn output(&mut self, id: &ExperimentId, text: &str) -> Result<(), CliError> {
-        let hue = self.ids.iter().position(|known| known == id).filter(|_| self.ids.len() > 1);
-        self.drawing.clear();
+    /// Prints a line of an experiment: on stdout, unless that is for JSON. It tells once that
+    /// nobody reads any more.
+    pub(super) fn output(&mut self, id: &ExperimentId, text: &str) -> Result<Reader, CliError> {
         if self.terminal.json() {
-            let line = output_line(id, hue, text, &self.terminal.err_format());
-            self.terminal.status(&line);
-            return Ok(());
+            self.error_output(id, text);
+            return Ok(Reader::There);
         }
-        let line = output_line(id, hue, text, &self.terminal.format());
-        Terminal::print(&format!("{line}\n"))
+        if self.reader == Reader::Gone {
+            return Ok(Reader::There);
+        }
+        self.drawing.clear();
+        let line = output_line(id, self.hue(id), text, &self.terminal.format());
+        match Terminal::print(&format!("{line}\n")) {
+            Ok(()) => Ok(Reader::There),
+            Err(error) if error.broken_pipe => {
+                self.reader = Reader::Gone;
+                Ok(Reader::Gone)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Prints a line that an experiment wrote to its stderr, on ours.
+    pub(super) fn error_output(&mut self, id: &ExperimentId, text: &str) {
+        self.drawing.clear();
+        Terminal::say(&output_line(id, self.hue(id), text, &self.terminal.err_format()));
+    }
+
+    fn hue(&self, id: &ExperimentId) -> Option<usize> {
+        self.ids.iter().position(|known| known == id).filter(|_| self.ids.len() > 1)
+    }
+
+    /// Says what went wrong with an experiment.
+    pub(super) fn error(&mut self, error: &CliError) {
+        self.drawing.clear();
+        self.terminal.error(error);
     }
 
     /// Says what happened to an experiment.

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::screen::Screen;
+use super::screen::{Reader, Screen};
 use super::signals::{Interrupts, Wish};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
@@ -21,6 +21,7 @@ use crate::orders;
 use crate::scope::Scope;
 use crate::units::Units;
 use crate::view::LogRow;
+use crate::who::who;
 
 /// How often the manager is asked; at most two redraws a second.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
         let unit = units.status(id).await?;
         if !is_down(&unit) {
             return Err(CliError::new(Kind::Failed, format!("{id} is already up"))
-                .hint(format!("`bij {}logs -f {id}` follows it", context.scope.option())));
+                .hint(format!("`{} logs -f {id}` follows it", context.again)));
         }
     }
     let mut interrupts = Interrupts::new()?;
@@ -53,7 +54,9 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
                     started.map_err(|error| CliError::of(Kind::Internal, &error))?;
                 session.started(&id, started)?;
             }
-            line = lines.next() => session.line(&line?)?,
+            line = lines.next() => if session.line(&line?)? == Reader::Gone {
+                stop(context, &units, &session.up);
+            },
             wish = interrupts.next() => match wish {
                 Wish::Stop => {
                     session.screen.end();
@@ -107,7 +110,7 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 /// Orders all of them to stop; what becomes of it is seen by looking.
 fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>) {
     for id in ids {
-        orders::put_down(&context.layout, id, "run, Ctrl-C");
+        orders::put_down(&context.layout, id, format!("Ctrl-C by {}", who()));
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }
@@ -132,12 +135,12 @@ impl Session<'_> {
     }
 
     /// The experiment's own lines are output; what others say about it is said of it.
-    fn line(&mut self, line: &LogRow) -> Result<(), CliError> {
+    fn line(&mut self, line: &LogRow) -> Result<Reader, CliError> {
         match &line.writer {
             None => self.screen.output(&line.id, &line.message),
             Some(writer) => {
                 self.screen.say(&line.id, &format!("{writer}: {}", line.message));
-                Ok(())
+                Ok(Reader::There)
             }
         }
     }

@@ -1,0 +1,121 @@
+//! Bad input: a sentence with the remedy, the exit code of its kind, nothing changed, no panic.
+
+use super::bij::Bij;
+
+/// Calls it, and expects this code, these words on stderr, nothing on stdout, and an untouched tree.
+fn refused(bij: &Bij, words: &[&str], code: i32, said: &[&str]) {
+    let before = bij.listing();
+    let call = bij.call(words);
+    assert_eq!(call.code, code, "{words:?}: {call:?}");
+    for fragment in said {
+        assert!(call.err.contains(fragment), "{words:?} does not say {fragment:?}: {}", call.err);
+    }
+    assert!(!call.err.contains("panicked"), "{words:?}: {}", call.err);
+    assert_eq!(call.out, "", "{words:?}");
+    assert_eq!(bij.listing(), before, "{words:?} changed something");
+}
+
+#[test]
+fn what_is_no_id_reaches_no_path() {
+    let bij = Bij::new();
+    for id in ["../x", "%i", "a%i", "brain-experiment@../x.service", "x y", "é", ".x", ""] {
+        for verb in ["status", "show", "stop", "history", "logs", "enable", "reset", "restart"] {
+            refused(&bij, &[verb, id], 2, &["is not an experiment id", "A-Z a-z 0-9"]);
+        }
+        refused(&bij, &["start", id], 2, &["is not an experiment id"]);
+    }
+    refused(&bij, &["run", "%i"], 2, &["is not an experiment id"]);
+    refused(&bij, &["run", "--name", "../x", "--", "true"], 2, &["is not an experiment id"]);
+    let long = "x".repeat(65);
+    refused(&bij, &["status", &long], 2, &["1 to 64"]);
+}
+
+#[test]
+fn nobody_has_heard_of_it() {
+    let bij = Bij::new();
+    for verb in ["status", "show", "stop", "history", "logs", "reset", "run", "check", "restart"] {
+        refused(&bij, &[verb, "nosuch"], 102, &["there is no experiment nosuch", "hint:"]);
+    }
+    bij.define("amnesiac_001.toml", "command = [\"true\"]\n");
+    refused(&bij, &["status", "amnesiac_01"], 102, &["amnesiac_01"]);
+}
+
+#[test]
+fn a_wrong_definition_is_told_by_line_and_key() {
+    let bij = Bij::new();
+    let unknown = "command = [\"true\"]\n\n[limits]\nmemroy = \"8G\"\n";
+    let path = bij.define("x.toml", unknown);
+    let place = format!("{}:4", path.display());
+    refused(&bij, &["run", "x"], 101, &[&place, "limits.memroy", "did you mean `memory`?"]);
+    bij.define("x.toml", "command = [\"true\"]\n[limits]\nmemory = \"8Q\"\n");
+    refused(&bij, &["run", "x"], 101, &[":3", "limits.memory", "8Q"]);
+    bij.define("x.toml", b"command = [\"\x00\"]\n");
+    refused(&bij, &["run", "x"], 101, &["x.toml"]);
+    bij.define("x.toml", b"command = [\"\\u0000\"]\n");
+    refused(&bij, &["run", "x"], 101, &["x.toml:1"]);
+    bij.define("x.toml", b"command = [\"\xff\"]\n");
+    refused(&bij, &["run", "x"], 101, &["UTF-8"]);
+    bij.define("x.toml", "#".repeat(10 << 20));
+    refused(&bij, &["run", "x"], 101, &["x.toml"]);
+}
+
+#[test]
+fn what_is_no_file_is_no_definition() {
+    let bij = Bij::new();
+    std::fs::create_dir_all(bij.path("etc/brain-in-jar/experiments/d.toml")).unwrap();
+    refused(&bij, &["run", "d"], 101, &["d.toml"]);
+    let directory = bij.path("etc");
+    refused(&bij, &["check", directory.to_str().unwrap()], 101, &["is a directory"]);
+    refused(&bij, &["run", directory.to_str().unwrap()], 101, &["is a directory"]);
+    refused(&bij, &["run", "/nowhere/x.toml"], 101, &["/nowhere/x.toml"]);
+    refused(&bij, &["check", "/nowhere/x.toml"], 101, &["/nowhere/x.toml"]);
+    let odd = bij.write("notes.txt", "command = [\"true\"]");
+    refused(&bij, &["run", odd.to_str().unwrap()], 101, &[".toml or .json"]);
+}
+
+#[test]
+fn a_command_that_cannot_run_is_refused_before_it_is_defined() {
+    let bij = Bij::new();
+    let text = bij.write("script.sh", "#!/bin/sh\n");
+    let script = text.to_str().unwrap();
+    refused(&bij, &["run", "--", script], 101, &["is not executable", "chmod +x"]);
+    refused(&bij, &["run", "--", "no-such-program"], 101, &["there is no program no-such-program"]);
+    refused(&bij, &["run", "--", "/"], 101, &["is a directory"]);
+    refused(&bij, &["run", "--", ""], 101, &["empty"]);
+    bij.define("x.toml", format!("command = [{script:?}]"));
+    refused(&bij, &["run", "x"], 101, &["is not executable", "bij check x"]);
+}
+
+#[test]
+fn a_wrong_command_line_names_the_right_one() {
+    let bij = Bij::new();
+    refused(&bij, &["run", "--limit", "memroy=1G", "--", "true"], 2, &["did you mean `memory`?"]);
+    refused(&bij, &["run", "--limit", "memory=much", "--", "true"], 2, &["much"]);
+    refused(&bij, &["run", "-E", "=x", "--", "true"], 2, &[]);
+    refused(&bij, &["run"], 2, &["required"]);
+    refused(&bij, &["satus"], 2, &["status"]);
+    bij.define("x.toml", "command = [\"true\"]");
+    refused(&bij, &["logs", "x", "--since", "soon"], 2, &["is not a time", "1 hour ago"]);
+    refused(&bij, &["logs", "x", "--grep", "("], 2, &["regular expression"]);
+    refused(&bij, &["logs", "--attempt", "1"], 2, &["exactly one ID"]);
+    refused(&bij, &["run", "--name", "y", "x"], 2, &["--name"]);
+}
+
+#[test]
+fn what_needs_a_resident_manager_says_so() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"true\"]");
+    refused(&bij, &["start", "x"], 105, &["resident", "bij run x"]);
+    refused(&bij, &["start-all"], 105, &["resident"]);
+    refused(&bij, &["restart", "x"], 105, &["bij run"]);
+    refused(&bij, &["enable", "x"], 105, &["boot"]);
+}
+
+#[test]
+fn a_missing_config_is_told_before_anything_else_happens() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"true\", \"{config}\"]");
+    let checked = bij.call(&["check", "x"]);
+    assert_eq!(checked.code, 101, "{checked:?}");
+    assert!(checked.out.contains("config"), "{checked:?}");
+}

@@ -1,0 +1,23 @@
+//! Files that an experiment controls are read without trust.
+
+use nix::sys::stat::Mode;
+
+use super::bij::Bij;
+
+#[test]
+fn a_pipe_for_a_progress_file_holds_nobody_up() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"true\"]\n");
+    assert_eq!(bij.call(&["run", "x"]).code, 0);
+    let progress = bij.path("var/lib/brain-in-jar/experiments/x/progress");
+    std::fs::create_dir_all(progress.parent().unwrap()).unwrap();
+    let _ = std::fs::remove_file(&progress);
+    nix::unistd::mkfifo(&progress, Mode::S_IRWXU).unwrap();
+    let list = bij.call(&["--json", "list"]);
+    assert_eq!(list.code, 0, "{list:?}");
+    assert_eq!(list.json()[0]["progress"], serde_json::Value::Null);
+    std::fs::remove_file(&progress).unwrap();
+    let secret = bij.write("secret", "step=1 text=secret\n");
+    std::os::unix::fs::symlink(secret, &progress).unwrap();
+    assert_eq!(bij.call(&["--json", "list"]).json()[0]["progress"], serde_json::Value::Null);
+}

@@ -1,0 +1,166 @@
+//! `bij run` supervises, and the other verbs work beside it.
+
+use std::io::Read as _;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::bij::{Bij, Said, wait_until};
+
+const ENDLESS: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done";
+
+fn is_up(bij: &Bij, id: &str) -> bool {
+    bij.call(&["--json", "status", id]).out.contains("\"sub_state\":\"running\"")
+}
+
+#[test]
+fn a_command_runs_and_its_code_is_ours() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"sh\", \"-c\", \"echo out; echo err >&2; exit 78\"]\n");
+    let ran = bij.call(&["run", "x"]);
+    assert_eq!((ran.code, ran.out.as_str()), (78, "out\n"), "{ran:?}");
+    assert!(ran.err.contains("err\n") && ran.err.contains("exit code 78"), "{ran:?}");
+    let quiet = bij.call(&["--quiet", "run", "--", "sh", "-c", "echo a"]);
+    assert_eq!((quiet.code, quiet.out.as_str(), quiet.err.as_str()), (0, "a\n", ""));
+}
+
+#[test]
+fn a_command_gets_a_name_keeps_its_arguments_and_runs_here() {
+    let bij = Bij::new();
+    let odd = "a b\t%i $HOME \"q\" 'é'";
+    let ran = bij.call(&["run", "--", "/usr/bin/printf", "%s|%s|", odd, ""]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, format!("{odd}||\n").as_str()), "{ran:?}");
+    assert_eq!(bij.call(&["--json", "list"]).json()[0]["id"], "printf-1");
+    let here = std::env::current_dir().unwrap();
+    let ran = bij.call(&["run", "--name", "pwd", "--", "pwd"]);
+    assert_eq!(ran.out.trim_end(), here.to_str().unwrap());
+}
+
+#[test]
+fn a_crash_is_followed_by_a_resurrection_that_knows() {
+    let bij = Bij::new();
+    let script = "echo $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE; [ $BIJ_CRASHES = 1 ] || exit 3";
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {script:?}]\n[restart]\ndelay = 0\n"));
+    let ran = bij.call(&["--json", "run", "x"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told = ran.json();
+    let causes: Vec<_> = told.as_array().unwrap().iter().map(|row| &row["cause"]).collect();
+    assert_eq!(causes, ["exit", "success"]);
+    assert!(ran.err.contains("2 1 exit"), "{ran:?}");
+    let status = bij.call(&["--json", "status", "x"]).json();
+    assert_eq!((&status["crashes"], &status["crashes_by_cause"]["exit"]), (&1.into(), &1.into()));
+    let history = bij.call(&["--json", "history", "x"]).json();
+    let keys: Vec<_> = history[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys.iter().collect::<std::collections::BTreeSet<_>>(),
+        [
+            "run",
+            "attempt",
+            "boot_id",
+            "invocation_id",
+            "started",
+            "ended",
+            "cause",
+            "exit_code",
+            "signal",
+            "evidence"
+        ]
+        .iter()
+        .collect()
+    );
+    assert_eq!((&history[0]["exit_code"], &history[0]["signal"]), (&3.into(), &().into()));
+}
+
+#[test]
+fn several_run_side_by_side_and_are_told_apart() {
+    let bij = Bij::new();
+    let one = bij.write("files/one.toml", "command = [\"echo\", \"1\"]\n");
+    bij.define("two.toml", "command = [\"sh\", \"-c\", \"echo 2; exit 78\"]\n");
+    let ran = bij.call(&["run", one.to_str().unwrap(), "two"]);
+    assert_eq!(ran.code, 78, "{ran:?}");
+    let mut lines: Vec<&str> = ran.out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["one | 1", "two | 2"]);
+    let logs = bij.call(&["logs", "two", "1"]).out;
+    assert_eq!(logs.lines().count(), 1, "{logs}");
+}
+
+#[test]
+fn the_first_interrupt_stops_in_order_and_the_ledger_knows_who() {
+    let bij = Bij::new();
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {ENDLESS:?}]\n"));
+    let child = bij.spawn(&["run", "x"]);
+    wait_until("it is up", || is_up(&bij, "x"));
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ran = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("Stopping in good order"), "{ran:?}");
+    let history = bij.call(&["--json", "history", "x"]).json();
+    assert_eq!(history[0]["cause"], "stopped");
+    let by = history[0]["evidence"]["order"]["by"].as_str().unwrap().to_owned();
+    assert!(by.starts_with("Ctrl-C by "), "{by}");
+}
+
+#[test]
+fn the_second_interrupt_kills() {
+    let bij = Bij::new();
+    let deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {deaf:?}]\n[stop]\ngrace = 300\n"));
+    let child = bij.spawn(&["run", "x"]);
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    wait_until("it is up", || is_up(&bij, "x"));
+    kill(pid, Signal::SIGINT).unwrap();
+    wait_until("it is being stopped", || !is_up(&bij, "x"));
+    kill(pid, Signal::SIGINT).unwrap();
+    let ran = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 137, "{ran:?}");
+}
+
+#[test]
+fn others_may_look_stop_and_read_beside_it() {
+    let bij = Bij::new();
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {ENDLESS:?}]\n"));
+    let child = bij.spawn(&["run", "x"]);
+    wait_until("it is up", || is_up(&bij, "x"));
+    let status = bij.call(&["--json", "status", "x"]).json();
+    assert_eq!((&status["state"], &status["attempt"]), (&"active".into(), &1.into()));
+    assert!(status["pid"].is_number());
+    wait_until("its line is in the log", || bij.call(&["logs", "x"]).out.contains(" x: up"));
+    let again = bij.call(&["run", "x"]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.err.contains("already running"), "{again:?}");
+    let stopped = bij.call(&["stop", "brain-experiment@x"]);
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    let ran = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let stopped = bij.call(&["--json", "stop", "x"]).json();
+    assert_eq!(stopped[0]["outcome"], "unchanged");
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly_and_in_order() {
+    let bij = Bij::new();
+    let chatty = "trap 'exit 0' TERM; while :; do echo line; sleep 0.01; done";
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {chatty:?}]\n"));
+    let mut child = bij.spawn(&["--quiet", "run", "x"]);
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0; 5]).unwrap();
+    drop(out);
+    let ran = Said::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let history = bij.call(&["--json", "history", "x"]).json();
+    assert_eq!(history[0]["cause"], "stopped", "{history}");
+    // And without an experiment: what only prints.
+    let mut child = bij.spawn(&["logs", "x"]);
+    drop(child.stdout.take());
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+}
+
+#[test]
+fn what_is_added_holds_for_this_run_only() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"sh\", \"-c\", \"echo $SEED\"]\n");
+    assert_eq!(bij.call(&["run", "-E", "SEED=7", "x"]).out, "7\n");
+    assert_eq!(bij.call(&["run", "x"]).out, "\n");
+}

@@ -1,0 +1,117 @@
+//! Looking: with no database, no manager and no rights there is still an answer.
+
+use serde_json::json;
+
+use super::bij::Bij;
+
+#[test]
+fn an_empty_machine_has_nothing_to_tell() {
+    let bij = Bij::new();
+    let list = bij.call(&["list"]);
+    assert_eq!((list.code, list.out.as_str()), (0, ""), "{list:?}");
+    assert_eq!(list.err, "0 experiments listed.\n");
+    assert_eq!(bij.call(&["--json", "list"]).json(), json!([]));
+    assert_eq!(bij.call(&["--json", "status"]).json(), json!([]));
+    assert_eq!(bij.call(&["--json", "history"]).json(), json!([]));
+    assert_eq!(bij.call(&["history"]).err, "No attempts.\n");
+    assert_eq!(bij.call(&["logs"]).err, "No lines.\n");
+    assert_eq!(bij.call(&["check"]).err, "No definitions.\n");
+    assert_eq!(bij.call(&["--quiet", "list"]).err, "");
+    assert!(bij.listing().iter().all(|path| !path.ends_with("state.db")));
+}
+
+#[test]
+fn what_is_defined_and_never_ran_is_inactive() {
+    let bij = Bij::new();
+    bij.define("amnesiac_001.toml", "description = \"Total\"\ncommand = [\"true\"]\n");
+    let status = bij.call(&["--json", "status", "brain-experiment@amnesiac_001.service"]);
+    assert_eq!(
+        status.json(),
+        json!({
+            "id": "amnesiac_001", "state": "inactive", "sub_state": "dead", "result": null,
+            "run": null, "attempt": null, "crashes": 0, "crashes_by_cause": {},
+            "memory_current": null, "memory_peak": null, "memory_max": null,
+            "cpu_usage_nsec": null, "cpu_quota_percent": null, "pid": null,
+            "invocation_id": null, "since": null, "progress": null
+        })
+    );
+    assert_eq!(bij.call(&["--json", "list"]).json(), json!([status.json()]));
+    assert_eq!(bij.call(&["--json", "history", "amnesiac_001"]).json(), json!([]));
+    let text = bij.call(&["status", "amnesiac_001"]);
+    assert!(text.out.starts_with("○ amnesiac_001 - Total\n     Loaded: loaded ("), "{text:?}");
+    assert!(text.out.contains("     Active: inactive (dead)\n"), "{text:?}");
+}
+
+#[test]
+fn a_damaged_database_is_told_and_hides_nothing_else() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"true\"]\n");
+    bij.write(
+        "var/lib/brain-in-jar/state.db",
+        "this is no database, and never was one. ".repeat(99),
+    );
+    let list = bij.call(&["--json", "list"]);
+    assert_eq!(list.code, 0, "{list:?}");
+    assert_eq!(list.json()[0]["id"], "x");
+    assert_eq!(list.json()[0]["crashes"], json!(null));
+    assert!(list.err.contains("warning:") && list.err.contains("hint:"), "{list:?}");
+    assert_eq!(bij.call(&["history", "x"]).code, 106);
+}
+
+#[test]
+fn show_tells_every_setting_and_can_be_asked_for_some() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"/bin/echo\", \"a b\"]\n[limits]\nmemory = \"1G\"\n");
+    let all = bij.call(&["show", "x"]).out;
+    for line in [
+        "Id=x",
+        "ActiveState=inactive",
+        "Crashes=0",
+        "command=[\"/bin/echo\",\"a b\"]",
+        "limits.memory=1073741824",
+        "restart.delay=5s",
+    ] {
+        assert!(all.lines().any(|known| known == line), "{line} is not in {all}");
+    }
+    let some = bij.call(&["show", "x", "-p", "Id,limits.memory"]);
+    assert_eq!(some.out, "Id=x\nlimits.memory=1073741824\n");
+    assert_eq!(bij.call(&["show", "x", "-p", "restart.delay", "--value"]).out, "5s\n");
+    assert_eq!(bij.call(&["--json", "show", "x"]).json()["limits.memory"], 1_073_741_824);
+}
+
+#[test]
+fn without_a_verb_there_is_help() {
+    let bij = Bij::new();
+    let help = bij.call(&[]);
+    assert_eq!(help.code, 0);
+    assert!(help.out.contains("Usage: bij") && help.out.contains("history"), "{help:?}");
+    let long = bij.call(&["run", "--help"]);
+    assert!(long.out.contains("128+N"), "{long:?}");
+    assert!(!bij.call(&["--help"]).out.contains("local-shim"));
+}
+
+#[test]
+fn the_schema_is_json() {
+    assert!(Bij::new().call(&["schema"]).json()["properties"]["command"].is_object());
+}
+
+#[test]
+fn check_tells_all_problems_at_once_and_passes_what_is_right() {
+    let bij = Bij::new();
+    bij.define("good.toml", "command = [\"true\"]\n");
+    bij.define("bad.toml", "comand = [\"true\"]\n[limits]\ntasks = -1\n");
+    let checked = bij.call(&["check"]);
+    assert_eq!(checked.code, 101, "{checked:?}");
+    assert!(checked.out.contains("bad.toml:1: error: comand"), "{checked:?}");
+    assert!(checked.out.contains("bad.toml:3: error: limits.tasks"), "{checked:?}");
+    assert!(checked.out.contains("good.toml: ok"), "{checked:?}");
+    assert_eq!(bij.call(&["check", "good"]).code, 0);
+    let json = bij.call(&["--json", "check", "bad"]).json();
+    assert_eq!(json[0]["ok"], false);
+    let lines: Vec<_> =
+        json[0]["problems"].as_array().unwrap().iter().map(|p| &p["line"]).collect();
+    assert!(lines.contains(&&json!(1)) && lines.contains(&&json!(3)), "{json}");
+    bij.define("odd.toml", "command = [\"true\"]\nuser = \"nobody-by-this-name\"\n");
+    let odd = bij.call(&["check", "odd"]);
+    assert!(odd.out.contains("there is no user nobody-by-this-name"), "{odd:?}");
+}

@@ -1,0 +1,10 @@
+//! The program itself: what it prints where, and how it ends. Without systemd, without root,
+//! everything below a directory of the test's own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod bij;
+mod files;
+mod foreground;
+mod look;
