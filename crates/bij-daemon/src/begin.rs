@@ -7,6 +7,7 @@
 
 mod fresh;
 mod left_open;
+mod tell;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, Opened, Opening};
@@ -14,9 +15,8 @@ use bij_core::{Attempt, AttemptKey, ExperimentId, RunEnd, StartKind};
 use thiserror::Error;
 
 use crate::counters::read_counters;
-use crate::progress_file::read_progress;
 use crate::record::{Record, RecordedPlace};
-use crate::{Journal, Manager, ManagerError, Place, PlaceError, Told, attempt_env, chain, files};
+use crate::{Journal, Manager, ManagerError, Place, PlaceError, Told, chain, files};
 
 pub(crate) use left_open::close_other_boots;
 
@@ -89,13 +89,16 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
         self.look_for_directory(&spec)?;
         let started = self.place.now();
-        self.close_left_open(id, key);
-        let start = self.start_kind(id, key);
+        let mut recent = self.recent(id, key);
+        if self.close_left_open(&recent, key) {
+            recent = self.recent(id, key);
+        }
+        let start = self.start_kind(&recent, key);
         let opening = Opening { experiment: id.clone(), key, at: started, start };
         let opened = self.ledger.open(&opening);
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
-        self.tell(id, opened.as_ref());
+        self.tell(id, opened.as_ref(), &recent);
         self.leave_record(id, key, started, opened.as_ref());
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
@@ -113,22 +116,28 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         })
     }
 
-    /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
-    fn start_kind(&self, id: &ExperimentId, here: AttemptKey) -> StartKind {
+    /// The newest attempts before this one, oldest first. One question for all that `begin` wants
+    /// to know: each costs a start as much as everything else together.
+    fn recent(&self, id: &ExperimentId, here: AttemptKey) -> Vec<Attempt> {
         let query = AttemptQuery {
             experiment: Some(id.clone()),
-            newest: Some(1),
+            newest: Some(RECENT),
             ..AttemptQuery::default()
         };
-        let newest = logged(self.ledger.attempts(&query), "the ledger cannot be read");
-        let newest = newest.and_then(|attempts| attempts.into_iter().next());
-        let Some(newest) = newest.filter(|newest| may_be_restarted(newest, here)) else {
+        let recent = logged(self.ledger.attempts(&query), "the ledger cannot be read");
+        recent.into_iter().flatten().filter(|attempt| attempt.key != here).collect()
+    }
+
+    /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
+    fn start_kind(&self, recent: &[Attempt], here: AttemptKey) -> StartKind {
+        let Some(newest) = recent.last().filter(|newest| may_be_restarted(newest, here)) else {
             return StartKind::Fresh;
         };
+        let id = &newest.run.experiment;
         match logged(self.manager.facts(id), "NRestarts is not known") {
             Some(facts) if facts.restarts == 0 => StartKind::Fresh,
             Some(facts) => {
-                sound_alarm(self.ledger, &newest, here, facts.restarts);
+                sound_alarm(self.ledger, newest, here, facts.restarts);
                 StartKind::Restart
             }
             // A restart is what usually follows a crash; a wrong guess only keeps one run open.
@@ -149,51 +158,6 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             let state = layout.experiment_state(id);
             logged(files::make_directory(&state), "the state directory cannot be made");
         }
-    }
-
-    /// Writes what the process is told.
-    fn tell(&self, id: &ExperimentId, opened: Option<&Opened>) {
-        let layout = self.place.layout();
-        let path = layout.attempt_env(id);
-        let text = attempt_env::render(self.assignments(id, opened));
-        let told = files::put(&path, &text, 0o644);
-        if logged(told, "the experiment cannot be told its place in history").is_none() {
-            // Better told nothing than told what held for another attempt.
-            logged(files::remove(&path), "what the last attempt was told is still there");
-        }
-    }
-
-    /// What changes from attempt to attempt; what does not stands in the drop-in.
-    fn assignments(
-        &self,
-        id: &ExperimentId,
-        opened: Option<&Opened>,
-    ) -> Vec<(&'static str, String)> {
-        let Some(opened) = opened else { return Vec::new() };
-        let mut told = vec![
-            ("BIJ_RUN", opened.run.to_string()),
-            ("BIJ_ATTEMPT", opened.attempt.to_string()),
-            ("BIJ_CRASHES", opened.before.crashes.to_string()),
-        ];
-        if let Some(cause) = opened.before.last_cause {
-            told.push(("BIJ_LAST_CAUSE", cause.to_string()));
-        }
-        if let Some(checkpoint) = self.resume_point(id, opened) {
-            told.push(("BIJ_RESUME_FROM", checkpoint));
-        }
-        told
-    }
-
-    /// The newest checkpoint, unless the work it belongs to was finished.
-    fn resume_point(&self, id: &ExperimentId, opened: &Opened) -> Option<String> {
-        let path = self.place.layout().progress(id);
-        let anew = opened.attempt.0 == 1 && opened.before.last_run_end == Some(RunEnd::Success);
-        if anew {
-            logged(files::remove(&path), "progress of the last run is still there");
-            return None;
-        }
-        let newest = read_progress(&path).and_then(|progress| progress.checkpoint);
-        newest.or_else(|| opened.before.last_checkpoint.as_ref()?.checkpoint.clone())
     }
 
     fn leave_record(
@@ -220,10 +184,13 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     }
 }
 
+/// So many attempts are looked at: what is open, what ended how, and where the newest checkpoint is.
+const RECENT: usize = 16;
+
 /// Whether systemd can have brought this attempt back: it ended in this boot and its run is open.
 fn may_be_restarted(attempt: &Attempt, here: AttemptKey) -> bool {
     let open_run = attempt.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none());
-    attempt.key.boot == here.boot && attempt.key != here && open_run
+    attempt.key.boot == here.boot && open_run
 }
 
 /// More restarts than attempts mean that a beginning was never recorded: somebody should know.

@@ -7,7 +7,9 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bij_core::ExperimentId;
 use bij_core::port::{DefinitionSource, FindError};
@@ -67,13 +69,33 @@ pub fn generate(place: &Place, definitions: &impl DefinitionSource, output: &Pat
         }
     };
     let accounts = Accounts::read(place);
-    for id in ids {
-        match generate_one(place, definitions, &accounts, output, &id) {
-            Ok(()) => generated.written += 1,
-            Err(skipped) => generated.skipped.push(skipped),
+    let generate_some = |ids: &[ExperimentId]| -> Vec<Result<(), Skipped>> {
+        let one = |id| generate_one(place, definitions, &accounts, output, id);
+        ids.iter().map(one).collect()
+    };
+    thread::scope(|scope| {
+        let share = ids.len().div_ceil(workers()).max(WORTH_A_THREAD);
+        let running: Vec<_> =
+            ids.chunks(share).map(|ids| scope.spawn(|| generate_some(ids))).collect();
+        for results in running {
+            // A definition that makes a worker panic costs its share, never the boot.
+            for result in results.join().into_iter().flatten() {
+                match result {
+                    Ok(()) => generated.written += 1,
+                    Err(skipped) => generated.skipped.push(skipped),
+                }
+            }
         }
-    }
+    });
     generated
+}
+
+/// Fewer definitions are faster rendered than a thread is made.
+const WORTH_A_THREAD: usize = 64;
+
+/// How many processors to use: PID 1 waits, but so do other generators.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(4)
 }
 
 fn generate_one(

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bij_core::port::{AttemptQuery, Closing, DefinitionSource, Ledger, LedgerError};
+use bij_core::port::{Closing, DefinitionSource, Ledger, LedgerError};
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, BootId, Evidence, Exit, ExperimentId, LastWords, Outcome,
     TimeSpan, Timestamp, Witness,
@@ -14,20 +14,17 @@ use crate::record::Record;
 use crate::{Journal, LoggedEnd, Manager, Place, sentence};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
-    /// Closes whatever is open for this experiment but the attempt that begins.
-    pub(super) fn close_left_open(&mut self, id: &ExperimentId, here: AttemptKey) {
-        let query =
-            AttemptQuery { experiment: Some(id.clone()), open: true, ..AttemptQuery::default() };
-        let open = logged(self.ledger.attempts(&query), "the ledger cannot be read");
-        let mut left: Vec<_> = open.into_iter().flatten().collect();
-        left.retain(|attempt| attempt.key != here);
-        if left.iter().any(|attempt| attempt.key.boot != here.boot) {
+    /// Closes whatever of this experiment's recent attempts is open; returns whether anything was.
+    pub(super) fn close_left_open(&mut self, recent: &[Attempt], here: AttemptKey) -> bool {
+        let open: Vec<_> = recent.iter().filter(|attempt| attempt.end.is_none()).collect();
+        if open.iter().any(|attempt| attempt.key.boot != here.boot) {
             let closed = close_other_boots(self.ledger, self.place, here.boot);
             logged(closed, "what other boots left open is still open");
         }
-        for attempt in left.iter().filter(|attempt| attempt.key.boot == here.boot) {
+        for attempt in open.iter().filter(|attempt| attempt.key.boot == here.boot) {
             self.close_in_this_boot(attempt);
         }
+        !open.is_empty()
     }
 
     fn close_in_this_boot(&mut self, attempt: &Attempt) {

@@ -56,6 +56,27 @@ fn after_a_success_the_work_begins_anew() {
 }
 
 #[test]
+fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the_work() {
+    let machine = Machine::new();
+    let progress = "var/lib/brain-in-jar/experiments/x/progress";
+    let live = |text: &str, result: &str, exit: Option<Exit>| {
+        let life = machine.life();
+        let told = machine.begin_and_read(&life);
+        machine.write(progress, text);
+        machine.end(&life, result, exit);
+        machine.manager.facts.borrow_mut().restarts += 1;
+        told.lines().find_map(|line| line.strip_prefix("BIJ_RESUME_FROM=")).map(str::to_owned)
+    };
+    assert_eq!(live("step=5 checkpoint=/five\n", "signal", KILLED), None);
+    assert_eq!(live("step=1\n", "signal", KILLED).as_deref(), Some("'/five'"));
+    assert_eq!(live("step=2\n", "signal", KILLED).as_deref(), Some("'/five'"));
+    let done = live("step=9 checkpoint=/nine\n", "success", Some(Exit::Code(0)));
+    assert_eq!(done.as_deref(), Some("'/five'"));
+    assert_eq!(live("step=1\n", "signal", KILLED), None);
+    assert_eq!(live("step=2\n", "signal", KILLED), None, "that work was finished");
+}
+
+#[test]
 fn a_changed_definition_is_loaded_once_before_it_runs() {
     let machine = Machine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
