@@ -97,13 +97,13 @@ impl Definitions {
     /// [`FindError::Unreadable`] if there is no such file, otherwise as
     /// [`find`](DefinitionSource::find).
     pub fn find_file(&self, path: &Path) -> Result<Found, FindError> {
-        let path = std::path::absolute(path)
-            .map_err(|source| FindError::Unreadable { path: name_of(path), source })?;
+        let unreadable = |source| FindError::Unreadable { path: name_of(path), source };
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        // A name that is no file's is mistyped; what else is wrong with it helps nobody.
+        path.symlink_metadata().map_err(unreadable)?;
         let (id, syntax) = identity(&path)?;
-        let source = in_definition(&id, &path, read_source)?.ok_or_else(|| {
-            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-            FindError::Unreadable { path: name_of(&path), source }
-        })?;
+        let source = in_definition(&id, &path, read_source)?
+            .ok_or_else(|| unreadable(std::io::ErrorKind::NotFound.into()))?;
         let env = in_definition(&id, &path.with_extension("env"), read_source)?;
         self.read_found(&id, &Candidate { source, syntax }, env.as_ref(), None)
     }

@@ -261,6 +261,7 @@ fn any_file_can_be_read_as_a_definition_of_its_name() {
     let found = find("try.toml").unwrap();
     assert_eq!((found.spec.id.as_str(), found.spec.environment["A"].as_str()), ("try", "1"));
     assert!(matches!(find("gone.toml"), Err(FindError::Unreadable { .. })));
+    assert!(matches!(find("gone"), Err(FindError::Unreadable { .. })));
     assert!(matches!(find("bad name.toml"), Err(FindError::BadName { .. })));
     assert!(matches!(find("try.sh"), Err(FindError::Invalid { .. })));
 }
