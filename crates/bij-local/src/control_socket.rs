@@ -29,6 +29,10 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// How long guests may take for their answers when all is over.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a supervisor may take for an answer that needs no work: it may be short of processor
+/// time, or suspended.
+const ANSWER_AT_ONCE: Duration = Duration::from_secs(5);
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
@@ -43,7 +47,7 @@ pub(crate) enum Request {
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub(crate) enum Answer {
     Status { state: Box<State> },
-    Stopped,
+    Stopped { changed: bool },
     Reset { changed: bool },
     Denied { uid: u32 },
     Malformed,
@@ -55,8 +59,8 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
     fn state(&self) -> State;
     /// Forgets how often it was started; whether there was something to forget.
     fn reset_failed(&self) -> bool;
-    /// Has it stopped and returns when it is down.
-    fn stop(&self, order: Order) -> impl Future<Output = ()> + Send;
+    /// Has it stopped and returns when it is down; false if it was down.
+    fn stop(&self, order: Order) -> impl Future<Output = bool> + Send;
 }
 
 /// An experiment's place among all supervisors: whoever holds it supervises it.
@@ -168,8 +172,7 @@ async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()>
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Status) => Answer::Status { state: Box::new(handler.state()) },
         Ok(Request::Stop) if may_stop(uid) => {
-            handler.stop(stop_order("bij stop", uid)).await;
-            Answer::Stopped
+            Answer::Stopped { changed: handler.stop(stop_order("bij stop", uid)).await }
         }
         Ok(Request::ResetFailed) if may_stop(uid) => {
             Answer::Reset { changed: handler.reset_failed() }
@@ -212,6 +215,10 @@ pub(crate) fn ask(
             };
         }
     };
+    if !matches!(request, Request::Stop) {
+        // A stop takes as long as the experiment's grace; anything else is answered at once.
+        stream.set_read_timeout(Some(ANSWER_AT_ONCE))?;
+    }
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
     stream.write_all(&text)?;

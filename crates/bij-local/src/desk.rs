@@ -99,17 +99,31 @@ impl Handler for Desk {
 
     fn reset_failed(&self) -> bool {
         self.0.reset.store(true, Ordering::Relaxed);
-        let changed = self.0.state.borrow().restarts > 0;
-        self.update(|state| state.restarts = 0);
+        let changed = {
+            let state = self.0.state.borrow();
+            state.restarts > 0 || state.active == ActiveState::Failed
+        };
+        self.update(|state| {
+            state.restarts = 0;
+            // Its supervisor may be just about to leave.
+            if state.active == ActiveState::Failed {
+                (state.active, state.result) = (ActiveState::Inactive, None);
+                "dead".clone_into(&mut state.sub);
+            }
+        });
         changed
     }
 
-    async fn stop(&self, order: Order) {
+    async fn stop(&self, order: Order) -> bool {
+        if self.0.state.borrow().is_down() {
+            return false;
+        }
         let (done, finished) = oneshot::channel();
         // If nobody takes orders any more, it has ended already.
         if self.0.orders.send(StopCommand { order, _done: done }).is_ok() {
             // Never answered, only dropped when all is over.
             let _ = finished.await;
         }
+        true
     }
 }

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use bij_core::InvocationId;
-use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use procfs::ProcError;
 use procfs::process::{Process, Stat, all_processes};
 
 /// A process named so that a later one with the same pid is not mistaken for it: pid and start
@@ -125,15 +125,12 @@ impl Group {
 pub(crate) fn proportional(pids: &[i32]) -> Option<u64> {
     let mut total = 0;
     for pid in pids {
-        let Ok(process) = Process::new(*pid) else { continue };
-        let rollup = match process.smaps_rollup() {
+        let rollup = match Process::new(*pid).and_then(|process| process.smaps_rollup()) {
             Ok(rollup) => rollup,
-            Err(procfs::ProcError::NotFound(_)) if process.stat().is_err() => continue,
-            Err(procfs::ProcError::Io(error, _))
-                if error.raw_os_error() == Some(Errno::ESRCH as i32) =>
-            {
-                continue;
-            }
+            Err(ProcError::PermissionDenied(_)) => return None,
+            // It has none without the kernel's support, and none when it is about to be gone. One
+            // of them has some: the supervisor itself.
+            Err(_) if Process::myself().is_ok_and(|own| own.smaps_rollup().is_ok()) => continue,
             Err(_) => return None,
         };
         let maps = rollup.memory_map_rollup.into_iter();

@@ -22,7 +22,7 @@ pub enum Backend {
     /// A cgroup where one can be made, else the watcher.
     #[default]
     Auto,
-    /// A cgroup; an attempt for which none can be made does not start (`219/CGROUP`).
+    /// A cgroup; an attempt for which none can be made does not start.
     Cgroup,
     /// rlimits and the watcher, even where a cgroup could be made.
     Watcher,
@@ -72,7 +72,7 @@ pub(crate) enum Sight {
     Empty,
 }
 
-/// A jar before anything is in it.
+/// A jar before anything is in it; its cgroup goes with it.
 #[derive(Debug)]
 pub(crate) struct EmptyJar {
     name: String,
@@ -181,11 +181,12 @@ impl EmptyJar {
             .spawn(move || keeper.keep())
             .map(|_detached| Jar { orders, sights: outbox, counters })
     }
+}
 
-    /// Takes it away again.
-    pub(crate) fn discard(self) {
-        if let Some(jar) = self.cgroup {
-            // An empty group that cannot be removed does no harm and is replaced by the next one.
+impl Drop for EmptyJar {
+    fn drop(&mut self) {
+        if let Some(jar) = self.cgroup.take() {
+            // One that cannot be removed does no harm; its name is not used again.
             let _ = jar.remove();
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! Its standard input is one end of a socket pair. The orders come in by it; before the exec it is
 //! replaced by `/dev/null` and only a close-on-exec copy is left. So the supervisor reads an end of
-//! file when the command has been executed, and a [`Failure`] when something went wrong. Nothing
+//! file when the command has been executed, and a sentence when something went wrong. Nothing
 //! passes through the command line, which every user of the machine can read and whose length is
 //! bounded.
 

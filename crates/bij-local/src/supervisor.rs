@@ -234,11 +234,10 @@ where
     /// Orders an experiment of this supervisor to stop, and returns when it is down; `false` if it
     /// was down.
     pub async fn stop(&self, id: &ExperimentId, order: Order) -> bool {
-        let Some(desk) = self.desk(id).filter(|desk| !desk.state().is_down()) else {
-            return false;
-        };
-        desk.stop(order).await;
-        true
+        match self.desk(id) {
+            Some(desk) => desk.stop(order).await,
+            None => false,
+        }
     }
 
     /// Orders all experiments of this supervisor to stop, at once, and returns when all are down.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
 use bij_core::{ActiveState, ExperimentId, Layout, Outcome, UnitStatus};
 
-use crate::control_socket::{Answer, Request, Seat, ask};
+use crate::control_socket::{Answer, Handler as _, Request, Seat, ask};
 use crate::desk::Desk;
 use crate::leftovers;
 use crate::status::State;
@@ -17,6 +18,11 @@ use crate::supervisor::{RunError, Supervisor};
 const NEEDS_COORDINATOR: &str = "starting an experiment in the background needs a resident \
      coordinator; `bij run` supervises in the foreground";
 const NO_BOOT: &str = "nothing starts experiments at boot where there is no systemd";
+
+/// How often, and how long in all, a start waits for the last supervision of the experiment to
+/// clear away what is left of it.
+const LEAVING_LOOK: Duration = Duration::from_millis(10);
+const LEAVING_LOOKS: usize = 300;
 
 /// The experiments under supervision on this machine, whoever supervises them.
 ///
@@ -93,19 +99,12 @@ impl fmt::Debug for LocalUnits {
 impl UnitManager for LocalUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         let starter = self.starter()?;
-        let (desk, fresh) = match starter.start(id) {
-            Ok(desk) => (desk, true),
-            Err(RunError::AlreadyRunning { .. }) => match starter.desk(id) {
-                Some(desk) => (desk, false),
-                // Another process has it.
-                None => return Ok(Started::AlreadyUp),
-            },
-            Err(error) => return Err(refused(id, error)),
+        let desk = match seat_anew(&**starter, id).await? {
+            Seated::Here(desk) => desk,
+            Seated::Before(desk) if desk.state().active != ActiveState::Active => desk,
+            Seated::Before(_) | Seated::Elsewhere => return Ok(Started::AlreadyUp),
         };
         let mut watch = desk.watch();
-        if !fresh && watch.borrow().active == ActiveState::Active {
-            return Ok(Started::AlreadyUp);
-        }
         // As a start job of systemd: done when it is up, failed when its first attempt has failed.
         let decided =
             |state: &State| state.became_ready || state.is_down() || state.sub == "auto-restart";
@@ -124,7 +123,8 @@ impl UnitManager for LocalUnits {
         let id = id.clone();
         self.blocking(move |layout| match ask(layout, &id, &Request::Stop) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(&id, uid)),
-            Ok(Some(_)) => Ok(Outcome::Changed),
+            Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
+            Ok(Some(_)) => Ok(Outcome::Unchanged),
             Ok(None) => clear_up(layout, &id),
             Err(error) => Err(unreachable(&id, error)),
         })
@@ -178,6 +178,33 @@ impl UnitManager for LocalUnits {
         // Definitions are read at every start.
         Ok(())
     }
+}
+
+/// Where a start has found its experiment.
+enum Seated {
+    /// Nowhere: it begins here and now.
+    Here(Desk),
+    /// Under this supervisor already.
+    Before(Desk),
+    /// Under the supervisor of another process.
+    Elsewhere,
+}
+
+/// Puts an experiment under supervision; waits for the end of one that is just about to end.
+async fn seat_anew(starter: &dyn Starter, id: &ExperimentId) -> Result<Seated, UnitError> {
+    for _ in 0..LEAVING_LOOKS {
+        match starter.start(id) {
+            Ok(desk) => return Ok(Seated::Here(desk)),
+            Err(RunError::AlreadyRunning { .. }) => {}
+            Err(error) => return Err(refused(id, error)),
+        }
+        match starter.desk(id) {
+            Some(desk) if desk.state().is_down() => tokio::time::sleep(LEAVING_LOOK).await,
+            Some(desk) => return Ok(Seated::Before(desk)),
+            None => return Ok(Seated::Elsewhere),
+        }
+    }
+    Ok(Seated::Elsewhere)
 }
 
 /// The state of an experiment: from its supervisor, else what the last one has kept.

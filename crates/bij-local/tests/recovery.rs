@@ -29,14 +29,32 @@ fn embedding() -> PathBuf {
 }
 
 /// A supervisor in a process of its own, over an experiment that stays.
-fn supervise(world: &World, text: &str) -> Child {
+fn supervise(world: &World, text: &str) -> Killed {
     let definitions = world.layout.definitions();
     std::fs::create_dir_all(&definitions).unwrap();
     let definition = format!("command = [\"/bin/sh\", \"-c\", '''{text}''']\n");
     std::fs::write(definitions.join("x.toml"), definition).unwrap();
     let mut command = Command::new(embedding());
     command.arg(world.root.path()).arg("x").stdout(Stdio::null());
-    command.spawn().unwrap()
+    Killed(command.spawn().unwrap())
+}
+
+/// A process that is killed at the latest when the test ends, however that does.
+struct Killed(Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It usually has been.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Starts children that stay in the group, that leave it, and that have forgotten everything.
@@ -51,8 +69,7 @@ async fn a_killed_supervisor_takes_its_experiment_along_and_the_next_one_clears_
     let mut supervisor = supervise(&world, FAMILY);
     let state = world.layout.experiment_state(&id("x"));
     until("it is up", || state.join("main").exists()).await;
-    supervisor.kill().unwrap();
-    supervisor.wait().unwrap();
+    supervisor.kill();
     until("the main process follows", || !is_alive(&state.join("main"))).await;
 
     let units = LocalUnits::new(world.layout.clone());
@@ -81,8 +98,7 @@ async fn what_a_killed_supervisor_left_can_be_stopped_without_a_new_one() {
     let mut supervisor = supervise(&world, FAMILY);
     let state = world.layout.experiment_state(&id("x"));
     until("it is up", || state.join("main").exists()).await;
-    supervisor.kill().unwrap();
-    supervisor.wait().unwrap();
+    supervisor.kill();
     until("the main process follows", || !is_alive(&state.join("main"))).await;
     let units = LocalUnits::new(world.layout.clone());
     assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Changed);
@@ -127,8 +143,7 @@ async fn a_supervisor_that_was_killed_between_two_attempts_is_no_crash() {
     let world = World::new();
     let mut supervisor = supervise(&world, "exit 3");
     until("it waits", || world.attempts().first().is_some_and(|a| a.end.is_some())).await;
-    supervisor.kill().unwrap();
-    supervisor.wait().unwrap();
+    supervisor.kill();
     let story = world.run(script("x", "echo $BIJ_RUN $BIJ_CRASHES")).await;
     assert_eq!(story.printed(), ["x#2 1"]);
 }

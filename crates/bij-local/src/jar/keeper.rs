@@ -62,7 +62,7 @@ impl Keeper {
         }
     }
 
-    /// Looks until the jar's handle is dropped, then empties and removes the jar.
+    /// Looks until the jar's handle is dropped, then empties the jar, which goes with this.
     pub(super) fn keep(mut self) {
         loop {
             let pace = self.look_after();
@@ -84,7 +84,6 @@ impl Keeper {
             }
         }
         self.kill();
-        self.jar.discard();
     }
 
     /// Looks once and says how long to wait.
@@ -103,10 +102,10 @@ impl Keeper {
             }
             return LEAVING;
         }
-        let Some(watcher) = &mut self.watcher else { return IDLE };
-        match watcher.judge(&look, began, Instant::now) {
-            Verdict::Within(pace) => pace,
-            Verdict::Over => {
+        match self.judge(&look, began) {
+            None => IDLE,
+            Some(Verdict::Within(pace)) => pace,
+            Some(Verdict::Over) => {
                 self.kill();
                 self.kills_by_watcher += 1;
                 self.look(false);
@@ -114,6 +113,17 @@ impl Keeper {
                 IDLE
             }
         }
+    }
+
+    /// Judges a look. Nobody is killed on the strength of one look at several processes: shares
+    /// move between them while they are read one after the other.
+    fn judge(&mut self, look: &Look, began: Instant) -> Option<Verdict> {
+        let verdict = self.watcher.as_mut()?.judge(look, began, Instant::now);
+        if verdict != Verdict::Over || look.alive.len() < 2 {
+            return Some(verdict);
+        }
+        let again = self.look(true);
+        Some(self.watcher.as_mut()?.judge(&again, began, Instant::now))
     }
 
     fn report(&self, sight: Sight) {

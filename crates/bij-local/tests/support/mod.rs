@@ -54,11 +54,10 @@ impl World {
         specs: impl IntoIterator<Item = ExperimentSpec>,
     ) -> Supervisor<RobustLedger, Definitions> {
         let specs = specs.into_iter().map(|spec| (spec.id.clone(), spec)).collect();
-        let shim = ShimCommand::new(env!("CARGO_BIN_EXE_bij-local-shim"), [] as [&str; 0]);
         let ledger = RobustLedger::at(&self.layout);
         let mut options = Options::default();
         options.backend = self.backend;
-        Supervisor::new(self.layout.clone(), ledger, Definitions(specs), shim, options).unwrap()
+        Supervisor::new(self.layout.clone(), ledger, Definitions(specs), shim(), options).unwrap()
     }
 
     /// Runs one experiment to its end and returns all that happened.
@@ -76,6 +75,11 @@ impl World {
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.root.path().join(name)
     }
+}
+
+/// The shim as a program of its own.
+pub(crate) fn shim() -> ShimCommand {
+    ShimCommand::new(env!("CARGO_BIN_EXE_bij-local-shim"), [] as [&str; 0])
 }
 
 /// All that happened.

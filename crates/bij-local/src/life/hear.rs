@@ -1,0 +1,125 @@
+//! What happens to an attempt becomes inputs of its machine; what the machine wants is done.
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::Ledger;
+use nix::sys::signal::Signal;
+
+use super::prepare::Prepared;
+use super::{Happening, Life, Surroundings};
+use crate::event::Event;
+use crate::jar::Sight;
+use crate::kill_signal::KillSignal;
+use crate::notify_socket::Message;
+use crate::phase::{Act, Input};
+use crate::shim::Report;
+
+impl Life {
+    /// Turns what happened into inputs of the machine, and keeps what is evidence.
+    pub(super) async fn take<L: Ledger + Send + 'static>(
+        &mut self,
+        happening: Happening,
+        around: &Surroundings<L>,
+        prepared: &mut Prepared,
+    ) -> Vec<Input> {
+        match happening {
+            Happening::Reported(report) => {
+                prepared.report = None;
+                self.hear_report(report, around).await
+            }
+            Happening::Said(messages) => self.listen(messages, around),
+            Happening::Exited(exit) => {
+                // What it did and said before it died comes first.
+                let mut inputs = match prepared.report.take() {
+                    // Its end of the channel has closed with it, so this comes at once.
+                    Some(report) => {
+                        let report = report.await.unwrap_or(Report::Silent);
+                        self.hear_report(report, around).await
+                    }
+                    None => Vec::new(),
+                };
+                inputs.extend(self.listen(prepared.notify.drain(), around));
+                self.ran_for = self.launched.map(|launched| launched.elapsed());
+                let kills = prepared.jar.read().await.oom_kills;
+                prepared.jar.main_ended();
+                let for_memory = kills.is_some_and(|kills| kills > 0);
+                inputs.push(Input::Exited { exit, for_memory });
+                inputs
+            }
+            Happening::Saw(Sight::KilledForMemory) => vec![Input::KilledForMemory],
+            Happening::Saw(Sight::OverLimit) => vec![Input::OverLimit],
+            Happening::Saw(Sight::Empty) => vec![Input::Empty],
+            Happening::Ordered(command) => {
+                // An order that comes after its end has not ended it.
+                if self.machine.exit().is_none() {
+                    self.order.get_or_insert_with(|| command.order.clone());
+                }
+                self.stopped.push(command);
+                vec![Input::Stop]
+            }
+            Happening::Due => vec![Input::Tick],
+        }
+    }
+
+    async fn hear_report<L: Ledger + Send + 'static>(
+        &mut self,
+        report: Report,
+        around: &Surroundings<L>,
+    ) -> Vec<Input> {
+        match report {
+            Report::Executed => return vec![Input::Executed],
+            Report::Silent => {
+                self.notes.push("the shim ended before it could execute the command".to_owned());
+            }
+            Report::Failed(failure) => {
+                let text =
+                    format!("{} (status {}/{})", failure.message, failure.status, failure.meaning);
+                self.log(around, text).await;
+                self.meaning = Some(format!("{}: {}", failure.meaning, failure.message));
+            }
+        }
+        Vec::new()
+    }
+
+    fn listen<L>(&mut self, messages: Vec<Message>, around: &Surroundings<L>) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for message in messages {
+            inputs.push(match message {
+                Message::Ready => Input::Ready,
+                Message::Fed => Input::Fed,
+                Message::FeedRefused => Input::FeedRefused,
+                Message::Extend(time) => Input::Extend(time),
+                Message::Status(text) => {
+                    around.desk.update(|state| state.status_text = Some(text.clone()));
+                    let run = self.opened.run.clone();
+                    around.sink.send(Event::Status { run, text: text.clone() });
+                    self.status_text = Some(text);
+                    continue;
+                }
+            });
+        }
+        inputs
+    }
+
+    pub(super) async fn act<L: Ledger + Send + 'static>(
+        &self,
+        act: Act,
+        around: &Surroundings<L>,
+        prepared: &Prepared,
+        spec: &ExperimentSpec,
+    ) {
+        match act {
+            Act::AskByFile => {
+                if let Err(error) = std::fs::write(&prepared.stop_file, "") {
+                    self.log(around, format!("cannot make the stop file: {error}")).await;
+                }
+            }
+            Act::Terminate => {
+                // Definitions are checked; one from elsewhere gets what systemd would send.
+                let term = KillSignal::Standard(Signal::SIGTERM);
+                prepared.jar.signal(KillSignal::parse(&spec.stop.signal).unwrap_or(term));
+            }
+            Act::Abort => prepared.jar.signal(KillSignal::Standard(Signal::SIGABRT)),
+            Act::Kill => prepared.jar.kill(),
+        }
+    }
+}
