@@ -28,6 +28,12 @@
 //! # }
 //! ```
 //!
+//! Three ways to hold the same ledger:
+//! - [`Store`] is the database for those who may write it, and fails where the database does;
+//! - [`RobustLedger`] is the database and the spool: what the one cannot take, the other keeps. The
+//!   hooks and supervisors use it, because no start may fail for the ledger's sake;
+//! - [`Reader`] looks at both, with no right to write and before there is a database.
+//!
 //! # Invariants
 //! - The only crate that knows SQL; no type of rusqlite's is in a public signature.
 //! - An attempt or a run that has ended is never changed, and counters never go back: the database
