@@ -20,15 +20,23 @@ pub(crate) fn unit(id: &str) -> String {
 
 /// Writes a definition with this command and, below it, these further lines.
 ///
-/// A JSON string is a TOML basic string, so that any argument can be written.
+/// A JSON string is a TOML basic string (but for DEL), so that any argument can be written.
 pub(crate) fn define_command(id: &str, command: &[&str], rest: &str) -> Result<(), Failure> {
-    let command = serde_json::to_string(command)?;
+    let command = serde_json::to_string(command)?.replace('\u{7f}', "\\u007f");
     define(id, &format!("description = \"stand-in\"\ncommand = {command}\n{rest}\n"))
 }
 
 /// Writes a definition whose command is a shell script, and these further lines.
 pub(crate) fn define_script(id: &str, script: &str, rest: &str) -> Result<(), Failure> {
     define_command(id, &["/bin/sh", "-c", script], rest)
+}
+
+/// `systemctl daemon-reload`, for scenarios that count starts.
+///
+/// Otherwise the first start reloads in its midst, and systemd, which does not carry its start limit
+/// over a reload, forgets that start: there is one more than `burst`.
+pub(crate) fn daemon_reload() -> Result<(), Failure> {
+    run("systemctl", ["daemon-reload"])?.success().map(drop)
 }
 
 /// Takes over a definition that the package brings as an example.
@@ -43,7 +51,7 @@ pub(crate) fn define_example(id: &str) -> Result<(), Failure> {
 pub(crate) fn override_unit(id: &str, text: &str) -> Result<(), Failure> {
     let path = format!("/etc/systemd/system/brain-experiment@{id}.service.d/override.conf");
     write(Path::new(&path), text)?;
-    run("systemctl", ["daemon-reload"])?.success().map(drop)
+    daemon_reload()
 }
 
 /// `systemctl VERB brain-experiment@ID`, as people type it.

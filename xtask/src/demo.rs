@@ -9,7 +9,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
 use crate::stage::{self, Linking};
 use crate::workspace::{self, Metadata};
 
@@ -26,15 +25,15 @@ pub(crate) fn demo() -> Result<()> {
     let programs = stage::build_release(Linking::Native, &metadata, &["bij-cli", "bij-examples"])?;
     let place = tempfile::Builder::new().prefix("bij-demo-").tempdir()?;
     define(&programs, &place.path().join("etc/brain-in-jar/experiments"))?;
-    let bij = |arguments: &[&str]| {
-        let mut command = Command::new(programs.join("bij"));
-        command.arg("--local").arg("--root").arg(place.path()).args(arguments);
-        command
-    };
-    let run = [&["run"][..], &EXPERIMENTS].concat();
-    let status = bij(&run).status().context("cannot run bij")?;
-    println!();
-    shell::run(&mut bij(&["history"]))?;
+    // It ends with a table of attempts and what each ended of.
+    let status = Command::new(programs.join("bij"))
+        .arg("--local")
+        .arg("--root")
+        .arg(place.path())
+        .arg("run")
+        .args(EXPERIMENTS)
+        .status()
+        .context("cannot run bij")?;
     if !status.success() {
         bail!("an experiment did not end well: bij {status}");
     }

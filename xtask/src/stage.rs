@@ -90,6 +90,13 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
     open_directories(directory)
 }
 
+/// Lays out in `directory` what lies staged in another one.
+pub(crate) fn copy(staged: &Path, directory: &Path) -> Result<()> {
+    clear(directory)?;
+    mirror(staged, directory)?;
+    open_directories(directory)
+}
+
 /// Builds these packages' programs in the release profile; returns the directory they lie in.
 pub(crate) fn build_release(
     linking: Linking,

@@ -3,6 +3,7 @@
 //! A lane that cannot run is an error, never skipped in silence; `--lane` leaves one out on purpose.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
@@ -24,6 +25,9 @@ pub(crate) struct Options {
     /// Run only the scenarios whose name contains this; says nothing to the unit lane
     #[arg(long, value_name = "TEXT")]
     scenario: Option<String>,
+    /// Test this staged tree in the machines, instead of staging what the sources make
+    #[arg(long, value_name = "DIR")]
+    staged: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +73,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
     let jobs = options.jobs();
     if !jobs.is_empty() {
-        tally.add(lab::run(&jobs, options.scenario.as_deref())?);
+        tally.add(lab::run(&jobs, options.scenario.as_deref(), options.staged.as_deref())?);
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed > 0 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Scenario;
-use crate::bij::{define_script, history, systemctl, wait_for_ended, wait_for_line};
+use crate::bij::{daemon_reload, define_script, history, systemctl, wait_for_ended, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::sh;
 use crate::guest::{Guest, Next};
@@ -34,6 +34,7 @@ const EATS: &str = "exec python3 -c 'b = bytearray(256 << 20)'";
 /// Starts it, waits for its one attempt to end, and returns that attempt.
 fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
     define_script(id, script, rest)?;
+    daemon_reload()?;
     // Whether the start job itself fails depends on how fast it dies.
     systemctl("start", id)?;
     let mut rows = wait_for_ended(guest, id, 1)?;
@@ -118,6 +119,7 @@ fn by_stop_timeout(guest: &Guest) -> Result<Next, Failure> {
 fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_unborn";
     crate::bij::define_command(id, &["/nonexistent/program"], ONCE)?;
+    daemon_reload()?;
     systemctl("start", id)?;
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "start-failed")?;
@@ -129,6 +131,7 @@ fn three_times_is_final(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_thrice";
     let script = "echo \"told of $BIJ_CRASHES, last ${BIJ_LAST_CAUSE:-none}\"; exit 9";
     define_script(id, script, "[restart]\ndelay = \"100ms\"")?;
+    daemon_reload()?;
     systemctl("start", id)?;
     crate::bij::wait_for_state(guest, id, "failed")?;
     guest.wait_for("the third attempt to end", crate::bij::SOON, || {

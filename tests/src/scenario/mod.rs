@@ -1,6 +1,7 @@
 //! The scenarios, by topic. The crate's documentation says how to add one.
 
 mod boot;
+mod cli;
 mod death;
 mod definition;
 mod examples;
@@ -47,6 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         boot::SCENARIOS,
         limits::SCENARIOS,
         verbatim::SCENARIOS,
+        cli::SCENARIOS,
         death::SCENARIOS,
         definition::SCENARIOS,
         ledger::SCENARIOS,

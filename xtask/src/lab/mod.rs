@@ -68,7 +68,7 @@ impl Job {
 }
 
 /// Boots these machines, at most two at a time, and counts what held.
-pub(crate) fn run(jobs: &[Job], pattern: Option<&str>) -> Result<Tally> {
+pub(crate) fn run(jobs: &[Job], pattern: Option<&str>, staged: Option<&Path>) -> Result<Tally> {
     let vm = jobs.iter().any(|job| job.lane != Lane::Machine);
     packages::provide(vm).context("the machine and vm lanes cannot run")?;
     let directory = Metadata::read()?.target_directory.join("lab");
@@ -76,8 +76,8 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>) -> Result<Tally> {
     for job in jobs {
         job.suite.image()?;
     }
-    let native = payload_for(jobs, Linking::Native, &directory)?;
-    let portable = payload_for(jobs, Linking::Portable, &directory)?;
+    let native = payload_for(jobs, Linking::Native, staged, &directory)?;
+    let portable = payload_for(jobs, Linking::Portable, staged, &directory)?;
     let queue = Mutex::new(jobs.iter());
     let tally = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -112,11 +112,16 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>) -> Result<Tally> {
     Ok(tally)
 }
 
-fn payload_for(jobs: &[Job], linking: Linking, directory: &Path) -> Result<Option<Payload>> {
+fn payload_for(
+    jobs: &[Job],
+    linking: Linking,
+    staged: Option<&Path>,
+    directory: &Path,
+) -> Result<Option<Payload>> {
     if !jobs.iter().any(|job| job.suite.linking() == linking) {
         return Ok(None);
     }
-    Payload::build(linking, directory).map(Some)
+    Payload::build(linking, staged, directory).map(Some)
 }
 
 fn run_one(job: &Job, pattern: Option<&str>, payload: &Payload, directory: &Path) -> Result<Tally> {

@@ -37,15 +37,19 @@ pub(super) struct Loaded {
 }
 
 impl Payload {
-    /// Builds and stages everything.
-    pub(super) fn build(linking: Linking, directory: &Path) -> Result<Self> {
+    /// Builds and stages everything, or takes what is staged already, and adds the agent.
+    pub(super) fn build(linking: Linking, staged: Option<&Path>, directory: &Path) -> Result<Self> {
         let tree = directory.join(if linking == Linking::Portable {
             "payload-portable"
         } else {
             "payload"
         });
-        println!("building and staging the tree that the machines get");
-        stage::stage_with(linking, &tree)?;
+        if let Some(staged) = staged {
+            stage::copy(staged, &tree)?;
+        } else {
+            println!("building and staging the tree that the machines get");
+            stage::stage_with(linking, &tree)?;
+        }
         let programs = stage::build_release(linking, &Metadata::read()?, &["bij-e2e"])?;
         stage::install(
             &programs.join("bij-lab-agent"),
