@@ -50,15 +50,19 @@ macro_rules! ensure {
 
 /// Leaves the scenario with a [`Failure`](crate::Failure) that shows both sides unless they are equal.
 macro_rules! ensure_eq {
-    ($found:expr, $expected:expr, $($what:tt)+) => {{
-        let (found, expected) = (&$found, &$expected);
-        if found != expected {
-            return Err($crate::Failure::new(format!(
-                "{}: expected {expected:?}, found {found:?}",
-                format_args!($($what)+)
-            )));
+    ($found:expr, $expected:expr, $($what:tt)+) => {
+        // A match, so that what is borrowed from temporaries lives long enough.
+        match (&$found, &$expected) {
+            (found, expected) => {
+                if found != expected {
+                    return Err($crate::Failure::new(format!(
+                        "{}: expected {expected:?}, found {found:?}",
+                        format_args!($($what)+)
+                    )));
+                }
+            }
         }
-    }};
+    };
 }
 
 pub(crate) use {ensure, ensure_eq};

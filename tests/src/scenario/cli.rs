@@ -166,7 +166,8 @@ fn status_has_its_keys(_: &Guest) -> Result<Next, Failure> {
     }
     ensure_eq!(told["state"], "active", "state");
     ensure_eq!(told["pid"].to_string(), property(&unit(id), "MainPID")?, "pid");
-    ensure_eq!(told["invocation_id"], property(&unit(id), "InvocationID")?.as_str(), "invocation");
+    let invocation = property(&unit(id), "InvocationID")?;
+    ensure_eq!(told["invocation_id"], invocation.as_str(), "invocation");
     let list = run("bij", ["--json", "list"])?.success()?.json()?;
     let mine = list.as_array().into_iter().flatten().find(|one| one["id"] == id);
     ensure!(mine.is_some_and(|one| one["state"] == "active"), "{id} is not in {list}");
