@@ -3,6 +3,9 @@
 //! The name sorts before `50-*.conf` of `systemctl set-property` and before an operator's
 //! `override.conf`, so that both stay stronger than the definition. What the definition leaves
 //! open is left to the template.
+//!
+//! A change of what is rendered raises [`RENDERING`](bij_core::definition::RENDERING), which is
+//! part of every stamp: so units are rendered anew after an upgrade.
 
 mod command;
 mod quote;
@@ -15,10 +18,6 @@ use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::RuntimeScope;
 use quote::{assignment, line, path, path_word};
-
-/// Changes whenever the same definition is rendered differently than before, so that stamps
-/// differ and units are rendered anew after an upgrade.
-pub const RENDERER_VERSION: u32 = 1;
 
 /// Everything that a drop-in is made of.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,7 @@ mod scope;
 mod unit_dirs;
 mod unit_manager;
 
-pub use drop_in::{DropIn, RENDERER_VERSION};
+pub use drop_in::DropIn;
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
 pub use journal::{
     InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,
