@@ -7,11 +7,12 @@
 
 mod fresh;
 mod left_open;
+mod start_limit;
 mod tell;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, Opened, Opening};
-use bij_core::{Attempt, AttemptKey, ExperimentId, RunEnd, StartKind};
+use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, TimeSpan, Timestamp};
 use thiserror::Error;
 
 use crate::counters::read_counters;
@@ -50,6 +51,19 @@ pub enum BeginError {
         id: ExperimentId,
         /// `directory` of its definition.
         directory: String,
+    },
+    /// systemd has forgotten how often it has started the unit: it does so whenever units are read
+    /// again. The ledger has not.
+    #[error(
+        "{id} has used up its {burst} starts in {interval}; `systemctl reset-failed` or a start by hand begins anew"
+    )]
+    StartLimit {
+        /// The experiment.
+        id: ExperimentId,
+        /// `StartLimitBurst=` in force.
+        burst: u32,
+        /// `StartLimitIntervalSec=` in force.
+        interval: Limit<TimeSpan>,
     },
     /// The unit is not what the definition says, even after a reload.
     #[error(
@@ -93,7 +107,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         if self.close_left_open(&recent, key) {
             recent = self.recent(id, key);
         }
-        let start = self.start_kind(&recent, key);
+        let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, start };
         let opened = self.ledger.open(&opening);
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
@@ -129,20 +143,40 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     }
 
     /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
-    fn start_kind(&self, recent: &[Attempt], here: AttemptKey) -> StartKind {
+    fn start_kind(
+        &self,
+        recent: &[Attempt],
+        here: AttemptKey,
+        now: Timestamp,
+    ) -> Result<StartKind, BeginError> {
         let Some(newest) = recent.last().filter(|newest| may_be_restarted(newest, here)) else {
-            return StartKind::Fresh;
+            return Ok(StartKind::Fresh);
         };
         let id = &newest.run.experiment;
         match logged(self.manager.facts(id), "NRestarts is not known") {
-            Some(facts) if facts.restarts == 0 => StartKind::Fresh,
+            Some(facts) if facts.restarts == 0 => Ok(StartKind::Fresh),
             Some(facts) => {
-                sound_alarm(self.ledger, newest, here, facts.restarts);
-                StartKind::Restart
+                let lives = self.lives_of_run(newest, here);
+                sound_alarm(newest, lives.len(), facts.restarts);
+                start_limit::check(id, &facts, &lives, now)?;
+                Ok(StartKind::Restart)
             }
             // A restart is what usually follows a crash; a wrong guess only keeps one run open.
-            None => StartKind::Restart,
+            None => Ok(StartKind::Restart),
         }
+    }
+
+    /// The attempts of the newest run in this boot, oldest first.
+    fn lives_of_run(&self, newest: &Attempt, here: AttemptKey) -> Vec<Attempt> {
+        let query = AttemptQuery {
+            experiment: Some(newest.run.experiment.clone()),
+            run: Some(newest.run.number),
+            ..AttemptQuery::default()
+        };
+        let attempts = logged(self.ledger.attempts(&query), "the ledger cannot be read");
+        let here_and_before =
+            |attempt: &Attempt| attempt.key.boot == here.boot && attempt.key != here;
+        attempts.into_iter().flatten().filter(here_and_before).collect()
     }
 
     /// Removes what asked the attempt before to leave, and makes what is missing.
@@ -164,7 +198,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         &self,
         id: &ExperimentId,
         key: AttemptKey,
-        started: bij_core::Timestamp,
+        started: Timestamp,
         opened: Option<&Opened>,
     ) {
         let before = read_counters(self.place, id);
@@ -194,14 +228,7 @@ fn may_be_restarted(attempt: &Attempt, here: AttemptKey) -> bool {
 }
 
 /// More restarts than attempts mean that a beginning was never recorded: somebody should know.
-fn sound_alarm(ledger: &impl Ledger, newest: &Attempt, here: AttemptKey, restarts: u32) {
-    let query = AttemptQuery {
-        experiment: Some(newest.run.experiment.clone()),
-        run: Some(newest.run.number),
-        ..AttemptQuery::default()
-    };
-    let Ok(attempts) = ledger.attempts(&query) else { return };
-    let known = attempts.iter().filter(|attempt| attempt.key.boot == here.boot).count();
+fn sound_alarm(newest: &Attempt, known: usize, restarts: u32) {
     if known < usize::try_from(restarts).unwrap_or(usize::MAX) {
         log::warn!(
             BIJ_EXPERIMENT:% = newest.run.experiment, BIJ_RUN:% = newest.run, BIJ_EVENT = "unrecorded";

@@ -23,7 +23,7 @@ pub trait Manager {
     /// [`ManagerError`] if it does not answer, or refuses.
     fn reload(&self) -> Result<(), ManagerError>;
 
-    /// Whether the machine, or the user's session, goes down.
+    /// Whether the machine goes down, not only a session on it.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer.

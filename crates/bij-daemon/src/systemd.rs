@@ -24,10 +24,12 @@ impl Systemd {
     }
 
     fn view(&self) -> Result<&HookView, ManagerError> {
-        if self.elsewhere {
-            return Err(ManagerError(ELSEWHERE.into()));
-        }
+        self.is_here()?;
         Ok(self.view.get_or_init(|| HookView::connect(self.scope)))
+    }
+
+    fn is_here(&self) -> Result<(), ManagerError> {
+        if self.elsewhere { Err(ManagerError(ELSEWHERE.into())) } else { Ok(()) }
     }
 }
 
@@ -45,7 +47,9 @@ impl Manager for Systemd {
     }
 
     fn is_stopping(&self) -> Result<bool, ManagerError> {
-        self.view()?.is_stopping().map_err(failed)
+        self.is_here()?;
+        // A user's manager stops with the session too, and the boot goes on: PID 1 is asked.
+        HookView::connect(RuntimeScope::System).is_stopping().map_err(failed)
     }
 }
 

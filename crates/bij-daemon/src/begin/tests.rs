@@ -32,6 +32,29 @@ fn a_resurrection_is_told_its_number_and_cause() {
 }
 
 #[test]
+fn the_ledger_holds_restarts_to_a_limit_that_systemd_has_lost_count_of() {
+    let machine = Machine::new();
+    {
+        let mut facts = machine.manager.facts.borrow_mut();
+        facts.start_limit_burst = 2;
+        facts.start_limit_interval = Some(Limit::Max);
+    }
+    for restarts in 0..2 {
+        machine.manager.facts.borrow_mut().restarts = restarts;
+        let life = machine.life();
+        machine.begin_and_read(&life);
+        machine.end(&life, "exit-code", Some(Exit::Code(9)));
+    }
+    machine.manager.facts.borrow_mut().restarts = 2;
+    let refused = machine.begin(&machine.life()).unwrap_err();
+    assert!(refused.to_string().contains("used up its 2 starts in infinity"), "{refused}");
+    assert_eq!(machine.attempts().len(), 2, "a refused start is no attempt");
+    machine.manager.facts.borrow_mut().restarts = 0;
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.starts_with("BIJ_RUN='x#2'"), "a start by hand begins anew: {told}");
+}
+
+#[test]
 fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
     let machine = Machine::new();
     let first = machine.life();

@@ -55,6 +55,10 @@ pub struct UnitFacts {
     pub time_limit: Option<Limit<TimeSpan>>,
     /// `MemoryMax=` in force.
     pub memory_max: Option<Limit<Bytes>>,
+    /// `StartLimitBurst=` in force; 0 switches the limit off.
+    pub start_limit_burst: u32,
+    /// `StartLimitIntervalSec=` in force; nothing switches the limit off.
+    pub start_limit_interval: Option<Limit<TimeSpan>>,
     /// `BIJ_STAMP` of the drop-in that is loaded; `None` if the template alone is.
     pub stamp: Option<String>,
     /// Whether the manager itself is going down.
@@ -110,6 +114,8 @@ impl UnitFacts {
             status_text: properties.text("StatusText").map(ToOwned::to_owned),
             time_limit: properties.span_limit("RuntimeMaxUSec"),
             memory_max: properties.bytes_limit("MemoryMax"),
+            start_limit_burst: properties.u32("StartLimitBurst").unwrap_or_default(),
+            start_limit_interval: properties.span_limit("StartLimitIntervalUSec"),
             stamp: properties.variable("BIJ_STAMP"),
             stopping: system == "stopping",
         }

@@ -11,7 +11,8 @@ use crate::RuntimeScope;
 
 const PROPERTIES: &str = "InvocationID,NRestarts,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
      ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
-     ExecMainCode,ExecMainStatus,StatusText,RuntimeMaxUSec,MemoryMax,Environment";
+     ExecMainCode,ExecMainStatus,StatusText,RuntimeMaxUSec,MemoryMax,\
+     StartLimitBurst,StartLimitIntervalUSec,Environment";
 
 pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
     let unit = id.unit_name();
@@ -97,6 +98,10 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         status_text: text("StatusText").map(ToOwned::to_owned),
         time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
         memory_max: text("MemoryMax").and_then(|limit| limit.parse().ok()),
+        start_limit_burst: text("StartLimitBurst")
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default(),
+        start_limit_interval: text("StartLimitIntervalUSec").and_then(|span| span.parse().ok()),
         stamp: text("Environment").and_then(stamp),
         stopping: system == "stopping",
     }
@@ -131,7 +136,7 @@ mod tests {
              ExecMainStartTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
              ExecMainStartTimestampMonotonic=5000000\nExecMainExitTimestampMonotonic=8000000\n\
              ExecMainCode=2\nExecMainStatus=9\nStatusText=step 3=3\nRuntimeMaxUSec=12h\n\
-             MemoryMax=41943040\n\
+             MemoryMax=41943040\nStartLimitBurst=3\nStartLimitIntervalUSec=5min\n\
              Environment=\"A=1 2\" BIJ_EXPERIMENT=x BIJ_STAMP=0123456789abcdef BIJ_STATE_DIR=/v\n";
         let jobs = "  7 ssh.service start waiting\n 12 brain-experiment@x.service stop running\n";
         let facts = parse(show, job_of(jobs, "brain-experiment@x.service"), "stopping");
@@ -146,6 +151,8 @@ mod tests {
         assert_eq!(facts.status_text.as_deref(), Some("step 3=3"));
         assert_eq!(facts.time_limit, Some(Limit::At(TimeSpan::from_secs(43_200))));
         assert_eq!(facts.memory_max, Some(Limit::At(Bytes::new(41_943_040))));
+        assert_eq!(facts.start_limit_burst, 3);
+        assert_eq!(facts.start_limit_interval, Some(Limit::At(TimeSpan::from_secs(300))));
         assert_eq!(facts.stamp.as_deref(), Some("0123456789abcdef"));
         assert!(facts.stopping);
     }
