@@ -11,6 +11,8 @@ pub struct Told {
     pub invocation: Option<InvocationId>,
     /// `$BIJ_STAMP`: of the definition that the unit's drop-in was rendered from.
     pub stamp: Option<String>,
+    /// `$NOTIFY_SOCKET`: where the service manager listens.
+    pub notify_socket: Option<String>,
     /// `$SERVICE_RESULT`, for `end`.
     pub service_result: Option<ServiceResult>,
     /// `$EXIT_CODE` and `$EXIT_STATUS`, for `end`; absent if the main process never ran.
@@ -24,6 +26,7 @@ impl Told {
         Self {
             invocation: set("INVOCATION_ID").and_then(|text| text.parse().ok()),
             stamp: set("BIJ_STAMP"),
+            notify_socket: set("NOTIFY_SOCKET"),
             service_result: set("SERVICE_RESULT").map(ServiceResult::from),
             exit: parse_exit(set("EXIT_CODE").as_deref(), set("EXIT_STATUS").as_deref()),
         }

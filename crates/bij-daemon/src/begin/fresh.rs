@@ -1,5 +1,7 @@
 //! Never stale: the unit that starts is the one that its definition describes now.
 
+mod heartbeat;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -38,6 +40,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         }
         let found = self.find(id);
         if self.manager.facts(id)?.stamp.as_deref() == stamp(found.as_ref()) {
+            if let (Some(found), Some(socket)) = (&found, &self.told.notify_socket) {
+                let told = heartbeat::set(socket, found.spec.health.watchdog);
+                logged(told, "the service manager does not hear when heartbeats are due");
+            }
             Ok(found.map(|found| found.spec))
         } else {
             Err(BeginError::StillStale { id: id.clone() })
