@@ -27,7 +27,7 @@ use crate::error::CliError;
 pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(args) => return run::run(context, &args).await,
-        Command::Check(args) => return check::check(context, &args),
+        Command::Check(args) => check::check(context, &args)?,
         Command::Start(args) => start::start(context, &args).await?,
         Command::StartAll => start::start_all(context).await?,
         Command::Stop(args) => stop::stop(context, &args).await?,

@@ -3,7 +3,6 @@
 pub(crate) mod machine;
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use bij_core::ExperimentId;
 use bij_core::port::{DefinitionSource as _, FindError, Found};
@@ -14,7 +13,7 @@ use crate::error::{CliError, Kind};
 use crate::view::{Checked, CheckedDefinition, Finding};
 
 /// Checks files and experiments; all experiments if none is named.
-pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<ExitCode, CliError> {
+pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError> {
     let mut checked = Vec::new();
     for target in &args.targets {
         checked.push(match target {
@@ -30,7 +29,13 @@ pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<ExitCode, Cli
     }
     let checked = Checked(checked);
     context.terminal.show(&checked)?;
-    Ok(if checked.ok() { ExitCode::SUCCESS } else { Kind::Definition.into() })
+    match checked.0.iter().filter(|one| !one.ok).count() {
+        0 => Ok(()),
+        wrong => {
+            let message = format!("{wrong} of {} cannot be used", checked.0.len());
+            Err(CliError::new(Kind::Definition, message))
+        }
+    }
 }
 
 /// Every definition there is, and what only looks like one.

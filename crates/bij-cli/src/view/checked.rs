@@ -90,13 +90,6 @@ impl Finding {
     }
 }
 
-impl Checked {
-    /// Whether every definition can be used.
-    pub(crate) fn ok(&self) -> bool {
-        self.0.iter().all(|one| one.ok)
-    }
-}
-
 impl View for Checked {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         for one in &self.0 {
