@@ -55,7 +55,10 @@ impl Machine for Container {
         fs::create_dir_all(&shared)?;
         let mut machine = Command::new("unshare");
         machine
-            .args(["--mount", "bash", "-c", SCRIPT, "container", &self.lower])
+            // In a process namespace of its own, so that nothing of the container outlives nspawn:
+            // its own systemd would, being nobody's child then.
+            .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(["bash", "-c", SCRIPT, "container", &self.lower])
             .arg(&self.directory)
             .arg(RESULTS_DIRECTORY);
         let console = self.directory.join(format!("console.{}.log", self.boots));
