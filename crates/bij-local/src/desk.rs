@@ -79,6 +79,11 @@ impl Desk {
         let _ = self.0.state.borrow().write(&self.0.layout);
     }
 
+    /// Changes what only those who ask now need to know.
+    pub(crate) fn show(&self, change: impl FnOnce(&mut State)) {
+        self.0.state.send_modify(change);
+    }
+
     /// Whose counters to read, while there is an attempt.
     pub(crate) fn set_counters(&self, counters: Option<Arc<Mutex<Counters>>>) {
         *lock(&self.0.counters) = counters;

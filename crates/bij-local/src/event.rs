@@ -38,7 +38,7 @@ pub enum Event {
     },
     /// It printed a line, or the supervisor wrote one into its log.
     Output(LogLine),
-    /// It said what it is doing: `STATUS=`.
+    /// It said what it is doing: `STATUS=`. Left out when events are not taken as they come.
     Status {
         /// Its run.
         run: RunId,
@@ -179,6 +179,13 @@ impl EventSink {
     pub(crate) fn send(&self, event: Event) {
         // Whoever looked on may have gone.
         let _ = self.queue.send(Queued { event, _room: None });
+    }
+
+    /// Hands over something that the next of its kind makes stale, if there is room.
+    pub(crate) fn offer(&self, event: Event) {
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+            let _ = self.queue.send(Queued { event, _room: Some(room) });
+        }
     }
 
     /// Hands over a line when there is room for it, or when `over` has come: what the dead have

@@ -39,7 +39,11 @@ impl Place {
     /// The place below the supervisor's own groups; `None` where no cgroups are mounted.
     pub(crate) fn own(cgroups: &Path) -> Option<Self> {
         let root = CgroupRoot::open(cgroups).ok()?;
-        let parent = Membership::of_process(Path::new("/proc"), "self").ok()?;
+        let own = std::fs::read("/proc/self/cgroup").ok()?;
+        let own = String::from_utf8_lossy(&own);
+        // An earlier supervisor of this process may have moved it down, to make room for jars.
+        let above = own.lines().map(|line| line.strip_suffix("/bij-supervisor").unwrap_or(line));
+        let parent = Membership::parse(&above.collect::<Vec<_>>().join("\n"));
         Some(Self { root, parent })
     }
 

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::all_processes;
 
-use crate::life::read_progress;
+use crate::progress_file::read_progress;
 use crate::status::State;
 use crate::supervisor::Shared;
 

@@ -55,6 +55,7 @@ mod notify_socket;
 mod output;
 mod phase;
 mod policy;
+mod progress_file;
 mod recorder;
 pub mod shim;
 mod status;

@@ -25,7 +25,6 @@ use crate::phase::{Machine, Phase, Rules};
 use crate::shim::Report;
 use crate::supervisor::Shared;
 
-pub(crate) use prepare::read_progress;
 pub(crate) use verdict::chain;
 
 use prepare::Prepared;
@@ -181,8 +180,8 @@ impl Life {
                 None => std::future::pending().await,
             }
         };
+        // Not biased: who never stops talking must not keep orders from being heard.
         tokio::select! {
-            biased;
             report = hear(&mut prepared.report) => Happening::Reported(report),
             messages = prepared.notify.receive() => Happening::Said(messages),
             exit = prepared.child.wait(), if self.machine.exit().is_none() => {

@@ -21,6 +21,10 @@ const SUN_PATH: usize = 108;
 /// systemd reads at most `PIPE_BUF` bytes of a message.
 const MESSAGE_MAX: usize = 4096;
 
+/// More datagrams than any kernel queues for one socket (`net.unix.max_dgram_qlen`, 512 at most by
+/// default).
+const QUEUE_MAX: usize = 1024;
+
 /// What an attempt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
@@ -88,7 +92,9 @@ impl NotifySocket {
     pub(crate) fn drain(&self) -> Vec<Message> {
         let mut buffer = [0; MESSAGE_MAX];
         let mut messages = Vec::new();
-        while let Ok(length) = self.socket.try_recv(&mut buffer) {
+        // Bounded, for others may go on talking meanwhile.
+        for _ in 0..QUEUE_MAX {
+            let Ok(length) = self.socket.try_recv(&mut buffer) else { break };
             messages.extend(parse(&String::from_utf8_lossy(&buffer[..length])));
         }
         messages

@@ -9,7 +9,7 @@ use bij_core::{
 };
 
 use crate::jar::lock;
-use crate::life::read_progress;
+use crate::progress_file::read_progress;
 
 /// How long a record that may still succeed is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -238,3 +238,23 @@ async fn dropping_the_supervisor_leaves_nobody_behind() {
     until("all are gone", || !is_alive(&state.join("main")) && !is_alive(&state.join("child")))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_stops_talking_is_stopped_all_the_same() {
+    let world = World::new();
+    // Tells its status and prints as fast as it can, and its progress is a pipe.
+    let text = "use Socket; use POSIX; POSIX::mkfifo($ENV{BIJ_PROGRESS}, 0600);
+        socket(my $s, PF_UNIX, SOCK_DGRAM, 0); connect($s, pack_sockaddr_un($ENV{NOTIFY_SOCKET}));
+        $| = 1; while (1) { send($s, 'STATUS=' . $i++, 0); print qq(line $i\\n) }";
+    let mut spec = script("x", "");
+    spec.command = ["/usr/bin/perl", "-e", text].map(str::to_owned).to_vec();
+    let supervisor = world.supervisor([spec]);
+    let events = supervisor.run(&[id("x")]).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), supervisor.stop_all(order())).await;
+    assert!(stopped.is_ok(), "the order was not heard");
+    let story = Story::of(events).await;
+    assert_eq!(story.end().cause, Cause::Stopped);
+    assert!(story.end().evidence.status_text.is_some());
+    assert_eq!(story.end().evidence.progress, None);
+}

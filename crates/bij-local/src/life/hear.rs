@@ -89,9 +89,9 @@ impl Life {
                 Message::FeedRefused => Input::FeedRefused,
                 Message::Extend(time) => Input::Extend(time),
                 Message::Status(text) => {
-                    around.desk.update(|state| state.status_text = Some(text.clone()));
+                    around.desk.show(|state| state.status_text = Some(text.clone()));
                     let run = self.opened.run.clone();
-                    around.sink.send(Event::Status { run, text: text.clone() });
+                    around.sink.offer(Event::Status { run, text: text.clone() });
                     self.status_text = Some(text);
                     continue;
                 }

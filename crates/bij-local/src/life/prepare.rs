@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
-use bij_core::{ExperimentId, Layout, Progress, RunEnd, Timestamp};
+use bij_core::{ExperimentId, Layout, RunEnd, Timestamp};
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
 use tokio::process::Child;
@@ -24,6 +24,7 @@ use crate::jar::{Counters, EmptyJar, Jar};
 use crate::log_line::{LogLine, Stream};
 use crate::notify_socket::NotifySocket;
 use crate::output::{Piece, read_lines};
+use crate::progress_file::read_progress;
 use crate::shim::{self, Identity, Orders, Report};
 use crate::status::file_in;
 
@@ -214,12 +215,6 @@ impl Prepared {
         let _ = remove(&self.stop_file);
         counters
     }
-}
-
-/// The newest progress that the experiment has written.
-pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
-    let text = fs::read(path).ok()?;
-    String::from_utf8_lossy(&text).parse().ok()
 }
 
 /// Whom the experiment runs as, if that is somebody else than the supervisor.

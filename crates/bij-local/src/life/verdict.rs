@@ -12,11 +12,11 @@ use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
 };
 
-use super::prepare::read_progress;
 use super::{Life, Lived, Surroundings};
 use crate::control_socket::Handler as _;
 use crate::event::Event;
 use crate::jar::Counters;
+use crate::progress_file::read_progress;
 
 impl Life {
     /// Gathers the evidence, proves the cause and closes the attempt in the ledger.

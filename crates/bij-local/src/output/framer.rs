@@ -89,6 +89,8 @@ fn char_boundary(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn framed(chunks: &[&[u8]]) -> Vec<Frame> {
@@ -141,6 +143,20 @@ mod tests {
             framer.take(&vec![0xff; 50_000]);
             assert!(framer.line.len() <= PIECE_MAX);
             framer.take(b"frame\r");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn how_bytes_arrive_does_not_matter(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..400),
+            cuts in proptest::collection::vec(0usize..400, 0..8),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut <= bytes.len()).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(framed(&chunks), framed(&[&bytes]));
         }
     }
 }
