@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bij_core::{Bytes, Resources};
@@ -48,9 +49,37 @@ impl Cgroup {
     ///
     /// It may vanish at any time: whatever could not be read is `None`.
     pub fn read(&self) -> Reading {
+        let mut resources = self.resources();
+        // A hybrid tree has the pressure files beside the version 1 controllers.
+        let pressure = self.unified().and_then(|group| read(group, "memory.pressure"));
+        resources.memory_pressure = pressure.as_deref().and_then(parse::pressure);
         match self.hierarchy {
-            Hierarchy::Unified => self.read_unified(),
-            Hierarchy::Hybrid | Hierarchy::Legacy => self.read_v1(),
+            Hierarchy::Unified => {
+                let events = self.unified().and_then(|group| read(group, "memory.events"));
+                let event = |key| events.as_deref().and_then(|text| parse::keyed(text, key));
+                let (oom_kills, memory_limit_hits) = (event("oom_kill"), event("max"));
+                Reading { resources, oom_kills, memory_limit_hits }
+            }
+            Hierarchy::Hybrid | Hierarchy::Legacy => {
+                let memory = |name| read(self.controller(Controller::Memory)?, name);
+                let hits = |name| memory(name).as_deref().and_then(parse::number);
+                let oom = memory("memory.oom_control");
+                let memory_limit_hits = hits("memory.failcnt").map(|memory| {
+                    // A charge that would pass both limits counts as a hit of the sum only.
+                    memory.saturating_add(hits("memory.memsw.failcnt").unwrap_or(0))
+                });
+                let oom_kills = oom.as_deref().and_then(|text| parse::keyed(text, "oom_kill"));
+                Reading { resources, oom_kills, memory_limit_hits }
+            }
+        }
+    }
+
+    /// Reads what its processes use and the limits in force, without pressure: less than
+    /// [`read`](Self::read), for where there are many groups.
+    pub fn resources(&self) -> Resources {
+        match self.hierarchy {
+            Hierarchy::Unified => self.unified().map(resources).unwrap_or_default(),
+            Hierarchy::Hybrid | Hierarchy::Legacy => self.v1_resources(),
         }
     }
 
@@ -68,7 +97,7 @@ impl Cgroup {
         let mut processes = Vec::new();
         let mut left: Vec<PathBuf> = directory.cloned().into_iter().collect();
         while let Some(directory) = left.pop() {
-            if let Some(text) = read(&directory, "cgroup.procs") {
+            if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
                 processes.extend(parse::processes(&text));
             }
             let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
@@ -92,64 +121,55 @@ impl Cgroup {
         self.unified.iter().chain(self.controllers.values()).map(PathBuf::as_path)
     }
 
-    fn read_unified(&self) -> Reading {
-        let Some(group) = self.unified() else { return Reading::default() };
-        let file = |name| read(group, name);
-        let events = file("memory.events");
-        let event = |key| events.as_deref().and_then(|text| parse::keyed(text, key));
-        let cpu = file("cpu.stat");
-        let used = cpu.as_deref().and_then(|text| parse::keyed(text, "usage_usec"));
-        Reading {
-            resources: Resources {
-                memory_current: bytes(file("memory.current").as_deref()),
-                // Since Linux 5.19; JetPack 6 has none.
-                memory_peak: bytes(file("memory.peak").as_deref()),
-                memory_max: file("memory.max").as_deref().and_then(parse::memory_max),
-                cpu_usage_nsec: used.and_then(|micros| micros.checked_mul(1_000)),
-                // There only if the kernel has CONFIG_CFS_BANDWIDTH, whatever systemd reports.
-                cpu_quota: file("cpu.max").as_deref().and_then(parse::cpu_max),
-                memory_pressure: file("memory.pressure").as_deref().and_then(parse::pressure),
-            },
-            oom_kills: event("oom_kill"),
-            memory_limit_hits: event("max"),
-        }
-    }
-
-    fn read_v1(&self) -> Reading {
+    fn v1_resources(&self) -> Resources {
         let file = |controller, name| read(self.controller(controller)?, name);
         let memory = |name| file(Controller::Memory, name);
         let quota = file(Controller::Cpu, "cpu.cfs_quota_us");
-        let period = file(Controller::Cpu, "cpu.cfs_period_us");
-        let oom = memory("memory.oom_control");
-        let hits = |name| memory(name).as_deref().and_then(parse::number);
-        // A hybrid tree has the pressure files beside the version 1 controllers.
-        let pressure = self.unified().and_then(|group| read(group, "memory.pressure"));
-        Reading {
-            resources: Resources {
-                memory_current: bytes(memory("memory.usage_in_bytes").as_deref()),
-                memory_peak: bytes(memory("memory.max_usage_in_bytes").as_deref()),
-                memory_max: memory("memory.limit_in_bytes")
-                    .as_deref()
-                    .and_then(parse::v1_memory_limit),
-                cpu_usage_nsec: file(Controller::CpuAcct, "cpuacct.usage")
-                    .as_deref()
-                    .and_then(parse::number),
-                cpu_quota: quota.zip(period).and_then(|(q, p)| parse::v1_cpu_quota(&q, &p)),
-                memory_pressure: pressure.as_deref().and_then(parse::pressure),
-            },
-            oom_kills: oom.as_deref().and_then(|text| parse::keyed(text, "oom_kill")),
-            memory_limit_hits: hits("memory.failcnt").map(|memory| {
-                // A charge that would pass both limits counts as a hit of the sum only.
-                memory.saturating_add(hits("memory.memsw.failcnt").unwrap_or(0))
-            }),
+        let period = || file(Controller::Cpu, "cpu.cfs_period_us");
+        let limit = memory("memory.limit_in_bytes");
+        let used = file(Controller::CpuAcct, "cpuacct.usage");
+        Resources {
+            memory_current: bytes(memory("memory.usage_in_bytes").as_deref()),
+            memory_peak: bytes(memory("memory.max_usage_in_bytes").as_deref()),
+            memory_max: limit.as_deref().and_then(parse::v1_memory_limit),
+            cpu_usage_nsec: used.as_deref().and_then(parse::number),
+            cpu_quota: quota.and_then(|quota| parse::v1_cpu_quota(&quota, period)),
+            memory_pressure: None,
         }
+    }
+}
+
+/// The resources of a version 2 group.
+fn resources(group: &Path) -> Resources {
+    let file = |name| read(group, name);
+    let cpu = file("cpu.stat");
+    let used = cpu.as_deref().and_then(|text| parse::keyed(text, "usage_usec"));
+    Resources {
+        memory_current: bytes(file("memory.current").as_deref()),
+        // Since Linux 5.19; JetPack 6 has none.
+        memory_peak: bytes(file("memory.peak").as_deref()),
+        memory_max: file("memory.max").as_deref().and_then(parse::memory_max),
+        cpu_usage_nsec: used.and_then(|micros| micros.checked_mul(1_000)),
+        // There only if the kernel has CONFIG_CFS_BANDWIDTH, whatever systemd reports.
+        cpu_quota: file("cpu.max").as_deref().and_then(parse::cpu_max),
+        memory_pressure: None,
     }
 }
 
 /// A file's text; any failure means that the kernel does not tell.
+///
+/// The kernel gives a small file in one read, so neither its size nor its end is asked for: with
+/// a thousand groups that is half of the time.
 fn read(group: &Path, name: &str) -> Option<String> {
-    fs::read_to_string(group.join(name)).ok()
+    let mut file = fs::File::open(group.join(name)).ok()?;
+    let mut text = vec![0; LARGEST_FILE];
+    let length = file.read(&mut text).ok()?;
+    text.truncate(length);
+    String::from_utf8(text).ok()
 }
+
+/// More than `cpu.stat`, the largest of the files read here, has (about 300 bytes).
+const LARGEST_FILE: usize = 4096;
 
 fn bytes(text: Option<&str>) -> Option<Bytes> {
     text.and_then(parse::number).map(Bytes::new)

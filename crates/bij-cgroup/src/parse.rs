@@ -47,12 +47,15 @@ pub(crate) fn cpu_max(text: &str) -> Option<Limit<CpuQuota>> {
     }
 }
 
-/// `cpu.cfs_quota_us` and `cpu.cfs_period_us`; a quota below 0 is none.
-pub(crate) fn v1_cpu_quota(quota: &str, period: &str) -> Option<Limit<CpuQuota>> {
+/// `cpu.cfs_quota_us` and, if it is a quota, `cpu.cfs_period_us`; a quota below 0 is none.
+pub(crate) fn v1_cpu_quota(
+    quota: &str,
+    period: impl FnOnce() -> Option<String>,
+) -> Option<Limit<CpuQuota>> {
     let quota: i64 = quota.trim().parse().ok()?;
     match u64::try_from(quota) {
         Err(_) => Some(Limit::Max),
-        Ok(quota) => quota_of(quota, number(period)?).map(Limit::At),
+        Ok(quota) => quota_of(quota, number(&period()?)?).map(Limit::At),
     }
 }
 
@@ -109,8 +112,8 @@ mod tests {
         let half = Some(Limit::At("50%".parse().unwrap()));
         assert_eq!(cpu_max("50000 100000\n"), half);
         assert_eq!(cpu_max("max 100000\n"), Some(Limit::Max));
-        assert_eq!(v1_cpu_quota("50000\n", "100000\n"), half);
-        assert_eq!(v1_cpu_quota("-1\n", "100000\n"), Some(Limit::Max));
+        assert_eq!(v1_cpu_quota("50000\n", || Some("100000\n".to_owned())), half);
+        assert_eq!(v1_cpu_quota("-1\n", || None), Some(Limit::Max));
         assert_eq!(cpu_max("50000"), None);
     }
 

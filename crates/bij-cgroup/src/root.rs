@@ -93,10 +93,15 @@ impl CgroupRoot {
     }
 
     /// The paths of all control groups whose last part satisfies `wanted`, at most `depth` levels
-    /// deep, in the tree that holds memory.
+    /// below `above`, in the tree that holds memory.
     ///
     /// It goes not into those it has found. One that vanishes meanwhile is not an error.
-    pub fn find(&self, depth: usize, wanted: impl Fn(&str) -> bool) -> Vec<CgroupPath> {
+    pub fn find(
+        &self,
+        above: &CgroupPath,
+        depth: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Vec<CgroupPath> {
         let tree = match self.hierarchy {
             Hierarchy::Unified => self.unified.as_ref(),
             Hierarchy::Hybrid | Hierarchy::Legacy => {
@@ -104,7 +109,7 @@ impl CgroupRoot {
             }
         };
         let mut found = Vec::new();
-        let mut left = vec![(CgroupPath::root(), depth)];
+        let mut left = vec![(above.clone(), depth)];
         while let (Some(tree), Some((parent, depth))) = (tree, left.pop()) {
             for path in children(tree, &parent) {
                 if path.name().is_some_and(&wanted) {
@@ -166,10 +171,10 @@ mod tests {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let root = CgroupRoot::open(dir.path()).unwrap();
-        let mut found = root.find(4, |name| name.starts_with("x@"));
+        let mut found = root.find(&CgroupPath::root(), 4, |name| name.starts_with("x@"));
         found.sort();
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found, ["/brain.slice/x@1.service", "/system.slice/x@3.service"]);
-        assert!(root.find(1, |name| name.starts_with("x@")).is_empty());
+        assert!(root.find(&CgroupPath::root(), 1, |name| name.starts_with("x@")).is_empty());
     }
 }

@@ -5,8 +5,10 @@
 //! (`Result`, `MainPID`, `NRestarts`, `STATUS=`) is left out.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::thread;
 
-use bij_cgroup::{CgroupPath, CgroupRoot};
+use bij_cgroup::{Cgroup, CgroupPath, CgroupRoot};
 use bij_core::{ActiveState, ExperimentId, Resources, UnitStatus};
 
 use crate::proxy::ListedUnit;
@@ -27,60 +29,88 @@ pub(crate) fn statuses(
 ) -> Vec<UnitStatus> {
     let enabled = dirs.enabled();
     let mut groups = cgroups.map(|root| Groups::new(root, own_group));
-    let mut statuses: Vec<_> = rows
-        .iter()
-        .filter_map(|row| {
-            let (unit, _, _, active, sub, ..) = row;
-            let id = ExperimentId::from_unit_name(unit)?;
-            let active_state = ActiveState::from(active.as_str());
-            let up = !matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
-            let resources = groups.as_mut().filter(|_| up).map(|groups| groups.resources(unit));
-            Some(UnitStatus {
-                enabled: Some(enabled.contains(&id)),
-                id,
-                active_state,
-                sub_state: sub.clone(),
-                result: None,
-                main_pid: None,
-                invocation: dirs.invocation(unit),
-                since: None,
-                restarts: None,
-                status_text: None,
-                resources: resources.unwrap_or_default(),
-            })
-        })
-        .collect();
+    let (mut statuses, mut running) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (unit, _, _, active, sub, ..) in rows {
+        let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
+        let active_state = ActiveState::from(active.as_str());
+        if !matches!(active_state, ActiveState::Inactive | ActiveState::Failed)
+            && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit))
+        {
+            running.push((statuses.len(), group));
+        }
+        statuses.push(UnitStatus {
+            enabled: Some(enabled.contains(&id)),
+            id,
+            active_state,
+            sub_state: sub.clone(),
+            result: None,
+            main_pid: None,
+            invocation: dirs.invocation(unit),
+            since: None,
+            restarts: None,
+            status_text: None,
+            resources: Resources::default(),
+        });
+    }
+    for (at, resources) in read_all(&running) {
+        statuses[at].resources = resources;
+    }
     statuses.sort_by(|a, b| a.id.cmp(&b.id));
     statuses
+}
+
+/// So many groups are worth a thread of their own.
+const GROUPS_A_THREAD: usize = 100;
+
+/// Reads many groups, by several threads if there are very many: the kernel makes up each file as
+/// it is read, and that is most of the time of a long list.
+fn read_all<'a>(groups: &'a [(usize, Cgroup)]) -> Vec<(usize, Resources)> {
+    let read = |(at, group): &(usize, Cgroup)| (*at, group.resources());
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = groups.len().div_ceil(threads).max(GROUPS_A_THREAD);
+    if groups.len() <= share {
+        return groups.iter().map(read).collect();
+    }
+    thread::scope(|scope| {
+        let hand = |share: &'a [(usize, Cgroup)]| {
+            scope.spawn(move || share.iter().map(read).collect::<Vec<_>>())
+        };
+        let hands: Vec<_> = groups.chunks(share).map(hand).collect();
+        // A hand that is lost costs its share of the numbers and nothing else.
+        hands.into_iter().filter_map(|hand| hand.join().ok()).flatten().collect()
+    })
 }
 
 /// Finds the control groups of units: in their own slice, or else by a search that is made once.
 struct Groups<'a> {
     root: &'a CgroupRoot,
-    slice: Option<CgroupPath>,
-    elsewhere: Option<BTreeMap<String, CgroupPath>>,
+    found: BTreeMap<String, CgroupPath>,
+    searched_all: bool,
 }
 
 impl<'a> Groups<'a> {
     fn new(root: &'a CgroupRoot, own_group: &str) -> Self {
         let own: Option<CgroupPath> = own_group.parse().ok();
         let slice = own.and_then(|own| own.child(SLICE).ok());
-        Self { root, slice, elsewhere: None }
+        let mut groups = Self { root, found: BTreeMap::new(), searched_all: false };
+        if let Some(slice) = slice {
+            groups.search(&slice, 1);
+        }
+        groups
     }
 
-    fn resources(&mut self, unit: &str) -> Resources {
-        let usual = self.slice.as_ref().and_then(|slice| slice.child(unit).ok());
-        let group = usual.map(|path| self.root.at(&path)).filter(bij_cgroup::Cgroup::exists);
-        let group = group.or_else(|| {
-            let root = self.root;
-            let elsewhere = self.elsewhere.get_or_insert_with(|| {
-                let found = root.find(DEPTH, |name| name.starts_with("brain-experiment@"));
-                let named = |path: CgroupPath| Some((path.name()?.to_owned(), path));
-                found.into_iter().filter_map(named).collect()
-            });
-            elsewhere.get(unit).map(|path| root.at(path))
-        });
-        group.map(|group| group.read().resources).unwrap_or_default()
+    fn search(&mut self, above: &CgroupPath, depth: usize) {
+        let found = self.root.find(above, depth, |name| name.starts_with("brain-experiment@"));
+        let named = |path: CgroupPath| Some((path.name()?.to_owned(), path));
+        self.found.extend(found.into_iter().filter_map(named));
+    }
+
+    fn group(&mut self, unit: &str) -> Option<Cgroup> {
+        if !self.found.contains_key(unit) && !self.searched_all {
+            self.searched_all = true;
+            self.search(&CgroupPath::root(), DEPTH);
+        }
+        self.found.get(unit).map(|path| self.root.at(path))
     }
 }
 
@@ -148,5 +178,23 @@ mod tests {
         );
         assert_eq!(c.active_state, ActiveState::Failed);
         assert_eq!(c.resources, Resources::default());
+    }
+
+    #[test]
+    fn many_groups_are_read_each_for_its_own_unit() {
+        let dir = tempfile::tempdir().unwrap();
+        let units = 2 * GROUPS_A_THREAD + 7;
+        let unit = |number: usize| format!("brain-experiment@{number:04}.service");
+        for number in 0..units {
+            let group = dir.path().join("brain.slice").join(unit(number));
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join("memory.current"), format!("{number}\n")).unwrap();
+        }
+        fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+        let rows: Vec<_> = (0..units).map(|n| row(&unit(n), "active", "running")).collect();
+        let root = CgroupRoot::open(dir.path()).unwrap();
+        let all = statuses(&rows, "", Some(&root), &UnitDirs::below(dir.path()));
+        let read: Vec<_> = all.iter().map(|s| s.resources.memory_current.unwrap().get()).collect();
+        assert_eq!(read, (0..units as u64).collect::<Vec<_>>());
     }
 }

@@ -169,7 +169,11 @@ impl UnitManager for SystemdUnits {
             )
         };
         let (rows, own_group) = call(action, read).await?;
-        Ok(list::statuses(&rows, &own_group, self.cgroups.as_ref(), &self.dirs))
+        let (cgroups, dirs) = (self.cgroups.clone(), self.dirs.clone());
+        // Thousands of small files: nothing else on this thread should wait for them.
+        let read = move || list::statuses(&rows, &own_group, cgroups.as_ref(), &dirs);
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|lost| UnitError::Unreachable(lost.into()))
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
