@@ -119,6 +119,25 @@ pub(crate) fn build_release(
     Ok(directory)
 }
 
+/// Builds one of a package's test programs, in the profile in which all tests are built; returns its
+/// path.
+pub(crate) fn build_test(package: &str, test: &str) -> Result<PathBuf> {
+    let messages = shell::read(
+        shell::cargo().args(["test", "--quiet", "--no-run", "--message-format=json"]).args([
+            "--package",
+            package,
+            "--test",
+            test,
+        ]),
+    )?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == test)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo built no test program {test} of {package}"))
+}
+
 /// Empties a directory that a former stage made; refuses one that holds anything else.
 fn clear(directory: &Path) -> Result<()> {
     let ours = ["usr", "etc"];

@@ -2,6 +2,7 @@
 
 mod boot;
 mod cli;
+mod contract;
 mod death;
 mod definition;
 mod examples;
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         ledger::SCENARIOS,
         mistakes::SCENARIOS,
         people::SCENARIOS,
+        contract::SCENARIOS,
         examples::SCENARIOS,
         restart::SCENARIOS,
     ]
