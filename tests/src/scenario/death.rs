@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_memory_is_named_as_such", Lane::VM, by_memory_is_named_as_such),
     Scenario::new("death_of_a_child_by_memory", Lane::VM, of_a_child_by_memory),
     Scenario::new("death_by_watchdog", Lane::ALL, by_watchdog),
+    Scenario::new("death_by_new_watchdog", Lane::ALL, by_watchdog_of_a_new_definition),
     Scenario::new("death_by_time_limit", Lane::ALL, by_time_limit),
     Scenario::new("death_by_stop_timeout", Lane::ALL, by_stop_timeout),
     Scenario::new("death_before_the_start", Lane::ALL, before_the_start),
@@ -30,6 +31,14 @@ const ONCE: &str = "[restart]\nburst = 1\ndelay = \"100ms\"";
 
 /// Takes far more memory than any limit here.
 const EATS: &str = "exec python3 -c 'b = bytearray(256 << 20)'";
+
+/// Says that it is ready, and then nothing more.
+const FALLS_SILENT: &str = "exec python3 -c '\
+        import os, socket, time\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+        s.connect(os.environ[\"NOTIFY_SOCKET\"].replace(\"@\", \"\\0\"))\n\
+        s.send(b\"READY=1\\nSTATUS=looking around\")\n\
+        time.sleep(600)'";
 
 /// Starts it, waits for its one attempt to end, and returns that attempt.
 fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
@@ -83,17 +92,22 @@ fn of_a_child_by_memory(guest: &Guest) -> Result<Next, Failure> {
 }
 
 fn by_watchdog(guest: &Guest) -> Result<Next, Failure> {
-    let script = "exec python3 -c '\
-        import os, socket, time\n\
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
-        s.connect(os.environ[\"NOTIFY_SOCKET\"].replace(\"@\", \"\\0\"))\n\
-        s.send(b\"READY=1\\nSTATUS=looking around\")\n\
-        time.sleep(600)'";
     let rest = format!("{ONCE}\n[health]\nnotify = true\nwatchdog = \"2s\"");
-    let attempt = die(guest, "death_watchdog", script, &rest)?;
+    let attempt = die(guest, "death_watchdog", FALLS_SILENT, &rest)?;
     ensure_cause(&attempt, "watchdog")?;
     let evidence = attempt["evidence"].to_string();
     ensure!(evidence.contains("looking around"), "its last words are lost: {attempt}");
+    Ok(Next::Done)
+}
+
+/// The first start reads the definition in its midst; the heartbeats are due all the same.
+fn by_watchdog_of_a_new_definition(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_watchdog_new";
+    let rest = format!("{ONCE}\n[health]\nnotify = true\nwatchdog = \"2s\"");
+    define_script(id, FALLS_SILENT, &rest)?;
+    systemctl("start", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "watchdog")?;
     Ok(Next::Done)
 }
 
