@@ -15,6 +15,9 @@ use crate::progress_file::read_progress;
 const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
+/// Attempts among which the newest checkpoint is looked for.
+const RECENT: usize = 100;
+
 /// Keeps the ledger and calls it where blocking does no harm.
 #[derive(Debug)]
 pub(crate) struct Recorder<L> {
@@ -37,6 +40,16 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
     /// The attempts of an experiment that are open.
     pub(crate) async fn left_open(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
         let query = AttemptQuery { experiment: Some(id.clone()), open: true, ..Default::default() };
+        self.call(move |ledger| ledger.attempts(&query)).await
+    }
+
+    /// The newest attempts of an experiment, oldest first.
+    pub(crate) async fn recent(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
+        let query = AttemptQuery {
+            experiment: Some(id.clone()),
+            newest: Some(RECENT),
+            ..AttemptQuery::default()
+        };
         self.call(move |ledger| ledger.attempts(&query)).await
     }
 

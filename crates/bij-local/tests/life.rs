@@ -99,6 +99,22 @@ async fn a_resurrection_knows_its_history_and_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the_work() {
+    let world = World::new();
+    let text = "echo \"<$BIJ_RESUME_FROM>\"
+        case $BIJ_RUN.$BIJ_ATTEMPT in
+            x#1.1) echo 'step=5 checkpoint=/five' > $BIJ_PROGRESS; exit 3;;
+            x#1.3) echo 'step=9 checkpoint=/nine' > $BIJ_PROGRESS; exit 0;;
+            x#2.3) exit 0;;
+        esac
+        echo step=1 > $BIJ_PROGRESS; exit 3";
+    let story = world.run(script("x", text)).await;
+    assert_eq!(story.printed(), ["<>", "</five>", "</five>"]);
+    let story = world.run(script("x", text)).await;
+    assert_eq!(story.printed(), ["<>", "<>", "<>"], "that work was finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn seventy_eight_and_clean_signals_are_never_brought_back() {
     let world = World::new();
     let story = world.run(script("never", "exit 78")).await;

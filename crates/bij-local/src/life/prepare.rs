@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
-use bij_core::{ExperimentId, Layout, RunEnd, Timestamp};
+use bij_core::{Attempt, Cause, ExperimentId, Layout, RunEnd, Timestamp};
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
 use tokio::process::Child;
@@ -74,7 +74,7 @@ impl Life {
         let layout = &shared.layout;
         let user = identity(spec)?;
         let (state_dir, stop_file) = make_places(layout, &spec.id, user.as_ref())?;
-        let resume_from = self.resume_from(around, spec)?;
+        let resume_from = self.resume_from(around, spec).await?;
         let notify_path = file_in(&layout.local(), &spec.id, "notify");
         let unique = format!("{}-{}", spec.id, self.key.invocation);
         let notify = NotifySocket::bind(&notify_path, &unique, user.as_ref())
@@ -148,23 +148,27 @@ impl Life {
         })
     }
 
-    /// The checkpoint to go on from: what the experiment wrote last, else what the ledger knows.
+    /// The checkpoint to go on from: what the experiment wrote last, else the newest one that an
+    /// attempt ended with since the work was finished last.
     ///
     /// A run that follows a success begins anew.
-    fn resume_from<L>(
+    async fn resume_from<L: Ledger + Send + 'static>(
         &self,
         around: &Surroundings<L>,
         spec: &ExperimentSpec,
     ) -> Result<Option<String>, PrepareError> {
         let path = around.shared.layout.progress(&spec.id);
-        let before = &self.opened.before;
-        if before.last_run_end == Some(RunEnd::Success) {
+        if self.opened.before.last_run_end == Some(RunEnd::Success) {
             remove(&path)?;
             return Ok(None);
         }
-        let written = read_progress(&path);
-        let mut known = written.into_iter().chain(before.last_checkpoint.clone());
-        Ok(known.find_map(|progress| progress.checkpoint))
+        let written = read_progress(&path).and_then(|progress| progress.checkpoint);
+        if written.is_some() || self.opened.before.last_checkpoint.is_none() {
+            return Ok(written);
+        }
+        // A ledger that cannot answer now costs the way that was made, not the attempt.
+        let recent = around.shared.recorder.recent(&spec.id).await.unwrap_or_default();
+        Ok(last_checkpoint(&recent))
     }
 
     fn read_output<L: Ledger + Send + 'static>(
@@ -215,6 +219,12 @@ impl Prepared {
         let _ = remove(&self.stop_file);
         counters
     }
+}
+
+fn last_checkpoint(recent: &[Attempt]) -> Option<String> {
+    let ends = recent.iter().rev().filter_map(|attempt| attempt.end.as_ref());
+    ends.take_while(|end| end.cause != Cause::Success)
+        .find_map(|end| end.evidence.progress.as_ref()?.checkpoint.clone())
 }
 
 /// Whom the experiment runs as, if that is somebody else than the supervisor.
