@@ -12,7 +12,8 @@
 //!    failing command said goes into the report by itself. Check by [`ensure!`], wait by
 //!    [`Guest::wait_for`], never by sleeping for a guessed time.
 //! 2. Enter it in that file's `SCENARIOS` table with the lanes it makes sense in. Limits bind only in
-//!    the vm lanes; whatever does not need them belongs in the machine lane too, which is much faster.
+//!    the vm lanes; whatever does not need them belongs in the machine lane alone, which is ten times
+//!    faster.
 //! 3. Use ids of your own (`<topic>_…`). Definitions, enabled units and running experiments are cleared
 //!    away after every scenario; ledger rows stay, as they do in life.
 //! 4. `cargo xtask test --lane machine --scenario my_words` runs it alone.

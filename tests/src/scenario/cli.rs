@@ -16,14 +16,14 @@ use crate::protocol::Lane;
 use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("cli_run_follows_to_the_end", Lane::ALL, run_follows_to_the_end),
-    Scenario::new("cli_run_is_stopped_by_an_interrupt", Lane::ALL, run_is_stopped),
-    Scenario::new("cli_extras_hold_for_one_run", Lane::ALL, extras_hold_for_one_run),
-    Scenario::new("cli_stop_tells_who", Lane::ALL, stop_tells_who),
-    Scenario::new("cli_logs_tell_attempts_apart", Lane::ALL, logs_tell_attempts_apart),
-    Scenario::new("cli_starts_and_stops_all", Lane::ALL, starts_and_stops_all),
-    Scenario::new("cli_takes_the_older_tools_config", Lane::ALL, takes_the_older_config),
-    Scenario::new("cli_status_has_its_keys", Lane::ALL, status_has_its_keys),
+    Scenario::new("cli_run_follows_to_the_end", Lane::CONTAINER, run_follows_to_the_end),
+    Scenario::new("cli_run_is_stopped_by_an_interrupt", Lane::CONTAINER, run_is_stopped),
+    Scenario::new("cli_extras_hold_for_one_run", Lane::CONTAINER, extras_hold_for_one_run),
+    Scenario::new("cli_stop_tells_who", Lane::CONTAINER, stop_tells_who),
+    Scenario::new("cli_logs_tell_attempts_apart", Lane::CONTAINER, logs_tell_attempts_apart),
+    Scenario::new("cli_starts_and_stops_all", Lane::CONTAINER, starts_and_stops_all),
+    Scenario::new("cli_takes_the_older_tools_config", Lane::CONTAINER, takes_the_older_config),
+    Scenario::new("cli_status_has_its_keys", Lane::CONTAINER, status_has_its_keys),
 ];
 
 fn run_follows_to_the_end(_: &Guest) -> Result<Next, Failure> {

@@ -10,7 +10,7 @@ use crate::protocol::Lane;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     time_limit: PATIENCE,
-    ..Scenario::new("contract_of_unit_managers_is_kept", &[Lane::Machine], is_kept)
+    ..Scenario::new("contract_of_unit_managers_is_kept", Lane::CONTAINER, is_kept)
 }];
 
 const PATIENCE: Duration = Duration::from_secs(180);

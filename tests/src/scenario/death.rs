@@ -12,14 +12,14 @@ use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("death_by_code_and_signal", Lane::ALL, by_code_and_signal),
+    Scenario::new("death_by_code_and_signal", Lane::CONTAINER, by_code_and_signal),
     Scenario::new("death_by_memory_is_named_as_such", Lane::VM, by_memory_is_named_as_such),
     Scenario::new("death_of_a_child_by_memory", Lane::VM, of_a_child_by_memory),
-    Scenario::new("death_by_watchdog", Lane::ALL, by_watchdog),
-    Scenario::new("death_by_new_watchdog", Lane::ALL, by_watchdog_of_a_new_definition),
-    Scenario::new("death_by_time_limit", Lane::ALL, by_time_limit),
-    Scenario::new("death_by_stop_timeout", Lane::ALL, by_stop_timeout),
-    Scenario::new("death_before_the_start", Lane::ALL, before_the_start),
+    Scenario::new("death_by_watchdog", Lane::CONTAINER, by_watchdog),
+    Scenario::new("death_by_new_watchdog", Lane::CONTAINER, by_watchdog_of_a_new_definition),
+    Scenario::new("death_by_time_limit", Lane::CONTAINER, by_time_limit),
+    Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
+    Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
         time_limit: Duration::from_secs(120),
         ..Scenario::new("death_three_times_is_final", Lane::ALL, three_times_is_final)

@@ -16,10 +16,14 @@ use crate::steps::{define, define_env, property};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("definition_env_edited_then_restart", Lane::ALL, env_edited_then_restart),
-    Scenario::new("definition_edited_then_restart", Lane::ALL, edited_then_restart),
-    Scenario::new("definition_command_arrives_unchanged", Lane::ALL, command_arrives_unchanged),
-    Scenario::new("definition_sandbox_is_tight", Lane::ALL, sandbox_is_tight),
-    Scenario::new("definition_broken_hurts_nobody_else", Lane::ALL, broken_hurts_nobody_else),
+    Scenario::new("definition_edited_then_restart", Lane::CONTAINER, edited_then_restart),
+    Scenario::new(
+        "definition_command_arrives_unchanged",
+        Lane::CONTAINER,
+        command_arrives_unchanged,
+    ),
+    Scenario::new("definition_sandbox_is_tight", Lane::CONTAINER, sandbox_is_tight),
+    Scenario::new("definition_broken_hurts_nobody_else", Lane::CONTAINER, broken_hurts_nobody_else),
 ];
 
 fn ensure_limit(guest: &Guest, id: &str, bytes: u64) -> Result<(), Failure> {

@@ -18,9 +18,13 @@ use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("ledger_survives_a_killed_end", Lane::ALL, survives_a_killed_end),
-    Scenario::new("ledger_survives_a_full_disk", Lane::ALL, survives_a_full_disk),
-    Scenario::new("ledger_waits_for_a_locked_database", Lane::ALL, waits_for_a_locked_database),
-    Scenario::new("ledger_takes_many_ends_at_once", Lane::ALL, takes_many_ends_at_once),
+    Scenario::new("ledger_survives_a_full_disk", Lane::CONTAINER, survives_a_full_disk),
+    Scenario::new(
+        "ledger_waits_for_a_locked_database",
+        Lane::CONTAINER,
+        waits_for_a_locked_database,
+    ),
+    Scenario::new("ledger_takes_many_ends_at_once", Lane::CONTAINER, takes_many_ends_at_once),
     Scenario::new("ledger_survives_a_clock_set_back", Lane::VM, survives_a_clock_set_back),
 ];
 

@@ -9,9 +9,9 @@ use crate::protocol::Lane;
 use crate::steps::{define, property};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("mistakes_in_ids_are_refused", Lane::ALL, in_ids_are_refused),
-    Scenario::new("mistakes_in_definitions_are_named", Lane::ALL, in_definitions_are_named),
-    Scenario::new("mistakes_of_permission_are_named", Lane::ALL, of_permission_are_named),
+    Scenario::new("mistakes_in_ids_are_refused", Lane::CONTAINER, in_ids_are_refused),
+    Scenario::new("mistakes_in_definitions_are_named", Lane::CONTAINER, in_definitions_are_named),
+    Scenario::new("mistakes_of_permission_are_named", Lane::CONTAINER, of_permission_are_named),
 ];
 
 /// A refusal: one of these exit codes, a sentence, and no panic.

@@ -14,11 +14,19 @@ use crate::protocol::Lane;
 use crate::steps::property;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("systemctl_starts_restarts_and_stops", Lane::ALL, starts_restarts_and_stops),
-    Scenario::new("systemctl_enables_for_the_target", Lane::ALL, enables_for_the_target),
-    Scenario::new("systemctl_shows_restarts_and_limit", Lane::ALL, shows_restarts_and_limit),
+    Scenario::new(
+        "systemctl_starts_restarts_and_stops",
+        Lane::CONTAINER,
+        starts_restarts_and_stops,
+    ),
+    Scenario::new("systemctl_enables_for_the_target", Lane::CONTAINER, enables_for_the_target),
+    Scenario::new("systemctl_shows_restarts_and_limit", Lane::CONTAINER, shows_restarts_and_limit),
     Scenario::new("systemctl_set_property_is_stronger", Lane::ALL, set_property_is_stronger),
-    Scenario::new("systemctl_reset_failed_keeps_counts", Lane::ALL, reset_failed_keeps_counts),
+    Scenario::new(
+        "systemctl_reset_failed_keeps_counts",
+        Lane::CONTAINER,
+        reset_failed_keeps_counts,
+    ),
 ];
 
 /// The id that the commands of the documentation use.
