@@ -3,12 +3,13 @@
 use std::env;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
-    Begin, CallError, End, HookCall, Place, Systemd, SystemdJournal, Told, Verb, admit, boot,
-    ledger, refusal, shutdown, start_logging,
+    Begin, CallError, End, HookCall, Place, Systemd, SystemdJournal, Told, Verb, admit,
+    ask_for_time, boot, ledger, refusal, shutdown, start_logging,
 };
 use bij_definitions::Definitions;
 
@@ -16,6 +17,10 @@ use bij_definitions::Definitions;
 const EX_CONFIG: u8 = 78;
 /// `ExecCondition=` takes 1 to 254 for "not now"; only 255 fails the unit (systemd.service(5)).
 const CONDITION_FAILED: u8 = 255;
+
+/// Longer than a ledger is waited for and a reload takes on a slow board, and no longer than what
+/// systemd gives by itself where nothing else is said (`DefaultTimeoutStopSec=`).
+const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     start_logging("bij-hook");
@@ -46,6 +51,12 @@ fn run(call: HookCall) -> Result<ExitCode> {
     } else {
         Place::system(&root)
     };
+    if matches!(verb, Verb::Begin(_) | Verb::End(_))
+        && let Some(socket) = env::var_os("NOTIFY_SOCKET")
+        && let Err(error) = ask_for_time(&socket, TIME_NEEDED)
+    {
+        log::debug!("cannot ask for more time: {error}");
+    }
     match verb {
         Verb::Admit(id) => admit(&place, &id),
         Verb::Begin(id) => begin(&place, &id)?,
