@@ -246,6 +246,29 @@ fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
+    let machine = Machine::new();
+    let first = machine.life();
+    let hour = 3_600_000_000;
+    let opening = Opening {
+        experiment: machine.id.clone(),
+        key: AttemptKey {
+            boot: machine.place.boot().unwrap(),
+            invocation: first.invocation.unwrap(),
+        },
+        at: Timestamp::from_micros(machine.place.now().as_micros() + hour),
+        start: StartKind::Fresh,
+    };
+    machine.store().open(&opening).unwrap();
+    machine.end(&first, "signal", KILLED);
+    machine.manager.facts.borrow_mut().restarts = 1;
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.starts_with("BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\n"), "{told}");
+    let attempts = machine.attempts();
+    assert_eq!((attempts.len(), attempts[0].end.as_ref().unwrap().cause), (2, Cause::Signal));
+}
+
+#[test]
 fn begin_may_be_called_twice_for_one_life() {
     let machine = Machine::new();
     let life = machine.life();
