@@ -3,7 +3,7 @@
 //!
 //! | the unit's line | calls | which |
 //! | --- | --- | --- |
-//! | `ExecCondition=` | [`admit`] | says whether it may start now |
+//! | `ExecCondition=` | [`admit`](fn@admit) | says whether it may start now |
 //! | `ExecStartPre=` | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
 //! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
 //! | `ExecStopPost=` | [`End`] | gathers evidence, decides the cause, closes the attempt |
