@@ -2,7 +2,7 @@
 //!
 //! A verb gathers data (`facts`), makes a *view* of it, and the view is printed: as text for people
 //! or, with `--json`, as JSON for programs. Views know neither files nor buses nor clocks; what time
-//! it is and how wide the terminal is are part of their [`Format`](view::Format).
+//! it is and how wide the terminal is are part of their `Format`.
 //!
 //! - stdout carries the result, stderr what is said about it (errors, hints, status lines);
 //! - an error has a kind, which decides the exit code, and hints where a remedy is known;
