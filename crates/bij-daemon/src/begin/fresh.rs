@@ -1,7 +1,5 @@
 //! Never stale: the unit that starts is the one that its definition describes now.
 
-mod heartbeat;
-
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -11,6 +9,7 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Found, Ledger};
 
 use super::{Begin, BeginError, logged};
+use crate::notify::set_watchdog;
 use crate::{Journal, Manager, files};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
@@ -41,7 +40,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let found = self.find(id);
         if self.manager.facts(id)?.stamp.as_deref() == stamp(found.as_ref()) {
             if let (Some(found), Some(socket)) = (&found, &self.told.notify_socket) {
-                let told = heartbeat::set(socket, found.spec.health.watchdog);
+                let told = set_watchdog(socket.as_ref(), found.spec.health.watchdog);
                 logged(told, "the service manager does not hear when heartbeats are due");
             }
             Ok(found.map(|found| found.spec))
