@@ -7,7 +7,7 @@
 //! | program `brain-experiment-generator` | `usr/lib/systemd/system-generators/`, and a link in `user-generators/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
-//! | `README.md`, `CHANGELOG.md`, `LICENSE-*` | `usr/share/doc/bij/` |
+//! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
 //! | `units/**` | the same path below the tree's root |
 //!
 //! A file below `units/` lies at its final path already: `units/usr/lib/systemd/system/brain.slice`
@@ -56,7 +56,6 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
     let programs: Vec<(&str, &str, &str)> = PROGRAMS
         .iter()
         .copied()
-        .filter(|(package, program, _)| metadata.programs(package).contains(program))
         .chain(examples.iter().map(|&name| (EXAMPLES, name, "usr/libexec/brain-in-jar/examples")))
         .collect();
     let packages: Vec<&str> = programs.iter().map(|(package, ..)| *package).collect();
@@ -72,19 +71,15 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
         user_generators.join("brain-experiment-generator"),
     )?;
     let root = workspace::root();
-    if root.join("units").is_dir() {
-        mirror(&root.join("units"), directory)?;
-    }
+    mirror(&root.join("units"), directory)?;
     for part in ["definitions", "python"] {
-        let from = root.join("examples").join(part);
-        if from.is_dir() {
-            mirror(&from, &directory.join("usr/share/brain-in-jar/examples"))?;
-        }
+        let examples = directory.join("usr/share/brain-in-jar/examples");
+        mirror(&root.join("examples").join(part), &examples)?;
     }
-    for name in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        if root.join(name).exists() {
-            install(&root.join(name), &directory.join("usr/share/doc/bij").join(name), 0o644)?;
-        }
+    let documents = directory.join("usr/share/doc/bij");
+    mirror(&root.join("docs"), &documents.join("docs"))?;
+    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        install(&root.join(name), &documents.join(name), 0o644)?;
     }
     fs::create_dir_all(directory.join("etc/brain-in-jar/experiments"))?;
     open_directories(directory)
