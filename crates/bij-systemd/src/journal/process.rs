@@ -29,6 +29,8 @@ pub enum JournalError {
     Record(#[source] InvalidRecord),
 }
 
+const NO_SUCH_UNITS: &str = "Failed to add filter for units: No data available";
+
 /// The records of one run of journalctl, which ends with this.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -53,6 +55,8 @@ impl Records {
     pub(super) fn of(program: &str, arguments: Vec<String>) -> Result<Self, JournalError> {
         let mut child = Command::new(program)
             .args(arguments)
+            // What it complains of is told apart by its words.
+            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -68,7 +72,8 @@ impl Records {
 
     /// What journalctl had to say at its end.
     ///
-    /// With `--grep` it exits 1 if nothing matched, and says nothing.
+    /// With `--grep` it exits 1 if nothing matched, and says nothing; with a pattern of units that
+    /// no record matches it complains (`add_units()` of systemd's journalctl.c). Both is "nothing".
     fn finish(&mut self) -> Option<JournalError> {
         let mut child = self.child.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut message = String::new();
@@ -82,7 +87,8 @@ impl Records {
             Err(error) => return Some(JournalError::Read(error)),
         };
         let message = message.trim().to_owned();
-        (failed && !message.is_empty()).then_some(JournalError::Failed { message })
+        let nothing = message.is_empty() || message == NO_SUCH_UNITS;
+        (failed && !nothing).then_some(JournalError::Failed { message })
     }
 }
 

@@ -83,7 +83,7 @@ impl LogQuery {
 
     /// Arguments for the lines that are there already.
     pub(super) fn backlog_arguments(&self, scope: RuntimeScope) -> Vec<String> {
-        let mut arguments = options(scope);
+        let mut arguments = options();
         if self.lives.is_empty() {
             arguments.extend(self.shown().map(|newest| format!("--lines={newest}")));
         }
@@ -110,7 +110,7 @@ impl LogQuery {
         cursor: Option<&str>,
         started: Timestamp,
     ) -> Vec<String> {
-        let mut arguments = options(scope);
+        let mut arguments = options();
         arguments.extend(["--follow", "--no-tail"].map(ToOwned::to_owned));
         arguments.push(match cursor {
             Some(cursor) => format!("--after-cursor={cursor}"),
@@ -139,14 +139,10 @@ impl LogQuery {
     }
 }
 
-/// For the system no `--system`: what a unit with `User=` writes lies in that user's journal.
-fn options(scope: RuntimeScope) -> Vec<String> {
-    let mut options =
-        ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec();
-    if scope == RuntimeScope::User {
-        options.push(scope.option().to_owned());
-    }
-    options
+/// Neither `--system` nor `--user`: what a unit with `User=` writes lies in that user's journal,
+/// and what the user manager of root writes in the system's.
+fn options() -> Vec<String> {
+    ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec()
 }
 
 #[cfg(test)]
@@ -185,7 +181,6 @@ mod tests {
         assert_eq!(
             query.backlog_arguments(RuntimeScope::User)[5..],
             [
-                "--user",
                 "--lines=3",
                 "--since=-1h",
                 "--grep=loss=nan",

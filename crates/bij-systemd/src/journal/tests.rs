@@ -61,6 +61,9 @@ fn what_journalctl_complains_of_is_an_error_and_nothing_found_is_not() {
     assert!(lines.next().is_none());
     let silent = journal(dir.path(), "exit 1");
     assert!(silent.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
+    let script = "echo 'Failed to add filter for units: No data available' >&2; exit 1";
+    let never = journal(dir.path(), script);
+    assert!(never.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
     let missing = Journal { program: "/nowhere/journalctl".to_owned(), ..silent };
     assert!(matches!(missing.lines(&LogQuery::default(), NOW()), Err(JournalError::Spawn(_))));
 }
