@@ -17,7 +17,7 @@ mod stop;
 use std::process::ExitCode;
 
 use bij_core::ExperimentId;
-use bij_core::port::Ledger as _;
+use bij_core::port::{DefinitionSource as _, Ledger as _};
 
 use crate::args::{Command, IdArg};
 use crate::context::Context;
@@ -59,9 +59,11 @@ fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError
     Ok(plain(ids))
 }
 
-/// The ids, if the definition of each can be used.
+/// The ids, if the definition of each can be used, so that nothing is begun that must fail.
 fn usable(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
-    ids.iter().try_for_each(|IdArg(id)| context.must_be_usable(id))?;
+    for IdArg(id) in ids {
+        check::must_be_runnable(&context.definitions().find(id)?)?;
+    }
     Ok(plain(ids))
 }
 

@@ -102,9 +102,4 @@ impl Context {
             }
         }
     }
-
-    /// Whether its definition can be used, so that nothing is begun that must fail.
-    pub(crate) fn must_be_usable(&self, id: &ExperimentId) -> Result<(), CliError> {
-        self.definitions.find(id).map(|_| ()).map_err(CliError::from)
-    }
 }

@@ -94,6 +94,12 @@ impl CliError {
         self
     }
 
+    /// The whole chain without line breaks.
+    pub(crate) fn in_one_line(&self) -> String {
+        let sentence = self.sentence();
+        sentence.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    }
+
     /// The whole chain as one sentence.
     pub(crate) fn sentence(&self) -> String {
         self.chain.join(": ")

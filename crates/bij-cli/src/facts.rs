@@ -72,6 +72,20 @@ pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
     Ok(all.collect())
 }
 
+/// Asks again, one by one, about those that are not down: a list knows less of each.
+pub(crate) async fn look_closely(context: &Context, all: &mut [Facts]) {
+    let Ok(manager) = context.units().await else { return };
+    for facts in all {
+        let down = |state: &ActiveState| matches!(state, ActiveState::Inactive);
+        if facts.unit.as_ref().is_none_or(|unit| down(&unit.active_state)) {
+            continue;
+        }
+        if let Ok(unit) = manager.status(&facts.id).await {
+            facts.unit = Some(unit);
+        }
+    }
+}
+
 fn facts(
     context: &Context,
     id: ExperimentId,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bij_core::{Bytes, InvocationId, Limit, TimeSpan, Timestamp};
+use bij_core::{Bytes, CpuQuota, InvocationId, Limit, TimeSpan, Timestamp};
 use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// systemd's number for "infinity" in limits and for "not set" in counters.
@@ -62,6 +62,14 @@ impl Properties {
 
     pub(crate) fn bytes_limit(&self, name: &str) -> Option<Limit<Bytes>> {
         self.limit(name, Bytes::new)
+    }
+
+    /// `CPUQuota=`, as processor time a second.
+    pub(crate) fn cpu_quota(&self) -> Option<Limit<CpuQuota>> {
+        match self.span_limit("CPUQuotaPerSecUSec")? {
+            Limit::Max => Some(Limit::Max),
+            Limit::At(span) => CpuQuota::from_micros_per_sec(span.as_micros()).map(Limit::At),
+        }
     }
 
     fn limit<T>(&self, name: &str, at: impl Fn(u64) -> T) -> Option<Limit<T>> {

@@ -154,7 +154,13 @@ impl UnitManager for SystemdUnits {
 
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
         let properties = self.bus.unit(id).await?;
-        let resources = self.resources(properties.text("ControlGroup").unwrap_or_default());
+        let mut resources = self.resources(properties.text("ControlGroup").unwrap_or_default());
+        // Where no control group can be read (not up, some containers), what the manager was told.
+        // Where one can, a quota that the kernel does not know stays absent: it has no effect.
+        if resources.memory_max.is_none() {
+            resources.memory_max = properties.bytes_limit("MemoryMax");
+            resources.cpu_quota = resources.cpu_quota.or_else(|| properties.cpu_quota());
+        }
         Ok(status(id, &properties, resources))
     }
 

@@ -1,6 +1,6 @@
 //! `bij check`: everything that is wrong with definitions.
 
-pub(crate) mod machine;
+mod machine;
 
 use std::path::Path;
 
@@ -36,6 +36,15 @@ pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError>
             Err(CliError::new(Kind::Definition, message))
         }
     }
+}
+
+/// Whether an experiment can run as far as one can see before it is tried.
+pub(super) fn must_be_runnable(found: &Found) -> Result<(), CliError> {
+    let problems = machine::look(found).problems;
+    let Some(first) = problems.first() else { return Ok(()) };
+    let id = &found.spec.id;
+    Err(CliError::new(Kind::Definition, format!("{id} cannot run: {}", first.message))
+        .hint(format!("`bij check {id}` tells everything that is wrong with it")))
 }
 
 /// Every definition there is, and what only looks like one.

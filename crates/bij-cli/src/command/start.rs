@@ -7,6 +7,7 @@ use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId};
 
 use super::act::{Act, act};
+use super::check::must_be_runnable;
 use crate::args::{IdArg, StartArgs};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
@@ -29,7 +30,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
                 .map_err(|problem| CliError::new(Kind::Definition, problem.to_string()))?;
         }
     }
-    context.definitions().find_with(id, &extras)?;
+    must_be_runnable(&context.definitions().find_with(id, &extras)?)?;
     let unit = context.units().await?.status(id).await?;
     let up = !matches!(unit.active_state, ActiveState::Inactive | ActiveState::Failed);
     if up && !extras.is_empty() {

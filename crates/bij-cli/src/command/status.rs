@@ -16,7 +16,11 @@ const LAST_LINES: usize = 10;
 pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     let named = !ids.is_empty();
-    let found = if named { facts::of(context, &ids).await } else { facts::of_all(context).await? };
+    let mut found =
+        if named { facts::of(context, &ids).await } else { facts::of_all(context).await? };
+    if !named {
+        facts::look_closely(context, &mut found).await;
+    }
     let (found, missing) = if named { part(context, found) } else { (found, Vec::new()) };
     let mut pages = Vec::new();
     for facts in found {
@@ -57,7 +61,7 @@ fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {
     let loaded = match context.definitions().find(&status.id) {
         Ok(found) => Loaded::Found { source: found.source, description: found.spec.description },
         Err(FindError::Missing { .. }) => Loaded::Missing,
-        Err(error) => Loaded::Bad(CliError::from(error).sentence().replace('\n', ";")),
+        Err(error) => Loaded::Bad(CliError::from(error).in_one_line()),
     };
     let log = if with_log { context.last_lines(&status.id, LAST_LINES) } else { Vec::new() };
     StatusPage { status, loaded, log }

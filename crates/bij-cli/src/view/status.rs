@@ -125,7 +125,15 @@ impl Status {
                 .as_ref()
                 .and_then(|unit| unit.invocation)
                 .or_else(|| newest.as_ref().map(|attempt| attempt.key.invocation)),
-            since: unit.as_ref().and_then(|unit| unit.since).or_else(|| ended.map(|end| end.at)),
+            since: unit
+                .as_ref()
+                .and_then(|unit| unit.since)
+                .or_else(|| ended.map(|end| end.at))
+                // A list does not tell of each when it came up; the ledger knows.
+                .or_else(|| {
+                    let open = newest.as_ref().filter(|_| unit.is_some())?;
+                    Some(open.ready.unwrap_or(open.started))
+                }),
             progress: said.map(Steps::from),
             said: unit
                 .as_ref()

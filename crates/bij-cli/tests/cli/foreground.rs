@@ -140,7 +140,7 @@ fn others_may_look_stop_and_read_beside_it() {
 #[test]
 fn a_closed_pipe_ends_quietly_and_in_order() {
     let bij = Bij::new();
-    let chatty = "trap 'exit 0' TERM; while :; do echo line; sleep 0.01; done";
+    let chatty = "exec 2>/dev/null; trap 'exit 0' TERM; while :; do echo line; sleep 0.01; done";
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {chatty:?}]\n"));
     let mut child = bij.spawn(&["--quiet", "run", "x"]);
     let mut out = child.stdout.take().unwrap();

@@ -8,7 +8,7 @@ use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, Found};
 
 use crate::args::{IdArg, RunArgs, Target};
-use crate::command::check::machine;
+use crate::command::check::must_be_runnable;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
@@ -63,14 +63,6 @@ impl Plan {
         must_be_runnable(&found)?;
         Ok(Self { spec: found.spec, defined })
     }
-}
-
-fn must_be_runnable(found: &Found) -> Result<(), CliError> {
-    let problems = machine::look(found).problems;
-    let Some(first) = problems.first() else { return Ok(()) };
-    let id = &found.spec.id;
-    Err(CliError::new(Kind::Definition, format!("{id} cannot run: {}", first.message))
-        .hint(format!("`bij check {id}` tells everything that is wrong with it")))
 }
 
 /// A definition in a file. One that lies where definitions are looked for is left there.

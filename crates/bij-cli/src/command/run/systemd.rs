@@ -55,13 +55,13 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
                 session.started(&id, started)?;
             }
             line = lines.next() => if session.line(&line?)? == Reader::Gone {
-                stop(context, &units, &session.up);
+                stop(context, &units, &session.up, "a closed pipe");
             },
             wish = interrupts.next() => match wish {
                 Wish::Stop => {
                     session.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
-                    stop(context, &units, &session.up);
+                    stop(context, &units, &session.up, "Ctrl-C");
                 }
                 Wish::Kill => session.kill(),
             },
@@ -108,9 +108,9 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 }
 
 /// Orders all of them to stop; what becomes of it is seen by looking.
-fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>) {
+fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
-        orders::put_down(&context.layout, id, format!("Ctrl-C by {}", who()));
+        orders::put_down(&context.layout, id, format!("{why} by {}", who()));
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }
