@@ -22,6 +22,9 @@ pub(crate) const APPLICATION_ID: i32 = 0x6269_6a01;
 ///
 /// Refuses a database of somebody else's, and one that a newer bij has written.
 pub(crate) fn version(connection: &Connection) -> Result<i64, Failure> {
+    // Three questions are one answer: somebody may be making the schema between two of them.
+    let _snapshot =
+        connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let untouched = version == 0 && application == 0 && tables(connection)? == 0;
@@ -54,4 +57,26 @@ pub(crate) fn apply(connection: &mut Connection) -> Result<(), Failure> {
 
 fn tables(connection: &Connection) -> Result<i64, Failure> {
     Ok(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::open::{to_read, to_write};
+
+    #[test]
+    fn a_database_in_the_making_is_nobody_elses() {
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("state.db");
+            let maker = {
+                let path = path.clone();
+                thread::spawn(move || to_write(&path, Duration::from_secs(5)).map(drop))
+            };
+            while to_read(&path).unwrap().is_none() {}
+            maker.join().unwrap().unwrap();
+        }
+    }
 }
