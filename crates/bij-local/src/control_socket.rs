@@ -205,16 +205,23 @@ pub(crate) fn ask(
     id: &ExperimentId,
     request: &Request,
 ) -> io::Result<Option<Answer>> {
-    let connected = at_short_path(&layout.local(), id, |short| StdUnixStream::connect(short));
-    let mut stream = match connected {
-        Ok(stream) => stream,
-        Err(error) => {
-            return match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                _ => Err(error),
-            };
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    match converse(layout, id, request) {
+        // Nobody listens, or whoever did went away while we asked.
+        Err(error)
+            if matches!(
+                error.kind(),
+                NotFound | ConnectionRefused | ConnectionReset | BrokenPipe
+            ) =>
+        {
+            Ok(None)
         }
-    };
+        answer => answer,
+    }
+}
+
+fn converse(layout: &Layout, id: &ExperimentId, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = at_short_path(&layout.local(), id, |short| StdUnixStream::connect(short))?;
     if !matches!(request, Request::Stop) {
         // A stop takes as long as the experiment's grace; anything else is answered at once.
         stream.set_read_timeout(Some(ANSWER_AT_ONCE))?;
@@ -225,7 +232,6 @@ pub(crate) fn ask(
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line)?;
     if line.is_empty() {
-        // It went away while we asked.
         return Ok(None);
     }
     serde_json::from_str(&line).map(Some).map_err(io::Error::from)

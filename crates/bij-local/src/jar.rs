@@ -7,6 +7,7 @@ mod keeper;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
 use bij_cgroup::{CgroupRoot, JarLimits, Membership, Setting};
 use bij_core::definition::{Limits, OomPolicy};
@@ -180,10 +181,9 @@ impl EmptyJar {
         let (sights, outbox) = tokio_mpsc::unbounded_channel();
         let keeper =
             keeper::Keeper::new(self, main, invocation, Arc::clone(&counters), sights, inbox);
-        std::thread::Builder::new()
-            .name("bij-jar".to_owned())
-            .spawn(move || keeper.keep())
-            .map(|_detached| Jar { orders, sights: outbox, counters })
+        let thread = std::thread::Builder::new().name("bij-jar".to_owned());
+        let keeper = thread.spawn(move || keeper.keep())?;
+        Ok(Jar { orders: Some(orders), sights: outbox, counters, keeper: Some(keeper) })
     }
 }
 
@@ -206,10 +206,14 @@ enum Order {
     MainEnded,
 }
 
-/// A jar with an attempt in it. When it is dropped, all that is left in it is killed.
+/// A jar with an attempt in it. When it is dropped, all that is left in it is killed; who drops it
+/// waits for that, because a program that ends must not leave anybody behind.
 #[derive(Debug)]
 pub(crate) struct Jar {
-    orders: mpsc::Sender<Order>,
+    /// Until the keeper is to leave.
+    orders: Option<mpsc::Sender<Order>>,
+    /// Until it has left.
+    keeper: Option<JoinHandle<()>>,
     sights: tokio_mpsc::UnboundedReceiver<Sight>,
     counters: Arc<Mutex<Counters>>,
 }
@@ -248,9 +252,30 @@ impl Jar {
         self.sights.recv().await.unwrap_or(Sight::Empty)
     }
 
+    /// Kills what is left, takes the jar away, and returns when that is done.
+    pub(crate) async fn clear(mut self) {
+        self.orders = None;
+        if let Some(keeper) = self.keeper.take() {
+            // If this is cancelled, the thread goes on all the same.
+            let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
+        }
+    }
+
     fn order(&self, order: Order) {
-        // A keeper that has gone has killed and counted everything.
-        let _ = self.orders.send(order);
+        if let Some(orders) = &self.orders {
+            // A keeper that has gone has killed and counted everything.
+            let _ = orders.send(order);
+        }
+    }
+}
+
+impl Drop for Jar {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(keeper) = self.keeper.take() {
+            // It panics as little as this does.
+            let _ = keeper.join();
+        }
     }
 }
 

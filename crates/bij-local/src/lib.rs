@@ -5,6 +5,27 @@
 //! policy, and writes every attempt into the ledger with the evidence of its end. Definitions and
 //! ledger are ports of `bij-core`; whoever composes the program chooses their adapters.
 //!
+//! ```no_run
+//! # async fn run(layout: bij_core::Layout) -> Result<(), Box<dyn std::error::Error>> {
+//! use bij_definitions::Definitions;
+//! use bij_local::{Event, Options, ShimCommand, Supervisor};
+//! use bij_store::RobustLedger;
+//!
+//! let ledger = RobustLedger::at(&layout);
+//! let definitions = Definitions::new(layout.clone());
+//! // This program, with the arguments on which its `main` calls `bij_local::shim::main`.
+//! let shim = ShimCommand::current_program(["__shim"]);
+//! let supervisor = Supervisor::new(layout, ledger, definitions, shim, Options::default())?;
+//! let mut events = supervisor.run(&["amnesiac_001".parse()?])?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Ended { id, ending } = event {
+//!         assert_eq!((id.as_str(), ending), ("amnesiac_001", bij_local::Ending::Success));
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Theory of operation
 //! Each experiment has a *ward*: a task that holds the experiment's *seat* (a lock file, so that
 //! no two supervisors run one experiment) and lets it live attempt after attempt. An attempt is:

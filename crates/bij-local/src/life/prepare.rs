@@ -217,6 +217,7 @@ impl Prepared {
         let _ = tokio::time::timeout(DRAIN, drained).await;
         // A stop file that stays would send the next attempt away; that one removes it as well.
         let _ = remove(&self.stop_file);
+        self.jar.clear().await;
         counters
     }
 }
