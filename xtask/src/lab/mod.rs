@@ -73,6 +73,7 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>, staged: Option<&Path>) ->
     packages::provide(vm).context("the machine and vm lanes cannot run")?;
     let directory = Metadata::read()?.target_directory.join("lab");
     std::fs::create_dir_all(&directory)?;
+    let _turn = take_turn(&directory)?;
     for job in jobs {
         job.suite.image()?;
     }
@@ -110,6 +111,16 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>, staged: Option<&Path>) ->
         bail!("no scenario's name contains {:?}", pattern.unwrap_or_default());
     }
     Ok(tally)
+}
+
+/// Machines read the payload while they run: a second run in the same target directory waits.
+fn take_turn(directory: &Path) -> Result<std::fs::File> {
+    let file = std::fs::File::create(directory.join("lock"))?;
+    if file.try_lock().is_err() {
+        println!("another run of the laboratory is under way; waiting for it");
+        file.lock()?;
+    }
+    Ok(file)
 }
 
 fn payload_for(
