@@ -99,7 +99,7 @@ fn logs_tell_attempts_apart(guest: &Guest) -> Result<Next, Failure> {
     run("bij", ["logs"])?.success()?.says("this is 1")?.says("this is 2")?;
     let lines = run("bij", ["logs", id, "3"])?.success()?;
     ensure_eq!(lines.stdout().lines().count(), 3, "lines of `bij logs ID 3`");
-    run("bij", ["logs", id, "--since", "-1h", "--grep", "THIS IS 2"])?.success()?;
+    run("bij", ["logs", id, "--since", "-1h", "--grep", "this is 2"])?.says("this is 2")?;
     run("bij", ["status", id])?.success()?.says("this is 2")?.says("Crashes: 1 (exit 1)")?;
     Ok(Next::Done)
 }
