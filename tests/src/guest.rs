@@ -1,5 +1,6 @@
 //! What a scenario knows of the machine it runs in, and how long it may wait there.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,11 +31,19 @@ pub struct Guest {
     slowness: u32,
     scenario: String,
     phase: u32,
+    told: RefCell<Vec<String>>,
 }
 
 impl Guest {
     pub(crate) fn new(lane: Lane, systemd: u32, slowness: u32, scenario: &str, phase: u32) -> Self {
-        Self { lane, systemd, slowness, scenario: scenario.to_owned(), phase }
+        Self {
+            lane,
+            systemd,
+            slowness,
+            scenario: scenario.to_owned(),
+            phase,
+            told: RefCell::default(),
+        }
     }
 
     /// The kind of machine.
@@ -50,6 +59,16 @@ impl Guest {
     /// How often the scenario has had the machine restarted.
     pub fn phase(&self) -> u32 {
         self.phase
+    }
+
+    /// Has the host show a line, for example a ratio that was measured.
+    pub fn tell(&self, text: impl Into<String>) {
+        self.told.borrow_mut().push(text.into());
+    }
+
+    /// What is to be shown.
+    pub(crate) fn take_told(&self) -> Vec<String> {
+        self.told.take()
     }
 
     /// A wait of this length at native speed, made as long as this machine needs.

@@ -88,6 +88,13 @@ pub enum Message {
         /// Its name.
         scenario: String,
     },
+    /// A scenario has measured something worth telling, whether it holds or not.
+    Told {
+        /// Its name.
+        scenario: String,
+        /// One line.
+        text: String,
+    },
     /// A scenario held.
     Passed {
         /// Its name.

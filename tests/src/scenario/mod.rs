@@ -11,6 +11,7 @@ mod limits;
 mod mistakes;
 mod people;
 mod restart;
+mod speed;
 mod verbatim;
 
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         people::SCENARIOS,
         contract::SCENARIOS,
         examples::SCENARIOS,
+        speed::SCENARIOS,
         restart::SCENARIOS,
     ]
     .into_iter()

@@ -23,6 +23,11 @@ impl Tally {
     }
 }
 
+/// A scenario has measured something.
+pub(super) fn told(machine: &str, scenario: &str, text: &str) {
+    println!("{machine:<18} tells   {scenario}: {text}");
+}
+
 pub(super) fn passed(machine: &str, scenario: &str, took: Duration) {
     println!("{machine:<18} ok      {scenario} ({:.1} s)", took.as_secs_f64());
 }

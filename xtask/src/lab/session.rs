@@ -187,6 +187,7 @@ impl Session {
                 let limit = limit * self.slowness;
                 self.running = Some(Running { name: scenario, since: Instant::now(), limit });
             }
+            Message::Told { scenario, text } => report::told(&self.name, &scenario, &text),
             Message::Passed { scenario } => {
                 self.tally.passed += 1;
                 let took = self.close(&scenario);
