@@ -24,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         time_limit: Duration::from_secs(120),
         ..Scenario::new("death_three_times_is_final", Lane::ALL, three_times_is_final)
     },
+    Scenario::new("death_three_times_when_new", Lane::CONTAINER, three_times_when_new),
 ];
 
 /// One life only.
@@ -166,5 +167,21 @@ fn three_times_is_final(guest: &Guest) -> Result<Next, Failure> {
     sh("journalctl -u brain-experiment@death_thrice | grep 'Start request repeated too quickly'")?
         .success()?;
     ensure_eq!(history(id)?.len(), 3, "attempts after the start limit was hit");
+    Ok(Next::Done)
+}
+
+/// systemd forgets the start in whose midst it read the definition; the ledger does not.
+fn three_times_when_new(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_thrice_new";
+    define_script(id, "exit 9", "[restart]\ndelay = \"100ms\"")?;
+    systemctl("start", id)?;
+    crate::bij::wait_for_state(guest, id, "failed")?;
+    guest.wait_for("the third attempt to end", crate::bij::SOON, || {
+        let rows = history(id)?;
+        let over = rows.last().is_some_and(|row| !row["ended"].is_null());
+        Ok((rows.len() >= 3 && over).then_some(()))
+    })?;
+    crate::bij::wait_for_state(guest, id, "failed")?;
+    crate::bij::ensure_causes(&history(id)?, &["exit", "exit", "exit"])?;
     Ok(Next::Done)
 }
