@@ -149,7 +149,10 @@ fn libtest(kind: &[&str]) -> Result<Tally> {
 
 /// What a quiet test runner prints when all is well.
 fn is_noise(line: &str) -> bool {
-    line.is_empty() || line.starts_with("running ") || line.bytes().all(|byte| byte == b'.')
+    line.is_empty()
+        || line.starts_with("running ")
+        || line.starts_with("all doctests ran in ")
+        || line.bytes().all(|byte| byte == b'.')
 }
 
 /// Reads `test result: ok. 7 passed; 0 failed; …`.
