@@ -39,7 +39,7 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// Leaves the scenario with a [`Failure`](crate::Failure) unless the condition holds.
+/// Leaves the scenario with a [`Failure`] unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($sentence:tt)+) => {
         if !$condition {
@@ -48,7 +48,7 @@ macro_rules! ensure {
     };
 }
 
-/// Leaves the scenario with a [`Failure`](crate::Failure) that shows both sides unless they are equal.
+/// Leaves the scenario with a [`Failure`] that shows both sides unless they are equal.
 macro_rules! ensure_eq {
     ($found:expr, $expected:expr, $($what:tt)+) => {
         // A match, so that what is borrowed from temporaries lives long enough.

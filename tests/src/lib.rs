@@ -9,7 +9,7 @@
 //!
 //! 1. Write `fn my_words(guest: &Guest) -> Result<Next, Failure>` in `src/scenario/<topic>.rs`. It may do
 //!    anything as root: the machine is thrown away afterwards. Run programs by [`run`] or [`sh`]: what a
-//!    failing command said goes into the report by itself. Check by [`ensure!`], wait by
+//!    failing command said goes into the report by itself. Check by `ensure!`, wait by
 //!    [`Guest::wait_for`], never by sleeping for a guessed time.
 //! 2. Enter it in that file's `SCENARIOS` table with the lanes it makes sense in. Limits bind only in
 //!    the vm lanes; whatever does not need them belongs in the machine lane alone, which is ten times

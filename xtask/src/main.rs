@@ -1,7 +1,7 @@
 //! Every chore of the project: `cargo xtask --help`.
 //!
 //! - `stage` lays out the installed tree ([`stage`]).
-//! - `test` runs the three lanes of the laboratory ([`test`], [`lab`]).
+//! - `test` runs the three lanes of the laboratory ([`mod@test`], [`lab`]).
 //! - `demo` runs the example experiments side by side ([`demo`]).
 //! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
 //!   ([`arrows`]).
