@@ -31,6 +31,7 @@ mod outcome;
 pub mod port;
 mod progress;
 mod quantity;
+pub mod queue;
 mod reconcile;
 mod run;
 mod timestamp;

@@ -2,8 +2,10 @@
 
 mod definition_source;
 mod ledger;
+mod run_queue;
 mod unit_manager;
 
 pub use definition_source::{DefinitionSource, FindError, Found};
 pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+pub use run_queue::{Change, RunQueue};
 pub use unit_manager::{Started, UnitError, UnitManager};

@@ -29,11 +29,14 @@ pub enum RunEnd {
     Never,
     /// It used up its restarts.
     GaveUp,
+    /// Somebody took it out of the queue.
+    Cancelled,
 }
 
 impl RunEnd {
     /// All ways to end.
-    pub const ALL: [Self; 4] = [Self::Success, Self::Stopped, Self::Never, Self::GaveUp];
+    pub const ALL: [Self; 5] =
+        [Self::Success, Self::Stopped, Self::Never, Self::GaveUp, Self::Cancelled];
 
     /// The word for it in output and databases.
     pub const fn as_str(self) -> &'static str {
@@ -42,6 +45,7 @@ impl RunEnd {
             Self::Stopped => "stopped",
             Self::Never => "never",
             Self::GaveUp => "gave-up",
+            Self::Cancelled => "cancelled",
         }
     }
 

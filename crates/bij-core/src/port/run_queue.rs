@@ -1,0 +1,124 @@
+//! The runs that are not over, and the log of all changes.
+
+use super::LedgerError;
+use crate::queue::{Event, EventKind, Group, GroupName, Pause, Queue, QueueState, QueuedRun};
+use crate::queue::{Place, RunRef, Submission, Terms};
+use crate::{Outcome, RunEnd, RunId, RunState, Timestamp};
+use std::collections::BTreeMap;
+
+/// One change to the queue. Each may be asked for again: what is so already, and what speaks of a
+/// run that is over or of none, is [`Outcome::Unchanged`] and leaves no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A run is where it was not: let start, held, released, requeued.
+    State {
+        /// Which.
+        run: RunId,
+        /// Where it stands now.
+        state: QueueState,
+        /// Why, for the event.
+        why: String,
+    },
+    /// Other terms for a run that waits or is held.
+    Edit {
+        /// Which.
+        run: RunId,
+        /// The new ones.
+        terms: Box<Terms>,
+        /// Who asked.
+        by: String,
+    },
+    /// Another place among those of its priority.
+    Move {
+        /// Which.
+        run: RunId,
+        /// Where to.
+        place: Place,
+        /// Who asked; `None` leaves no event (places are given anew when there is no room between).
+        by: Option<String>,
+    },
+    /// Smaller runs have passed it. Leaves no event.
+    Bypassed {
+        /// Which.
+        run: RunId,
+        /// How many by now.
+        times: u32,
+    },
+    /// It is over without another attempt: cancelled, or given up.
+    End {
+        /// Which.
+        run: RunId,
+        /// How.
+        end: RunEnd,
+        /// Who or what ended it.
+        by: String,
+    },
+    /// A group is set up or changed.
+    SetGroup {
+        /// The group, whole.
+        group: Group,
+        /// Who asked.
+        by: String,
+    },
+    /// A group is no longer set up.
+    RemoveGroup {
+        /// Which.
+        name: GroupName,
+        /// Who asked.
+        by: String,
+    },
+    /// Admission of all runs is paused, or (`None`) resumed.
+    Pause {
+        /// By whom, since when.
+        pause: Option<Pause>,
+        /// Who asked.
+        by: String,
+    },
+    /// Nothing but an event; always [`Outcome::Changed`].
+    Note {
+        /// What.
+        kind: EventKind,
+        /// Of which run, if of one.
+        run: Option<RunId>,
+        /// What else there is to say.
+        data: BTreeMap<String, String>,
+    },
+}
+
+/// Keeps the queue. What a call has returned is on the disk, and has its events there.
+pub trait RunQueue {
+    /// Everything that is not over.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    fn load(&self) -> Result<Queue, LedgerError>;
+
+    /// Takes runs in, all or none, in one transaction; each gets the next number of its experiment
+    /// and a place behind all that are there. Takes the same time however many are queued.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they were not recorded.
+    fn submit(
+        &mut self,
+        submissions: &[Submission],
+        at: Timestamp,
+    ) -> Result<Vec<QueuedRun>, LedgerError>;
+
+    /// Makes changes, all or none, in one transaction; tells of each whether it changed anything.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they were not recorded.
+    fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError>;
+
+    /// Where a run is; `None` if there never was such a run.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError>;
+
+    /// The events after the one with the number `after`, oldest first, at most so many.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they could not be read.
+    fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError>;
+}

@@ -1,0 +1,17 @@
+//! Runs that are not over: what each asks for, where it stands, and what it waits for.
+
+mod claim;
+mod dependency;
+mod event;
+mod group;
+mod queued_run;
+mod submission;
+mod waiting_on;
+
+pub use claim::{Claim, GpuClaim};
+pub use dependency::{Condition, Dependencies, Dependency, InvalidDependency, RunRef};
+pub use event::{Event, EventKind, UnknownEventKind};
+pub use group::{Group, GroupName, InvalidGroupName, Pause};
+pub use queued_run::{Place, Queue, QueueState, QueuedRun};
+pub use submission::{Origin, Submission, Terms};
+pub use waiting_on::{Amount, ClosedGate, WaitingOn};

@@ -1,0 +1,153 @@
+//! What must have happened before a run may start.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{ExperimentId, RunId};
+
+/// All conditions of a run on other runs; the default is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependencies {
+    /// Every one of these holds.
+    All(Vec<Dependency>),
+    /// At least one of these holds.
+    Any(Vec<Dependency>),
+}
+
+impl Dependencies {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Dependency> {
+        match self {
+            Self::All(list) | Self::Any(list) => list.iter(),
+        }
+    }
+}
+
+impl Default for Dependencies {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+/// One condition on another run, written `calibrate`, `calibrate#3` or `end:calibrate`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Dependency {
+    /// What it must have come to.
+    pub condition: Condition,
+    /// Which run.
+    pub on: RunRef,
+}
+
+/// What another run must have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It has ended by success.
+    Success,
+    /// It has ended, however.
+    End,
+}
+
+/// A run of which somebody speaks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RunRef {
+    /// The newest run of an experiment.
+    Newest(ExperimentId),
+    /// This run.
+    Run(RunId),
+}
+
+impl RunRef {
+    /// Whose run.
+    pub const fn experiment(&self) -> &ExperimentId {
+        match self {
+            Self::Newest(id) => id,
+            Self::Run(run) => &run.experiment,
+        }
+    }
+}
+
+/// Why a text is no dependency.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{found:?} is not a dependency: write calibrate (its success), calibrate#3 (that run's) or end:calibrate (its end, however)"
+)]
+pub struct InvalidDependency {
+    /// What was found, shortened.
+    pub found: String,
+}
+
+const END: &str = "end:";
+
+impl fmt::Display for RunRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest(id) => id.fmt(f),
+            Self::Run(run) => run.fmt(f),
+        }
+    }
+}
+
+impl FromStr for RunRef {
+    type Err = InvalidDependency;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidDependency { found: text.chars().take(80).collect() };
+        if text.contains('#') {
+            text.parse().map(Self::Run).map_err(|_| invalid())
+        } else {
+            text.parse().map(Self::Newest).map_err(|_| invalid())
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.condition {
+            Condition::Success => self.on.fmt(f),
+            Condition::End => write!(f, "{END}{}", self.on),
+        }
+    }
+}
+
+impl FromStr for Dependency {
+    type Err = InvalidDependency;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (condition, run) = match text.strip_prefix(END) {
+            Some(run) => (Condition::End, run),
+            None => (Condition::Success, text),
+        };
+        Ok(Self { condition, on: run.parse()? })
+    }
+}
+
+impl TryFrom<String> for Dependency {
+    type Error = InvalidDependency;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Dependency> for String {
+    fn from(dependency: Dependency) -> Self {
+        dependency.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dependency_is_read_as_it_is_written() {
+        for text in ["calibrate", "calibrate#3", "end:calibrate", "end:calibrate#12"] {
+            assert_eq!(text.parse::<Dependency>().unwrap().to_string(), text);
+        }
+        for bad in ["", "end:", "begin:x", "x#0", "../x", "x#", "end:end:x"] {
+            assert!(bad.parse::<Dependency>().is_err(), "{bad:?}");
+        }
+    }
+}
