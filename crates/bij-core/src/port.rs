@@ -1,11 +1,15 @@
 //! The traits that adapters fill, in domain words only.
 
+mod board;
 mod definition_source;
+mod handover;
 mod ledger;
 mod run_queue;
 mod unit_manager;
 
+pub use board::{Board, Sample, Unread};
 pub use definition_source::{DefinitionSource, FindError, Found};
+pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 pub use run_queue::{Change, RunQueue};
 pub use unit_manager::{Started, UnitError, UnitManager};

@@ -1,0 +1,56 @@
+//! What the machine has left.
+
+use thiserror::Error;
+
+use crate::{Bytes, Percent};
+
+/// Why something of the machine could not be read; its `Display` is a fragment for people.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("cannot read {what}: {why}")]
+pub struct Unread {
+    /// What: a file, a sensor.
+    pub what: String,
+    /// What the system said.
+    pub why: String,
+}
+
+/// One reading of the machine: each part is a value, or why there is none.
+///
+/// A board with more to tell gets more parts; what is not there yet is made by [`Sample::new`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Physical memory in all: `MemTotal` (proc_meminfo(5)).
+    pub memory_total: Result<Bytes, Unread>,
+    /// What could be had without swapping: `MemAvailable` (proc_meminfo(5)).
+    pub memory_available: Result<Bytes, Unread>,
+    /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
+    /// `/proc/pressure/memory`; `None` on a kernel without PSI.
+    pub memory_pressure: Result<Option<Percent>, Unread>,
+}
+
+impl Sample {
+    /// A reading of a machine of which only the memory is known.
+    pub const fn new(total: Bytes, available: Bytes) -> Self {
+        Self {
+            memory_total: Ok(total),
+            memory_available: Ok(available),
+            memory_pressure: Ok(None),
+        }
+    }
+
+    /// The same with its memory pressure.
+    #[must_use]
+    pub fn with_pressure(mut self, some_avg10: Percent) -> Self {
+        self.memory_pressure = Ok(Some(some_avg10));
+        self
+    }
+}
+
+/// Reads the machine's hardware.
+///
+/// A reading costs a few small files; it is taken whenever something is to be decided.
+pub trait Board: Send + Sync {
+    /// Reads it now.
+    fn sample(&self) -> Sample;
+}

@@ -1,0 +1,38 @@
+//! What passes between a coordinator and the hooks and processes of an experiment.
+
+use thiserror::Error;
+
+use crate::{ExperimentId, Progress};
+
+/// Why something could not be handed over.
+#[derive(Debug, Error)]
+#[error("cannot put down {what} of {id}")]
+pub struct HandoverError {
+    /// Whose.
+    pub id: ExperimentId,
+    /// What: the extras, the order to stop.
+    pub what: &'static str,
+    /// What the system said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Puts down for hooks what they must find, and reads what an experiment has put down.
+pub trait Handover: Send + Sync {
+    /// Lays this over the definition from the next start on, as TOML; empty takes away what was
+    /// there.
+    ///
+    /// # Errors
+    /// [`HandoverError`] if it is not in place; the start must not go on then.
+    fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError>;
+
+    /// Says who wants the end of an experiment that is up, and asks it to leave by itself: the
+    /// order that `end` finds, and the stop file.
+    ///
+    /// # Errors
+    /// [`HandoverError`] if it is not in place; a stop goes on without.
+    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError>;
+
+    /// The newest progress of an experiment that is up, if it has told any.
+    fn progress(&self, id: &ExperimentId) -> Option<Progress>;
+}
