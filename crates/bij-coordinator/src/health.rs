@@ -1,0 +1,48 @@
+//! How an experiment that is up does.
+
+use std::fmt;
+
+/// How an experiment that is up does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing is wrong with it.
+    Healthy,
+    /// It goes on, but not well.
+    Degraded {
+        /// What is wrong, as a fragment.
+        reason: String,
+    },
+    /// It makes no progress.
+    Stalled {
+        /// Since when, as a fragment.
+        reason: String,
+    },
+}
+
+impl Health {
+    /// The word for it in output.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded { .. } => "degraded",
+            Self::Stalled { .. } => "stalled",
+        }
+    }
+
+    /// Why it is not healthy.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Healthy => None,
+            Self::Degraded { reason } | Self::Stalled { reason } => Some(reason),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason() {
+            None => f.write_str(self.as_str()),
+            Some(reason) => write!(f, "{}: {reason}", self.as_str()),
+        }
+    }
+}
