@@ -12,10 +12,12 @@ use crate::workspace::{Metadata, Package};
 /// Of each of our crates: those it may build on, and those that its tests may use besides.
 const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-core", &[], &["bij-sim"]),
+    ("bij-api", &["bij-core"], &[]),
     ("bij-cgroup", &["bij-core"], &[]),
     ("bij-definitions", &["bij-core"], &["bij-sim"]),
     ("bij-store", &["bij-core"], &["bij-sim"]),
     ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim"]),
+    ("bij-coordinator", &["bij-core"], &["bij-sim"]),
     ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
     ("bij-sim", &["bij-core"], &[]),
     ("bij-experiment", &[], &["bij-core"]),
@@ -27,19 +29,35 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// What only a composition root may name.
-const ADAPTERS: &[&str] =
-    &["bij-core", "bij-cgroup", "bij-definitions", "bij-store", "bij-systemd", "bij-local"];
+const ADAPTERS: &[&str] = &[
+    "bij-core",
+    "bij-api",
+    "bij-cgroup",
+    "bij-coordinator",
+    "bij-definitions",
+    "bij-store",
+    "bij-systemd",
+    "bij-local",
+];
 
 /// Crates of others that stay inside some of ours, tests included: what they do is that crate's job.
 const GUARDED: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["bij-store"], "SQL stays in the store"),
-    ("zbus", &["bij-systemd"], "the bus stays in its adapter"),
+    ("zbus", &["bij-systemd", "bij-api"], "the bus stays in its adapters"),
     ("clap", &["bij-cli", "xtask"], "libraries and hooks have no command line to speak of"),
     ("anyhow", &["bij-daemon", "xtask"], "libraries name their errors"),
     ("toml", &["bij-core", "bij-definitions", "bij-cli"], "definitions are parsed in one place"),
     (
         "tokio",
-        &["bij-systemd", "bij-local", "bij-daemon", "bij-cli", "bij-sim"],
+        &[
+            "bij-api",
+            "bij-coordinator",
+            "bij-systemd",
+            "bij-local",
+            "bij-daemon",
+            "bij-cli",
+            "bij-sim",
+        ],
         "the rest needs no runtime",
     ),
 ];

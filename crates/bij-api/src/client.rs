@@ -1,0 +1,274 @@
+//! The coordinator, as its clients have it.
+
+mod changes;
+mod error;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use bij_core::ExperimentId;
+use bij_core::queue::{GroupName, RunRef};
+use serde::de::DeserializeOwned;
+use zbus::connection;
+use zbus::proxy::CacheProperties;
+
+use crate::dictionary::Dictionary;
+use crate::limits;
+use crate::message::{
+    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions, Why,
+};
+use crate::proxy::CoordinatorProxy;
+
+pub use changes::Changes;
+pub use error::ClientError;
+
+/// How long the coordinator may take for an answer. It answers within milliseconds unless its disk
+/// is slow or PID 1 reloads.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often the queue is read anew if it changes between two pieces.
+const READ_ANEW: usize = 3;
+
+/// Which bus a coordinator is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichBus {
+    /// The system's.
+    System,
+    /// The user's own.
+    Session,
+}
+
+/// A connection to a coordinator.
+#[derive(Clone, Debug)]
+pub struct Client {
+    proxy: CoordinatorProxy<'static>,
+    answer_within: Duration,
+}
+
+impl Client {
+    /// Connects to the socket in a coordinator's runtime directory.
+    ///
+    /// # Errors
+    /// [`ClientError::NoCoordinator`] if there is no socket, [`ClientError::NotListening`] if there
+    /// is one and nobody behind it, else why it cannot be reached.
+    pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
+        // Local sockets connect at once or not at all: the kernel's queue is all there is to wait for.
+        let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ClientError::NoCoordinator,
+            io::ErrorKind::ConnectionRefused => ClientError::NotListening,
+            _ => ClientError::Unreachable(Box::new(error)),
+        })?;
+        Self::over(connection::Builder::unix_stream(stream).p2p()).await
+    }
+
+    /// Connects to the coordinator on a bus.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] without a bus. Whether anybody has the name on it is told by the
+    /// first call.
+    pub async fn connect_bus(bus: WhichBus) -> Result<Self, ClientError> {
+        Self::over(match bus {
+            WhichBus::System => connection::Builder::system(),
+            WhichBus::Session => connection::Builder::session(),
+        })
+        .await
+    }
+
+    async fn over(builder: connection::Builder<'_>) -> Result<Self, ClientError> {
+        let connect = async {
+            let connection = builder.build().await?;
+            CoordinatorProxy::builder(&connection)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await
+        };
+        let proxy = within(ANSWER_WITHIN, connect).await?;
+        Ok(Self { proxy, answer_within: ANSWER_WITHIN })
+    }
+
+    /// Bounds the wait for an answer; it is 30 s without.
+    #[must_use]
+    pub const fn with_timeout(mut self, answer_within: Duration) -> Self {
+        self.answer_within = answer_within;
+        self
+    }
+
+    /// Takes runs into the queue, all or none. What is returned is on the disk.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing was taken in, unless the answer was lost on its way.
+    pub async fn submit(
+        &self,
+        runs: &[Submit],
+        options: SubmitOptions,
+    ) -> Result<Vec<Entry>, ClientError> {
+        limits::check(runs)?;
+        let runs = runs.iter().map(Dictionary::of).collect();
+        let taken = self.ask(self.proxy.submit(runs, Dictionary::of(&options))).await?;
+        taken.into_iter().map(read).collect()
+    }
+
+    /// Changes a run that waits.
+    ///
+    /// # Errors
+    /// [`ClientError`] if nothing was changed.
+    pub async fn edit(&self, run: &RunRef, edit: &Edit) -> Result<Entry, ClientError> {
+        read(self.ask(self.proxy.edit(&run.to_string(), Dictionary::of(edit))).await?)
+    }
+
+    /// Does something to runs, to all or none.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was done to none.
+    pub async fn act(&self, act: &Act, runs: &[RunRef]) -> Result<Vec<Changed>, ClientError> {
+        let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
+        let changed = self.ask(self.proxy.act(Dictionary::of(act), &runs)).await?;
+        changed.into_iter().map(read).collect()
+    }
+
+    /// Pauses or resumes admission; tells whether that changed anything.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was not changed.
+    pub async fn pause(&self, pausing: &Pausing) -> Result<bool, ClientError> {
+        self.ask(self.proxy.pause(Dictionary::of(pausing))).await
+    }
+
+    /// Sets up a group or changes it; tells whether that changed anything.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was not changed.
+    pub async fn set_group(&self, group: &GroupSetting) -> Result<bool, ClientError> {
+        self.ask(self.proxy.set_group(Dictionary::of(group))).await
+    }
+
+    /// Forgets a group; tells whether there was one.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was not changed.
+    pub async fn remove_group(&self, name: &GroupName) -> Result<bool, ClientError> {
+        self.ask(self.proxy.remove_group(name.as_str())).await
+    }
+
+    /// Asks whether the unit of an experiment may start now: what its `ExecCondition=` asks.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn admit(
+        &self,
+        experiment: &ExperimentId,
+        request: &AdmissionRequest,
+    ) -> Result<Admission, ClientError> {
+        let request = Dictionary::of(request);
+        read(self.ask(self.proxy.admit(experiment.as_str(), request)).await?)
+    }
+
+    /// Has the settings read anew.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with what is wrong where; the old ones then stay in force.
+    pub async fn reload(&self) -> Result<(), ClientError> {
+        self.ask(self.proxy.reload()).await
+    }
+
+    /// The runs that are not over, in starting order.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn queue(&self, query: &QueueQuery) -> Result<Vec<Entry>, ClientError> {
+        for _ in 1..READ_ANEW {
+            if let (entries, true) = self.queue_once(query).await? {
+                return Ok(entries);
+            }
+        }
+        // It changes faster than it can be read: each piece was true when it was read.
+        Ok(self.queue_once(query).await?.0)
+    }
+
+    /// The queue in pieces, each run once, and whether the pieces fit together.
+    async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<Entry>, bool), ClientError> {
+        let (mut entries, mut seen, mut read_at) = (Vec::new(), BTreeSet::new(), None);
+        let mut fits = true;
+        let mut query = query.clone();
+        loop {
+            let (piece, total, seq) = self.ask(self.proxy.queue(Dictionary::of(&query))).await?;
+            fits &= *read_at.get_or_insert(seq) == seq;
+            let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            query.skip = query.skip.saturating_add(count);
+            for entry in piece {
+                let entry: Entry = read(entry)?;
+                if seen.insert(entry.id()) {
+                    entries.push(entry);
+                }
+            }
+            if count == 0 || query.skip >= total {
+                return Ok((entries, fits));
+            }
+        }
+    }
+
+    /// One run, everything that it waits for, and who goes first.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if there never was such a run, else why there is no answer.
+    pub async fn why(&self, run: &RunRef) -> Result<Why, ClientError> {
+        read(self.ask(self.proxy.why(&run.to_string())).await?)
+    }
+
+    /// The groups, those that nobody set up and that have runs included.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn groups(&self) -> Result<Vec<GroupInfo>, ClientError> {
+        self.ask(self.proxy.groups()).await?.into_iter().map(read).collect()
+    }
+
+    /// The events after a number, oldest first; an empty list if there are none yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
+        self.ask(self.proxy.events(Dictionary::of(query))).await?.into_iter().map(read).collect()
+    }
+
+    /// How the coordinator is.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn status(&self) -> Result<CoordinatorStatus, ClientError> {
+        read(self.ask(self.proxy.status()).await?)
+    }
+
+    /// What changes from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it cannot be listened to.
+    pub async fn changes(&self) -> Result<Changes, ClientError> {
+        Ok(Changes::new(self.ask(self.proxy.receive_changed()).await?))
+    }
+
+    async fn ask<T>(
+        &self,
+        answer: impl Future<Output = zbus::Result<T>>,
+    ) -> Result<T, ClientError> {
+        within(self.answer_within, answer).await
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, ClientError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer.map_err(ClientError::from),
+        Err(_) => Err(ClientError::Late { after: limit }),
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Dictionary) -> Result<T, ClientError> {
+    answer.read().map_err(|error| ClientError::Unreadable(Box::new(error)))
+}

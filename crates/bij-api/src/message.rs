@@ -1,0 +1,56 @@
+//! What is said: plain values, the same on the wire and in what `bij --json` prints.
+//!
+//! Times are RFC 3339 in UTC, sizes integers of bytes. In JSON every key is there and what is absent
+//! is `null`; on the wire an absent value has no key. An answer may get more keys: readers pass over
+//! what they do not know. A request with a key that the coordinator does not know is refused, since
+//! a condition that is passed over would start what should wait.
+
+mod act;
+mod admission;
+mod entry;
+mod event;
+mod group;
+mod page;
+mod status;
+mod submit;
+mod waiting;
+
+pub use act::{Act, Changed, MoveTo, Pausing};
+pub use admission::{Admission, AdmissionRequest};
+pub use entry::{Entry, State, Why};
+pub use event::Event;
+pub use group::{GroupInfo, GroupSetting};
+pub use page::{EventQuery, Page, QueueQuery};
+pub use status::CoordinatorStatus;
+pub use submit::{Edit, Submit, SubmitOptions};
+pub use waiting::Waiting;
+
+use bij_core::RunId;
+use serde::{Deserialize, Deserializer, Serializer};
+
+/// A run as one text, `amnesiac_001#3`.
+mod run_text {
+    use super::{Deserialize, Deserializer, RunId, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(run: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(run)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RunId, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Runs as texts.
+mod run_texts {
+    use super::{Deserialize, Deserializer, RunId, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(runs: &[RunId], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(runs.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RunId>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+    }
+}

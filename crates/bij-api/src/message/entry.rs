@@ -1,0 +1,179 @@
+//! A run in the queue.
+
+use bij_core::queue::{
+    Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, WaitingOn,
+};
+use bij_core::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Waiting;
+
+/// A run and where it stands: one element of `bij --json queue`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The run's number.
+    pub run: RunNumber,
+    /// Whose run.
+    pub experiment: ExperimentId,
+    /// Where it stands.
+    pub state: State,
+    /// How it ended, if it is over.
+    #[serde(default)]
+    pub ended: Option<RunEnd>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Whose slots it uses.
+    pub group: GroupName,
+    /// When it was taken in; absent for a run that is over.
+    #[serde(default)]
+    pub submitted: Option<Timestamp>,
+    /// Who asked for it.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// How it came into the queue.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// Its place among those of its priority: lower goes first.
+    #[serde(default)]
+    pub place: Option<i64>,
+    /// The memory that it claims.
+    #[serde(default)]
+    pub memory: Option<Bytes>,
+    /// How it uses the GPU.
+    #[serde(default)]
+    pub gpu: GpuClaim,
+    /// It starts not before this time.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+    /// Nor before these.
+    #[serde(default)]
+    pub after: Dependencies,
+    /// Whether it passes the gates.
+    #[serde(default)]
+    pub now: bool,
+    /// How many smaller runs have passed it while it waited for room.
+    #[serde(default)]
+    pub bypassed: u32,
+    /// What is laid over the definition in this run only, as TOML.
+    #[serde(default)]
+    pub extras: String,
+    /// How it does, if it is up: `healthy`, `degraded`, `stalled`.
+    #[serde(default)]
+    pub health: Option<String>,
+    /// Why it is not healthy.
+    #[serde(default)]
+    pub health_reason: Option<String>,
+    /// Every closed gate; empty for a run that does not wait.
+    pub waiting_on: Vec<Waiting>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It waits for its gates.
+    Waiting,
+    /// It waits for somebody to release it.
+    Held,
+    /// It was let start, and no attempt has begun yet.
+    Starting,
+    /// An attempt lives, or the next one is due.
+    Running,
+    /// It is over.
+    Ended,
+}
+
+impl State {
+    /// The word for it in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl From<&QueueState> for State {
+    fn from(state: &QueueState) -> Self {
+        match state {
+            QueueState::Waiting => Self::Waiting,
+            QueueState::Held { .. } => Self::Held,
+            QueueState::Starting { .. } => Self::Starting,
+            QueueState::Running => Self::Running,
+        }
+    }
+}
+
+impl Entry {
+    /// A run that is not over, and what it waits for.
+    pub fn of(run: &QueuedRun, waiting_on: &[WaitingOn]) -> Self {
+        let terms = &run.terms;
+        Self {
+            run: run.run.number,
+            experiment: run.run.experiment.clone(),
+            state: State::from(&run.state),
+            ended: None,
+            priority: terms.priority,
+            group: terms.group.clone(),
+            submitted: Some(run.submitted),
+            by: Some(run.by.clone()),
+            origin: Some(run.origin),
+            place: Some(run.place.0),
+            memory: terms.claim.memory,
+            gpu: terms.claim.gpu,
+            not_before: terms.not_before,
+            after: terms.after.clone(),
+            now: terms.now,
+            bypassed: run.bypassed,
+            extras: run.extras.clone(),
+            health: None,
+            health_reason: None,
+            waiting_on: waiting_on.iter().map(Waiting::from).collect(),
+        }
+    }
+
+    /// A run that is over.
+    pub fn over(run: RunId, end: RunEnd) -> Self {
+        Self {
+            run: run.number,
+            experiment: run.experiment,
+            state: State::Ended,
+            ended: Some(end),
+            priority: 0,
+            group: GroupName::default(),
+            submitted: None,
+            by: None,
+            origin: None,
+            place: None,
+            memory: None,
+            gpu: GpuClaim::None,
+            not_before: None,
+            after: Dependencies::default(),
+            now: false,
+            bypassed: 0,
+            extras: String::new(),
+            health: None,
+            health_reason: None,
+            waiting_on: Vec::new(),
+        }
+    }
+
+    /// The run's name.
+    pub fn id(&self) -> RunId {
+        RunId { experiment: self.experiment.clone(), number: self.run }
+    }
+}
+
+/// A run, what it waits for, and who goes first: what `bij --json why` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The run.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The waiting runs before it in starting order, as texts such as `amnesiac_001#3`.
+    #[serde(with = "super::run_texts")]
+    pub ahead: Vec<RunId>,
+}

@@ -1,0 +1,27 @@
+//! The calls of a client, by their shapes on the wire.
+
+use crate::dictionary::Dictionary;
+
+#[zbus::proxy(
+    interface = "org.braininjar.Coordinator1",
+    default_service = "org.braininjar.Coordinator1",
+    default_path = "/org/braininjar/Coordinator1"
+)]
+pub(crate) trait Coordinator {
+    fn submit(&self, runs: Vec<Dictionary>, options: Dictionary) -> zbus::Result<Vec<Dictionary>>;
+    fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;
+    fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<Vec<Dictionary>>;
+    fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
+    fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
+    fn remove_group(&self, name: &str) -> zbus::Result<bool>;
+    fn admit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
+    fn reload(&self) -> zbus::Result<()>;
+    fn queue(&self, query: Dictionary) -> zbus::Result<(Vec<Dictionary>, u32, u64)>;
+    fn why(&self, run: &str) -> zbus::Result<Dictionary>;
+    fn groups(&self) -> zbus::Result<Vec<Dictionary>>;
+    fn events(&self, query: Dictionary) -> zbus::Result<Vec<Dictionary>>;
+    fn status(&self) -> zbus::Result<Dictionary>;
+
+    #[zbus(signal)]
+    fn changed(&self, seq: u64) -> zbus::Result<()>;
+}
