@@ -1,6 +1,7 @@
 //! Behaviour through [`Definition::parse`](super::Definition::parse), as every user sees it.
 
 mod bad_input;
+mod coordinator;
 mod legal;
 mod manual;
 mod older;

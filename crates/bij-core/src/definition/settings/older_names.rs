@@ -9,6 +9,7 @@ use crate::definition::older::variables;
 use crate::definition::source::SourceFile;
 use crate::definition::tree::{Node, Value};
 use crate::definition::value;
+use crate::{Limit, MemoryLimit};
 
 struct Known {
     name: &'static str,
@@ -25,7 +26,10 @@ const KNOWN: [Known; 6] = [
     Known {
         name: "TOTAL_RAM_LIMIT_GB",
         example: "48",
-        set: |node, to| value::gibibytes(node).map(|bytes| to.total_memory = Some(bytes)),
+        set: |node, to| {
+            let budget = |bytes| MemoryLimit::Absolute(Limit::At(bytes));
+            value::gibibytes(node).map(|bytes| to.total_memory = Some(budget(bytes)))
+        },
     },
     Known {
         name: "HEALTH_CHECK_INTERVAL_SECONDS",

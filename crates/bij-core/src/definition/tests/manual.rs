@@ -31,7 +31,11 @@ fn the_manuals_definition_is_read_and_has_every_key() {
 #[test]
 fn the_manuals_settings_are_read() {
     let file = SourceFile::new("coordinator.toml", examples()[1].as_bytes());
-    let runner = Settings::parse(file).unwrap().runner.unwrap();
+    let settings = Settings::parse(file).unwrap();
+    let coordinator = settings.coordinator;
+    assert_eq!(coordinator.max_concurrent, Some(coordinator.slots()));
+    assert!(coordinator.total_memory.is_some() && coordinator.health_check_interval.is_some());
+    let runner = settings.runner.unwrap();
     assert_eq!(runner.command.len(), 4);
     assert!(runner.config_directory.is_some() && runner.user.is_some());
 }

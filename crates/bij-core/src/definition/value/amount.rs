@@ -6,7 +6,7 @@ use super::super::fault::Fault;
 use super::super::spec::PowerMode;
 use super::super::tree::{Node, Value};
 use super::word::{line, text};
-use crate::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, TimeSpan};
+use crate::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
 
 /// Reads a quantity; a bare number is read as its text.
 fn quantity<T: FromStr<Err = InvalidQuantity>>(node: &Node, expected: &str) -> Result<T, Fault> {
@@ -202,4 +202,27 @@ pub(crate) fn gibibytes(node: &Node) -> Result<Bytes, Fault> {
     let Value::Number(number) = &node.value else { return Err(node.instead_of(expected)) };
     let bytes = format!("{number}G").parse().ok().filter(|bytes| *bytes > Bytes::new(0));
     bytes.ok_or_else(|| node.instead_of(expected))
+}
+
+/// A number of things, which may be none.
+pub(crate) fn count_or_zero(node: &Node) -> Result<u32, Fault> {
+    number(node, |_| true, "a whole number from 0")
+}
+
+/// Memory that is left over: an amount or a share, which may be none.
+pub(crate) fn reserve(node: &Node) -> Result<MemoryLimit, Fault> {
+    match swap(node)? {
+        MemoryLimit::Absolute(Limit::Max) => {
+            let expected = "a size such as \"512M\" or a share such as \"5%\"";
+            Err(Fault::new(node.at, format!("all memory is no reserve, expected {expected}")))
+        }
+        reserve => Ok(reserve),
+    }
+}
+
+/// A share of time or of anything else up to all of it.
+pub(crate) fn share(node: &Node) -> Result<Percent, Fault> {
+    let expected = "a share such as \"20%\", up to \"100%\"";
+    let share: Percent = quantity(node, expected)?;
+    if share > Percent::HUNDRED { Err(node.instead_of(expected)) } else { Ok(share) }
 }

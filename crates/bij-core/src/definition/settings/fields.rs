@@ -1,0 +1,79 @@
+//! The keys of `coordinator.toml`.
+
+use super::{CoordinatorSettings, Runner};
+use crate::definition::fault::Faults;
+use crate::definition::field::Field;
+use crate::definition::fields::put;
+use crate::definition::tree::Node;
+use crate::definition::value;
+
+/// Settings in the making: a runner is there as soon as one of its keys is.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) runner: Option<Runner>,
+    pub(super) coordinator: CoordinatorSettings,
+}
+
+type Read = fn(&Node, &mut Draft) -> Result<(), Faults>;
+
+const fn runner(
+    name: &'static str,
+    systemd: &'static str,
+    example: &'static str,
+    read: Read,
+) -> Field<Draft> {
+    Field { table: "runner", name, systemd, example, read }
+}
+
+const fn coordinator(name: &'static str, example: &'static str, read: Read) -> Field<Draft> {
+    Field { table: "coordinator", name, systemd: "", example, read }
+}
+
+pub(super) const FIELDS: &[Field<Draft>] = &[
+    runner("command", "ExecStart", r#"["/usr/bin/python3", "-m", "runner", "{config}"]"#, {
+        |node, draft| {
+            draft.runner.get_or_insert_default().command = value::command(node)?;
+            Ok(())
+        }
+    }),
+    runner("config_directory", "", r#""/home/user/brain-in-jar/experiments/configs""#, {
+        |node, draft| {
+            put(&mut draft.runner.get_or_insert_default().config_directory, value::directory(node))
+        }
+    }),
+    runner("directory", "WorkingDirectory", r#""/home/user/brain-in-jar""#, |node, draft| {
+        put(&mut draft.runner.get_or_insert_default().directory, value::directory(node))
+    }),
+    runner("user", "User", r#""brain""#, |node, draft| {
+        put(&mut draft.runner.get_or_insert_default().user, value::user(node))
+    }),
+    runner("environment", "Environment", r#"{ HF_HOME = "/var/cache/hf" }"#, |node, draft| {
+        draft.runner.get_or_insert_default().environment = value::environment(node)?;
+        Ok(())
+    }),
+    runner("writable", "ReadWritePaths", r#"["/home/user/brain-in-jar/logs"]"#, |node, draft| {
+        draft.runner.get_or_insert_default().writable = value::paths(node)?;
+        Ok(())
+    }),
+    coordinator("max_concurrent", "4", |node, draft| {
+        put(&mut draft.coordinator.max_concurrent, value::count(node))
+    }),
+    coordinator("total_memory", r#""80%""#, |node, draft| {
+        put(&mut draft.coordinator.total_memory, value::memory(node))
+    }),
+    coordinator("reserve_memory", r#""5%""#, |node, draft| {
+        put(&mut draft.coordinator.reserve_memory, value::reserve(node))
+    }),
+    coordinator("max_pressure", r#""20%""#, |node, draft| {
+        put(&mut draft.coordinator.max_pressure, value::share(node))
+    }),
+    coordinator("max_bypass", "8", |node, draft| {
+        put(&mut draft.coordinator.max_bypass, value::count_or_zero(node))
+    }),
+    coordinator("boot_grace", r#""30s""#, |node, draft| {
+        put(&mut draft.coordinator.boot_grace, value::span_or_zero(node))
+    }),
+    coordinator("health_check_interval", r#""30s""#, |node, draft| {
+        put(&mut draft.coordinator.health_check_interval, value::span(node))
+    }),
+];

@@ -1,0 +1,77 @@
+//! `[coordinator]` of `coordinator.toml`, alone and with `coordinator.env` laid over it.
+
+use super::*;
+use crate::definition::{CoordinatorSettings, Settings};
+use crate::{Bytes, Limit, Percent};
+
+fn read(text: &str) -> Result<CoordinatorSettings, DefinitionError> {
+    let file = SourceFile::new("coordinator.toml", text.as_bytes());
+    Settings::parse(file).map(|settings| settings.coordinator)
+}
+
+fn complaint(key: &str) -> String {
+    read(&format!("[coordinator]\n{key}")).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_absent_has_the_documented_default() {
+    let settings = read("").unwrap();
+    assert_eq!(settings, CoordinatorSettings::default());
+    let total: Bytes = "64G".parse().unwrap();
+    assert_eq!(settings.slots(), 4);
+    assert_eq!(settings.budget(total), Limit::At(Percent::new(80).of(total)));
+    assert_eq!(settings.reserve(total), Percent::new(5).of(total));
+    assert_eq!(settings.pressure(), Percent::new(20));
+    assert_eq!(settings.bypass(), 8);
+    assert_eq!(settings.grace().to_string(), "0");
+    assert_eq!(settings.health_interval().to_string(), "30s");
+}
+
+#[test]
+fn every_key_of_the_coordinator_is_read() {
+    let settings = read(
+        "[coordinator]\nmax_concurrent = 2\ntotal_memory = '48G'\nreserve_memory = 0\n\
+         max_pressure = '12.5%'\nmax_bypass = 0\nboot_grace = '1min'\n\
+         health_check_interval = '10s'\n",
+    )
+    .unwrap();
+    let total: Bytes = "64G".parse().unwrap();
+    assert_eq!(settings.slots(), 2);
+    assert_eq!(settings.budget(total).to_string(), "48.0G");
+    assert_eq!(settings.reserve(total), Bytes::new(0));
+    assert_eq!(settings.pressure().permyriad(), 1250);
+    assert_eq!(settings.bypass(), 0);
+    assert_eq!(settings.grace().to_string(), "1min");
+    assert_eq!(settings.health_interval().to_string(), "10s");
+}
+
+#[test]
+fn nothing_at_all_is_refused_with_a_sentence() {
+    assert!(complaint("max_concurrent = 0").contains("expected a whole number from 1"));
+    assert!(complaint("total_memory = '0G'").contains("no memory at all is no limit"));
+    assert!(complaint("total_memory = '0%'").contains("no memory at all is no limit"));
+    assert!(complaint("health_check_interval = 0").contains("no time at all"));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_a_hint() {
+    assert!(complaint("max_concurent = 4").contains("did you mean `max_concurrent`?"));
+    assert!(complaint("total_memory = 48").contains("\"48G\" or \"48M\"?"));
+    assert!(complaint("reserve_memory = 'infinity'").contains("all memory is no reserve"));
+    assert!(complaint("max_pressure = '120%'").contains("up to \"100%\""));
+    assert!(complaint("max_bypass = -1").contains("a whole number from 0"));
+    let unknown = read("[cordinator]\nmax_concurrent = 4").unwrap_err().to_string();
+    assert!(unknown.contains("did you mean `coordinator`?"), "{unknown}");
+}
+
+#[test]
+fn the_older_names_are_stronger_than_the_file() {
+    let file = SourceFile::new("c.toml", b"[coordinator]\nmax_concurrent = 2\nmax_bypass = 3");
+    let mut settings = Settings::parse(file).unwrap();
+    let env = b"MAX_CONCURRENT_EXPERIMENTS=6\nTOTAL_RAM_LIMIT_GB=1\n";
+    settings.lay_over(SourceFile::new("coordinator.env", env)).unwrap();
+    assert_eq!(settings.coordinator.slots(), 6);
+    assert_eq!(settings.coordinator.bypass(), 3);
+    let budget = settings.coordinator.budget(Bytes::new(1 << 40));
+    assert_eq!(budget, Limit::At(Bytes::new(1 << 30)));
+}
