@@ -89,6 +89,11 @@ impl Layout {
         &self.runtime
     }
 
+    /// Where the coordinator is asked.
+    pub fn coordinator_socket(&self) -> PathBuf {
+        self.runtime.join("coordinator.sock")
+    }
+
     /// What the current attempt is told, as an `EnvironmentFile=`.
     pub fn attempt_env(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("attempts").join(format!("{id}.env"))
