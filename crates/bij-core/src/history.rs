@@ -1,14 +1,17 @@
-//! The rules of the ledger without its storage: one experiment's history as a plain value.
+//! The rules of the ledger and its queue without their storage: one experiment's history as a plain
+//! value.
 
 use std::collections::BTreeMap;
 
 use crate::port::{Closing, Opened, Opening};
+use crate::queue::{Place, QueueState, QueuedRun, Submission};
 use crate::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, ExperimentId, Outcome, RunEnd,
-    RunId, RunNumber, StartKind, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, Continuation, NewestRun, Outcome,
+    RunEnd, RunId, RunNumber, RunState, Standing, Tally, Timestamp,
 };
 
-/// One experiment's history: what a [`Ledger`](crate::port::Ledger) does, done in memory.
+/// One experiment's history: what a [`Ledger`](crate::port::Ledger) and a
+/// [`RunQueue`](crate::port::RunQueue) do for it, done in memory.
 ///
 /// It is how a start finds its place while the database cannot be written, and the model that
 /// every ledger is judged by.
@@ -16,16 +19,34 @@ use crate::{
 pub struct History {
     /// In the order in which they were opened.
     attempts: Vec<Attempt>,
+    /// The runs that are not over.
+    queue: BTreeMap<RunNumber, QueuedRun>,
+    /// The runs that are.
     run_ends: BTreeMap<RunNumber, RunEnd>,
     /// What attempts that are not at hand add up to.
     elsewhere: Tally,
 }
 
+/// All runs of an experiment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// Those that are not over.
+    pub queued: Vec<QueuedRun>,
+    /// Those that are, and how they ended.
+    pub ended: BTreeMap<RunNumber, RunEnd>,
+}
+
 impl History {
-    /// Carries on from what a ledger says: an experiment's tally and the attempts at hand, which
-    /// are all, or the newest of them.
-    pub fn resume(tally: &Tally, attempts: Vec<Attempt>) -> Self {
-        let mut history = Self { attempts, ..Self::default() };
+    /// Carries on from what a ledger says: an experiment's tally, its runs, and the attempts at
+    /// hand, which are all, or the newest of them.
+    pub fn resume(tally: &Tally, attempts: Vec<Attempt>, runs: Runs) -> Self {
+        let Runs { queued, ended } = runs;
+        let mut history = Self {
+            attempts,
+            queue: queued.into_iter().map(|queued| (queued.run.number, queued)).collect(),
+            run_ends: ended,
+            elsewhere: Tally::default(),
+        };
         let here = history.tally();
         history.elsewhere = Tally {
             last: None,
@@ -43,16 +64,6 @@ impl History {
             *count -= here.crashes_by_cause.get(cause).copied().unwrap_or(0).min(*count);
         }
         history.elsewhere.crashes_by_cause.retain(|_, count| *count > 0);
-        let newest = history.attempts.last().map(|attempt| attempt.run.number);
-        for attempt in &history.attempts {
-            // A run that is not the newest is over, and its last attempt tells how.
-            let end = if Some(attempt.run.number) == newest {
-                tally.last_run_end
-            } else {
-                Some(attempt.end.as_ref().and_then(RunEnd::after).unwrap_or(RunEnd::GaveUp))
-            };
-            history.run_ends.extend(end.map(|end| (attempt.run.number, end)));
-        }
         history
     }
 
@@ -61,12 +72,42 @@ impl History {
         &self.attempts
     }
 
-    /// As [`Ledger::open`](crate::port::Ledger::open).
-    pub fn open(&mut self, opening: &Opening) -> Opened {
-        let at = self.position(opening.key).unwrap_or_else(|| {
-            let run = self.place(opening.start, opening.key);
-            self.insert(run, &opening.experiment, opening.key, opening.at)
-        });
+    /// The attempt with this key.
+    pub fn attempt(&self, key: AttemptKey) -> Option<&Attempt> {
+        self.position(key).map(|at| &self.attempts[at])
+    }
+
+    /// Its runs that are not over.
+    pub fn queued(&self) -> impl Iterator<Item = &QueuedRun> {
+        self.queue.values()
+    }
+
+    /// One of its runs that is not over, to be changed; its state and terms, not its number.
+    pub fn queued_mut(&mut self, number: RunNumber) -> Option<&mut QueuedRun> {
+        self.queue.get_mut(&number)
+    }
+
+    /// How its runs ended that are over.
+    pub const fn run_ends(&self) -> &BTreeMap<RunNumber, RunEnd> {
+        &self.run_ends
+    }
+
+    /// The highest number of all its runs.
+    pub fn highest(&self) -> Option<RunNumber> {
+        let queued = self.queue.last_key_value().map(|(number, _)| *number);
+        queued.max(self.run_ends.last_key_value().map(|(number, _)| *number))
+    }
+
+    /// Where a run is.
+    pub fn run_state(&self, number: RunNumber) -> Option<RunState> {
+        let ended = self.run_ends.get(&number).map(|end| RunState::Ended(*end));
+        ended.or_else(|| self.queue.contains_key(&number).then_some(RunState::Open))
+    }
+
+    /// As [`Ledger::open`](crate::port::Ledger::open); a run that nobody has submitted gets this
+    /// place.
+    pub fn open(&mut self, opening: &Opening, place: Place) -> Opened {
+        let at = self.position(opening.key).unwrap_or_else(|| self.begin(opening, place));
         let attempt = &self.attempts[at];
         Opened {
             run: attempt.run.clone(),
@@ -75,12 +116,11 @@ impl History {
         }
     }
 
-    /// As [`Ledger::close`](crate::port::Ledger::close).
-    pub fn close(&mut self, closing: &Closing) -> Outcome {
-        let at = self.position(closing.key).unwrap_or_else(|| {
-            let run = self.place(closing.start_kind(), closing.key);
-            self.insert(run, &closing.experiment, closing.key, closing.started)
-        });
+    /// As [`Ledger::close`](crate::port::Ledger::close); a run that nobody has submitted gets this
+    /// place.
+    pub fn close(&mut self, closing: &Closing, place: Place) -> Outcome {
+        let at =
+            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.as_opening(), place));
         let attempt = &mut self.attempts[at];
         if attempt.end.is_some() {
             return Outcome::Unchanged;
@@ -90,10 +130,44 @@ impl History {
         let run = attempt.run.number;
         // A run that went on after an attempt was not ended by it.
         let went_on = self.attempts[at + 1..].iter().any(|later| later.run.number == run);
-        if let Some(end) = RunEnd::after(&closing.end).filter(|_| !went_on) {
-            self.run_ends.entry(run).or_insert(end);
+        let runs = self.queue.get(&run).is_some_and(|queued| queued.state == QueueState::Running);
+        let end = if runs { RunEnd::after } else { RunEnd::after_put_back }(&closing.end);
+        if let Some(end) = end.filter(|_| !went_on) {
+            self.end(run, end);
         }
         Outcome::Changed
+    }
+
+    /// Takes a run in.
+    pub fn submit(&mut self, submission: &Submission, place: Place, at: Timestamp) -> &QueuedRun {
+        let Submission { experiment, terms, held, extras, by, origin } = submission;
+        let number = RunNumber(self.highest().map_or(1, |highest| highest.0 + 1));
+        let state = match held {
+            Some(by) => QueueState::Held { by: by.clone() },
+            None => QueueState::Waiting,
+        };
+        self.queue.entry(number).or_insert(QueuedRun {
+            run: RunId { experiment: experiment.clone(), number },
+            state,
+            terms: terms.clone(),
+            place,
+            bypassed: 0,
+            submitted: at,
+            extras: extras.clone(),
+            by: by.clone(),
+            origin: *origin,
+        })
+    }
+
+    /// Ends a run that is not over.
+    pub fn end(&mut self, number: RunNumber, end: RunEnd) -> Outcome {
+        match self.queue.remove(&number) {
+            Some(_) => {
+                self.run_ends.insert(number, end);
+                Outcome::Changed
+            }
+            None => Outcome::Unchanged,
+        }
     }
 
     /// Adds it up.
@@ -102,6 +176,32 @@ impl History {
         let mut tally = self.add_up(self.attempts.len());
         tally.last_run_end = last_run.and_then(|run| self.run_ends.get(&run).copied());
         tally
+    }
+
+    /// What a start has to know of it.
+    pub fn standing(&self) -> Standing {
+        let newest = self.attempts.last().and_then(|attempt| {
+            let queued = self.queue.get(&attempt.run.number)?;
+            Some(NewestRun {
+                number: attempt.run.number,
+                boot: attempt.key.boot,
+                interrupted: attempt.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot),
+                running: queued.state == QueueState::Running,
+            })
+        });
+        let mut inline: Vec<&QueuedRun> = self.queue.values().collect();
+        inline.sort_by(|a, b| a.order().cmp(&b.order()));
+        let starting = inline.iter().filter_map(|queued| match queued.state {
+            QueueState::Starting { boot } => Some((queued.run.number, boot)),
+            QueueState::Waiting | QueueState::Held { .. } | QueueState::Running => None,
+        });
+        let waiting = inline.iter().find(|queued| queued.state == QueueState::Waiting);
+        Standing {
+            newest,
+            starting: starting.collect(),
+            waiting: waiting.map(|queued| queued.run.number),
+            highest: self.highest(),
+        }
     }
 
     /// What came before the attempt at `position`, which belongs to `run`.
@@ -135,115 +235,25 @@ impl History {
         self.attempts.iter().position(|attempt| attempt.key == key)
     }
 
-    /// The run that a new attempt belongs to; ends the newest one if that follows.
-    fn place(&mut self, start: StartKind, key: AttemptKey) -> RunNumber {
-        let newest = self.attempts.last();
-        let number = newest.map_or(RunNumber(0), |attempt| attempt.run.number);
-        let ended = self.run_ends.get(&number).copied();
-        match Continuation::decide(newest.map(|attempt| (attempt, ended)), start, key.boot) {
-            Continuation::Same => RunNumber(number.0.max(1)),
-            Continuation::New { closes } => {
-                if let Some(end) = closes {
-                    self.run_ends.entry(number).or_insert(end);
-                }
-                RunNumber(number.0 + 1)
-            }
+    /// Opens an attempt that is not known, and says where it is.
+    fn begin(&mut self, opening: &Opening, place: Place) -> usize {
+        let Opening { experiment, key, at, start } = opening;
+        let Continuation { run, gave_up } =
+            Continuation::decide(&self.standing(), *start, key.boot);
+        if let Some(other) = gave_up {
+            self.end(other, RunEnd::GaveUp);
         }
-    }
-
-    fn insert(
-        &mut self,
-        run: RunNumber,
-        experiment: &ExperimentId,
-        key: AttemptKey,
-        started: Timestamp,
-    ) -> usize {
-        let newest = self.attempts.last().filter(|attempt| attempt.run.number == run);
-        let number = AttemptNumber(newest.map_or(1, |attempt| attempt.number.0 + 1));
-        let run = RunId { experiment: experiment.clone(), number: run };
-        self.attempts.push(Attempt { run, number, key, started, ready: None, end: None });
+        let id = RunId { experiment: experiment.clone(), number: run };
+        let queued =
+            self.queue.entry(run).or_insert_with(|| QueuedRun::begun(id.clone(), place, *at));
+        queued.state = QueueState::Running;
+        let of_run = self.attempts.iter().rev().find(|attempt| attempt.run.number == run);
+        let number = AttemptNumber(of_run.map_or(1, |attempt| attempt.number.0 + 1));
+        let attempt = Attempt { run: id, number, key: *key, started: *at, ready: None, end: None };
+        self.attempts.push(attempt);
         self.attempts.len() - 1
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{BootId, Cause, Evidence, Exit, InvocationId, Progress};
-
-    fn key(number: u8) -> AttemptKey {
-        AttemptKey {
-            boot: BootId::from_bytes([1; 16]),
-            invocation: InvocationId::from_bytes([number; 16]),
-        }
-    }
-
-    fn opening(number: u8, start: StartKind) -> Opening {
-        let at = Timestamp::from_micros(i64::from(number));
-        Opening { experiment: "x".parse().unwrap(), key: key(number), at, start }
-    }
-
-    fn closing(number: u8, code: i32) -> Closing {
-        let progress = Progress { checkpoint: Some(number.to_string()), ..Progress::default() };
-        let evidence = Evidence {
-            exit: Some(Exit::Code(code)),
-            progress: Some(progress),
-            ..Evidence::default()
-        };
-        let at = Timestamp::from_micros(i64::from(number) + 1);
-        Closing {
-            experiment: "x".parse().unwrap(),
-            key: key(number),
-            ready: None,
-            end: AttemptEnd { at, cause: evidence.prove(), evidence },
-            started: at,
-        }
-    }
-
-    /// Three crashes, the third after a fresh start, and an attempt that is open.
-    fn lived() -> History {
-        let mut history = History::default();
-        for (number, start) in
-            [(1, StartKind::Fresh), (2, StartKind::Restart), (3, StartKind::Fresh)]
-        {
-            history.open(&opening(number, start));
-            history.close(&closing(number, 1));
-        }
-        history.open(&opening(4, StartKind::Restart));
-        history
-    }
-
-    #[test]
-    fn a_history_that_is_resumed_is_the_same() {
-        let history = lived();
-        let resumed = History::resume(&history.tally(), history.attempts().to_vec());
-        assert_eq!(resumed, history);
-    }
-
-    #[test]
-    fn a_history_resumed_from_its_newest_attempts_counts_the_others_too() {
-        let history = lived();
-        let all = history.attempts();
-        for missing in 1..all.len() {
-            let mut resumed = History::resume(&history.tally(), all[missing..].to_vec());
-            assert_eq!(resumed.tally(), history.tally(), "{missing} are not at hand");
-            let mut whole = history.clone();
-            for history in [&mut resumed, &mut whole] {
-                history.close(&closing(4, 0));
-            }
-            let next = opening(5, StartKind::Fresh);
-            assert_eq!(resumed.open(&next), whole.open(&next));
-        }
-    }
-
-    #[test]
-    fn an_end_that_nobody_saw_begin_is_a_restart_unless_the_evidence_says_otherwise() {
-        let mut unknown = closing(1, 1);
-        assert_eq!(unknown.start_kind(), StartKind::Restart);
-        for (restarts, start) in [(0, StartKind::Fresh), (1, StartKind::Restart)] {
-            unknown.end.evidence.restarts = Some(restarts);
-            assert_eq!(unknown.start_kind(), start);
-        }
-        assert_eq!(unknown.end.cause, Cause::Exit);
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@
 
 mod attempt;
 mod cause;
+mod continuation;
 pub mod definition;
 mod evidence;
 mod history;
@@ -39,8 +40,9 @@ mod unit_state;
 
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use cause::{Cause, UnknownCause};
+pub use continuation::{Continuation, NewestRun, Standing};
 pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
-pub use history::History;
+pub use history::{History, Runs};
 pub use id::{
     AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,
     InvocationId, RunId, RunNumber,
@@ -50,6 +52,6 @@ pub use outcome::Outcome;
 pub use progress::{InvalidProgress, Progress};
 pub use quantity::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
 pub use reconcile::{LastWords, close_other_boots, orphans};
-pub use run::{Continuation, RunEnd, RunState, StartKind};
+pub use run::{RunEnd, RunState, StartKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::EXIT_NEVER;
-use crate::{Attempt, AttemptEnd, BootId, Cause, Exit};
+use crate::{AttemptEnd, Cause, Exit};
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl RunEnd {
     /// Whether the end of an attempt is the end of its run.
     ///
     /// Power cut, reboot and every crash leave the run open: the next start carries it on, or
-    /// [`Continuation::decide`] finds that it gave up.
+    /// [`Continuation::decide`](crate::Continuation::decide) finds that it gave up.
     pub fn after(end: &AttemptEnd) -> Option<Self> {
         match (end.cause, end.evidence.exit) {
             (Cause::Success, _) => Some(Self::Success),
@@ -63,6 +63,15 @@ impl RunEnd {
             }
             (Cause::Exit, Some(Exit::Code(EXIT_NEVER))) => Some(Self::Never),
             _ => None,
+        }
+    }
+
+    /// As [`RunEnd::after`], for a run that was put back into the queue while the attempt lived:
+    /// who stopped the attempt did so to have the run wait, not to end it.
+    pub fn after_put_back(end: &AttemptEnd) -> Option<Self> {
+        match Self::after(end) {
+            Some(Self::Stopped) | None => None,
+            Some(how @ (Self::Success | Self::Never | Self::GaveUp | Self::Cancelled)) => Some(how),
         }
     }
 }
@@ -83,62 +92,14 @@ pub enum StartKind {
     Fresh,
 }
 
-/// Whether a start carries on the newest run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Continuation {
-    /// The same run, next attempt.
-    Same,
-    /// A new run; the newest one, if still open, ended thus.
-    New {
-        /// How the newest run is to be marked as ended.
-        closes: Option<RunEnd>,
-    },
-}
-
-impl Continuation {
-    /// Decides for a start in `boot`, given the newest attempt and how its run ended.
-    ///
-    /// A fresh start in the boot in which the last attempt crashed means that systemd did not
-    /// bring it back: the run had used up its restarts. After a boot an open run goes on.
-    pub fn decide(
-        newest: Option<(&Attempt, Option<RunEnd>)>,
-        start: StartKind,
-        boot: BootId,
-    ) -> Self {
-        match newest {
-            None | Some((_, Some(_))) => Self::New { closes: None },
-            Some((attempt, None)) if start == StartKind::Fresh && attempt.key.boot == boot => {
-                let interrupted =
-                    attempt.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot);
-                if interrupted { Self::Same } else { Self::New { closes: Some(RunEnd::GaveUp) } }
-            }
-            Some((_, None)) => Self::Same,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttemptKey, AttemptNumber, Evidence, InvocationId, RunId, Timestamp};
-
-    const HERE: BootId = BootId::from_bytes([1; 16]);
-    const THERE: BootId = BootId::from_bytes([2; 16]);
+    use crate::{Evidence, Timestamp};
 
     fn end(cause: Cause, exit: Option<Exit>) -> AttemptEnd {
         let evidence = Evidence { exit, ..Evidence::default() };
         AttemptEnd { at: Timestamp::from_micros(2), cause, evidence }
-    }
-
-    fn attempt(boot: BootId, end: Option<AttemptEnd>) -> Attempt {
-        Attempt {
-            run: "x#1".parse::<RunId>().unwrap(),
-            number: AttemptNumber(1),
-            key: AttemptKey { boot, invocation: InvocationId::from_bytes([7; 16]) },
-            started: Timestamp::from_micros(1),
-            ready: None,
-            end,
-        }
     }
 
     #[test]
@@ -152,26 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_carries_on_and_so_does_the_next_boot() {
-        let crashed = attempt(HERE, Some(end(Cause::OomKill, None)));
-        let decide = |newest, start, boot| Continuation::decide(newest, start, boot);
-        assert_eq!(decide(Some((&crashed, None)), StartKind::Restart, HERE), Continuation::Same);
-        assert_eq!(decide(Some((&crashed, None)), StartKind::Fresh, THERE), Continuation::Same);
-        assert_eq!(
-            decide(Some((&crashed, None)), StartKind::Fresh, HERE),
-            Continuation::New { closes: Some(RunEnd::GaveUp) }
-        );
-    }
-
-    #[test]
-    fn an_ended_run_is_never_carried_on() {
-        let done = attempt(HERE, Some(end(Cause::Success, None)));
-        let newest = Some((&done, Some(RunEnd::Success)));
-        for boot in [HERE, THERE] {
-            let decided = Continuation::decide(newest, StartKind::Restart, boot);
-            assert_eq!(decided, Continuation::New { closes: None });
-        }
-        let first = Continuation::decide(None, StartKind::Fresh, HERE);
-        assert_eq!(first, Continuation::New { closes: None });
+    fn a_stop_does_not_end_a_run_that_waits_again() {
+        assert_eq!(RunEnd::after_put_back(&end(Cause::Stopped, None)), None);
+        assert_eq!(RunEnd::after_put_back(&end(Cause::OomKill, None)), None);
+        let done = RunEnd::after_put_back(&end(Cause::Success, None));
+        assert_eq!(done, Some(RunEnd::Success), "it was faster");
     }
 }

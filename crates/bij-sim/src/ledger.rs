@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::queue::Place;
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, History, Outcome, Tally, Timestamp};
 
 /// A ledger in memory; its clones are further hands on the same ledger.
@@ -85,12 +86,12 @@ impl State {
 impl Ledger for MemoryLedger {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         let mut state = self.writable()?;
-        Ok(state.claim(opening.key, &opening.experiment)?.open(opening))
+        Ok(state.claim(opening.key, &opening.experiment)?.open(opening, Place(0)))
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
         let mut state = self.writable()?;
-        Ok(state.claim(closing.key, &closing.experiment)?.close(closing))
+        Ok(state.claim(closing.key, &closing.experiment)?.close(closing, Place(0)))
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {

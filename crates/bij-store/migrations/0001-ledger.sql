@@ -27,7 +27,7 @@ CREATE TABLE runs (
     experiment  INTEGER NOT NULL REFERENCES experiments (id),
     number      INTEGER NOT NULL CHECK (number > 0),
     -- How it ended; null while it is open.
-    ended_by    TEXT    CHECK (ended_by IN ('success', 'stopped', 'never', 'gave-up')),
+    ended_by    TEXT    CHECK (ended_by IN ('success', 'stopped', 'never', 'gave-up', 'cancelled')),
     UNIQUE (experiment, number)
 ) STRICT;
 

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::queue::{Place, QueuedRun};
 use bij_core::{
-    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp,
+    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, RunEnd, Runs, Tally,
+    Timestamp,
 };
 
 use crate::database_file::DatabaseFile;
@@ -65,7 +67,7 @@ impl Reader {
             tell(&mut history, &opening.experiment, &contents);
             history
         });
-        history.open(opening)
+        history.open(opening, Place(0))
     }
 
     /// What is set aside. A spool that cannot be read hides nothing that a database tells.
@@ -83,19 +85,38 @@ impl Reader {
         let (tally, attempts) = self.database.ask(|connection| {
             Ok((read::tally(connection, experiment)?, read::attempts(connection, &query)?))
         })?;
-        let mut history = History::resume(&tally, attempts);
+        let mut history = History::resume(&tally, attempts.clone(), runs(&tally, &attempts));
         tell(&mut history, experiment, contents);
         Ok(history)
     }
+}
+
+/// How the runs of these attempts stand.
+fn runs(tally: &Tally, attempts: &[Attempt]) -> Runs {
+    let mut runs = Runs::default();
+    let newest = attempts.last().map(|attempt| attempt.run.number);
+    for attempt in attempts {
+        let number = attempt.run.number;
+        if Some(number) != newest {
+            let end = attempt.end.as_ref().and_then(RunEnd::after).unwrap_or(RunEnd::GaveUp);
+            runs.ended.insert(number, end);
+        } else if let Some(end) = tally.last_run_end {
+            runs.ended.insert(number, end);
+        } else {
+            let queued = QueuedRun::begun(attempt.run.clone(), Place(0), attempt.started);
+            runs.queued = vec![queued];
+        }
+    }
+    runs
 }
 
 /// Tells a history what is set aside of it.
 fn tell(history: &mut History, experiment: &ExperimentId, contents: &Contents) {
     for kept in contents.records.iter().filter(|kept| kept.record.experiment() == experiment) {
         match &kept.record {
-            Record::Open(opening) => drop(history.open(opening)),
+            Record::Open(opening) => drop(history.open(opening, Place(0))),
             Record::Close(closing) => {
-                history.close(closing);
+                history.close(closing, Place(0));
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use bij_core::port::{Closing, Opened, Opening};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Continuation, ExperimentId, Outcome,
-    RunEnd, RunId, RunNumber, StartKind, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Cause, Continuation, ExperimentId,
+    NewestRun, Outcome, RunEnd, RunId, Standing, StartKind, Tally, Timestamp,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -95,20 +95,27 @@ impl Place {
         start: StartKind,
     ) -> Result<Self, Failure> {
         let mut before = read::tally(within, experiment)?;
-        let newest = before.last.as_ref().map(|last| (last, before.last_run_end));
-        let number = newest.map_or(0, |(last, _)| last.run.number.0);
-        let (number, attempt) = match (Continuation::decide(newest, start, key.boot), newest) {
-            (Continuation::Same, Some((last, _))) => (number, last.number.0 + 1),
-            (Continuation::Same, None) => (number + 1, 1),
-            (Continuation::New { closes }, _) => {
-                if let (Some(end), Some((last, _))) = (closes, newest) {
-                    end_run(within, &last.run, end)?;
-                    before.last_run_end = Some(end);
-                }
-                (number + 1, 1)
-            }
+        let open = before.last.as_ref().filter(|_| before.last_run_end.is_none());
+        let standing = Standing {
+            newest: open.map(|last| NewestRun {
+                number: last.run.number,
+                boot: last.key.boot,
+                interrupted: last.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot),
+                running: true,
+            }),
+            highest: before.last.as_ref().map(|last| last.run.number),
+            ..Standing::default()
         };
-        let run = RunId { experiment: experiment.clone(), number: RunNumber(number) };
+        let Continuation { run: number, gave_up } =
+            Continuation::decide(&standing, start, key.boot);
+        if let Some(other) = gave_up {
+            let other = RunId { experiment: experiment.clone(), number: other };
+            end_run(within, &other, RunEnd::GaveUp)?;
+            before.last_run_end = Some(RunEnd::GaveUp);
+        }
+        let same = before.last.as_ref().filter(|last| last.run.number == number);
+        let attempt = same.map_or(1, |last| last.number.0 + 1);
+        let run = RunId { experiment: experiment.clone(), number };
         Ok(Self { run, attempt: AttemptNumber(attempt), before })
     }
 

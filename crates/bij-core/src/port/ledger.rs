@@ -46,6 +46,16 @@ impl Closing {
             Some(_) | None => StartKind::Restart,
         }
     }
+
+    /// The opening that nobody has told of it.
+    pub fn as_opening(&self) -> Opening {
+        Opening {
+            experiment: self.experiment.clone(),
+            key: self.key,
+            at: self.started,
+            start: self.start_kind(),
+        }
+    }
 }
 
 /// What an attempt is told of its place in history.

@@ -7,10 +7,14 @@ use crate::{Outcome, RunEnd, RunId, RunState, Timestamp};
 use std::collections::BTreeMap;
 
 /// One change to the queue. Each may be asked for again: what is so already, and what speaks of a
-/// run that is over or of none, is [`Outcome::Unchanged`] and leaves no event.
+/// run that is over or of none, is [`Outcome::Unchanged`] and leaves no event. What the events say
+/// is told by [`Happening`](crate::queue::Happening).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A run is where it was not: let start, held, released, requeued.
+    ///
+    /// A run that is up is put back *before* its attempt is stopped: the end of an attempt by a stop
+    /// ends a run that is running, and leaves one that waits or is held where it is.
     State {
         /// Which.
         run: RunId,
@@ -19,7 +23,8 @@ pub enum Change {
         /// Why, for the event.
         why: String,
     },
-    /// Other terms for a run that waits or is held.
+    /// Other terms. For a run that is up they count from now on, too: so a start that nobody has
+    /// submitted gets the claim of its definition.
     Edit {
         /// Which.
         run: RunId,
@@ -28,7 +33,7 @@ pub enum Change {
         /// Who asked.
         by: String,
     },
-    /// Another place among those of its priority.
+    /// Another place among those of its priority; what is submitted later comes behind it.
     Move {
         /// Which.
         run: RunId,
@@ -67,7 +72,7 @@ pub enum Change {
         /// Who asked.
         by: String,
     },
-    /// Admission of all runs is paused, or (`None`) resumed.
+    /// Admission of all runs is paused, or (`None`) resumed. Who has paused it first stands.
     Pause {
         /// By whom, since when.
         pause: Option<Pause>,
@@ -110,13 +115,17 @@ pub trait RunQueue {
     /// [`LedgerError`] if they were not recorded.
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError>;
 
-    /// Where a run is; `None` if there never was such a run.
+    /// Where a run is; `None` if there never was such a run. The newest of an experiment is the one
+    /// with the highest number.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError>;
 
     /// The events after the one with the number `after`, oldest first, at most so many.
+    ///
+    /// Numbers have no holes, and old events are removed: where the first that is found is not
+    /// `after + 1`, those in between are no longer kept.
     ///
     /// # Errors
     /// [`LedgerError`] if they could not be read.

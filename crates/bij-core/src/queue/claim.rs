@@ -28,6 +28,20 @@ pub enum GpuClaim {
     Exclusive,
 }
 
+impl GpuClaim {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Shared, Self::Exclusive];
+
+    /// The word for it in output and databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        }
+    }
+}
+
 impl Claim {
     /// What a definition claims on a machine with so much memory.
     pub fn of(spec: &ExperimentSpec, total: Bytes) -> Self {

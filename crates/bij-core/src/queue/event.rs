@@ -12,7 +12,7 @@ use crate::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 /// One change, numbered: whoever has seen one asks for those after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its number: each is higher than the ones before, and none is used twice.
+    /// Its number: each is one higher than the one before, and none is used twice.
     pub seq: u64,
     /// When; clocks jump, numbers do not.
     pub at: Timestamp,

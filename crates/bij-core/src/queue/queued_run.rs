@@ -1,5 +1,7 @@
 //! A run that is not over.
 
+use std::cmp::Reverse;
+
 use super::{Group, Origin, Pause, Terms};
 use crate::{BootId, RunId, Timestamp};
 
@@ -35,6 +37,28 @@ pub struct QueuedRun {
     pub by: String,
     /// How it came here.
     pub origin: Origin,
+}
+
+impl QueuedRun {
+    /// A run that nobody has submitted: its unit was started.
+    pub fn begun(run: RunId, place: Place, at: Timestamp) -> Self {
+        Self {
+            run,
+            state: QueueState::Running,
+            terms: Terms::default(),
+            place,
+            bypassed: 0,
+            submitted: at,
+            extras: String::new(),
+            by: "systemd".to_owned(),
+            origin: Origin::Start,
+        }
+    }
+
+    /// The order in which runs start: the first in it is next.
+    pub fn order(&self) -> impl Ord + '_ {
+        (Reverse(self.terms.priority), self.place, &self.run)
+    }
 }
 
 /// A place in the queue. Later submissions get higher ones; what is put before all others gets a

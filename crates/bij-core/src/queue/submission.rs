@@ -32,6 +32,19 @@ pub enum Origin {
     Start,
 }
 
+impl Origin {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Submit, Self::Start];
+
+    /// The word for it in output and databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Start => "start",
+        }
+    }
+}
+
 /// On what terms a run may start; what can be edited while it waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {

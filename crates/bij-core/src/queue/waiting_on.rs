@@ -57,7 +57,7 @@ pub enum ClosedGate {
         /// Of this.
         budget: Bytes,
     },
-    /// The machine itself has too little memory left (`MemAvailable`, proc_meminfo(5)).
+    /// The machine itself has too little memory left (`MemAvailable`, `proc_meminfo(5)`).
     MemoryAvailable {
         /// Its claim, and the reserve.
         need: Bytes,
@@ -147,11 +147,10 @@ impl ClosedGate {
         Some(match self {
             Self::Hold { .. } => Amount::Text("released".to_owned()),
             Self::Paused { .. } => Amount::Text("resumed".to_owned()),
-            Self::Slots { .. } | Self::GroupSlots { .. } => Amount::Number(1),
+            Self::Slots { .. } | Self::GroupSlots { .. } | Self::Gpu { .. } => Amount::Number(1),
             Self::Memory { claim, .. } => Amount::Number(claim.get()),
             Self::MemoryAvailable { need, .. } => Amount::Number(need.get()),
             Self::MemoryPressure { at_most, .. } => Amount::Text(at_most.to_string()),
-            Self::Gpu { .. } => Amount::Number(1),
             Self::Dependency { on, .. } => Amount::Text(on.to_string()),
             Self::NotBefore { at } | Self::BackOff { until: at } => Amount::Text(at.to_string()),
             Self::BootGrace { left } => Amount::Text(left.to_string()),
