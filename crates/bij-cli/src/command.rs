@@ -17,7 +17,7 @@ mod stop;
 use std::process::ExitCode;
 
 use bij_core::ExperimentId;
-use bij_core::port::{DefinitionSource as _, Ledger as _};
+use bij_core::port::DefinitionSource as _;
 
 use crate::args::{Command, IdArg};
 use crate::context::Context;
@@ -38,8 +38,8 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::Status(args) => status::status(context, &args).await?,
         Command::List => list::list(context).await?,
         Command::Show(args) => show::show(context, &args).await?,
-        Command::History(args) => history::history(context, &args)?,
-        Command::Logs(args) => logs::logs(context, &args)?,
+        Command::History(args) => history::history(context, &args).await?,
+        Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
         Command::Schema => schema::schema()?,
         Command::Shim => return Ok(bij_local::shim::main()),
@@ -47,14 +47,10 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The ids, if each is somebody's: defined, or with a history.
-fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
-    let ledger = context.ledger();
+/// The ids, if each is somebody's: defined, with a history, or loaded by the manager.
+async fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
     for IdArg(id) in ids {
-        let lived = ledger.tally(id).is_ok_and(|tally| tally.attempts > 0);
-        if !lived {
-            context.must_exist(id)?;
-        }
+        context.must_exist(id).await?;
     }
     Ok(plain(ids))
 }

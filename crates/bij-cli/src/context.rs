@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bij_core::port::{DefinitionSource as _, FindError, Found, Ledger as _};
-use bij_core::{ExperimentId, Layout};
+use bij_core::port::{DefinitionSource as _, FindError, Found, Ledger as _, UnitManager as _};
+use bij_core::{ActiveState, ExperimentId, Layout};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::sync::OnceCell;
@@ -56,13 +56,28 @@ impl Context {
     }
 
     /// Whether somebody has defined it, well or badly, or it has a history.
-    pub(crate) fn must_exist(&self, id: &ExperimentId) -> Result<(), CliError> {
+    pub(crate) fn must_be_defined(&self, id: &ExperimentId) -> Result<(), CliError> {
         let Err(missing @ FindError::Missing { .. }) = self.definitions.find(id) else {
             return Ok(());
         };
         match self.ledger().tally(id) {
             Ok(tally) if tally.attempts > 0 => Ok(()),
             Ok(_) | Err(_) => Err(missing.into()),
+        }
+    }
+
+    /// Whether it is defined or the manager has something to tell of it: whoever starts what
+    /// nobody has defined leaves a failed or enabled unit, and wants to look at it and be rid of it.
+    pub(crate) async fn must_exist(&self, id: &ExperimentId) -> Result<(), CliError> {
+        let Err(missing) = self.must_be_defined(id) else { return Ok(()) };
+        let Ok(units) = self.units().await else { return Err(missing) };
+        match units.status(id).await {
+            Ok(unit)
+                if unit.active_state != ActiveState::Inactive || unit.enabled == Some(true) =>
+            {
+                Ok(())
+            }
+            Ok(_) | Err(_) => Err(missing),
         }
     }
 

@@ -107,8 +107,9 @@ fn judged(id: Option<&ExperimentId>, found: Result<Found, FindError>) -> Checked
         Err(error) => {
             let message = CliError::from(error).sentence();
             let name = id.map(ToString::to_string);
-            let finding = Finding { message, ..Finding::default() };
-            broken(name.clone(), name.unwrap_or_default(), vec![finding])
+            let file = name.clone().unwrap_or_default();
+            let finding = Finding { file: file.clone(), message, ..Finding::default() };
+            broken(name, file, vec![finding])
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) async fn enable(context: &Context, args: &EnableArgs) -> Result<(), C
 
 /// Has experiments no longer started at boot.
 pub(crate) async fn disable(context: &Context, args: &EnableArgs) -> Result<(), CliError> {
-    let ids = super::known(context, &args.ids)?;
+    let ids = super::known(context, &args.ids).await?;
     act(context, Act::Disable, &ids).await?;
     if args.now { act(context, Act::Stop, &ids).await } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::view::History;
 
 /// Shows attempts, oldest first.
-pub(crate) fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
+pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
     let ledger = context.ledger();
     let query = |experiment: Option<ExperimentId>| AttemptQuery {
         experiment,
@@ -22,7 +22,7 @@ pub(crate) fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliEr
         [IdArg(id)] => {
             let attempts = ledger.attempts(&query(Some(id.clone())))?;
             if attempts.is_empty() {
-                context.must_exist(id)?;
+                context.must_exist(id).await?;
             }
             History::of_one(attempts)
         }

@@ -13,8 +13,8 @@ use crate::when;
 const BEFORE_FOLLOWING: usize = 10;
 
 /// Shows lines, and with `--follow` goes on until it is interrupted.
-pub(crate) fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
-    let wanted = wanted(context, args)?;
+pub(crate) async fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
+    let wanted = wanted(context, args).await?;
     let source = LogSource::of(context);
     if args.follow {
         return source.follow(&wanted, |row| context.terminal.show_next(&row));
@@ -30,10 +30,10 @@ pub(crate) fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> {
+async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> {
     let (ids, lines) = ids_and_lines(context, args);
     for id in &ids {
-        context.must_exist(id)?;
+        context.must_exist(id).await?;
     }
     let format = context.terminal.format();
     let time = |text: &Option<String>| {

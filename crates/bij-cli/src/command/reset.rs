@@ -15,7 +15,7 @@ pub(crate) async fn reset(context: &Context, args: &MaybeIdsArgs) -> Result<(), 
         let failed = units.into_iter().filter(|unit| unit.active_state == ActiveState::Failed);
         failed.map(|unit| unit.id).collect()
     } else {
-        super::known(context, &args.ids)?
+        super::known(context, &args.ids).await?
     };
     if ids.is_empty() {
         context.terminal.status("No experiment has failed.");

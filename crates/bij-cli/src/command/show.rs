@@ -14,7 +14,7 @@ use crate::view::{AllProperties, Facts, Properties, Setting, Status, settings};
 pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     for id in &ids {
-        context.must_exist(id)?;
+        context.must_exist(id).await?;
     }
     let all = match ids.as_slice() {
         [] => facts::of_all(context).await?,

@@ -1,7 +1,7 @@
 //! `bij status`: how experiments are, with their last lines of log.
 
-use bij_core::ExperimentId;
 use bij_core::port::{DefinitionSource as _, FindError};
+use bij_core::{ActiveState, ExperimentId, UnitStatus};
 
 use crate::args::{IdArg, MaybeIdsArgs};
 use crate::context::Context;
@@ -43,8 +43,10 @@ fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError>) {
     let mut missing = Vec::new();
     let found = facts.into_iter().filter(|facts| {
         let lived = facts.tally.as_ref().is_some_and(|tally| tally.attempts > 0);
-        let up = facts.unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
-        let absent = (!lived && !up).then(|| context.must_exist(&facts.id).err()).flatten();
+        let up = |unit: &UnitStatus| unit.active_state != ActiveState::Inactive;
+        let loaded = facts.unit.as_ref().is_some_and(up);
+        let absent =
+            (!lived && !loaded).then(|| context.must_be_defined(&facts.id).err()).flatten();
         let exists = absent.is_none();
         missing.extend(absent);
         exists

@@ -10,7 +10,7 @@ use crate::error::CliError;
 
 /// Stops experiments in good order.
 pub(crate) async fn stop(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
-    let ids = super::known(context, &args.ids)?;
+    let ids = super::known(context, &args.ids).await?;
     act(context, Act::Stop, &ids).await
 }
 

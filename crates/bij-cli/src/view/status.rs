@@ -97,11 +97,14 @@ impl Status {
         let resources = unit.as_ref().map(|unit| unit.resources.clone()).unwrap_or_default();
         let of_evidence = |part: fn(&Evidence) -> Option<u64>| evidence.and_then(part);
         let said = progress.as_ref().or_else(|| evidence.and_then(|e| e.progress.as_ref()));
+        let failed = unit.as_ref().is_some_and(|unit| unit.active_state == ActiveState::Failed);
         let result = unit
             .as_ref()
             .and_then(|unit| unit.result.clone())
             .filter(|result| *result != ServiceResult::Success || evidence.is_none())
-            .or_else(|| evidence.and_then(|e| e.service_result.clone()));
+            .or_else(|| evidence.and_then(|e| e.service_result.clone()))
+            // What failed since has another end than the last that the ledger knows.
+            .filter(|result| !(failed && *result == ServiceResult::Success));
         Self {
             state: state(unit.as_ref(), newest.as_ref()),
             sub_state: unit.as_ref().map(|unit| unit.sub_state.clone()),

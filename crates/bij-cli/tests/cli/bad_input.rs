@@ -119,3 +119,32 @@ fn a_missing_config_is_told_before_anything_else_happens() {
     assert_eq!(checked.code, 101, "{checked:?}");
     assert!(checked.out.contains("config"), "{checked:?}");
 }
+
+#[test]
+fn a_path_that_is_not_there_keeps_an_experiment_from_starting() {
+    let bij = Bij::new();
+    for (key, value, remedy) in [
+        ("config", "\"/nowhere/c.json\"", "write it"),
+        ("directory", "\"/nowhere\"", "mkdir -p /nowhere"),
+        ("writable", "[\"/nowhere/logs\"]", "mkdir -p /nowhere/logs"),
+    ] {
+        bij.define("x.toml", format!("command = [\"true\"]\n{key} = {value}\n"));
+        let checked = bij.call(&["check", "x"]);
+        assert_eq!(checked.code, 101, "{checked:?}");
+        assert!(checked.out.contains(&format!("error: {key}: there is no")), "{checked:?}");
+        assert!(checked.out.contains(remedy), "{checked:?}");
+        refused(&bij, &["run", "x"], 101, &["/nowhere", "bij check x"]);
+    }
+}
+
+#[test]
+fn a_definition_that_cannot_be_opened_is_named() {
+    let bij = Bij::new();
+    bij.define("x.toml", "");
+    let path = bij.path("etc/brain-in-jar/experiments/x.toml");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("x.toml", &path).unwrap();
+    let checked = bij.call(&["check", "x"]);
+    assert_eq!(checked.code, 101, "{checked:?}");
+    assert!(checked.out.starts_with("x: error: cannot read "), "{checked:?}");
+}

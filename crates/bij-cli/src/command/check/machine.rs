@@ -1,5 +1,6 @@
 //! What can be wrong with a definition on this machine, though it reads well.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -32,32 +33,49 @@ pub(crate) fn look(found: &Found) -> Findings {
         findings.problems.push(finding("command", why));
     }
     if let Some(directory) = directory
-        && !Path::new(directory.as_str()).is_dir()
+        && let Err(why) = is_directory(Path::new(directory.as_str()))
     {
-        let message = format!("there is no directory {}", directory.as_str());
-        findings.problems.push(finding("directory", message));
+        findings.problems.push(finding("directory", why));
     }
     if let Some(name) = user
         && matches!(User::from_name(name), Ok(None))
         && name.parse::<u32>().is_err()
     {
-        findings.problems.push(finding("user", format!("there is no user {name}")));
+        findings.problems.push(finding("user", format!("there is no user {name}: name one of /etc/passwd, or leave it out for a user of its own")));
     }
     // A config may be any text; one that looks like a path is meant as one.
     if let Some(config) = config
         && config.starts_with('/')
         && !config.contains('\n')
-        && !Path::new(config).exists()
+        && is_missing(Path::new(config))
     {
-        findings.warnings.push(finding("config", format!("there is no file {config}")));
+        let message = format!("there is no file {config}: write it, or mend the path");
+        findings.problems.push(finding("config", message));
     }
     for path in writable {
-        if !Path::new(path.as_str()).exists() {
-            let message = format!("there is no {}; it is not made for you", path.as_str());
-            findings.warnings.push(finding("writable", message));
+        let path = path.as_str();
+        if is_missing(Path::new(path)) {
+            let message =
+                format!("there is no {path}, and it is not made for you: mkdir -p {path}");
+            findings.problems.push(finding("writable", message));
         }
     }
     findings
+}
+
+/// Whether nothing is there. What the caller may not see is not judged.
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
+
+fn is_directory(path: &Path) -> Result<(), String> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Err(format!("{} is no directory", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(format!("there is no directory {0}: mkdir -p {0}", path.display()))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether a program can be executed, by its path or where systemd looks for it. What the caller

@@ -168,3 +168,16 @@ fn a_quota_is_a_whole_number_where_it_is_one() {
     assert_eq!(number("150%"), "150");
     assert_eq!(number("12.5%"), "12.5");
 }
+
+#[test]
+fn what_failed_after_its_last_attempt_did_not_end_in_success() {
+    let mut facts = running();
+    let unit = facts.unit.as_mut().unwrap();
+    unit.active_state = ActiveState::Failed;
+    // A list does not tell the result; the ledger tells that of an attempt before.
+    unit.result = None;
+    let mut end = stopped("2026-11-23T22:02:00Z");
+    end.evidence.service_result = Some(ServiceResult::Success);
+    facts.tally.as_mut().unwrap().last = Some(attempt("amnesiac_001#3", 2, Some(end)));
+    assert_eq!(Status::new(facts).result, None);
+}
