@@ -78,7 +78,7 @@ impl Client {
         .await
     }
 
-    async fn over(builder: connection::Builder<'_>) -> Result<Self, ClientError> {
+    pub(crate) async fn over(builder: connection::Builder<'_>) -> Result<Self, ClientError> {
         let connect = async {
             let connection = builder.build().await?;
             CoordinatorProxy::builder(&connection)

@@ -74,7 +74,7 @@ impl Serialize for Elements<'_> {
     }
 }
 
-/// A value with its type before it, written as [`Variant`] writes itself, without making one.
+/// A value with its type before it, written as [`enum@Variant`] writes itself, without making one.
 struct AsVariant<'a>(&'a Value);
 
 impl Serialize for AsVariant<'_> {

@@ -18,16 +18,12 @@ pub(crate) const MESSAGE_OF_TRUSTED: usize = 16 << 20;
 /// And from everybody else, who may only ask.
 pub(crate) const MESSAGE_OF_OTHERS: usize = 64 << 10;
 /// So many runs or events are in one answer.
-pub(crate) const PIECE: u32 = 1000;
+pub const PIECE: u32 = 1000;
 
 /// Refuses what is too much.
 pub(crate) fn check(runs: &[Submit]) -> Result<(), Refusal> {
     if runs.len() > RUNS_AT_ONCE {
-        let text = format!(
-            "{} runs are too many for one submission, which takes {RUNS_AT_ONCE}",
-            runs.len()
-        );
-        return Err(Refusal::new(RefusalKind::Invalid, text).remedy("submit them in several parts"));
+        return Err(too_many(runs.len()));
     }
     let mut sum = 0;
     for run in runs {
@@ -54,6 +50,12 @@ pub(crate) fn check(runs: &[Submit]) -> Result<(), Refusal> {
         return Err(Refusal::new(RefusalKind::Invalid, text).remedy("submit them in several parts"));
     }
     Ok(())
+}
+
+/// The refusal of so many runs at once.
+pub(crate) fn too_many(runs: usize) -> Refusal {
+    let text = format!("{runs} runs are too many for one submission, which takes {RUNS_AT_ONCE}");
+    Refusal::new(RefusalKind::Invalid, text).remedy("submit them in several parts")
 }
 
 fn bytes(count: usize) -> Bytes {

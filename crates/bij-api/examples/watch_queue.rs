@@ -1,0 +1,27 @@
+//! Prints the queue of this machine's coordinator, and again whenever something changes.
+
+use std::path::Path;
+
+use bij_api::message::QueueQuery;
+use bij_api::{Client, ClientError};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), ClientError> {
+    let client = Client::connect(Path::new("/run/brain-in-jar/coordinator.sock")).await?;
+    // Listened to first: what changes while the queue is read is not missed.
+    let mut changes = client.changes().await?;
+    loop {
+        for entry in client.queue(&QueueQuery::default()).await? {
+            let reasons: Vec<&str> = entry.waiting_on.iter().map(|gate| &*gate.text).collect();
+            tell(&format!("{} {}: {}", entry.id(), entry.state.as_str(), reasons.join("; ")));
+        }
+        if changes.next().await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program")]
+fn tell(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,169 @@
+//! The coordinator's side: what it answers, to whom, and by which ways.
+
+mod clients;
+mod handler;
+mod interface;
+mod listener;
+mod rights;
+mod transport;
+mod who;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Guid, connection};
+
+use crate::{WhichBus, limits};
+use clients::{Clients, Seat};
+use interface::{Interface, PATH};
+use transport::ClientSocket;
+use who::Who;
+
+pub use handler::{Look, Steer};
+pub use listener::{ListenError, Listener};
+pub use rights::{Caller, Rights};
+
+/// The name on a bus.
+const NAME: &str = "org.braininjar.Coordinator1";
+
+/// A client that has not introduced itself by then is none.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
+/// After an error in accepting (too many open files, for example), others get time to leave.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Why the interface is not, or no longer, on a bus.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BusError {
+    /// There is no bus, or it does not give us the name.
+    #[error("cannot be on the bus as {NAME}")]
+    Join(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It was there, and the connection is lost.
+    #[error("the connection to the bus is lost")]
+    Lost,
+}
+
+/// Serves the interface by sockets and buses.
+#[derive(Debug)]
+pub struct Server<H> {
+    handler: Arc<H>,
+    rights: Arc<Rights>,
+    newest: watch::Receiver<u64>,
+}
+
+impl<H: Steer> Server<H> {
+    /// A server of a handler. What `newest` holds is the number of the newest event: a change of it
+    /// becomes the signal.
+    pub fn new(handler: Arc<H>, rights: Rights, newest: watch::Receiver<u64>) -> Self {
+        Self { handler, rights: Arc::new(rights), newest }
+    }
+
+    /// Serves everybody who comes to a socket, until it is dropped; that ends all connections.
+    pub async fn serve_socket(&self, listener: &Listener) -> Infallible {
+        let clients = Clients::default();
+        let mut served = JoinSet::new();
+        loop {
+            // Cancel-safe: neither takes anything before it is ready.
+            tokio::select! {
+                accepted = listener.socket.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let Ok(credentials) = stream.peer_cred() else { continue };
+                        let uid = credentials.uid();
+                        // One too many is hung up on: it has not been promised anything.
+                        let Some(seat) = clients.seat(uid) else { continue };
+                        served.spawn(self.client(stream, uid, seat));
+                    }
+                    Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
+                },
+                Some(_) = served.join_next() => {}
+            }
+        }
+    }
+
+    /// Serves one client until it leaves.
+    fn client(
+        &self,
+        stream: tokio::net::UnixStream,
+        uid: u32,
+        seat: Seat,
+    ) -> impl Future<Output = ()> + use<H> {
+        let (handler, rights) = (Arc::clone(&self.handler), Arc::clone(&self.rights));
+        let newest = self.newest.clone();
+        async move {
+            let caller = who::caller(&rights, uid).await;
+            let at_most = if caller.may_change() {
+                limits::MESSAGE_OF_TRUSTED
+            } else {
+                limits::MESSAGE_OF_OTHERS
+            };
+            let interface = Interface { handler, who: Who::Peer(caller) };
+            let socket = ClientSocket { stream, uid, at_most };
+            let connect = connection::Builder::socket(socket)
+                .server(Guid::generate())
+                .p2p()
+                .serve_at(PATH, interface)
+                .build();
+            if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_WITHIN, connect).await {
+                signal::<H>(&connection, newest).await;
+            }
+            drop(seat);
+        }
+    }
+
+    /// Serves everybody on a bus until the connection is lost.
+    ///
+    /// # Errors
+    /// [`BusError`], always: try again later.
+    pub async fn serve_bus(&self, bus: WhichBus) -> Result<Infallible, BusError> {
+        let builder = || match bus {
+            WhichBus::System => connection::Builder::system(),
+            WhichBus::Session => connection::Builder::session(),
+        };
+        let join = async {
+            let questions = builder().build().await?;
+            let who = Who::Bus { questions, rights: Arc::clone(&self.rights) };
+            let interface = Interface { handler: Arc::clone(&self.handler), who };
+            // The name is asked for last: whoever finds it finds the interface.
+            builder()
+                .serve_at(PATH, interface)
+                .name(NAME)
+                .allow_name_replacements(false)
+                .replace_existing_names(false)
+                .build()
+                .await
+        };
+        let connection = join.await.map_err(|error: zbus::Error| BusError::Join(error.into()))?;
+        signal::<H>(&connection, self.newest.clone()).await;
+        Err(BusError::Lost)
+    }
+}
+
+/// Tells the other end of every change, until the connection is lost or nothing changes any more.
+async fn signal<H: Steer>(connection: &Connection, mut newest: watch::Receiver<u64>) {
+    newest.mark_unchanged();
+    loop {
+        // Cancel-safe: a change that was not seen is seen the next time.
+        tokio::select! {
+            () = connection.closed() => return,
+            changed = newest.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let seq = *newest.borrow_and_update();
+                let Ok(emitter) = SignalEmitter::new(connection, PATH) else { return };
+                if Interface::<H>::changed(&emitter, seq).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! The interface on the wire. Its comments are the documentation in its introspection data.
+
+#![expect(clippy::doc_markdown, reason = "introspection data is read as plain text")]
+
+use std::sync::Arc;
+
+use bij_core::queue::RunRef;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+
+use super::handler::Steer;
+use super::who::Who;
+use crate::dictionary::Dictionary;
+use crate::message::{
+    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, QueueQuery, Submit,
+    SubmitOptions,
+};
+use crate::{Refusal, RefusalKind, limits};
+
+/// Where the interface is.
+pub(super) const PATH: &str = "/org/braininjar/Coordinator1";
+
+/// One object that serves one connection.
+pub(super) struct Interface<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) who: Who,
+}
+
+// Calls of one connection are answered one after another: a client that sends without reading
+// fills its own socket and nothing else.
+#[zbus::interface(name = "org.braininjar.Coordinator1", spawn = false)]
+impl<H: Steer> Interface<H> {
+    /// Takes runs into the queue, all or none; they are on the disk before the answer.
+    ///
+    /// Keys of a run: experiment (s), and as far as they are to differ from the definition:
+    /// extras (s, TOML laid over the definition in this run only), priority (x), group (s),
+    /// after (a{sv}: "all" or "any", a list of "calibrate", "calibrate#3" or "end:calibrate"),
+    /// not_before (s, RFC 3339), hold (b), now (b, passes the gates). Keys of the options:
+    /// dry_run (b). Answers with the runs as Queue does. For root and members of group bij.
+    #[zbus(out_args("queued"))]
+    async fn submit(
+        &self,
+        runs: Vec<Dictionary>,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Dictionary>, Refusal> {
+        let caller = self.who.allowed(&header, "submit runs").await?;
+        if runs.len() > limits::RUNS_AT_ONCE {
+            return Err(limits::too_many(runs.len()));
+        }
+        let runs = runs.into_iter().map(request).collect::<Result<Vec<Submit>, Refusal>>()?;
+        limits::check(&runs)?;
+        let options: SubmitOptions = request(options)?;
+        Ok(dictionaries(&self.handler.submit(&caller, runs, options).await?))
+    }
+
+    /// Changes a run that waits or is held, named "ID#NUMBER" or, for the newest run, "ID".
+    ///
+    /// Keys: priority (x), group (s), after (a{sv}), not_before (s), any_time (b, takes not_before
+    /// away), now (b). What is absent stays. Answers with the run. For root and members of group
+    /// bij.
+    #[zbus(out_args("queued"))]
+    async fn edit(
+        &self,
+        run: String,
+        edit: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        let caller = self.who.allowed(&header, "edit runs").await?;
+        let (run, edit): (_, Edit) = (name(&run)?, request(edit)?);
+        Ok(Dictionary::of(&self.handler.edit(&caller, run, edit).await?))
+    }
+
+    /// Does something to runs, to all of them or to none.
+    ///
+    /// The key act (s) says what: hold, release, cancel, requeue, stop, prioritize with priority
+    /// (x), move with to ("first", "last", or a{sv} with "before" or "behind" and a run). Answers
+    /// for each run with run (s) and changed (b). For root and members of group bij.
+    #[zbus(out_args("changed"))]
+    async fn act(
+        &self,
+        act: Dictionary,
+        runs: Vec<String>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Dictionary>, Refusal> {
+        let caller = self.who.allowed(&header, "change runs").await?;
+        let act: Act = request(act)?;
+        let runs = runs.iter().map(|run| name(run)).collect::<Result<Vec<_>, Refusal>>()?;
+        Ok(dictionaries(&self.handler.act(&caller, act, runs).await?))
+    }
+
+    /// Pauses (paused, b) or resumes admission, of one group (group, s) or of all. What runs is left
+    /// alone. Tells whether that changed anything. For root and members of group bij.
+    #[zbus(out_args("changed"))]
+    async fn pause(
+        &self,
+        pausing: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<bool, Refusal> {
+        let caller = self.who.allowed(&header, "pause or resume admission").await?;
+        let pausing: Pausing = request(pausing)?;
+        self.handler.pause(&caller, pausing).await
+    }
+
+    /// Sets up a group: name (s) and slots (x; absent is as many as the machine lets). Tells whether
+    /// that changed anything. For root and members of group bij.
+    #[zbus(out_args("changed"))]
+    async fn set_group(
+        &self,
+        group: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<bool, Refusal> {
+        let caller = self.who.allowed(&header, "change groups").await?;
+        let group: GroupSetting = request(group)?;
+        self.handler.set_group(&caller, group).await
+    }
+
+    /// Forgets a group; its runs are then held to no slots of their own. Tells whether there was
+    /// one. For root and members of group bij.
+    #[zbus(out_args("changed"))]
+    async fn remove_group(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<bool, Refusal> {
+        let caller = self.who.allowed(&header, "change groups").await?;
+        let name = name.parse().map_err(|error| invalid(&error))?;
+        self.handler.remove_group(&caller, name).await
+    }
+
+    /// Asks whether the unit of an experiment may start now: what its ExecCondition= asks.
+    ///
+    /// Keys of the request: at_boot (b), by (s). Keys of the answer: admitted (b), run (x), text
+    /// (s), waiting_on (av). A run that may not start is queued. For root and members of group bij.
+    #[zbus(out_args("admission"))]
+    async fn admit(
+        &self,
+        experiment: String,
+        admission: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        let caller = self.who.allowed(&header, "ask for admission").await?;
+        let experiment = experiment.parse().map_err(|error| invalid(&error))?;
+        let admission: AdmissionRequest = request(admission)?;
+        Ok(Dictionary::of(&self.handler.admit(&caller, experiment, admission).await?))
+    }
+
+    /// Reads the settings anew. If they are wrong the old ones stay in force, and the error says
+    /// what is wrong where. For root and members of group bij.
+    async fn reload(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Refusal> {
+        let caller = self.who.allowed(&header, "reload the settings").await?;
+        self.handler.reload(&caller).await
+    }
+
+    /// The runs that are not over, in starting order, those that are up first; at most 1000 at once.
+    ///
+    /// Keys of the query: experiment (s), group (s), state (s), skip (x, so many at the front are
+    /// left out). Keys of a run: run (x), experiment (s), state (s: waiting, held, starting,
+    /// running), priority (x), group (s), submitted (s), by (s), origin (s), place (x), memory (x,
+    /// bytes), gpu (s), not_before (s), after (a{sv}), now (b), bypassed (x), extras (s), health
+    /// (s), health_reason (s), waiting_on (av of a{sv}: gate, need, have, since, text). Then how
+    /// many there are in all, and the number of the event after which it was so. For everybody.
+    #[zbus(out_args("runs", "total", "seq"))]
+    async fn queue(&self, query: Dictionary) -> Result<(Vec<Dictionary>, u32, u64), Refusal> {
+        let query: QueueQuery = request(query)?;
+        let page = self.handler.queue(query).await?;
+        Ok((dictionaries(&page.items), page.total, page.seq))
+    }
+
+    /// One run as Queue tells it, and ahead (av of s): the waiting runs that go before it. One that
+    /// is over has the state ended, and ended (s). For everybody.
+    #[zbus(out_args("run"))]
+    async fn why(&self, run: String) -> Result<Dictionary, Refusal> {
+        Ok(Dictionary::of(&self.handler.why(name(&run)?).await?))
+    }
+
+    /// The groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
+    /// For everybody.
+    #[zbus(out_args("groups"))]
+    async fn groups(&self) -> Result<Vec<Dictionary>, Refusal> {
+        Ok(dictionaries(&self.handler.groups().await?))
+    }
+
+    /// The events after the number since (x), oldest first, at most at_most (x) and 1000.
+    ///
+    /// Keys: seq (x), at (s), kind (s), experiment (s), run (x), attempt (x), and more by kind. For
+    /// everybody.
+    #[zbus(out_args("events"))]
+    async fn events(&self, query: Dictionary) -> Result<Vec<Dictionary>, Refusal> {
+        let query: EventQuery = request(query)?;
+        Ok(dictionaries(&self.handler.events(query).await?))
+    }
+
+    /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),
+    /// slots (x), memory_budget (x), memory_claimed (x), paused_by (s), paused_since (s), troubles
+    /// (av of s). For everybody.
+    #[zbus(out_args("status"))]
+    async fn status(&self) -> Result<Dictionary, Refusal> {
+        Ok(Dictionary::of(&self.handler.status().await?))
+    }
+
+    /// There are events up to this number. One signal can stand for several.
+    #[zbus(signal)]
+    pub(super) async fn changed(emitter: &SignalEmitter<'_>, seq: u64) -> zbus::Result<()>;
+}
+
+/// A request out of its dictionary.
+fn request<T: DeserializeOwned>(dictionary: Dictionary) -> Result<T, Refusal> {
+    dictionary.read().map_err(|error| invalid(&error))
+}
+
+fn name(text: &str) -> Result<RunRef, Refusal> {
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(80).collect();
+        let text = format!("{text:?} names no run: write calibrate or calibrate#3");
+        Refusal::new(RefusalKind::Invalid, text)
+    })
+}
+
+fn invalid(error: &dyn std::error::Error) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, error.to_string())
+}
+
+fn dictionaries<T: Serialize>(messages: &[T]) -> Vec<Dictionary> {
+    messages.iter().map(Dictionary::of).collect()
+}

@@ -1,0 +1,70 @@
+mod abuse;
+mod model;
+mod rights;
+mod talk;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::Client;
+use model::Model;
+
+/// A user who is in no group and is not the one who runs this.
+const STRANGER: u32 = 3_999_999_999;
+
+/// A served socket in a directory of its own.
+struct Served {
+    room: TempDir,
+    newest: watch::Sender<u64>,
+    serving: JoinHandle<()>,
+}
+
+impl Served {
+    fn start() -> Self {
+        let room = tempfile::tempdir().unwrap();
+        let (newest, watched) = watch::channel(0);
+        // Whoever runs the tests may change things.
+        let uid = nix::unistd::geteuid().as_raw();
+        let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
+        let listener = Listener::bind(&room.path().join("coordinator.sock")).unwrap();
+        let serving = tokio::spawn(async move {
+            let never = server.serve_socket(&listener).await;
+            match never {}
+        });
+        Self { room, newest, serving }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.room.path().join("coordinator.sock")
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(&self.socket()).await.unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// A client of this user id at the other end of a socket pair.
+async fn client_of(uid: u32) -> Client {
+    let (newest, watched) = watch::channel(0);
+    let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let seat = Clients::default().seat(uid).unwrap();
+    let serving = server.client(theirs, uid, seat);
+    tokio::spawn(async move {
+        serving.await;
+        // A coordinator that can tell of no change any more is over.
+        drop(newest);
+    });
+    let ours = ours.into_std().unwrap();
+    Client::over(connection::Builder::unix_stream(ours).user_id(uid).p2p()).await.unwrap()
+}

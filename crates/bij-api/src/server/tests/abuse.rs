@@ -1,0 +1,140 @@
+//! Clients that are too many, too loud, or leave in the midst.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream as Stream;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::RefusalKind;
+use crate::message::{QueueQuery, Submit, SubmitOptions};
+
+const HANDSHAKE_OF_ROOT: &[u8] = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n";
+
+#[tokio::test]
+async fn a_submission_of_a_megabyte_is_refused_with_a_sentence() {
+    let served = Served::start();
+    let client = served.client().await;
+    let huge = Submit { extras: "x".repeat(1 << 20), ..Submit::new("x".parse().unwrap()) };
+    let error = client.submit(&[huge], SubmitOptions::default()).await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.kind, RefusalKind::Invalid);
+    assert_eq!(
+        refusal.text,
+        "x: what is laid over the definition has 1.0M, more than the 64.0K that it may have"
+    );
+}
+
+#[tokio::test]
+async fn too_many_at_once_are_refused_also_by_the_coordinator_itself() {
+    let served = Served::start();
+    let client = served.client().await;
+    let many = vec![Submit::new("x".parse().unwrap()); 100_000];
+    let error = client.submit(&many, SubmitOptions::default()).await.unwrap_err();
+    assert!(error.refusal().unwrap().text.starts_with("100000 runs are too many"));
+    // Somebody with another library.
+    let runs = vec![crate::dictionary::Dictionary::default(); limits::RUNS_AT_ONCE + 1];
+    let peer = connection::Builder::unix_stream(Stream::connect(served.socket()).unwrap())
+        .p2p()
+        .build()
+        .await
+        .unwrap();
+    let proxy = crate::proxy::CoordinatorProxy::new(&peer).await.unwrap();
+    let error = proxy.submit(runs, crate::dictionary::Dictionary::default()).await.unwrap_err();
+    let error = crate::ClientError::from(error);
+    assert!(error.refusal().unwrap().text.contains("too many"), "{error:?}");
+}
+
+#[tokio::test]
+async fn two_hundred_clients_are_served_at_the_same_time() {
+    let served = Served::start();
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(served.client().await);
+    }
+    let mut asking = JoinSet::new();
+    for client in &clients {
+        let client = client.clone();
+        asking.spawn(async move {
+            let one = [Submit::new("x".parse().unwrap())];
+            client.submit(&one, SubmitOptions::default()).await.unwrap();
+        });
+    }
+    asking.join_all().await;
+    assert_eq!(clients[0].status().await.unwrap().waiting, 200);
+}
+
+#[tokio::test]
+async fn who_hangs_up_in_the_midst_of_a_call_harms_nobody() {
+    let served = Served::start();
+    for cut in [1, 10, HANDSHAKE_OF_ROOT.len(), HANDSHAKE_OF_ROOT.len() + 9] {
+        let mut said = HANDSHAKE_OF_ROOT.to_vec();
+        said.extend(b"l\x01\x00\x01\xff\x00\x00\x00\x01\x00\x00\x00");
+        Stream::connect(served.socket()).unwrap().write_all(&said[..cut]).unwrap();
+    }
+    assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn who_asks_and_never_reads_holds_up_nobody() {
+    let served = Served::start();
+    let client = served.client().await;
+    let runs = vec![Submit::new("x".parse().unwrap()); 2000];
+    client.submit(&runs, SubmitOptions::default()).await.unwrap();
+    // Answers that nobody takes: many times what a socket holds.
+    let deaf = served.client().await;
+    let mut asked = JoinSet::new();
+    for _ in 0..50 {
+        let deaf = deaf.clone();
+        asked.spawn(async move { deaf.queue(&QueueQuery::default()).await.map(drop) });
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(client.queue(&QueueQuery::default()).await.unwrap().len(), 2000);
+    asked.abort_all();
+}
+
+#[tokio::test]
+async fn a_message_that_claims_to_be_huge_is_not_made_room_for() {
+    let served = Served::start();
+    let mut loud = Stream::connect(served.socket()).unwrap();
+    // A body of 100 MB is announced, and nothing of it comes.
+    let uid = nix::unistd::geteuid().as_raw().to_string();
+    let hex: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect();
+    loud.write_all(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes()).unwrap();
+    let mut header = b"l\x01\x00\x01".to_vec();
+    header.extend(100_000_000_u32.to_le_bytes());
+    header.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    loud.write_all(&header).unwrap();
+    let hung_up = tokio::task::spawn_blocking(move || {
+        use std::io::Read as _;
+        let mut answer = Vec::new();
+        loud.read_to_end(&mut answer)
+    });
+    assert!(hung_up.await.unwrap().is_ok(), "it is hung up on");
+    assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn noise_is_survived(noise in prop::collection::vec(any::<u8>(), 0..400), greeted in any::<bool>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_newest, watched) = watch::channel(0);
+            let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let seat = Clients::default().seat(0).unwrap();
+            let served = tokio::spawn(server.client(theirs, 0, seat));
+            let mut ours = ours.into_std().unwrap();
+            ours.set_nonblocking(false).unwrap();
+            if greeted {
+                ours.write_all(HANDSHAKE_OF_ROOT).unwrap();
+            }
+            // It may have been hung up on already.
+            drop(ours.write_all(&noise));
+            drop(ours);
+            prop_assert!(served.await.is_ok(), "it panicked");
+            Ok(())
+        })?;
+    }
+}

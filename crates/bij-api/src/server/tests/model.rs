@@ -1,0 +1,209 @@
+//! A coordinator that lets nothing start: enough of one to be asked everything.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bij_core::queue::{
+    ClosedGate, EventKind, Group, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Terms,
+    WaitingOn,
+};
+use bij_core::{Bytes, ExperimentId, Outcome, RunId, RunNumber, Timestamp};
+
+use crate::message::{
+    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit, SubmitOptions, Waiting, Why,
+};
+use crate::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
+
+#[derive(Default)]
+struct State {
+    runs: Vec<QueuedRun>,
+    groups: BTreeMap<GroupName, Group>,
+    paused: bool,
+    /// What was done, in order.
+    events: Vec<(EventKind, String)>,
+}
+
+#[derive(Default)]
+pub(super) struct Model(Mutex<State>);
+
+fn then() -> Timestamp {
+    Timestamp::from_micros(1_795_471_200_000_000)
+}
+
+impl Model {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn seq(&self) -> u64 {
+        u64::try_from(self.events.len()).unwrap()
+    }
+
+    fn find(&mut self, wanted: &RunRef) -> Result<&mut QueuedRun, Refusal> {
+        let found = self.runs.iter_mut().rev().find(|run| match wanted {
+            RunRef::Newest(id) => run.run.experiment == *id,
+            RunRef::Run(id) => run.run == *id,
+        });
+        found.ok_or_else(|| {
+            let text = format!("there is no run {wanted}");
+            Refusal::new(RefusalKind::NotFound, text).remedy("`bij queue` lists them")
+        })
+    }
+
+    fn add(&mut self, submit: Submit, by: &str) -> Entry {
+        let place = i64::try_from(self.runs.len()).unwrap();
+        let earlier = self.runs.iter().filter(|run| run.run.experiment == submit.experiment);
+        let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
+        let run = QueuedRun {
+            run: RunId { experiment: submit.experiment, number },
+            state: QueueState::Waiting,
+            terms: Terms { priority: submit.priority.unwrap_or(0), ..Terms::default() },
+            place: Place(place),
+            bypassed: 0,
+            submitted: then(),
+            extras: submit.extras,
+            by: by.to_owned(),
+            origin: Origin::Submit,
+        };
+        let entry = entry(&run);
+        self.events.push((EventKind::Submitted, run.run.to_string()));
+        self.runs.push(run);
+        entry
+    }
+}
+
+fn gate() -> WaitingOn {
+    WaitingOn { gate: ClosedGate::Slots { taken: 4, slots: 4 }, since: then() }
+}
+
+fn entry(run: &QueuedRun) -> Entry {
+    Entry::of(run, &[gate()])
+}
+
+impl Look for Model {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
+        let state = self.state();
+        let skip = usize::try_from(query.skip).unwrap();
+        let ours =
+            |run: &&QueuedRun| query.experiment.as_ref().is_none_or(|id| run.run.experiment == *id);
+        let all: Vec<_> = state.runs.iter().filter(ours).collect();
+        let items = all.iter().skip(skip).take(PIECE as usize).map(|run| entry(run)).collect();
+        Ok(Page { items, total: u32::try_from(all.len()).unwrap(), seq: state.seq() })
+    }
+
+    async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
+        let mut state = self.state();
+        let found = state.find(&run)?.clone();
+        let ahead = state.runs.iter().filter(|other| other.place < found.place);
+        Ok(Why { ahead: ahead.map(|other| other.run.clone()).collect(), entry: entry(&found) })
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
+        Ok(self.state().groups.values().map(|group| GroupInfo::of(group, 0, 2)).collect())
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
+        let state = self.state();
+        let at_most = query.at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let numbered = (1_u64..).zip(&state.events).filter(|(seq, _)| *seq > query.since);
+        let event = |(seq, (kind, text)): (u64, &(EventKind, String))| Event {
+            seq,
+            at: then(),
+            kind: *kind,
+            experiment: None,
+            run: None,
+            attempt: None,
+            data: BTreeMap::from([("text".to_owned(), text.clone())]),
+        };
+        Ok(numbered.take(at_most).map(event).collect())
+    }
+
+    async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
+        let state = self.state();
+        Ok(CoordinatorStatus {
+            version: "0".to_owned(),
+            since: then(),
+            seq: state.seq(),
+            waiting: u32::try_from(state.runs.len()).unwrap(),
+            held: 0,
+            running: 4,
+            slots: Some(4),
+            memory_budget: None,
+            memory_claimed: Bytes::new(0),
+            paused_by: state.paused.then(|| "root".to_owned()),
+            paused_since: None,
+            troubles: vec!["the disk is full".to_owned()],
+        })
+    }
+}
+
+impl Steer for Model {
+    async fn submit(
+        &self,
+        caller: &Caller,
+        runs: Vec<Submit>,
+        _options: SubmitOptions,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let mut state = self.state();
+        Ok(runs.into_iter().map(|run| state.add(run, &caller.name)).collect())
+    }
+
+    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
+        let mut state = self.state();
+        let found = state.find(&run)?;
+        found.terms.priority = edit.priority.unwrap_or(found.terms.priority);
+        Ok(entry(found))
+    }
+
+    async fn act(
+        &self,
+        caller: &Caller,
+        act: Act,
+        runs: Vec<RunRef>,
+    ) -> Result<Vec<Changed>, Refusal> {
+        let mut state = self.state();
+        state.events.push((EventKind::Held, format!("{act:?} by {}", caller.name)));
+        let done = runs.iter().map(|run| {
+            let run = state.find(run)?.run.clone();
+            Ok(Changed::new(run, Outcome::Changed))
+        });
+        done.collect()
+    }
+
+    async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
+        Ok(std::mem::replace(&mut self.state().paused, pausing.paused) != pausing.paused)
+    }
+
+    async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {
+        let GroupSetting { name, slots } = setting;
+        let group = Group { name: name.clone(), slots, paused: None };
+        Ok(self.state().groups.insert(name, group.clone()) != Some(group))
+    }
+
+    async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
+        Ok(self.state().groups.remove(&name).is_some())
+    }
+
+    async fn admit(
+        &self,
+        _: &Caller,
+        experiment: ExperimentId,
+        request: AdmissionRequest,
+    ) -> Result<Admission, Refusal> {
+        let by = request.by.unwrap_or_default();
+        let entry = self.state().add(Submit::new(experiment), &by);
+        Ok(Admission {
+            admitted: false,
+            run: Some(entry.run),
+            text: Some("4 of 4 slots are taken".to_owned()),
+            waiting_on: vec![Waiting::from(&gate())],
+        })
+    }
+
+    async fn reload(&self, _: &Caller) -> Result<(), Refusal> {
+        Err(Refusal::new(RefusalKind::Invalid, "coordinator.toml:3: no such key"))
+    }
+}

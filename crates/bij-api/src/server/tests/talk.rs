@@ -1,0 +1,157 @@
+//! Everything that can be asked, and the answers.
+
+use bij_core::queue::RunRef;
+
+use super::*;
+use crate::message::{
+    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, MoveTo, Pausing, QueueQuery, State,
+    Submit, SubmitOptions,
+};
+use crate::{ClientError, RefusalKind};
+
+fn runs(count: usize) -> Vec<Submit> {
+    (0..count).map(|n| Submit::new(format!("x{n}").parse().unwrap())).collect()
+}
+
+fn run(text: &str) -> RunRef {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_submitted_is_in_the_queue_with_its_gates() {
+    let served = Served::start();
+    let client = served.client().await;
+    let wanted = Submit { priority: Some(-3), extras: "a = 1".into(), ..runs(1).remove(0) };
+    let taken = client.submit(&[wanted], SubmitOptions::default()).await.unwrap();
+    let queue = client.queue(&QueueQuery::default()).await.unwrap();
+    assert_eq!(queue, taken);
+    let entry = &queue[0];
+    assert_eq!((entry.id().to_string().as_str(), entry.state), ("x0#1", State::Waiting));
+    assert_eq!((entry.priority, entry.extras.as_str()), (-3, "a = 1"));
+    assert_eq!(entry.waiting_on[0].gate, "slots");
+    assert_eq!(entry.waiting_on[0].text, "4 of 4 slots are taken");
+}
+
+#[tokio::test]
+async fn a_queue_longer_than_one_answer_comes_whole_and_in_order() {
+    let served = Served::start();
+    let client = served.client().await;
+    let count = limits::PIECE as usize * 2 + 7;
+    client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
+    let queue = client.queue(&QueueQuery::default()).await.unwrap();
+    let names: Vec<String> = queue.iter().map(|entry| entry.experiment.to_string()).collect();
+    let expected: Vec<String> = (0..count).map(|n| format!("x{n}")).collect();
+    assert_eq!(names, expected);
+    let why = client.why(&run("x2000")).await.unwrap();
+    assert_eq!(why.ahead.len(), 2000);
+    let one = QueueQuery { experiment: Some("x9".parse().unwrap()), ..QueueQuery::default() };
+    assert_eq!(client.queue(&one).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_other_call_arrives_and_is_answered() {
+    let served = Served::start();
+    let client = served.client().await;
+    client.submit(&runs(2), SubmitOptions { dry_run: false }).await.unwrap();
+    let edit = Edit { priority: Some(7), ..Edit::default() };
+    assert_eq!(client.edit(&run("x0#1"), &edit).await.unwrap().priority, 7);
+    for act in [Act::Hold, Act::Prioritize { priority: 2 }, Act::Move { to: MoveTo::First }] {
+        let done = client.act(&act, &[run("x0"), run("x1")]).await.unwrap();
+        assert!(done.iter().all(|one| one.changed) && done.len() == 2);
+    }
+    let behind = Act::Move { to: MoveTo::Behind("x1#1".parse().unwrap()) };
+    client.act(&behind, &[run("x0")]).await.unwrap();
+    let pausing = Pausing { group: None, paused: true };
+    assert!(client.pause(&pausing).await.unwrap());
+    assert!(!client.pause(&pausing).await.unwrap(), "it was so already");
+    let group = GroupSetting { name: "gpu".parse().unwrap(), slots: Some(1) };
+    assert!(client.set_group(&group).await.unwrap());
+    assert_eq!(client.groups().await.unwrap()[0].slots, Some(1));
+    assert!(client.remove_group(&group.name).await.unwrap());
+    let asked = AdmissionRequest { at_boot: true, by: Some("boot".into()) };
+    let admission = client.admit(&"y".parse().unwrap(), &asked).await.unwrap();
+    assert!(!admission.admitted && admission.waiting_on.len() == 1);
+    let status = client.status().await.unwrap();
+    assert_eq!((status.slots, status.memory_budget, status.waiting), (Some(4), None, 3));
+    assert_eq!(status.troubles, ["the disk is full"]);
+    let events = client.events(&EventQuery { since: 1, at_most: Some(2) }).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
+    assert!(events[1].data["text"].starts_with("Hold by "), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_no_comes_with_its_kind_and_its_remedy() {
+    let served = Served::start();
+    let client = served.client().await;
+    let error = client.why(&run("nobody#3")).await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.kind, RefusalKind::NotFound);
+    assert_eq!(refusal.text, "there is no run nobody#3");
+    assert_eq!(refusal.remedy.as_deref(), Some("`bij queue` lists them"));
+    let error = client.reload().await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!((refusal.kind, &refusal.remedy), (RefusalKind::Invalid, &None));
+}
+
+#[tokio::test]
+async fn a_change_is_told_to_those_who_listen() {
+    let served = Served::start();
+    let client = served.client().await;
+    let mut changes = client.changes().await.unwrap();
+    // What is answered has been connected: the change comes after.
+    client.status().await.unwrap();
+    served.newest.send_replace(7);
+    assert_eq!(changes.next().await, Some(7));
+    served.newest.send_replace(9);
+    assert_eq!(changes.next().await, Some(9));
+    drop(served);
+    assert_eq!(changes.next().await, None, "the coordinator is gone");
+}
+
+#[tokio::test]
+async fn no_coordinator_is_told_from_one_that_was_killed() {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("coordinator.sock");
+    let error = Client::connect(&path).await.unwrap_err();
+    assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
+    // Dropped, not removed: that is what SIGKILL leaves.
+    drop(Listener::bind(&path).unwrap());
+    let error = Client::connect(&path).await.unwrap_err();
+    assert!(matches!(error, ClientError::NotListening), "{error:?}");
+    let next = Listener::bind(&path).unwrap();
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 1, "nothing is left beside it");
+    next.remove();
+    let error = Client::connect(&path).await.unwrap_err();
+    assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_coordinator_that_does_not_answer_is_not_waited_for_for_ever() {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("coordinator.sock");
+    let _listener = Listener::bind(&path).unwrap();
+    tokio::time::pause();
+    let error = Client::connect(&path).await.unwrap_err();
+    assert!(matches!(error, ClientError::Late { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_interface_is_documented_for_every_language() {
+    let (_newest, watched) = watch::channel(0);
+    let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let uid = nix::unistd::geteuid().as_raw();
+    let seat = Clients::default().seat(uid).unwrap();
+    tokio::spawn(server.client(theirs, uid, seat));
+    let ours = ours.into_std().unwrap();
+    let peer = connection::Builder::unix_stream(ours).p2p().build().await.unwrap();
+    let proxy = zbus::fdo::IntrospectableProxy::builder(&peer)
+        .destination(NAME)
+        .path(PATH)
+        .build()
+        .await
+        .unwrap();
+    let xml = proxy.introspect().await.unwrap();
+    let ours = xml.split("<interface ").find(|part| part.contains(NAME)).unwrap();
+    insta::assert_snapshot!("introspection", ours);
+}
