@@ -8,6 +8,7 @@
 //! part of every stamp: so units are rendered anew after an upgrade.
 
 mod command;
+mod own_user;
 mod quote;
 mod sandbox;
 
@@ -17,6 +18,7 @@ use bij_core::definition::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::RuntimeScope;
+use own_user::own_user;
 use quote::{assignment, line, path, path_word};
 
 /// Everything that a drop-in is made of.
@@ -76,8 +78,8 @@ impl DropIn<'_> {
                 unit.set("DynamicUser", "no");
                 unit.set("User", &line(user));
             }
-            // The template gives the unit a user of its own.
-            (RuntimeScope::System, None) | (RuntimeScope::User, _) => {}
+            (RuntimeScope::System, None) => unit.set("User", &own_user(&self.spec.id)),
+            (RuntimeScope::User, _) => {}
         }
         // The hooks run in this directory as well: were it an error that it is missing, systemd
         // would take `admit` for a "no" and skip the start without a word. `begin` looks instead.

@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         command_arrives_unchanged,
     ),
     Scenario::new("definition_sandbox_is_tight", Lane::CONTAINER, sandbox_is_tight),
+    Scenario::new("definition_neighbours_are_strangers", Lane::ALL, neighbours_are_strangers),
     Scenario::new("definition_broken_hurts_nobody_else", Lane::CONTAINER, broken_hurts_nobody_else),
 ];
 
@@ -136,6 +137,27 @@ fn sandbox_is_tight(guest: &Guest) -> Result<Next, Failure> {
             return Err(output.unexpected("an exposure of at most 1.8"));
         }
     }
+    Ok(Next::Done)
+}
+
+/// Neither its files nor its processes are anybody else's, other experiments included.
+fn neighbours_are_strangers(guest: &Guest) -> Result<Next, Failure> {
+    let secret =
+        "echo secret >\"$BIJ_STATE_DIR/checkpoint\"; echo \"I am $(id -u)\"; exec sleep 600";
+    define_script("stranger_one", secret, "")?;
+    systemctl("start", "stranger_one")?.success()?;
+    wait_for_line(guest, "stranger_one", "I am ")?;
+    let pid = property(&unit("stranger_one"), "MainPID")?;
+    let spy = format!(
+        "cat \"$BIJ_STATE_DIR\"/../stranger_one/checkpoint; kill -KILL {pid}; echo \"tried as $(id -u)\""
+    );
+    define_script("stranger_two", &spy, "")?;
+    systemctl("start", "stranger_two")?.success()?;
+    wait_for_line(guest, "stranger_two", "tried as ")?;
+    let lines = run("bij", ["logs", "stranger_two"])?.success()?;
+    ensure!(!lines.stdout().contains("secret"), "it read: {}", lines.stdout());
+    ensure_eq!(property(&unit("stranger_one"), "MainPID")?, pid, "MainPID of the first");
+    ensure_eq!(property(&unit("stranger_one"), "User")?, "bij-stranger_one", "its user");
     Ok(Next::Done)
 }
 
