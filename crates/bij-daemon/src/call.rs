@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bij_core::{ExperimentId, InvalidExperimentId};
 use thiserror::Error;
 
+use crate::AboutUnit;
+
 /// One call of `bij-hook`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCall {
@@ -49,6 +51,15 @@ pub enum CallError {
 }
 
 impl HookCall {
+    /// The unit that called, if it is an experiment's.
+    pub fn unit(&self) -> Option<AboutUnit> {
+        let (Verb::Admit(id) | Verb::Begin(id) | Verb::End(id) | Verb::Refuse(id)) = &self.verb
+        else {
+            return None;
+        };
+        Some(AboutUnit { experiment: id.clone(), user: self.user })
+    }
+
     /// Reads the arguments after the program's name.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ pub use end::{End, EndError, Ended};
 pub use generator::{Generated, Skipped, generate};
 pub use journal::{Journal, JournalError, LoggedEnd};
 pub use kernel_log::KernelLog;
-pub use logging::start_logging;
+pub use logging::{AboutUnit, start_logging};
 pub use manager::{Manager, ManagerError};
 pub use notify::ask_for_time;
 pub use open_ledger::ledger;

@@ -23,8 +23,9 @@ const CONDITION_FAILED: u8 = 255;
 const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    start_logging("bij-hook");
-    match HookCall::parse(env::args_os().skip(1)) {
+    let call = HookCall::parse(env::args_os().skip(1));
+    start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
+    match call {
         Ok(call) => {
             let failed = if matches!(call.verb, Verb::Admit(_)) { CONDITION_FAILED } else { 1 };
             run(call).unwrap_or_else(|error| {
