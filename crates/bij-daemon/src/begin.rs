@@ -10,7 +10,9 @@ mod left_open;
 mod start_limit;
 mod tell;
 
-use bij_core::definition::ExperimentSpec;
+use std::path::PathBuf;
+
+use bij_core::definition::{AbsolutePath, ExperimentSpec};
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, Opened, Opening};
 use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, TimeSpan, Timestamp};
 use thiserror::Error;
@@ -51,6 +53,14 @@ pub enum BeginError {
         id: ExperimentId,
         /// `directory` of its definition.
         directory: String,
+    },
+    /// A place that it wants to write to is not there; systemd is told to pass over that as well.
+    #[error("{path}, which {id} is to write to, is not there: mkdir -p {path}")]
+    NotWritable {
+        /// The experiment.
+        id: ExperimentId,
+        /// One of `writable` of its definition.
+        path: String,
     },
     /// systemd has forgotten how often it has started the unit: it does so whenever units are read
     /// again. The ledger has not.
@@ -102,6 +112,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let key = AttemptKey { boot: self.place.boot()?, invocation };
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
         self.look_for_directory(&spec)?;
+        self.look_for_writable(&spec)?;
         let started = self.place.now();
         let mut recent = self.recent(id, key);
         if self.close_left_open(&recent, key) {
@@ -120,14 +131,26 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
 
     fn look_for_directory(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
         let Some(directory) = &spec.directory else { return Ok(()) };
-        let below = directory.as_str().trim_start_matches('/');
-        if self.place.root().join(below).is_dir() {
+        if self.in_root(directory).is_dir() {
             return Ok(());
         }
         Err(BeginError::NoDirectory {
             id: spec.id.clone(),
             directory: directory.as_str().to_owned(),
         })
+    }
+
+    fn look_for_writable(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
+        match spec.writable.iter().find(|path| !self.in_root(path).exists()) {
+            None => Ok(()),
+            Some(path) => {
+                Err(BeginError::NotWritable { id: spec.id.clone(), path: path.as_str().to_owned() })
+            }
+        }
+    }
+
+    fn in_root(&self, path: &AbsolutePath) -> PathBuf {
+        self.place.root().join(path.as_str().trim_start_matches('/'))
     }
 
     /// The newest attempts before this one, oldest first. One question for all that `begin` wants

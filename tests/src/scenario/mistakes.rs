@@ -1,7 +1,7 @@
 //! Mistakes of people get a sentence with the remedy, change nothing, and never a panic.
 
 use super::Scenario;
-use crate::bij::{define_script, history, systemctl, unit};
+use crate::bij::{SOON, define_script, history, systemctl, unit, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{Output, run};
 use crate::guest::{Guest, Next};
@@ -11,6 +11,8 @@ use crate::steps::{define, property};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("mistakes_in_ids_are_refused", Lane::CONTAINER, in_ids_are_refused),
     Scenario::new("mistakes_in_definitions_are_named", Lane::CONTAINER, in_definitions_are_named),
+    Scenario::new("mistakes_in_names_are_shown", Lane::CONTAINER, in_names_are_shown),
+    Scenario::new("mistakes_in_paths_are_told", Lane::CONTAINER, in_paths_are_told),
     Scenario::new("mistakes_of_permission_are_named", Lane::CONTAINER, of_permission_are_named),
 ];
 
@@ -51,6 +53,43 @@ fn in_definitions_are_named(_: &Guest) -> Result<Next, Failure> {
         "after a refused start"
     );
     ensure!(history("mistake_unit").is_ok_and(|rows| rows.is_empty()), "it has an attempt");
+    Ok(Next::Done)
+}
+
+/// `systemctl start` of a name that nobody defined leaves a failed unit: bij shows the same unit.
+fn in_names_are_shown(guest: &Guest) -> Result<Next, Failure> {
+    let id = "mistake_name";
+    systemctl("start", id)?.code(1)?;
+    let status = run("bij", ["status", id])?.success()?;
+    let status = status.says("not-found (no definition)")?.says("failed (Result: exit-code)")?;
+    status.says("there is no experiment mistake_name")?;
+    guest.wait_for("its lines", SOON, || {
+        run("bij", ["logs", id])?.success()?.says("hint: write ").map(Some)
+    })?;
+    run("bij", ["show", id])?.success()?.says("Definition=")?;
+    run("bij", ["reset", id])?.success()?;
+    ensure_eq!(property(&unit(id), "ActiveState")?, "inactive", "after bij reset");
+    refused(&run("bij", ["status", id])?, &[102])?;
+    Ok(Next::Done)
+}
+
+/// systemd takes a hook that it cannot start for a condition that says "not now": also the second
+/// start, with a unit that knows the missing path, has to fail aloud.
+fn in_paths_are_told(guest: &Guest) -> Result<Next, Failure> {
+    for (id, rest, word) in [
+        ("mistake_writable", "writable = [\"/nowhere/logs\"]", "mkdir -p /nowhere/logs"),
+        ("mistake_directory", "directory = \"/nowhere\"", "the directory /nowhere"),
+        ("mistake_user", "user = \"nosuchuser\"", "217/USER"),
+    ] {
+        define(id, &format!("command = [\"/bin/sleep\", \"600\"]\n{rest}\n"))?;
+        refused(&run("bij", ["start", id])?, &[101])?;
+        for _ in 0..2 {
+            systemctl("start", id)?.code(1)?;
+            wait_for_line(guest, id, word)?;
+            systemctl("stop", id)?.success()?;
+            systemctl("reset-failed", id)?;
+        }
+    }
     Ok(Next::Done)
 }
 

@@ -18,7 +18,9 @@ pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
     let confined = drop_in.scope == RuntimeScope::System && spec.sandbox != SandboxProfile::Trusted;
     if confined {
         for path in &spec.writable {
-            unit.set("ReadWritePaths", &path_word(path.as_str()));
+            // Were it an error that it is missing, systemd could not start the hooks either, and
+            // would take `admit`'s failure for a "no". `begin` looks instead.
+            unit.set("ReadWritePaths", &path_word(&format!("-{}", path.as_str())));
         }
     }
     if spec.gpu.access && drop_in.scope == RuntimeScope::System {

@@ -63,6 +63,15 @@ fn a_plain_definition_reads_like_one_written_by_hand() {
 }
 
 #[test]
+fn an_experiment_that_names_no_user_shares_none_with_its_neighbours() {
+    let unit = system(&spec(&["true"]));
+    assert_eq!(unit.values("Service", "User"), ["bij-amnesiac_001"]);
+    assert!(unit.values("Service", "DynamicUser").is_empty(), "the template's holds");
+    let unit = UnitText::parse(&render(&spec(&["true"]), RuntimeScope::User));
+    assert!(unit.values("Service", "User").is_empty());
+}
+
+#[test]
 fn a_user_manager_gets_no_other_user() {
     let mut spec = spec(&["true"]);
     spec.user = Some("brain".to_owned());
@@ -162,7 +171,10 @@ fn profiles_and_gpu_change_the_sandbox_and_nothing_else_does() {
     spec.writable = vec!["/opt/with blank/and \"quote\"".parse().unwrap()];
     let unit = system(&spec);
     assert!(unit.values("Service", "PrivateDevices").is_empty());
-    assert_eq!(unit.values("Service", "ReadWritePaths"), ["\"/opt/with blank/and \\\"quote\\\"\""]);
+    assert_eq!(
+        unit.values("Service", "ReadWritePaths"),
+        ["\"-/opt/with blank/and \\\"quote\\\"\""]
+    );
     spec.gpu.access = true;
     assert_eq!(system(&spec).values("Service", "PrivateDevices"), ["no"]);
     assert_eq!(system(&spec).values("Service", "DevicePolicy"), ["auto"]);
