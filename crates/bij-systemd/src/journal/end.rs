@@ -37,8 +37,9 @@ pub(super) fn arguments(scope: RuntimeScope, invocation: InvocationId) -> Vec<St
 pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Journal);
-    let (mut ready, mut ended) = (None, None);
+    let (mut ready, mut ended, mut clean) = (None, None, CleanExit::default());
     for record in records {
+        clean.hear(record, ended.is_some());
         let moment = record.at().zip(record.monotonic());
         if record.is(id::STARTED) {
             ready =
@@ -52,9 +53,62 @@ pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
         }
     }
     let (at, stopped) = ended?;
+    clean.conclude(&mut evidence);
     evidence.became_ready = ready.is_some();
     evidence.ran_for = ready.and_then(|(_, up)| difference(stopped, up));
     Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
+}
+
+/// How a process left whose exit the manager took for a clean one, and did not write down.
+#[derive(Default)]
+struct CleanExit {
+    /// The signal that somebody had the manager send to the main process.
+    sent: Option<i32>,
+    /// It was brought back.
+    restarted: bool,
+}
+
+impl CleanExit {
+    fn hear(&mut self, record: &Record, ended: bool) {
+        if record.is(id::RESTART_SCHEDULED) {
+            self.restarted = true;
+        } else if !ended && let Some(signal) = record.text("MESSAGE").as_deref().and_then(sent) {
+            self.sent = Some(signal);
+        }
+    }
+
+    /// Only an end that was called a success leaves its exit open: code 0, 75, or a signal that asks
+    /// to leave. Without an order, `systemctl kill` is no success, and nor is what comes back.
+    fn conclude(self, evidence: &mut Evidence) {
+        let open = evidence.exit.is_none() && evidence.order.is_none();
+        if !open || evidence.service_result != Some(ServiceResult::Success) {
+            return;
+        }
+        let (exit, why) = match self {
+            Self { sent: Some(signal), .. } => (Exit::Signal(signal), "it was sent by request"),
+            Self { restarted: true, .. } => (Exit::Code(EX_TEMPFAIL), "it was restarted"),
+            Self { sent: None, restarted: false } => return,
+        };
+        evidence.exit = Some(exit);
+        evidence.notes.push(format!("its exit was not written down; {why}"));
+    }
+}
+
+/// "Checkpointed, resume me" (sysexits.h(3head)): the one good exit that the template restarts.
+const EX_TEMPFAIL: i32 = 75;
+
+/// The signal in systemd's words since 249: `Sent signal SIGTERM to main process 7 (sh) on client
+/// request.` Only those that count as a clean exit matter.
+fn sent(message: &str) -> Option<i32> {
+    let (_, rest) = message.split_once(": Sent signal SIG")?;
+    let (name, rest) = rest.split_once(' ')?;
+    if !rest.starts_with("to main process ") {
+        return None;
+    }
+    ["HUP", "INT", "PIPE", "TERM"]
+        .into_iter()
+        .zip([1, 2, 13, 15])
+        .find_map(|(known, number)| (known == name).then_some(number))
 }
 
 /// Takes down what a record tells of an end; false if it tells of none.
@@ -175,6 +229,28 @@ mod tests {
         assert_eq!(stopped.evidence.prove(), Cause::Stopped);
         let restarted = read(&records(&[STARTED, KILLED, FAILED, RESTART, STOPPING])).unwrap();
         assert_eq!(restarted.evidence.order, None);
+    }
+
+    #[test]
+    fn a_clean_exit_that_was_not_written_down_is_not_always_a_success() {
+        let success: &[(&str, &str)] = &[("MESSAGE_ID", id::SUCCESS)];
+        let sent = |who: &str| {
+            format!(
+                "brain-experiment@x.service: Sent signal SIGTERM to {who} 7 (sh) on client request."
+            )
+        };
+        let (main, child) = (sent("main process"), sent("control process"));
+        let (main, child): (&[_], &[_]) = (&[("MESSAGE", &*main)], &[("MESSAGE", &*child)]);
+        let end = |records: &[&[(&str, &str)]]| read(&self::records(records)).unwrap().evidence;
+
+        assert_eq!(end(&[STARTED, success]).prove(), Cause::Success);
+        assert_eq!(end(&[STARTED, child, success]).prove(), Cause::Success);
+        let killed = end(&[STARTED, main, success]);
+        assert_eq!((killed.exit, killed.prove()), (Some(Exit::Signal(15)), Cause::Signal));
+        let resumed = end(&[STARTED, success, RESTART]);
+        assert_eq!((resumed.exit, resumed.prove()), (Some(Exit::Code(75)), Cause::Exit));
+        assert_eq!(end(&[STARTED, STOPPING, main, success]).prove(), Cause::Stopped);
+        assert_eq!(end(&[STARTED, main, KILLED, FAILED]).exit, Some(Exit::Signal(11)));
     }
 
     #[test]
