@@ -1,24 +1,27 @@
-//! A ledger in memory.
+//! A ledger in memory, with its queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::queue::Place;
+use bij_core::queue::Happening;
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, History, Outcome, Tally, Timestamp};
 
-/// A ledger in memory; its clones are further hands on the same ledger.
+use crate::queue::Line;
+
+/// A ledger and its queue in memory; its clones are further hands on the same ledger.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLedger {
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    histories: BTreeMap<ExperimentId, History>,
+pub(crate) struct State {
+    pub(crate) histories: BTreeMap<ExperimentId, History>,
     /// Every attempt there is, in the order in which they were opened, and whose it is.
     order: Vec<(AttemptKey, ExperimentId)>,
     clean: BTreeSet<BootId>,
+    pub(crate) line: Line,
     fault: Option<Fault>,
 }
 
@@ -46,7 +49,7 @@ impl MemoryLedger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn readable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+    pub(crate) fn readable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
         let state = self.state();
         match state.fault {
             Some(Fault::Corrupt) => Err(LedgerError::Corrupt("told to fail".into())),
@@ -54,7 +57,7 @@ impl MemoryLedger {
         }
     }
 
-    fn writable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+    pub(crate) fn writable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
         let state = self.readable()?;
         match state.fault {
             None | Some(Fault::Corrupt) => Ok(state),
@@ -66,32 +69,58 @@ impl MemoryLedger {
 }
 
 impl State {
-    /// The history that an attempt belongs to, which is there from now on.
-    fn claim(
-        &mut self,
-        key: AttemptKey,
-        experiment: &ExperimentId,
-    ) -> Result<&mut History, LedgerError> {
+    /// Whether the attempt is known; one of another experiment is an error.
+    fn knows(&self, key: AttemptKey, experiment: &ExperimentId) -> Result<bool, LedgerError> {
         match self.order.iter().find(|(known, _)| *known == key) {
             Some((_, owner)) if owner != experiment => {
-                return Err(LedgerError::Claimed { owner: owner.clone() });
+                Err(LedgerError::Claimed { owner: owner.clone() })
             }
-            Some(_) => {}
-            None => self.order.push((key, experiment.clone())),
+            known => Ok(known.is_some()),
         }
-        Ok(self.histories.entry(experiment.clone()).or_default())
+    }
+
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
+        let Opening { experiment, key, at, start: _ } = opening;
+        let known = self.knows(*key, experiment)?;
+        let history = self.histories.entry(experiment.clone()).or_default();
+        let (highest, ended) = (history.highest(), history.run_ends().clone());
+        let opened = history.open(opening, self.line.next_place());
+        if !known {
+            self.order.push((*key, experiment.clone()));
+            self.line.tell_run_ends(experiment, &ended, history, *at);
+            let begun = history.attempt(*key).map(Happening::attempt_begun);
+            self.line.tell(begun, *at);
+        }
+        if history.highest() != highest {
+            self.line.take_place();
+        }
+        Ok(opened)
+    }
+
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
+        let Closing { experiment, key, end, .. } = closing;
+        if !self.knows(*key, experiment)? {
+            self.open(&closing.as_opening())?;
+        }
+        let history = self.histories.entry(experiment.clone()).or_default();
+        let ended = history.run_ends().clone();
+        let outcome = history.close(closing, self.line.next_place());
+        if outcome == Outcome::Changed {
+            let told = history.attempt(*key).map(|it| Happening::attempt_ended(it, end));
+            self.line.tell(told, end.at);
+            self.line.tell_run_ends(experiment, &ended, history, end.at);
+        }
+        Ok(outcome)
     }
 }
 
 impl Ledger for MemoryLedger {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        let mut state = self.writable()?;
-        Ok(state.claim(opening.key, &opening.experiment)?.open(opening, Place(0)))
+        self.writable()?.open(opening)
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        let mut state = self.writable()?;
-        Ok(state.claim(closing.key, &closing.experiment)?.close(closing, Place(0)))
+        self.writable()?.close(closing)
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
@@ -110,7 +139,9 @@ impl Ledger for MemoryLedger {
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         let state = self.readable()?;
-        Ok(state.histories.iter().map(|(id, history)| (id.clone(), history.tally())).collect())
+        // What has only ever waited has no history yet.
+        let lived = state.histories.iter().filter(|(_, history)| !history.attempts().is_empty());
+        Ok(lived.map(|(id, history)| (id.clone(), history.tally())).collect())
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
@@ -126,13 +157,19 @@ impl Ledger for MemoryLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{ledger_contract, ledger_fixture as fixture, shared_ledger_contract};
+    use crate::contract::{
+        ledger_contract, ledger_fixture as fixture, run_queue_contract, shared_ledger_contract,
+        shared_run_queue_contract,
+    };
 
     #[test]
     fn it_keeps_the_contract() {
         ledger_contract(MemoryLedger::default);
         let one = MemoryLedger::default();
         shared_ledger_contract(|| one.clone());
+        run_queue_contract(MemoryLedger::default);
+        let one = MemoryLedger::default();
+        shared_run_queue_contract(|| one.clone());
     }
 
     #[test]

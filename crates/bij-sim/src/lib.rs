@@ -10,11 +10,13 @@
 //! contract::ledger_contract(MemoryLedger::default);
 //! ```
 //!
+//! [`MemoryLedger`] is a ledger and the queue of its runs in one, as the database is.
 //! [`SimUnits`] is a service manager with a clock of its own; [`contract::unit_manager_contract`]
 //! judges it, systemd and bij's own supervisor alike.
 
 pub mod contract;
 mod ledger;
+mod queue;
 mod unit_manager;
 
 pub use ledger::{Fault, MemoryLedger};

@@ -124,7 +124,7 @@ pub trait RunQueue {
 
     /// The events after the one with the number `after`, oldest first, at most so many.
     ///
-    /// Numbers have no holes, and old events are removed: where the first that is found is not
+    /// Numbers have no holes, and the newest [`Event::KEPT`] are kept, or a few more: where the first that is found is not
     /// `after + 1`, those in between are no longer kept.
     ///
     /// # Errors

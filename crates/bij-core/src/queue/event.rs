@@ -28,6 +28,11 @@ pub struct Event {
     pub data: BTreeMap<String, String>,
 }
 
+impl Event {
+    /// How many are kept, the newest.
+    pub const KEPT: usize = 100_000;
+}
+
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
         /// What has changed.

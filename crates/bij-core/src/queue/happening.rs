@@ -66,6 +66,16 @@ impl Happening {
         }
     }
 
+    /// The terms of a run were changed: `by`.
+    pub fn edited(run: &RunId, by: &str) -> Self {
+        Self::new(EventKind::Edited, Some(run)).with("by", by)
+    }
+
+    /// A run got another place: `by`.
+    pub fn moved(run: &RunId, by: &str) -> Self {
+        Self::new(EventKind::Moved, Some(run)).with("by", by)
+    }
+
     /// A run is over: `end`, and `by` whom or what, if not by its last attempt.
     pub fn run_ended(run: &RunId, end: RunEnd, by: Option<&str>) -> Self {
         let said = Self::new(EventKind::RunEnded, Some(run)).with("end", &end);

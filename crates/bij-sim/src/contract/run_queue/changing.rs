@@ -1,0 +1,161 @@
+//! Changes to what waits.
+
+use bij_core::port::{Change, Ledger, RunQueue};
+use bij_core::queue::{EventKind, Group, Pause, Place, Queue, QueueState, Terms};
+use bij_core::{Outcome, RunEnd, RunState};
+
+use super::fixture::{
+    self, READS, WRITES, cancel, change, hold, let_start, line, move_to, put_back, run, submit,
+};
+use crate::contract::ledger_fixture::{at, boot, end, experiment, fresh, success};
+
+/// A change of each kind that is about a run.
+fn about(text: &str) -> [Change; 6] {
+    let terms = Terms { priority: 3, now: true, ..Terms::default() };
+    [
+        hold(text),
+        Change::Edit { run: run(text), terms: Box::new(terms), by: "bob".to_owned() },
+        move_to(text, -5),
+        Change::Bypassed { run: run(text), times: 2 },
+        let_start(text, 1),
+        cancel(text),
+    ]
+}
+
+fn group() -> Group {
+    let pause = Pause { by: "bob".to_owned(), since: at(7) };
+    let name = "night".parse().expect("it is a name");
+    Group { name, slots: Some(2), paused: Some(pause) }
+}
+
+fn set(group: Group) -> Change {
+    Change::SetGroup { group, by: "bob".to_owned() }
+}
+
+fn pause(by: &str, since: i64) -> Change {
+    let pause = Pause { by: by.to_owned(), since: at(since) };
+    Change::Pause { pause: Some(pause), by: by.to_owned() }
+}
+
+fn resume() -> Change {
+    Change::Pause { pause: None, by: "bob".to_owned() }
+}
+
+pub(super) fn every_change_may_be_asked_for_again(queue: &mut (impl RunQueue + Ledger)) {
+    submit(queue, "x");
+    let remove = Change::RemoveGroup { name: group().name, by: "bob".to_owned() };
+    let others = [set(group()), remove, pause("bob", 3), resume()];
+    for change in about("x#1").into_iter().chain(others) {
+        let both = [change.clone(), change.clone()];
+        let outcomes = queue.change(&both, at(2)).expect(WRITES);
+        assert_eq!(outcomes, [Outcome::Changed, Outcome::Unchanged], "{change:?}");
+        let (before, told) = (queue.load().expect(READS), fixture::events(queue));
+        assert_eq!(fixture::change(queue, change.clone()), Outcome::Unchanged, "{change:?}");
+        assert_eq!(queue.load().expect(READS), before);
+        assert_eq!(fixture::events(queue), told, "it leaves no event: {change:?}");
+    }
+    assert_eq!(fixture::run_state(queue, "x#1"), Some(RunState::Ended(RunEnd::Cancelled)));
+    let note = Change::Note { kind: EventKind::Health, run: None, data: [].into() };
+    for _ in 0..2 {
+        assert_eq!(change(queue, note.clone()), Outcome::Changed);
+    }
+}
+
+pub(super) fn what_speaks_of_a_run_that_is_over_or_of_none_changes_nothing(
+    queue: &mut (impl RunQueue + Ledger),
+) {
+    submit(queue, "x");
+    submit(queue, "x");
+    change(queue, cancel("x#1"));
+    let lived = fresh("x", 1, 1);
+    queue.open(&lived).expect(WRITES);
+    queue.close(&end(&lived, success())).expect(WRITES);
+    let told = fixture::events(queue);
+    for text in ["x#1", "x#2", "x#3", "never#1"] {
+        let outcomes = queue.change(&about(text), at(2)).expect(WRITES);
+        assert_eq!(outcomes, [Outcome::Unchanged; 6], "{text}");
+    }
+    assert_eq!(queue.load().expect(READS), Queue::default());
+    assert_eq!(fixture::events(queue), told);
+    assert_eq!(fixture::run_state(queue, "x#2"), Some(RunState::Ended(RunEnd::Success)));
+    assert_eq!(fixture::run_state(queue, "never"), None, "and makes no experiment");
+}
+
+pub(super) fn what_is_submitted_later_comes_behind_what_was_moved(
+    queue: &mut (impl RunQueue + Ledger),
+) {
+    for name in ["a", "b", "c"] {
+        submit(queue, name);
+    }
+    change(queue, move_to("a#1", 1000));
+    change(queue, move_to("c#1", -1000));
+    submit(queue, "d");
+    // A start that nobody submitted comes behind, too.
+    queue.open(&fresh("e", 1, 1)).expect(WRITES);
+    submit(queue, "f");
+    assert_eq!(line(queue), ["c#1", "b#1", "a#1", "d#1", "e#1", "f#1"]);
+    let first = Terms { priority: 1, ..Terms::default() };
+    change(queue, Change::Edit { run: run("d#1"), terms: Box::new(first), by: "bob".to_owned() });
+    assert_eq!(line(queue)[0], "d#1", "priority goes before place");
+}
+
+pub(super) fn several_changes_are_made_in_their_order(queue: &mut (impl RunQueue + Ledger)) {
+    submit(queue, "x");
+    submit(queue, "y");
+    let places = fixture::in_order(queue).iter().map(|queued| queued.place.0).collect::<Vec<_>>();
+    // Two change places, through one that both have for a moment.
+    let moves = [move_to("x#1", places[1]), move_to("y#1", places[0])];
+    assert_eq!(queue.change(&moves, at(1)).expect(WRITES), [Outcome::Changed; 2]);
+    assert_eq!(line(queue), ["y#1", "x#1"]);
+    let there_and_back = [hold("x#1"), put_back("x#1"), hold("never#1"), cancel("x#1")];
+    let outcomes = queue.change(&there_and_back, at(1)).expect(WRITES);
+    let (changed, unchanged) = (Outcome::Changed, Outcome::Unchanged);
+    assert_eq!(outcomes, [changed, changed, unchanged, changed]);
+}
+
+pub(super) fn groups_are_kept_whole_until_they_are_removed(queue: &mut (impl RunQueue + Ledger)) {
+    let unlimited = Group { name: "all".parse().expect("it is a name"), slots: None, paused: None };
+    change(queue, set(unlimited.clone()));
+    change(queue, set(group()));
+    assert_eq!(queue.load().expect(READS).groups, [unlimited.clone(), group()]);
+    let narrower = Group { slots: Some(0), paused: None, ..group() };
+    assert_eq!(change(queue, set(narrower.clone())), Outcome::Changed);
+    assert_eq!(queue.load().expect(READS).groups, [unlimited.clone(), narrower]);
+    let remove = Change::RemoveGroup { name: group().name, by: "bob".to_owned() };
+    change(queue, remove);
+    assert_eq!(queue.load().expect(READS).groups, [unlimited]);
+}
+
+pub(super) fn who_paused_first_stands(queue: &mut (impl RunQueue + Ledger)) {
+    assert_eq!(change(queue, resume()), Outcome::Unchanged);
+    assert_eq!(change(queue, pause("bob", 3)), Outcome::Changed);
+    assert_eq!(change(queue, pause("carol", 4)), Outcome::Unchanged);
+    let paused = queue.load().expect(READS).paused;
+    assert_eq!(paused, Some(Pause { by: "bob".to_owned(), since: at(3) }));
+    assert_eq!(change(queue, resume()), Outcome::Changed);
+    assert_eq!(queue.load().expect(READS).paused, None);
+}
+
+pub(super) fn a_run_is_where_it_was_said_to_be(queue: &mut (impl RunQueue + Ledger)) {
+    submit(queue, "x");
+    let states = [
+        QueueState::Held { by: "bob".to_owned() },
+        QueueState::Held { by: "carol".to_owned() },
+        QueueState::Starting { boot: boot(1) },
+        QueueState::Starting { boot: boot(2) },
+        QueueState::Running,
+        QueueState::Waiting,
+    ];
+    for state in states {
+        let why = "asked".to_owned();
+        let to = Change::State { run: run("x#1"), state: state.clone(), why };
+        assert_eq!(change(queue, to), Outcome::Changed);
+        assert_eq!(fixture::state(queue, "x#1"), Some(state));
+    }
+    let place = |place| Change::Move { run: run("x#1"), place: Place(place), by: None };
+    change(queue, place(i64::MIN));
+    change(queue, Change::Bypassed { run: run("x#1"), times: 4 });
+    let queued = &queue.load().expect(READS).runs[0];
+    assert_eq!((queued.place, queued.bypassed), (Place(i64::MIN), 4));
+    assert_eq!(queue.tally(&experiment("x")).expect(READS).attempts, 0);
+}

@@ -1,0 +1,175 @@
+//! The queue of a ledger in memory.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::{Change, LedgerError, RunQueue};
+use bij_core::queue::{
+    Event, Group, GroupName, Happening, Pause, Place, Queue, QueuedRun, RunRef, Submission,
+};
+use bij_core::{ExperimentId, History, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
+
+use crate::MemoryLedger;
+use crate::ledger::State;
+
+/// What a queue has besides the runs in it.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    groups: BTreeMap<GroupName, Group>,
+    paused: Option<Pause>,
+    last_place: i64,
+    events: Vec<Event>,
+}
+
+impl Line {
+    /// The place behind all that are there or were.
+    pub(crate) const fn next_place(&self) -> Place {
+        Place(self.last_place.saturating_add(1))
+    }
+
+    /// Gives the next place away.
+    pub(crate) const fn take_place(&mut self) {
+        self.last_place = self.next_place().0;
+    }
+
+    /// Writes down what has happened.
+    pub(crate) fn tell(&mut self, happened: impl IntoIterator<Item = Happening>, at: Timestamp) {
+        for happening in happened {
+            let seq = self.events.last().map_or(1, |event| event.seq + 1);
+            self.events.push(happening.numbered(seq, at));
+            let too_many = self.events.len().saturating_sub(Event::KEPT);
+            self.events.drain(..too_many);
+        }
+    }
+
+    /// Writes down which runs have ended since.
+    pub(crate) fn tell_run_ends(
+        &mut self,
+        experiment: &ExperimentId,
+        before: &BTreeMap<RunNumber, RunEnd>,
+        history: &History,
+        at: Timestamp,
+    ) {
+        let new = history.run_ends().iter().filter(|(number, _)| !before.contains_key(number));
+        let told = new.map(|(number, end)| {
+            let run = RunId { experiment: experiment.clone(), number: *number };
+            Happening::run_ended(&run, *end, None)
+        });
+        self.tell(told, at);
+    }
+}
+
+impl State {
+    fn queued(&mut self, run: &RunId) -> Option<&mut QueuedRun> {
+        self.histories.get_mut(&run.experiment)?.queued_mut(run.number)
+    }
+
+    fn submit(&mut self, submission: &Submission, at: Timestamp) -> QueuedRun {
+        let history = self.histories.entry(submission.experiment.clone()).or_default();
+        let queued = history.submit(submission, self.line.next_place(), at).clone();
+        self.line.take_place();
+        self.line.tell([Happening::submitted(&queued)], at);
+        queued
+    }
+
+    /// Makes a change; `None` if there was nothing to change, else what there is to tell of it,
+    /// which may be nothing.
+    fn change(&mut self, change: &Change) -> Option<Vec<Happening>> {
+        match change {
+            Change::State { run, state, why } => {
+                let queued = self.queued(run).filter(|queued| queued.state != *state)?;
+                let told = Happening::moved_on(run, &queued.state, state, why);
+                queued.state = state.clone();
+                Some(vec![told])
+            }
+            Change::Edit { run, terms, by } => {
+                let queued = self.queued(run).filter(|queued| queued.terms != **terms)?;
+                queued.terms = terms.as_ref().clone();
+                Some(vec![Happening::edited(run, by)])
+            }
+            Change::Move { run, place, by } => {
+                let queued = self.queued(run).filter(|queued| queued.place != *place)?;
+                queued.place = *place;
+                self.line.last_place = self.line.last_place.max(place.0);
+                Some(by.iter().map(|by| Happening::moved(run, by)).collect())
+            }
+            Change::Bypassed { run, times } => {
+                let queued = self.queued(run).filter(|queued| queued.bypassed != *times)?;
+                queued.bypassed = *times;
+                Some(Vec::new())
+            }
+            Change::End { run, end, by } => {
+                let history = self.histories.get_mut(&run.experiment)?;
+                let ended = history.end(run.number, *end) == Outcome::Changed;
+                ended.then(|| vec![Happening::run_ended(run, *end, Some(by))])
+            }
+            Change::SetGroup { group, by } => {
+                let before = self.line.groups.insert(group.name.clone(), group.clone());
+                let changed = before.as_ref() != Some(group);
+                changed.then(|| vec![Happening::group_set(before.as_ref(), group, by)])
+            }
+            Change::RemoveGroup { name, by } => {
+                self.line.groups.remove(name).map(|_| vec![Happening::group_removed(name, by)])
+            }
+            Change::Pause { pause, by } => {
+                if self.line.paused.is_some() == pause.is_some() {
+                    return None;
+                }
+                self.line.paused.clone_from(pause);
+                Some(vec![Happening::paused(pause.as_ref(), by)])
+            }
+            Change::Note { kind, run, data } => {
+                let said = Happening::new(*kind, run.as_ref());
+                Some(vec![Happening { data: data.clone(), ..said }])
+            }
+        }
+    }
+}
+
+impl RunQueue for MemoryLedger {
+    fn load(&self) -> Result<Queue, LedgerError> {
+        let state = self.readable()?;
+        Ok(Queue {
+            runs: state.histories.values().flat_map(History::queued).cloned().collect(),
+            groups: state.line.groups.values().cloned().collect(),
+            paused: state.line.paused.clone(),
+        })
+    }
+
+    fn submit(
+        &mut self,
+        submissions: &[Submission],
+        at: Timestamp,
+    ) -> Result<Vec<QueuedRun>, LedgerError> {
+        let mut state = self.writable()?;
+        Ok(submissions.iter().map(|submission| state.submit(submission, at)).collect())
+    }
+
+    fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let mut state = self.writable()?;
+        let mut outcomes = Vec::new();
+        for change in changes {
+            outcomes.push(match state.change(change) {
+                Some(told) => {
+                    state.line.tell(told, at);
+                    Outcome::Changed
+                }
+                None => Outcome::Unchanged,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
+        let state = self.readable()?;
+        Ok(state.histories.get(run.experiment()).and_then(|history| match run {
+            RunRef::Newest(_) => history.run_state(history.highest()?),
+            RunRef::Run(run) => history.run_state(run.number),
+        }))
+    }
+
+    fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
+        let state = self.readable()?;
+        let later = state.line.events.iter().skip_while(|event| event.seq <= after);
+        Ok(later.take(at_most).cloned().collect())
+    }
+}
