@@ -7,7 +7,7 @@ use std::time::Duration;
 use bij_core::ExperimentId;
 use bij_core::port::UnitError;
 use thiserror::Error;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, connection, fdo};
 
@@ -49,29 +49,29 @@ impl std::fmt::Display for Action<'_> {
     }
 }
 
-/// A connection to one service manager.
+/// A connection to one service manager; made anew when it is lost.
 #[derive(Debug)]
 pub(crate) struct Bus {
-    scope: Option<RuntimeScope>,
-    calls: Connection,
+    calls: Line,
     /// Signals come by a connection of their own: a stream that nobody reads for a while would
     /// hold up the answers behind it. Opened by the first job.
-    signals: OnceCell<Connection>,
+    signals: Line,
     ask_every: Duration,
 }
 
 impl Bus {
     /// Connects to the bus on which the manager of `scope` is.
     pub(crate) async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
-        let calls = within(ANSWER_WITHIN, open(scope)).await.map_err(unreachable)?;
-        Ok(Self { scope: Some(scope), calls, signals: OnceCell::new(), ask_every: ASK_EVERY })
+        let bus = Self { calls: Line::to(scope), signals: Line::to(scope), ask_every: ASK_EVERY };
+        // It stays in its line; here it is only seen that there is one.
+        drop(in_time(bus.calls.connection()).await?);
+        Ok(bus)
     }
 
     /// A manager at the other end of a connection without a bus.
     #[cfg(test)]
     pub(crate) fn over(peer: Connection, ask_every: Duration) -> Self {
-        let signals = OnceCell::new_with(Some(peer.clone()));
-        Self { scope: None, calls: peer, signals, ask_every }
+        Self { calls: Line::over(peer.clone()), signals: Line::over(peer), ask_every }
     }
 
     /// How often a unit is asked about its job while no signal comes.
@@ -81,34 +81,18 @@ impl Bus {
 
     /// The manager, for calls.
     pub(crate) async fn manager(&self) -> Result<ManagerProxy<'static>, UnitError> {
-        manager(&self.calls).await.map_err(|error| unreachable(error.into()))
+        in_time(async { manager(&self.calls.connection().await?).await }).await
     }
 
     /// The manager, for signals; they have been subscribed to when this returns.
     pub(crate) async fn signals(&self) -> Result<ManagerProxy<'static>, UnitError> {
-        let subscribe = async {
-            let signals = self
-                .signals
-                .get_or_try_init(|| async {
-                    let scope = self.scope.ok_or(zbus::Error::Unsupported)?;
-                    open(scope).await
-                })
-                .await?;
-            let manager = manager(signals).await?;
-            // A second subscription of the same connection is refused, and does no harm.
-            match manager.subscribe().await {
-                Err(zbus::Error::MethodError(name, ..)) if name.ends_with("AlreadySubscribed") => {}
-                subscribed => subscribed?,
-            }
-            Ok(manager)
-        };
-        within(ANSWER_WITHIN, subscribe).await.map_err(unreachable)
+        in_time(async { subscribe(&self.signals.connection().await?).await }).await
     }
 
     /// All properties of a unit and of its service, read at once.
     pub(crate) async fn unit(&self, id: &ExperimentId) -> Result<Properties, UnitError> {
         let read = async {
-            let proxy = AllPropertiesProxy::builder(&self.calls)
+            let proxy = AllPropertiesProxy::builder(&self.calls.connection().await?)
                 .path(unit_path(&id.unit_name()))
                 .cache_properties(CacheProperties::No)
                 .build()
@@ -125,7 +109,7 @@ impl Bus {
     /// The type of a job (`start`, `stop`, `restart`, …); `None` if it is gone.
     pub(crate) async fn job_type(&self, job: &str) -> Result<Option<String>, UnitError> {
         let read = async {
-            let proxy = JobProxy::builder(&self.calls)
+            let proxy = JobProxy::builder(&self.calls.connection().await?)
                 .path(job.to_owned())
                 .cache_properties(CacheProperties::No)
                 .build()
@@ -149,6 +133,33 @@ impl Bus {
     }
 }
 
+/// One connection, opened when it is wanted and again when it was lost: a bus restarts now and then.
+#[derive(Debug)]
+struct Line {
+    scope: Option<RuntimeScope>,
+    open: Mutex<Option<Connection>>,
+}
+
+impl Line {
+    fn to(scope: RuntimeScope) -> Self {
+        Self { scope: Some(scope), open: Mutex::new(None) }
+    }
+
+    #[cfg(test)]
+    fn over(peer: Connection) -> Self {
+        Self { scope: None, open: Mutex::new(Some(peer)) }
+    }
+
+    async fn connection(&self) -> zbus::Result<Connection> {
+        let mut line = self.open.lock().await;
+        if let Some(connection) = line.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(connection.clone());
+        }
+        let connection = open(self.scope.ok_or(zbus::Error::Unsupported)?).await?;
+        Ok(line.insert(connection).clone())
+    }
+}
+
 /// Makes one call, and gives its error a meaning.
 pub(crate) async fn call<T>(
     action: Action<'_>,
@@ -157,7 +168,26 @@ pub(crate) async fn call<T>(
     within(ANSWER_WITHIN, answer).await.map_err(|failure| failure.told_by(action))
 }
 
-async fn open(scope: RuntimeScope) -> zbus::Result<Connection> {
+/// Has the manager tell its changes on this connection.
+pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
+    let manager = manager(connection).await?;
+    // A second subscription of the same connection is refused, and does no harm.
+    match manager.subscribe().await {
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with("AlreadySubscribed") => {}
+        subscribed => subscribed?,
+    }
+    Ok(manager)
+}
+
+/// Waits for something of the bus, as long as for an answer.
+pub(crate) async fn in_time<T>(
+    answer: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, UnitError> {
+    within(ANSWER_WITHIN, answer).await.map_err(unreachable)
+}
+
+/// Connects to the bus of a scope.
+pub(crate) async fn open(scope: RuntimeScope) -> zbus::Result<Connection> {
     let builder = match scope {
         RuntimeScope::System => connection::Builder::system(),
         RuntimeScope::User => connection::Builder::session(),

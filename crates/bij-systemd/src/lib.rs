@@ -3,6 +3,7 @@
 //! - [`DropIn`] renders a definition into the drop-in of its unit; it is pure text.
 //! - [`SystemdUnits`] is the [`UnitManager`](bij_core::port::UnitManager) over D-Bus, for PID 1
 //!   and for `systemd --user`.
+//! - [`UnitWatch`] hears of every change of their units, without asking.
 //! - [`Journal`] reads log lines, the manager's records about an end, and the kernel's about a kill.
 //! - [`HookView`] is what the hooks ask, without a runtime of their own.
 //!
@@ -22,6 +23,7 @@ mod proxy;
 mod scope;
 mod unit_dirs;
 mod unit_manager;
+mod watch;
 
 pub use drop_in::DropIn;
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
@@ -30,3 +32,4 @@ pub use journal::{
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;
+pub use watch::{UnitSignal, UnitWatch};

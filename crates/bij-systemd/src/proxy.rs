@@ -93,9 +93,40 @@ pub(crate) fn unit_path(unit: &str) -> String {
     path
 }
 
+/// The unit whose object has this path; `None` if that is no unit's.
+pub(crate) fn unit_of_path(path: &str) -> Option<String> {
+    let mut escaped = path.strip_prefix("/org/freedesktop/systemd1/unit/")?.bytes();
+    let mut unit = Vec::new();
+    while let Some(byte) = escaped.next() {
+        if byte != b'_' {
+            unit.push(byte);
+            continue;
+        }
+        let digits = [escaped.next()?, escaped.next()?];
+        unit.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+    }
+    String::from_utf8(unit).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_units_path_leads_back_to_the_unit(unit in "[a-z0-9:_.@-]{1,40}") {
+            prop_assert_eq!(unit_of_path(&unit_path(&unit)), Some(unit));
+        }
+    }
+
+    #[test]
+    fn what_is_no_units_path_names_no_unit() {
+        for path in ["/", "/org/freedesktop/systemd1/job/7", "/org/freedesktop/systemd1/unit/a_4"] {
+            assert_eq!(unit_of_path(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn a_units_path_is_escaped_as_systemd_does() {

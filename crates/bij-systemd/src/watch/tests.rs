@@ -1,0 +1,169 @@
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use zbus::object_server::SignalEmitter;
+use zbus::{Guid, connection};
+
+use super::*;
+use crate::proxy::unit_path;
+
+struct Manager(Arc<AtomicUsize>);
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    fn subscribe(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: &str,
+        result: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn reloading(emitter: &SignalEmitter<'_>, active: bool) -> zbus::Result<()>;
+
+    /// What a reload says of every unit, though nothing happens to it.
+    #[zbus(signal)]
+    async fn unit_removed(
+        emitter: &SignalEmitter<'_>,
+        unit: &str,
+        path: OwnedObjectPath,
+    ) -> zbus::Result<()>;
+}
+
+/// A manager at the other end of a connection.
+struct Peer {
+    manager: Connection,
+    subscribed: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    async fn new() -> (Connection, Self) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let subscribed = Arc::new(AtomicUsize::new(0));
+        let manager = connection::Builder::unix_stream(theirs)
+            .server(Guid::generate())
+            .p2p()
+            .serve_at("/org/freedesktop/systemd1", Manager(Arc::clone(&subscribed)))
+            .build();
+        let client = connection::Builder::unix_stream(ours).p2p().build();
+        let (manager, client) = tokio::try_join!(manager, client).unwrap();
+        (client, Self { manager, subscribed })
+    }
+
+    fn emitter(&self) -> SignalEmitter<'_> {
+        SignalEmitter::new(&self.manager, "/org/freedesktop/systemd1").unwrap()
+    }
+
+    async fn properties_changed(&self, unit: &str, interface: &str) {
+        let (changed, invalidated): (std::collections::HashMap<&str, zbus::Variant<'_>>, &[&str]) =
+            (std::collections::HashMap::new(), &[]);
+        let body = (interface, changed, invalidated);
+        let (properties, member) = ("org.freedesktop.DBus.Properties", "PropertiesChanged");
+        let path = unit_path(unit);
+        let nobody = None::<&str>;
+        self.manager.emit_signal(nobody, path, properties, member, &body).await.unwrap();
+    }
+
+    async fn job_removed(&self, unit: &str) {
+        let job = OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/7").unwrap();
+        Manager::job_removed(&self.emitter(), 7, job, unit, "done").await.unwrap();
+    }
+
+    async fn name_owner_changed(&self, new: &str) {
+        let bus = "org.freedesktop.DBus";
+        let body = (MANAGER, ":1.0", new);
+        let (path, nobody) = ("/org/freedesktop/DBus", None::<&str>);
+        self.manager.emit_signal(nobody, path, bus, "NameOwnerChanged", &body).await.unwrap();
+    }
+}
+
+async fn watched() -> (UnitWatch, Peer) {
+    let (client, peer) = Peer::new().await;
+    let mut watch = UnitWatch::over(vec![client]);
+    assert_eq!(watch.next().await, UnitSignal::Resync, "whatever was before is not known");
+    assert_eq!(peer.subscribed.load(Ordering::Relaxed), 1);
+    (watch, peer)
+}
+
+fn changed(id: &str) -> UnitSignal {
+    UnitSignal::Changed(ExperimentId::new(id).unwrap())
+}
+
+#[tokio::test]
+async fn a_change_of_an_experiment_is_heard_and_no_other() {
+    let (mut watch, peer) = watched().await;
+    let unit = "org.freedesktop.systemd1.Unit";
+    peer.properties_changed("cron.service", unit).await;
+    peer.properties_changed("brain-experiment@.service", unit).await;
+    peer.properties_changed("brain-experiment@a.service", "org.freedesktop.systemd1.Service").await;
+    peer.properties_changed("brain-experiment@b-1.service", unit).await;
+    assert_eq!(watch.next().await, changed("b-1"));
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_is_heard_where_no_value_changes() {
+    let (mut watch, peer) = watched().await;
+    peer.job_removed("cron.service").await;
+    peer.job_removed("brain-experiment@x.service").await;
+    assert_eq!(watch.next().await, changed("x"));
+}
+
+#[tokio::test]
+async fn after_a_reload_everything_is_looked_at_once() {
+    let (mut watch, peer) = watched().await;
+    let emitter = peer.emitter();
+    Manager::reloading(&emitter, true).await.unwrap();
+    for _ in 0..300 {
+        let path = OwnedObjectPath::try_from("/org/freedesktop/systemd1/unit/x").unwrap();
+        Manager::unit_removed(&emitter, "brain-experiment@x.service", path).await.unwrap();
+    }
+    Manager::reloading(&emitter, false).await.unwrap();
+    peer.job_removed("brain-experiment@y.service").await;
+    // Between different kinds of signals there is no order, and none is needed.
+    let heard = [watch.next().await, watch.next().await];
+    assert!(heard.contains(&UnitSignal::Resync) && heard.contains(&changed("y")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_new_manager_is_subscribed_to_again() {
+    let (mut watch, peer) = watched().await;
+    peer.name_owner_changed("").await;
+    peer.name_owner_changed(":1.9").await;
+    assert_eq!(watch.next().await, UnitSignal::Resync);
+    assert_eq!(peer.subscribed.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_lost_bus_is_found_again_and_everything_is_looked_at() {
+    let (first, peer) = Peer::new().await;
+    let (second, next_peer) = Peer::new().await;
+    let mut watch = UnitWatch::over(vec![second, first]);
+    assert_eq!(watch.next().await, UnitSignal::Resync);
+    peer.manager.close().await.unwrap();
+    assert_eq!(watch.next().await, UnitSignal::Resync);
+    next_peer.job_removed("brain-experiment@x.service").await;
+    assert_eq!(watch.next().await, changed("x"));
+    next_peer.manager.close().await.unwrap();
+    assert!(matches!(watch.next().await, UnitSignal::Lost(_)), "and it is told once");
+    tokio::time::pause();
+    let silence = tokio::time::timeout(Duration::from_secs(600), watch.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+}
+
+#[tokio::test]
+async fn a_storm_while_nobody_reads_is_not_lost() {
+    let (mut watch, peer) = watched().await;
+    for n in 0..3000 {
+        peer.job_removed(&format!("brain-experiment@{n}.service")).await;
+    }
+    for n in 0..3000 {
+        assert_eq!(watch.next().await, changed(&n.to_string()));
+    }
+}
