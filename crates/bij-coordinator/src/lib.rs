@@ -3,6 +3,7 @@
 mod handle;
 mod health;
 mod now;
+pub mod policy;
 mod request;
 
 pub use health::Health;

@@ -207,4 +207,3 @@ pub struct HealthReport {
     /// Since when.
     pub since: Timestamp,
 }
-

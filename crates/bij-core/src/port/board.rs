@@ -20,9 +20,9 @@ pub struct Unread {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// Physical memory in all: `MemTotal` (proc_meminfo(5)).
+    /// Physical memory in all: `MemTotal` (`proc_meminfo(5)`).
     pub memory_total: Result<Bytes, Unread>,
-    /// What could be had without swapping: `MemAvailable` (proc_meminfo(5)).
+    /// What could be had without swapping: `MemAvailable` (`proc_meminfo(5)`).
     pub memory_available: Result<Bytes, Unread>,
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
@@ -32,11 +32,7 @@ pub struct Sample {
 impl Sample {
     /// A reading of a machine of which only the memory is known.
     pub const fn new(total: Bytes, available: Bytes) -> Self {
-        Self {
-            memory_total: Ok(total),
-            memory_available: Ok(available),
-            memory_pressure: Ok(None),
-        }
+        Self { memory_total: Ok(total), memory_available: Ok(available), memory_pressure: Ok(None) }
     }
 
     /// The same with its memory pressure.

@@ -1,0 +1,80 @@
+//! What is to be done now, decided from values alone.
+//!
+//! [`decide`] looks at what is known ([`State`]) and at what is seen ([`Observation`]) and says
+//! what to do ([`Action`]) and why the rest waits ([`Report`]). It is a function: it has no clock,
+//! keeps nothing, and says the same whenever it is asked the same. What it says is complete, so
+//! carrying it out takes no further choice; carried out, it says that nothing is left to do.
+//!
+//! # How runs are chosen
+//! Waiting runs are looked at in starting order: priority, then place. One whose gates are all open
+//! is started, and what it takes is gone for those behind it. Smaller runs may pass one that lacks
+//! only room, but only [so often](bij_core::definition::CoordinatorSettings::max_bypass).
+//!
+//! # Invariants
+//! - What is started by a decision exceeds neither the slots nor the budget, nor shares a GPU that
+//!   somebody wants alone. What came from elsewhere is counted, never stopped for it.
+//! - Every run that waits and is not started has a reason in the report.
+//! - An experiment has one unit, so of its runs one is up at most.
+
+mod action;
+mod admissible;
+mod cycle;
+mod dependency;
+mod gates;
+mod giving_up;
+mod gpu;
+mod health;
+mod hold;
+mod memory;
+mod observation;
+mod order;
+mod recovery;
+mod report;
+mod room;
+mod slots;
+mod starting;
+mod state;
+mod stopping;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use action::{Action, Decision};
+pub use admissible::{Inadmissible, admissible};
+pub use cycle::{Cycle, Joining, find_cycle};
+pub use health::{HealthMemory, Vitals};
+pub use observation::{LastAttempt, Lost, Observation, Stray};
+pub use report::Report;
+pub use starting::{BackOff, MAX_TRIES, back_off_after};
+pub use state::{Busy, Interruption, State, StopWish};
+
+use gates::Gates;
+use room::Room;
+
+/// Decides what is to be done now.
+pub fn decide(state: &State, seen: &Observation) -> Decision {
+    let (state, mut actions) = recovery::recover(state);
+    let state = state.as_ref();
+    let mut report = Report::new(state, seen);
+    actions.extend(giving_up::give_up(state, seen, &mut report));
+    actions.extend(stopping::stop(state, seen));
+    actions.extend(health::check(state, seen, &mut report));
+    let mut gates = Gates::new(state, seen, Room::taken(state, seen));
+    actions.extend(starting::carry_on(state, seen));
+    actions.extend(order::start(&mut gates, &mut report));
+    Decision { actions, report }
+}
+
+/// Every gate that keeps one run from starting now, as if its turn had come, with what it takes of
+/// its own accord left out: the question of a start that came from elsewhere.
+pub fn closed_gates(
+    state: &State,
+    seen: &Observation,
+    run: &bij_core::queue::QueuedRun,
+) -> Vec<bij_core::queue::ClosedGate> {
+    let room = Room::taken(state, seen).without(&run.run.experiment);
+    let gates = Gates::new(state, seen, room);
+    order::closed_in_turn(&gates, run)
+}

@@ -1,0 +1,151 @@
+//! Runs that would wait for each other for ever.
+
+use std::collections::BTreeMap;
+
+use bij_core::queue::{Dependencies, RunRef};
+use bij_core::{ExperimentId, RunId};
+use thiserror::Error;
+
+use super::{State, dependency};
+
+/// Runs that wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{} wait for each other for ever: leave out one `after`",
+    .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+)]
+pub struct Cycle(pub Vec<ExperimentId>);
+
+/// A run that joins the queue, or one in it whose dependencies change.
+#[derive(Clone, Copy, Debug)]
+pub struct Joining<'a> {
+    /// The run, if it is in the queue already.
+    pub run: Option<&'a RunId>,
+    /// Whose run.
+    pub experiment: &'a ExperimentId,
+    /// What it waits for.
+    pub after: &'a Dependencies,
+}
+
+/// Looks whether runs that join the queue would keep each other, or runs that are there, waiting
+/// for ever.
+///
+/// A run can start some day if all (or, with `any`, one) of those it waits for can; what is not in
+/// the queue may always come. Only what can be reached from the joining ones is looked at, in time
+/// that grows with that alone.
+///
+/// # Errors
+/// [`Cycle`] with those that wait for each other.
+pub fn find_cycle(state: &State, joining: &[Joining<'_>]) -> Result<(), Cycle> {
+    // What waits for nothing can start, so it closes no circle.
+    if joining.iter().all(|run| run.after.iter().next().is_none()) {
+        return Ok(());
+    }
+    let graph = Graph::reach(state, joining);
+    let stuck = graph.stuck();
+    match stuck.iter().position(|stuck| *stuck) {
+        None => Ok(()),
+        Some(first) => Err(Cycle(graph.around(first, &stuck))),
+    }
+}
+
+struct Node<'a> {
+    experiment: &'a ExperimentId,
+    after: &'a Dependencies,
+    /// Of each dependency the node, if it is in the queue or joins it.
+    on: Vec<Option<usize>>,
+}
+
+struct Graph<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+impl<'a> Graph<'a> {
+    /// The joining ones and all that they wait for.
+    fn reach(state: &'a State, joining: &[Joining<'a>]) -> Self {
+        let mut nodes: Vec<Node<'a>> = Vec::new();
+        let mut queued: BTreeMap<&'a RunId, usize> = BTreeMap::new();
+        // The last of an experiment's runs that join is its newest run then.
+        let mut newest: BTreeMap<&ExperimentId, usize> = BTreeMap::new();
+        for (at, &Joining { run, experiment, after }) in joining.iter().enumerate() {
+            match run {
+                Some(run) => queued.insert(run, at),
+                None => newest.insert(experiment, at),
+            };
+            nodes.push(Node { experiment, after, on: Vec::new() });
+        }
+        let mut next = 0;
+        while next < nodes.len() {
+            let after = nodes[next].after;
+            for dependency in after.iter() {
+                let joined = match &dependency.on {
+                    RunRef::Newest(experiment) => newest.get(experiment).copied(),
+                    RunRef::Run(_) => None,
+                };
+                let found = joined.or_else(|| {
+                    let run = dependency::in_queue(&dependency.on, state)?;
+                    Some(*queued.entry(&run.run).or_insert_with(|| {
+                        let (experiment, after) = (&run.run.experiment, &run.terms.after);
+                        nodes.push(Node { experiment, after, on: Vec::new() });
+                        nodes.len() - 1
+                    }))
+                });
+                nodes[next].on.push(found);
+            }
+            next += 1;
+        }
+        Self { nodes }
+    }
+
+    /// Of each node whether it can never start: all are, but for those that wait for nothing in
+    /// the graph, and those that wait for such ones.
+    fn stuck(&self) -> Vec<bool> {
+        let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            for on in node.on.iter().flatten() {
+                awaited_by[*on].push(at);
+            }
+        }
+        let mut missing: Vec<usize> = self.nodes.iter().map(Node::conditions).collect();
+        let mut stuck: Vec<bool> = missing.iter().map(|missing| *missing > 0).collect();
+        let mut free: Vec<usize> = (0..stuck.len()).filter(|at| !stuck[*at]).collect();
+        while let Some(at) = free.pop() {
+            for waiting in &awaited_by[at] {
+                missing[*waiting] = missing[*waiting].saturating_sub(1);
+                if missing[*waiting] == 0 && std::mem::take(&mut stuck[*waiting]) {
+                    free.push(*waiting);
+                }
+            }
+        }
+        stuck
+    }
+
+    /// Those that wait for each other, found from one that waits for them.
+    fn around(&self, from: usize, stuck: &[bool]) -> Vec<ExperimentId> {
+        let mut path: Vec<usize> = vec![from];
+        let mut step = BTreeMap::from([(from, 0)]);
+        let mut last = from;
+        // What is stuck waits for something that is.
+        while let Some(next) = self.nodes[last].on.iter().flatten().find(|on| stuck[**on]) {
+            if let Some(start) = step.insert(*next, path.len()) {
+                path.drain(..start);
+                break;
+            }
+            path.push(*next);
+            last = *next;
+        }
+        path.into_iter().map(|at| self.nodes[at].experiment.clone()).collect()
+    }
+}
+
+impl Node<'_> {
+    /// How many of those that it waits for must come first.
+    fn conditions(&self) -> usize {
+        let in_graph = self.on.iter().flatten().count();
+        match self.after {
+            Dependencies::All(_) => in_graph,
+            // One is enough, and what is not in the queue may always come.
+            Dependencies::Any(_) => usize::from(in_graph > 0 && in_graph == self.on.len()),
+        }
+    }
+}

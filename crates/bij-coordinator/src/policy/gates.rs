@@ -1,0 +1,50 @@
+//! All gates of one run.
+
+use bij_core::queue::{ClosedGate, QueuedRun};
+
+use super::room::Room;
+use super::{Observation, State, dependency, gpu, hold, memory, slots, time};
+
+/// What gates are judged by.
+pub(super) struct Gates<'a> {
+    pub(super) state: &'a State,
+    pub(super) seen: &'a Observation,
+    /// What is taken; it grows with every run that is let start.
+    pub(super) room: Room,
+    memory: memory::Limits,
+}
+
+impl<'a> Gates<'a> {
+    pub(super) fn new(state: &'a State, seen: &'a Observation, room: Room) -> Self {
+        Self { state, seen, room, memory: memory::Limits::new(&state.settings, &seen.sample) }
+    }
+
+    /// The memory there is to be shared out.
+    pub(super) const fn memory(&self) -> &memory::Limits {
+        &self.memory
+    }
+
+    /// Every gate of a run that is closed, but for its turn.
+    ///
+    /// A run that passes the gates still is one of one unit, and what has just failed to start is
+    /// not tried again at once.
+    pub(super) fn closed(&self, run: &QueuedRun) -> Vec<ClosedGate> {
+        let Self { state, seen, room, memory } = self;
+        let mut closed = Vec::new();
+        closed.extend(hold::held(run));
+        closed.extend(slots::same_experiment(run, room));
+        closed.extend(time::back_off(run, state, seen));
+        if run.terms.now {
+            return closed;
+        }
+        closed.extend(hold::paused(run, state));
+        closed.extend(slots::machine(state, room));
+        closed.extend(slots::group(run, state, room));
+        closed.extend(memory.closed(run.terms.claim.memory, room));
+        closed.extend(gpu::closed(run.terms.claim.gpu, room));
+        closed.extend(dependency::closed(run, state, seen));
+        closed.extend(time::not_before(run, seen));
+        closed.extend(time::boot_grace(state, seen));
+        closed
+    }
+}

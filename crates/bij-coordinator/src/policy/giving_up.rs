@@ -1,0 +1,46 @@
+//! Runs that should be up while nobody brings their unit back.
+
+use bij_core::port::Change;
+use bij_core::queue::QueueState;
+use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
+
+use super::time::after;
+use super::{Action, LastAttempt, Observation, Report, State};
+
+/// For so long the end of an attempt may stay unrecorded: its hook may still be at work, or have
+/// left a note that another takes in. Then the run is not kept from ending.
+const PATIENCE: TimeSpan = TimeSpan::from_secs(60);
+
+/// Ends running ones whose unit is down for good.
+///
+/// A unit that waits to be restarted is `activating`, so `failed` and `inactive` are final: systemd
+/// brings nothing back, because the start limit was hit or somebody told it to forget the failure.
+pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let running = state.up().filter(|run| run.state == QueueState::Running);
+    for run in running {
+        let experiment = &run.run.experiment;
+        let Some(lost) = seen.lost.get(&run.run) else { continue };
+        if seen.is_up(experiment) || state.busy.contains_key(experiment) {
+            continue;
+        }
+        let failed = (seen.units.get(experiment))
+            .is_some_and(|unit| unit.active_state == ActiveState::Failed);
+        let patience_ends = after(lost.since, PATIENCE);
+        let by = match lost.last {
+            // The machine is going down; the next boot carries it on.
+            LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
+            LastAttempt::Ended(_) if failed => "its restarts are used up",
+            LastAttempt::Ended(_) => "its unit is down after a crash, and nothing brings it back",
+            LastAttempt::Open if seen.now.uptime < patience_ends => {
+                report.look_at(patience_ends);
+                continue;
+            }
+            LastAttempt::Open => "its unit is down, and nobody has recorded how that came about",
+        };
+        let run = run.run.clone();
+        let end = Change::End { run, end: RunEnd::GaveUp, by: by.to_owned() };
+        actions.push(Action::Change(end));
+    }
+    actions
+}

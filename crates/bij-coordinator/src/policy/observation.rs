@@ -1,0 +1,95 @@
+//! What a coordinator sees.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::Sample;
+use bij_core::queue::{Claim, GroupName, RunRef};
+use bij_core::{ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, UnitStatus};
+
+use super::Vitals;
+use crate::Now;
+
+/// What a coordinator sees.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When.
+    pub now: Now,
+    /// The units that are loaded; one that is not here is down.
+    pub units: BTreeMap<ExperimentId, UnitStatus>,
+    /// The machine.
+    pub sample: Sample,
+    /// Units that are up without a run in the queue that is.
+    pub strays: Vec<Stray>,
+    /// What the ledger says of runs in the queue that should be up while their unit is down.
+    pub lost: BTreeMap<RunId, Lost>,
+    /// Where the runs are that others wait for, unless they are in the queue.
+    pub others: BTreeMap<RunRef, Option<RunState>>,
+    /// How those that are up do; only when it is time to look.
+    pub vitals: BTreeMap<RunId, Vitals>,
+}
+
+/// A unit that is up without a run in the queue that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// Which run it is, as far as is known.
+    pub run: RunId,
+    /// Whose slots it uses.
+    pub group: GroupName,
+    /// What it takes, as its definition claims.
+    pub claim: Claim,
+    /// Its run was put back into the queue or taken out of it while it was up: the stop that
+    /// belongs to that has not come through.
+    pub unwanted: bool,
+}
+
+/// A run that should be up while its unit is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its newest attempt.
+    pub last: LastAttempt,
+    /// The uptime at which its unit was first seen to be down.
+    pub since: TimeSpan,
+}
+
+/// What the ledger knows of a run's newest attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastAttempt {
+    /// Nobody has recorded its end.
+    Open,
+    /// It ended so, which was not the end of its run.
+    Ended(Cause),
+}
+
+impl Observation {
+    /// What is seen where there is nothing but the machine.
+    pub fn new(now: Now, sample: Sample) -> Self {
+        Self {
+            now,
+            units: BTreeMap::new(),
+            sample,
+            strays: Vec::new(),
+            lost: BTreeMap::new(),
+            others: BTreeMap::new(),
+            vitals: BTreeMap::new(),
+        }
+    }
+
+    /// Whether an experiment's unit is up, on its way there, or on its way down.
+    pub fn is_up(&self, experiment: &ExperimentId) -> bool {
+        self.units.get(experiment).is_some_and(is_up)
+    }
+}
+
+/// Whether a unit is up, on its way there, or on its way down.
+///
+/// One whose conditions are being checked (`SubState=condition`) is not: it stands at the gate.
+pub(super) fn is_up(unit: &UnitStatus) -> bool {
+    match unit.active_state {
+        ActiveState::Active
+        | ActiveState::Reloading
+        | ActiveState::Activating
+        | ActiveState::Deactivating
+        | ActiveState::Other(_) => unit.sub_state != "condition",
+        ActiveState::Inactive | ActiveState::Failed => false,
+    }
+}

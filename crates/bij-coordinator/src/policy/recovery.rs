@@ -1,0 +1,74 @@
+//! What becomes of runs that another boot has interrupted.
+
+use std::borrow::Cow;
+
+use bij_core::definition::OnReboot;
+use bij_core::port::Change;
+use bij_core::queue::{Place, QueueState, QueuedRun};
+
+use super::state::order_key;
+use super::{Action, Interruption, State};
+
+/// Who holds a run that its definition wants held.
+const HOLDER: &str = "on_reboot";
+
+/// What is known when all of them are back in the queue, and what puts them there.
+pub(super) fn recover(state: &State) -> (Cow<'_, State>, Vec<Action>) {
+    if state.interrupted.is_empty() {
+        return (Cow::Borrowed(state), Vec::new());
+    }
+    let changes = put_back(state);
+    let mut recovered = state.clone();
+    for change in &changes {
+        recovered.apply(change);
+    }
+    (Cow::Owned(recovered), changes.into_iter().map(Action::Change).collect())
+}
+
+/// Puts what was up in another boot back where its definition wants it. Those that are carried on
+/// go before all others of their priority, in the order that they had.
+fn put_back(state: &State) -> Vec<Change> {
+    let mut interrupted: Vec<(&QueuedRun, Interruption)> = state
+        .interrupted
+        .iter()
+        .filter_map(|(run, how)| Some((state.runs.get(run)?, *how)))
+        .collect();
+    interrupted.sort_by_key(|(run, _)| order_key(run));
+    let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
+    let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
+    let mut front = first.saturating_sub(i64::try_from(resumed).unwrap_or(i64::MAX));
+    let mut changes = Vec::new();
+    for (run, how) in interrupted {
+        let (target, why) = target(how);
+        changes.push(Change::State { run: run.run.clone(), state: target, why: why.to_owned() });
+        if is_resumed(how) {
+            let place = Place(front);
+            front = front.saturating_add(1);
+            changes.push(Change::Move { run: run.run.clone(), place, by: None });
+        }
+    }
+    changes
+}
+
+fn is_resumed(how: Interruption) -> bool {
+    matches!(how, Interruption::Running { on_reboot: Some(OnReboot::Resume), .. })
+}
+
+fn target(how: Interruption) -> (QueueState, &'static str) {
+    let held = || QueueState::Held { by: HOLDER.to_owned() };
+    match how {
+        Interruption::BeforeItBegan => {
+            (QueueState::Waiting, "the machine went down before it had begun")
+        }
+        Interruption::Running { on_reboot: None, .. } => {
+            (held(), "the machine went down, and there is no usable definition any more")
+        }
+        Interruption::Running { on_reboot: Some(wish), clean } => {
+            let state = match wish {
+                OnReboot::Resume | OnReboot::Requeue => QueueState::Waiting,
+                OnReboot::Hold => held(),
+            };
+            (state, if clean { "the machine was rebooted" } else { "the power was lost" })
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! How many may be up: on the machine, of a group, of an experiment.
+
+use bij_core::queue::{ClosedGate, QueuedRun};
+
+use super::State;
+use super::room::Room;
+
+/// On the machine.
+pub(super) fn machine(state: &State, room: &Room) -> Option<ClosedGate> {
+    let (taken, slots) = (room.slots(), state.settings.slots());
+    (taken >= slots).then_some(ClosedGate::Slots { taken, slots })
+}
+
+/// Of its group, if somebody has given that a number.
+pub(super) fn group(run: &QueuedRun, state: &State, room: &Room) -> Option<ClosedGate> {
+    let group = &run.terms.group;
+    let slots = state.groups.get(group)?.slots?;
+    let taken = room.group_slots(group);
+    (taken >= slots).then(|| ClosedGate::GroupSlots { group: group.clone(), taken, slots })
+}
+
+/// An experiment has one unit.
+pub(super) fn same_experiment(run: &QueuedRun, room: &Room) -> Option<ClosedGate> {
+    let up = room.run_of(&run.run.experiment)?;
+    Some(ClosedGate::SameExperiment { run: up.clone() })
+}

@@ -1,0 +1,171 @@
+//! What a coordinator knows.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use bij_core::definition::{CoordinatorSettings, OnReboot};
+use bij_core::port::Change;
+use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun};
+use bij_core::{BootId, ExperimentId, RunId, RunNumber, TimeSpan};
+
+use super::{BackOff, HealthMemory, Report};
+
+/// What a coordinator knows.
+///
+/// The queue is the store's; the rest is forgotten with the coordinator, and nothing is lost by
+/// that but patience: what was put off is tried again at once.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// This boot.
+    pub boot: BootId,
+    /// The settings in force.
+    pub settings: CoordinatorSettings,
+    /// The runs that are not over.
+    pub runs: BTreeMap<RunId, QueuedRun>,
+    /// The groups that somebody has set up.
+    pub groups: BTreeMap<GroupName, Group>,
+    /// Whether no run at all is let start.
+    pub paused: Option<Pause>,
+    /// Those of the runs that were up in another boot and have not been dealt with.
+    pub interrupted: BTreeMap<RunId, Interruption>,
+    /// Units on which a start or stop of ours is under way.
+    pub busy: BTreeMap<ExperimentId, Busy>,
+    /// Starts that have failed.
+    pub back_off: BTreeMap<RunId, BackOff>,
+    /// Units that are to be stopped.
+    pub stops: BTreeMap<ExperimentId, StopWish>,
+    /// How those that are up do.
+    pub health: BTreeMap<RunId, HealthMemory>,
+    /// What the last decision reported: since when gates are closed.
+    pub last: Option<Report>,
+}
+
+/// What is under way on a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// A start.
+    Starting,
+    /// A stop.
+    Stopping,
+}
+
+/// How a run was interrupted, and what its definition says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// It was let start, and no attempt had begun: it waits as before.
+    BeforeItBegan,
+    /// It was running.
+    Running {
+        /// Whether its boot ended in good order.
+        clean: bool,
+        /// `[restart] on_reboot`; `None` if there is no usable definition any more.
+        on_reboot: Option<OnReboot>,
+    },
+}
+
+/// Somebody wants a unit stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopWish {
+    /// Who, for the ledger.
+    pub by: String,
+    /// Not before this uptime: the last try has failed.
+    pub not_before: TimeSpan,
+}
+
+impl State {
+    /// What is known when nothing has happened yet.
+    pub fn new(boot: BootId, settings: CoordinatorSettings, queue: Queue) -> Self {
+        let Queue { runs, groups, paused } = queue;
+        Self {
+            boot,
+            settings,
+            runs: runs.into_iter().map(|run| (run.run.clone(), run)).collect(),
+            groups: groups.into_iter().map(|group| (group.name.clone(), group)).collect(),
+            paused,
+            interrupted: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            back_off: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            health: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    /// The runs of one experiment that are not over, by their numbers.
+    pub fn runs_of<'a>(
+        &'a self,
+        experiment: &ExperimentId,
+    ) -> impl DoubleEndedIterator<Item = &'a QueuedRun> + use<'a> {
+        let from = RunId { experiment: experiment.clone(), number: RunNumber(0) };
+        let to = RunId { experiment: experiment.clone(), number: RunNumber(u32::MAX) };
+        self.runs.range(from..=to).map(|(_, run)| run)
+    }
+
+    /// Whether a run takes its share of the machine in this boot.
+    pub fn is_up(&self, run: &QueuedRun) -> bool {
+        run.state.is_up() && !self.interrupted.contains_key(&run.run)
+    }
+
+    /// The run of an experiment that is up.
+    pub fn up_of(&self, experiment: &ExperimentId) -> Option<&QueuedRun> {
+        self.runs_of(experiment).find(|run| self.is_up(run))
+    }
+
+    /// The runs that are up.
+    pub fn up(&self) -> impl Iterator<Item = &QueuedRun> {
+        self.runs.values().filter(|run| self.is_up(run))
+    }
+
+    /// The runs that wait or are held, in starting order.
+    pub fn in_order(&self) -> Vec<&QueuedRun> {
+        let waits =
+            |run: &&QueuedRun| matches!(run.state, QueueState::Waiting | QueueState::Held { .. });
+        let mut waiting: Vec<_> = self.runs.values().filter(waits).collect();
+        waiting.sort_unstable_by_key(|run| order_key(run));
+        waiting
+    }
+
+    /// Takes in a change that the store has recorded. What speaks of no run in the queue says
+    /// nothing.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::State { run, state, why: _ } => {
+                self.interrupted.remove(run);
+                self.update(run, |run| run.state.clone_from(state));
+            }
+            Change::Edit { run, terms, by: _ } => {
+                self.update(run, |run| run.terms.clone_from(terms));
+            }
+            Change::Move { run, place, by: _ } => self.update(run, |run| run.place = *place),
+            Change::Bypassed { run, times } => self.update(run, |run| run.bypassed = *times),
+            Change::End { run, end: _, by: _ } => self.forget(run),
+            Change::SetGroup { group, by: _ } => {
+                self.groups.insert(group.name.clone(), group.clone());
+            }
+            Change::RemoveGroup { name, by: _ } => {
+                self.groups.remove(name);
+            }
+            Change::Pause { pause, by: _ } => self.paused.clone_from(pause),
+            Change::Note { kind: _, run: _, data: _ } => {}
+        }
+    }
+
+    /// Takes a run out that is over.
+    pub fn forget(&mut self, run: &RunId) {
+        self.runs.remove(run);
+        self.interrupted.remove(run);
+        self.back_off.remove(run);
+        self.health.remove(run);
+    }
+
+    fn update(&mut self, run: &RunId, change: impl FnOnce(&mut QueuedRun)) {
+        if let Some(run) = self.runs.get_mut(run) {
+            change(run);
+        }
+    }
+}
+
+/// What starting order goes by; no two runs have the same.
+pub(super) fn order_key(run: &QueuedRun) -> (Reverse<i32>, Place, &RunId) {
+    (Reverse(run.terms.priority), run.place, &run.run)
+}

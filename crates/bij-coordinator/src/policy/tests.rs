@@ -1,0 +1,13 @@
+//! Decisions about small worlds, by concern, and what holds of all of them.
+
+mod admissible;
+mod cycle;
+mod dependency;
+mod gates;
+mod health;
+mod order;
+mod properties;
+mod recovery;
+mod report;
+mod starting;
+mod stopping;

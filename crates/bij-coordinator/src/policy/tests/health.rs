@@ -1,0 +1,68 @@
+//! How those that are up do.
+
+use bij_core::port::Change;
+use bij_core::queue::EventKind;
+use bij_core::{Percent, TimeSpan};
+
+use crate::policy::testing::*;
+use crate::policy::{Action, Vitals};
+
+fn look(world: &mut World, seconds: u32, vitals: Vitals) -> Vec<String> {
+    world.seen.now = now(seconds);
+    world.seen.vitals.insert(run_id("a#1"), vitals);
+    let decision = world.decide();
+    let news = decision.actions.iter().filter_map(|action| match action {
+        Action::Change(Change::Note { kind: EventKind::Health, data, .. }) => {
+            Some(data.get("text").unwrap_or(&data["health"]).clone())
+        }
+        _ => None,
+    });
+    let news = news.collect();
+    world.carry_out(decision);
+    news
+}
+
+fn at_step(step: u64) -> Vitals {
+    let stall_after = Some(TimeSpan::from_secs(60));
+    Vitals { step: Some(step), stall_after, restarts: Some(0), ..Vitals::default() }
+}
+
+#[test]
+fn one_that_makes_no_step_is_stalled_until_it_makes_one() {
+    let mut world = World::of([waiting("a#1").running()]);
+    assert_eq!(look(&mut world, 600, at_step(7)), [""; 0]);
+    assert_eq!(look(&mut world, 659, at_step(7)), [""; 0]);
+    assert_eq!(look(&mut world, 660, at_step(7)), ["still at step 7 after 1min"]);
+    assert_eq!(look(&mut world, 690, at_step(7)), [""; 0], "said once");
+    assert_eq!(look(&mut world, 720, at_step(8)), ["healthy"]);
+}
+
+#[test]
+fn a_restart_begins_the_time_without_a_step_anew_and_is_told() {
+    let mut world = World::of([waiting("a#1").running()]);
+    look(&mut world, 600, at_step(7));
+    let again = Vitals { restarts: Some(1), ..at_step(7) };
+    assert_eq!(look(&mut world, 650, again.clone()), ["was restarted, 1 times by now"]);
+    assert_eq!(look(&mut world, 690, again.clone()), ["healthy"]);
+    assert_eq!(look(&mut world, 710, again), ["still at step 7 after 1min"]);
+}
+
+#[test]
+fn memory_near_its_limit_and_waiting_for_memory_are_degraded() {
+    let mut world = World::of([waiting("a#1").running()]);
+    let short = Vitals { memory: Some(gib(9)), memory_max: Some(gib(10)), ..Vitals::default() };
+    assert_eq!(look(&mut world, 600, short), ["uses 9.0G of its memory limit of 10.0G"]);
+    assert_eq!(look(&mut world, 630, Vitals::default()), ["healthy"]);
+    let pressed = Vitals { memory_pressure: Some(Percent::new(21)), ..Vitals::default() };
+    assert_eq!(look(&mut world, 660, pressed), ["waits for memory 21% of the time"]);
+}
+
+#[test]
+fn what_is_over_is_forgotten() {
+    let mut world = World::of([waiting("a#1").running()]);
+    look(&mut world, 600, at_step(1));
+    assert_eq!(world.state.health.len(), 1);
+    world.end(&run_id("a#1"));
+    world.seen.vitals.clear();
+    assert!(world.decide().report.health.is_empty());
+}

@@ -1,0 +1,111 @@
+//! Whose turn it is, and how often a larger run is passed.
+
+use bij_core::port::{Change, Sample};
+use bij_core::queue::{ClosedGate, GpuClaim};
+
+use crate::policy::Action;
+use crate::policy::testing::*;
+
+#[test]
+fn priority_goes_before_place_and_place_before_name() {
+    let world = World::of([
+        waiting("a#1").place(3),
+        waiting("b#1").place(2),
+        waiting("c#1").place(9).priority(1),
+        waiting("d#1").place(2),
+    ]);
+    assert_eq!(world.started(), ["c#1", "b#1", "d#1", "a#1"]);
+}
+
+/// A large run waits behind one that runs, and small ones come behind it.
+fn crowd() -> World {
+    let small = ["s1#1", "s2#1", "s3#1"].map(|run| waiting(run).memory(gib(4)));
+    let first = [waiting("r#1").running().memory(gib(20)), waiting("big#1").memory(gib(30))];
+    World::of(first.into_iter().chain(small))
+}
+
+#[test]
+fn smaller_runs_pass_a_larger_one_and_are_counted() {
+    let decision = crowd().decide();
+    assert_eq!(started(&decision), ["s1#1", "s2#1", "s3#1"]);
+    let counted: Vec<_> = decision
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Change(Change::Bypassed { run, times }) => Some((run.to_string(), *times)),
+            _ => None,
+        })
+        .collect();
+    let big = || "big#1".to_owned();
+    assert_eq!(counted, [(big(), 1), (big(), 2), (big(), 3)]);
+}
+
+#[test]
+fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
+    let mut world = crowd().bypass(2);
+    let decision = world.decide();
+    assert_eq!(started(&decision), ["s1#1", "s2#1"]);
+    let turn = ClosedGate::Turn { of: run_id("big#1") };
+    assert_eq!(world.gate("s3#1", "turn"), turn);
+    world.carry_out(decision);
+    world.end(&run_id("s1#1"));
+    world.end(&run_id("s2#1"));
+    assert_eq!(world.started(), [""; 0], "the machine drains");
+    world.end(&run_id("r#1"));
+    assert_eq!(world.started(), ["big#1", "s3#1"]);
+}
+
+#[test]
+fn who_takes_nothing_of_what_is_lacking_is_not_kept_waiting() {
+    let mut world = crowd().bypass(0);
+    let free = waiting("t#1").place(9);
+    world.state.runs.insert(free.run.clone(), free);
+    assert_eq!(world.started(), ["t#1"]);
+    assert_eq!(world.gates_of("s1#1"), ["turn"]);
+}
+
+#[test]
+fn a_stream_that_shares_the_gpu_does_not_keep_out_who_wants_it_alone() {
+    let shared = |run| waiting(run).gpu(GpuClaim::Shared);
+    let world = World::of([
+        shared("a#1").running(),
+        waiting("alone#1").gpu(GpuClaim::Exclusive),
+        shared("b#1"),
+        shared("c#1"),
+    ])
+    .bypass(1);
+    assert_eq!(world.started(), ["b#1"]);
+    assert_eq!(world.gates_of("c#1"), ["turn"]);
+}
+
+#[test]
+fn nobody_waits_for_one_that_can_never_fit() {
+    let mut world = crowd().bypass(0);
+    // The budget was lowered after it had been taken in.
+    world.state.settings.total_memory = "29G".parse().ok();
+    assert_eq!(world.started(), ["s1#1", "s2#1"]);
+}
+
+#[test]
+fn nobody_waits_for_memory_that_no_experiment_gives_back() {
+    let mut world = World::of([waiting("big#1").memory(gib(30)), waiting("s#1").memory(gib(4))]);
+    world.state.settings.max_bypass = Some(0);
+    world.seen.sample = Sample::new(gib(64), gib(10));
+    assert_eq!(world.started(), ["s#1"]);
+}
+
+#[test]
+fn who_waits_for_something_else_is_no_reason_to_keep_room() {
+    let mut world = crowd().bypass(0);
+    let big = world.state.runs.get_mut(&run_id("big#1")).unwrap();
+    *big = big.clone().after(&["y"]);
+    assert_eq!(world.started(), ["s1#1", "s2#1", "s3#1"]);
+}
+
+#[test]
+fn those_that_pass_the_gates_pass_the_turn_as_well() {
+    let mut world = crowd().bypass(0);
+    let urgent = waiting("u#1").place(9).memory(gib(8)).at_once();
+    world.state.runs.insert(urgent.run.clone(), urgent);
+    assert_eq!(world.started(), ["u#1"]);
+}

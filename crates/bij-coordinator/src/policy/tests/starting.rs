@@ -1,0 +1,58 @@
+//! Starts that did not come through.
+
+use bij_core::port::Change;
+use bij_core::queue::QueueState;
+use bij_core::{ActiveState, TimeSpan};
+
+use crate::policy::testing::*;
+use crate::policy::{BackOff, Busy, MAX_TRIES, back_off_after};
+
+#[test]
+fn a_start_that_was_decided_and_never_asked_for_is_asked_for() {
+    let mut world = World::of([waiting("a#1").starting()]);
+    assert_eq!(world.started(), ["a#1"]);
+    for (state, sub) in [
+        (ActiveState::Activating, "condition"),
+        (ActiveState::Activating, "start-pre"),
+        (ActiveState::Active, "running"),
+    ] {
+        world.unit("a", &state, sub);
+        assert_eq!(world.started(), [""; 0], "{sub}");
+    }
+}
+
+#[test]
+fn a_start_that_is_under_way_is_not_asked_for_again() {
+    let mut world = World::of([waiting("a#1").starting()]);
+    world.state.busy.insert(experiment("a"), Busy::Starting);
+    assert_eq!(world.started(), [""; 0]);
+}
+
+#[test]
+fn a_failed_start_is_put_off_even_for_one_that_passes_the_gates() {
+    let mut world = World::of([waiting("a#1").at_once()]);
+    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605) };
+    world.state.back_off.insert(run_id("a#1"), back_off);
+    assert_eq!(world.gates_of("a#1"), ["back-off"]);
+    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.at(605).started(), ["a#1"]);
+}
+
+#[test]
+fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
+    let run = run_id("a#1");
+    let mut before = None;
+    let mut waits = Vec::new();
+    for tried in 1..=MAX_TRIES {
+        let (next, change) = back_off_after(before, &run, "no", TimeSpan::from_secs(100));
+        waits.push(next.until.as_micros() / 1_000_000 - 100);
+        let Change::State { state, why, .. } = change else { panic!("{change:?}") };
+        assert_eq!(matches!(state, QueueState::Held { .. }), tried == MAX_TRIES);
+        assert!(why.contains("no"), "{why}");
+        before = Some(next);
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80]);
+    let many = BackOff { tries: u32::MAX, until: TimeSpan::from_micros(u64::MAX) };
+    let (next, _) = back_off_after(Some(many), &run, "no", TimeSpan::from_micros(u64::MAX));
+    assert_eq!(next, many);
+}

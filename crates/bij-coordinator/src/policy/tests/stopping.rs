@@ -1,0 +1,49 @@
+//! Units that are to be stopped.
+
+use bij_core::{ActiveState, TimeSpan};
+
+use crate::policy::testing::*;
+use crate::policy::{Action, Busy, StopWish, Stray};
+
+fn stops(world: &World) -> Vec<(String, String)> {
+    let stops = world.decide().actions.into_iter().filter_map(|action| match action {
+        Action::Stop { experiment, by } => Some((experiment.to_string(), by)),
+        Action::Change(_) | Action::Start { .. } => None,
+    });
+    stops.collect()
+}
+
+#[test]
+fn a_wish_is_carried_out_until_the_unit_is_down() {
+    let mut world = World::of([waiting("a#1").running()]);
+    let wish = StopWish { by: "bij stop by alice".to_owned(), not_before: TimeSpan::from_secs(0) };
+    world.state.stops.insert(experiment("a"), wish);
+    assert_eq!(stops(&world), [("a".to_owned(), "bij stop by alice".to_owned())]);
+    world.state.busy.insert(experiment("a"), Busy::Stopping);
+    assert_eq!(stops(&world), []);
+    world.state.busy.clear();
+    world.seen.units.clear();
+    assert_eq!(stops(&world), []);
+}
+
+#[test]
+fn a_wish_that_failed_is_put_off() {
+    let mut world = World::of([waiting("a#1").running()]);
+    let wish = StopWish { by: "x".to_owned(), not_before: TimeSpan::from_secs(601) };
+    world.state.stops.insert(experiment("a"), wish);
+    assert_eq!(stops(&world), []);
+    assert_eq!(stops(&world.at(601)).len(), 1);
+}
+
+#[test]
+fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone() {
+    for unwanted in [true, false] {
+        let mut world = World::of([waiting("a#1")]);
+        world.unit("a", &ActiveState::Active, "running");
+        let group = "default".parse().unwrap();
+        let claim = waiting("a#1").terms.claim;
+        world.seen.strays.push(Stray { run: run_id("a#1"), group, claim, unwanted });
+        assert_eq!(stops(&world).len(), usize::from(unwanted));
+        assert_eq!(world.gates_of("a#1"), ["same-experiment"]);
+    }
+}
