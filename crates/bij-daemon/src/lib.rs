@@ -52,7 +52,7 @@ mod systemd;
 mod testing;
 mod told;
 
-pub use admit::admit;
+pub use admit::{NotNow, admit};
 pub use begin::{Begin, BeginError, Begun};
 pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};

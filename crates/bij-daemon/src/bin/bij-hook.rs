@@ -16,6 +16,7 @@ use bij_definitions::Definitions;
 /// `EX_CONFIG` of sysexits.h(3head): systemd does not restart what leaves with it.
 const EX_CONFIG: u8 = 78;
 /// `ExecCondition=` takes 1 to 254 for "not now"; only 255 fails the unit (systemd.service(5)).
+const NOT_NOW: u8 = 1;
 const CONDITION_FAILED: u8 = 255;
 
 /// Longer than a ledger is waited for and a reload takes on a slow board, and no longer than what
@@ -59,7 +60,13 @@ fn run(call: HookCall) -> Result<ExitCode> {
         log::debug!("cannot ask for more time: {error}");
     }
     match verb {
-        Verb::Admit(id) => admit(&place, &id),
+        Verb::Admit(id) => {
+            if let Err(not_now) = admit(&place, &id) {
+                // To the unit's own lines, where people look first.
+                writeln!(std::io::stderr(), "{not_now}")?;
+                return Ok(ExitCode::from(NOT_NOW));
+            }
+        }
         Verb::Begin(id) => begin(&place, &id)?,
         Verb::End(id) => end(&place, &id)?,
         Verb::Refuse(id) => {
