@@ -27,6 +27,8 @@
 //! because nobody can tell which one was meant. Over it are laid the `<id>.env` beside the ones
 //! written by hand, and what was given for one run only.
 //!
+//! What else is put down in files for the hooks to find are [orders](put_down) to stop.
+//!
 //! # Invariants
 //! - Nothing is read but regular files of up to 1 MiB, and nothing waits for a pipe.
 //! - Whoever reads sees a whole file or none: writers rename a synced file into its place.
@@ -35,10 +37,12 @@
 mod ad_hoc;
 mod definitions;
 mod listing;
+mod orders;
 mod read;
 mod replace;
 mod stamp;
 mod submit;
 
 pub use definitions::Definitions;
+pub use orders::{PutDown, put_down};
 pub use submit::SubmitError;
