@@ -34,6 +34,13 @@ pub struct Attempt {
     pub end: Option<AttemptEnd>,
 }
 
+impl Attempt {
+    /// Whether a reboot ended it: its run goes on by the next start, in whichever boot.
+    pub fn was_interrupted(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot)
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {
@@ -63,7 +70,7 @@ pub struct Tally {
     pub crashes_by_cause: BTreeMap<Cause, u64>,
     /// The newest attempt.
     pub last: Option<Attempt>,
-    /// How the newest run ended, if it did.
+    /// How the run of the newest attempt ended, if it did.
     pub last_run_end: Option<RunEnd>,
     /// The cause of the newest attempt that has ended.
     pub last_cause: Option<Cause>,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::port::{Closing, Opened, Opening};
 use crate::queue::{Place, QueueState, QueuedRun, Submission};
 use crate::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, Continuation, NewestRun, Outcome,
-    RunEnd, RunId, RunNumber, RunState, Standing, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome, RunEnd,
+    RunId, RunNumber, RunState, Standing, Tally, Timestamp,
 };
 
 /// One experiment's history: what a [`Ledger`](crate::port::Ledger) and a
@@ -140,23 +140,9 @@ impl History {
 
     /// Takes a run in.
     pub fn submit(&mut self, submission: &Submission, place: Place, at: Timestamp) -> &QueuedRun {
-        let Submission { experiment, terms, held, extras, by, origin } = submission;
         let number = RunNumber(self.highest().map_or(1, |highest| highest.0 + 1));
-        let state = match held {
-            Some(by) => QueueState::Held { by: by.clone() },
-            None => QueueState::Waiting,
-        };
-        self.queue.entry(number).or_insert(QueuedRun {
-            run: RunId { experiment: experiment.clone(), number },
-            state,
-            terms: terms.clone(),
-            place,
-            bypassed: 0,
-            submitted: at,
-            extras: extras.clone(),
-            by: by.clone(),
-            origin: *origin,
-        })
+        let queued = QueuedRun::submitted(submission, number, place, at);
+        self.queue.entry(number).or_insert(queued)
     }
 
     /// Ends a run that is not over.
@@ -185,7 +171,7 @@ impl History {
             Some(NewestRun {
                 number: attempt.run.number,
                 boot: attempt.key.boot,
-                interrupted: attempt.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot),
+                interrupted: attempt.was_interrupted(),
                 running: queued.state == QueueState::Running,
             })
         });

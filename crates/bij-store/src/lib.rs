@@ -45,6 +45,7 @@ mod failure;
 mod migration;
 mod notice;
 mod open;
+mod queue;
 mod read;
 mod reader;
 mod robust;

@@ -1,15 +1,18 @@
 //! Brings a database to the schema that this program knows.
 //!
 //! One file a schema version, never edited after its release; `PRAGMA user_version` says how many
-//! have been applied. Each runs in a transaction of its own, so a kill between two leaves a
-//! database that the next opening carries on.
+//! have been applied. All that are missing run in one transaction, so a kill leaves the database as
+//! it was, and a reader never sees a new one half made.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::failure::Failure;
 
 /// The schema that each leads to, and how.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../migrations/0001-ledger.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("../migrations/0001-ledger.sql")),
+    (2, include_str!("../migrations/0002-queue.sql")),
+];
 
 /// The newest schema this program knows.
 pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
@@ -42,16 +45,15 @@ pub(crate) fn apply(connection: &mut Connection) -> Result<(), Failure> {
     if version(connection)? == KNOWN {
         return Ok(());
     }
-    for (target, sql) in MIGRATIONS {
-        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Somebody else may have been faster.
-        if version(&step)? < target {
-            step.execute_batch(sql)?;
-            step.pragma_update(None, "user_version", target)?;
-            step.pragma_update(None, "application_id", APPLICATION_ID)?;
-        }
-        step.commit()?;
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Somebody else may have been faster.
+    let found = version(&step)?;
+    for (target, sql) in MIGRATIONS.into_iter().filter(|(target, _)| *target > found) {
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", target)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
+    step.commit()?;
     Ok(())
 }
 
@@ -64,7 +66,45 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use bij_core::port::{Ledger, RunQueue};
+    use bij_core::queue::QueueState;
+    use bij_sim::contract::ledger_fixture::{experiment, fresh};
+    use rusqlite::Connection;
+
+    use super::{APPLICATION_ID, MIGRATIONS};
+    use crate::Store;
     use crate::open::{to_read, to_write};
+
+    #[test]
+    fn runs_that_were_open_before_there_was_a_queue_are_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let older = Connection::open(&path).unwrap();
+        older.execute_batch(MIGRATIONS[0].1).unwrap();
+        older.pragma_update(None, "user_version", 1).unwrap();
+        older.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        older
+            .execute_batch(
+                "INSERT INTO experiments (id, name) VALUES (1, 'x');
+                 INSERT INTO runs (experiment, number, ended_by) VALUES (1, 1, 'gave-up');
+                 INSERT INTO runs (experiment, number) VALUES (1, 2);
+                 INSERT INTO attempts (experiment, run, number, boot, invocation, started)
+                     VALUES (1, 2, 1, printf('%032x', 1), printf('%032x', 1), 5)",
+            )
+            .unwrap();
+        drop(older);
+        let mut store = Store::open(&path).unwrap();
+        let runs = store.load().unwrap().runs;
+        assert_eq!(runs.len(), 1);
+        assert_eq!(
+            (runs[0].run.to_string(), &runs[0].state),
+            ("x#2".to_owned(), &QueueState::Running)
+        );
+        assert_eq!(runs[0].submitted.as_micros(), 5);
+        let opened = store.open(&fresh("x", 9, 2)).unwrap();
+        assert_eq!((opened.run.number.0, opened.attempt.0), (2, 2));
+        assert_eq!(store.tally(&experiment("x")).unwrap().attempts, 2);
+    }
 
     #[test]
     fn a_database_in_the_making_is_nobody_elses() {

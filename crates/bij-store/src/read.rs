@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::AttemptQuery;
-use bij_core::{Attempt, RunNumber};
-use bij_core::{AttemptKey, BootId, Cause, ExperimentId, Progress, RunEnd, Tally};
+use bij_core::{Attempt, AttemptKey, AttemptNumber, BootId, Cause, ExperimentId, Progress};
+use bij_core::{RunEnd, RunId, RunNumber, Tally};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
 use crate::failure::Failure;
@@ -189,6 +189,19 @@ fn newest_before(
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! { ":name": experiment.as_str(), ":row": row })?;
     rows.next()?.map(row::attempt).transpose()
+}
+
+/// The number of a run's next attempt.
+pub(crate) fn next_attempt(connection: &Connection, run: &RunId) -> Result<AttemptNumber, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(max(a.number), 0) + 1 FROM attempts a WHERE a.run = (
+             SELECT id FROM runs WHERE number = ?2
+                 AND experiment = (SELECT id FROM experiments WHERE name = ?1)
+         )",
+    )?;
+    let number =
+        statement.query_row(params![run.experiment.as_str(), run.number.0], |row| row.get(0))?;
+    Ok(AttemptNumber(number))
 }
 
 fn how_run_ended(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>, Failure> {

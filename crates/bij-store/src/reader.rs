@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::queue::{Place, QueuedRun};
 use bij_core::{
-    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, RunEnd, Runs, Tally,
-    Timestamp,
+    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp,
 };
 
+use self::histories::Histories;
 use crate::database_file::DatabaseFile;
 use crate::failure::Failure;
 use crate::read;
-use crate::spool::{Contents, Record, Spool};
+use crate::spool::{Contents, Spool};
+
+mod histories;
+mod queue;
 
 /// The ledger, read by somebody who need not have the right to write it, nor a database to read:
 /// a missing one is an empty history.
@@ -55,19 +57,22 @@ impl Reader {
             let known = self.database.ask(|connection| read::attempt(connection, key))?;
             return Ok(known.map(|(_, attempt)| attempt));
         };
-        let history = self.history(kept.record.experiment(), &contents)?;
-        Ok(history.attempts().iter().find(|attempt| attempt.key == key).cloned())
+        let experiment = kept.record.experiment();
+        let histories = self.histories([experiment].into(), &contents)?;
+        Ok(histories.of(experiment).attempt(key).cloned())
     }
 
     /// One attempt's place by the best that is known, if it were opened now.
     pub(crate) fn place(&self, opening: &Opening) -> Opened {
         let contents = self.set_aside();
-        let mut history = self.history(&opening.experiment, &contents).unwrap_or_else(|_| {
-            let mut history = History::default();
-            tell(&mut history, &opening.experiment, &contents);
-            history
+        let experiments = BTreeSet::from([&opening.experiment]);
+        let mut histories = self.histories(experiments, &contents).unwrap_or_else(|_| {
+            let mut histories = Histories::default();
+            histories.of_one.insert(opening.experiment.clone(), History::default());
+            histories.hear(&contents);
+            histories
         });
-        history.open(opening, Place(0))
+        histories.open(opening)
     }
 
     /// What is set aside. A spool that cannot be read hides nothing that a database tells.
@@ -75,50 +80,24 @@ impl Reader {
         self.spool.as_ref().and_then(|spool| spool.contents().ok()).unwrap_or_default()
     }
 
-    /// One experiment's history as it will be when the spool is taken in.
-    fn history(
+    /// Experiments' histories as they will be when the spool is taken in.
+    fn histories(
         &self,
-        experiment: &ExperimentId,
+        experiments: BTreeSet<&ExperimentId>,
         contents: &Contents,
-    ) -> Result<History, LedgerError> {
-        let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
-        let (tally, attempts) = self.database.ask(|connection| {
-            Ok((read::tally(connection, experiment)?, read::attempts(connection, &query)?))
-        })?;
-        let mut history = History::resume(&tally, attempts.clone(), runs(&tally, &attempts));
-        tell(&mut history, experiment, contents);
-        Ok(history)
-    }
-}
-
-/// How the runs of these attempts stand.
-fn runs(tally: &Tally, attempts: &[Attempt]) -> Runs {
-    let mut runs = Runs::default();
-    let newest = attempts.last().map(|attempt| attempt.run.number);
-    for attempt in attempts {
-        let number = attempt.run.number;
-        if Some(number) != newest {
-            let end = attempt.end.as_ref().and_then(RunEnd::after).unwrap_or(RunEnd::GaveUp);
-            runs.ended.insert(number, end);
-        } else if let Some(end) = tally.last_run_end {
-            runs.ended.insert(number, end);
-        } else {
-            let queued = QueuedRun::begun(attempt.run.clone(), Place(0), attempt.started);
-            runs.queued = vec![queued];
-        }
-    }
-    runs
-}
-
-/// Tells a history what is set aside of it.
-fn tell(history: &mut History, experiment: &ExperimentId, contents: &Contents) {
-    for kept in contents.records.iter().filter(|kept| kept.record.experiment() == experiment) {
-        match &kept.record {
-            Record::Open(opening) => drop(history.open(opening, Place(0))),
-            Record::Close(closing) => {
-                history.close(closing, Place(0));
+    ) -> Result<Histories, LedgerError> {
+        let mut histories = self.database.ask(|connection| {
+            let mut histories = Histories::read(connection)?;
+            for experiment in &experiments {
+                histories.add(connection, experiment)?;
             }
+            Ok(histories)
+        })?;
+        for experiment in experiments {
+            histories.of_one.entry(experiment.clone()).or_default();
         }
+        histories.hear(contents);
+        Ok(histories)
     }
 }
 
@@ -140,17 +119,15 @@ impl Ledger for Reader {
         }
         let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
         let mut attempts = self.database.ask(|connection| read::attempts(connection, &of))?;
-        let mut histories = BTreeMap::<&ExperimentId, History>::new();
+        let asked = |experiment: &&ExperimentId| {
+            query.experiment.as_ref().is_none_or(|asked| asked == *experiment)
+        };
+        let told: BTreeSet<_> = contents.experiments().filter(asked).collect();
+        let histories = self.histories(told, &contents)?;
         for kept in &contents.records {
-            let (experiment, key) = (kept.record.experiment(), kept.record.key());
-            if query.experiment.as_ref().is_some_and(|asked| asked != experiment) {
-                continue;
-            }
-            if !histories.contains_key(experiment) {
-                histories.insert(experiment, self.history(experiment, &contents)?);
-            }
-            let history = &histories[experiment];
-            let told = history.attempts().iter().find(|attempt| attempt.key == key).cloned();
+            let key = kept.record.key();
+            let Some(history) = histories.of_one.get(kept.record.experiment()) else { continue };
+            let told = history.attempt(key).cloned();
             match attempts.iter_mut().find(|attempt| attempt.key == key) {
                 Some(known) => *known = told.unwrap_or_else(|| known.clone()),
                 None => attempts.extend(told),
@@ -161,8 +138,9 @@ impl Ledger for Reader {
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
         let contents = self.set_aside();
-        if contents.records.iter().any(|kept| kept.record.experiment() == experiment) {
-            return Ok(self.history(experiment, &contents)?.tally());
+        if contents.experiments().any(|told| told == experiment) {
+            let histories = self.histories([experiment].into(), &contents)?;
+            return Ok(histories.of(experiment).tally());
         }
         self.database.ask(|connection| read::tally(connection, experiment))
     }
@@ -170,10 +148,9 @@ impl Ledger for Reader {
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         let contents = self.set_aside();
         let mut tallies = self.database.ask(read::tallies)?;
-        let told: BTreeSet<_> =
-            contents.records.iter().map(|kept| kept.record.experiment()).collect();
-        for experiment in told {
-            tallies.insert(experiment.clone(), self.history(experiment, &contents)?.tally());
+        let histories = self.histories(contents.experiments().collect(), &contents)?;
+        for (experiment, history) in &histories.of_one {
+            tallies.insert(experiment.clone(), history.tally());
         }
         Ok(tallies)
     }

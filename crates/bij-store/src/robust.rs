@@ -14,6 +14,8 @@ use crate::open::PATIENCE;
 use crate::spool::{self, Contents, Record, Spool};
 use crate::{Reader, Store};
 
+mod queue;
+
 /// The database, and the spool for what it cannot take.
 ///
 /// A record that the database does not take, for whatever reason, is set aside in the spool, and a

@@ -116,12 +116,22 @@ impl<'row, 'statement> Cursor<'row, 'statement> {
         text.map(|text| self.document(text, column)).transpose()
     }
 
+    /// A text that is the word for one of these.
+    pub(crate) fn one_of<T: Copy>(
+        &self,
+        column: Column,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Result<T, Failure> {
+        let text = self.text(column)?;
+        let known = all.iter().copied().find(|one| word(*one) == text);
+        known.ok_or_else(|| self.bad(column, format!("{text:?} is no word for it")))
+    }
+
     /// How a run ended, if it did.
     pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, Failure> {
-        let Some(word) = self.text_if_any(column)? else { return Ok(None) };
-        let known = RunEnd::ALL.into_iter().find(|end| end.as_str() == word);
-        let unknown = || self.bad(column, format!("{word:?} is no end of a run"));
-        known.map(Some).ok_or_else(unknown)
+        let ended = self.text_if_any(column)?.is_some();
+        ended.then(|| self.one_of(column, &RunEnd::ALL, RunEnd::as_str)).transpose()
     }
 
     fn text(&self, column: Column) -> Result<&'row str, Failure> {

@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
+use bij_core::ExperimentId;
 use thiserror::Error;
 
 use self::record::BadRecord;
@@ -45,6 +46,13 @@ pub(crate) struct Contents {
     pub(crate) unreadable: Vec<SpoolError>,
     /// The highest number that a record carries.
     pub(crate) highest: u64,
+}
+
+impl Contents {
+    /// Whose records they are, each as often as it has one.
+    pub(crate) fn experiments(&self) -> impl Iterator<Item = &ExperimentId> {
+        self.records.iter().map(|kept| kept.record.experiment())
+    }
 }
 
 /// A record and its file.

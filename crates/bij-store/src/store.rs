@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, Tally, Timestamp};
+use bij_core::port::{
+    AttemptQuery, Change, Closing, Ledger, LedgerError, Opened, Opening, RunQueue,
+};
+use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
+use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, RunState, Tally, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::failure::Failure;
 use crate::spool::Record;
-use crate::{open, read, write};
+use crate::{open, queue, read, write};
 
 /// The ledger in its database.
 ///
@@ -77,6 +80,38 @@ impl Store {
         question: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         Ok(read::at_one_moment(&self.connection, question)?)
+    }
+}
+
+impl RunQueue for Store {
+    fn load(&self) -> Result<Queue, LedgerError> {
+        self.read(queue::load)
+    }
+
+    fn submit(
+        &mut self,
+        submissions: &[Submission],
+        at: Timestamp,
+    ) -> Result<Vec<QueuedRun>, LedgerError> {
+        let taken = self.write(|within| queue::submit(within, submissions, at))?;
+        open::shorten_log(&self.connection, &self.path, self.patience);
+        Ok(taken)
+    }
+
+    fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let outcomes = self.write(|within| {
+            changes.iter().map(|change| queue::change(within, change, at)).collect()
+        })?;
+        open::shorten_log(&self.connection, &self.path, self.patience);
+        Ok(outcomes)
+    }
+
+    fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
+        Ok(queue::run_state(&self.connection, run)?)
+    }
+
+    fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
+        Ok(queue::events(&self.connection, after, at_most)?)
     }
 }
 

@@ -1,36 +1,38 @@
 //! What changes the database; every function runs inside its caller's transaction.
 
 use bij_core::port::{Closing, Opened, Opening};
+use bij_core::queue::QueueState;
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Cause, Continuation, ExperimentId,
-    NewestRun, Outcome, RunEnd, RunId, Standing, StartKind, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Continuation, ExperimentId, Outcome,
+    RunEnd, RunId, Tally, Timestamp,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::failure::Failure;
-use crate::read;
+use crate::{queue, read};
 
 /// Opens an attempt, or tells again what it was told when it was opened.
 pub(crate) fn open(within: &Transaction<'_>, opening: &Opening) -> Result<Opened, Failure> {
-    let Opening { experiment, key, at, start } = opening;
-    if let Some((row, attempt)) = owned(within, experiment, *key)? {
+    if let Some((row, attempt)) = owned(within, &opening.experiment, opening.key)? {
         let before = read::before(within, row, &attempt)?;
         return Ok(Opened { run: attempt.run, attempt: attempt.number, before });
     }
-    let place = Place::find(within, experiment, *key, *start)?;
-    place.insert(within, *key, *at)?;
-    let Place { run, attempt, before } = place;
+    let place = Place::find(within, opening)?;
+    place.insert(within, opening)?;
+    let Place { run, new: _, attempt, before } = place;
     Ok(Opened { run, attempt, before })
 }
 
 /// Ends an attempt; opens it first if nobody has.
 pub(crate) fn close(within: &Transaction<'_>, closing: &Closing) -> Result<Outcome, Failure> {
-    let Closing { experiment, key, ready, end, started } = closing;
+    let Closing { experiment, key, ready, end, started: _ } = closing;
     let row = match owned(within, experiment, *key)? {
         Some((_, Attempt { end: Some(_), .. })) => return Ok(Outcome::Unchanged),
         Some((row, _)) => row,
-        None => Place::find(within, experiment, *key, closing.start_kind())?
-            .insert(within, *key, *started)?,
+        None => {
+            let opening = closing.as_opening();
+            Place::find(within, &opening)?.insert(within, &opening)?
+        }
     };
     let evidence = serde_json::to_string(&end.evidence)
         .expect("evidence is plain data with text keys, which JSON can always write");
@@ -82,60 +84,46 @@ fn owned(
 /// Where a new attempt belongs.
 struct Place {
     run: RunId,
+    /// Whether there is no such run yet.
+    new: bool,
     attempt: AttemptNumber,
     before: Tally,
 }
 
 impl Place {
     /// Decides, and marks the newest run as ended if that follows.
-    fn find(
-        within: &Transaction<'_>,
-        experiment: &ExperimentId,
-        key: AttemptKey,
-        start: StartKind,
-    ) -> Result<Self, Failure> {
+    fn find(within: &Transaction<'_>, opening: &Opening) -> Result<Self, Failure> {
+        let Opening { experiment, key, at, start } = opening;
         let mut before = read::tally(within, experiment)?;
-        let open = before.last.as_ref().filter(|_| before.last_run_end.is_none());
-        let standing = Standing {
-            newest: open.map(|last| NewestRun {
-                number: last.run.number,
-                boot: last.key.boot,
-                interrupted: last.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot),
-                running: true,
-            }),
-            highest: before.last.as_ref().map(|last| last.run.number),
-            ..Standing::default()
-        };
+        let standing = queue::standing(within, experiment, &before)?;
         let Continuation { run: number, gave_up } =
-            Continuation::decide(&standing, start, key.boot);
-        if let Some(other) = gave_up {
-            let other = RunId { experiment: experiment.clone(), number: other };
-            end_run(within, &other, RunEnd::GaveUp)?;
+            Continuation::decide(&standing, *start, key.boot);
+        if let Some(number) = gave_up {
+            let other = RunId { experiment: experiment.clone(), number };
+            queue::end_run(within, &other, RunEnd::GaveUp, None, *at)?;
             before.last_run_end = Some(RunEnd::GaveUp);
         }
-        let same = before.last.as_ref().filter(|last| last.run.number == number);
-        let attempt = same.map_or(1, |last| last.number.0 + 1);
         let run = RunId { experiment: experiment.clone(), number };
-        Ok(Self { run, attempt: AttemptNumber(attempt), before })
+        let new = standing.highest.is_none_or(|highest| highest < number);
+        let attempt = if new { AttemptNumber(1) } else { read::next_attempt(within, &run)? };
+        Ok(Self { run, new, attempt, before })
     }
 
     /// Writes the attempt, its run and its experiment, as far as they are new.
-    fn insert(
-        &self,
-        within: &Transaction<'_>,
-        key: AttemptKey,
-        started: Timestamp,
-    ) -> Result<i64, Failure> {
+    fn insert(&self, within: &Transaction<'_>, opening: &Opening) -> Result<i64, Failure> {
+        let Opening { experiment: _, key, at, start: _ } = opening;
         let name = self.run.experiment.as_str();
-        within.execute(
-            "INSERT INTO experiments (name) VALUES (?1) ON CONFLICT DO NOTHING",
-            params![name],
-        )?;
-        within.execute(
-            "INSERT INTO runs (experiment, number)
-             SELECT id, ?2 FROM experiments WHERE name = ?1 ON CONFLICT DO NOTHING",
-            params![name, self.run.number.0],
-        )?;
+        if self.new {
+            within.execute(
+                "INSERT INTO experiments (name) VALUES (?1) ON CONFLICT DO NOTHING",
+                params![name],
+            )?;
+            within.execute(
+                "INSERT INTO runs (experiment, number)
+                 SELECT id, ?2 FROM experiments WHERE name = ?1",
+                params![name, self.run.number.0],
+            )?;
+        }
         within.execute(
             "INSERT INTO attempts (experiment, run, number, boot, invocation, started)
              SELECT e.id, r.id, ?3, ?4, ?5, ?6
@@ -147,39 +135,30 @@ impl Place {
                 self.attempt.0,
                 key.boot.to_string(),
                 key.invocation.to_string(),
-                started.as_micros(),
+                at.as_micros(),
             ],
         )?;
         Ok(within.last_insert_rowid())
     }
 }
 
-fn end_run(within: &Transaction<'_>, run: &RunId, end: RunEnd) -> Result<(), Failure> {
-    within.execute(
-        "UPDATE runs SET ended_by = ?3
-         WHERE number = ?2 AND ended_by IS NULL
-             AND experiment = (SELECT id FROM experiments WHERE name = ?1)",
-        params![run.experiment.as_str(), run.number.0, end.as_str()],
-    )?;
-    Ok(())
-}
-
 /// Ends the run of an attempt that has ended, if that follows and it is the run's newest: a run
 /// that went on after an attempt was not ended by it, however late its end becomes known.
 fn end_run_of(within: &Transaction<'_>, row: i64, end: &AttemptEnd) -> Result<(), Failure> {
-    let Some(run_end) = RunEnd::after(end) else { return Ok(()) };
-    let run: Option<i64> = within
+    let found: Option<(i64, Option<String>)> = within
         .prepare_cached(
-            "SELECT run FROM attempts a WHERE id = ?1
+            "SELECT run, (SELECT state FROM queue WHERE run = a.run) FROM attempts a WHERE id = ?1
              AND NOT EXISTS (SELECT 1 FROM attempts WHERE run = a.run AND number > a.number)",
         )?
-        .query_row([row], |row| row.get(0))
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    if let Some(run) = run {
-        within.execute(
-            "UPDATE runs SET ended_by = ?2 WHERE id = ?1 AND ended_by IS NULL",
-            params![run, run_end.as_str()],
-        )?;
+    let Some((run, Some(state))) = found else { return Ok(()) };
+    let running = state == QueueState::Running.as_str();
+    let run_end = if running { RunEnd::after } else { RunEnd::after_put_back }(end);
+    if let Some(run_end) = run_end {
+        within
+            .prepare_cached("UPDATE runs SET ended_by = ?2, ended = ?3 WHERE id = ?1")?
+            .execute(params![run, run_end.as_str(), end.at.as_micros()])?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::queue::{Origin, Terms};
-use crate::{BootId, Evidence, Exit, InvocationId, Progress, StartKind};
+use crate::{BootId, Cause, Evidence, Exit, InvocationId, Progress, StartKind};
 
 fn key(number: u8) -> AttemptKey {
     AttemptKey {

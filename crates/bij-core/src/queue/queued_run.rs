@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Group, Origin, Pause, Terms};
-use crate::{BootId, RunId, Timestamp};
+use super::{Group, Origin, Pause, Submission, Terms};
+use crate::{BootId, RunId, RunNumber, Timestamp};
 
 /// Everything in the queue, as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,30 @@ pub struct QueuedRun {
 }
 
 impl QueuedRun {
+    /// A run that is taken in.
+    pub fn submitted(
+        submission: &Submission,
+        number: RunNumber,
+        place: Place,
+        at: Timestamp,
+    ) -> Self {
+        let Submission { experiment, terms, held, extras, by, origin } = submission;
+        Self {
+            run: RunId { experiment: experiment.clone(), number },
+            state: match held {
+                Some(by) => QueueState::Held { by: by.clone() },
+                None => QueueState::Waiting,
+            },
+            terms: terms.clone(),
+            place,
+            bypassed: 0,
+            submitted: at,
+            extras: extras.clone(),
+            by: by.clone(),
+            origin: *origin,
+        }
+    }
+
     /// A run that nobody has submitted: its unit was started.
     pub fn begun(run: RunId, place: Place, at: Timestamp) -> Self {
         Self {

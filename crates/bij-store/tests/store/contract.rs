@@ -7,7 +7,9 @@ use std::time::Duration;
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 use bij_core::{Attempt, BootId, ExperimentId, Outcome, Tally, Timestamp};
 use bij_sim::MemoryLedger;
-use bij_sim::contract::{ledger_contract, shared_ledger_contract};
+use bij_sim::contract::{
+    ledger_contract, run_queue_contract, shared_ledger_contract, shared_run_queue_contract,
+};
 use bij_store::{RobustLedger, Store};
 
 use crate::lock::Lock;
@@ -20,6 +22,31 @@ fn the_store_keeps_the_contract() {
         number.set(number.get() + 1);
         Store::open(&directory.path().join(format!("{}.db", number.get()))).unwrap()
     });
+}
+
+#[test]
+fn the_store_keeps_the_contract_of_the_queue() {
+    let directory = tempfile::tempdir().unwrap();
+    let number = Cell::new(0);
+    run_queue_contract(|| {
+        number.set(number.get() + 1);
+        Store::open(&directory.path().join(format!("{}.db", number.get()))).unwrap()
+    });
+    let path = directory.path().join("state.db");
+    shared_run_queue_contract(|| Store::open(&path).unwrap());
+}
+
+#[test]
+fn the_robust_ledger_keeps_the_contract_of_the_queue_while_the_database_is_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let number = Cell::new(0);
+    run_queue_contract(|| {
+        number.set(number.get() + 1);
+        let place = directory.path().join(number.get().to_string());
+        RobustLedger::new(place.join("state.db"), place.join("spool"))
+    });
+    let path = directory.path();
+    shared_run_queue_contract(|| RobustLedger::new(path.join("state.db"), path.join("spool")));
 }
 
 #[test]
