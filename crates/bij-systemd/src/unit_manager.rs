@@ -33,6 +33,18 @@ impl SystemdUnits {
         Ok(Self::new(bus, "/sys/fs/cgroup".into(), UnitDirs::of(scope)))
     }
 
+    /// Whether the manager is still coming up: it has not yet done all that the boot, or the
+    /// beginning of the user's session, asks for (`SystemState`, org.freedesktop.systemd1(5)).
+    ///
+    /// # Errors
+    /// [`UnitError`] if nobody answers.
+    pub async fn is_booting(&self) -> Result<bool, UnitError> {
+        let manager = self.bus.manager().await?;
+        let action = Action { verb: "look at the manager", id: None };
+        let state = call(action, manager.system_state()).await?;
+        Ok(matches!(&*state, "initializing" | "starting"))
+    }
+
     fn new(bus: Bus, cgroups: PathBuf, dirs: UnitDirs) -> Self {
         // Without control groups (some containers) everything but resources is still known.
         Self { bus, cgroups: CgroupRoot::open(cgroups).ok(), dirs }

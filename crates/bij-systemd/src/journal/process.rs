@@ -18,6 +18,9 @@ pub enum JournalError {
     /// Its output could not be read.
     #[error("cannot read from journalctl")]
     Read(#[source] io::Error),
+    /// The caller may not read it.
+    #[error("no permission to read the journal")]
+    Denied,
     /// It failed.
     #[error("journalctl failed: {message}")]
     Failed {
@@ -29,6 +32,8 @@ pub enum JournalError {
     Record(#[source] InvalidRecord),
 }
 
+/// `show_journal_access_problems()` of systemd's journal-util.c.
+const NO_PERMISSION: &str = "insufficient permissions";
 const NO_SUCH_UNITS: &str = "Failed to add filter for units: No data available";
 
 /// The records of one run of journalctl, which ends with this.
@@ -88,7 +93,11 @@ impl Records {
         };
         let message = message.trim().to_owned();
         let nothing = message.is_empty() || message == NO_SUCH_UNITS;
-        (failed && !nothing).then_some(JournalError::Failed { message })
+        match (failed && !nothing, message.contains(NO_PERMISSION)) {
+            (false, _) => None,
+            (true, true) => Some(JournalError::Denied),
+            (true, false) => Some(JournalError::Failed { message }),
+        }
     }
 }
 

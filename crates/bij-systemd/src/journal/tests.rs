@@ -61,6 +61,10 @@ fn what_journalctl_complains_of_is_an_error_and_nothing_found_is_not() {
     assert!(lines.next().is_none());
     let silent = journal(dir.path(), "exit 1");
     assert!(silent.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
+    let denied = "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1";
+    let denied = journal(dir.path(), denied);
+    let error = denied.lines(&LogQuery::default(), NOW()).unwrap().next().unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "no permission to read the journal");
     let script = "echo 'Failed to add filter for units: No data available' >&2; exit 1";
     let never = journal(dir.path(), script);
     assert!(never.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
