@@ -2,6 +2,8 @@
 
 mod experiment;
 mod help;
+mod queue;
+mod run_ref;
 mod target;
 mod verbs;
 
@@ -10,6 +12,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use experiment::IdArg;
+pub(crate) use queue::{
+    EditArgs, EventsArgs, GroupsArgs, GroupsVerb, MoveArgs, PauseArgs, PriorityArgs, QueueArgs,
+    QueueVerb, RunsArgs, Slots, SubmitArgs, WaitArgs, WhyArgs,
+};
+pub(crate) use run_ref::RunArg;
 pub(crate) use target::Target;
 pub(crate) use verbs::{
     CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs, ShowArgs,
@@ -68,6 +75,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Start an experiment; what is added holds for this run only
     Start(StartArgs),
+    #[command(flatten)]
+    Queue(QueueVerb),
     /// Stop experiments in good order
     Stop(IdsArgs),
     /// Stop experiments and start them again, with their definitions as they are now

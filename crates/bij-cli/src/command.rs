@@ -6,6 +6,7 @@ mod enable;
 mod history;
 mod list;
 mod logs;
+mod queue;
 mod reset;
 mod run;
 mod schema;
@@ -27,6 +28,7 @@ use crate::error::CliError;
 pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(args) => return run::run(context, &args).await,
+        Command::Queue(verb) => return queue::dispatch(verb, context).await,
         Command::Check(args) => check::check(context, &args)?,
         Command::Start(args) => start::start(context, &args).await?,
         Command::StartAll => start::start_all(context).await?,

@@ -1,5 +1,6 @@
 //! What went wrong, of which kind, and what to do about it.
 
+mod coordinator;
 mod ports;
 
 use std::error::Error;
@@ -23,7 +24,7 @@ pub(crate) enum Kind {
     NotFound,
     /// The caller may not do this.
     Permission,
-    /// The service manager cannot be reached.
+    /// The service manager or the coordinator cannot be reached.
     Unreachable,
     /// Not possible here.
     Unsupported,

@@ -2,9 +2,14 @@
 
 mod checked;
 mod definition;
+mod dry_run;
+mod ended;
 mod escape;
+mod event;
 mod evidence;
 mod format;
+mod gate;
+mod groups;
 mod history;
 mod list;
 mod live;
@@ -12,10 +17,13 @@ mod logs;
 mod outcomes;
 mod output;
 mod proof;
+mod queue;
+mod runs;
 mod show;
 mod status;
 mod table;
 mod time;
+mod why;
 
 use std::io::{self, Write};
 
@@ -23,7 +31,11 @@ use serde::Serialize;
 
 pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
+pub(crate) use dry_run::{DryRun, DryRuns};
+pub(crate) use ended::{EndedRun, EndedRuns};
+pub(crate) use event::EventLine;
 pub(crate) use format::{Format, Tone};
+pub(crate) use groups::Groups;
 pub(crate) use history::History;
 pub(crate) use list::List;
 pub(crate) use live::{Live, LiveState};
@@ -31,8 +43,11 @@ pub(crate) use logs::LogRow;
 pub(crate) use outcomes::{Effect, Outcome, Outcomes};
 pub(crate) use output::output_line;
 pub(crate) use proof::describe_end;
+pub(crate) use queue::QueueList;
+pub(crate) use runs::{ChangedAtAll, ChangedRuns, Taken};
 pub(crate) use show::{AllProperties, Properties};
 pub(crate) use status::{Facts, Loaded, Status, StatusPage, StatusPages, Steps};
+pub(crate) use why::WhyPage;
 
 /// Something that can be printed either way; its `Serialize` is the JSON that docs/json.md promises.
 pub(crate) trait View: Serialize {

@@ -17,7 +17,7 @@ Exit codes of bij itself:
   101  a definition, or a file that it names, is wrong or missing
   102  no such experiment
   103  no permission
-  104  the service manager cannot be reached
+  104  the service manager or the coordinator cannot be reached
   105  not possible here, for example `start` without a resident manager
   106  the state database failed
 `bij run` ends with the experiment's own code; see `bij run --help`.";
@@ -40,3 +40,17 @@ Of several experiments, the first one given that did not end with 0 decides.";
 pub(super) const LOGS: &str = "\
 Times are written as for journalctl: \"2026-11-23 22:00\", \"22:00\", now, today, yesterday,
 -90s, \"1 hour ago\", or RFC 3339. `bij logs ID 100` is `bij logs ID -n 100`.";
+
+/// Below `bij submit --help`.
+pub(super) const SUBMIT: &str = "\
+Values of --param are separated by commas: lr=0.1,0.2; FIRST..LAST and FIRST..LAST..STEP are
+ranges of integers, both ends included: seed=1..3. A value with a comma in it is quoted: \"a,b\".
+Several --param make every combination, the last one changing fastest.
+
+A RUN is ID, its newest run, or ID#N. The names of the runs are printed, one a line:
+docs/queue.md tells all about the queue.";
+
+/// Below `bij wait --help`.
+pub(super) const WAIT: &str = "\
+Exit codes are those of `bij run`, for the last attempt of each run; a run that was cancelled or
+gave up never ends with 0. Of several runs, the first one given that did not end with 0 decides.";

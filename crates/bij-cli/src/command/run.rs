@@ -1,8 +1,8 @@
 //! `bij run`: experiments in the foreground until they have ended.
 
-mod ending;
+pub(super) mod ending;
 mod local;
-mod prepare;
+pub(super) mod prepare;
 mod screen;
 mod signals;
 mod systemd;

@@ -11,6 +11,8 @@ use super::{CliError, Kind};
 
 const AS_ROOT: &str = "repeat it with sudo, or use --user for experiments of your own";
 
+const READ_ONLY: &str = "the file system is mounted read-only, by intent or after an error of the disk: `findmnt` and `dmesg` tell";
+
 impl From<UnitError> for CliError {
     fn from(error: UnitError) -> Self {
         match &error {
@@ -92,11 +94,13 @@ impl From<LedgerError> for CliError {
 
 /// The kind that an I/O error on a file of bij's own has.
 pub(crate) fn of_file(action: &str, error: &io::Error) -> CliError {
-    let kind = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Permission,
-        _ => Kind::Internal,
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::PermissionDenied => (Kind::Permission, Some(AS_ROOT)),
+        io::ErrorKind::ReadOnlyFilesystem => (Kind::Internal, Some(READ_ONLY)),
+        io::ErrorKind::StorageFull => (Kind::Internal, Some("make room on that file system")),
+        _ => (Kind::Internal, None),
     };
     let source: &dyn Error = error;
-    let error = CliError::new(kind, format!("cannot {action}: {source}"));
-    if kind == Kind::Permission { error.hint(AS_ROOT) } else { error }
+    let told = CliError::new(kind, format!("cannot {action}: {source}"));
+    hint.into_iter().fold(told, CliError::hint)
 }

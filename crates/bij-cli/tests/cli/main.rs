@@ -3,8 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod absent;
 mod bad_input;
 mod bij;
 mod files;
+mod follow;
 mod foreground;
 mod look;
+mod model;
+mod queue;
+mod submit;

@@ -10,7 +10,7 @@ const NEVER_RAN: u8 = 126;
 const OUT_OF_TIME: u8 = 124;
 
 /// The exit code for an experiment whose last attempt ended so.
-pub(super) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
+pub(in crate::command) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
     let Some(end) = last else {
         // No attempt was opened, or nobody could record its end.
         return Kind::Failed.code();

@@ -53,20 +53,24 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
 }
 
 /// One experiment, and whether it is defined already.
-struct Plan {
-    spec: ExperimentSpec,
-    defined: bool,
+pub(in crate::command) struct Plan {
+    pub(in crate::command) spec: ExperimentSpec,
+    pub(in crate::command) defined: bool,
 }
 
 impl Plan {
-    fn of(found: Found, defined: bool) -> Result<Self, CliError> {
+    pub(in crate::command) fn of(found: Found, defined: bool) -> Result<Self, CliError> {
         must_be_runnable(&found)?;
         Ok(Self { spec: found.spec, defined })
     }
 }
 
 /// A definition in a file. One that lies where definitions are looked for is left there.
-fn file(context: &Context, path: &Path, name: Option<&ExperimentId>) -> Result<Plan, CliError> {
+pub(in crate::command) fn file(
+    context: &Context,
+    path: &Path,
+    name: Option<&ExperimentId>,
+) -> Result<Plan, CliError> {
     let mut found = context.find_file(path)??;
     if let Some(name) = name {
         found.spec.id = name.clone();
@@ -83,6 +87,21 @@ fn command(
     name: Option<&ExperimentId>,
     overlay: &SpecOverlay,
 ) -> Result<ExperimentId, CliError> {
+    let spec = ad_hoc(context, words, name, overlay)?;
+    if name.is_some() {
+        context.definitions().submit(&spec.id, &spec.to_toml())?;
+        return Ok(spec.id);
+    }
+    Ok(context.definitions().submit_ad_hoc(spec)?.id)
+}
+
+/// The definition that a command becomes; nothing is written. Without a name its id is a stopgap.
+pub(in crate::command) fn ad_hoc(
+    context: &Context,
+    words: &[String],
+    name: Option<&ExperimentId>,
+    overlay: &SpecOverlay,
+) -> Result<ExperimentSpec, CliError> {
     let mut words = words.to_vec();
     if let Some(program) = words.first_mut() {
         *program = program_path(program)?;
@@ -99,12 +118,7 @@ fn command(
         Some(spec.command.join(" ").chars().filter(|c| !c.is_control()).take(80).collect());
     spec.directory = working_directory(context.scope);
     overlay.apply(&mut spec);
-    if name.is_some() {
-        context.definitions().submit(&spec.id, &spec.to_toml())?;
-    } else {
-        spec = context.definitions().submit_ad_hoc(spec)?;
-    }
-    Ok(spec.id)
+    Ok(spec)
 }
 
 /// The program by its full path, found as the caller's shell would, for the manager looks for it

@@ -1,0 +1,49 @@
+//! The verbs of the queue, one a file.
+
+mod change;
+mod edit;
+mod events;
+mod groups;
+mod list;
+mod submit;
+mod wait;
+mod why;
+
+use std::process::ExitCode;
+
+use bij_core::Timestamp;
+
+use crate::args::QueueVerb;
+use crate::context::Context;
+use crate::error::{CliError, Kind};
+use crate::when;
+
+/// Does one verb and tells the exit code.
+pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitCode, CliError> {
+    match verb {
+        QueueVerb::Wait(args) => return wait::wait(context, &args).await,
+        QueueVerb::Submit(args) => submit::submit(context, &args).await?,
+        QueueVerb::Queue(args) => list::list(context, &args).await?,
+        QueueVerb::Why(args) => why::why(context, &args).await?,
+        QueueVerb::Edit(args) => edit::edit(context, &args).await?,
+        QueueVerb::Hold(args) => change::hold(context, &args).await?,
+        QueueVerb::Release(args) => change::release(context, &args).await?,
+        QueueVerb::Cancel(args) => change::cancel(context, &args).await?,
+        QueueVerb::Requeue(args) => change::requeue(context, &args).await?,
+        QueueVerb::Priority(args) => change::priority(context, &args).await?,
+        QueueVerb::Move(args) => change::put(context, &args).await?,
+        QueueVerb::Pause(args) => groups::pause(context, &args, true).await?,
+        QueueVerb::Resume(args) => groups::pause(context, &args, false).await?,
+        QueueVerb::Groups(args) => groups::groups(context, &args).await?,
+        QueueVerb::Events(args) => events::events(context, &args).await?,
+        QueueVerb::Reload => groups::reload(context).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A time as it was typed, if one was.
+fn time(context: &Context, text: Option<&String>) -> Result<Option<Timestamp>, CliError> {
+    let format = context.terminal.format();
+    let time = text.map(|text| when::parse(text, format.now, &format.zone)).transpose();
+    time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
+}

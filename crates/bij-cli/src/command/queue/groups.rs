@@ -1,0 +1,61 @@
+//! `bij groups`, `bij pause`, `bij resume` and `bij reload`.
+
+use bij_api::message::{GroupSetting, Pausing};
+
+use crate::args::{GroupsArgs, GroupsVerb, PauseArgs, Slots};
+use crate::context::Context;
+use crate::coordinator;
+use crate::error::CliError;
+use crate::view::{ChangedAtAll, Groups};
+
+/// Lists groups, or changes one.
+pub(super) async fn groups(context: &Context, args: &GroupsArgs) -> Result<(), CliError> {
+    let client = coordinator::connect(context).await?;
+    let (changed, said) = match &args.verb {
+        None => {
+            let groups = Groups(client.groups().await?);
+            if groups.0.is_empty() {
+                context.terminal.status("No groups.");
+            }
+            return context.terminal.show(&groups);
+        }
+        Some(GroupsVerb::Set { name, slots: Slots(slots) }) => {
+            let setting = GroupSetting { name: name.clone(), slots: *slots };
+            let slots = slots.map_or_else(|| "no limit".to_owned(), |n| format!("{n} slots"));
+            let changed = client.set_group(&setting).await?;
+            (changed, format!("{name}: {}has {slots}", if changed { "" } else { "already " }))
+        }
+        Some(GroupsVerb::Remove { name }) => {
+            let changed = client.remove_group(name).await?;
+            (changed, format!("{name}: {}", if changed { "removed" } else { "was not set up" }))
+        }
+    };
+    context.terminal.status(&said);
+    context.terminal.show(&ChangedAtAll { changed })
+}
+
+/// Pauses or resumes admission, of a group or of all.
+pub(super) async fn pause(
+    context: &Context,
+    args: &PauseArgs,
+    paused: bool,
+) -> Result<(), CliError> {
+    let client = coordinator::connect(context).await?;
+    let changed = client.pause(&Pausing { group: args.group.clone(), paused }).await?;
+    let whose = args.group.as_ref().map_or_else(String::new, |group| format!(" of group {group}"));
+    let said = match (paused, changed) {
+        (true, true) => "is paused; what is up runs on",
+        (true, false) => "was paused already",
+        (false, true) => "is resumed",
+        (false, false) => "was not paused",
+    };
+    context.terminal.status(&format!("Admission{whose} {said}."));
+    context.terminal.show(&ChangedAtAll { changed })
+}
+
+/// Has the coordinator read its settings anew.
+pub(super) async fn reload(context: &Context) -> Result<(), CliError> {
+    coordinator::connect(context).await?.reload().await?;
+    context.terminal.status("The settings were read anew.");
+    Ok(())
+}

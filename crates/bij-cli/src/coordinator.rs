@@ -1,0 +1,64 @@
+//! How `bij` comes to the coordinator.
+
+use std::time::Duration;
+
+use bij_api::{Client, ClientError, WhichBus};
+
+use crate::context::Context;
+use crate::error::{CliError, Kind};
+use crate::scope::Scope;
+
+/// A coordinator that was killed is back within this time, or it is not coming.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
+const TRY_EVERY: Duration = Duration::from_millis(250);
+
+/// Connects for a change: over its socket, else the bus. One that was killed is waited for.
+pub(crate) async fn connect(context: &Context) -> Result<Client, CliError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match try_connect(context).await {
+            Err(ClientError::NotListening) if waited < COMES_BACK_WITHIN => {
+                if waited.is_zero() {
+                    context.terminal.status("The coordinator was killed; waiting for its return.");
+                }
+                tokio::time::sleep(TRY_EVERY).await;
+                waited += TRY_EVERY;
+            }
+            Err(error @ (ClientError::NoCoordinator | ClientError::NotListening)) => {
+                return Err(CliError::of(Kind::Unreachable, &error).hint(remedy(context)));
+            }
+            connected => return Ok(connected?),
+        }
+    }
+}
+
+/// Connects if there is one, without waiting for any.
+pub(crate) async fn try_connect(context: &Context) -> Result<Client, ClientError> {
+    match Client::connect(&context.layout.coordinator_socket()).await {
+        Err(ClientError::NoCoordinator) => over_bus(context.scope).await,
+        connected => connected,
+    }
+}
+
+async fn over_bus(scope: Scope) -> Result<Client, ClientError> {
+    let bus = match scope {
+        Scope::System => WhichBus::System,
+        Scope::User => WhichBus::Session,
+        Scope::Local => return Err(ClientError::NoCoordinator),
+    };
+    // Without a bus nobody is on it.
+    let Ok(client) = Client::connect_bus(bus).await else { return Err(ClientError::NoCoordinator) };
+    // Only an answer tells whether anybody has the name.
+    client.status().await.map(|_| client)
+}
+
+/// How to get one.
+pub(crate) fn remedy(context: &Context) -> String {
+    match context.scope {
+        Scope::System => "systemctl enable --now brain-experiment-coordinator".to_owned(),
+        Scope::User => "systemctl --user enable --now brain-experiment-coordinator".to_owned(),
+        Scope::Local => {
+            format!("`{} run ID…` supervises in the foreground, without a queue", context.again)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the coordinator's "no", and its silence, mean to a person at a shell.
+
+use bij_api::{ClientError, Refusal, RefusalKind};
+
+use super::{CliError, Kind};
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Refused(refusal) => refusal.into(),
+            ClientError::Late { .. } => Self::of(Kind::Unreachable, &error)
+                .hint("whether it was done is not known: see `bij queue` and `bij events`"),
+            ClientError::NoCoordinator | ClientError::NotListening => {
+                Self::of(Kind::Unreachable, &error)
+            }
+            ClientError::Unreachable(_) => Self::of(Kind::Unreachable, &error)
+                .hint("if it was to change something, `bij events` tells whether it did"),
+            _ => Self::of(Kind::Internal, &error),
+        }
+    }
+}
+
+impl From<&Refusal> for CliError {
+    fn from(Refusal { kind, text, remedy }: &Refusal) -> Self {
+        let error = Self::new(Kind::from(*kind), text.as_str());
+        remedy.iter().fold(error, |error, remedy| error.hint(remedy.as_str()))
+    }
+}
+
+impl From<RefusalKind> for Kind {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::Denied => Self::Permission,
+            RefusalKind::NotFound => Self::NotFound,
+            RefusalKind::Invalid => Self::Usage,
+            RefusalKind::Impossible => Self::Failed,
+            RefusalKind::Store => Self::Database,
+            RefusalKind::Trouble => Self::Unreachable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_remedy_and_gets_a_code() {
+        for (kind, code) in [
+            (RefusalKind::Denied, 103),
+            (RefusalKind::NotFound, 102),
+            (RefusalKind::Invalid, 2),
+            (RefusalKind::Impossible, 1),
+            (RefusalKind::Store, 106),
+            (RefusalKind::Trouble, 104),
+        ] {
+            let refusal = Refusal::new(kind, "you may not").remedy("join group bij");
+            let error = CliError::from(ClientError::from(refusal));
+            assert_eq!((error.kind.code(), error.sentence().as_str()), (code, "you may not"));
+            assert_eq!(error.hints, ["join group bij"]);
+        }
+    }
+}

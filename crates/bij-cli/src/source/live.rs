@@ -1,0 +1,104 @@
+//! A source that is looked at again and again, across a coordinator that goes and comes back.
+
+use std::time::Duration;
+
+use bij_api::message::{Event, Why};
+use bij_api::{Changes, ClientError};
+use bij_core::queue::RunRef;
+
+use super::Source;
+use crate::context::Context;
+use crate::coordinator;
+use crate::error::{CliError, Kind};
+
+/// How often is looked where nobody says that something has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Whoever can be asked at the moment. Coordinator and store tell the same, so who answers may
+/// change between two questions.
+pub(crate) struct Live<'a> {
+    context: &'a Context,
+    source: Source,
+    changes: Option<Changes>,
+}
+
+impl<'a> Live<'a> {
+    /// From now on no change is missed: whoever looks after this and then [waits](Self::wait) sees
+    /// each.
+    pub(crate) async fn begin(context: &'a Context) -> Result<Self, CliError> {
+        let mut live = Self { context, source: Source::of(context).await?, changes: None };
+        live.listen().await;
+        Ok(live)
+    }
+
+    async fn listen(&mut self) {
+        if let Source::Coordinator(client) = &self.source {
+            self.changes = client.changes().await.ok();
+        }
+    }
+
+    /// One run.
+    pub(crate) async fn why(&mut self, run: &RunRef) -> Result<Why, CliError> {
+        match self.source.why(run).await {
+            Err(error) if self.is_gone(&error) => {
+                self.lose(&error);
+                self.source.why(run).await
+            }
+            why => why,
+        }
+    }
+
+    /// Events after a number, as many as come at once.
+    pub(crate) async fn events(&mut self, since: u64) -> Result<Vec<Event>, CliError> {
+        match self.source.events(since).await {
+            Err(error) if self.is_gone(&error) => {
+                self.lose(&error);
+                self.source.events(since).await
+            }
+            events => events,
+        }
+    }
+
+    /// The number of the newest event; 0 if nobody can tell at once.
+    pub(crate) async fn newest_event(&self) -> u64 {
+        match &self.source {
+            Source::Coordinator(client) => client.status().await.map_or(0, |status| status.seq),
+            Source::Store(_) => 0,
+        }
+    }
+
+    /// Waits until something may have changed. Cancel-safe.
+    pub(crate) async fn wait(&mut self) {
+        let Some(changes) = &mut self.changes else {
+            tokio::time::sleep(LOOK_EVERY).await;
+            return self.come_back().await;
+        };
+        if changes.next().await.is_none() {
+            self.lose(&CliError::new(Kind::Unreachable, "the coordinator went away"));
+        }
+    }
+
+    fn is_gone(&self, error: &CliError) -> bool {
+        error.kind == Kind::Unreachable && matches!(self.source, Source::Coordinator(_))
+    }
+
+    fn lose(&mut self, error: &CliError) {
+        let text = format!("{}; going on with what is on disk", error.sentence());
+        self.context.terminal.warning(&text);
+        self.source = Source::of_store(self.context);
+        self.changes = None;
+    }
+
+    /// Asks the coordinator again as soon as there is one.
+    async fn come_back(&mut self) {
+        let back = async {
+            let client = coordinator::try_connect(self.context).await?;
+            let changes = client.changes().await?;
+            Ok::<_, ClientError>((client, changes))
+        };
+        if let Ok((client, changes)) = back.await {
+            self.source = Source::Coordinator(client);
+            self.changes = Some(changes);
+        }
+    }
+}

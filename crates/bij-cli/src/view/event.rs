@@ -1,0 +1,68 @@
+//! Changes, one a line.
+
+use std::io::{self, Write};
+
+use bij_api::message::Event;
+use bij_core::queue::EventKind;
+use serde::Serialize;
+
+use super::escape::visible;
+use super::{Format, Tone, View, time};
+
+/// One change: a line of `bij events`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct EventLine(pub(crate) Event);
+
+impl View for EventLine {
+    /// The time as `journalctl -o short-iso` writes it, the number, the run, and what else is said.
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let Event { seq, at, kind, experiment, run, attempt, data } = &self.0;
+        let kind = format.paint(tone(*kind, data.contains_key("crash")), kind.as_str());
+        write!(out, "{} {seq} {kind}", time::iso(*at, format))?;
+        match (experiment, run) {
+            (Some(experiment), Some(run)) => write!(out, " {experiment}#{run}")?,
+            (Some(experiment), None) => write!(out, " {experiment}")?,
+            (None, _) => {}
+        }
+        if let Some(attempt) = attempt {
+            write!(out, " attempt={attempt}")?;
+        }
+        for (key, value) in data {
+            write!(out, " {}={}", visible(key), word(value))?;
+        }
+        writeln!(out)
+    }
+}
+
+/// A value as one word, or in quotation marks.
+fn word(value: &str) -> String {
+    let quoted = value.is_empty() || value.contains([' ', '"', '=']);
+    let value = visible(value);
+    if quoted { format!("\"{}\"", value.replace('"', "\\\"")) } else { value }
+}
+
+fn tone(kind: EventKind, crash: bool) -> Tone {
+    match kind {
+        EventKind::ActionFailed => Tone::Bad,
+        EventKind::AttemptEnded if crash => Tone::Bad,
+        EventKind::StartSkipped | EventKind::Held | EventKind::Paused => Tone::Busy,
+        EventKind::AttemptBegun => Tone::Good,
+        EventKind::Submitted
+        | EventKind::Edited
+        | EventKind::Moved
+        | EventKind::Released
+        | EventKind::Admitted
+        | EventKind::Requeued
+        | EventKind::RunEnded
+        | EventKind::AttemptEnded
+        | EventKind::Resumed
+        | EventKind::GroupChanged
+        | EventKind::Health
+        | EventKind::CoordinatorStarted
+        | EventKind::Reloaded => Tone::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests;

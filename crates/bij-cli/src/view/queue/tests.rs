@@ -1,0 +1,74 @@
+use bij_core::RunEnd;
+use bij_core::queue::Origin;
+use insta::{assert_json_snapshot, assert_snapshot};
+
+use super::*;
+use bij_api::message::Waiting;
+use bij_core::queue::Amount;
+
+/// A run of which a gate or two is closed.
+pub(crate) fn entry(run: &str, state: State, gates: &[(&str, &str)]) -> Entry {
+    let run: bij_core::RunId = run.parse().unwrap();
+    let waiting_on = gates.iter().map(|(gate, text)| Waiting {
+        gate: (*gate).to_owned(),
+        need: Some(Amount::Number(1)),
+        have: Some(Amount::Number(0)),
+        since: "2026-11-23T22:08:05Z".parse().unwrap(),
+        text: (*text).to_owned(),
+    });
+    Entry {
+        state,
+        ended: None,
+        submitted: "2026-11-23T21:10:05Z".parse().ok(),
+        by: Some("alice (uid 1000)".to_owned()),
+        origin: Some(Origin::Submit),
+        place: Some(7),
+        memory: "8G".parse().ok(),
+        waiting_on: waiting_on.collect(),
+        ..Entry::over(run, RunEnd::Success)
+    }
+}
+
+fn queue() -> QueueList {
+    let slots = ("slots", "4 of 4 slots are taken");
+    let memory = ("memory", "claims 8.0G of memory, 2.0G of the budget of 24.0G are free");
+    QueueList(vec![
+        entry("amnesiac_001#3", State::Running, &[]),
+        Entry {
+            health: Some("stalled".to_owned()),
+            health_reason: Some("no new step for 12min".to_owned()),
+            ..entry("panopticon_003#1", State::Running, &[])
+        },
+        Entry {
+            priority: 5,
+            group: "night".parse().unwrap(),
+            ..entry("train.12#1", State::Waiting, &[slots, memory])
+        },
+        entry("unstable_002#7", State::Held, &[("hold", "held by \u{1b}[31mbob")]),
+    ])
+}
+
+fn text(list: &QueueList, width: Option<usize>) -> String {
+    let mut out = Vec::new();
+    list.text(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn each_run_tells_what_it_waits_for() {
+    assert_snapshot!(text(&queue(), None));
+    assert_json_snapshot!(queue());
+}
+
+#[test]
+fn on_a_narrow_terminal_runs_keep_their_names_and_their_reason() {
+    assert_snapshot!(text(&queue(), Some(80)));
+    assert_snapshot!(text(&queue(), Some(40)));
+}
+
+#[test]
+fn the_summary_counts_each_state() {
+    assert_eq!(queue().summary(), "4 runs: 2 running, 1 waiting, 1 held.");
+    assert_eq!(QueueList(Vec::new()).summary(), "No runs in the queue.");
+    assert_eq!(text(&QueueList(Vec::new()), None), "");
+}

@@ -1,0 +1,135 @@
+//! Why a run does not start.
+
+use std::io::{self, Write};
+
+use bij_api::message::{Entry, State, Waiting, Why};
+use bij_core::queue::{Condition, Dependencies, GpuClaim};
+use serde::Serialize;
+
+use super::escape::visible;
+use super::{Format, View, gate, queue, time};
+
+/// One run and everything that keeps it waiting: `bij why`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct WhyPage(pub(crate) Why);
+
+/// So many of those that go first are named.
+const NAMED: usize = 5;
+
+impl View for WhyPage {
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let Why { entry, ahead } = &self.0;
+        writeln!(out, "{} {}", entry.id(), self.headline(format))?;
+        let mut line = |name: &str, value: &str| writeln!(out, "{name:>11}: {value}");
+        if let Some(at) = entry.submitted {
+            let by =
+                entry.by.as_ref().map_or_else(String::new, |by| format!(" by {}", visible(by)));
+            let ago = time::ago(at, format.now);
+            line("Submitted", &format!("{}; {ago}{by}", time::long(at, format)))?;
+        }
+        if entry.state == State::Ended {
+            return Ok(());
+        }
+        line("Order", &order(entry, ahead.len()))?;
+        if !ahead.is_empty() {
+            let mut names: Vec<String> =
+                ahead.iter().take(NAMED).map(ToString::to_string).collect();
+            if ahead.len() > NAMED {
+                names.push(format!("{} more", ahead.len() - NAMED));
+            }
+            line("Ahead", &names.join(", "))?;
+        }
+        if let Some(claims) = claims(entry) {
+            line("Claims", &claims)?;
+        }
+        if let Some(after) = after(&entry.after) {
+            line("After", &after)?;
+        }
+        if let Some(at) = entry.not_before {
+            line("Not before", &time::long(at, format))?;
+        }
+        if let Some(health) = &entry.health {
+            let reason = entry.health_reason.as_ref();
+            let reason = reason.map_or_else(String::new, |reason| format!(": {}", visible(reason)));
+            line("Health", &format!("{}{reason}", visible(health)))?;
+        }
+        for waiting in &entry.waiting_on {
+            line("Waits for", &closed(waiting, format))?;
+            if let Some(opens) = gate::opens(entry, waiting) {
+                line("Opened by", &opens)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl WhyPage {
+    fn headline(&self, format: &Format) -> String {
+        let entry = &self.0.entry;
+        let text = match (entry.state, entry.waiting_on.len()) {
+            (State::Waiting, 0) => "waits, and no gate is known to be closed".to_owned(),
+            (State::Waiting, 1) => "waits for one gate".to_owned(),
+            (State::Waiting, count) => format!("waits for {count} gates"),
+            (State::Held, _) => "is held".to_owned(),
+            (State::Starting, _) => "was let start".to_owned(),
+            (State::Running, _) => "is up".to_owned(),
+            (State::Ended, _) => match entry.ended {
+                Some(end) => format!("is over: {end}"),
+                None => "is over".to_owned(),
+            },
+        };
+        format.paint(queue::tone(entry.state), &text)
+    }
+}
+
+/// `priority 5 in group night, 2 go first`.
+fn order(entry: &Entry, ahead: usize) -> String {
+    let place = match (entry.state, ahead) {
+        (State::Waiting | State::Held, 0) => ", first in the queue".to_owned(),
+        (State::Waiting | State::Held, 1) => ", one goes first".to_owned(),
+        (State::Waiting | State::Held, ahead) => format!(", {ahead} go first"),
+        (State::Starting | State::Running | State::Ended, _) => String::new(),
+    };
+    let passed = match entry.bypassed {
+        0 => String::new(),
+        1 => ", passed once".to_owned(),
+        times => format!(", passed {times} times"),
+    };
+    let now = if entry.now { ", past the gates" } else { "" };
+    format!("priority {} in group {}{place}{passed}{now}", entry.priority, entry.group)
+}
+
+fn claims(entry: &Entry) -> Option<String> {
+    let memory = entry.memory.map(|memory| format!("{memory} of memory"));
+    let gpu = match entry.gpu {
+        GpuClaim::None => None,
+        GpuClaim::Shared => Some("the GPU, beside others".to_owned()),
+        GpuClaim::Exclusive => Some("the GPU, alone".to_owned()),
+    };
+    let claims: Vec<String> = memory.into_iter().chain(gpu).collect();
+    (!claims.is_empty()).then(|| claims.join(", "))
+}
+
+/// `the success of calibrate#3, the end of warm-up`.
+fn after(after: &Dependencies) -> Option<String> {
+    let word = match after {
+        Dependencies::All(_) => ", ",
+        Dependencies::Any(_) => " or ",
+    };
+    let each = after.iter().map(|dependency| match dependency.condition {
+        Condition::Success => format!("the success of {}", dependency.on),
+        Condition::End => format!("the end of {}", dependency.on),
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| each.join(word))
+}
+
+fn closed(waiting: &Waiting, format: &Format) -> String {
+    let since = format.now.since(waiting.since);
+    let since = since.map_or_else(String::new, |span| format!(", since {}", time::rough(span)));
+    format!("{}: {}{since}", waiting.gate, visible(&waiting.text))
+}
+
+#[cfg(test)]
+mod tests;

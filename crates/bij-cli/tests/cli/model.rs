@@ -1,0 +1,361 @@
+//! A coordinator that lets nothing start: enough of one to be asked everything by `bij`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bij_api::message::{
+    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, MoveTo, Page, Pausing, QueueQuery, State, Submit, SubmitOptions,
+    Waiting, Why,
+};
+use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
+use bij_core::queue::{Amount, EventKind, GroupName, RunRef};
+use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, RunNumber, Timestamp};
+use tokio::sync::{oneshot, watch};
+
+use super::bij::Bij;
+
+/// What the coordinator knows.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// Every run there ever was, those that are over included.
+    pub(crate) runs: Vec<Entry>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) groups: BTreeMap<GroupName, Option<u32>>,
+    pub(crate) paused: bool,
+    /// What was asked for, in words.
+    pub(crate) asked: Vec<String>,
+    pub(crate) submitted: Vec<Submit>,
+    pub(crate) edits: Vec<Edit>,
+    /// What is answered to a submission instead of a yes.
+    pub(crate) refuses: Option<Refusal>,
+    /// Submissions are never answered.
+    pub(crate) hangs: bool,
+}
+
+/// The handler.
+pub(crate) struct Model {
+    known: Mutex<Known>,
+    newest: watch::Sender<u64>,
+}
+
+/// A coordinator in a thread of its own, at the socket of a tree.
+pub(crate) struct Coordinator {
+    pub(crate) model: Arc<Model>,
+    end: Option<oneshot::Sender<Ending>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a coordinator goes away.
+#[derive(Debug)]
+enum Ending {
+    /// Without a word: its socket stays.
+    Killed,
+    /// In good order.
+    Stopped,
+}
+
+fn then() -> Timestamp {
+    "2026-11-23T22:00:00Z".parse().unwrap()
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap()
+}
+
+impl Coordinator {
+    /// One that knows nothing yet.
+    pub(crate) fn start(bij: &Bij) -> Self {
+        let model = Model { known: Mutex::default(), newest: watch::Sender::new(0) };
+        Self::start_with(bij, Arc::new(model))
+    }
+
+    /// One that knows what another one knew.
+    pub(crate) fn start_with(bij: &Bij, model: Arc<Model>) -> Self {
+        let path = bij.path("run/brain-in-jar/coordinator.sock");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let (end, ended) = oneshot::channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let handler = Arc::clone(&model);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let rights = Rights::User { uid: nix::unistd::getuid().as_raw() };
+                let newest = handler.newest.subscribe();
+                let server = Server::new(handler, rights, newest);
+                let listener = Listener::bind(&path).unwrap();
+                ready.send(()).unwrap();
+                let ending = tokio::select! {
+                    never = server.serve_socket(&listener) => match never {},
+                    ending = ended => ending,
+                };
+                if matches!(ending, Ok(Ending::Stopped)) {
+                    listener.remove();
+                }
+            });
+        });
+        is_ready.recv().unwrap();
+        Self { model, end: Some(end), thread: Some(thread) }
+    }
+
+    /// Goes away without a word; its socket stays.
+    pub(crate) fn kill(mut self) -> Arc<Model> {
+        self.finish(Ending::Killed);
+        Arc::clone(&self.model)
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if let Some(end) = self.end.take() {
+            end.send(ending).unwrap();
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.finish(Ending::Stopped);
+    }
+}
+
+impl Model {
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has changed, and everybody is told.
+    pub(crate) fn tell(&self, kind: EventKind, run: Option<&str>) {
+        let mut known = self.known();
+        known.event(kind, run.map(|run| run.parse().unwrap()).as_ref());
+        let seq = number(known.events.len());
+        drop(known);
+        self.newest.send_replace(seq);
+    }
+
+    /// A run is over, and everybody is told.
+    pub(crate) fn end(&self, run: &str, end: RunEnd) {
+        let id: RunId = run.parse().unwrap();
+        let mut known = self.known();
+        let entry = known.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
+        *entry = Entry::over(id, end);
+        drop(known);
+        self.tell(EventKind::RunEnded, Some(run));
+    }
+
+    /// Runs are in the queue without anybody having asked.
+    pub(crate) fn put(&self, ids: &[&str]) {
+        for id in ids {
+            self.known().add(Submit::new(id.parse().unwrap()));
+        }
+    }
+}
+
+impl Known {
+    fn event(&mut self, kind: EventKind, run: Option<&RunId>) {
+        self.events.push(Event {
+            seq: number(self.events.len()) + 1,
+            at: then(),
+            kind,
+            experiment: run.map(|run| run.experiment.clone()),
+            run: run.map(|run| run.number),
+            attempt: None,
+            data: BTreeMap::new(),
+        });
+    }
+
+    fn add(&mut self, submit: Submit) -> Entry {
+        let earlier = self.runs.iter().filter(|run| run.experiment == submit.experiment);
+        let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
+        let run = RunId { experiment: submit.experiment, number };
+        let waiting = Waiting {
+            gate: "slots".to_owned(),
+            need: Some(Amount::Number(1)),
+            have: Some(Amount::Number(0)),
+            since: then(),
+            text: "4 of 4 slots are taken".to_owned(),
+        };
+        let entry = Entry {
+            state: if submit.hold { State::Held } else { State::Waiting },
+            ended: None,
+            priority: submit.priority.unwrap_or(0),
+            group: submit.group.unwrap_or_default(),
+            submitted: Some(then()),
+            by: Some("alice (uid 1000)".to_owned()),
+            not_before: submit.not_before,
+            after: submit.after.unwrap_or_default(),
+            now: submit.now,
+            extras: submit.extras,
+            waiting_on: vec![waiting],
+            ..Entry::over(run.clone(), RunEnd::Success)
+        };
+        self.event(EventKind::Submitted, Some(&run));
+        self.runs.push(entry.clone());
+        entry
+    }
+
+    fn find(&self, wanted: &RunRef) -> Result<Entry, Refusal> {
+        let found = self.runs.iter().rev().find(|entry| match wanted {
+            RunRef::Newest(id) => entry.experiment == *id,
+            RunRef::Run(id) => entry.id() == *id,
+        });
+        found.cloned().ok_or_else(|| {
+            let text = format!("there is no run {wanted}");
+            Refusal::new(RefusalKind::NotFound, text).remedy("`bij queue` lists them")
+        })
+    }
+
+    fn queue(&self) -> impl Iterator<Item = &Entry> {
+        self.runs.iter().filter(|entry| entry.state != State::Ended)
+    }
+}
+
+impl Look for Model {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
+        let known = self.known();
+        let wanted = |entry: &&Entry| {
+            query.experiment.as_ref().is_none_or(|id| entry.experiment == *id)
+                && query.group.as_ref().is_none_or(|group| entry.group == *group)
+                && query.state.is_none_or(|state| entry.state == state)
+        };
+        let all: Vec<Entry> = known.queue().filter(wanted).cloned().collect();
+        let total = u32::try_from(all.len()).unwrap();
+        let items = all.into_iter().skip(query.skip as usize).take(PIECE as usize).collect();
+        Ok(Page { items, total, seq: number(known.events.len()) })
+    }
+
+    async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
+        let known = self.known();
+        let entry = known.find(&run)?;
+        let ahead = known.queue().map(Entry::id).take_while(|id| *id != entry.id()).collect();
+        Ok(Why { entry, ahead })
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
+        let known = self.known();
+        let group = |(name, slots): (&GroupName, &Option<u32>)| GroupInfo {
+            name: name.clone(),
+            slots: *slots,
+            paused_by: None,
+            paused_since: None,
+            running: 0,
+            waiting: 0,
+        };
+        Ok(known.groups.iter().map(group).collect())
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
+        let at_most = query.at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let known = self.known();
+        let after = known.events.iter().filter(|event| event.seq > query.since);
+        Ok(after.take(at_most).cloned().collect())
+    }
+
+    async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
+        let known = self.known();
+        Ok(CoordinatorStatus {
+            version: "0".to_owned(),
+            since: then(),
+            seq: number(known.events.len()),
+            waiting: u32::try_from(known.queue().count()).unwrap(),
+            held: 0,
+            running: 0,
+            slots: Some(4),
+            memory_budget: None,
+            memory_claimed: Bytes::new(0),
+            paused_by: None,
+            paused_since: None,
+            troubles: Vec::new(),
+        })
+    }
+}
+
+impl Steer for Model {
+    async fn submit(
+        &self,
+        _: &Caller,
+        runs: Vec<Submit>,
+        options: SubmitOptions,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let hangs = self.known().hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let mut known = self.known();
+        if let Some(refusal) = known.refuses.clone() {
+            return Err(refusal);
+        }
+        if options.dry_run {
+            known.asked.push(format!("dry run of {}", runs.len()));
+            return Ok(Vec::new());
+        }
+        known.submitted.extend(runs.iter().cloned());
+        let taken = runs.into_iter().map(|run| known.add(run)).collect();
+        self.newest.send_replace(number(known.events.len()));
+        Ok(taken)
+    }
+
+    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
+        let mut known = self.known();
+        let entry = known.find(&run)?;
+        known.edits.push(edit);
+        Ok(entry)
+    }
+
+    async fn act(&self, _: &Caller, act: Act, runs: Vec<RunRef>) -> Result<Vec<Changed>, Refusal> {
+        let mut known = self.known();
+        let found: Result<Vec<RunId>, Refusal> =
+            runs.iter().map(|run| Ok(known.find(run)?.id())).collect();
+        let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
+        let word = match act {
+            Act::Hold => "hold".to_owned(),
+            Act::Release => "release".to_owned(),
+            Act::Cancel => "cancel".to_owned(),
+            Act::Requeue => "requeue".to_owned(),
+            Act::Stop => "stop".to_owned(),
+            Act::Prioritize { priority } => format!("priority {priority}"),
+            Act::Move { to: MoveTo::First } => "move first".to_owned(),
+            Act::Move { to: MoveTo::Last } => "move last".to_owned(),
+            Act::Move { to: MoveTo::Before(run) } => format!("move before {run}"),
+            Act::Move { to: MoveTo::Behind(run) } => format!("move behind {run}"),
+        };
+        let asked = format!("{word}: {}", names.join(" "));
+        // Whatever is asked for twice is so already.
+        let outcome =
+            if known.asked.contains(&asked) { Outcome::Unchanged } else { Outcome::Changed };
+        known.asked.push(asked);
+        Ok(found?.into_iter().map(|run| Changed::new(run, outcome)).collect())
+    }
+
+    async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
+        let mut known = self.known();
+        Ok(std::mem::replace(&mut known.paused, pausing.paused) != pausing.paused)
+    }
+
+    async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {
+        let GroupSetting { name, slots } = setting;
+        Ok(self.known().groups.insert(name, slots) != Some(slots))
+    }
+
+    async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
+        Ok(self.known().groups.remove(&name).is_some())
+    }
+
+    async fn admit(
+        &self,
+        _: &Caller,
+        experiment: ExperimentId,
+        _: AdmissionRequest,
+    ) -> Result<Admission, Refusal> {
+        let entry = self.known().add(Submit::new(experiment));
+        let text = entry.waiting_on.first().map(|gate| gate.text.clone());
+        Ok(Admission { admitted: false, run: Some(entry.run), text, waiting_on: entry.waiting_on })
+    }
+
+    async fn reload(&self, _: &Caller) -> Result<(), Refusal> {
+        Err(Refusal::new(RefusalKind::Invalid, "coordinator.toml:3: there is no key `solts`")
+            .remedy("did you mean `slots`?"))
+    }
+}
