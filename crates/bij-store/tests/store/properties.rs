@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, Opening};
+use bij_core::port::{AttemptQuery, Change, Closing, Ledger, LedgerError, Opening, RunQueue};
+use bij_core::queue::{Event, Group, GroupName, Pause, Queue, Submission, Terms};
 use bij_core::{
-    Attempt, BootId, Evidence, ExperimentId, LastWords, OrderKind, StartKind, Tally, Timestamp,
-    close_other_boots,
+    Attempt, BootId, Evidence, ExperimentId, LastWords, OrderKind, RunState, StartKind, Tally,
+    Timestamp, close_other_boots,
 };
 use bij_sim::MemoryLedger;
-use bij_sim::contract::ledger_fixture as fixture;
+use bij_sim::contract::{ledger_fixture as fixture, run_queue_fixture as queue};
 use bij_store::{RobustLedger, Store};
 use proptest::prelude::*;
 
@@ -30,6 +31,10 @@ enum Step {
     TakeIn,
     /// Another boot closes what is open.
     Boot(u8),
+    /// Runs are taken in.
+    Submit(Vec<Submission>),
+    /// The queue is changed.
+    Change(Vec<Change>),
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
@@ -59,6 +64,51 @@ fn opening() -> impl Strategy<Value = Opening> {
     })
 }
 
+fn name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "c"])
+}
+
+fn submissions() -> impl Strategy<Value = Vec<Submission>> {
+    let one = (name(), -1..=1, any::<bool>()).prop_map(|(name, priority, held)| Submission {
+        terms: Terms { priority, ..Terms::default() },
+        held: held.then(|| "bob".to_owned()),
+        ..queue::submission(name)
+    });
+    prop::collection::vec(one, 0..4)
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let run = (name(), 1_u32..6).prop_map(|(name, number)| format!("{name}#{number}"));
+    (run, 0..9_i64, -3..20_i64).prop_map(|(run, what, number)| {
+        let by = || "bob".to_owned();
+        let id = || queue::run(&run);
+        let times = u32::try_from(what).unwrap();
+        let name = GroupName::default();
+        match what {
+            0 => queue::put_back(&run),
+            1 => queue::hold(&run),
+            2 => queue::let_start(&run, if number < 8 { 1 } else { 2 }),
+            3 => queue::cancel(&run),
+            4 => queue::move_to(&run, number),
+            5 => {
+                let priority = i32::try_from(number % 3).unwrap();
+                let terms = Box::new(Terms { priority, ..Terms::default() });
+                Change::Edit { run: id(), terms, by: by() }
+            }
+            6 => Change::Bypassed { run: id(), times },
+            7 if number < 8 => Change::RemoveGroup { name, by: by() },
+            7 => {
+                let slots = u32::try_from(number).ok();
+                Change::SetGroup { group: Group { name, slots, paused: None }, by: by() }
+            }
+            _ => {
+                let pause = Pause { by: by(), since: fixture::at(number) };
+                Change::Pause { pause: (number % 2 == 0).then_some(pause), by: by() }
+            }
+        }
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => opening().prop_map(Step::Open),
@@ -68,6 +118,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Lock),
         1 => Just(Step::TakeIn),
         1 => (1_u8..=3).prop_map(Step::Boot),
+        3 => submissions().prop_map(Step::Submit),
+        5 => prop::collection::vec(change(), 1..4).prop_map(Step::Change),
     ]
 }
 
@@ -75,13 +127,32 @@ fn other_boots(ledger: &mut impl Ledger, boot: BootId, now: Timestamp) -> Vec<At
     close_other_boots(ledger, boot, now, |_| LastWords::default()).unwrap()
 }
 
-type Told = (Vec<Attempt>, Vec<Attempt>, BTreeMap<ExperimentId, Tally>);
+/// Everything that a ledger and its queue tell, but for the events.
+#[derive(Debug, PartialEq)]
+struct Told {
+    attempts: Vec<Attempt>,
+    open: Vec<Attempt>,
+    tallies: BTreeMap<ExperimentId, Tally>,
+    queue: Queue,
+    runs: Vec<Option<RunState>>,
+}
 
-/// Everything that a ledger tells.
-fn told(ledger: &impl Ledger) -> Told {
-    let attempts = ledger.attempts(&AttemptQuery::default()).unwrap();
-    let open = ledger.attempts(&AttemptQuery { open: true, ..Default::default() }).unwrap();
-    (attempts, open, ledger.tallies().unwrap())
+fn told(ledger: &(impl Ledger + RunQueue)) -> Told {
+    let mut queue = ledger.load().unwrap();
+    queue.runs.sort_by(|a, b| a.order().cmp(&b.order()));
+    let asked = ["a", "b#2", "c#9"];
+    let state = |text: &str| ledger.run_state(&text.parse().unwrap()).unwrap();
+    Told {
+        attempts: ledger.attempts(&AttemptQuery::default()).unwrap(),
+        open: ledger.attempts(&AttemptQuery { open: true, ..Default::default() }).unwrap(),
+        tallies: ledger.tallies().unwrap(),
+        queue,
+        runs: asked.map(state).into(),
+    }
+}
+
+fn events(queue: &impl RunQueue) -> Vec<Event> {
+    queue.events(0, usize::MAX).unwrap()
 }
 
 fn robust(directory: &Path) -> RobustLedger {
@@ -138,7 +209,27 @@ proptest! {
                     prop_assert_eq!(&other_boots(&mut store, boot, now), &expected);
                     prop_assert_eq!(&other_boots(&mut ledger, boot, now), &expected);
                 }
+                // What is locked refuses, and changes nothing.
+                Step::Submit(all) if lock.is_some() => {
+                    let refused = ledger.submit(all, fixture::at(1));
+                    prop_assert!(matches!(refused, Err(LedgerError::Busy(_))), "{refused:?}");
+                }
+                Step::Change(all) if lock.is_some() => {
+                    let refused = ledger.change(all, fixture::at(1));
+                    prop_assert!(matches!(refused, Err(LedgerError::Busy(_))), "{refused:?}");
+                }
+                Step::Submit(all) => {
+                    let expected = model.submit(all, fixture::at(1)).unwrap();
+                    prop_assert_eq!(&store.submit(all, fixture::at(1)).unwrap(), &expected);
+                    prop_assert_eq!(&ledger.submit(all, fixture::at(1)).unwrap(), &expected);
+                }
+                Step::Change(all) => {
+                    let expected = model.change(all, fixture::at(1)).unwrap();
+                    prop_assert_eq!(&store.change(all, fixture::at(1)).unwrap(), &expected);
+                    prop_assert_eq!(&ledger.change(all, fixture::at(1)).unwrap(), &expected);
+                }
             }
+            prop_assert_eq!(&events(&store), &events(&model), "after {:?}", step);
             let expected = told(&model);
             prop_assert_eq!(&told(&store), &expected, "the store after {:?}", step);
             prop_assert_eq!(&told(&ledger), &expected, "with its spool, after {:?}", step);
@@ -147,5 +238,6 @@ proptest! {
         ledger.take_in().unwrap();
         let taken_in = Store::open(&place.path().join("state.db")).unwrap();
         prop_assert_eq!(&told(&taken_in), &told(&model));
+        prop_assert_eq!(&events(&taken_in), &events(&model));
     }
 }
