@@ -62,10 +62,20 @@ pub(crate) struct Bus {
 impl Bus {
     /// Connects to the bus on which the manager of `scope` is.
     pub(crate) async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
-        let bus = Self { calls: Line::to(scope), signals: Line::to(scope), ask_every: ASK_EVERY };
-        // It stays in its line; here it is only seen that there is one.
-        drop(in_time(bus.calls.connection()).await?);
+        let bus = Self::to(scope);
+        bus.try_connect().await?;
         Ok(bus)
+    }
+
+    /// The bus on which the manager of `scope` is; connected to when it is wanted.
+    pub(crate) fn to(scope: RuntimeScope) -> Self {
+        Self { calls: Line::to(scope), signals: Line::to(scope), ask_every: ASK_EVERY }
+    }
+
+    /// Connects now, to see whether it can be reached.
+    pub(crate) async fn try_connect(&self) -> Result<(), UnitError> {
+        // It stays in its line; here it is only seen that there is one.
+        in_time(self.calls.connection()).await.map(drop)
     }
 
     /// A manager at the other end of a connection without a bus.

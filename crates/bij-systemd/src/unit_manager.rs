@@ -29,8 +29,15 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError::Unreachable`] if there is no bus or nobody answers.
     pub async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
-        let bus = Bus::connect(scope).await?;
-        Ok(Self::new(bus, "/sys/fs/cgroup".into(), UnitDirs::of(scope)))
+        let units = Self::unconnected(scope);
+        units.bus.try_connect().await?;
+        Ok(units)
+    }
+
+    /// The same manager, connected to when it is first asked, and again whenever the connection was
+    /// lost.
+    pub fn unconnected(scope: RuntimeScope) -> Self {
+        Self::new(Bus::to(scope), "/sys/fs/cgroup".into(), UnitDirs::of(scope))
     }
 
     /// Whether the manager is still coming up: it has not yet done all that the boot, or the
