@@ -1,44 +1,112 @@
 //! A hand on a coordinator that runs elsewhere.
-//!
-//! The request API, as bij-api and the daemon build on it. Everything below is a method of
-//! `Coordinator<P>`; all but `tick`, `next_finished` and `open` are synchronous, quick apart from
-//! the store's own fsync, and take the time as their last argument:
-//!
-//! ```text
-//! Coordinator::open(adapters: Adapters<P>, boot: BootId, settings: CoordinatorSettings, now) -> Result<Self, LedgerError>
-//! async tick(&mut self, now)                    observe, decide, execute, record; never fails: what fails is a trouble, retried by itself
-//! async next_finished(&mut self) -> Finished    waits for a start or stop that is under way (cancel-safe; for ever if there is none)
-//! finish(&mut self, Finished, now)              records what became of it
-//! next_look(&self) -> Option<TimeSpan>          uptime at which the next tick is due though nothing happens
-//! unit_changed(&mut self, ExperimentId)         systemd has said something of its unit: looked at in the next tick
-//! resync(&mut self)                             signals may have been lost: everything is looked at in the next tick
-//!
-//! submit_together(&mut self, Vec<SubmitRequest>, now) -> Vec<Result<Vec<Listed>, RequestError>>   one transaction for all
-//! admit(&mut self, &Admission, now) -> Verdict
-//! act(&mut self, &[RunRef], &Act, by: &str, now) -> Result<Vec<Acted>, RequestError>
-//! edit(&mut self, &RunRef, &Edit, by, now) -> Result<Acted, RequestError>
-//! pause(&mut self, Option<GroupName>, paused: bool, by, now) -> Result<Outcome, RequestError>
-//! set_group(&mut self, GroupName, slots: Option<u32>, by, now) -> Result<Outcome, RequestError>
-//! remove_group(&mut self, &GroupName, by, now) -> Result<Outcome, RequestError>
-//! groups(&self) -> Vec<GroupStatus>
-//! queue(&mut self, now) -> Vec<Listed>          in starting order, those that are up first
-//! why(&mut self, &RunRef, now) -> Result<Why, RequestError>
-//! health(&self) -> Vec<HealthReport>
-//! status(&self) -> Status
-//! events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, RequestError>
-//! reload(&mut self, Result<CoordinatorSettings, DefinitionError>, by, now) -> Result<(), RequestError>
-//! ```
-//!
-//! `Handle<P>` is cloned to whoever asks; `serve(coordinator, inbox, clock)` is the loop:
-//!
-//! ```text
-//! let (handle, inbox) = Handle::new();                      // bounded
-//! handle.ask(|coordinator, now| coordinator.queue(now)).await   -> Result<T, Gone>
-//! handle.submit(SubmitRequest) .await                       -> Result<Result<Vec<Listed>, RequestError>, Gone>; those that wait together share a transaction
-//! handle.unit_changed(id), handle.resync()
-//! serve(coordinator, inbox, &clock).await                   ends when all handles are gone; run it on a thread of its own, because the store blocks
-//! trait Clock { fn now(&self) -> Now; fn sleep(&self, TimeSpan) -> impl Future<Output = ()> + Send; }
-//! ```
-//!
-//! `P: Ports` names the adapters: `trait Ports { type Units: UnitManager; type Store: RunQueue + Ledger; type Definitions:
-//! DefinitionSource; type Board: Board; type Handover: Handover; }` (the last two are new ports of bij-core).
+
+use bij_core::ExperimentId;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Coordinator, Listed, Now, Ports, RequestError, SubmitRequest};
+
+/// So many requests may wait; who comes later waits before the door.
+const WAITING_ROOM: usize = 1024;
+
+/// A hand on a coordinator that [`serve`](crate::serve) runs elsewhere; clones are further hands.
+pub struct Handle<P: Ports> {
+    sender: mpsc::Sender<Message<P>>,
+}
+
+/// What is asked through the handles.
+pub struct Inbox<P: Ports> {
+    pub(crate) receiver: mpsc::Receiver<Message<P>>,
+}
+
+/// What is done with the coordinator.
+type Work<P> = Box<dyn FnOnce(&mut Coordinator<P>, Now) + Send>;
+
+pub(crate) enum Message<P: Ports> {
+    /// Submissions that wait together are taken in together.
+    Submit(SubmitRequest, oneshot::Sender<Result<Vec<Listed>, RequestError>>),
+    Work(Work<P>),
+}
+
+/// The coordinator has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the coordinator has ended")]
+pub struct Gone;
+
+impl<P: Ports> Clone for Handle<P> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<P: Ports> Handle<P> {
+    /// A first hand, and where what it asks arrives.
+    pub fn new() -> (Self, Inbox<P>) {
+        let (sender, receiver) = mpsc::channel(WAITING_ROOM);
+        (Self { sender }, Inbox { receiver })
+    }
+
+    /// Asks the coordinator for something.
+    ///
+    /// ```
+    /// use bij_coordinator::{Gone, Handle, Listed, Ports};
+    ///
+    /// async fn look<P: Ports>(handle: &Handle<P>) -> Result<Vec<Listed>, Gone> {
+    ///     handle.ask(|coordinator, now| coordinator.queue(now)).await
+    /// }
+    /// ```
+    ///
+    /// What is asked for is done even if nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work<P> = Box::new(move |coordinator, now| {
+            // Nobody may be there any more to hear it.
+            let _ = answer.send(work(coordinator, now));
+        });
+        self.sender.send(Message::Work(work)).await.map_err(|_| Gone)?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Takes runs in, all or none; submissions that wait together share one transaction.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended; whether the runs are taken in is not known then.
+    pub async fn submit(
+        &self,
+        request: SubmitRequest,
+    ) -> Result<Result<Vec<Listed>, RequestError>, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.sender.send(Message::Submit(request, answer)).await.map_err(|_| Gone)?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Tells that the service manager has said something of an experiment's unit.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended.
+    pub async fn unit_changed(&self, experiment: ExperimentId) -> Result<(), Gone> {
+        self.tell(move |coordinator| coordinator.unit_changed(experiment)).await
+    }
+
+    /// Tells that what the service manager has said may have been lost.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended.
+    pub async fn resync(&self) -> Result<(), Gone> {
+        self.tell(Coordinator::resync).await
+    }
+
+    async fn tell(
+        &self,
+        news: impl FnOnce(&mut Coordinator<P>) + Send + 'static,
+    ) -> Result<(), Gone> {
+        let work: Work<P> = Box::new(move |coordinator, _| news(coordinator));
+        self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
+    }
+}

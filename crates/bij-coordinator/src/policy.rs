@@ -46,8 +46,9 @@ pub use admissible::{Inadmissible, admissible};
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use health::{HealthMemory, Vitals};
 pub use observation::{LastAttempt, Lost, Observation, Stray};
+pub use recovery::put_back;
 pub use report::Report;
-pub use starting::{BackOff, MAX_TRIES, back_off_after};
+pub use starting::{BackOff, MAX_TRIES};
 pub use state::{Busy, Interruption, State, StopWish};
 
 use gates::Gates;
@@ -62,7 +63,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     actions.extend(stopping::stop(state, seen));
     actions.extend(health::check(state, seen, &mut report));
     let mut gates = Gates::new(state, seen, Room::taken(state, seen));
-    actions.extend(starting::carry_on(state, seen));
+    actions.extend(starting::carry_on(state, seen, &mut report));
     actions.extend(order::start(&mut gates, &mut report));
     Decision { actions, report }
 }

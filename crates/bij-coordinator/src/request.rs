@@ -1,6 +1,6 @@
 //! What is asked of a coordinator, and what it answers.
 
-use bij_core::queue::{Dependencies, Group, GroupName, Pause, QueuedRun, WaitingOn};
+use bij_core::queue::{Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, WaitingOn};
 use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, Timestamp};
 
 /// Runs that one caller wants taken in, all or none.
@@ -118,6 +118,9 @@ pub struct Admission {
     pub at_boot: bool,
     /// Who asks, if that is known: `systemctl start`, `boot`.
     pub by: String,
+    /// What is laid over the definition for this start, as TOML; empty for nothing. It is kept with
+    /// the run if it has to wait.
+    pub extras: String,
 }
 
 /// The answer to a start that came from elsewhere.
@@ -138,7 +141,8 @@ pub struct Verdict {
 pub struct Listed {
     /// The run.
     pub run: QueuedRun,
-    /// Empty for one that is up.
+    /// Empty for one that is up, and for one that has just been taken in: then it is not decided
+    /// yet.
     pub waiting_on: Vec<WaitingOn>,
 }
 
@@ -148,7 +152,7 @@ pub enum Why {
     /// It is over.
     Over {
         /// Which.
-        run: RunId,
+        run: RunRef,
         /// How it ended.
         end: RunEnd,
     },

@@ -9,10 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Inadmissible {
     /// Its claim is larger than the budget of all.
-    #[error(
-        "claims {claim} of memory, more than the budget of {budget}: lower [limits] memory, or \
-         raise TOTAL_RAM_LIMIT_GB"
-    )]
+    #[error("claims {claim} of memory, more than the budget of {budget}")]
     OverBudget {
         /// What it claims.
         claim: Bytes,
@@ -22,7 +19,7 @@ pub enum Inadmissible {
     /// Its claim leaves too little of the machine.
     #[error(
         "claims {claim} of memory, which leaves less than the reserve of {reserve} of the \
-         machine's {total}: lower [limits] memory, or reserve_memory of the coordinator"
+         machine's {total}"
     )]
     OverMachine {
         /// What it claims.
@@ -32,6 +29,21 @@ pub enum Inadmissible {
         /// What the machine has.
         total: Bytes,
     },
+}
+
+impl Inadmissible {
+    /// What helps.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::OverBudget { .. } => {
+                "lower [limits] memory of the definition, or raise [coordinator] total_memory \
+                 (TOTAL_RAM_LIMIT_GB)"
+            }
+            Self::OverMachine { .. } => {
+                "lower [limits] memory of the definition, or [coordinator] reserve_memory"
+            }
+        }
+    }
 }
 
 /// Whether a run with these terms could ever start, on a machine with so much memory; where that

@@ -74,22 +74,30 @@ impl Observation {
         }
     }
 
+    /// Whether an experiment's unit is up, or its start is being looked at.
+    pub fn is_on_its_way(&self, experiment: &ExperimentId) -> bool {
+        let unit = self.units.get(experiment);
+        unit.is_some_and(|unit| is_up(unit) || unit.sub_state == CONDITION)
+    }
+
     /// Whether an experiment's unit is up, on its way there, or on its way down.
     pub fn is_up(&self, experiment: &ExperimentId) -> bool {
         self.units.get(experiment).is_some_and(is_up)
     }
 }
 
-/// Whether a unit is up, on its way there, or on its way down.
-///
-/// One whose conditions are being checked (`SubState=condition`) is not: it stands at the gate.
-pub(super) fn is_up(unit: &UnitStatus) -> bool {
+/// `SubState` while conditions are being checked (`ExecCondition=`).
+const CONDITION: &str = "condition";
+
+/// Whether a unit is up, on its way there, or on its way down. One whose conditions are being
+/// checked is not: it stands at the gate.
+fn is_up(unit: &UnitStatus) -> bool {
     match unit.active_state {
         ActiveState::Active
         | ActiveState::Reloading
         | ActiveState::Activating
         | ActiveState::Deactivating
-        | ActiveState::Other(_) => unit.sub_state != "condition",
+        | ActiveState::Other(_) => unit.sub_state != CONDITION,
         ActiveState::Inactive | ActiveState::Failed => false,
     }
 }

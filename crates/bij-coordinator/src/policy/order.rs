@@ -10,7 +10,6 @@ use bij_core::port::Change;
 use bij_core::queue::{ClosedGate, GpuClaim, QueueState, QueuedRun};
 
 use super::gates::Gates;
-use super::state::order_key;
 use super::{Action, Report, slots, time};
 
 /// Lets runs start in their order, and reports why the others wait.
@@ -42,9 +41,8 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
 pub(super) fn closed_in_turn(gates: &Gates<'_>, asked: &QueuedRun) -> Vec<ClosedGate> {
     let mut gates = Gates::new(gates.state, gates.seen, gates.room.clone());
     let mut heads = Heads::default();
-    let key = order_key(asked);
     for run in gates.state.in_order() {
-        if order_key(run) >= key {
+        if run.order() >= asked.order() {
             break;
         }
         if run.run.experiment == asked.run.experiment {

@@ -6,7 +6,6 @@ use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{Place, QueueState, QueuedRun};
 
-use super::state::order_key;
 use super::{Action, Interruption, State};
 
 /// Who holds a run that its definition wants held.
@@ -27,13 +26,13 @@ pub(super) fn recover(state: &State) -> (Cow<'_, State>, Vec<Action>) {
 
 /// Puts what was up in another boot back where its definition wants it. Those that are carried on
 /// go before all others of their priority, in the order that they had.
-fn put_back(state: &State) -> Vec<Change> {
+pub fn put_back(state: &State) -> Vec<Change> {
     let mut interrupted: Vec<(&QueuedRun, Interruption)> = state
         .interrupted
         .iter()
         .filter_map(|(run, how)| Some((state.runs.get(run)?, *how)))
         .collect();
-    interrupted.sort_by_key(|(run, _)| order_key(run));
+    interrupted.sort_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
     let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
     let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
     let mut front = first.saturating_sub(i64::try_from(resumed).unwrap_or(i64::MAX));

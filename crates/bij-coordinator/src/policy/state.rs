@@ -1,11 +1,10 @@
 //! What a coordinator knows.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
-use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun};
+use bij_core::queue::{Group, GroupName, Pause, Queue, QueueState, QueuedRun};
 use bij_core::{BootId, ExperimentId, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
@@ -121,7 +120,7 @@ impl State {
         let waits =
             |run: &&QueuedRun| matches!(run.state, QueueState::Waiting | QueueState::Held { .. });
         let mut waiting: Vec<_> = self.runs.values().filter(waits).collect();
-        waiting.sort_unstable_by_key(|run| order_key(run));
+        waiting.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
         waiting
     }
 
@@ -150,6 +149,22 @@ impl State {
         }
     }
 
+    /// Whether all is as if a change had been taken in.
+    pub fn has(&self, change: &Change) -> bool {
+        let is = |run: &RunId, so: &dyn Fn(&QueuedRun) -> bool| self.runs.get(run).is_some_and(so);
+        match change {
+            Change::State { run, state, why: _ } => is(run, &|run| run.state == *state),
+            Change::Edit { run, terms, by: _ } => is(run, &|run| run.terms == **terms),
+            Change::Move { run, place, by: _ } => is(run, &|run| run.place == *place),
+            Change::Bypassed { run, times } => is(run, &|run| run.bypassed == *times),
+            Change::End { run, end: _, by: _ } => !self.runs.contains_key(run),
+            Change::SetGroup { group, by: _ } => self.groups.get(&group.name) == Some(group),
+            Change::RemoveGroup { name, by: _ } => !self.groups.contains_key(name),
+            Change::Pause { pause, by: _ } => self.paused.is_some() == pause.is_some(),
+            Change::Note { kind: _, run: _, data: _ } => true,
+        }
+    }
+
     /// Takes a run out that is over.
     pub fn forget(&mut self, run: &RunId) {
         self.runs.remove(run);
@@ -163,9 +178,4 @@ impl State {
             change(run);
         }
     }
-}
-
-/// What starting order goes by; no two runs have the same.
-pub(super) fn order_key(run: &QueuedRun) -> (Reverse<i32>, Place, &RunId) {
-    (Reverse(run.terms.priority), run.place, &run.run)
 }

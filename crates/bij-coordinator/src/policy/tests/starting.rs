@@ -5,7 +5,7 @@ use bij_core::queue::QueueState;
 use bij_core::{ActiveState, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{BackOff, Busy, MAX_TRIES, back_off_after};
+use crate::policy::{BackOff, Busy, MAX_TRIES};
 
 #[test]
 fn a_start_that_was_decided_and_never_asked_for_is_asked_for() {
@@ -44,7 +44,8 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
     let mut before = None;
     let mut waits = Vec::new();
     for tried in 1..=MAX_TRIES {
-        let (next, change) = back_off_after(before, &run, "no", TimeSpan::from_secs(100));
+        let next = BackOff::after(before, TimeSpan::from_secs(100));
+        let change = next.consequence(&run, "no");
         waits.push(next.until.as_micros() / 1_000_000 - 100);
         let Change::State { state, why, .. } = change else { panic!("{change:?}") };
         assert_eq!(matches!(state, QueueState::Held { .. }), tried == MAX_TRIES);
@@ -53,6 +54,16 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
     }
     assert_eq!(waits, [5, 10, 20, 40, 80]);
     let many = BackOff { tries: u32::MAX, until: TimeSpan::from_micros(u64::MAX) };
-    let (next, _) = back_off_after(Some(many), &run, "no", TimeSpan::from_micros(u64::MAX));
+    let next = BackOff::after(Some(many), TimeSpan::from_micros(u64::MAX));
     assert_eq!(next, many);
+}
+
+#[test]
+fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
+    let mut world = World::of([waiting("a#1").starting()]);
+    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605) };
+    world.state.back_off.insert(run_id("a#1"), back_off);
+    assert_eq!(world.started(), [""; 0]);
+    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.at(605).started(), ["a#1"]);
 }

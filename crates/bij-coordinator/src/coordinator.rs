@@ -1,0 +1,187 @@
+//! The loop: observe, decide, execute, record.
+//!
+//! The [`Coordinator`] is a plain value with one owner. It has no rule of its own: what is to be
+//! done is decided by [`policy`](crate::policy), from what the store holds and what the units are
+//! like. Everything is level-triggered, so a coordinator that was gone for a while, whyever, does
+//! what the next [`tick`](Coordinator::tick) finds to be done.
+//!
+//! # Store first
+//! What the store holds is kept here as a copy. A change goes into the store first, then into the
+//! copy, then to the units; if the store does not take it, it has not been decided. What hooks write
+//! meanwhile comes back as [events](bij_core::queue::Event), which are read before every decision.
+//!
+//! # What is under way
+//! A start or a stop takes as long as the unit takes, and a start asks back by
+//! [`admit`](Coordinator::admit) before it goes on. So neither is waited for in a tick: they are
+//! under way until [`next_finished`](Coordinator::next_finished) says what became of one.
+
+mod act;
+mod admit;
+mod catch_up;
+mod edit;
+mod execute;
+mod finish;
+mod groups;
+mod look;
+mod observe;
+mod places;
+mod reload;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bij_core::definition::CoordinatorSettings;
+use bij_core::port::{Board, LedgerError};
+use bij_core::queue::{EventKind, Queue};
+use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+pub use finish::Finished;
+pub use submit::MAX_AT_ONCE;
+
+use crate::policy::{Decision, Observation, State, Stray, decide};
+use crate::{Adapters, Now, Ports};
+use trouble::{Troubles, With};
+
+/// Decides who runs, and has it done.
+pub struct Coordinator<P: Ports> {
+    adapters: Adapters<P>,
+    state: State,
+    seen: Observation,
+    /// What is still to be looked at before the next decision.
+    unseen: Unseen,
+    /// The newest event that has been taken in.
+    seq: u64,
+    /// Something has happened since the last decision.
+    undecided: bool,
+    /// The last report is what a decision would report now.
+    report_is_fresh: bool,
+    under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Units that were let start although that could not be recorded.
+    let_in: BTreeMap<ExperimentId, LetIn>,
+    /// Runs whose terms have been compared with their definition.
+    adopted: BTreeSet<RunId>,
+    health_due: TimeSpan,
+    troubles: Troubles,
+    since: Timestamp,
+}
+
+/// What is still to be looked at before the next decision.
+#[derive(Debug, Default)]
+struct Unseen {
+    all_units: bool,
+    units: BTreeSet<ExperimentId>,
+    /// The copy of the queue may differ from it.
+    queue: bool,
+}
+
+/// A unit that was let start although that could not be recorded.
+#[derive(Debug)]
+struct LetIn {
+    stray: Stray,
+    /// The uptime until which it is believed to be on its way.
+    until: TimeSpan,
+}
+
+/// What else an event or an event's own change says is looked at, and a decision is followed by
+/// another until nothing is left to do, up to so many times; what is left then is left to the next
+/// tick.
+const ROUNDS: usize = 8;
+
+/// What an event says besides its kind.
+type EventData = BTreeMap<String, String>;
+
+impl<P: Ports> Coordinator<P> {
+    /// Takes over what is in the store. Nothing is touched before the first
+    /// [`tick`](Self::tick).
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the store cannot be read.
+    pub fn open(
+        adapters: Adapters<P>,
+        boot: BootId,
+        settings: CoordinatorSettings,
+        now: Now,
+    ) -> Result<Self, LedgerError> {
+        let sample = adapters.board.sample();
+        let mut coordinator = Self {
+            adapters,
+            state: State::new(boot, settings, Queue::default()),
+            seen: Observation::new(now, sample),
+            unseen: Unseen { all_units: true, units: BTreeSet::new(), queue: true },
+            seq: 0,
+            undecided: true,
+            report_is_fresh: false,
+            under_way: FuturesUnordered::new(),
+            let_in: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            health_due: now.uptime,
+            troubles: Troubles::default(),
+            since: now.at,
+        };
+        coordinator.load()?;
+        coordinator.note(EventKind::CoordinatorStarted, None, [], now);
+        Ok(coordinator)
+    }
+
+    /// Looks at what has happened, decides, and has it done.
+    ///
+    /// Nothing fails: what cannot be done now is a trouble, which [`status`](Self::status) tells,
+    /// and is tried again at [`next_look`](Self::next_look). Where nothing has happened and nothing
+    /// is due, nothing is done.
+    pub async fn tick(&mut self, now: Now) {
+        self.seen.now = now;
+        for _ in 0..ROUNDS {
+            self.look_at_units().await;
+            if !self.catch_up() {
+                return;
+            }
+            if !self.has_seen_enough() {
+                if self.troubles.waits(With::Bus, now.uptime) {
+                    return;
+                }
+                continue;
+            }
+            if !self.undecided && self.next_look().is_none_or(|due| now.uptime < due) {
+                return;
+            }
+            self.look_at_the_rest();
+            let Decision { actions, report } = decide(&self.state, &self.seen);
+            self.take_report(report);
+            self.undecided = false;
+            if actions.is_empty() || !self.execute(actions) {
+                return;
+            }
+        }
+    }
+
+    /// The uptime at which the next tick is due though nothing happens; `None` if it is not.
+    pub fn next_look(&self) -> Option<TimeSpan> {
+        if self.undecided && self.troubles.next_try().is_none() {
+            return Some(self.seen.now.uptime);
+        }
+        let report = self.state.last.as_ref().and_then(|report| report.next_look);
+        let anything_up = self.state.up().next().is_some();
+        let health = anything_up.then_some(self.health_due);
+        let let_in = self.let_in.values().map(|let_in| let_in.until).min();
+        let due = [report, health, let_in, self.troubles.next_try()];
+        due.into_iter().flatten().min()
+    }
+
+    /// The service manager has said something of an experiment's unit: it is looked at in the next
+    /// tick.
+    pub fn unit_changed(&mut self, experiment: ExperimentId) {
+        self.unseen.units.insert(experiment);
+        self.undecided = true;
+    }
+
+    /// What the service manager has said may have been lost: all is looked at in the next tick.
+    pub fn resync(&mut self) {
+        self.unseen = Unseen { all_units: true, units: BTreeSet::new(), queue: true };
+        self.undecided = true;
+    }
+}

@@ -1,0 +1,155 @@
+//! What was decided is recorded, then done.
+
+use std::sync::Arc;
+
+use bij_core::port::{Change, Handover, LedgerError, RunQueue, UnitManager};
+use bij_core::queue::{EventKind, QueueState};
+use bij_core::{ExperimentId, Outcome, RunId};
+use futures_util::FutureExt;
+
+use super::finish::{Done, Finished};
+use super::trouble::{With, chain};
+use super::{Coordinator, EventData};
+use crate::policy::{Action, Busy, Report};
+use crate::{Now, Ports};
+
+impl<P: Ports> Coordinator<P> {
+    /// Takes over what a decision has found out.
+    pub(super) fn take_report(&mut self, report: Report) {
+        self.state.health.clone_from(&report.health);
+        self.state.last = Some(report);
+        self.report_is_fresh = true;
+    }
+
+    /// Carries out what was decided; says whether it came through. If the store does not take the
+    /// changes, nothing has been decided: it is all left to a later decision.
+    pub(super) fn execute(&mut self, actions: Vec<Action>) -> bool {
+        let mut changes = Vec::with_capacity(actions.len());
+        let mut orders = Vec::new();
+        for action in actions {
+            match action {
+                Action::Change(change) => changes.push(change),
+                Action::Start { run, why } => {
+                    orders.push(Order::Start { change: changes.len(), run: run.clone() });
+                    let state = QueueState::Starting { boot: self.state.boot };
+                    changes.push(Change::State { run, state, why });
+                }
+                Action::Stop { experiment, by } => orders.push(Order::Stop { experiment, by }),
+            }
+        }
+        let before = self.starting();
+        let Ok(outcomes) = self.change(&changes) else { return false };
+        for order in orders {
+            match order {
+                Order::Start { change, run } => {
+                    let is_let_start =
+                        outcomes[change] == Outcome::Changed || before.contains(&run);
+                    if is_let_start {
+                        self.start(run);
+                    } else {
+                        // It has come to its end meanwhile.
+                        self.unseen.queue = true;
+                    }
+                }
+                Order::Stop { experiment, by } => self.stop(experiment, &by),
+            }
+        }
+        true
+    }
+
+    fn starting(&self) -> Vec<RunId> {
+        let is_starting = |state: &QueueState| matches!(state, QueueState::Starting { .. });
+        let starting = self.state.up().filter(|run| is_starting(&run.state));
+        starting.map(|run| run.run.clone()).collect()
+    }
+
+    /// Makes changes: in the store, then in the copy.
+    pub(super) fn change(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Arc<LedgerError>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.adapters.store.change(changes, self.seen.now.at) {
+            Ok(outcomes) => {
+                for (change, outcome) in changes.iter().zip(&outcomes) {
+                    match outcome {
+                        Outcome::Changed => self.state.apply(change),
+                        // Somebody else has been there before.
+                        Outcome::Unchanged if !self.state.has(change) => self.unseen.queue = true,
+                        Outcome::Unchanged => {}
+                    }
+                }
+                self.report_is_fresh = false;
+                self.undecided = true;
+                self.troubles.gone(With::Store);
+                Ok(outcomes)
+            }
+            Err(error) => {
+                // Whether it was written after all is for the store to tell.
+                self.unseen.queue = true;
+                self.undecided = true;
+                self.troubles.met(With::Store, &error, self.seen.now.uptime);
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// Records an event by itself. One that cannot be recorded is lost, but nothing else is.
+    pub(super) fn note<const N: usize>(
+        &mut self,
+        kind: EventKind,
+        run: Option<&RunId>,
+        data: [(&str, String); N],
+        now: Now,
+    ) {
+        let data: EventData = data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
+        let note = Change::Note { kind, run: run.cloned(), data };
+        if let Err(error) = self.adapters.store.change(&[note], now.at) {
+            self.troubles.met(With::Store, &error, now.uptime);
+        }
+    }
+
+    fn start(&mut self, run: RunId) {
+        let experiment = run.experiment.clone();
+        self.state.busy.insert(experiment.clone(), Busy::Starting);
+        let extras = self.state.runs.get(&run).map_or("", |run| run.extras.as_str());
+        let handed_over = self.adapters.handover.extras(&experiment, extras);
+        let units = Arc::clone(&self.adapters.units);
+        let start = async move {
+            let result = match handed_over {
+                Ok(()) => units
+                    .start(&experiment)
+                    .await
+                    .map_err(|error| (error.is_transient(), chain(&error))),
+                Err(error) => Err((false, chain(&error))),
+            };
+            Finished { experiment, done: Done::Start { run, result } }
+        };
+        self.under_way.push(start.boxed());
+    }
+
+    fn stop(&mut self, experiment: ExperimentId, by: &str) {
+        self.state.busy.insert(experiment.clone(), Busy::Stopping);
+        let wish = crate::policy::StopWish { by: by.to_owned(), not_before: self.seen.now.uptime };
+        self.state.stops.entry(experiment.clone()).or_insert(wish);
+        let unsaid = self.adapters.handover.stop(&experiment, by).err();
+        if let Some(error) = unsaid {
+            let text = format!("it is stopped without a word to it: {}", chain(&error));
+            let data = [("action", "stop".to_owned()), ("text", text)];
+            let run = self.state.up_of(&experiment).map(|run| run.run.clone());
+            self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
+        }
+        let units = Arc::clone(&self.adapters.units);
+        let stop = async move {
+            let result = units.stop(&experiment).await;
+            let result = result.map_err(|error| (error.is_transient(), chain(&error)));
+            Finished { experiment, done: Done::Stop { result } }
+        };
+        self.under_way.push(stop.boxed());
+    }
+}
+
+/// What is done after the changes are recorded.
+enum Order {
+    Start { change: usize, run: RunId },
+    Stop { experiment: ExperimentId, by: String },
+}

@@ -1,0 +1,104 @@
+//! What became of a start or a stop.
+
+use bij_core::ExperimentId;
+use bij_core::RunId;
+use bij_core::port::{Change, Started};
+use bij_core::queue::{EventKind, QueueState};
+use bij_core::{Outcome, TimeSpan};
+use futures_util::StreamExt;
+
+use super::Coordinator;
+use crate::policy::{BackOff, StopWish};
+use crate::{Now, Ports};
+
+/// A start or stop that is no longer under way.
+#[derive(Debug)]
+pub struct Finished {
+    pub(super) experiment: ExperimentId,
+    pub(super) done: Done,
+}
+
+/// What became of it. Of an error it says whether it may pass by itself, and what it was.
+#[derive(Debug)]
+pub(super) enum Done {
+    Start { run: RunId, result: Result<Started, (bool, String)> },
+    Stop { result: Result<Outcome, (bool, String)> },
+}
+
+/// A stop that failed is tried again after so long.
+const STOP_AGAIN: u64 = 5_000_000;
+
+impl<P: Ports> Coordinator<P> {
+    /// Waits until a start or stop that is under way is no longer; for ever if there is none.
+    ///
+    /// Nothing is lost if it is dropped before.
+    pub async fn next_finished(&mut self) -> Finished {
+        match self.under_way.next().await {
+            Some(finished) => finished,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether a start or stop is under way.
+    pub fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Records what became of a start or stop. The next [`tick`](Self::tick) goes on from there.
+    pub fn finish(&mut self, finished: Finished, now: Now) {
+        let Finished { experiment, done } = finished;
+        self.seen.now = now;
+        self.state.busy.remove(&experiment);
+        self.unit_changed(experiment.clone());
+        match done {
+            Done::Start { run, result: Ok(Started::Up | Started::AlreadyUp) } => {
+                self.state.back_off.remove(&run);
+            }
+            Done::Start { run, result: Ok(Started::Skipped) } => {
+                self.start_failed(run, false, "a condition of its unit said no");
+            }
+            Done::Start { run, result: Err((is_transient, text)) } => {
+                self.start_failed(run, is_transient, &text);
+            }
+            Done::Stop { result: Ok(Outcome::Changed | Outcome::Unchanged) } => {
+                self.state.stops.remove(&experiment);
+            }
+            Done::Stop { result: Err((_, text)) } => self.stop_failed(experiment, text),
+        }
+    }
+
+    /// A start came to nothing. An attempt that has begun is none of its business: how that ended
+    /// is in the ledger, and systemd brings it back or not.
+    fn start_failed(&mut self, run: RunId, is_transient: bool, text: &str) {
+        self.catch_up();
+        let is_starting =
+            |run: &bij_core::queue::QueuedRun| matches!(run.state, QueueState::Starting { .. });
+        if !self.state.runs.get(&run).is_some_and(is_starting) {
+            return;
+        }
+        let back_off = BackOff::after(self.state.back_off.get(&run).copied(), self.seen.now.uptime);
+        let mut data = super::EventData::new();
+        data.insert("action".to_owned(), "start".to_owned());
+        data.insert("text".to_owned(), text.to_owned());
+        let note = Change::Note { kind: EventKind::ActionFailed, run: Some(run.clone()), data };
+        let mut changes = vec![note];
+        // It is not the run's fault that nobody could be asked: it stays let start.
+        if !is_transient {
+            changes.push(back_off.consequence(&run, text));
+        }
+        // A store that does not take it leaves the run let start; it is put off all the same.
+        let _ = self.change(&changes);
+        self.state.back_off.insert(run, back_off);
+    }
+
+    fn stop_failed(&mut self, experiment: ExperimentId, text: String) {
+        let run = self.state.up_of(&experiment).map(|run| run.run.clone());
+        let data = [("action", "stop".to_owned()), ("text", text)];
+        self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
+        let again = self.seen.now.uptime.as_micros().saturating_add(STOP_AGAIN);
+        let not_before = TimeSpan::from_micros(again);
+        let wish = self.state.stops.get(&experiment).map(|wish| wish.by.clone());
+        let by = wish.unwrap_or_default();
+        self.state.stops.insert(experiment, StopWish { by, not_before });
+    }
+}

@@ -1,0 +1,122 @@
+//! Groups, and admission that is stopped by hand.
+
+use std::collections::BTreeMap;
+
+use bij_core::Outcome;
+use bij_core::port::Change;
+use bij_core::queue::{Group, GroupName, Pause};
+
+use super::Coordinator;
+use crate::{GroupStatus, Now, Ports, RequestError};
+
+impl<P: Ports> Coordinator<P> {
+    /// Lets no run start, of one group or of all, or lets them start again. What runs runs on.
+    ///
+    /// # Errors
+    /// [`RequestError`] if there is no such group, or the store does not take it.
+    pub fn pause(
+        &mut self,
+        group: Option<&GroupName>,
+        paused: bool,
+        by: &str,
+        now: Now,
+    ) -> Result<Outcome, RequestError> {
+        self.seen.now = now;
+        self.catch_up();
+        let pause = paused.then(|| Pause { by: by.to_owned(), since: now.at });
+        let Some(name) = group else {
+            return self.change_one(Change::Pause { pause, by: by.to_owned() });
+        };
+        self.check_group_is_named(name)?;
+        let known = self.state.groups.get(name).cloned();
+        let mut group = known.unwrap_or(Group { name: name.clone(), slots: None, paused: None });
+        if group.paused.is_some() == paused {
+            return Ok(Outcome::Unchanged);
+        }
+        group.paused = pause;
+        self.change_one(Change::SetGroup { group, by: by.to_owned() })
+    }
+
+    /// Sets a group up, or gives it another number of slots; `None` is as many as the machine lets.
+    ///
+    /// # Errors
+    /// [`RequestError`] for a group without slots, or if the store does not take it.
+    pub fn set_group(
+        &mut self,
+        name: &GroupName,
+        slots: Option<u32>,
+        by: &str,
+        now: Now,
+    ) -> Result<Outcome, RequestError> {
+        self.seen.now = now;
+        self.catch_up();
+        if slots == Some(0) {
+            return Err(RequestError::NoSlots(name.clone()));
+        }
+        let paused = self.state.groups.get(name).and_then(|group| group.paused.clone());
+        let group = Group { name: name.clone(), slots, paused };
+        self.change_one(Change::SetGroup { group, by: by.to_owned() })
+    }
+
+    /// Takes a group down; its runs stay, and have no limit of their own.
+    ///
+    /// # Errors
+    /// [`RequestError`] if nobody has set it up, or the store does not take it.
+    pub fn remove_group(
+        &mut self,
+        name: &GroupName,
+        by: &str,
+        now: Now,
+    ) -> Result<Outcome, RequestError> {
+        self.seen.now = now;
+        self.catch_up();
+        if !self.state.groups.contains_key(name) {
+            return Err(self.no_such_group(name));
+        }
+        self.change_one(Change::RemoveGroup { name: name.clone(), by: by.to_owned() })
+    }
+
+    /// All groups that somebody has set up or that a run names, and how full they are.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        let bare = |name: &GroupName| GroupStatus {
+            group: Group { name: name.clone(), slots: None, paused: None },
+            running: 0,
+            waiting: 0,
+        };
+        let mut groups: BTreeMap<GroupName, GroupStatus> = BTreeMap::new();
+        for (name, group) in &self.state.groups {
+            groups.insert(name.clone(), GroupStatus { group: group.clone(), ..bare(name) });
+        }
+        for run in self.state.runs.values() {
+            let name = &run.terms.group;
+            if !groups.contains_key(name) {
+                groups.insert(name.clone(), bare(name));
+            }
+            let Some(status) = groups.get_mut(name) else { continue };
+            if self.state.is_up(run) {
+                status.running += 1;
+            } else {
+                status.waiting += 1;
+            }
+        }
+        groups.into_values().collect()
+    }
+
+    fn change_one(&mut self, change: Change) -> Result<Outcome, RequestError> {
+        let outcomes = self.change(&[change]).map_err(RequestError::Store)?;
+        Ok(outcomes.first().copied().unwrap_or(Outcome::Unchanged))
+    }
+
+    /// A group that nobody has set up exists as long as a run names it.
+    fn check_group_is_named(&self, name: &GroupName) -> Result<(), RequestError> {
+        let is_named = || self.state.runs.values().any(|run| run.terms.group == *name);
+        let exists =
+            self.state.groups.contains_key(name) || *name == GroupName::default() || is_named();
+        if exists { Ok(()) } else { Err(self.no_such_group(name)) }
+    }
+
+    fn no_such_group(&self, name: &GroupName) -> RequestError {
+        let known = self.groups().into_iter().map(|status| status.group.name).collect();
+        RequestError::NoSuchGroup { name: name.clone(), known }
+    }
+}

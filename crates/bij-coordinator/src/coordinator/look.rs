@@ -1,0 +1,109 @@
+//! What there is to see.
+
+use std::sync::Arc;
+
+use bij_core::port::RunQueue;
+use bij_core::queue::{Event, QueueState, QueuedRun, RunRef};
+use bij_core::{Bytes, RunId};
+
+use super::Coordinator;
+use crate::policy::decide;
+use crate::{HealthReport, Listed, Now, Ports, RequestError, Status, Why};
+
+impl<P: Ports> Coordinator<P> {
+    /// All runs that are not over: those that are up, then those that wait, in starting order, each
+    /// with every gate that keeps it.
+    pub fn queue(&mut self, now: Now) -> Vec<Listed> {
+        self.refresh(now);
+        let mut up: Vec<&QueuedRun> =
+            self.state.runs.values().filter(|run| run.state.is_up()).collect();
+        up.sort_by(|a, b| a.order().cmp(&b.order()));
+        let runs = up.into_iter().chain(self.state.in_order());
+        runs.map(|run| self.listed(run)).collect()
+    }
+
+    /// Why a run does not start, and who goes before it.
+    ///
+    /// # Errors
+    /// [`RequestError`] if there never was such a run, or the store cannot tell.
+    pub fn why(&mut self, run: &RunRef, now: Now) -> Result<Why, RequestError> {
+        self.refresh(now);
+        let queued = match self.queued(run) {
+            Ok(queued) => queued,
+            Err(RequestError::Over { run, end }) => return Ok(Why::Over { run, end }),
+            Err(error) => return Err(error),
+        };
+        let waits = |run: &&&QueuedRun| run.state == QueueState::Waiting;
+        let order = self.state.in_order();
+        let before = order.iter().take_while(|other| other.run != queued.run).filter(waits);
+        let ahead: Vec<RunId> = if self.state.is_up(queued) {
+            Vec::new()
+        } else {
+            before.map(|run| run.run.clone()).collect()
+        };
+        Ok(Why::Queued { listed: Box::new(self.listed(queued)), ahead })
+    }
+
+    /// How those that are up do, as far as has been looked.
+    pub fn health(&self) -> Vec<HealthReport> {
+        let report = self.state.health.iter().map(|(run, memory)| HealthReport {
+            run: run.clone(),
+            health: memory.health.clone(),
+            since: memory.since,
+        });
+        report.collect()
+    }
+
+    /// How the coordinator is.
+    pub fn status(&self) -> Status {
+        let count = |of: &dyn Fn(&QueuedRun) -> bool| {
+            let runs = self.state.runs.values().filter(|run| of(run));
+            u32::try_from(runs.count()).unwrap_or(u32::MAX)
+        };
+        let claims = self.state.up().filter_map(|run| run.terms.claim.memory);
+        let strays = self.seen.strays.iter().filter_map(|stray| stray.claim.memory);
+        let claimed = claims.chain(strays).map(Bytes::get).fold(0u64, u64::saturating_add);
+        let total = self.seen.sample.memory_total.as_ref().ok();
+        let unread = self.state.last.iter().flat_map(|report| report.troubles.iter().cloned());
+        Status {
+            since: self.since,
+            seq: self.seq,
+            waiting: count(&|run| run.state == QueueState::Waiting),
+            held: count(&|run| matches!(run.state, QueueState::Held { .. })),
+            running: count(&|run| self.state.is_up(run)),
+            slots: self.state.settings.slots(),
+            memory_budget: total.and_then(|total| self.state.settings.budget(*total).at()),
+            memory_claimed: Bytes::new(claimed),
+            paused: self.state.paused.clone(),
+            troubles: self.troubles.texts().chain(unread).collect(),
+        }
+    }
+
+    /// The events after one, oldest first, at most so many.
+    ///
+    /// # Errors
+    /// [`RequestError::Store`] if they could not be read.
+    pub fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, RequestError> {
+        let events = self.adapters.store.events(after, at_most);
+        events.map_err(|error| RequestError::Store(Arc::new(error)))
+    }
+
+    /// Sees to it that the last report is about what is now. What a decision would do is left to
+    /// the next tick.
+    fn refresh(&mut self, now: Now) {
+        self.seen.now = now;
+        self.catch_up();
+        if self.report_is_fresh || !self.has_seen_enough() {
+            return;
+        }
+        self.look_at_the_rest();
+        let report = decide(&self.state, &self.seen).report;
+        self.take_report(report);
+    }
+
+    fn listed(&self, run: &QueuedRun) -> Listed {
+        let report = self.state.last.as_ref();
+        let waiting_on = report.and_then(|report| report.waiting.get(&run.run));
+        Listed { run: run.clone(), waiting_on: waiting_on.cloned().unwrap_or_default() }
+    }
+}

@@ -1,0 +1,84 @@
+//! Places in the queue, given anew.
+
+use bij_core::port::Change;
+use bij_core::queue::{Place, QueuedRun};
+
+use super::act::Plan;
+use crate::policy::State;
+use crate::{MoveTo, RequestError};
+
+/// Puts runs somewhere else, in the order in which they are named.
+pub(super) fn put(
+    state: &State,
+    runs: &[&QueuedRun],
+    to: &MoveTo,
+    by: &str,
+) -> Result<Plan, RequestError> {
+    let changes = match to {
+        MoveTo::First => front(state, runs, Some(by)),
+        MoveTo::Last => {
+            let last = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
+            in_a_row(runs, last.saturating_add(1), Some(by))
+        }
+        MoveTo::Before(other) => beside(state, runs, other, 0, by)?,
+        MoveTo::Behind(other) => beside(state, runs, other, 1, by)?,
+    };
+    Ok(Plan { changes, stops: Vec::new() })
+}
+
+/// Puts runs before all others.
+pub(super) fn front(state: &State, runs: &[&QueuedRun], by: Option<&str>) -> Vec<Change> {
+    let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
+    let count = i64::try_from(runs.len()).unwrap_or(i64::MAX);
+    in_a_row(runs, first.saturating_sub(count), by)
+}
+
+fn in_a_row(runs: &[&QueuedRun], from: i64, by: Option<&str>) -> Vec<Change> {
+    let places = (0..).map(|at| Place(from.saturating_add(at)));
+    let moved = runs.iter().zip(places);
+    moved.map(|(run, place)| moved_to(run, place, by)).collect()
+}
+
+fn moved_to(run: &QueuedRun, place: Place, by: Option<&str>) -> Change {
+    Change::Move { run: run.run.clone(), place, by: by.map(ToOwned::to_owned) }
+}
+
+/// Puts runs just before (`offset` 0) or behind (1) another one, whose priority they get. There is
+/// seldom a number free between two places, so those in between move on by what is needed.
+fn beside(
+    state: &State,
+    runs: &[&QueuedRun],
+    other: &bij_core::RunId,
+    offset: usize,
+    by: &str,
+) -> Result<Vec<Change>, RequestError> {
+    let is_named = |run: &QueuedRun| runs.iter().any(|named| named.run == run.run);
+    let order = state.in_order();
+    let target = order.iter().find(|run| run.run == *other && !is_named(run));
+    let Some(priority) = target.map(|target| target.terms.priority) else {
+        let run = runs.first().map_or_else(|| other.clone(), |run| run.run.clone());
+        return Err(RequestError::NoPlace { run, other: other.clone() });
+    };
+    let mut line: Vec<&QueuedRun> =
+        order.into_iter().filter(|run| run.terms.priority == priority && !is_named(run)).collect();
+    let at = line.iter().position(|run| run.run == *other).map_or(0, |at| at + offset);
+    let mut places: Vec<i64> = line.iter().chain(runs).map(|run| run.place.0).collect();
+    places.sort_unstable();
+    line.splice(at..at, runs.iter().copied());
+    let mut changes = Vec::new();
+    let mut next = i64::MIN;
+    for (run, place) in line.into_iter().zip(places) {
+        let place = place.max(next);
+        next = place.saturating_add(1);
+        if is_named(run) && run.terms.priority != priority {
+            let mut terms = run.terms.clone();
+            terms.priority = priority;
+            let (run, by) = (run.run.clone(), by.to_owned());
+            changes.push(Change::Edit { run, terms: Box::new(terms), by });
+        }
+        if run.place != Place(place) {
+            changes.push(moved_to(run, Place(place), is_named(run).then_some(by)));
+        }
+    }
+    Ok(changes)
+}

@@ -1,0 +1,35 @@
+//! Settings are read anew.
+
+use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_core::queue::EventKind;
+
+use super::Coordinator;
+use crate::{Now, Ports};
+
+impl<P: Ports> Coordinator<P> {
+    /// Takes over settings that were read anew. If that failed, the old ones stay in force, and the
+    /// event says where the file is wrong.
+    pub fn reload(
+        &mut self,
+        read: Result<CoordinatorSettings, &DefinitionError>,
+        by: &str,
+        now: Now,
+    ) {
+        self.seen.now = now;
+        let by = ("by", by.to_owned());
+        match read {
+            Ok(settings) => {
+                self.state.settings = settings;
+                // The new interval counts from now.
+                self.health_due = now.uptime;
+                self.undecided = true;
+                self.report_is_fresh = false;
+                self.note(EventKind::Reloaded, None, [by], now);
+            }
+            Err(error) => {
+                let text = format!("the old settings stay in force: {error}");
+                self.note(EventKind::Reloaded, None, [by, ("text", text)], now);
+            }
+        }
+    }
+}

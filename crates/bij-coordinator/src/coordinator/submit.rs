@@ -1,0 +1,271 @@
+//! Runs are taken in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
+use bij_core::port::{DefinitionSource, RunQueue};
+use bij_core::queue::{
+    Dependency, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
+};
+use bij_core::{ExperimentId, RunId, RunNumber};
+
+use super::{Coordinator, trouble::With};
+use crate::policy::{Joining, admissible, decide, find_cycle};
+use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
+
+/// So many runs are taken in at once at most: they share a transaction, for which all others wait.
+pub const MAX_AT_ONCE: usize = 20_000;
+
+impl<P: Ports> Coordinator<P> {
+    /// Takes runs in for several callers, each of them all or none, in one transaction for all
+    /// callers. What is acknowledged is on the disk.
+    ///
+    /// It takes the same time however many are queued.
+    pub fn submit_together(
+        &mut self,
+        requests: Vec<SubmitRequest>,
+        now: Now,
+    ) -> Vec<Result<Vec<Listed>, RequestError>> {
+        self.seen.now = now;
+        self.catch_up();
+        let mut planned: Vec<Submission> = Vec::new();
+        let mut plans = Vec::with_capacity(requests.len());
+        for request in requests {
+            let before = planned.len();
+            let plan = self.plan(&request, &mut planned);
+            if plan.is_err() {
+                planned.truncate(before);
+            }
+            plans.push(match plan {
+                Err(error) => Err(error),
+                Ok(()) if request.dry_run => Ok(Plan::Look(planned.split_off(before))),
+                Ok(()) => Ok(Plan::TakeIn(planned.len() - before)),
+            });
+        }
+        let mut taken_in = self.take_in_submissions(&planned).map(Vec::into_iter);
+        let mut answer = |plan| match (plan, &mut taken_in) {
+            (Plan::Look(submissions), _) => Ok(self.preview(submissions)),
+            (Plan::TakeIn(count), Ok(runs)) => Ok(runs.by_ref().take(count).collect()),
+            (Plan::TakeIn(_), Err(error)) => Err(error.clone()),
+        };
+        plans.into_iter().map(|plan| plan.and_then(&mut answer)).collect()
+    }
+
+    fn take_in_submissions(
+        &mut self,
+        submissions: &[Submission],
+    ) -> Result<Vec<Listed>, RequestError> {
+        if submissions.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.adapters.store.submit(submissions, self.seen.now.at) {
+            Ok(runs) => {
+                self.troubles.gone(With::Store);
+                Ok(runs.into_iter().map(|run| self.join(run)).collect())
+            }
+            Err(error) => {
+                self.unseen.queue = true;
+                self.troubles.met(With::Store, &error, self.seen.now.uptime);
+                Err(RequestError::Store(Arc::new(error)))
+            }
+        }
+    }
+
+    /// A run has been taken in. Where nothing can start anyway, nothing has to be decided for it.
+    pub(super) fn join(&mut self, run: QueuedRun) -> Listed {
+        let is_shut = self.state.last.as_ref().is_some_and(|report| report.shut);
+        if !is_shut || run.terms.now {
+            self.undecided = true;
+        }
+        self.report_is_fresh = false;
+        self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
+        self.state.runs.insert(run.run.clone(), run.clone());
+        Listed { run, waiting_on: Vec::new() }
+    }
+
+    /// Checks all that one caller wants, and adds it to what is planned already.
+    fn plan(
+        &mut self,
+        request: &SubmitRequest,
+        planned: &mut Vec<Submission>,
+    ) -> Result<(), RequestError> {
+        let SubmitRequest { runs, by, dry_run: _ } = request;
+        if runs.is_empty() {
+            return Err(RequestError::Nothing);
+        }
+        let room = MAX_AT_ONCE.saturating_sub(planned.len());
+        if runs.len() > room {
+            return Err(RequestError::TooMany { asked: runs.len(), at_most: room });
+        }
+        let before = planned.len();
+        let mut specs: BTreeMap<&ExperimentId, ExperimentSpec> = BTreeMap::new();
+        for submit in runs {
+            let id = &submit.experiment;
+            if !specs.contains_key(id) {
+                specs.insert(id, self.definition(id)?);
+            }
+            let terms = self.terms_for(submit, &specs[id])?;
+            planned.push(Submission {
+                experiment: id.clone(),
+                terms,
+                held: submit.hold.then(|| by.clone()),
+                extras: submit.extras.clone(),
+                by: by.clone(),
+                origin: Origin::Submit,
+            });
+        }
+        let (earlier, new) = planned.split_at(before);
+        self.check_dependencies(new, earlier)?;
+        let joining: Vec<Joining<'_>> = planned
+            .iter()
+            .map(|it| Joining { run: None, experiment: &it.experiment, after: &it.terms.after })
+            .collect();
+        Ok(find_cycle(&self.state, &joining)?)
+    }
+
+    fn definition(&self, id: &ExperimentId) -> Result<ExperimentSpec, RequestError> {
+        let found = self.adapters.definitions.find(id);
+        found.map(|found| found.spec).map_err(|source| RequestError::Definition {
+            experiment: id.clone(),
+            source: Arc::new(source),
+        })
+    }
+
+    /// The definition's terms with the request's laid over them.
+    fn terms_for(&self, submit: &Submit, spec: &ExperimentSpec) -> Result<Terms, RequestError> {
+        let Submit { experiment, extras, priority, group, after, not_before, hold: _, now } =
+            submit;
+        let mut terms = self.terms_in(spec);
+        if !extras.is_empty() {
+            let file = SourceFile::new("extras", extras.as_bytes());
+            let overlay = SpecOverlay::parse(file).map_err(|source| RequestError::Extras {
+                experiment: experiment.clone(),
+                source,
+            })?;
+            let mut spec = spec.clone();
+            overlay.apply(&mut spec);
+            terms = self.terms_in(&spec);
+        }
+        terms.priority = priority.unwrap_or(terms.priority);
+        if let Some(group) = group {
+            self.check_group(group, &terms.group)?;
+            terms.group.clone_from(group);
+        }
+        terms.after = after.clone().unwrap_or(terms.after);
+        terms.not_before = *not_before;
+        terms.now = *now;
+        self.check_admissible(experiment, &terms)?;
+        Ok(terms)
+    }
+
+    pub(super) fn check_admissible(
+        &self,
+        experiment: &ExperimentId,
+        terms: &Terms,
+    ) -> Result<(), RequestError> {
+        let total = self.seen.sample.memory_total.as_ref().ok().copied();
+        admissible(terms, &self.state.settings, total)
+            .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
+    }
+
+    /// A group that somebody names must be one that is known: a mistyped one would have no limit.
+    pub(super) fn check_group(
+        &self,
+        group: &GroupName,
+        of_definition: &GroupName,
+    ) -> Result<(), RequestError> {
+        let groups = &self.state.groups;
+        let default = GroupName::default();
+        if groups.contains_key(group) || *group == default || group == of_definition {
+            return Ok(());
+        }
+        let mut known: Vec<GroupName> = groups.keys().cloned().collect();
+        if !known.contains(&default) {
+            known.insert(0, default);
+        }
+        Err(RequestError::NoSuchGroup { name: group.clone(), known })
+    }
+
+    /// What runs wait for must exist, or be defined and so may come, or come along with them.
+    fn check_dependencies(
+        &self,
+        new: &[Submission],
+        earlier: &[Submission],
+    ) -> Result<(), RequestError> {
+        let mut known: BTreeMap<&RunRef, bool> = BTreeMap::new();
+        for submission in new {
+            for on in submission.terms.after.iter() {
+                let comes_along = |it: &Submission| on.on == RunRef::Newest(it.experiment.clone());
+                let exists = match known.get(&on.on) {
+                    Some(exists) => *exists,
+                    None => new.iter().chain(earlier).any(comes_along) || self.exists(on)?,
+                };
+                known.insert(&on.on, exists);
+                if !exists {
+                    let experiment = submission.experiment.clone();
+                    return Err(RequestError::UnknownDependency { experiment, on: on.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is, or may come, what is waited for.
+    pub(super) fn exists(&self, on: &Dependency) -> Result<bool, RequestError> {
+        let run = self.adapters.store.run_state(&on.on);
+        let run = run.map_err(|error| RequestError::Store(Arc::new(error)))?;
+        Ok(run.is_some()
+            || match &on.on {
+                RunRef::Newest(id) => self.adapters.definitions.find(id).is_ok(),
+                RunRef::Run(_) => false,
+            })
+    }
+
+    /// What would be reported of runs if they were taken in now.
+    fn preview(&self, submissions: Vec<Submission>) -> Vec<Listed> {
+        let mut state = self.state.clone();
+        let last_place = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
+        let mut runs = Vec::with_capacity(submissions.len());
+        for (place, submission) in (last_place.saturating_add(1)..).zip(submissions) {
+            let Submission { experiment, terms, held, extras, by, origin } = submission;
+            let newest = state.runs_of(&experiment).next_back().map_or(0, |run| run.run.number.0);
+            let over = self.highest_ended(&experiment);
+            let number = RunNumber(newest.max(over).saturating_add(1));
+            let run = QueuedRun {
+                run: RunId { experiment, number },
+                state: held.map_or(QueueState::Waiting, |by| QueueState::Held { by }),
+                terms,
+                place: Place(place),
+                bypassed: 0,
+                submitted: self.seen.now.at,
+                extras,
+                by,
+                origin,
+            };
+            state.runs.insert(run.run.clone(), run.clone());
+            runs.push(run);
+        }
+        let mut report = decide(&state, &self.seen).report;
+        let listed = runs.into_iter().map(|run| {
+            let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
+            Listed { run, waiting_on }
+        });
+        listed.collect()
+    }
+
+    /// The number of an experiment's newest attempt's run; only a preview goes by it.
+    fn highest_ended(&self, experiment: &ExperimentId) -> u32 {
+        let run = RunId { experiment: experiment.clone(), number: RunNumber(1) };
+        let newest = super::catch_up::newest(&self.adapters.store, &run, None);
+        newest.ok().flatten().map_or(0, |attempt| attempt.run.number.0)
+    }
+}
+
+/// What is to be done for one caller.
+enum Plan {
+    /// Only to be looked at.
+    Look(Vec<Submission>),
+    /// So many of those that are taken in.
+    TakeIn(usize),
+}

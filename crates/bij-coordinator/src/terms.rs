@@ -1,0 +1,28 @@
+//! The terms that a definition asks for.
+
+use bij_core::Bytes;
+use bij_core::definition::{After, ExperimentSpec};
+use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
+
+/// The terms of a run as its definition says, on a machine with so much memory.
+pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes) -> Terms {
+    let success = |id: &bij_core::ExperimentId| Dependency {
+        condition: Condition::Success,
+        on: RunRef::Newest(id.clone()),
+    };
+    let after = match &spec.queue.after {
+        None => Dependencies::default(),
+        Some(After::All(ids)) => Dependencies::All(ids.iter().map(success).collect()),
+        Some(After::Any(ids)) => Dependencies::Any(ids.iter().map(success).collect()),
+    };
+    // A definition's group was checked by the rule of ids, which is that of groups.
+    let group = spec.queue.group.as_deref().and_then(|group| group.parse().ok());
+    Terms {
+        priority: spec.queue.priority,
+        group: group.unwrap_or_default(),
+        claim: Claim::of(spec, total),
+        not_before: None,
+        after,
+        now: false,
+    }
+}
