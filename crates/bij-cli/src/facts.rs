@@ -60,7 +60,15 @@ pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
     let units = listed.map_err(|error| unasked(context, &error)).ok();
     let tallies = context.ledger().tallies();
     let mut tallies = tallies.map_err(|error| unread(context, &error.into())).ok();
-    let mut ids: BTreeSet<ExperimentId> = context.definitions().ids()?.into_iter().collect();
+    let defined = match (context.definitions().ids(), &units) {
+        (Ok(ids), _) => ids,
+        (Err(error), None) => return Err(error.into()),
+        (Err(error), Some(_)) => {
+            unlisted(context, &error.into());
+            Vec::new()
+        }
+    };
+    let mut ids: BTreeSet<ExperimentId> = defined.into_iter().collect();
     ids.extend(units.iter().flatten().map(|unit| unit.id.clone()));
     let mut units: Option<BTreeMap<ExperimentId, UnitStatus>> =
         units.map(|units| units.into_iter().map(|unit| (unit.id.clone(), unit)).collect());
@@ -96,7 +104,7 @@ fn facts(
     let ran = tally.as_ref().is_some_and(|tally| tally.attempts > 0)
         || unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
     let progress = ran.then(|| read_progress(&context.layout.progress(&id))).flatten();
-    Facts { id, unit, tally, progress }
+    Facts { id, unit, tally, progress, queued: None }
 }
 
 /// A unit that the manager has not loaded.
@@ -132,6 +140,12 @@ pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
 
 fn unasked(context: &Context, error: &CliError) {
     context.terminal.warning(&format!("{}; showing what is on disk", error.sentence()));
+    error.hints.iter().for_each(|hint| context.terminal.hint(hint));
+}
+
+fn unlisted(context: &Context, error: &CliError) {
+    let sentence = error.sentence();
+    context.terminal.warning(&format!("{sentence}; showing what the service manager knows"));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }
 

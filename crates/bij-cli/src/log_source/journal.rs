@@ -63,7 +63,11 @@ pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
 
 impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
-        Self::of(Kind::Unreachable, &error)
+        match error {
+            JournalError::Denied => Self::of(Kind::Permission, &error)
+                .hint("repeat it with sudo, or become a member of the group systemd-journal"),
+            _ => Self::of(Kind::Unreachable, &error),
+        }
     }
 }
 
