@@ -8,6 +8,10 @@ use zbus::{OwnedObjectPath, OwnedVariant};
 /// systemd's number for "infinity" in limits and for "not set" in counters.
 const INFINITY: u64 = u64::MAX;
 
+/// A command of a unit, as D-Bus has it: path, arguments, whether its failure is ignored, start and
+/// exit by both clocks, process, `si_code` and status.
+pub(crate) type ExecutedCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
 /// The properties of one unit: those of `…systemd1.Service` and of `…systemd1.Unit`.
 pub(crate) struct Properties {
     service: HashMap<String, OwnedVariant>,
@@ -85,6 +89,16 @@ impl Properties {
         let variables = Vec::<String>::try_from(value).ok()?;
         let mut values = variables.iter().filter_map(|variable| variable.split_once('='));
         values.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    }
+
+    /// What the processes of `ExecCondition=` left with, as far as they left by themselves.
+    pub(crate) fn condition_statuses(&self) -> Vec<i32> {
+        /// `CLD_EXITED` of sigaction(2).
+        const EXITED: i32 = 1;
+        let value = self.service.get("ExecCondition").and_then(|value| value.try_clone().ok());
+        let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
+        let commands = commands.into_iter().flatten();
+        commands.filter(|command| command.8 == EXITED).map(|command| command.9).collect()
     }
 
     /// This life of the unit; all zero is none.

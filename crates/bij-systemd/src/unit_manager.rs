@@ -228,12 +228,26 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        return Ok(Started::Skipped);
+        return match properties.condition_statuses().into_iter().any(never_ran) {
+            true => Err(UnitError::Job {
+                id: id.clone(),
+                verb: "start",
+                result: "exec-condition".to_owned(),
+            }),
+            false => Ok(Started::Skipped),
+        };
     }
     match properties.variable("BIJ_STAMP") {
         Some(_) => Ok(Started::Up),
         None => Err(UnitError::NotFound(id.clone())),
     }
+}
+
+/// Whether a condition said nothing because systemd could not even start it (systemd.exec(5),
+/// "Process Exit Codes"): on a file system that became read-only, for one. systemd takes that for a
+/// "no" and skips the unit; whoever asked for the start wants to know better.
+fn never_ran(status: i32) -> bool {
+    (200..255).contains(&status)
 }
 
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {

@@ -68,6 +68,26 @@ async fn a_condition_that_says_no_is_a_skip_and_a_quick_end_is_not() {
 }
 
 #[tokio::test]
+async fn a_condition_that_could_not_be_asked_is_no_skip() {
+    for (status, skipped) in [(1, true), (238, false)] {
+        let world = World {
+            job: Job::EndsAtOnce("done"),
+            after: "inactive",
+            condition: Some(false),
+            condition_status: status,
+            ..World::default()
+        };
+        match units(world).await.0.start(&id()).await {
+            Ok(started) => assert_eq!((started, skipped), (Started::Skipped, true)),
+            Err(UnitError::Job { result, .. }) => {
+                assert_eq!((result.as_str(), skipped), ("exec-condition", false));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_start_is_told_so() {
     let world = World { denied: true, ..World::default() };
     let (units, _) = units(world).await;

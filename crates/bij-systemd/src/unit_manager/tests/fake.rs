@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Guid, OwnedObjectPath, connection, fdo};
 
+use crate::properties::ExecutedCommand;
 use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
 
 /// What becomes of a job.
@@ -29,6 +30,8 @@ pub(super) struct World {
     pub(super) active_state: String,
     pub(super) sub_state: String,
     pub(super) condition: Option<bool>,
+    /// What the process of `ExecCondition=` left with.
+    pub(super) condition_status: i32,
     pub(super) restarts: u32,
     /// What a job does.
     pub(super) job: Job,
@@ -49,6 +52,7 @@ impl Default for World {
             active_state: "inactive".into(),
             sub_state: "dead".into(),
             condition: None,
+            condition_status: 0,
             restarts: 0,
             job: Job::EndsAtOnce("done"),
             after: "active",
@@ -267,6 +271,12 @@ impl Service {
     fn environment(&self) -> Vec<String> {
         let stamp = self.0.0.lock().unwrap().defined.then(|| "BIJ_STAMP=0".to_owned());
         stamp.into_iter().collect()
+    }
+
+    #[zbus(property)]
+    fn exec_condition(&self) -> Vec<ExecutedCommand> {
+        let status = self.0.0.lock().unwrap().condition_status;
+        vec![("/hook".to_owned(), vec!["/hook".to_owned()], false, 1, 1, 2, 2, 7, 1, status)]
     }
 
     #[zbus(property)]
