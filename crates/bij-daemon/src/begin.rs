@@ -111,13 +111,13 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let invocation = self.told.invocation.ok_or(BeginError::NoInvocation)?;
         let key = AttemptKey { boot: self.place.boot()?, invocation };
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
-        self.look_for_directory(&spec)?;
-        self.look_for_writable(&spec)?;
         let started = self.place.now();
         let mut recent = self.recent(id, key);
         if self.close_left_open(&recent, key) {
             recent = self.recent(id, key);
         }
+        self.look_for_directory(&spec)?;
+        self.look_for_writable(&spec)?;
         let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, start };
         let opened = self.ledger.open(&opening);

@@ -31,9 +31,11 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let lock = lock(&self.place.layout().runtime().join("reload.lock"));
         let _lock = logged(lock, "starts cannot take turns at reloading");
         if self.manager.facts(id)?.stamp.as_deref() != stamp(self.find(id).as_ref()) {
+            // The template alone has no stamp.
+            let why = if self.told.stamp.is_some() { "has changed" } else { "is new" };
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "reload";
-                "the unit of {id} is not what its definition says; the service manager reads it again"
+                "the definition of {id} {why}: the service manager reads it"
             );
             self.manager.reload()?;
         }
