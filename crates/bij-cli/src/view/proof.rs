@@ -87,7 +87,8 @@ fn by(evidence: &Evidence) -> Option<String> {
 }
 
 fn peak(evidence: &Evidence) -> Option<String> {
-    let peak = evidence.memory_peak?;
+    // Whoever was gone before the first look has no peak worth telling.
+    let peak = evidence.memory_peak.filter(|peak| peak.get() > 0)?;
     let about = match evidence.memory_peak_source {
         Some(PeakSource::Sampled) => "at least ",
         Some(PeakSource::Kernel) | None => "",
@@ -138,6 +139,16 @@ mod tests {
             told(survived),
             "success: 2 processes killed for memory in its course, peak 64.0M of 64.0M"
         );
+    }
+
+    #[test]
+    fn a_peak_that_nobody_saw_is_none() {
+        let quick = evidence(|e| {
+            e.exit = Some(Exit::Code(0));
+            e.memory_peak = Some(Bytes::new(0));
+            e.memory_peak_source = Some(PeakSource::Sampled);
+        });
+        assert_eq!(told(quick), "success");
     }
 
     #[test]
