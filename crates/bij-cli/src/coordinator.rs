@@ -14,6 +14,12 @@ const TRY_EVERY: Duration = Duration::from_millis(250);
 
 /// Connects for a change: over its socket, else the bus. One that was killed is waited for.
 pub(crate) async fn connect(context: &Context) -> Result<Client, CliError> {
+    let none = || CliError::of(Kind::Unreachable, &ClientError::NoCoordinator);
+    connect_if_any(context).await?.ok_or_else(|| none().hint(remedy(context)))
+}
+
+/// As [`connect`], for those who do without if there is none.
+pub(crate) async fn connect_if_any(context: &Context) -> Result<Option<Client>, CliError> {
     let mut waited = Duration::ZERO;
     loop {
         match try_connect(context).await {
@@ -24,10 +30,11 @@ pub(crate) async fn connect(context: &Context) -> Result<Client, CliError> {
                 tokio::time::sleep(TRY_EVERY).await;
                 waited += TRY_EVERY;
             }
-            Err(error @ (ClientError::NoCoordinator | ClientError::NotListening)) => {
+            Err(ClientError::NoCoordinator) => return Ok(None),
+            Err(error @ ClientError::NotListening) => {
                 return Err(CliError::of(Kind::Unreachable, &error).hint(remedy(context)));
             }
-            connected => return Ok(connected?),
+            connected => return Ok(Some(connected?)),
         }
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod facts;
 mod log_source;
 mod orders;
+mod queued;
 mod scope;
 mod source;
 mod sweep;

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::orders;
+use crate::queued;
 use crate::scope::Scope;
 use crate::units::Units;
-use crate::view::{Effect, Outcome, Outcomes};
+use crate::view::{Effect, Outcome, Outcomes, Queued};
 use crate::who::who;
 
 /// What is to be done.
@@ -89,15 +90,33 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
             if ids.len() > 1 {
                 context.terminal.status(&format!("{id}: {}", error.sentence()));
             }
-        } else {
-            context.terminal.status(&format!("{id}: {}", act.said(effect)));
         }
-        outcomes.push(Outcome { id, effect, error: error.as_ref().map(CliError::sentence) });
+        let queued = match effect {
+            Effect::Skipped => queued_instead(context, &id).await,
+            Effect::Changed | Effect::Unchanged | Effect::Failed => None,
+        };
+        match &queued {
+            Some(queued) => {
+                context.terminal.status(&format!("{id}: queued as {}", queued.sentence()));
+            }
+            None if error.is_none() => {
+                context.terminal.status(&format!("{id}: {}", act.said(effect)));
+            }
+            None => {}
+        }
+        let sentence = error.as_ref().map(CliError::sentence);
+        outcomes.push(Outcome { id, effect, error: sentence, queued });
         first = first.or(error);
     }
     outcomes.sort_by(|a, b| a.id.cmp(&b.id));
     context.terminal.show(&Outcomes(outcomes))?;
     first.map_or(Ok(()), Err)
+}
+
+/// The run that the coordinator has put into the queue when it said "not now".
+async fn queued_instead(context: &Context, id: &ExperimentId) -> Option<Queued> {
+    // Without an answer there is the log, which tells as well.
+    queued::first_of(context, std::slice::from_ref(id)).await.ok()?.remove(id)
 }
 
 async fn one(units: &Units, act: Act, id: &ExperimentId) -> Result<Effect, UnitError> {

@@ -3,11 +3,14 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
+use crate::queued;
 use crate::view::{List, Status};
 
 /// Lists every experiment that is defined or known to the manager.
 pub(crate) async fn list(context: &Context) -> Result<(), CliError> {
-    let list = List(facts::of_all(context).await?.into_iter().map(Status::new).collect());
+    let mut all = facts::of_all(context).await?;
+    queued::look(context, &mut all).await;
+    let list = List(all.into_iter().map(Status::new).collect());
     let count = list.0.len();
     context.terminal.show(&list)?;
     if !context.terminal.json() {

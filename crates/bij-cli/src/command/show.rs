@@ -8,7 +8,8 @@ use crate::args::{IdArg, ShowArgs};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
-use crate::view::{AllProperties, Facts, Properties, Setting, Status, settings};
+use crate::queued;
+use crate::view::{AllProperties, Facts, Properties, Queued, Setting, Status, settings};
 
 /// Shows every property, or those asked for.
 pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
@@ -16,10 +17,11 @@ pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliEr
     for id in &ids {
         context.must_exist(id).await?;
     }
-    let all = match ids.as_slice() {
+    let mut all = match ids.as_slice() {
         [] => facts::of_all(context).await?,
         ids => facts::of(context, ids).await,
     };
+    queued::look(context, &mut all).await;
     let mut shown = Vec::new();
     for facts in all {
         let all = properties(context, facts);
@@ -118,6 +120,8 @@ fn of_status(status: &Status) -> Vec<Setting> {
     let by_cause: Map<String, Value> =
         by_cause.map(|(cause, count)| (cause.to_string(), Value::from(*count))).collect();
     let progress = status.progress.as_ref();
+    let queued = status.queued.as_ref();
+    let reason = queued.map(Queued::reason).filter(|reason| !reason.is_empty());
     vec![
         setting("ActiveState", status.state.as_str()),
         setting("SubState", text(status.sub_state.as_ref())),
@@ -133,6 +137,9 @@ fn of_status(status: &Status) -> Vec<Setting> {
         setting("MemoryCurrent", status.memory_current),
         setting("MemoryPeak", status.memory_peak),
         setting("CPUUsageNSec", status.cpu_usage_nsec),
+        setting("QueuedRun", queued.map(|queued| queued.run)),
+        setting("QueuedState", text(queued.map(|queued| queued.state.as_str()))),
+        setting("QueuedReason", text(reason)),
         setting("ProgressStep", progress.and_then(|progress| progress.step)),
         setting("ProgressTotal", progress.and_then(|progress| progress.total)),
         setting("ProgressText", text(progress.and_then(|progress| progress.text.as_ref()))),

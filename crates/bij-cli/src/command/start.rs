@@ -1,7 +1,10 @@
 //! `bij start` and `bij start-all`.
 
+mod through_queue;
+
 use std::path::{Path, PathBuf};
 
+use bij_api::message::Submit;
 use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId};
@@ -10,15 +13,19 @@ use super::act::{Act, act};
 use super::check::must_be_runnable;
 use crate::args::{IdArg, StartArgs};
 use crate::context::Context;
+use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
 
 /// Starts one experiment; what is added holds for this run only.
 pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
     let IdArg(id) = &args.id;
-    let StartArgs { id: _, config, overlay, now: _ } = args;
+    let StartArgs { id: _, config, overlay, now } = args;
     let mut extras = overlay.spec()?;
-    must_be_resident(context, id)?;
+    let coordinator = coordinator::connect_if_any(context).await?;
+    if coordinator.is_none() {
+        must_be_resident(context, id)?;
+    }
     if let Some(config) = config {
         let config = config_file(config)?;
         if is_undefined(context, id) {
@@ -39,6 +46,13 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
             format!("{id} is already up; what you add would only hold for its next run"),
         )
         .hint(format!("`{} stop {id}`, then start it again", context.again)));
+    }
+    // What a plain start cannot say, a submission can; without systemd there is no other start.
+    let says_more = *now || !extras.is_empty() || context.scope == Scope::Local;
+    if let Some(client) = coordinator.filter(|_| says_more && !up) {
+        let extras = if extras.is_empty() { String::new() } else { extras.to_toml() };
+        let submission = Submit { extras, now: *now, ..Submit::new(id.clone()) };
+        return through_queue::start(context, &client, submission).await;
     }
     if !up {
         set_extras(context, id, &extras)?;

@@ -7,6 +7,7 @@ use crate::args::{IdArg, MaybeIdsArgs};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
+use crate::queued;
 use crate::view::{Facts, Loaded, Status, StatusPage, StatusPages};
 
 /// As many as `systemctl status` shows.
@@ -21,6 +22,7 @@ pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(),
     if !named {
         facts::look_closely(context, &mut found).await;
     }
+    queued::look(context, &mut found).await;
     let (found, missing) = if named { part(context, found) } else { (found, Vec::new()) };
     let mut pages = Vec::new();
     for facts in found {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::status::{Status, cause_tone};
 use super::table::{Cell, Column, Table};
-use super::{Format, Tone, View, time};
+use super::{Format, Queued, Tone, View, time};
 
 /// All experiments: `bij list`.
 #[derive(Clone, Debug, Serialize)]
@@ -32,13 +32,14 @@ impl View for List {
             Column::right("CPU").dispensable(5),
             Column::left("LAST END").dispensable(6),
             Column::left("PROGRESS").dispensable(7).flexible(),
+            Column::left("REASON").dispensable(1).flexible(),
         ]);
         self.0.iter().for_each(|status| table.row(cells(status)));
         table.write(out, format)
     }
 }
 
-fn cells(status: &Status) -> [Cell; 12] {
+fn cells(status: &Status) -> [Cell; 13] {
     let number = |value: Option<u64>| value.map_or_else(String::new, |n| n.to_string());
     let bytes = |value: Option<u64>| value.map_or_else(String::new, |n| Bytes::new(n).to_string());
     let (sign, tone) = status.sign();
@@ -49,7 +50,7 @@ fn cells(status: &Status) -> [Cell; 12] {
     [
         Cell::new(tone, sign),
         status.id.as_str().into(),
-        Cell::new(tone, status.state.as_str()),
+        state(status, tone),
         status.sub_state.as_deref().unwrap_or_default().into(),
         status.run.map_or_else(String::new, |run| format!("#{run}")).into(),
         number(status.attempt.map(u64::from)).into(),
@@ -64,7 +65,18 @@ fn cells(status: &Status) -> [Cell; 12] {
             .last_end()
             .map_or_else(|| Cell::from(""), |end| Cell::new(cause_tone(end), end.cause.as_str())),
         status.progress.as_ref().map_or_else(String::new, super::status::Steps::line).into(),
+        status.queued.as_ref().map_or_else(String::new, Queued::reason).into(),
     ]
+}
+
+/// systemd's state, or that it is down and a run of it waits to start.
+fn state(status: &Status, tone: Tone) -> Cell {
+    match &status.queued {
+        Some(_) if matches!(status.state.as_str(), "inactive" | "failed") => {
+            Cell::new(Tone::Busy, "queued")
+        }
+        Some(_) | None => Cell::new(tone, status.state.as_str()),
+    }
 }
 
 #[cfg(test)]

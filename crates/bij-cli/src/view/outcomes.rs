@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bij_core::ExperimentId;
 use serde::Serialize;
 
-use super::{Format, View};
+use super::{Format, Queued, View};
 
 /// One entry an experiment: the result of start, stop and their like.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +20,8 @@ pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     /// What went wrong.
     pub(crate) error: Option<String>,
+    /// The run that waits in the queue instead of being up.
+    pub(crate) queued: Option<Queued>,
 }
 
 /// Whether anything changed.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use super::escape::visible;
-use super::{Format, Tone, View, proof, time};
+use super::{Format, Queued, Tone, View, proof, time};
 
 /// What there is to know about one experiment; each part may be missing.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) tally: Option<Tally>,
     /// What stands in its progress file.
     pub(crate) progress: Option<Progress>,
+    /// Its first run that waits in the queue.
+    pub(crate) queued: Option<Queued>,
 }
 
 /// One experiment's status: the JSON of `bij --json status` and `list`, see docs/json.md.
@@ -45,6 +47,7 @@ pub(crate) struct Status {
     pub(crate) invocation_id: Option<InvocationId>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) progress: Option<Steps>,
+    pub(crate) queued: Option<Queued>,
     /// For people: the newest attempt.
     #[serde(skip)]
     pub(crate) newest: Option<Attempt>,
@@ -90,7 +93,7 @@ impl Status {
     /// Brings the facts together. What the manager no longer knows of the newest attempt (it
     /// forgets units that ended) is filled in from the ledger's evidence.
     pub(crate) fn new(facts: Facts) -> Self {
-        let Facts { id, unit, tally, progress } = facts;
+        let Facts { id, unit, tally, progress, queued } = facts;
         let newest = tally.as_ref().and_then(|tally| tally.last.clone());
         let ended = newest.as_ref().and_then(|attempt| attempt.end.as_ref());
         let evidence = ended.map(|end| &end.evidence);
@@ -138,6 +141,7 @@ impl Status {
                     Some(open.ready.unwrap_or(open.started))
                 }),
             progress: said.map(Steps::from),
+            queued,
             said: unit
                 .as_ref()
                 .and_then(|unit| unit.status_text.clone())
@@ -217,6 +221,9 @@ impl View for StatusPage {
         let mut line = |name: &str, value: String| writeln!(out, "{name:>11}: {value}");
         line("Loaded", self.loaded_line(format))?;
         line("Active", self.active_line(format))?;
+        if let Some(queued) = &status.queued {
+            line("Queued", queued.sentence())?;
+        }
         if let (Some(run), Some(attempt)) = (status.run, status.attempt) {
             line("Attempt", format!("{attempt} of run {}#{run}", status.id))?;
         }

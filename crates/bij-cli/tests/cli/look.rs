@@ -32,7 +32,7 @@ fn what_is_defined_and_never_ran_is_inactive() {
             "run": null, "attempt": null, "crashes": 0, "crashes_by_cause": {},
             "memory_current": null, "memory_peak": null, "memory_max": null,
             "cpu_usage_nsec": null, "cpu_quota_percent": null, "pid": null,
-            "invocation_id": null, "since": null, "progress": null
+            "invocation_id": null, "since": null, "progress": null, "queued": null
         })
     );
     assert_eq!(bij.call(&["--json", "list"]).json(), json!([status.json()]));

@@ -12,4 +12,5 @@ mod foreground;
 mod look;
 mod model;
 mod queue;
+mod queued;
 mod submit;

@@ -32,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) refuses: Option<Refusal>,
     /// Submissions are never answered.
     pub(crate) hangs: bool,
+    /// No gate is closed.
+    pub(crate) open: bool,
 }
 
 /// The handler.
@@ -188,7 +190,7 @@ impl Known {
             after: submit.after.unwrap_or_default(),
             now: submit.now,
             extras: submit.extras,
-            waiting_on: vec![waiting],
+            waiting_on: if self.open { Vec::new() } else { vec![waiting] },
             ..Entry::over(run.clone(), RunEnd::Success)
         };
         self.event(EventKind::Submitted, Some(&run));

@@ -77,7 +77,7 @@ pub(crate) fn running() -> Facts {
         ..Tally::default()
     };
     let progress = Some("step=120 total=1000 text=epoch 3".parse().unwrap());
-    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress }
+    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress, queued: None }
 }
 
 pub(crate) fn crashed() -> Facts {
@@ -97,7 +97,7 @@ pub(crate) fn crashed() -> Facts {
 
 pub(crate) fn unasked() -> Facts {
     let tally = Tally { last: Some(attempt("amnesiac_001#1", 1, None)), ..Tally::default() };
-    Facts { id: id(), unit: None, tally: Some(tally), progress: None }
+    Facts { id: id(), unit: None, tally: Some(tally), progress: None, queued: None }
 }
 
 fn page(facts: Facts) -> StatusPage {
