@@ -78,7 +78,10 @@ impl DropIn<'_> {
                 unit.set("DynamicUser", "no");
                 unit.set("User", &line(user));
             }
-            (RuntimeScope::System, None) => unit.set("User", &own_user(&self.spec.id)),
+            (RuntimeScope::System, None) => {
+                unit.set("DynamicUser", "yes");
+                unit.set("User", &own_user(&self.spec.id));
+            }
             (RuntimeScope::User, _) => {}
         }
         // The hooks run in this directory as well: were it an error that it is missing, systemd
