@@ -95,7 +95,7 @@ fn seed() -> Option<u64> {
 fn awake(attempt: &Attempt, memento: &mut Memento<'_>) -> Result<Tour, Box<dyn Error>> {
     if attempt.crashes() > 0 {
         let cause = attempt.last_cause().unwrap_or(&Cause::Unknown);
-        say(format_args!("Crashes so far: {}, the last time by {cause}.", attempt.crashes()));
+        say(format_args!("Crashes so far: {}; my last life ended by {cause}.", attempt.crashes()));
     }
     let begin = || {
         say(format_args!("Attempt {}: I begin with a tour at random.", attempt.number()));
