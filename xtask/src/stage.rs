@@ -3,12 +3,13 @@
 //! | from | to |
 //! | --- | --- |
 //! | program `bij` | `usr/bin/` |
-//! | program `bij-hook` | `usr/libexec/brain-in-jar/` |
+//! | programs `bij-hook`, `bij-coordinator` | `usr/libexec/brain-in-jar/` |
 //! | program `brain-experiment-generator` | `usr/lib/systemd/system-generators/`, and a link in `user-generators/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
 //! | `units/**` | the same path below the tree's root |
+//! | what `bij completions` prints | where bash, zsh and fish look for it below `usr/share/` |
 //!
 //! A file below `units/` lies at its final path already: `units/usr/lib/systemd/system/brain.slice`
 //! becomes `usr/lib/systemd/system/brain.slice`. Symbolic links stay links, and an executable stays
@@ -17,6 +18,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,11 +29,20 @@ use crate::workspace::{self, Metadata};
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("bij-cli", "bij", "usr/bin"),
     ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
+    ("bij-daemon", "bij-coordinator", "usr/libexec/brain-in-jar"),
     ("bij-daemon", "brain-experiment-generator", "usr/lib/systemd/system-generators"),
 ];
 
 /// The crate whose programs are the example experiments.
 const EXAMPLES: &str = "bij-examples";
+
+/// Shells that complete, and where each looks for the script of a program.
+const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "usr/share/bash-completion/completions/bij"),
+    // Debian's and Ubuntu's place; other distributions move it to `site-functions`.
+    ("zsh", "usr/share/zsh/vendor-completions/_bij"),
+    ("fish", "usr/share/fish/vendor_completions.d/bij.fish"),
+];
 
 /// Which C library programs are linked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +74,11 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
     clear(directory)?;
     for (_, program, to) in &programs {
         install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
+    }
+    for (shell, path) in COMPLETIONS {
+        let bij = directory.join("usr/bin/bij");
+        let script = shell::read(Command::new(bij).args(["completions", shell]))?;
+        write(&directory.join(path), &script)?;
     }
     let user_generators = directory.join("usr/lib/systemd/user-generators");
     fs::create_dir_all(&user_generators)?;
@@ -182,6 +198,16 @@ fn open_directories(directory: &Path) -> Result<()> {
             open_directories(&entry.path())?;
         }
     }
+    Ok(())
+}
+
+/// Writes a text file.
+fn write(to: &Path, text: &str) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o644))?;
     Ok(())
 }
 

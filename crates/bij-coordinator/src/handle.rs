@@ -2,7 +2,7 @@
 
 use bij_core::ExperimentId;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Coordinator, Listed, Now, Ports, RequestError, SubmitRequest};
 
@@ -12,11 +12,14 @@ const WAITING_ROOM: usize = 1024;
 /// A hand on a coordinator that [`serve`](crate::serve) runs elsewhere; clones are further hands.
 pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
+    newest: watch::Receiver<u64>,
 }
 
 /// What is asked through the handles.
 pub struct Inbox<P: Ports> {
     pub(crate) receiver: mpsc::Receiver<Message<P>>,
+    /// The number of the newest event, for whoever watches.
+    pub(crate) newest: watch::Sender<u64>,
 }
 
 /// What is done with the coordinator.
@@ -35,7 +38,7 @@ pub struct Gone;
 
 impl<P: Ports> Clone for Handle<P> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone() }
+        Self { sender: self.sender.clone(), newest: self.newest.clone() }
     }
 }
 
@@ -43,7 +46,14 @@ impl<P: Ports> Handle<P> {
     /// A first hand, and where what it asks arrives.
     pub fn new() -> (Self, Inbox<P>) {
         let (sender, receiver) = mpsc::channel(WAITING_ROOM);
-        (Self { sender }, Inbox { receiver })
+        let (newest_sender, newest) = watch::channel(0);
+        (Self { sender, newest }, Inbox { receiver, newest: newest_sender })
+    }
+
+    /// The number of the newest event that the coordinator knows, as it changes; 0 before it has
+    /// looked for the first time.
+    pub fn newest_event(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
     }
 
     /// Asks the coordinator for something.

@@ -46,6 +46,8 @@ pub async fn serve<P: Ports>(
     loop {
         let now = clock.now();
         coordinator.tick(now).await;
+        let newest = coordinator.newest_event();
+        inbox.newest.send_if_modified(|told| std::mem::replace(told, newest) != newest);
         let due = coordinator.next_look().map_or(LONGEST.as_micros(), |due| {
             due.as_micros().saturating_sub(now.uptime.as_micros()).min(LONGEST.as_micros())
         });

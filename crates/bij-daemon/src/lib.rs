@@ -30,6 +30,7 @@ mod begin;
 mod boots;
 mod call;
 mod chain;
+mod coordinator;
 mod counters;
 mod end;
 mod exit_status;
@@ -57,6 +58,9 @@ pub use begin::{Begin, BeginError, Begun};
 pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};
 pub use chain::chain;
+pub use coordinator::{
+    CoordinatorCall, CoordinatorUsage, HandoverFiles, MemoryBoard, SystemClock, run_coordinator,
+};
 pub use end::{End, EndError, Ended};
 pub use generator::{Generated, Skipped, generate};
 pub use journal::{Journal, JournalError, LoggedEnd};

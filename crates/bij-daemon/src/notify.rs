@@ -1,6 +1,6 @@
 //! Words to the service manager (`sd_notify(3)`), which hears its hooks too: `NotifyAccess=all`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,6 +28,53 @@ pub fn ask_for_time(socket: &OsStr, time: Duration) -> io::Result<()> {
 /// unheard.
 pub(crate) fn set_watchdog(socket: &OsStr, watchdog: Option<TimeSpan>) -> io::Result<()> {
     say(socket, &format!("WATCHDOG_USEC={}", watchdog.map_or(0, TimeSpan::as_micros)))
+}
+
+/// What a service tells its manager about itself; nothing where no manager listens.
+#[derive(Debug)]
+pub(crate) struct ServiceNotify {
+    socket: Option<OsString>,
+}
+
+impl ServiceNotify {
+    /// To the manager behind `$NOTIFY_SOCKET`, if that is set.
+    pub(crate) const fn to(socket: Option<OsString>) -> Self {
+        Self { socket }
+    }
+
+    /// It is up.
+    pub(crate) fn ready(&self) {
+        self.tell("READY=1");
+    }
+
+    /// It reads its settings anew, until it is [`ready`](Self::ready) again.
+    pub(crate) fn reloading(&self, since_boot: Option<TimeSpan>) {
+        let at = since_boot.unwrap_or_default().as_micros();
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={at}"));
+    }
+
+    /// It is about to end.
+    pub(crate) fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    /// It is alive: `WatchdogSec=`.
+    pub(crate) fn alive(&self) {
+        self.tell("WATCHDOG=1");
+    }
+
+    /// What it does, in a line for `systemctl status`.
+    pub(crate) fn status(&self, line: &str) {
+        self.tell(&format!("STATUS={line}"));
+    }
+
+    fn tell(&self, message: &str) {
+        if let Some(socket) = &self.socket
+            && let Err(error) = say(socket, message)
+        {
+            log::debug!("the service manager does not hear: {error}");
+        }
+    }
 }
 
 fn say(socket: &OsStr, message: &str) -> io::Result<()> {
@@ -60,6 +107,27 @@ mod tests {
         set_watchdog(socket, None).unwrap();
         assert_eq!(hear(), "WATCHDOG_USEC=0");
         assert!(set_watchdog(room.path().join("none").as_os_str(), None).is_err());
+    }
+
+    #[test]
+    fn a_service_tells_how_it_is_in_single_messages() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let notify = ServiceNotify::to(Some(path.into_os_string()));
+        notify.ready();
+        notify.reloading(Some(TimeSpan::from_micros(9)));
+        notify.status("1 runs");
+        let heard = || {
+            let mut heard = [0; 64];
+            let length = manager.recv(&mut heard).unwrap();
+            String::from_utf8_lossy(&heard[..length]).into_owned()
+        };
+        assert_eq!(heard(), "READY=1");
+        assert_eq!(heard(), "RELOADING=1\nMONOTONIC_USEC=9");
+        assert_eq!(heard(), "STATUS=1 runs");
+        // Nobody listens: nothing is said, and nothing fails.
+        ServiceNotify::to(None).stopping();
     }
 
     #[test]

@@ -83,9 +83,9 @@ impl Journal for SystemdJournal {
     }
 }
 
-const ELSEWHERE: &str = "--root names another tree than the machine's own";
+pub(crate) const ELSEWHERE: &str = "--root names another tree than the machine's own";
 
-fn is_elsewhere(place: &Place) -> bool {
+pub(crate) fn is_elsewhere(place: &Place) -> bool {
     place.root() != Path::new("/")
 }
 

@@ -79,6 +79,11 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
+    /// The number of the newest event that has been taken in.
+    pub fn newest_event(&self) -> u64 {
+        self.seq
+    }
+
     /// The events after one, oldest first, at most so many.
     ///
     /// # Errors

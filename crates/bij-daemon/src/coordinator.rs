@@ -1,0 +1,23 @@
+//! The coordinator of this machine's experiments, or of one user's: `bij-coordinator` with its
+//! adapters, its clients and its service manager.
+
+mod board;
+mod boot_state;
+mod call;
+mod clock;
+mod handler;
+mod handover;
+mod journal;
+mod refusal;
+mod reload;
+mod run;
+mod tell;
+mod told;
+mod translate;
+mod units;
+
+pub use board::MemoryBoard;
+pub use call::{CoordinatorCall, CoordinatorUsage};
+pub use clock::SystemClock;
+pub use handover::HandoverFiles;
+pub use run::run_coordinator;

@@ -1,0 +1,58 @@
+//! The command line of `bij-coordinator`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// One call of `bij-coordinator`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinatorCall {
+    /// Whose it is: the system's, or a user's (`--user`).
+    pub user: bool,
+    /// The tree that all paths lie in: `/`, or what `--root` says.
+    pub root: PathBuf,
+}
+
+/// The command line is of another form.
+#[derive(Debug, Error)]
+#[error("usage: bij-coordinator [--user] [--root DIR]")]
+pub struct CoordinatorUsage;
+
+impl CoordinatorCall {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    /// [`CoordinatorUsage`] if they are no call.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CoordinatorUsage> {
+        let mut call = Self { user: false, root: PathBuf::from("/") };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            match argument.to_str() {
+                Some("--user") => call.user = true,
+                Some("--root") => call.root = arguments.next().ok_or(CoordinatorUsage)?.into(),
+                Some(_) | None => return Err(CoordinatorUsage),
+            }
+        }
+        Ok(call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<CoordinatorCall, CoordinatorUsage> {
+        CoordinatorCall::parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn its_few_options_are_read_and_others_refused() {
+        let call = parse(&["--user", "--root", "/tree"]).unwrap();
+        assert_eq!(call, CoordinatorCall { user: true, root: "/tree".into() });
+        assert_eq!(parse(&[]).unwrap(), CoordinatorCall { user: false, root: "/".into() });
+        for bad in [&["--root"][..], &["start"], &["--usr"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

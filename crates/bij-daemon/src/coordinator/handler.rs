@@ -1,0 +1,251 @@
+//! Answers clients by asking the loop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bij_api::message::{
+    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, Page, Pausing, QueueQuery, State, Submit, SubmitOptions, Why,
+};
+use bij_api::{Caller, Look, PIECE, Refusal, Steer};
+use bij_coordinator::{
+    Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
+};
+use bij_core::port::{Ledger as _, RunQueue as _};
+use bij_core::queue::{GroupName, RunRef};
+use bij_core::{ExperimentId, Outcome, RunId, RunNumber};
+use bij_definitions::Definitions;
+use bij_store::Reader;
+
+use super::boot_state::BootState;
+use super::refusal::{going_down, refusal};
+use super::reload::Reload;
+use super::translate;
+use crate::chain;
+
+/// What clients are answered by.
+pub(super) struct Handler<P: Ports> {
+    pub(super) loop_: Handle<P>,
+    pub(super) boot: BootState,
+    pub(super) definitions: Definitions,
+    /// For what is over.
+    pub(super) history: Reader,
+    pub(super) reload: Reload,
+    /// The queue as the client saw it who reads it in pieces: a piece costs as much as a look at
+    /// the whole, and pieces of one look fit together.
+    pub(super) last_look: Mutex<Option<Arc<QueueLook>>>,
+}
+
+/// The whole queue at one moment.
+pub(super) struct QueueLook {
+    listed: Vec<Listed>,
+    health: BTreeMap<RunId, Health>,
+    seq: u64,
+}
+
+impl<P: Ports> Handler<P> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.loop_.ask(question).await.map_err(|_| going_down())
+    }
+
+    /// Asks for something that can be refused.
+    async fn request<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Coordinator<P>, Now) -> Result<T, RequestError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.ask(question).await?.map_err(|error| refusal(&error))
+    }
+
+    async fn look(&self, begins: bool) -> Result<Arc<QueueLook>, Refusal> {
+        let last = || self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        if !begins && let Some(look) = last().clone() {
+            return Ok(look);
+        }
+        let look = self.ask(|coordinator, now| QueueLook::at(coordinator, now)).await?;
+        let look = Arc::new(look);
+        *last() = Some(Arc::clone(&look));
+        Ok(look)
+    }
+
+    /// What `bij start` has laid over the definition before it started the unit.
+    fn extras(&self, experiment: &ExperimentId) -> String {
+        match self.definitions.extras(experiment) {
+            Ok(extras) => extras.map_or_else(String::new, |extras| extras.to_toml()),
+            Err(error) => {
+                // `begin` finds the same, and fails the start with a sentence.
+                log::debug!("{}", chain(&error));
+                String::new()
+            }
+        }
+    }
+
+    /// The number of the newest run of an experiment of which none is in the queue.
+    fn newest(&self, experiment: &ExperimentId) -> Option<RunId> {
+        let told = self.history.tally(experiment).ok()?.last.map_or(0, |last| last.run.number.0);
+        let named = |number| RunId { experiment: experiment.clone(), number: RunNumber(number) };
+        let is_there = |number: &u32| {
+            let run = RunRef::Run(named(*number));
+            matches!(self.history.run_state(&run), Ok(Some(_)))
+        };
+        // Those that were cancelled before they began are behind it.
+        (told.max(1)..u32::MAX).take_while(is_there).last().map(named)
+    }
+
+    fn forget_look(&self) {
+        *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl QueueLook {
+    fn at<P: Ports>(coordinator: &mut Coordinator<P>, now: Now) -> Self {
+        let health = coordinator.health().into_iter();
+        Self {
+            listed: coordinator.queue(now),
+            health: health.map(|report| (report.run, report.health)).collect(),
+            seq: coordinator.status().seq,
+        }
+    }
+
+    fn entry(&self, listed: &Listed) -> Entry {
+        let mut entry = translate::entry(listed);
+        if let Some(health) = self.health.get(&listed.run.run) {
+            translate::with_health(&mut entry, health);
+        }
+        entry
+    }
+}
+
+impl<P: Ports> Look for Handler<P> {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
+        let QueueQuery { experiment, group, state, skip } = query;
+        let look = self.look(skip == 0).await?;
+        let wanted = |listed: &&Listed| {
+            let run = &listed.run;
+            experiment.as_ref().is_none_or(|id| run.run.experiment == *id)
+                && group.as_ref().is_none_or(|group| run.terms.group == *group)
+                && state.is_none_or(|state| State::from(&run.state) == state)
+        };
+        let wanted: Vec<&Listed> = look.listed.iter().filter(wanted).collect();
+        let total = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        let rest = wanted.get(skip as usize..).unwrap_or_default();
+        let piece = rest.iter().take(PIECE as usize);
+        let items = piece.map(|listed| look.entry(listed)).collect();
+        if total.saturating_sub(skip) <= PIECE {
+            // That was the last one: nobody needs it any more.
+            self.forget_look();
+        }
+        Ok(Page { items, total, seq: look.seq })
+    }
+
+    async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
+        let (why, health) = self
+            .request(move |coordinator, now| {
+                Ok((coordinator.why(&run, now)?, coordinator.health()))
+            })
+            .await?;
+        let mut why = translate::why(why, |experiment| self.newest(experiment))?;
+        if let Some(report) = health.iter().find(|report| report.run == why.entry.id()) {
+            translate::with_health(&mut why.entry, &report.health);
+        }
+        Ok(why)
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
+        let groups = self.ask(|coordinator, _| coordinator.groups()).await?;
+        Ok(groups.iter().map(translate::group).collect())
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
+        let EventQuery { since, at_most } = query;
+        let at_most = at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let events = self.request(move |coordinator, _| coordinator.events(since, at_most)).await?;
+        Ok(events.into_iter().map(Event::from).collect())
+    }
+
+    async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
+        Ok(translate::status(self.ask(|coordinator, _| coordinator.status()).await?))
+    }
+}
+
+impl<P: Ports> Steer for Handler<P> {
+    async fn submit(
+        &self,
+        caller: &Caller,
+        runs: Vec<Submit>,
+        options: SubmitOptions,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let SubmitOptions { dry_run } = options;
+        let runs = runs.into_iter().map(translate::submit).collect();
+        let request = SubmitRequest { runs, by: caller.name.clone(), dry_run };
+        let taken = self.loop_.submit(request).await.map_err(|_| going_down())?;
+        Ok(taken.map_err(|error| refusal(&error))?.iter().map(translate::entry).collect())
+    }
+
+    async fn edit(&self, caller: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
+        let (by, edit) = (caller.name.clone(), translate::edit(edit));
+        let why = self.request(move |coordinator, now| {
+            let edited = coordinator.edit(&run, &edit, &by, now)?;
+            coordinator.why(&RunRef::Run(edited.run), now)
+        });
+        Ok(translate::why(why.await?, |experiment| self.newest(experiment))?.entry)
+    }
+
+    async fn act(
+        &self,
+        caller: &Caller,
+        act: Act,
+        runs: Vec<RunRef>,
+    ) -> Result<Vec<Changed>, Refusal> {
+        let (by, act) = (caller.name.clone(), translate::act(act));
+        let acted =
+            self.request(move |coordinator, now| coordinator.act(&runs, &act, &by, now)).await?;
+        Ok(acted.into_iter().map(|acted| Changed::new(acted.run, acted.outcome)).collect())
+    }
+
+    async fn pause(&self, caller: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
+        let by = caller.name.clone();
+        let Pausing { group, paused } = pausing;
+        let paused = self
+            .request(move |coordinator, now| coordinator.pause(group.as_ref(), paused, &by, now));
+        Ok(paused.await? == Outcome::Changed)
+    }
+
+    async fn set_group(&self, caller: &Caller, group: GroupSetting) -> Result<bool, Refusal> {
+        let by = caller.name.clone();
+        let GroupSetting { name, slots } = group;
+        let set =
+            self.request(move |coordinator, now| coordinator.set_group(&name, slots, &by, now));
+        Ok(set.await? == Outcome::Changed)
+    }
+
+    async fn remove_group(&self, caller: &Caller, name: GroupName) -> Result<bool, Refusal> {
+        let by = caller.name.clone();
+        let removed =
+            self.request(move |coordinator, now| coordinator.remove_group(&name, &by, now));
+        Ok(removed.await? == Outcome::Changed)
+    }
+
+    async fn admit(
+        &self,
+        _: &Caller,
+        experiment: ExperimentId,
+        request: AdmissionRequest,
+    ) -> Result<Admission, Refusal> {
+        let at_boot = request.at_boot || self.boot.is_booting().await;
+        // The hook is called by the service manager, who does not say who asked it.
+        let by = request
+            .by
+            .unwrap_or_else(|| if at_boot { "boot" } else { "systemctl start" }.to_owned());
+        let extras = self.extras(&experiment);
+        let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
+        let verdict = self.ask(move |coordinator, now| coordinator.admit(&admission, now)).await?;
+        Ok(translate::admission(verdict))
+    }
+
+    async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.reload.reload(&self.loop_, &caller.name).await
+    }
+}

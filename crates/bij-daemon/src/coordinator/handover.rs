@@ -1,0 +1,99 @@
+//! What passes between the coordinator and the hooks and processes of an experiment: files.
+
+use bij_core::definition::{SourceFile, SpecOverlay};
+use bij_core::port::{Handover, HandoverError};
+use bij_core::{ExperimentId, Layout, Progress};
+use bij_definitions::{Definitions, put_down};
+
+use crate::progress_file::read_progress;
+
+/// The files of one layout.
+#[derive(Clone, Debug)]
+pub struct HandoverFiles {
+    layout: Layout,
+    definitions: Definitions,
+}
+
+impl HandoverFiles {
+    /// The files of this layout.
+    pub fn new(layout: Layout) -> Self {
+        Self { definitions: Definitions::new(layout.clone()), layout }
+    }
+
+    fn set_extras(
+        &self,
+        id: &ExperimentId,
+        extras: &str,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let overlay = if extras.is_empty() {
+            SpecOverlay::default()
+        } else {
+            let name = format!("what was submitted with the run of {id}");
+            SpecOverlay::parse(SourceFile::new(&name, extras.as_bytes()))?
+        };
+        self.definitions.set_extras(id, &overlay)?;
+        Ok(())
+    }
+}
+
+impl Handover for HandoverFiles {
+    fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
+        self.set_extras(id, extras).map_err(|source| HandoverError {
+            id: id.clone(),
+            what: "what is laid over the definition",
+            source,
+        })
+    }
+
+    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
+        match put_down(&self.layout, id, by.to_owned()).into_failure() {
+            None => Ok(()),
+            Some(error) => Err(HandoverError {
+                id: id.clone(),
+                what: "the order to stop",
+                source: error.into(),
+            }),
+        }
+    }
+
+    fn progress(&self, id: &ExperimentId) -> Option<Progress> {
+        read_progress(&self.layout.progress(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bij_core::port::DefinitionSource as _;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_what_it_was_submitted_with_and_that_it_shall_leave() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::system(root.path());
+        let id = ExperimentId::new("x").unwrap();
+        fs::create_dir_all(layout.definitions()).unwrap();
+        let definition = layout.definitions().join("x.toml");
+        fs::write(definition, "command = [\"/bin/true\"]\nlimits.memory = \"1G\"\n").unwrap();
+        let files = HandoverFiles::new(layout.clone());
+        let memory = || {
+            let found = files.definitions.find(&id).unwrap();
+            found.spec.limits.memory.unwrap().to_string()
+        };
+
+        files.extras(&id, "limits.memory = \"2G\"\n").unwrap();
+        assert_eq!(memory(), "2.0G");
+        files.extras(&id, "").unwrap();
+        assert_eq!(memory(), "1.0G");
+        let error = files.extras(&id, "no = [").unwrap_err();
+        assert!(error.to_string().contains("laid over the definition of x"), "{error}");
+        assert_eq!(memory(), "1.0G", "nothing was put down");
+
+        files.stop(&id, "bij cancel by alice").unwrap();
+        assert!(layout.stop_file(&id).exists());
+        assert!(fs::read_to_string(layout.order(&id)).unwrap().contains("alice"));
+        assert_eq!(files.progress(&id), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Events as lines of the journal, with fields, and with explanations in its catalog.
+
+use bij_core::queue::{Event, EventKind};
+use log::{Level, Record};
+
+/// What `journalctl -x` finds explained in `brain-in-jar.catalog`.
+mod message_id {
+    pub(super) const STARTED: &str = "08f509ee06a146e0af791b50fd870a60";
+    pub(super) const ADMITTED: &str = "de510463da944ab887e872602f6355e4";
+    pub(super) const START_SKIPPED: &str = "2c0603e5dd8a49fd8e7a28aec97b3231";
+    pub(super) const RUN_ENDED: &str = "b11fd2c333e748f88bbe161a8f3f87dc";
+    pub(super) const ACTION_FAILED: &str = "a69a121115824b409ede1f37d58d716d";
+    pub(super) const PAUSED: &str = "0343758838c9496bb4d682d42e8cda7f";
+    pub(super) const HELD: &str = "e6e90e19401f4c7495063ed7b74c7c0e";
+    pub(super) const HEALTH: &str = "3213c2d61d3c4944b11f8a3bdcdd552b";
+}
+
+/// The settings could not be read; the old ones stay in force.
+pub(super) const SETTINGS_REFUSED: &str = "d17043f73d214bd4a639843da5279111";
+
+/// How loud an event is, and where it is explained; `None` if the hooks have told it already.
+fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
+    Some(match kind {
+        EventKind::AttemptBegun | EventKind::AttemptEnded => return None,
+        // Ten thousand may come at once; they stand in the queue.
+        EventKind::Submitted | EventKind::Edited | EventKind::Moved => (Level::Debug, None),
+        EventKind::Released
+        | EventKind::Requeued
+        | EventKind::Resumed
+        | EventKind::GroupChanged
+        | EventKind::Reloaded => (Level::Info, None),
+        EventKind::Held => (Level::Info, Some(message_id::HELD)),
+        EventKind::Admitted => (Level::Info, Some(message_id::ADMITTED)),
+        EventKind::RunEnded => (Level::Info, Some(message_id::RUN_ENDED)),
+        EventKind::StartSkipped => (Level::Info, Some(message_id::START_SKIPPED)),
+        EventKind::ActionFailed => (Level::Warn, Some(message_id::ACTION_FAILED)),
+        EventKind::Paused => (Level::Info, Some(message_id::PAUSED)),
+        EventKind::Health => (Level::Warn, Some(message_id::HEALTH)),
+        EventKind::CoordinatorStarted => (Level::Info, Some(message_id::STARTED)),
+    })
+}
+
+/// Writes an event to the journal.
+pub(super) fn log_event(event: &Event) {
+    let Some((level, message_id)) = told(event.kind) else { return };
+    if level > log::max_level() {
+        return;
+    }
+    let text = text(event);
+    let (experiment, run, attempt) = (
+        event.experiment.as_ref().map(ToString::to_string),
+        run(event),
+        event.attempt.map(|attempt| attempt.to_string()),
+    );
+    let fields: Vec<(&str, &str)> = [
+        ("BIJ_EVENT", Some(event.kind.as_str())),
+        ("BIJ_EXPERIMENT", experiment.as_deref()),
+        ("BIJ_RUN", run.as_deref()),
+        ("BIJ_ATTEMPT", attempt.as_deref()),
+        ("MESSAGE_ID", message_id),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target(module_path!())
+            .key_values(&fields.as_slice())
+            .args(format_args!("{text}"))
+            .build(),
+    );
+}
+
+fn run(event: &Event) -> Option<String> {
+    Some(format!("{}#{}", event.experiment.as_ref()?, event.run?))
+}
+
+/// The event as a line: of what, what, and whatever else there is to say.
+fn text(event: &Event) -> String {
+    let mut text = match (run(event), &event.experiment) {
+        (Some(run), _) => format!("{run}: {}", event.kind),
+        (None, Some(experiment)) => format!("{experiment}: {}", event.kind),
+        (None, None) => event.kind.to_string(),
+    };
+    for (key, value) in &event.data {
+        // A text speaks for itself.
+        let more = if key == "text" { format!(": {value}") } else { format!(", {key} {value}") };
+        text.push_str(&more);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bij_core::{RunNumber, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_sentence() {
+        let event = Event {
+            seq: 1,
+            at: Timestamp::from_micros(0),
+            kind: EventKind::StartSkipped,
+            experiment: Some("x".parse().unwrap()),
+            run: Some(RunNumber(3)),
+            attempt: None,
+            data: BTreeMap::from([
+                ("by".to_owned(), "systemctl start".to_owned()),
+                ("text".to_owned(), "4 of 4 slots are taken".to_owned()),
+            ]),
+        };
+        let line = "x#3: start-skipped, by systemctl start: 4 of 4 slots are taken";
+        assert_eq!(text(&event), line);
+    }
+
+    #[test]
+    fn every_explanation_is_in_the_catalog_and_nothing_else_is() {
+        let catalog =
+            include_str!("../../../../units/usr/lib/systemd/catalog/brain-in-jar.catalog");
+        let mut explained: Vec<&str> = catalog
+            .lines()
+            .filter_map(|line| line.strip_prefix("-- ")?.split(' ').next())
+            .collect();
+        let mut used: Vec<&str> = EventKind::ALL
+            .iter()
+            .filter_map(|kind| told(*kind)?.1)
+            .chain([SETTINGS_REFUSED])
+            .collect();
+        explained.sort_unstable();
+        used.sort_unstable();
+        assert_eq!(used, explained);
+    }
+}

@@ -1,0 +1,45 @@
+//! The coordinator's "no", as its clients are told.
+
+use bij_api::{Refusal, RefusalKind};
+use bij_coordinator::RequestError;
+use bij_core::port::FindError;
+
+use crate::chain;
+
+/// The refusal of a request.
+pub(super) fn refusal(error: &RequestError) -> Refusal {
+    let refusal = Refusal::new(kind(error), chain(error));
+    match error.remedy() {
+        Some(remedy) => refusal.remedy(remedy),
+        None => refusal,
+    }
+}
+
+/// The loop has ended, and the program is about to.
+pub(super) fn going_down() -> Refusal {
+    Refusal::new(RefusalKind::Trouble, "the coordinator is going down").remedy("try again")
+}
+
+fn kind(error: &RequestError) -> RefusalKind {
+    use RequestError as E;
+    match error {
+        E::NoSuchRun(_) | E::NoSuchGroup { .. } => RefusalKind::NotFound,
+        E::Definition { source, .. } if matches!(**source, FindError::Missing { .. }) => {
+            RefusalKind::NotFound
+        }
+        E::Definition { .. }
+        | E::Extras { .. }
+        | E::Cycle(_)
+        | E::UnknownDependency { .. }
+        | E::NoSlots(_)
+        | E::Nothing
+        | E::TooMany { .. } => RefusalKind::Invalid,
+        E::Over { .. }
+        | E::NotWaiting { .. }
+        | E::JustStarting { .. }
+        | E::NoPlace { .. }
+        | E::Inadmissible { .. } => RefusalKind::Impossible,
+        E::Store(_) => RefusalKind::Store,
+        _ => RefusalKind::Trouble,
+    }
+}

@@ -1,0 +1,55 @@
+//! Reading the settings, at the beginning and again.
+
+use bij_api::{Refusal, RefusalKind};
+use bij_coordinator::{Handle, Ports};
+use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_definitions::Definitions;
+
+use super::journal::SETTINGS_REFUSED;
+use super::refusal::going_down;
+use crate::chain;
+
+/// Reads `coordinator.toml` and `coordinator.env`.
+#[derive(Clone, Debug)]
+pub(super) struct Reload {
+    definitions: Definitions,
+}
+
+impl Reload {
+    pub(super) const fn of(definitions: Definitions) -> Self {
+        Self { definitions }
+    }
+
+    /// The settings, or what is wrong with them; both stand in the journal.
+    pub(super) fn read(&self) -> Result<CoordinatorSettings, DefinitionError> {
+        let (settings, warnings) = self.definitions.settings().inspect_err(|error| {
+            log::error!(
+                MESSAGE_ID = SETTINGS_REFUSED, BIJ_EVENT = "settings-refused";
+                "the settings cannot be used: {}", chain(error)
+            );
+        })?;
+        for warning in warnings {
+            log::warn!(BIJ_EVENT = "settings"; "{warning}");
+        }
+        Ok(settings.coordinator)
+    }
+
+    /// Reads them anew and has them followed; wrong ones leave the old ones in force.
+    pub(super) async fn reload<P: Ports>(
+        &self,
+        loop_: &Handle<P>,
+        by: &str,
+    ) -> Result<(), Refusal> {
+        let read = self.read();
+        let wrong = read.as_ref().err().map(|error| chain(error));
+        let by = by.to_owned();
+        let told =
+            loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().copied(), &by, now));
+        told.await.map_err(|_| going_down())?;
+        match wrong {
+            Some(wrong) => Err(Refusal::new(RefusalKind::Invalid, wrong)
+                .remedy("correct it and reload again; the settings from before stay in force")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Puts a coordinator together and runs it until it is told to end.
+//!
+//! Two threads, each with a runtime of its own. One has the loop: it decides, writes the store, which
+//! blocks, and asks the service manager. The other has everybody who comes and goes: clients, the
+//! bus, signals of the service manager, and the service manager's own questions. They share nothing
+//! but the loop's inbox, so a client can wait for the store and never holds it up.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use bij_api::{Listener, Rights, Server, WhichBus};
+use bij_coordinator::{Adapters, Clock as _, Coordinator, Handle, Inbox, Ports, serve};
+use bij_core::definition::CoordinatorSettings;
+use bij_definitions::Definitions;
+use bij_store::{Reader, RobustLedger};
+use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::boot_state::BootState;
+use super::handler::Handler;
+use super::reload::Reload;
+use super::tell::tell_events;
+use super::told::ServiceTold;
+use super::units::Units;
+use super::{HandoverFiles, MemoryBoard, SystemClock};
+use crate::notify::ServiceNotify;
+use crate::systemd::{is_elsewhere, scope};
+use crate::{Place, chain, ledger};
+
+/// How long the loop may take to leave: it ends with the store's last write.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// How soon the bus is looked for again, at first and at last.
+const BUS_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const BUS_AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(5);
+
+/// The adapters of the daemon.
+struct Daemon;
+
+impl Ports for Daemon {
+    type Units = Units;
+    type Store = RobustLedger;
+    type Definitions = Definitions;
+    type Board = MemoryBoard;
+    type Handover = HandoverFiles;
+}
+
+/// Runs the coordinator of a place until SIGTERM or SIGINT. No experiment is touched by its end.
+///
+/// # Errors
+/// Why it cannot begin, or could not go on: the store cannot be read, nobody can be listened to.
+pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
+    let told = ServiceTold::read(variable, std::process::id());
+    let _alone = lock(place)?;
+    let notify = ServiceNotify::to(told.notify_socket);
+    let reload = Reload::of(Definitions::new(place.layout().clone()));
+    let settings = reload.read();
+    let (handle, inbox) = Handle::new();
+    let (alive, ended) = oneshot::channel();
+    let loop_ = spawn_loop(place, settings.clone().unwrap_or_default(), inbox, alive)?;
+    let outside = Outside { place, notify, reload, handle, watchdog: told.watchdog };
+    // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
+    let result = runtime()?.block_on(async move {
+        tokio::select! {
+            result = outside.run(settings.is_err()) => result,
+            // Dropped, not sent: the loop tells its own error when it is joined.
+            _ = ended => Ok(()),
+        }
+    });
+    join(loop_).and(result)
+}
+
+/// Sees to it that there is one at a time: two would start everything twice. The kernel gives the
+/// lock back, however this process ends.
+fn lock(place: &Place) -> Result<Flock<File>> {
+    let runtime = place.layout().runtime();
+    let path = runtime.join("coordinator.lock");
+    let open = || {
+        crate::files::make_directory(runtime)?;
+        File::options().create(true).truncate(false).write(true).open(&path)
+    };
+    let file = open().with_context(|| format!("cannot open {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => anyhow!("another coordinator is there; it holds {}", path.display()),
+        error => anyhow!(error).context(format!("cannot lock {}", path.display())),
+    })
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("no runtime can be made")
+}
+
+/// Runs the loop on a thread of its own; `alive` is dropped when it ends.
+fn spawn_loop(
+    place: &Place,
+    settings: CoordinatorSettings,
+    inbox: Inbox<Daemon>,
+    alive: oneshot::Sender<Infallible>,
+) -> Result<JoinHandle<Result<()>>> {
+    let boot = place.boot()?;
+    let place = place.clone();
+    let run = move || {
+        let _alive = alive;
+        runtime()?.block_on(async {
+            let adapters = Adapters {
+                units: Arc::new(Units::of(&place)),
+                store: ledger(&place),
+                definitions: Definitions::new(place.layout().clone()),
+                board: MemoryBoard::below(place.root()),
+                handover: HandoverFiles::new(place.layout().clone()),
+            };
+            let clock = SystemClock;
+            let coordinator = Coordinator::<Daemon>::open(adapters, boot, settings, clock.now())
+                .context("the state database cannot be used")?;
+            drop(serve(coordinator, inbox, &clock).await);
+            Ok(())
+        })
+    };
+    thread::Builder::new().name("loop".to_owned()).spawn(run).context("no thread can be made")
+}
+
+fn join(loop_: JoinHandle<Result<()>>) -> Result<()> {
+    let patience = std::time::Instant::now();
+    while !loop_.is_finished() {
+        if patience.elapsed() > LEAVES_WITHIN {
+            return Err(anyhow!("the loop does not end; what it was about to write is undone"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    loop_.join().unwrap_or_else(|_| Err(anyhow!("the loop has panicked")))
+}
+
+/// Everything but the loop.
+struct Outside<'a> {
+    place: &'a Place,
+    notify: ServiceNotify,
+    reload: Reload,
+    handle: Handle<Daemon>,
+    watchdog: Option<Duration>,
+}
+
+impl Outside<'_> {
+    /// Serves until it is told to end.
+    async fn run(&self, settings_are_wrong: bool) -> Result<()> {
+        // Before READY=1: from then on a signal means what it should.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        // It answers when it has taken over what is in the store, and looked around once.
+        if self.handle.ask(|_, _| ()).await.is_err() {
+            return Ok(());
+        }
+        let newest = self.handle.newest_event();
+        if settings_are_wrong {
+            // It has been logged; this makes it one of the troubles that are told.
+            drop(self.reload.reload(&self.handle, "the start").await);
+        }
+        let handler = Handler {
+            loop_: self.handle.clone(),
+            boot: BootState::new(self.scope()),
+            definitions: Definitions::new(self.place.layout().clone()),
+            history: Reader::at(self.place.layout()),
+            reload: self.reload.clone(),
+            last_look: Mutex::default(),
+        };
+        let server = Server::new(Arc::new(handler), self.rights(), newest.clone());
+        let socket = self.place.layout().coordinator_socket();
+        let listener = Listener::bind(&socket)?;
+        self.notify.ready();
+        let end = async {
+            loop {
+                // Cancel-safe: a signal that was not taken is taken the next time.
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = hang_up.recv() => {
+                        self.notify.reloading(self.place.since_boot());
+                        drop(self.reload.reload(&self.handle, "SIGHUP").await);
+                        self.notify.ready();
+                    }
+                }
+            }
+        };
+        // None of these ends but by the end of all; what is dropped with them is asked again.
+        tokio::select! {
+            () = end => {}
+            never = server.serve_socket(&listener) => match never {},
+            never = self.be_on_bus(&server) => match never {},
+            () = self.hear_units() => {}
+            () = tell_events(&self.handle, newest, &self.notify) => {}
+            () = self.keep_alive() => {}
+        }
+        self.notify.stopping();
+        listener.remove();
+        Ok(())
+    }
+
+    fn scope(&self) -> RuntimeScope {
+        scope(self.place)
+    }
+
+    fn rights(&self) -> Rights {
+        if self.place.is_user() {
+            Rights::User { uid: nix::unistd::geteuid().as_raw() }
+        } else {
+            Rights::system()
+        }
+    }
+
+    /// Is on the bus whenever there is one: it is a way to be asked, and not the only one.
+    async fn be_on_bus(&self, server: &Server<Handler<Daemon>>) -> Infallible {
+        if is_elsewhere(self.place) {
+            return std::future::pending().await;
+        }
+        let bus = match self.scope() {
+            RuntimeScope::System => WhichBus::System,
+            RuntimeScope::User => WhichBus::Session,
+        };
+        let mut again_after = BUS_AGAIN_AFTER;
+        loop {
+            let error = match server.serve_bus(bus).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            if let bij_api::BusError::Lost = error {
+                again_after = BUS_AGAIN_AFTER;
+                log::info!("the bus is lost; it is looked for again");
+            } else if again_after == BUS_AGAIN_AFTER {
+                log::warn!("only the socket can be used to ask: {}", chain(&error));
+            }
+            tokio::time::sleep(again_after).await;
+            again_after = (again_after * 2).min(BUS_AGAIN_AT_LAST_AFTER);
+        }
+    }
+
+    /// Passes on what the service manager says of units, until the loop ends.
+    async fn hear_units(&self) {
+        if is_elsewhere(self.place) {
+            return std::future::pending().await;
+        }
+        let mut watch = UnitWatch::new(self.scope());
+        loop {
+            let passed_on = match watch.next().await {
+                UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
+                UnitSignal::Resync => self.handle.resync().await,
+                UnitSignal::Lost(why) => {
+                    log::warn!("the service manager cannot be heard: {why}; it is tried again");
+                    Ok(())
+                }
+            };
+            if passed_on.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells the service manager that the loop is alive, by asking the loop.
+    async fn keep_alive(&self) {
+        let Some(watchdog) = self.watchdog else { return std::future::pending().await };
+        loop {
+            if self.handle.ask(|_, _| ()).await.is_err() {
+                return;
+            }
+            self.notify.alive();
+            tokio::time::sleep(watchdog / 3).await;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Tells of events: the journal each of them, the service manager the sum.
+
+use bij_coordinator::{Handle, Ports, Status};
+use bij_core::queue::Event;
+use tokio::sync::watch;
+
+use super::journal::log_event;
+use crate::notify::ServiceNotify;
+
+/// So many events are read at once.
+const AT_ONCE: usize = 500;
+
+/// Tells of every event from now on, until the loop ends.
+pub(super) async fn tell_events<P: Ports>(
+    handle: &Handle<P>,
+    mut newest: watch::Receiver<u64>,
+    notify: &ServiceNotify,
+) {
+    // That it has come up is the newest event, and is told as well.
+    let mut told = newest.borrow_and_update().saturating_sub(1);
+    loop {
+        let Ok(status) = tell_since(handle, &mut told).await else { return };
+        notify.status(&line(&status));
+        if newest.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn tell_since<P: Ports>(handle: &Handle<P>, told: &mut u64) -> Result<Status, ()> {
+    loop {
+        let after = *told;
+        let asked = handle.ask(move |coordinator, _| coordinator.events(after, AT_ONCE));
+        // A store that cannot be read is told as a trouble; its events come when it can.
+        let events: Vec<Event> = asked.await.map_err(drop)?.unwrap_or_default();
+        for event in &events {
+            log_event(event);
+            *told = event.seq;
+        }
+        if events.len() < AT_ONCE {
+            return handle.ask(|coordinator, _| coordinator.status()).await.map_err(drop);
+        }
+    }
+}
+
+/// `4 of 4 slots are taken, 26 wait, 1 is held`, and what does not work.
+fn line(status: &Status) -> String {
+    let Status { running, slots, waiting, held, .. } = status;
+    let mut parts =
+        vec![format!("{running} of {slots} slots are taken, {waiting} wait, {held} are held")];
+    parts.extend(
+        status.paused.as_ref().map(|pause| format!("admission was paused by {}", pause.by)),
+    );
+    // A line is all there is room for.
+    parts.extend(status.troubles.iter().map(|trouble| trouble.replace('\n', " ")));
+    parts.join("; ")
+}

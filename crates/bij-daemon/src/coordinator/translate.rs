@@ -1,0 +1,110 @@
+//! Messages into requests, and answers into messages.
+
+use bij_api::{Refusal, message};
+use bij_coordinator as core;
+use bij_coordinator::Health;
+use bij_core::queue::RunRef;
+use bij_core::{ExperimentId, RunId};
+
+use super::refusal::refusal;
+
+pub(super) fn submit(run: message::Submit) -> core::Submit {
+    let message::Submit { experiment, extras, priority, group, after, not_before, hold, now } = run;
+    core::Submit { experiment, extras, priority, group, after, not_before, hold, now }
+}
+
+pub(super) fn edit(edit: message::Edit) -> core::Edit {
+    let message::Edit { priority, group, after, not_before, any_time, now } = edit;
+    let not_before = if any_time { Some(None) } else { not_before.map(Some) };
+    core::Edit { priority, group, after, not_before, now }
+}
+
+pub(super) fn act(act: message::Act) -> core::Act {
+    use message::{Act, MoveTo};
+    match act {
+        Act::Hold => core::Act::Hold,
+        Act::Release => core::Act::Release,
+        Act::Cancel => core::Act::Cancel,
+        Act::Requeue => core::Act::Requeue,
+        Act::Stop => core::Act::Stop,
+        Act::Prioritize { priority } => core::Act::Prioritize(priority),
+        Act::Move { to } => core::Act::Move(match to {
+            MoveTo::First => core::MoveTo::First,
+            MoveTo::Last => core::MoveTo::Last,
+            MoveTo::Before(run) => core::MoveTo::Before(run),
+            MoveTo::Behind(run) => core::MoveTo::Behind(run),
+        }),
+    }
+}
+
+pub(super) fn entry(listed: &core::Listed) -> message::Entry {
+    message::Entry::of(&listed.run, &listed.waiting_on)
+}
+
+/// Adds how it does to a run that is up.
+pub(super) fn with_health(entry: &mut message::Entry, health: &Health) {
+    entry.health = Some(health.as_str().to_owned());
+    entry.health_reason = health.reason().map(ToOwned::to_owned);
+}
+
+/// `newest` is asked for the newest run of an experiment that has none in the queue.
+pub(super) fn why(
+    why: core::Why,
+    newest: impl FnOnce(&ExperimentId) -> Option<RunId>,
+) -> Result<message::Why, Refusal> {
+    Ok(match why {
+        core::Why::Over { run, end } => {
+            let id = match &run {
+                RunRef::Run(id) => Some(id.clone()),
+                RunRef::Newest(experiment) => newest(experiment),
+            };
+            let id = id.ok_or_else(|| refusal(&core::RequestError::NoSuchRun(run)))?;
+            message::Why { entry: message::Entry::over(id, end), ahead: Vec::new() }
+        }
+        core::Why::Queued { listed, ahead } => message::Why { entry: entry(&listed), ahead },
+    })
+}
+
+pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
+    let core::GroupStatus { group, running, waiting } = status;
+    message::GroupInfo::of(group, *running, *waiting)
+}
+
+pub(super) fn admission(verdict: core::Verdict) -> message::Admission {
+    let core::Verdict { admitted, run, text, waiting_on } = verdict;
+    message::Admission {
+        admitted,
+        run: run.map(|run| run.number),
+        text,
+        waiting_on: waiting_on.iter().map(message::Waiting::from).collect(),
+    }
+}
+
+pub(super) fn status(status: core::Status) -> message::CoordinatorStatus {
+    let core::Status {
+        since,
+        seq,
+        waiting,
+        held,
+        running,
+        slots,
+        memory_budget,
+        memory_claimed,
+        paused,
+        troubles,
+    } = status;
+    message::CoordinatorStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since,
+        seq,
+        waiting,
+        held,
+        running,
+        slots: Some(slots),
+        memory_budget,
+        memory_claimed,
+        paused_by: paused.as_ref().map(|pause| pause.by.clone()),
+        paused_since: paused.as_ref().map(|pause| pause.since),
+        troubles,
+    }
+}

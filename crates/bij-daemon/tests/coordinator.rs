@@ -1,0 +1,210 @@
+//! The program `bij-coordinator` in a tree of its own, with no service manager: what it promises
+//! about being killed, and to whom it answers.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers as well")]
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bij_api::message::{Act, EventQuery, QueueQuery, State, Submit, SubmitOptions};
+use bij_api::{Client, RefusalKind};
+use bij_core::queue::{EventKind, RunRef};
+use bij_core::{ExperimentId, Layout};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// A tree with definitions `x0` … `x9`, and the programs run in it.
+struct Tree {
+    root: TempDir,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let proc = root.path().join("proc");
+        for file in ["sys/kernel/random/boot_id", "meminfo"] {
+            let to = proc.join(file);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, fs::read(Path::new("/proc").join(file)).unwrap()).unwrap();
+        }
+        let tree = Self { root };
+        let definitions = tree.layout().definitions();
+        fs::create_dir_all(&definitions).unwrap();
+        for n in 0..10 {
+            let text = "command = [\"/bin/true\"]\nlimits.memory = \"1M\"\n";
+            fs::write(definitions.join(format!("x{n}.toml")), text).unwrap();
+        }
+        tree
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::system(self.root.path())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.layout().coordinator_socket()
+    }
+
+    fn start(&self) -> Coordinator {
+        let program = env!("CARGO_BIN_EXE_bij-coordinator");
+        let mut command = Command::new(program);
+        command.arg("--root").arg(self.root.path()).stderr(Stdio::piped());
+        Coordinator { child: command.spawn().unwrap() }
+    }
+
+    async fn client(&self) -> Client {
+        // It listens when it has taken over what is in the store.
+        while UnixStream::connect(self.socket()).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Client::connect(&self.socket()).await.unwrap()
+    }
+}
+
+/// Killed when the test is over.
+struct Coordinator {
+    child: Child,
+}
+
+impl Coordinator {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn killed(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its exit code and its lines.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let lines = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
+        (code, lines)
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn submission(n: usize) -> Submit {
+    Submit::new(ExperimentId::new(&format!("x{}", n % 10)).unwrap())
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_every_kill() {
+    let tree = Tree::new();
+    let mut acknowledged = Vec::new();
+    for round in 0..6 {
+        let coordinator = tree.start();
+        let client = tree.client().await;
+        let submitting = async {
+            for n in 0.. {
+                let run = Submit { hold: true, ..submission(n) };
+                let Ok(taken) = client.submit(&[run], SubmitOptions::default()).await else {
+                    return;
+                };
+                acknowledged.push(taken[0].id());
+                if n == 10 + round {
+                    coordinator.signal(Signal::SIGKILL);
+                }
+            }
+        };
+        submitting.await;
+        drop(coordinator);
+    }
+    let _coordinator = tree.start();
+    let queue = tree.client().await.queue(&QueueQuery::default()).await.unwrap();
+    let there: Vec<_> = queue.iter().map(bij_api::message::Entry::id).collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|run| !there.contains(run)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!(there.len() >= acknowledged.len() && acknowledged.len() >= 66);
+    let mut once = there.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), there.len(), "no run is there twice");
+}
+
+#[tokio::test]
+async fn an_end_in_good_order_takes_the_socket_along_and_a_kill_leaves_it() {
+    let tree = Tree::new();
+    let coordinator = tree.start();
+    tree.client().await.status().await.unwrap();
+    coordinator.signal(Signal::SIGTERM);
+    let (code, lines) = coordinator.ended();
+    assert_eq!(code, Some(0), "{lines}");
+    assert!(!tree.socket().exists());
+
+    let coordinator = tree.start();
+    tree.client().await.status().await.unwrap();
+    coordinator.killed();
+    assert!(tree.socket().exists());
+}
+
+#[tokio::test]
+async fn there_is_one_at_a_time() {
+    let tree = Tree::new();
+    let _first = tree.start();
+    let client = tree.client().await;
+    let (code, lines) = tree.start().ended();
+    assert_eq!(code, Some(1));
+    assert!(lines.contains("another coordinator is there"), "{lines}");
+    client.status().await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_settings_leave_the_old_ones_in_force() {
+    let tree = Tree::new();
+    let settings = tree.layout().settings();
+    fs::write(&settings, "[coordinator]\nmax_concurrent = 2\n").unwrap();
+    let coordinator = tree.start();
+    let client = tree.client().await;
+    let slots = async || client.status().await.unwrap().slots;
+    assert_eq!(slots().await, Some(2));
+    fs::write(&settings, "[coordinator]\nmax_concurrent = \"many\"\n").unwrap();
+    let error = client.reload().await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.kind, RefusalKind::Invalid);
+    assert!(refusal.text.contains("max_concurrent"), "{refusal}");
+    assert_eq!(slots().await, Some(2));
+    fs::write(&settings, "[coordinator]\nmax_concurrent = 3\n").unwrap();
+    let mut changes = client.changes().await.unwrap();
+    coordinator.signal(Signal::SIGHUP);
+    while slots().await != Some(3) {
+        changes.next().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn runs_are_asked_for_changed_and_explained() {
+    let tree = Tree::new();
+    let _coordinator = tree.start();
+    let client = tree.client().await;
+    let mut changes = client.changes().await.unwrap();
+    let held = Submit { hold: true, ..submission(1) };
+    let taken = client.submit(&[held, submission(2)], SubmitOptions::default()).await.unwrap();
+    assert_eq!(taken[0].state, State::Held);
+    assert!(changes.next().await.is_some(), "a change is told");
+    let run = RunRef::Run(taken[0].id());
+    client.act(&Act::Cancel, std::slice::from_ref(&run)).await.unwrap();
+    let why = client.why(&RunRef::Newest(taken[0].experiment.clone())).await.unwrap();
+    assert_eq!((why.entry.state, why.entry.id()), (State::Ended, taken[0].id()));
+    let events = client.events(&EventQuery::default()).await.unwrap();
+    let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds[0], EventKind::CoordinatorStarted);
+    assert!(kinds.contains(&EventKind::RunEnded), "{kinds:?}");
+    let error = client
+        .submit(&[Submit::new("nobody".parse().unwrap())], SubmitOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.refusal().unwrap().kind, RefusalKind::NotFound, "{error}");
+}
