@@ -20,4 +20,6 @@ mod queue;
 mod unit_manager;
 
 pub use ledger::{Fault, MemoryLedger};
-pub use unit_manager::{Life, LifeEnd, Script, SimUnits, UnitFault};
+pub use unit_manager::{
+    Ending, Hook, HookCall, Life, LifeEnd, Script, SimUnits, StartFault, UnitFault,
+};

@@ -1,9 +1,14 @@
 //! A model of a service manager, with a clock of its own.
 //!
-//! It knows what matters to those who use the port: jobs, conditions, automatic restarts, the
-//! start limit, and what a unit is like between them. Experiments are scripts of lives. Time
-//! passes only by [`SimUnits::advance`], and what is due then happens in its order.
+//! It knows what matters to those who use the port: jobs, conditions and hooks, automatic restarts,
+//! the start limit, stops that take their time, and what a unit is like between them. Experiments
+//! are scripts of lives. Time passes only by [`SimUnits::advance`], and what is due then happens in
+//! its order.
 
+mod hook;
+mod job;
+mod power;
+mod script;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +18,27 @@ use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Outcome, TimeSpan, UnitStatus};
 use thiserror::Error;
 
-use unit::Unit;
-pub use unit::{Life, LifeEnd, Script};
+pub use hook::{Hook, HookCall};
+use job::{Done, JobEnd, JobId, Jobs};
+pub use script::{Ending, Life, LifeEnd, Script};
+use unit::{Lift, Unit};
 
 /// What a model can be told to answer instead of doing what it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitFault {
-    /// Nobody answers.
+    /// Nobody answers, and nobody hears what becomes of jobs that are under way.
     Unreachable,
     /// The caller may not do this.
     Denied,
+}
+
+/// What becomes of the next start that is asked for over the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFault {
+    /// The manager refuses it.
+    Refused,
+    /// Its job ends by a time-out for who waits, while the unit goes on.
+    TimedOut,
 }
 
 #[derive(Debug, Error)]
@@ -40,6 +56,10 @@ struct World {
     units: BTreeMap<ExperimentId, Unit>,
     enabled: BTreeSet<ExperimentId>,
     fault: Option<UnitFault>,
+    start_fault: Option<StartFault>,
+    jobs: Jobs,
+    signals: Vec<ExperimentId>,
+    attended: bool,
 }
 
 impl SimUnits {
@@ -67,37 +87,64 @@ impl SimUnits {
 
     /// Has every call fail from now on, or no longer.
     pub fn set_fault(&self, fault: Option<UnitFault>) {
-        self.world().fault = fault;
+        let mut world = self.world();
+        world.fault = fault;
+        if fault == Some(UnitFault::Unreachable) {
+            world.jobs.lose_all();
+        }
+    }
+
+    /// Has the next start fail, or not.
+    pub fn fail_next_start(&self, fault: Option<StartFault>) {
+        self.world().start_fault = fault;
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what is asked, unless there is a fault or no such experiment.
-    fn order<T>(
+    /// Has a job done, unless there is a fault or no such experiment.
+    async fn job(
         &self,
         id: &ExperimentId,
         verb: &'static str,
-        work: impl FnOnce(&mut Unit, &mut Now<'_>) -> Result<T, String>,
-    ) -> Result<T, UnitError> {
-        let mut world = self.world();
-        world.check(&format!("{verb} {id}"))?;
-        let done = world.with_unit(id, work);
-        done.ok_or_else(|| UnitError::NotFound(id.clone()))?.map_err(|result| UnitError::Job {
-            id: id.clone(),
-            verb,
-            result,
-        })
+        work: fn(&mut Unit, JobId, &mut Now<'_>),
+    ) -> Result<Done, UnitError> {
+        let end = {
+            let mut world = self.world();
+            world.check(&format!("{verb} {id}"))?;
+            let fault = if verb == "stop" { None } else { world.start_fault.take() };
+            if fault == Some(StartFault::Refused) {
+                let action = format!("{verb} {id}");
+                return Err(UnitError::Refused { action, source: ToldToFail.into() });
+            }
+            if !world.units.contains_key(id) {
+                return Err(UnitError::NotFound(id.clone()));
+            }
+            let job = world.jobs.new_job();
+            if fault == Some(StartFault::TimedOut) {
+                world.jobs.end(job, Done::Failed("timeout"));
+            }
+            world.with_unit(id, |unit, now| work(unit, job, now));
+            JobEnd { world: Arc::clone(&self.0), job }
+        };
+        match end.await {
+            Done::Failed(result) => {
+                Err(UnitError::Job { id: id.clone(), verb, result: result.to_owned() })
+            }
+            Done::Lost => Err(UnitError::Unreachable(ToldToFail.into())),
+            done @ (Done::Started(_) | Done::Stopped(_)) => Ok(done),
+        }
     }
 }
 
 /// What a unit sees of the world while something happens to it.
-pub(crate) struct Now<'a> {
+struct Now<'a> {
     /// Microseconds since the world began.
     at: u64,
     /// How many lives there were, of all units.
     lives: &'a mut u64,
+    jobs: &'a mut Jobs,
 }
 
 impl World {
@@ -112,7 +159,8 @@ impl World {
     }
 
     fn next_event(&self) -> Option<(u64, ExperimentId)> {
-        self.units.iter().filter_map(|(id, unit)| Some((unit.due()?, id.clone()))).min()
+        let due = self.units.iter().filter_map(|(id, unit)| Some((unit.due()?, id)));
+        due.min().map(|(due, id)| (due, id.clone()))
     }
 
     fn with_unit<T>(
@@ -120,8 +168,17 @@ impl World {
         id: &ExperimentId,
         work: impl FnOnce(&mut Unit, &mut Now<'_>) -> T,
     ) -> Option<T> {
-        let mut now = Now { at: self.now, lives: &mut self.lives };
-        self.units.get_mut(id).map(|unit| work(unit, &mut now))
+        let Self { now, lives, units, jobs, signals, attended, .. } = self;
+        let unit = units.get_mut(id)?;
+        let mut now = Now { at: *now, lives, jobs };
+        let done = work(unit, &mut now);
+        if !*attended {
+            unit.hooks_leave(&mut now);
+        }
+        if std::mem::take(&mut unit.changed) && *attended {
+            signals.push(id.clone());
+        }
+        Some(done)
     }
 
     fn status(&self, id: &ExperimentId) -> UnitStatus {
@@ -133,23 +190,34 @@ impl World {
     }
 }
 
+const fn started(done: Done) -> Started {
+    match done {
+        Done::Started(started) => started,
+        Done::Stopped(_) | Done::Failed(_) | Done::Lost => Started::Up,
+    }
+}
+
 impl UnitManager for SimUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.order(id, "start", Unit::start)
+        self.job(id, "start", |unit, job, now| unit.start(Some(job), Lift::Yes, now)).await.map(started)
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let mut world = self.world();
-        world.check(&format!("stop {id}"))?;
-        // What is not there is down already.
-        Ok(world.with_unit(id, Unit::stop).unwrap_or(Outcome::Unchanged))
+        match self.job(id, "stop", |unit, job, now| unit.stop(Some(job), now)).await {
+            Ok(Done::Stopped(outcome)) => Ok(outcome),
+            Ok(Done::Started(_) | Done::Failed(_) | Done::Lost) => Ok(Outcome::Changed),
+            // What is not there is down already.
+            Err(UnitError::NotFound(_)) => Ok(Outcome::Unchanged),
+            Err(error) => Err(error),
+        }
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.order(id, "restart", |unit, now| {
-            unit.stop(now);
-            unit.start(now)
-        })
+        let restarted = self.job(id, "restart", |unit, job, now| {
+            unit.stop(None, now);
+            unit.start(Some(job), Lift::Yes, now);
+        });
+        restarted.await.map(started)
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {

@@ -7,66 +7,8 @@ use bij_core::{
     Timestamp, UnitStatus,
 };
 
-use super::Now;
-
-/// One life of an experiment's process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
-    /// How long it lasts; `None` until it is stopped.
-    pub lasts: Option<TimeSpan>,
-    /// How it ends if nobody stops it.
-    pub end: LifeEnd,
-}
-
-/// How a life ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LifeEnd {
-    /// It never is up: what should run cannot be run.
-    NeverUp,
-    /// It leaves with this code.
-    Exit(i32),
-    /// A signal kills it.
-    Signal,
-    /// The kernel kills it for memory.
-    OomKill,
-    /// It falls silent.
-    Watchdog,
-}
-
-/// What an experiment does, life by life; the last life is lived again and again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Script {
-    /// Its lives; without any it runs until it is stopped.
-    pub lives: Vec<Life>,
-    /// When and how often it is brought back.
-    pub restart: Restart,
-    /// Whether its condition says no.
-    pub skipped: bool,
-}
-
-impl Script {
-    /// It runs until it is stopped.
-    pub fn runs() -> Self {
-        Self::default()
-    }
-
-    /// Each of its lives lasts so long and ends so.
-    pub fn ends(lasts: TimeSpan, end: LifeEnd) -> Self {
-        Self { lives: vec![Life { lasts: Some(lasts), end }], ..Self::default() }
-    }
-}
-
-impl LifeEnd {
-    fn result(self) -> ServiceResult {
-        match self {
-            Self::Exit(0) => ServiceResult::Success,
-            Self::NeverUp | Self::Exit(_) => ServiceResult::ExitCode,
-            Self::Signal => ServiceResult::Signal,
-            Self::OomKill => ServiceResult::OomKill,
-            Self::Watchdog => ServiceResult::Watchdog,
-        }
-    }
-}
+use super::job::{Done, JobId};
+use super::{Ending, Hook, HookCall, Life, LifeEnd, Now, Script};
 
 /// `EX_CONFIG`: `RestartPreventExitStatus=` of the unit.
 const EXIT_NEVER: i32 = 78;
@@ -75,8 +17,31 @@ const EXIT_NEVER: i32 = 78;
 enum State {
     Dead,
     Failed,
-    Running { life: Life, since: u64 },
-    AutoRestart { at: u64 },
+    /// `ExecCondition=` runs.
+    Condition,
+    /// `ExecStartPre=` runs.
+    StartPre,
+    Running {
+        life: Life,
+        since: u64,
+    },
+    /// It was told to leave, and does, or is killed.
+    Stopping {
+        until: u64,
+        ending: Ending,
+    },
+    /// `ExecStopPost=` runs.
+    StopPost(Ending),
+    AutoRestart {
+        at: u64,
+    },
+}
+
+/// Whether a start lifts a start limit that was hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lift {
+    Yes,
+    No,
 }
 
 #[derive(Debug)]
@@ -90,6 +55,13 @@ pub(super) struct Unit {
     restarts: u32,
     /// When it was started, for the start limit.
     starts: Vec<u64>,
+    /// Whether it starts again once it is down, and who waits for that.
+    start_wanted: bool,
+    starting: Vec<JobId>,
+    stopping: Vec<JobId>,
+    /// A stop was asked for while it was on its way down: nothing brings it back.
+    stays_down: bool,
+    pub(super) changed: bool,
 }
 
 impl Unit {
@@ -103,6 +75,11 @@ impl Unit {
             since: 0,
             restarts: 0,
             starts: Vec::new(),
+            start_wanted: false,
+            starting: Vec::new(),
+            stopping: Vec::new(),
+            stays_down: false,
+            changed: false,
         }
     }
 
@@ -111,31 +88,59 @@ impl Unit {
         self.lived = 0;
     }
 
-    /// A manual start; the error is the result of its job.
-    pub(super) fn start(&mut self, now: &mut Now<'_>) -> Result<Started, String> {
-        if matches!(self.state, State::Running { .. }) {
-            return Ok(Started::AlreadyUp);
+    /// A manual start.
+    pub(super) fn start(&mut self, job: Option<JobId>, lift: Lift, now: &mut Now<'_>) {
+        if lift == Lift::Yes && self.is_down() {
+            self.starts.clear();
         }
-        if self.script.skipped {
-            return Ok(Started::Skipped);
-        }
-        self.restarts = 0;
-        self.starts.clear();
-        self.begin_life(now);
         match self.state {
-            State::Running { .. } => Ok(Started::Up),
-            _ => Err("failed".to_owned()),
+            State::Running { .. } => {
+                job.into_iter().for_each(|job| now.jobs.end(job, Done::Started(Started::AlreadyUp)));
+            }
+            State::Condition | State::StartPre | State::AutoRestart { .. } => {
+                // systemd keeps the job of a start until the restart that is due anyway.
+                self.starting.extend(job);
+            }
+            State::Stopping { .. } | State::StopPost(_) => {
+                self.starting.extend(job);
+                self.start_wanted = true;
+                self.end_stops(Done::Failed("canceled"), now);
+            }
+            State::Dead | State::Failed => {
+                self.starting.extend(job);
+                self.restarts = 0;
+                self.activate(now);
+            }
         }
     }
 
-    pub(super) fn stop(&mut self, now: &mut Now<'_>) -> Outcome {
-        match self.state {
-            State::Dead | State::Failed => Outcome::Unchanged,
-            State::Running { .. } | State::AutoRestart { .. } => {
-                self.enter(State::Dead, now);
+    pub(super) fn stop(&mut self, job: Option<JobId>, now: &mut Now<'_>) {
+        self.start_wanted = false;
+        self.end_starts(Done::Failed("canceled"), now);
+        let is_down = self.is_down();
+        match &self.state {
+            State::Dead | State::Failed => {}
+            State::Condition | State::AutoRestart { .. } => {
                 self.result = Some(ServiceResult::Success);
-                Outcome::Changed
+                self.enter(State::Dead, now);
             }
+            State::StartPre => self.end_life(Ending::Stopped, now),
+            State::Running { .. } => {
+                let Script { leaves_after, grace, .. } = self.script;
+                let ending =
+                    if leaves_after > grace { Ending::StopTimeout } else { Ending::Stopped };
+                let until = now.at.saturating_add(leaves_after.min(grace).as_micros());
+                self.enter(State::Stopping { until, ending }, now);
+                if until == now.at {
+                    self.happen(now);
+                }
+            }
+            State::Stopping { .. } | State::StopPost(_) => self.stays_down = true,
+        }
+        let outcome = if is_down { Outcome::Unchanged } else { Outcome::Changed };
+        match job {
+            Some(job) if self.is_down() => now.jobs.end(job, Done::Stopped(outcome)),
+            job => self.stopping.extend(job),
         }
     }
 
@@ -153,73 +158,187 @@ impl Unit {
     /// When the next thing happens by itself.
     pub(super) fn due(&self) -> Option<u64> {
         match &self.state {
-            State::Dead | State::Failed => None,
             State::Running { life, since } => Some(since.saturating_add(life.lasts?.as_micros())),
+            State::Stopping { until, .. } => Some(*until),
             State::AutoRestart { at } => Some(*at),
+            State::Dead
+            | State::Failed
+            | State::Condition
+            | State::StartPre
+            | State::StopPost(_) => None,
         }
     }
 
     /// What is due happens.
     pub(super) fn happen(&mut self, now: &mut Now<'_>) {
         match &self.state {
-            State::Dead | State::Failed => {}
             State::Running { life, .. } => {
                 let end = life.end;
-                self.end_life(end, now);
+                self.end_life(Ending::Life(end), now);
             }
-            State::AutoRestart { .. } => self.begin_life(now),
+            State::Stopping { ending, .. } => {
+                let ending = *ending;
+                self.end_life(ending, now);
+            }
+            State::AutoRestart { .. } => self.activate(now),
+            State::Dead
+            | State::Failed
+            | State::Condition
+            | State::StartPre
+            | State::StopPost(_) => {}
+        }
+    }
+
+    /// The hook that is running.
+    pub(super) fn hook_call(&self, id: &ExperimentId) -> Option<HookCall> {
+        let hook = self.hook()?;
+        let invocation = self.invocation?;
+        Some(HookCall { id: id.clone(), invocation, hook, restarts: self.restarts })
+    }
+
+    fn hook(&self) -> Option<Hook> {
+        match self.state {
+            State::Condition => Some(Hook::Admit),
+            State::StartPre => Some(Hook::Begin),
+            State::StopPost(ending) => Some(Hook::End(ending)),
+            State::Dead
+            | State::Failed
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::AutoRestart { .. } => None,
+        }
+    }
+
+    pub(super) fn hook_left(&mut self, well: bool, now: &mut Now<'_>) {
+        match self.state {
+            State::Condition if well => self.enter(State::StartPre, now),
+            State::Condition => {
+                self.result = Some(ServiceResult::ExecCondition);
+                self.end_starts(Done::Started(Started::Skipped), now);
+                self.go_down(State::Dead, now);
+            }
+            State::StartPre if well => self.begin_life(now),
+            State::StartPre => self.end_life(Ending::Life(LifeEnd::NeverUp), now),
+            State::StopPost(ending) => self.after_life(ending, now),
+            State::Dead
+            | State::Failed
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::AutoRestart { .. } => {}
+        }
+    }
+
+    /// Where nobody attends to hooks, they leave at once.
+    pub(super) fn hooks_leave(&mut self, now: &mut Now<'_>) {
+        while let Some(hook) = self.hook() {
+            self.hook_left(hook != Hook::Admit || !self.script.skipped, now);
         }
     }
 
     /// As systemd: a start that passes the limit fails, and the unit with it; the result of the
     /// last life stays, unless that was a success.
-    fn begin_life(&mut self, now: &mut Now<'_>) {
+    fn activate(&mut self, now: &mut Now<'_>) {
         let Restart { burst, interval, .. } = self.script.restart;
         let window = interval.at().map_or(u64::MAX, TimeSpan::as_micros);
         self.starts.retain(|start| now.at.saturating_sub(*start) < window);
+        self.start_wanted = false;
+        self.stays_down = false;
         if self.starts.len() >= usize::try_from(burst).unwrap_or(usize::MAX) {
             if self.result == Some(ServiceResult::Success) {
                 self.result = Some(ServiceResult::StartLimitHit);
             }
-            self.enter(State::Failed, now);
+            self.end_starts(Done::Failed("failed"), now);
+            self.go_down(State::Failed, now);
             return;
         }
         self.starts.push(now.at);
         *now.lives += 1;
         self.invocation = Some(InvocationId::from_bytes(u128::from(*now.lives).to_be_bytes()));
+        self.enter(State::Condition, now);
+    }
+
+    fn begin_life(&mut self, now: &mut Now<'_>) {
         let life = self.script.lives.get(self.lived).or(self.script.lives.last()).cloned();
         self.lived += 1;
         match life.unwrap_or(Life { lasts: None, end: LifeEnd::Exit(0) }) {
-            Life { end: LifeEnd::NeverUp, .. } => self.end_life(LifeEnd::NeverUp, now),
+            Life { end: LifeEnd::NeverUp, .. } => {
+                self.end_life(Ending::Life(LifeEnd::NeverUp), now);
+            }
             life => {
                 self.result = Some(ServiceResult::Success);
                 self.enter(State::Running { life, since: now.at }, now);
+                self.end_starts(Done::Started(Started::Up), now);
             }
         }
     }
 
-    fn end_life(&mut self, end: LifeEnd, now: &mut Now<'_>) {
-        self.result = Some(end.result());
-        let next = match end {
-            LifeEnd::Exit(0) => State::Dead,
-            LifeEnd::Exit(EXIT_NEVER) => State::Failed,
-            _ => {
+    fn end_life(&mut self, ending: Ending, now: &mut Now<'_>) {
+        self.result = Some(ending.result());
+        if !self.start_wanted {
+            self.end_starts(Done::Failed("failed"), now);
+        }
+        self.enter(State::StopPost(ending), now);
+    }
+
+    fn after_life(&mut self, ending: Ending, now: &mut Now<'_>) {
+        match ending {
+            Ending::Stopped | Ending::Life(LifeEnd::Exit(0)) => self.go_down(State::Dead, now),
+            Ending::StopTimeout | Ending::Life(LifeEnd::Exit(EXIT_NEVER)) => {
+                self.go_down(State::Failed, now);
+            }
+            Ending::Life(_) if self.stays_down => self.go_down(State::Failed, now),
+            Ending::Life(_) => {
                 // Counted when it is scheduled, so a restart that the limit refuses counts too.
                 self.restarts += 1;
+                self.start_wanted = false;
                 let delay = self.script.restart.delay.as_micros();
-                State::AutoRestart { at: now.at.saturating_add(delay) }
+                self.enter(State::AutoRestart { at: now.at.saturating_add(delay) }, now);
             }
-        };
-        self.enter(next, now);
+        }
+    }
+
+    fn go_down(&mut self, state: State, now: &mut Now<'_>) {
+        self.enter(state, now);
+        self.stays_down = false;
+        self.end_stops(Done::Stopped(Outcome::Changed), now);
+        if self.start_wanted {
+            self.restarts = 0;
+            self.activate(now);
+        }
+    }
+
+    fn end_starts(&mut self, done: Done, now: &mut Now<'_>) {
+        self.starting.drain(..).for_each(|job| now.jobs.end(job, done));
+    }
+
+    fn end_stops(&mut self, done: Done, now: &mut Now<'_>) {
+        self.stopping.drain(..).for_each(|job| now.jobs.end(job, done));
     }
 
     fn enter(&mut self, state: State, now: &Now<'_>) {
         self.state = state;
         self.since = now.at;
+        self.changed = true;
+    }
+
+    /// Nothing is left of it but its script.
+    pub(super) fn power_lost(&mut self) {
+        let fresh = Self::new(std::mem::take(&mut self.script));
+        let lived = self.lived;
+        *self = Self { lived, ..fresh };
+    }
+
+    const fn is_down(&self) -> bool {
+        matches!(self.state, State::Dead | State::Failed)
+    }
+
+    /// Whether its process lives.
+    pub(super) const fn lives(&self) -> bool {
+        matches!(self.state, State::Running { .. } | State::Stopping { .. })
     }
 
     /// Whether a manager would still know it: one that is down in good order is forgotten.
-    pub(super) fn is_loaded(&self) -> bool {
+    pub(super) const fn is_loaded(&self) -> bool {
         !matches!(self.state, State::Dead)
     }
 
@@ -227,18 +346,21 @@ impl Unit {
         let (active_state, sub_state) = match self.state {
             State::Dead => (ActiveState::Inactive, "dead"),
             State::Failed => (ActiveState::Failed, "failed"),
+            State::Condition => (ActiveState::Activating, "condition"),
+            State::StartPre => (ActiveState::Activating, "start-pre"),
             State::Running { .. } => (ActiveState::Active, "running"),
+            State::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
+            State::StopPost(_) => (ActiveState::Deactivating, "stop-post"),
             State::AutoRestart { .. } => (ActiveState::Activating, "auto-restart"),
         };
-        let running = matches!(self.state, State::Running { .. });
         // A number of its own for every life, as a process has one.
         let pid = || u32::try_from(self.lived).ok()?.checked_add(1_000);
         UnitStatus {
             id: id.clone(),
             active_state,
             sub_state: sub_state.to_owned(),
-            result: self.result.clone().filter(|_| !running),
-            main_pid: running.then(pid).flatten(),
+            result: self.result.clone().filter(|_| !self.lives()),
+            main_pid: self.lives().then(pid).flatten(),
             invocation: self.invocation.filter(|_| self.is_loaded()),
             since: i64::try_from(self.since).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),
