@@ -17,6 +17,12 @@ pub(crate) struct Terminal {
     err: Stream,
 }
 
+/// How wide a terminal is: as `$COLUMNS` says, or the terminal itself.
+fn width(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    columns.or_else(|| size.map(|(width, _)| usize::from(width.0)))
+}
+
 /// What is known of one stream.
 #[derive(Clone, Copy)]
 struct Stream {
@@ -41,10 +47,6 @@ impl Terminal {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let wants_colour = !global.no_color && !set("NO_COLOR") && !dumb;
-        let width = |size: Option<(terminal_size::Width, terminal_size::Height)>| {
-            let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-            columns.or_else(|| size.map(|(width, _)| usize::from(width.0)))
-        };
         let (out, err) = (io::stdout(), io::stderr());
         Self {
             json: global.json,
@@ -80,6 +82,13 @@ impl Terminal {
     /// How text on stderr is to look now.
     pub(crate) fn err_format(&self) -> Format {
         format(self.err)
+    }
+
+    /// The same terminal, which may have been resized.
+    pub(crate) fn measured_again(&self) -> Self {
+        let Stream { is_terminal, colour, .. } = self.err;
+        let width = width(terminal_size::terminal_size_of(io::stderr()));
+        Self { err: Stream { is_terminal, colour, width: width.filter(|_| is_terminal) }, ..*self }
     }
 
     /// Prints a result.

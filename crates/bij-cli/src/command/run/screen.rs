@@ -121,7 +121,7 @@ impl<'a> Screen<'a> {
 
     /// Draws the lines anew.
     pub(super) fn draw(&mut self) {
-        let format = self.terminal.err_format();
+        let format = self.terminal.measured_again().err_format();
         let lines = self.ids.iter().filter_map(|id| self.lives.get(id));
         self.drawing.draw(&lines.map(|live| live.line(&format)).collect::<Vec<_>>());
     }
