@@ -148,7 +148,7 @@ mod tests {
             e.memory_peak = Some(Bytes::new(0));
             e.memory_peak_source = Some(PeakSource::Sampled);
         });
-        assert_eq!(told(quick), "success");
+        assert_eq!(told(quick), "success: ");
     }
 
     #[test]
