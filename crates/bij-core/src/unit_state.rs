@@ -153,3 +153,22 @@ pub struct UnitStatus {
     /// What it uses.
     pub resources: Resources,
 }
+
+impl UnitStatus {
+    /// A unit of which nothing is known but that it is down.
+    pub fn down(id: ExperimentId) -> Self {
+        Self {
+            id,
+            active_state: ActiveState::Inactive,
+            sub_state: "dead".to_owned(),
+            result: None,
+            main_pid: None,
+            invocation: None,
+            since: None,
+            restarts: None,
+            enabled: None,
+            status_text: None,
+            resources: Resources::default(),
+        }
+    }
+}

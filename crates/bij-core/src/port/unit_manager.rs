@@ -69,7 +69,9 @@ impl UnitError {
 
 /// Starts, stops and looks at the units of experiments.
 ///
-/// A start or stop returns when its job is done, not when it is queued.
+/// A start or stop returns when its job is done, not when it is queued. What only a service manager
+/// can do has an answer here for those that are none: it starts nothing at boot, counts no starts,
+/// and keeps no definition that could be stale.
 pub trait UnitManager: Send + Sync {
     /// Starts the experiment; one that is already up is [`Started::AlreadyUp`].
     ///
@@ -80,32 +82,50 @@ pub trait UnitManager: Send + Sync {
     fn stop(&self, id: &ExperimentId) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
 
     /// Stops the experiment if it is up, then starts it.
-    fn restart(&self, id: &ExperimentId)
-    -> impl Future<Output = Result<Started, UnitError>> + Send;
+    fn restart(
+        &self,
+        id: &ExperimentId,
+    ) -> impl Future<Output = Result<Started, UnitError>> + Send {
+        async move {
+            self.stop(id).await?;
+            self.start(id).await
+        }
+    }
 
     /// Forgets that the unit failed and how often it was started.
     fn reset_failed(
         &self,
-        id: &ExperimentId,
-    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
+        _: &ExperimentId,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
+        async { Ok(Outcome::Unchanged) }
+    }
 
     /// Has the experiment started at boot, or no longer.
     fn set_enabled(
         &self,
-        id: &ExperimentId,
-        enabled: bool,
-    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
+        _: &ExperimentId,
+        _: bool,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
+        async { Err(UnitError::Unsupported("nothing is started at boot here")) }
+    }
 
     /// Looks at one unit; one that is not loaded is `inactive`.
     fn status(
         &self,
         id: &ExperimentId,
-    ) -> impl Future<Output = Result<UnitStatus, UnitError>> + Send;
+    ) -> impl Future<Output = Result<UnitStatus, UnitError>> + Send {
+        async move {
+            let loaded = self.list().await?.into_iter().find(|unit| unit.id == *id);
+            Ok(loaded.unwrap_or_else(|| UnitStatus::down(id.clone())))
+        }
+    }
 
     /// Looks at every loaded unit of an experiment, by a number of calls to the manager that does
     /// not depend on how many there are.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
 
     /// Has changed definitions read again.
-    fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send;
+    fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send {
+        async { Ok(()) }
+    }
 }
