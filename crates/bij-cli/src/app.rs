@@ -7,12 +7,22 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command};
 use crate::command;
+use crate::complete;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::terminal::Terminal;
 
 /// Does what the command line says and returns the exit code that docs/cli.md promises.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match complete::answer(&words) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => {
+            let _ = error.print();
+            return Kind::Internal.into();
+        }
+    }
     let Cli { global, command } = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {

@@ -42,7 +42,7 @@ pub(crate) struct Cli {
 }
 
 /// What every verb understands.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Global {
     /// Print JSON for programs (docs/json.md)
@@ -67,6 +67,14 @@ pub(crate) struct Global {
 
 /// The hidden verb by which `bij run` starts processes (see `bij_local::shim`).
 pub(crate) const SHIM: &str = "local-shim";
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
 
 /// The verbs; systemctl's where it has one.
 #[derive(Debug, Subcommand)]
@@ -107,6 +115,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the JSON Schema of definitions
     Schema,
+    /// Print the script by which a shell completes what is typed
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Become an experiment, as the supervisor orders on the standard input
     #[command(hide = true, name = SHIM)]
     Shim,

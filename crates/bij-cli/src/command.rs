@@ -21,6 +21,7 @@ use bij_core::ExperimentId;
 use bij_core::port::DefinitionSource as _;
 
 use crate::args::{Command, IdArg};
+use crate::complete;
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -44,6 +45,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
         Command::Schema => schema::schema()?,
+        Command::Completions { shell } => complete::script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),
     }
     Ok(ExitCode::SUCCESS)

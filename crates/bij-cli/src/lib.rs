@@ -13,6 +13,7 @@
 mod app;
 mod args;
 mod command;
+mod complete;
 mod context;
 mod coordinator;
 mod error;

@@ -4,9 +4,11 @@ use bij_api::message::State;
 use bij_core::ExperimentId;
 use bij_core::queue::{Dependencies, Dependency, GroupName};
 use clap::{Args, Subcommand};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use super::verbs::Overlay;
 use super::{IdArg, RunArg, Target, help};
+use crate::complete;
 use crate::sweep::Param;
 
 /// What is done with runs that wait.
@@ -63,7 +65,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
     /// Take a slot of this group
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
     pub(crate) group: Option<GroupName>,
     #[command(flatten)]
     pub(crate) after: AfterArgs,
@@ -80,7 +82,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Experiments, or files with definitions
-    #[arg(value_name = "TARGET", required_unless_present = "command")]
+    #[arg(value_name = "TARGET", required_unless_present = "command", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,
     /// A command to run as an experiment
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "targets")]
@@ -91,10 +93,10 @@ pub(crate) struct SubmitArgs {
 #[derive(Debug, Default, Args)]
 pub(crate) struct AfterArgs {
     /// Start after the success of all of these, separated by commas; `end:RUN` is its end, however
-    #[arg(long, value_name = "RUN,…", value_delimiter = ',')]
+    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids))]
     pub(crate) after: Vec<Dependency>,
     /// Start after the first of these
-    #[arg(long, value_name = "RUN,…", value_delimiter = ',', conflicts_with = "after")]
+    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids), conflicts_with = "after")]
     pub(crate) after_any: Vec<Dependency>,
 }
 
@@ -102,10 +104,10 @@ pub(crate) struct AfterArgs {
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
     /// One experiment only
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) id: Option<IdArg>,
     /// One group only
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
     pub(crate) group: Option<GroupName>,
     /// Runs in one state only: waiting, held, starting or running
     #[arg(long, value_name = "STATE", value_parser = state)]
@@ -124,7 +126,7 @@ fn state(word: &str) -> Result<State, String> {
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// A run: ID is its newest
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) run: RunArg,
 }
 
@@ -132,7 +134,7 @@ pub(crate) struct WhyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     /// Runs: ID is its newest that is not over, ID#N one of them
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
 }
 
@@ -146,7 +148,7 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, group = "change")]
     pub(crate) priority: Option<i32>,
     /// Take a slot of this group
-    #[arg(long, value_name = "GROUP", group = "change")]
+    #[arg(long, value_name = "GROUP", group = "change", add = ArgValueCandidates::new(complete::groups))]
     pub(crate) group: Option<GroupName>,
     #[command(flatten)]
     pub(crate) after: AfterArgs,
@@ -166,7 +168,7 @@ pub(crate) struct EditArgs {
     #[arg(long, group = "change", conflicts_with = "now")]
     pub(crate) not_now: bool,
     /// Runs: ID is its newest that is not over, ID#N one of them
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
 }
 
@@ -177,7 +179,7 @@ pub(crate) struct PriorityArgs {
     #[arg(value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: i32,
     /// Runs: ID is its newest that is not over, ID#N one of them
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
 }
 
@@ -186,7 +188,7 @@ pub(crate) struct PriorityArgs {
 #[command(group = clap::ArgGroup::new("place").required(true))]
 pub(crate) struct MoveArgs {
     /// Runs, in the order in which they are to stand
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
     /// Before all of the same priority
     #[arg(long, group = "place")]
@@ -195,10 +197,10 @@ pub(crate) struct MoveArgs {
     #[arg(long, group = "place")]
     pub(crate) last: bool,
     /// Just before this run, with its priority
-    #[arg(long, value_name = "RUN", group = "place")]
+    #[arg(long, value_name = "RUN", group = "place", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) before: Option<RunArg>,
     /// Just behind this run, with its priority
-    #[arg(long, value_name = "RUN", group = "place")]
+    #[arg(long, value_name = "RUN", group = "place", add = ArgValueCompleter::new(complete::runs))]
     pub(crate) behind: Option<RunArg>,
 }
 
@@ -206,7 +208,7 @@ pub(crate) struct MoveArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// Of this group; of all if none is named
-    #[arg(value_name = "GROUP")]
+    #[arg(value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
     pub(crate) group: Option<GroupName>,
 }
 
@@ -225,7 +227,7 @@ pub(crate) enum GroupsVerb {
     /// Set a group up, or change it
     Set {
         /// Its name
-        #[arg(value_name = "GROUP")]
+        #[arg(value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
         name: GroupName,
         /// How many of its runs run at the same time at most; infinity is as many as the machine
         /// lets
@@ -235,7 +237,7 @@ pub(crate) enum GroupsVerb {
     /// Forget a group's slots and its pause
     Remove {
         /// Its name
-        #[arg(value_name = "GROUP")]
+        #[arg(value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
         name: GroupName,
     },
 }
@@ -259,7 +261,7 @@ fn slots(text: &str) -> Result<Slots, String> {
 #[command(after_help = help::WAIT)]
 pub(crate) struct WaitArgs {
     /// Runs: ID is its newest, ID#N one of them
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
     /// Until the first of them has ended
     #[arg(long)]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use bij_core::definition::{Problem, SpecOverlay};
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use super::{IdArg, Target, help};
+use crate::complete;
 use crate::error::{CliError, Kind};
 
 /// What is laid over a definition.
@@ -64,7 +66,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) name: Option<IdArg>,
     /// Experiments, or files with definitions
-    #[arg(value_name = "TARGET", required_unless_present = "command")]
+    #[arg(value_name = "TARGET", required_unless_present = "command", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,
     /// A command to run as an experiment
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "targets")]
@@ -75,7 +77,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     /// The experiment
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) id: IdArg,
     /// A configuration file to hand to the experiment in this run
     #[arg(value_name = "CONFIG")]
@@ -91,7 +93,7 @@ pub(crate) struct StartArgs {
 #[derive(Debug, Args)]
 pub(crate) struct IdsArgs {
     /// Experiments
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
 }
 
@@ -99,7 +101,7 @@ pub(crate) struct IdsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MaybeIdsArgs {
     /// Experiments; all if none is named
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
 }
 
@@ -107,7 +109,7 @@ pub(crate) struct MaybeIdsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EnableArgs {
     /// Experiments
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Start, or stop, them as well
     #[arg(long)]
@@ -118,7 +120,7 @@ pub(crate) struct EnableArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// Experiments; all if none is named
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Show these keys only, separated by commas
     #[arg(short, long = "property", value_name = "KEY", value_delimiter = ',')]
@@ -132,7 +134,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// Experiments; all if none is named
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Show the newest N attempts only
     #[arg(short = 'n', long = "lines", value_name = "N")]
@@ -147,7 +149,7 @@ pub(crate) struct HistoryArgs {
 #[command(after_help = help::LOGS)]
 pub(crate) struct LogsArgs {
     /// Experiments; all if none is named
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Go on with new lines as they come
     #[arg(short, long)]
@@ -176,6 +178,6 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Files or experiments; all experiments if none is named
-    #[arg(value_name = "FILE|ID")]
+    #[arg(value_name = "FILE|ID", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,
 }

@@ -86,23 +86,18 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
             joined.map_err(|error| CliError::of(crate::error::Kind::Internal, &error))?;
         let effect = *done.as_ref().unwrap_or(&Effect::Failed);
         let error = done.err().map(CliError::from);
-        if let Some(error) = &error {
-            if ids.len() > 1 {
-                context.terminal.status(&format!("{id}: {}", error.sentence()));
-            }
-        }
         let queued = match effect {
             Effect::Skipped => queued_instead(context, &id).await,
             Effect::Changed | Effect::Unchanged | Effect::Failed => None,
         };
-        match &queued {
-            Some(queued) => {
-                context.terminal.status(&format!("{id}: queued as {}", queued.sentence()));
-            }
-            None if error.is_none() => {
-                context.terminal.status(&format!("{id}: {}", act.said(effect)));
-            }
-            None => {}
+        let said = match (&error, &queued) {
+            // One alone is told by its error, which ends the command.
+            (Some(error), _) => (ids.len() > 1).then(|| error.sentence()),
+            (None, Some(queued)) => Some(format!("queued as {}", queued.sentence())),
+            (None, None) => Some(act.said(effect).to_owned()),
+        };
+        if let Some(said) = said {
+            context.terminal.status(&format!("{id}: {said}"));
         }
         let sentence = error.as_ref().map(CliError::sentence);
         outcomes.push(Outcome { id, effect, error: sentence, queued });

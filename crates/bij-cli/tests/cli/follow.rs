@@ -4,10 +4,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Child;
 
 use bij_core::RunEnd;
+use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::EventKind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::absent::{leave, store};
 use super::bij::{Bij, Said, wait_until};
 use super::model::Coordinator;
 
@@ -124,24 +126,31 @@ fn what_was_cancelled_never_ends_well_and_any_is_enough() {
 }
 
 #[test]
-fn waiting_outlives_the_coordinator() {
+fn waiting_outlives_the_coordinator_and_ends_without_one() {
     let bij = Bij::new();
+    let mut store = store(&bij);
+    let (x, y) = (leave(&mut store, "x", 0, None), leave(&mut store, "y", 0, None));
     let coordinator = Coordinator::start(&bij);
-    coordinator.model.put(&["x"]);
-    let mut child = bij.spawn(&["--json", "wait", "x#1"]);
-    let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    // It is only certain to wait once it has heard something.
+    coordinator.model.put(&["x", "y"]);
+    let child = bij.spawn(&["wait", "x", "y"]);
+    // Each is looked at for its name, and then for its state.
+    wait_until("it waits", || coordinator.model.known().looked >= 4);
     let model = coordinator.kill();
+    let then = "2026-11-23T22:01:00Z".parse().unwrap();
+    let end = |run| Change::End { run, end: RunEnd::Success, by: "the end hook".to_owned() };
+    store.change(&[end(x)], then).unwrap();
+    // One that comes back is asked again.
     model.end("x#1", RunEnd::Success);
-    let _coordinator = Coordinator::start_with(&bij, model);
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    assert!(line.contains("\"success\""), "{line}");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let mut said = String::new();
-    err.read_to_string(&mut said).unwrap();
-    assert!(said.contains("x#1: ended: success"), "{said}");
+    let coordinator = Coordinator::start_with(&bij, model);
+    let before = coordinator.model.known().looked;
+    wait_until("it asks again", || coordinator.model.known().looked > before);
+    coordinator.kill();
+    store.change(&[end(y)], then).unwrap();
+    let said = finished(child);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("warning: the coordinator went away"), "{said:?}");
+    assert!(said.err.contains("x#1: ended: success\n"), "{said:?}");
+    assert!(said.err.ends_with("y#1: ended: success\n"), "{said:?}");
 }
 
 #[test]

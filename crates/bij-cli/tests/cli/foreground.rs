@@ -117,6 +117,25 @@ fn the_second_interrupt_kills() {
 }
 
 #[test]
+fn a_terminal_that_closes_stops_in_order_however_often_that_is_told() {
+    let bij = Bij::new();
+    let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    bij.define("x.toml", format!("command = [\"sh\", \"-c\", {slow:?}]\n"));
+    let child = bij.spawn(&["run", "x"]);
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    wait_until("it is up", || is_up(&bij, "x"));
+    kill(pid, Signal::SIGHUP).unwrap();
+    wait_until("it is being stopped", || !is_up(&bij, "x"));
+    kill(pid, Signal::SIGHUP).unwrap();
+    let ran = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let history = bij.call(&["--json", "history", "x"]).json();
+    assert_eq!(history[0]["cause"], "stopped", "{history}");
+    let by = history[0]["evidence"]["order"]["by"].as_str().unwrap();
+    assert!(by.starts_with("a closed terminal by "), "{by}");
+}
+
+#[test]
 fn others_may_look_stop_and_read_beside_it() {
     let bij = Bij::new();
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {ENDLESS:?}]\n"));

@@ -28,6 +28,8 @@ pub(crate) struct Known {
     pub(crate) asked: Vec<String>,
     pub(crate) submitted: Vec<Submit>,
     pub(crate) edits: Vec<Edit>,
+    /// How often one run was looked at.
+    pub(crate) looked: u32,
     /// What is answered to a submission instead of a yes.
     pub(crate) refuses: Option<Refusal>,
     /// Submissions are never answered.
@@ -229,7 +231,8 @@ impl Look for Model {
     }
 
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
-        let known = self.known();
+        let mut known = self.known();
+        known.looked += 1;
         let entry = known.find(&run)?;
         let ahead = known.queue().map(Entry::id).take_while(|id| *id != entry.id()).collect();
         Ok(Why { entry, ahead })

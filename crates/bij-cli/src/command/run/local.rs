@@ -52,10 +52,10 @@ pub(super) async fn run(
                 None => break,
             },
             wish = interrupts.next() => match wish {
-                Wish::Stop => {
+                Wish::Stop(why) => {
                     show.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
-                    stop(&supervisor, "Ctrl-C");
+                    stop(&supervisor, why);
                 }
                 Wish::Kill => show.kill(),
             },

@@ -58,10 +58,10 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
                 stop(context, &units, &session.up, "a closed pipe");
             },
             wish = interrupts.next() => match wish {
-                Wish::Stop => {
+                Wish::Stop(why) => {
                     session.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
-                    stop(context, &units, &session.up, "Ctrl-C");
+                    stop(context, &units, &session.up, why);
                 }
                 Wish::Kill => session.kill(),
             },
