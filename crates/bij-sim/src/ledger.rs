@@ -15,11 +15,13 @@ pub struct MemoryLedger {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) histories: BTreeMap<ExperimentId, History>,
-    /// Every attempt there is, in the order in which they were opened, and whose it is.
-    order: Vec<(AttemptKey, ExperimentId)>,
+    /// Every attempt there is, in the order in which they were opened.
+    order: Vec<AttemptKey>,
+    /// Whose each of them is.
+    owners: BTreeMap<AttemptKey, ExperimentId>,
     clean: BTreeSet<BootId>,
     pub(crate) line: Line,
     fault: Option<Fault>,
@@ -42,6 +44,13 @@ impl MemoryLedger {
     /// Fails every write from now on, until told otherwise.
     pub fn fail(&self, fault: Option<Fault>) {
         self.state().fault = fault;
+    }
+
+    /// Another ledger with all that is in this one, and no fault.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = State { fault: None, ..self.state().clone() };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,8 +80,8 @@ impl MemoryLedger {
 impl State {
     /// Whether the attempt is known; one of another experiment is an error.
     fn knows(&self, key: AttemptKey, experiment: &ExperimentId) -> Result<bool, LedgerError> {
-        match self.order.iter().find(|(known, _)| *known == key) {
-            Some((_, owner)) if owner != experiment => {
+        match self.owners.get(&key) {
+            Some(owner) if owner != experiment => {
                 Err(LedgerError::Claimed { owner: owner.clone() })
             }
             known => Ok(known.is_some()),
@@ -86,7 +95,8 @@ impl State {
         let (highest, ended) = (history.highest(), history.run_ends().clone());
         let opened = history.open(opening, self.line.next_place());
         if !known {
-            self.order.push((*key, experiment.clone()));
+            self.order.push(*key);
+            self.owners.insert(*key, experiment.clone());
             self.line.tell_run_ends(experiment, &ended, history, *at);
             let begun = history.attempt(*key).map(Happening::attempt_begun);
             self.line.tell(begun, *at);
@@ -125,11 +135,27 @@ impl Ledger for MemoryLedger {
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
         let state = self.readable()?;
-        let all = state.order.iter().filter_map(|(key, owner)| {
-            let attempts = state.histories.get(owner)?.attempts();
-            attempts.iter().find(|attempt| attempt.key == *key).cloned()
-        });
-        Ok(query.choose(all.collect()))
+        let AttemptQuery { experiment, run, newest, open } = query;
+        let is_wanted = |attempt: &&Attempt| {
+            run.is_none_or(|number| attempt.run.number == number)
+                && (!open || attempt.end.is_none())
+        };
+        let at_most = newest.unwrap_or(usize::MAX);
+        let mut chosen: Vec<Attempt> = match experiment {
+            // One history is in its order.
+            Some(id) => {
+                let attempts = state.histories.get(id).map(History::attempts).unwrap_or_default();
+                attempts.iter().rev().filter(is_wanted).take(at_most).cloned().collect()
+            }
+            None => {
+                let all = state.order.iter().rev().filter_map(|key| {
+                    state.histories.get(state.owners.get(key)?)?.attempt(*key)
+                });
+                all.filter(is_wanted).take(at_most).cloned().collect()
+            }
+        };
+        chosen.reverse();
+        Ok(chosen)
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {

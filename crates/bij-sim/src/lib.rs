@@ -12,14 +12,23 @@
 //!
 //! [`MemoryLedger`] is a ledger and the queue of its runs in one, as the database is.
 //! [`SimUnits`] is a service manager with a clock of its own; [`contract::unit_manager_contract`]
-//! judges it, systemd and bij's own supervisor alike.
+//! judges it, systemd and bij's own supervisor alike. [`Machine`] puts all models together, with
+//! clocks, hooks and a plug that can be pulled; [`Fused`] kills who uses a port at any of its calls.
 
+mod board;
+mod clock;
 pub mod contract;
+mod fault;
 mod ledger;
 mod queue;
 mod unit_manager;
+mod world;
 
+pub use board::SimBoard;
+pub use clock::SimClock;
+pub use fault::{Fuse, Fused, Killed};
 pub use ledger::{Fault, MemoryLedger};
 pub use unit_manager::{
     Ending, Hook, HookCall, Life, LifeEnd, Script, SimUnits, StartFault, UnitFault,
 };
+pub use world::{Machine, SimDefinitions, SimHandover, SimStore};

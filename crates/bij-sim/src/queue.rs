@@ -12,7 +12,7 @@ use crate::MemoryLedger;
 use crate::ledger::State;
 
 /// What a queue has besides the runs in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
     groups: BTreeMap<GroupName, Group>,
     paused: Option<Pause>,
@@ -169,7 +169,8 @@ impl RunQueue for MemoryLedger {
 
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
         let state = self.readable()?;
-        let later = state.line.events.iter().skip_while(|event| event.seq <= after);
-        Ok(later.take(at_most).cloned().collect())
+        let events = &state.line.events;
+        let first = events.partition_point(|event| event.seq <= after);
+        Ok(events[first..].iter().take(at_most).cloned().collect())
     }
 }

@@ -30,6 +30,8 @@ pub enum UnitFault {
     Unreachable,
     /// The caller may not do this.
     Denied,
+    /// The machine is going down: what would start something is refused, everything else works.
+    GoingDown,
 }
 
 /// What becomes of the next start that is asked for over the port.
@@ -113,7 +115,7 @@ impl SimUnits {
         let end = {
             let mut world = self.world();
             world.check(&format!("{verb} {id}"))?;
-            let fault = if verb == "stop" { None } else { world.start_fault.take() };
+            let fault = if verb == "stop" { None } else { world.start_refusal() };
             if fault == Some(StartFault::Refused) {
                 let action = format!("{verb} {id}");
                 return Err(UnitError::Refused { action, source: ToldToFail.into() });
@@ -150,11 +152,19 @@ struct Now<'a> {
 impl World {
     fn check(&self, action: &str) -> Result<(), UnitError> {
         match self.fault {
-            None => Ok(()),
+            None | Some(UnitFault::GoingDown) => Ok(()),
             Some(UnitFault::Unreachable) => Err(UnitError::Unreachable(ToldToFail.into())),
             Some(UnitFault::Denied) => {
                 Err(UnitError::Denied { action: action.to_owned(), source: ToldToFail.into() })
             }
+        }
+    }
+
+    /// What becomes of a start over the port.
+    fn start_refusal(&mut self) -> Option<StartFault> {
+        match self.fault {
+            Some(UnitFault::GoingDown) => Some(StartFault::Refused),
+            Some(UnitFault::Unreachable | UnitFault::Denied) | None => self.start_fault.take(),
         }
     }
 

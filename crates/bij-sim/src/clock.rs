@@ -1,0 +1,75 @@
+//! The clocks of a machine that exists in memory only.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bij_core::{TimeSpan, Timestamp};
+
+/// The time of day and the time since the boot, which drift apart when the one is set; clones are
+/// further hands on the same clocks.
+#[derive(Clone, Debug, Default)]
+pub struct SimClock(Arc<Mutex<Hands>>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    /// Microseconds since the epoch.
+    wall: i64,
+    /// Microseconds since the boot.
+    uptime: u64,
+}
+
+impl SimClock {
+    /// Clocks at a boot at this time of day.
+    pub fn at_boot(at: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(Hands { wall: at.as_micros(), uptime: 0 })))
+    }
+
+    /// The time of day, `CLOCK_REALTIME`.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_micros(self.hands().wall)
+    }
+
+    /// The time since the boot, `CLOCK_BOOTTIME`.
+    pub fn uptime(&self) -> TimeSpan {
+        TimeSpan::from_micros(self.hands().uptime)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, span: TimeSpan) {
+        let mut hands = self.hands();
+        let wall = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        hands.wall = hands.wall.saturating_add(wall);
+        hands.uptime = hands.uptime.saturating_add(span.as_micros());
+    }
+
+    /// Somebody sets the time of day, by so many microseconds forth or back.
+    pub fn jump(&self, micros: i64) {
+        let mut hands = self.hands();
+        hands.wall = hands.wall.saturating_add(micros);
+    }
+
+    /// The machine boots anew.
+    pub fn reboot(&self) {
+        self.hands().uptime = 0;
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_day_jumps_and_the_uptime_does_not() {
+        let clock = SimClock::at_boot(Timestamp::from_micros(1_000_000));
+        clock.advance(TimeSpan::from_secs(2));
+        clock.jump(-2_500_000);
+        assert_eq!(clock.at(), Timestamp::from_micros(500_000));
+        assert_eq!(clock.uptime(), TimeSpan::from_secs(2));
+        clock.reboot();
+        assert_eq!(clock.uptime(), TimeSpan::default());
+        assert_eq!(clock.at(), Timestamp::from_micros(500_000), "the time of day goes on");
+    }
+}

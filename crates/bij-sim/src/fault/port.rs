@@ -1,0 +1,156 @@
+//! Every port behind a fuse.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::{
+    AttemptQuery, Board, Change, Closing, DefinitionSource, FindError, Found, Handover,
+    HandoverError, Ledger, LedgerError, Opened, Opening, RunQueue, Sample, Started, UnitError,
+    UnitManager,
+};
+use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
+use bij_core::{
+    Attempt, BootId, ExperimentId, Outcome, Progress, RunState, Tally, Timestamp, UnitStatus,
+};
+
+use super::{Fused, Kind};
+
+impl<T> Fused<T> {
+    /// As [`Fused::deed`], for a call whose answer takes its time.
+    async fn order<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
+        self.fuse.count(Kind::Deed);
+        self.fuse.cross();
+        let answer = call.await;
+        self.fuse.cross();
+        answer
+    }
+
+    async fn question<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
+        self.fuse.count(Kind::Look);
+        self.fuse.cross();
+        let answer = call.await;
+        self.fuse.cross();
+        answer
+    }
+}
+
+impl<T: UnitManager> UnitManager for Fused<T> {
+    async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        self.order(self.inner.start(id)).await
+    }
+
+    async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        self.order(self.inner.stop(id)).await
+    }
+
+    async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        self.order(self.inner.restart(id)).await
+    }
+
+    async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        self.order(self.inner.reset_failed(id)).await
+    }
+
+    async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
+        self.order(self.inner.set_enabled(id, enabled)).await
+    }
+
+    async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+        self.question(self.inner.status(id)).await
+    }
+
+    async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+        self.question(self.inner.list()).await
+    }
+
+    async fn reload(&self) -> Result<(), UnitError> {
+        self.order(self.inner.reload()).await
+    }
+}
+
+impl<T: RunQueue> RunQueue for Fused<T> {
+    fn load(&self) -> Result<Queue, LedgerError> {
+        self.look(T::load)
+    }
+
+    fn submit(
+        &mut self,
+        submissions: &[Submission],
+        at: Timestamp,
+    ) -> Result<Vec<QueuedRun>, LedgerError> {
+        self.deed(|queue| queue.submit(submissions, at))
+    }
+
+    fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        self.deed(|queue| queue.change(changes, at))
+    }
+
+    fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
+        self.look(|queue| queue.run_state(run))
+    }
+
+    fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
+        self.look(|queue| queue.events(after, at_most))
+    }
+}
+
+impl<T: Ledger> Ledger for Fused<T> {
+    fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
+        self.deed(|ledger| ledger.open(opening))
+    }
+
+    fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
+        self.deed(|ledger| ledger.close(closing))
+    }
+
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
+        self.look(|ledger| ledger.attempts(query))
+    }
+
+    fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
+        self.look(|ledger| ledger.tally(experiment))
+    }
+
+    fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        self.look(T::tallies)
+    }
+
+    fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
+        self.deed(|ledger| ledger.mark_clean_shutdown(boot, at))
+    }
+
+    fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
+        self.look(|ledger| ledger.ended_cleanly(boot))
+    }
+}
+
+impl<T: Board> Board for Fused<T> {
+    fn sample(&self) -> Sample {
+        self.look(T::sample)
+    }
+}
+
+impl<T: DefinitionSource> DefinitionSource for Fused<T> {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        self.look(|definitions| definitions.find(id))
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        self.look(T::ids)
+    }
+}
+
+impl<T: Handover> Handover for Fused<T> {
+    fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
+        self.fuse.count(Kind::Deed);
+        self.look(|handover| handover.extras(id, extras))
+    }
+
+    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
+        self.fuse.count(Kind::Deed);
+        self.look(|handover| handover.stop(id, by))
+    }
+
+    fn progress(&self, id: &ExperimentId) -> Option<Progress> {
+        self.look(|handover| handover.progress(id))
+    }
+}

@@ -1,0 +1,104 @@
+//! Definitions of experiments that exist in memory only, and what is handed over to them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::{DefinitionSource, FindError, Found, Handover, HandoverError};
+use bij_core::{ExperimentId, Progress};
+
+/// Definitions in memory; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct SimDefinitions(Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>);
+
+impl SimDefinitions {
+    /// Defines an experiment, or changes its definition.
+    pub fn define(&self, spec: ExperimentSpec) {
+        self.specs().insert(spec.id.clone(), spec);
+    }
+
+    /// Takes a definition away.
+    pub fn remove(&self, id: &ExperimentId) {
+        self.specs().remove(id);
+    }
+
+    fn specs(&self) -> MutexGuard<'_, BTreeMap<ExperimentId, ExperimentSpec>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DefinitionSource for SimDefinitions {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        match self.specs().get(id) {
+            Some(spec) => Ok(Found {
+                spec: spec.clone(),
+                source: format!("{id}.toml"),
+                stamp: "0000000000000000".to_owned(),
+                warnings: Vec::new(),
+            }),
+            None => Err(FindError::Missing { id: id.clone(), looked_for: Vec::new() }),
+        }
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        Ok(self.specs().keys().cloned().collect())
+    }
+}
+
+/// A runtime directory in memory; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SimHandover(Arc<Mutex<Runtime>>);
+
+#[derive(Debug, Default)]
+struct Runtime {
+    extras: BTreeMap<ExperimentId, String>,
+    orders: BTreeMap<ExperimentId, String>,
+    progress: BTreeMap<ExperimentId, Progress>,
+}
+
+impl SimHandover {
+    /// Who wants the end of an experiment, if anybody.
+    pub fn order(&self, id: &ExperimentId) -> Option<String> {
+        self.runtime().orders.get(id).cloned()
+    }
+
+    /// What is laid over a definition.
+    pub fn extras_of(&self, id: &ExperimentId) -> String {
+        self.runtime().extras.get(id).cloned().unwrap_or_default()
+    }
+
+    /// An experiment tells its progress.
+    pub fn tell_progress(&self, id: &ExperimentId, progress: Progress) {
+        self.runtime().progress.insert(id.clone(), progress);
+    }
+
+    /// Nobody wants the end of an experiment any more: another life of it begins.
+    pub fn clear_order(&self, id: &ExperimentId) {
+        self.runtime().orders.remove(id);
+    }
+
+    /// All of it is gone, with the boot.
+    pub fn lose_all(&self) {
+        *self.runtime() = Runtime::default();
+    }
+
+    fn runtime(&self) -> MutexGuard<'_, Runtime> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handover for SimHandover {
+    fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
+        self.runtime().extras.insert(id.clone(), extras.to_owned());
+        Ok(())
+    }
+
+    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
+        self.runtime().orders.insert(id.clone(), by.to_owned());
+        Ok(())
+    }
+
+    fn progress(&self, id: &ExperimentId) -> Option<Progress> {
+        self.runtime().progress.get(id).cloned()
+    }
+}

@@ -1,0 +1,111 @@
+//! What the hooks do to the ledger.
+
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opening};
+use bij_core::{
+    Attempt, AttemptEnd, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd,
+    StartKind, Witness, close_other_boots,
+};
+
+use super::Machine;
+use crate::{Ending, Hook, HookCall, LifeEnd};
+
+/// `begin` looks at so many attempts.
+const RECENT: usize = 16;
+
+impl Machine {
+    /// Runs `begin` or `end`, and has it leave. Whether an experiment is admitted is not for the
+    /// machine to say: it goes on.
+    pub fn run_hook(&mut self, call: &HookCall) {
+        // Trouble with the ledger stops nothing: what can be set aside is.
+        let _ = match call.hook {
+            Hook::Admit => Ok(()),
+            Hook::Begin => self.begin(call),
+            Hook::End(ending) => self.end(call, ending),
+        };
+        self.units.leave(call, true);
+    }
+
+    /// The hook was killed: it leaves, and nobody has written down what it was to write.
+    pub fn kill_hook(&mut self, call: &HookCall) {
+        self.units.leave(call, true);
+    }
+
+    fn key(&self, call: &HookCall) -> AttemptKey {
+        AttemptKey { boot: self.boot_id(), invocation: call.invocation }
+    }
+
+    fn recent(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
+        let experiment = Some(id.clone());
+        let query = AttemptQuery { experiment, newest: Some(RECENT), ..AttemptQuery::default() };
+        self.store.attempts(&query)
+    }
+
+    fn begin(&mut self, call: &HookCall) -> Result<(), LedgerError> {
+        let (id, key, at) = (&call.id, self.key(call), self.clock.at());
+        let recent = self.recent(id)?;
+        let open = recent.iter().filter(|attempt| attempt.end.is_none() && attempt.key != key);
+        for attempt in open {
+            if attempt.key.boot == key.boot {
+                self.store.close(&self.found_open(attempt, call))?;
+            } else {
+                close_other_boots(&mut self.store, key.boot, at, |_| LastWords::default())?;
+            }
+        }
+        let recent = self.recent(id)?;
+        let brought_back = recent.last().is_some_and(|newest| {
+            newest.key.boot == key.boot
+                && newest.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none())
+        });
+        let start = if brought_back && call.restarts > 0 {
+            StartKind::Restart
+        } else {
+            StartKind::Fresh
+        };
+        self.store.open(&Opening { experiment: id.clone(), key, at, start })?;
+        self.handover.clear_order(id);
+        Ok(())
+    }
+
+    /// The end of an attempt whose `end` was killed, as the next start in the same boot finds it.
+    fn found_open(&self, attempt: &Attempt, call: &HookCall) -> Closing {
+        let mut evidence = Evidence::default();
+        evidence.witness = Some(Witness::NextStart);
+        evidence.restarts = Some(call.restarts);
+        let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
+        Closing {
+            experiment: attempt.run.experiment.clone(),
+            key: attempt.key,
+            ready: attempt.ready,
+            end,
+            started: attempt.started,
+        }
+    }
+
+    fn end(&mut self, call: &HookCall, ending: Ending) -> Result<(), LedgerError> {
+        let (id, key) = (&call.id, self.key(call));
+        let begun = self.recent(id)?.into_iter().find(|attempt| attempt.key == key);
+        let Some(begun) = begun else { return Ok(()) };
+        let mut evidence = Evidence::default();
+        evidence.witness = Some(Witness::Hook);
+        evidence.service_result = Some(ending.result());
+        evidence.exit = Some(ending.exit());
+        evidence.became_ready = ending != Ending::Life(LifeEnd::NeverUp);
+        evidence.order = self.order(id, ending);
+        evidence.restarts = Some(call.restarts);
+        let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
+        let experiment = id.clone();
+        let closing = Closing { experiment, key, ready: None, end, started: begun.started };
+        self.store.close(&closing).map(drop)
+    }
+
+    /// The order that was in force when a life ended.
+    fn order(&self, id: &ExperimentId, ending: Ending) -> Option<Order> {
+        let was_told = matches!(ending, Ending::Stopped | Ending::StopTimeout);
+        if self.is_going_down() && was_told {
+            return Some(Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
+        }
+        let by = self.handover.order(id);
+        let by = by.or_else(|| was_told.then(|| "systemd job stop".to_owned()))?;
+        Some(Order { kind: OrderKind::Stop, by })
+    }
+}

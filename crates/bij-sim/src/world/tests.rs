@@ -1,0 +1,118 @@
+use bij_core::port::{AttemptQuery, RunQueue, UnitManager};
+use bij_core::queue::{QueueState, RunRef};
+use bij_core::{Cause, ExperimentId, RunEnd, RunState};
+
+use super::*;
+use crate::{Life, LifeEnd, Script};
+
+fn id() -> ExperimentId {
+    ExperimentId::new("x").unwrap()
+}
+
+fn machine(script: Script) -> Machine {
+    let machine = Machine::new(Bytes::new(1 << 30), Timestamp::from_micros(1_000_000));
+    machine.units.define(&id(), script);
+    machine
+}
+
+/// Lets everything happen that happens now, admission being granted.
+fn settle(machine: &mut Machine) {
+    while let Some(call) = machine.units.hooks().first().cloned() {
+        machine.run_hook(&call);
+    }
+}
+
+fn pass(machine: &mut Machine, seconds: u32) {
+    machine.advance(TimeSpan::from_secs(seconds));
+    settle(machine);
+}
+
+fn causes(machine: &Machine) -> Vec<Option<Cause>> {
+    let attempts = machine.store.attempts(&AttemptQuery::default()).unwrap();
+    attempts.into_iter().map(|attempt| attempt.end.map(|end| end.cause)).collect()
+}
+
+fn state(machine: &Machine) -> Option<RunState> {
+    machine.store.run_state(&RunRef::Newest(id())).unwrap()
+}
+
+#[test]
+fn hooks_write_what_happens_into_the_ledger() {
+    let second = TimeSpan::from_secs(1);
+    let life = |end| Life { lasts: Some(second), end };
+    let lives = vec![life(LifeEnd::OomKill), life(LifeEnd::Exit(0))];
+    let mut machine = machine(Script { lives, ..Script::default() });
+    machine.units.start_from_elsewhere(&id());
+    settle(&mut machine);
+    pass(&mut machine, 1);
+    assert_eq!(causes(&machine), [Some(Cause::OomKill)]);
+    assert_eq!(state(&machine), Some(RunState::Open));
+    pass(&mut machine, 5);
+    pass(&mut machine, 1);
+    assert_eq!(causes(&machine), [Some(Cause::OomKill), Some(Cause::Success)]);
+    assert_eq!(state(&machine), Some(RunState::Ended(RunEnd::Success)));
+}
+
+#[test]
+fn a_unit_stands_at_its_condition_until_it_is_let_through() {
+    let machine = machine(Script::runs());
+    machine.units.start_from_elsewhere(&id());
+    machine.advance(TimeSpan::from_secs(60));
+    let call = machine.units.hooks().pop().unwrap();
+    assert_eq!(call.hook, Hook::Admit);
+    assert!(machine.units.living().is_empty());
+    machine.units.leave(&call, false);
+    assert!(machine.units.hooks().is_empty() && machine.units.up().is_empty());
+}
+
+#[test]
+fn a_power_cut_and_a_reboot_are_told_apart_and_both_carry_on() {
+    let mut machine = machine(Script::runs());
+    for cut in [true, false] {
+        machine.units.start_from_elsewhere(&id());
+        settle(&mut machine);
+        if !cut {
+            machine.begin_to_go_down();
+            settle(&mut machine);
+            assert!(machine.is_down());
+            machine.go_down();
+        } else {
+            machine.cut_power();
+        }
+        machine.boot();
+        settle(&mut machine);
+    }
+    assert_eq!(causes(&machine), [Some(Cause::PowerLoss), Some(Cause::Reboot)]);
+    let queue = machine.store.load().unwrap();
+    assert_eq!(queue.runs.len(), 1, "both are attempts of one run");
+    assert_eq!(queue.runs[0].state, QueueState::Running);
+}
+
+#[test]
+fn a_stop_takes_its_grace_and_then_kills() {
+    let stubborn = Script {
+        leaves_after: TimeSpan::from_secs(60),
+        grace: TimeSpan::from_secs(10),
+        ..Script::runs()
+    };
+    let mut machine = machine(stubborn);
+    machine.units.start_from_elsewhere(&id());
+    settle(&mut machine);
+    machine.units.stop_from_elsewhere(&id());
+    pass(&mut machine, 9);
+    assert_eq!(machine.units.living(), [id()]);
+    pass(&mut machine, 1);
+    assert_eq!(causes(&machine), [Some(Cause::StopTimeout)]);
+    assert_eq!(state(&machine), Some(RunState::Ended(RunEnd::Stopped)));
+}
+
+#[tokio::test]
+async fn enabled_units_start_at_boot() {
+    let mut machine = machine(Script::runs());
+    machine.units.set_enabled(&id(), true).await.unwrap();
+    machine.cut_power();
+    machine.boot();
+    machine.units.start_enabled();
+    settle(&mut machine);
+    assert_eq!(machine.units.living(), [id()]);
+}
