@@ -127,7 +127,7 @@ impl RequestError {
             Self::Inadmissible { source, .. } => source.remedy(),
             Self::UnknownDependency { .. } => "see what there is: bij list, bij queue",
             Self::NoSuchGroup { .. } => "set it up: bij groups set NAME --slots N",
-            Self::NoSlots(_) => "pause it: bij pause --group NAME",
+            Self::NoSlots(_) => "pause it: bij pause NAME",
             Self::TooMany { .. } => "submit them in several calls",
             Self::Store(source) if source.is_transient() => {
                 "try again; if the disk is full, make room"

@@ -1,27 +1,28 @@
 //! Whose turn it is.
 //!
 //! Runs are let start in their order as long as there is room; smaller ones fill the gaps that a
-//! larger one cannot use. So that these do not keep it waiting for ever, the first run that lacks
-//! memory, and the first that lacks the GPU, are *heads*: each start behind a head that takes of
-//! what it lacks is counted, and after `max_bypass` of them what is given back is kept for it. A run
-//! that takes nothing of what a head lacks costs it nothing and is never kept waiting for it.
+//! larger one cannot use. So that these do not keep it waiting for ever, the first run that wants
+//! memory and lacks room, and the first that wants the GPU, are *heads*: each start behind a head
+//! that takes of what it wants is counted, and after `max_bypass` of them what is given back is kept
+//! for it. A run that takes nothing of what a head wants costs it nothing and is never kept waiting
+//! for it; but another run of its experiment is, because that would take its unit.
 
 use bij_core::port::Change;
-use bij_core::queue::{ClosedGate, GpuClaim, QueueState, QueuedRun};
+use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
 
 use super::gates::Gates;
-use super::{Action, Report, slots, time};
+use super::{Action, Report, State, gpu, slots, time};
 
 /// Lets runs start in their order, and reports why the others wait.
 pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
     let (state, seen) = (gates.state, gates.seen);
     let mut heads = Heads::default();
     let mut actions = Vec::new();
-    for run in state.in_order() {
+    for run in turns(state) {
         let closed = heads.closed(gates, run);
         if closed.is_empty() {
             gates.room.take(&run.run, &run.terms, true);
-            actions.extend(heads.passed_by(run).map(Action::Change));
+            actions.extend(heads.passed_by(run).into_iter().map(Action::Change));
             let why = if run.terms.now { "it passes the gates" } else { "every gate is open" };
             actions.push(Action::Start { run: run.run.clone(), why: why.to_owned() });
             continue;
@@ -41,21 +42,29 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
 pub(super) fn closed_in_turn(gates: &Gates<'_>, asked: &QueuedRun) -> Vec<ClosedGate> {
     let mut gates = Gates::new(gates.state, gates.seen, gates.room.clone());
     let mut heads = Heads::default();
-    for run in gates.state.in_order() {
-        if run.order() >= asked.order() {
-            break;
-        }
-        if run.run.experiment == asked.run.experiment {
+    for run in turns(gates.state) {
+        let turn = |run: &QueuedRun| !run.terms.now;
+        let is_before = turn(run).cmp(&turn(asked)).then_with(|| run.order().cmp(&asked.order()));
+        if is_before.is_ge() || run.run.experiment == asked.run.experiment {
             continue;
         }
         let closed = heads.closed(&gates, run);
         if closed.is_empty() {
             gates.room.take(&run.run, &run.terms, true);
+            heads.passed_by(run);
         } else {
             heads.consider(&gates, run, &closed);
         }
     }
     heads.closed(&gates, asked)
+}
+
+/// Those that wait or are held in the order in which they are looked at: what passes the gates
+/// waits for no turn, and what it takes is gone for the others.
+fn turns(state: &State) -> impl Iterator<Item = &QueuedRun> {
+    let order = state.in_order();
+    let (urgent, others): (Vec<_>, Vec<_>) = order.into_iter().partition(|run| run.terms.now);
+    urgent.into_iter().chain(others)
 }
 
 /// Whether nothing that waits its turn can start now, whatever it claims.
@@ -75,7 +84,10 @@ struct Heads<'a> {
 
 struct Head<'a> {
     run: &'a QueuedRun,
-    lacks: Lacks,
+    /// It is the first that wants memory.
+    of_memory: bool,
+    /// It is the first that wants the GPU.
+    of_gpu: bool,
     /// How often it was passed by now.
     bypassed: u32,
     /// How often it may be.
@@ -90,21 +102,18 @@ impl Head<'_> {
     const fn is_reserved(&self) -> bool {
         self.awaits && self.bypassed >= self.at_most
     }
-}
 
-/// What a head lacks of the machine.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Lacks {
-    memory: bool,
-    gpu: bool,
-}
+    /// Whether a run takes of what it wants. What a run without a claim takes of the memory is not
+    /// known; it counts as nothing here as it does in the budget.
+    fn is_hindered_by(&self, run: &QueuedRun) -> bool {
+        let (own, other) = (self.run.terms.claim, run.terms.claim);
+        self.of_memory && other.memory.is_some() || self.of_gpu && gpu::clash(own.gpu, other.gpu)
+    }
 
-impl Lacks {
-    /// Whether a run takes of that. What a run without a claim takes of the memory is not known;
-    /// it is counted as nothing here as it is in the budget.
-    fn is_taken_by(self, run: &QueuedRun) -> bool {
-        let claim = run.terms.claim;
-        self.memory && claim.memory.is_some() || self.gpu && claim.gpu != GpuClaim::None
+    /// Whether a run has to wait until this one has started.
+    fn keeps_waiting(&self, run: &QueuedRun) -> bool {
+        self.run.run.experiment == run.run.experiment
+            || self.is_reserved() && self.is_hindered_by(run)
     }
 }
 
@@ -115,55 +124,63 @@ impl<'a> Heads<'a> {
         if run.terms.now {
             return closed;
         }
-        let before =
-            self.list.iter().find(|head| head.is_reserved() && head.lacks.is_taken_by(run));
+        let before = self.list.iter().find(|head| head.keeps_waiting(run));
         if let Some(head) = before {
             closed.push(ClosedGate::Turn { of: head.run.run.clone() });
         }
         closed
     }
 
-    /// Takes a run for a head if it is the first that lacks what it lacks, and nothing but that.
+    /// Takes a run for a head if it lacks nothing but room, and is the first that wants something.
     fn consider(&mut self, gates: &Gates<'_>, run: &'a QueuedRun, closed: &[ClosedGate]) {
         let Some(lacks) = lacks_only_room(closed) else { return };
-        let fits = gates.memory().can_ever_fit(run.terms.claim.memory);
-        let covered = |of: fn(&Lacks) -> bool| self.list.iter().any(|head| of(&head.lacks));
-        let new = Lacks {
-            memory: lacks.memory && !covered(|lacks| lacks.memory),
-            gpu: lacks.gpu && !covered(|lacks| lacks.gpu),
-        };
-        if fits && (new.memory || new.gpu) && run.state == QueueState::Waiting {
-            let memory = new.memory && gates.room.claimed().get() > 0;
-            let awaits = memory || new.gpu && gates.room.gpu().next().is_some();
-            let at_most = gates.state.settings.bypass();
-            self.list.push(Head { run, lacks: new, bypassed: run.bypassed, at_most, awaits });
+        let claim = run.terms.claim;
+        let of_memory = claim.memory.is_some() && !self.list.iter().any(|head| head.of_memory);
+        let of_gpu = claim.gpu != GpuClaim::None && !self.list.iter().any(|head| head.of_gpu);
+        let wants_more_than_a_slot = lacks.memory || lacks.gpu;
+        if wants_more_than_a_slot
+            && (of_memory || of_gpu)
+            && gates.memory().can_ever_fit(claim.memory)
+        {
+            let awaits = lacks.memory && gates.room.claimed().get() > 0 || lacks.gpu;
+            let (bypassed, at_most) = (run.bypassed, gates.state.settings.bypass());
+            self.list.push(Head { run, of_memory, of_gpu, bypassed, at_most, awaits });
         }
     }
 
     /// Counts that a run behind the heads is let start.
-    fn passed_by(&mut self, run: &QueuedRun) -> impl Iterator<Item = Change> {
-        let passed =
-            self.list.iter_mut().filter(|head| !run.terms.now && head.lacks.is_taken_by(run));
-        passed.map(|head| {
+    fn passed_by(&mut self, run: &QueuedRun) -> Vec<Change> {
+        let mut counted = Vec::new();
+        if run.terms.now {
+            return counted;
+        }
+        for head in self.list.iter_mut().filter(|head| head.is_hindered_by(run)) {
             head.bypassed = head.bypassed.saturating_add(1);
             head.awaits = true;
-            Change::Bypassed { run: head.run.run.clone(), times: head.bypassed }
-        })
+            counted.push(Change::Bypassed { run: head.run.run.clone(), times: head.bypassed });
+        }
+        counted
     }
 }
 
+/// What a run lacks of the machine's room besides slots.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lacks {
+    memory: bool,
+    gpu: bool,
+}
+
 /// What of the machine's room a run lacks, if it lacks nothing else. Slots are room too, but while
-/// they are what is missing nobody can pass.
+/// they are what is missing nobody can pass, or only those of other groups.
 fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
     let mut lacks = Lacks { memory: false, gpu: false };
     for gate in closed {
         match gate {
-            ClosedGate::Slots { .. } => {}
+            ClosedGate::Slots { .. } | ClosedGate::GroupSlots { .. } => {}
             ClosedGate::Memory { .. } | ClosedGate::MemoryAvailable { .. } => lacks.memory = true,
             ClosedGate::Gpu { .. } => lacks.gpu = true,
             ClosedGate::Hold { .. }
             | ClosedGate::Paused { .. }
-            | ClosedGate::GroupSlots { .. }
             | ClosedGate::MemoryPressure { .. }
             | ClosedGate::Dependency { .. }
             | ClosedGate::NotBefore { .. }

@@ -48,7 +48,7 @@ fn a_group_has_slots_of_its_own() {
 #[test]
 fn an_experiment_has_one_unit() {
     let world = World::of([waiting("a#1"), waiting("a#2"), waiting("b#1").at_once()]);
-    assert_eq!(world.started(), ["a#1", "b#1"]);
+    assert_eq!(world.started(), ["b#1", "a#1"]);
     assert_eq!(
         world.gate("a#2", "same-experiment"),
         ClosedGate::SameExperiment { run: run_id("a#1") }
@@ -163,7 +163,7 @@ fn right_after_the_boot_nothing_starts_for_as_long_as_is_set() {
         ClosedGate::BootGrace { left: TimeSpan::from_secs(10) }
     );
     assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(30)));
-    assert_eq!(world.at(30).started(), ["a#1", "b#1"]);
+    assert_eq!(world.at(30).started(), ["b#1", "a#1"]);
 }
 
 #[test]

@@ -109,3 +109,11 @@ fn those_that_pass_the_gates_pass_the_turn_as_well() {
     world.state.runs.insert(urgent.run.clone(), urgent);
     assert_eq!(world.started(), ["u#1"]);
 }
+
+#[test]
+fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room() {
+    let mut world = crowd();
+    let sibling = waiting("big#2").place(9);
+    world.state.runs.insert(sibling.run.clone(), sibling);
+    assert_eq!(world.gate("big#2", "turn"), ClosedGate::Turn { of: run_id("big#1") });
+}

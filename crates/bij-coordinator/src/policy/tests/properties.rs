@@ -8,7 +8,7 @@ use bij_core::{Bytes, RunId};
 use proptest::prelude::*;
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Interruption, closed_gates};
+use crate::policy::{Action, Interruption, closed_gates, put_back};
 
 fn gpu() -> impl Strategy<Value = GpuClaim> {
     prop_oneof![4 => Just(GpuClaim::None), 2 => Just(GpuClaim::Shared), 1 => Just(GpuClaim::Exclusive)]
@@ -130,7 +130,10 @@ proptest! {
     }
 
     #[test]
-    fn nothing_starts_through_a_closed_gate(world in any_world()) {
+    fn nothing_starts_through_a_closed_gate(mut world in any_world()) {
+        for change in put_back(&world.state) {
+            world.state.apply(&change);
+        }
         let decision = world.decide();
         for run in started(&decision) {
             let run = &world.state.runs[&run_id(&run)];

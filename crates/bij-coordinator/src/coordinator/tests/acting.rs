@@ -1,0 +1,176 @@
+//! What is done to runs and groups.
+
+use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState};
+use bij_core::{Outcome, RunEnd, RunState};
+use bij_sim::Script;
+
+use super::machine::*;
+use crate::{Act, Edit, MoveTo, RequestError};
+
+/// One that runs and three that wait.
+fn machine() -> Machine {
+    let mut machine = Machine::new(1);
+    for name in ["r", "a", "b", "c", "d"] {
+        machine.define(name, Script::runs());
+    }
+    machine.submit(&["r", "a", "b", "c"]);
+    machine.settle();
+    machine
+}
+
+fn order(machine: &mut Machine) -> Vec<String> {
+    let now = machine.now();
+    let queue = machine.coordinator.queue(now);
+    queue.iter().map(|listed| listed.run.run.experiment.to_string()).collect()
+}
+
+#[test]
+fn waiting_runs_are_cancelled_and_those_that_run_are_stopped() {
+    let mut machine = machine();
+    machine.act("a", &Act::Cancel).unwrap();
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Cancelled)));
+    machine.act("r", &Act::Cancel).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["b"]);
+    assert_eq!(machine.ended("r#1"), Some(RunState::Ended(RunEnd::Cancelled)));
+    let again = machine.act("r", &Act::Cancel).unwrap_err();
+    assert_eq!(again.to_string(), "r is over: cancelled");
+    let nobody = machine.act("a#7", &Act::Cancel).unwrap_err();
+    assert_eq!(nobody.to_string(), "there is no run a#7");
+}
+
+#[test]
+fn a_stop_ends_a_run_and_says_who_wanted_it() {
+    let mut machine = machine();
+    machine.act("r", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.ended("r#1"), Some(RunState::Ended(RunEnd::Stopped)));
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn a_run_that_is_requeued_stops_and_goes_on_later_as_the_same_run() {
+    let mut machine = machine();
+    machine.act("r", &Act::Hold).unwrap_err();
+    let acted = machine.act("r", &Act::Requeue).unwrap();
+    assert_eq!(acted[0].outcome, Outcome::Changed);
+    assert_eq!(machine.state_of("r#1"), Some(QueueState::Waiting), "before it is stopped");
+    machine.settle();
+    // It goes before all others, so it is the next one.
+    assert_eq!(machine.stored()[0], "r#1 running");
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 2);
+    assert_eq!(machine.ended("r#2"), None);
+}
+
+#[test]
+fn held_runs_are_passed_until_they_are_released() {
+    let mut machine = machine();
+    let held = machine.act("a", &Act::Hold).unwrap();
+    assert_eq!(held[0].outcome, Outcome::Changed);
+    assert_eq!(machine.act("a", &Act::Hold).unwrap()[0].outcome, Outcome::Unchanged);
+    machine.act("r", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["b"]);
+    machine.act("a", &Act::Release).unwrap();
+    machine.act("b", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn priorities_and_places_are_given_anew() {
+    let mut machine = machine();
+    machine.act("c", &Act::Move(MoveTo::First)).unwrap();
+    assert_eq!(order(&mut machine), ["r", "c", "a", "b"]);
+    machine.act("c", &Act::Move(MoveTo::Last)).unwrap();
+    assert_eq!(order(&mut machine), ["r", "a", "b", "c"]);
+    machine.act("c", &Act::Move(MoveTo::Before("b#1".parse().unwrap()))).unwrap();
+    assert_eq!(order(&mut machine), ["r", "a", "c", "b"]);
+    machine.act("a", &Act::Move(MoveTo::Behind("b#1".parse().unwrap()))).unwrap();
+    assert_eq!(order(&mut machine), ["r", "c", "b", "a"]);
+    machine.submit(&["d"]);
+    assert_eq!(order(&mut machine), ["r", "c", "b", "a", "d"], "the last one comes last");
+    machine.act("b", &Act::Prioritize(5)).unwrap();
+    assert_eq!(order(&mut machine), ["r", "b", "c", "a", "d"]);
+    machine.act("d", &Act::Move(MoveTo::Behind("b#1".parse().unwrap()))).unwrap();
+    assert_eq!(order(&mut machine), ["r", "b", "d", "c", "a"], "with its priority");
+    let itself = machine.act("d", &Act::Move(MoveTo::Before("d#1".parse().unwrap())));
+    assert_eq!(itself.unwrap_err().to_string(), "d#1 cannot be put beside d#1");
+    machine.kill();
+    machine.settle();
+    assert_eq!(order(&mut machine), ["r", "b", "d", "c", "a"], "all of it is in the store");
+}
+
+#[test]
+fn several_runs_keep_the_order_in_which_they_are_named() {
+    let mut machine = machine();
+    let runs = ["c", "b"].map(|run| run.parse().unwrap());
+    let now = machine.now();
+    let first = Act::Move(MoveTo::First);
+    machine.coordinator.act(&runs, &first, "bob", now).unwrap();
+    assert_eq!(order(&mut machine), ["r", "c", "b", "a"]);
+    let one_that_runs = ["a", "r"].map(|run| run.parse().unwrap());
+    let refused = machine.coordinator.act(&one_that_runs, &first, "bob", now).unwrap_err();
+    assert_eq!(refused.to_string(), "r#1 is running and no longer waits");
+    assert_eq!(order(&mut machine), ["r", "c", "b", "a"], "all of them or none");
+}
+
+#[test]
+fn terms_are_edited_within_the_same_bounds_as_a_submission() {
+    let mut machine = machine();
+    let now = machine.now();
+    let mut edit =
+        |run: &str, edit: Edit| machine.coordinator.edit(&run.parse().unwrap(), &edit, "bob", now);
+    let after = |on: &str| Some(Dependencies::All(vec![on.parse().unwrap()]));
+    let acted = edit("a", Edit { after: after("b"), ..Edit::default() }).unwrap();
+    assert_eq!(acted.outcome, Outcome::Changed);
+    let circle = edit("b", Edit { after: after("a"), ..Edit::default() }).unwrap_err();
+    assert!(matches!(circle, RequestError::Cycle(_)), "{circle}");
+    let group = Edit { group: "gpus".parse().ok(), ..Edit::default() };
+    assert!(matches!(edit("a", group), Err(RequestError::NoSuchGroup { .. })));
+    let running = edit("r", Edit { priority: Some(3), ..Edit::default() });
+    assert!(matches!(running, Err(RequestError::NotWaiting { .. })));
+    let urgent = Edit { now: Some(true), after: after("r"), ..Edit::default() };
+    edit("c", urgent).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["c", "r"]);
+}
+
+#[test]
+fn groups_are_set_up_paused_and_taken_down() {
+    let mut machine = machine();
+    let group: GroupName = "gpus".parse().unwrap();
+    let now = machine.now();
+    let coordinator = &mut machine.coordinator;
+    let nothing = coordinator.set_group(&group, Some(0), "bob", now).unwrap_err();
+    assert_eq!(nothing.to_string(), "group gpus with 0 slots would never run anything");
+    assert!(coordinator.pause(Some(&group), true, "bob", now).is_err(), "nobody knows it");
+    assert_eq!(coordinator.set_group(&group, Some(1), "bob", now).unwrap(), Outcome::Changed);
+    let edit = Edit { group: Some(group.clone()), ..Edit::default() };
+    coordinator.edit(&"a".parse().unwrap(), &edit, "bob", now).unwrap();
+    assert_eq!(coordinator.pause(Some(&group), true, "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(coordinator.pause(Some(&group), true, "eve", now).unwrap(), Outcome::Unchanged);
+    let status = coordinator.groups();
+    let gpus = status.iter().find(|it| it.group.name == group).unwrap();
+    assert_eq!((gpus.group.slots, gpus.running, gpus.waiting), (Some(1), 0, 1));
+    assert_eq!(gpus.group.paused.as_ref().unwrap().by, "bob");
+    assert_eq!(machine.gates_of("a#1"), ["paused", "slots"]);
+    let coordinator = &mut machine.coordinator;
+    assert_eq!(coordinator.pause(Some(&group), false, "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(coordinator.remove_group(&group, "bob", now).unwrap(), Outcome::Changed);
+    assert!(coordinator.remove_group(&group, "bob", now).is_err());
+}
+
+#[test]
+fn a_pause_stops_admission_and_nothing_that_runs() {
+    let mut machine = machine();
+    let now = machine.now();
+    machine.coordinator.pause(None, true, "bob", now).unwrap();
+    machine.act("r", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.gates_of("a#1"), ["paused"]);
+    machine.coordinator.pause(None, false, "bob", now).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+}

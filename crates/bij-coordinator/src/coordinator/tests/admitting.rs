@@ -1,0 +1,167 @@
+//! Starts that come from elsewhere.
+
+use bij_core::queue::{EventKind, QueueState};
+use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
+use bij_sim::{Fault, LifeEnd, Script};
+
+use super::machine::*;
+use crate::{Act, Admission};
+
+fn short() -> Script {
+    Script::ends(TimeSpan::from_secs(30), LifeEnd::Exit(0))
+}
+
+#[test]
+fn a_start_from_elsewhere_goes_through_the_same_gates_and_is_queued_if_one_is_closed() {
+    let mut machine = Machine::new(2);
+    for name in ["a", "b", "c"] {
+        machine.define(name, short());
+    }
+    for name in ["a", "b"] {
+        let verdict = machine.start_from_elsewhere(name);
+        assert!(verdict.admitted, "{verdict:?}");
+    }
+    let verdict = machine.start_from_elsewhere("c");
+    assert!(!verdict.admitted);
+    assert_eq!(verdict.run.unwrap().to_string(), "c#1");
+    assert_eq!(verdict.text.unwrap(), "2 of 2 slots are taken");
+    assert_eq!(machine.events(EventKind::StartSkipped).len(), 1);
+    assert_eq!(machine.up(), ["a", "b"]);
+    machine.pass(31);
+    assert_eq!(machine.up(), ["c"]);
+    machine.pass(31);
+    assert_eq!(machine.ended("c#1"), Some(RunState::Ended(RunEnd::Success)));
+    assert_eq!(machine.ended("c#2"), None, "it was queued once");
+}
+
+#[test]
+fn thirty_units_that_start_at_once_never_exceed_the_slots_and_all_end() {
+    let mut machine = Machine::new(4);
+    let names: Vec<String> = (0..30).map(|number| format!("e{number}")).collect();
+    for name in &names {
+        machine.define(name, short());
+    }
+    for name in &names {
+        let verdict = machine.admit(name);
+        if verdict.admitted {
+            at_once(bij_core::port::UnitManager::start(&machine.units, &id(name))).unwrap();
+        }
+    }
+    for _ in 0..400 {
+        machine.pass(1);
+        assert!(machine.up().len() <= 4, "{:?}", machine.up());
+    }
+    for name in &names {
+        let run = format!("{name}#1");
+        assert_eq!(machine.ended(&run), Some(RunState::Ended(RunEnd::Success)), "{run}");
+    }
+}
+
+#[test]
+fn an_automatic_restart_goes_on_unless_it_is_to_be_stopped() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::ends(TimeSpan::from_secs(10), LifeEnd::Signal));
+    machine.submit(&["a"]);
+    machine.pass(11);
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
+    assert!(machine.admit("a").admitted);
+    machine.act("a#1", &Act::Stop).unwrap();
+    let verdict = machine.admit("a");
+    assert!(!verdict.admitted && verdict.text.unwrap().contains("to be stopped"));
+}
+
+#[test]
+fn a_held_run_is_not_started_from_elsewhere_either() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.act("a", &Act::Hold).unwrap();
+    let verdict = machine.admit("a");
+    assert!(!verdict.admitted);
+    assert_eq!(verdict.text.unwrap(), "held by bob");
+    assert_eq!(machine.stored(), ["a#1 held"], "and no second run is queued");
+}
+
+#[test]
+fn what_is_waited_for_goes_first_whoever_starts_it() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a"]);
+    let verdict = machine.admit("b");
+    assert!(!verdict.admitted, "a was there before");
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn an_experiment_that_has_succeeded_does_not_run_again_at_boot_unless_it_says_so() {
+    let mut machine = Machine::new(1);
+    machine.define("a", short());
+    machine.define_with("b", short(), |spec| spec.restart.rerun_at_boot = true);
+    machine.submit(&["a"]);
+    machine.pass(32);
+    machine.submit(&["b"]);
+    machine.pass(32);
+    let now = machine.now();
+    let mut at_boot = |name: &str| {
+        let (experiment, by) = (id(name), "boot".to_owned());
+        let admission = Admission { experiment, at_boot: true, by, extras: String::new() };
+        machine.coordinator.admit(&admission, now)
+    };
+    let verdict = at_boot("a");
+    assert!(!verdict.admitted && verdict.text.unwrap().contains("rerun_at_boot"));
+    assert!(at_boot("b").admitted);
+    assert_eq!(machine.stored(), ["b#2 starting"]);
+    assert!(!machine.admit("a").admitted, "b has the slot");
+    assert_eq!(machine.stored(), ["b#2 starting", "a#2 waiting"]);
+}
+
+#[test]
+fn a_full_disk_keeps_no_start_from_being_judged() {
+    let mut machine = Machine::new(2);
+    for name in ["a", "b", "c"] {
+        machine.define_with(name, Script::runs(), |spec| spec.limits.memory = "1G".parse().ok());
+    }
+    machine.settle();
+    machine.ledger.fail(Some(Fault::Full));
+    for name in ["a", "b"] {
+        let verdict = machine.admit(name);
+        assert!(verdict.admitted && verdict.text.unwrap().contains("could not be recorded"));
+    }
+    let verdict = machine.admit("c");
+    assert!(!verdict.admitted, "those that could not be recorded count");
+    assert!(verdict.text.unwrap().contains("could not be queued"));
+    assert_eq!(machine.coordinator.status().memory_claimed, Bytes::new(2 << 30));
+}
+
+#[test]
+fn a_claim_over_the_budget_is_turned_away_with_the_numbers_and_not_queued() {
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script::runs(), |spec| spec.limits.memory = "41G".parse().ok());
+    let verdict = machine.admit("a");
+    assert!(!verdict.admitted);
+    let text = verdict.text.unwrap();
+    assert!(text.contains("claims 41.0G") && text.contains("TOTAL_RAM_LIMIT_GB"), "{text}");
+    assert_eq!(machine.stored(), [""; 0]);
+}
+
+#[test]
+fn what_has_no_usable_definition_says_so_by_its_own_start() {
+    let mut machine = Machine::new(2);
+    assert!(machine.admit("nobody").admitted);
+}
+
+#[test]
+fn after_a_power_cut_an_enabled_unit_carries_its_run_on() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a", "b"]);
+    machine.settle();
+    machine.cut_power();
+    // The boot starts both, b first.
+    assert!(!machine.start_from_elsewhere("b").admitted);
+    machine.settle();
+    assert_eq!(machine.stored(), ["a#1 running", "b#1 waiting"]);
+}

@@ -1,0 +1,166 @@
+//! What fails at any moment, and what is lost by it: nothing.
+
+use bij_core::port::UnitManager;
+use bij_core::queue::{EventKind, QueueState};
+use bij_core::{RunEnd, RunState, TimeSpan};
+use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
+
+use super::machine::*;
+use crate::policy::MAX_TRIES;
+use crate::{Act, RequestError};
+
+#[test]
+fn a_killed_coordinator_finds_everything_again_and_disturbs_nothing() {
+    let mut machine = Machine::new(2);
+    for name in ["a", "b", "c"] {
+        machine.define(name, Script::runs());
+    }
+    machine.submit(&["a", "b", "c"]);
+    machine.kill();
+    machine.settle();
+    assert_eq!(machine.stored(), ["a#1 running", "b#1 running", "c#1 waiting"]);
+    let invocation = at_once(machine.units.status(&id("a"))).unwrap().invocation;
+    machine.kill();
+    machine.settle();
+    assert_eq!(at_once(machine.units.status(&id("a"))).unwrap().invocation, invocation);
+    assert_eq!(machine.stored(), ["a#1 running", "b#1 running", "c#1 waiting"]);
+}
+
+#[test]
+fn a_run_is_let_start_in_the_store_before_its_unit_is_started() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    assert_eq!(machine.up(), [""; 0], "the start is under way");
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Starting { boot: boot(1) }));
+    // Killed just then, the next one asks for the start again.
+    machine.kill();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 1);
+}
+
+#[test]
+fn what_the_store_does_not_take_is_not_done_until_it_does() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.ledger.fail(Some(Fault::Full));
+    machine.pass(10);
+    assert_eq!(machine.up(), [""; 0]);
+    let refused = machine.request(vec![crate::Submit::new(id("a"))]).unwrap_err();
+    assert!(matches!(refused, RequestError::Store(_)), "{refused}");
+    assert!(refused.remedy().unwrap().contains("make room"));
+    let refused = machine.act("a#1", &Act::Cancel).unwrap_err();
+    assert!(matches!(refused, RequestError::Store(_)), "{refused}");
+    machine.ledger.fail(None);
+    machine.pass(3);
+    assert_eq!(machine.up(), ["a"]);
+    assert_eq!(machine.coordinator.status().troubles, [""; 0]);
+}
+
+#[test]
+fn a_store_that_cannot_even_be_read_ends_nothing() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.ledger.fail(Some(Fault::Corrupt));
+    machine.coordinator.resync();
+    machine.settle();
+    assert_eq!(machine.coordinator.status().troubles.len(), 1);
+    assert_eq!(machine.up(), ["a"]);
+    machine.ledger.fail(None);
+    machine.pass(3);
+    assert_eq!(machine.stored(), ["a#1 running"]);
+}
+
+#[test]
+fn a_lost_bus_ends_nothing_and_is_found_again() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.units.set_fault(Some(UnitFault::Unreachable));
+    machine.coordinator.resync();
+    machine.submit(&["b"]);
+    for _ in 0..100 {
+        machine.pass(1);
+    }
+    assert_eq!(machine.coordinator.status().troubles.len(), 1);
+    machine.units.set_fault(None);
+    machine.pass(3);
+    assert_eq!(machine.up(), ["a", "b"]);
+    assert_eq!(machine.coordinator.status().troubles, [""; 0]);
+}
+
+#[test]
+fn a_start_that_nobody_could_be_asked_for_is_tried_again_and_never_held() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.settle();
+    machine.submit(&["a"]);
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    machine.units.set_fault(Some(UnitFault::Unreachable));
+    for _ in 0..1000 {
+        machine.pass(1);
+    }
+    assert!(machine.events(EventKind::ActionFailed).len() < 20, "no hot loop");
+    machine.units.set_fault(None);
+    machine.pass(200);
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn a_start_that_is_refused_is_put_off_longer_each_time_and_held_in_the_end() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.settle();
+    machine.units.set_fault(Some(UnitFault::Denied));
+    machine.submit(&["a"]);
+    // Looking at units is not refused in this story, only starting them.
+    machine.define("a", Script { skipped: true, ..Script::runs() });
+    machine.units.set_fault(None);
+    machine.pass(7);
+    assert_eq!(machine.events(EventKind::ActionFailed).len(), 2);
+    assert_eq!(machine.gates_of("a#1"), ["back-off"]);
+    machine.pass(200);
+    let failed = machine.events(EventKind::ActionFailed).len();
+    assert_eq!(failed, usize::try_from(MAX_TRIES).unwrap());
+    let QueueState::Held { by } = machine.state_of("a#1").unwrap() else { panic!() };
+    assert_eq!(by, "the coordinator");
+    machine.define("a", Script::runs());
+    machine.act("a#1", &Act::Release).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn one_that_is_never_up_is_systemds_to_restart_and_to_give_up() {
+    let mut machine = Machine::new(2);
+    let never = Life { lasts: None, end: LifeEnd::Exit(1) };
+    let life = Life { lasts: Some(TimeSpan::from_secs(1)), ..never };
+    machine.define("a", Script { lives: vec![life], ..Script::default() });
+    machine.submit(&["a"]);
+    machine.pass(120);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 3, "the burst of its definition");
+}
+
+#[test]
+fn a_cancel_outlives_the_coordinator_that_was_killed_before_it_could_stop_the_unit() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Cancel).unwrap();
+    machine.kill();
+    assert_eq!(machine.up(), ["a"]);
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Cancelled)));
+}

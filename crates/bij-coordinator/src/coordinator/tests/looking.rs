@@ -1,0 +1,79 @@
+//! What there is to see, and settings that are read anew.
+
+use bij_core::RunEnd;
+use bij_core::definition::{DefinitionError, Settings, SourceFile};
+use bij_core::queue::EventKind;
+use bij_sim::Script;
+
+use super::machine::*;
+use crate::{Act, Why};
+
+fn machine() -> Machine {
+    let mut machine = Machine::new(1);
+    for name in ["r", "a", "b"] {
+        machine.define(name, Script::runs());
+    }
+    machine.submit(&["r", "a", "b"]);
+    machine.settle();
+    machine
+}
+
+#[test]
+fn why_tells_every_gate_and_who_goes_before() {
+    let mut machine = machine();
+    let now = machine.now();
+    let why = machine.coordinator.why(&"b".parse().unwrap(), now).unwrap();
+    let Why::Queued { listed, ahead } = why else { panic!("{why:?}") };
+    assert_eq!(listed.waiting_on[0].gate.to_string(), "1 of 1 slots are taken");
+    assert_eq!(ahead, ["a#1".parse().unwrap()]);
+    let why = machine.coordinator.why(&"r#1".parse().unwrap(), now).unwrap();
+    let Why::Queued { listed, ahead } = why else { panic!("{why:?}") };
+    assert!(listed.waiting_on.is_empty() && ahead.is_empty());
+    machine.act("a", &Act::Cancel).unwrap();
+    let over = machine.coordinator.why(&"a".parse().unwrap(), now).unwrap();
+    assert_eq!(over, Why::Over { run: "a".parse().unwrap(), end: RunEnd::Cancelled });
+    assert!(machine.coordinator.why(&"nobody".parse().unwrap(), now).is_err());
+}
+
+#[test]
+fn the_queue_is_told_in_starting_order_with_those_that_are_up_first() {
+    let mut machine = machine();
+    machine.act("b", &Act::Prioritize(1)).unwrap();
+    let now = machine.now();
+    let queue = machine.coordinator.queue(now);
+    let told: Vec<_> =
+        queue.iter().map(|it| format!("{} {}", it.run.run, it.run.state.as_str())).collect();
+    assert_eq!(told, ["r#1 running", "b#1 waiting", "a#1 waiting"]);
+    let status = machine.coordinator.status();
+    assert_eq!((status.running, status.waiting, status.held, status.slots), (1, 2, 0, 1));
+}
+
+fn parse(text: &str) -> Result<bij_core::definition::CoordinatorSettings, DefinitionError> {
+    let file = SourceFile::new("coordinator.toml", text.as_bytes());
+    Settings::parse(file).map(|settings| settings.coordinator)
+}
+
+#[test]
+fn new_settings_count_at_once_and_bad_ones_leave_the_old_in_force() {
+    let mut machine = machine();
+    let now = machine.now();
+    let bad = parse("[coordinator]\nmax_concurrent = 0\n");
+    machine.coordinator.reload(bad.as_ref().copied(), "SIGHUP", now);
+    machine.settle();
+    assert_eq!(machine.up(), ["r"]);
+    let told = machine.events(EventKind::Reloaded);
+    assert!(told[0].data["text"].contains("coordinator.toml:2"), "{told:?}");
+    let good = parse("[coordinator]\nmax_concurrent = 3\n");
+    machine.coordinator.reload(good.as_ref().copied(), "SIGHUP", now);
+    machine.settle();
+    assert_eq!(machine.up(), ["a", "b", "r"]);
+}
+
+#[test]
+fn events_are_read_from_any_number_on() {
+    let machine = machine();
+    let all = machine.coordinator.events(0, 1000).unwrap();
+    assert_eq!(all[0].kind, EventKind::CoordinatorStarted);
+    let later = machine.coordinator.events(all[2].seq, 2).unwrap();
+    assert_eq!(later[..], all[3..5]);
+}
