@@ -3,19 +3,21 @@
 /// Below `bij -h`.
 pub(super) const ROOT: &str = "\
 An ID may be written as the name of its unit: brain-experiment@x.service is x.
+A RUN is ID, its newest run, or ID#N.
 Exit codes: bij --help. Commands of the older tool: docs/cli.md.";
 
 /// Below `bij --help`.
 pub(super) const ROOT_LONG: &str = "\
 An ID may be written as the name of its unit: brain-experiment@x.service is x.
+A RUN is ID, its newest run, or ID#N.
 
 Exit codes of bij itself:
-  0    done as asked
-  1    a job failed: the experiment did not start or stop as asked
-  2    the command line is wrong
+  0    done as asked; a start that has to wait is in the queue, and that is 0
+  1    not done as asked: a job failed, or what is asked for cannot be
+  2    the command line is wrong, or the request makes no sense
   100  an error in bij, or one it knows no better name for
-  101  a definition, or a file that it names, is wrong or missing
-  102  no such experiment
+  101  a definition, or a file that it names, is wrong or missing, or could never start
+  102  no such experiment, run or group
   103  no permission
   104  the service manager or the coordinator cannot be reached
   105  not possible here, for example `start` without a resident manager

@@ -89,3 +89,48 @@ fn a_wrong_limit_is_told_with_the_right_one() {
     assert!(refused("start x --limit memory=8Q").contains("8Q"));
     assert!(refused("start x -E 1=2").contains("1=2"));
 }
+
+#[test]
+fn every_verb_and_every_kind_of_event_is_in_the_manuals() {
+    let (cli, json) =
+        (include_str!("../../../../docs/cli.md"), include_str!("../../../../docs/json.md"));
+    for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let name = verb.get_name();
+        let told = [format!("`{name} "), format!("`{name}`")].iter().any(|form| cli.contains(form));
+        assert!(told, "{name} is not in docs/cli.md");
+    }
+    for kind in bij_core::queue::EventKind::ALL {
+        assert!(json.contains(&format!("`{}`", kind.as_str())), "{} is not there", kind.as_str());
+    }
+}
+
+#[test]
+fn the_terms_of_an_edit_are_read() {
+    let Command::Queue(QueueVerb::Edit(edit)) = parse("edit x y#2 --priority -4 --after a,end:b#3")
+    else {
+        panic!()
+    };
+    assert_eq!(edit.priority, Some(-4));
+    assert_eq!(edit.runs.len(), 2);
+    let after = serde_json::to_value(edit.after.dependencies()).unwrap();
+    assert_eq!(after, serde_json::json!({"all": ["a", "end:b#3"]}));
+    assert!(refused("edit x").contains("required"));
+    assert!(refused("edit x --after a --after-any b").contains("cannot be used"));
+}
+
+#[test]
+fn a_place_is_exactly_one() {
+    assert!(matches!(parse("move x y --first"), Command::Queue(QueueVerb::Move(_))));
+    for line in ["move x", "move x --first --last", "move x --before a --behind b"] {
+        assert!(refused(line).contains("--first"), "{line}: {}", refused(line));
+    }
+}
+
+#[test]
+fn what_is_no_run_state_or_number_of_slots_gets_a_sentence() {
+    assert!(refused("hold x#0").contains("is not a run"));
+    assert!(refused("queue --state done").contains("the states are"));
+    assert!(refused("groups set g --slots -1").contains("--slots"));
+    assert!(refused("groups set g --slots x").contains("or infinity"));
+    assert!(refused("submit x --param lr").contains("NAME=VALUES"));
+}

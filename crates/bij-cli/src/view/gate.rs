@@ -19,11 +19,15 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
     Some(match waiting.gate.as_str() {
         "hold" => format!("bij release {run}"),
         "paused" => "bij resume, or bij resume GROUP for one of `bij groups`".to_owned(),
-        "slots" => "the end of a run that is up, or a higher MAX_CONCURRENT_EXPERIMENTS".to_owned(),
+        "slots" => {
+            "the end of a run that is up, or a higher max_concurrent in coordinator.toml".to_owned()
+        }
         "group-slots" => {
             format!("the end of one of its runs, or bij groups set {} --slots N", entry.group)
         }
-        "memory" => "the end of runs that are up, or a higher TOTAL_RAM_LIMIT_GB".to_owned(),
+        "memory" => {
+            "the end of runs that are up, or a higher total_memory in coordinator.toml".to_owned()
+        }
         "memory-available" => "memory that anything on the machine gives back".to_owned(),
         "memory-pressure" => "less pressure; it is looked at all the time".to_owned(),
         "gpu" => "the end of those that use it".to_owned(),
@@ -38,4 +42,37 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         "turn" => "the start of that run".to_owned(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_api::message::State;
+
+    use super::*;
+    use crate::view::queue::tests::entry;
+
+    #[test]
+    fn every_gate_of_the_manual_has_an_opener() {
+        let manual = include_str!("../../../../docs/queue.md");
+        let (_, rest) = manual.split_once("\n## Gates\n").unwrap();
+        let (section, _) = rest.split_once("\n## ").unwrap();
+        let names: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names.len(), 14, "{names:?}");
+        for name in names {
+            let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
+            assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_gate_is_told_in_a_line() {
+        let two = entry("x#1", State::Waiting, &[("slots", "full"), ("memory", "none")]);
+        assert_eq!(first(&two.waiting_on), "full (+1)");
+        assert_eq!(first(&two.waiting_on[..1]), "full");
+        assert_eq!(first(&[]), "");
+    }
 }
