@@ -1,5 +1,8 @@
 //! Where definitions come from.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use thiserror::Error;
 
 use crate::definition::{DefinitionError, ExperimentSpec, Warning};
@@ -72,4 +75,23 @@ pub trait DefinitionSource: Send + Sync {
     /// # Errors
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
+}
+
+/// Definitions that a program has made itself.
+impl DefinitionSource for BTreeMap<ExperimentId, ExperimentSpec> {
+    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        let missing = || FindError::Missing {
+            id: id.clone(),
+            looked_for: vec!["this program's own definitions".to_owned()],
+        };
+        let spec = self.get(id).ok_or_else(missing)?.clone();
+        let mut hasher = DefaultHasher::new();
+        format!("{spec:?}").hash(&mut hasher);
+        let stamp = format!("{:016x}", hasher.finish());
+        Ok(Found { spec, source: "this program".to_owned(), stamp, warnings: Vec::new() })
+    }
+
+    fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
+        Ok(self.keys().cloned().collect())
+    }
 }
