@@ -228,14 +228,11 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        return match properties.condition_statuses().into_iter().any(never_ran) {
-            true => Err(UnitError::Job {
-                id: id.clone(),
-                verb: "start",
-                result: "exec-condition".to_owned(),
-            }),
-            false => Ok(Started::Skipped),
-        };
+        if properties.condition_statuses().into_iter().any(never_ran) {
+            let result = "exec-condition".to_owned();
+            return Err(UnitError::Job { id: id.clone(), verb: "start", result });
+        }
+        return Ok(Started::Skipped);
     }
     match properties.variable("BIJ_STAMP") {
         Some(_) => Ok(Started::Up),
