@@ -3,7 +3,7 @@
 mod live;
 mod stored;
 
-use bij_api::message::{Entry, Event, EventQuery, QueueQuery, Why};
+use bij_api::message::{CoordinatorStatus, Entry, Event, EventQuery, QueueQuery, Why};
 use bij_api::{Client, ClientError};
 use bij_core::queue::RunRef;
 use bij_store::Reader;
@@ -60,6 +60,14 @@ impl Source {
         match self {
             Self::Coordinator(client) => Ok(client.why(run).await?),
             Self::Store(reader) => stored::why(reader, run),
+        }
+    }
+
+    /// How the coordinator is, if one answers.
+    pub(crate) async fn status(&self) -> Result<Option<CoordinatorStatus>, CliError> {
+        match self {
+            Self::Coordinator(client) => Ok(Some(client.status().await?)),
+            Self::Store(_) => Ok(None),
         }
     }
 

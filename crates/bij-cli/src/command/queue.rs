@@ -11,11 +11,13 @@ mod why;
 
 use std::process::ExitCode;
 
+use bij_api::message::CoordinatorStatus;
 use bij_core::Timestamp;
 
 use crate::args::QueueVerb;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
+use crate::view::warnings;
 use crate::when;
 
 /// Does one verb and tells the exit code.
@@ -39,6 +41,13 @@ pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitC
         QueueVerb::Reload => groups::reload(context).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with the coordinator, to those who wonder why nothing starts.
+fn warn(context: &Context, status: Option<&CoordinatorStatus>) {
+    for warning in status.map(warnings).unwrap_or_default() {
+        context.terminal.warning(&warning);
+    }
 }
 
 /// A time as it was typed, if one was.

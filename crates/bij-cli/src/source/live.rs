@@ -61,10 +61,7 @@ impl<'a> Live<'a> {
 
     /// The number of the newest event; 0 if nobody can tell at once.
     pub(crate) async fn newest_event(&self) -> u64 {
-        match &self.source {
-            Source::Coordinator(client) => client.status().await.map_or(0, |status| status.seq),
-            Source::Store(_) => 0,
-        }
+        self.source.status().await.ok().flatten().map_or(0, |status| status.seq)
     }
 
     /// Waits until something may have changed. Cancel-safe.

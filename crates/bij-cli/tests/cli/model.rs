@@ -34,6 +34,8 @@ pub(crate) struct Known {
     pub(crate) refuses: Option<Refusal>,
     /// Submissions are never answered.
     pub(crate) hangs: bool,
+    /// What does not work at the moment.
+    pub(crate) troubles: Vec<String>,
     /// No gate is closed.
     pub(crate) open: bool,
 }
@@ -272,7 +274,7 @@ impl Look for Model {
             memory_claimed: Bytes::new(0),
             paused_by: None,
             paused_since: None,
-            troubles: Vec::new(),
+            troubles: known.troubles.clone(),
         })
     }
 }

@@ -21,7 +21,11 @@ pub(super) async fn groups(context: &Context, args: &GroupsArgs) -> Result<(), C
         }
         Some(GroupsVerb::Set { name, slots: Slots(slots) }) => {
             let setting = GroupSetting { name: name.clone(), slots: *slots };
-            let slots = slots.map_or_else(|| "no limit".to_owned(), |n| format!("{n} slots"));
+            let slots = match slots {
+                None => "no limit".to_owned(),
+                Some(1) => "1 slot".to_owned(),
+                Some(slots) => format!("{slots} slots"),
+            };
             let changed = client.set_group(&setting).await?;
             (changed, format!("{name}: {}has {slots}", if changed { "" } else { "already " }))
         }

@@ -6,7 +6,7 @@ use crate::args::QueueArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::source::Source;
-use crate::view::QueueList;
+use crate::view::{QueueList, taken};
 
 /// Lists runs in starting order, those that are up first.
 pub(super) async fn list(context: &Context, args: &QueueArgs) -> Result<(), CliError> {
@@ -16,10 +16,14 @@ pub(super) async fn list(context: &Context, args: &QueueArgs) -> Result<(), CliE
         state: args.state,
         skip: 0,
     };
-    let list = QueueList(Source::of(context).await?.queue(&query).await?);
+    let source = Source::of(context).await?;
+    let list = QueueList(source.queue(&query).await?);
+    let status = source.status().await?;
     context.terminal.show(&list)?;
     if !context.terminal.json() {
-        context.terminal.status(&list.summary());
+        let taken = status.as_ref().map(|status| format!(" {}", taken(status)));
+        context.terminal.status(&format!("{}{}", list.summary(), taken.unwrap_or_default()));
     }
+    super::warn(context, status.as_ref());
     Ok(())
 }

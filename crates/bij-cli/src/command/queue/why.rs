@@ -9,6 +9,9 @@ use crate::view::WhyPage;
 /// Shows one run, its closed gates, and who goes first.
 pub(super) async fn why(context: &Context, args: &WhyArgs) -> Result<(), CliError> {
     let RunArg(run) = &args.run;
-    let why = Source::of(context).await?.why(run).await?;
-    context.terminal.show(&WhyPage(why))
+    let source = Source::of(context).await?;
+    let why = source.why(run).await?;
+    context.terminal.show(&WhyPage(why))?;
+    super::warn(context, source.status().await?.as_ref());
+    Ok(())
 }
