@@ -29,7 +29,11 @@ fn it_dies_by_code_then_by_signal_and_its_work_is_as_if_it_had_not() {
     jar.crashed(Cause::Signal);
     let third = jar.start(PROGRAM, NO_ARGUMENTS).wait();
     assert!(third.status.success(), "{}", third.log);
-    assert!(third.log.contains("Crashes so far: 2; my last life ended by signal."), "{}", third.log);
+    assert!(
+        third.log.contains("Crashes so far: 2; my last life ended by signal."),
+        "{}",
+        third.log
+    );
     assert_eq!(jar.step(), 50);
 
     let mut undisturbed = Jar::new();
