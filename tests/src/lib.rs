@@ -28,6 +28,7 @@ mod check;
 mod command;
 mod guest;
 mod protocol;
+mod queue;
 mod scenario;
 mod steps;
 

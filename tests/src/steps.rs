@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::check::Failure;
 use crate::command::run;
+use crate::queue::clear_queue;
 
 /// Where definitions written by hand lie.
 const DEFINITIONS: &str = "/etc/brain-in-jar/experiments";
@@ -51,9 +52,10 @@ const TRACES: &[&str] = &[
     "/run/systemd/system/brain-experiment.target.wants",
 ];
 
-/// Puts the machine back as a scenario wants to find it: nothing of ours running, failed, enabled
-/// or defined. Ledger rows stay.
+/// Puts the machine back as a scenario wants to find it: nothing of ours queued, running, failed,
+/// enabled or defined. Ledger rows stay.
 pub(crate) fn clear_away() -> Result<(), Failure> {
+    clear_queue()?;
     let mut traces = Vec::new();
     for directory in TRACES {
         let ours =

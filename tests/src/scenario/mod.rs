@@ -3,6 +3,7 @@
 mod boot;
 mod cli;
 mod contract;
+mod coordinator;
 mod death;
 mod definition;
 mod examples;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         mistakes::SCENARIOS,
         people::SCENARIOS,
         contract::SCENARIOS,
+        coordinator::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
         restart::SCENARIOS,

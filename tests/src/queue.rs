@@ -1,0 +1,51 @@
+//! The queue as a scenario sees it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::check::Failure;
+use crate::command::run;
+use crate::steps::write;
+
+/// The settings under the older tool's names: stronger than `coordinator.toml`, and not part of the
+/// package, so that a scenario can have them for itself.
+const SETTINGS: &str = "/etc/brain-in-jar/coordinator.env";
+
+/// Sets what the coordinator keeps to, until the scenario is over.
+pub(crate) fn set_coordinator(env: &str) -> Result<(), Failure> {
+    write(Path::new(SETTINGS), env)?;
+    run("bij", ["reload"])?.success().map(drop)
+}
+
+/// `bij --json queue`.
+pub(crate) fn queue() -> Result<Vec<Value>, Failure> {
+    let output = run("bij", ["--json", "queue"])?.success()?;
+    match output.json()? {
+        Value::Array(rows) => Ok(rows),
+        _ => Err(output.unexpected("an array")),
+    }
+}
+
+/// `bij --json why RUN`.
+pub(crate) fn why(run_or_id: &str) -> Result<Value, Failure> {
+    run("bij", ["--json", "why", run_or_id])?.success()?.json()
+}
+
+/// Empties the queue, stops what is up, and has the package's own settings in force again.
+///
+/// Where no coordinator answers there is nothing to be done: what is queued stays so.
+pub(crate) fn clear_queue() -> Result<(), Failure> {
+    let Ok(rows) = queue() else { return Ok(()) };
+    let runs: Vec<String> = rows
+        .iter()
+        .filter_map(|row| Some(format!("{}#{}", row["experiment"].as_str()?, row["run"])))
+        .collect();
+    if !runs.is_empty() {
+        run("bij", ["cancel"].into_iter().chain(runs.iter().map(String::as_str)))?;
+    }
+    if std::fs::remove_file(SETTINGS).is_ok() {
+        run("bij", ["reload"])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! One queue, every start through the same gates, and a coordinator that can be killed.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Scenario;
+use crate::bij::{SOON, define_script, history, systemctl, unit, wait_for_line, wait_for_state};
+use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::{run, run_for, sh};
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+use crate::queue::{queue, set_coordinator, why};
+use crate::steps::property;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("coordinator_is_up_and_hardened", Lane::ALL, is_up_and_hardened),
+    Scenario::new("coordinator_fifth_start_waits", Lane::CONTAINER, fifth_start_waits),
+    Scenario::new("coordinator_counts_claims", Lane::CONTAINER, counts_claims),
+    Scenario::new("coordinator_refuses_strangers", Lane::CONTAINER, refuses_strangers),
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("coordinator_outlives_kills", Lane::CONTAINER, outlives_kills)
+    },
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("coordinator_survives_its_managers", Lane::CONTAINER, survives_its_managers)
+    },
+    Scenario::new("coordinator_says_when_the_disk_is_full", Lane::CONTAINER, disk_is_full),
+    Scenario {
+        time_limit: Duration::from_secs(180),
+        ..Scenario::new("coordinator_thirty_at_boot", Lane::ALL, thirty_at_boot)
+    },
+];
+
+const COORDINATOR: &str = "brain-experiment-coordinator.service";
+
+/// It runs until it is stopped.
+const WAITS: &str = "exec sleep 600";
+
+fn ids(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}_{n}")).collect()
+}
+
+fn is_up_and_hardened(guest: &Guest) -> Result<Next, Failure> {
+    guest.wait_for("the coordinator", SOON, || {
+        Ok((property(COORDINATOR, "ActiveState")? == "active").then_some(()))
+    })?;
+    let status = property(COORDINATOR, "StatusText")?;
+    ensure!(status.contains("slots are taken"), "its status is {status:?}");
+    let (bus, path) = ("org.braininjar.Coordinator1", "/org/braininjar/Coordinator1");
+    guest.wait_for("it on the bus", SOON, || {
+        Ok(run("busctl", ["call", bus, path, bus, "Status"])?.succeeded().then_some(()))
+    })?;
+    if guest.systemd() >= 252 {
+        let file = format!("/usr/lib/systemd/system/{COORDINATOR}");
+        run("systemd-analyze", ["security", "--offline=true", "--threshold=15", &file])?
+            .success()?;
+    }
+    Ok(Next::Done)
+}
+
+fn fifth_start_waits(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=4\n")?;
+    let ids = ids("coordinator_fifth", 5);
+    for id in &ids {
+        define_script(id, WAITS, "")?;
+    }
+    for id in &ids[..4] {
+        systemctl("start", id)?.success()?;
+    }
+    let fifth = &ids[4];
+    systemctl("start", fifth)?.success()?;
+    ensure_eq!(property(&unit(fifth), "ActiveState")?, "inactive", "the fifth");
+    wait_for_line(guest, fifth, "4 of 4 slots are taken")?;
+    let run = why(fifth)?;
+    ensure_eq!(run["state"], "waiting", "the fifth in {run}");
+    let gate = &run["waiting_on"][0];
+    ensure_eq!(gate["gate"], "slots", "what it waits for in {run}");
+    ensure_eq!((&gate["need"], &gate["have"]), (&1.into(), &0.into()), "the numbers in {run}");
+    systemctl("stop", &ids[0])?.success()?;
+    wait_for_state(guest, fifth, "active")?;
+    let rows = history(fifth)?;
+    ensure_eq!(rows.len(), 1, "attempts of the fifth");
+    ensure_eq!(rows[0]["run"], run["run"], "the run that began is the one that waited");
+    Ok(Next::Done)
+}
+
+fn counts_claims(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=9\nTOTAL_RAM_LIMIT_GB=1\n")?;
+    let ids = ids("coordinator_claims", 3);
+    for id in &ids {
+        define_script(id, WAITS, "[limits]\nmemory = \"400M\"")?;
+        run("bij", ["submit", id])?.success()?;
+    }
+    for id in &ids[..2] {
+        wait_for_state(guest, id, "active")?;
+    }
+    let third = why(&ids[2])?;
+    let gate = &third["waiting_on"][0];
+    ensure_eq!(gate["gate"], "memory", "what the third waits for in {third}");
+    ensure_eq!(gate["need"], 400_u64 << 20, "what it claims in {third}");
+    ensure_eq!(gate["have"], 224_u64 << 20, "what is left in {third}");
+    run("bij", ["cancel", &ids[0]])?.success()?;
+    wait_for_state(guest, &ids[2], "active")?;
+    ensure_eq!(property(&unit(&ids[1]), "ActiveState")?, "active", "the one that was left alone");
+    Ok(Next::Done)
+}
+
+fn refuses_strangers(_: &Guest) -> Result<Next, Failure> {
+    define_script("coordinator_mine", "true", "")?;
+    let as_nobody = |command: &str| run("runuser", ["-u", "nobody", "--", "sh", "-c", command]);
+    as_nobody("bij --json queue")?.success()?.json()?;
+    let refused = as_nobody("bij submit coordinator_mine")?;
+    ensure!(!refused.succeeded(), "a stranger could submit");
+    refused.says("usermod -aG bij nobody")?;
+    ensure!(queue()?.is_empty(), "it stands in the queue all the same");
+    Ok(Next::Done)
+}
+
+/// Submissions go on while the coordinator is killed again and again: what was acknowledged ends, each
+/// run once.
+fn outlives_kills(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=3\n")?;
+    let id = "coordinator_kills";
+    let ids = ids(id, 3);
+    for id in &ids {
+        define_script(id, "sleep 0.2", "")?;
+    }
+    let kills = thread::spawn(|| {
+        for round in 0..25_u64 {
+            // Times that have nothing to do with one another.
+            thread::sleep(Duration::from_millis(60 + round * 37 % 230));
+            run("systemctl", ["kill", "--signal=KILL", COORDINATOR])?;
+        }
+        Ok::<_, Failure>(())
+    });
+    let mut acknowledged: BTreeSet<(String, u64)> = BTreeSet::new();
+    let mut n = 0;
+    while !kills.is_finished() || acknowledged.len() < 30 {
+        n += 1;
+        let id = &ids[n % ids.len()];
+        let output = run("bij", ["--json", "submit", id])?;
+        // A refusal is an answer, too: nothing was promised.
+        if output.succeeded() {
+            let run = output.json()?[0]["run"].as_u64();
+            let run = run.ok_or_else(|| output.unexpected("the run's number"))?;
+            acknowledged.insert((id.clone(), run));
+        }
+        ensure!(n < 2000, "{} of {n} submissions were acknowledged", acknowledged.len());
+        thread::sleep(Duration::from_millis(50));
+    }
+    kills.join().map_err(|_| Failure::new("the killer has panicked"))??;
+    guest.wait_for("an empty queue", Duration::from_secs(60), || {
+        let queue = queue()?;
+        if queue.is_empty() {
+            return Ok(Some(()));
+        }
+        Err(Failure::new(format!("{} are left, the first is {}", queue.len(), queue[0])))
+    })?;
+    for id in &ids {
+        let rows = history(id)?;
+        for (_, number) in acknowledged.iter().filter(|(own, _)| own == id) {
+            let of_run: Vec<&Value> = rows.iter().filter(|row| row["run"] == *number).collect();
+            ensure_eq!(of_run.len(), 1, "attempts of {id}#{number}");
+            ensure_eq!(of_run[0]["cause"], "success", "the end of {id}#{number}");
+        }
+    }
+    Ok(Next::Done)
+}
+
+/// systemd is executed anew, reloads without end, and the bus restarts: within ten seconds everything
+/// works as before.
+fn survives_its_managers(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
+    let disturbances = [
+        ("reexec", "systemctl daemon-reexec"),
+        ("reload", "for i in $(seq 20); do systemctl daemon-reload; done"),
+        ("dbus", "systemctl restart dbus.service"),
+    ];
+    for (name, disturbance) in disturbances {
+        let (first, second) = (format!("coordinator_{name}_1"), format!("coordinator_{name}_2"));
+        define_script(&first, WAITS, "")?;
+        define_script(&second, WAITS, "")?;
+        run("bij", ["submit", &first])?.success()?;
+        wait_for_state(guest, &first, "active")?;
+        run("bij", ["submit", &second])?.success()?;
+        let life = property(&unit(&first), "InvocationID")?;
+        run_for(guest.patience(Duration::from_secs(40)), "sh", ["-c", disturbance])?.success()?;
+        guest.wait_for("an answer of systemd", Duration::from_secs(10), || {
+            let found = property(&unit(&first), "InvocationID")?;
+            ensure_eq!(found, life, "the life that was disturbed by {name}");
+            Ok(Some(()))
+        })?;
+        // By systemd alone: the coordinator has to hear of it.
+        guest.wait_for("a stop", Duration::from_secs(10), || {
+            Ok(systemctl("stop", &first)?.succeeded().then_some(()))
+        })?;
+        guest.wait_for(&format!("the next after {name}"), Duration::from_secs(10), || {
+            Ok((property(&unit(&second), "ActiveState")? == "active").then_some(()))
+        })?;
+        systemctl("stop", &second)?.success()?;
+    }
+    let (bus, path) = ("org.braininjar.Coordinator1", "/org/braininjar/Coordinator1");
+    guest.wait_for("it on the bus again", Duration::from_secs(10), || {
+        Ok(run("busctl", ["call", bus, path, bus, "Status"])?.succeeded().then_some(()))
+    })?;
+    ensure_eq!(property(COORDINATOR, "NRestarts")?, "0", "restarts of the coordinator");
+    Ok(Next::Done)
+}
+
+/// On a file system of its own that is full, a submission is refused with words; what runs runs on.
+fn disk_is_full(guest: &Guest) -> Result<Next, Failure> {
+    let id = "coordinator_full";
+    define_script(id, WAITS, "")?;
+    sh("systemctl stop brain-experiment-coordinator
+        mount -t tmpfs -o size=4m,mode=0755 none /var/lib/brain-in-jar
+        systemctl start brain-experiment-coordinator")?
+    .success()?;
+    let told = full_and_empty_again(guest, id);
+    sh("systemctl stop 'brain-experiment@*.service' brain-experiment-coordinator
+        umount -l /var/lib/brain-in-jar
+        systemctl start brain-experiment-coordinator")?
+    .success()?;
+    told
+}
+
+fn full_and_empty_again(guest: &Guest, id: &str) -> Result<Next, Failure> {
+    run("bij", ["submit", id])?.success()?;
+    wait_for_state(guest, id, "active")?;
+    sh("head -c 8M /dev/zero >/var/lib/brain-in-jar/ballast")?;
+    // The database has a little room in its own pages.
+    let refused = guest.wait_for("a refusal", SOON, || {
+        let output = run("bij", ["submit", "--hold", id])?;
+        Ok((!output.succeeded()).then_some(output))
+    })?;
+    refused.says("room")?;
+    ensure_eq!(property(COORDINATOR, "ActiveState")?, "active", "the coordinator");
+    ensure_eq!(property(&unit(id), "ActiveState")?, "active", "what ran before");
+    let before = queue()?.len();
+    sh("rm /var/lib/brain-in-jar/ballast")?.success()?;
+    guest.wait_for("room again", SOON, || {
+        Ok(run("bij", ["submit", "--hold", id])?.succeeded().then_some(()))
+    })?;
+    ensure_eq!(queue()?.len(), before + 1, "what is queued after all");
+    Ok(Next::Done)
+}
+
+/// Thirty are enabled and four may run: never more do, and all of them come to their end.
+fn thirty_at_boot(guest: &Guest) -> Result<Next, Failure> {
+    let ids = ids("coordinator_boot", 30);
+    if guest.phase() == 0 {
+        set_coordinator("MAX_CONCURRENT_EXPERIMENTS=4\n")?;
+        for id in &ids {
+            define_script(id, "sleep 1", "")?;
+        }
+        let units: Vec<String> = ids.iter().map(|id| unit(id)).collect();
+        let enable = ["enable"].into_iter().chain(units.iter().map(String::as_str));
+        run("systemctl", enable)?.success()?;
+        return Ok(Next::Reboot);
+    }
+    guest.wait_for("the end of all thirty", Duration::from_secs(60), || {
+        let ended = attempts(&ids)?.iter().filter(|row| row["cause"] == "success").count();
+        if ended == ids.len() {
+            return Ok(Some(()));
+        }
+        Err(Failure::new(format!("{ended} have ended, {} wait", queue()?.len())))
+    })?;
+    let rows = attempts(&ids)?;
+    ensure_eq!(rows.len(), ids.len(), "attempts of all thirty");
+    let most = most_at_once(&rows)?;
+    ensure!(most <= 4, "{most} ran at the same time");
+    guest.tell(format!("thirty at boot: {most} at the same time at most"));
+    let failed = run("systemctl", ["list-units", "--failed", "--plain", "--no-legend"])?;
+    ensure!(!failed.stdout().contains("brain-experiment@"), "{}", failed.stdout());
+    ensure!(queue()?.is_empty(), "some are still queued");
+    Ok(Next::Done)
+}
+
+/// All attempts of these experiments.
+fn attempts(ids: &[String]) -> Result<Vec<Value>, Failure> {
+    let args = ["--json", "history"].into_iter().chain(ids.iter().map(String::as_str));
+    let output = run("bij", args)?.success()?;
+    match output.json()? {
+        Value::Array(rows) => Ok(rows),
+        _ => Err(output.unexpected("an array")),
+    }
+}
+
+/// How many of these attempts lived at the same time at most. Their times have one format, so that
+/// their order is that of the texts.
+fn most_at_once(rows: &[Value]) -> Result<usize, Failure> {
+    let mut turns = Vec::new();
+    for row in rows {
+        let time = |key: &str| {
+            let text = row[key].as_str().map(ToOwned::to_owned);
+            text.ok_or_else(|| Failure::new(format!("no {key} in {row}")))
+        };
+        // Who ends at the moment at which another begins has made room for it.
+        turns.push((time("ended")?, false));
+        turns.push((time("started")?, true));
+    }
+    turns.sort();
+    let (mut now, mut most) = (0_usize, 0);
+    for (_, begins) in turns {
+        now = if begins { now + 1 } else { now.saturating_sub(1) };
+        most = most.max(now);
+    }
+    Ok(most)
+}
