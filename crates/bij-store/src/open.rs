@@ -22,10 +22,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 
+/// The log takes a page whole, however little of it has changed. A submission changes seven pages:
+/// of 1 KiB they are 12 KiB for the disk, of SQLite's usual 4 KiB they are 31 KiB, in the same time.
+const PAGE_SIZE: u32 = 1024;
+
 /// From this length on, in bytes, the write-ahead log is moved into the database when there is time
-/// for it. A commit adds ten pages or so of 4 KiB; whoever opens the database first after others
-/// have left it reads the whole log.
-const LONG_LOG: u64 = 1 << 20;
+/// for it. A commit adds a dozen pages or so; whoever opens the database first after others have
+/// left it reads the whole log.
+pub(crate) const LONG_LOG: u64 = 1 << 20;
+
+/// From this length on, in pages, SQLite by itself moves the log in the midst of a commit: twice as
+/// long as [`LONG_LOG`], so that no start of a unit has to wait for it where hooks alone write, and
+/// so that of those who submit by a connection that stays fewer than one in a hundred have to.
+const LONGEST_LOG: u32 = 2048;
+
+/// What the log never reaches, in bytes, where somebody stays: [`LONGEST_LOG`] is half of it. Who
+/// comes to submit and leaves empties it from here on.
+pub(crate) const OVERLONG_LOG: u64 = 4 << 20;
 
 /// Opens the database to write; makes it, and its directory, if there is none.
 pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
@@ -39,10 +52,13 @@ fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failu
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience)?;
+    // Only a database in the making takes it.
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     // SQLite does not wait by itself where two make the same new database a WAL one.
     while_busy(patience, || Ok(connection.pragma_update(None, "journal_mode", "WAL")?))?;
     // An attempt that was acknowledged is still there after a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG)?;
     prepare(&connection)?;
     // The last one to leave would move the log into the database and remove it: two waits for the
     // disk at the end of every hook, and no file left by which a reader without rights can read.
@@ -138,13 +154,14 @@ pub(crate) enum Reading {
     Still,
 }
 
-/// Moves a long write-ahead log into the database and empties it, unless somebody is in the way.
+/// Moves a write-ahead log of this length into the database and empties it, unless somebody is in
+/// the way.
 ///
 /// SQLite by itself begins the log anew only if one connection lives for two commits after it was
 /// moved. Hooks commit once and leave: without this it would grow for ever, and be moved whole by
 /// each of them.
-pub(crate) fn shorten_log(connection: &Connection, path: &Path, patience: Duration) {
-    if log_length(path) < LONG_LOG {
+pub(crate) fn shorten_log(connection: &Connection, path: &Path, patience: Duration, from: u64) {
+    if log_length(path) < from {
         return;
     }
     let shorten = || {

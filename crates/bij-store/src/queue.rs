@@ -6,3 +6,6 @@ mod write;
 
 pub(crate) use read::{events, last_place, load, run_state, runs, standing};
 pub(crate) use write::{change, end_run, submit};
+
+#[cfg(test)]
+mod tests;

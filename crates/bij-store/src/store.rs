@@ -63,6 +63,12 @@ impl Store {
         })
     }
 
+    /// What tests look into.
+    #[cfg(test)]
+    pub(crate) const fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     fn write<T>(
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
@@ -72,6 +78,10 @@ impl Store {
         let done = change(&transaction)?;
         transaction.commit()?;
         Ok(done)
+    }
+
+    pub(crate) fn shorten_log(&self, from: u64) {
+        open::shorten_log(&self.connection, &self.path, self.patience, from);
     }
 
     /// Reads several things as they are at one moment.
@@ -94,7 +104,7 @@ impl RunQueue for Store {
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError> {
         let taken = self.write(|within| queue::submit(within, submissions, at))?;
-        open::shorten_log(&self.connection, &self.path, self.patience);
+        self.shorten_log(open::OVERLONG_LOG);
         Ok(taken)
     }
 
@@ -102,7 +112,7 @@ impl RunQueue for Store {
         let outcomes = self.write(|within| {
             changes.iter().map(|change| queue::change(within, change, at)).collect()
         })?;
-        open::shorten_log(&self.connection, &self.path, self.patience);
+        self.shorten_log(open::OVERLONG_LOG);
         Ok(outcomes)
     }
 
@@ -123,7 +133,7 @@ impl Ledger for Store {
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
         let outcome = self.write(|within| write::close(within, closing))?;
         // Here and not at the beginning, where a start waits for it.
-        open::shorten_log(&self.connection, &self.path, self.patience);
+        self.shorten_log(open::LONG_LOG);
         Ok(outcome)
     }
 
