@@ -86,13 +86,17 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
             joined.map_err(|error| CliError::of(crate::error::Kind::Internal, &error))?;
         let effect = *done.as_ref().unwrap_or(&Effect::Failed);
         let error = done.err().map(CliError::from);
-        let queued = match effect {
-            Effect::Skipped => queued_instead(context, &id).await,
-            Effect::Changed | Effect::Unchanged | Effect::Failed => None,
+        let queued = match (act, effect) {
+            (_, Effect::Skipped) | (Act::Stop, Effect::Unchanged) => in_queue(context, &id).await,
+            (_, Effect::Changed | Effect::Unchanged | Effect::Failed) => None,
         };
         let said = match (&error, &queued) {
             // One alone is told by its error, which ends the command.
             (Some(error), _) => (ids.len() > 1).then(|| error.sentence()),
+            (None, Some(queued)) if act == Act::Stop => Some(format!(
+                "was not up; {} is still in the queue, `{} cancel {}` takes it out",
+                queued.id, context.again, queued.id
+            )),
             (None, Some(queued)) => Some(format!("queued as {}", queued.sentence())),
             (None, None) => Some(act.said(effect).to_owned()),
         };
@@ -108,8 +112,8 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
     first.map_or(Ok(()), Err)
 }
 
-/// The run that the coordinator has put into the queue when it said "not now".
-async fn queued_instead(context: &Context, id: &ExperimentId) -> Option<Queued> {
+/// The run of an experiment that waits: when the coordinator said "not now" it has put one there.
+async fn in_queue(context: &Context, id: &ExperimentId) -> Option<Queued> {
     // Without an answer there is the log, which tells as well.
     queued::first_of(context, std::slice::from_ref(id)).await.ok()?.remove(id)
 }

@@ -1,6 +1,7 @@
 //! `bij run`: experiments in the foreground until they have ended.
 
 pub(super) mod ending;
+mod in_queue;
 mod local;
 pub(super) mod prepare;
 mod screen;

@@ -77,3 +77,16 @@ fn a_start_stays_until_it_is_up_or_over() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("error: x#2 ended: gave-up\nhint: see `bij status x`"), "{said:?}");
 }
+
+#[test]
+fn stopping_what_is_not_up_tells_of_its_run_in_the_queue() {
+    let bij = Bij::new();
+    bij.define("x.toml", X);
+    let coordinator = Coordinator::start(&bij);
+    assert_eq!(bij.call(&["stop", "x"]).err, "x: was not up\n");
+    coordinator.model.put(&["x"]);
+    let said = bij.call(&["stop", "x"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.starts_with("x: was not up; x#1 is still in the queue, `bij --root "));
+    assert!(said.err.ends_with(" cancel x#1` takes it out\n"), "{said:?}");
+}

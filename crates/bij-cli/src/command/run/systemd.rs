@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::in_queue::InQueue;
 use super::screen::{Reader, Screen};
 use super::signals::{Interrupts, Wish};
 use crate::context::Context;
@@ -42,6 +43,7 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
         screen: Screen::new(context, ids),
         pids: BTreeMap::new(),
         up: ids.iter().cloned().collect(),
+        queue: InQueue::default(),
     };
     let mut starts = start(&units, ids);
     let mut ticks = interval(LOOK);
@@ -52,20 +54,22 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
             Some(started) = starts.join_next() => {
                 let (id, started) =
                     started.map_err(|error| CliError::of(Kind::Internal, &error))?;
-                session.started(&id, started)?;
+                session.started(context, &id, started).await?;
             }
             line = lines.next() => if session.line(&line?)? == Reader::Gone {
                 stop(context, &units, &session.up, "a closed pipe");
+                session.cancel(context).await;
             },
             wish = interrupts.next() => match wish {
                 Wish::Stop(why) => {
                     session.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
                     stop(context, &units, &session.up, why);
+                    session.cancel(context).await;
                 }
                 Wish::Kill => session.kill(),
             },
-            _ = ticks.tick() => session.look(&units, starts.is_empty()).await?,
+            _ = ticks.tick() => session.look(context, &units, starts.is_empty()).await?,
         }
     }
     // What they printed last may still be on its way through the journal.
@@ -90,6 +94,8 @@ struct Session<'a> {
     pids: BTreeMap<ExperimentId, u32>,
     /// Those that are not down for good.
     up: BTreeSet<ExperimentId>,
+    /// Those of them that a closed gate keeps from starting.
+    queue: InQueue,
 }
 
 type Starts = JoinSet<(ExperimentId, Result<Started, UnitError>)>;
@@ -117,21 +123,33 @@ fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why
 }
 
 impl Session<'_> {
-    fn started(
+    async fn started(
         &mut self,
+        context: &Context,
         id: &ExperimentId,
         started: Result<Started, UnitError>,
     ) -> Result<(), CliError> {
         match started {
             Ok(Started::Skipped) => {
-                self.screen.say(id, "not started now: a condition said no");
-                self.up.remove(id);
+                if let Some(queued) = self.queue.take_in(context, id).await {
+                    self.screen.say(id, &format!("queued as {queued}"));
+                } else {
+                    self.screen.say(id, "not started now: a condition said no");
+                    self.up.remove(id);
+                }
             }
             // Where the first attempt failed, it may be brought back all the same.
             Ok(Started::Up | Started::AlreadyUp) | Err(UnitError::Job { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Takes out of the queue what waits there: who gives up waiting does not want it later.
+    async fn cancel(&mut self, context: &Context) {
+        if let Err(error) = self.queue.cancel(context).await {
+            self.screen.error(&error);
+        }
     }
 
     /// The experiment's own lines are output; what others say about it is said of it.
@@ -147,7 +165,12 @@ impl Session<'_> {
 
     /// Asks the manager how they are; once their jobs are done, those that are down are down for
     /// good.
-    async fn look(&mut self, units: &Units, settled: bool) -> Result<(), CliError> {
+    async fn look(
+        &mut self,
+        context: &Context,
+        units: &Units,
+        settled: bool,
+    ) -> Result<(), CliError> {
         for id in self.up.clone() {
             let unit = units.status(&id).await?;
             self.screen.look(&unit);
@@ -155,7 +178,9 @@ impl Session<'_> {
                 Some(pid) => self.pids.insert(id.clone(), pid),
                 None => self.pids.remove(&id),
             };
-            if settled && is_down(&unit) {
+            if !is_down(&unit) {
+                self.queue.is_up(&id);
+            } else if settled && !self.queue.awaits(context, &id).await {
                 self.up.remove(&id);
             }
         }
