@@ -169,7 +169,9 @@ impl<P: Ports> Coordinator<P> {
         let health = anything_up.then_some(self.health_due);
         let let_in = self.let_in.values().map(|let_in| let_in.until).min();
         let due = [report, health, let_in, self.troubles.next_try()];
-        due.into_iter().flatten().min()
+        let due = due.into_iter().flatten().min()?;
+        // Before its trouble is tried again, a tick would find nothing to do, again and again.
+        Some(self.troubles.last_try().map_or(due, |again| due.max(again)))
     }
 
     /// The service manager has said something of an experiment's unit: it is looked at in the next

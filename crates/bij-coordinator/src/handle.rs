@@ -9,7 +9,7 @@ use crate::{Coordinator, Listed, Now, Ports, RequestError, SubmitRequest};
 /// So many requests may wait; who comes later waits before the door.
 const WAITING_ROOM: usize = 1024;
 
-/// A hand on a coordinator that [`serve`](crate::serve) runs elsewhere; clones are further hands.
+/// A hand on a coordinator that [`serve`](crate::serve()) runs elsewhere; clones are further hands.
 pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
     newest: watch::Receiver<u64>,

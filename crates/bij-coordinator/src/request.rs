@@ -14,6 +14,13 @@ pub struct SubmitRequest {
     pub dry_run: bool,
 }
 
+impl SubmitRequest {
+    /// Runs that somebody wants taken in.
+    pub fn new(by: &str, runs: impl IntoIterator<Item = Submit>) -> Self {
+        Self { runs: runs.into_iter().collect(), by: by.to_owned(), dry_run: false }
+    }
+}
+
 /// A run that is to be taken in. What is absent is as the definition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {

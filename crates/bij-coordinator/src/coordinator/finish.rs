@@ -39,6 +39,17 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
+    /// [Ticks](Self::tick) until nothing is left to do, and waits for each start and stop: for a
+    /// program whose units come up at once and ask nothing back.
+    pub async fn settle(&mut self, now: Now) {
+        self.tick(now).await;
+        while self.is_under_way() {
+            let finished = self.next_finished().await;
+            self.finish(finished, now);
+            self.tick(now).await;
+        }
+    }
+
     /// Whether a start or stop is under way.
     pub fn is_under_way(&self) -> bool {
         !self.under_way.is_empty()

@@ -18,6 +18,19 @@ use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
 pub const MAX_AT_ONCE: usize = 20_000;
 
 impl<P: Ports> Coordinator<P> {
+    /// Takes runs in for one caller, all or none. What is acknowledged is on the disk.
+    ///
+    /// # Errors
+    /// [`RequestError`] if one of them cannot be taken in; then none is.
+    pub fn submit(
+        &mut self,
+        request: SubmitRequest,
+        now: Now,
+    ) -> Result<Vec<Listed>, RequestError> {
+        let answers = self.submit_together(vec![request], now);
+        answers.into_iter().next().unwrap_or(Err(RequestError::Nothing))
+    }
+
     /// Takes runs in for several callers, each of them all or none, in one transaction for all
     /// callers. What is acknowledged is on the disk.
     ///

@@ -52,6 +52,11 @@ impl Troubles {
         [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.again).min()
     }
 
+    /// The uptime at which all of them have been tried again.
+    pub(super) fn last_try(&self) -> Option<TimeSpan> {
+        [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.again).max()
+    }
+
     /// As sentences without full stops.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.text.clone())

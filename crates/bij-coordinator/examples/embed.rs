@@ -1,0 +1,59 @@
+//! The whole loop inside another program, with a unit manager of its own: jobs that are up until
+//! their work is done. A queue that outlives the program is kept by `bij_store::Store`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Write as _, stdout};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bij_coordinator::{Adapters, Coordinator, Listed, Now, Submit, SubmitRequest};
+use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
+use bij_core::port::{Change, RunQueue, Sample, Started, UnitError, UnitManager};
+use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, TimeSpan, UnitStatus};
+
+#[derive(Default)]
+struct Jobs(Mutex<BTreeSet<ExperimentId>>);
+
+impl UnitManager for Jobs {
+    async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        Ok(Started::Up)
+    }
+    async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(Outcome::Changed)
+    }
+    async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+        let up = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = |id| UnitStatus { active_state: ActiveState::Active, ..UnitStatus::down(id) };
+        Ok(up.into_iter().map(status).collect())
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (units, mut store) = (Arc::new(Jobs::default()), bij_sim::MemoryLedger::default());
+    let memory = Bytes::new(1 << 30);
+    let ids = ["a", "b", "c", "d", "e"].map(str::parse::<ExperimentId>).into_iter().flatten();
+    let specs = ids.clone().map(|id| (id.clone(), ExperimentSpec::new(id, Vec::new())));
+    let (definitions, board) = (BTreeMap::from_iter(specs), Sample::new(memory, memory));
+    let adapters = Adapters::of(Arc::clone(&units), store.clone(), definitions, board, ());
+    let now = Now { at: std::time::SystemTime::now().into(), uptime: TimeSpan::from_secs(60) };
+    let (boot, settings) = (BootId::from_bytes([1; 16]), CoordinatorSettings::default());
+    let mut coordinator = Coordinator::open(adapters, boot, settings, now)?;
+    coordinator.submit(SubmitRequest::new("me", ids.map(Submit::new)), now)?;
+    loop {
+        coordinator.settle(now).await;
+        let queue = coordinator.queue(now);
+        let Some(first) = queue.first() else { return Ok(()) };
+        for Listed { run, waiting_on } in &queue {
+            let reason = waiting_on.first().map_or(String::new(), |it| it.gate.to_string());
+            writeln!(stdout(), "{} {} {reason}", run.run, run.state.as_str())?;
+        }
+        // The first job's work is done: its run is over, and its unit down.
+        let run = first.run.run.clone();
+        units.stop(&run.experiment).await?;
+        coordinator.unit_changed(run.experiment.clone());
+        let end = Change::End { run, end: RunEnd::Success, by: "itself".to_owned() };
+        store.change(&[end], now.at)?;
+    }
+}
