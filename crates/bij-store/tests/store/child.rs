@@ -8,9 +8,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use bij_core::port::{AttemptQuery, Ledger};
+use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_sim::contract::ledger_fixture::{self as fixture, end, restart};
-use bij_store::{Reader, RobustLedger};
+use bij_sim::contract::run_queue_fixture as queue;
+use bij_store::{Reader, RobustLedger, Store};
 
 use crate::faults;
 use crate::lock::Lock;
@@ -29,6 +30,9 @@ pub(crate) enum Order<'a> {
     /// Lead so many lives of an experiment, whose first one has this number; every life ends in a
     /// crash. Says `opened N` and `closed N` as soon as the ledger has said so.
     Live { name: &'a str, first: u32, lives: u32 },
+    /// Submit runs of an experiment, one and three in turn, until killed. Says `submitted N` of each
+    /// run as soon as the queue has said so.
+    Submit { name: &'a str },
 }
 
 /// A further process; it is ended with this value.
@@ -111,6 +115,7 @@ fn command(outer: &[&str], binary: &Path, directory: &Path, order: &Order<'_>) -
         Order::Hold(millis) => format!("hold {millis}"),
         Order::FillUp => "fill-up".to_owned(),
         Order::Live { name, first, lives } => format!("live {name} {first} {lives}"),
+        Order::Submit { name } => format!("submit {name}"),
     };
     let test = ["--exact", "child::further_process", "--nocapture", "--test-threads=1"];
     let mut words = outer.iter().map(AsRef::as_ref).chain([binary.as_os_str()]);
@@ -142,6 +147,7 @@ fn further_process() {
         }
         ["fill-up"] => faults::live_on_a_disk_that_fills_up(),
         ["live", name, first, lives] => live(name, first.parse().unwrap(), lives.parse().unwrap()),
+        ["submit", name] => submit(name),
         _ => panic!("no such order: {order}"),
     }
 }
@@ -154,6 +160,16 @@ fn live(name: &str, first: u32, lives: u32) {
         say(&format!("opened {number}"));
         ledger.close(&end(&opening, fixture::segfault())).unwrap();
         say(&format!("closed {number}"));
+    }
+}
+
+fn submit(name: &str) {
+    let mut store = Store::open(Path::new("state.db")).unwrap();
+    for runs in [1, 3].into_iter().cycle() {
+        let taken = store.submit(&vec![queue::submission(name); runs], fixture::at(0)).unwrap();
+        for queued in taken {
+            say(&format!("submitted {}", queued.run.number));
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError};
+use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, RunQueue};
 use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh, restart};
+use bij_sim::contract::run_queue_fixture as queue;
 use bij_store::{Reader, RobustLedger, Store};
 use rusqlite::Connection;
 
@@ -169,6 +170,14 @@ pub(crate) fn live_on_a_disk_that_fills_up() {
     assert!(spooled(Path::new(".")) > 0);
     let full = Store::open(Path::new("disk/other/state.db")).map(drop);
     assert!(matches!(full, Err(LedgerError::Full(_))), "{full:?}");
+    // A submission is refused with words, and leaves nothing; what is queued can be read.
+    let many = vec![queue::submission("y"); 500];
+    for _ in 0..3 {
+        let refused = another.submit(&many, fixture::at(0));
+        assert!(matches!(refused, Err(LedgerError::Full(_))), "{refused:?}");
+    }
+    assert_eq!(another.run_state(&"y".parse().unwrap()).unwrap(), None);
+    assert_eq!(another.load().unwrap().runs.len(), 1);
     say("told");
     drop(ballast);
     fs::remove_file("disk/ballast").unwrap();
@@ -176,6 +185,8 @@ pub(crate) fn live_on_a_disk_that_fills_up() {
     let tally = Reader::new("disk/state.db".into()).tally(&fixture::experiment("x")).unwrap();
     assert_eq!((tally.attempts, tally.crashes), (39, 39));
     assert_eq!(spooled(Path::new(".")), 0);
+    let taken = another.submit(&many, fixture::at(0)).unwrap();
+    assert_eq!(taken.last().unwrap().run.number.0, 500);
     say("taken in");
 }
 

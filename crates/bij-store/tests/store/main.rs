@@ -6,6 +6,7 @@ mod contract;
 mod faults;
 mod lock;
 mod properties;
+mod queue;
 mod reader;
 mod robust;
 mod schema;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bij_core::port::{AttemptQuery, Ledger, LedgerError};
+use bij_core::port::{AttemptQuery, Ledger, LedgerError, RunQueue};
+use bij_core::queue::EventKind;
 use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh, restart};
+use bij_sim::contract::run_queue_fixture as queue;
 use bij_store::{Reader, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -56,6 +58,37 @@ fn what_has_ended_cannot_be_changed_by_anybody() {
         let refused = shell.execute(change, []).unwrap_err().to_string();
         assert!(refused.contains(refusal), "{change}: {refused}");
     }
+}
+
+#[test]
+fn what_waits_and_what_was_told_cannot_be_lost_by_anybody() {
+    let (_directory, database, shell) = lived();
+    let mut store = Store::open(&database).unwrap();
+    store.submit(&[queue::submission("y")], fixture::at(0)).unwrap();
+    for (change, refusal) in [
+        ("DELETE FROM queue", "leaves the queue when it ends"),
+        ("UPDATE queue SET experiment = 1", "of one experiment"),
+        ("UPDATE queue SET state = 'held'", "CHECK"),
+        ("UPDATE queue SET state = 'bored'", "CHECK"),
+        (
+            "INSERT INTO queue (run, experiment, state, place, submitted, submitter, origin)
+             VALUES (1, 1, 'waiting', 9, 0, 'me', 'submit')",
+            "does not come back",
+        ),
+        ("UPDATE runs SET number = 9 WHERE id = 1", "keeps its number"),
+        ("DELETE FROM runs WHERE number = 2", "never removed"),
+        ("DELETE FROM runs WHERE ended_by IS NULL", "never removed"),
+        ("UPDATE events SET at = 0", "never changed"),
+        ("UPDATE runs SET ended_by = 'bored' WHERE ended_by IS NULL", "CHECK"),
+    ] {
+        let refused = shell.execute(change, []).unwrap_err().to_string();
+        assert!(refused.contains(refusal), "{change}: {refused}");
+    }
+    // Whoever ends a run takes it out of the queue and tells it.
+    shell.execute("UPDATE runs SET ended_by = 'cancelled' WHERE ended_by IS NULL", []).unwrap();
+    assert_eq!(store.load().unwrap().runs, []);
+    let last = store.events(0, 99).unwrap().pop().unwrap();
+    assert_eq!((last.kind, &*last.data["end"]), (EventKind::RunEnded, "cancelled"));
 }
 
 #[test]
