@@ -61,6 +61,10 @@ fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
     if !evidence.became_ready {
         return Some(Cause::StartTimeout);
     }
+    // The machine goes down under who is slow to leave, as under everybody: that is no end of a run.
+    if evidence.order.as_ref().is_some_and(|order| order.kind == OrderKind::Shutdown) {
+        return None;
+    }
     let over = |limit| evidence.ran_for.is_some_and(|ran| ran >= limit);
     if evidence.order.is_none() && evidence.time_limit.is_some_and(over) {
         return Some(Cause::TimeLimit);

@@ -89,6 +89,13 @@ fn a_time_limit_is_told_from_a_slow_stop() {
 }
 
 #[test]
+fn who_is_too_slow_for_a_shutdown_is_interrupted_by_it_and_not_stopped() {
+    let slow = ran(R::Timeout, Exit::Signal(9));
+    assert_eq!(ordered(OrderKind::Shutdown, slow.clone()).prove(), Cause::Reboot);
+    assert_eq!(ordered(OrderKind::Stop, slow).prove(), Cause::StopTimeout);
+}
+
+#[test]
 fn what_the_next_boot_finds_open_went_with_its_boot() {
     let found = Evidence { witness: Some(Witness::NextBoot), ..Evidence::default() };
     assert_eq!(found.prove(), Cause::PowerLoss);
