@@ -43,6 +43,11 @@ impl Fuse {
         self.0.left.store(crossings, Ordering::Relaxed);
     }
 
+    /// How many crossings are left until it is killed; 0 if it is not to be.
+    pub fn left(&self) -> u64 {
+        self.0.left.load(Ordering::Relaxed)
+    }
+
     /// Kills it at none.
     pub fn put_out(&self) {
         self.light(0);
