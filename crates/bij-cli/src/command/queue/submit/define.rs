@@ -1,20 +1,29 @@
 //! Writes the definitions that a submission needs.
 
+use std::thread;
+
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Outcome};
-use bij_definitions::SubmitError;
+use bij_definitions::{Definitions, SubmitError};
 
 use super::plan::{Defined, Planned};
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
+
+/// A sweep is written by several hands: each file is synced, and disks sync many at once as fast as
+/// one.
+const HANDS: usize = 16;
 
 /// The experiments of a submission, and which of them are new.
-pub(super) struct Definitions {
+pub(super) struct Written {
     ids: Vec<ExperimentId>,
     new: Vec<ExperimentId>,
 }
 
-impl Definitions {
+/// An experiment that is defined now, and whether nobody had it before.
+type One = (ExperimentId, bool);
+
+impl Written {
     /// One an entry of what was planned, in its order.
     pub(super) fn ids(&self) -> &[ExperimentId] {
         &self.ids
@@ -30,26 +39,58 @@ impl Definitions {
 }
 
 /// Takes in every definition that is not there, or none.
-pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Definitions, CliError> {
-    let mut made = Definitions { ids: Vec::with_capacity(planned.len()), new: Vec::new() };
-    for one in planned {
-        match define_one(context, one) {
+pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Written, CliError> {
+    let mut written = Written { ids: Vec::with_capacity(planned.len()), new: Vec::new() };
+    let mut first = None;
+    for done in by_several_hands(context.definitions(), planned)? {
+        match done {
             Ok((id, new)) => {
-                made.new.extend(new.then(|| id.clone()));
-                made.ids.push(id);
+                written.new.extend(new.then(|| id.clone()));
+                written.ids.push(id);
             }
-            Err(error) => {
-                made.take_back(context);
-                return Err(error.into());
-            }
+            Err(error) => first = first.or(Some(error)),
         }
     }
-    Ok(made)
+    match first {
+        None => Ok(written),
+        Some(error) => {
+            written.take_back(context);
+            Err(error.into())
+        }
+    }
 }
 
-/// The id, and whether nobody had it before.
-fn define_one(context: &Context, one: &Planned) -> Result<(ExperimentId, bool), SubmitError> {
-    let definitions = context.definitions();
+/// Each result in the order of what was planned; a hand that fails writes no more.
+fn by_several_hands(
+    definitions: &Definitions,
+    planned: &[Planned],
+) -> Result<Vec<Result<One, SubmitError>>, CliError> {
+    let share = planned.len().div_ceil(HANDS).max(1);
+    let work = |part: &[Planned]| {
+        let mut done = Vec::with_capacity(part.len());
+        for one in part {
+            let result = define_one(definitions, one);
+            let failed = result.is_err();
+            done.push(result);
+            if failed {
+                break;
+            }
+        }
+        done
+    };
+    thread::scope(|scope| {
+        let hands: Vec<_> =
+            planned.chunks(share).map(|part| scope.spawn(move || work(part))).collect();
+        let mut all = Vec::with_capacity(planned.len());
+        for hand in hands {
+            let panicked = |_| CliError::new(Kind::Internal, "a definition could not be written");
+            all.extend(hand.join().map_err(panicked)?);
+        }
+        Ok(all)
+    })
+}
+
+fn define_one(definitions: &Definitions, one: &Planned) -> Result<One, SubmitError> {
     let id = &one.spec.id;
     match one.defined {
         Defined::Already => Ok((id.clone(), false)),
