@@ -46,7 +46,7 @@ pub(crate) enum Failure {
     /// A value that bij never writes.
     #[error("row {row}: {column} cannot be read")]
     Value {
-        /// The attempt's row.
+        /// Its row.
         row: i64,
         /// Which column.
         column: &'static str,

@@ -1,7 +1,7 @@
-//! bij's ledger of attempts and crashes, in SQLite.
+//! bij's ledger of attempts and crashes, and the queue of runs, in SQLite.
 //!
 //! ```
-//! use bij_core::port::{Ledger, Opening};
+//! use bij_core::port::{Ledger, Opening, RunQueue};
 //! use bij_core::{AttemptKey, BootId, InvocationId, StartKind, Timestamp};
 //! use bij_store::{Reader, Store};
 //!
@@ -22,22 +22,27 @@
 //! assert_eq!(opened.before.crashes, 0);
 //!
 //! // Anybody may look, with no right to write.
-//! let tally = Reader::new(path).tally(&"amnesiac_001".parse()?)?;
-//! assert_eq!(tally.attempts, 1);
+//! let reader = Reader::new(path);
+//! assert_eq!(reader.tally(&"amnesiac_001".parse()?)?.attempts, 1);
+//! // A run is in the queue while it is not over, submitted or not.
+//! assert_eq!(reader.load()?.runs[0].run, opened.run);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Three ways to hold the same ledger:
+//! Three ways to hold the same ledger and queue:
 //! - [`Store`] is the database for those who may write it, and fails where the database does;
 //! - [`RobustLedger`] is the database and the spool: what the one cannot take, the other keeps. The
-//!   hooks and supervisors use it, because no start may fail for the ledger's sake;
+//!   hooks and supervisors use it, because no start may fail for the ledger's sake. A submission is
+//!   never set aside but refused;
 //! - [`Reader`] looks at both, with no right to write and before there is a database.
 //!
 //! # Invariants
 //! - The only crate that knows SQL; no type of rusqlite's is in a public signature.
 //! - An attempt or a run that has ended is never changed, and counters never go back: the database
 //!   itself refuses it, whoever writes.
+//! - A run has a row in the queue exactly while it is not over, and every change to it has its event
+//!   in the same transaction: by triggers, whoever starts and ends attempts.
 //! - Rows are ordered by their ids, never by a clock.
 
 mod database_file;

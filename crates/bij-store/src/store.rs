@@ -1,4 +1,4 @@
-//! The ledger for those who may write it.
+//! The ledger and the queue for those who may write them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::spool::Record;
 use crate::{open, queue, read, write};
 
-/// The ledger in its database.
+/// The ledger and the queue in their database.
 ///
 /// Each write is one transaction that takes the right to write before it reads (`BEGIN IMMEDIATE`),
 /// so that any number of processes agree on the numbers of runs and attempts. When a write has

@@ -90,12 +90,12 @@ fn no_question_of_a_submission_or_a_start_looks_at_all_rows() {
 
 #[test]
 fn a_submission_writes_no_more_than_sixteen_kibibytes() {
+    const ADDS: u64 = 100;
     let (directory, mut store) = store();
     store.submit(&vec![queue::submission("x"); 2000], fixture::at(0)).unwrap();
     store.shorten_log(0);
     let length = || std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
     let before = length();
-    const ADDS: u64 = 100;
     for _ in 0..ADDS {
         store.submit(&[queue::submission("x")], fixture::at(0)).unwrap();
     }
