@@ -141,18 +141,17 @@ impl Ledger for MemoryLedger {
                 && (!open || attempt.end.is_none())
         };
         let at_most = newest.unwrap_or(usize::MAX);
-        let mut chosen: Vec<Attempt> = match experiment {
+        let mut chosen: Vec<Attempt> = if let Some(id) = experiment {
             // One history is in its order.
-            Some(id) => {
-                let attempts = state.histories.get(id).map(History::attempts).unwrap_or_default();
-                attempts.iter().rev().filter(is_wanted).take(at_most).cloned().collect()
-            }
-            None => {
-                let all = state.order.iter().rev().filter_map(|key| {
-                    state.histories.get(state.owners.get(key)?)?.attempt(*key)
-                });
-                all.filter(is_wanted).take(at_most).cloned().collect()
-            }
+            let attempts = state.histories.get(id).map(History::attempts).unwrap_or_default();
+            attempts.iter().rev().filter(is_wanted).take(at_most).cloned().collect()
+        } else {
+            let all = state
+                .order
+                .iter()
+                .rev()
+                .filter_map(|key| state.histories.get(state.owners.get(key)?)?.attempt(*key));
+            all.filter(is_wanted).take(at_most).cloned().collect()
         };
         chosen.reverse();
         Ok(chosen)
