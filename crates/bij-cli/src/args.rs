@@ -5,6 +5,7 @@ mod help;
 mod queue;
 mod run_ref;
 mod target;
+mod terms;
 mod verbs;
 
 use std::path::PathBuf;
@@ -13,11 +14,12 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use experiment::IdArg;
 pub(crate) use queue::{
-    EditArgs, EventsArgs, GroupsArgs, GroupsVerb, MoveArgs, PauseArgs, PriorityArgs, QueueArgs,
-    QueueVerb, RunsArgs, Slots, SubmitArgs, WaitArgs, WhyArgs,
+    EventsArgs, GroupsArgs, GroupsVerb, MoveArgs, PauseArgs, PriorityArgs, QueueArgs, QueueVerb,
+    RunsArgs, Slots, WaitArgs, WhyArgs,
 };
 pub(crate) use run_ref::RunArg;
 pub(crate) use target::Target;
+pub(crate) use terms::{EditArgs, SubmitArgs};
 pub(crate) use verbs::{
     CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs, ShowArgs,
     StartArgs,

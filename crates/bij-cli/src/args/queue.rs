@@ -2,14 +2,12 @@
 
 use bij_api::message::State;
 use bij_core::ExperimentId;
-use bij_core::queue::{Dependencies, Dependency, GroupName};
+use bij_core::queue::GroupName;
 use clap::{Args, Subcommand};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
-use super::verbs::Overlay;
-use super::{IdArg, RunArg, Target, help};
+use super::{EditArgs, IdArg, RunArg, SubmitArgs, help};
 use crate::complete;
-use crate::sweep::Param;
 
 /// What is done with runs that wait.
 #[derive(Debug, Subcommand)]
@@ -48,58 +46,6 @@ pub(crate) enum QueueVerb {
     Reload,
 }
 
-/// `bij submit`.
-#[derive(Debug, Args)]
-#[command(after_help = help::SUBMIT)]
-pub(crate) struct SubmitArgs {
-    #[command(flatten)]
-    pub(crate) overlay: Overlay,
-    /// Make one experiment of each combination of values: NAME is set in its environment, and
-    /// {NAME} replaced in its command
-    #[arg(long = "param", value_name = "NAME=VALUES")]
-    pub(crate) params: Vec<Param>,
-    /// Name the experiment that a command or a file becomes, or those of a sweep: ID.1, ID.2, …
-    #[arg(long, value_name = "ID")]
-    pub(crate) name: Option<IdArg>,
-    /// Higher goes first; 0 unless the definition says otherwise
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) priority: Option<i32>,
-    /// Take a slot of this group
-    #[arg(long, value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
-    pub(crate) group: Option<GroupName>,
-    #[command(flatten)]
-    pub(crate) after: AfterArgs,
-    /// Start not before a time, or +SPAN from now
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub(crate) not_before: Option<String>,
-    /// Hold it until somebody releases it
-    #[arg(long)]
-    pub(crate) hold: bool,
-    /// Do not wait for gates such as memory or heat
-    #[arg(long, conflicts_with = "hold")]
-    pub(crate) now: bool,
-    /// Only tell what would be queued
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Experiments, or files with definitions
-    #[arg(value_name = "TARGET", required_unless_present = "command", add = ArgValueCompleter::new(complete::targets))]
-    pub(crate) targets: Vec<Target>,
-    /// A command to run as an experiment
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "targets")]
-    pub(crate) command: Vec<String>,
-}
-
-/// On whom runs wait.
-#[derive(Debug, Default, Args)]
-pub(crate) struct AfterArgs {
-    /// Start after the success of all of these, separated by commas; `end:RUN` is its end, however
-    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids))]
-    pub(crate) after: Vec<Dependency>,
-    /// Start after the first of these
-    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids), conflicts_with = "after")]
-    pub(crate) after_any: Vec<Dependency>,
-}
-
 /// `bij queue`.
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
@@ -133,40 +79,6 @@ pub(crate) struct WhyArgs {
 /// Verbs that want at least one run.
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
-    /// Runs: ID is its newest that is not over, ID#N one of them
-    #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
-    pub(crate) runs: Vec<RunArg>,
-}
-
-/// `bij edit`.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("change").multiple(true).required(true)
-    .args(["after", "after_any"]))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub(crate) struct EditArgs {
-    /// Higher goes first
-    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "change")]
-    pub(crate) priority: Option<i32>,
-    /// Take a slot of this group
-    #[arg(long, value_name = "GROUP", group = "change", add = ArgValueCandidates::new(complete::groups))]
-    pub(crate) group: Option<GroupName>,
-    #[command(flatten)]
-    pub(crate) after: AfterArgs,
-    /// Wait for no other run
-    #[arg(long, group = "change", conflicts_with_all = ["after", "after_any"])]
-    pub(crate) after_none: bool,
-    /// Start not before a time, or +SPAN from now
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, group = "change")]
-    pub(crate) not_before: Option<String>,
-    /// Start at any time
-    #[arg(long, group = "change", conflicts_with = "not_before")]
-    pub(crate) any_time: bool,
-    /// Do not wait for gates such as memory or heat
-    #[arg(long, group = "change")]
-    pub(crate) now: bool,
-    /// Wait for gates like everybody
-    #[arg(long, group = "change", conflicts_with = "now")]
-    pub(crate) not_now: bool,
     /// Runs: ID is its newest that is not over, ID#N one of them
     #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
@@ -286,16 +198,5 @@ impl QueueArgs {
     /// The experiment, if one is named.
     pub(crate) fn experiment(&self) -> Option<ExperimentId> {
         self.id.as_ref().map(|IdArg(id)| id.clone())
-    }
-}
-
-impl AfterArgs {
-    /// On whom is waited, if anything was said about that.
-    pub(crate) fn dependencies(&self) -> Option<Dependencies> {
-        match (self.after.as_slice(), self.after_any.as_slice()) {
-            ([], []) => None,
-            ([], any) => Some(Dependencies::Any(any.to_vec())),
-            (all, _) => Some(Dependencies::All(all.to_vec())),
-        }
     }
 }
