@@ -34,6 +34,10 @@ pub(crate) async fn connect_if_any(context: &Context) -> Result<Option<Client>, 
             Err(error @ ClientError::NotListening) => {
                 return Err(CliError::of(Kind::Unreachable, &error).hint(remedy(context)));
             }
+            // Nothing has been asked for yet.
+            Err(error @ ClientError::Unreachable(_)) => {
+                return Err(CliError::of(Kind::Unreachable, &error).hint("try again"));
+            }
             connected => return Ok(Some(connected?)),
         }
     }
