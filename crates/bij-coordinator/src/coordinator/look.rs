@@ -7,7 +7,7 @@ use bij_core::queue::{Event, QueueState, QueuedRun, RunRef};
 use bij_core::{Bytes, RunId};
 
 use super::Coordinator;
-use crate::policy::decide;
+use crate::policy::{Decision, decide};
 use crate::{HealthReport, Listed, Now, Ports, RequestError, Status, Why};
 
 impl<P: Ports> Coordinator<P> {
@@ -102,8 +102,10 @@ impl<P: Ports> Coordinator<P> {
             return;
         }
         self.look_at_the_rest();
-        let report = decide(&self.state, &self.seen).report;
+        let Decision { actions, report } = decide(&self.state, &self.seen);
         self.take_report(report);
+        // The report asks for no look at a gate that has just been seen open.
+        self.undecided |= !actions.is_empty();
     }
 
     fn listed(&self, run: &QueuedRun) -> Listed {

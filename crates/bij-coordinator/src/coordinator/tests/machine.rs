@@ -49,7 +49,7 @@ impl DefinitionSource for Definitions {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Mutex<Sample>>);
+pub(super) struct Room(pub(super) Arc<Mutex<Sample>>);
 
 impl Board for Room {
     fn sample(&self) -> Sample {
