@@ -69,7 +69,8 @@ impl Board for SimBoard {
         let state = self.state();
         let mut sample = Sample::new(state.total, Bytes::default());
         if state.unreadable {
-            let unread = |what: &str| Unread { what: what.to_owned(), why: "told to fail".to_owned() };
+            let unread =
+                |what: &str| Unread { what: what.to_owned(), why: "told to fail".to_owned() };
             sample.memory_total = Err(unread("MemTotal"));
             sample.memory_available = Err(unread("MemAvailable"));
             sample.memory_pressure = Err(unread("the memory pressure"));

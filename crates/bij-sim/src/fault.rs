@@ -78,7 +78,8 @@ impl Fuse {
 
     fn cross(&self) {
         let left = &self.0.left;
-        let burnt = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let burnt =
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if burnt == Ok(1) {
             resume_unwind(Box::new(Killed));
         }
@@ -124,9 +125,9 @@ impl<T> Fused<T> {
 
 #[cfg(test)]
 mod tests {
+    use bij_core::Timestamp;
     use bij_core::port::{Change, RunQueue};
     use bij_core::queue::EventKind;
-    use bij_core::Timestamp;
 
     use super::*;
     use crate::MemoryLedger;

@@ -209,7 +209,9 @@ const fn started(done: Done) -> Started {
 
 impl UnitManager for SimUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.job(id, "start", |unit, job, now| unit.start(Some(job), Lift::Yes, now)).await.map(started)
+        self.job(id, "start", |unit, job, now| unit.start(Some(job), Lift::Yes, now))
+            .await
+            .map(started)
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {

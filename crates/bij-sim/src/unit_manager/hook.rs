@@ -47,7 +47,9 @@ impl SimUnits {
     /// A hook leaves, with exit code 0 or not. One that runs no more is passed over.
     pub fn leave(&self, call: &HookCall, well: bool) {
         let mut world = self.world();
-        if world.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref() == Some(call) {
+        if world.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref()
+            == Some(call)
+        {
             world.with_unit(&call.id, |unit, now| unit.hook_left(well, now));
         }
     }

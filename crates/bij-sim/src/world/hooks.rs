@@ -56,11 +56,8 @@ impl Machine {
             newest.key.boot == key.boot
                 && newest.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none())
         });
-        let start = if brought_back && call.restarts > 0 {
-            StartKind::Restart
-        } else {
-            StartKind::Fresh
-        };
+        let start =
+            if brought_back && call.restarts > 0 { StartKind::Restart } else { StartKind::Fresh };
         self.store.open(&Opening { experiment: id.clone(), key, at, start })?;
         self.handover.clear_order(id);
         Ok(())

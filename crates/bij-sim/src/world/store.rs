@@ -1,6 +1,6 @@
 //! The store of a machine, as it is behind every fault: records that it does not take are set aside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{
@@ -17,7 +17,15 @@ use crate::{Fault, MemoryLedger};
 #[derive(Clone, Debug, Default)]
 pub struct SimStore {
     ledger: MemoryLedger,
-    spool: Arc<Mutex<Vec<Record>>>,
+    spool: Arc<Mutex<Spool>>,
+}
+
+/// What was set aside. Nothing is written to the ledger before it was taken in, so what is read
+/// meanwhile need be made only once.
+#[derive(Debug, Default)]
+struct Spool {
+    records: VecDeque<Record>,
+    on_top: Option<MemoryLedger>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +42,7 @@ impl SimStore {
 
     /// Loses what was set aside: the runtime directory is gone.
     pub fn lose_spool(&self) {
-        self.spool().clear();
+        *self.spool() = Spool::default();
     }
 
     /// What is written, without a fault and without what is set aside.
@@ -42,32 +50,34 @@ impl SimStore {
         &self.ledger
     }
 
-    fn spool(&self) -> MutexGuard<'_, Vec<Record>> {
+    fn spool(&self) -> MutexGuard<'_, Spool> {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_in(&mut self) -> Result<(), LedgerError> {
         let spool = Arc::clone(&self.spool);
         let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(record) = spool.first() {
+        while let Some(record) = spool.records.front() {
             record.apply(&mut self.ledger)?;
-            spool.remove(0);
+            spool.records.pop_front();
         }
+        spool.on_top = None;
         Ok(())
     }
 
     /// The ledger to read from.
     fn on_top(&self) -> MemoryLedger {
-        let spool = self.spool();
-        if spool.is_empty() {
-            return self.ledger.clone();
-        }
-        let mut ledger = self.ledger.copy();
-        for record in spool.iter() {
-            // What the ledger refuses for good is no witness.
-            let _ = record.apply(&mut ledger);
-        }
-        ledger
+        self.spool().on_top.clone().unwrap_or_else(|| self.ledger.clone())
+    }
+
+    fn set_aside<T>(
+        &self,
+        record: Record,
+        apply: impl FnOnce(&mut MemoryLedger) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut spool = self.spool();
+        spool.records.push_back(record);
+        apply(spool.on_top.get_or_insert_with(|| self.ledger.copy()))
     }
 }
 
@@ -112,8 +122,7 @@ impl Ledger for SimStore {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         match self.take_in().and_then(|()| self.ledger.open(opening)) {
             Err(error) if error.is_transient() => {
-                self.spool().push(Record::Open(opening.clone()));
-                self.on_top().copy().open(opening)
+                self.set_aside(Record::Open(opening.clone()), |ledger| ledger.open(opening))
             }
             opened => opened,
         }
@@ -122,8 +131,8 @@ impl Ledger for SimStore {
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
         match self.take_in().and_then(|()| self.ledger.close(closing)) {
             Err(error) if error.is_transient() => {
-                self.spool().push(Record::Close(Box::new(closing.clone())));
-                Ok(Outcome::Changed)
+                let record = Record::Close(Box::new(closing.clone()));
+                self.set_aside(record, |ledger| ledger.close(closing))
             }
             closed => closed,
         }

@@ -1,0 +1,150 @@
+//! What the events tell, read as anybody reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bij_core::port::RunQueue;
+use bij_core::queue::{Event, EventKind, QueueState};
+use bij_core::{ExperimentId, RunId};
+use bij_sim::MemoryLedger;
+
+/// The state of all runs as the events tell it, and what people have asked for.
+#[derive(Default)]
+pub(crate) struct Chronicle {
+    seq: u64,
+    runs: BTreeMap<RunId, Told>,
+    /// What became of the newest attempt of each run.
+    last_cause: BTreeMap<RunId, (String, String)>,
+    ended: BTreeMap<RunId, String>,
+    /// Runs that left the line of those that wait, since this was last asked.
+    left: BTreeSet<RunId>,
+    /// Experiments whose end somebody has asked for.
+    pub(crate) may_stop: BTreeSet<ExperimentId>,
+    /// Runs that somebody has asked to cancel.
+    pub(crate) may_cancel: BTreeSet<RunId>,
+    /// Runs whose submission was acknowledged.
+    pub(crate) acknowledged: BTreeSet<RunId>,
+}
+
+/// Where a run stands, as the events tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Waiting,
+    Held,
+    Starting,
+    Running,
+}
+
+impl Chronicle {
+    /// Reads on. An error is what cannot be.
+    pub(crate) fn read(&mut self, ledger: &MemoryLedger) -> Result<Vec<Event>, String> {
+        let events = ledger.events(self.seq, usize::MAX).map_err(|error| error.to_string())?;
+        for event in &events {
+            // Event numbers grow without a gap.
+            if event.seq != self.seq + 1 {
+                return Err(format!("event {} follows event {}", event.seq, self.seq));
+            }
+            self.seq = event.seq;
+            self.take_in(event)?;
+        }
+        Ok(events)
+    }
+
+    fn take_in(&mut self, event: &Event) -> Result<(), String> {
+        let Some((experiment, number)) = event.experiment.clone().zip(event.run) else {
+            return Ok(());
+        };
+        let run = RunId { experiment, number };
+        let told = match event.kind {
+            EventKind::Submitted if event.data.contains_key("held") => Told::Held,
+            EventKind::Submitted | EventKind::Released | EventKind::Requeued => Told::Waiting,
+            EventKind::Held => Told::Held,
+            EventKind::Admitted => Told::Starting,
+            EventKind::AttemptBegun => Told::Running,
+            EventKind::AttemptEnded => return self.attempt_ended(event, run),
+            EventKind::RunEnded => return self.run_ended(event, run),
+            _ => return Ok(()),
+        };
+        if self.ended.contains_key(&run) {
+            return Err(format!("{run} is over, and still is {}", event.kind));
+        }
+        if !matches!(told, Told::Waiting | Told::Held) {
+            self.left.insert(run.clone());
+        }
+        self.runs.insert(run, told);
+        Ok(())
+    }
+
+    /// The coordinator stops nothing whose end nobody has asked for.
+    fn attempt_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
+        let word = |key: &str| event.data.get(key).cloned().unwrap_or_default();
+        let cause = word("cause");
+        if cause.starts_with("stop") && !self.may_stop.remove(&run.experiment) {
+            return Err(format!("{run} was stopped, and nobody has asked for that"));
+        }
+        self.last_cause.insert(run, (cause, word("code")));
+        Ok(())
+    }
+
+    /// Every run that is over ended for a reason that was there.
+    fn run_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
+        let end = event.data.get("end").cloned().unwrap_or_default();
+        let (cause, code) = self.last_cause.get(&run).cloned().unwrap_or_default();
+        let is_right = match end.as_str() {
+            "success" => cause == "success",
+            "stopped" => cause.starts_with("stop"),
+            "never" => code == "78",
+            "cancelled" => self.may_cancel.contains(&run),
+            "gave-up" => cause != "success",
+            _ => false,
+        };
+        if !is_right {
+            return Err(format!("{run} ended as {end:?}; its last attempt: {cause:?} {code:?}"));
+        }
+        self.runs.remove(&run);
+        self.left.insert(run.clone());
+        match self.ended.insert(run.clone(), end) {
+            None => Ok(()),
+            Some(before) => Err(format!("{run} ends again, it was {before} before")),
+        }
+    }
+
+    /// The events tell every transition: read alone, they lead to what the queue is.
+    pub(crate) fn tells_the_queue(&self, ledger: &MemoryLedger) -> Result<(), String> {
+        let queue = ledger.load().map_err(|error| error.to_string())?;
+        for run in &queue.runs {
+            let is = match run.state {
+                QueueState::Waiting => Told::Waiting,
+                QueueState::Held { .. } => Told::Held,
+                QueueState::Starting { .. } => Told::Starting,
+                QueueState::Running => Told::Running,
+            };
+            let told = self.runs.get(&run.run);
+            if told != Some(&is) {
+                return Err(format!("{} is {is:?}, and the events tell {told:?}", run.run));
+            }
+        }
+        match self.runs.keys().find(|run| !queue.runs.iter().any(|queued| queued.run == **run)) {
+            None => Ok(()),
+            Some(run) => Err(format!("{run} is gone from the queue, and no event tells it")),
+        }
+    }
+
+    /// No run disappears whose submission was acknowledged.
+    pub(crate) fn has_all_that_was_acknowledged(&self) -> Result<(), String> {
+        let is_known = |run: &&RunId| self.runs.contains_key(*run) || self.ended.contains_key(*run);
+        match self.acknowledged.iter().find(|run| !is_known(run)) {
+            None => Ok(()),
+            Some(run) => Err(format!("{run} was acknowledged, and has disappeared")),
+        }
+    }
+
+    /// Who has left the line of those that wait since this was last asked.
+    pub(crate) fn take_left(&mut self) -> BTreeSet<RunId> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// How many runs are over.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+}

@@ -1,0 +1,123 @@
+//! The end of the world: accidents stop, and everything must come to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bij_coordinator::Act;
+use bij_core::definition::CoordinatorSettings;
+use bij_core::port::RunQueue;
+use bij_core::queue::{ClosedGate, QueueState, QueuedRun, RunRef, WaitingOn};
+use bij_core::{Bytes, RunId, TimeSpan};
+use bij_sim::{Life, LifeEnd, Script};
+
+use crate::script::Step;
+use crate::world::{Noise, World};
+
+/// So often is time given, each time this much.
+const ROUNDS: usize = 120;
+const ROUND: TimeSpan = TimeSpan::from_secs(600);
+/// After so long somebody stops what is up: it may hang.
+const STOP_EVERY: usize = 4;
+
+impl World {
+    /// Accidents stop, people let everything go, and time passes. What is still there then must
+    /// have a reason that is eternal.
+    pub(crate) fn run_out(&mut self) {
+        self.note(|| "== the end of the world".to_owned());
+        self.accidents_stop();
+        for round in 0..ROUNDS {
+            if !self.wrong.is_empty() {
+                return;
+            }
+            let queue = self.machine.store.load().unwrap_or_default().runs;
+            if self.eternal().len() == queue.len() && self.machine.units.up().is_empty() {
+                return;
+            }
+            let held = |run: &&QueuedRun| matches!(run.state, QueueState::Held { .. });
+            self.act_on(queue.iter().filter(held), &Act::Release);
+            if round % STOP_EVERY == STOP_EVERY - 1 {
+                self.act_on(queue.iter().filter(|run| run.state.is_up()), &Act::Stop);
+            }
+            self.step(Step::Pass(ROUND));
+        }
+        let remain = self.remain();
+        let eternal = self.eternal();
+        let left: Vec<String> = remain
+            .iter()
+            .filter(|(run, _)| !eternal.contains(*run))
+            .map(|(run, (state, gates))| format!("{run} {state:?} {gates:?}"))
+            .collect();
+        self.wrong.push(format!(
+            "everything comes to its end: {} up, and {}",
+            self.machine.units.up().len(),
+            left.join("; ")
+        ));
+    }
+
+    fn accidents_stop(&mut self) {
+        self.fuse.put_out();
+        self.kills_hook = false;
+        self.noise = Noise::default();
+        self.machine.units.fail_next_start(None);
+        self.step(Step::Store(None));
+        self.step(Step::Bus { lost: false });
+        self.step(Step::Memory { others: Bytes::default(), pressure: None, unreadable: false });
+        self.step(Step::StartCoordinator);
+        self.step(Step::Pass(TimeSpan::from_secs(30)));
+        // Signals that were lost before are made good by nothing but a look at all.
+        self.looks_at_all();
+        self.step(Step::Reload(CoordinatorSettings::default()));
+        self.step(Step::Pause(None, false));
+        let queue = self.machine.store.load().unwrap_or_default();
+        for group in queue.groups {
+            self.step(Step::RemoveGroup(group.name));
+        }
+        for id in self.ids.clone() {
+            let life = Life { lasts: Some(TimeSpan::from_secs(60)), end: LifeEnd::Exit(0) };
+            self.machine.units.define(&id, Script { lives: vec![life], ..Script::default() });
+        }
+        // What is not to start before some time need not be waited for.
+        self.step(Step::Clock { micros: 30 * 86_400 * 1_000_000 });
+    }
+
+    fn act_on<'a>(&mut self, runs: impl Iterator<Item = &'a QueuedRun>, act: &Act) {
+        for run in runs {
+            self.step(Step::Act(vec![RunRef::Run(run.run.clone())], act.clone()));
+        }
+    }
+
+    fn remain(&mut self) -> BTreeMap<RunId, (QueueState, Vec<WaitingOn>)> {
+        let now = self.now();
+        let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
+        let listed = listed.into_iter().flatten();
+        listed.map(|it| (it.run.run, (it.run.state, it.waiting_on))).collect()
+    }
+
+    /// Those that wait for ever: for a success that did not come, for a run that nobody has
+    /// submitted, or for one of those that wait for ever.
+    fn eternal(&mut self) -> BTreeSet<RunId> {
+        let remain = self.remain();
+        let mut eternal = BTreeSet::new();
+        loop {
+            let before = eternal.len();
+            for (run, (state, gates)) in &remain {
+                let waits_for_ever = |waiting: &WaitingOn| match &waiting.gate {
+                    ClosedGate::Dependency { ended: Some(_), .. } => true,
+                    ClosedGate::Dependency { on, ended: None } => match &on.on {
+                        RunRef::Run(on) => !remain.contains_key(on) || eternal.contains(on),
+                        RunRef::Newest(id) => {
+                            let newest = remain.keys().rfind(|run| run.experiment == *id);
+                            newest.is_none_or(|newest| eternal.contains(newest))
+                        }
+                    },
+                    _ => false,
+                };
+                if *state == QueueState::Waiting && gates.iter().any(waits_for_ever) {
+                    eternal.insert(run.clone());
+                }
+            }
+            if eternal.len() == before {
+                return eternal;
+            }
+        }
+    }
+}

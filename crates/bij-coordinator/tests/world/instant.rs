@@ -1,0 +1,235 @@
+//! What happens in one instant, in an order that the dice choose; and what happens as time passes.
+
+use bij_coordinator::Admission;
+use bij_core::TimeSpan;
+use bij_sim::{Hook, HookCall};
+use futures_util::FutureExt;
+
+use crate::world::World;
+
+/// A hook that asks in vain goes on after so long.
+const ASKS_FOR: u64 = 10_000_000;
+/// More cannot happen in one instant, if it comes to an end at all.
+const MOST_IN_AN_INSTANT: usize = 3_000;
+/// A coordinator that looks more often in one instant, while nobody tells it anything, does not
+/// come to rest.
+const MOST_IDLE_TICKS: usize = 3;
+/// A signal that is late is so by this much at most.
+const LATEST: u64 = 20_000_000;
+
+/// One thing that may happen now.
+enum Next {
+    Hook(HookCall),
+    Signal(usize),
+    Tick,
+    Finish,
+}
+
+impl World {
+    /// Lets happen what happens now, until nothing is left to happen.
+    pub(crate) fn settle(&mut self) {
+        let mut idle = 0;
+        for _ in 0..MOST_IN_AN_INSTANT {
+            self.hear_signals();
+            let mut next = self.what_may_happen();
+            if next.is_empty() {
+                return;
+            }
+            let chosen = next.swap_remove(self.dice.usize(..next.len()));
+            idle = if matches!(chosen, Next::Tick) && !self.is_awake { idle + 1 } else { 0 };
+            if idle > MOST_IDLE_TICKS {
+                self.wrong.push("no hot loop: it wants to look again and again".to_owned());
+                return;
+            }
+            self.happen(chosen);
+            let found = self.door.take_wrong();
+            self.wrong.extend(found.into_iter().map(|what| format!("our own decisions: {what}")));
+            if !self.wrong.is_empty() {
+                return;
+            }
+        }
+        self.wrong.push("no hot loop: an instant does not come to its end".to_owned());
+    }
+
+    fn what_may_happen(&mut self) -> Vec<Next> {
+        let uptime = self.machine.clock.uptime();
+        let calls = self.machine.units.hooks();
+        self.in_vain
+            .retain(|id, _| calls.iter().any(|call| call.id == *id && call.hook == Hook::Admit));
+        let mut next = Vec::new();
+        for call in calls {
+            if call.hook == Hook::Admit && self.coordinator.is_none() && self.socket {
+                let since = *self.in_vain.entry(call.id.clone()).or_insert(uptime);
+                if uptime.as_micros() < since.as_micros() + ASKS_FOR {
+                    continue;
+                }
+            }
+            next.push(Next::Hook(call));
+        }
+        if let Some(coordinator) = &self.coordinator {
+            let due = coordinator.next_look().is_some_and(|due| due <= uptime);
+            if self.is_awake || due {
+                next.push(Next::Tick);
+            }
+            if self.may_be_finished && coordinator.is_under_way() {
+                next.push(Next::Finish);
+            }
+            let arrived = |(_, (at, _)): &(usize, &(TimeSpan, _))| *at <= uptime;
+            let arrived = self.signals.iter().enumerate().filter(arrived);
+            next.extend(arrived.map(|(at, _)| Next::Signal(at)));
+        } else {
+            // Nobody listens.
+            self.signals.clear();
+        }
+        next
+    }
+
+    fn happen(&mut self, next: Next) {
+        match next {
+            Next::Hook(call) if call.hook == Hook::Admit => self.admit(&call),
+            Next::Hook(call) => {
+                let is_end = matches!(call.hook, Hook::End(_));
+                if is_end && std::mem::take(&mut self.kills_hook) {
+                    self.note(|| format!("hook {:?} of {} is killed", call.hook, call.id));
+                    self.machine.kill_hook(&call);
+                } else {
+                    self.note(|| format!("hook {:?} of {}", call.hook, call.id));
+                    self.machine.run_hook(&call);
+                }
+                self.may_be_finished = true;
+            }
+            Next::Signal(at) => {
+                let (_, id) = self.signals.swap_remove(at);
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.unit_changed(id);
+                    self.is_awake = true;
+                }
+            }
+            Next::Tick => self.tick(),
+            Next::Finish => self.finish(),
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let now = self.now();
+        self.is_awake = false;
+        self.may_be_finished = true;
+        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
+        let ticked =
+            fuse.run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
+        if ticked.is_err() {
+            self.coordinator_is_killed();
+        }
+    }
+
+    fn finish(&mut self) {
+        let now = self.now();
+        self.may_be_finished = false;
+        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
+        let finished = fuse.run(|| {
+            let finished = coordinator.next_finished().now_or_never();
+            finished.map(|finished| coordinator.finish(finished, now)).is_some()
+        });
+        match finished {
+            Ok(true) => {
+                self.is_awake = true;
+                self.may_be_finished = true;
+            }
+            Ok(false) => {}
+            Err(_) => self.coordinator_is_killed(),
+        }
+    }
+
+    /// `bij-hook admit` asks.
+    fn admit(&mut self, call: &HookCall) {
+        let now = self.now();
+        let at_boot = self.booting.remove(&call.id);
+        let Self { coordinator, fuse, door, .. } = self;
+        let Some(coordinator) = coordinator else {
+            self.note(|| format!("{} starts without being let", call.id));
+            self.machine.units.leave(call, true);
+            return;
+        };
+        let admission = Admission {
+            experiment: call.id.clone(),
+            at_boot,
+            by: if at_boot { "boot" } else { "systemctl start" }.to_owned(),
+            extras: String::new(),
+        };
+        let was_up = door.is_up(&call.id);
+        match fuse.run(|| coordinator.admit(&admission, now)) {
+            Ok(verdict) => {
+                if verdict.admitted && !was_up {
+                    door.judge_admission(&call.id, verdict.run.as_ref());
+                }
+                self.note(|| {
+                    format!("{} is admitted: {}, {:?}", call.id, verdict.admitted, verdict.text)
+                });
+                self.machine.units.leave(call, verdict.admitted);
+                self.is_awake = true;
+            }
+            Err(_) => {
+                if at_boot {
+                    self.booting.insert(call.id.clone());
+                }
+                self.coordinator_is_killed();
+            }
+        }
+        self.may_be_finished = true;
+    }
+
+    /// Signals go out, and some do not arrive, or late, or twice.
+    fn hear_signals(&mut self) {
+        let uptime = self.machine.clock.uptime();
+        for id in self.machine.units.take_signals() {
+            // Who was not connected is told that it may have missed something.
+            if self.bus_is_lost || self.dice.u8(..100) < self.noise.lost {
+                continue;
+            }
+            let mut arrives = uptime;
+            if self.dice.u8(..100) < self.noise.late {
+                arrives = TimeSpan::from_micros(uptime.as_micros() + self.dice.u64(..LATEST));
+            }
+            if self.dice.u8(..100) < self.noise.doubled {
+                self.signals.push((arrives, id.clone()));
+            }
+            self.signals.push((arrives, id));
+        }
+    }
+
+    /// Lets time pass, and what is due in it happen.
+    pub(crate) fn pass(&mut self, span: TimeSpan) {
+        let until = self.machine.clock.uptime().as_micros() + span.as_micros();
+        let mut wakes = 0;
+        loop {
+            self.settle();
+            let uptime = self.machine.clock.uptime().as_micros();
+            if uptime >= until || !self.wrong.is_empty() {
+                break;
+            }
+            let next = self.next_due(uptime).unwrap_or(until).clamp(uptime + 1, until);
+            self.machine.advance(TimeSpan::from_micros(next - uptime));
+            self.may_be_finished = true;
+            if self.comes_at.is_some_and(|at| at.as_micros() <= next) {
+                self.coordinator_comes();
+            }
+            wakes += 1;
+        }
+        // At rest it wakes up once a second at most, by all that is due; units die more often.
+        let most = 200 + 4 * span.as_micros() / 1_000_000;
+        if wakes > most {
+            self.wrong.push(format!("no hot loop: {wakes} things were due in {span}"));
+        }
+    }
+
+    /// The uptime at which the next thing happens by itself.
+    fn next_due(&self, uptime: u64) -> Option<u64> {
+        let unit = self.machine.units.next_due().map(|wait| uptime + wait.as_micros());
+        let look = self.coordinator.as_ref().and_then(|coordinator| coordinator.next_look());
+        let look = look.map(TimeSpan::as_micros);
+        let comes = self.comes_at.map(TimeSpan::as_micros);
+        let vain = self.in_vain.values().map(|since| since.as_micros() + ASKS_FOR).min();
+        let signal = self.signals.iter().map(|(at, _)| at.as_micros()).min();
+        [unit, look, comes, vain, signal].into_iter().flatten().filter(|at| *at > uptime).min()
+    }
+}

@@ -1,0 +1,170 @@
+//! What holds after every step, whatever has happened.
+
+use std::collections::BTreeMap;
+
+use bij_coordinator::Act;
+use bij_core::port::{AttemptQuery, Ledger, RunQueue};
+use bij_core::queue::QueueState;
+use bij_core::{ExperimentId, RunId};
+
+use crate::script::Step;
+use crate::world::World;
+
+/// Signals that are lost would be made good too soon, did it look at all after every step.
+const LOOKS_AT_ALL_ONCE_IN: u8 = 8;
+
+impl World {
+    /// Carries a step out and looks whether the world still is one that is allowed.
+    pub(crate) fn step(&mut self, step: Step) {
+        let before = self.line();
+        let reorders = reorders(&step);
+        self.note(|| format!("-- {step:?}"));
+        self.carry_out(step);
+        if !self.wrong.is_empty() {
+            return;
+        }
+        let told = self.read_events();
+        self.is_wrong("event numbers grow and every end has its reason", told);
+        let told = self.chronicle.tells_the_queue(self.machine.store.written());
+        self.is_wrong("events tell every transition", told);
+        let kept = self.chronicle.has_all_that_was_acknowledged();
+        self.is_wrong("no acknowledged run disappears", kept);
+        let once = self.no_experiment_is_up_twice();
+        self.is_wrong("no run is up twice, and no experiment has two that are", once);
+        let order = self.order_is_kept(&before);
+        if !reorders {
+            self.is_wrong("order is kept unless somebody changes it", order);
+        }
+        if self.is_sound() {
+            let reasons = self.every_waiting_run_has_a_reason();
+            self.is_wrong("every run that is not over is up or waits with a reason", reasons);
+            let rest = self.a_settled_world_is_at_rest();
+            self.is_wrong("a settled world yields no action", rest);
+        }
+    }
+
+    pub(crate) fn read_events(&mut self) -> Result<(), String> {
+        let events = self.chronicle.read(self.machine.store.written())?;
+        for event in events {
+            self.note(|| {
+                let run = event
+                    .experiment
+                    .iter()
+                    .zip(event.run)
+                    .map(|(id, run)| format!("{id}#{}", run.0));
+                format!(
+                    "event {} {} {} {:?}",
+                    event.seq,
+                    event.kind,
+                    run.collect::<String>(),
+                    event.data
+                )
+            });
+        }
+        Ok(())
+    }
+
+    /// Those that wait or are held, in starting order.
+    fn line(&self) -> Vec<RunId> {
+        let mut runs = self.machine.store.written().load().unwrap_or_default().runs;
+        runs.retain(|run| matches!(run.state, QueueState::Waiting | QueueState::Held { .. }));
+        runs.sort_by(|a, b| a.order().cmp(&b.order()));
+        runs.into_iter().map(|run| run.run).collect()
+    }
+
+    /// Runs that waited before and still do, wait in the same order: kills, reboots and power cuts
+    /// change nothing about it.
+    fn order_is_kept(&mut self, before: &[RunId]) -> Result<(), String> {
+        let left = self.chronicle.take_left();
+        let after = self.line();
+        let stayed = |run: &&RunId| !left.contains(*run);
+        let was: Vec<&RunId> =
+            before.iter().filter(stayed).filter(|run| after.contains(run)).collect();
+        let is: Vec<&RunId> =
+            after.iter().filter(stayed).filter(|run| before.contains(run)).collect();
+        if was == is { Ok(()) } else { Err(format!("{was:?} became {is:?}")) }
+    }
+
+    /// No experiment has two attempts that are open in this boot, nor two runs that are up in it.
+    fn no_experiment_is_up_twice(&self) -> Result<(), String> {
+        let query = AttemptQuery { open: true, ..AttemptQuery::default() };
+        let open = self.machine.store.attempts(&query).unwrap_or_default();
+        let mut lives: BTreeMap<ExperimentId, RunId> = BTreeMap::new();
+        for attempt in open.into_iter().filter(|it| it.key.boot == self.machine.boot_id()) {
+            let run = attempt.run;
+            if let Some(other) = lives.insert(run.experiment.clone(), run.clone()) {
+                return Err(format!("{run} and {other} have attempts that are open"));
+            }
+        }
+        let queue = self.machine.store.load().unwrap_or_default();
+        let mut up: BTreeMap<ExperimentId, RunId> = BTreeMap::new();
+        for queued in queue.runs.iter().filter(|queued| self.door.is_here(queued)) {
+            let run = &queued.run;
+            if let Some(other) = up.insert(run.experiment.clone(), run.clone()) {
+                return Err(format!("{run} and {other} are up"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the queue as people do; who waits without a reason is about to start.
+    fn every_waiting_run_has_a_reason(&mut self) -> Result<(), String> {
+        let left = self.fuse.left();
+        self.fuse.put_out();
+        let mut bare = self.waits_for_nothing();
+        if bare.is_some() {
+            self.is_awake = true;
+            self.settle();
+            bare = self.waits_for_nothing();
+        }
+        self.fuse.light(left);
+        self.read_events()?;
+        bare.map_or(Ok(()), |run| Err(format!("{run} waits, and nothing tells why")))
+    }
+
+    /// The first run that waits and has no reason to.
+    fn waits_for_nothing(&mut self) -> Option<RunId> {
+        let now = self.now();
+        let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
+        let bare = |listed: &bij_coordinator::Listed| {
+            let waits = matches!(listed.run.state, QueueState::Waiting | QueueState::Held { .. });
+            waits && listed.waiting_on.is_empty()
+        };
+        listed.into_iter().flatten().find(bare).map(|listed| listed.run.run)
+    }
+
+    /// A coordinator that looks again at everything where nothing has happened does nothing. What it
+    /// had missed, it may do before.
+    fn a_settled_world_is_at_rest(&mut self) -> Result<(), String> {
+        if self.dice.u8(..LOOKS_AT_ALL_ONCE_IN) > 0 {
+            return Ok(());
+        }
+        let left = self.fuse.left();
+        self.fuse.put_out();
+        self.looks_at_all();
+        self.settle();
+        let before = self.fuse.deeds();
+        self.looks_at_all();
+        self.tick();
+        let done = self.fuse.deeds() - before;
+        self.fuse.light(left);
+        self.read_events()?;
+        if done == 0 { Ok(()) } else { Err(format!("{done} things were done at rest")) }
+    }
+
+    pub(crate) fn looks_at_all(&mut self) {
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.resync();
+            self.is_awake = true;
+        }
+    }
+}
+
+/// Whether a step may change the order of those that wait.
+fn reorders(step: &Step) -> bool {
+    match step {
+        Step::Act(_, act) => matches!(act, Act::Prioritize(_) | Act::Move(_) | Act::Requeue),
+        Step::Edit(..) => true,
+        _ => false,
+    }
+}

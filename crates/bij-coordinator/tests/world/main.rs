@@ -1,0 +1,40 @@
+//! The whole loop in a world that exists in memory only.
+//!
+//! A seed makes a script of what people, time and accidents do to a machine with a coordinator on
+//! it; after every step of the script the world must be one that is allowed. What is allowed stands
+//! in `invariants`, each with its sentence. The models are `bij_sim`'s; nothing here waits for a
+//! clock, so a seed always tells the same story.
+//!
+//! `cargo xtask sim` runs more seeds, and tells one seed's story.
+
+mod chronicle;
+mod door;
+mod finale;
+mod instant;
+mod invariants;
+mod ports;
+mod requests;
+mod script;
+mod story;
+mod world;
+
+use story::{Story, tell};
+
+/// So many seeds run where every change is tested.
+const SEEDS: u64 = 500;
+/// So many steps each.
+const STEPS: usize = 500;
+
+#[test]
+fn no_story_leads_to_a_world_that_is_not_allowed() {
+    let story = Story::from_environment(SEEDS, STEPS);
+    let first = story.first_that_breaks();
+    assert!(first.is_none(), "{}", first.unwrap_or_default());
+}
+
+#[test]
+fn a_story_is_the_same_whenever_it_is_told() {
+    let once = tell(7, 60, true);
+    assert_eq!(once.lines, tell(7, 60, true).lines);
+    assert!(once.lines.len() > 60, "something happens in it");
+}

@@ -1,0 +1,138 @@
+//! Steps are carried out.
+
+use bij_coordinator::{Act, Now, Submit, SubmitRequest};
+use bij_core::queue::RunRef;
+use bij_core::{RunId, port::RunQueue, port::UnitManager};
+use futures_util::FutureExt;
+
+use crate::ports::SimCoordinator;
+use crate::script::Step;
+use crate::world::World;
+
+const ALICE: &str = "alice";
+
+impl World {
+    pub(crate) fn carry_out(&mut self, step: Step) {
+        match step {
+            Step::Submit(runs) => self.submit(runs),
+            Step::Act(runs, act) => self.act(&runs, &act),
+            Step::Edit(run, edit) => {
+                self.ask(|coordinator, now| coordinator.edit(&run, &edit, ALICE, now).map(drop));
+            }
+            Step::Pause(group, paused) => {
+                self.ask(|coordinator, now| {
+                    coordinator.pause(group.as_ref(), paused, ALICE, now).map(drop)
+                });
+            }
+            Step::SetGroup(name, slots) => {
+                self.ask(|coordinator, now| {
+                    coordinator.set_group(&name, slots, ALICE, now).map(drop)
+                });
+            }
+            Step::RemoveGroup(name) => {
+                self.ask(|coordinator, now| coordinator.remove_group(&name, ALICE, now).map(drop));
+            }
+            Step::Pass(span) => self.pass(span),
+            Step::SystemctlStart(id) => self.machine.units.start_from_elsewhere(&id),
+            Step::SystemctlStop(id) => {
+                self.chronicle.may_stop.insert(id.clone());
+                self.machine.units.stop_from_elsewhere(&id);
+            }
+            Step::Enable(id, enabled) => {
+                // A manager that cannot be reached does not do it.
+                let _ = self.machine.units.set_enabled(&id, enabled).now_or_never();
+            }
+            Step::Kill(crossings) => self.fuse.light(crossings),
+            Step::StopCoordinator => self.coordinator_stops(),
+            Step::StartCoordinator if self.coordinator.is_none() => self.coordinator_comes(),
+            Step::StartCoordinator => {}
+            Step::Reboot { in_good_order, coordinator_is_there } => {
+                self.reboot(in_good_order, coordinator_is_there);
+            }
+            Step::Store(fault) => {
+                self.store_fails = fault.is_some();
+                self.machine.store.fail(fault);
+            }
+            Step::Bus { lost } => self.set_bus_lost(lost),
+            Step::FailStart(fault) => self.machine.units.fail_next_start(Some(fault)),
+            Step::Clock { micros } => self.machine.clock.jump(micros),
+            Step::Reload(settings) => {
+                self.settings = settings;
+                self.door.reload(settings);
+                self.ask(|coordinator, now| {
+                    coordinator.reload(Ok(settings), ALICE, now);
+                    Ok(())
+                });
+            }
+            Step::Signals(noise) => self.noise = noise,
+            Step::Redefine(id) if !self.door.is_up(&id) => self.define(&id),
+            Step::Redefine(_) => {}
+            Step::Memory { others, pressure, unreadable } => {
+                self.machine.board.set_others(others);
+                self.machine.board.set_pressure(pressure);
+                self.machine.board.set_unreadable(unreadable);
+            }
+            Step::KillHook => self.kills_hook = true,
+        }
+        self.settle();
+    }
+
+    /// Somebody asks the coordinator for something; it may be killed over it.
+    pub(crate) fn ask<T>(
+        &mut self,
+        request: impl FnOnce(&mut SimCoordinator, Now) -> Result<T, bij_coordinator::RequestError>,
+    ) -> Option<T> {
+        let now = self.now();
+        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return None };
+        let answer = fuse.run(|| request(coordinator, now));
+        self.is_awake = true;
+        match answer {
+            Ok(Ok(done)) => Some(done),
+            Ok(Err(error)) => {
+                self.note(|| format!("refused: {error}"));
+                None
+            }
+            Err(_) => {
+                self.coordinator_is_killed();
+                None
+            }
+        }
+    }
+
+    fn submit(&mut self, runs: Vec<Submit>) {
+        let request = |runs| SubmitRequest { runs, by: ALICE.to_owned(), dry_run: false };
+        let requests = if self.dice.bool() {
+            vec![request(runs)]
+        } else {
+            runs.into_iter().map(|submit| request(vec![submit])).collect()
+        };
+        let answers = self.ask(|coordinator, now| Ok(coordinator.submit_together(requests, now)));
+        for answer in answers.into_iter().flatten() {
+            match answer {
+                Ok(runs) => {
+                    let taken: Vec<RunId> = runs.into_iter().map(|listed| listed.run.run).collect();
+                    self.note(|| format!("taken in: {taken:?}"));
+                    self.chronicle.acknowledged.extend(taken);
+                }
+                Err(error) => self.note(|| format!("refused: {error}")),
+            }
+        }
+    }
+
+    pub(crate) fn act(&mut self, runs: &[RunRef], act: &Act) {
+        if matches!(act, Act::Cancel | Act::Stop | Act::Requeue) {
+            let queue = self.machine.store.load().unwrap_or_default();
+            for run in runs {
+                self.chronicle.may_stop.insert(run.experiment().clone());
+                let named = queue.runs.iter().filter(|queued| match run {
+                    RunRef::Run(run) => queued.run == *run,
+                    RunRef::Newest(id) => queued.run.experiment == *id,
+                });
+                if *act == Act::Cancel {
+                    self.chronicle.may_cancel.extend(named.map(|queued| queued.run.clone()));
+                }
+            }
+        }
+        self.ask(|coordinator, now| coordinator.act(runs, act, ALICE, now).map(drop));
+    }
+}
