@@ -35,9 +35,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let memory = Bytes::new(1 << 30);
     let ids = ["a", "b", "c", "d", "e"].map(str::parse::<ExperimentId>).into_iter().flatten();
     let specs = ids.clone().map(|id| (id.clone(), ExperimentSpec::new(id, Vec::new())));
-    let (definitions, board) = (BTreeMap::from_iter(specs), Sample::new(memory, memory));
+    let (definitions, board) = (specs.collect::<BTreeMap<_, _>>(), Sample::new(memory, memory));
     let adapters = Adapters::of(Arc::clone(&units), store.clone(), definitions, board, ());
-    let now = Now { at: std::time::SystemTime::now().into(), uptime: TimeSpan::from_secs(60) };
+    let now = Now { at: std::time::UNIX_EPOCH.into(), uptime: TimeSpan::from_secs(60) };
     let (boot, settings) = (BootId::from_bytes([1; 16]), CoordinatorSettings::default());
     let mut coordinator = Coordinator::open(adapters, boot, settings, now)?;
     coordinator.submit(SubmitRequest::new("me", ids.map(Submit::new)), now)?;

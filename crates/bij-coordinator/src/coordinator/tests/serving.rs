@@ -7,7 +7,7 @@ use bij_sim::Script;
 use futures_util::FutureExt;
 
 use super::machine::*;
-use crate::{Clock, Gone, Handle, Now, Submit, SubmitRequest, serve};
+use crate::{Clock, Coordinator, Gone, Handle, Now, Submit, SubmitRequest, serve};
 
 /// It stands still.
 struct Still(Now);
@@ -44,7 +44,7 @@ async fn many_ask_at_once_and_each_gets_its_own_answer() {
         assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
         let refused = handle.submit(request("nobody")).await.unwrap();
         assert_eq!(refused.unwrap_err().to_string(), "nobody cannot be run");
-        let queue = handle.ask(|coordinator, now| coordinator.queue(now)).await.unwrap();
+        let queue = handle.ask(Coordinator::queue).await.unwrap();
         assert_eq!(queue.len(), 200);
         drop(handle);
     };
@@ -64,7 +64,7 @@ async fn who_hangs_up_in_mid_call_harms_nobody() {
         let mut call = Box::pin(handle.submit(request("a")));
         assert!((&mut call).now_or_never().is_none());
         drop(call);
-        let queue = handle.ask(|coordinator, now| coordinator.queue(now)).await.unwrap();
+        let queue = handle.ask(Coordinator::queue).await.unwrap();
         assert_eq!(queue.len(), 1);
         drop(handle);
     };
