@@ -195,12 +195,14 @@ impl Client {
         let mut fits = true;
         let mut query = query.clone();
         loop {
-            let (piece, total, seq) = self.ask(self.proxy.queue(Dictionary::of(&query))).await?;
+            let asked = self.proxy.queue_text(Dictionary::of(&query));
+            let (piece, total, seq) = self.ask(asked).await?;
+            let piece: Vec<Entry> = serde_json::from_str(&piece)
+                .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
             fits &= *read_at.get_or_insert(seq) == seq;
             let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
             query.skip = query.skip.saturating_add(count);
             for entry in piece {
-                let entry: Entry = read(entry)?;
                 if seen.insert(entry.id()) {
                     entries.push(entry);
                 }

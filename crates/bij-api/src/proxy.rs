@@ -16,7 +16,7 @@ pub(crate) trait Coordinator {
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
     fn admit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
     fn reload(&self) -> zbus::Result<()>;
-    fn queue(&self, query: Dictionary) -> zbus::Result<(Vec<Dictionary>, u32, u64)>;
+    fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
     fn groups(&self) -> zbus::Result<Vec<Dictionary>>;
     fn events(&self, query: Dictionary) -> zbus::Result<Vec<Dictionary>>;

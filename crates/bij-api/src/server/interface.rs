@@ -169,6 +169,17 @@ impl<H: Steer> Interface<H> {
         Ok((dictionaries(&page.items), page.total, page.seq))
     }
 
+    /// As Queue, with the runs as one text, the JSON array that "bij --json queue" prints: ten times
+    /// cheaper for both sides where thousands are listed. For everybody.
+    #[zbus(out_args("runs", "total", "seq"))]
+    async fn queue_text(&self, query: Dictionary) -> Result<(String, u32, u64), Refusal> {
+        let query: QueueQuery = request(query)?;
+        let page = self.handler.queue(query).await?;
+        let runs = serde_json::to_string(&page.items)
+            .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))?;
+        Ok((runs, page.total, page.seq))
+    }
+
     /// One run as Queue tells it, and ahead (av of s): the waiting runs that go before it. One that
     /// is over has the state ended, and ended (s). For everybody.
     #[zbus(out_args("run"))]

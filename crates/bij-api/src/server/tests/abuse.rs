@@ -99,7 +99,8 @@ async fn a_message_that_claims_to_be_huge_is_not_made_room_for() {
     let mut loud = Stream::connect(served.socket()).unwrap();
     // A body of 100 MB is announced, and nothing of it comes.
     let uid = nix::unistd::geteuid().as_raw().to_string();
-    let hex: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digits = uid.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+    let hex: String = digits.map(|digit| char::from_digit(u32::from(digit), 16).unwrap()).collect();
     loud.write_all(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes()).unwrap();
     let mut header = b"l\x01\x00\x01".to_vec();
     header.extend(100_000_000_u32.to_le_bytes());

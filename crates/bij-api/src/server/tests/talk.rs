@@ -3,9 +3,10 @@
 use bij_core::queue::RunRef;
 
 use super::*;
+use crate::dictionary::Dictionary;
 use crate::message::{
-    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, MoveTo, Pausing, QueueQuery, State,
-    Submit, SubmitOptions,
+    Act, AdmissionRequest, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing, QueueQuery,
+    State, Submit, SubmitOptions,
 };
 use crate::{ClientError, RefusalKind};
 
@@ -135,16 +136,21 @@ async fn a_coordinator_that_does_not_answer_is_not_waited_for_for_ever() {
     assert!(matches!(error, ClientError::Late { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn the_interface_is_documented_for_every_language() {
-    let (_newest, watched) = watch::channel(0);
-    let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
-    let (ours, theirs) = UnixStream::pair().unwrap();
+/// A connection of somebody who knows only D-Bus.
+async fn peer() -> (Connection, watch::Sender<u64>) {
+    let (newest, watched) = watch::channel(0);
     let uid = nix::unistd::geteuid().as_raw();
+    let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
+    let (ours, theirs) = UnixStream::pair().unwrap();
     let seat = Clients::default().seat(uid).unwrap();
     tokio::spawn(server.client(theirs, uid, seat));
     let ours = ours.into_std().unwrap();
-    let peer = connection::Builder::unix_stream(ours).p2p().build().await.unwrap();
+    (connection::Builder::unix_stream(ours).p2p().build().await.unwrap(), newest)
+}
+
+#[tokio::test]
+async fn the_interface_is_documented_for_every_language() {
+    let (peer, _newest) = peer().await;
     let proxy = zbus::fdo::IntrospectableProxy::builder(&peer)
         .destination(NAME)
         .path(PATH)
@@ -154,4 +160,26 @@ async fn the_interface_is_documented_for_every_language() {
     let xml = proxy.introspect().await.unwrap();
     let ours = xml.split("<interface ").find(|part| part.contains(NAME)).unwrap();
     insta::assert_snapshot!("introspection", ours);
+}
+
+#[tokio::test]
+async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
+    let (peer, _newest) = peer().await;
+    let ask = async |method: &'static str, body: Vec<Dictionary>| {
+        let query = Dictionary::default();
+        let call = if method == "Submit" {
+            peer.call_method(Some(NAME), PATH, Some(NAME), method, &(body, query)).await
+        } else {
+            peer.call_method(Some(NAME), PATH, Some(NAME), method, &query).await
+        };
+        call.unwrap().body()
+    };
+    ask("Submit", runs(3).iter().map(Dictionary::of).collect()).await;
+    let queue = ask("Queue", Vec::new()).await;
+    let (entries, total, seq): (Vec<Dictionary>, u32, u64) = queue.deserialize().unwrap();
+    let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.read().unwrap()).collect();
+    let text = ask("QueueText", Vec::new()).await;
+    let (text, of_text, at): (String, u32, u64) = text.deserialize().unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Entry>>(&text).unwrap(), entries);
+    assert_eq!((entries.len(), total, seq), (3, of_text, at));
 }
