@@ -1,13 +1,12 @@
 //! What became of a start or a stop.
 
-use bij_core::ExperimentId;
-use bij_core::RunId;
 use bij_core::port::{Change, Started};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{Outcome, TimeSpan};
+use bij_core::{ExperimentId, Outcome, RunEnd, RunId, TimeSpan};
 use futures_util::StreamExt;
 
 use super::Coordinator;
+use super::catch_up::newest_attempt;
 use crate::policy::{BackOff, StopWish};
 use crate::{Now, Ports};
 
@@ -72,9 +71,26 @@ impl<P: Ports> Coordinator<P> {
                 self.start_failed(run, is_transient, &text);
             }
             Done::Stop { result: Ok(Outcome::Changed | Outcome::Unchanged) } => {
-                self.state.stops.remove(&experiment);
+                let wish = self.state.stops.remove(&experiment);
+                self.stopped_between_attempts(&experiment, wish);
             }
             Done::Stop { result: Err((_, text)) } => self.stop_failed(experiment, text),
+        }
+    }
+
+    /// A unit that was stopped while it waited for its restart had no attempt whose end could tell
+    /// who stopped it, so the run is ended here.
+    fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
+        let Some(StopWish { by, not_before: _ }) = wish else { return };
+        if !self.catch_up() {
+            return;
+        }
+        let running = self.state.up_of(experiment).filter(|run| run.state == QueueState::Running);
+        let Some(run) = running.map(|run| run.run.clone()) else { return };
+        let attempt = newest_attempt(&self.adapters.store, &run).ok().flatten();
+        if attempt.is_some_and(|attempt| attempt.end.is_some()) {
+            // If the store does not take it, the run is found to have given up later.
+            let _ = self.change(&[Change::End { run, end: RunEnd::Stopped, by }]);
         }
     }
 

@@ -1,8 +1,8 @@
 //! What is done to runs and groups.
 
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState};
-use bij_core::{Outcome, RunEnd, RunState};
-use bij_sim::Script;
+use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
+use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
 use crate::{Act, Edit, MoveTo, RequestError};
@@ -173,4 +173,18 @@ fn a_pause_stops_admission_and_nothing_that_runs() {
     machine.coordinator.pause(None, false, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn a_run_that_is_stopped_while_it_waits_for_its_restart_is_stopped_and_has_not_given_up() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::ends(TimeSpan::from_secs(10), LifeEnd::Signal));
+    machine.submit(&["a"]);
+    machine.pass(11);
+    assert_eq!(machine.up(), [""; 0], "the next attempt is due");
+    machine.act("a", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Stopped)));
+    machine.pass(20);
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 1);
 }
