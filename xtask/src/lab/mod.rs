@@ -31,7 +31,7 @@ use machine::Machine;
 use payload::Payload;
 use report::Tally;
 use session::Session;
-pub(crate) use suite::{BOOKWORM, BULLSEYE, Suite, TRIXIE};
+pub(crate) use suite::{BOOKWORM, BULLSEYE, Suite, TRIXIE, cache_directory};
 
 /// Emulated instructions take about this many times longer than native ones, two machines side by side.
 const EMULATION_SLOWNESS: u32 = 8;

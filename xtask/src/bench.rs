@@ -1,0 +1,69 @@
+//! `cargo xtask bench`: the queue beside those of others, in one run on one machine.
+//!
+//! Times of one machine say little; ratios say more. So every contender does the same work, one after
+//! the other: so many additions to a queue that starts nothing, each by a process of its own as people
+//! and scripts do it, then one listing. What is written and what stays resident is counted by the
+//! kernel. The figures of a run that was worth keeping are `benches/queue.json`; each run is printed
+//! beside them.
+//!
+//! The others are built by cargo, once, and kept where the laboratory keeps its images.
+
+mod bij;
+mod contender;
+mod figures;
+mod peers;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::stage::{self, Linking};
+use crate::workspace::{self, Metadata};
+use contender::Contender;
+use figures::{Figures, Record};
+
+/// What is measured.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// So many runs are added, one process each
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    adds: usize,
+    /// Leave the others out
+    #[arg(long)]
+    alone: bool,
+    /// Keep these figures as the ones to compare with
+    #[arg(long)]
+    store: bool,
+}
+
+/// Where the stored figures lie.
+fn stored() -> PathBuf {
+    workspace::root().join("benches/queue.json")
+}
+
+/// Measures every contender and prints them side by side.
+pub(crate) fn bench(options: &Options) -> Result<()> {
+    println!("building bij");
+    let packages = ["bij-cli", "bij-daemon"];
+    let programs = stage::build_release(Linking::Native, &Metadata::read()?, &packages)?;
+    let mut contenders: Vec<Box<dyn Contender>> = vec![Box::new(bij::Bij::start(&programs)?)];
+    if !options.alone {
+        contenders.push(Box::new(peers::Pueue::start()?));
+        contenders.push(Box::new(peers::Qex::start()?));
+    }
+    let mut record = Record::default();
+    for contender in &mut contenders {
+        let figures = Figures::measure(contender.as_mut(), options.adds)?;
+        println!("{figures}");
+        record.insert(figures);
+    }
+    let path = stored();
+    if let Some(before) = Record::read(&path)? {
+        print!("{}", record.beside(&before));
+    }
+    if options.store {
+        record.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
