@@ -39,6 +39,10 @@ fi
 exec /lib/systemd/systemd \"$@\"
 ";
 
+/// Makes /lib a link to /usr/lib, as installers have done since Debian 10 and Ubuntu 19.04 but
+/// debootstraps only since Debian 12: systemd before 248 finds generators in one of them only.
+const MERGED_USR: &str = "/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh";
+
 /// Where [`INIT`] lies in an image.
 pub(super) const INIT_PATH: &str = "/usr/lib/bij-lab/init";
 
@@ -76,6 +80,9 @@ pub(super) fn provide(suite: &Suite) -> Result<Image> {
         .unwrap_or_else(|_| "http://deb.debian.org/debian".to_owned());
     let mut hasher = DefaultHasher::new();
     (suite.name, &packages, INIT, DISK_SIZE).hash(&mut hasher);
+    if suite.name == "bullseye" {
+        MERGED_USR.hash(&mut hasher);
+    }
     let cache = cache_directory()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let place = cache.join(format!("{}-{:016x}", suite.name, hasher.finish()));
@@ -108,6 +115,7 @@ fn build(suite: &Suite, packages: &str, mirror: &str, directory: &Path) -> Resul
         Command::new("mmdebstrap")
             .arg("--quiet")
             .arg("--variant=minbase")
+            .args((suite.name == "bullseye").then(|| format!("--setup-hook={MERGED_USR}")))
             .arg(format!("--include={packages}"))
             .arg("--aptopt=Acquire::Retries \"3\"")
             .arg(suite.name)
