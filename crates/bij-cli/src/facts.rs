@@ -118,6 +118,7 @@ fn unloaded(id: &ExperimentId) -> UnitStatus {
         invocation: None,
         since: None,
         restarts: None,
+        start_due: false,
         enabled: None,
         status_text: None,
         resources: bij_core::Resources::default(),

@@ -146,6 +146,9 @@ pub struct UnitStatus {
     pub since: Option<Timestamp>,
     /// Automatic restarts since the last manual start (`NRestarts`).
     pub restarts: Option<u32>,
+    /// Whether it is down only for now: a job is about to bring it up. In an automatic restart
+    /// systemd stops a unit before it starts it, and shows it as `inactive` in between.
+    pub start_due: bool,
     /// Whether it is started at boot.
     pub enabled: Option<bool>,
     /// Its last `STATUS=` text.
@@ -166,6 +169,7 @@ impl UnitStatus {
             invocation: None,
             since: None,
             restarts: None,
+            start_due: false,
             enabled: None,
             status_text: None,
             resources: Resources::default(),

@@ -208,3 +208,23 @@ async fn runs_are_asked_for_changed_and_explained() {
         .unwrap_err();
     assert_eq!(error.refusal().unwrap().kind, RefusalKind::NotFound, "{error}");
 }
+
+#[tokio::test]
+async fn a_queue_longer_than_one_answer_is_one_look() {
+    let tree = Tree::new();
+    let _coordinator = tree.start();
+    let client = tree.client().await;
+    let runs: Vec<Submit> = (0..2500).map(|n| Submit { hold: true, ..submission(n) }).collect();
+    let taken = client.submit(&runs, SubmitOptions::default()).await.unwrap();
+    let queue = client.queue(&QueueQuery::default()).await.unwrap();
+    let names = |entries: &[bij_api::message::Entry]| -> Vec<String> {
+        entries.iter().map(|entry| entry.id().to_string()).collect()
+    };
+    assert_eq!(
+        names(&queue),
+        names(&taken),
+        "each once, in the order in which they were asked for"
+    );
+    let one = QueueQuery { experiment: Some(runs[3].experiment.clone()), ..QueueQuery::default() };
+    assert_eq!(client.queue(&one).await.unwrap().len(), 250);
+}

@@ -37,6 +37,10 @@ pub struct DropIn<'a> {
     /// The groups of this machine that own its GPU nodes (usually `video` and `render`); naming
     /// one that does not exist would keep the unit from starting (216/GROUP).
     pub gpu_groups: &'a [String],
+    /// Whether the manager takes a dynamic user of another name in the midst of a start, when a
+    /// changed definition is read. 252 does; 247 then runs the process as the user it had before,
+    /// which may not enter the directories of the new one (200/CHDIR).
+    pub own_user: bool,
 }
 
 impl DropIn<'_> {
@@ -78,6 +82,7 @@ impl DropIn<'_> {
                 unit.set("DynamicUser", "no");
                 unit.set("User", &line(user));
             }
+            (RuntimeScope::System, None) if !self.own_user => {}
             (RuntimeScope::System, None) => {
                 unit.set("DynamicUser", "yes");
                 unit.set("User", &own_user(&self.spec.id));

@@ -30,12 +30,11 @@ pub(crate) fn statuses(
     let enabled = dirs.enabled();
     let mut groups = cgroups.map(|root| Groups::new(root, own_group));
     let (mut statuses, mut running) = (Vec::with_capacity(rows.len()), Vec::new());
-    for (unit, _, _, active, sub, ..) in rows {
+    for (unit, _, _, active, sub, _, _, job, ..) in rows {
         let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
         let active_state = ActiveState::from(active.as_str());
-        if !matches!(active_state, ActiveState::Inactive | ActiveState::Failed)
-            && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit))
-        {
+        let down = matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
+        if !down && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit)) {
             running.push((statuses.len(), group));
         }
         statuses.push(UnitStatus {
@@ -48,6 +47,8 @@ pub(crate) fn statuses(
             invocation: dirs.invocation(unit),
             since: None,
             restarts: None,
+            // The job of a unit that is down is not to stop it.
+            start_due: down && *job != 0,
             status_text: None,
             resources: Resources::default(),
         });

@@ -248,9 +248,13 @@ fn never_ran(status: i32) -> bool {
 }
 
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
+    let active_state = active_state(properties);
+    let down = matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
     UnitStatus {
         id: id.clone(),
-        active_state: active_state(properties),
+        // The job of a unit that is down is not to stop it.
+        start_due: down && properties.job().is_some(),
+        active_state,
         sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),

@@ -225,5 +225,5 @@ impl<P: Ports> Coordinator<P> {
 
 /// Whether a unit would not be listed: it is down, and nothing is to be known of it.
 fn is_down_and_forgotten(unit: &UnitStatus) -> bool {
-    unit.active_state == ActiveState::Inactive
+    unit.active_state == ActiveState::Inactive && !unit.start_due
 }

@@ -13,15 +13,17 @@ const PATIENCE: TimeSpan = TimeSpan::from_secs(60);
 
 /// Ends running ones whose unit is down for good.
 ///
-/// A unit that waits to be restarted is `activating`, so `failed` and `inactive` are final: systemd
-/// brings nothing back, because the start limit was hit or somebody told it to forget the failure.
+/// A unit that waits to be restarted is `activating`, and one that is just being restarted has a job,
+/// so `failed` and `inactive` without one are final: systemd brings nothing back, because the start
+/// limit was hit or somebody told it to forget the failure.
 pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let mut actions = Vec::new();
     let running = state.up().filter(|run| run.state == QueueState::Running);
     for run in running {
         let experiment = &run.run.experiment;
         let Some(lost) = seen.lost.get(&run.run) else { continue };
-        if seen.is_up(experiment) || state.busy.contains_key(experiment) {
+        let brought_back = seen.is_up(experiment) || seen.is_coming_up(experiment);
+        if brought_back || state.busy.contains_key(experiment) {
             continue;
         }
         let failed = (seen.units.get(experiment))

@@ -84,6 +84,13 @@ impl Observation {
     pub fn is_up(&self, experiment: &ExperimentId) -> bool {
         self.units.get(experiment).is_some_and(is_up)
     }
+
+    /// Whether an experiment's unit is being brought up: a job is about to start it, or it stands at
+    /// the gate.
+    pub fn is_coming_up(&self, experiment: &ExperimentId) -> bool {
+        let unit = self.units.get(experiment);
+        unit.is_some_and(|unit| unit.start_due || unit.active_state == ActiveState::Activating)
+    }
 }
 
 /// `SubState` while conditions are being checked (`ExecCondition=`).

@@ -160,6 +160,7 @@ impl World {
             invocation: None,
             since: None,
             restarts: None,
+            start_due: false,
             enabled: None,
             status_text: None,
             resources: Resources::default(),

@@ -365,6 +365,7 @@ impl Unit {
             invocation: self.invocation.filter(|_| self.is_loaded()),
             since: i64::try_from(self.since).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),
+            start_due: false,
             enabled: Some(enabled),
             status_text: None,
             resources: Resources::default(),

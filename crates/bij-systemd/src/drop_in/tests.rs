@@ -18,7 +18,7 @@ fn render(spec: &ExperimentSpec, scope: RuntimeScope) -> String {
     let layout = Layout::system(Path::new("/"));
     let source = "/etc/brain-in-jar/experiments/amnesiac_001.toml";
     let stamp = "0123456789abcdef";
-    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[] }.render()
+    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[], own_user: true }.render()
 }
 
 fn system(spec: &ExperimentSpec) -> UnitText {

@@ -146,6 +146,15 @@ async fn a_status_is_read_from_both_interfaces() {
 }
 
 #[tokio::test]
+async fn a_unit_that_is_down_between_two_lives_is_told_from_one_that_is_down() {
+    for (has_job, state) in [(false, "inactive"), (true, "inactive"), (true, "active")] {
+        let world = World { has_job, active_state: state.into(), ..World::default() };
+        let status = units(world).await.0.status(&id()).await.unwrap();
+        assert_eq!(status.start_due, has_job && state == "inactive", "{has_job} {state}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_costs_the_same_number_of_calls_whatever_its_length() {
     for listed in [0, 3, 50] {
         let (units, shared) = units(World { listed, ..up() }).await;

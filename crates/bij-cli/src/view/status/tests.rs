@@ -57,6 +57,7 @@ pub(crate) fn running() -> Facts {
         invocation: Some(InvocationId::from_bytes([2; 16])),
         since: Some("2026-11-23T22:01:02Z".parse().unwrap()),
         restarts: Some(1),
+        start_due: false,
         enabled: Some(true),
         status_text: Some("epoch 3\x1b[2J".to_owned()),
         resources: Resources {

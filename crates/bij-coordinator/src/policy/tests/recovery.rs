@@ -92,6 +92,18 @@ fn a_run_whose_unit_has_failed_for_good_has_given_up() {
 }
 
 #[test]
+fn a_run_that_is_just_being_restarted_has_not_given_up() {
+    let crashed = LastAttempt::Ended(Cause::Exit);
+    let mut world = lost(waiting("a#1"), &ActiveState::Activating, crashed);
+    world.unit("a", &ActiveState::Activating, "condition");
+    assert_eq!(ends(&world), [], "it stands at the gate");
+    world.unit("a", &ActiveState::Inactive, "dead");
+    let unit = world.seen.units.values_mut().next().unwrap();
+    unit.start_due = true;
+    assert_eq!(ends(&world), [], "it is stopped before it is started");
+}
+
+#[test]
 fn an_end_that_nobody_recorded_is_waited_for_but_not_for_ever() {
     let world = lost(waiting("a#1"), &ActiveState::Inactive, LastAttempt::Open);
     assert_eq!(ends(&world), []);

@@ -41,6 +41,8 @@ pub(super) struct World {
     /// Whether there is a drop-in for the unit.
     pub(super) defined: bool,
     pub(super) listed: usize,
+    /// Whether the unit has a job.
+    pub(super) has_job: bool,
     pub(super) enabled: bool,
     pub(super) calls: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Default for World {
             denied: false,
             defined: true,
             listed: 0,
+            has_job: false,
             enabled: false,
             calls: Vec::new(),
         }
@@ -249,7 +252,11 @@ impl Unit {
 
     #[zbus(property)]
     fn job(&self) -> (u32, OwnedObjectPath) {
-        (0, path("/"))
+        if self.0.0.lock().unwrap().has_job {
+            (7, path("/org/freedesktop/systemd1/job/7"))
+        } else {
+            (0, path("/"))
+        }
     }
 }
 
