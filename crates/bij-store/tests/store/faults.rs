@@ -176,6 +176,9 @@ pub(crate) fn live_on_a_disk_that_fills_up() {
         let refused = another.submit(&many, fixture::at(0));
         assert!(matches!(refused, Err(LedgerError::Full(_))), "{refused:?}");
     }
+    let at_once = Store::open(Path::new("disk/state.db"))
+        .and_then(|mut store| store.submit(&many, fixture::at(0)));
+    assert!(matches!(at_once, Err(LedgerError::Full(_))), "{at_once:?}");
     assert_eq!(another.run_state(&"y".parse().unwrap()).unwrap(), None);
     assert_eq!(another.load().unwrap().runs.len(), 1);
     say("told");
