@@ -61,7 +61,7 @@ impl Chronicle {
             EventKind::Admitted => Told::Starting,
             EventKind::AttemptBegun => Told::Running,
             EventKind::AttemptEnded => return self.attempt_ended(event, run),
-            EventKind::RunEnded => return self.run_ended(event, run),
+            EventKind::RunEnded => return self.run_ended(event, &run),
             _ => return Ok(()),
         };
         if self.ended.contains_key(&run) {
@@ -86,21 +86,22 @@ impl Chronicle {
     }
 
     /// Every run that is over ended for a reason that was there.
-    fn run_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
+    fn run_ended(&mut self, event: &Event, run: &RunId) -> Result<(), String> {
         let end = event.data.get("end").cloned().unwrap_or_default();
-        let (cause, code) = self.last_cause.get(&run).cloned().unwrap_or_default();
+        let (cause, code) = self.last_cause.get(run).cloned().unwrap_or_default();
         let is_right = match end.as_str() {
             "success" => cause == "success",
-            "stopped" => cause.starts_with("stop"),
+            // One that waits to be restarted has no attempt that could be stopped.
+            "stopped" => cause.starts_with("stop") || self.may_stop.contains(&run.experiment),
             "never" => code == "78",
-            "cancelled" => self.may_cancel.contains(&run),
+            "cancelled" => self.may_cancel.contains(run),
             "gave-up" => cause != "success",
             _ => false,
         };
         if !is_right {
             return Err(format!("{run} ended as {end:?}; its last attempt: {cause:?} {code:?}"));
         }
-        self.runs.remove(&run);
+        self.runs.remove(run);
         self.left.insert(run.clone());
         match self.ended.insert(run.clone(), end) {
             None => Ok(()),

@@ -85,6 +85,15 @@ impl Door {
         self.truth().is_some_and(|truth| truth.up.contains_key(experiment))
     }
 
+    /// A unit's start was asked for: that it may start must be in the store before.
+    pub(crate) fn judge_order(&self, experiment: &ExperimentId) {
+        let Some(truth) = self.truth() else { return };
+        let mut runs = truth.runs.values().filter(|run| run.run.experiment == *experiment);
+        if !runs.any(|run| self.is_here(run)) {
+            self.wrong(format!("{experiment} is started before that is recorded"));
+        }
+    }
+
     fn judge_changes(&self, changes: &[Change]) {
         let Some(mut truth) = self.truth() else { return };
         let boot = self.judge().boot;
@@ -175,10 +184,7 @@ impl Door {
             up.insert(run.run.experiment.clone(), Taken::by(run));
         }
         for id in self.units.up() {
-            if !up.contains_key(&id) {
-                let taken = self.by_definition(&id);
-                up.insert(id, taken);
-            }
+            up.entry(id.clone()).or_insert_with(|| self.by_definition(&id));
         }
         Some(Truth {
             runs: queue.runs.into_iter().map(|run| (run.run.clone(), run)).collect(),

@@ -5,6 +5,7 @@ use bij_core::TimeSpan;
 use bij_sim::{Hook, HookCall};
 use futures_util::FutureExt;
 
+use crate::ports::SimCoordinator;
 use crate::world::World;
 
 /// A hook that asks in vain goes on after so long.
@@ -14,6 +15,8 @@ const MOST_IN_AN_INSTANT: usize = 3_000;
 /// A coordinator that looks more often in one instant, while nobody tells it anything, does not
 /// come to rest.
 const MOST_IDLE_TICKS: usize = 3;
+/// So much may happen at once, where much was waiting for it.
+const MOST_AT_ONCE: u64 = 120;
 /// A signal that is late is so by this much at most.
 const LATEST: u64 = 20_000_000;
 
@@ -157,23 +160,19 @@ impl World {
             extras: String::new(),
         };
         let was_up = door.is_up(&call.id);
-        match fuse.run(|| coordinator.admit(&admission, now)) {
-            Ok(verdict) => {
-                if verdict.admitted && !was_up {
-                    door.judge_admission(&call.id, verdict.run.as_ref());
-                }
-                self.note(|| {
-                    format!("{} is admitted: {}, {:?}", call.id, verdict.admitted, verdict.text)
-                });
-                self.machine.units.leave(call, verdict.admitted);
-                self.is_awake = true;
+        if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
+            if verdict.admitted && !was_up {
+                door.judge_admission(&call.id, verdict.run.as_ref());
             }
-            Err(_) => {
-                if at_boot {
-                    self.booting.insert(call.id.clone());
-                }
-                self.coordinator_is_killed();
+            let admitted = verdict.admitted;
+            self.note(|| format!("{} is admitted: {admitted}, {:?}", call.id, verdict.text));
+            self.machine.units.leave(call, admitted);
+            self.is_awake = true;
+        } else {
+            if at_boot {
+                self.booting.insert(call.id.clone());
             }
+            self.coordinator_is_killed();
         }
         self.may_be_finished = true;
     }
@@ -201,6 +200,7 @@ impl World {
     pub(crate) fn pass(&mut self, span: TimeSpan) {
         let until = self.machine.clock.uptime().as_micros() + span.as_micros();
         let mut wakes = 0;
+        let deeds = self.fuse.deeds();
         loop {
             self.settle();
             let uptime = self.machine.clock.uptime().as_micros();
@@ -215,17 +215,25 @@ impl World {
             }
             wakes += 1;
         }
-        // At rest it wakes up once a second at most, by all that is due; units die more often.
-        let most = 200 + 4 * span.as_micros() / 1_000_000;
-        if wakes > most {
+        self.is_no_hot_loop(span, wakes, self.fuse.deeds() - deeds);
+    }
+
+    /// However long nobody asks for anything, what the coordinator does is bounded by the time that
+    /// passes.
+    fn is_no_hot_loop(&mut self, span: TimeSpan, wakes: u64, deeds: u64) {
+        let seconds = span.as_micros() / 1_000_000;
+        if wakes > MOST_AT_ONCE + 2 * seconds {
             self.wrong.push(format!("no hot loop: {wakes} things were due in {span}"));
+        }
+        if deeds > MOST_AT_ONCE + seconds {
+            self.wrong.push(format!("no hot loop: {deeds} things were done in {span}"));
         }
     }
 
     /// The uptime at which the next thing happens by itself.
     fn next_due(&self, uptime: u64) -> Option<u64> {
         let unit = self.machine.units.next_due().map(|wait| uptime + wait.as_micros());
-        let look = self.coordinator.as_ref().and_then(|coordinator| coordinator.next_look());
+        let look = self.coordinator.as_ref().and_then(SimCoordinator::next_look);
         let look = look.map(TimeSpan::as_micros);
         let comes = self.comes_at.map(TimeSpan::as_micros);
         let vain = self.in_vain.values().map(|since| since.as_micros() + ASKS_FOR).min();

@@ -45,7 +45,6 @@ impl World {
             Step::Kill(crossings) => self.fuse.light(crossings),
             Step::StopCoordinator => self.coordinator_stops(),
             Step::StartCoordinator if self.coordinator.is_none() => self.coordinator_comes(),
-            Step::StartCoordinator => {}
             Step::Reboot { in_good_order, coordinator_is_there } => {
                 self.reboot(in_good_order, coordinator_is_there);
             }
@@ -66,7 +65,7 @@ impl World {
             }
             Step::Signals(noise) => self.noise = noise,
             Step::Redefine(id) if !self.door.is_up(&id) => self.define(&id),
-            Step::Redefine(_) => {}
+            Step::StartCoordinator | Step::Redefine(_) => {}
             Step::Memory { others, pressure, unreadable } => {
                 self.machine.board.set_others(others);
                 self.machine.board.set_pressure(pressure);

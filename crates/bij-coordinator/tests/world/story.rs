@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::world::World;
 
 /// Which stories are told.
-pub(crate) struct Story {
+pub(crate) struct Stories {
     first: u64,
     seeds: u64,
     steps: usize,
-    /// The whole story is told, not only how it ends badly.
+    /// The first of them is told whole, and no other.
     aloud: bool,
 }
 
@@ -25,25 +25,30 @@ pub(crate) struct Told {
 /// So many lines lead up to what is wrong.
 const LAST_LINES: usize = 80;
 
-impl Story {
-    /// What `cargo xtask sim` asks for, or this.
+impl Stories {
+    /// What `cargo xtask sim` asks for, or these.
     pub(crate) fn from_environment(seeds: u64, steps: usize) -> Self {
-        let first = number("BIJ_SIM_SEED");
         Self {
-            first: first.unwrap_or(0),
+            first: number("BIJ_SIM_SEED").unwrap_or(0),
             seeds: number("BIJ_SIM_SEEDS").unwrap_or(seeds),
             steps: number("BIJ_SIM_STEPS").and_then(|steps| steps.try_into().ok()).unwrap_or(steps),
             aloud: number("BIJ_SIM_ALOUD").is_some(),
         }
     }
 
-    /// Tells stories until one leads to a world that is not allowed, and tells how.
+    /// Tells stories until one leads to a world that is not allowed, and says how.
     pub(crate) fn first_that_breaks(&self) -> Option<String> {
-        if self.aloud {
-            let told = tell(self.first, self.steps, true);
-            return Some(format!("{}\n{}", told.lines.join("\n"), told.wrong.join("\n")))
-                .filter(|_| !told.wrong.is_empty() || self.aloud);
-        }
+        if self.aloud { self.tell_aloud() } else { self.tell_all() }
+    }
+
+    #[expect(clippy::print_stdout, reason = "somebody has asked to hear it")]
+    fn tell_aloud(&self) -> Option<String> {
+        let Told { wrong, lines, ended } = tell(self.first, self.steps, true);
+        println!("{}\n{ended} runs have come to their end", lines.join("\n"));
+        (!wrong.is_empty()).then(|| wrong.join("\n"))
+    }
+
+    fn tell_all(&self) -> Option<String> {
         let next = AtomicU64::new(self.first);
         let end = self.first.saturating_add(self.seeds);
         let broken = AtomicU64::new(u64::MAX);

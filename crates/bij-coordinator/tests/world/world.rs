@@ -28,6 +28,7 @@ pub(crate) struct Noise {
     pub(crate) late: u8,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each of them happens without the others")]
 pub(crate) struct World {
     pub(crate) machine: Machine,
     pub(crate) coordinator: Option<SimCoordinator>,

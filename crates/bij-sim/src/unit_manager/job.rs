@@ -59,7 +59,9 @@ impl Jobs {
     /// Nobody will hear of those that are under way.
     pub(super) fn lose_all(&mut self) {
         let all: Vec<JobId> = self.awaited.keys().copied().collect();
-        all.into_iter().for_each(|job| self.end(job, Done::Lost));
+        for job in all {
+            self.end(job, Done::Lost);
+        }
     }
 }
 
@@ -77,13 +79,11 @@ impl Future for JobEnd {
         let Some(awaited) = world.jobs.awaited.get_mut(&self.job) else {
             return Poll::Ready(Done::Lost);
         };
-        match awaited.done {
-            Some(done) => Poll::Ready(done),
-            None => {
-                awaited.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(done) = awaited.done {
+            return Poll::Ready(done);
         }
+        awaited.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 

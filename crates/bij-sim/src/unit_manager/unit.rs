@@ -95,8 +95,9 @@ impl Unit {
         }
         match self.state {
             State::Running { .. } => {
-                job.into_iter()
-                    .for_each(|job| now.jobs.end(job, Done::Started(Started::AlreadyUp)));
+                if let Some(job) = job {
+                    now.jobs.end(job, Done::Started(Started::AlreadyUp));
+                }
             }
             State::Condition | State::StartPre | State::AutoRestart { .. } => {
                 // systemd keeps the job of a start until the restart that is due anyway.

@@ -71,13 +71,13 @@ fn a_power_cut_and_a_reboot_are_told_apart_and_both_carry_on() {
     for cut in [true, false] {
         machine.units.start_from_elsewhere(&id());
         settle(&mut machine);
-        if !cut {
+        if cut {
+            machine.cut_power();
+        } else {
             machine.begin_to_go_down();
             settle(&mut machine);
             assert!(machine.is_down());
             machine.go_down();
-        } else {
-            machine.cut_power();
         }
         machine.boot();
         settle(&mut machine);
