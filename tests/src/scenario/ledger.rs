@@ -14,6 +14,7 @@ use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::queue::set_coordinator;
 use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -129,6 +130,7 @@ fn takes_many_ends_at_once(guest: &Guest) -> Result<Next, Failure> {
         define_script(id, &script, ONCE)?;
     }
     daemon_reload()?;
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=6\n")?;
     let units: Vec<String> = ids.iter().map(|id| unit(id)).collect();
     run("systemctl", ["start"].into_iter().chain(units.iter().map(String::as_str)))?.success()?;
     for id in &ids {
