@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::{arrows, shell, test};
+use crate::{arrows, shell, sim, test};
 
 /// Stops at the first thing that is wrong.
 pub(crate) fn ci(options: &test::Options) -> Result<()> {
@@ -22,6 +22,7 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
         ]))
     })?;
     step("documentation", || shell::run(&mut documentation()))?;
+    step("seeded worlds", || sim::sim(&sim::Options::default()))?;
     step("tests", || test::test(options))
 }
 

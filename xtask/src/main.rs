@@ -3,16 +3,20 @@
 //! - `stage` lays out the installed tree ([`stage`]).
 //! - `test` runs the three lanes of the laboratory ([`mod@test`], [`lab`]).
 //! - `demo` runs the example experiments side by side ([`demo`]).
+//! - `bench` measures the queue beside those of others ([`mod@bench`]).
+//! - `sim` runs the coordinator in seeded worlds, or tells the story of one ([`mod@sim`]).
 //! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
 //!   ([`arrows`]).
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to a person")]
 
 mod arrows;
+mod bench;
 mod ci;
 mod demo;
 mod lab;
 mod shell;
+mod sim;
 mod stage;
 mod test;
 mod workspace;
@@ -41,7 +45,11 @@ enum Chore {
     Test(test::Options),
     /// Builds all and runs the three example experiments side by side until their end
     Demo,
-    /// Everything a change must pass: format, lints, docs, arrows, tests
+    /// Measures the queue beside those of others
+    Bench(bench::Options),
+    /// Runs the coordinator in seeded worlds
+    Sim(sim::Options),
+    /// Everything a change must pass: format, lints, docs, arrows, tests, seeded worlds
     Ci(test::Options),
     /// Checks who depends on whom, and under which licence
     Arrows,
@@ -62,6 +70,8 @@ fn carry_out(chore: Chore) -> anyhow::Result<()> {
         Chore::Stage { directory } => stage::stage(&directory),
         Chore::Test(options) => test::test(&options),
         Chore::Demo => demo::demo(),
+        Chore::Bench(options) => bench::bench(&options),
+        Chore::Sim(options) => sim::sim(&options),
         Chore::Ci(options) => ci::ci(&options),
         Chore::Arrows => arrows::check(),
     }
