@@ -114,6 +114,7 @@ fn generate_one(
         layout: place.layout(),
         scope: scope(place),
         gpu_groups: &accounts.gpu_groups,
+        own_user: accounts.own_users,
     };
     let mut text = drop_in.render();
     if found.spec.user.as_deref().is_some_and(|user| !accounts.has_user(user)) {
@@ -143,6 +144,8 @@ struct Accounts {
     users: String,
     /// Those of the usual groups that there are; a unit that names another one fails to start.
     gpu_groups: Vec<String>,
+    /// Since 251 generators are told `$SYSTEMD_SCOPE`; older managers are not known to take it.
+    own_users: bool,
 }
 
 impl Accounts {
@@ -153,6 +156,7 @@ impl Accounts {
         Self {
             gpu_groups: known.map(|name| (*name).to_owned()).collect(),
             users: read("etc/passwd"),
+            own_users: std::env::var_os("SYSTEMD_SCOPE").is_some(),
         }
     }
 
