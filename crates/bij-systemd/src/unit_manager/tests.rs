@@ -147,10 +147,10 @@ async fn a_status_is_read_from_both_interfaces() {
 
 #[tokio::test]
 async fn a_unit_that_is_down_between_two_lives_is_told_from_one_that_is_down() {
-    for (has_job, state) in [(false, "inactive"), (true, "inactive"), (true, "active")] {
-        let world = World { has_job, active_state: state.into(), ..World::default() };
+    for (own_job, state) in [(0, "inactive"), (7, "inactive"), (7, "active")] {
+        let world = World { own_job, active_state: state.into(), ..World::default() };
         let status = units(world).await.0.status(&id()).await.unwrap();
-        assert_eq!(status.start_due, has_job && state == "inactive", "{has_job} {state}");
+        assert_eq!(status.start_due, own_job == 7 && state == "inactive", "{own_job} {state}");
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) struct World {
     /// Whether there is a drop-in for the unit.
     pub(super) defined: bool,
     pub(super) listed: usize,
-    /// Whether the unit has a job.
-    pub(super) has_job: bool,
+    /// The number of the unit's job; 0 is none.
+    pub(super) own_job: u32,
     pub(super) enabled: bool,
     pub(super) calls: Vec<String>,
 }
@@ -61,7 +61,7 @@ impl Default for World {
             denied: false,
             defined: true,
             listed: 0,
-            has_job: false,
+            own_job: 0,
             enabled: false,
             calls: Vec::new(),
         }
@@ -252,10 +252,9 @@ impl Unit {
 
     #[zbus(property)]
     fn job(&self) -> (u32, OwnedObjectPath) {
-        if self.0.0.lock().unwrap().has_job {
-            (7, path("/org/freedesktop/systemd1/job/7"))
-        } else {
-            (0, path("/"))
+        match self.0.0.lock().unwrap().own_job {
+            0 => (0, path("/")),
+            job => (job, path(&format!("/org/freedesktop/systemd1/job/{job}"))),
         }
     }
 }
