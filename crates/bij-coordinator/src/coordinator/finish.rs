@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 
 use super::Coordinator;
 use super::catch_up::newest_attempt;
-use crate::policy::{BackOff, StopWish};
+use crate::policy::{BackOff, Busy, StopWish};
 use crate::{Now, Ports};
 
 /// A start or stop that is no longer under way.
@@ -58,7 +58,13 @@ impl<P: Ports> Coordinator<P> {
     pub fn finish(&mut self, finished: Finished, now: Now) {
         let Finished { experiment, done } = finished;
         self.seen.now = now;
-        self.state.busy.remove(&experiment);
+        let was = match &done {
+            Done::Start { .. } => Busy::Starting,
+            Done::Stop { .. } => Busy::Stopping,
+        };
+        if self.state.busy.get(&experiment) == Some(&was) {
+            self.state.busy.remove(&experiment);
+        }
         self.unit_changed(experiment.clone());
         match done {
             Done::Start { run, result: Ok(Started::Up | Started::AlreadyUp) } => {

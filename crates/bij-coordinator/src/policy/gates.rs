@@ -32,7 +32,7 @@ impl<'a> Gates<'a> {
         let Self { state, seen, room, memory } = self;
         let mut closed = Vec::new();
         closed.extend(hold::held(run));
-        closed.extend(slots::same_experiment(run, room));
+        closed.extend(slots::same_experiment(run, state, room));
         closed.extend(time::back_off(run, state, seen));
         if run.terms.now {
             return closed;

@@ -2,8 +2,8 @@
 
 use bij_core::queue::{ClosedGate, QueuedRun};
 
-use super::State;
 use super::room::Room;
+use super::{Busy, State};
 
 /// On the machine.
 pub(super) fn machine(state: &State, room: &Room) -> Option<ClosedGate> {
@@ -19,8 +19,11 @@ pub(super) fn group(run: &QueuedRun, state: &State, room: &Room) -> Option<Close
     (taken >= slots).then(|| ClosedGate::GroupSlots { group: group.clone(), taken, slots })
 }
 
-/// An experiment has one unit.
-pub(super) fn same_experiment(run: &QueuedRun, room: &Room) -> Option<ClosedGate> {
-    let up = room.run_of(&run.run.experiment)?;
+/// An experiment has one unit; as long as that is being stopped, whatever it looks like by now, a
+/// start could be overtaken by the stop.
+pub(super) fn same_experiment(run: &QueuedRun, state: &State, room: &Room) -> Option<ClosedGate> {
+    let experiment = &run.run.experiment;
+    let is_stopped = state.busy.get(experiment) == Some(&Busy::Stopping);
+    let up = room.run_of(experiment).or(is_stopped.then_some(&run.run))?;
     Some(ClosedGate::SameExperiment { run: up.clone() })
 }

@@ -88,9 +88,10 @@ impl Door {
     /// A unit's start was asked for: that it may start must be in the store before.
     pub(crate) fn judge_order(&self, experiment: &ExperimentId) {
         let Some(truth) = self.truth() else { return };
-        let mut runs = truth.runs.values().filter(|run| run.run.experiment == *experiment);
-        if !runs.any(|run| self.is_here(run)) {
-            self.wrong(format!("{experiment} is started before that is recorded"));
+        let runs = || truth.runs.values().filter(|run| run.run.experiment == *experiment);
+        if !runs().any(|run| self.is_here(run)) {
+            let runs: Vec<_> = runs().map(|run| format!("{} {:?}", run.run, run.state)).collect();
+            self.wrong(format!("{experiment} is started before that is recorded: {runs:?}"));
         }
     }
 

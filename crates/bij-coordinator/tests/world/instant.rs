@@ -115,6 +115,7 @@ impl World {
 
     pub(crate) fn tick(&mut self) {
         let now = self.now();
+        self.note(|| "it looks".to_owned());
         self.is_awake = false;
         self.may_be_finished = true;
         let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
@@ -135,6 +136,7 @@ impl World {
         });
         match finished {
             Ok(true) => {
+                self.note(|| "a start or stop has come to its end".to_owned());
                 self.is_awake = true;
                 self.may_be_finished = true;
             }

@@ -20,10 +20,10 @@ impl World {
         let reorders = reorders(&step);
         self.note(|| format!("-- {step:?}"));
         self.carry_out(step);
+        let told = self.read_events();
         if !self.wrong.is_empty() {
             return;
         }
-        let told = self.read_events();
         self.is_wrong("event numbers grow and every end has its reason", told);
         let told = self.chronicle.tells_the_queue(self.machine.store.written());
         self.is_wrong("events tell every transition", told);

@@ -67,3 +67,13 @@ fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
     assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
     assert_eq!(world.at(605).started(), ["a#1"]);
 }
+
+#[test]
+fn a_run_whose_last_life_is_still_being_stopped_is_not_started_before_that_is_done() {
+    let mut world = World::of([waiting("a#1")]);
+    world.state.busy.insert(experiment("a"), Busy::Stopping);
+    assert_eq!(world.started(), [""; 0], "its unit is down already, and the stop not yet done");
+    assert_eq!(world.gates_of("a#1"), ["same-experiment"]);
+    world.state.busy.clear();
+    assert_eq!(world.started(), ["a#1"]);
+}
