@@ -168,6 +168,8 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn let_in(&mut self, run: &QueuedRun, admission: &Admission) -> Verdict {
+        // Whoever wanted a life before this one stopped has nothing against it.
+        self.state.stops.remove(&run.run.experiment);
         let state = QueueState::Starting { boot: self.state.boot };
         let why = format!("asked for by {}", admission.by);
         let change = Change::State { run: run.run.clone(), state, why };
@@ -182,6 +184,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn let_in_unrecorded(&mut self, run: &QueuedRun) {
+        self.state.stops.remove(&run.run.experiment);
         let stray = Stray {
             run: run.run.clone(),
             group: run.terms.group.clone(),

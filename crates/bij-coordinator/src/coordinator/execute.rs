@@ -111,6 +111,7 @@ impl<P: Ports> Coordinator<P> {
     fn start(&mut self, run: RunId) {
         let experiment = run.experiment.clone();
         self.state.busy.insert(experiment.clone(), Busy::Starting);
+        self.state.stops.remove(&experiment);
         let extras = self.state.runs.get(&run).map_or("", |run| run.extras.as_str());
         let handed_over = self.adapters.handover.extras(&experiment, extras);
         let units = Arc::clone(&self.adapters.units);

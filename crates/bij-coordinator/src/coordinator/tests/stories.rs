@@ -1,11 +1,11 @@
 //! Stories that a seeded world has found, reduced to what matters.
 
-use bij_core::Bytes;
 use bij_core::queue::EventKind;
-use bij_sim::{Fault, Script};
+use bij_core::{Bytes, TimeSpan};
+use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
 use super::machine::*;
-use crate::Submit;
+use crate::{Act, Submit};
 
 #[test]
 fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {
@@ -44,4 +44,26 @@ fn who_looks_at_the_queue_just_when_a_gate_opens_keeps_nothing_from_starting() {
     machine.coordinator.queue(now);
     machine.pass(10);
     assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn a_stop_that_did_not_come_through_does_not_hit_the_run_after() {
+    let mut machine = Machine::new(2);
+    let short = Life { lasts: Some(TimeSpan::from_secs(2)), end: LifeEnd::Exit(0) };
+    let endless = Life { lasts: None, end: LifeEnd::Exit(0) };
+    machine.define("a", Script { lives: vec![short, endless], ..Script::default() });
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Stop).unwrap();
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    machine.units.set_fault(Some(UnitFault::Denied));
+    machine.settle();
+    machine.units.set_fault(None);
+    // It leaves by itself, and is started anew, before the stop is tried again.
+    machine.units.advance(TimeSpan::from_secs(2));
+    machine.hooks();
+    assert!(machine.start_from_elsewhere("a").admitted);
+    machine.pass(30);
+    assert_eq!(machine.stored(), ["a#2 running"]);
 }
