@@ -123,6 +123,8 @@ impl World {
             fuse.run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
         if ticked.is_err() {
             self.coordinator_is_killed();
+        } else if coordinator.status().troubles.is_empty() {
+            self.is_blind = false;
         }
     }
 
@@ -149,7 +151,7 @@ impl World {
     fn admit(&mut self, call: &HookCall) {
         let now = self.now();
         let at_boot = self.booting.remove(&call.id);
-        let Self { coordinator, fuse, door, .. } = self;
+        let Self { coordinator, fuse, door, is_blind, .. } = self;
         let Some(coordinator) = coordinator else {
             self.note(|| format!("{} starts without being let", call.id));
             self.machine.units.leave(call, true);
@@ -163,7 +165,7 @@ impl World {
         };
         let was_up = door.is_up(&call.id);
         if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
-            if verdict.admitted && !was_up {
+            if verdict.admitted && !was_up && !*is_blind {
                 door.judge_admission(&call.id, verdict.run.as_ref());
             }
             let admitted = verdict.admitted;
