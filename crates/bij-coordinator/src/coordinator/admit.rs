@@ -145,6 +145,9 @@ impl<P: Ports> Coordinator<P> {
         unrecorded: Option<String>,
     ) -> Verdict {
         self.seen.sample = self.adapters.board.sample();
+        // A unit whose run was taken from under it since the last decision still takes its share. What
+        // the store cannot tell is seen as it was.
+        let _ = self.look_at_strays();
         let closed = self.look_at_others(Some(run)).map_or_else(
             // What it waits for is not known to have come.
             |_| run.terms.after.iter().map(unknown).collect(),

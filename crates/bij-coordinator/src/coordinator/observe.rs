@@ -81,7 +81,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Units that are up without a run that is.
-    fn look_at_strays(&mut self) -> Result<(), LedgerError> {
+    pub(super) fn look_at_strays(&mut self) -> Result<(), LedgerError> {
         let mut strays = Vec::new();
         for (id, unit) in &self.seen.units {
             if self.seen.is_up(id) && self.state.up_of(id).is_none() {

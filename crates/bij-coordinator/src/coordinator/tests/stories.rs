@@ -67,3 +67,16 @@ fn a_stop_that_did_not_come_through_does_not_hit_the_run_after() {
     machine.pass(30);
     assert_eq!(machine.stored(), ["a#2 running"]);
 }
+
+#[test]
+fn a_unit_that_is_still_up_when_its_run_is_cancelled_keeps_its_slot_until_it_is_down() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Cancel).unwrap();
+    assert!(!machine.admit("b").admitted, "the stop of a has not even been asked for");
+    machine.settle();
+    assert_eq!(machine.up(), ["b"]);
+}
