@@ -151,7 +151,7 @@ impl World {
     fn admit(&mut self, call: &HookCall) {
         let now = self.now();
         let at_boot = self.booting.remove(&call.id);
-        let Self { coordinator, fuse, door, is_blind, .. } = self;
+        let Self { coordinator, fuse, door, is_blind, store_fails, .. } = self;
         let Some(coordinator) = coordinator else {
             self.note(|| format!("{} starts without being let", call.id));
             self.machine.units.leave(call, true);
@@ -164,8 +164,11 @@ impl World {
             extras: String::new(),
         };
         let was_up = door.is_up(&call.id);
+        // The end of its last life is set aside, where the coordinator cannot see it: to that it is
+        // the restart of a run that is up.
+        let is_taken_for_up = *store_fails && door.is_written_as_up(&call.id);
         if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
-            if verdict.admitted && !was_up && !*is_blind {
+            if verdict.admitted && !was_up && !*is_blind && !is_taken_for_up {
                 door.judge_admission(&call.id, verdict.run.as_ref());
             }
             let admitted = verdict.admitted;
