@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError};
+use bij_coordinator::Clock as _;
 use bij_core::ExperimentId;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
+use crate::coordinator::SystemClock;
 use crate::{Place, chain};
 
 /// A coordinator that was killed is back by then (`RestartSec=` of its unit).
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Nobody has to wait longer for a coordinator that hangs.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// At boot all that is enabled asks at once, and a slow board has everything else to do as well. One
+/// that hangs is killed by its watchdog before that (`WatchdogSec=` of its unit).
+const ANSWERS_WITHIN: Duration = Duration::from_secs(45);
 
 /// Why a unit does not start now. It is no failure: the run is queued, or over.
 #[derive(Debug, Error)]
@@ -52,7 +55,10 @@ pub fn admit(place: &Place, id: &ExperimentId) -> Result<(), NotNow> {
 fn ask(runtime: &Runtime, socket: &Path, id: &ExperimentId) -> Result<Admission, ClientError> {
     runtime.block_on(async {
         let client = Client::connect(socket).await?.with_timeout(ANSWERS_WITHIN);
-        client.admit(id, &AdmissionRequest::default()).await
+        let patience = u64::try_from(ANSWERS_WITHIN.as_micros()).unwrap_or(u64::MAX);
+        let until = SystemClock.now().uptime.as_micros().saturating_add(patience);
+        let request = AdmissionRequest { until: Some(until), ..AdmissionRequest::default() };
+        client.admit(id, &request).await
     })
 }
 

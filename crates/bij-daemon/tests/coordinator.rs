@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bij_api::message::{Act, EventQuery, QueueQuery, State, Submit, SubmitOptions};
+use bij_api::message::{
+    Act, AdmissionRequest, EventQuery, QueueQuery, State, Submit, SubmitOptions,
+};
 use bij_api::{Client, RefusalKind};
 use bij_core::queue::{EventKind, RunRef};
 use bij_core::{ExperimentId, Layout};
@@ -227,4 +229,16 @@ async fn a_queue_longer_than_one_answer_is_one_look() {
     );
     let one = QueueQuery { experiment: Some(runs[3].experiment.clone()), ..QueueQuery::default() };
     assert_eq!(client.queue(&one).await.unwrap().len(), 250);
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_a_question_whose_asker_has_given_up() {
+    let tree = Tree::new();
+    let _coordinator = tree.start();
+    let client = tree.client().await;
+    let id = ExperimentId::new("x1").unwrap();
+    let late = AdmissionRequest { until: Some(1), ..AdmissionRequest::default() };
+    let refused = client.admit(&id, &late).await.unwrap_err();
+    assert!(refused.to_string().contains("too late"), "{refused}");
+    assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), Vec::new());
 }

@@ -15,6 +15,10 @@ pub struct AdmissionRequest {
     /// Who wants the start, if that is known: `systemctl start`, `boot`.
     #[serde(default)]
     pub by: Option<String>,
+    /// Whoever asks has given up by then, in microseconds of `CLOCK_BOOTTIME`: nothing is to be made
+    /// of the question any more. Absent is never.
+    #[serde(default)]
+    pub until: Option<u64>,
 }
 
 /// Whether a unit may start now.

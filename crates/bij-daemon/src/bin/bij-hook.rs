@@ -53,7 +53,7 @@ fn run(call: HookCall) -> Result<ExitCode> {
     } else {
         Place::system(&root)
     };
-    if matches!(verb, Verb::Begin(_) | Verb::End(_))
+    if matches!(verb, Verb::Admit(_) | Verb::Begin(_) | Verb::End(_))
         && let Some(socket) = env::var_os("NOTIFY_SOCKET")
         && let Err(error) = ask_for_time(&socket, TIME_NEEDED)
     {

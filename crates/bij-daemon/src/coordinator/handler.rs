@@ -7,13 +7,13 @@ use bij_api::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
     GroupInfo, GroupSetting, Page, Pausing, QueueQuery, State, Submit, SubmitOptions, Why,
 };
-use bij_api::{Caller, Look, PIECE, Refusal, Steer};
+use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
     Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, RunRef};
-use bij_core::{ExperimentId, Outcome, RunId, RunNumber};
+use bij_core::{ExperimentId, Outcome, RunId, RunNumber, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 
@@ -241,8 +241,14 @@ impl<P: Ports> Steer for Handler<P> {
             .unwrap_or_else(|| if at_boot { "boot" } else { "systemctl start" }.to_owned());
         let extras = self.extras(&experiment);
         let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
-        let verdict = self.ask(move |coordinator, now| coordinator.admit(&admission, now)).await?;
-        Ok(translate::admission(verdict))
+        let until = request.until.map(TimeSpan::from_micros);
+        let verdict = self.ask(move |coordinator, now| {
+            // Else a unit that went on without an answer would be queued, and run once more.
+            let listens = until.is_none_or(|until| now.uptime <= until);
+            listens.then(|| coordinator.admit(&admission, now))
+        });
+        let late = || Refusal::new(RefusalKind::Trouble, "the question was answered too late");
+        Ok(translate::admission(verdict.await?.ok_or_else(late)?))
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
