@@ -17,6 +17,7 @@ use crate::steps::property;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("coordinator_is_up_and_hardened", Lane::ALL, is_up_and_hardened),
+    Scenario::new("coordinator_is_a_unit_like_any", Lane::CONTAINER, is_a_unit_like_any),
     Scenario::new("coordinator_fifth_start_waits", Lane::CONTAINER, fifth_start_waits),
     Scenario::new("coordinator_counts_claims", Lane::CONTAINER, counts_claims),
     Scenario::new("coordinator_refuses_strangers", Lane::CONTAINER, refuses_strangers),
@@ -60,6 +61,32 @@ fn is_up_and_hardened(guest: &Guest) -> Result<Next, Failure> {
             .success()?;
     }
     Ok(Next::Done)
+}
+
+/// Where there is none, nobody queues and everything may start.
+fn is_a_unit_like_any(guest: &Guest) -> Result<Next, Failure> {
+    sh("systemctl status brain-experiment-coordinator")?.success()?;
+    sh("systemctl disable --now brain-experiment-coordinator")?.success()?;
+    let alone = start_without(guest);
+    sh("systemctl enable --now brain-experiment-coordinator")?.success()?;
+    sh("systemctl is-enabled brain-experiment-coordinator")?.success()?.says("enabled")?;
+    alone?;
+    // What began without it is found when it is there.
+    let up = queue()?;
+    ensure_eq!(up.len(), 5, "runs that it found up: {up:?}");
+    Ok(Next::Done)
+}
+
+fn start_without(guest: &Guest) -> Result<(), Failure> {
+    let ids = ids("coordinator_gone", 5);
+    for id in &ids {
+        define_script(id, WAITS, "")?;
+        systemctl("start", id)?.success()?;
+    }
+    for id in &ids {
+        wait_for_state(guest, id, "active")?;
+    }
+    Ok(())
 }
 
 fn fifth_start_waits(guest: &Guest) -> Result<Next, Failure> {

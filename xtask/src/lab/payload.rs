@@ -67,6 +67,7 @@ impl Payload {
             "../bij-lab-agent.service",
             units.join("multi-user.target.wants/bij-lab-agent.service"),
         )?;
+        enable_coordinator(&units)?;
         Ok(Self(tree))
     }
 
@@ -78,6 +79,18 @@ impl Payload {
         fs::write(&file, serde_json::to_vec_pretty(plan)?)?;
         Ok(Loaded { tree: self.0.clone(), plan: layer })
     }
+}
+
+/// What `systemctl enable brain-experiment-coordinator` does, as installing a package may have done.
+fn enable_coordinator(units: &Path) -> Result<()> {
+    const UNIT: &str = "brain-experiment-coordinator.service";
+    let wants = units.join("brain-experiment.target.wants");
+    fs::create_dir_all(&wants)?;
+    let link = wants.join(UNIT);
+    if !link.is_symlink() {
+        symlink(Path::new("/usr/lib/systemd/system").join(UNIT), link)?;
+    }
+    Ok(())
 }
 
 impl Loaded {
