@@ -78,31 +78,40 @@ const INSTEAD_OF_HOOKS: [(&str, &str); 2] = [
 /// The same unit with hooks, without, and with commands that do nothing in their place, in turns: what
 /// the hooks cost a start is the median of the differences.
 fn of_starting(guest: &Guest) -> Result<Next, Failure> {
-    const TURNS: usize = 25;
     let hooked = "speed_hooked";
     define_script(hooked, "exec sleep 600", "[restart]\nburst = 1000\n")?;
     for (id, instead) in INSTEAD_OF_HOOKS {
         define_script(id, "exec sleep 600", "[restart]\nburst = 1000\n")?;
         override_unit(id, instead)?;
     }
+    const COORDINATOR: &str = "brain-experiment-coordinator.service";
+    guest.tell(format!("with a coordinator, {}", cost_of_hooks(hooked)?));
+    run("systemctl", ["stop", COORDINATOR])?.success()?;
+    let alone = cost_of_hooks(hooked);
+    run("systemctl", ["start", COORDINATOR])?.success()?;
+    guest.tell(format!("without one, {}", alone?));
+    Ok(Next::Done)
+}
+
+fn cost_of_hooks(hooked: &str) -> Result<String, Failure> {
+    const TURNS: usize = 25;
     let [(bare, _), (empty, _)] = INSTEAD_OF_HOOKS;
     let mut turns = Vec::with_capacity(TURNS);
     for _ in 0..TURNS {
         turns.push([time_to_start(hooked)?, time_to_start(bare)?, time_to_start(empty)?]);
     }
-    let added = |of: usize| {
-        let mut differences: Vec<f64> =
-            turns.iter().map(|turn| (turn[of] - turn[1]) * 1e3).collect();
-        differences.sort_by(f64::total_cmp);
-        differences[TURNS / 2]
+    let median = |of: &dyn Fn(&[f64; 3]) -> f64| {
+        let mut times: Vec<f64> = turns.iter().map(|turn| of(turn) * 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        times[TURNS / 2]
     };
-    guest.tell(format!(
-        "a start with hooks takes {:.1} ms more than one without; {:.1} ms of it are systemd's for \
-         commands that do nothing",
-        added(0),
-        added(2)
-    ));
-    Ok(Next::Done)
+    Ok(format!(
+        "a start with hooks takes {:.1} ms more than one without ({:.1} ms); {:.1} ms of it are \
+         systemd's for commands that do nothing",
+        median(&|[hooked, bare, _]| hooked - bare),
+        median(&|[_, bare, _]| *bare),
+        median(&|[_, bare, empty]| empty - bare),
+    ))
 }
 
 /// How long `systemctl start` takes, in seconds.
