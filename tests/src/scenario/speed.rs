@@ -21,6 +21,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const LOADED: usize = 1000;
 /// Those of them that run.
 const RUNNING: usize = 20;
+/// Who is asked for starts while it runs.
+const COORDINATOR: &str = "brain-experiment-coordinator.service";
 /// A unit that loads them, by being ordered after them.
 const TARGET: &str = "/run/systemd/system/speed-load.target";
 
@@ -84,7 +86,6 @@ fn of_starting(guest: &Guest) -> Result<Next, Failure> {
         define_script(id, "exec sleep 600", "[restart]\nburst = 1000\n")?;
         override_unit(id, instead)?;
     }
-    const COORDINATOR: &str = "brain-experiment-coordinator.service";
     guest.tell(format!("with a coordinator, {}", cost_of_hooks(hooked)?));
     run("systemctl", ["stop", COORDINATOR])?.success()?;
     let alone = cost_of_hooks(hooked);
