@@ -14,7 +14,10 @@ use crate::steps::write;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("speed_of_looking", &[Lane::Machine], of_looking),
-    Scenario::new("speed_of_starting", &[Lane::Machine], of_starting),
+    Scenario {
+        time_limit: Duration::from_secs(180),
+        ..Scenario::new("speed_of_starting", &[Lane::Machine], of_starting)
+    },
 ];
 
 /// Loaded instances.
