@@ -73,7 +73,9 @@ pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
     let mut units: Option<BTreeMap<ExperimentId, UnitStatus>> =
         units.map(|units| units.into_iter().map(|unit| (unit.id.clone(), unit)).collect());
     let all = ids.into_iter().map(|id| {
-        let unit = units.as_mut().map(|units| units.remove(&id).unwrap_or_else(|| unloaded(&id)));
+        let unit = units
+            .as_mut()
+            .map(|units| units.remove(&id).unwrap_or_else(|| UnitStatus::down(id.clone())));
         let tally = tallies.as_mut().map(|tallies| tallies.remove(&id).unwrap_or_default());
         facts(context, id, unit, tally)
     });
@@ -105,24 +107,6 @@ fn facts(
         || unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
     let progress = ran.then(|| read_progress(&context.layout.progress(&id))).flatten();
     Facts { id, unit, tally, progress, queued: None }
-}
-
-/// A unit that the manager has not loaded.
-fn unloaded(id: &ExperimentId) -> UnitStatus {
-    UnitStatus {
-        id: id.clone(),
-        active_state: ActiveState::Inactive,
-        sub_state: "dead".to_owned(),
-        result: None,
-        main_pid: None,
-        invocation: None,
-        since: None,
-        restarts: None,
-        start_due: false,
-        enabled: None,
-        status_text: None,
-        resources: bij_core::Resources::default(),
-    }
 }
 
 /// What an experiment says of its progress. The file is the experiment's own: it may be a link, a

@@ -114,24 +114,6 @@ impl State {
         }
     }
 
-    /// What is said of an experiment of which nothing is known: it is not loaded.
-    pub(crate) fn unknown(id: ExperimentId) -> UnitStatus {
-        UnitStatus {
-            id,
-            active_state: ActiveState::Inactive,
-            sub_state: "dead".to_owned(),
-            result: None,
-            main_pid: None,
-            invocation: None,
-            since: None,
-            restarts: None,
-            start_due: false,
-            enabled: None,
-            status_text: None,
-            resources: Resources::default(),
-        }
-    }
-
     /// Keeps it for whoever comes when the supervisor has gone.
     pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
         let path = state_path(layout, &self.id);

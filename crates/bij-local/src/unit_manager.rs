@@ -158,7 +158,7 @@ impl UnitManager for LocalUnits {
         let id = id.clone();
         self.blocking(move |layout| {
             let state = look(layout, &id)?;
-            Ok(state.map_or_else(|| State::unknown(id), State::into_unit_status))
+            Ok(state.map_or_else(|| UnitStatus::down(id), State::into_unit_status))
         })
         .await
     }

@@ -5,9 +5,7 @@ use bij_core::port::Sample;
 use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
 };
-use bij_core::{
-    ActiveState, BootId, Bytes, ExperimentId, Resources, RunId, TimeSpan, Timestamp, UnitStatus,
-};
+use bij_core::{ActiveState, BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp, UnitStatus};
 
 use super::{Action, Decision, Observation, State, decide};
 use crate::Now;
@@ -152,18 +150,9 @@ impl World {
 
     pub(super) fn unit(&mut self, id: &str, active_state: &ActiveState, sub_state: &str) {
         let status = UnitStatus {
-            id: experiment(id),
             active_state: active_state.clone(),
             sub_state: sub_state.to_owned(),
-            result: None,
-            main_pid: None,
-            invocation: None,
-            since: None,
-            restarts: None,
-            start_due: false,
-            enabled: None,
-            status_text: None,
-            resources: Resources::default(),
+            ..UnitStatus::down(experiment(id))
         };
         self.seen.units.insert(experiment(id), status);
     }
