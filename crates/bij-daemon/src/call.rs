@@ -22,9 +22,9 @@ pub struct HookCall {
 /// What a hook is called for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// `ExecCondition=`: may it start now?
-    Admit(ExperimentId),
-    /// `ExecStartPre=`: opens the attempt.
+    /// `ExecCondition=`: may it start now? If so, opens the attempt.
+    Start(ExperimentId),
+    /// `ExecStartPre=` of a unit that nobody is asked about: opens the attempt.
     Begin(ExperimentId),
     /// `ExecStopPost=`: closes the attempt.
     End(ExperimentId),
@@ -42,7 +42,7 @@ pub enum Verb {
 pub enum CallError {
     /// It has another form.
     #[error(
-        "usage: bij-hook [--user] [--root DIR] admit|begin|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
+        "usage: bij-hook [--user] [--root DIR] start|begin|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
     )]
     Usage,
     /// The instance is no experiment's.
@@ -53,7 +53,7 @@ pub enum CallError {
 impl HookCall {
     /// The unit that called, if it is an experiment's.
     pub fn unit(&self) -> Option<AboutUnit> {
-        let (Verb::Admit(id) | Verb::Begin(id) | Verb::End(id) | Verb::Refuse(id)) = &self.verb
+        let (Verb::Start(id) | Verb::Begin(id) | Verb::End(id) | Verb::Refuse(id)) = &self.verb
         else {
             return None;
         };
@@ -79,7 +79,7 @@ impl HookCall {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let id = |text| ExperimentId::new(text).map_err(CallError::Id);
         let verb = match words[..] {
-            ["admit", text] => Verb::Admit(id(text)?),
+            ["start", text] => Verb::Start(id(text)?),
             ["begin", text] => Verb::Begin(id(text)?),
             ["end", text] => Verb::End(id(text)?),
             ["refuse", text] => Verb::Refuse(id(text)?),
@@ -113,7 +113,7 @@ mod tests {
         for bad in ["", "begin", "begin a b", "boot a", "stop a", "boot --root"] {
             assert!(matches!(parse(bad), Err(CallError::Usage)), "{bad}");
         }
-        for bad in ["begin ../x", "end %i", "admit a%i", "refuse "] {
+        for bad in ["begin ../x", "end %i", "start a%i", "refuse "] {
             assert!(matches!(parse(bad), Err(CallError::Id(_))), "{bad}");
         }
     }

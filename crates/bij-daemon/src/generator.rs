@@ -130,13 +130,15 @@ fn generate_one(
     write().map_err(|source| Skipped::Write { path: path.clone(), source })
 }
 
-/// systemd becomes the unit's user for the hooks as well. If there is none, it takes the failure of
-/// `admit` for "not now" and skips the start without a word; without a condition the start fails and
-/// says why (217/USER). A user that only a directory service knows is found all the same.
+/// systemd becomes the unit's user for the hooks as well. If there is none, it takes a condition's
+/// failure for "not now" and skips the start without a word; without a condition the start fails and
+/// says why (217/USER). A user that only a directory service knows is found all the same, and its
+/// experiment begins without being let.
 const UNKNOWN_USER: &str = "
 # This machine's own files do not know the user: without a condition, a start fails and says so.
 [Service]
 ExecCondition=
+ExecStartPre=+/usr/libexec/brain-in-jar/bij-hook begin %i
 ";
 
 /// The users and groups in this machine's own files; no directory service is there at boot.
@@ -207,6 +209,7 @@ mod tests {
             generate(&machine.place, &machine.definitions, &output);
             let text = fs::read_to_string(machine.place.layout().drop_in(&machine.id)).unwrap();
             assert_eq!(!text.contains("\nExecCondition=\n"), conditional, "{text}");
+            assert_eq!(!text.contains("/bij-hook begin %i\n"), conditional, "{text}");
         }
     }
 

@@ -3,8 +3,8 @@
 //!
 //! | the unit's line | calls | which |
 //! | --- | --- | --- |
-//! | `ExecCondition=` | [`admit`](fn@admit) | says whether it may start now |
-//! | `ExecStartPre=` | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
+//! | `ExecCondition=` | [`admit`](fn@admit) | says whether it may start now; if so, then |
+//! | | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
 //! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
 //! | `ExecStopPost=` | [`End`] | gathers evidence, decides the cause, closes the attempt |
 //! | `brain-experiment-boot.service` | [`boot`], [`shutdown`] | tell power cuts from shutdowns |

@@ -66,7 +66,7 @@ impl Tree {
     }
 
     fn begin(&self, id: &str, life: u32, stamp: &str) -> String {
-        let output = self.hook("begin", id, life).env("BIJ_STAMP", stamp).output().unwrap();
+        let output = self.hook("start", id, life).env("BIJ_STAMP", stamp).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         fs::read_to_string(self.layout().attempt_env(&id.parse().unwrap())).unwrap()
     }
@@ -95,10 +95,9 @@ fn succeeded(output: &Output) -> String {
 }
 
 #[test]
-fn a_life_from_admit_to_end_is_told_in_sentences() {
+fn a_life_from_start_to_end_is_told_in_sentences() {
     let tree = Tree::new();
     let stamp = tree.define("x");
-    succeeded(&tree.hook("admit", "x", 1).output().unwrap());
     let told = tree.begin("x", 1, &stamp);
     assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
     tree.write(
@@ -121,8 +120,7 @@ fn a_life_from_admit_to_end_is_told_in_sentences() {
 #[test]
 fn a_start_without_a_definition_is_refused_with_78_and_the_remedy() {
     let tree = Tree::new();
-    let begun = tree.hook("begin", "y", 1).output().unwrap();
-    succeeded(&begun);
+    succeeded(&tree.hook("start", "y", 1).output().unwrap());
     let refused = tree.hook("refuse", "y", 1).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     let said = String::from_utf8(refused.stderr).unwrap();
@@ -140,7 +138,7 @@ fn a_start_without_a_definition_is_refused_with_78_and_the_remedy() {
 fn what_is_no_experiment_reaches_no_path() {
     let tree = Tree::new();
     for id in ["../x", "%i", "a b", "x/y", ""] {
-        let output = tree.hook("admit", id, 1).output().unwrap();
+        let output = tree.hook("start", id, 1).output().unwrap();
         assert_eq!(output.status.code(), Some(255), "{id}: a skip would hide it");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("names no experiment"), "{said}");

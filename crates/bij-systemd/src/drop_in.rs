@@ -90,7 +90,7 @@ impl DropIn<'_> {
             (RuntimeScope::User, _) => {}
         }
         // The hooks run in this directory as well: were it an error that it is missing, systemd
-        // would take `admit` for a "no" and skip the start without a word. `begin` looks instead.
+        // would take that for a "no" and skip the start without a word. `bij-hook start` looks instead.
         match (&self.spec.directory, self.scope) {
             (Some(directory), _) => {
                 unit.set("WorkingDirectory", &format!("-{}", path(directory.as_str())));

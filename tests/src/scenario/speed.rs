@@ -72,11 +72,11 @@ fn of_looking(guest: &Guest) -> Result<Next, Failure> {
 
 /// What takes the hooks' place in the units that a start with hooks is compared with.
 const INSTEAD_OF_HOOKS: [(&str, &str); 2] = [
-    ("speed_bare", "[Service]\nExecCondition=\nExecStartPre=\nExecStopPost=\n"),
+    ("speed_bare", "[Service]\nExecCondition=\nExecStopPost=\n"),
     (
         "speed_empty",
-        "[Service]\nExecCondition=\nExecStartPre=\nExecStopPost=\n\
-         ExecCondition=+/bin/true\nExecStartPre=+/bin/true\nExecStopPost=-+/bin/true\n",
+        "[Service]\nExecCondition=\nExecStopPost=\n\
+         ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\n",
     ),
 ];
 

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
     match call {
         Ok(call) => {
-            let failed = if matches!(call.verb, Verb::Admit(_)) { CONDITION_FAILED } else { 1 };
+            let failed = if matches!(call.verb, Verb::Start(_)) { CONDITION_FAILED } else { 1 };
             run(call).unwrap_or_else(|error| {
                 log::error!("{error:#}");
                 ExitCode::from(failed)
@@ -53,19 +53,20 @@ fn run(call: HookCall) -> Result<ExitCode> {
     } else {
         Place::system(&root)
     };
-    if matches!(verb, Verb::Admit(_) | Verb::Begin(_) | Verb::End(_))
+    if matches!(verb, Verb::Start(_) | Verb::Begin(_) | Verb::End(_))
         && let Some(socket) = env::var_os("NOTIFY_SOCKET")
         && let Err(error) = ask_for_time(&socket, TIME_NEEDED)
     {
         log::debug!("cannot ask for more time: {error}");
     }
     match verb {
-        Verb::Admit(id) => {
+        Verb::Start(id) => {
             if let Err(not_now) = admit(&place, &id) {
                 // To the unit's own lines, where people look first.
                 writeln!(std::io::stderr(), "{not_now}")?;
                 return Ok(ExitCode::from(NOT_NOW));
             }
+            begin(&place, &id)?;
         }
         Verb::Begin(id) => begin(&place, &id)?,
         Verb::End(id) => end(&place, &id)?,

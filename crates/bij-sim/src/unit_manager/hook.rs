@@ -20,9 +20,9 @@ pub struct HookCall {
 /// A hook of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// `ExecCondition=bij-hook admit`.
+    /// `ExecCondition=bij-hook start` asks whether it may start.
     Admit,
-    /// `ExecStartPre=bij-hook begin`.
+    /// It may, and the same process opens the attempt.
     Begin,
     /// `ExecStopPost=bij-hook end`, with how the life has ended.
     End(Ending),

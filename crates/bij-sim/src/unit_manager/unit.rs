@@ -17,10 +17,10 @@ const EXIT_NEVER: i32 = 78;
 enum State {
     Dead,
     Failed,
-    /// `ExecCondition=` runs.
+    /// `ExecCondition=` runs, and asks.
     Condition,
-    /// `ExecStartPre=` runs.
-    StartPre,
+    /// `ExecCondition=` still runs: it was let in, and begins.
+    Beginning,
     Running {
         life: Life,
         since: u64,
@@ -99,7 +99,7 @@ impl Unit {
                     now.jobs.end(job, Done::Started(Started::AlreadyUp));
                 }
             }
-            State::Condition | State::StartPre | State::AutoRestart { .. } => {
+            State::Condition | State::Beginning | State::AutoRestart { .. } => {
                 // systemd keeps the job of a start until the restart that is due anyway.
                 self.starting.extend(job);
             }
@@ -126,7 +126,7 @@ impl Unit {
                 self.result = Some(ServiceResult::Success);
                 self.enter(State::Dead, now);
             }
-            State::StartPre => self.end_life(Ending::Stopped, now),
+            State::Beginning => self.end_life(Ending::Stopped, now),
             State::Running { .. } => {
                 let Script { leaves_after, grace, .. } = self.script;
                 let ending =
@@ -166,7 +166,7 @@ impl Unit {
             State::Dead
             | State::Failed
             | State::Condition
-            | State::StartPre
+            | State::Beginning
             | State::StopPost(_) => None,
         }
     }
@@ -186,7 +186,7 @@ impl Unit {
             State::Dead
             | State::Failed
             | State::Condition
-            | State::StartPre
+            | State::Beginning
             | State::StopPost(_) => {}
         }
     }
@@ -201,7 +201,7 @@ impl Unit {
     fn hook(&self) -> Option<Hook> {
         match self.state {
             State::Condition => Some(Hook::Admit),
-            State::StartPre => Some(Hook::Begin),
+            State::Beginning => Some(Hook::Begin),
             State::StopPost(ending) => Some(Hook::End(ending)),
             State::Dead
             | State::Failed
@@ -213,14 +213,14 @@ impl Unit {
 
     pub(super) fn hook_left(&mut self, well: bool, now: &mut Now<'_>) {
         match self.state {
-            State::Condition if well => self.enter(State::StartPre, now),
+            State::Condition if well => self.enter(State::Beginning, now),
             State::Condition => {
                 self.result = Some(ServiceResult::ExecCondition);
                 self.end_starts(Done::Started(Started::Skipped), now);
                 self.go_down(State::Dead, now);
             }
-            State::StartPre if well => self.begin_life(now),
-            State::StartPre => self.end_life(Ending::Life(LifeEnd::NeverUp), now),
+            State::Beginning if well => self.begin_life(now),
+            State::Beginning => self.end_life(Ending::Life(LifeEnd::NeverUp), now),
             State::StopPost(ending) => self.after_life(ending, now),
             State::Dead
             | State::Failed
@@ -348,8 +348,7 @@ impl Unit {
         let (active_state, sub_state) = match self.state {
             State::Dead => (ActiveState::Inactive, "dead"),
             State::Failed => (ActiveState::Failed, "failed"),
-            State::Condition => (ActiveState::Activating, "condition"),
-            State::StartPre => (ActiveState::Activating, "start-pre"),
+            State::Condition | State::Beginning => (ActiveState::Activating, "condition"),
             State::Running { .. } => (ActiveState::Active, "running"),
             State::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
             State::StopPost(_) => (ActiveState::Deactivating, "stop-post"),

@@ -19,7 +19,7 @@ pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
     if confined {
         for path in &spec.writable {
             // Were it an error that it is missing, systemd could not start the hooks either, and
-            // would take `admit`'s failure for a "no". `begin` looks instead.
+            // would take that for a "no". `bij-hook start` looks instead.
             unit.set("ReadWritePaths", &path_word(&format!("-{}", path.as_str())));
         }
     }
