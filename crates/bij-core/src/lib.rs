@@ -50,7 +50,10 @@ pub use id::{
 pub use layout::Layout;
 pub use outcome::Outcome;
 pub use progress::{InvalidProgress, Progress};
-pub use quantity::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
+pub use quantity::{
+    Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Milliwatts, Percent,
+    TimeSpan,
+};
 pub use reconcile::{LastWords, close_other_boots, orphans};
 pub use run::{RunEnd, RunState, StartKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -4,6 +4,7 @@
 
 mod bytes;
 mod cpu_quota;
+mod physical;
 mod time_span;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 pub use bytes::Bytes;
 pub use cpu_quota::{CpuQuota, Percent};
+pub use physical::{Celsius, Hertz, Milliwatts};
 pub use time_span::TimeSpan;
 
 /// Why a text is no quantity of its kind.

@@ -1,0 +1,138 @@
+//! Temperatures, powers and clock rates, as sensors tell them.
+//!
+//! They keep the unit of the kernel's files, so that nothing is rounded on the way: thousandths of a
+//! degree (the kernel's Documentation/ABI/testing/sysfs-class-thermal), thousandths of a watt, and Hz.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A temperature in thousandths of a degree Celsius.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Celsius(i32);
+
+impl Celsius {
+    /// A whole number of degrees.
+    pub const fn new(degrees: i16) -> Self {
+        Self(degrees as i32 * 1000)
+    }
+
+    /// So many thousandths of a degree.
+    pub const fn from_millis(millis: i32) -> Self {
+        Self(millis)
+    }
+
+    /// Thousandths of a degree.
+    pub const fn millis(self) -> i32 {
+        self.0
+    }
+
+    /// Degrees with their fraction, for those who calculate or print.
+    pub fn degrees(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl fmt::Display for Celsius {
+    /// With one decimal: `52.8 °C`. Never rounded up, so that no threshold is shown as reached that
+    /// was not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0.div_euclid(100);
+        let sign = if tenths < 0 { "-" } else { "" };
+        let tenths = tenths.unsigned_abs();
+        f.pad(&format!("{sign}{}.{} °C", tenths / 10, tenths % 10))
+    }
+}
+
+/// A power in thousandths of a watt; a rail may feed back, so it has a sign.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Milliwatts(i64);
+
+impl Milliwatts {
+    /// So many thousandths of a watt.
+    pub const fn new(milliwatts: i64) -> Self {
+        Self(milliwatts)
+    }
+
+    /// The number of thousandths of a watt.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The sum, if it is still a number.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self)
+    }
+}
+
+impl fmt::Display for Milliwatts {
+    /// As tegrastats writes it: `3178mW`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}mW", self.0))
+    }
+}
+
+/// A clock rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hertz(u64);
+
+impl Hertz {
+    /// So many cycles a second.
+    pub const fn new(hertz: u64) -> Self {
+        Self(hertz)
+    }
+
+    /// So many thousand cycles a second, if that is still a number.
+    pub const fn from_kilohertz(kilohertz: u64) -> Option<Self> {
+        match kilohertz.checked_mul(1000) {
+            Some(hertz) => Some(Self(hertz)),
+            None => None,
+        }
+    }
+
+    /// Cycles a second.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Hertz {
+    /// In whole megahertz, as nvpmodel's tables are read: `1300 MHz`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} MHz", self.0 / 1_000_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temperature_is_never_shown_higher_than_it_is() {
+        assert_eq!(Celsius::from_millis(84_999).to_string(), "84.9 °C");
+        assert_eq!(Celsius::new(85).to_string(), "85.0 °C");
+        assert_eq!(Celsius::from_millis(-50).to_string(), "-0.1 °C");
+        assert_eq!(Celsius::from_millis(-12_300).to_string(), "-12.3 °C");
+        assert!(Celsius::new(-40) < Celsius::new(0));
+    }
+
+    #[test]
+    fn powers_have_a_sign_and_sums_an_end() {
+        assert_eq!(Milliwatts::new(-398).to_string(), "-398mW");
+        let sum = Milliwatts::new(500).checked_add(Milliwatts::new(-398));
+        assert_eq!(sum, Some(Milliwatts::new(102)));
+        assert_eq!(Milliwatts::new(i64::MAX).checked_add(Milliwatts::new(1)), None);
+    }
+
+    #[test]
+    fn rates_are_shown_in_megahertz() {
+        assert_eq!(Hertz::from_kilohertz(729_600).map(Hertz::get), Some(729_600_000));
+        assert_eq!(Hertz::new(1_300_500_000).to_string(), "1300 MHz");
+        assert_eq!(Hertz::from_kilohertz(u64::MAX), None);
+    }
+}
