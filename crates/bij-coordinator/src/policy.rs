@@ -25,6 +25,7 @@ mod giving_up;
 mod gpu;
 mod health;
 mod hold;
+mod manager;
 mod memory;
 mod observation;
 mod order;
@@ -45,7 +46,7 @@ pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use health::{HealthMemory, Vitals};
-pub use observation::{LastAttempt, Lost, Observation, Stray};
+pub use observation::{LastAttempt, Lost, Observation, Stray, Unreachable};
 pub use recovery::put_back;
 pub use report::Report;
 pub use starting::{BackOff, MAX_TRIES};
@@ -55,15 +56,23 @@ use gates::Gates;
 use room::Room;
 
 /// Decides what is to be done now.
+///
+/// Where the service manager cannot be asked nothing is done to units, and no run is taken for lost
+/// for that its unit is not known; the report tells so beside all else that keeps runs waiting.
 pub fn decide(state: &State, seen: &Observation) -> Decision {
     let (state, mut actions) = recovery::recover(state);
     let state = state.as_ref();
     let mut report = Report::new(state, seen);
-    actions.extend(giving_up::give_up(state, seen, &mut report));
-    actions.extend(stopping::stop(state, seen));
-    actions.extend(health::check(state, seen, &mut report));
     let mut gates = Gates::new(state, seen, Room::taken(state, seen));
-    actions.extend(starting::carry_on(state, seen, &mut report));
+    if let Some(unreachable) = &seen.unreachable {
+        gates.close_by(unreachable);
+        manager::wait(state, unreachable, &mut report);
+    } else {
+        actions.extend(giving_up::give_up(state, seen, &mut report));
+        actions.extend(stopping::stop(state, seen));
+        actions.extend(health::check(state, seen, &mut report));
+        actions.extend(starting::carry_on(state, seen, &mut report));
+    }
     actions.extend(order::start(&mut gates, &mut report));
     Decision { actions, report }
 }

@@ -148,8 +148,8 @@ pub struct Verdict {
 pub struct Listed {
     /// The run.
     pub run: QueuedRun,
-    /// Empty for one that is up, and for one that has just been taken in: then it is not decided
-    /// yet.
+    /// Empty for one that is up, unless its start cannot be asked for; and for one that has just been
+    /// taken in: then it is not decided yet.
     pub waiting_on: Vec<WaitingOn>,
 }
 

@@ -101,7 +101,7 @@ impl<P: Ports> Coordinator<P> {
             },
             Err(error) => {
                 self.unseen.queue = true;
-                self.troubles.met(With::Store, &error, self.seen.now.uptime);
+                self.troubles.met(With::Store, &error, self.seen.now);
                 let unrecorded = self.unrecorded(admission, terms);
                 self.judge(&unrecorded, admission, Some(chain(&error)))
             }

@@ -21,7 +21,7 @@ impl<P: Ports> Coordinator<P> {
         let caught_up = if self.unseen.queue { self.load() } else { self.read_events() };
         match caught_up {
             Ok(()) => self.troubles.gone(With::Store),
-            Err(error) => self.troubles.met(With::Store, &error, uptime),
+            Err(error) => self.troubles.met(With::Store, &error, self.seen.now),
         }
         !self.unseen.queue
     }

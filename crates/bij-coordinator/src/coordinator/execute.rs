@@ -87,7 +87,7 @@ impl<P: Ports> Coordinator<P> {
                 // Whether it was written after all is for the store to tell.
                 self.unseen.queue = true;
                 self.undecided = true;
-                self.troubles.met(With::Store, &error, self.seen.now.uptime);
+                self.troubles.met(With::Store, &error, self.seen.now);
                 Err(Arc::new(error))
             }
         }
@@ -104,7 +104,7 @@ impl<P: Ports> Coordinator<P> {
         let data: EventData = data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
         let note = Change::Note { kind, run: run.cloned(), data };
         if let Err(error) = self.adapters.store.change(&[note], now.at) {
-            self.troubles.met(With::Store, &error, now.uptime);
+            self.troubles.met(With::Store, &error, now);
         }
     }
 

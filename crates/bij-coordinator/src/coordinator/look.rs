@@ -98,7 +98,8 @@ impl<P: Ports> Coordinator<P> {
     fn refresh(&mut self, now: Now) {
         self.seen.now = now;
         self.catch_up();
-        if self.report_is_fresh || !self.has_seen_enough() {
+        let can_tell = self.has_seen_enough() || self.seen.unreachable.is_some();
+        if self.report_is_fresh || !can_tell {
             return;
         }
         self.look_at_the_rest();

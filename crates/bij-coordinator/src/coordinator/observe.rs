@@ -39,8 +39,14 @@ impl<P: Ports> Coordinator<P> {
         }
         match self.ask_for_units().await {
             Ok(()) => self.troubles.gone(With::Bus),
-            Err(error) => self.troubles.met(With::Bus, &error, uptime),
+            Err(error) => self.troubles.met(With::Bus, &error, self.seen.now),
         }
+        let unreachable = self.troubles.unreachable();
+        if unreachable.is_some() != self.seen.unreachable.is_some() {
+            self.undecided = true;
+            self.report_is_fresh = false;
+        }
+        self.seen.unreachable = unreachable;
     }
 
     async fn ask_for_units(&mut self) -> Result<(), UnitError> {
@@ -67,12 +73,19 @@ impl<P: Ports> Coordinator<P> {
     /// it was.
     pub(super) fn look_at_the_rest(&mut self) {
         self.seen.sample = self.adapters.board.sample();
-        let looked = self
-            .look_at_strays()
-            .and_then(|()| self.look_at_lost())
-            .and_then(|()| self.look_at_others(None));
+        let is_reachable = self.seen.unreachable.is_none();
+        let looked_at_units = if is_reachable {
+            self.look_at_strays().and_then(|()| self.look_at_lost())
+        } else {
+            Ok(())
+        };
+        let looked = looked_at_units.and_then(|()| self.look_at_others(None));
         if let Err(error) = looked {
-            self.troubles.met(With::Store, &error, self.seen.now.uptime);
+            self.troubles.met(With::Store, &error, self.seen.now);
+        }
+        if !is_reachable {
+            // From what units were like nothing follows by now.
+            return;
         }
         self.look_at_vitals();
         self.adopt();

@@ -79,7 +79,7 @@ impl<P: Ports> Coordinator<P> {
             }
             Err(error) => {
                 self.unseen.queue = true;
-                self.troubles.met(With::Store, &error, self.seen.now.uptime);
+                self.troubles.met(With::Store, &error, self.seen.now);
                 Err(RequestError::Store(Arc::new(error)))
             }
         }

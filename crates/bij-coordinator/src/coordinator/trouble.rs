@@ -1,6 +1,9 @@
 //! What does not work at the moment.
 
-use bij_core::TimeSpan;
+use bij_core::{TimeSpan, Timestamp};
+
+use crate::Now;
+use crate::policy::Unreachable;
 
 /// How soon what has failed is tried again: a bus or a disk that comes back is noticed at once by
 /// people's measure, and one that does not costs next to nothing.
@@ -16,6 +19,7 @@ pub(super) struct Troubles {
 #[derive(Debug)]
 struct Trouble {
     text: String,
+    since: Timestamp,
     again: TimeSpan,
 }
 
@@ -28,9 +32,12 @@ pub(super) enum With {
 
 impl Troubles {
     /// Something has failed.
-    pub(super) fn met(&mut self, with: With, error: &dyn std::error::Error, uptime: TimeSpan) {
-        let again = TimeSpan::from_micros(uptime.as_micros().saturating_add(AGAIN.as_micros()));
-        *self.slot(with) = Some(Trouble { text: chain(error), again });
+    pub(super) fn met(&mut self, with: With, error: &dyn std::error::Error, now: Now) {
+        let again = now.uptime.as_micros().saturating_add(AGAIN.as_micros());
+        let again = TimeSpan::from_micros(again);
+        let slot = self.slot(with);
+        let since = slot.as_ref().map_or(now.at, |trouble| trouble.since);
+        *slot = Some(Trouble { text: chain(error), since, again });
     }
 
     /// It works.
@@ -45,6 +52,12 @@ impl Troubles {
             With::Store => &self.store,
         };
         trouble.as_ref().is_some_and(|trouble| uptime < trouble.again)
+    }
+
+    /// The trouble with the service manager, as a decision is told of it.
+    pub(super) fn unreachable(&self) -> Option<Unreachable> {
+        let Trouble { text, since, again: _ } = self.bus.as_ref()?;
+        Some(Unreachable { since: *since, why: text.clone() })
     }
 
     /// The uptime at which the next of them is tried again.

@@ -3,7 +3,7 @@
 use bij_core::queue::{ClosedGate, QueuedRun};
 
 use super::room::Room;
-use super::{Observation, State, dependency, gpu, hold, memory, slots, time};
+use super::{Observation, State, Unreachable, dependency, gpu, hold, manager, memory, slots, time};
 
 /// What gates are judged by.
 pub(super) struct Gates<'a> {
@@ -12,11 +12,23 @@ pub(super) struct Gates<'a> {
     /// What is taken; it grows with every run that is let start.
     pub(super) room: Room,
     memory: memory::Limits,
+    manager: Option<&'a Unreachable>,
 }
 
 impl<'a> Gates<'a> {
     pub(super) fn new(state: &'a State, seen: &'a Observation, room: Room) -> Self {
-        Self { state, seen, room, memory: memory::Limits::new(&state.settings, &seen.sample) }
+        let memory = memory::Limits::new(&state.settings, &seen.sample);
+        Self { state, seen, room, memory, manager: None }
+    }
+
+    /// Closes a gate of every run: whoever would start it cannot be asked.
+    pub(super) const fn close_by(&mut self, unreachable: &'a Unreachable) {
+        self.manager = Some(unreachable);
+    }
+
+    /// Whether nothing at all can be started.
+    pub(super) const fn is_closed_to_all(&self) -> bool {
+        self.manager.is_some()
     }
 
     /// The memory there is to be shared out.
@@ -29,8 +41,9 @@ impl<'a> Gates<'a> {
     /// A run that passes the gates still is one of one unit, and what has just failed to start is
     /// not tried again at once.
     pub(super) fn closed(&self, run: &QueuedRun) -> Vec<ClosedGate> {
-        let Self { state, seen, room, memory } = self;
+        let Self { state, seen, room, memory, manager } = self;
         let mut closed = Vec::new();
+        closed.extend(manager.map(manager::closed));
         closed.extend(hold::held(run));
         closed.extend(slots::same_experiment(run, state, room));
         closed.extend(time::back_off(run, state, seen));

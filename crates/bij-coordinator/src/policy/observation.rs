@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bij_core::port::Sample;
 use bij_core::queue::{Claim, GroupName, RunRef};
-use bij_core::{ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, UnitStatus};
+use bij_core::{
+    ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
+};
 
 use super::Vitals;
 use crate::Now;
@@ -14,6 +16,8 @@ use crate::Now;
 pub struct Observation {
     /// When.
     pub now: Now,
+    /// The service manager cannot be asked: units are as they were last seen, if they ever were.
+    pub unreachable: Option<Unreachable>,
     /// The units that are loaded; one that is not here is down.
     pub units: BTreeMap<ExperimentId, UnitStatus>,
     /// The machine.
@@ -26,6 +30,15 @@ pub struct Observation {
     pub others: BTreeMap<RunRef, Option<RunState>>,
     /// How those that are up do; only when it is time to look.
     pub vitals: BTreeMap<RunId, Vitals>,
+}
+
+/// A service manager that cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Since when.
+    pub since: Timestamp,
+    /// What asking it came to, as a fragment.
+    pub why: String,
 }
 
 /// A unit that is up without a run in the queue that is.
@@ -65,6 +78,7 @@ impl Observation {
     pub fn new(now: Now, sample: Sample) -> Self {
         Self {
             now,
+            unreachable: None,
             units: BTreeMap::new(),
             sample,
             strays: Vec::new(),

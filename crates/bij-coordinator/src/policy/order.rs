@@ -70,7 +70,8 @@ fn turns(state: &State) -> impl Iterator<Item = &QueuedRun> {
 /// Whether nothing that waits its turn can start now, whatever it claims.
 fn is_shut(gates: &Gates<'_>) -> bool {
     let Gates { state, seen, room, .. } = gates;
-    state.paused.is_some()
+    gates.is_closed_to_all()
+        || state.paused.is_some()
         || slots::machine(state, room).is_some()
         || gates.memory().pressed().is_some()
         || time::boot_grace(state, seen).is_some()
@@ -179,7 +180,8 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
             ClosedGate::Slots { .. } | ClosedGate::GroupSlots { .. } => {}
             ClosedGate::Memory { .. } | ClosedGate::MemoryAvailable { .. } => lacks.memory = true,
             ClosedGate::Gpu { .. } => lacks.gpu = true,
-            ClosedGate::Hold { .. }
+            ClosedGate::Manager { .. }
+            | ClosedGate::Hold { .. }
             | ClosedGate::Paused { .. }
             | ClosedGate::MemoryPressure { .. }
             | ClosedGate::Dependency { .. }

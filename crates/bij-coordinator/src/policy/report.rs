@@ -58,6 +58,11 @@ impl Report {
             (None, Some(last)) if run.submitted >= last.at => run.submitted.min(self.at),
             (None, _) => self.at,
         };
+        let since = |gate: &ClosedGate| match gate {
+            // It knows by itself, and of all runs alike.
+            ClosedGate::Manager { since, why: _ } => *since,
+            gate => since(gate),
+        };
         let waiting =
             closed.into_iter().map(|gate| WaitingOn { since: since(&gate), gate }).collect();
         self.waiting.insert(run.run.clone(), waiting);

@@ -49,7 +49,8 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         ClosedGate::NotBefore { at } => at.since(seen.now.at).unwrap_or_default().min(CLOCK_AGAIN),
         ClosedGate::BackOff { until } => until.since(seen.now.at).unwrap_or_default(),
         ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => LOOK_AGAIN,
-        ClosedGate::Hold { .. }
+        ClosedGate::Manager { .. }
+        | ClosedGate::Hold { .. }
         | ClosedGate::Paused { .. }
         | ClosedGate::Slots { .. }
         | ClosedGate::GroupSlots { .. }

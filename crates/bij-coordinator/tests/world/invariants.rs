@@ -7,6 +7,7 @@ use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::QueueState;
 use bij_core::{ExperimentId, RunId};
 
+use crate::ports::SimCoordinator;
 use crate::script::Step;
 use crate::world::World;
 
@@ -34,6 +35,10 @@ impl World {
         let order = self.order_is_kept(&before);
         if !reorders {
             self.is_wrong("order is kept unless somebody changes it", order);
+        }
+        if self.knows_why_nothing_starts() {
+            let reasons = self.every_waiting_run_has_a_reason();
+            self.is_wrong("where nobody can be asked, every run that waits is told so", reasons);
         }
         if self.is_sound() {
             let reasons = self.every_waiting_run_has_a_reason();
@@ -150,6 +155,16 @@ impl World {
         self.fuse.light(left);
         self.read_events()?;
         if done == 0 { Ok(()) } else { Err(format!("{done} things were done at rest")) }
+    }
+
+    /// The bus is lost, and the coordinator has found that out.
+    fn knows_why_nothing_starts(&self) -> bool {
+        let has_found_out = |coordinator: &SimCoordinator| {
+            coordinator.status().troubles.iter().any(|trouble| trouble.contains("manager"))
+        };
+        self.bus_is_lost
+            && !self.store_fails
+            && self.coordinator.as_ref().is_some_and(has_found_out)
     }
 
     pub(crate) fn looks_at_all(&mut self) {

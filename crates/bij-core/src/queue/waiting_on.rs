@@ -20,6 +20,13 @@ pub struct WaitingOn {
 /// starts when none is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClosedGate {
+    /// The service manager cannot be asked: nothing can be started, and what is up is not known.
+    Manager {
+        /// Since when.
+        since: Timestamp,
+        /// What asking it came to, as a fragment.
+        why: String,
+    },
     /// Somebody holds it: `bij release`.
     Hold {
         /// Who.
@@ -125,6 +132,7 @@ impl ClosedGate {
     /// The gate's name in output and JSON.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Manager { .. } => "manager",
             Self::Hold { .. } => "hold",
             Self::Paused { .. } => "paused",
             Self::Slots { .. } => "slots",
@@ -145,6 +153,7 @@ impl ClosedGate {
     /// What it needs, in the gate's own unit: bytes, slots, a share in percent, a time, a run.
     pub fn need(&self) -> Option<Amount> {
         Some(match self {
+            Self::Manager { .. } => Amount::Text("reachable".to_owned()),
             Self::Hold { .. } => Amount::Text("released".to_owned()),
             Self::Paused { .. } => Amount::Text("resumed".to_owned()),
             Self::Slots { .. } | Self::GroupSlots { .. } | Self::Gpu { .. } => Amount::Number(1),
@@ -171,7 +180,10 @@ impl ClosedGate {
             Self::Gpu { .. } => Amount::Number(0),
             Self::Dependency { ended, .. } => Amount::Text((*ended)?.as_str().to_owned()),
             Self::SameExperiment { run } | Self::Turn { of: run } => Amount::Text(run.to_string()),
-            Self::NotBefore { .. } | Self::BootGrace { .. } | Self::BackOff { .. } => return None,
+            Self::Manager { .. }
+            | Self::NotBefore { .. }
+            | Self::BootGrace { .. }
+            | Self::BackOff { .. } => return None,
         })
     }
 
@@ -192,6 +204,7 @@ impl ClosedGate {
 impl fmt::Display for ClosedGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Manager { why, since: _ } => f.write_str(why),
             Self::Hold { by } => write!(f, "held by {by}"),
             Self::Paused { group: None, by } => write!(f, "admission was paused by {by}"),
             Self::Paused { group: Some(group), by } => {

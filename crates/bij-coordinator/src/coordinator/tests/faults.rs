@@ -164,3 +164,45 @@ fn a_cancel_outlives_the_coordinator_that_was_killed_before_it_could_stop_the_un
     assert_eq!(machine.up(), [""; 0]);
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Cancelled)));
 }
+
+#[test]
+fn while_nobody_can_be_asked_each_run_is_told_so_beside_its_other_gates() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.settle();
+    machine.submit(&["b"]);
+    machine.settle();
+    machine.act("b#1", &Act::Requeue).unwrap();
+    let now = machine.now();
+    machine.coordinator.pause(None, true, "bob", now).unwrap();
+    machine.settle();
+    let lost = machine.now().at;
+    machine.units.set_fault(Some(UnitFault::Unreachable));
+    machine.coordinator.resync();
+    machine.settle();
+    machine.pass(60);
+    machine.submit(&["a"]);
+    for run in ["a#1", "b#1"] {
+        assert_eq!(machine.gates_of(run), ["manager", "paused"], "{run}");
+    }
+    let queue = machine.coordinator.queue(machine.now());
+    assert!(queue.iter().all(|listed| listed.waiting_on[0].since == lost), "{queue:?}");
+    machine.units.set_fault(None);
+    machine.pass(3);
+    assert_eq!(machine.gates_of("a#1"), ["paused"]);
+}
+
+#[test]
+fn a_coordinator_that_has_never_reached_the_manager_tells_so() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.units.set_fault(Some(UnitFault::Unreachable));
+    machine.kill();
+    machine.settle();
+    assert_eq!(machine.gates_of("a#1"), ["manager"]);
+    machine.units.set_fault(None);
+    machine.pass(3);
+    assert_eq!(machine.up(), ["a"]);
+}

@@ -5,7 +5,7 @@ use bij_core::queue::{ClosedGate, GpuClaim, Group, Pause};
 use bij_core::{ActiveState, Bytes, Percent, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Stray, closed_gates};
+use crate::policy::{Stray, Unreachable, closed_gates};
 
 #[test]
 fn no_more_are_let_start_than_there_are_slots() {
@@ -190,4 +190,40 @@ fn a_start_from_elsewhere_is_judged_in_its_turn() {
     let mut world = World::of([waiting("a#1")]).slots(1);
     world.unit("a", &ActiveState::Activating, "condition");
     assert!(closed_gates(&world.state, &world.seen, &waiting("a#1")).is_empty());
+}
+
+#[test]
+fn a_manager_that_cannot_be_asked_is_a_gate_beside_those_that_can_be_judged() {
+    let mut world = World::of([
+        waiting("r#1").running(),
+        waiting("s#1").starting(),
+        waiting("a#1").after(&["b"]),
+        waiting("h#1").held(),
+        waiting("n#1").at_once(),
+    ]);
+    world.state.paused = Some(Pause { by: "bob".to_owned(), since: now(1).at });
+    world.seen.units.clear();
+    let why = "the service manager cannot be reached".to_owned();
+    world.seen.unreachable = Some(Unreachable { since: now(590).at, why: why.clone() });
+    let decision = world.decide();
+    assert_eq!(decision.actions, [], "what is up is not known, so nothing is ended nor started");
+    assert!(decision.report.shut);
+    assert_eq!(world.gates_of("a#1"), ["manager", "paused", "dependency"]);
+    assert_eq!(world.gates_of("h#1"), ["manager", "hold", "paused"]);
+    assert_eq!(world.gates_of("n#1"), ["manager"], "and nobody passes it");
+    assert_eq!(world.gates_of("s#1"), ["manager"], "one that was let start waits for it as well");
+    assert!(!decision.report.waiting.contains_key(&run_id("r#1")));
+    let told = &decision.report.waiting[&run_id("n#1")][0];
+    assert_eq!((told.since, told.gate.to_string()), (now(590).at, why));
+    world.seen.unreachable = None;
+    assert_eq!(world.started(), ["s#1", "n#1"]);
+}
+
+#[test]
+fn a_start_that_comes_from_a_manager_is_not_kept_waiting_for_it() {
+    let mut world = World::of([waiting("a#1")]);
+    let why = "the bus is gone".to_owned();
+    world.seen.unreachable = Some(Unreachable { since: now(590).at, why });
+    let run = &world.state.runs[&run_id("a#1")];
+    assert_eq!(closed_gates(&world.state, &world.seen, run), []);
 }
