@@ -75,8 +75,11 @@ impl State {
     /// which may be nothing.
     fn change(&mut self, change: &Change) -> Option<Vec<Happening>> {
         match change {
-            Change::State { run, state, why } => {
+            Change::State { run, from, state, why } => {
                 let queued = self.queued(run).filter(|queued| queued.state != *state)?;
+                if from.as_ref().is_some_and(|from| queued.state != *from) {
+                    return None;
+                }
                 let told = Happening::moved_on(run, &queued.state, state, why);
                 queued.state = state.clone();
                 Some(vec![told])

@@ -54,8 +54,15 @@ impl<P: Ports> Coordinator<P> {
         let outcomes = self.change(&changes).map_err(RequestError::Store)?;
         let mut changed: BTreeMap<RunId, Outcome> = BTreeMap::new();
         for (change, outcome) in changes.iter().zip(outcomes) {
-            if let (Some(run), Outcome::Changed) = (run_of(change), outcome) {
-                changed.insert(run.clone(), outcome);
+            match (run_of(change), outcome) {
+                (Some(run), Outcome::Changed) => {
+                    changed.insert(run.clone(), outcome);
+                }
+                // A hook has begun it between the look and the deed.
+                (Some(run), Outcome::Unchanged) if !self.state.has(change) => {
+                    return Err(RequestError::JustStarting { run: run.clone() });
+                }
+                _ => {}
             }
         }
         for run in &stops {
@@ -202,7 +209,8 @@ pub(super) struct Plan {
 
 impl Plan {
     fn state(run: &QueuedRun, state: QueueState, why: String) -> Self {
-        let change = Change::State { run: run.run.clone(), state, why };
+        let from = Some(run.state.clone());
+        let change = Change::State { run: run.run.clone(), from, state, why };
         Self { changes: vec![change], stops: Vec::new() }
     }
 }

@@ -175,7 +175,8 @@ impl<P: Ports> Coordinator<P> {
         self.state.stops.remove(&run.run.experiment);
         let state = QueueState::Starting { boot: self.state.boot };
         let why = format!("asked for by {}", admission.by);
-        let change = Change::State { run: run.run.clone(), state, why };
+        let from = Some(run.state.clone());
+        let change = Change::State { run: run.run.clone(), from, state, why };
         let recorded = self.change(std::slice::from_ref(&change));
         let text = recorded.err().map(|error| {
             // It counts from now on, recorded or not.

@@ -29,10 +29,10 @@ impl<P: Ports> Coordinator<P> {
         for action in actions {
             match action {
                 Action::Change(change) => changes.push(change),
-                Action::Start { run, why } => {
+                Action::Start { run, from, why } => {
                     orders.push(Order::Start { change: changes.len(), run: run.clone() });
                     let state = QueueState::Starting { boot: self.state.boot };
-                    changes.push(Change::State { run, state, why });
+                    changes.push(Change::State { run, from: Some(from), state, why });
                 }
                 Action::Stop { experiment, by } => orders.push(Order::Stop { experiment, by }),
             }

@@ -106,9 +106,7 @@ impl<P: Ports> Coordinator<P> {
         self.catch_up();
         let is_starting =
             |run: &bij_core::queue::QueuedRun| matches!(run.state, QueueState::Starting { .. });
-        if !self.state.runs.get(&run).is_some_and(is_starting) {
-            return;
-        }
+        let Some(queued) = self.state.runs.get(&run).filter(|run| is_starting(run)) else { return };
         let back_off = BackOff::after(self.state.back_off.get(&run).copied(), self.seen.now.uptime);
         let mut data = super::EventData::new();
         data.insert("action".to_owned(), "start".to_owned());
@@ -117,7 +115,7 @@ impl<P: Ports> Coordinator<P> {
         let mut changes = vec![note];
         // It is not the run's fault that nobody could be asked: it stays let start.
         if !is_transient {
-            changes.push(back_off.consequence(&run, text));
+            changes.push(back_off.consequence(queued, text));
         }
         // A store that does not take it leaves the run let start; it is put off all the same.
         let _ = self.change(&changes);

@@ -1,6 +1,7 @@
 //! What a decision says.
 
 use bij_core::port::Change;
+use bij_core::queue::QueueState;
 use bij_core::{ExperimentId, RunId};
 
 use super::Report;
@@ -24,6 +25,8 @@ pub enum Action {
     Start {
         /// Which.
         run: RunId,
+        /// Where it stands.
+        from: QueueState,
         /// Why, for the event.
         why: String,
     },

@@ -24,7 +24,8 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
             gates.room.take(&run.run, &run.terms, true);
             actions.extend(heads.passed_by(run).into_iter().map(Action::Change));
             let why = if run.terms.now { "it passes the gates" } else { "every gate is open" };
-            actions.push(Action::Start { run: run.run.clone(), why: why.to_owned() });
+            let (from, why) = (run.state.clone(), why.to_owned());
+            actions.push(Action::Start { run: run.run.clone(), from, why });
             continue;
         }
         for gate in &closed {

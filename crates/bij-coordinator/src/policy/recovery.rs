@@ -39,7 +39,12 @@ pub fn put_back(state: &State) -> Vec<Change> {
     let mut changes = Vec::new();
     for (run, how) in interrupted {
         let (target, why) = target(how);
-        changes.push(Change::State { run: run.run.clone(), state: target, why: why.to_owned() });
+        changes.push(Change::State {
+            run: run.run.clone(),
+            from: Some(run.state.clone()),
+            state: target,
+            why: why.to_owned(),
+        });
         if is_resumed(how) {
             let place = Place(front);
             front = front.saturating_add(1);

@@ -1,8 +1,8 @@
 //! Starts that did not come through.
 
+use bij_core::TimeSpan;
 use bij_core::port::Change;
-use bij_core::queue::QueueState;
-use bij_core::{RunId, TimeSpan};
+use bij_core::queue::{QueueState, QueuedRun};
 
 use super::time::after;
 use super::{Action, Observation, Report, State};
@@ -42,7 +42,7 @@ pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -
             continue;
         }
         let why = "it was let start before".to_owned();
-        actions.push(Action::Start { run: run.run.clone(), why });
+        actions.push(Action::Start { run: run.run.clone(), from: run.state.clone(), why });
     }
     actions
 }
@@ -56,13 +56,13 @@ impl BackOff {
     }
 
     /// What becomes of the run: it waits again, and at last it is held.
-    pub fn consequence(self, run: &RunId, why: &str) -> Change {
+    pub fn consequence(self, run: &QueuedRun, why: &str) -> Change {
         let (state, why) = if self.tries >= MAX_TRIES {
             let why = format!("{} starts in a row have failed, the last one: {why}", self.tries);
             (QueueState::Held { by: "the coordinator".to_owned() }, why)
         } else {
             (QueueState::Waiting, format!("its start has failed: {why}"))
         };
-        Change::State { run: run.clone(), state, why }
+        Change::State { run: run.run.clone(), from: Some(run.state.clone()), state, why }
     }
 }

@@ -128,7 +128,7 @@ impl State {
     /// nothing.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::State { run, state, why: _ } => {
+            Change::State { run, from: _, state, why: _ } => {
                 self.interrupted.remove(run);
                 self.update(run, |run| run.state.clone_from(state));
             }
@@ -153,7 +153,7 @@ impl State {
     pub fn has(&self, change: &Change) -> bool {
         let is = |run: &RunId, so: &dyn Fn(&QueuedRun) -> bool| self.runs.get(run).is_some_and(so);
         match change {
-            Change::State { run, state, why: _ } => is(run, &|run| run.state == *state),
+            Change::State { run, from: _, state, why: _ } => is(run, &|run| run.state == *state),
             Change::Edit { run, terms, by: _ } => is(run, &|run| run.terms == **terms),
             Change::Move { run, place, by: _ } => is(run, &|run| run.place == *place),
             Change::Bypassed { run, times } => is(run, &|run| run.bypassed == *times),

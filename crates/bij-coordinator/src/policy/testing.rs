@@ -184,7 +184,7 @@ impl World {
         for action in decision.actions {
             match action {
                 Action::Change(change) => self.state.apply(&change),
-                Action::Start { run, why: _ } => {
+                Action::Start { run, from: _, why: _ } => {
                     let run = self.state.runs.get_mut(&run).unwrap();
                     run.state = QueueState::Running;
                     let claim = run.terms.claim.memory.unwrap_or_default();
@@ -222,7 +222,7 @@ impl World {
 
 pub(super) fn started(decision: &Decision) -> Vec<String> {
     let started = decision.actions.iter().filter_map(|action| match action {
-        Action::Start { run, why: _ } => Some(run.to_string()),
+        Action::Start { run, from: _, why: _ } => Some(run.to_string()),
         Action::Change(_) | Action::Stop { .. } => None,
     });
     started.collect()

@@ -107,8 +107,11 @@ impl Door {
         let boot = self.judge().boot;
         for change in changes {
             match change {
-                Change::State { run, state, .. } => {
+                Change::State { run, from, state, why: _ } => {
                     let Some(queued) = truth.runs.get_mut(run) else { continue };
+                    if from.as_ref().is_some_and(|from| queued.state != *from) {
+                        continue;
+                    }
                     let was = std::mem::replace(&mut queued.state, state.clone());
                     let queued = queued.clone();
                     match state {

@@ -18,6 +18,9 @@ pub enum Change {
     State {
         /// Which.
         run: RunId,
+        /// Where it was when this was decided. One that has moved on since, because a hook has begun
+        /// an attempt of it, stays where it is: that is [`Outcome::Unchanged`]. `None` is wherever.
+        from: Option<QueueState>,
         /// Where it stands now.
         state: QueueState,
         /// Why, for the event.

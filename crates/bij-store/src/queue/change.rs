@@ -17,7 +17,9 @@ pub(crate) fn change(
     at: Timestamp,
 ) -> Result<Outcome, Failure> {
     match change {
-        Change::State { run, state, why } => set_state(within, run, state, why, at),
+        Change::State { run, from, state, why } => {
+            set_state(within, run, from.as_ref(), state, why, at)
+        }
         Change::Edit { run, terms, by } => {
             let told = Happening::edited(run, by);
             told_if(edit(within, run, terms)?, within, Some(&told), at)
@@ -53,6 +55,7 @@ pub(crate) fn change(
 fn set_state(
     within: &Transaction<'_>,
     run: &RunId,
+    expected: Option<&QueueState>,
     to: &QueueState,
     why: &str,
     at: Timestamp,
@@ -66,7 +69,9 @@ fn set_state(
     let from = row::state(&Cursor::new(found, found.get(0)?), 1)?;
     let (state, holder, boot) = row::state_columns(to);
     let set = "state = ?3, holder = ?4, boot = ?5";
-    let changed = from != *to && update(within, run, set, &[&state, &holder, &boot])?;
+    let is_expected = expected.is_none_or(|expected| from == *expected);
+    let changed =
+        is_expected && from != *to && update(within, run, set, &[&state, &holder, &boot])?;
     told_if(changed, within, Some(&Happening::moved_on(run, &from, to, why)), at)
 }
 

@@ -1,8 +1,8 @@
 //! What fails at any moment, and what is lost by it: nothing.
 
-use bij_core::port::UnitManager;
+use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{RunEnd, RunState, TimeSpan};
+use bij_core::{AttemptKey, InvocationId, RunEnd, RunState, StartKind, TimeSpan, Timestamp};
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
 use super::machine::*;
@@ -205,4 +205,25 @@ fn a_coordinator_that_has_never_reached_the_manager_tells_so() {
     machine.units.set_fault(None);
     machine.pass(3);
     assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.settle();
+    machine.submit(&["a"]);
+    let mut ledger = machine.ledger.clone();
+    let begins = move || {
+        let key = AttemptKey { boot: boot(1), invocation: InvocationId::from_bytes([9; 16]) };
+        let at = Timestamp::from_micros(1);
+        let opening = Opening { experiment: id("a"), key, at, start: StartKind::Fresh };
+        ledger.open(&opening).unwrap();
+    };
+    *machine.room.1.lock().unwrap() = Some(Box::new(begins));
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
+    assert_eq!(machine.events(EventKind::Admitted).len(), 0);
+    assert!(!machine.coordinator.is_under_way(), "and it is not started once more");
 }

@@ -48,11 +48,17 @@ impl DefinitionSource for Definitions {
     }
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Room(pub(super) Arc<Mutex<Sample>>);
+/// What others do while the coordinator looks at the room.
+pub(super) type Meanwhile = Option<Box<dyn FnOnce() + Send>>;
+
+#[derive(Clone)]
+pub(super) struct Room(pub(super) Arc<Mutex<Sample>>, pub(super) Arc<Mutex<Meanwhile>>);
 
 impl Board for Room {
     fn sample(&self) -> Sample {
+        if let Some(meanwhile) = self.1.lock().unwrap().take() {
+            meanwhile();
+        }
         self.0.lock().unwrap().clone()
     }
 }
@@ -117,7 +123,8 @@ impl Machine {
         let (units, ledger) = (SimUnits::default(), MemoryLedger::default());
         let (definitions, desk) = (Definitions::default(), Desk::default());
         let gib = |number: u64| Bytes::new(number << 30);
-        let room = Room(Arc::new(Mutex::new(Sample::new(gib(64), gib(60)))));
+        let sample = Arc::new(Mutex::new(Sample::new(gib(64), gib(60))));
+        let room = Room(sample, Arc::default());
         let adapters = Adapters::<Lab> {
             units: Arc::new(units.clone()),
             store: ledger.clone(),

@@ -40,14 +40,15 @@ fn a_failed_start_is_put_off_even_for_one_that_passes_the_gates() {
 
 #[test]
 fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
-    let run = run_id("a#1");
+    let run = waiting("a#1").starting();
     let mut before = None;
     let mut waits = Vec::new();
     for tried in 1..=MAX_TRIES {
         let next = BackOff::after(before, TimeSpan::from_secs(100));
         let change = next.consequence(&run, "no");
         waits.push(next.until.as_micros() / 1_000_000 - 100);
-        let Change::State { state, why, .. } = change else { panic!("{change:?}") };
+        let Change::State { from, state, why, .. } = change else { panic!("{change:?}") };
+        assert_eq!(from.as_ref(), Some(&run.state));
         assert_eq!(matches!(state, QueueState::Held { .. }), tried == MAX_TRIES);
         assert!(why.contains("no"), "{why}");
         before = Some(next);

@@ -148,7 +148,7 @@ pub(super) fn a_run_is_where_it_was_said_to_be(queue: &mut (impl RunQueue + Ledg
     ];
     for state in states {
         let why = "asked".to_owned();
-        let to = Change::State { run: run("x#1"), state: state.clone(), why };
+        let to = Change::State { run: run("x#1"), from: None, state: state.clone(), why };
         assert_eq!(change(queue, to), Outcome::Changed);
         assert_eq!(fixture::state(queue, "x#1"), Some(state));
     }
@@ -158,4 +158,33 @@ pub(super) fn a_run_is_where_it_was_said_to_be(queue: &mut (impl RunQueue + Ledg
     let queued = &queue.load().expect(READS).runs[0];
     assert_eq!((queued.place, queued.bypassed), (Place(i64::MIN), 4));
     assert_eq!(queue.tally(&experiment("x")).expect(READS).attempts, 0);
+}
+
+pub(super) fn what_was_decided_of_a_run_that_has_moved_on_is_not_done(
+    queue: &mut (impl RunQueue + Ledger),
+) {
+    submit(queue, "x");
+    let starting = QueueState::Starting { boot: boot(1) };
+    let goes = |from: &QueueState, state: &QueueState| Change::State {
+        run: run("x#1"),
+        from: Some(from.clone()),
+        state: state.clone(),
+        why: "room".to_owned(),
+    };
+    // A hook begins an attempt between the reading and the writing.
+    queue.open(&fresh("x", 1, 1)).expect(WRITES);
+    let told = fixture::events(queue);
+    for state in [&starting, &QueueState::Held { by: "bob".to_owned() }] {
+        assert_eq!(change(queue, goes(&QueueState::Waiting, state)), Outcome::Unchanged);
+    }
+    assert_eq!(fixture::state(queue, "x#1"), Some(QueueState::Running));
+    assert_eq!(fixture::events(queue), told, "and it leaves no event");
+    // Within a transaction each goes by what the one before it has made.
+    let back_and_up =
+        [goes(&QueueState::Running, &QueueState::Waiting), goes(&QueueState::Waiting, &starting)];
+    assert_eq!(queue.change(&back_and_up, at(1)).expect(WRITES), [Outcome::Changed; 2]);
+    let again = goes(&QueueState::Waiting, &starting);
+    assert_eq!(change(queue, again), Outcome::Unchanged, "what is so already is so");
+    let of_another_boot = goes(&QueueState::Starting { boot: boot(2) }, &QueueState::Waiting);
+    assert_eq!(change(queue, of_another_boot), Outcome::Unchanged);
 }

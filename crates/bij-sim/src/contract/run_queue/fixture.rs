@@ -31,19 +31,20 @@ pub fn run(text: &str) -> RunId {
 
 /// A run is let start in a boot.
 pub fn let_start(text: &str, boot: u8) -> Change {
-    let boot = fixture::boot(boot);
-    Change::State { run: run(text), state: QueueState::Starting { boot }, why: "room".to_owned() }
+    let state = QueueState::Starting { boot: fixture::boot(boot) };
+    Change::State { run: run(text), from: None, state, why: "room".to_owned() }
 }
 
 /// A run waits again.
 pub fn put_back(text: &str) -> Change {
-    Change::State { run: run(text), state: QueueState::Waiting, why: "heat".to_owned() }
+    let (state, why) = (QueueState::Waiting, "heat".to_owned());
+    Change::State { run: run(text), from: None, state, why }
 }
 
 /// A run is held.
 pub fn hold(text: &str) -> Change {
     let state = QueueState::Held { by: "bob".to_owned() };
-    Change::State { run: run(text), state, why: "asked".to_owned() }
+    Change::State { run: run(text), from: None, state, why: "asked".to_owned() }
 }
 
 /// A run is cancelled.
