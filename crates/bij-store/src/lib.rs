@@ -47,6 +47,7 @@
 
 mod database_file;
 mod failure;
+mod flush;
 mod migration;
 mod notice;
 mod open;

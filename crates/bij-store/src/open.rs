@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::failure::Failure;
+use crate::flush::Flush;
 use crate::migration;
 
 /// How long a call waits while somebody else writes. A write of bij's takes milliseconds, so
@@ -57,7 +58,7 @@ fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failu
     // SQLite does not wait by itself where two make the same new database a WAL one.
     while_busy(patience, || Ok(connection.pragma_update(None, "journal_mode", "WAL")?))?;
     // An attempt that was acknowledged is still there after a power cut.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", Flush::Now.synchronous())?;
     connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG)?;
     prepare(&connection)?;
     // The last one to leave would move the log into the database and remove it: two waits for the

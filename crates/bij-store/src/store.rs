@@ -12,6 +12,7 @@ use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, RunState, Tal
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::failure::Failure;
+use crate::flush::Flush;
 use crate::spool::Record;
 use crate::{open, queue, read, write};
 
@@ -19,7 +20,7 @@ use crate::{open, queue, read, write};
 ///
 /// Each write is one transaction that takes the right to write before it reads (`BEGIN IMMEDIATE`),
 /// so that any number of processes agree on the numbers of runs and attempts. When a write has
-/// returned, it is on the disk.
+/// returned, it is on the disk, but for what a power cut would undo by itself ([`RunQueue`]).
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
@@ -57,7 +58,7 @@ impl Store {
 
     /// Takes in what was set aside; a record that is known already changes nothing.
     pub(crate) fn apply(&mut self, record: &Record) -> Result<(), Failure> {
-        self.write(|within| match record {
+        self.write(Flush::Now, |within| match record {
             Record::Open(opening) => write::open(within, opening).map(drop),
             Record::Close(closing) => write::close(within, closing).map(drop),
         })
@@ -71,13 +72,21 @@ impl Store {
 
     fn write<T>(
         &mut self,
+        flush: Flush,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = change(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
+        if flush == Flush::Now {
+            return in_transaction(&mut self.connection, change);
+        }
+        self.set_flush(flush)?;
+        let done = in_transaction(&mut self.connection, change);
+        self.set_flush(Flush::Now)?;
+        done
+    }
+
+    /// Has the log flushed at each commit from now on, or not.
+    fn set_flush(&self, flush: Flush) -> Result<(), Failure> {
+        Ok(self.connection.pragma_update(None, "synchronous", flush.synchronous())?)
     }
 
     pub(crate) fn shorten_log(&self, from: u64) {
@@ -93,6 +102,16 @@ impl Store {
     }
 }
 
+fn in_transaction<T>(
+    connection: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = change(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
 impl RunQueue for Store {
     fn load(&self) -> Result<Queue, LedgerError> {
         self.read(queue::load)
@@ -103,13 +122,14 @@ impl RunQueue for Store {
         submissions: &[Submission],
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError> {
-        let taken = self.write(|within| queue::submit(within, submissions, at))?;
+        let flush = Flush::of_submissions(submissions);
+        let taken = self.write(flush, |within| queue::submit(within, submissions, at))?;
         self.shorten_log(open::OVERLONG_LOG);
         Ok(taken)
     }
 
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let outcomes = self.write(|within| {
+        let outcomes = self.write(Flush::of_changes(changes), |within| {
             changes.iter().map(|change| queue::change(within, change, at)).collect()
         })?;
         self.shorten_log(open::OVERLONG_LOG);
@@ -127,11 +147,11 @@ impl RunQueue for Store {
 
 impl Ledger for Store {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        Ok(self.write(|within| write::open(within, opening))?)
+        Ok(self.write(Flush::Now, |within| write::open(within, opening))?)
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        let outcome = self.write(|within| write::close(within, closing))?;
+        let outcome = self.write(Flush::Now, |within| write::close(within, closing))?;
         // Here and not at the beginning, where a start waits for it.
         self.shorten_log(open::LONG_LOG);
         Ok(outcome)
@@ -150,7 +170,7 @@ impl Ledger for Store {
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
-        Ok(self.write(|within| write::mark_clean_shutdown(within, boot, at))?)
+        Ok(self.write(Flush::Now, |within| write::mark_clean_shutdown(within, boot, at))?)
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {

@@ -94,6 +94,10 @@ pub enum Change {
 }
 
 /// Keeps the queue. What a call has returned is on the disk, and has its events there.
+///
+/// Two things may get there with whatever is written next, because a power cut before that would undo
+/// them anyway: that a run is let start, and a run that a start from elsewhere
+/// ([`Origin::Start`](crate::queue::Origin::Start)) has brought into the queue to be judged.
 pub trait RunQueue {
     /// Everything that is not over.
     ///
