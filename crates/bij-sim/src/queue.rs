@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bij_core::port::{Change, LedgerError, RunQueue};
 use bij_core::queue::{
-    Event, Group, GroupName, Happening, Pause, Place, Queue, QueuedRun, RunRef, Submission,
+    Event, Group, GroupName, Happening, Pause, Place, Queue, QueueState, QueuedRun, RunRef,
+    Submission,
 };
 use bij_core::{ExperimentId, History, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
 
@@ -81,7 +82,7 @@ impl State {
                     return None;
                 }
                 let told = Happening::moved_on(run, &queued.state, state, why);
-                queued.state = state.clone();
+                (queued.state, queued.stop) = (state.clone(), None);
                 Some(vec![told])
             }
             Change::Edit { run, terms, by } => {
@@ -99,6 +100,14 @@ impl State {
                 let queued = self.queued(run).filter(|queued| queued.bypassed != *times)?;
                 queued.bypassed = *times;
                 Some(Vec::new())
+            }
+            Change::Stop { run, by } => {
+                let queued = self.queued(run).filter(|queued| queued.stop.is_none())?;
+                if queued.state != QueueState::Running {
+                    return None;
+                }
+                queued.stop = Some(by.clone());
+                Some(vec![Happening::stop_requested(run, by)])
             }
             Change::End { run, end, by } => {
                 let history = self.histories.get_mut(&run.experiment)?;

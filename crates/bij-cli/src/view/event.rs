@@ -54,6 +54,7 @@ fn tone(kind: EventKind, crash: bool) -> Tone {
         | EventKind::Released
         | EventKind::Admitted
         | EventKind::Requeued
+        | EventKind::StopRequested
         | EventKind::RunEnded
         | EventKind::AttemptEnded
         | EventKind::Resumed

@@ -45,7 +45,7 @@ impl<P: Ports> Coordinator<P> {
             Act::Hold => self.each(&named, |this, run| this.hold(run, by))?,
             Act::Release => self.each(&named, |_, run| Ok(release(run, by)))?,
             Act::Cancel => self.each(&named, |this, run| this.cancel(run, by))?,
-            Act::Stop => self.each(&named, Self::stop_run)?,
+            Act::Stop => self.each(&named, |this, run| this.stop_run(run, by))?,
             Act::Prioritize(priority) => {
                 self.each(&named, |this, run| this.prioritize(run, *priority, by))?
             }
@@ -142,8 +142,10 @@ impl<P: Ports> Coordinator<P> {
         Ok(Plan { changes: vec![end], stops: self.is_to_be_stopped(run)? })
     }
 
-    fn stop_run(&self, run: &QueuedRun) -> Result<Plan, RequestError> {
-        Ok(Plan { changes: Vec::new(), stops: self.is_to_be_stopped(run)? })
+    fn stop_run(&self, run: &QueuedRun, by: &str) -> Result<Plan, RequestError> {
+        let stops = self.is_to_be_stopped(run)?;
+        let change = |run: &RunId| Change::Stop { run: run.clone(), by: by.to_owned() };
+        Ok(Plan { changes: stops.iter().map(change).collect(), stops })
     }
 
     /// Puts runs back: before all others of their priority, in the order in which they stand. Those
@@ -222,6 +224,7 @@ const fn run_of(change: &Change) -> Option<&RunId> {
         | Change::Edit { run, .. }
         | Change::Move { run, .. }
         | Change::Bypassed { run, .. }
+        | Change::Stop { run, .. }
         | Change::End { run, .. } => Some(run),
         Change::SetGroup { .. }
         | Change::RemoveGroup { .. }

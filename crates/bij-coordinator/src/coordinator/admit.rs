@@ -31,7 +31,7 @@ impl<P: Ports> Coordinator<P> {
         self.unit_changed(experiment.clone());
         if let Some(up) = self.state.up_of(experiment) {
             let run = Some(up.run.clone());
-            return if self.state.stops.contains_key(experiment) {
+            return if self.state.stops.contains_key(experiment) || up.stop.is_some() {
                 Verdict::no(run, format!("{experiment} is to be stopped"))
             } else {
                 Verdict::yes(run)
@@ -134,6 +134,7 @@ impl<P: Ports> Coordinator<P> {
             extras: admission.extras.clone(),
             by: admission.by.clone(),
             origin: Origin::Start,
+            stop: None,
         }
     }
 

@@ -123,6 +123,12 @@ impl<P: Ports> Coordinator<P> {
                 (Some(QueueState::Held { .. }), None) => return Told::Nothing,
                 (_, None) => return Told::Unknown,
             },
+            EventKind::StopRequested => {
+                let Some(queued) = self.state.runs.get_mut(&run) else { return Told::Nothing };
+                queued.stop = event.data.get("by").cloned();
+                self.unit_changed(run.experiment);
+                return Told::Something;
+            }
             EventKind::AttemptEnded => {
                 self.unit_changed(run.experiment);
                 return Told::Something;
@@ -139,9 +145,13 @@ impl<P: Ports> Coordinator<P> {
             | EventKind::Reloaded => return Told::Nothing,
         };
         match (known, self.state.runs.get_mut(&run)) {
-            (Some(known), _) if known == state => Told::Nothing,
+            (Some(known), Some(queued)) if known == state => {
+                queued.forget_stop_unless_running();
+                Told::Nothing
+            }
             (_, Some(queued)) => {
                 queued.state = state;
+                queued.forget_stop_unless_running();
                 self.state.interrupted.remove(&run);
                 self.unit_changed(run.experiment);
                 Told::Something

@@ -85,16 +85,17 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// A unit that was stopped while it waited for its restart had no attempt whose end could tell
-    /// who stopped it, so the run is ended here.
+    /// who stopped it, so the run is ended here; and so is one whose end nobody has written down.
     fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
         let Some(StopWish { by, not_before: _ }) = wish else { return };
         if !self.catch_up() {
             return;
         }
         let running = self.state.up_of(experiment).filter(|run| run.state == QueueState::Running);
-        let Some(run) = running.map(|run| run.run.clone()) else { return };
+        let running = running.map(|run| (run.run.clone(), run.stop.is_some()));
+        let Some((run, is_wanted_stopped)) = running else { return };
         let attempt = newest_attempt(&self.adapters.store, &run).ok().flatten();
-        if attempt.is_some_and(|attempt| attempt.end.is_some()) {
+        if is_wanted_stopped || attempt.is_some_and(|attempt| attempt.end.is_some()) {
             // If the store does not take it, the run is found to have given up later.
             let _ = self.change(&[Change::End { run, end: RunEnd::Stopped, by }]);
         }

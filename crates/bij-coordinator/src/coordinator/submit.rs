@@ -255,6 +255,7 @@ impl<P: Ports> Coordinator<P> {
                 extras,
                 by,
                 origin,
+                stop: None,
             };
             state.runs.insert(run.run.clone(), run.clone());
             runs.push(run);

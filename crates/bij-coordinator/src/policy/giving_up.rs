@@ -40,9 +40,12 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
             }
             LastAttempt::Open => "its unit is down, and nobody has recorded how that came about",
         };
-        let run = run.run.clone();
-        let end = Change::End { run, end: RunEnd::GaveUp, by: by.to_owned() };
-        actions.push(Action::Change(end));
+        // Its unit was stopped, and whoever saw to that was gone before it could say so.
+        let (end, by) = match &run.stop {
+            Some(stopper) => (RunEnd::Stopped, stopper.clone()),
+            None => (RunEnd::GaveUp, by.to_owned()),
+        };
+        actions.push(Action::Change(Change::End { run: run.run.clone(), end, by }));
     }
     actions
 }

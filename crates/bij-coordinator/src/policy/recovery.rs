@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bij_core::RunEnd;
 use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{Place, QueueState, QueuedRun};
@@ -25,7 +26,8 @@ pub(super) fn recover(state: &State) -> (Cow<'_, State>, Vec<Action>) {
 }
 
 /// Puts what was up in another boot back where its definition wants it. Those that are carried on
-/// go before all others of their priority, in the order that they had.
+/// go before all others of their priority, in the order that they had. What somebody has wanted
+/// stopped is, by that.
 pub fn put_back(state: &State) -> Vec<Change> {
     let mut interrupted: Vec<(&QueuedRun, Interruption)> = state
         .interrupted
@@ -33,10 +35,12 @@ pub fn put_back(state: &State) -> Vec<Change> {
         .filter_map(|(run, how)| Some((state.runs.get(run)?, *how)))
         .collect();
     interrupted.sort_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
+    let (stopped, interrupted): (Vec<_>, Vec<_>) =
+        interrupted.into_iter().partition(|(run, _)| run.stop.is_some());
+    let mut changes: Vec<Change> = stopped.into_iter().filter_map(|(run, _)| end(run)).collect();
     let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
     let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
     let mut front = first.saturating_sub(i64::try_from(resumed).unwrap_or(i64::MAX));
-    let mut changes = Vec::new();
     for (run, how) in interrupted {
         let (target, why) = target(how);
         changes.push(Change::State {
@@ -52,6 +56,12 @@ pub fn put_back(state: &State) -> Vec<Change> {
         }
     }
     changes
+}
+
+/// The end that somebody has wanted of a run.
+fn end(run: &QueuedRun) -> Option<Change> {
+    let by = run.stop.clone()?;
+    Some(Change::End { run: run.run.clone(), end: RunEnd::Stopped, by })
 }
 
 fn is_resumed(how: Interruption) -> bool {

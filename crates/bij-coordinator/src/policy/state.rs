@@ -31,7 +31,7 @@ pub struct State {
     pub busy: BTreeMap<ExperimentId, Busy>,
     /// Starts that have failed.
     pub back_off: BTreeMap<RunId, BackOff>,
-    /// Units that are to be stopped.
+    /// Units that are to be stopped, besides those of runs that somebody wants stopped.
     pub stops: BTreeMap<ExperimentId, StopWish>,
     /// How those that are up do.
     pub health: BTreeMap<RunId, HealthMemory>,
@@ -130,13 +130,17 @@ impl State {
         match change {
             Change::State { run, from: _, state, why: _ } => {
                 self.interrupted.remove(run);
-                self.update(run, |run| run.state.clone_from(state));
+                self.update(run, |run| {
+                    run.state.clone_from(state);
+                    run.stop = None;
+                });
             }
             Change::Edit { run, terms, by: _ } => {
                 self.update(run, |run| run.terms.clone_from(terms));
             }
             Change::Move { run, place, by: _ } => self.update(run, |run| run.place = *place),
             Change::Bypassed { run, times } => self.update(run, |run| run.bypassed = *times),
+            Change::Stop { run, by } => self.update(run, |run| run.stop = Some(by.clone())),
             Change::End { run, end: _, by: _ } => self.forget(run),
             Change::SetGroup { group, by: _ } => {
                 self.groups.insert(group.name.clone(), group.clone());
@@ -157,6 +161,7 @@ impl State {
             Change::Edit { run, terms, by: _ } => is(run, &|run| run.terms == **terms),
             Change::Move { run, place, by: _ } => is(run, &|run| run.place == *place),
             Change::Bypassed { run, times } => is(run, &|run| run.bypassed == *times),
+            Change::Stop { run, by: _ } => is(run, &|run| run.stop.is_some()),
             Change::End { run, end: _, by: _ } => !self.runs.contains_key(run),
             Change::SetGroup { group, by: _ } => self.groups.get(&group.name) == Some(group),
             Change::RemoveGroup { name, by: _ } => !self.groups.contains_key(name),

@@ -41,6 +41,7 @@ pub(super) fn waiting(run: &str) -> QueuedRun {
         extras: String::new(),
         by: "alice".to_owned(),
         origin: Origin::Submit,
+        stop: None,
     }
 }
 
@@ -58,6 +59,10 @@ pub(super) trait Tailored: Sized {
 
     fn held(self) -> Self {
         self.with(|run| run.state = QueueState::Held { by: "bob".to_owned() })
+    }
+
+    fn to_be_stopped_by(self, by: &str) -> Self {
+        self.with(|run| run.stop = Some(by.to_owned()))
     }
 
     fn place(self, place: i64) -> Self {

@@ -17,10 +17,13 @@ pub(crate) struct Chronicle {
     ended: BTreeMap<RunId, String>,
     /// Runs that left the line of those that wait, since this was last asked.
     left: BTreeSet<RunId>,
-    /// Experiments whose end somebody has asked for.
-    pub(crate) may_stop: BTreeSet<ExperimentId>,
+    /// Experiments whose end somebody has asked for, and how often: what a store that fails does not
+    /// take is told late, so one end may be told when the next is asked for already.
+    may_stop: BTreeMap<ExperimentId, u32>,
     /// Runs that somebody has asked to cancel.
     pub(crate) may_cancel: BTreeSet<RunId>,
+    /// Runs whose stop was acknowledged, and that nobody has put back since.
+    stopped: BTreeSet<RunId>,
     /// Runs whose submission was acknowledged.
     pub(crate) acknowledged: BTreeSet<RunId>,
 }
@@ -70,6 +73,9 @@ impl Chronicle {
         if !matches!(told, Told::Waiting | Told::Held) {
             self.left.insert(run.clone());
         }
+        if told != Told::Running {
+            self.stopped.remove(&run);
+        }
         self.runs.insert(run, told);
         Ok(())
     }
@@ -78,7 +84,7 @@ impl Chronicle {
     fn attempt_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
         let word = |key: &str| event.data.get(key).cloned().unwrap_or_default();
         let cause = word("cause");
-        if cause.starts_with("stop") && !self.may_stop.remove(&run.experiment) {
+        if cause.starts_with("stop") && !self.was_to_be_stopped(&run.experiment) {
             return Err(format!("{run} was stopped, and nobody has asked for that"));
         }
         self.last_cause.insert(run, (cause, word("code")));
@@ -92,7 +98,7 @@ impl Chronicle {
         let is_right = match end.as_str() {
             "success" => cause == "success",
             // One that waits to be restarted has no attempt that could be stopped.
-            "stopped" => cause.starts_with("stop") || self.may_stop.contains(&run.experiment),
+            "stopped" => cause.starts_with("stop") || self.may_stop.contains_key(&run.experiment),
             "never" => code == "78",
             "cancelled" => self.may_cancel.contains(run),
             "gave-up" => cause != "success",
@@ -102,6 +108,7 @@ impl Chronicle {
             return Err(format!("{run} ended as {end:?}; its last attempt: {cause:?} {code:?}"));
         }
         self.runs.remove(run);
+        self.stopped.remove(run);
         self.left.insert(run.clone());
         match self.ended.insert(run.clone(), end) {
             None => Ok(()),
@@ -137,6 +144,41 @@ impl Chronicle {
             None => Ok(()),
             Some(run) => Err(format!("{run} was acknowledged, and has disappeared")),
         }
+    }
+
+    /// Somebody has asked for the end of an experiment.
+    pub(crate) fn may_stop(&mut self, id: &ExperimentId) {
+        *self.may_stop.entry(id.clone()).or_default() += 1;
+    }
+
+    fn was_to_be_stopped(&mut self, id: &ExperimentId) -> bool {
+        let Some(times) = self.may_stop.get_mut(id) else { return false };
+        *times -= 1;
+        if *times == 0 {
+            self.may_stop.remove(id);
+        }
+        true
+    }
+
+    /// A stop of a run that was running was acknowledged.
+    pub(crate) fn stop_was_acknowledged(&mut self, run: RunId) {
+        if self.runs.get(&run) == Some(&Told::Running) {
+            self.stopped.insert(run);
+        }
+    }
+
+    /// Whose stop has not come through, though it was acknowledged.
+    pub(crate) const fn not_stopped(&self) -> &BTreeSet<RunId> {
+        &self.stopped
+    }
+
+    /// A boot is over: whose end was asked for has come to it, unless that was written down.
+    pub(crate) fn boot_is_over(&mut self, ledger: &MemoryLedger) {
+        let queue = ledger.load().unwrap_or_default();
+        let is_written = |id: &ExperimentId| {
+            queue.runs.iter().any(|run| run.run.experiment == *id && run.stop.is_some())
+        };
+        self.may_stop.retain(|id, _| is_written(id));
     }
 
     /// Who has left the line of those that wait since this was last asked.

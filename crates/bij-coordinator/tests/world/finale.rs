@@ -34,6 +34,11 @@ impl World {
             }
             let held = |run: &&QueuedRun| matches!(run.state, QueueState::Held { .. });
             self.act_on(queue.iter().filter(held), &Act::Release);
+            if round == 1 && !self.chronicle.not_stopped().is_empty() {
+                let left = self.chronicle.not_stopped();
+                self.wrong.push(format!("a stop that was acknowledged comes through: {left:?}"));
+                return;
+            }
             if round % STOP_EVERY == STOP_EVERY - 1 {
                 self.act_on(queue.iter().filter(|run| run.state.is_up()), &Act::Stop);
             }

@@ -10,6 +10,8 @@ use crate::script::Step;
 use crate::world::World;
 
 const ALICE: &str = "alice";
+/// So often is the coordinator killed just when it has acknowledged something that is to be done.
+const KILLED_ONCE_IN: u8 = 6;
 
 impl World {
     pub(crate) fn carry_out(&mut self, step: Step) {
@@ -35,7 +37,7 @@ impl World {
             Step::Pass(span) => self.pass(span),
             Step::SystemctlStart(id) => self.machine.units.start_from_elsewhere(&id),
             Step::SystemctlStop(id) => {
-                self.chronicle.may_stop.insert(id.clone());
+                self.chronicle.may_stop(&id);
                 self.machine.units.stop_from_elsewhere(&id);
             }
             Step::Enable(id, enabled) => {
@@ -122,7 +124,7 @@ impl World {
         if matches!(act, Act::Cancel | Act::Stop | Act::Requeue) {
             let queue = self.machine.store.load().unwrap_or_default();
             for run in runs {
-                self.chronicle.may_stop.insert(run.experiment().clone());
+                self.chronicle.may_stop(run.experiment());
                 let named = queue.runs.iter().filter(|queued| match run {
                     RunRef::Run(run) => queued.run == *run,
                     RunRef::Newest(id) => queued.run.experiment == *id,
@@ -132,6 +134,18 @@ impl World {
                 }
             }
         }
-        self.ask(|coordinator, now| coordinator.act(runs, act, ALICE, now).map(drop));
+        let acted = self.ask(|coordinator, now| coordinator.act(runs, act, ALICE, now));
+        let Some(acted) = acted else { return };
+        let told = self.read_events();
+        self.is_wrong("event numbers grow and every end has its reason", told);
+        if *act == Act::Stop {
+            for acted in acted {
+                self.chronicle.stop_was_acknowledged(acted.run);
+            }
+        }
+        // What was acknowledged and not yet done is what a kill just now must not undo.
+        if self.temper > 0 && self.dice.u8(..KILLED_ONCE_IN) == 0 {
+            self.coordinator_is_killed();
+        }
     }
 }

@@ -188,7 +188,7 @@ impl World {
         self.in_vain.clear();
         let told = self.read_events();
         self.is_wrong("event numbers grow and every end has its reason", told);
-        self.chronicle.may_stop.clear();
+        self.chronicle.boot_is_over(self.machine.store.written());
         self.machine.boot();
         self.note(|| "the machine boots".to_owned());
         self.set_bus_lost(false);

@@ -52,6 +52,14 @@ pub enum Change {
         /// How many by now.
         times: u32,
     },
+    /// Somebody wants a running one stopped, which ends it: kept with the run until it is over or is
+    /// put back. Who has asked first stands.
+    Stop {
+        /// Which.
+        run: RunId,
+        /// Who asks.
+        by: String,
+    },
     /// It is over without another attempt: cancelled, or given up.
     End {
         /// Which.

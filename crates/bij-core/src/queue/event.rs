@@ -70,6 +70,8 @@ kinds! {
     Admitted = "admitted",
     /// A run that was up waits again.
     Requeued = "requeued",
+    /// Somebody wants a running one stopped, which ends it.
+    StopRequested = "stop-requested",
     /// A run is over.
     RunEnded = "run-ended",
     /// An attempt has begun.

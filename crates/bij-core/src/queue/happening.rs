@@ -76,6 +76,11 @@ impl Happening {
         Self::new(EventKind::Moved, Some(run)).with("by", by)
     }
 
+    /// Somebody wants a run stopped: `by`.
+    pub fn stop_requested(run: &RunId, by: &str) -> Self {
+        Self::new(EventKind::StopRequested, Some(run)).with("by", by)
+    }
+
     /// A run is over: `end`, and `by` whom or what, if not by its last attempt.
     pub fn run_ended(run: &RunId, end: RunEnd, by: Option<&str>) -> Self {
         let said = Self::new(EventKind::RunEnded, Some(run)).with("end", &end);

@@ -37,6 +37,9 @@ pub struct QueuedRun {
     pub by: String,
     /// How it came here.
     pub origin: Origin,
+    /// Who wants it stopped, which ends it. Nobody does of one that is not running, and who puts it
+    /// back means it to go on.
+    pub stop: Option<String>,
 }
 
 impl QueuedRun {
@@ -61,6 +64,7 @@ impl QueuedRun {
             extras: extras.clone(),
             by: by.clone(),
             origin: *origin,
+            stop: None,
         }
     }
 
@@ -76,6 +80,14 @@ impl QueuedRun {
             extras: String::new(),
             by: "systemd".to_owned(),
             origin: Origin::Start,
+            stop: None,
+        }
+    }
+
+    /// Who wants it stopped means the running one only.
+    pub fn forget_stop_unless_running(&mut self) {
+        if self.state != QueueState::Running {
+            self.stop = None;
         }
     }
 

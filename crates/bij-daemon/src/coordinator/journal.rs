@@ -26,6 +26,7 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
         EventKind::Submitted | EventKind::Edited | EventKind::Moved => (Level::Debug, None),
         EventKind::Released
         | EventKind::Requeued
+        | EventKind::StopRequested
         | EventKind::Resumed
         | EventKind::GroupChanged
         | EventKind::Reloaded => (Level::Info, None),

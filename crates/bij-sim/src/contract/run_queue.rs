@@ -16,7 +16,7 @@ pub use shared::shared_run_queue_contract;
 /// # Panics
 /// Where a clause is not kept.
 pub fn run_queue_contract<Q: RunQueue + Ledger>(mut make: impl FnMut() -> Q) {
-    let clauses: [fn(&mut Q); 23] = [
+    let clauses: [fn(&mut Q); 24] = [
         submitting::runs_get_their_numbers_and_places_in_order,
         submitting::a_submission_is_kept_whole,
         submitting::a_number_is_never_used_twice,
@@ -28,6 +28,7 @@ pub fn run_queue_contract<Q: RunQueue + Ledger>(mut make: impl FnMut() -> Q) {
         changing::groups_are_kept_whole_until_they_are_removed,
         changing::who_paused_first_stands,
         changing::a_run_is_where_it_was_said_to_be,
+        changing::a_stop_is_wanted_until_the_run_is_over_or_put_back,
         changing::what_was_decided_of_a_run_that_has_moved_on_is_not_done,
         starting::a_run_that_nobody_submitted_is_in_the_queue_while_it_is_not_over,
         starting::a_start_takes_the_run_that_was_let_start_in_this_boot,

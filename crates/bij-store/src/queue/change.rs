@@ -32,6 +32,11 @@ pub(crate) fn change(
             let set = "bypassed = ?3 WHERE bypassed <> ?3";
             told_if(update(within, run, set, &[times])?, within, None, at)
         }
+        Change::Stop { run, by } => {
+            let told = Happening::stop_requested(run, by);
+            let set = "stopper = ?3 WHERE stopper IS NULL AND state = 'running'";
+            told_if(update(within, run, set, &[by])?, within, Some(&told), at)
+        }
         // The trigger tells it, as it does every end of a run.
         Change::End { run, end, by } => end_run(within, run, *end, Some(by), at),
         Change::SetGroup { group, by } => set_group(within, group, by, at),
@@ -68,7 +73,7 @@ fn set_state(
     let Some(found) = rows.next()? else { return Ok(Outcome::Unchanged) };
     let from = row::state(&Cursor::new(found, found.get(0)?), 1)?;
     let (state, holder, boot) = row::state_columns(to);
-    let set = "state = ?3, holder = ?4, boot = ?5";
+    let set = "state = ?3, holder = ?4, boot = ?5, stopper = NULL";
     let is_expected = expected.is_none_or(|expected| from == *expected);
     let changed =
         is_expected && from != *to && update(within, run, set, &[&state, &holder, &boot])?;

@@ -15,7 +15,7 @@ use crate::row::{Column, Cursor};
 /// The columns that [`queued_run`] reads, from `queue q`, `runs r` and `experiments e`.
 pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.boot, q.priority, \
      q.group_name, q.memory, q.gpu, q.not_before, q.dependencies, q.now, q.place, q.bypassed, \
-     q.submitted, q.extras, q.submitter, q.origin";
+     q.submitted, q.extras, q.submitter, q.origin, q.stopper";
 
 /// A run that is not over, from a row of [`QUEUED`].
 pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
@@ -45,6 +45,7 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
         extras: at.value(Column(16, "extras"))?,
         by: at.value(Column(17, "submitter"))?,
         origin: at.one_of(Column(18, "origin"), &Origin::ALL, Origin::as_str)?,
+        stop: at.value(Column(19, "stopper"))?,
     })
 }
 

@@ -42,7 +42,9 @@ fn experiment(within: &Transaction<'_>, name: &ExperimentId) -> Result<(i64, u32
 }
 
 fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Result<(), Failure> {
-    let QueuedRun { run, state, terms, place, bypassed, submitted, extras, by, origin } = queued;
+    // One that is taken in is not up, so nobody wants it stopped.
+    let QueuedRun { run, state, terms, place, bypassed, submitted, extras, by, origin, stop: _ } =
+        queued;
     let id = within.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
     let (state, holder, boot) = row::state_columns(state);
     let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now } = terms;

@@ -67,6 +67,7 @@ impl State {
             extras: submit.extras,
             by: by.to_owned(),
             origin: Origin::Submit,
+            stop: None,
         };
         let entry = entry(&run);
         self.events.push((EventKind::Submitted, run.run.to_string()));

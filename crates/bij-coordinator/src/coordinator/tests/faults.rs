@@ -2,7 +2,9 @@
 
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{AttemptKey, InvocationId, RunEnd, RunState, StartKind, TimeSpan, Timestamp};
+use bij_core::{
+    AttemptKey, InvocationId, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
+};
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
 use super::machine::*;
@@ -226,4 +228,54 @@ fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
     assert_eq!(machine.events(EventKind::Admitted).len(), 0);
     assert!(!machine.coordinator.is_under_way(), "and it is not started once more");
+}
+
+#[test]
+fn a_stop_outlives_the_coordinator_that_was_killed_before_it_could_stop_the_unit() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Stop).unwrap();
+    let again = machine.act("a#1", &Act::Stop).unwrap();
+    assert_eq!(again[0].outcome, Outcome::Changed, "it is under way");
+    for _ in 0..2 {
+        machine.kill();
+        assert!(!machine.admit("a").admitted, "nothing brings back what is to be stopped");
+    }
+    assert_eq!(machine.up(), ["a"]);
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Stopped)));
+    assert_eq!(machine.events(EventKind::StopRequested).len(), 1);
+    machine.submit(&["a"]);
+    machine.settle();
+    assert_eq!(machine.up(), ["a"], "the next run has nothing to do with it");
+}
+
+#[test]
+fn a_stop_that_a_power_cut_has_forestalled_ends_the_run_all_the_same() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Stop).unwrap();
+    machine.cut_power();
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Stopped)));
+}
+
+#[test]
+fn who_puts_a_run_back_that_was_to_be_stopped_means_it_to_go_on() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Stop).unwrap();
+    machine.act("a#1", &Act::Requeue).unwrap();
+    machine.kill();
+    machine.pass(2);
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 2);
 }

@@ -1,9 +1,10 @@
 //! Units that are to be stopped.
 
-use bij_core::{ActiveState, TimeSpan};
+use bij_core::port::Change;
+use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Busy, StopWish, Stray};
+use crate::policy::{Action, Busy, LastAttempt, Lost, StopWish, Stray};
 
 fn stops(world: &World) -> Vec<(String, String)> {
     let stops = world.decide().actions.into_iter().filter_map(|action| match action {
@@ -46,4 +47,26 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
         assert_eq!(stops(&world).len(), usize::from(unwanted));
         assert_eq!(world.gates_of("a#1"), ["same-experiment"]);
     }
+}
+
+#[test]
+fn a_run_that_somebody_wants_stopped_is_stopped_by_whichever_coordinator() {
+    let mut world = World::of([waiting("a#1").running().to_be_stopped_by("alice")]);
+    assert_eq!(stops(&world), [("a".to_owned(), "alice".to_owned())]);
+    let wish = StopWish { by: "alice".to_owned(), not_before: TimeSpan::from_secs(605) };
+    world.state.stops.insert(experiment("a"), wish);
+    assert_eq!(stops(&world), [], "the last try has failed");
+    world.state.stops.clear();
+    world.state.busy.insert(experiment("a"), Busy::Stopping);
+    assert_eq!(stops(&world), []);
+}
+
+#[test]
+fn one_that_was_stopped_while_nobody_could_say_so_ends_by_who_wanted_it() {
+    let mut world = World::of([waiting("a#1").running().to_be_stopped_by("alice")]);
+    world.seen.units.clear();
+    let last = LastAttempt::Ended(Cause::Exit);
+    world.seen.lost.insert(run_id("a#1"), Lost { last, since: world.seen.now.uptime });
+    let end = Change::End { run: run_id("a#1"), end: RunEnd::Stopped, by: "alice".to_owned() };
+    assert_eq!(world.decide().actions, [Action::Change(end)]);
 }

@@ -188,3 +188,26 @@ pub(super) fn what_was_decided_of_a_run_that_has_moved_on_is_not_done(
     let of_another_boot = goes(&QueueState::Starting { boot: boot(2) }, &QueueState::Waiting);
     assert_eq!(change(queue, of_another_boot), Outcome::Unchanged);
 }
+
+pub(super) fn a_stop_is_wanted_until_the_run_is_over_or_put_back(
+    queue: &mut (impl RunQueue + Ledger),
+) {
+    submit(queue, "x");
+    let stop = |by: &str| Change::Stop { run: run("x#1"), by: by.to_owned() };
+    let wanted_by = |queue: &dyn RunQueue| queue.load().expect(READS).runs[0].stop.clone();
+    assert_eq!(change(queue, stop("bob")), Outcome::Unchanged, "it is not up");
+    queue.open(&fresh("x", 1, 1)).expect(WRITES);
+    assert_eq!(change(queue, stop("bob")), Outcome::Changed);
+    assert_eq!(change(queue, stop("carol")), Outcome::Unchanged);
+    assert_eq!(wanted_by(queue), Some("bob".to_owned()), "who has asked first stands");
+    let told = fixture::events(queue).pop().expect("it is told");
+    assert_eq!((told.kind, told.data["by"].as_str()), (EventKind::StopRequested, "bob"));
+    change(queue, put_back("x#1"));
+    assert_eq!(wanted_by(queue), None);
+    queue.open(&fresh("x", 1, 2)).expect(WRITES);
+    assert_eq!(wanted_by(queue), None, "its next attempt is none of theirs");
+    change(queue, stop("bob"));
+    queue.close(&end(&fresh("x", 1, 2), success())).expect(WRITES);
+    assert_eq!(queue.load().expect(READS), Queue::default());
+    assert_eq!(change(queue, stop("bob")), Outcome::Unchanged);
+}
