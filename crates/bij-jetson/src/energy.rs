@@ -1,0 +1,94 @@
+//! Energy counters of a PC: RAPL, the kernel's Documentation/power/powercap/powercap.rst.
+
+use std::time::Duration;
+
+use bij_core::Milliwatts;
+
+use crate::{Files, Reading, WhyNot};
+
+const CLASS: &str = "sys/class/powercap";
+
+/// A counter of energy. One reading of it says nothing; the difference of two is a power.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct EnergyCounter {
+    /// What it counts for: `package-0`.
+    pub name: String,
+    /// Millionths of a joule; only root may read it.
+    pub microjoules: Reading<u64>,
+    /// Past this it begins at 0 again.
+    pub wraps_at: Reading<u64>,
+}
+
+impl EnergyCounter {
+    /// The counters of whole packages, sorted by their names; what is inside of one is not counted
+    /// again.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if they cannot be listed.
+    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+        let names = files.names(CLASS)?;
+        // `intel-rapl:0` is a package (of AMD too), `intel-rapl:0:1` a part of it; `intel-rapl-mmio:0`
+        // is the same package through another door.
+        let packages = names.iter().filter(|name| {
+            name.strip_prefix("intel-rapl:").is_some_and(|number| !number.contains(':'))
+        });
+        let mut counters: Vec<Self> = packages
+            .filter_map(|package| {
+                let at = |what: &str| format!("{CLASS}/{package}/{what}");
+                Some(Self {
+                    name: files.text(&at("name")).ok()?,
+                    microjoules: files.count(&at("energy_uj")),
+                    wraps_at: files.count(&at("max_energy_range_uj")),
+                })
+            })
+            .collect();
+        counters.sort();
+        Ok(counters)
+    }
+
+    /// The mean power since an earlier reading of the same counter.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if one of the two has no value, or no time has passed.
+    pub fn power_since(&self, earlier: &Self, elapsed: Duration) -> Reading<Milliwatts> {
+        let (now, before) = (self.microjoules.clone()?, earlier.microjoules.clone()?);
+        let spent = match now.checked_sub(before) {
+            Some(spent) => spent,
+            None => self.wraps_at.clone()?.saturating_sub(before).saturating_add(now),
+        };
+        // Microjoules by microseconds are watts.
+        let milliwatts = (u128::from(spent) * 1000).checked_div(elapsed.as_micros());
+        let milliwatts = milliwatts.and_then(|power| i64::try_from(power).ok());
+        milliwatts.map(Milliwatts::new).ok_or(WhyNot::Off)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CapturedTree;
+
+    fn counter(microjoules: &str) -> EnergyCounter {
+        let mut tree = CapturedTree::default();
+        let at = |what: &str| format!("{CLASS}/{what}");
+        for part in ["intel-rapl:0", "intel-rapl:0:0", "intel-rapl-mmio:0"] {
+            tree.set(&at(&format!("{part}/name")), "package-0\n");
+            tree.set(&at(&format!("{part}/energy_uj")), format!("{microjoules}\n"));
+            tree.set(&at(&format!("{part}/max_energy_range_uj")), "262143328850\n");
+        }
+        let mut all = EnergyCounter::all(&tree).unwrap();
+        assert_eq!(all.len(), 1, "each package once");
+        all.remove(0)
+    }
+
+    #[test]
+    fn a_power_is_the_difference_of_two_readings_even_across_the_end() {
+        let second = Duration::from_secs(1);
+        let power = counter("45000000").power_since(&counter("30000000"), second);
+        assert_eq!(power, Ok(Milliwatts::new(15_000)));
+        let wrapped = counter("671150").power_since(&counter("262143000000"), second);
+        assert_eq!(wrapped, Ok(Milliwatts::new(1000)));
+        assert!(counter("2").power_since(&counter("1"), Duration::ZERO).is_err());
+    }
+}

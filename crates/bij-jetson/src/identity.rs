@@ -1,0 +1,128 @@
+//! Which machine it is, and which release of L4T runs on it.
+
+use crate::{Files, Reading, WhyNot, parse};
+
+mod release;
+
+pub use release::L4t;
+
+/// What a machine says it is; it stays the same until the next boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// As its maker calls it: `NVIDIA Jetson AGX Orin Developer Kit`.
+    pub model: Reading<String>,
+    /// The system on its chip: `tegra234` is Orin, `tegra264` Thor.
+    pub soc: Reading<String>,
+    /// The module's part number with its variant, which a carrier board does not change:
+    /// `p3701-0005`.
+    pub module: Reading<String>,
+    /// The release of Jetson Linux.
+    pub l4t: Reading<L4t>,
+}
+
+const COMPATIBLE: &str = "proc/device-tree/compatible";
+
+impl Identity {
+    /// Asks the device tree, the release file, and on a PC the firmware.
+    pub fn read(files: &dyn Files) -> Self {
+        let compatible = files.read(COMPATIBLE).map(|list| parse::strings(&list));
+        let compatible = compatible.map_err(WhyNot::from);
+        let soc = compatible.clone().and_then(|list| soc(&list).ok_or(WhyNot::Absent));
+        let module = compatible.and_then(|list| module(files, &list).ok_or(WhyNot::Absent));
+        let l4t = if soc.as_ref().is_ok_and(|soc| soc.starts_with("tegra")) {
+            release::read(files)
+        } else {
+            Err(WhyNot::Absent)
+        };
+        Self { model: model(files), soc, module, l4t }
+    }
+
+    /// Whether it is a Jetson. The name of the kernel tells nothing, it differs between distributions.
+    pub fn is_jetson(&self) -> bool {
+        self.soc.as_ref().is_ok_and(|soc| soc.starts_with("tegra"))
+    }
+}
+
+fn model(files: &dyn Files) -> Reading<String> {
+    match files.text("proc/device-tree/model") {
+        Ok(model) if !model.is_empty() => return Ok(model),
+        Ok(_) | Err(WhyNot::Absent) => {}
+        Err(why) => return Err(why),
+    }
+    let dmi = |name: &str| files.text(&format!("sys/class/dmi/id/{name}"));
+    let product = dmi("product_name")?;
+    let vendor = dmi("sys_vendor").unwrap_or_default();
+    // Firmware of boards for tinkerers fills these in like this.
+    let told =
+        |text: &str| !text.is_empty() && !text.eq_ignore_ascii_case("to be filled by o.e.m.");
+    match (told(&vendor), told(&product)) {
+        (true, true) if !product.starts_with(&vendor) => Ok(format!("{vendor} {product}")),
+        (_, true) => Ok(product),
+        (true, false) => Ok(vendor),
+        (false, false) => Err(WhyNot::Absent),
+    }
+}
+
+/// The chip: NVIDIA's by its number, others as the last and most general word of their list.
+fn soc(compatible: &[String]) -> Option<String> {
+    let digits = |name: &&str| {
+        let number = name.strip_prefix("tegra").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let chips = || compatible.iter().map(|entry| entry.rsplit(',').next().unwrap_or(entry));
+    chips().find(digits).or_else(|| chips().next_back()).map(ToOwned::to_owned)
+}
+
+/// `pNNNN-NNNN` of the module: the second of two in the first entry names the carrier board.
+fn module(files: &dyn Files, compatible: &[String]) -> Option<String> {
+    // JetPack 5 writes one variant for all modules into `compatible`; the name of the source of its
+    // device tree is right.
+    let source = files.text("proc/device-tree/nvidia,dtsfilename").unwrap_or_default();
+    let source = source.rsplit('/').next().unwrap_or_default().to_owned();
+    std::iter::once(&source).chain(compatible).find_map(|entry| {
+        entry.match_indices('p').find_map(|(at, _)| {
+            let part = entry.get(at..at + "p3701-0000".len())?;
+            let is_module = ["p3701-", "p3767-", "p2888-", "p3668-", "p3834-"];
+            let variant = is_module.iter().find_map(|module| part.strip_prefix(module))?;
+            variant.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.to_owned())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CapturedTree;
+
+    #[test]
+    fn a_chip_is_told_by_its_number_not_by_its_family() {
+        let list = |text: &str| text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
+        let orin = list("acme,carrier nvidia,tegra23x nvidia,tegra234");
+        assert_eq!(soc(&orin).as_deref(), Some("tegra234"));
+        assert_eq!(soc(&list("raspberrypi,5 brcm,bcm2712")).as_deref(), Some("bcm2712"));
+        assert_eq!(soc(&[]), None);
+    }
+
+    #[test]
+    fn a_module_is_not_its_carrier() {
+        let tree = CapturedTree::default();
+        let list = ["nvidia,p3768-0000+p3767-0005-super".to_owned(), "nvidia,tegra234".to_owned()];
+        assert_eq!(module(&tree, &list).as_deref(), Some("p3767-0005"));
+        assert_eq!(module(&tree, &["acme,box".to_owned()]), None);
+        let mut older = CapturedTree::default();
+        older.set("proc/device-tree/nvidia,dtsfilename", "/x/tegra234-p3701-0004-p3737-0000.dts\0");
+        let list = ["nvidia,p3737-0000+p3701-0000".to_owned()];
+        assert_eq!(module(&older, &list).as_deref(), Some("p3701-0004"));
+    }
+
+    #[test]
+    fn firmware_that_nobody_filled_in_says_nothing() {
+        let mut tree = CapturedTree::default();
+        tree.set("sys/class/dmi/id/product_name", "To Be Filled By O.E.M.\n");
+        assert_eq!(Identity::read(&tree).model, Err(WhyNot::Absent));
+        tree.set("sys/class/dmi/id/sys_vendor", "ACME\n");
+        assert_eq!(Identity::read(&tree).model.as_deref(), Ok("ACME"));
+        assert!(!Identity::read(&tree).is_jetson());
+    }
+}

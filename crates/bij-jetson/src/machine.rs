@@ -1,0 +1,121 @@
+//! A machine, read as a whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bij_core::Milliwatts;
+
+use crate::patience::Patience;
+use crate::{
+    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
+    PowerModes, Rail, Reading, Root, Zone,
+};
+
+/// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
+/// may let a thread wait for a few hundred.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The hardware below a root: a Jetson, or any other Linux machine.
+#[derive(Clone)]
+pub struct Machine {
+    patience: Patience,
+}
+
+/// One reading of everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BoardSample {
+    /// Which machine it is.
+    pub identity: Identity,
+    /// How hot it is where.
+    pub zones: Reading<Vec<Zone>>,
+    /// What the kernel does about heat.
+    pub cooling: Reading<Vec<CoolingDevice>>,
+    /// How often the power supply was too weak.
+    pub over_current: Reading<Vec<OverCurrent>>,
+    /// The power of each rail.
+    pub rails: Reading<Vec<Rail>>,
+    /// What the machine draws in all.
+    pub total: Reading<Milliwatts>,
+    /// Energy counters, of which two readings make a power.
+    pub energy: Reading<Vec<EnergyCounter>>,
+    /// The GPU.
+    pub gpu: Reading<Gpu>,
+    /// The processors.
+    pub cpus: Reading<Vec<Cpu>>,
+    /// The memory controller.
+    pub emc: Emc,
+    /// Memory, and the GPU's share of it.
+    pub memory: Memory,
+    /// The fan.
+    pub fan: Fan,
+    /// Power modes.
+    pub power: PowerModes,
+}
+
+impl Machine {
+    /// The machine below a root: `/`, or a directory that looks like one.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self::new(Arc::new(Root::new(root)))
+    }
+
+    /// A machine whose files come from elsewhere.
+    pub fn new(files: Arc<dyn Files>) -> Self {
+        Self { patience: Patience::new(files, PATIENCE) }
+    }
+
+    /// The same, waiting so long for a single file.
+    #[must_use]
+    pub fn with_patience(mut self, limit: Duration) -> Self {
+        self.patience.set_limit(limit);
+        self
+    }
+
+    /// Reads everything. A file that does not answer costs its patience once; then it is left out until
+    /// it has answered.
+    pub fn sample(&self) -> BoardSample {
+        self.patience.take(BoardSample::read)
+    }
+
+    /// Reads only how hot it is where: what is needed often, and must not wait for anything else.
+    ///
+    /// # Errors
+    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
+    pub fn zones(&self) -> Reading<Vec<Zone>> {
+        self.patience.take(Zone::all)
+    }
+}
+
+impl BoardSample {
+    fn read(files: &dyn Files) -> Self {
+        let rails = Rail::all(files);
+        Self {
+            identity: Identity::read(files),
+            zones: Zone::all(files),
+            cooling: CoolingDevice::all(files),
+            over_current: OverCurrent::all(files),
+            total: rails.clone().and_then(|rails| Rail::total(&rails)),
+            rails,
+            energy: EnergyCounter::all(files),
+            gpu: Gpu::read(files),
+            cpus: Cpu::all(files),
+            emc: Emc::read(files),
+            memory: Memory::read(files),
+            fan: Fan::read(files),
+            power: PowerModes::read(files),
+        }
+    }
+
+    /// What is slowed down by heat now, each once: `cpu-throttle-alert`.
+    ///
+    /// # Errors
+    /// [`WhyNot`](crate::WhyNot) if that cannot be told.
+    pub fn throttled(&self) -> Reading<Vec<&str>> {
+        let cooling = self.cooling.as_ref().map_err(Clone::clone)?;
+        let throttles = cooling.iter().filter(|device| device.throttles());
+        let mut names: Vec<&str> = throttles.map(|device| device.name.as_str()).collect();
+        names.dedup();
+        Ok(names)
+    }
+}

@@ -1,0 +1,167 @@
+//! What a unit needs to use the GPU of this machine, and nothing beyond it.
+
+use std::fmt;
+
+use crate::gpu::is_tegra_gpu;
+use crate::{Files, Reading};
+
+/// The device policy of a unit that may use the GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuPolicy {
+    /// What kind of GPU it is.
+    pub kind: GpuKind,
+    /// The devices it needs.
+    pub allow: Vec<DeviceAllow>,
+    /// The groups that own them, those of them that this machine has.
+    pub groups: Vec<String>,
+}
+
+/// How a GPU is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GpuKind {
+    /// There is none that is known here.
+    None,
+    /// The GPU of a Tegra: nvgpu, host1x and nvmap.
+    Tegra,
+    /// An NVIDIA card.
+    Discrete,
+}
+
+/// A line of `DeviceAllow=` (systemd.resource-control(5)), always for reading and writing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceAllow {
+    /// All devices of a driver, by its name in `/proc/devices`: numbers are given anew at each boot.
+    Driver(String),
+    /// One node, for devices that share their major number with strangers.
+    Node(String),
+}
+
+impl fmt::Display for DeviceAllow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver(name) => write!(f, "char-{name} rw"),
+            Self::Node(path) => write!(f, "{path} rw"),
+        }
+    }
+}
+
+impl GpuPolicy {
+    /// Finds out what this machine's GPU needs.
+    ///
+    /// # Errors
+    /// [`WhyNot`](crate::WhyNot) if the kernel's list of drivers cannot be read.
+    pub fn find(files: &dyn Files) -> Reading<Self> {
+        let drivers = character_drivers(&files.text("proc/devices")?);
+        let has = |wanted: fn(&str) -> bool| drivers.iter().any(|name| wanted(name));
+        // The display driver of a Tegra has the names of a card's, so the Tegra is asked for first.
+        let kind = if has(is_tegra_gpu) || has(|name| name == "nvhost" || name == "host1x-fence") {
+            GpuKind::Tegra
+        } else if has(|name| name.starts_with("nvidia")) {
+            GpuKind::Discrete
+        } else {
+            GpuKind::None
+        };
+        let wanted: fn(&str) -> bool = match kind {
+            GpuKind::None => |_| false,
+            GpuKind::Tegra => tegra,
+            // Those that manage a fabric of cards or partition them are for administrators.
+            GpuKind::Discrete => |name| {
+                name.starts_with("nvidia") && !matches!(name, "nvidia-nvswitch" | "nvidia-caps")
+            },
+        };
+        let mut allow: Vec<DeviceAllow> =
+            drivers.iter().filter(|name| wanted(name)).cloned().map(DeviceAllow::Driver).collect();
+        match kind {
+            GpuKind::None => {}
+            // It is a misc device: their major is everybody's.
+            GpuKind::Tegra => allow.push(DeviceAllow::Node("/dev/nvmap".to_owned())),
+            GpuKind::Discrete => allow.extend(render_nodes(files)?),
+        }
+        let groups = if kind == GpuKind::None { Vec::new() } else { groups(files) };
+        Ok(Self { kind, allow, groups })
+    }
+
+    /// The settings for a unit, in systemd's words; none where there is no GPU.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        if self.kind == GpuKind::None {
+            return Vec::new();
+        }
+        // A private /dev has none of these nodes.
+        let mut settings =
+            vec![("PrivateDevices", "no".to_owned()), ("DevicePolicy", "closed".to_owned())];
+        settings.extend(self.allow.iter().map(|allow| ("DeviceAllow", allow.to_string())));
+        if !self.groups.is_empty() {
+            settings.push(("SupplementaryGroups", self.groups.join(" ")));
+        }
+        settings
+    }
+}
+
+/// What CUDA opens on a Tegra: the GPU itself, host1x and its clients, a render node, and shared memory
+/// between engines.
+fn tegra(name: &str) -> bool {
+    is_tegra_gpu(name)
+        || name.starts_with("nvhost")
+        || name.starts_with("host1x")
+        || name.starts_with("nvidia")
+        || name == "drm"
+        || name == "nvsciipc"
+}
+
+/// Names of drivers of character devices, each once.
+fn character_drivers(devices: &str) -> Vec<String> {
+    let lines = devices.lines().map(str::trim).take_while(|line| *line != "Block devices:");
+    let mut names: Vec<String> = lines
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(major, _)| major.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|(_, name)| name.trim().to_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The nodes through which a card draws without owning a screen. They are no use to CUDA, but to those
+/// who render without a display.
+fn render_nodes(files: &dyn Files) -> Reading<Vec<DeviceAllow>> {
+    let names = files.names("dev/dri")?.into_iter();
+    let render = names.filter(|name| name.starts_with("renderD"));
+    Ok(render.map(|name| DeviceAllow::Node(format!("/dev/dri/{name}"))).collect())
+}
+
+/// A unit with a group that does not exist would not start.
+fn groups(files: &dyn Files) -> Vec<String> {
+    let table = files.text("etc/group").unwrap_or_default();
+    let known = |group: &&str| table.lines().any(|line| line.split(':').next() == Some(group));
+    ["video", "render"].into_iter().filter(known).map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CapturedTree;
+
+    #[test]
+    fn a_machine_without_a_gpu_gives_nothing() {
+        let mut tree = CapturedTree::default();
+        tree.set(
+            "proc/devices",
+            "Character devices:\n  1 mem\n226 drm\n\nBlock devices:\n259 nvidia\n",
+        );
+        tree.set("etc/group", "video:x:44:\n");
+        let policy = GpuPolicy::find(&tree).unwrap();
+        assert_eq!((policy.kind, policy.settings()), (GpuKind::None, Vec::new()));
+    }
+
+    #[test]
+    fn groups_are_named_where_they_exist() {
+        let mut tree = CapturedTree::default();
+        tree.set("proc/devices", "Character devices:\n503 17000000.gpu\n504 17000000.gpu\n");
+        assert_eq!(GpuPolicy::find(&tree).unwrap().settings().len(), 4);
+        tree.set("etc/group", "root:x:0:\nrenderer:x:1:\nvideo:x:44:me\n");
+        let settings = GpuPolicy::find(&tree).unwrap().settings();
+        assert_eq!(settings.last().unwrap(), &("SupplementaryGroups", "video".to_owned()));
+        assert_eq!(settings[2], ("DeviceAllow", "char-17000000.gpu rw".to_owned()));
+    }
+}

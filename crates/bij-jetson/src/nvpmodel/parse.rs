@@ -1,0 +1,186 @@
+//! The grammar of `nvpmodel.conf`, in which nothing is written twice in the same way.
+
+use thiserror::Error;
+
+use super::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
+
+/// Why a text is no configuration of nvpmodel.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("line {line} of nvpmodel.conf: {what}")]
+#[non_exhaustive]
+pub struct ConfError {
+    /// Which line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// Where the lines that follow belong.
+enum Section {
+    /// Before the first heading, or below one that has no lines.
+    None,
+    Param,
+    Mode,
+    /// One that nobody here knows: a newer nvpmodel may have it, and its lines are passed over.
+    Unknown,
+}
+
+impl PowerConf {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfError`] at the first line that cannot be understood.
+    pub fn parse(text: &str) -> Result<Self, ConfError> {
+        let mut conf = Self::default();
+        let mut section = Section::None;
+        for (at, line) in text.lines().enumerate() {
+            let wrong = |what| ConfError { line: at + 1, what };
+            let line = line.trim();
+            // NVIDIA's own comments have sample sections in them.
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Some(heading) = line.strip_prefix('<') {
+                let heading = heading.strip_suffix('>').ok_or(wrong("a `<` without its `>`"))?;
+                section = conf.begin(heading).map_err(wrong)?;
+                continue;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match (&section, words.as_slice()) {
+                (Section::Unknown, _) => {}
+                (Section::None, _) => return Err(wrong("it belongs to no section")),
+                (Section::Param, [arg, path]) => {
+                    let param = conf.params.last_mut().ok_or(wrong("it belongs to no section"))?;
+                    param.paths.push(((*arg).to_owned(), (*path).to_owned()));
+                }
+                (Section::Mode, [param, arg, value]) => {
+                    let mode = conf.modes.last_mut().ok_or(wrong("it belongs to no section"))?;
+                    let [param, arg, value] = [param, arg, value].map(|word| (*word).to_owned());
+                    mode.settings.push(PowerSetting { param, arg, value });
+                }
+                (Section::Param, _) => return Err(wrong("it should be an argument and a path")),
+                (Section::Mode, _) => {
+                    return Err(wrong("it should be a parameter, an argument and a value"));
+                }
+            }
+        }
+        Ok(conf)
+    }
+
+    /// Takes a heading in, whatever the order of its attributes.
+    fn begin(&mut self, heading: &str) -> Result<Section, &'static str> {
+        let mut words = heading.split_whitespace();
+        let kind = words.next().unwrap_or_default();
+        let attributes: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
+        let attribute = |name: &str| {
+            attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        };
+        let number = |name: &str| attribute(name).and_then(|value| value.parse::<u32>().ok());
+        match kind {
+            "PARAM" => {
+                let kind = ParamKind::from(attribute("TYPE").ok_or("a PARAM without a TYPE")?);
+                let name = attribute("NAME").ok_or("a PARAM without a NAME")?.to_owned();
+                self.params.push(PowerParam { kind, name, paths: Vec::new() });
+                Ok(Section::Param)
+            }
+            "POWER_MODEL" => {
+                let id = number("ID").ok_or("a POWER_MODEL without a number as its ID")?;
+                let name = attribute("NAME").ok_or("a POWER_MODEL without a NAME")?.to_owned();
+                if self.mode(id).is_some() {
+                    return Err("a second POWER_MODEL with this ID");
+                }
+                self.modes.push(PowerMode { id, name, settings: Vec::new() });
+                Ok(Section::Mode)
+            }
+            "PM_CONFIG" => {
+                let default = number("DEFAULT").ok_or("a PM_CONFIG without a number as DEFAULT")?;
+                self.default = Some(default);
+                Ok(Section::None)
+            }
+            "FAN_CONFIG" => {
+                self.fan_default = attribute("DEFAULT").map(ToOwned::to_owned);
+                Ok(Section::None)
+            }
+            _ => Ok(Section::Unknown),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_really_ships_is_read() {
+        let conf = PowerConf::parse(
+            "# < POWER_MODEL ID=id_num NAME=mode_name >\n#\n\n\
+             <PARAM TYPE=CLOCK NAME=EMC >\nMAX_FREQ /a \t\n<PARAM NAME=X TYPE=NEW>\n\
+             < NEWS FROM=R40 >\nwhatever this may be\n\
+             < POWER_MODEL NAME=25W ID=3 >\n\tEMC MAX_FREQ  -1\n\
+             < PM_CONFIG DEFAULT=3 >\n< FAN_CONFIG DEFAULT=quiet >\n",
+        )
+        .unwrap();
+        assert_eq!(conf.params[0].paths, [("MAX_FREQ".to_owned(), "/a".to_owned())]);
+        assert_eq!(conf.params[1].kind, ParamKind::Other("NEW".to_owned()));
+        assert_eq!((conf.modes[0].id, conf.modes[0].settings[0].value.as_str()), (3, "-1"));
+        assert_eq!((conf.default, conf.fan_default.as_deref()), (Some(3), Some("quiet")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, line, what) in [
+            ("\nx y\n", 2, "no section"),
+            ("< PARAM NAME=X >\n", 1, "TYPE"),
+            ("< PARAM TYPE=FILE NAME=X >\nonly\n", 2, "a path"),
+            ("< POWER_MODEL ID=x NAME=Y >\n", 1, "ID"),
+            ("< POWER_MODEL ID=1 NAME=Y >\n< POWER_MODEL ID=1 NAME=Z >\n", 2, "second"),
+            ("< POWER_MODEL ID=1 NAME=Y >\na b\n", 2, "a value"),
+            ("< PM_CONFIG DEFAULT=MAXN >\n", 1, "DEFAULT"),
+            ("< PM_CONFIG DEFAULT=1\n", 1, "`>`"),
+        ] {
+            let error = PowerConf::parse(text).unwrap_err();
+            assert_eq!(error.line, line, "{text}");
+            assert!(error.what.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn modes_are_found_as_people_write_them() {
+        let conf = "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=7 NAME=MODE_30W >\n\
+                    < POWER_MODEL ID=30 NAME=X >\n";
+        let conf = PowerConf::parse(conf).unwrap();
+        let id = |mode: &str| conf.find(mode).map(|mode| mode.id);
+        assert_eq!((id("MAXN"), id("maxn"), id("0")), (Some(0), Some(0), Some(0)));
+        assert_eq!((id("MODE_30W"), id("30W"), id("30")), (Some(7), Some(7), Some(30)));
+        assert_eq!((id("50W"), id("-1"), id("")), (None, None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_reason_to_panic(text in "[<> \\n#=A-Z0-9_a-z/-]{0,200}") {
+            let _ = PowerConf::parse(&text);
+        }
+
+        #[test]
+        fn what_is_written_reads_as_it_was(
+            modes in proptest::collection::btree_map(0u32..40, "[A-Z0-9_]{1,9}", 0..5),
+            paths in proptest::collection::vec(("[A-Z_]{1,8}", "/[a-z0-9./@,]{1,20}"), 0..4),
+            default in proptest::option::of(0u32..9),
+        ) {
+            let setting = |(arg, _): &(String, String)| PowerSetting {
+                param: "GPU".to_owned(), arg: arg.clone(), value: "-1".to_owned(),
+            };
+            let settings: Vec<PowerSetting> = paths.iter().map(setting).collect();
+            let param = PowerParam { kind: ParamKind::Clock, name: "GPU".to_owned(), paths };
+            let modes = modes.into_iter().map(|(id, name)| {
+                PowerMode { id, name, settings: settings.clone() }
+            });
+            let conf = PowerConf {
+                params: vec![param], modes: modes.collect(), default, fan_default: None,
+            };
+            prop_assert_eq!(PowerConf::parse(&conf.to_string()), Ok(conf));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Sensors of hwmon that are no thermal zones: on many PCs these are the only ones.
+
+use super::{Trip, TripKind, Zone, temperature};
+use crate::hwmon::Chip;
+use crate::{Files, parse};
+
+/// The temperatures of a chip: `coretemp package id 0`, `nvme composite`.
+pub(super) fn of_chip(files: &dyn Files, chip: &Chip) -> Vec<Zone> {
+    let attributes = chip.attributes(files);
+    let numbers: Vec<u32> =
+        attributes.iter().filter_map(|name| parse::numbered(name, "temp", "_input")).collect();
+    let zone = |number: &u32| {
+        let at = |what: &str| format!("temp{number}_{what}");
+        let has = |what: &str| attributes.contains(&at(what));
+        let label = if has("label") { files.text(&chip.at(&at("label"))).ok() } else { None };
+        let label = label.or_else(|| (numbers.len() > 1).then(|| format!("temp{number}")));
+        let name = match label {
+            Some(label) => format!("{} {label}", chip.name),
+            None => chip.name.clone(),
+        };
+        let limits = [("max", TripKind::Hot), ("crit", TripKind::Critical)];
+        let trips = limits.into_iter().filter(|(limit, _)| has(limit));
+        let trips = trips.map(|(limit, kind)| Trip::new(kind, files.number(&chip.at(&at(limit)))));
+        let mut trips: Vec<Trip> = trips.collect();
+        trips.sort();
+        let celsius = temperature(files, &chip.at(&at("input")), &chip.name);
+        Zone { name: name.to_lowercase(), celsius, trips }
+    };
+    numbers.iter().map(zone).collect()
+}

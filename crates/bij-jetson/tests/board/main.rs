@@ -1,0 +1,14 @@
+//! Captured boards, read as a whole: as they were, with everything numbered anew, with parts missing,
+//! and with NVIDIA's tools beside them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod clocks;
+mod device;
+mod modes;
+mod odd;
+mod patience;
+mod shuffled;
+mod told;
+mod tree;
+mod whole;

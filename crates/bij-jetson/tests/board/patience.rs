@@ -1,0 +1,84 @@
+//! Files that block their reader.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
+
+use crate::tree::{Board, JETPACK_6, captured};
+
+/// A tree of which one file answers only when it is told to.
+struct Stuck {
+    tree: CapturedTree,
+    path: &'static str,
+    free: Mutex<bool>,
+    freed: Condvar,
+    asked: Mutex<usize>,
+}
+
+impl Files for Stuck {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        if path == self.path {
+            *self.asked.lock().unwrap() += 1;
+            let free = self.free.lock().unwrap();
+            drop(self.freed.wait_while(free, |free| !*free).unwrap());
+        }
+        self.tree.read(path)
+    }
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        self.tree.list(directory)
+    }
+    fn write(&self, path: &str, text: &str) -> io::Result<()> {
+        self.tree.write(path, text)
+    }
+}
+
+const ZONE: &str = "sys/class/thermal/thermal_zone5/temp";
+
+fn soc0(machine: &Machine) -> Result<i32, WhyNot> {
+    let zones = machine.sample().zones.unwrap();
+    let zone = zones.into_iter().find(|zone| zone.name == "soc0").unwrap();
+    zone.celsius.map(bij_core::Celsius::millis)
+}
+
+#[test]
+fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
+    let files = Arc::new(Stuck {
+        tree: captured(JETPACK_6),
+        path: ZONE,
+        free: Mutex::new(false),
+        freed: Condvar::new(),
+        asked: Mutex::new(0),
+    });
+    let shared: Arc<dyn Files> = files.clone();
+    let machine = Machine::new(shared).with_patience(Duration::from_secs(1));
+    let board = machine.sample();
+    let zones = board.zones.unwrap();
+    let blocked = zones.iter().filter(|zone| zone.celsius == Err(WhyNot::Blocked));
+    assert_eq!(blocked.map(|zone| zone.name.as_str()).collect::<Vec<_>>(), ["soc0"]);
+    assert!(board.total.is_ok() && board.gpu.is_ok(), "the rest is read");
+    for _ in 0..3 {
+        assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
+    }
+    assert_eq!(*files.asked.lock().unwrap(), 1, "one sleeping thread, however often it is looked");
+    *files.free.lock().unwrap() = true;
+    files.freed.notify_all();
+    // Its thread comes back when it is let run.
+    while soc0(&machine) == Err(WhyNot::Blocked) {
+        std::thread::yield_now();
+    }
+    assert_eq!(soc0(&machine), Ok(49_062));
+}
+
+#[test]
+fn a_real_file_that_blocks_is_given_up_as_well() {
+    let board = Board::unpack(&captured(JETPACK_6));
+    std::fs::remove_file(board.path(ZONE)).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(board.path(ZONE)).status().unwrap();
+    assert!(made.success());
+    let machine = Machine::below(board.path("")).with_patience(Duration::from_secs(1));
+    assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
+    // The thread that opens it is let go by somebody who writes.
+    std::fs::write(board.path(ZONE), "50000\n").unwrap();
+}

@@ -1,0 +1,31 @@
+//! A sample as text: a line for each thing, for snapshots.
+
+use std::fmt::{Debug, Write as _};
+
+use bij_jetson::{BoardSample, Reading};
+
+pub(crate) fn told(board: &BoardSample) -> String {
+    let mut out = String::new();
+    writeln!(out, "{:?}", board.identity).unwrap();
+    list(&mut out, "zone", &board.zones);
+    list(&mut out, "cooling", &board.cooling);
+    writeln!(out, "throttled {:?}", board.throttled()).unwrap();
+    list(&mut out, "over-current", &board.over_current);
+    list(&mut out, "rail", &board.rails);
+    writeln!(out, "total {:?}", board.total).unwrap();
+    list(&mut out, "energy", &board.energy);
+    writeln!(out, "{:?}", board.gpu).unwrap();
+    list(&mut out, "cpu", &board.cpus);
+    writeln!(out, "{:?}\n{:?}\n{:?}", board.emc, board.memory, board.fan).unwrap();
+    writeln!(out, "power mode {:?}", board.power.current).unwrap();
+    list(&mut out, "power mode", &board.power.offered);
+    out
+}
+
+fn list<T: Debug>(out: &mut String, what: &str, reading: &Reading<Vec<T>>) {
+    match reading {
+        Ok(list) if list.is_empty() => writeln!(out, "{what}: none").unwrap(),
+        Ok(list) => list.iter().for_each(|entry| writeln!(out, "{what} {entry:?}").unwrap()),
+        Err(why) => writeln!(out, "{what}: {why:?}").unwrap(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The captured trees, in memory and on the disk.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bij_jetson::{BoardSample, CapturedTree, Files, JetsonClocks, Machine, Nvpmodel, Root};
+use tempfile::TempDir;
+
+pub(crate) const JETPACK_5: &str = "agx-orin-jp5";
+pub(crate) const JETPACK_6: &str = "agx-orin-jp6";
+pub(crate) const PC: &str = "generic-pc";
+pub(crate) const ALL: [&str; 3] = [JETPACK_5, JETPACK_6, PC];
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
+}
+
+pub(crate) fn captured(name: &str) -> CapturedTree {
+    CapturedTree::load(&here("trees").join(name)).unwrap()
+}
+
+pub(crate) fn sample(tree: impl Files + 'static) -> BoardSample {
+    Machine::new(Arc::new(tree)).sample()
+}
+
+/// A board on the disk, on which the stand-ins of NVIDIA's tools work.
+pub(crate) struct Board {
+    directory: TempDir,
+}
+
+impl Board {
+    pub(crate) fn unpack(tree: &CapturedTree) -> Self {
+        let directory = TempDir::new().unwrap();
+        tree.unpack(directory.path()).unwrap();
+        let board = Self { directory };
+        for (tool, at) in [("nvpmodel", "usr/sbin"), ("jetson_clocks", "usr/bin")] {
+            std::fs::create_dir_all(board.path(at)).unwrap();
+            symlink(here("stand-ins").join(tool), board.path(at).join(tool)).unwrap();
+        }
+        board
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    pub(crate) fn root(&self) -> Root {
+        Root::new(self.directory.path())
+    }
+
+    pub(crate) fn faults(&self, faults: &str) {
+        std::fs::write(self.path("faults"), format!("{faults}\n")).unwrap();
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    pub(crate) fn nvpmodel(&self) -> Nvpmodel {
+        Nvpmodel::below(self.root())
+    }
+
+    pub(crate) fn clocks(&self) -> JetsonClocks {
+        JetsonClocks::below(&self.root(), self.path("stored-clocks"))
+    }
+}
