@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::lab::report::Tally;
-use crate::lab::{self, BOOKWORM, BULLSEYE, Job, TRIXIE};
+use crate::lab::{self, BOOKWORM, BULLSEYE, Job, Suite, TRIXIE};
 use crate::{shell, workspace};
 
 /// What to test.
@@ -19,8 +19,11 @@ pub(crate) struct Options {
     /// Run only this lane (may be given several times); all of them without it
     #[arg(long = "lane", value_enum)]
     lanes: Vec<Lane>,
-    /// Boot Debian 11 and 13 (systemd 247 and 257) as well as 12
-    #[arg(long)]
+    /// Boot this Debian release (may be given several times)
+    #[arg(long = "suite", value_enum, default_value = "bookworm")]
+    suites: Vec<Release>,
+    /// Boot every Debian release
+    #[arg(long, conflicts_with = "suites")]
     all_suites: bool,
     /// Run only the scenarios whose name contains this; says nothing to the unit lane
     #[arg(long, value_name = "TEXT")]
@@ -40,25 +43,44 @@ enum Lane {
     Vm,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Release {
+    /// Debian 11: systemd 247
+    Bullseye,
+    /// Debian 12: systemd 252
+    Bookworm,
+    /// Debian 13: systemd 257
+    Trixie,
+}
+
+impl Release {
+    fn suite(self) -> &'static Suite {
+        match self {
+            Self::Bullseye => &BULLSEYE,
+            Self::Bookworm => &BOOKWORM,
+            Self::Trixie => &TRIXIE,
+        }
+    }
+}
+
 impl Options {
     fn has(&self, lane: Lane) -> bool {
         self.lanes.is_empty() || self.lanes.contains(&lane)
     }
 
     fn jobs(&self) -> Vec<Job> {
+        let releases = if self.all_suites { Release::value_variants() } else { &self.suites };
         let mut jobs = Vec::new();
-        let mut add = |suite, lane| jobs.push(Job { suite, lane });
-        if self.has(Lane::Machine) {
-            add(&BOOKWORM, bij_e2e::Lane::Machine);
-        }
-        if self.has(Lane::Vm) {
-            add(&BOOKWORM, bij_e2e::Lane::VmV2);
-            add(&BOOKWORM, bij_e2e::Lane::VmV1);
-            if self.all_suites {
-                add(&BULLSEYE, bij_e2e::Lane::VmV2);
-                add(&BULLSEYE, bij_e2e::Lane::VmV1);
-                // systemd 256 and later refuse to boot with cgroup v1.
-                add(&TRIXIE, bij_e2e::Lane::VmV2);
+        for (of, lanes) in [
+            (Lane::Machine, [bij_e2e::Lane::Machine].as_slice()),
+            (Lane::Vm, &[bij_e2e::Lane::VmV2, bij_e2e::Lane::VmV1]),
+        ] {
+            if !self.has(of) {
+                continue;
+            }
+            for suite in releases.iter().map(|release| release.suite()) {
+                let bootable = lanes.iter().filter(|lane| suite.boots(**lane));
+                jobs.extend(bootable.map(|lane| Job { suite, lane: *lane }));
             }
         }
         jobs

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::{Result, anyhow};
+use bij_e2e::Lane;
 
 use super::image::{self, Image};
 use crate::stage::Linking;
@@ -47,6 +48,12 @@ impl Suite {
         static BUILDING: Mutex<()> = Mutex::new(());
         let _guard = BUILDING.lock().map_err(|_| anyhow!("building an image panicked"))?;
         image::provide(self)
+    }
+
+    /// Whether it boots there. systemd 256 and later refuse cgroup v1, which is also what a container
+    /// finds on many a host.
+    pub(crate) fn boots(&self, lane: Lane) -> bool {
+        self.systemd < 256 || lane == Lane::VmV2
     }
 
     /// How programs that are to start in it must be linked.
