@@ -115,12 +115,20 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         Some(Begun { run: Some(run), number: Some(number), started, record: None })
     }
 
+    /// Whether the run is over by this end. One that was put back into the queue while it was up is
+    /// not, however the attempt ended; only the ledger knows.
+    fn is_run_over(&self, id: &ExperimentId, end: &AttemptEnd) -> bool {
+        let tally = logged(self.ledger.tally(id), "the ledger cannot be read");
+        tally.map_or_else(|| RunEnd::after(end).is_some(), |tally| tally.last_run_end.is_some())
+    }
+
     /// Removes what held for this attempt only, and what held for its run only if that is over.
     fn clear(&self, id: &ExperimentId, end: &AttemptEnd) {
         let layout = self.place.layout();
         let mut done = vec![layout.stop_file(id), layout.order(id)];
-        if RunEnd::after(end).is_some() {
-            done.push(layout.extras().join(format!("{id}.toml")));
+        let extras = layout.extras().join(format!("{id}.toml"));
+        if extras.exists() && self.is_run_over(id, end) {
+            done.push(extras);
         }
         for path in done {
             logged(files::remove(&path), "what held for this attempt only is still there");

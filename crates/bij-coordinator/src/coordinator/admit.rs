@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
-use bij_core::port::{Board, Change, DefinitionSource, Ledger, RunQueue};
+use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, RunQueue};
 use bij_core::queue::{
     ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, Submission, Terms, WaitingOn,
 };
@@ -31,10 +31,11 @@ impl<P: Ports> Coordinator<P> {
         self.unit_changed(experiment.clone());
         if let Some(up) = self.state.up_of(experiment) {
             let run = Some(up.run.clone());
+            let text = self.hand_over(up, admission).err();
             return if self.state.stops.contains_key(experiment) || up.stop.is_some() {
                 Verdict::no(run, format!("{experiment} is to be stopped"))
             } else {
-                Verdict::yes(run)
+                Verdict { text, ..Verdict::yes(run) }
             };
         }
         let mut waiting: Vec<&QueuedRun> = self.state.runs_of(experiment).collect();
@@ -172,6 +173,9 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn let_in(&mut self, run: &QueuedRun, admission: &Admission) -> Verdict {
+        if let Err(text) = self.hand_over(run, admission) {
+            return Verdict::no(Some(run.run.clone()), text);
+        }
         // Whoever wanted a life before this one stopped has nothing against it.
         self.state.stops.remove(&run.run.experiment);
         let state = QueueState::Starting { boot: self.state.boot };
@@ -186,6 +190,16 @@ impl<P: Ports> Coordinator<P> {
             format!("it starts though that could not be recorded: {}", chain(error.as_ref()))
         });
         Verdict { text, ..Verdict::yes(Some(run.run.clone())) }
+    }
+
+    /// Lays over the definition what the run was submitted with: what is in place may be another
+    /// run's, or nothing. An error says why not.
+    fn hand_over(&self, run: &QueuedRun, admission: &Admission) -> Result<(), String> {
+        if run.extras == admission.extras {
+            return Ok(());
+        }
+        let handed_over = self.adapters.handover.extras(&run.run.experiment, &run.extras);
+        handed_over.map_err(|error| chain(&error))
     }
 
     fn let_in_unrecorded(&mut self, run: &QueuedRun) {

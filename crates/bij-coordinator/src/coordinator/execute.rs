@@ -68,6 +68,9 @@ impl<P: Ports> Coordinator<P> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
+        for change in changes {
+            self.take_back_extras(change);
+        }
         match self.adapters.store.change(changes, self.seen.now.at) {
             Ok(outcomes) => {
                 for (change, outcome) in changes.iter().zip(&outcomes) {
@@ -90,6 +93,23 @@ impl<P: Ports> Coordinator<P> {
                 self.troubles.met(With::Store, &error, self.seen.now);
                 Err(Arc::new(error))
             }
+        }
+    }
+
+    /// What was laid over the definition for a run that ends without being up is taken away, lest the
+    /// next run finds it. That comes before the run's end is written: killed in between, the run
+    /// still waits, and is handed over anew when it starts.
+    fn take_back_extras(&mut self, change: &Change) {
+        let Change::End { run, end: _, by: _ } = change else { return };
+        let experiment = &run.experiment;
+        let has_extras = self.state.runs.get(run).is_some_and(|run| !run.extras.is_empty());
+        let others = self.state.up_of(experiment).is_some_and(|up| up.run != *run);
+        if !has_extras || others || self.seen.is_on_its_way(experiment) {
+            return;
+        }
+        if let Err(error) = self.adapters.handover.extras(experiment, "") {
+            let data = [("action", "end".to_owned()), ("text", chain(&error))];
+            self.note(EventKind::ActionFailed, Some(run), data, self.seen.now);
         }
     }
 

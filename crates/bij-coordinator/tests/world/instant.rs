@@ -1,7 +1,9 @@
 //! What happens in one instant, in an order that the dice choose; and what happens as time passes.
 
 use bij_coordinator::Admission;
-use bij_core::TimeSpan;
+use bij_core::port::RunQueue;
+use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::{ExperimentId, TimeSpan};
 use bij_sim::{Hook, HookCall};
 use futures_util::FutureExt;
 
@@ -98,6 +100,9 @@ impl World {
                 } else {
                     self.note(|| format!("hook {:?} of {}", call.hook, call.id));
                     self.machine.run_hook(&call);
+                    if call.hook == Hook::Begin {
+                        self.has_its_extras(&call.id);
+                    }
                 }
                 self.may_be_finished = true;
             }
@@ -110,6 +115,21 @@ impl World {
             }
             Next::Tick => self.tick(),
             Next::Finish => self.finish(),
+        }
+    }
+
+    /// What an attempt finds laid over its definition is what its run was submitted with, whoever has
+    /// started it. Where nobody could be asked, or a killed hook has left it to `begin` to find out
+    /// that the run which was asked for is over, it may be another's.
+    fn has_its_extras(&mut self, id: &ExperimentId) {
+        let Some(admitted) = self.admitted.remove(id) else { return };
+        let queue = self.machine.store.load().unwrap_or_default();
+        let is_it = |run: &&QueuedRun| run.run == admitted && run.state == QueueState::Running;
+        let Some(run) = queue.runs.iter().find(is_it) else { return };
+        let laid = self.machine.handover.extras_of(id);
+        if laid != run.extras {
+            let what = format!("{admitted} has {:?} and begins with {laid:?}", run.extras);
+            self.is_wrong("a run has its extras in all its attempts", Err(what));
         }
     }
 
@@ -151,9 +171,10 @@ impl World {
     fn admit(&mut self, call: &HookCall) {
         let now = self.now();
         let at_boot = self.booting.remove(&call.id);
-        let Self { coordinator, fuse, door, is_blind, store_fails, .. } = self;
+        let Self { coordinator, fuse, door, is_blind, store_fails, machine, .. } = self;
         let Some(coordinator) = coordinator else {
             self.note(|| format!("{} starts without being let", call.id));
+            self.admitted.remove(&call.id);
             self.machine.units.leave(call, true);
             return;
         };
@@ -161,7 +182,7 @@ impl World {
             experiment: call.id.clone(),
             at_boot,
             by: if at_boot { "boot" } else { "systemctl start" }.to_owned(),
-            extras: String::new(),
+            extras: machine.handover.extras_of(&call.id),
         };
         let was_up = door.is_up(&call.id);
         // The end of its last life is set aside, where the coordinator cannot see it: to that it is
@@ -172,6 +193,9 @@ impl World {
                 door.judge_admission(&call.id, verdict.run.as_ref());
             }
             let admitted = verdict.admitted;
+            if let Some(run) = verdict.run.clone().filter(|_| admitted) {
+                self.admitted.insert(call.id.clone(), run);
+            }
             self.note(|| format!("{} is admitted: {admitted}, {:?}", call.id, verdict.text));
             self.machine.units.leave(call, admitted);
             self.is_awake = true;

@@ -247,6 +247,9 @@ impl World {
             submit.not_before = (self.dice.u8(..8) == 0).then(|| self.some_moment());
             submit.hold = self.dice.u8(..10) == 0;
             submit.now = self.dice.u8(..16) == 0;
+            if self.dice.u8(..4) == 0 {
+                submit.extras = format!("environment.SEED = \"{}\"\n", self.dice.u8(..3));
+            }
             runs.push(submit);
         }
         Step::Submit(runs)

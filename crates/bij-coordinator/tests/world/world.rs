@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::{Coordinator, Now};
 use bij_core::definition::CoordinatorSettings;
-use bij_core::{Bytes, ExperimentId, TimeSpan, Timestamp};
+use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
 use bij_sim::{Fuse, Machine, UnitFault};
 
 use crate::chronicle::Chronicle;
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) comes_at: Option<TimeSpan>,
     /// Since when hooks ask in vain.
     pub(crate) in_vain: BTreeMap<ExperimentId, TimeSpan>,
+    /// For which run a start was admitted whose attempt has not begun.
+    pub(crate) admitted: BTreeMap<ExperimentId, RunId>,
     /// Starts of the boot that have not been answered.
     pub(crate) booting: BTreeSet<ExperimentId>,
     /// Signals that are on their way, and the uptime at which they arrive.
@@ -86,6 +88,7 @@ impl World {
             socket: false,
             comes_at: None,
             in_vain: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             booting: BTreeSet::new(),
             signals: Vec::new(),
             bus_is_lost: false,

@@ -1,3 +1,5 @@
+use bij_core::port::{Change, RunQueue as _};
+use bij_core::queue::QueueState;
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
 
 use bij_systemd::JobType;
@@ -174,4 +176,30 @@ fn a_hostile_state_directory_does_no_harm() {
     let life = machine.life();
     machine.begin_and_read(&life);
     assert_eq!(closed(machine.end(&life, "signal", KILLED)).evidence.progress, None);
+}
+
+#[test]
+fn extras_of_a_run_that_was_put_back_stay_for_its_next_attempt() {
+    let machine = Machine::new();
+    let extras = || machine.path("var/lib/brain-in-jar/extras/x.toml").exists();
+    machine.write("var/lib/brain-in-jar/extras/x.toml", "");
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    let run = machine.attempts()[0].run.clone();
+    let put_back = Change::State {
+        run: run.clone(),
+        from: Some(QueueState::Running),
+        state: QueueState::Waiting,
+        why: "requeued by alice".to_owned(),
+    };
+    machine.store().change(&[put_back], machine.place.now()).unwrap();
+    machine.manager.facts.borrow_mut().job = Some(JobType::Stop);
+    let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
+    assert_eq!(end.cause, Cause::Stopped);
+    assert!(extras(), "the run goes on");
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    assert_eq!(machine.attempts()[1].run, run);
+    machine.end(&life, "success", Some(Exit::Code(0)));
+    assert!(!extras());
 }

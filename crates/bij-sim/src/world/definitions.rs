@@ -45,7 +45,7 @@ impl DefinitionSource for SimDefinitions {
     }
 }
 
-/// A runtime directory in memory; clones share it.
+/// The files between a coordinator and the hooks in memory; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct SimHandover(Arc<Mutex<Runtime>>);
 
@@ -77,9 +77,16 @@ impl SimHandover {
         self.runtime().orders.remove(id);
     }
 
-    /// All of it is gone, with the boot.
+    /// What was laid over a definition held for a run that is over.
+    pub fn clear_extras(&self, id: &ExperimentId) {
+        self.runtime().extras.remove(id);
+    }
+
+    /// The runtime directory is gone, with the boot; what is laid over definitions stays.
     pub fn lose_all(&self) {
-        *self.runtime() = Runtime::default();
+        let mut runtime = self.runtime();
+        let extras = std::mem::take(&mut runtime.extras);
+        *runtime = Runtime { extras, ..Runtime::default() };
     }
 
     fn runtime(&self) -> MutexGuard<'_, Runtime> {

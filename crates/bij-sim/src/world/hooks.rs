@@ -92,7 +92,11 @@ impl Machine {
         let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
         let experiment = id.clone();
         let closing = Closing { experiment, key, ready: None, end, started: begun.started };
-        self.store.close(&closing).map(drop)
+        self.store.close(&closing)?;
+        if self.store.tally(id)?.last_run_end.is_some() {
+            self.handover.clear_extras(id);
+        }
+        Ok(())
     }
 
     /// The order that was in force when a life ended.
