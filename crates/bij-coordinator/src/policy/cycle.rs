@@ -10,11 +10,23 @@ use super::{State, dependency};
 
 /// Runs that wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "{} wait for each other for ever: leave out one `after`",
-    .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-)]
+#[error("{}", said(.0))]
 pub struct Cycle(pub Vec<ExperimentId>);
+
+/// As a fragment, with the remedy.
+fn said(waiting: &[ExperimentId]) -> String {
+    match waiting {
+        // The name alone means the newest run, which is the one that would wait.
+        [alone] => format!(
+            "a run of {alone} cannot wait for itself, the newest one: leave that out of `after`, or \
+             name an earlier run: {alone}#1"
+        ),
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("{} wait for each other for ever: leave out one `after`", names.join(", "))
+        }
+    }
+}
 
 /// A run that joins the queue, or one in it whose dependencies change.
 #[derive(Clone, Copy, Debug)]

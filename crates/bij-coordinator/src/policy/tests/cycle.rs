@@ -16,7 +16,8 @@ fn joins(world: &World, runs: &[QueuedRun]) -> Result<(), String> {
 #[test]
 fn a_run_that_waits_for_itself_is_refused() {
     let said = joins(&World::of([]), &[waiting("a#1").after(&["a"])]).unwrap_err();
-    assert_eq!(said, "a wait for each other for ever: leave out one `after`");
+    let remedy = "leave that out of `after`, or name an earlier run: a#1";
+    assert_eq!(said, format!("a run of a cannot wait for itself, the newest one: {remedy}"));
     assert_eq!(joins(&World::of([]), &[waiting("a#2").after(&["a#1"])]), Ok(()));
 }
 
