@@ -115,6 +115,8 @@ pub(crate) enum Command {
     StopAll,
     /// Check definitions and tell everything that is wrong, each with its line
     Check(CheckArgs),
+    /// Tell how hot, how fast and how busy this machine is, or the one captured in --root
+    Board,
     /// Print the JSON Schema of definitions
     Schema,
     /// Print the script by which a shell completes what is typed

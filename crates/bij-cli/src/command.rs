@@ -1,6 +1,7 @@
 //! The verbs, one a file: each gathers data and hands a view to the terminal.
 
 mod act;
+mod board;
 mod check;
 mod enable;
 mod history;
@@ -44,6 +45,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::History(args) => history::history(context, &args).await?,
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
+        Command::Board => board::board(context)?,
         Command::Schema => schema::schema()?,
         Command::Completions { shell } => complete::script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),

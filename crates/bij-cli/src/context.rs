@@ -1,6 +1,6 @@
 //! What every verb works with; opened only when a verb wants it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bij_core::port::{DefinitionSource as _, FindError, Found, Ledger as _, UnitManager as _};
@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     pub(crate) scope: Scope,
     pub(crate) layout: Layout,
+    /// What all paths lie below.
+    pub(crate) root: PathBuf,
     /// The options by which another `bij` looks at the same place: `bij --user`.
     pub(crate) again: String,
     definitions: Definitions,
@@ -36,7 +38,8 @@ impl Context {
         let layout = scope::layout(scope, global, &around)?;
         let definitions = Definitions::new(layout.clone());
         let again = scope.again(global);
-        Ok(Self { terminal, scope, layout, again, definitions, units: OnceCell::new() })
+        let root = global.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        Ok(Self { terminal, scope, layout, root, again, definitions, units: OnceCell::new() })
     }
 
     /// The ledger, for looking.

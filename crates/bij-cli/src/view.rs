@@ -1,5 +1,6 @@
 //! How data looks: as text for people, as JSON for programs. Pure.
 
+mod board;
 mod checked;
 mod definition;
 mod dry_run;
@@ -31,6 +32,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+pub(crate) use board::BoardPage;
 pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
 pub(crate) use dry_run::{DryRun, DryRuns};

@@ -8,8 +8,8 @@ use bij_core::Milliwatts;
 
 use crate::patience::Patience;
 use crate::{
-    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
-    PowerModes, Rail, Reading, Root, Zone,
+    CoolingDevice, CoolingRole, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory,
+    OverCurrent, PowerModes, Rail, Reading, Root, WhyNot, Zone,
 };
 
 /// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
@@ -81,7 +81,7 @@ impl Machine {
     /// Reads only how hot it is where: what is needed often, and must not wait for anything else.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
+    /// [`WhyNot`] if zones cannot even be listed.
     pub fn zones(&self) -> Reading<Vec<Zone>> {
         self.patience.take(Zone::all)
     }
@@ -110,9 +110,12 @@ impl BoardSample {
     /// What is slowed down by heat now, each once: `cpu-throttle-alert`.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if that cannot be told.
+    /// [`WhyNot`] if that cannot be told: no device is known that would slow something down.
     pub fn throttled(&self) -> Reading<Vec<&str>> {
         let cooling = self.cooling.as_ref().map_err(Clone::clone)?;
+        if !cooling.iter().any(|device| device.role() == CoolingRole::Throttle) {
+            return Err(WhyNot::Absent);
+        }
         let throttles = cooling.iter().filter(|device| device.throttles());
         let mut names: Vec<&str> = throttles.map(|device| device.name.as_str()).collect();
         names.dedup();

@@ -6,6 +6,7 @@
 mod absent;
 mod bad_input;
 mod bij;
+mod board;
 mod completion;
 mod files;
 mod follow;

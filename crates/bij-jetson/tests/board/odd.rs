@@ -1,9 +1,54 @@
 //! What boards that are not here are known to do.
 
-use bij_core::{Celsius, Milliwatts};
-use bij_jetson::WhyNot;
+use std::io;
+use std::sync::{Arc, Mutex};
 
-use crate::tree::{JETPACK_5, JETPACK_6, captured, sample};
+use bij_core::{Celsius, Milliwatts};
+use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
+
+use crate::tree::{ALL, JETPACK_5, JETPACK_6, captured, sample};
+
+/// A tree that remembers what was read.
+struct Watched {
+    tree: CapturedTree,
+    read: Mutex<Vec<String>>,
+}
+
+impl Files for Watched {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.read.lock().unwrap().push(path.to_owned());
+        self.tree.read(path)
+    }
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        self.tree.list(directory)
+    }
+    fn write(&self, path: &str, _: &str) -> io::Result<()> {
+        panic!("looking writes to {path}")
+    }
+}
+
+#[test]
+fn nothing_is_read_that_was_not_chosen_by_its_name() {
+    // Some block until the next alert, others are cleared by being read; a driver may have more of them.
+    const TRAPS: [&str; 3] = ["thermal_alert_block", "counters_reset", "temp_trap_oc_in_pwm"];
+    for name in ALL {
+        let mut tree = captured(name);
+        let directories: Vec<String> = tree
+            .paths()
+            .filter_map(|path| path.rsplit_once('/').map(|(directory, _)| directory.to_owned()))
+            .collect();
+        for (directory, trap) in directories.iter().flat_map(|d| TRAPS.map(|trap| (d, trap))) {
+            tree.set(&format!("{directory}/{trap}"), "1\n");
+        }
+        let files = Arc::new(Watched { tree, read: Mutex::default() });
+        let shared: Arc<dyn Files> = files.clone();
+        Machine::new(shared).sample();
+        let read = files.read.lock().unwrap();
+        let trapped = read.iter().filter(|path| TRAPS.iter().any(|trap| path.ends_with(trap)));
+        assert_eq!(trapped.collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");
+        assert!(!read.is_empty());
+    }
+}
 
 #[test]
 fn a_rail_that_feeds_back_lowers_the_total() {

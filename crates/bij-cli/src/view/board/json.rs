@@ -1,0 +1,262 @@
+//! The machine as JSON: what cannot be had is `null`, and its reason is beside it.
+
+use std::collections::BTreeMap;
+
+use bij_core::{Hertz, Percent};
+use bij_jetson::{BoardSample, Cpu, CurrentMode, Fan, Gpu, Memory, Reading, WhyNot, Zone};
+use serde::Serialize;
+
+/// Reasons by the keys of what has none of its own.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Reasons(BTreeMap<&'static str, String>);
+
+impl Reasons {
+    /// The value, or nothing and its reason under this key.
+    fn value<T>(&mut self, key: &'static str, reading: Reading<T>) -> Option<T> {
+        reading.map_err(|why| self.0.insert(key, why.to_string())).ok()
+    }
+
+    /// The entries, or none and the reason under this key.
+    fn entries<T, U>(
+        &mut self,
+        key: &'static str,
+        reading: &Reading<Vec<T>>,
+        entry: impl Fn(&T) -> U,
+    ) -> Vec<U> {
+        match reading {
+            Ok(all) => all.iter().map(entry).collect(),
+            Err(why) => {
+                self.0.insert(key, why.to_string());
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The whole of it, as docs/json.md promises.
+#[derive(Debug, Serialize)]
+pub(super) struct Board {
+    model: Option<String>,
+    soc: Option<String>,
+    l4t: Option<String>,
+    zones: Vec<JsonZone>,
+    throttled: Vec<String>,
+    rails: Vec<JsonRail>,
+    total_milliwatts: Option<i64>,
+    gpu: JsonGpu,
+    cpus: Vec<JsonCpu>,
+    memory: JsonMemory,
+    power_mode: JsonMode,
+    power_modes: Vec<JsonOffered>,
+    fan: JsonFan,
+    over_current: Vec<JsonCounter>,
+    why: Reasons,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonZone {
+    name: String,
+    celsius: Option<f64>,
+    trips: Vec<JsonTrip>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonTrip {
+    kind: String,
+    celsius: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonRail {
+    name: String,
+    milliwatts: Option<i64>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonGpu {
+    name: Option<String>,
+    load_percent: Option<f64>,
+    hz: Option<u64>,
+    powered: Option<bool>,
+    why: Reasons,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonCpu {
+    id: u32,
+    online: bool,
+    hz: Option<u64>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonMemory {
+    total: Option<u64>,
+    available: Option<u64>,
+    gpu_by_pid: Option<BTreeMap<u32, u64>>,
+    why: Reasons,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonMode {
+    id: Option<u32>,
+    name: Option<String>,
+    why: Reasons,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonOffered {
+    id: u32,
+    name: String,
+    needs_reboot: Option<bool>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonFan {
+    percent: Option<f64>,
+    rpm: Option<u64>,
+    why: Reasons,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonCounter {
+    name: String,
+    count: Option<u64>,
+    why: Option<String>,
+}
+
+/// A value and why it has none, for an entry of an array.
+fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, Option<String>) {
+    match reading {
+        Ok(value) => (Some(get(value.clone())), None),
+        Err(why) => (None, Some(why.to_string())),
+    }
+}
+
+fn percent(share: Percent) -> f64 {
+    let permyriad = u32::try_from(share.permyriad()).unwrap_or(u32::MAX);
+    f64::from(permyriad) / 100.0
+}
+
+impl Board {
+    pub(super) fn of(sample: &BoardSample) -> Self {
+        let mut why = Reasons::default();
+        let identity = &sample.identity;
+        let throttled = sample.throttled();
+        let throttled = why.value("throttled", throttled).unwrap_or_default();
+        Self {
+            model: why.value("model", identity.model.clone()),
+            soc: why.value("soc", identity.soc.clone()),
+            l4t: why.value("l4t", identity.l4t.clone()).map(|l4t| l4t.to_string()),
+            zones: why.entries("zones", &sample.zones, JsonZone::of),
+            throttled: throttled.into_iter().map(ToOwned::to_owned).collect(),
+            rails: why.entries("rails", &sample.rails, |rail| {
+                let (milliwatts, why) = part(&rail.milliwatts, bij_core::Milliwatts::get);
+                JsonRail { name: rail.name.clone(), milliwatts, why }
+            }),
+            total_milliwatts: why
+                .value("total_milliwatts", sample.total.clone())
+                .map(bij_core::Milliwatts::get),
+            gpu: JsonGpu::of(&sample.gpu),
+            cpus: why.entries("cpus", &sample.cpus, JsonCpu::of),
+            memory: JsonMemory::of(&sample.memory),
+            power_mode: JsonMode::of(&sample.power.current),
+            power_modes: why.entries("power_modes", &sample.power.offered, |mode| {
+                let (needs_reboot, why) = part(&mode.needs_reboot, |needs| needs);
+                JsonOffered { id: mode.id, name: mode.name.clone(), needs_reboot, why }
+            }),
+            fan: JsonFan::of(&sample.fan),
+            over_current: why.entries("over_current", &sample.over_current, |counter| {
+                let (count, why) = part(&counter.count, |count| count);
+                JsonCounter { name: counter.name.clone(), count, why }
+            }),
+            why,
+        }
+    }
+}
+
+impl JsonZone {
+    fn of(zone: &Zone) -> Self {
+        let (celsius, why) = part(&zone.celsius, bij_core::Celsius::degrees);
+        // One that nobody has set is no trip.
+        let set = zone.trips.iter().filter(|trip| trip.celsius != Err(WhyNot::Off));
+        let trips = set.map(|trip| JsonTrip {
+            kind: trip.kind.to_string(),
+            celsius: trip.celsius.as_ref().ok().map(|celsius| celsius.degrees()),
+        });
+        let trips: Vec<JsonTrip> = trips.collect();
+        let unread = zone.trips.iter().find_map(|trip| match &trip.celsius {
+            Err(WhyNot::Off) | Ok(_) => None,
+            Err(why) => Some(format!("{} trip {why}", trip.kind)),
+        });
+        Self { name: zone.name.clone(), celsius, trips, why: why.or(unread) }
+    }
+}
+
+impl JsonGpu {
+    fn of(reading: &Reading<Gpu>) -> Self {
+        let mut why = Reasons::default();
+        let of = reading.as_ref().map_err(Clone::clone);
+        Self {
+            name: why.value("name", of.clone().map(|gpu| gpu.name.clone())),
+            load_percent: why
+                .value("load_percent", of.clone().and_then(|gpu| gpu.load.clone()))
+                .map(percent),
+            hz: why.value("hz", of.clone().and_then(|gpu| gpu.clock.clone())).map(Hertz::get),
+            powered: why.value("powered", of.and_then(|gpu| gpu.powered.clone())),
+            why,
+        }
+    }
+}
+
+impl JsonCpu {
+    fn of(cpu: &Cpu) -> Self {
+        let (hz, why) = part(&cpu.clock, Hertz::get);
+        Self { id: cpu.id, online: cpu.online, hz, why }
+    }
+}
+
+impl JsonMemory {
+    fn of(memory: &Memory) -> Self {
+        let mut why = Reasons::default();
+        let bytes = |sizes: BTreeMap<u32, bij_core::Bytes>| {
+            sizes.into_iter().map(|(pid, size)| (pid, size.get())).collect()
+        };
+        Self {
+            total: why.value("total", memory.total.clone()).map(bij_core::Bytes::get),
+            available: why.value("available", memory.available.clone()).map(bij_core::Bytes::get),
+            gpu_by_pid: why.value("gpu_by_pid", memory.gpu_by_pid.clone()).map(bytes),
+            why,
+        }
+    }
+}
+
+impl JsonMode {
+    fn of(reading: &Reading<CurrentMode>) -> Self {
+        let mut why = Reasons::default();
+        let name = reading.as_ref().map_err(Clone::clone).and_then(|mode| {
+            // A number that the configuration does not have.
+            mode.name.clone().ok_or(WhyNot::Absent)
+        });
+        Self {
+            id: why.value("id", reading.clone()).map(|mode| mode.id),
+            name: why.value("name", name),
+            why,
+        }
+    }
+}
+
+impl JsonFan {
+    fn of(fan: &Fan) -> Self {
+        let mut why = Reasons::default();
+        Self {
+            percent: why.value("percent", fan.drive.clone()).map(percent),
+            rpm: why.value("rpm", fan.rpm.clone()),
+            why,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use bij_jetson::{CapturedTree, Machine};
+use insta::{assert_json_snapshot, assert_snapshot};
+use serde_json::Value;
+
+use super::*;
+
+fn captured(name: &str) -> CapturedTree {
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
+    CapturedTree::load(&trees.join(name)).unwrap()
+}
+
+fn page(tree: CapturedTree) -> BoardPage {
+    BoardPage::new(&Machine::new(Arc::new(tree)).sample())
+}
+
+fn text(tree: CapturedTree, width: Option<usize>) -> String {
+    let mut out = Vec::new();
+    page(tree).text(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn json(tree: CapturedTree) -> Value {
+    serde_json::to_value(page(tree)).unwrap()
+}
+
+#[test]
+fn a_jetson_is_told_for_people() {
+    assert_snapshot!(text(captured("agx-orin-jp6"), None));
+    assert_snapshot!(text(captured("agx-orin-jp6"), Some(40)));
+    assert_snapshot!(text(captured("agx-orin-jp5").as_user(), None));
+}
+
+#[test]
+fn a_pc_is_told_for_people() {
+    assert_snapshot!(text(captured("generic-pc"), None));
+    assert_snapshot!(text(CapturedTree::default(), None));
+}
+
+#[test]
+fn heat_and_weak_power_stand_out() {
+    let mut tree = captured("agx-orin-jp6");
+    tree.set("sys/class/thermal/thermal_zone0/temp", "99500\n");
+    tree.set("sys/class/thermal/cooling_device0/cur_state", "4\n");
+    tree.set("sys/class/hwmon/hwmon2/oc3_event_cnt", "12\n");
+    tree.remove("var/lib/nvpmodel/status");
+    let mut out = Vec::new();
+    page(tree).text(&mut out, &Format { colour: true, ..Format::for_test() }).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\u{1b}[31mby cpufreq-cpu0\u{1b}[0m"), "{text}");
+    assert!(text.contains("12 of peak-current since boot"), "{text}");
+    assert!(text.contains("\u{1b}[33m99.5 °C\u{1b}[0m"), "{text}");
+}
+
+#[test]
+fn a_board_is_told_for_programs() {
+    assert_json_snapshot!(page(captured("agx-orin-jp6")));
+    assert_json_snapshot!(page(captured("agx-orin-jp5").as_user()));
+    assert_json_snapshot!(page(captured("generic-pc")));
+}
+
+/// Every key that has no value has a reason, and none that has one.
+fn judge(place: &str, value: &Value) {
+    match value {
+        Value::Array(entries) => entries.iter().for_each(|entry| judge(place, entry)),
+        Value::Object(object) => {
+            for (key, inner) in object.iter().filter(|(key, _)| *key != "why") {
+                let reason = match &object.get("why") {
+                    Some(Value::Object(reasons)) => reasons.get(key),
+                    Some(Value::String(reason)) => Some(&Value::String(reason.clone())),
+                    _ => None,
+                };
+                assert!(
+                    !inner.is_null() || reason.is_some(),
+                    "{place}.{key} is null and says not why"
+                );
+                judge(&format!("{place}.{key}"), inner);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn what_is_null_has_its_reason_whatever_is_missing() {
+    for name in ["agx-orin-jp5", "agx-orin-jp6", "generic-pc"] {
+        let whole = captured(name);
+        judge(name, &json(whole.clone()));
+        judge(name, &json(whole.clone().as_user()));
+        for lost in
+            ["sys/class", "sys/devices", "proc", "etc", "sys/kernel/debug", "sys/class/hwmon"]
+        {
+            let mut tree = whole.clone();
+            tree.remove(lost);
+            judge(&format!("{name} without {lost}"), &json(tree));
+        }
+    }
+    judge("nothing", &json(CapturedTree::default()));
+}
+
+#[test]
+fn the_keys_are_the_same_on_every_machine() {
+    let keys = |tree| json(tree).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(captured("agx-orin-jp6")), keys(CapturedTree::default()));
+    let gpu = json(CapturedTree::default())["gpu"].clone();
+    assert!(gpu["name"].is_null() && gpu["why"]["name"] == "absent", "{gpu}");
+}

@@ -1,0 +1,230 @@
+//! The machine for people: a head of one line for each thing, then tables of what there are several of.
+
+use std::io::{self, Write};
+
+use bij_core::{Bytes, Celsius};
+use bij_jetson::{BoardSample, Cpu, Gpu, Memory, PowerModes, Reading, TripKind, WhyNot, Zone};
+
+use crate::view::escape::visible;
+use crate::view::table::{Cell, Column, Table};
+use crate::view::{Format, Tone};
+
+pub(super) fn write(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    let model = board.identity.model.as_deref().unwrap_or("A machine that does not tell its model");
+    writeln!(out, "{}", visible(model))?;
+    let mut line = |name: &str, tone: Tone, value: &str| {
+        writeln!(out, "{name:>12}: {}", format.paint(tone, &visible(value)))
+    };
+    if let Some(release) = release(board) {
+        line("Release", Tone::Plain, &release)?;
+    }
+    if board.power.offered.is_ok() {
+        line("Power mode", Tone::Plain, &mode(&board.power))?;
+    }
+    if board.total != Err(WhyNot::Absent) {
+        line("Power", Tone::Plain, &or_why(&board.total))?;
+    }
+    match board.throttled() {
+        Ok(names) if names.is_empty() => line("Throttled", Tone::Good, "no")?,
+        Ok(names) => line("Throttled", Tone::Bad, &format!("by {}", names.join(", ")))?,
+        Err(WhyNot::Absent) => {}
+        Err(why) => line("Throttled", Tone::Busy, &format!("unknown, {why}"))?,
+    }
+    if let Some((tone, text)) = over_current(board) {
+        line("Over-current", tone, &text)?;
+    }
+    line("GPU", Tone::Plain, &gpu(&board.gpu))?;
+    line("CPUs", Tone::Plain, &cpus(&board.cpus))?;
+    line("Memory", Tone::Plain, &memory(&board.memory))?;
+    line("Fan", Tone::Plain, &fan(board))?;
+    zones(&board.zones, out, format)?;
+    rails(board, out, format)?;
+    modes(&board.power, out, format)
+}
+
+/// A value, or its reason.
+fn or_why(reading: &Reading<impl ToString>) -> String {
+    match reading {
+        Ok(value) => value.to_string(),
+        Err(why) => why.to_string(),
+    }
+}
+
+fn release(board: &BoardSample) -> Option<String> {
+    let identity = &board.identity;
+    let l4t = identity.l4t.as_ref().ok().map(|l4t| match l4t.jetpack() {
+        Some(jetpack) => format!("L4T {l4t} (JetPack {jetpack})"),
+        None => format!("L4T {l4t}"),
+    });
+    let parts = [l4t, identity.soc.clone().ok(), identity.module.clone().ok()];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn mode(power: &PowerModes) -> String {
+    match &power.current {
+        Ok(mode) => match &mode.name {
+            Some(name) => format!("{name} ({})", mode.id),
+            None => format!("{}, which its configuration does not have", mode.id),
+        },
+        Err(why) => format!("unknown, {why}"),
+    }
+}
+
+fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
+    let counters = match &board.over_current {
+        Ok(counters) if counters.is_empty() => return None,
+        Ok(counters) => counters,
+        Err(why) => return Some((Tone::Busy, format!("unknown, {why}"))),
+    };
+    let told = counters.iter().filter_map(|counter| match &counter.count {
+        Ok(0) => None,
+        Ok(count) => Some(format!("{count} of {}", counter.name)),
+        Err(why) => Some(format!("{} {why}", counter.name)),
+    });
+    let told: Vec<String> = told.collect();
+    Some(if told.is_empty() {
+        (Tone::Good, "none since boot".to_owned())
+    } else {
+        (Tone::Bad, format!("{} since boot", told.join(", ")))
+    })
+}
+
+fn gpu(reading: &Reading<Gpu>) -> String {
+    let gpu = match reading {
+        Ok(gpu) => gpu,
+        Err(WhyNot::Absent) => return "none that is known".to_owned(),
+        Err(why) => return why.to_string(),
+    };
+    let mut parts = vec![gpu.name.clone()];
+    parts.extend(gpu.load.as_ref().ok().map(|load| format!("{load} busy")));
+    parts.extend(gpu.clock.as_ref().ok().map(ToString::to_string));
+    parts.extend(gpu.powered.as_ref().ok().map(|on| if *on { "on" } else { "off" }.to_owned()));
+    parts.join(", ")
+}
+
+fn cpus(reading: &Reading<Vec<Cpu>>) -> String {
+    let cpus = match reading {
+        Ok(cpus) => cpus,
+        Err(why) => return why.to_string(),
+    };
+    let online = cpus.iter().filter(|cpu| cpu.online).count();
+    let clocks = || cpus.iter().filter_map(|cpu| cpu.clock.as_ref().ok());
+    let count = format!("{online} of {} online", cpus.len());
+    match (clocks().min(), clocks().max()) {
+        (Some(slowest), Some(fastest)) if slowest == fastest => format!("{count}, {fastest}"),
+        (Some(slowest), Some(fastest)) => format!("{count}, {slowest} to {fastest}"),
+        _ => count,
+    }
+}
+
+fn memory(memory: &Memory) -> String {
+    let of = match (&memory.available, &memory.total) {
+        (Ok(available), Ok(total)) => format!("{available} of {total} available"),
+        (Err(why), _) | (_, Err(why)) => return why.to_string(),
+    };
+    match &memory.gpu_by_pid {
+        Ok(sizes) => {
+            let sum = sizes.values().fold(Bytes::new(0), |sum, size| {
+                sum.checked_add(*size).unwrap_or(Bytes::new(u64::MAX))
+            });
+            format!("{of}, {sum} taken by the GPU")
+        }
+        Err(WhyNot::Absent) => of,
+        Err(why) => format!("{of}; the GPU's share is {why}"),
+    }
+}
+
+fn fan(board: &BoardSample) -> String {
+    let fan = &board.fan;
+    match (&fan.drive, &fan.rpm) {
+        (Ok(drive), Ok(rpm)) => format!("{drive}, {rpm} rpm"),
+        (Ok(drive), Err(_)) => drive.to_string(),
+        (Err(_), Ok(rpm)) => format!("{rpm} rpm"),
+        (Err(WhyNot::Absent), Err(_)) => "none that is known".to_owned(),
+        (Err(why), Err(_)) => why.to_string(),
+    }
+}
+
+fn zones(reading: &Reading<Vec<Zone>>, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    let zones = match reading {
+        Ok(zones) if zones.is_empty() => return Ok(()),
+        Ok(zones) => zones,
+        Err(why) => return writeln!(out, "\nZones: {why}"),
+    };
+    writeln!(out)?;
+    let columns =
+        [Column::left("ZONE"), Column::right("TEMPERATURE"), Column::left("TRIPS").flexible()];
+    let mut table = Table::new(columns);
+    for zone in zones {
+        let temperature = match &zone.celsius {
+            Ok(celsius) => Cell::new(tone(zone, *celsius), celsius.to_string()),
+            Err(why) => Cell::new(Tone::Plain, why.to_string()),
+        };
+        table.row([visible(&zone.name).into(), temperature, trips(zone).into()]);
+    }
+    table.write(out, format)
+}
+
+/// By what the kernel does at this temperature.
+fn tone(zone: &Zone, celsius: Celsius) -> Tone {
+    let reached = |kinds: &[TripKind]| {
+        zone.trips.iter().any(|trip| {
+            kinds.contains(&trip.kind) && trip.celsius.as_ref().is_ok_and(|trip| celsius >= *trip)
+        })
+    };
+    if reached(&[TripKind::Hot, TripKind::Critical]) {
+        Tone::Bad
+    } else if reached(&[TripKind::Passive]) {
+        Tone::Busy
+    } else {
+        Tone::Plain
+    }
+}
+
+/// `passive 99.0, critical 104.5`; those that nobody has set are none.
+fn trips(zone: &Zone) -> String {
+    let told = zone.trips.iter().filter_map(|trip| match &trip.celsius {
+        Ok(celsius) => {
+            let celsius = celsius.to_string();
+            Some(format!("{} {}", trip.kind, celsius.trim_end_matches(" °C")))
+        }
+        Err(WhyNot::Off) => None,
+        Err(why) => Some(format!("{} {why}", trip.kind)),
+    });
+    visible(&told.collect::<Vec<_>>().join(", "))
+}
+
+fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    let Ok(rails) = &board.rails else { return Ok(()) };
+    if rails.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new([Column::left("RAIL"), Column::right("POWER")]);
+    for rail in rails {
+        table.row([visible(&rail.name).into(), or_why(&rail.milliwatts).into()]);
+    }
+    table.write(out, format)
+}
+
+fn modes(power: &PowerModes, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    let Ok(modes) = &power.offered else { return Ok(()) };
+    if modes.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let columns = [Column::right("MODE"), Column::left("NAME"), Column::left("SWITCH").flexible()];
+    let mut table = Table::new(columns);
+    for mode in modes {
+        let current = power.current.as_ref().is_ok_and(|current| current.id == mode.id);
+        let switch = match &mode.needs_reboot {
+            _ if current => Cell::new(Tone::Good, "in force"),
+            Ok(true) => Cell::new(Tone::Busy, "needs a reboot"),
+            Ok(false) => Cell::new(Tone::Plain, "at once"),
+            Err(why) => Cell::new(Tone::Plain, format!("unknown, {why}")),
+        };
+        table.row([mode.id.to_string().into(), visible(&mode.name).into(), switch]);
+    }
+    table.write(out, format)
+}
