@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, LedgerError};
-use bij_core::queue::{EventKind, Queue};
+use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -179,6 +179,18 @@ impl<P: Ports> Coordinator<P> {
     pub fn unit_changed(&mut self, experiment: ExperimentId) {
         self.unseen.units.insert(experiment);
         self.undecided = true;
+    }
+
+    /// Something is going down, or is not after all: meanwhile nothing is started. What came from
+    /// elsewhere is judged as ever.
+    pub fn goes_down(&mut self, what: GoingDown, goes: bool) {
+        let changed = if goes {
+            self.seen.going_down.insert(what)
+        } else {
+            self.seen.going_down.remove(&what)
+        };
+        self.undecided |= changed;
+        self.report_is_fresh &= !changed;
     }
 
     /// What the service manager has said may have been lost: all is looked at in the next tick.

@@ -1,6 +1,7 @@
 //! A hand on a coordinator that runs elsewhere.
 
 use bij_core::ExperimentId;
+use bij_core::queue::GoingDown;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -102,6 +103,14 @@ impl<P: Ports> Handle<P> {
     /// [`Gone`] if the coordinator has ended.
     pub async fn unit_changed(&self, experiment: ExperimentId) -> Result<(), Gone> {
         self.tell(move |coordinator| coordinator.unit_changed(experiment)).await
+    }
+
+    /// Tells that something is going down, or is not after all: meanwhile nothing is started.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended.
+    pub async fn goes_down(&self, what: GoingDown, goes: bool) -> Result<(), Gone> {
+        self.tell(move |coordinator| coordinator.goes_down(what, goes)).await
     }
 
     /// Tells that what the service manager has said may have been lost.

@@ -64,15 +64,18 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let state = state.as_ref();
     let mut report = Report::new(state, seen);
     let mut gates = Gates::new(state, seen, Room::taken(state, seen));
-    if let Some(unreachable) = &seen.unreachable {
-        gates.close_by(unreachable);
-        manager::wait(state, unreachable, &mut report);
-    } else {
+    let closed_to_all = manager::closed(seen);
+    if seen.unreachable.is_none() {
         actions.extend(giving_up::give_up(state, seen, &mut report));
         actions.extend(stopping::stop(state, seen));
         actions.extend(health::check(state, seen, &mut report));
-        actions.extend(starting::carry_on(state, seen, &mut report));
     }
+    if closed_to_all.is_empty() {
+        actions.extend(starting::carry_on(state, seen, &mut report));
+    } else {
+        manager::wait(state, seen, &closed_to_all, &mut report);
+    }
+    gates.close_to_all(closed_to_all);
     actions.extend(order::start(&mut gates, &mut report));
     Decision { actions, report }
 }

@@ -16,4 +16,4 @@ pub use group::{Group, GroupName, InvalidGroupName, Pause};
 pub use happening::Happening;
 pub use queued_run::{Place, Queue, QueueState, QueuedRun};
 pub use submission::{Origin, Submission, Terms};
-pub use waiting_on::{Amount, ClosedGate, WaitingOn};
+pub use waiting_on::{Amount, ClosedGate, GoingDown, WaitingOn};

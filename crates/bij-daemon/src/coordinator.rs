@@ -2,12 +2,12 @@
 //! adapters, its clients and its service manager.
 
 mod board;
-mod boot_state;
 mod call;
 mod clock;
 mod handler;
 mod handover;
 mod journal;
+mod manager_state;
 mod refusal;
 mod reload;
 mod run;

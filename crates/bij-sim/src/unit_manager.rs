@@ -115,7 +115,10 @@ impl SimUnits {
         let end = {
             let mut world = self.world();
             world.check(&format!("{verb} {id}"))?;
-            let fault = if verb == "stop" { None } else { world.start_refusal() };
+            if verb != "stop" && world.fault == Some(UnitFault::GoingDown) {
+                return Err(UnitError::GoingDown(ToldToFail.into()));
+            }
+            let fault = if verb == "stop" { None } else { world.start_fault.take() };
             if fault == Some(StartFault::Refused) {
                 let action = format!("{verb} {id}");
                 return Err(UnitError::Refused { action, source: ToldToFail.into() });
@@ -157,14 +160,6 @@ impl World {
             Some(UnitFault::Denied) => {
                 Err(UnitError::Denied { action: action.to_owned(), source: ToldToFail.into() })
             }
-        }
-    }
-
-    /// What becomes of a start over the port.
-    fn start_refusal(&mut self) -> Option<StartFault> {
-        match self.fault {
-            Some(UnitFault::GoingDown) => Some(StartFault::Refused),
-            Some(UnitFault::Unreachable | UnitFault::Denied) | None => self.start_fault.take(),
         }
     }
 

@@ -252,6 +252,7 @@ impl Failure {
             (Kind::Denied, _) => {
                 UnitError::Denied { action: action.to_string(), source: Box::new(error) }
             }
+            (Kind::GoingDown, _) => UnitError::GoingDown(Box::new(error)),
             (Kind::NoUnit | Kind::Refused, _) => {
                 UnitError::Refused { action: action.to_string(), source: Box::new(error) }
             }
@@ -263,6 +264,7 @@ enum Kind {
     NoUnit,
     Denied,
     Unreachable,
+    GoingDown,
     Refused,
 }
 
@@ -294,6 +296,9 @@ fn kind(error: &zbus::Error) -> Kind {
         zbus::Error::MethodError(name, ..) => match name.rsplit('.').next() {
             Some("NoSuchUnit" | "LoadFailed") => Kind::NoUnit,
             Some("ShuttingDown") => Kind::Unreachable,
+            // A job that replaces others conflicts only with what cannot be replaced: the stops of a
+            // shutdown (`replace-irreversibly`, systemctl(1)).
+            Some("TransactionIsDestructive") => Kind::GoingDown,
             _ => Kind::Refused,
         },
         _ => Kind::Refused,

@@ -46,10 +46,21 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if nobody answers.
     pub async fn is_booting(&self) -> Result<bool, UnitError> {
+        Ok(matches!(&*self.state().await?, "initializing" | "starting"))
+    }
+
+    /// Whether the manager is going down: everything is being stopped, and nothing can be started.
+    ///
+    /// # Errors
+    /// [`UnitError`] if nobody answers.
+    pub async fn is_going_down(&self) -> Result<bool, UnitError> {
+        Ok(&*self.state().await? == "stopping")
+    }
+
+    async fn state(&self) -> Result<String, UnitError> {
         let manager = self.bus.manager().await?;
         let action = Action { verb: "look at the manager", id: None };
-        let state = call(action, manager.system_state()).await?;
-        Ok(matches!(&*state, "initializing" | "starting"))
+        call(action, manager.system_state()).await
     }
 
     fn new(bus: Bus, cgroups: PathBuf, dirs: UnitDirs) -> Self {

@@ -25,6 +25,10 @@ use crate::proxy::unit_of_path;
 const MANAGER: &str = "org.freedesktop.systemd1";
 const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
+/// It is started when a manager goes down, the system's and a user's alike (systemd.special(7)); that
+/// it has a job is a change of it.
+const SHUTDOWN: &str = "shutdown.target";
+
 /// A storm of changes is kept so far while the listener is busy; a full queue would hold up the
 /// connection until it is read (see zbus's `max_queued`).
 const QUEUE: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
@@ -39,6 +43,8 @@ const AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(2);
 pub enum UnitSignal {
     /// Something about this one has changed.
     Changed(ExperimentId),
+    /// The machine, or the user's session, may be going down, or not any more.
+    MayGoDown,
     /// Anything may have changed unheard: all are to be looked at.
     Resync,
     /// The bus cannot be reached, why as a fragment. [`UnitSignal::Resync`] follows when it can.
@@ -155,6 +161,9 @@ impl Listening {
             let Ok(message) = self.signals.next().await? else { return None };
             match Heard::of(&message) {
                 Some(Heard::Unit(unit)) => {
+                    if unit == SHUTDOWN {
+                        return Some(UnitSignal::MayGoDown);
+                    }
                     if let Some(id) = ExperimentId::from_unit_name(&unit) {
                         return Some(UnitSignal::Changed(id));
                     }

@@ -17,7 +17,10 @@ pub(crate) fn first(waiting_on: &[Waiting]) -> String {
 pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
     let run = entry.id();
     Some(match waiting.gate.as_str() {
-        "manager" => "the service manager, or the bus to it; it is asked every few seconds".to_owned(),
+        "manager" => {
+            "the service manager, or the bus to it; it is asked every few seconds".to_owned()
+        }
+        "going-down" => "the next boot, or the coordinator's next start".to_owned(),
         "hold" => format!("bij release {run}"),
         "paused" => "bij resume, or bij resume GROUP for one of `bij groups`".to_owned(),
         "slots" => {
@@ -62,7 +65,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(names.len(), 15, "{names:?}");
+        assert_eq!(names.len(), 16, "{names:?}");
         for name in names {
             let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
             assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");

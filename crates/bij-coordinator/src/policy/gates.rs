@@ -3,7 +3,7 @@
 use bij_core::queue::{ClosedGate, QueuedRun};
 
 use super::room::Room;
-use super::{Observation, State, Unreachable, dependency, gpu, hold, manager, memory, slots, time};
+use super::{Observation, State, dependency, gpu, hold, memory, slots, time};
 
 /// What gates are judged by.
 pub(super) struct Gates<'a> {
@@ -12,23 +12,23 @@ pub(super) struct Gates<'a> {
     /// What is taken; it grows with every run that is let start.
     pub(super) room: Room,
     memory: memory::Limits,
-    manager: Option<&'a Unreachable>,
+    closed_to_all: Vec<ClosedGate>,
 }
 
 impl<'a> Gates<'a> {
     pub(super) fn new(state: &'a State, seen: &'a Observation, room: Room) -> Self {
         let memory = memory::Limits::new(&state.settings, &seen.sample);
-        Self { state, seen, room, memory, manager: None }
+        Self { state, seen, room, memory, closed_to_all: Vec::new() }
     }
 
-    /// Closes a gate of every run: whoever would start it cannot be asked.
-    pub(super) const fn close_by(&mut self, unreachable: &'a Unreachable) {
-        self.manager = Some(unreachable);
+    /// Closes gates of every run.
+    pub(super) fn close_to_all(&mut self, gates: Vec<ClosedGate>) {
+        self.closed_to_all = gates;
     }
 
     /// Whether nothing at all can be started.
     pub(super) const fn is_closed_to_all(&self) -> bool {
-        self.manager.is_some()
+        !self.closed_to_all.is_empty()
     }
 
     /// The memory there is to be shared out.
@@ -41,9 +41,8 @@ impl<'a> Gates<'a> {
     /// A run that passes the gates still is one of one unit, and what has just failed to start is
     /// not tried again at once.
     pub(super) fn closed(&self, run: &QueuedRun) -> Vec<ClosedGate> {
-        let Self { state, seen, room, memory, manager } = self;
-        let mut closed = Vec::new();
-        closed.extend(manager.map(manager::closed));
+        let Self { state, seen, room, memory, closed_to_all } = self;
+        let mut closed = closed_to_all.clone();
         closed.extend(hold::held(run));
         closed.extend(slots::same_experiment(run, state, room));
         closed.extend(time::back_off(run, state, seen));

@@ -1,9 +1,9 @@
 //! What a coordinator sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::Sample;
-use bij_core::queue::{Claim, GroupName, RunRef};
+use bij_core::queue::{Claim, GoingDown, GroupName, RunRef};
 use bij_core::{
     ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
@@ -18,6 +18,8 @@ pub struct Observation {
     pub now: Now,
     /// The service manager cannot be asked: units are as they were last seen, if they ever were.
     pub unreachable: Option<Unreachable>,
+    /// What is going down: nothing is started any more.
+    pub going_down: BTreeSet<GoingDown>,
     /// The units that are loaded; one that is not here is down.
     pub units: BTreeMap<ExperimentId, UnitStatus>,
     /// The machine.
@@ -79,6 +81,7 @@ impl Observation {
         Self {
             now,
             unreachable: None,
+            going_down: BTreeSet::new(),
             units: BTreeMap::new(),
             sample,
             strays: Vec::new(),

@@ -182,6 +182,7 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
             ClosedGate::Memory { .. } | ClosedGate::MemoryAvailable { .. } => lacks.memory = true,
             ClosedGate::Gpu { .. } => lacks.gpu = true,
             ClosedGate::Manager { .. }
+            | ClosedGate::GoingDown { .. }
             | ClosedGate::Hold { .. }
             | ClosedGate::Paused { .. }
             | ClosedGate::MemoryPressure { .. }

@@ -50,6 +50,7 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         ClosedGate::BackOff { until } => until.since(seen.now.at).unwrap_or_default(),
         ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => LOOK_AGAIN,
         ClosedGate::Manager { .. }
+        | ClosedGate::GoingDown { .. }
         | ClosedGate::Hold { .. }
         | ClosedGate::Paused { .. }
         | ClosedGate::Slots { .. }

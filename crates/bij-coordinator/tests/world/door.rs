@@ -29,6 +29,8 @@ pub(crate) struct Door {
 struct Judge {
     boot: BootId,
     settings: CoordinatorSettings,
+    /// The coordinator knows that nothing can be started any more.
+    going_down: bool,
     wrong: Vec<String>,
 }
 
@@ -47,7 +49,8 @@ struct Truth {
 
 impl Door {
     pub(crate) fn of(machine: &Machine, settings: CoordinatorSettings, memory: Bytes) -> Self {
-        let judge = Judge { boot: machine.boot_id(), settings, wrong: Vec::new() };
+        let judge =
+            Judge { boot: machine.boot_id(), settings, going_down: false, wrong: Vec::new() };
         Self {
             store: machine.store.clone(),
             units: machine.units.clone(),
@@ -60,6 +63,11 @@ impl Door {
     /// Other settings are in force.
     pub(crate) fn reload(&self, settings: CoordinatorSettings) {
         self.judge().settings = settings;
+    }
+
+    /// The coordinator was told that nothing can be started any more.
+    pub(crate) fn goes_down(&self) {
+        self.judge().going_down = true;
     }
 
     /// What was found wrong.
@@ -131,6 +139,9 @@ impl Door {
     /// Our own decisions never exceed the slots, the budget, a group's slots or the GPU, and start
     /// no experiment twice.
     fn judge_start(&self, truth: &Truth, run: &QueuedRun) {
+        if self.judge().going_down {
+            self.wrong(format!("{} is let start while everything is being stopped", run.run));
+        }
         let others = |other: &&QueuedRun| {
             other.run.experiment == run.run.experiment
                 && other.run != run.run

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::{Coordinator, Now};
 use bij_core::definition::CoordinatorSettings;
+use bij_core::queue::GoingDown;
 use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
 use bij_sim::{Fuse, Machine, UnitFault};
 
@@ -173,6 +174,7 @@ impl World {
         if in_good_order {
             self.machine.begin_to_go_down();
             self.bus_is_lost = false;
+            self.hear_that_it_goes_down();
             for _ in 0..SHUTDOWN {
                 self.settle();
                 if self.machine.is_down() {
@@ -200,6 +202,18 @@ impl World {
         }
         self.machine.units.start_enabled();
         self.booting = self.machine.units.hooks().into_iter().map(|call| call.id).collect();
+    }
+
+    /// The manager says that it goes down; that is lost as easily as all that it says.
+    fn hear_that_it_goes_down(&mut self) {
+        if self.dice.u8(..100) < self.noise.lost {
+            return;
+        }
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.goes_down(GoingDown::Machine, true);
+            self.door.goes_down();
+            self.is_awake = true;
+        }
     }
 
     pub(crate) fn set_bus_lost(&mut self, lost: bool) {

@@ -46,6 +46,10 @@ pub enum UnitError {
     /// The manager cannot be reached or did not answer in time.
     #[error("the service manager cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Everything is being stopped, because the machine or the user's session goes down: nothing can
+    /// be started any more.
+    #[error("the service manager is going down and starts nothing any more")]
+    GoingDown(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// This manager has no such function.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -63,7 +67,7 @@ pub enum UnitError {
 impl UnitError {
     /// Whether the same call may succeed later without anybody's help.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
+        matches!(self, Self::Unreachable(_) | Self::GoingDown(_))
     }
 }
 

@@ -27,6 +27,11 @@ pub enum ClosedGate {
         /// What asking it came to, as a fragment.
         why: String,
     },
+    /// Nothing is started any more.
+    GoingDown {
+        /// What goes down.
+        what: GoingDown,
+    },
     /// Somebody holds it: `bij release`.
     Hold {
         /// Who.
@@ -118,6 +123,32 @@ pub enum ClosedGate {
     },
 }
 
+/// What goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GoingDown {
+    /// The machine, or the user's session.
+    Machine,
+    /// The coordinator: it was asked to end.
+    Coordinator,
+}
+
+impl GoingDown {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Machine => "the machine",
+            Self::Coordinator => "the coordinator",
+        }
+    }
+
+    /// What starts what waits then.
+    const fn next(self) -> &'static str {
+        match self {
+            Self::Machine => "boot",
+            Self::Coordinator => "coordinator",
+        }
+    }
+}
+
 /// A number with its unit, as gates tell them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -133,6 +164,7 @@ impl ClosedGate {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Manager { .. } => "manager",
+            Self::GoingDown { .. } => "going-down",
             Self::Hold { .. } => "hold",
             Self::Paused { .. } => "paused",
             Self::Slots { .. } => "slots",
@@ -154,6 +186,7 @@ impl ClosedGate {
     pub fn need(&self) -> Option<Amount> {
         Some(match self {
             Self::Manager { .. } => Amount::Text("reachable".to_owned()),
+            Self::GoingDown { what } => Amount::Text(format!("the next {}", what.next())),
             Self::Hold { .. } => Amount::Text("released".to_owned()),
             Self::Paused { .. } => Amount::Text("resumed".to_owned()),
             Self::Slots { .. } | Self::GroupSlots { .. } | Self::Gpu { .. } => Amount::Number(1),
@@ -181,6 +214,7 @@ impl ClosedGate {
             Self::Dependency { ended, .. } => Amount::Text((*ended)?.as_str().to_owned()),
             Self::SameExperiment { run } | Self::Turn { of: run } => Amount::Text(run.to_string()),
             Self::Manager { .. }
+            | Self::GoingDown { .. }
             | Self::NotBefore { .. }
             | Self::BootGrace { .. }
             | Self::BackOff { .. } => return None,
@@ -205,6 +239,7 @@ impl fmt::Display for ClosedGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manager { why, since: _ } => f.write_str(why),
+            Self::GoingDown { what } => write!(f, "{} is going down", what.name()),
             Self::Hold { by } => write!(f, "held by {by}"),
             Self::Paused { group: None, by } => write!(f, "admission was paused by {by}"),
             Self::Paused { group: Some(group), by } => {

@@ -17,7 +17,7 @@ use bij_core::{ExperimentId, Outcome, RunId, RunNumber, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 
-use super::boot_state::BootState;
+use super::manager_state::ManagerState;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
 use super::translate;
@@ -26,7 +26,7 @@ use crate::chain;
 /// What clients are answered by.
 pub(super) struct Handler<P: Ports> {
     pub(super) loop_: Handle<P>,
-    pub(super) boot: BootState,
+    pub(super) manager: ManagerState,
     pub(super) definitions: Definitions,
     /// For what is over.
     pub(super) history: Reader,
@@ -234,7 +234,7 @@ impl<P: Ports> Steer for Handler<P> {
         experiment: ExperimentId,
         request: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
-        let at_boot = request.at_boot || self.boot.is_booting().await;
+        let at_boot = request.at_boot || self.manager.is_booting().await;
         // The hook is called by the service manager, who does not say who asked it.
         let by = request
             .by

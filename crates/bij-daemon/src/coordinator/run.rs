@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use bij_api::{Listener, Rights, Server, WhichBus};
-use bij_coordinator::{Adapters, Clock as _, Coordinator, Handle, Inbox, Ports, serve};
+use bij_coordinator::{Adapters, Clock as _, Coordinator, Gone, Handle, Inbox, Ports, serve};
 use bij_core::definition::CoordinatorSettings;
+use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
@@ -25,8 +26,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::boot_state::BootState;
 use super::handler::Handler;
+use super::manager_state::ManagerState;
 use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
@@ -166,7 +167,7 @@ impl Outside<'_> {
         }
         let handler = Handler {
             loop_: self.handle.clone(),
-            boot: BootState::new(self.scope()),
+            manager: ManagerState::new(self.scope()),
             definitions: Definitions::new(self.place.layout().clone()),
             history: Reader::at(self.place.layout()),
             reload: self.reload.clone(),
@@ -180,8 +181,8 @@ impl Outside<'_> {
             loop {
                 // Cancel-safe: a signal that was not taken is taken the next time.
                 tokio::select! {
-                    _ = terminate.recv() => return,
-                    _ = interrupt.recv() => return,
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
                     _ = hang_up.recv() => {
                         self.notify.reloading(self.place.since_boot());
                         drop(self.reload.reload(&self.handle, "SIGHUP").await);
@@ -189,6 +190,8 @@ impl Outside<'_> {
                     }
                 }
             }
+            // What the loop still decides starts nothing. One that has ended decides nothing.
+            let _ = self.handle.goes_down(GoingDown::Coordinator, true).await;
         };
         // None of these ends but by the end of all; what is dropped with them is asked again.
         tokio::select! {
@@ -248,10 +251,15 @@ impl Outside<'_> {
             return std::future::pending().await;
         }
         let mut watch = UnitWatch::new(self.scope());
+        let manager = ManagerState::new(self.scope());
         loop {
             let passed_on = match watch.next().await {
                 UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
-                UnitSignal::Resync => self.handle.resync().await,
+                UnitSignal::MayGoDown => self.look_whether_machine_goes_down(&manager).await,
+                UnitSignal::Resync => match self.look_whether_machine_goes_down(&manager).await {
+                    Ok(()) => self.handle.resync().await,
+                    gone => gone,
+                },
                 UnitSignal::Lost(why) => {
                     log::warn!("the service manager cannot be heard: {why}; it is tried again");
                     Ok(())
@@ -261,6 +269,11 @@ impl Outside<'_> {
                 return;
             }
         }
+    }
+
+    async fn look_whether_machine_goes_down(&self, manager: &ManagerState) -> Result<(), Gone> {
+        let goes = manager.is_going_down().await;
+        self.handle.goes_down(GoingDown::Machine, goes).await
     }
 
     /// Tells the service manager that the loop is alive, by asking the loop.

@@ -116,6 +116,13 @@ async fn the_end_of_a_job_is_heard_where_no_value_changes() {
 }
 
 #[tokio::test]
+async fn the_job_that_stops_everything_is_heard() {
+    let (mut watch, peer) = watched().await;
+    peer.properties_changed("shutdown.target", "org.freedesktop.systemd1.Unit").await;
+    assert_eq!(watch.next().await, UnitSignal::MayGoDown);
+}
+
+#[tokio::test]
 async fn after_a_reload_everything_is_looked_at_once() {
     let (mut watch, peer) = watched().await;
     let emitter = peer.emitter();

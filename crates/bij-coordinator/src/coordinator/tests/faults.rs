@@ -1,7 +1,7 @@
 //! What fails at any moment, and what is lost by it: nothing.
 
 use bij_core::port::{Ledger, Opening, UnitManager};
-use bij_core::queue::{EventKind, QueueState};
+use bij_core::queue::{EventKind, GoingDown, QueueState};
 use bij_core::{
     AttemptKey, InvocationId, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
 };
@@ -278,4 +278,37 @@ fn who_puts_a_run_back_that_was_to_be_stopped_means_it_to_go_on() {
     machine.pass(2);
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
     assert_eq!(machine.events(EventKind::AttemptBegun).len(), 2);
+}
+
+#[test]
+fn a_machine_that_goes_down_has_nothing_started_and_the_next_boot_finds_all_as_it_was() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a", "b"]);
+    machine.settle();
+    machine.coordinator.goes_down(GoingDown::Machine, true);
+    machine.act("a#1", &Act::Stop).unwrap();
+    machine.pass(300);
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.events(EventKind::Admitted).len(), 1, "that of the first");
+    assert_eq!(machine.gates_of("b#1"), ["going-down"]);
+    machine.cut_power();
+    machine.settle();
+    assert_eq!(machine.up(), ["b"]);
+}
+
+#[test]
+fn a_start_that_a_shutdown_refuses_is_nobodys_fault() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.settle();
+    // The signal of it was lost.
+    machine.units.set_fault(Some(UnitFault::GoingDown));
+    machine.submit(&["a"]);
+    machine.pass(600);
+    assert_eq!(machine.stored(), ["a#1 starting"], "it is not held for that");
+    machine.cut_power();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
 }

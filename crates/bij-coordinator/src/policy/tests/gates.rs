@@ -1,11 +1,11 @@
 //! Each gate for itself: slots, memory, GPU, pauses, time.
 
 use bij_core::port::Sample;
-use bij_core::queue::{ClosedGate, GpuClaim, Group, Pause};
+use bij_core::queue::{ClosedGate, GoingDown, GpuClaim, Group, Pause};
 use bij_core::{ActiveState, Bytes, Percent, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Stray, Unreachable, closed_gates};
+use crate::policy::{StopWish, Stray, Unreachable, closed_gates};
 
 #[test]
 fn no_more_are_let_start_than_there_are_slots() {
@@ -226,4 +226,22 @@ fn a_start_that_comes_from_a_manager_is_not_kept_waiting_for_it() {
     world.seen.unreachable = Some(Unreachable { since: now(590).at, why });
     let run = &world.state.runs[&run_id("a#1")];
     assert_eq!(closed_gates(&world.state, &world.seen, run), []);
+}
+
+#[test]
+fn nothing_is_started_while_something_goes_down_and_what_is_up_is_looked_after() {
+    let mut world =
+        World::of([waiting("r#1").running(), waiting("s#1").starting(), waiting("n#1").at_once()]);
+    let wish = StopWish { by: "bob".to_owned(), not_before: now(1).uptime };
+    world.state.stops.insert(experiment("r"), wish);
+    for what in [GoingDown::Coordinator, GoingDown::Machine] {
+        world.seen.going_down.insert(what);
+        assert_eq!(world.started(), [""; 0]);
+        assert_eq!(world.decide().actions.len(), 1, "the stop");
+    }
+    assert_eq!(world.gates_of("n#1"), ["going-down", "going-down"]);
+    assert_eq!(world.gates_of("s#1"), ["going-down", "going-down"]);
+    assert!(world.decide().report.shut);
+    let run = &world.state.runs[&run_id("n#1")];
+    assert_eq!(closed_gates(&world.state, &world.seen, run), [], "who is asked answers as ever");
 }
