@@ -13,7 +13,7 @@ use std::thread;
 
 use bij_core::ExperimentId;
 use bij_core::port::{DefinitionSource, FindError};
-use bij_systemd::DropIn;
+use bij_systemd::{DropIn, SystemdVersion};
 use thiserror::Error;
 
 use crate::Place;
@@ -68,9 +68,9 @@ pub fn generate(place: &Place, definitions: &impl DefinitionSource, output: &Pat
             return generated;
         }
     };
-    let accounts = Accounts::read(place);
+    let host = Host::read(place);
     let generate_some = |ids: &[ExperimentId]| -> Vec<Result<(), Skipped>> {
-        let one = |id| generate_one(place, definitions, &accounts, output, id);
+        let one = |id| generate_one(place, definitions, &host, output, id);
         ids.iter().map(one).collect()
     };
     thread::scope(|scope| {
@@ -101,7 +101,7 @@ fn workers() -> usize {
 fn generate_one(
     place: &Place,
     definitions: &impl DefinitionSource,
-    accounts: &Accounts,
+    host: &Host,
     output: &Path,
     id: &ExperimentId,
 ) -> Result<(), Skipped> {
@@ -113,11 +113,11 @@ fn generate_one(
         stamp: &found.stamp,
         layout: place.layout(),
         scope: scope(place),
-        gpu_groups: &accounts.gpu_groups,
-        own_user: accounts.own_users,
+        gpu_groups: &host.gpu_groups,
+        systemd: host.systemd,
     };
     let mut text = drop_in.render();
-    if found.spec.user.as_deref().is_some_and(|user| !accounts.has_user(user)) {
+    if found.spec.user.as_deref().is_some_and(|user| !host.has_user(user)) {
         text.push_str(UNKNOWN_USER);
     }
     let directory = output.join(format!("{}.d", id.unit_name()));
@@ -141,16 +141,16 @@ ExecCondition=
 ExecStartPre=+/usr/libexec/brain-in-jar/bij-hook begin %i
 ";
 
-/// The users and groups in this machine's own files; no directory service is there at boot.
-struct Accounts {
+/// What differs from machine to machine: the users and groups in its own files (no directory service
+/// is there at boot), and its systemd.
+struct Host {
     users: String,
     /// Those of the usual groups that there are; a unit that names another one fails to start.
     gpu_groups: Vec<String>,
-    /// Since 251 generators are told `$SYSTEMD_SCOPE`; older managers are not known to take it.
-    own_users: bool,
+    systemd: SystemdVersion,
 }
 
-impl Accounts {
+impl Host {
     fn read(place: &Place) -> Self {
         let read = |name| fs::read_to_string(place.root().join(name)).unwrap_or_default();
         let groups = read("etc/group");
@@ -158,13 +158,28 @@ impl Accounts {
         Self {
             gpu_groups: known.map(|name| (*name).to_owned()).collect(),
             users: read("etc/passwd"),
-            own_users: std::env::var_os("SYSTEMD_SCOPE").is_some(),
+            systemd: systemd_version(place.root(), std::env::var_os("SYSTEMD_SCOPE").is_some()),
         }
     }
 
     fn has_user(&self, user: &str) -> bool {
         user.parse::<u32>().is_ok() || has_entry(&self.users, user)
     }
+}
+
+/// Since 251 generators are told `$SYSTEMD_SCOPE` (systemd.generator(7)). Before, the name of systemd's
+/// own library tells its version.
+fn systemd_version(root: &Path, scope_is_told: bool) -> SystemdVersion {
+    if scope_is_told {
+        return SystemdVersion(251);
+    }
+    let entries = ["usr/lib/systemd", "lib/systemd"].map(|name| fs::read_dir(root.join(name)));
+    let names = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| {
+        let version = name.to_str()?.strip_prefix("libsystemd-shared-")?;
+        version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    });
+    numbers.max().map_or(SystemdVersion::OLDEST, SystemdVersion)
 }
 
 /// Whether a file such as passwd(5) has a line for this name.
@@ -194,9 +209,22 @@ mod tests {
     #[test]
     fn only_groups_that_exist_are_named() {
         let machine = Machine::new();
-        assert_eq!(Accounts::read(&machine.place).gpu_groups, [""; 0]);
+        assert_eq!(Host::read(&machine.place).gpu_groups, [""; 0]);
         machine.write("etc/group", "root:x:0:\nvideo:x:44:\nrenderer:x:9:\n");
-        assert_eq!(Accounts::read(&machine.place).gpu_groups, ["video"]);
+        assert_eq!(Host::read(&machine.place).gpu_groups, ["video"]);
+    }
+
+    #[test]
+    fn the_version_of_systemd_is_that_of_its_library_where_nobody_tells() {
+        let machine = Machine::new();
+        let version = |told| systemd_version(machine.place.root(), told);
+        assert_eq!(version(false), SystemdVersion::OLDEST);
+        machine.write("lib/systemd/libsystemd-shared-247.so", "");
+        assert_eq!(version(false), SystemdVersion(247));
+        machine.write("usr/lib/systemd/libsystemd-shared-249.11-0ubuntu3.so", "");
+        machine.write("usr/lib/systemd/systemd", "");
+        assert_eq!(version(false), SystemdVersion(249));
+        assert_eq!(version(true), SystemdVersion(251));
     }
 
     #[test]

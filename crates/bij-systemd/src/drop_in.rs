@@ -17,7 +17,7 @@ use std::fmt::Write;
 use bij_core::definition::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
-use crate::RuntimeScope;
+use crate::{RuntimeScope, SystemdVersion};
 use own_user::own_user;
 use quote::{assignment, line, path, path_word};
 
@@ -37,10 +37,8 @@ pub struct DropIn<'a> {
     /// The groups of this machine that own its GPU nodes (usually `video` and `render`); naming
     /// one that does not exist would keep the unit from starting (216/GROUP).
     pub gpu_groups: &'a [String],
-    /// Whether the manager takes a dynamic user of another name in the midst of a start, when a
-    /// changed definition is read. 252 does; 247 then runs the process as the user it had before,
-    /// which may not enter the directories of the new one (200/CHDIR).
-    pub own_user: bool,
+    /// Which systemd is to read it.
+    pub systemd: SystemdVersion,
 }
 
 impl DropIn<'_> {
@@ -82,12 +80,15 @@ impl DropIn<'_> {
                 unit.set("DynamicUser", "no");
                 unit.set("User", &line(user));
             }
-            (RuntimeScope::System, None) if !self.own_user => {}
             (RuntimeScope::System, None) => {
                 unit.set("DynamicUser", "yes");
                 unit.set("User", &own_user(&self.spec.id));
             }
             (RuntimeScope::User, _) => {}
+        }
+        let is_dynamic = self.scope == RuntimeScope::System && self.spec.user.is_none();
+        if !is_dynamic || self.systemd.makes_ways_for_its_users() {
+            unit.set("UMask", "0077");
         }
         // The hooks run in this directory as well: were it an error that it is missing, systemd
         // would take that for a "no" and skip the start without a word. `bij-hook start` looks instead.
@@ -154,7 +155,8 @@ impl DropIn<'_> {
     fn life(&self, unit: &mut UnitFile) {
         let ExperimentSpec { health, stop, restart, .. } = self.spec;
         // The template's own type is another, so that a start that is refused fails at once.
-        unit.set("Type", if health.notify { "notify" } else { "exec" });
+        let until_executed = if self.systemd.survives_failed_exec() { "exec" } else { "simple" };
+        unit.set("Type", if health.notify { "notify" } else { until_executed });
         unit.set_if("WatchdogSec", health.watchdog.map(|span| span.to_string()));
         unit.set_if("TimeoutStartSec", health.start_timeout.map(|limit| limit.to_string()));
         unit.set("KillSignal", &line(&stop.signal));

@@ -23,6 +23,7 @@ mod proxy;
 mod scope;
 mod unit_dirs;
 mod unit_manager;
+mod version;
 mod watch;
 
 pub use drop_in::DropIn;
@@ -32,4 +33,5 @@ pub use journal::{
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;
+pub use version::SystemdVersion;
 pub use watch::{UnitSignal, UnitWatch};

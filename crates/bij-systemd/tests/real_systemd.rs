@@ -15,7 +15,9 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitManager};
 use bij_core::{ActiveState, Cause, ExperimentId, Layout, TimeSpan, Timestamp};
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
-use bij_systemd::{DropIn, HookView, JobType, Journal, Life, LogQuery, RuntimeScope, SystemdUnits};
+use bij_systemd::{
+    DropIn, HookView, JobType, Journal, Life, LogQuery, RuntimeScope, SystemdUnits, SystemdVersion,
+};
 
 /// A template without hooks, stronger than an installed one; alone it refuses, as that one does.
 const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=exec\n\
@@ -60,8 +62,8 @@ impl Lab {
         let layout = Layout::system(Path::new("/"));
         let (source, stamp) = ("/etc/hostname", "0123456789abcdef");
         let scope = RuntimeScope::System;
-        let drop_in =
-            DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[], own_user: true };
+        let (gpu_groups, systemd) = (&[], SystemdVersion(252));
+        let drop_in = DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups, systemd };
         let directory = Self::directory(&spec.id);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("10-experiment.conf"), drop_in.render()).unwrap();

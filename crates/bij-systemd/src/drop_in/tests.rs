@@ -15,10 +15,14 @@ fn spec(command: &[&str]) -> ExperimentSpec {
 }
 
 fn render(spec: &ExperimentSpec, scope: RuntimeScope) -> String {
+    render_for(SystemdVersion(252), spec, scope)
+}
+
+fn render_for(systemd: SystemdVersion, spec: &ExperimentSpec, scope: RuntimeScope) -> String {
     let layout = Layout::system(Path::new("/"));
     let source = "/etc/brain-in-jar/experiments/amnesiac_001.toml";
     let stamp = "0123456789abcdef";
-    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[], own_user: true }.render()
+    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[], systemd }.render()
 }
 
 fn system(spec: &ExperimentSpec) -> UnitText {
@@ -218,4 +222,21 @@ proptest! {
         odd.user = Some(text);
         prop_assert_eq!(render(&odd, RuntimeScope::System).split('\n').count(), lines);
     }
+}
+
+#[test]
+fn an_older_systemd_gets_nothing_that_it_takes_and_then_does_harm_with() {
+    let value = |version, spec: &ExperimentSpec, directive| {
+        let text = render_for(SystemdVersion(version), spec, RuntimeScope::System);
+        UnitText::parse(&text).values("Service", directive).join(" ")
+    };
+    let mut spec = spec(&["/bin/true"]);
+    for (version, kind, umask) in [(247, "simple", ""), (249, "exec", ""), (252, "exec", "0077")] {
+        assert_eq!(value(version, &spec, "Type"), kind, "{version}");
+        assert_eq!(value(version, &spec, "UMask"), umask, "{version}");
+    }
+    spec.user = Some("brain".to_owned());
+    assert_eq!(value(247, &spec, "UMask"), "0077", "it has no way to be made");
+    spec.health.notify = true;
+    assert_eq!(value(247, &spec, "Type"), "notify");
 }
