@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, RunQueue};
 use bij_core::queue::{
-    ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, Submission, Terms, WaitingOn,
+    ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
+    WaitingOn,
 };
-use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, TimeSpan};
+use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan};
 
 use super::trouble::{With, chain};
 use super::{Coordinator, LetIn};
@@ -29,6 +30,7 @@ impl<P: Ports> Coordinator<P> {
         self.put_back_interrupted();
         let experiment = &admission.experiment;
         self.unit_changed(experiment.clone());
+        self.forget_if_over(experiment);
         if let Some(up) = self.state.up_of(experiment) {
             let run = Some(up.run.clone());
             let text = self.hand_over(up, admission).err();
@@ -46,6 +48,17 @@ impl<P: Ports> Coordinator<P> {
         match waiting.first().copied().cloned() {
             Some(run) => self.judge(&run, admission, None),
             None => self.admit_new(admission),
+        }
+    }
+
+    /// The end of a run may be set aside where no event tells of it yet, because the disk is full. A
+    /// start of its experiment is another run's then, and not the restart of one that is up.
+    fn forget_if_over(&mut self, experiment: &ExperimentId) {
+        let Some(run) = self.state.up_of(experiment).map(|up| up.run.clone()) else { return };
+        let state = self.adapters.store.run_state(&RunRef::Run(run.clone()));
+        if matches!(state, Ok(Some(RunState::Ended(_)))) {
+            self.state.forget(&run);
+            self.report_is_fresh = false;
         }
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Board, DefinitionSource, Handover, LedgerError, RunQueue};
+use bij_core::port::{
+    AttemptQuery, Board, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
+};
 use bij_core::port::{UnitError, UnitManager};
 use bij_core::queue::{Claim, GroupName, Origin, QueueState, QueuedRun, RunRef, Terms};
 use bij_core::{
@@ -102,6 +104,9 @@ impl<P: Ports> Coordinator<P> {
                 self.let_in.remove(id);
             }
         }
+        if self.unseen.all_units {
+            strays.extend(self.strays_by_ledger(&strays)?);
+        }
         let uptime = self.seen.now.uptime;
         let Self { let_in, state, .. } = self;
         let_in.retain(|id, it| uptime < it.until && state.up_of(id).is_none());
@@ -125,15 +130,38 @@ impl<P: Ports> Coordinator<P> {
             && (self.state.runs.contains_key(&run)
                 || store.run_state(&RunRef::Run(run.clone()))?
                     == Some(RunState::Ended(RunEnd::Cancelled)));
+        Ok(self.stray_of(run, unwanted))
+    }
+
+    fn stray_of(&self, run: RunId, unwanted: bool) -> Stray {
         let known = self.seen.strays.iter().find(|stray| stray.run == run);
         let (group, claim) = match known {
             Some(stray) => (stray.group.clone(), stray.claim),
-            None => self.terms_of(id).map_or_else(
+            None => self.terms_of(&run.experiment).map_or_else(
                 || (GroupName::default(), Claim::default()),
                 |terms| (terms.group, terms.claim),
             ),
         };
-        Ok(Stray { run, group, claim, unwanted })
+        Stray { run, group, claim, unwanted }
+    }
+
+    /// Where the units could not be looked at yet: attempts that live as far as the ledger knows. It
+    /// does not know of a unit that was let start without a record and has not begun, nor of one that
+    /// waits to be restarted though its run was cancelled; that asks for admission when it is.
+    fn strays_by_ledger(&self, seen: &[Stray]) -> Result<Vec<Stray>, LedgerError> {
+        let query = AttemptQuery { open: true, ..AttemptQuery::default() };
+        let mut strays: Vec<Stray> = Vec::new();
+        for attempt in self.adapters.store.attempts(&query)? {
+            let experiment = &attempt.run.experiment;
+            let is_known = |stray: &Stray| stray.run.experiment == *experiment;
+            let is_new = attempt.key.boot == self.state.boot
+                && self.state.up_of(experiment).is_none()
+                && !seen.iter().chain(&strays).any(is_known);
+            if is_new {
+                strays.push(self.stray_of(attempt.run, false));
+            }
+        }
+        Ok(strays)
     }
 
     /// Runs that should be up while their unit is down.

@@ -93,13 +93,6 @@ impl Door {
         self.truth().is_some_and(|truth| truth.up.contains_key(experiment))
     }
 
-    /// Whether a run of an experiment is running as far as has been written.
-    pub(crate) fn is_written_as_up(&self, experiment: &ExperimentId) -> bool {
-        let queue = self.store.written().load().unwrap_or_default();
-        let is_up = |run: &&QueuedRun| run.state == QueueState::Running;
-        queue.runs.iter().filter(is_up).any(|run| run.run.experiment == *experiment)
-    }
-
     /// A unit's start was asked for: that it may start must be in the store before.
     pub(crate) fn judge_order(&self, experiment: &ExperimentId) {
         let Some(truth) = self.truth() else { return };

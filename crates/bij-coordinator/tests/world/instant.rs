@@ -143,8 +143,6 @@ impl World {
             fuse.run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
         if ticked.is_err() {
             self.coordinator_is_killed();
-        } else if coordinator.status().troubles.is_empty() {
-            self.is_blind = false;
         }
     }
 
@@ -171,7 +169,7 @@ impl World {
     fn admit(&mut self, call: &HookCall) {
         let now = self.now();
         let at_boot = self.booting.remove(&call.id);
-        let Self { coordinator, fuse, door, is_blind, store_fails, machine, .. } = self;
+        let Self { coordinator, fuse, door, machine, .. } = self;
         let Some(coordinator) = coordinator else {
             self.note(|| format!("{} starts without being let", call.id));
             self.admitted.remove(&call.id);
@@ -185,11 +183,8 @@ impl World {
             extras: machine.handover.extras_of(&call.id),
         };
         let was_up = door.is_up(&call.id);
-        // The end of its last life is set aside, where the coordinator cannot see it: to that it is
-        // the restart of a run that is up.
-        let is_taken_for_up = *store_fails && door.is_written_as_up(&call.id);
         if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
-            if verdict.admitted && !was_up && !*is_blind && !is_taken_for_up {
+            if verdict.admitted && !was_up {
                 door.judge_admission(&call.id, verdict.run.as_ref());
             }
             let admitted = verdict.admitted;

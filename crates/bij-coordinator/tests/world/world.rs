@@ -55,9 +55,6 @@ pub(crate) struct World {
     /// Signals that are on their way, and the uptime at which they arrive.
     pub(crate) signals: Vec<(TimeSpan, ExperimentId)>,
     pub(crate) bus_is_lost: bool,
-    /// The coordinator has not been able to look at the units since it has come: what is up without
-    /// a run in the queue it cannot know.
-    pub(crate) is_blind: bool,
     pub(crate) store_fails: bool,
     /// Something was told to the coordinator since its last tick.
     pub(crate) is_awake: bool,
@@ -93,7 +90,6 @@ impl World {
             booting: BTreeSet::new(),
             signals: Vec::new(),
             bus_is_lost: false,
-            is_blind: true,
             store_fails: false,
             is_awake: false,
             may_be_finished: false,
@@ -139,7 +135,6 @@ impl World {
                 self.coordinator = Some(coordinator);
                 self.socket = true;
                 self.is_awake = true;
-                self.is_blind = true;
                 self.note(|| "a coordinator comes".to_owned());
                 // It looks before it listens.
                 self.tick();

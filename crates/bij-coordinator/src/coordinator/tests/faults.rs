@@ -312,3 +312,22 @@ fn a_start_that_a_shutdown_refuses_is_nobodys_fault() {
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
 }
+
+#[test]
+fn one_that_cannot_look_at_units_knows_by_the_ledger_what_lives() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.define("b", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.act("a#1", &Act::Cancel).unwrap();
+    machine.units.set_fault(Some(UnitFault::Unreachable));
+    machine.kill();
+    machine.settle();
+    let verdict = machine.admit("b");
+    assert!(!verdict.admitted, "the unit of the one that was cancelled is up");
+    assert_eq!(verdict.text.as_deref(), Some("1 of 1 slots are taken"));
+    machine.units.set_fault(None);
+    machine.pass(3);
+    assert_eq!(machine.up(), ["b"]);
+}
