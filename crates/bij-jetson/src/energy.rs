@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bij_core::Milliwatts;
 
-use crate::{Files, Reading, WhyNot};
+use crate::{Files, Rail, Reading, WhyNot};
 
 const CLASS: &str = "sys/class/powercap";
 
@@ -62,6 +62,18 @@ impl EnergyCounter {
         let milliwatts = milliwatts.and_then(|power| i64::try_from(power).ok());
         milliwatts.map(Milliwatts::new).ok_or(WhyNot::Off)
     }
+
+    /// The mean power of each counter between two readings of all of them. They are parts of what the
+    /// machine draws, and nobody knows of how much.
+    pub fn rails(earlier: &[Self], later: &[Self], elapsed: Duration) -> Vec<Rail> {
+        let rail = |now: &Self| {
+            let before = earlier.iter().find(|before| before.name == now.name);
+            let milliwatts =
+                before.ok_or(WhyNot::Absent).and_then(|before| now.power_since(before, elapsed));
+            Rail { name: now.name.clone(), milliwatts }
+        };
+        later.iter().map(rail).collect()
+    }
 }
 
 #[cfg(test)]
@@ -90,5 +102,20 @@ mod tests {
         let wrapped = counter("671150").power_since(&counter("262143000000"), second);
         assert_eq!(wrapped, Ok(Milliwatts::new(1000)));
         assert!(counter("2").power_since(&counter("1"), Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_counter_becomes_a_rail_or_a_reason() {
+        let rails = |before: &str, now: &str| {
+            EnergyCounter::rails(&[counter(before)], &[counter(now)], Duration::from_secs(1))
+        };
+        let rail = &rails("30000000", "45000000")[0];
+        assert_eq!(
+            (rail.name.as_str(), &rail.milliwatts),
+            ("package-0", &Ok(Milliwatts::new(15_000)))
+        );
+        assert_eq!(rails("", "45000000")[0].milliwatts, Err(WhyNot::Off));
+        let new = EnergyCounter::rails(&[], &[counter("1")], Duration::from_secs(1));
+        assert_eq!(new[0].milliwatts, Err(WhyNot::Absent));
     }
 }

@@ -78,6 +78,15 @@ impl Machine {
         self.patience.take(BoardSample::read)
     }
 
+    /// Reads only the energy counters: two readings of them make powers, see
+    /// [`EnergyCounter::rails`].
+    ///
+    /// # Errors
+    /// [`WhyNot`] if counters cannot even be listed.
+    pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
+        self.patience.take(EnergyCounter::all)
+    }
+
     /// Reads only how hot it is where: what is needed often, and must not wait for anything else.
     ///
     /// # Errors

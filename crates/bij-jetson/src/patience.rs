@@ -5,7 +5,8 @@
 //! tells what it is reading; whoever waits for the sample looks at that. A read that takes longer than
 //! the patience is given up together with its thread, and the sample is taken anew without that file.
 //! Each file can cost one deadline and one sleeping thread, once: until its read comes back it is not
-//! asked again.
+//! asked again. A thread that only waits for a processor is not blocked, however long that takes on a
+//! machine at its limits.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,6 +14,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::unistd::{Pid, gettid};
 
 use crate::Files;
 
@@ -40,6 +43,7 @@ enum Waited<T> {
 
 #[derive(Default)]
 struct Now {
+    thread: Option<Pid>,
     reading: Option<(String, Instant)>,
     given_up: bool,
 }
@@ -68,6 +72,7 @@ impl Patience {
             let (done, result) = mpsc::sync_channel(1);
             let reader = Arc::clone(&attempt);
             let thread = thread::Builder::new().name("board".to_owned()).spawn(move || {
+                lock(&reader.now).thread = Some(gettid());
                 // Nobody listens any more if it was given up.
                 let _ = done.send(take(&*reader));
             });
@@ -105,6 +110,9 @@ impl Try {
         let mut now = lock(&self.now);
         let Some((path, since)) = &now.reading else { return Some(limit) };
         let left = limit.saturating_sub(since.elapsed());
+        if left.is_zero() && now.thread.is_some_and(waits_for_a_processor) {
+            return Some(limit);
+        }
         if left.is_zero() {
             lock(&self.blocked).insert(path.clone());
             now.given_up = true;
@@ -134,6 +142,13 @@ impl Try {
     }
 }
 
+/// Whether a thread could go on if only it were let (`proc_pid_stat(5)`).
+fn waits_for_a_processor(thread: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+    // Its name stands in brackets before its state, and may have brackets of its own.
+    stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
+}
+
 impl Files for Try {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         self.watched(path, || self.files.read(path))
@@ -145,5 +160,49 @@ impl Files for Try {
 
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
         self.watched(path, || self.files.write(path, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_computes_waits_for_a_processor_and_who_sleeps_does_not() {
+        assert!(waits_for_a_processor(gettid()));
+        let (tell, told) = mpsc::channel();
+        let (free, freed) = mpsc::channel::<()>();
+        let sleeper = thread::spawn(move || {
+            tell.send(gettid()).unwrap();
+            freed.recv().unwrap_err();
+        });
+        let thread = told.recv().unwrap();
+        // It falls asleep when it gets there.
+        while waits_for_a_processor(thread) {
+            thread::yield_now();
+        }
+        drop(free);
+        sleeper.join().unwrap();
+        assert!(!waits_for_a_processor(thread), "it is gone");
+    }
+
+    #[test]
+    fn who_only_computes_for_long_is_not_given_up() {
+        struct Busy;
+        impl Files for Busy {
+            fn read(&self, _: &str) -> io::Result<Vec<u8>> {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(300) {}
+                Ok(Vec::new())
+            }
+            fn list(&self, _: &str) -> io::Result<Vec<String>> {
+                Ok(Vec::new())
+            }
+            fn write(&self, _: &str, _: &str) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let patience = Patience::new(Arc::new(Busy), Duration::from_millis(1));
+        assert!(patience.take(|files| files.read("x").is_ok()));
     }
 }

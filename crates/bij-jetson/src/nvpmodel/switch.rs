@@ -99,9 +99,9 @@ impl Nvpmodel {
     pub fn query(&self) -> Result<CurrentMode, QueryError> {
         let said = tool::run(&self.program(), &["-q"], self.limit)?;
         // It ends with 0 in spite of its errors, and with others in spite of its answer.
-        query::answer(&said.text).or_else(|unanswered| {
-            said.end(&self.program())?;
-            Err(unanswered)
+        query::answer(&said.text).map_err(|unanswered| match said.end(&self.program()) {
+            Err(killed @ ToolError::Killed { .. }) => killed.into(),
+            Ok(()) | Err(_) => unanswered,
         })
     }
 
@@ -138,8 +138,8 @@ impl Nvpmodel {
         if let Some(error) = complaint(&said.text, id) {
             return Err(error);
         }
-        let found = self.query();
-        match found {
+        match self.query() {
+            // Whatever its exit code was.
             Ok(found) if found.id == id => Ok(Outcome::Changed),
             Ok(found) => {
                 said.end(&self.program())?;
@@ -176,4 +176,36 @@ fn complaint(text: &str, id: u32) -> Option<SwitchError> {
         let errno = errno.trim().parse().ok()?;
         Some(SwitchError::Refused { path: path.to_owned(), value: value.to_owned(), errno })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_complaint_that_was_seen_is_understood() {
+        let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
+        let said = |file: &str| {
+            let text = std::fs::read_to_string(trees.join(file)).unwrap();
+            complaint(&text, 2)
+        };
+        for file in [
+            "agx-orin-jp5/_cmd/nvpmodel-m-reboot-declined.no-tty.txt",
+            "agx-orin-jp6/_cmd/nvpmodel-m-reboot-declined.no-tty.txt",
+            "agx-orin-jp6/_cmd/nvpmodel-m-reboot-declined.tty.txt",
+        ] {
+            assert!(matches!(said(file), Some(SwitchError::NeedsReboot { id: 2 })), "{file}");
+        }
+        match said("agx-orin-jp6/_cmd/nvpmodel-m-write-error.txt") {
+            Some(SwitchError::Refused { path, value, errno: 16 }) => {
+                assert_eq!(path, "/sys/devices/platform/gpu.0/tpc_pg_mask");
+                assert_eq!(value, "248");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(said("agx-orin-jp5/_cmd/nvpmodel-q.user.txt").is_none(), "an error of reading");
+        assert!(said("agx-orin-jp6/_cmd/nvpmodel-m-bad-id.txt").is_none(), "its exit code tells");
+    }
 }

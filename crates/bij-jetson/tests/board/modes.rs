@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bij_core::Outcome;
-use bij_jetson::{QueryError, SwitchError, ToolError};
+use bij_jetson::{Machine, QueryError, SwitchError, ToolError};
 
 use crate::tree::{Board, JETPACK_5, JETPACK_6, captured};
 
@@ -31,7 +31,11 @@ fn a_switch_changes_the_mode_and_doing_it_again_changes_nothing() {
     let board = fresh();
     assert_eq!(switch(&board, 3).unwrap(), Outcome::Changed);
     assert_eq!(board.text("var/lib/nvpmodel/status"), "pmode:0003\n");
-    assert_eq!(board.text("sys/devices/system/cpu/cpu11/online"), "1\n");
+    assert_eq!(board.text("sys/devices/system/cpu/online"), "0-11\n");
+    assert_eq!(board.text("sys/devices/system/cpu/cpu8/cpufreq/scaling_max_freq"), "1497600\n");
+    let after = Machine::below(board.path("")).sample();
+    assert!(after.cpus.unwrap().iter().all(|cpu| cpu.online));
+    assert_eq!(after.power.current.unwrap().name.as_deref(), Some("MODE_50W"));
     std::fs::remove_file(board.path("sys/devices/system/cpu/cpu11/online")).unwrap();
     assert_eq!(switch(&board, 3).unwrap(), Outcome::Unchanged, "nothing was written");
 }
@@ -140,7 +144,17 @@ fn a_tool_that_was_killed_and_one_that_names_no_mode_are_told_apart() {
     assert!(matches!(error, SwitchError::Tool(ToolError::Killed { signal: 9, .. })), "{error}");
     board.faults("no-context\nno-mode");
     let error = board.nvpmodel().query().unwrap_err();
-    assert!(matches!(error, QueryError::Tool(ToolError::Failed { code: 255, .. })), "{error}");
+    assert!(matches!(error, QueryError::Unanswered { .. }), "{error}");
+    let error = switch(&board, 3).unwrap_err();
+    assert!(matches!(error, SwitchError::Unverified(QueryError::Unanswered { .. })), "{error}");
+    assert_eq!(board.text("var/lib/nvpmodel/status"), "pmode:0003\n", "it was tried");
+}
+
+#[test]
+fn a_user_who_may_not_read_everything_gets_an_answer_all_the_same() {
+    let board = Board::unpack(&captured(JETPACK_5));
+    board.faults("user");
+    assert_eq!(board.nvpmodel().query().unwrap().name.as_deref(), Some("MAXN"));
 }
 
 #[test]

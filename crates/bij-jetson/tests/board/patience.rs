@@ -52,7 +52,7 @@ fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
         asked: Mutex::new(0),
     });
     let shared: Arc<dyn Files> = files.clone();
-    let machine = Machine::new(shared).with_patience(Duration::from_secs(1));
+    let machine = Machine::new(shared).with_patience(Duration::from_millis(500));
     let board = machine.sample();
     let zones = board.zones.unwrap();
     let blocked = zones.iter().filter(|zone| zone.celsius == Err(WhyNot::Blocked));
@@ -77,7 +77,7 @@ fn a_real_file_that_blocks_is_given_up_as_well() {
     std::fs::remove_file(board.path(ZONE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(board.path(ZONE)).status().unwrap();
     assert!(made.success());
-    let machine = Machine::below(board.path("")).with_patience(Duration::from_secs(1));
+    let machine = Machine::below(board.path("")).with_patience(Duration::from_millis(500));
     assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
     // The thread that opens it is let go by somebody who writes.
     std::fs::write(board.path(ZONE), "50000\n").unwrap();
