@@ -33,6 +33,9 @@ pub trait Files: Send + Sync {
 /// The largest file that is read: the package list of dpkg, by far.
 const CAP: u64 = 16 << 20;
 
+/// So many links are followed one after the other, as the kernel does.
+const LINKS: usize = 40;
+
 /// Files below a directory: `/`, or a tree that was captured from another machine.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);
@@ -48,6 +51,24 @@ impl Root {
         self.0.join(path.trim_start_matches('/'))
     }
 
+    /// The same, past links. One whose target begins with `/`, such as that of `/etc/nvpmodel.conf`, means
+    /// the root of this machine and not that of the reader's.
+    fn resolve(&self, path: &str) -> PathBuf {
+        let mut at = self.at(path);
+        if self.0 == Path::new("/") {
+            return at;
+        }
+        for _ in 0..LINKS {
+            match std::fs::read_link(&at) {
+                Ok(target) if target.has_root() => {
+                    at = self.0.join(target.strip_prefix("/").unwrap_or(&target));
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        at
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.0
@@ -58,18 +79,18 @@ impl Files for Root {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         // One page, which is the most that an attribute of sysfs has.
         let mut content = Vec::with_capacity(4096);
-        File::open(self.at(path))?.take(CAP).read_to_end(&mut content)?;
+        File::open(self.resolve(path))?.take(CAP).read_to_end(&mut content)?;
         Ok(content)
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(self.at(directory))?;
+        let entries = std::fs::read_dir(self.resolve(directory))?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
         // Neither created nor cut: a device or an attribute is there, or it is not.
-        OpenOptions::new().write(true).open(self.at(path))?.write_all(text.as_bytes())
+        OpenOptions::new().write(true).open(self.resolve(path))?.write_all(text.as_bytes())
     }
 }
 
@@ -115,6 +136,21 @@ mod tests {
         std::fs::write(dir.path().join("x"), "0").unwrap();
         root.write("/x", "1").unwrap();
         assert_eq!(root.read("x").unwrap(), b"1");
+    }
+
+    #[test]
+    fn an_absolute_link_stays_below_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let etc = dir.path().join("etc");
+        std::fs::create_dir_all(etc.join("nvpmodel")).unwrap();
+        std::fs::write(etc.join("nvpmodel/board.conf"), "its own").unwrap();
+        std::os::unix::fs::symlink("/etc/nvpmodel/board.conf", etc.join("nvpmodel.conf")).unwrap();
+        std::os::unix::fs::symlink("/etc/circle", etc.join("circle")).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", etc.join("not-ours")).unwrap();
+        let root = Root::new(dir.path());
+        assert_eq!(root.read("etc/nvpmodel.conf").unwrap(), b"its own");
+        assert!(root.read("etc/circle").is_err());
+        assert!(root.read("etc/not-ours").is_err());
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod nvpmodel;
 mod over_current;
 mod parse;
 mod patience;
+mod port;
 mod rail;
 mod reading;
 mod thermal;

@@ -78,6 +78,11 @@ impl Machine {
         self.patience.take(BoardSample::read)
     }
 
+    /// Reads only the memory.
+    pub fn memory(&self) -> Memory {
+        self.patience.take(Memory::read)
+    }
+
     /// Reads only the energy counters: two readings of them make powers, see
     /// [`EnergyCounter::rails`].
     ///

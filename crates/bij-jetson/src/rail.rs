@@ -1,7 +1,7 @@
-//! Power of the rails of a Jetson, by its INA3221 chips.
+//! Power of the rails of a Jetson, by its INA3221 chips, and on Thor of its input, by an INA238.
 //!
-//! The kernel's Documentation/hwmon/ina3221.rst has the attributes. A channel counts if it has a label:
-//! what stands in `in4` to `in7` are voltages over shunts and their sum.
+//! The kernel's Documentation/hwmon/ina3221.rst and ina238.rst have the attributes. A channel of an
+//! INA3221 counts if it has a label: what stands in `in4` to `in7` are voltages over shunts and their sum.
 
 use bij_core::Milliwatts;
 
@@ -30,15 +30,22 @@ impl Rail {
     /// can be had: before JetPack 6 only root may read them.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let chips = Chip::all(files)?;
-        let mut chips = chips.iter().filter(|chip| chip.name == "ina3221").peekable();
-        if chips.peek().is_none() {
-            return Err(WhyNot::Absent);
-        }
+        let mut measures = false;
         let mut rails = Vec::new();
-        for chip in chips {
-            for channel in 1..=3 {
-                rails.extend(Self::of(files, chip, channel)?);
+        for chip in &chips {
+            match chip.name.as_str() {
+                "ina3221" => {
+                    for channel in 1..=3 {
+                        rails.extend(Self::of(files, chip, channel)?);
+                    }
+                }
+                "ina238" => rails.push(Self::input(files, chip)),
+                _ => continue,
             }
+            measures = true;
+        }
+        if !measures {
+            return Err(WhyNot::Absent);
         }
         rails.sort();
         Ok(rails)
@@ -56,6 +63,14 @@ impl Rail {
         let milliamperes = || files.number(&chip.at(&format!("curr{channel}_input")));
         let milliwatts = millivolts().and_then(|volts| product(volts, milliamperes()?));
         Ok(Some(Self { name, milliwatts }))
+    }
+
+    /// What feeds the whole board. The chip has one channel and no label; it calculates by itself, in
+    /// microwatts.
+    fn input(files: &dyn Files, chip: &Chip) -> Self {
+        let microwatts = files.number(&chip.at("power1_input"));
+        let milliwatts = microwatts.map(|microwatts| Milliwatts::new(microwatts / 1000));
+        Self { name: "VIN".to_owned(), milliwatts }
     }
 
     /// What the whole board draws.
@@ -120,6 +135,15 @@ mod tests {
             ("VDD_SOC", "5000", "200"),
         ];
         assert_eq!(total(&nano), Ok(Milliwatts::new(7600)), "even if a part was read as more");
+    }
+
+    #[test]
+    fn a_thor_is_its_input() {
+        let mut tree = board(&[("VDD_GPU", "20000", "100"), ("VIN_SYS_5V0", "5000", "500")]);
+        tree.set("sys/class/hwmon/hwmon1/name", "ina238\n");
+        tree.set("sys/class/hwmon/hwmon1/power1_input", "35012000\n");
+        let rails = Rail::all(&tree).unwrap();
+        assert_eq!((rails.len(), Rail::total(&rails)), (3, Ok(Milliwatts::new(35_012))));
     }
 
     #[test]

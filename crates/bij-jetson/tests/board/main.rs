@@ -6,6 +6,7 @@
 mod clocks;
 mod device;
 mod modes;
+mod nano;
 mod odd;
 mod patience;
 mod shuffled;
