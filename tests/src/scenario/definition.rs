@@ -142,10 +142,6 @@ fn sandbox_is_tight(guest: &Guest) -> Result<Next, Failure> {
 
 /// Neither its files nor its processes are anybody else's, other experiments included.
 fn neighbours_are_strangers(guest: &Guest) -> Result<Next, Failure> {
-    if guest.systemd() < 251 {
-        guest.tell("before systemd 251 experiments without `user` share one dynamic user");
-        return Ok(Next::Done);
-    }
     let secret =
         "echo secret >\"$BIJ_STATE_DIR/checkpoint\"; echo \"I am $(id -u)\"; exec sleep 600";
     define_script("stranger_one", secret, "")?;
