@@ -5,8 +5,7 @@
 //! tells what it is reading; whoever waits for the sample looks at that. A read that takes longer than
 //! the patience is given up together with its thread, and the sample is taken anew without that file.
 //! Each file can cost one deadline and one sleeping thread, once: until its read comes back it is not
-//! asked again. A thread that only waits for a processor is not blocked, however long that takes on a
-//! machine at its limits.
+//! asked again. A thread that only waits for a processor, as on a machine at its limits, gets more time.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,6 +17,10 @@ use std::time::{Duration, Instant};
 use nix::unistd::{Pid, gettid};
 
 use crate::Files;
+
+/// So many times its patience even a read that does not sleep may take: a driver may turn in circles
+/// around a device that has gone.
+const LONGEST: u32 = 20;
 
 /// Files, and how long one of them may take.
 #[derive(Clone)]
@@ -110,15 +113,15 @@ impl Try {
         let mut now = lock(&self.now);
         let Some((path, since)) = &now.reading else { return Some(limit) };
         let left = limit.saturating_sub(since.elapsed());
-        if left.is_zero() && now.thread.is_some_and(waits_for_a_processor) {
+        if !left.is_zero() {
+            return Some(left);
+        }
+        if since.elapsed() < limit * LONGEST && now.thread.is_some_and(waits_for_a_processor) {
             return Some(limit);
         }
-        if left.is_zero() {
-            lock(&self.blocked).insert(path.clone());
-            now.given_up = true;
-            return None;
-        }
-        Some(left)
+        lock(&self.blocked).insert(path.clone());
+        now.given_up = true;
+        None
     }
 
     fn watched<T>(&self, path: &str, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -192,7 +195,7 @@ mod tests {
         impl Files for Busy {
             fn read(&self, _: &str) -> io::Result<Vec<u8>> {
                 let begun = Instant::now();
-                while begun.elapsed() < Duration::from_millis(300) {}
+                while begun.elapsed() < Duration::from_millis(1200) {}
                 Ok(Vec::new())
             }
             fn list(&self, _: &str) -> io::Result<Vec<String>> {
@@ -202,7 +205,7 @@ mod tests {
                 Ok(())
             }
         }
-        let patience = Patience::new(Arc::new(Busy), Duration::from_millis(1));
+        let patience = Patience::new(Arc::new(Busy), Duration::from_millis(500));
         assert!(patience.take(|files| files.read("x").is_ok()));
     }
 }
