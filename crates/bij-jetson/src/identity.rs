@@ -26,8 +26,7 @@ const COMPATIBLE: &str = "proc/device-tree/compatible";
 impl Identity {
     /// Asks the device tree, the release file, and on a PC the firmware.
     pub fn read(files: &dyn Files) -> Self {
-        let compatible = files.read(COMPATIBLE).map(|list| parse::strings(&list));
-        let compatible = compatible.map_err(WhyNot::from);
+        let compatible = compatible(files);
         let soc = compatible.clone().and_then(|list| soc(&list).ok_or(WhyNot::Absent));
         let module = compatible.and_then(|list| module(files, &list).ok_or(WhyNot::Absent));
         let l4t = if soc.as_ref().is_ok_and(|soc| soc.starts_with("tegra")) {
@@ -62,6 +61,15 @@ fn model(files: &dyn Files) -> Reading<String> {
         (true, false) => Ok(vendor),
         (false, false) => Err(WhyNot::Absent),
     }
+}
+
+/// The chip alone, without asking for anything else.
+pub(crate) fn chip(files: &dyn Files) -> Reading<String> {
+    soc(&compatible(files)?).ok_or(WhyNot::Absent)
+}
+
+fn compatible(files: &dyn Files) -> Reading<Vec<String>> {
+    Ok(parse::strings(&files.read(COMPATIBLE)?))
 }
 
 /// The chip: NVIDIA's by its number, others as the last and most general word of their list.

@@ -5,7 +5,7 @@
 //! nvgpu). nvpmodel finds that out by trying, and then offers to reboot at once.
 
 use super::{PowerConf, PowerMode, PowerSetting};
-use crate::{Files, Reading, WhyNot, gpu, nodes};
+use crate::{Files, Reading, WhyNot, gpu, identity, nodes, parse};
 
 /// Whether a mode cannot be had without a reboot.
 pub(super) fn needs_reboot(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
@@ -17,7 +17,22 @@ pub(super) fn needs_reboot(files: &dyn Files, conf: &PowerConf, mode: &PowerMode
             return Ok(!nodes::never_powered_on(files));
         }
     }
+    if identity::chip(files).is_ok_and(|chip| chip == THOR) {
+        return changes_cores(files, mode);
+    }
     Ok(false)
+}
+
+/// On it, processors come and go only with a boot.
+const THOR: &str = "tegra264";
+
+/// Whether a mode has another number of processors online than there are now.
+fn changes_cores(files: &dyn Files, mode: &PowerMode) -> Reading<bool> {
+    let cores = mode.settings.iter().filter(|setting| setting.param == "CPU_ONLINE");
+    let wanted = cores.clone().filter(|setting| setting.value == "1").count();
+    let online =
+        files.text("sys/devices/system/cpu/online").and_then(|list| parse::ranges(&list))?;
+    Ok(cores.count() > 0 && wanted != online.len())
 }
 
 /// The mask in force: at the path that the configuration has for it, or with the GPU as it was found.
@@ -56,6 +71,21 @@ mod tests {
         assert_eq!(predicted(&tree), [Ok(false), Ok(false), Ok(false)], "it was never switched on");
         tree.set("dev/nvgpu/igpu0/as", "");
         assert_eq!(predicted(&tree), [Ok(true), Ok(false), Ok(false)]);
+    }
+
+    #[test]
+    fn a_thor_needs_a_reboot_for_another_number_of_processors() {
+        let conf = "< POWER_MODEL ID=0 NAME=MAXN >\nCPU_ONLINE CORE_0 1\nCPU_ONLINE CORE_1 1\n\
+                    < POWER_MODEL ID=1 NAME=70W >\nCPU_ONLINE CORE_0 1\nCPU_ONLINE CORE_1 0\n";
+        let conf = PowerConf::parse(conf).unwrap();
+        let mut tree = CapturedTree::default();
+        tree.set("sys/devices/system/cpu/online", "0-1\n");
+        let mut reboots = |chip: &str| {
+            tree.set("proc/device-tree/compatible", format!("nvidia,{chip}\0"));
+            conf.modes.iter().map(|mode| needs_reboot(&tree, &conf, mode)).collect::<Vec<_>>()
+        };
+        assert_eq!(reboots("tegra264"), [Ok(false), Ok(true)]);
+        assert_eq!(reboots("tegra234"), [Ok(false), Ok(false)]);
     }
 
     #[test]
