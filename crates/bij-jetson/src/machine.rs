@@ -8,8 +8,8 @@ use bij_core::Milliwatts;
 
 use crate::patience::Patience;
 use crate::{
-    CoolingDevice, CoolingRole, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory,
-    OverCurrent, PowerModes, Rail, Reading, Root, WhyNot, Zone,
+    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
+    PowerModes, Rail, Reading, Root, Zone,
 };
 
 /// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
@@ -87,7 +87,7 @@ impl Machine {
     /// [`EnergyCounter::rails`].
     ///
     /// # Errors
-    /// [`WhyNot`] if counters cannot even be listed.
+    /// [`WhyNot`](crate::WhyNot) if counters cannot even be listed.
     pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
         self.patience.take(EnergyCounter::all)
     }
@@ -95,7 +95,7 @@ impl Machine {
     /// Reads only how hot it is where: what is needed often, and must not wait for anything else.
     ///
     /// # Errors
-    /// [`WhyNot`] if zones cannot even be listed.
+    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
     pub fn zones(&self) -> Reading<Vec<Zone>> {
         self.patience.take(Zone::all)
     }
@@ -121,18 +121,11 @@ impl BoardSample {
         }
     }
 
-    /// What is slowed down by heat now, each once: `cpu-throttle-alert`.
+    /// What is slowed down by heat now: see [`CoolingDevice::throttled`].
     ///
     /// # Errors
-    /// [`WhyNot`] if that cannot be told: no device is known that would slow something down.
+    /// [`WhyNot`](crate::WhyNot) if that cannot be told.
     pub fn throttled(&self) -> Reading<Vec<&str>> {
-        let cooling = self.cooling.as_ref().map_err(Clone::clone)?;
-        if !cooling.iter().any(|device| device.role() == CoolingRole::Throttle) {
-            return Err(WhyNot::Absent);
-        }
-        let throttles = cooling.iter().filter(|device| device.throttles());
-        let mut names: Vec<&str> = throttles.map(|device| device.name.as_str()).collect();
-        names.dedup();
-        Ok(names)
+        CoolingDevice::throttled(self.cooling.as_ref().map_err(Clone::clone)?)
     }
 }

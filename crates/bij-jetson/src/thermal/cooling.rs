@@ -50,6 +50,25 @@ impl CoolingDevice {
         Ok(devices)
     }
 
+    /// Which of them slow something down now, each name once: `cpu-throttle-alert`.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if none is known to, and that is not sure: one that would does not tell, or there is
+    /// none that would.
+    pub fn throttled(all: &[Self]) -> Reading<Vec<&str>> {
+        let slowing = || all.iter().filter(|device| device.role() == CoolingRole::Throttle);
+        if slowing().next().is_none() {
+            return Err(WhyNot::Absent);
+        }
+        let busy = slowing().filter(|device| device.state.as_ref().is_ok_and(|state| *state > 0));
+        let mut names: Vec<&str> = busy.map(|device| device.name.as_str()).collect();
+        names.dedup();
+        match slowing().find_map(|device| device.state.as_ref().err()) {
+            Some(why) if names.is_empty() => Err(why.clone()),
+            Some(_) | None => Ok(names),
+        }
+    }
+
     /// What it means that it is at work, told by its type.
     pub fn role(&self) -> CoolingRole {
         let name = self.name.to_lowercase();
@@ -65,11 +84,6 @@ impl CoolingDevice {
         } else {
             CoolingRole::Other
         }
-    }
-
-    /// Whether it slows something down now.
-    pub fn throttles(&self) -> bool {
-        self.role() == CoolingRole::Throttle && self.state.as_ref().is_ok_and(|state| *state > 0)
     }
 }
 
@@ -96,11 +110,25 @@ mod tests {
             tree.set(&format!("{CLASS}/cooling_device{number}/cur_state"), format!("{state}\n"));
         }
         let all = CoolingDevice::all(&tree).unwrap();
-        let throttled = all.iter().filter(|d| d.throttles()).map(|d| d.name.as_str());
         let expected = ["cpufreq-cpu0", "soc0-throttle-alert", "thermal-devfreq-0"];
-        assert_eq!(throttled.collect::<Vec<_>>(), expected);
+        assert_eq!(CoolingDevice::throttled(&all).unwrap(), expected);
         let state = |name: &str| all.iter().find(|d| d.name == name).unwrap().state.clone();
         assert_eq!(state("intel_powerclamp"), Ok(0));
         assert_eq!(state("thermal-cpufreq-1"), Err(WhyNot::Unparsable("-7".to_owned())));
+    }
+
+    #[test]
+    fn nothing_is_said_not_to_be_throttled_that_does_not_tell() {
+        let device = |name: &str, state| CoolingDevice { name: name.to_owned(), state };
+        let told =
+            |all: &[CoolingDevice]| CoolingDevice::throttled(all).map(|names| names.join(" "));
+        let silent = device("cpufreq-cpu0", Err(WhyNot::Forbidden));
+        assert_eq!(told(&[]), Err(WhyNot::Absent));
+        assert_eq!(told(&[device("pwm-fan", Ok(2))]), Err(WhyNot::Absent));
+        let idle = device("cpufreq-cpu4", Ok(0));
+        assert_eq!(told(std::slice::from_ref(&idle)), Ok(String::new()));
+        assert_eq!(told(&[silent.clone(), idle]), Err(WhyNot::Forbidden));
+        let busy = device("cpufreq-cpu4", Ok(1));
+        assert_eq!(told(&[silent, busy.clone(), busy]), Ok("cpufreq-cpu4".to_owned()));
     }
 }
