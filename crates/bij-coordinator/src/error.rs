@@ -92,6 +92,9 @@ pub enum RequestError {
         /// Those that there are.
         known: Vec<GroupName>,
     },
+    /// It stands in the settings, and nobody has changed it by hand.
+    #[error("group {0} is set up in the settings alone")]
+    DeclaredGroup(GroupName),
     /// A group without slots.
     #[error("group {0} with 0 slots would never run anything")]
     NoSlots(GroupName),
@@ -127,6 +130,7 @@ impl RequestError {
             Self::Inadmissible { source, .. } => source.remedy(),
             Self::UnknownDependency { .. } => "see what there is: bij list, bij queue",
             Self::NoSuchGroup { .. } => "set it up: bij groups set NAME --slots N",
+            Self::DeclaredGroup(_) => "take it out of coordinator.toml, then bij reload",
             Self::NoSlots(_) => "pause it: bij pause NAME",
             Self::TooMany { .. } => "submit them in several calls",
             Self::Store(source) if source.is_transient() => {

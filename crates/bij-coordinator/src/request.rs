@@ -1,6 +1,8 @@
 //! What is asked of a coordinator, and what it answers.
 
-use bij_core::queue::{Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, WaitingOn};
+use bij_core::queue::{
+    Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, SlotsFrom, WaitingOn,
+};
 use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, Timestamp};
 
 /// Runs that one caller wants taken in, all or none.
@@ -175,8 +177,10 @@ pub enum Why {
 /// A group and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupStatus {
-    /// The group; one that runs name and nobody has set up is told too.
+    /// The group as it is in force; one that runs name and nobody has set up is told too.
     pub group: Group,
+    /// Who says how many slots it has, if it has any of its own.
+    pub slots_from: Option<SlotsFrom>,
     /// How many of its runs are up.
     pub running: u32,
     /// How many wait or are held.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use bij_api::message::GroupInfo;
+use bij_core::queue::SlotsFrom;
 use serde::Serialize;
 
 use super::escape::visible;
@@ -22,6 +23,7 @@ impl View for Groups {
         let mut table = Table::new([
             Column::left("GROUP"),
             Column::right("SLOTS"),
+            Column::left("SET BY").dispensable(2),
             Column::right("RUNNING"),
             Column::right("WAITING"),
             Column::left("PAUSED").dispensable(1).flexible(),
@@ -31,7 +33,7 @@ impl View for Groups {
     }
 }
 
-fn cells(group: &GroupInfo, format: &Format) -> [Cell; 5] {
+fn cells(group: &GroupInfo, format: &Format) -> [Cell; 6] {
     let paused = group.paused_by.as_ref().map(|by| {
         let since = group.paused_since.map(|since| time::ago(since, format.now));
         format!("{} by {}", since.unwrap_or_default(), visible(by)).trim_start().to_owned()
@@ -39,10 +41,19 @@ fn cells(group: &GroupInfo, format: &Format) -> [Cell; 5] {
     [
         group.name.to_string().into(),
         group.slots.map_or_else(|| "infinity".to_owned(), |slots| slots.to_string()).into(),
+        set_by(group.slots_from).into(),
         group.running.to_string().into(),
         group.waiting.to_string().into(),
         Cell::new(Tone::Busy, paused.unwrap_or_default()),
     ]
+}
+
+const fn set_by(slots_from: Option<SlotsFrom>) -> &'static str {
+    match slots_from {
+        Some(SlotsFrom::Operator) => "bij groups",
+        Some(SlotsFrom::Settings) => "coordinator.toml",
+        None => "",
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +65,7 @@ mod tests {
         let group = |name: &str, slots, paused: Option<&str>| GroupInfo {
             name: name.parse().unwrap(),
             slots,
+            slots_from: slots.map(|_| SlotsFrom::Settings),
             paused_by: paused.map(ToOwned::to_owned),
             paused_since: paused.map(|_| "2026-11-23T22:00:05Z".parse().unwrap()),
             running: 1,

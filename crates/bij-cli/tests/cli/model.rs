@@ -10,7 +10,7 @@ use bij_api::message::{
     Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
-use bij_core::queue::{Amount, EventKind, GroupName, RunRef};
+use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
 use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, RunNumber, Timestamp};
 use tokio::sync::{oneshot, watch};
 
@@ -245,6 +245,7 @@ impl Look for Model {
         let group = |(name, slots): (&GroupName, &Option<u32>)| GroupInfo {
             name: name.clone(),
             slots: *slots,
+            slots_from: slots.map(|_| SlotsFrom::Operator),
             paused_by: None,
             paused_since: None,
             running: 0,

@@ -148,7 +148,8 @@ fn groups_are_set_up_listed_and_removed() {
     assert_eq!(bij.call(&set).err, "night: already has 2 slots\n");
     let list = bij.call(&["groups"]);
     assert_eq!(
-        list.out, "GROUP  SLOTS  RUNNING  WAITING\nnight      2        0        0\n",
+        list.out,
+        "GROUP  SLOTS  SET BY      RUNNING  WAITING\nnight      2  bij groups        0        0\n",
         "{list:?}"
     );
     assert_eq!(bij.call(&["--json", "groups"]).json()[0]["slots"], 2);

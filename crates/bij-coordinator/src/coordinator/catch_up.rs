@@ -32,7 +32,7 @@ impl<P: Ports> Coordinator<P> {
         let store = &self.adapters.store;
         // Before the queue: what is written in between is taken in twice, and not lost.
         let seq = newest_event(store, self.seq)?;
-        let loaded = State::new(self.state.boot, self.state.settings, store.load()?);
+        let loaded = State::new(self.state.boot, self.state.settings.clone(), store.load()?);
         let State { runs, groups, paused, .. } = loaded;
         self.state.runs = runs;
         self.state.groups = groups;

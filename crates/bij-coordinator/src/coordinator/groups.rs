@@ -37,7 +37,8 @@ impl<P: Ports> Coordinator<P> {
         self.change_one(Change::SetGroup { group, by: by.to_owned() })
     }
 
-    /// Sets a group up, or gives it another number of slots; `None` is as many as the machine lets.
+    /// Sets a group up, or gives it another number of slots; `None` is as many as the settings say, or
+    /// the machine lets.
     ///
     /// # Errors
     /// [`RequestError`] for a group without slots, or if the store does not take it.
@@ -58,10 +59,10 @@ impl<P: Ports> Coordinator<P> {
         self.change_one(Change::SetGroup { group, by: by.to_owned() })
     }
 
-    /// Takes a group down; its runs stay, and have no limit of their own.
+    /// Takes a group down; its runs stay, and have no limit of their own but that of the settings.
     ///
     /// # Errors
-    /// [`RequestError`] if nobody has set it up, or the store does not take it.
+    /// [`RequestError`] if nobody has set it up by hand, or the store does not take it.
     pub fn remove_group(
         &mut self,
         name: &GroupName,
@@ -70,23 +71,27 @@ impl<P: Ports> Coordinator<P> {
     ) -> Result<Outcome, RequestError> {
         self.seen.now = now;
         self.catch_up();
-        if !self.state.groups.contains_key(name) {
-            return Err(self.no_such_group(name));
+        match (self.state.groups.contains_key(name), self.state.settings.groups.contains_key(name))
+        {
+            (true, _) => {}
+            (false, true) => return Err(RequestError::DeclaredGroup(name.clone())),
+            (false, false) => return Err(self.no_such_group(name)),
         }
         self.change_one(Change::RemoveGroup { name: name.clone(), by: by.to_owned() })
     }
 
-    /// All groups that somebody has set up or that a run names, and how full they are.
+    /// All groups that somebody has set up, in the settings or by hand, or that a run names, and how
+    /// full they are.
     pub fn groups(&self) -> Vec<GroupStatus> {
-        let bare = |name: &GroupName| GroupStatus {
-            group: Group { name: name.clone(), slots: None, paused: None },
-            running: 0,
-            waiting: 0,
+        let bare = |name: &GroupName| {
+            let (slots, slots_from) = self.state.group_slots(name).unzip();
+            let paused = self.state.groups.get(name).and_then(|group| group.paused.clone());
+            let group = Group { name: name.clone(), slots, paused };
+            GroupStatus { group, slots_from, running: 0, waiting: 0 }
         };
-        let mut groups: BTreeMap<GroupName, GroupStatus> = BTreeMap::new();
-        for (name, group) in &self.state.groups {
-            groups.insert(name.clone(), GroupStatus { group: group.clone(), ..bare(name) });
-        }
+        let set_up = self.state.groups.keys().chain(self.state.settings.groups.keys());
+        let mut groups: BTreeMap<GroupName, GroupStatus> =
+            set_up.map(|name| (name.clone(), bare(name))).collect();
         for run in self.state.runs.values() {
             let name = &run.terms.group;
             if !groups.contains_key(name) {
@@ -107,11 +112,15 @@ impl<P: Ports> Coordinator<P> {
         Ok(outcomes.first().copied().unwrap_or(Outcome::Unchanged))
     }
 
+    /// Whether somebody has set a group up, in the settings or by hand.
+    pub(super) fn is_set_up(&self, name: &GroupName) -> bool {
+        self.state.groups.contains_key(name) || self.state.settings.groups.contains_key(name)
+    }
+
     /// A group that nobody has set up exists as long as a run names it.
     fn check_group_is_named(&self, name: &GroupName) -> Result<(), RequestError> {
         let is_named = || self.state.runs.values().any(|run| run.terms.group == *name);
-        let exists =
-            self.state.groups.contains_key(name) || *name == GroupName::default() || is_named();
+        let exists = self.is_set_up(name) || *name == GroupName::default() || is_named();
         if exists { Ok(()) } else { Err(self.no_such_group(name)) }
     }
 

@@ -1,6 +1,6 @@
 //! Runs are taken in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
@@ -188,15 +188,13 @@ impl<P: Ports> Coordinator<P> {
         group: &GroupName,
         of_definition: &GroupName,
     ) -> Result<(), RequestError> {
-        let groups = &self.state.groups;
         let default = GroupName::default();
-        if groups.contains_key(group) || *group == default || group == of_definition {
+        if self.is_set_up(group) || *group == default || group == of_definition {
             return Ok(());
         }
-        let mut known: Vec<GroupName> = groups.keys().cloned().collect();
-        if !known.contains(&default) {
-            known.insert(0, default);
-        }
+        let set_up = self.state.groups.keys().chain(self.state.settings.groups.keys()).cloned();
+        let known: BTreeSet<GroupName> = set_up.chain([default]).collect();
+        let known = known.into_iter().collect();
         Err(RequestError::NoSuchGroup { name: group.clone(), known })
     }
 

@@ -14,7 +14,7 @@ pub(super) fn machine(state: &State, room: &Room) -> Option<ClosedGate> {
 /// Of its group, if somebody has given that a number.
 pub(super) fn group(run: &QueuedRun, state: &State, room: &Room) -> Option<ClosedGate> {
     let group = &run.terms.group;
-    let slots = state.groups.get(group)?.slots?;
+    let (slots, _) = state.group_slots(group)?;
     let taken = room.group_slots(group);
     (taken >= slots).then(|| ClosedGate::GroupSlots { group: group.clone(), taken, slots })
 }

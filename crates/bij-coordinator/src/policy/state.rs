@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
-use bij_core::queue::{Group, GroupName, Pause, Queue, QueueState, QueuedRun};
+use bij_core::queue::{Group, GroupName, Pause, Queue, QueueState, QueuedRun, SlotsFrom};
 use bij_core::{BootId, ExperimentId, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
@@ -88,6 +88,14 @@ impl State {
             health: BTreeMap::new(),
             last: None,
         }
+    }
+
+    /// How many slots a group has of its own, and who says so: a number that the operator has set, else
+    /// that of the settings.
+    pub fn group_slots(&self, name: &GroupName) -> Option<(u32, SlotsFrom)> {
+        let by_operator = self.groups.get(name).and_then(|group| group.slots);
+        let by_settings = || Some((*self.settings.groups.get(name)?, SlotsFrom::Settings));
+        by_operator.map(|slots| (slots, SlotsFrom::Operator)).or_else(by_settings)
     }
 
     /// The runs of one experiment that are not over, by their numbers.

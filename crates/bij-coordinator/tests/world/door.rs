@@ -149,7 +149,7 @@ impl Door {
     }
 
     fn judge_room(&self, truth: &Truth, experiment: &ExperimentId, taken: &Taken) {
-        let settings = self.judge().settings;
+        let settings = self.judge().settings.clone();
         let up = || truth.up.iter().filter(|(id, _)| *id != experiment).map(|(_, taken)| taken);
         let names = || truth.up.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let slots = usize::try_from(settings.slots()).unwrap_or(usize::MAX);
@@ -160,6 +160,7 @@ impl Door {
             ));
         }
         let group = truth.groups.get(&taken.group).and_then(|group| group.slots);
+        let group = group.or_else(|| settings.groups.get(&taken.group).copied());
         let in_group = up().filter(|other| other.group == taken.group).count();
         if group.is_some_and(|slots| in_group >= usize::try_from(slots).unwrap_or(usize::MAX)) {
             self.wrong(format!("{experiment} is let start, and its group {} is full", taken.group));

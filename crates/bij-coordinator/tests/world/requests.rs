@@ -58,8 +58,8 @@ impl World {
             Step::FailStart(fault) => self.machine.units.fail_next_start(Some(fault)),
             Step::Clock { micros } => self.machine.clock.jump(micros),
             Step::Reload(settings) => {
-                self.settings = settings;
-                self.door.reload(settings);
+                self.settings = settings.clone();
+                self.door.reload(settings.clone());
                 self.ask(|coordinator, now| {
                     coordinator.reload(Ok(settings), ALICE, now);
                     Ok(())

@@ -315,6 +315,9 @@ impl World {
             self.dice.choice([None, None, Some(60)]).flatten().map(TimeSpan::from_secs);
         settings.health_check_interval =
             self.dice.choice([None, Some(300)]).flatten().map(TimeSpan::from_secs);
+        if self.dice.bool() {
+            settings.groups.insert(self.some_group_name(), self.dice.u32(1..3));
+        }
         settings
     }
 }

@@ -75,7 +75,7 @@ impl World {
         let mut world = Self {
             coordinator: None,
             fuse: Fuse::default(),
-            door: Door::of(&machine, settings, MEMORY),
+            door: Door::of(&machine, settings.clone(), MEMORY),
             machine,
             settings,
             dice: fastrand::Rng::with_seed(seed),
@@ -127,10 +127,10 @@ impl World {
     pub(crate) fn coordinator_comes(&mut self) {
         self.comes_at = None;
         self.fuse.put_out();
-        self.door = Door::of(&self.machine, self.settings, MEMORY);
+        self.door = Door::of(&self.machine, self.settings.clone(), MEMORY);
         let adapters = adapters(&self.machine, self.door.clone(), &self.fuse);
         let (boot, now) = (self.machine.boot_id(), self.now());
-        match Coordinator::open(adapters, boot, self.settings, now) {
+        match Coordinator::open(adapters, boot, self.settings.clone(), now) {
             Ok(coordinator) => {
                 self.coordinator = Some(coordinator);
                 self.socket = true;

@@ -2,6 +2,7 @@
 
 mod coordinator;
 mod fields;
+mod groups;
 mod older_names;
 mod runner;
 
@@ -20,7 +21,7 @@ pub use runner::Runner;
 pub struct Settings {
     /// `[runner]`: what carries older JSON configs, which name no command of their own.
     pub runner: Option<Runner>,
-    /// `[coordinator]`, and what the coordinator is told under the older tool's names.
+    /// `[coordinator]` and `[groups]`, and what the coordinator is told under the older tool's names.
     pub coordinator: CoordinatorSettings,
 }
 

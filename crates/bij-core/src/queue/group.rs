@@ -66,15 +66,26 @@ impl From<GroupName> for String {
     }
 }
 
-/// A group as somebody has set it up; one that nobody has has no limit of its own.
+/// A group as the operator has set it up; one that nobody has has no limit of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
     pub name: GroupName,
-    /// How many of its runs run at the same time at most; `None` is as many as the machine lets.
+    /// How many of its runs run at the same time at most; `None` is as many as the settings say, or
+    /// the machine lets.
     pub slots: Option<u32>,
     /// Whether none of its runs is let start.
     pub paused: Option<Pause>,
+}
+
+/// Who says how many slots a group has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlotsFrom {
+    /// `bij groups set`.
+    Operator,
+    /// `[groups.NAME]` of the settings.
+    Settings,
 }
 
 /// Who has stopped admission, and when.

@@ -44,7 +44,7 @@ impl Reload {
         let wrong = read.as_ref().err().map(|error| chain(error));
         let by = by.to_owned();
         let told =
-            loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().copied(), &by, now));
+            loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().cloned(), &by, now));
         told.await.map_err(|_| going_down())?;
         match wrong {
             Some(wrong) => Err(Refusal::new(RefusalKind::Invalid, wrong)

@@ -66,8 +66,11 @@ pub(super) fn why(
 }
 
 pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
-    let core::GroupStatus { group, running, waiting } = status;
-    message::GroupInfo::of(group, *running, *waiting)
+    let core::GroupStatus { group, slots_from, running, waiting } = status;
+    message::GroupInfo {
+        slots_from: *slots_from,
+        ..message::GroupInfo::of(group, *running, *waiting)
+    }
 }
 
 pub(super) fn admission(verdict: core::Verdict) -> message::Admission {

@@ -1,6 +1,6 @@
 //! What is done to runs and groups.
 
-use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState};
+use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
 use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
 use bij_sim::{LifeEnd, Script};
 
@@ -223,4 +223,51 @@ fn what_a_run_that_never_starts_again_was_to_be_started_with_is_taken_away() {
     assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], extras);
     machine.act("a#1", &Act::Cancel).unwrap();
     assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], "");
+}
+
+#[test]
+fn a_group_of_the_settings_has_its_slots_until_the_operator_says_otherwise() {
+    let mut machine = Machine::new(4);
+    for name in ["a", "b", "c"] {
+        machine.define(name, Script::runs());
+    }
+    let night: GroupName = "night".parse().unwrap();
+    let now = machine.now();
+    let settings = |machine: &Machine, slots: Option<u32>| {
+        let groups = slots.map(|slots| (night.clone(), slots)).into_iter().collect();
+        let mut settings = machine.settings.clone();
+        settings.groups = groups;
+        settings
+    };
+    let one = settings(&machine, Some(1));
+    machine.coordinator.reload(Ok(one), "SIGHUP", now);
+    let submit = |name| Submit { group: Some(night.clone()), ..Submit::new(id(name)) };
+    machine.request(["a", "b", "c"].map(submit).into()).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+    assert_eq!(machine.gates_of("b#1"), ["group-slots"]);
+    let told = |machine: &Machine| {
+        let mut groups = machine.coordinator.groups();
+        groups.retain(|status| status.group.name == night);
+        groups.pop().map(|status| (status.group.slots, status.slots_from))
+    };
+    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    let alone = machine.coordinator.remove_group(&night, "bob", now).unwrap_err();
+    assert!(matches!(alone, RequestError::DeclaredGroup(_)), "{alone}");
+    // Paused, it keeps its slots; the operator's number is stronger than any of the file.
+    machine.coordinator.pause(Some(&night), true, "bob", now).unwrap();
+    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    machine.coordinator.pause(Some(&night), false, "bob", now).unwrap();
+    machine.coordinator.set_group(&night, Some(2), "bob", now).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a", "b"]);
+    let other = settings(&machine, Some(3));
+    machine.coordinator.reload(Ok(other), "SIGHUP", now);
+    assert_eq!(told(&machine), Some((Some(2), Some(SlotsFrom::Operator))));
+    machine.coordinator.remove_group(&night, "bob", now).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["a", "b", "c"], "that of the file holds again");
+    let none = settings(&machine, None);
+    machine.coordinator.reload(Ok(none), "SIGHUP", now);
+    assert_eq!(told(&machine), Some((None, None)));
 }

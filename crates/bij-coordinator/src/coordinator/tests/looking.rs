@@ -58,13 +58,13 @@ fn new_settings_count_at_once_and_bad_ones_leave_the_old_in_force() {
     let mut machine = machine();
     let now = machine.now();
     let bad = parse("[coordinator]\nmax_concurrent = 0\n");
-    machine.coordinator.reload(bad.as_ref().copied(), "SIGHUP", now);
+    machine.coordinator.reload(bad.as_ref().cloned(), "SIGHUP", now);
     machine.settle();
     assert_eq!(machine.up(), ["r"]);
     let told = machine.events(EventKind::Reloaded);
     assert!(told[0].data["text"].contains("coordinator.toml:2"), "{told:?}");
     let good = parse("[coordinator]\nmax_concurrent = 3\n");
-    machine.coordinator.reload(good.as_ref().copied(), "SIGHUP", now);
+    machine.coordinator.reload(good.as_ref().cloned(), "SIGHUP", now);
     machine.settle();
     assert_eq!(machine.up(), ["a", "b", "r"]);
 }

@@ -133,7 +133,8 @@ impl Machine {
             handover: desk.clone(),
         };
         let (seconds, boots) = (600, 1);
-        let coordinator = Coordinator::open(adapters, boot(boots), settings, now(seconds)).unwrap();
+        let coordinator =
+            Coordinator::open(adapters, boot(boots), settings.clone(), now(seconds)).unwrap();
         let open = BTreeMap::new();
         Self { units, ledger, definitions, room, desk, settings, coordinator, seconds, boots, open }
     }
@@ -247,7 +248,7 @@ impl Machine {
             board: self.room.clone(),
             handover: self.desk.clone(),
         };
-        Coordinator::open(adapters, boot(self.boots), self.settings, self.now()).unwrap()
+        Coordinator::open(adapters, boot(self.boots), self.settings.clone(), self.now()).unwrap()
     }
 
     /// The power is cut, and the machine comes up again: nothing runs.

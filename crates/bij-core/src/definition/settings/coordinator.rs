@@ -1,10 +1,13 @@
 //! `[coordinator]`: how much may run at the same time.
 
+use std::collections::BTreeMap;
+
+use crate::queue::GroupName;
 use crate::{Bytes, Limit, MemoryLimit, Percent, TimeSpan};
 
 /// The coordinator's settings. What is absent has a default, which the method of the same purpose
 /// knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CoordinatorSettings {
     /// How many experiments run at the same time at most: `MAX_CONCURRENT_EXPERIMENTS`.
@@ -27,6 +30,9 @@ pub struct CoordinatorSettings {
     pub throttle_celsius: Option<f64>,
     /// From here on everything is stopped, in degrees: `CRITICAL_TEMP_CELSIUS`.
     pub critical_celsius: Option<f64>,
+    /// How many of a group's runs run at the same time at most: `[groups.NAME] slots`. A number that
+    /// the operator has set is stronger.
+    pub groups: BTreeMap<GroupName, u32>,
 }
 
 /// The older tool's own number.

@@ -1,6 +1,6 @@
 //! The keys of `coordinator.toml`.
 
-use super::{CoordinatorSettings, Runner};
+use super::{CoordinatorSettings, Runner, groups};
 use crate::definition::fault::Faults;
 use crate::definition::field::Field;
 use crate::definition::fields::put;
@@ -76,4 +76,14 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
     coordinator("health_check_interval", r#""30s""#, |node, draft| {
         put(&mut draft.coordinator.health_check_interval, value::span(node))
     }),
+    Field {
+        table: "",
+        name: "groups",
+        systemd: "",
+        example: "{ night = { slots = 2 } }",
+        read: |node, draft| {
+            draft.coordinator.groups = groups::read(node)?;
+            Ok(())
+        },
+    },
 ];

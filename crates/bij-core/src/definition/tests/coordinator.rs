@@ -75,3 +75,32 @@ fn the_older_names_are_stronger_than_the_file() {
     let budget = settings.coordinator.budget(Bytes::new(1 << 40));
     assert_eq!(budget, Limit::At(Bytes::new(1 << 30)));
 }
+
+#[test]
+fn groups_have_their_slots() {
+    let settings = read("[groups.night]\nslots = 2\n[groups.\"a.b\"]\nslots = 1\n").unwrap();
+    let told: Vec<_> =
+        settings.groups.iter().map(|(name, slots)| (name.as_str(), *slots)).collect();
+    assert_eq!(told, [("a.b", 1), ("night", 2)]);
+    assert_eq!(read("groups = { night = { slots = 2 } }").unwrap().groups.len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_a_group_is_told_with_its_line_and_key() {
+    let complaint = |text: &str| read(text).unwrap_err().to_string();
+    let zero = complaint("[coordinator]\n[groups.night]\nslots = 0\n");
+    assert!(zero.contains("coordinator.toml:3") && zero.contains("groups.night.slots"), "{zero}");
+    assert!(zero.contains("a whole number from 1"), "{zero}");
+    let mistyped = complaint("[groups.night]\nslot = 2\n");
+    assert!(mistyped.contains("groups.night.slot: unknown key"), "{mistyped}");
+    assert!(mistyped.contains("did you mean `slots`?"), "{mistyped}");
+    assert!(complaint("[groups.night]\n").contains("without slots"));
+    assert!(complaint("[groups.\"a b\"]\nslots = 1\n").contains("is not a group"));
+    let flat = complaint("[groups]\nnight = 2\n");
+    assert!(flat.contains("groups.night: found the number 2, expected a table"), "{flat}");
+    assert!(flat.contains("[groups.night] slots = 2"), "{flat}");
+    assert!(complaint("groups = 2\n").contains("expected a table of groups"));
+    assert!(complaint("[group.night]\nslots = 1\n").contains("did you mean `groups`?"));
+    let both = complaint("[groups.a]\nslots = 0\n[groups.b]\nslots = -1\n");
+    assert!(both.contains("groups.a.slots") && both.contains("groups.b.slots"), "{both}");
+}

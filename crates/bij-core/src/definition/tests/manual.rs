@@ -35,6 +35,7 @@ fn the_manuals_settings_are_read() {
     let coordinator = settings.coordinator;
     assert_eq!(coordinator.max_concurrent, Some(coordinator.slots()));
     assert!(coordinator.total_memory.is_some() && coordinator.health_check_interval.is_some());
+    assert_eq!(coordinator.groups.len(), 1);
     let runner = settings.runner.unwrap();
     assert_eq!(runner.command.len(), 4);
     assert!(runner.config_directory.is_some() && runner.user.is_some());
