@@ -2,11 +2,9 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
-use jiff::tz::TimeZone;
-
 use crate::args::Global;
 use crate::error::CliError;
-use crate::view::{Format, Tone, View};
+use crate::view::{Format, Tone, View, Zone};
 
 /// stdout for the result, stderr for what is said about it.
 #[derive(Clone, Copy)]
@@ -212,6 +210,6 @@ fn format(stream: Stream) -> Format {
         colour: stream.colour,
         width: stream.width,
         now: std::time::SystemTime::now().into(),
-        zone: TimeZone::system(),
+        zone: Zone::default(),
     }
 }

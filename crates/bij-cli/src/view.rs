@@ -27,6 +27,7 @@ mod status;
 mod table;
 mod time;
 mod why;
+mod zone;
 
 use std::io::{self, Write};
 
@@ -54,6 +55,7 @@ pub(crate) use runs::{ChangedAtAll, ChangedRuns, Taken};
 pub(crate) use show::{AllProperties, Properties};
 pub(crate) use status::{Facts, Loaded, Status, StatusPage, StatusPages, Steps};
 pub(crate) use why::WhyPage;
+pub(crate) use zone::Zone;
 
 /// Something that can be printed either way; its `Serialize` is the JSON that docs/json.md promises.
 pub(crate) trait View: Serialize {

@@ -37,7 +37,7 @@ async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> 
     }
     let format = context.terminal.format();
     let time = |text: &Option<String>| {
-        let read = |text: &String| when::parse(text, format.now, &format.zone);
+        let read = |text: &String| when::parse(text, format.now, format.zone.get());
         let time = text.as_ref().map(read).transpose();
         time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
     };

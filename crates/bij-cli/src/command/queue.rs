@@ -53,6 +53,6 @@ fn warn(context: &Context, status: Option<&CoordinatorStatus>) {
 /// A time as it was typed, if one was.
 fn time(context: &Context, text: Option<&String>) -> Result<Option<Timestamp>, CliError> {
     let format = context.terminal.format();
-    let time = text.map(|text| when::parse(text, format.now, &format.zone)).transpose();
+    let time = text.map(|text| when::parse(text, format.now, format.zone.get())).transpose();
     time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
 }

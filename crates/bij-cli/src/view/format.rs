@@ -2,7 +2,8 @@
 
 use anstyle::{AnsiColor, Style};
 use bij_core::Timestamp;
-use jiff::tz::TimeZone;
+
+use super::Zone;
 
 /// Everything about the reader that changes how text looks.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Format {
     /// What time it is.
     pub(crate) now: Timestamp,
     /// Where the reader's clock hangs.
-    pub(crate) zone: TimeZone,
+    pub(crate) zone: Zone,
 }
 
 /// What a piece of text means; the colours are systemctl's.
@@ -73,7 +74,7 @@ impl Format {
             colour: false,
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
-            zone: TimeZone::UTC,
+            zone: jiff::tz::TimeZone::UTC.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Format;
 
 fn zoned(at: Timestamp, format: &Format) -> Option<ZonedDateTime> {
     let time = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
-    Some(time.to_zoned_datetime(format.zone.clone()))
+    Some(time.to_zoned_datetime(format.zone.get().clone()))
 }
 
 fn written(at: Timestamp, format: &Format, pattern: &str) -> String {
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(syslog(at, &format), "Nov 23 22:00:00");
         assert_eq!(ago(at, format.now), "10min 5s ago");
         assert_eq!(ago(format.now, at), "in 10min 5s");
-        format.zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(1));
+        format.zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(1)).into();
         assert_eq!(iso(at, &format), "2026-11-23T23:00:00+01:00");
     }
 }
