@@ -132,15 +132,14 @@ pub(crate) fn build_release(
 
 /// Builds one of a package's test programs, in the profile in which all tests are built; returns its
 /// path.
-pub(crate) fn build_test(package: &str, test: &str) -> Result<PathBuf> {
-    let messages = shell::read(
-        shell::cargo().args(["test", "--quiet", "--no-run", "--message-format=json"]).args([
-            "--package",
-            package,
-            "--test",
-            test,
-        ]),
-    )?;
+pub(crate) fn build_test(linking: Linking, package: &str, test: &str) -> Result<PathBuf> {
+    let mut command = shell::cargo();
+    command.arg("test");
+    if linking == Linking::Portable {
+        command = crate::lab::portable::test()?;
+    }
+    command.args(["--quiet", "--no-run", "--message-format=json"]);
+    let messages = shell::read(command.args(["--package", package, "--test", test]))?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

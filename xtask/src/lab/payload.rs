@@ -56,10 +56,8 @@ impl Payload {
             &tree.join("usr/lib/bij-lab/agent"),
             0o755,
         )?;
-        if linking == Linking::Native {
-            let tests = stage::build_test("bij-systemd", "real_systemd")?;
-            stage::install(&tests, &tree.join("usr/lib/bij-lab/real-systemd"), 0o755)?;
-        }
+        let tests = stage::build_test(linking, "bij-systemd", "real_systemd")?;
+        stage::install(&tests, &tree.join("usr/lib/bij-lab/real-systemd"), 0o755)?;
         let units = tree.join("etc/systemd/system");
         fs::create_dir_all(units.join("multi-user.target.wants"))?;
         fs::write(units.join("bij-lab-agent.service"), AGENT_UNIT)?;

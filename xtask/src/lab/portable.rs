@@ -30,11 +30,31 @@ const TOOLS: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.0"];
 ///
 /// When the linker is neither cached nor can be fetched.
 pub(crate) fn prepare(cargo: &mut Command) -> Result<()> {
+    with_tools(cargo)?.args(["zigbuild", "--target", &target()]);
+    Ok(())
+}
+
+/// A command that builds tests so. `cargo` would take the word for its own, hence the tool by name.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) fn test() -> Result<Command> {
+    let mut command = Command::new(provide()?.join("bin/cargo-zigbuild"));
+    with_tools(&mut command)?.args(["test", "--target", &target()]);
+    command.current_dir(crate::workspace::root());
+    Ok(command)
+}
+
+fn target() -> String {
+    format!("{TARGET}.{GLIBC}")
+}
+
+fn with_tools(command: &mut Command) -> Result<&mut Command> {
     let programs = provide()?.join("bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))?;
-    cargo.env("PATH", path).args(["zigbuild", "--target", &format!("{TARGET}.{GLIBC}")]);
-    Ok(())
+    Ok(command.env("PATH", path))
 }
 
 /// Finds the tools in the cache, or installs them there, in a Python environment of their own.

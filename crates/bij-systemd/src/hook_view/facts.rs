@@ -65,7 +65,10 @@ pub struct UnitFacts {
     pub stopping: bool,
 }
 
-/// The four moments from which follows what this life was, in microseconds of the monotonic clock.
+/// systemd's own exit statuses begin here (systemd.exec(5), "Process Exit Codes").
+const FIRST_SYSTEMD_STATUS: i32 = 200;
+
+/// The moments from which follows what this life was, by the monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moments {
     pub(super) active: Option<TimeSpan>,
@@ -75,8 +78,16 @@ pub(super) struct Moments {
 
 impl Moments {
     /// Whether this life was up: an earlier life's moment lies before this main process.
-    pub(super) fn was_up(self) -> bool {
+    fn was_up(self) -> bool {
         self.main_start.is_some_and(|start| self.active.is_some_and(|active| active >= start))
+    }
+
+    /// Whether this life was up with its own program. A unit of `Type=simple`, which is what an older
+    /// systemd gets, is up before that is executed, and a status of systemd's says that it never was.
+    pub(super) fn was_ready(self, service_type: Option<&str>, exit: Option<Exit>) -> bool {
+        let never_executed = service_type == Some("simple")
+            && matches!(exit, Some(Exit::Code(FIRST_SYSTEMD_STATUS..)));
+        self.was_up() && !never_executed
     }
 
     pub(super) fn ran_for(self) -> Option<TimeSpan> {
@@ -103,13 +114,15 @@ impl UnitFacts {
             main_exit: properties.monotonic("ExecMainExitTimestampMonotonic"),
         };
         let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
+        let main_exit = status.and_then(|(code, status)| exit(code, status));
+        let was_ready = moments.was_ready(properties.text("Type"), main_exit);
         Self {
             job: job.map(JobType::from),
             invocation: properties.invocation(),
             restarts: properties.u32("NRestarts").unwrap_or_default(),
-            ready: properties.timestamp("ActiveEnterTimestamp").filter(|_| moments.was_up()),
+            ready: properties.timestamp("ActiveEnterTimestamp").filter(|_| was_ready),
             main_started: properties.timestamp("ExecMainStartTimestamp"),
-            main_exit: status.and_then(|(code, status)| exit(code, status)),
+            main_exit,
             ran_for: moments.ran_for(),
             status_text: properties.text("StatusText").map(ToOwned::to_owned),
             time_limit: properties.span_limit("RuntimeMaxUSec"),
@@ -136,6 +149,12 @@ mod tests {
         let up = Moments { active: AT(20), main_start: AT(20), main_exit: None };
         assert!(up.was_up());
         assert_eq!(up.ran_for(), None);
+        for (exit, ready) in
+            [(Exit::Code(203), false), (Exit::Code(3), true), (Exit::Signal(9), true)]
+        {
+            assert_eq!(up.was_ready(Some("simple"), Some(exit)), ready, "{exit:?}");
+            assert!(up.was_ready(Some("exec"), Some(exit)), "its own program may say so");
+        }
         let never_ran = Moments { active: AT(10), main_start: None, main_exit: None };
         assert!(!never_ran.was_up());
     }

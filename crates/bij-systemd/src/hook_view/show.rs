@@ -11,7 +11,7 @@ use crate::RuntimeScope;
 
 const PROPERTIES: &str = "InvocationID,NRestarts,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
      ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
-     ExecMainCode,ExecMainStatus,StatusText,RuntimeMaxUSec,MemoryMax,\
+     ExecMainCode,ExecMainStatus,Type,StatusText,RuntimeMaxUSec,MemoryMax,\
      StartLimitBurst,StartLimitIntervalUSec,Environment";
 
 pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
@@ -87,13 +87,15 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         main_exit: monotonic("ExecMainExitTimestampMonotonic"),
     };
     let status = number("ExecMainCode").zip(number("ExecMainStatus"));
+    let main_exit = status.and_then(|(code, status)| exit(code, status));
+    let was_ready = moments.was_ready(text("Type"), main_exit);
     UnitFacts {
         job: job.map(JobType::from),
         invocation: text("InvocationID").and_then(|id| id.parse().ok()),
         restarts: text("NRestarts").and_then(|number| number.parse().ok()).unwrap_or_default(),
-        ready: text("ActiveEnterTimestamp").and_then(time).filter(|_| moments.was_up()),
+        ready: text("ActiveEnterTimestamp").and_then(time).filter(|_| was_ready),
         main_started: text("ExecMainStartTimestamp").and_then(time),
-        main_exit: status.and_then(|(code, status)| exit(code, status)),
+        main_exit,
         ran_for: moments.ran_for(),
         status_text: text("StatusText").map(ToOwned::to_owned),
         time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
