@@ -178,7 +178,8 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
     let mut lacks = Lacks { memory: false, gpu: false };
     for gate in closed {
         match gate {
-            ClosedGate::Slots { .. } | ClosedGate::GroupSlots { .. } => {}
+            // One that waits for its turn lacks what is kept for another.
+            ClosedGate::Slots { .. } | ClosedGate::GroupSlots { .. } | ClosedGate::Turn { .. } => {}
             ClosedGate::Memory { .. } | ClosedGate::MemoryAvailable { .. } => lacks.memory = true,
             ClosedGate::Gpu { .. } => lacks.gpu = true,
             ClosedGate::Manager { .. }
@@ -190,8 +191,7 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
             | ClosedGate::NotBefore { .. }
             | ClosedGate::BootGrace { .. }
             | ClosedGate::BackOff { .. }
-            | ClosedGate::SameExperiment { .. }
-            | ClosedGate::Turn { .. } => return None,
+            | ClosedGate::SameExperiment { .. } => return None,
         }
     }
     Some(lacks)

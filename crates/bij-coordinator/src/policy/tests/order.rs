@@ -117,3 +117,20 @@ fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room()
     world.state.runs.insert(sibling.run.clone(), sibling);
     assert_eq!(world.gate("big#2", "turn"), ClosedGate::Turn { of: run_id("big#1") });
 }
+
+#[test]
+fn one_that_lacks_the_gpu_keeps_its_unit_though_it_waits_for_anothers_turn_as_well() {
+    let mut world = World::of([
+        waiting("r#1").memory(gib(2)).gpu(GpuClaim::Exclusive).running(),
+        waiting("big#1").memory(gib(39)).priority(1),
+        waiting("a#1").memory(gib(1)).gpu(GpuClaim::Shared).priority(1),
+        waiting("small#1").memory(gib(1)),
+        waiting("a#2"),
+    ])
+    .bypass(1);
+    let decision = world.decide();
+    assert_eq!(started(&decision), ["small#1"]);
+    world.carry_out(decision);
+    assert_eq!(world.gates_of("a#1"), ["gpu", "turn"], "the large one is passed no more");
+    assert_eq!(world.started(), [""; 0], "what was decided is done");
+}

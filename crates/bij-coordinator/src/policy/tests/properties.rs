@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use bij_core::definition::OnReboot;
-use bij_core::queue::{GpuClaim, QueueState, QueuedRun};
+use bij_core::queue::{GoingDown, GpuClaim, QueueState, QueuedRun};
 use bij_core::{Bytes, RunId};
 use proptest::prelude::*;
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Interruption, closed_gates, put_back};
+use crate::policy::{Action, Interruption, Unreachable, closed_gates, put_back};
 
 fn gpu() -> impl Strategy<Value = GpuClaim> {
     prop_oneof![4 => Just(GpuClaim::None), 2 => Just(GpuClaim::Shared), 1 => Just(GpuClaim::Exclusive)]
@@ -49,6 +49,8 @@ prop_compose! {
         bypass in 0..4u32,
         available in 0..64u64,
         cut in prop::bool::weighted(0.2),
+        blind in prop::bool::weighted(0.1),
+        going_down in prop::bool::weighted(0.1),
     ) -> World {
         // An experiment has one unit, so one run of it is up at most.
         let mut up = BTreeSet::new();
@@ -58,6 +60,9 @@ prop_compose! {
         });
         let mut world = World::of(runs).slots(slots).bypass(bypass);
         world.seen.sample.memory_available = Ok(gib(available));
+        let why = "the bus is gone".to_owned();
+        world.seen.unreachable = blind.then(|| Unreachable { since: now(1).at, why });
+        world.seen.going_down.extend(going_down.then_some(GoingDown::Machine));
         if cut {
             // The power was cut while those that are up were.
             let running = |on_reboot| Interruption::Running { clean: false, on_reboot };
