@@ -7,13 +7,15 @@ mod definitions;
 mod hooks;
 mod store;
 
+use std::collections::BTreeMap;
+
 use bij_core::port::Ledger;
-use bij_core::{BootId, Bytes, LastWords, TimeSpan, Timestamp, close_other_boots};
+use bij_core::{BootId, Bytes, InvocationId, LastWords, TimeSpan, Timestamp, close_other_boots};
 
 pub use definitions::{SimDefinitions, SimHandover};
 pub use store::SimStore;
 
-use crate::{Hook, SimBoard, SimClock, SimUnits, UnitFault};
+use crate::{Ending, Hook, SimBoard, SimClock, SimUnits, UnitFault};
 
 /// A machine with everything on it but a coordinator.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Machine {
     pub definitions: SimDefinitions,
     /// Its runtime directory, which does not outlive its boot.
     pub handover: SimHandover,
+    /// How lives ended whose `end` was killed, and when.
+    journal: BTreeMap<InvocationId, (Timestamp, Ending)>,
     boots: u64,
     going_down: bool,
 }
@@ -45,6 +49,7 @@ impl Machine {
             clock: SimClock::at_boot(at),
             definitions: SimDefinitions::default(),
             handover: SimHandover::default(),
+            journal: BTreeMap::new(),
             boots: 1,
             going_down: false,
         }

@@ -74,6 +74,7 @@ impl World {
                 self.machine.board.set_unreadable(unreadable);
             }
             Step::KillHook => self.kills_hook = true,
+            Step::LoseJournal => self.machine.lose_journal(),
         }
         self.settle();
     }

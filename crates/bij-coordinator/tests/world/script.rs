@@ -47,6 +47,8 @@ pub(crate) enum Step {
         unreadable: bool,
     },
     KillHook,
+    /// The journal has lost what it was told.
+    LoseJournal,
 }
 
 const GROUPS: [&str; 3] = ["default", "small", "night"];
@@ -109,6 +111,7 @@ impl World {
             4 => LifeEnd::Exit(78),
             5 => LifeEnd::Watchdog,
             6 => LifeEnd::NeverUp,
+            7 => LifeEnd::TimeLimit,
             _ => LifeEnd::Exit(0),
         };
         let hangs = self.dice.u8(..12) == 0;
@@ -158,7 +161,7 @@ impl World {
     }
 
     fn some_accident(&mut self) -> Step {
-        match self.dice.u8(..32) {
+        match self.dice.u8(..34) {
             0..9 => Step::Kill(self.dice.u64(1..60)),
             9..11 => Step::StopCoordinator,
             11..14 => Step::StartCoordinator,
@@ -181,6 +184,7 @@ impl World {
                 doubled: self.dice.choice([0, 30]).unwrap_or(0),
                 late: self.dice.choice([0, 30]).unwrap_or(0),
             }),
+            30..31 => Step::LoseJournal,
             _ => Step::KillHook,
         }
     }

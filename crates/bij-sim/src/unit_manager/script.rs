@@ -25,6 +25,8 @@ pub enum LifeEnd {
     OomKill,
     /// It falls silent.
     Watchdog,
+    /// It has run for as long as it may (`RuntimeMaxSec=`).
+    TimeLimit,
 }
 
 /// How a life has ended, by itself or not.
@@ -88,7 +90,7 @@ impl Ending {
     pub const fn result(self) -> ServiceResult {
         match self {
             Self::Stopped | Self::Life(LifeEnd::Exit(0)) => ServiceResult::Success,
-            Self::StopTimeout => ServiceResult::Timeout,
+            Self::StopTimeout | Self::Life(LifeEnd::TimeLimit) => ServiceResult::Timeout,
             Self::Life(LifeEnd::NeverUp | LifeEnd::Exit(_)) => ServiceResult::ExitCode,
             Self::Life(LifeEnd::Signal) => ServiceResult::Signal,
             Self::Life(LifeEnd::OomKill) => ServiceResult::OomKill,
@@ -105,7 +107,7 @@ impl Ending {
             Self::Life(LifeEnd::Signal) => Exit::Signal(SEGV),
             Self::Life(LifeEnd::OomKill) | Self::StopTimeout => Exit::Signal(KILL),
             Self::Life(LifeEnd::Watchdog) => Exit::Signal(ABRT),
-            Self::Stopped => Exit::Signal(TERM),
+            Self::Stopped | Self::Life(LifeEnd::TimeLimit) => Exit::Signal(TERM),
         }
     }
 }

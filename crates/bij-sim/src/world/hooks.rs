@@ -3,12 +3,14 @@
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opening};
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd,
-    StartKind, Witness, close_other_boots,
+    StartKind, TimeSpan, Witness, close_other_boots,
 };
 
 use super::Machine;
 use crate::{Ending, Hook, HookCall, LifeEnd};
 
+/// How long a life lasts that may not last longer.
+const TIME: TimeSpan = TimeSpan::from_secs(60);
 /// `begin` looks at so many attempts.
 const RECENT: usize = 16;
 
@@ -25,9 +27,18 @@ impl Machine {
         self.units.leave(call, true);
     }
 
-    /// The hook was killed: it leaves, and nobody has written down what it was to write.
+    /// The hook was killed: it leaves, and nobody has written down what it was to write. PID 1 has
+    /// told the journal how the life ended.
     pub fn kill_hook(&mut self, call: &HookCall) {
+        if let Hook::End(ending) = call.hook {
+            self.journal.insert(call.invocation, (self.clock.at(), ending));
+        }
         self.units.leave(call, true);
+    }
+
+    /// The journal has lost what it was told, as one that is rotated does.
+    pub fn lose_journal(&mut self) {
+        self.journal.clear();
     }
 
     fn key(&self, call: &HookCall) -> AttemptKey {
@@ -65,10 +76,16 @@ impl Machine {
 
     /// The end of an attempt whose `end` was killed, as the next start in the same boot finds it.
     fn found_open(&self, attempt: &Attempt, call: &HookCall) -> Closing {
-        let mut evidence = Evidence::default();
-        evidence.witness = Some(Witness::NextStart);
+        let (at, mut evidence) = match self.journal.get(&attempt.key.invocation) {
+            Some((at, ending)) => (*at, told_of(*ending, Witness::Journal)),
+            None => {
+                let mut evidence = Evidence::default();
+                evidence.witness = Some(Witness::NextStart);
+                (self.clock.at(), evidence)
+            }
+        };
         evidence.restarts = Some(call.restarts);
-        let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
+        let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         Closing {
             experiment: attempt.run.experiment.clone(),
             key: attempt.key,
@@ -82,11 +99,7 @@ impl Machine {
         let (id, key) = (&call.id, self.key(call));
         let begun = self.recent(id)?.into_iter().find(|attempt| attempt.key == key);
         let Some(begun) = begun else { return Ok(()) };
-        let mut evidence = Evidence::default();
-        evidence.witness = Some(Witness::Hook);
-        evidence.service_result = Some(ending.result());
-        evidence.exit = Some(ending.exit());
-        evidence.became_ready = ending != Ending::Life(LifeEnd::NeverUp);
+        let mut evidence = told_of(ending, Witness::Hook);
         evidence.order = self.order(id, ending);
         evidence.restarts = Some(call.restarts);
         let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
@@ -109,4 +122,18 @@ impl Machine {
         let by = by.or_else(|| was_told.then(|| "systemd job stop".to_owned()))?;
         Some(Order { kind: OrderKind::Stop, by })
     }
+}
+
+/// What PID 1 says of how a life ended.
+fn told_of(ending: Ending, witness: Witness) -> Evidence {
+    let mut evidence = Evidence::default();
+    evidence.witness = Some(witness);
+    evidence.service_result = Some(ending.result());
+    evidence.exit = Some(ending.exit());
+    evidence.became_ready = ending != Ending::Life(LifeEnd::NeverUp);
+    if ending == Ending::Life(LifeEnd::TimeLimit) {
+        // It has had all the time that it may have, however long that is.
+        (evidence.ran_for, evidence.time_limit) = (Some(TIME), Some(TIME));
+    }
+    evidence
 }

@@ -116,3 +116,24 @@ async fn enabled_units_start_at_boot() {
     settle(&mut machine);
     assert_eq!(machine.units.living(), [id()]);
 }
+
+#[test]
+fn what_a_killed_hook_could_not_say_the_next_start_finds_in_the_journal() {
+    let second = TimeSpan::from_secs(1);
+    for (kept, cause) in [(true, Cause::TimeLimit), (false, Cause::Unknown)] {
+        let lives = vec![Life { lasts: Some(second), end: LifeEnd::TimeLimit }];
+        let mut machine = machine(Script { lives, ..Script::default() });
+        machine.units.start_from_elsewhere(&id());
+        settle(&mut machine);
+        machine.advance(second);
+        let call = machine.units.hooks().pop().unwrap();
+        assert!(matches!(call.hook, Hook::End(_)));
+        machine.kill_hook(&call);
+        if !kept {
+            machine.lose_journal();
+        }
+        assert_eq!(causes(&machine), [None]);
+        pass(&mut machine, 5);
+        assert_eq!(causes(&machine), [Some(cause), None]);
+    }
+}
