@@ -13,11 +13,13 @@ use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::queue::set_coordinator;
 use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("cli_run_follows_to_the_end", Lane::CONTAINER, run_follows_to_the_end),
     Scenario::new("cli_run_is_stopped_by_an_interrupt", Lane::CONTAINER, run_is_stopped),
+    Scenario::new("cli_waits_in_the_queue", Lane::CONTAINER, waits_in_the_queue),
     Scenario::new("cli_extras_hold_for_one_run", Lane::CONTAINER, extras_hold_for_one_run),
     Scenario::new("cli_stop_tells_who", Lane::CONTAINER, stop_tells_who),
     Scenario::new("cli_logs_tell_attempts_apart", Lane::CONTAINER, logs_tell_attempts_apart),
@@ -48,6 +50,22 @@ fn run_is_stopped(_: &Guest) -> Result<Next, Failure> {
     let rows = history("cli_interrupt")?;
     ensure_causes(&rows, &["stopped"])?;
     ordered_by(&rows, "Ctrl-C by ")?;
+    Ok(Next::Done)
+}
+
+/// `bij start` of what has to wait says so and returns; `bij run` waits with it and follows it.
+fn waits_in_the_queue(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
+    let (first, second, third) = ("cli_queue_1", "cli_queue_2", "cli_queue_3");
+    define_script(first, "sleep 3", "")?;
+    define_script(second, "exit 0", "")?;
+    define_script(third, "echo \"my turn\"; exit 7", "[restart]\nburst = 1\n")?;
+    run("bij", ["start", first])?.success()?;
+    wait_for_state(guest, first, "active")?;
+    run("bij", ["start", second])?.success()?.says("1 of 1 slots are taken")?;
+    let followed = run("bij", ["run", third])?.code(7)?;
+    ensure_eq!(followed.stdout(), "my turn\n", "what it has followed");
+    ensure_causes(&history(second)?, &["success"])?;
     Ok(Next::Done)
 }
 

@@ -1,47 +1,40 @@
 //! One queue, every start through the same gates, and a coordinator that can be killed.
 
-use std::collections::BTreeSet;
-use std::thread;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Scenario;
-use crate::bij::{SOON, define_script, history, systemctl, unit, wait_for_line, wait_for_state};
+use crate::bij::{
+    SOON, define_script, history, systemctl, unit, wait_for_ended, wait_for_line, wait_for_state,
+};
 use crate::check::{Failure, ensure, ensure_eq};
-use crate::command::{run, run_for, sh};
+use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 use crate::queue::{queue, set_coordinator, why};
-use crate::steps::property;
+use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("coordinator_is_up_and_hardened", Lane::ALL, is_up_and_hardened),
     Scenario::new("coordinator_is_a_unit_like_any", Lane::CONTAINER, is_a_unit_like_any),
     Scenario::new("coordinator_fifth_start_waits", Lane::CONTAINER, fifth_start_waits),
     Scenario::new("coordinator_counts_claims", Lane::CONTAINER, counts_claims),
+    Scenario::new("coordinator_starves_no_large_run", Lane::CONTAINER, starves_no_large_run),
     Scenario::new("coordinator_refuses_strangers", Lane::CONTAINER, refuses_strangers),
-    Scenario {
-        time_limit: Duration::from_secs(120),
-        ..Scenario::new("coordinator_outlives_kills", Lane::CONTAINER, outlives_kills)
-    },
-    Scenario {
-        time_limit: Duration::from_secs(120),
-        ..Scenario::new("coordinator_survives_its_managers", Lane::CONTAINER, survives_its_managers)
-    },
-    Scenario::new("coordinator_says_when_the_disk_is_full", Lane::CONTAINER, disk_is_full),
     Scenario {
         time_limit: Duration::from_secs(180),
         ..Scenario::new("coordinator_thirty_at_boot", Lane::ALL, thirty_at_boot)
     },
 ];
 
-const COORDINATOR: &str = "brain-experiment-coordinator.service";
+pub(super) const COORDINATOR: &str = "brain-experiment-coordinator.service";
 
 /// It runs until it is stopped.
-const WAITS: &str = "exec sleep 600";
+pub(super) const WAITS: &str = "exec sleep 600";
 
-fn ids(prefix: &str, count: usize) -> Vec<String> {
+pub(super) fn ids(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}_{n}")).collect()
 }
 
@@ -136,6 +129,46 @@ fn counts_claims(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
+/// Small ones come without end, and each that fits passes the large one; after so many the machine is
+/// kept for it.
+fn starves_no_large_run(guest: &Guest) -> Result<Next, Failure> {
+    const PASSES: usize = 4;
+    let path = Path::new("/etc/brain-in-jar/coordinator.toml");
+    let packaged = std::fs::read_to_string(path).unwrap_or_default();
+    let told = with_a_stream(guest, path, PASSES);
+    write(path, &packaged)?;
+    told
+}
+
+fn with_a_stream(guest: &Guest, settings: &Path, passes: usize) -> Result<Next, Failure> {
+    let bound = format!(
+        "[coordinator]\nmax_concurrent = 9\ntotal_memory = \"1G\"\nmax_bypass = {passes}\n"
+    );
+    write(settings, &bound)?;
+    set_coordinator("")?;
+    let (small, large) = (ids("coordinator_small", 24), "coordinator_large");
+    for id in &small {
+        define_script(id, "sleep 0.5", "[limits]\nmemory = \"300M\"")?;
+    }
+    define_script(large, "true", "[limits]\nmemory = \"900M\"")?;
+    let (before, after) = small.split_at(3);
+    let submit = |ids: &[String]| {
+        run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()
+    };
+    submit(before)?;
+    wait_for_state(guest, &before[2], "active")?;
+    run("bij", ["submit", large])?.success()?;
+    submit(after)?;
+    wait_for_ended(guest, large, 1)?;
+    let rows = attempts(&ids("coordinator_small", 24))?;
+    let begun = attempts(&[large.to_owned()])?[0]["started"].clone();
+    // Times have one format: their order is that of the texts.
+    let earlier = rows.iter().filter(|row| row["started"].as_str() < begun.as_str()).count();
+    ensure!(earlier <= before.len() + passes, "{earlier} small ones went before the large one");
+    ensure!(!queue()?.is_empty(), "the stream has run dry: nothing was shown");
+    Ok(Next::Done)
+}
+
 fn refuses_strangers(_: &Guest) -> Result<Next, Failure> {
     define_script("coordinator_mine", "true", "")?;
     let as_nobody = |command: &str| run("runuser", ["-u", "nobody", "--", "sh", "-c", command]);
@@ -144,134 +177,6 @@ fn refuses_strangers(_: &Guest) -> Result<Next, Failure> {
     ensure!(!refused.succeeded(), "a stranger could submit");
     refused.says("usermod -aG bij nobody")?;
     ensure!(queue()?.is_empty(), "it stands in the queue all the same");
-    Ok(Next::Done)
-}
-
-/// Submissions go on while the coordinator is killed again and again: what was acknowledged ends, each
-/// run once.
-fn outlives_kills(guest: &Guest) -> Result<Next, Failure> {
-    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=3\n")?;
-    let id = "coordinator_kills";
-    let ids = ids(id, 3);
-    for id in &ids {
-        define_script(id, "sleep 0.2", "")?;
-    }
-    let kills = thread::spawn(|| {
-        for round in 0..25_u64 {
-            // Times that have nothing to do with one another.
-            thread::sleep(Duration::from_millis(60 + round * 37 % 230));
-            run("systemctl", ["kill", "--signal=KILL", COORDINATOR])?;
-        }
-        Ok::<_, Failure>(())
-    });
-    let mut acknowledged: BTreeSet<(String, u64)> = BTreeSet::new();
-    let mut n = 0;
-    while !kills.is_finished() || acknowledged.len() < 30 {
-        n += 1;
-        let id = &ids[n % ids.len()];
-        let output = run("bij", ["--json", "submit", id])?;
-        // A refusal is an answer, too: nothing was promised.
-        if output.succeeded() {
-            let run = output.json()?[0]["run"].as_u64();
-            let run = run.ok_or_else(|| output.unexpected("the run's number"))?;
-            acknowledged.insert((id.clone(), run));
-        }
-        ensure!(n < 2000, "{} of {n} submissions were acknowledged", acknowledged.len());
-        thread::sleep(Duration::from_millis(50));
-    }
-    kills.join().map_err(|_| Failure::new("the killer has panicked"))??;
-    guest.wait_for("an empty queue", Duration::from_secs(60), || {
-        let queue = queue()?;
-        if queue.is_empty() {
-            return Ok(Some(()));
-        }
-        Err(Failure::new(format!("{} are left, the first is {}", queue.len(), queue[0])))
-    })?;
-    for id in &ids {
-        let rows = history(id)?;
-        for (_, number) in acknowledged.iter().filter(|(own, _)| own == id) {
-            let of_run: Vec<&Value> = rows.iter().filter(|row| row["run"] == *number).collect();
-            ensure_eq!(of_run.len(), 1, "attempts of {id}#{number}");
-            ensure_eq!(of_run[0]["cause"], "success", "the end of {id}#{number}");
-        }
-    }
-    Ok(Next::Done)
-}
-
-/// systemd is executed anew, reloads without end, and the bus restarts: within ten seconds everything
-/// works as before.
-fn survives_its_managers(guest: &Guest) -> Result<Next, Failure> {
-    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
-    let disturbances = [
-        ("reexec", "systemctl daemon-reexec"),
-        ("reload", "for i in $(seq 20); do systemctl daemon-reload; done"),
-        ("dbus", "systemctl restart dbus.service"),
-    ];
-    for (name, disturbance) in disturbances {
-        let (first, second) = (format!("coordinator_{name}_1"), format!("coordinator_{name}_2"));
-        define_script(&first, WAITS, "")?;
-        define_script(&second, WAITS, "")?;
-        run("bij", ["submit", &first])?.success()?;
-        wait_for_state(guest, &first, "active")?;
-        run("bij", ["submit", &second])?.success()?;
-        let life = property(&unit(&first), "InvocationID")?;
-        run_for(guest.patience(Duration::from_secs(40)), "sh", ["-c", disturbance])?.success()?;
-        guest.wait_for("an answer of systemd", Duration::from_secs(10), || {
-            let found = property(&unit(&first), "InvocationID")?;
-            ensure_eq!(found, life, "the life that was disturbed by {name}");
-            Ok(Some(()))
-        })?;
-        // By systemd alone: the coordinator has to hear of it.
-        guest.wait_for("a stop", Duration::from_secs(10), || {
-            Ok(systemctl("stop", &first)?.succeeded().then_some(()))
-        })?;
-        guest.wait_for(&format!("the next after {name}"), Duration::from_secs(10), || {
-            Ok((property(&unit(&second), "ActiveState")? == "active").then_some(()))
-        })?;
-        systemctl("stop", &second)?.success()?;
-    }
-    let (bus, path) = ("org.braininjar.Coordinator1", "/org/braininjar/Coordinator1");
-    guest.wait_for("it on the bus again", Duration::from_secs(10), || {
-        Ok(run("busctl", ["call", bus, path, bus, "Status"])?.succeeded().then_some(()))
-    })?;
-    ensure_eq!(property(COORDINATOR, "NRestarts")?, "0", "restarts of the coordinator");
-    Ok(Next::Done)
-}
-
-/// On a file system of its own that is full, a submission is refused with words; what runs runs on.
-fn disk_is_full(guest: &Guest) -> Result<Next, Failure> {
-    let id = "coordinator_full";
-    define_script(id, WAITS, "")?;
-    sh("systemctl stop brain-experiment-coordinator
-        mount -t tmpfs -o size=4m,mode=0755 none /var/lib/brain-in-jar
-        systemctl start brain-experiment-coordinator")?
-    .success()?;
-    let told = full_and_empty_again(guest, id);
-    sh("systemctl stop 'brain-experiment@*.service' brain-experiment-coordinator
-        umount -l /var/lib/brain-in-jar
-        systemctl start brain-experiment-coordinator")?
-    .success()?;
-    told
-}
-
-fn full_and_empty_again(guest: &Guest, id: &str) -> Result<Next, Failure> {
-    run("bij", ["submit", id])?.success()?;
-    wait_for_state(guest, id, "active")?;
-    sh("head -c 8M /dev/zero >/var/lib/brain-in-jar/ballast")?;
-    // The database has a little room in its own pages.
-    let refused = guest.wait_for("a refusal", SOON, || {
-        let output = run("bij", ["submit", "--hold", id])?;
-        Ok((!output.succeeded()).then_some(output))
-    })?;
-    refused.says("room")?;
-    ensure_eq!(property(COORDINATOR, "ActiveState")?, "active", "the coordinator");
-    ensure_eq!(property(&unit(id), "ActiveState")?, "active", "what ran before");
-    let before = queue()?.len();
-    sh("rm /var/lib/brain-in-jar/ballast")?.success()?;
-    guest.wait_for("room again", SOON, || {
-        Ok(run("bij", ["submit", "--hold", id])?.succeeded().then_some(()))
-    })?;
-    ensure_eq!(queue()?.len(), before + 1, "what is queued after all");
     Ok(Next::Done)
 }
 
@@ -307,7 +212,7 @@ fn thirty_at_boot(guest: &Guest) -> Result<Next, Failure> {
 }
 
 /// All attempts of these experiments.
-fn attempts(ids: &[String]) -> Result<Vec<Value>, Failure> {
+pub(super) fn attempts(ids: &[String]) -> Result<Vec<Value>, Failure> {
     let args = ["--json", "history"].into_iter().chain(ids.iter().map(String::as_str));
     let output = run("bij", args)?.success()?;
     match output.json()? {

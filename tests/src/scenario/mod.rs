@@ -7,6 +7,7 @@ mod coordinator;
 mod death;
 mod definition;
 mod examples;
+mod faults;
 mod ledger;
 mod limits;
 mod mistakes;
@@ -61,6 +62,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
+        faults::SCENARIOS,
         restart::SCENARIOS,
     ]
     .into_iter()

@@ -2,13 +2,16 @@
 
 use super::Scenario;
 use crate::bij::SOON;
-use crate::check::Failure;
+use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{Output, run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::queue::queue;
 
-pub(super) const SCENARIOS: &[Scenario] =
-    &[Scenario::new("people_run_their_own", Lane::CONTAINER, run_their_own)];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("people_run_their_own", Lane::CONTAINER, run_their_own),
+    Scenario::new("people_queue_their_own", Lane::CONTAINER, queue_their_own),
+];
 
 /// Runs a command as the researcher, within her own manager's environment.
 fn as_researcher(command: &str) -> Result<Output, Failure> {
@@ -27,14 +30,48 @@ fn as_researcher(command: &str) -> Result<Output, Failure> {
     )
 }
 
-fn run_their_own(guest: &Guest) -> Result<Next, Failure> {
+/// Gives her a manager that runs without a session of hers.
+fn hire_researcher(guest: &Guest) -> Result<(), Failure> {
     sh("id researcher >/dev/null 2>&1 || useradd --create-home researcher
         loginctl enable-linger researcher")?
     .success()?;
     guest.wait_for("her manager", SOON, || {
         let output = as_researcher("systemctl --user is-system-running --wait")?;
         Ok(output.succeeded().then_some(()))
-    })?;
+    })
+}
+
+/// Her own coordinator lets in one at a time, and outlives a kill; the system's knows nothing of it.
+fn queue_their_own(guest: &Guest) -> Result<Next, Failure> {
+    hire_researcher(guest)?;
+    as_researcher(
+        "mkdir -p .config/brain-in-jar/experiments
+         echo MAX_CONCURRENT_EXPERIMENTS=1 >.config/brain-in-jar/coordinator.env
+         for id in first second; do
+             echo 'command = [\"sleep\", \"600\"]' >.config/brain-in-jar/experiments/$id.toml
+         done
+         systemctl --user start brain-experiment-coordinator
+         bij --user submit first second",
+    )?
+    .success()?;
+    let is_active = |id: &str| {
+        let command = format!("systemctl --user is-active brain-experiment@{id}");
+        guest.wait_for(id, SOON, || Ok(as_researcher(&command)?.succeeded().then_some(())))
+    };
+    is_active("first")?;
+    let why = as_researcher("bij --user --json why second")?.success()?.json()?;
+    ensure_eq!(why["waiting_on"][0]["gate"], "slots", "what the second waits for in {why}");
+    ensure!(queue()?.is_empty(), "hers stand in the system's queue");
+    as_researcher("systemctl --user kill --signal=KILL brain-experiment-coordinator")?.success()?;
+    as_researcher("systemctl --user stop brain-experiment@first")?.success()?;
+    is_active("second")?;
+    as_researcher("systemctl --user stop brain-experiment@second brain-experiment-coordinator")?
+        .success()?;
+    Ok(Next::Done)
+}
+
+fn run_their_own(guest: &Guest) -> Result<Next, Failure> {
+    hire_researcher(guest)?;
     as_researcher(
         "mkdir -p .config/brain-in-jar/experiments
          cat >.config/brain-in-jar/experiments/mine.toml <<'END'
