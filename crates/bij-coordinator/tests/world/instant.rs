@@ -101,6 +101,7 @@ impl World {
                     self.note(|| format!("hook {:?} of {}", call.hook, call.id));
                     self.machine.run_hook(&call);
                     if call.hook == Hook::Begin {
+                        self.paces_itself(&call.id);
                         self.has_its_extras(&call.id);
                     }
                 }
@@ -138,11 +139,14 @@ impl World {
         self.note(|| "it looks".to_owned());
         self.is_awake = false;
         self.may_be_finished = true;
+        self.tell_steps();
+        let health = self.health();
         let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
         let ticked =
             fuse.run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
-        if ticked.is_err() {
-            self.coordinator_is_killed();
+        match ticked {
+            Ok(()) => self.judge_health(&health),
+            Err(_) => self.coordinator_is_killed(),
         }
     }
 

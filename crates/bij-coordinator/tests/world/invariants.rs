@@ -20,6 +20,9 @@ impl World {
         let before = self.line();
         let reorders = reorders(&step);
         self.note(|| format!("-- {step:?}"));
+        if !is_undisturbing(&step) {
+            self.disturbed = self.machine.clock.uptime();
+        }
         self.carry_out(step);
         let told = self.read_events();
         if !self.wrong.is_empty() {
@@ -43,6 +46,8 @@ impl World {
         if self.is_sound() {
             let reasons = self.every_waiting_run_has_a_reason();
             self.is_wrong("every run that is not over is up or waits with a reason", reasons);
+            let halts = self.halts_are_told();
+            self.is_wrong("who makes no step is told to be stalled", halts);
             let rest = self.a_settled_world_is_at_rest();
             self.is_wrong("a settled world yields no action", rest);
         }
@@ -173,6 +178,24 @@ impl World {
             self.is_awake = true;
         }
     }
+}
+
+/// Whether a step keeps nobody from looking at what is up, nor says anew what is to be found there.
+const fn is_undisturbing(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Submit(_)
+            | Step::Act(..)
+            | Step::Edit(..)
+            | Step::Pause(..)
+            | Step::SetGroup(..)
+            | Step::RemoveGroup(_)
+            | Step::Pass(_)
+            | Step::SystemctlStart(_)
+            | Step::SystemctlStop(_)
+            | Step::Enable(..)
+            | Step::Memory { .. }
+    )
 }
 
 /// Whether a step may change the order of those that wait.

@@ -12,6 +12,7 @@ mod door;
 mod finale;
 mod instant;
 mod invariants;
+mod pace;
 mod ports;
 mod requests;
 mod script;

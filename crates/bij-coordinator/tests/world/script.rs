@@ -87,6 +87,10 @@ impl World {
             rerun_at_boot: self.dice.u8(..4) == 0,
             ..Restart::default()
         };
+        if self.dice.bool() {
+            spec.health.stall_after = Some(TimeSpan::from_secs(self.dice.u32(30..200)));
+            self.some_pace(id);
+        }
         let mut lives = Vec::new();
         for _ in 0..self.dice.usize(1..5) {
             lives.push(self.life());

@@ -10,6 +10,7 @@ use bij_sim::{Fuse, Machine, UnitFault};
 
 use crate::chronicle::Chronicle;
 use crate::door::Door;
+use crate::pace::Pace;
 use crate::ports::{SimCoordinator, adapters};
 
 /// What the machine has.
@@ -41,6 +42,10 @@ pub(crate) struct World {
     pub(crate) temper: u8,
     pub(crate) chronicle: Chronicle,
     pub(crate) ids: Vec<ExperimentId>,
+    /// How far experiments come that tell it.
+    pub(crate) paces: BTreeMap<ExperimentId, Pace>,
+    /// The uptime at which something last was in the way of the coordinator.
+    pub(crate) disturbed: TimeSpan,
     pub(crate) noise: Noise,
     /// Whether the coordinator's socket is there; it is while one was killed, too.
     pub(crate) socket: bool,
@@ -82,6 +87,8 @@ impl World {
             temper: TEMPERS[usize::try_from(seed % 4).unwrap_or_default()],
             chronicle: Chronicle::default(),
             ids: Vec::new(),
+            paces: BTreeMap::new(),
+            disturbed: TimeSpan::default(),
             noise: Noise::default(),
             socket: false,
             comes_at: None,
@@ -126,6 +133,7 @@ impl World {
     /// A coordinator opens what is in the store. One that cannot is tried again, as its unit is.
     pub(crate) fn coordinator_comes(&mut self) {
         self.comes_at = None;
+        self.disturbed = self.machine.clock.uptime();
         self.fuse.put_out();
         self.door = Door::of(&self.machine, self.settings.clone(), MEMORY);
         let adapters = adapters(&self.machine, self.door.clone(), &self.fuse);

@@ -76,14 +76,10 @@ impl Machine {
 
     /// The end of an attempt whose `end` was killed, as the next start in the same boot finds it.
     fn found_open(&self, attempt: &Attempt, call: &HookCall) -> Closing {
-        let (at, mut evidence) = match self.journal.get(&attempt.key.invocation) {
-            Some((at, ending)) => (*at, told_of(*ending, Witness::Journal)),
-            None => {
-                let mut evidence = Evidence::default();
-                evidence.witness = Some(Witness::NextStart);
-                (self.clock.at(), evidence)
-            }
-        };
+        let told = self.journal.get(&attempt.key.invocation);
+        let told = told.map(|(at, ending)| (*at, told_of(*ending, Witness::Journal)));
+        let (at, mut evidence) = told.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
+        evidence.witness.get_or_insert(Witness::NextStart);
         evidence.restarts = Some(call.restarts);
         let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         Closing {
