@@ -21,10 +21,17 @@ const FULL: u64 = 255;
 impl Fan {
     /// The fan of this machine.
     pub fn read(files: &dyn Files) -> Self {
-        let chips = match Chip::all(files) {
-            Ok(chips) => chips,
-            Err(why) => return Self { drive: Err(why.clone()), rpm: Err(why) },
-        };
+        match Chip::all(files) {
+            Ok(chips) => Self::with(files, &chips),
+            Err(why) => Self::unknown(&why),
+        }
+    }
+
+    pub(crate) fn unknown(why: &WhyNot) -> Self {
+        Self { drive: Err(why.clone()), rpm: Err(why.clone()) }
+    }
+
+    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Self {
         // A Jetson's own fan and its tachometer are chips of their own; a PC has both in one.
         let own = chips.iter().find(|chip| chip.name == "pwmfan");
         let driven =
@@ -35,7 +42,7 @@ impl Fan {
             .find(|chip| chip.name.contains("tach"))
             .map(|chip| files.count(&chip.at("rpm")))
             .filter(|rpm| *rpm != Err(WhyNot::Absent));
-        Self { drive, rpm: rpm.unwrap_or_else(|| counted(files, driven, &chips)) }
+        Self { drive, rpm: rpm.unwrap_or_else(|| counted(files, driven, chips)) }
     }
 }
 
@@ -57,10 +64,10 @@ fn counted(files: &dyn Files, driven: Option<&Chip>, chips: &[Chip]) -> Reading<
 
 /// The attribute of this form with the lowest number.
 fn first(files: &dyn Files, chip: &Chip, prefix: &str, suffix: &str) -> Option<String> {
-    let attributes = chip.attributes(files).into_iter();
+    let attributes = chip.attributes(files).iter();
     let numbered =
-        attributes.filter_map(|name| Some((parse::numbered(&name, prefix, suffix)?, name)));
-    numbered.min().map(|(_, name)| name)
+        attributes.filter_map(|name| Some((parse::numbered(name, prefix, suffix)?, name)));
+    numbered.min().map(|(_, name)| name.clone())
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::{Reading, WhyNot, parse};
 
@@ -51,7 +55,22 @@ impl Root {
         self.0.join(path.trim_start_matches('/'))
     }
 
-    /// The same, past links. One whose target begins with `/`, such as that of `/etc/nvpmodel.conf`, means
+    /// Opens for reading. Hardly a file of a captured tree is a link, so none is looked for at first.
+    fn open(&self, path: &str) -> io::Result<File> {
+        if self.0 == Path::new("/") {
+            return File::open(self.at(path));
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+        match options.open(self.at(path)) {
+            Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
+                File::open(self.resolve(path))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Where a path lies past links. One whose target begins with `/`, such as that of `/etc/nvpmodel.conf`, means
     /// the root of this machine and not that of the reader's.
     fn resolve(&self, path: &str) -> PathBuf {
         let mut at = self.at(path);
@@ -79,7 +98,7 @@ impl Files for Root {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         // One page, which is the most that an attribute of sysfs has.
         let mut content = Vec::with_capacity(4096);
-        File::open(self.resolve(path))?.take(CAP).read_to_end(&mut content)?;
+        self.open(path)?.take(CAP).read_to_end(&mut content)?;
         Ok(content)
     }
 

@@ -2,6 +2,8 @@
 //!
 //! What the attributes mean is in the kernel's Documentation/hwmon/sysfs-interface.rst.
 
+use std::cell::OnceCell;
+
 use crate::{Files, Reading};
 
 const CLASS: &str = "sys/class/hwmon";
@@ -12,6 +14,8 @@ pub(crate) struct Chip {
     /// What its driver calls it: `ina3221`.
     pub(crate) name: String,
     directory: String,
+    /// Listed once, when somebody wants to know.
+    attributes: OnceCell<Vec<String>>,
 }
 
 impl Chip {
@@ -24,7 +28,7 @@ impl Chip {
                 let directory = format!("{CLASS}/{name}");
                 // One without a name is of no known kind.
                 let name = files.text(&format!("{directory}/name")).ok()?;
-                Some(Self { name, directory })
+                Some(Self { name, directory, attributes: OnceCell::new() })
             })
             .collect();
         chips.sort_by(|a, b| a.name.cmp(&b.name));
@@ -37,7 +41,7 @@ impl Chip {
     }
 
     /// The names of its attributes.
-    pub(crate) fn attributes(&self, files: &dyn Files) -> Vec<String> {
-        files.names(&self.directory).unwrap_or_default()
+    pub(crate) fn attributes(&self, files: &dyn Files) -> &[String] {
+        self.attributes.get_or_init(|| files.names(&self.directory).unwrap_or_default())
     }
 }

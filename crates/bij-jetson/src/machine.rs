@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bij_core::Milliwatts;
 
+use crate::hwmon::Chip;
 use crate::patience::Patience;
 use crate::{
     CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
@@ -103,12 +104,15 @@ impl Machine {
 
 impl BoardSample {
     fn read(files: &dyn Files) -> Self {
-        let rails = Rail::all(files);
+        // Zones, counters, rails and the fan are all among them.
+        let chips = Chip::all(files);
+        let among = || chips.as_deref().map_err(Clone::clone);
+        let rails = among().and_then(|chips| Rail::with(files, chips));
         Self {
             identity: Identity::read(files),
-            zones: Zone::all(files),
+            zones: Zone::with(files, among().unwrap_or_default()),
             cooling: CoolingDevice::all(files),
-            over_current: OverCurrent::all(files),
+            over_current: among().map(|chips| OverCurrent::with(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),
             rails,
             energy: EnergyCounter::all(files),
@@ -116,7 +120,10 @@ impl BoardSample {
             cpus: Cpu::all(files),
             emc: Emc::read(files),
             memory: Memory::read(files),
-            fan: Fan::read(files),
+            fan: match among() {
+                Ok(chips) => Fan::with(files, chips),
+                Err(why) => Fan::unknown(&why),
+            },
             power: PowerModes::read(files),
         }
     }

@@ -19,17 +19,21 @@ impl OverCurrent {
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if chips cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+        Ok(Self::with(files, &Chip::all(files)?))
+    }
+
+    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Vec<Self> {
         let mut counters = Vec::new();
-        for chip in Chip::all(files)?.iter().filter(|chip| chip.name == "soctherm_oc") {
+        for chip in chips.iter().filter(|chip| chip.name == "soctherm_oc") {
             for attribute in chip.attributes(files) {
-                if let Some(number) = parse::numbered(&attribute, "oc", "_event_cnt") {
-                    let count = files.count(&chip.at(&attribute));
+                if let Some(number) = parse::numbered(attribute, "oc", "_event_cnt") {
+                    let count = files.count(&chip.at(attribute));
                     counters.push((number, Self { name: name(number), count }));
                 }
             }
         }
         counters.sort();
-        Ok(counters.into_iter().map(|(_, counter)| counter).collect())
+        counters.into_iter().map(|(_, counter)| counter).collect()
     }
 }
 

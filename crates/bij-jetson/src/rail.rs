@@ -29,10 +29,13 @@ impl Rail {
     /// [`WhyNot::Absent`] where no chip measures them, [`WhyNot::Forbidden`] where not even their names
     /// can be had: before JetPack 6 only root may read them.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        let chips = Chip::all(files)?;
+        Self::with(files, &Chip::all(files)?)
+    }
+
+    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
         let mut measures = false;
         let mut rails = Vec::new();
-        for chip in &chips {
+        for chip in chips {
             match chip.name.as_str() {
                 "ina3221" => {
                     for channel in 1..=3 {

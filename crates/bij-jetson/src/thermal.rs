@@ -41,6 +41,10 @@ impl Zone {
     /// # Errors
     /// [`WhyNot`] if not even their names can be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+        Self::with(files, &Chip::all(files).unwrap_or_default())
+    }
+
+    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
         let directories = files.names(CLASS)?;
         let mut types = Vec::new();
         let mut zones = Vec::new();
@@ -55,10 +59,10 @@ impl Zone {
             });
             types.push(kind);
         }
-        for chip in Chip::all(files).unwrap_or_default() {
+        for chip in chips {
             // The thermal core registers each zone there again, under a name that hwmon allows.
             if !types.iter().any(|kind| kind.replace('-', "_") == chip.name) {
-                zones.extend(hwmon_zone::of_chip(files, &chip));
+                zones.extend(hwmon_zone::of_chip(files, chip));
             }
         }
         zones.sort();
