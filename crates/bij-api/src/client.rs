@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use zbus::connection;
 use zbus::proxy::CacheProperties;
 
-use crate::dictionary::Dictionary;
+use crate::dictionary::{Dictionary, List, Taken};
 use crate::limits;
 use crate::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
@@ -107,9 +107,7 @@ impl Client {
         options: SubmitOptions,
     ) -> Result<Vec<Entry>, ClientError> {
         limits::check(runs)?;
-        let runs = runs.iter().map(Dictionary::of).collect();
-        let taken = self.ask(self.proxy.submit(runs, Dictionary::of(&options))).await?;
-        taken.into_iter().map(read).collect()
+        list(self.ask(self.proxy.submit(List(runs), Dictionary::of(&options))).await?)
     }
 
     /// Changes a run that waits.
@@ -126,8 +124,7 @@ impl Client {
     /// [`ClientError`] if it was done to none.
     pub async fn act(&self, act: &Act, runs: &[RunRef]) -> Result<Vec<Changed>, ClientError> {
         let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
-        let changed = self.ask(self.proxy.act(Dictionary::of(act), &runs)).await?;
-        changed.into_iter().map(read).collect()
+        list(self.ask(self.proxy.act(Dictionary::of(act), &runs)).await?)
     }
 
     /// Pauses or resumes admission; tells whether that changed anything.
@@ -226,7 +223,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn groups(&self) -> Result<Vec<GroupInfo>, ClientError> {
-        self.ask(self.proxy.groups()).await?.into_iter().map(read).collect()
+        list(self.ask(self.proxy.groups()).await?)
     }
 
     /// The events after a number, oldest first; an empty list if there are none yet.
@@ -234,7 +231,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
-        self.ask(self.proxy.events(Dictionary::of(query))).await?.into_iter().map(read).collect()
+        list(self.ask(self.proxy.events(Dictionary::of(query))).await?)
     }
 
     /// How the coordinator is.
@@ -272,5 +269,9 @@ async fn within<T>(
 }
 
 fn read<T: DeserializeOwned>(answer: Dictionary) -> Result<T, ClientError> {
+    answer.read().map_err(|error| ClientError::Unreadable(Box::new(error)))
+}
+
+fn list<T>(answer: Taken<T>) -> Result<Vec<T>, ClientError> {
     answer.read().map_err(|error| ClientError::Unreadable(Box::new(error)))
 }

@@ -5,6 +5,8 @@
 //! message can get more keys without a new version of the interface, and there is one description of
 //! each.
 
+mod list;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -13,6 +15,8 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _, SerializeStruct as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 use zbus::{OwnedVariant, Signature, Type, Variant};
+
+pub(crate) use list::{List, Taken};
 
 /// A message on the wire.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,7 @@
 //! The calls of a client, by their shapes on the wire.
 
-use crate::dictionary::Dictionary;
+use crate::dictionary::{Dictionary, List, Taken};
+use crate::message::{self, Entry, Event, GroupInfo, Submit};
 
 #[zbus::proxy(
     interface = "org.braininjar.Coordinator1",
@@ -8,9 +9,9 @@ use crate::dictionary::Dictionary;
     default_path = "/org/braininjar/Coordinator1"
 )]
 pub(crate) trait Coordinator {
-    fn submit(&self, runs: Vec<Dictionary>, options: Dictionary) -> zbus::Result<Vec<Dictionary>>;
+    fn submit(&self, runs: List<&[Submit]>, options: Dictionary) -> zbus::Result<Taken<Entry>>;
     fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;
-    fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<Vec<Dictionary>>;
+    fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<Taken<message::Changed>>;
     fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
     fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
@@ -18,8 +19,8 @@ pub(crate) trait Coordinator {
     fn reload(&self) -> zbus::Result<()>;
     fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
-    fn groups(&self) -> zbus::Result<Vec<Dictionary>>;
-    fn events(&self, query: Dictionary) -> zbus::Result<Vec<Dictionary>>;
+    fn groups(&self) -> zbus::Result<Taken<GroupInfo>>;
+    fn events(&self, query: Dictionary) -> zbus::Result<Taken<Event>>;
     fn status(&self) -> zbus::Result<Dictionary>;
 
     #[zbus(signal)]

@@ -13,10 +13,17 @@ const MODE: u32 = 0o644;
 ///
 /// After a power cut there is the earlier file or this one, never a piece of one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_unsettled(path, content)?;
+    sync_parent(path)
+}
+
+/// As [`replace`], but which of the two there is after a power cut is settled only by
+/// [`sync_parent`].
+pub(crate) fn replace_unsettled(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = Draft::write(path, content)?;
     fs::rename(&draft.path, path)?;
     draft.keep();
-    sync_parent(path)
+    Ok(())
 }
 
 /// Writes a file where there is none yet; `false` if there is one.
@@ -84,6 +91,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+/// Settles what a directory holds.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }

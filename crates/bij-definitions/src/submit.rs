@@ -53,6 +53,19 @@ impl Definitions {
     /// # Errors
     /// [`SubmitError`]; nothing has been changed then.
     pub fn submit(&self, id: &ExperimentId, toml: &str) -> Result<Outcome, SubmitError> {
+        let outcome = self.submit_unsettled(id, toml)?;
+        if outcome == Outcome::Changed {
+            self.settle_submitted()?;
+        }
+        Ok(outcome)
+    }
+
+    /// As [`submit`](Self::submit), for one of many: a power cut can undo it until
+    /// [`settle_submitted`](Self::settle_submitted), once for all of them.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing has been changed then.
+    pub fn submit_unsettled(&self, id: &ExperimentId, toml: &str) -> Result<Outcome, SubmitError> {
         let path = self.layout.submitted().join(format!("{id}.toml"));
         let name = name_of(&path);
         Definition::new(id, SourceFile::new(&name, toml.as_bytes()), Syntax::Toml)
@@ -67,9 +80,19 @@ impl Definitions {
         if matches!(read(&path), Ok(Some(bytes)) if bytes == toml.as_bytes()) {
             return Ok(Outcome::Unchanged);
         }
-        replace::replace(&path, toml.as_bytes())
+        replace::replace_unsettled(&path, toml.as_bytes())
             .map(|()| Outcome::Changed)
             .map_err(|source| SubmitError::Write { path: name, source })
+    }
+
+    /// Sees to it that no power cut undoes what was submitted.
+    ///
+    /// # Errors
+    /// [`SubmitError::Write`] if the file system cannot.
+    pub fn settle_submitted(&self) -> Result<(), SubmitError> {
+        let directory = self.layout.submitted();
+        replace::sync_parent(&directory.join("any"))
+            .map_err(|source| SubmitError::Write { path: name_of(&directory), source })
     }
 
     /// Takes in a definition under a made name, which it returns with the definition: the

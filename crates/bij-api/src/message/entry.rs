@@ -1,7 +1,7 @@
 //! A run in the queue.
 
 use bij_core::queue::{
-    Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, WaitingOn,
+    Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, Terms, WaitingOn,
 };
 use bij_core::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -109,26 +109,37 @@ impl From<&QueueState> for State {
 
 impl Entry {
     /// A run that is not over, and what it waits for.
-    pub fn of(run: &QueuedRun, waiting_on: &[WaitingOn]) -> Self {
-        let terms = &run.terms;
+    pub fn of(run: QueuedRun, waiting_on: &[WaitingOn]) -> Self {
+        let QueuedRun {
+            run: RunId { experiment, number },
+            state,
+            terms: Terms { priority, group, claim, not_before, after, now },
+            place,
+            bypassed,
+            submitted,
+            extras,
+            by,
+            origin,
+            stop: _,
+        } = run;
         Self {
-            run: run.run.number,
-            experiment: run.run.experiment.clone(),
-            state: State::from(&run.state),
+            run: number,
+            experiment,
+            state: State::from(&state),
             ended: None,
-            priority: terms.priority,
-            group: terms.group.clone(),
-            submitted: Some(run.submitted),
-            by: Some(run.by.clone()),
-            origin: Some(run.origin),
-            place: Some(run.place.0),
-            memory: terms.claim.memory,
-            gpu: terms.claim.gpu,
-            not_before: terms.not_before,
-            after: terms.after.clone(),
-            now: terms.now,
-            bypassed: run.bypassed,
-            extras: run.extras.clone(),
+            priority,
+            group,
+            submitted: Some(submitted),
+            by: Some(by),
+            origin: Some(origin),
+            place: Some(place.0),
+            memory: claim.memory,
+            gpu: claim.gpu,
+            not_before,
+            after,
+            now,
+            bypassed,
+            extras,
             health: None,
             health_reason: None,
             waiting_on: waiting_on.iter().map(Waiting::from).collect(),

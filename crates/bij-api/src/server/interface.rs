@@ -5,17 +5,16 @@
 use std::sync::Arc;
 
 use bij_core::queue::RunRef;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 
 use super::handler::Steer;
 use super::who::Who;
-use crate::dictionary::Dictionary;
+use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, QueueQuery, Submit,
-    SubmitOptions,
+    Act, AdmissionRequest, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting,
+    Pausing, QueueQuery, Submit, SubmitOptions,
 };
 use crate::{Refusal, RefusalKind, limits};
 
@@ -42,18 +41,18 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("queued"))]
     async fn submit(
         &self,
-        runs: Vec<Dictionary>,
+        runs: Taken<Submit, { limits::RUNS_AT_ONCE }>,
         options: Dictionary,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<Vec<Dictionary>, Refusal> {
+    ) -> Result<List<Vec<Entry>>, Refusal> {
         let caller = self.who.allowed(&header, "submit runs").await?;
-        if runs.len() > limits::RUNS_AT_ONCE {
-            return Err(limits::too_many(runs.len()));
+        if runs.count() > limits::RUNS_AT_ONCE {
+            return Err(limits::too_many(runs.count()));
         }
-        let runs = runs.into_iter().map(request).collect::<Result<Vec<Submit>, Refusal>>()?;
+        let runs = runs.read().map_err(|error| invalid(&error))?;
         limits::check(&runs)?;
         let options: SubmitOptions = request(options)?;
-        Ok(dictionaries(&self.handler.submit(&caller, runs, options).await?))
+        Ok(List(self.handler.submit(&caller, runs, options).await?))
     }
 
     /// Changes a run that waits or is held, named "ID#NUMBER" or, for the newest run, "ID".
@@ -84,11 +83,11 @@ impl<H: Steer> Interface<H> {
         act: Dictionary,
         runs: Vec<String>,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<Vec<Dictionary>, Refusal> {
+    ) -> Result<List<Vec<Changed>>, Refusal> {
         let caller = self.who.allowed(&header, "change runs").await?;
         let act: Act = request(act)?;
         let runs = runs.iter().map(|run| name(run)).collect::<Result<Vec<_>, Refusal>>()?;
-        Ok(dictionaries(&self.handler.act(&caller, act, runs).await?))
+        Ok(List(self.handler.act(&caller, act, runs).await?))
     }
 
     /// Pauses (paused, b) or resumes admission, of one group (group, s) or of all. What runs is left
@@ -163,10 +162,10 @@ impl<H: Steer> Interface<H> {
     /// (s), health_reason (s), waiting_on (av of a{sv}: gate, need, have, since, text). Then how
     /// many there are in all, and the number of the event after which it was so. For everybody.
     #[zbus(out_args("runs", "total", "seq"))]
-    async fn queue(&self, query: Dictionary) -> Result<(Vec<Dictionary>, u32, u64), Refusal> {
+    async fn queue(&self, query: Dictionary) -> Result<(List<Vec<Entry>>, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
         let page = self.handler.queue(query).await?;
-        Ok((dictionaries(&page.items), page.total, page.seq))
+        Ok((List(page.items), page.total, page.seq))
     }
 
     /// As Queue, with the runs as one text, the JSON array that "bij --json queue" prints: ten times
@@ -190,8 +189,8 @@ impl<H: Steer> Interface<H> {
     /// The groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
     /// For everybody.
     #[zbus(out_args("groups"))]
-    async fn groups(&self) -> Result<Vec<Dictionary>, Refusal> {
-        Ok(dictionaries(&self.handler.groups().await?))
+    async fn groups(&self) -> Result<List<Vec<GroupInfo>>, Refusal> {
+        Ok(List(self.handler.groups().await?))
     }
 
     /// The events after the number since (x), oldest first, at most at_most (x) and 1000.
@@ -199,9 +198,9 @@ impl<H: Steer> Interface<H> {
     /// Keys: seq (x), at (s), kind (s), experiment (s), run (x), attempt (x), and more by kind. For
     /// everybody.
     #[zbus(out_args("events"))]
-    async fn events(&self, query: Dictionary) -> Result<Vec<Dictionary>, Refusal> {
+    async fn events(&self, query: Dictionary) -> Result<List<Vec<Event>>, Refusal> {
         let query: EventQuery = request(query)?;
-        Ok(dictionaries(&self.handler.events(query).await?))
+        Ok(List(self.handler.events(query).await?))
     }
 
     /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),
@@ -232,8 +231,4 @@ fn name(text: &str) -> Result<RunRef, Refusal> {
 
 fn invalid(error: &dyn std::error::Error) -> Refusal {
     Refusal::new(RefusalKind::Invalid, error.to_string())
-}
-
-fn dictionaries<T: Serialize>(messages: &[T]) -> Vec<Dictionary> {
-    messages.iter().map(Dictionary::of).collect()
 }

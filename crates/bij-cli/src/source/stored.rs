@@ -20,7 +20,7 @@ pub(super) fn queue(reader: &Reader, query: &QueueQuery) -> Result<Vec<Entry>, C
             && group.as_ref().is_none_or(|group| *group == entry.group)
             && state.is_none_or(|state| state == entry.state)
     };
-    let entries = ordered(reader)?.into_iter().map(|run| entry(&run));
+    let entries = ordered(reader)?.into_iter().map(entry);
     Ok(entries.filter(wanted).skip(skip).collect())
 }
 
@@ -33,7 +33,7 @@ fn ordered(reader: &Reader) -> Result<Vec<QueuedRun>, CliError> {
 }
 
 /// A run, with the one gate that stands in its own row.
-fn entry(run: &QueuedRun) -> Entry {
+fn entry(run: QueuedRun) -> Entry {
     let waiting_on = match &run.state {
         QueueState::Held { by } => {
             vec![WaitingOn { gate: ClosedGate::Hold { by: by.clone() }, since: run.submitted }]
@@ -63,7 +63,7 @@ pub(super) fn why(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     } else {
         Vec::new()
     };
-    Ok(Why { entry: entry(found), ahead })
+    Ok(Why { entry: entry(found.clone()), ahead })
 }
 
 /// A run that is not in the queue, if there ever was one.

@@ -8,8 +8,8 @@ use super::{Coordinator, trouble::With};
 use crate::Ports;
 use crate::policy::{Interruption, State};
 
-/// So many events are read at once; after a longer absence the queue itself is quicker.
-const AT_ONCE: usize = 1000;
+/// So many events are read at once: thousands in one go would take more memory than the queue.
+const AT_ONCE: usize = 250;
 
 impl<P: Ports> Coordinator<P> {
     /// Takes in what has been written since; says whether the copy is what the store holds.
@@ -115,7 +115,11 @@ impl<P: Ports> Coordinator<P> {
                 self.unit_changed(run.experiment);
                 return Told::Something;
             }
-            EventKind::AttemptBegun => QueueState::Running,
+            EventKind::AttemptBegun => {
+                // Read after the queue was, it is of this boot: nobody has to carry the run on.
+                self.state.interrupted.remove(&run);
+                QueueState::Running
+            }
             EventKind::Admitted => QueueState::Starting { boot: self.state.boot },
             EventKind::Released | EventKind::Requeued => QueueState::Waiting,
             EventKind::Held => match (&known, event.data.get("by")) {

@@ -1,5 +1,7 @@
 //! What there is to see.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bij_core::port::RunQueue;
@@ -14,12 +16,28 @@ impl<P: Ports> Coordinator<P> {
     /// All runs that are not over: those that are up, then those that wait, in starting order, each
     /// with every gate that keeps it.
     pub fn queue(&mut self, now: Now) -> Vec<Listed> {
+        self.part_of_queue(|_| true, 0..usize::MAX, now).1
+    }
+
+    /// A part of [`queue`](Self::queue): of those that are wanted, the ones at these positions. Also
+    /// tells how many are wanted in all.
+    ///
+    /// Nothing but the part is sorted or copied, so that many parts cost no more than the whole.
+    pub fn part_of_queue(
+        &mut self,
+        wanted: impl Fn(&QueuedRun) -> bool,
+        part: Range<usize>,
+        now: Now,
+    ) -> (usize, Vec<Listed>) {
         self.refresh(now);
-        let mut up: Vec<&QueuedRun> =
-            self.state.runs.values().filter(|run| run.state.is_up()).collect();
-        up.sort_by(|a, b| a.order().cmp(&b.order()));
-        let runs = up.into_iter().chain(self.state.in_order());
-        runs.map(|run| self.listed(run)).collect()
+        let mut runs: Vec<&QueuedRun> =
+            self.state.runs.values().filter(|run| wanted(run)).collect();
+        let total = runs.len();
+        let up_first = |a: &&QueuedRun, b: &&QueuedRun| {
+            (!a.state.is_up(), a.order()).cmp(&(!b.state.is_up(), b.order()))
+        };
+        let part = sorted_part(&mut runs, part, up_first);
+        (total, part.iter().map(|run| self.listed(run)).collect())
     }
 
     /// Why a run does not start, and who goes before it.
@@ -113,5 +131,47 @@ impl<P: Ports> Coordinator<P> {
         let report = self.state.last.as_ref();
         let waiting_on = report.and_then(|report| report.waiting.get(&run.run));
         Listed { run: run.clone(), waiting_on: waiting_on.cloned().unwrap_or_default() }
+    }
+}
+
+/// What would be at these positions of a sorted list.
+fn sorted_part<T>(
+    list: &mut [T],
+    part: Range<usize>,
+    by: impl Fn(&T, &T) -> Ordering + Copy,
+) -> &[T] {
+    let end = part.end.min(list.len());
+    let start = part.start.min(end);
+    if end < list.len() {
+        list.select_nth_unstable_by(end, by);
+    }
+    let list = &mut list[..end];
+    if 0 < start && start < end {
+        list.select_nth_unstable_by(start, by);
+    }
+    let list = &mut list[start..];
+    list.sort_unstable_by(by);
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::sorted_part;
+
+    proptest! {
+        #[test]
+        fn a_part_is_what_the_whole_has_there(
+            list in prop::collection::vec(0..50u8, 0..40),
+            start in 0..50usize,
+            count in 0..50usize,
+        ) {
+            let mut sorted = list.clone();
+            sorted.sort_unstable();
+            let expected: Vec<u8> = sorted.into_iter().skip(start).take(count).collect();
+            let mut list = list;
+            prop_assert_eq!(sorted_part(&mut list, start..start + count, Ord::cmp), expected);
+        }
     }
 }

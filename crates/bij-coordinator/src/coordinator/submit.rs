@@ -17,6 +17,11 @@ use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
 /// So many runs are taken in at once at most: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
 
+/// So many definitions are kept while one submission is looked at: thousands of runs of a few
+/// experiments read each once, and a sweep, whose runs have a definition each, has them not all at a
+/// time.
+const SPECS_AT_ONCE: usize = 64;
+
 impl<P: Ports> Coordinator<P> {
     /// Takes runs in for one caller, all or none. What is acknowledged is on the disk.
     ///
@@ -46,17 +51,18 @@ impl<P: Ports> Coordinator<P> {
         let mut plans = Vec::with_capacity(requests.len());
         for request in requests {
             let before = planned.len();
-            let plan = self.plan(&request, &mut planned);
+            let dry_run = request.dry_run;
+            let plan = self.plan(request, &mut planned);
             if plan.is_err() {
                 planned.truncate(before);
             }
             plans.push(match plan {
                 Err(error) => Err(error),
-                Ok(()) if request.dry_run => Ok(Plan::Look(planned.split_off(before))),
+                Ok(()) if dry_run => Ok(Plan::Look(planned.split_off(before))),
                 Ok(()) => Ok(Plan::TakeIn(planned.len() - before)),
             });
         }
-        let mut taken_in = self.take_in_submissions(&planned).map(Vec::into_iter);
+        let mut taken_in = self.take_in_submissions(planned).map(Vec::into_iter);
         let mut answer = |plan| match (plan, &mut taken_in) {
             (Plan::Look(submissions), _) => Ok(self.preview(submissions)),
             (Plan::TakeIn(count), Ok(runs)) => Ok(runs.by_ref().take(count).collect()),
@@ -67,12 +73,15 @@ impl<P: Ports> Coordinator<P> {
 
     fn take_in_submissions(
         &mut self,
-        submissions: &[Submission],
+        submissions: Vec<Submission>,
     ) -> Result<Vec<Listed>, RequestError> {
         if submissions.is_empty() {
             return Ok(Vec::new());
         }
-        match self.adapters.store.submit(submissions, self.seen.now.at) {
+        let taken = self.adapters.store.submit(&submissions, self.seen.now.at);
+        // There can be thousands, and each is there once more by now.
+        drop(submissions);
+        match taken {
             Ok(runs) => {
                 self.troubles.gone(With::Store);
                 Ok(runs.into_iter().map(|run| self.join(run)).collect())
@@ -100,7 +109,7 @@ impl<P: Ports> Coordinator<P> {
     /// Checks all that one caller wants, and adds it to what is planned already.
     fn plan(
         &mut self,
-        request: &SubmitRequest,
+        request: SubmitRequest,
         planned: &mut Vec<Submission>,
     ) -> Result<(), RequestError> {
         let SubmitRequest { runs, by, dry_run: _ } = request;
@@ -112,18 +121,23 @@ impl<P: Ports> Coordinator<P> {
             return Err(RequestError::TooMany { asked: runs.len(), at_most: room });
         }
         let before = planned.len();
-        let mut specs: BTreeMap<&ExperimentId, ExperimentSpec> = BTreeMap::new();
+        planned.reserve(runs.len());
+        let mut specs: BTreeMap<ExperimentId, ExperimentSpec> = BTreeMap::new();
         for submit in runs {
             let id = &submit.experiment;
             if !specs.contains_key(id) {
-                specs.insert(id, self.definition(id)?);
+                if specs.len() >= SPECS_AT_ONCE {
+                    specs.clear();
+                }
+                specs.insert(id.clone(), self.definition(id)?);
             }
-            let terms = self.terms_for(submit, &specs[id])?;
+            let terms = self.terms_for(&submit, &specs[id])?;
+            let Submit { experiment, extras, hold, .. } = submit;
             planned.push(Submission {
-                experiment: id.clone(),
+                experiment,
                 terms,
-                held: submit.hold.then(|| by.clone()),
-                extras: submit.extras.clone(),
+                held: hold.then(|| by.clone()),
+                extras,
                 by: by.clone(),
                 origin: Origin::Submit,
             });

@@ -1,7 +1,6 @@
 //! Answers clients by asking the loop.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bij_api::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
@@ -12,7 +11,7 @@ use bij_coordinator::{
     Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
-use bij_core::queue::{GroupName, RunRef};
+use bij_core::queue::{GroupName, QueuedRun, RunRef};
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
@@ -31,16 +30,6 @@ pub(super) struct Handler<P: Ports> {
     /// For what is over.
     pub(super) history: Reader,
     pub(super) reload: Reload,
-    /// The queue as the client saw it who reads it in pieces: a piece costs as much as a look at
-    /// the whole, and pieces of one look fit together.
-    pub(super) last_look: Mutex<Option<Arc<QueueLook>>>,
-}
-
-/// The whole queue at one moment.
-pub(super) struct QueueLook {
-    listed: Vec<Listed>,
-    health: BTreeMap<RunId, Health>,
-    seq: u64,
 }
 
 impl<P: Ports> Handler<P> {
@@ -57,17 +46,6 @@ impl<P: Ports> Handler<P> {
         question: impl FnOnce(&mut Coordinator<P>, Now) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.ask(question).await?.map_err(|error| refusal(&error))
-    }
-
-    async fn look(&self, begins: bool) -> Result<Arc<QueueLook>, Refusal> {
-        let last = || self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
-        if !begins && let Some(look) = last().clone() {
-            return Ok(look);
-        }
-        let look = self.ask(|coordinator, now| QueueLook::at(coordinator, now)).await?;
-        let look = Arc::new(look);
-        *last() = Some(Arc::clone(&look));
-        Ok(look)
     }
 
     /// What `bij start` has laid over the definition before it started the unit.
@@ -93,51 +71,34 @@ impl<P: Ports> Handler<P> {
         // Those that were cancelled before they began are behind it.
         (told.max(1)..u32::MAX).take_while(is_there).last().map(named)
     }
-
-    fn forget_look(&self) {
-        *self.last_look.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-impl QueueLook {
-    fn at<P: Ports>(coordinator: &mut Coordinator<P>, now: Now) -> Self {
-        let health = coordinator.health().into_iter();
-        Self {
-            listed: coordinator.queue(now),
-            health: health.map(|report| (report.run, report.health)).collect(),
-            seq: coordinator.status().seq,
-        }
-    }
-
-    fn entry(&self, listed: &Listed) -> Entry {
-        let mut entry = translate::entry(listed);
-        if let Some(health) = self.health.get(&listed.run.run) {
-            translate::with_health(&mut entry, health);
-        }
-        entry
-    }
 }
 
 impl<P: Ports> Look for Handler<P> {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let QueueQuery { experiment, group, state, skip } = query;
-        let look = self.look(skip == 0).await?;
-        let wanted = |listed: &&Listed| {
-            let run = &listed.run;
+        let wanted = move |run: &QueuedRun| {
             experiment.as_ref().is_none_or(|id| run.run.experiment == *id)
                 && group.as_ref().is_none_or(|group| run.terms.group == *group)
                 && state.is_none_or(|state| State::from(&run.state) == state)
         };
-        let wanted: Vec<&Listed> = look.listed.iter().filter(wanted).collect();
-        let total = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let rest = wanted.get(skip as usize..).unwrap_or_default();
-        let piece = rest.iter().take(PIECE as usize);
-        let items = piece.map(|listed| look.entry(listed)).collect();
-        if total.saturating_sub(skip) <= PIECE {
-            // That was the last one: nobody needs it any more.
-            self.forget_look();
-        }
-        Ok(Page { items, total, seq: look.seq })
+        let part = skip as usize..skip.saturating_add(PIECE) as usize;
+        let look = self.ask(move |coordinator, now| {
+            let (total, listed) = coordinator.part_of_queue(wanted, part, now);
+            (total, listed, coordinator.health(), coordinator.newest_event())
+        });
+        let (total, listed, health, seq) = look.await?;
+        let health: BTreeMap<RunId, Health> =
+            health.into_iter().map(|report| (report.run, report.health)).collect();
+        let entry = |listed: Listed| {
+            let health = health.get(&listed.run.run);
+            let mut entry = translate::entry(listed);
+            if let Some(health) = health {
+                translate::with_health(&mut entry, health);
+            }
+            entry
+        };
+        let items = listed.into_iter().map(entry).collect();
+        Ok(Page { items, total: u32::try_from(total).unwrap_or(u32::MAX), seq })
     }
 
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
@@ -181,7 +142,7 @@ impl<P: Ports> Steer for Handler<P> {
         let runs = runs.into_iter().map(translate::submit).collect();
         let request = SubmitRequest { runs, by: caller.name.clone(), dry_run };
         let taken = self.loop_.submit(request).await.map_err(|_| going_down())?;
-        Ok(taken.map_err(|error| refusal(&error))?.iter().map(translate::entry).collect())
+        Ok(taken.map_err(|error| refusal(&error))?.into_iter().map(translate::entry).collect())
     }
 
     async fn edit(&self, caller: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {

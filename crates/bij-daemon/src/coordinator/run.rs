@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -171,7 +171,6 @@ impl Outside<'_> {
             definitions: Definitions::new(self.place.layout().clone()),
             history: Reader::at(self.place.layout()),
             reload: self.reload.clone(),
-            last_look: Mutex::default(),
         };
         let server = Server::new(Arc::new(handler), self.rights(), newest.clone());
         let socket = self.place.layout().coordinator_socket();

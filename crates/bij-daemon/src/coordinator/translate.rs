@@ -37,8 +37,8 @@ pub(super) fn act(act: message::Act) -> core::Act {
     }
 }
 
-pub(super) fn entry(listed: &core::Listed) -> message::Entry {
-    message::Entry::of(&listed.run, &listed.waiting_on)
+pub(super) fn entry(core::Listed { run, waiting_on }: core::Listed) -> message::Entry {
+    message::Entry::of(run, &waiting_on)
 }
 
 /// Adds how it does to a run that is up.
@@ -61,7 +61,7 @@ pub(super) fn why(
             let id = id.ok_or_else(|| refusal(&core::RequestError::NoSuchRun(run)))?;
             message::Why { entry: message::Entry::over(id, end), ahead: Vec::new() }
         }
-        core::Why::Queued { listed, ahead } => message::Why { entry: entry(&listed), ahead },
+        core::Why::Queued { listed, ahead } => message::Why { entry: entry(*listed), ahead },
     })
 }
 

@@ -33,7 +33,8 @@ async fn too_many_at_once_are_refused_also_by_the_coordinator_itself() {
     let error = client.submit(&many, SubmitOptions::default()).await.unwrap_err();
     assert!(error.refusal().unwrap().text.starts_with("100000 runs are too many"));
     // Somebody with another library.
-    let runs = vec![crate::dictionary::Dictionary::default(); limits::RUNS_AT_ONCE + 1];
+    let runs = vec![Submit::new("x".parse().unwrap()); limits::RUNS_AT_ONCE + 1];
+    let runs = crate::dictionary::List(runs.as_slice());
     let peer = connection::Builder::unix_stream(Stream::connect(served.socket()).unwrap())
         .p2p()
         .build()

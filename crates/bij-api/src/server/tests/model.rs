@@ -81,7 +81,7 @@ fn gate() -> WaitingOn {
 }
 
 fn entry(run: &QueuedRun) -> Entry {
-    Entry::of(run, &[gate()])
+    Entry::of(run.clone(), &[gate()])
 }
 
 impl Look for Model {

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{CliError, Kind};
 
 /// A sweep is written by several hands: each file is synced, and disks sync many at once as fast as
-/// one.
+/// one. What their directory holds is synced once for all.
 const HANDS: usize = 16;
 
 /// The experiments of a submission, and which of them are new.
@@ -51,9 +51,16 @@ pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Written, 
             Err(error) => first = first.or(Some(error)),
         }
     }
-    match first {
-        None => Ok(written),
-        Some(error) => {
+    let settled = match first {
+        None if planned.iter().any(|one| one.defined == Defined::Named) => {
+            context.definitions().settle_submitted()
+        }
+        None => Ok(()),
+        Some(error) => Err(error),
+    };
+    match settled {
+        Ok(()) => Ok(written),
+        Err(error) => {
             written.take_back(context);
             Err(error.into())
         }
@@ -97,7 +104,7 @@ fn define_one(definitions: &Definitions, one: &Planned) -> Result<One, SubmitErr
         Defined::Unnamed => Ok((definitions.submit_ad_hoc(one.spec.clone())?.id, true)),
         Defined::Named => {
             let missing = matches!(definitions.find(id), Err(FindError::Missing { .. }));
-            let outcome = definitions.submit(id, &one.spec.to_toml())?;
+            let outcome = definitions.submit_unsettled(id, &one.spec.to_toml())?;
             Ok((id.clone(), missing && outcome == Outcome::Changed))
         }
     }
