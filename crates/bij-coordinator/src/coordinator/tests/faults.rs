@@ -331,3 +331,20 @@ fn one_that_cannot_look_at_units_knows_by_the_ledger_what_lives() {
     machine.pass(3);
     assert_eq!(machine.up(), ["b"]);
 }
+
+#[test]
+fn what_goes_on_by_itself_after_a_power_cut_is_not_put_back_under_its_feet() {
+    let mut machine = Machine::new(2);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    machine.settle();
+    // The next coordinator has read the queue, and has not looked around yet.
+    machine.cut_power();
+    at_once(machine.units.start(&id("a"))).unwrap();
+    machine.settle();
+    machine.pass(5);
+    assert_eq!(machine.up(), ["a"]);
+    assert_eq!(machine.stored(), ["a#1 running"]);
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 2);
+    assert_eq!(machine.events(EventKind::Requeued).len(), 0);
+}
