@@ -141,8 +141,8 @@ pub(crate) enum GroupsVerb {
         /// Its name
         #[arg(value_name = "GROUP", add = ArgValueCandidates::new(complete::groups))]
         name: GroupName,
-        /// How many of its runs run at the same time at most; infinity is as many as the machine
-        /// lets
+        /// How many of its runs run at the same time at most; infinity is as many as coordinator.toml
+        /// says, or the machine lets
         #[arg(long, value_name = "N", value_parser = slots)]
         slots: Slots,
     },
@@ -154,7 +154,7 @@ pub(crate) enum GroupsVerb {
     },
 }
 
-/// How many may run at the same time; `None` is as many as the machine lets.
+/// How many may run at the same time; `None` is as many as the settings say, or the machine lets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slots(pub(crate) Option<u32>);
 
