@@ -274,7 +274,8 @@ impl<P: Ports> Coordinator<P> {
         }
         let mut report = decide(&state, &self.seen).report;
         let listed = runs.into_iter().map(|run| {
-            let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
+            let waiting_on = report.waiting.remove(&run.run);
+            let waiting_on = waiting_on.map_or_else(Vec::new, |waiting| waiting.to_vec());
             Listed { run, waiting_on }
         });
         listed.collect()

@@ -1,6 +1,7 @@
 //! Why runs wait, and when to look again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
 use bij_core::{RunId, TimeSpan, Timestamp};
@@ -12,8 +13,9 @@ use super::{HealthMemory, Observation, State};
 pub struct Report {
     /// When it was made.
     pub at: Timestamp,
-    /// Every closed gate of every run that waits or is held.
-    pub waiting: BTreeMap<RunId, Vec<WaitingOn>>,
+    /// Every closed gate of every run that waits or is held. Thousands wait for the very same: what
+    /// is equal is kept once.
+    pub waiting: BTreeMap<RunId, Arc<[WaitingOn]>>,
     /// Nothing that waits its turn can start whatever it claims: all slots are taken, or admission
     /// is closed to all. A further submission then needs no decision.
     pub shut: bool,
@@ -23,6 +25,8 @@ pub struct Report {
     pub next_look: Option<TimeSpan>,
     /// What could not be read of the machine.
     pub troubles: Vec<String>,
+    /// What the run that was looked at before waits for.
+    newest: Arc<[WaitingOn]>,
 }
 
 impl Report {
@@ -38,6 +42,7 @@ impl Report {
             health: state.health.clone(),
             next_look: None,
             troubles: unread.map(ToString::to_string).collect(),
+            newest: Arc::default(),
         }
     }
 
@@ -63,9 +68,15 @@ impl Report {
             ClosedGate::Manager { since, why: _ } => *since,
             gate => since(gate),
         };
-        let waiting =
+        let waiting: Vec<WaitingOn> =
             closed.into_iter().map(|gate| WaitingOn { since: since(&gate), gate }).collect();
-        self.waiting.insert(run.run.clone(), waiting);
+        if *self.newest != *waiting {
+            self.newest = match before {
+                Some(before) if **before == *waiting => Arc::clone(before),
+                Some(_) | None => waiting.into(),
+            };
+        }
+        self.waiting.insert(run.run.clone(), Arc::clone(&self.newest));
     }
 }
 

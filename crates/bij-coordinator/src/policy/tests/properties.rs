@@ -129,7 +129,7 @@ proptest! {
         let started: BTreeSet<RunId> =
             started(&decision).iter().map(|run| run_id(run)).collect();
         for run in world.state.in_order() {
-            let reasons = decision.report.waiting.get(&run.run).map_or(0, Vec::len);
+            let reasons = decision.report.waiting.get(&run.run).map_or(0, |waiting| waiting.len());
             prop_assert_eq!(reasons == 0, started.contains(&run.run), "{}", run.run);
         }
     }
