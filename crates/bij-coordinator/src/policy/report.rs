@@ -1,6 +1,6 @@
 //! Why runs wait, and when to look again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
@@ -15,7 +15,7 @@ pub struct Report {
     pub at: Timestamp,
     /// Every closed gate of every run that waits or is held. Thousands wait for the very same: what
     /// is equal is kept once.
-    pub waiting: BTreeMap<RunId, Arc<[WaitingOn]>>,
+    pub waiting: HashMap<RunId, Arc<[WaitingOn]>>,
     /// Nothing that waits its turn can start whatever it claims: all slots are taken, or admission
     /// is closed to all. A further submission then needs no decision.
     pub shut: bool,
@@ -37,7 +37,7 @@ impl Report {
         let unread = unread.chain(sample.memory_pressure.as_ref().err());
         Self {
             at: seen.now.at,
-            waiting: BTreeMap::new(),
+            waiting: HashMap::with_capacity(state.runs.len()),
             shut: false,
             health: state.health.clone(),
             next_look: None,
