@@ -10,6 +10,7 @@
 
 mod bij;
 mod contender;
+mod depth;
 mod figures;
 mod peers;
 
@@ -21,6 +22,7 @@ use clap::Args;
 use crate::stage::{self, Linking};
 use crate::workspace::{self, Metadata};
 use contender::Contender;
+use depth::Depth;
 use figures::{Figures, Record};
 
 /// What is measured.
@@ -29,6 +31,9 @@ pub(crate) struct Options {
     /// So many runs are added, one process each
     #[arg(long, value_name = "N", default_value_t = 2000)]
     adds: usize,
+    /// So many runs are in the queue when it is long, submitted in one call; 0 leaves that out
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    queued: usize,
     /// Leave the others out
     #[arg(long)]
     alone: bool,
@@ -54,7 +59,11 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     }
     let mut record = Record::default();
     for contender in &mut contenders {
-        let figures = Figures::measure(contender.as_mut(), options.adds)?;
+        let mut figures = Figures::measure(contender.as_mut(), options.adds)?;
+        if figures.is_ours() && options.queued > 0 {
+            figures =
+                figures.at_depth(Depth::measure(&bij::Bij::start(&programs)?, options.queued)?);
+        }
         println!("{figures}");
         record.insert(figures);
     }

@@ -32,6 +32,13 @@ impl Bij {
         Ok(bij)
     }
 
+    /// The command that adds so many runs in one call.
+    pub(super) fn fill(&self, runs: usize) -> Command {
+        let mut command = self.call(&["submit"]);
+        command.args(std::iter::repeat_n("bench", runs));
+        command
+    }
+
     fn call(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(self.root.path()).arg("--quiet").args(words);

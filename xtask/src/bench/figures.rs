@@ -11,7 +11,10 @@ use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
 use super::contender::{Contender, proc_field};
+use super::depth::Depth;
 
+/// Our own name among the contenders.
+const OURS: &str = "bij";
 /// The additions at the beginning and at the end whose times are compared: one in so many.
 const WINDOW: usize = 10;
 /// So many listings; the median counts.
@@ -30,9 +33,21 @@ pub(super) struct Figures {
     written_per_add: u64,
     list: u64,
     resident: u64,
+    /// Only of ours: the others cannot be filled in one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    depth: Option<Depth>,
 }
 
 impl Figures {
+    pub(super) fn is_ours(&self) -> bool {
+        self.name == OURS
+    }
+
+    /// Adds what was measured at two depths.
+    pub(super) fn at_depth(self, depth: Depth) -> Self {
+        Self { depth: Some(depth), ..self }
+    }
+
     pub(super) fn measure(contender: &mut dyn Contender, adds: usize) -> Result<Self> {
         let written_before = written(contender)?;
         let mut times =
@@ -53,19 +68,20 @@ impl Figures {
             written_per_add: written / u64::try_from(adds)?,
             list: micros(median(&listings)),
             resident: proc_field(contender.daemon(), "status", "VmRSS")? * 1024,
+            depth: None,
         })
     }
 }
 
 /// The bytes that have gone to the disk: by the daemon (`proc_pid_io(5)`) and by the processes that
 /// asked it (`ru_oublock`, getrusage(2), in units of 512).
-fn written(contender: &dyn Contender) -> Result<u64> {
+pub(super) fn written(contender: &dyn Contender) -> Result<u64> {
     let daemon = proc_field(contender.daemon(), "io", "write_bytes")?;
     let asked = getrusage(UsageWho::RUSAGE_CHILDREN)?.block_writes();
     Ok(daemon + u64::try_from(asked).unwrap_or(0) * 512)
 }
 
-fn timed(command: &mut Command) -> Result<Duration> {
+pub(super) fn timed(command: &mut Command) -> Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begun = Instant::now();
     let output = command.output().context("cannot run a contender")?;
@@ -76,13 +92,13 @@ fn timed(command: &mut Command) -> Result<Duration> {
     Ok(took)
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub(super) fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     times[times.len() / 2]
 }
 
-fn micros(time: Duration) -> u64 {
+pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -101,12 +117,13 @@ impl fmt::Display for Figures {
             thousandths(self.written_per_add, 1024),
             milliseconds(self.list),
             thousandths(self.resident, 1_000_000),
-        )
+        )?;
+        self.depth.as_ref().map_or(Ok(()), |depth| write!(f, "\n{depth}"))
     }
 }
 
 /// A ratio of two integers, exact to three digits.
-fn thousandths(number: u64, unit: u64) -> f64 {
+pub(super) fn thousandths(number: u64, unit: u64) -> f64 {
     let whole = u32::try_from(number.saturating_mul(1000) / unit.max(1)).unwrap_or(u32::MAX);
     f64::from(whole) / 1e3
 }
@@ -140,7 +157,7 @@ impl Record {
     /// Ours as ratios to each of the others, now and as stored.
     pub(super) fn beside(&self, before: &Self) -> String {
         let mut text = String::new();
-        for other in self.0.keys().filter(|name| *name != "bij") {
+        for other in self.0.keys().filter(|name| *name != OURS) {
             let now = self.ratios(other);
             let stored = before.ratios(other);
             for (at, (what, ratio)) in now.iter().enumerate() {
@@ -154,7 +171,7 @@ impl Record {
     }
 
     fn ratios(&self, other: &str) -> Vec<(&'static str, f64)> {
-        let (Some(ours), Some(theirs)) = (self.0.get("bij"), self.0.get(other)) else {
+        let (Some(ours), Some(theirs)) = (self.0.get(OURS), self.0.get(other)) else {
             return Vec::new();
         };
         let ratio = |of: fn(&Figures) -> u64| thousandths(of(ours), of(theirs));
