@@ -25,7 +25,8 @@ impl Bij {
         std::fs::write(definitions.join("bench.toml"), "command = [\"/bin/true\"]\n")?;
         lend_proc(root.path())?;
         let mut coordinator = Command::new(programs.join("bij-coordinator"));
-        coordinator.arg("--root").arg(root.path());
+        // As its unit has it.
+        coordinator.arg("--root").arg(root.path()).env("MALLOC_MMAP_THRESHOLD_", "131072");
         let daemon = Daemon::start(&mut coordinator)?;
         let bij = Self { daemon, root, program: programs.join("bij") };
         wait_until(|| bij.call(&["pause"]))?;
