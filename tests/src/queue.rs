@@ -37,12 +37,11 @@ pub(crate) fn why(run_or_id: &str) -> Result<Value, Failure> {
 /// Where no coordinator answers there is nothing to be done: what is queued stays so.
 pub(crate) fn clear_queue() -> Result<(), Failure> {
     let Ok(rows) = queue() else { return Ok(()) };
-    let runs: Vec<String> = rows
-        .iter()
-        .filter_map(|row| Some(format!("{}#{}", row["experiment"].as_str()?, row["run"])))
-        .collect();
-    if !runs.is_empty() {
-        run("bij", ["cancel"].into_iter().chain(runs.iter().map(String::as_str)))?;
+    // Each by itself: one that ends meanwhile keeps none of the others.
+    for row in &rows {
+        if let Some(id) = row["experiment"].as_str() {
+            run("bij", ["cancel", &format!("{id}#{}", row["run"])])?;
+        }
     }
     if std::fs::remove_file(SETTINGS).is_ok() {
         run("bij", ["reload"])?;

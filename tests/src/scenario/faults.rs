@@ -103,7 +103,9 @@ fn keeps_its_order(guest: &Guest) -> Result<Next, Failure> {
         for id in up.iter().chain(&waiting) {
             define_script(id, WAITS, "")?;
         }
-        run("bij", ["submit"].into_iter().chain(up.iter().map(String::as_str)))?.success()?;
+        // What goes on after a reboot goes before all others of its priority, but not before higher ones.
+        let submit = ["submit", "--priority", "2"].into_iter();
+        run("bij", submit.chain(up.iter().map(String::as_str)))?.success()?;
         for id in &up {
             wait_for_state(guest, id, "active")?;
         }
