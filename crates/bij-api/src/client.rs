@@ -3,20 +3,23 @@
 mod changes;
 mod error;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use bij_core::ExperimentId;
 use bij_core::queue::{GroupName, RunRef};
+use futures_util::future::maybe_done;
 use serde::de::DeserializeOwned;
 use zbus::connection;
 use zbus::proxy::CacheProperties;
 
 use crate::dictionary::{Dictionary, List, Taken};
-use crate::limits;
+use crate::limits::{self, PIECE};
 use crate::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
     GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions, Why,
@@ -188,26 +191,39 @@ impl Client {
 
     /// The queue in pieces, each run once, and whether the pieces fit together.
     async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<Entry>, bool), ClientError> {
-        let (mut entries, mut seen, mut read_at) = (Vec::new(), BTreeSet::new(), None);
+        let (mut entries, mut seen, mut read_at) = (Vec::new(), HashSet::new(), None);
         let mut fits = true;
-        let mut query = query.clone();
+        let mut skip = query.skip;
+        let mut asked = Box::pin(maybe_done(self.piece(query, skip)));
         loop {
-            let asked = self.proxy.queue_text(Dictionary::of(&query));
-            let (piece, total, seq) = self.ask(asked).await?;
+            asked.as_mut().await;
+            let answer = asked.as_mut().take_output().expect("it is done, and was not taken");
+            let (piece, total, seq) = answer?;
+            fits &= *read_at.get_or_insert(seq) == seq;
+            skip = skip.saturating_add(PIECE);
+            let is_last = skip >= total;
+            if !is_last {
+                // It is made while this one is read.
+                asked = Box::pin(maybe_done(self.piece(query, skip)));
+                poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_ready())).await;
+            }
             let piece: Vec<Entry> = serde_json::from_str(&piece)
                 .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
-            fits &= *read_at.get_or_insert(seq) == seq;
-            let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-            query.skip = query.skip.saturating_add(count);
-            for entry in piece {
-                if seen.insert(entry.id()) {
-                    entries.push(entry);
-                }
-            }
-            if count == 0 || query.skip >= total {
+            entries.extend(piece.into_iter().filter(|entry| seen.insert(entry.id())));
+            if is_last {
                 return Ok((entries, fits));
             }
         }
+    }
+
+    /// So many as the server gives at a time, from one on.
+    async fn piece(
+        &self,
+        query: &QueueQuery,
+        skip: u32,
+    ) -> Result<(String, u32, u64), ClientError> {
+        let query = QueueQuery { skip, ..query.clone() };
+        self.ask(self.proxy.queue_text(Dictionary::of(&query))).await
     }
 
     /// One run, everything that it waits for, and who goes first.
