@@ -1,24 +1,39 @@
-//! A database that is looked at, not held.
+//! A database that is looked at by somebody who need not have the right to write it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use bij_core::port::LedgerError;
 use rusqlite::Connection;
 
 use crate::failure::Failure;
 use crate::open::{self, Reading};
-use crate::read;
+use crate::{migration, read};
 
-/// The place of a database, which is opened to be read anew for every question: it may be missing,
-/// made, replaced or cleaned up in between, and no lock is held on it.
-#[derive(Clone, Debug)]
+/// The place of a database, which is looked for anew at every question: it may be missing, made,
+/// replaced or cleaned up in between. No lock on its content is held from one question to the next.
 pub(crate) struct DatabaseFile {
     path: PathBuf,
+    /// As long as it is the same file, its connection serves again: to open one costs as much as to
+    /// ask several questions. Whoever asks takes it out.
+    kept: Mutex<Option<Kept>>,
 }
+
+struct Kept {
+    file: FileId,
+    connection: Connection,
+}
+
+/// A file by its device and inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
 
 impl DatabaseFile {
     pub(crate) const fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, kept: Mutex::new(None) }
     }
 
     /// Asks something of one state of the database; a missing one answers with nothing.
@@ -26,6 +41,15 @@ impl DatabaseFile {
         &self,
         question: impl Fn(&Connection) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
+        let file = FileId::of(&self.path);
+        if let Some(kept) = self.take_kept(file) {
+            let answer = read::at_one_moment(&kept.connection, &question);
+            if let Ok(answer) = answer {
+                self.keep(kept);
+                return Ok(answer);
+            }
+            // What is wrong with it, a new one may not have.
+        }
         let Some((connection, reading)) = open::to_read(&self.path)? else {
             return Ok(T::default());
         };
@@ -37,6 +61,42 @@ impl DatabaseFile {
             };
             return Ok(read::at_one_moment(&connection, &question)?);
         }
+        if let (Reading::Shared, Ok(_), Some(file)) = (reading, &answer, file) {
+            self.keep(Kept { file, connection });
+        }
         Ok(answer?)
+    }
+
+    fn take_kept(&self, file: Option<FileId>) -> Option<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let usable = |kept: &Kept| {
+            Some(kept.file) == file
+                && migration::version(&kept.connection)
+                    .is_ok_and(|version| version == migration::KNOWN)
+        };
+        kept.filter(usable)
+    }
+
+    fn keep(&self, kept: Kept) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+}
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
+    }
+}
+
+/// The place alone: each has a connection of its own.
+impl Clone for DatabaseFile {
+    fn clone(&self) -> Self {
+        Self::new(self.path.clone())
+    }
+}
+
+impl fmt::Debug for DatabaseFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DatabaseFile").field(&self.path).finish()
     }
 }

@@ -27,6 +27,10 @@ const DIRECTORY_MODE: u32 = 0o755;
 /// of 1 KiB they are 12 KiB for the disk, of SQLite's usual 4 KiB they are 31 KiB, in the same time.
 const PAGE_SIZE: u32 = 1024;
 
+/// What a connection keeps of the database in memory, in KiB (negative, as SQLite has it): a question
+/// or a change touches a few dozen pages, and somebody has them in the kernel's cache anyway.
+const CACHE_SIZE: i32 = -512;
+
 /// From this length on, in bytes, the write-ahead log is moved into the database when there is time
 /// for it. A commit adds a dozen pages or so; whoever opens the database first after others have
 /// left it reads the whole log.
@@ -69,6 +73,7 @@ fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failu
 }
 
 fn prepare(connection: &Connection) -> Result<(), Failure> {
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(())

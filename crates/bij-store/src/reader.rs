@@ -21,8 +21,8 @@ mod queue;
 /// a missing one is an empty history.
 ///
 /// What lies in the spool is read on top of the database, so an answer is the same before and after
-/// the database takes it in. Both are looked at anew for every question, so a reader may live long
-/// and holds no lock.
+/// the database takes it in. Both are looked at anew for every question, so a reader may live long;
+/// between two questions it keeps nobody from writing, replacing or removing them.
 #[derive(Clone, Debug)]
 pub struct Reader {
     database: DatabaseFile,
