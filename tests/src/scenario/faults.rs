@@ -103,6 +103,8 @@ fn keeps_its_order(guest: &Guest) -> Result<Next, Failure> {
         for id in up.iter().chain(&waiting) {
             define_script(id, WAITS, "")?;
         }
+        // Who writes a definition has it on the disk long before the power fails.
+        sh("sync")?.success()?;
         // What goes on after a reboot goes before all others of its priority, but not before higher ones.
         let submit = ["submit", "--priority", "2"].into_iter();
         run("bij", submit.chain(up.iter().map(String::as_str)))?.success()?;
