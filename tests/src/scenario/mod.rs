@@ -14,6 +14,7 @@ mod mistakes;
 mod people;
 mod restart;
 mod speed;
+mod speed_of_the_queue;
 mod verbatim;
 
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
+        speed_of_the_queue::SCENARIOS,
         faults::SCENARIOS,
         restart::SCENARIOS,
     ]

@@ -1,0 +1,180 @@
+//! How soon the queue moves on, and what the coordinator costs when nothing happens: told, and judged
+//! by nobody's clock.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::Scenario;
+use super::coordinator::{COORDINATOR, ids};
+use crate::bij::{daemon_reload, define_script, unit, wait_for_state};
+use crate::check::Failure;
+use crate::command::run;
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+use crate::queue::set_coordinator;
+use crate::steps::property;
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    time_limit: Duration::from_secs(120),
+    ..Scenario::new("speed_of_the_queue", &[Lane::Machine], of_the_queue)
+}];
+
+/// So many moments are told the median of.
+const GAPS: usize = 20;
+const IDLE: Duration = Duration::from_secs(20);
+
+fn of_the_queue(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
+    let ids = ids("speed_chain", GAPS + 1);
+    for id in &ids {
+        // Never resurrected, and failed: its unit stays loaded, with all that systemd knows of it.
+        define_script(id, "sleep 0.1; exit 78", "")?;
+    }
+    daemon_reload()?;
+    let follower = Follower::start()?;
+    run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
+    wait_for_state(guest, &ids[GAPS], "failed")?;
+    let mut heard = follower.ends(guest, ids.len())?;
+    let mut gaps = Vec::new();
+    for pair in ids.windows(2) {
+        let free = moment(&pair[0], "InactiveEnterTimestampMonotonic")?;
+        gaps.push(moment(&pair[1], "InactiveExitTimestampMonotonic")? - free);
+    }
+    let (next, next_most) = summary(&mut gaps);
+    let (end, end_most) = summary(&mut heard);
+    guest.tell(format!(
+        "the next is started {next:.1} ms after a slot is free, {next_most:.1} at most; a follower \
+         hears of an end {end:.1} ms after it was recorded, {end_most:.1} at most"
+    ));
+    std::thread::sleep(Duration::from_secs(2));
+    let before = Cost::of_coordinator()?;
+    std::thread::sleep(IDLE);
+    let after = Cost::of_coordinator()?;
+    guest.tell(format!(
+        "a coordinator to whom nothing happens wakes up {:.2} times a second, takes {:.3} % of a \
+         processor and writes {} bytes in {IDLE:?}",
+        (after.switches - before.switches) / IDLE.as_secs_f64(),
+        (after.nanoseconds - before.nanoseconds) / IDLE.as_secs_f64() / 1e7,
+        after.written - before.written,
+    ));
+    Ok(Next::Done)
+}
+
+/// A moment that systemd knows of a unit, in microseconds.
+fn moment(id: &str, name: &str) -> Result<f64, Failure> {
+    number(&property(&unit(id), name)?)
+}
+
+fn number(text: &str) -> Result<f64, Failure> {
+    text.trim().parse().map_err(|_| Failure::new(format!("{text:?} is no number")))
+}
+
+/// The median and the most of these microseconds, in milliseconds.
+fn summary(micros: &mut [f64]) -> (f64, f64) {
+    micros.sort_by(f64::total_cmp);
+    (micros[micros.len() / 2] / 1e3, micros[micros.len() - 1] / 1e3)
+}
+
+/// `bij events -f`, and when it has said what.
+struct Follower {
+    process: Child,
+    heard: Arc<Mutex<Vec<(f64, Value)>>>,
+}
+
+impl Follower {
+    fn start() -> Result<Self, Failure> {
+        let mut command = Command::new("bij");
+        command.args(["--json", "events", "-f"]).stdout(Stdio::piped());
+        let failed = |error| Failure::new(format!("bij events cannot be run: {error}"));
+        let mut process = command.spawn().map_err(failed)?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        if let Some(said) = process.stdout.take() {
+            let heard = Arc::clone(&heard);
+            std::thread::spawn(move || {
+                for line in BufReader::new(said).lines().map_while(Result::ok) {
+                    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    let Ok(event) = serde_json::from_str(&line) else { continue };
+                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    heard.push((at.as_secs_f64() * 1e6, event));
+                }
+            });
+        }
+        Ok(Self { process, heard })
+    }
+
+    /// How long after the ends of so many attempts it has heard of them, in microseconds.
+    fn ends(&self, guest: &Guest, count: usize) -> Result<Vec<f64>, Failure> {
+        guest.wait_for("the follower", Duration::from_secs(10), || {
+            let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_chain = |event: &Value| {
+                event["kind"] == "attempt-ended"
+                    && event["experiment"].as_str().is_some_and(|id| id.starts_with("speed_chain"))
+            };
+            let late: Vec<f64> = heard
+                .iter()
+                .filter(|(_, event)| of_chain(event))
+                .filter_map(|(at, event)| {
+                    let told = time_of_day(event["at"].as_str()?)?;
+                    Some((at % DAY - told).rem_euclid(DAY))
+                })
+                .collect();
+            Ok((late.len() >= count).then_some(late))
+        })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // It is of no use to anybody else, gone or not.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const DAY: f64 = 86_400e6;
+
+/// The time of day of a time of RFC 3339 in UTC, in microseconds.
+fn time_of_day(text: &str) -> Option<f64> {
+    let (_, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let parts: Vec<f64> = clock.split(':').map_while(|part| part.parse().ok()).collect();
+    let [hours, minutes, seconds] = parts[..] else { return None };
+    Some(((hours * 60.0 + minutes) * 60.0 + seconds) * 1e6)
+}
+
+/// What the kernel has counted of the coordinator.
+struct Cost {
+    switches: f64,
+    nanoseconds: f64,
+    written: f64,
+}
+
+impl Cost {
+    fn of_coordinator() -> Result<Self, Failure> {
+        let process = PathBuf::from("/proc").join(property(COORDINATOR, "MainPID")?.trim());
+        let mut cost = Self { switches: 0.0, nanoseconds: 0.0, written: 0.0 };
+        let tasks = std::fs::read_dir(process.join("task"))
+            .map_err(|error| Failure::new(format!("{}: {error}", process.display())))?;
+        for task in tasks.flatten() {
+            let status = read(&task.path().join("status"))?;
+            for line in status.lines().filter(|line| line.contains("ctxt_switches")) {
+                cost.switches += number(line.split(':').next_back().unwrap_or_default())?;
+            }
+            let ran = read(&task.path().join("schedstat"))?;
+            cost.nanoseconds += number(ran.split(' ').next().unwrap_or_default())?;
+        }
+        let io = read(&process.join("io"))?;
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+        cost.written = number(written.unwrap_or_default())?;
+        Ok(cost)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
