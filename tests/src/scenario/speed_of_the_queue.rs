@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Scenario;
 use super::coordinator::{COORDINATOR, ids};
-use crate::bij::{daemon_reload, define_script, unit, wait_for_state};
+use crate::bij::{daemon_reload, define_script, unit};
 use crate::check::Failure;
 use crate::command::run;
 use crate::guest::{Guest, Next};
@@ -38,7 +38,10 @@ fn of_the_queue(guest: &Guest) -> Result<Next, Failure> {
     daemon_reload()?;
     let follower = Follower::start()?;
     run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
-    wait_for_state(guest, &ids[GAPS], "failed")?;
+    let last = unit(&ids[GAPS]);
+    guest.wait_for("the end of the chain", Duration::from_secs(60), || {
+        Ok((property(&last, "ActiveState")? == "failed").then_some(()))
+    })?;
     let mut heard = follower.ends(guest, ids.len())?;
     let mut gaps = Vec::new();
     for pair in ids.windows(2) {
