@@ -27,6 +27,12 @@ impl Exit {
         }
     }
 
+    /// Whether it is a status of systemd's own, which says that the program was not executed unless
+    /// the program has chosen it (systemd.exec(5), "Process Exit Codes").
+    pub const fn is_of_systemd(self) -> bool {
+        matches!(self, Self::Code(200..))
+    }
+
     /// The signal that killed it.
     pub const fn signal(self) -> Option<i32> {
         match self {

@@ -16,10 +16,6 @@
 use super::{Evidence, Exit, Order, OrderKind, Witness};
 use crate::{Cause, ServiceResult};
 
-/// Exit statuses from here on are systemd's own while a service is being started (systemd.exec(5),
-/// "Process Exit Codes").
-const FIRST_SYSTEMD_STATUS: i32 = 200;
-
 const SIGQUIT: i32 = 3;
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -99,7 +95,7 @@ fn never_ran(evidence: &Evidence) -> Option<Cause> {
     match (&evidence.service_result, evidence.exit) {
         (Some(Resources | Protocol | StartLimitHit | ExecCondition), _) => Some(Cause::StartFailed),
         (Some(result), None) if *result != ServiceResult::Success => Some(Cause::StartFailed),
-        (_, Some(Exit::Code(code))) if code >= FIRST_SYSTEMD_STATUS && !evidence.became_ready => {
+        (_, Some(exit)) if exit.is_of_systemd() && !evidence.became_ready => {
             Some(Cause::StartFailed)
         }
         _ => None,

@@ -18,8 +18,6 @@ use crate::{Journal, Manager, files};
 
 /// An order is a line of JSON.
 const ORDER_CAP: u64 = 16 * 1024;
-/// systemd's own exit statuses begin here (systemd.exec(5), "Process Exit Codes").
-const FIRST_SYSTEMD_STATUS: i32 = 200;
 
 impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
     /// Gathers what is known; also when the attempt was up.
@@ -102,11 +100,7 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
 
 /// Whether the main process got as far as its own code, if the manager does not tell.
 fn ran_at_all(evidence: &Evidence) -> bool {
-    match evidence.exit {
-        None => false,
-        Some(Exit::Code(code)) => code < FIRST_SYSTEMD_STATUS,
-        Some(Exit::Signal(_) | Exit::CoreDump(_)) => true,
-    }
+    evidence.exit.is_some_and(|exit| !exit.is_of_systemd())
 }
 
 fn killed_for_memory(evidence: &Evidence) -> bool {

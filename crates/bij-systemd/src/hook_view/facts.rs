@@ -65,9 +65,6 @@ pub struct UnitFacts {
     pub stopping: bool,
 }
 
-/// systemd's own exit statuses begin here (systemd.exec(5), "Process Exit Codes").
-const FIRST_SYSTEMD_STATUS: i32 = 200;
-
 /// The moments from which follows what this life was, by the monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moments {
@@ -85,8 +82,8 @@ impl Moments {
     /// Whether this life was up with its own program. A unit of `Type=simple`, which is what an older
     /// systemd gets, is up before that is executed, and a status of systemd's says that it never was.
     pub(super) fn was_ready(self, service_type: Option<&str>, exit: Option<Exit>) -> bool {
-        let never_executed = service_type == Some("simple")
-            && matches!(exit, Some(Exit::Code(FIRST_SYSTEMD_STATUS..)));
+        let never_executed =
+            service_type == Some("simple") && exit.is_some_and(Exit::is_of_systemd);
         self.was_up() && !never_executed
     }
 
