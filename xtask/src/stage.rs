@@ -133,11 +133,14 @@ pub(crate) fn build_release(
 /// Builds one of a package's test programs, in the profile in which all tests are built; returns its
 /// path.
 pub(crate) fn build_test(linking: Linking, package: &str, test: &str) -> Result<PathBuf> {
-    let mut command = shell::cargo();
-    command.arg("test");
-    if linking == Linking::Portable {
-        command = crate::lab::portable::test()?;
-    }
+    let mut command = match linking {
+        Linking::Native => {
+            let mut cargo = shell::cargo();
+            cargo.arg("test");
+            cargo
+        }
+        Linking::Portable => crate::lab::portable::test()?,
+    };
     command.args(["--quiet", "--no-run", "--message-format=json"]);
     let messages = shell::read(command.args(["--package", package, "--test", test]))?;
     messages

@@ -160,7 +160,7 @@ fn with_a_stream(guest: &Guest, settings: &Path, passes: usize) -> Result<Next, 
     run("bij", ["submit", large])?.success()?;
     submit(after)?;
     wait_for_ended(guest, large, 1)?;
-    let rows = attempts(&ids("coordinator_small", 24))?;
+    let rows = attempts(&small)?;
     let begun = attempts(&[large.to_owned()])?[0]["started"].clone();
     // Times have one format: their order is that of the texts.
     let earlier = rows.iter().filter(|row| row["started"].as_str() < begun.as_str()).count();

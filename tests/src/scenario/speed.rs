@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Scenario;
+use super::coordinator::COORDINATOR;
 use crate::bij::{define_script, override_unit, systemctl};
 use crate::check::{Failure, ensure};
 use crate::command::run;
@@ -24,8 +25,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const LOADED: usize = 1000;
 /// Those of them that run.
 const RUNNING: usize = 20;
-/// Who is asked for starts while it runs.
-const COORDINATOR: &str = "brain-experiment-coordinator.service";
 /// A unit that loads them, by being ordered after them.
 const TARGET: &str = "/run/systemd/system/speed-load.target";
 

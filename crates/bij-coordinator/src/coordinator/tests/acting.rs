@@ -189,38 +189,37 @@ fn a_run_that_is_stopped_while_it_waits_for_its_restart_is_stopped_and_has_not_g
     assert_eq!(machine.events(EventKind::AttemptBegun).len(), 1);
 }
 
-#[test]
-fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
+const EXTRAS: &str = "environment.SEED = \"7\"\n";
+
+/// A run that was submitted with extras, has run and waits again, while admission is paused.
+fn put_back_with_extras() -> Machine {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
-    machine.define("b", Script::runs());
-    let extras = "environment.SEED = \"7\"\n";
-    machine.request(vec![Submit { extras: extras.to_owned(), ..Submit::new(id("a")) }]).unwrap();
+    machine.request(vec![Submit { extras: EXTRAS.to_owned(), ..Submit::new(id("a")) }]).unwrap();
     machine.settle();
     machine.act("a#1", &Act::Requeue).unwrap();
     let now = machine.now();
     machine.coordinator.pause(None, true, "bob", now).unwrap();
     machine.settle();
+    machine
+}
+
+#[test]
+fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
+    let mut machine = put_back_with_extras();
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
     // Somebody else's start has left its own, or its end has taken them away.
     machine.desk.extras.lock().unwrap().clear();
+    let now = machine.now();
     machine.coordinator.pause(None, false, "bob", now).unwrap();
     assert!(machine.admit("a").admitted);
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], extras);
+    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
 }
 
 #[test]
 fn what_a_run_that_never_starts_again_was_to_be_started_with_is_taken_away() {
-    let mut machine = Machine::new(1);
-    machine.define("a", Script::runs());
-    let extras = "environment.SEED = \"7\"\n";
-    machine.request(vec![Submit { extras: extras.to_owned(), ..Submit::new(id("a")) }]).unwrap();
-    machine.settle();
-    machine.act("a#1", &Act::Requeue).unwrap();
-    let now = machine.now();
-    machine.coordinator.pause(None, true, "bob", now).unwrap();
-    machine.settle();
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], extras);
+    let mut machine = put_back_with_extras();
+    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
     machine.act("a#1", &Act::Cancel).unwrap();
     assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], "");
 }
