@@ -7,7 +7,7 @@ mod ledger;
 mod run_queue;
 mod unit_manager;
 
-pub use board::{Board, Sample, Unread};
+pub use board::{Board, Sample, Unread, ZoneReading};
 pub use definition_source::{DefinitionSource, FindError, Found};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Bytes, Percent};
+use crate::{Bytes, Celsius, Percent};
 
 /// Why something of the machine could not be read; its `Display` is a fragment for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -27,12 +27,36 @@ pub struct Sample {
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
     pub memory_pressure: Result<Option<Percent>, Unread>,
+    /// How hot it is where: every thermal zone of the machine, in no order that means anything; none
+    /// on a machine without.
+    pub zones: Result<Vec<ZoneReading>, Unread>,
+}
+
+/// How hot it is in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneReading {
+    /// Its type in lower case, without `-therm` or `-thermal`: `cpu`, `gpu`, `soc0`, `tj`.
+    pub name: String,
+    /// The temperature, or why there is none.
+    pub celsius: Result<Celsius, Unread>,
 }
 
 impl Sample {
     /// A reading of a machine of which only the memory is known.
     pub const fn new(total: Bytes, available: Bytes) -> Self {
-        Self { memory_total: Ok(total), memory_available: Ok(available), memory_pressure: Ok(None) }
+        Self {
+            memory_total: Ok(total),
+            memory_available: Ok(available),
+            memory_pressure: Ok(None),
+            zones: Ok(Vec::new()),
+        }
+    }
+
+    /// The same with its thermal zones.
+    #[must_use]
+    pub fn with_zones(mut self, zones: Vec<ZoneReading>) -> Self {
+        self.zones = Ok(zones);
+        self
     }
 
     /// The same with its memory pressure.

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use thiserror::Error;
 
-use crate::{ExperimentId, Outcome, UnitStatus};
+use crate::{ExperimentId, Outcome, Percent, UnitStatus};
 
 /// What became of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +127,29 @@ pub trait UnitManager: Send + Sync {
     /// Looks at every loaded unit of an experiment, by a number of calls to the manager that does
     /// not depend on how many there are.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
+
+    /// Stops the processes of the experiment from being scheduled, without their noticing; or lets
+    /// them go on. What is as it should be already is [`Outcome::Unchanged`].
+    ///
+    /// `FreezeUnit` and `ThawUnit` of `org.freedesktop.systemd1(5)`: since systemd 246, on cgroup v2.
+    fn set_frozen(
+        &self,
+        _: &ExperimentId,
+        _: bool,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
+        async { Err(UnitError::Unsupported("nothing can be frozen here")) }
+    }
+
+    /// Bounds the processor time of an experiment that is up, until it is down or the bound is lifted:
+    /// 100 % is one processor (`CPUQuota=`, `systemd.resource-control(5)`). `None` has its definition's
+    /// own bound in force again.
+    fn set_cpu_cap(
+        &self,
+        _: &ExperimentId,
+        _: Option<Percent>,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
+        async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
+    }
 
     /// Has changed definitions read again.
     fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send {
