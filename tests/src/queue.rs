@@ -1,6 +1,7 @@
 //! The queue as a scenario sees it.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -36,11 +37,20 @@ pub(crate) fn why(run_or_id: &str) -> Result<Value, Failure> {
 ///
 /// Where no coordinator answers there is nothing to be done: what is queued stays so.
 pub(crate) fn clear_queue() -> Result<(), Failure> {
-    let Ok(rows) = queue() else { return Ok(()) };
-    // Each by itself: one that ends meanwhile keeps none of the others.
-    for row in &rows {
-        if let Some(id) = row["experiment"].as_str() {
-            run("bij", ["cancel", &format!("{id}#{}", row["run"])])?;
+    let patience_ends = Instant::now() + Duration::from_secs(60);
+    // Nobody is asked where nobody answers.
+    while let Ok(rows) = queue() {
+        if rows.is_empty() {
+            break;
+        }
+        if Instant::now() > patience_ends {
+            return Err(Failure::new(format!("what is queued does not go away: {rows:?}")));
+        }
+        // Each by itself: one that ends meanwhile keeps none of the others.
+        for row in &rows {
+            if let Some(id) = row["experiment"].as_str() {
+                run("bij", ["cancel", &format!("{id}#{}", row["run"])])?;
+            }
         }
     }
     if std::fs::remove_file(SETTINGS).is_ok() {

@@ -22,6 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("coordinator_fifth_start_waits", Lane::CONTAINER, fifth_start_waits),
     Scenario::new("coordinator_counts_claims", Lane::CONTAINER, counts_claims),
     Scenario::new("coordinator_starves_no_large_run", Lane::CONTAINER, starves_no_large_run),
+    Scenario::new("coordinator_cancels_at_any_moment", Lane::CONTAINER, cancels_at_any_moment),
     Scenario::new("coordinator_refuses_strangers", Lane::CONTAINER, refuses_strangers),
     Scenario {
         time_limit: Duration::from_secs(180),
@@ -137,6 +138,7 @@ fn starves_no_large_run(guest: &Guest) -> Result<Next, Failure> {
     let packaged = std::fs::read_to_string(path).unwrap_or_default();
     let told = with_a_stream(guest, path, PASSES);
     write(path, &packaged)?;
+    run("bij", ["reload"])?.success()?;
     told
 }
 
@@ -166,6 +168,25 @@ fn with_a_stream(guest: &Guest, settings: &Path, passes: usize) -> Result<Next, 
     let earlier = rows.iter().filter(|row| row["started"].as_str() < begun.as_str()).count();
     ensure!(earlier <= before.len() + passes, "{earlier} small ones went before the large one");
     ensure!(!queue()?.is_empty(), "the stream has run dry: nothing was shown");
+    Ok(Next::Done)
+}
+
+/// One that is just on its way up is cancelled when it is there.
+fn cancels_at_any_moment(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=12\n")?;
+    let ids = ids("coordinator_cancelled", 12);
+    for id in &ids {
+        define_script(id, WAITS, "")?;
+    }
+    run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
+    for id in &ids {
+        run("bij", ["cancel", id])?.success()?;
+    }
+    guest.wait_for("the end of all", SOON, || {
+        let up = "systemctl list-units --plain --no-legend 'brain-experiment@coordinator_cancel*'";
+        let is_over = queue()?.is_empty() && sh(up)?.success()?.stdout().is_empty();
+        Ok(is_over.then_some(()))
+    })?;
     Ok(Next::Done)
 }
 

@@ -1,6 +1,7 @@
 //! Answers clients by asking the loop.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use bij_api::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
@@ -8,19 +9,26 @@ use bij_api::message::{
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
-    Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
+    Acted, Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
+use tokio::time::timeout;
 
 use super::manager_state::ManagerState;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
 use super::translate;
 use crate::chain;
+
+/// A run on its way up cannot be taken back; who wants to do something to it waits so long at most
+/// until it is there. Clients wait longer for an answer.
+const COMES_UP_WITHIN: Duration = Duration::from_secs(10);
+/// Meanwhile it is looked at again after so long, if nothing is heard of it.
+const ASKS_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What clients are answered by.
 pub(super) struct Handler<P: Ports> {
@@ -161,9 +169,24 @@ impl<P: Ports> Steer for Handler<P> {
         runs: Vec<RunRef>,
     ) -> Result<Vec<Changed>, Refusal> {
         let (by, act) = (caller.name.clone(), translate::act(act));
-        let acted =
-            self.request(move |coordinator, now| coordinator.act(&runs, &act, &by, now)).await?;
-        Ok(acted.into_iter().map(|acted| Changed::new(acted.run, acted.outcome)).collect())
+        let patience_ends = Instant::now() + COMES_UP_WITHIN;
+        let mut news = self.loop_.newest_event();
+        loop {
+            news.borrow_and_update();
+            let (runs, act, by) = (runs.clone(), act.clone(), by.clone());
+            let acted = self.ask(move |coordinator, now| coordinator.act(&runs, &act, &by, now));
+            match acted.await? {
+                Ok(acted) => {
+                    let changed = |it: Acted| Changed::new(it.run, it.outcome);
+                    return Ok(acted.into_iter().map(changed).collect());
+                }
+                // It begins, or its start fails: both are news.
+                Err(RequestError::JustStarting { .. }) if Instant::now() < patience_ends => {
+                    let _ = timeout(ASKS_AGAIN_AFTER, news.changed()).await;
+                }
+                Err(error) => return Err(refusal(&error)),
+            }
+        }
     }
 
     async fn pause(&self, caller: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
