@@ -10,7 +10,7 @@ use crate::scope::Scope;
 
 /// A coordinator that was killed is back within this time, or it is not coming.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
-const TRY_EVERY: Duration = Duration::from_millis(250);
+const TRY_EVERY: Duration = Duration::from_millis(50);
 
 /// Connects for a change: over its socket, else the bus. One that was killed is waited for.
 pub(crate) async fn connect(context: &Context) -> Result<Client, CliError> {
