@@ -43,6 +43,12 @@ impl Settings {
         {
             problems.push(no_command(file));
         }
+        if let Some(message) = draft.coordinator.heat_objection().filter(|_| problems.is_empty()) {
+            let hint = "throttling comes first, for example at 75 and 85";
+            let mut problem = file.problem(message, Some(hint.to_owned()));
+            problem.key = Some("coordinator.critical_celsius".to_owned());
+            problems.push(problem);
+        }
         DefinitionError::from_problems(problems)?;
         let Draft { runner, coordinator } = draft;
         Ok(Self { runner, coordinator })

@@ -23,6 +23,13 @@ impl Celsius {
         Self(millis)
     }
 
+    /// So many degrees, to the nearest thousandth; what is no temperature at all ends at the bounds.
+    pub fn from_degrees(degrees: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "rounded, and the bounds are meant")]
+        let millis = (degrees * 1000.0).round() as i32;
+        Self(millis)
+    }
+
     /// Thousandths of a degree.
     pub const fn millis(self) -> i32 {
         self.0
@@ -119,6 +126,13 @@ mod tests {
         assert_eq!(Celsius::from_millis(-50).to_string(), "-0.1 °C");
         assert_eq!(Celsius::from_millis(-12_300).to_string(), "-12.3 °C");
         assert!(Celsius::new(-40) < Celsius::new(0));
+    }
+
+    #[test]
+    fn degrees_are_taken_to_the_nearest_thousandth() {
+        assert_eq!(Celsius::from_degrees(72.5), Celsius::from_millis(72_500));
+        assert_eq!(Celsius::from_degrees(-0.0006), Celsius::from_millis(-1));
+        assert_eq!(Celsius::from_degrees(1e300), Celsius::from_millis(i32::MAX));
     }
 
     #[test]

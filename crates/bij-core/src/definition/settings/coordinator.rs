@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::queue::GroupName;
-use crate::{Bytes, Limit, MemoryLimit, Percent, TimeSpan};
+use crate::{Bytes, Celsius, Limit, MemoryLimit, Percent, TimeSpan};
 
 /// The coordinator's settings. What is absent has a default, which the method of the same purpose
 /// knows.
@@ -24,7 +24,7 @@ pub struct CoordinatorSettings {
     pub boot_grace: Option<TimeSpan>,
     /// `HEALTH_CHECK_INTERVAL_SECONDS`.
     pub health_check_interval: Option<TimeSpan>,
-    /// `TEMPERATURE_CHECK_INTERVAL_SECONDS`.
+    /// How often temperatures are read while it is cool: `TEMPERATURE_CHECK_INTERVAL_SECONDS`.
     pub temperature_check_interval: Option<TimeSpan>,
     /// From here on the board is cooled by throttling, in degrees: `THROTTLE_TEMP_CELSIUS`.
     pub throttle_celsius: Option<f64>,
@@ -43,6 +43,12 @@ const BUDGET: Percent = Percent::new(80);
 const RESERVE: Percent = Percent::new(5);
 /// Where every fifth moment is lost to waiting for memory, one more program makes it worse for all.
 const PRESSURE: Percent = Percent::new(20);
+/// The older tool's own numbers. The boards of the Orin family slow themselves down at 99 °C and go
+/// down at 104.5 °C, so there is room for a ladder below.
+const THROTTLE: Celsius = Celsius::new(75);
+const CRITICAL: Celsius = Celsius::new(85);
+/// A die under full load warms by a few degrees in this time, a heat sink by less than one.
+const TEMPERATURE_INTERVAL: TimeSpan = TimeSpan::from_secs(5);
 /// Twice as many as there are slots: short runs fill the gaps, and a large one sees its turn.
 const BYPASS: u32 = 8;
 
@@ -82,5 +88,28 @@ impl CoordinatorSettings {
     /// How often the health of what runs is looked at; every 30 s unless set.
     pub fn health_interval(&self) -> TimeSpan {
         self.health_check_interval.unwrap_or(TimeSpan::from_secs(30))
+    }
+
+    /// From here on experiments are held back until it is cooler; 75 °C unless set.
+    pub fn throttle(&self) -> Celsius {
+        self.throttle_celsius.map_or(THROTTLE, Celsius::from_degrees)
+    }
+
+    /// From here on every experiment is stopped; 85 °C unless set. It is above
+    /// [`throttle`](Self::throttle) in all settings that were read.
+    pub fn critical(&self) -> Celsius {
+        self.critical_celsius.map_or(CRITICAL, Celsius::from_degrees)
+    }
+
+    /// How often temperatures are read while it is cool; every 5 s unless set.
+    pub fn temperature_interval(&self) -> TimeSpan {
+        self.temperature_check_interval.unwrap_or(TEMPERATURE_INTERVAL)
+    }
+
+    /// What is wrong with the two thresholds together: no room is left for throttling.
+    pub(super) fn heat_objection(&self) -> Option<String> {
+        let (throttle, critical) = (self.throttle(), self.critical());
+        (throttle >= critical)
+            .then(|| format!("{critical} is not above {throttle}, from where on it is throttled"))
     }
 }

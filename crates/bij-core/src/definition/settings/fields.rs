@@ -76,6 +76,15 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
     coordinator("health_check_interval", r#""30s""#, |node, draft| {
         put(&mut draft.coordinator.health_check_interval, value::span(node))
     }),
+    coordinator("temperature_check_interval", r#""5s""#, |node, draft| {
+        put(&mut draft.coordinator.temperature_check_interval, value::span(node))
+    }),
+    coordinator("throttle_celsius", "75", |node, draft| {
+        put(&mut draft.coordinator.throttle_celsius, value::celsius(node))
+    }),
+    coordinator("critical_celsius", "85", |node, draft| {
+        put(&mut draft.coordinator.critical_celsius, value::celsius(node))
+    }),
     Field {
         table: "",
         name: "groups",

@@ -80,9 +80,7 @@ pub(super) fn lay_over(
             warnings.push(Warning { place: text.place(at), message });
         }
     }
-    let heat = settings.throttle_celsius.zip(settings.critical_celsius);
-    if let Some((throttle, critical)) = heat.filter(|(throttle, critical)| throttle >= critical) {
-        let message = format!("{critical} is not above THROTTLE_TEMP_CELSIUS, {throttle}");
+    if let Some(message) = settings.heat_objection() {
         let fault = Fault::new(last, message).within("CRITICAL_TEMP_CELSIUS");
         faults.push(fault.hint("throttling comes first, for example at 75 and 85"));
     }

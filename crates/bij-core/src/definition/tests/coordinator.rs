@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::definition::{CoordinatorSettings, Settings};
-use crate::{Bytes, Limit, Percent};
+use crate::{Bytes, Celsius, Limit, Percent};
 
 fn read(text: &str) -> Result<CoordinatorSettings, DefinitionError> {
     let file = SourceFile::new("coordinator.toml", text.as_bytes());
@@ -25,6 +25,8 @@ fn what_is_absent_has_the_documented_default() {
     assert_eq!(settings.bypass(), 8);
     assert_eq!(settings.grace().to_string(), "0");
     assert_eq!(settings.health_interval().to_string(), "30s");
+    assert_eq!(settings.temperature_interval().to_string(), "5s");
+    assert_eq!((settings.throttle(), settings.critical()), (Celsius::new(75), Celsius::new(85)));
 }
 
 #[test]
@@ -32,7 +34,8 @@ fn every_key_of_the_coordinator_is_read() {
     let settings = read(
         "[coordinator]\nmax_concurrent = 2\ntotal_memory = '48G'\nreserve_memory = 0\n\
          max_pressure = '12.5%'\nmax_bypass = 0\nboot_grace = '1min'\n\
-         health_check_interval = '10s'\n",
+         health_check_interval = '10s'\ntemperature_check_interval = '2s'\n\
+         throttle_celsius = 70\ncritical_celsius = 80.5\n",
     )
     .unwrap();
     let total: Bytes = "64G".parse().unwrap();
@@ -43,6 +46,23 @@ fn every_key_of_the_coordinator_is_read() {
     assert_eq!(settings.bypass(), 0);
     assert_eq!(settings.grace().to_string(), "1min");
     assert_eq!(settings.health_interval().to_string(), "10s");
+    assert_eq!(settings.temperature_interval().to_string(), "2s");
+    assert_eq!(settings.throttle(), Celsius::new(70));
+    assert_eq!(settings.critical(), Celsius::from_millis(80_500));
+}
+
+#[test]
+fn throttling_comes_before_the_end_of_everything() {
+    let both = complaint("throttle_celsius = 85\ncritical_celsius = 85");
+    assert!(both.contains("coordinator.critical_celsius: 85.0 °C is not above 85.0 °C"), "{both}");
+    assert!(both.contains("for example at 75 and 85"), "{both}");
+    assert!(complaint("throttle_celsius = 90").contains("85.0 °C is not above 90.0 °C"));
+    assert!(complaint("critical_celsius = 10").contains("degrees Celsius from 20 to 125"));
+    // The older names are measured by what the file says.
+    let file = SourceFile::new("c.toml", b"[coordinator]\ncritical_celsius = 80");
+    let mut settings = Settings::parse(file).unwrap();
+    let env = SourceFile::new("coordinator.env", b"THROTTLE_TEMP_CELSIUS=80\n");
+    assert!(settings.lay_over(env).unwrap_err().to_string().contains("is not above 80.0 °C"));
 }
 
 #[test]

@@ -204,6 +204,9 @@ fn wrong_settings_of_the_older_coordinator_are_told() {
         complaint("\nHEALTH_CHECK_INTERVAL_SECONDS=soon").starts_with("coordinator.env:2: HEALTH")
     );
     assert!(
-        complaint("THROTTLE_TEMP_CELSIUS=90\nCRITICAL_TEMP_CELSIUS=85").contains("85 is not above")
+        complaint("THROTTLE_TEMP_CELSIUS=90\nCRITICAL_TEMP_CELSIUS=85")
+            .contains("85.0 °C is not above 90.0 °C")
     );
+    // One alone is measured by the other's default.
+    assert!(complaint("CRITICAL_TEMP_CELSIUS=70").contains("is not above 75.0 °C"));
 }
