@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-store", &["bij-core"], &["bij-sim"]),
     ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim"]),
     ("bij-coordinator", &["bij-core"], &["bij-sim"]),
-    ("bij-jetson", &["bij-core"], &[]),
+    ("bij-jetson", &["bij-core"], &["bij-sim"]),
     ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
     ("bij-sim", &["bij-core"], &[]),
     ("bij-experiment", &[], &["bij-core"]),

@@ -1,7 +1,6 @@
 //! The coordinator of this machine's experiments, or of one user's: `bij-coordinator` with its
 //! adapters, its clients and its service manager.
 
-mod board;
 mod call;
 mod clock;
 mod handler;
@@ -16,7 +15,6 @@ mod told;
 mod translate;
 mod units;
 
-pub use board::MemoryBoard;
 pub use call::{CoordinatorCall, CoordinatorUsage};
 pub use clock::SystemClock;
 pub use handover::HandoverFiles;

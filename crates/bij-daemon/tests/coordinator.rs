@@ -51,11 +51,14 @@ impl Tree {
         self.layout().coordinator_socket()
     }
 
-    fn start(&self) -> Coordinator {
-        let program = env!("CARGO_BIN_EXE_bij-coordinator");
-        let mut command = Command::new(program);
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bij-coordinator"));
         command.arg("--root").arg(self.root.path()).stderr(Stdio::piped());
-        Coordinator { child: command.spawn().unwrap() }
+        command
+    }
+
+    fn start(&self) -> Coordinator {
+        Coordinator { child: self.command().spawn().unwrap() }
     }
 
     async fn client(&self) -> Client {
@@ -184,6 +187,22 @@ async fn wrong_settings_leave_the_old_ones_in_force() {
     while slots().await != Some(3) {
         changes.next().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_board_may_be_another_tree() {
+    let tree = Tree::new();
+    let board = tempfile::tempdir().unwrap();
+    fs::create_dir(board.path().join("proc")).unwrap();
+    let meminfo = "MemTotal: 1048576 kB\nMemAvailable: 1048576 kB\n";
+    fs::write(board.path().join("proc/meminfo"), meminfo).unwrap();
+    let mut command = tree.command();
+    command.env("BIJ_BOARD_ROOT", board.path());
+    let _coordinator = Coordinator { child: command.spawn().unwrap() };
+    let budget = tree.client().await.status().await.unwrap().memory_budget.unwrap();
+    assert!(budget.get() <= 1 << 30, "{budget}");
+    let of_this_machine = bij_jetson::Machine::below("/").memory().total.unwrap();
+    assert!(of_this_machine.get() > 1 << 30, "else the test shows nothing");
 }
 
 #[tokio::test]

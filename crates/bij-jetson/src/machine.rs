@@ -7,6 +7,7 @@ use std::time::Duration;
 use bij_core::Milliwatts;
 
 use crate::hwmon::Chip;
+use crate::memory::SystemMemory;
 use crate::patience::Patience;
 use crate::{
     CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
@@ -91,6 +92,12 @@ impl Machine {
     /// [`WhyNot`](crate::WhyNot) if counters cannot even be listed.
     pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
         self.patience.take(EnergyCounter::all)
+    }
+
+    /// Reads only what the kernel tells of memory from its own counters: no device is asked, so that
+    /// nothing can block.
+    pub(crate) fn system_memory(&self) -> SystemMemory {
+        SystemMemory::read(self.patience.files())
     }
 
     /// Reads only how hot it is where: what is needed often, and must not wait for anything else.

@@ -29,6 +29,21 @@ pub struct Memory {
 impl Memory {
     /// The memory of this machine.
     pub fn read(files: &dyn Files) -> Self {
+        let SystemMemory { total, available, pressure } = SystemMemory::read(files);
+        let gpu_by_pid = files.text(NVMAP).and_then(|text| clients(&text));
+        Self { total, available, pressure, gpu_by_pid }
+    }
+}
+
+/// What the kernel knows of memory without asking any driver.
+pub(crate) struct SystemMemory {
+    pub(crate) total: Reading<Bytes>,
+    pub(crate) available: Reading<Bytes>,
+    pub(crate) pressure: Reading<Percent>,
+}
+
+impl SystemMemory {
+    pub(crate) fn read(files: &dyn Files) -> Self {
         let meminfo = files.text(MEMINFO);
         let line =
             |name: &str| meminfo.as_ref().map_err(Clone::clone).and_then(|m| kilobytes(m, name));
@@ -36,7 +51,6 @@ impl Memory {
             total: line("MemTotal"),
             available: line("MemAvailable"),
             pressure: files.text(PRESSURE).and_then(|text| some_avg10(&text)),
-            gpu_by_pid: files.text(NVMAP).and_then(|text| clients(&text)),
         }
     }
 }

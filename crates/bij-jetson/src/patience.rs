@@ -64,6 +64,11 @@ impl Patience {
         self.limit = limit;
     }
 
+    /// The files themselves, for what never blocks.
+    pub(crate) fn files(&self) -> &dyn Files {
+        &*self.files
+    }
+
     /// Takes something from the files; whatever blocks is left out of it.
     pub(crate) fn take<T: Send + 'static>(&self, take: fn(&dyn Files) -> T) -> T {
         loop {

@@ -1,18 +1,28 @@
 //! The machine as the coordinator's policy sees it.
 
-use bij_core::port::{Board, Sample, Unread};
+use bij_core::port::{Board, Sample, Unread, ZoneReading};
 use bij_core::{Bytes, Percent};
 
-use crate::{Machine, Reading, WhyNot};
+use crate::memory::SystemMemory;
+use crate::{Machine, Reading, WhyNot, Zone};
 
 impl Board for Machine {
     fn sample(&self) -> Sample {
-        let memory = self.memory();
+        let SystemMemory { total, available, pressure } = self.system_memory();
         let mut sample = Sample::new(Bytes::new(0), Bytes::new(0));
-        sample.memory_total = part("MemTotal", memory.total);
-        sample.memory_available = part("MemAvailable", memory.available);
-        sample.memory_pressure = pressure(memory.pressure);
+        sample.memory_total = part("MemTotal", total);
+        sample.memory_available = part("MemAvailable", available);
+        sample.memory_pressure = some_pressure(pressure);
         sample
+    }
+
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+        let zones = part("the thermal zones", Self::zones(self))?.into_iter();
+        let reading = |Zone { name, celsius, .. }| {
+            let celsius = part(&format!("zone {name}"), celsius);
+            ZoneReading { name, celsius }
+        };
+        Ok(zones.map(reading).collect())
     }
 }
 
@@ -21,7 +31,7 @@ fn part<T>(what: &str, reading: Reading<T>) -> Result<T, Unread> {
 }
 
 /// A kernel without PSI does not tell, and that is no error.
-fn pressure(reading: Reading<Percent>) -> Result<Option<Percent>, Unread> {
+fn some_pressure(reading: Reading<Percent>) -> Result<Option<Percent>, Unread> {
     match reading {
         Err(WhyNot::Absent) => Ok(None),
         other => part("the pressure on memory", other).map(Some),
@@ -32,16 +42,23 @@ fn pressure(reading: Reading<Percent>) -> Result<Option<Percent>, Unread> {
 mod tests {
     use std::sync::Arc;
 
+    use bij_core::Celsius;
+
     use super::*;
     use crate::CapturedTree;
 
-    fn board(meminfo: &str, pressure: Option<&str>) -> Sample {
+    fn machine(files: &[(&str, &str)]) -> Machine {
         let mut tree = CapturedTree::default();
-        tree.set("proc/meminfo", meminfo);
-        if let Some(pressure) = pressure {
-            tree.set("proc/pressure/memory", pressure);
+        for (path, text) in files {
+            tree.set(path, *text);
         }
-        Board::sample(&Machine::new(Arc::new(tree)))
+        Machine::new(Arc::new(tree))
+    }
+
+    fn board(meminfo: &str, pressure: Option<&str>) -> Sample {
+        let mut files = vec![("proc/meminfo", meminfo)];
+        files.extend(pressure.map(|pressure| ("proc/pressure/memory", pressure)));
+        Board::sample(&machine(&files))
     }
 
     #[test]
@@ -62,5 +79,28 @@ mod tests {
         let told = sample.memory_available.unwrap_err().to_string();
         assert_eq!(told, "cannot read MemAvailable: absent");
         assert!(sample.memory_pressure.is_err());
+    }
+
+    #[test]
+    fn zones_are_told_with_those_that_are_off() {
+        let hot = machine(&[
+            ("sys/class/thermal/thermal_zone3/type", "CPU-therm\n"),
+            ("sys/class/thermal/thermal_zone3/temp", "52875\n"),
+            ("sys/class/thermal/thermal_zone5/type", "CV0-therm\n"),
+            ("sys/class/thermal/thermal_zone5/temp", "-256000\n"),
+        ]);
+        let zones = Board::zones(&hot).unwrap();
+        let names: Vec<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
+        assert_eq!(names, ["cpu", "cv0"]);
+        assert_eq!(zones[0].celsius, Ok(Celsius::from_millis(52_875)));
+        let told = zones[1].celsius.as_ref().unwrap_err().to_string();
+        assert_eq!(told, "cannot read zone cv0: off");
+        assert_eq!(Board::zones(&machine(&[])), Ok(Vec::new()), "a machine without any");
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let sample = Board::sample(&Machine::below("/"));
+        assert!(sample.memory_available.unwrap() <= sample.memory_total.unwrap());
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Board, Sample, Unread};
-use bij_core::{Bytes, ExperimentId, Percent};
+use bij_core::port::{Board, Sample, Unread, ZoneReading};
+use bij_core::{Bytes, Celsius, ExperimentId, Percent};
 
 use crate::SimUnits;
 
@@ -22,6 +22,7 @@ struct State {
     others: Bytes,
     uses: BTreeMap<ExperimentId, Bytes>,
     pressure: Option<Percent>,
+    zones: BTreeMap<String, Result<Celsius, Unread>>,
     unreadable: bool,
 }
 
@@ -33,6 +34,7 @@ impl SimBoard {
             others: Bytes::default(),
             uses: BTreeMap::new(),
             pressure: None,
+            zones: BTreeMap::new(),
             unreadable: false,
         };
         Self { units, state: Arc::new(Mutex::new(state)) }
@@ -53,6 +55,13 @@ impl SimBoard {
         self.state().pressure = some;
     }
 
+    /// It is so hot there; `None` where the sensor gives no answer. There is no zone before the first
+    /// call.
+    pub fn set_zone(&self, name: &str, celsius: Option<Celsius>) {
+        let celsius = celsius.ok_or_else(|| unread(name));
+        self.state().zones.insert(name.to_owned(), celsius);
+    }
+
     /// Whether nothing of it can be read.
     pub fn set_unreadable(&self, unreadable: bool) {
         self.state().unreadable = unreadable;
@@ -69,8 +78,6 @@ impl Board for SimBoard {
         let state = self.state();
         let mut sample = Sample::new(state.total, Bytes::default());
         if state.unreadable {
-            let unread =
-                |what: &str| Unread { what: what.to_owned(), why: "told to fail".to_owned() };
             sample.memory_total = Err(unread("MemTotal"));
             sample.memory_available = Err(unread("MemAvailable"));
             sample.memory_pressure = Err(unread("the memory pressure"));
@@ -82,6 +89,23 @@ impl Board for SimBoard {
         sample.memory_pressure = Ok(state.pressure);
         sample
     }
+
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+        let state = self.state();
+        if state.unreadable {
+            return Err(unread("the thermal zones"));
+        }
+        let zones = state.zones.iter();
+        let reading = |(name, celsius): (&String, &Result<Celsius, Unread>)| ZoneReading {
+            name: name.clone(),
+            celsius: celsius.clone(),
+        };
+        Ok(zones.map(reading).collect())
+    }
+}
+
+fn unread(what: &str) -> Unread {
+    Unread { what: what.to_owned(), why: "told to fail".to_owned() }
 }
 
 #[cfg(test)]
@@ -90,6 +114,7 @@ mod tests {
 
     use super::*;
     use crate::Script;
+    use crate::contract::board_contract;
 
     #[tokio::test]
     async fn what_lives_takes_of_the_memory_and_gives_it_back() {
@@ -107,5 +132,39 @@ mod tests {
         assert_eq!(available(), Bytes::new(90));
         board.set_unreadable(true);
         assert!(board.sample().memory_available.is_err());
+    }
+
+    #[test]
+    fn it_keeps_the_contract_well_and_ill() {
+        let board = SimBoard::new(Bytes::new(100), SimUnits::default());
+        board_contract(&board);
+        board.set_pressure(Some(Percent::from_permyriad(1234)));
+        board.set_zone("tj", Some(Celsius::new(55)));
+        board.set_zone("cv0", None);
+        board_contract(&board);
+        let zones = board.zones().unwrap();
+        assert!(zones[0].celsius.is_err() && zones[1].celsius == Ok(Celsius::new(55)));
+        board.set_unreadable(true);
+        board_contract(&board);
+        assert!(board.zones().is_err());
+    }
+
+    #[test]
+    fn a_machine_that_stays_as_it_was_keeps_the_contract() {
+        board_contract(&Sample::new(Bytes::new(2), Bytes::new(1)));
+    }
+
+    #[test]
+    #[should_panic(expected = "more is available than there is")]
+    fn the_contract_finds_a_board_that_cannot_be() {
+        board_contract(&Sample::new(Bytes::new(1), Bytes::new(2)));
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a bare name")]
+    fn the_contract_finds_a_zone_that_is_named_as_the_kernel_does() {
+        let board = SimBoard::new(Bytes::new(100), SimUnits::default());
+        board.set_zone("CPU-therm", None);
+        board_contract(&board);
     }
 }

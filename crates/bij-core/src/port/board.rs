@@ -16,7 +16,8 @@ pub struct Unread {
 
 /// One reading of the machine: each part is a value, or why there is none.
 ///
-/// A board with more to tell gets more parts; what is not there yet is made by [`Sample::new`].
+/// A board with more to tell gets more parts; what is not there yet is made by [`Sample::new`]. How hot
+/// it is takes longer to read: see [`Board::zones`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
@@ -27,9 +28,6 @@ pub struct Sample {
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
     pub memory_pressure: Result<Option<Percent>, Unread>,
-    /// How hot it is where: every thermal zone of the machine, in no order that means anything; none
-    /// on a machine without.
-    pub zones: Result<Vec<ZoneReading>, Unread>,
 }
 
 /// How hot it is in one place.
@@ -44,19 +42,7 @@ pub struct ZoneReading {
 impl Sample {
     /// A reading of a machine of which only the memory is known.
     pub const fn new(total: Bytes, available: Bytes) -> Self {
-        Self {
-            memory_total: Ok(total),
-            memory_available: Ok(available),
-            memory_pressure: Ok(None),
-            zones: Ok(Vec::new()),
-        }
-    }
-
-    /// The same with its thermal zones.
-    #[must_use]
-    pub fn with_zones(mut self, zones: Vec<ZoneReading>) -> Self {
-        self.zones = Ok(zones);
-        self
+        Self { memory_total: Ok(total), memory_available: Ok(available), memory_pressure: Ok(None) }
     }
 
     /// The same with its memory pressure.
@@ -68,16 +54,29 @@ impl Sample {
 }
 
 /// Reads the machine's hardware.
-///
-/// A reading costs a few small files; it is taken whenever something is to be decided.
 pub trait Board: Send + Sync {
-    /// Reads it now.
+    /// Reads what every decision goes by. It costs two small files of the kernel's own memory and waits
+    /// for no device, so it is taken whenever something is to be decided.
     fn sample(&self) -> Sample;
+
+    /// How hot it is where: every thermal zone of the machine, in no order that means anything; none on
+    /// a machine without.
+    ///
+    /// Sensors answer over buses, and one that hangs costs its reader a deadline: who decides does not
+    /// wait for this.
+    ///
+    /// # Errors
+    /// [`Unread`] if not even their names can be had.
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread>;
 }
 
-/// A machine that stays as it was read once.
+/// A machine that stays as it was read once, without a thermal zone.
 impl Board for Sample {
     fn sample(&self) -> Self {
         self.clone()
+    }
+
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+        Ok(Vec::new())
     }
 }

@@ -18,6 +18,7 @@ use bij_coordinator::{Adapters, Clock as _, Coordinator, Gone, Handle, Inbox, Po
 use bij_core::definition::CoordinatorSettings;
 use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
+use bij_jetson::Machine;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
 use nix::errno::Errno;
@@ -32,7 +33,7 @@ use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
 use super::units::Units;
-use super::{HandoverFiles, MemoryBoard, SystemClock};
+use super::{HandoverFiles, SystemClock};
 use crate::notify::ServiceNotify;
 use crate::systemd::{is_elsewhere, scope};
 use crate::{Place, chain, ledger};
@@ -51,7 +52,7 @@ impl Ports for Daemon {
     type Units = Units;
     type Store = RobustLedger;
     type Definitions = Definitions;
-    type Board = MemoryBoard;
+    type Board = Machine;
     type Handover = HandoverFiles;
 }
 
@@ -67,7 +68,8 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let settings = reload.read();
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
-    let loop_ = spawn_loop(place, settings.clone().unwrap_or_default(), inbox, alive)?;
+    let machine = Machine::below(told.board_root.as_deref().unwrap_or(place.root()));
+    let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
     let outside = Outside { place, notify, reload, handle, watchdog: told.watchdog };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
@@ -103,6 +105,7 @@ fn runtime() -> Result<Runtime> {
 /// Runs the loop on a thread of its own; `alive` is dropped when it ends.
 fn spawn_loop(
     place: &Place,
+    board: Machine,
     settings: CoordinatorSettings,
     inbox: Inbox<Daemon>,
     alive: oneshot::Sender<Infallible>,
@@ -116,7 +119,7 @@ fn spawn_loop(
                 units: Arc::new(Units::of(&place)),
                 store: ledger(&place),
                 definitions: Definitions::new(place.layout().clone()),
-                board: MemoryBoard::below(place.root()),
+                board,
                 handover: HandoverFiles::new(place.layout().clone()),
             };
             let clock = SystemClock;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::port::{
     AttemptQuery, Board, Change, Closing, DefinitionSource, FindError, Found, Handover,
     HandoverError, Ledger, LedgerError, Opened, Opening, RunQueue, Sample, Started, UnitError,
-    UnitManager,
+    UnitManager, Unread, ZoneReading,
 };
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{
@@ -126,6 +126,10 @@ impl<T: Ledger> Ledger for Fused<T> {
 impl<T: Board> Board for Fused<T> {
     fn sample(&self) -> Sample {
         self.look(T::sample)
+    }
+
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+        self.look(T::zones)
     }
 }
 

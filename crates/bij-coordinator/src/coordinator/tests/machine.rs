@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
 use bij_core::port::{
     Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
-    RunQueue, Sample, UnitManager,
+    RunQueue, Sample, UnitManager, Unread, ZoneReading,
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
@@ -60,6 +60,10 @@ impl Board for Room {
             meanwhile();
         }
         self.0.lock().unwrap().clone()
+    }
+
+    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+        Ok(Vec::new())
     }
 }
 

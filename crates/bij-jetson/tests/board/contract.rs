@@ -1,0 +1,26 @@
+//! Every captured board keeps the contract of the port, as root and as a user sees it.
+
+use std::sync::Arc;
+
+use bij_jetson::{CapturedTree, Machine};
+use bij_sim::contract::board_contract;
+
+use crate::tree::{ALL, captured};
+
+#[test]
+fn every_captured_board_keeps_the_contract() {
+    for name in ALL {
+        board_contract(&Machine::new(Arc::new(captured(name))));
+        board_contract(&Machine::new(Arc::new(captured(name).as_user())));
+    }
+}
+
+#[test]
+fn a_machine_of_which_nothing_is_there_keeps_it_as_well() {
+    board_contract(&Machine::new(Arc::new(CapturedTree::default())));
+}
+
+#[test]
+fn this_machine_keeps_the_contract() {
+    board_contract(&Machine::below("/"));
+}

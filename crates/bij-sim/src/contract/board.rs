@@ -1,0 +1,76 @@
+//! The contract of [`Board`].
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use bij_core::Celsius;
+use bij_core::port::{Board, Unread, ZoneReading};
+
+/// Judges a board, whatever of it can be read at this moment.
+///
+/// # Panics
+/// Where a clause is not kept.
+pub fn board_contract(board: &impl Board) {
+    memory_is_of_this_world(board);
+    zones_have_bare_names_and_temperatures(board);
+    what_cannot_be_read_says_which_and_why(board);
+    many_may_look_at_once(board);
+}
+
+/// Colder or hotter than this is no chip that still answers.
+const POSSIBLE: std::ops::Range<Celsius> = Celsius::new(-100)..Celsius::new(250);
+
+fn memory_is_of_this_world(board: &impl Board) {
+    let sample = board.sample();
+    if let (Ok(total), Ok(available)) = (sample.memory_total, sample.memory_available) {
+        assert!(available <= total, "more is available than there is: {available} of {total}");
+    }
+    if let Ok(Some(pressure)) = sample.memory_pressure {
+        assert!(pressure.permyriad() <= 10_000, "{pressure} is more than all of the time");
+    }
+}
+
+fn zones_have_bare_names_and_temperatures(board: &impl Board) {
+    for ZoneReading { name, celsius } in board.zones().unwrap_or_default() {
+        let is_bare = !name.is_empty()
+            && name == name.to_lowercase()
+            && !["-therm", "-thermal"].iter().any(|end| name.ends_with(end));
+        assert!(is_bare, "{name:?} is not a bare name");
+        if let Ok(celsius) = celsius {
+            assert!(POSSIBLE.contains(&celsius), "{name} cannot be at {celsius}");
+        }
+    }
+}
+
+fn what_cannot_be_read_says_which_and_why(board: &impl Board) {
+    let sample = board.sample();
+    let zones = board.zones();
+    let mut unread: Vec<&Unread> = Vec::new();
+    unread.extend(sample.memory_total.as_ref().err());
+    unread.extend(sample.memory_available.as_ref().err());
+    unread.extend(sample.memory_pressure.as_ref().err());
+    unread.extend(zones.as_ref().err());
+    unread.extend(zones.iter().flatten().filter_map(|zone| zone.celsius.as_ref().err()));
+    for Unread { what, why } in unread {
+        for words in [what, why] {
+            assert!(!words.trim().is_empty(), "{what:?} says nothing: {why:?}");
+            assert!(!words.contains('\n'), "{words:?} is no fragment of a sentence");
+        }
+    }
+}
+
+/// It has the same parts for each of them, and none waits for another for ever.
+fn many_may_look_at_once(board: &impl Board) {
+    let look = || {
+        let zones = board.zones().unwrap_or_default();
+        let names: BTreeSet<String> = zones.into_iter().map(|zone| zone.name).collect();
+        (board.sample().memory_total.is_ok(), names)
+    };
+    let alone = look();
+    thread::scope(|scope| {
+        let lookers: Vec<_> = (0..4).map(|_| scope.spawn(look)).collect();
+        for looker in lookers {
+            assert_eq!(looker.join().expect("it panicked by itself"), alone);
+        }
+    });
+}
