@@ -30,6 +30,10 @@ pub enum Cause {
     TimeLimit,
     /// Somebody stopped it.
     Stopped,
+    /// It was stopped because the board was too hot; it goes on when that is over.
+    Heat,
+    /// It was stopped because it used more of the GPU's memory than it may.
+    GpuMemory,
     /// The machine was shut down or restarted in good order.
     Reboot,
     /// The machine went away under it: power cut, kernel crash, reset.
@@ -45,7 +49,7 @@ pub struct UnknownCause(pub String);
 
 impl Cause {
     /// All causes, in the order in which people are shown them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Success,
         Self::Exit,
         Self::Signal,
@@ -56,6 +60,8 @@ impl Cause {
         Self::StopTimeout,
         Self::TimeLimit,
         Self::Stopped,
+        Self::Heat,
+        Self::GpuMemory,
         Self::Reboot,
         Self::PowerLoss,
         Self::Unknown,
@@ -74,6 +80,8 @@ impl Cause {
             Self::StopTimeout => "stop-timeout",
             Self::TimeLimit => "time-limit",
             Self::Stopped => "stopped",
+            Self::Heat => "heat",
+            Self::GpuMemory => "gpu-memory",
             Self::Reboot => "reboot",
             Self::PowerLoss => "power-loss",
             Self::Unknown => "unknown",
@@ -88,13 +96,14 @@ impl Cause {
             Self::Exit => !matches!(exit_code, Some(EXIT_RESUME)),
             Self::Signal
             | Self::OomKill
+            | Self::GpuMemory
             | Self::Watchdog
             | Self::StartFailed
             | Self::StartTimeout
             | Self::StopTimeout
             | Self::PowerLoss
             | Self::Unknown => true,
-            Self::Success | Self::TimeLimit | Self::Stopped | Self::Reboot => false,
+            Self::Success | Self::TimeLimit | Self::Stopped | Self::Heat | Self::Reboot => false,
         }
     }
 }

@@ -51,12 +51,23 @@ pub struct Order {
     pub by: String,
 }
 
+impl Order {
+    /// Somebody wants it stopped.
+    pub fn stop(by: impl Into<String>) -> Self {
+        Self { kind: OrderKind::Stop, by: by.into() }
+    }
+}
+
 /// What was ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderKind {
     /// Stop, or restart.
     Stop,
+    /// Leave, because the board is too hot.
+    Heat,
+    /// Leave, because of the GPU's memory that it uses.
+    GpuMemory,
     /// The whole machine goes down.
     Shutdown,
 }

@@ -51,7 +51,7 @@ impl RunEnd {
 
     /// Whether the end of an attempt is the end of its run.
     ///
-    /// Power cut, reboot and every crash leave the run open: the next start carries it on, or
+    /// Power cut, reboot, heat and every crash leave the run open: the next start carries it on, or
     /// [`Continuation::decide`](crate::Continuation::decide) finds that it gave up.
     pub fn after(end: &AttemptEnd) -> Option<Self> {
         match (end.cause, end.evidence.exit) {
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(RunEnd::after(&end(Cause::Success, None)), Some(RunEnd::Success));
         assert_eq!(RunEnd::after(&end(Cause::Stopped, None)), Some(RunEnd::Stopped));
         assert_eq!(RunEnd::after(&end(Cause::Exit, Some(Exit::Code(78)))), Some(RunEnd::Never));
-        for cause in [Cause::OomKill, Cause::PowerLoss, Cause::Reboot, Cause::Exit] {
+        for cause in [Cause::OomKill, Cause::PowerLoss, Cause::Reboot, Cause::Heat, Cause::Exit] {
             assert_eq!(RunEnd::after(&end(cause, Some(Exit::Code(1)))), None, "{cause}");
         }
     }

@@ -49,6 +49,8 @@ fn how(cause: Cause, evidence: &Evidence) -> String {
         Cause::StopTimeout => ordered("did not leave in time and was killed"),
         Cause::TimeLimit => "reached its time limit".to_owned(),
         Cause::Stopped => ordered("stopped"),
+        Cause::Heat => ordered("the board was too hot"),
+        Cause::GpuMemory => ordered("used more of the GPU's memory than it may"),
         Cause::Reboot => "the machine was shut down".to_owned(),
         Cause::PowerLoss => "the machine went away under it".to_owned(),
         Cause::Unknown => "no witness says how".to_owned(),

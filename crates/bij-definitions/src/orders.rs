@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use bij_core::{ExperimentId, Layout, Order, OrderKind};
+use bij_core::{ExperimentId, Layout, Order};
 
 /// An order that was put down for one experiment.
 #[derive(Debug)]
@@ -19,10 +19,9 @@ pub struct PutDown {
 /// It goes before the request to the manager, so that the experiment may leave before the signal
 /// and the `end` hook finds who asked. A caller without rights there puts down nothing: the hook
 /// then tells that systemd's job ended it.
-pub fn put_down(layout: &Layout, id: &ExperimentId, by: String) -> PutDown {
-    let order = Order { kind: OrderKind::Stop, by };
+pub fn put_down(layout: &Layout, id: &ExperimentId, order: &Order) -> PutDown {
     let (order_path, stop_path) = (layout.order(id), layout.stop_file(id));
-    let text = serde_json::to_string(&order).unwrap_or_default();
+    let text = serde_json::to_string(order).unwrap_or_default();
     let mut down = PutDown { paths: Vec::new(), failed: None };
     for (path, text) in [(order_path, text.as_str()), (stop_path, "")] {
         match put(&path, text) {
@@ -71,10 +70,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
         let id = ExperimentId::new("x").unwrap();
-        let down = put_down(&layout, &id, "bij stop by alice".to_owned());
+        let down = put_down(&layout, &id, &Order::stop("bij stop by alice"));
         let order: Order =
             serde_json::from_str(&fs::read_to_string(layout.order(&id)).unwrap()).unwrap();
-        assert_eq!(order.kind, OrderKind::Stop);
+        assert_eq!(order.kind, bij_core::OrderKind::Stop);
         assert_eq!(order.by, "bij stop by alice");
         assert!(layout.stop_file(&id).exists());
         down.take_back();
@@ -84,7 +83,7 @@ mod tests {
     #[test]
     fn where_nothing_may_be_written_nothing_is_claimed() {
         let layout = Layout::system(Path::new("/proc"));
-        let down = put_down(&layout, &ExperimentId::new("x").unwrap(), String::new());
+        let down = put_down(&layout, &ExperimentId::new("x").unwrap(), &Order::stop(""));
         assert!(down.paths.is_empty() && down.into_failure().is_some());
     }
 }

@@ -28,6 +28,10 @@ pub enum Cause {
     TimeLimit,
     /// Somebody stopped it.
     Stopped,
+    /// It was stopped because the board was too hot.
+    Heat,
+    /// It was stopped because it used more of the GPU's memory than it may.
+    GpuMemory,
     /// The machine was restarted in good order.
     Reboot,
     /// The machine went away under it.
@@ -38,7 +42,7 @@ pub enum Cause {
     Other(String),
 }
 
-const WORDS: [(&str, Cause); 13] = [
+const WORDS: [(&str, Cause); 15] = [
     ("success", Cause::Success),
     ("exit", Cause::Exit),
     ("signal", Cause::Signal),
@@ -49,6 +53,8 @@ const WORDS: [(&str, Cause); 13] = [
     ("stop-timeout", Cause::StopTimeout),
     ("time-limit", Cause::TimeLimit),
     ("stopped", Cause::Stopped),
+    ("heat", Cause::Heat),
+    ("gpu-memory", Cause::GpuMemory),
     ("reboot", Cause::Reboot),
     ("power-loss", Cause::PowerLoss),
     ("unknown", Cause::Unknown),
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_word_of_a_newer_bij_is_kept() {
-        assert_eq!(Cause::from("heat"), Cause::Other("heat".into()));
-        assert_eq!(Cause::from("heat").to_string(), "heat");
+        assert_eq!(Cause::from("eaten-by-wolves"), Cause::Other("eaten-by-wolves".into()));
+        assert_eq!(Cause::from("eaten-by-wolves").to_string(), "eaten-by-wolves");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
-use bij_core::{ExperimentId, Outcome as Change};
+use bij_core::{ExperimentId, Order, Outcome as Change};
 use tokio::task::JoinSet;
 
 use crate::context::Context;
@@ -68,7 +68,7 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
         let ends = matches!(act, Act::Stop | Act::Restart) && context.scope != Scope::Local;
         let order = ends.then(|| {
             let by = format!("bij {} by {}", act.verb(), who());
-            orders::put_down(&context.layout, &id, by)
+            orders::put_down(&context.layout, &id, &Order::stop(by))
         });
         jobs.spawn(async move {
             let done = one(&units, act, &id).await;

@@ -152,7 +152,7 @@ impl<P: Ports> Coordinator<P> {
         self.state.busy.insert(experiment.clone(), Busy::Stopping);
         let wish = crate::policy::StopWish { by: by.to_owned(), not_before: self.seen.now.uptime };
         self.state.stops.entry(experiment.clone()).or_insert(wish);
-        let unsaid = self.adapters.handover.stop(&experiment, by).err();
+        let unsaid = self.adapters.handover.stop(&experiment, &bij_core::Order::stop(by)).err();
         if let Some(error) = unsaid {
             let text = format!("it is stopped without a word to it: {}", chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];

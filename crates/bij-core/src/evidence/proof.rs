@@ -57,8 +57,8 @@ fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
     if !evidence.became_ready {
         return Some(Cause::StartTimeout);
     }
-    // The machine goes down under who is slow to leave, as under everybody: that is no end of a run.
-    if evidence.order.as_ref().is_some_and(|order| order.kind == OrderKind::Shutdown) {
+    // Who is slow to leave is stopped for the same reason as everybody: that is no end of a run.
+    if evidence.order.as_ref().is_some_and(|order| order.kind != OrderKind::Stop) {
         return None;
     }
     let over = |limit| evidence.ran_for.is_some_and(|ran| ran >= limit);
@@ -76,6 +76,8 @@ fn was_ordered(evidence: &Evidence) -> Option<Cause> {
     Some(match kind {
         OrderKind::Shutdown => Cause::Reboot,
         OrderKind::Stop => Cause::Stopped,
+        OrderKind::Heat => Cause::Heat,
+        OrderKind::GpuMemory => Cause::GpuMemory,
     })
 }
 

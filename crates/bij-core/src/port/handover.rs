@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{ExperimentId, Progress};
+use crate::{ExperimentId, Order, Progress};
 
 /// Why something could not be handed over.
 #[derive(Debug, Error)]
@@ -26,12 +26,12 @@ pub trait Handover: Send + Sync {
     /// [`HandoverError`] if it is not in place; the start must not go on then.
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError>;
 
-    /// Says who wants the end of an experiment that is up, and asks it to leave by itself: the
-    /// order that `end` finds, and the stop file.
+    /// Says who wants the end of an experiment that is up, and why, and asks it to leave by itself:
+    /// the order that `end` finds, and the stop file.
     ///
     /// # Errors
     /// [`HandoverError`] if it is not in place; a stop goes on without.
-    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError>;
+    fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError>;
 
     /// The newest progress of an experiment that is up, if it has told any.
     fn progress(&self, id: &ExperimentId) -> Option<Progress>;
@@ -43,7 +43,7 @@ impl Handover for () {
         Ok(())
     }
 
-    fn stop(&self, _: &ExperimentId, _: &str) -> Result<(), HandoverError> {
+    fn stop(&self, _: &ExperimentId, _: &Order) -> Result<(), HandoverError> {
         Ok(())
     }
 

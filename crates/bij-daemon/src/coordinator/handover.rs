@@ -2,7 +2,7 @@
 
 use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Handover, HandoverError};
-use bij_core::{ExperimentId, Layout, Progress};
+use bij_core::{ExperimentId, Layout, Order, Progress};
 use bij_definitions::{Definitions, put_down};
 
 use crate::progress_file::read_progress;
@@ -45,8 +45,8 @@ impl Handover for HandoverFiles {
         })
     }
 
-    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
-        match put_down(&self.layout, id, by.to_owned()).into_failure() {
+    fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
+        match put_down(&self.layout, id, order).into_failure() {
             None => Ok(()),
             Some(error) => Err(HandoverError {
                 id: id.clone(),
@@ -91,7 +91,7 @@ mod tests {
         assert!(error.to_string().contains("laid over the definition of x"), "{error}");
         assert_eq!(memory(), "1.0G", "nothing was put down");
 
-        files.stop(&id, "bij cancel by alice").unwrap();
+        files.stop(&id, &Order::stop("bij cancel by alice")).unwrap();
         assert!(layout.stop_file(&id).exists());
         assert!(fs::read_to_string(layout.order(&id)).unwrap().contains("alice"));
         assert_eq!(files.progress(&id), None);

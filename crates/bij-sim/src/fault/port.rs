@@ -9,7 +9,7 @@ use bij_core::port::{
 };
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{
-    Attempt, BootId, ExperimentId, Outcome, Progress, RunState, Tally, Timestamp, UnitStatus,
+    Attempt, BootId, ExperimentId, Order, Outcome, Percent, Progress, RunState, Tally, Timestamp, UnitStatus,
 };
 
 use super::{Fused, Kind};
@@ -60,6 +60,18 @@ impl<T: UnitManager> UnitManager for Fused<T> {
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         self.question(self.inner.list()).await
+    }
+
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        self.order(self.inner.set_frozen(id, frozen)).await
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        self.order(self.inner.set_cpu_cap(id, cap)).await
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
@@ -149,9 +161,9 @@ impl<T: Handover> Handover for Fused<T> {
         self.look(|handover| handover.extras(id, extras))
     }
 
-    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
+    fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
         self.fuse.count(Kind::Deed);
-        self.look(|handover| handover.stop(id, by))
+        self.look(|handover| handover.stop(id, order))
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found, Handover, HandoverError};
-use bij_core::{ExperimentId, Progress};
+use bij_core::{ExperimentId, Order, Progress};
 
 /// Definitions in memory; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -52,13 +52,13 @@ pub struct SimHandover(Arc<Mutex<Runtime>>);
 #[derive(Debug, Default)]
 struct Runtime {
     extras: BTreeMap<ExperimentId, String>,
-    orders: BTreeMap<ExperimentId, String>,
+    orders: BTreeMap<ExperimentId, Order>,
     progress: BTreeMap<ExperimentId, Progress>,
 }
 
 impl SimHandover {
-    /// Who wants the end of an experiment, if anybody.
-    pub fn order(&self, id: &ExperimentId) -> Option<String> {
+    /// Who wants the end of an experiment and why, if anybody does.
+    pub fn order(&self, id: &ExperimentId) -> Option<Order> {
         self.runtime().orders.get(id).cloned()
     }
 
@@ -100,8 +100,8 @@ impl Handover for SimHandover {
         Ok(())
     }
 
-    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
-        self.runtime().orders.insert(id.clone(), by.to_owned());
+    fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
+        self.runtime().orders.insert(id.clone(), order.clone());
         Ok(())
     }
 

@@ -114,9 +114,8 @@ impl Machine {
         if self.is_going_down() && was_told {
             return Some(Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
         }
-        let by = self.handover.order(id);
-        let by = by.or_else(|| was_told.then(|| "systemd job stop".to_owned()))?;
-        Some(Order { kind: OrderKind::Stop, by })
+        let order = self.handover.order(id);
+        order.or_else(|| was_told.then(|| Order::stop("systemd job stop")))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
-use bij_core::{ActiveState, ExperimentId, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Order, UnitStatus};
 use bij_systemd::{Journal, RuntimeScope};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -116,7 +116,7 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 /// Orders all of them to stop; what becomes of it is seen by looking.
 fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
-        orders::put_down(&context.layout, id, format!("{why} by {}", who()));
+        orders::put_down(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }

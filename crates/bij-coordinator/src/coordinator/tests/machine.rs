@@ -12,7 +12,7 @@ use bij_core::port::{
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, LastWords,
-    Order, OrderKind, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
+    Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
     close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
@@ -71,7 +71,7 @@ impl Board for Room {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Desk {
     pub(super) extras: Arc<Mutex<BTreeMap<ExperimentId, String>>>,
-    pub(super) orders: Arc<Mutex<BTreeMap<ExperimentId, String>>>,
+    pub(super) orders: Arc<Mutex<BTreeMap<ExperimentId, Order>>>,
     pub(super) steps: Arc<Mutex<BTreeMap<ExperimentId, u64>>>,
 }
 
@@ -81,8 +81,8 @@ impl Handover for Desk {
         Ok(())
     }
 
-    fn stop(&self, id: &ExperimentId, by: &str) -> Result<(), HandoverError> {
-        self.orders.lock().unwrap().insert(id.clone(), by.to_owned());
+    fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
+        self.orders.lock().unwrap().insert(id.clone(), order.clone());
         Ok(())
     }
 
@@ -229,8 +229,7 @@ impl Machine {
         evidence.service_result = result;
         evidence.exit = Some(if is_success { Exit::Code(0) } else { Exit::Code(1) });
         evidence.became_ready = true;
-        let order = self.desk.orders.lock().unwrap().remove(name);
-        evidence.order = order.map(|by| Order { kind: OrderKind::Stop, by });
+        evidence.order = self.desk.orders.lock().unwrap().remove(name);
         let at = self.now().at;
         let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         let closing = Closing { experiment: name.clone(), key, ready: Some(at), end, started: at };
