@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptNumber, BootId, Cause, Evidence, InvocationId, Progress, RunEnd, RunId, Timestamp,
+    AttemptBoard, AttemptNumber, BootId, Cause, Evidence, InvocationId, Progress, RunEnd, RunId,
+    Timestamp,
 };
 
 /// What names an attempt whoever speaks of it: the boot, and systemd's id of the unit's life.
@@ -32,6 +33,9 @@ pub struct Attempt {
     pub ready: Option<Timestamp>,
     /// How it ended; `None` while it is open.
     pub end: Option<AttemptEnd>,
+    /// What the board went through while it lived; `None` while it is open, and where nobody watched
+    /// all of its life.
+    pub board: Option<AttemptBoard>,
 }
 
 impl Attempt {

@@ -235,8 +235,15 @@ impl History {
         queued.state = QueueState::Running;
         let of_run = self.attempts.iter().rev().find(|attempt| attempt.run.number == run);
         let number = AttemptNumber(of_run.map_or(1, |attempt| attempt.number.0 + 1));
-        let attempt = Attempt { run: id, number, key: *key, started: *at, ready: None, end: None };
-        self.attempts.push(attempt);
+        self.attempts.push(Attempt {
+            run: id,
+            number,
+            key: *key,
+            started: *at,
+            ready: None,
+            end: None,
+            board: None,
+        });
         self.attempts.len() - 1
     }
 }

@@ -21,6 +21,7 @@
 //! - Whatever a type admits is legal; text becomes one of these types once, at an edge.
 
 mod attempt;
+mod board_record;
 mod cause;
 mod continuation;
 pub mod definition;
@@ -39,6 +40,7 @@ mod timestamp;
 mod unit_state;
 
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
+pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, Standing};
 pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
@@ -51,8 +53,8 @@ pub use layout::Layout;
 pub use outcome::Outcome;
 pub use progress::{InvalidProgress, Progress};
 pub use quantity::{
-    Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Milliwatts, Percent,
-    TimeSpan,
+    Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Millijoules, Milliwatts,
+    Percent, TimeSpan,
 };
 pub use reconcile::{LastWords, close_other_boots, orphans};
 pub use run::{RunEnd, RunState, StartKind};

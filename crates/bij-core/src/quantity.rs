@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use bytes::Bytes;
 pub use cpu_quota::{CpuQuota, Percent};
-pub use physical::{Celsius, Hertz, Milliwatts};
+pub use physical::{Celsius, Hertz, Millijoules, Milliwatts};
 pub use time_span::TimeSpan;
 
 /// Why a text is no quantity of its kind.

@@ -45,6 +45,7 @@
 //!   in the same transaction: by triggers, whoever starts and ends attempts.
 //! - Rows are ordered by their ids, never by a clock.
 
+mod board;
 mod database_file;
 mod failure;
 mod flush;

@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::row::{self, Column, Cursor, NEXT};
 
 const FROM: &str =
-    "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment";
+    "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment
+     LEFT JOIN attempt_boards b ON b.attempt = a.id";
 
 /// Attempts, oldest first.
 pub(crate) fn attempts(
@@ -92,6 +93,7 @@ fn added_up(
     let sql = format!(
         "SELECT {columns}, e.attempts, e.crashes, e.last_cause, e.checkpoint, r.ended_by
          FROM experiments e JOIN attempts a ON a.id = e.newest JOIN runs r ON r.id = a.run
+             LEFT JOIN attempt_boards b ON b.attempt = a.id
          {condition}"
     );
     let name = only.map(ExperimentId::as_str);

@@ -25,7 +25,7 @@ mod queue;
 /// between two questions it keeps nobody from writing, replacing or removing them.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    database: DatabaseFile,
+    pub(crate) database: DatabaseFile,
     spool: Option<Spool>,
 }
 

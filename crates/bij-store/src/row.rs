@@ -11,18 +11,20 @@ use rusqlite::Row;
 use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 
+use crate::board;
 use crate::failure::Failure;
 
 /// A column: where it stands in what is selected, and its name for errors.
 #[derive(Clone, Copy)]
 pub(crate) struct Column(pub(crate) usize, pub(crate) &'static str);
 
-/// The columns that [`attempt`] reads, from `attempts a`, `runs r` and `experiments e`. Others may
-/// follow, from [`NEXT`] on.
+/// The columns that [`attempt`] reads, from `attempts a`, `runs r`, `experiments e` and, where there
+/// is one, `attempt_boards b`. Others may follow, from [`NEXT`] on.
 pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number, a.number, a.boot, a.invocation, \
-     a.started, a.ready, a.ended, a.cause, a.evidence";
+     a.started, a.ready, a.ended, a.cause, a.evidence, b.attempt, b.zone, b.millicelsius, \
+     b.millijoules, b.throttled, b.over_current";
 /// The first column after those of an attempt.
-pub(crate) const NEXT: usize = 11;
+pub(crate) const NEXT: usize = 17;
 
 const ID: usize = 0;
 const NAME: Column = Column(1, "experiment");
@@ -35,6 +37,7 @@ const READY: Column = Column(7, "ready");
 const ENDED: Column = Column(8, "ended");
 const CAUSE: Column = Column(9, "cause");
 const EVIDENCE: Column = Column(10, "evidence");
+const BOARD: usize = 11;
 
 /// An attempt from a row of [`ATTEMPT`].
 pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
@@ -60,6 +63,7 @@ pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
         started: Timestamp::from_micros(at.value(STARTED)?),
         ready: at.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
         end,
+        board: board::of_attempt(&at, BOARD)?,
     })
 }
 

@@ -70,7 +70,7 @@ impl Store {
         &mut self.connection
     }
 
-    fn write<T>(
+    pub(crate) fn write<T>(
         &mut self,
         flush: Flush,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,

@@ -83,6 +83,37 @@ impl fmt::Display for Milliwatts {
     }
 }
 
+/// An energy in thousandths of a joule, which is milliwatts for seconds; what feeds back has a sign.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Millijoules(i64);
+
+impl Millijoules {
+    /// So many thousandths of a joule.
+    pub const fn new(millijoules: i64) -> Self {
+        Self(millijoules)
+    }
+
+    /// The number of thousandths of a joule.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Whole joules, for those who print.
+    pub const fn joules(self) -> i64 {
+        self.0 / 1000
+    }
+}
+
+impl fmt::Display for Millijoules {
+    /// In whole joules: `1234 J`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} J", self.joules()))
+    }
+}
+
 /// A clock rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -141,6 +172,8 @@ mod tests {
         let sum = Milliwatts::new(500).checked_add(Milliwatts::new(-398));
         assert_eq!(sum, Some(Milliwatts::new(102)));
         assert_eq!(Milliwatts::new(i64::MAX).checked_add(Milliwatts::new(1)), None);
+        assert_eq!(Millijoules::new(1_234_999).to_string(), "1234 J");
+        assert_eq!(Millijoules::new(-1_500).to_string(), "-1 J");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The store, through its public seams and real faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod board;
 mod child;
 mod contract;
 mod faults;

@@ -16,6 +16,7 @@ pub(crate) fn attempt(run: &str, number: u32, end: Option<AttemptEnd>) -> Attemp
         started: "2026-11-23T22:00:00Z".parse().unwrap(),
         ready: None,
         end,
+        board: None,
     }
 }
 

@@ -1,0 +1,179 @@
+//! What is kept of the board: beside each attempt, and minute by minute.
+
+use bij_core::port::LedgerError;
+use bij_core::{
+    AttemptBoard, AttemptKey, BoardMinute, Bytes, Celsius, Hottest, Millijoules, Milliwatts,
+    Outcome, Percent, Spread, TimeSpan, Timestamp,
+};
+use rusqlite::{Connection, Row, Transaction, params};
+
+use crate::failure::Failure;
+use crate::flush::Flush;
+use crate::row::{Column, Cursor};
+use crate::{Reader, Store};
+
+impl Store {
+    /// Keeps what the board went through while an attempt lived that has ended. The first word on it
+    /// stays; of an attempt that is not known, or open, nothing is kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it was not recorded.
+    pub fn keep_attempt_board(
+        &mut self,
+        key: AttemptKey,
+        board: &AttemptBoard,
+    ) -> Result<Outcome, LedgerError> {
+        Ok(self.write(Flush::Later, |within| keep_of_attempt(within, key, board))?)
+    }
+
+    /// Keeps a minute, and forgets those before the newest [`BoardMinute::KEPT`].
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it was not recorded.
+    pub fn keep_board_minute(&mut self, minute: &BoardMinute) -> Result<(), LedgerError> {
+        Ok(self.write(Flush::Later, |within| keep_minute(within, minute))?)
+    }
+}
+
+impl Reader {
+    /// The newest minutes of the board, at most so many, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they could not be read.
+    pub fn board_minutes(&self, at_most: usize) -> Result<Vec<BoardMinute>, LedgerError> {
+        self.database.ask(|connection| minutes(connection, at_most))
+    }
+}
+
+fn keep_of_attempt(
+    within: &Transaction<'_>,
+    key: AttemptKey,
+    board: &AttemptBoard,
+) -> Result<Outcome, Failure> {
+    let AttemptBoard { hottest, energy, throttled, over_current } = board;
+    let added = within
+        .prepare_cached(
+            "INSERT INTO attempt_boards
+                 (attempt, zone, millicelsius, millijoules, throttled, over_current)
+             SELECT id, ?3, ?4, ?5, ?6, ?7 FROM attempts
+             WHERE boot = ?1 AND invocation = ?2 AND ended IS NOT NULL
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            key.boot.to_string(),
+            key.invocation.to_string(),
+            hottest.as_ref().map(|hottest| &hottest.zone),
+            hottest.as_ref().map(|hottest| hottest.celsius.millis()),
+            energy.map(Millijoules::get),
+            throttled.map(|span| signed(span.as_micros())),
+            over_current.map(signed),
+        ])?;
+    Ok(if added == 0 { Outcome::Unchanged } else { Outcome::Changed })
+}
+
+fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Failure> {
+    let BoardMinute { at, span, samples, hottest, celsius, power, gpu_load, .. } = minute;
+    within
+        .prepare_cached(
+            "INSERT INTO board_minutes (at, span, samples, zone, zone_max,
+                 celsius_min, celsius_mean, celsius_max, power_min, power_mean, power_max,
+                 gpu_load, available, throttled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            at.as_micros(),
+            signed(span.as_micros()),
+            samples,
+            hottest.as_ref().map(|hottest| &hottest.zone),
+            hottest.as_ref().map(|hottest| hottest.celsius.millis()),
+            celsius.map(|celsius| celsius.min.millis()),
+            celsius.map(|celsius| celsius.mean.millis()),
+            celsius.map(|celsius| celsius.max.millis()),
+            power.map(|power| power.min.get()),
+            power.map(|power| power.mean.get()),
+            power.map(|power| power.max.get()),
+            gpu_load.map(|load| signed(load.permyriad())),
+            minute.memory_available.map(|memory| signed(memory.get())),
+            minute.throttled,
+        ])?;
+    within
+        .prepare_cached(
+            "DELETE FROM board_minutes WHERE id <= (SELECT max(id) FROM board_minutes) - ?1",
+        )?
+        .execute([i64::try_from(BoardMinute::KEPT).unwrap_or(i64::MAX)])?;
+    Ok(())
+}
+
+/// SQLite's integers have a sign; nothing here comes near to where that matters.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn minutes(connection: &Connection, at_most: usize) -> Result<Vec<BoardMinute>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, at, span, samples, zone, zone_max, celsius_min, celsius_mean, celsius_max,
+             power_min, power_mean, power_max, gpu_load, available, throttled
+         FROM board_minutes ORDER BY id DESC LIMIT ?1",
+    )?;
+    let mut rows = statement.query([i64::try_from(at_most).unwrap_or(i64::MAX)])?;
+    let mut minutes = Vec::new();
+    while let Some(row) = rows.next()? {
+        minutes.push(minute(row)?);
+    }
+    minutes.reverse();
+    Ok(minutes)
+}
+
+fn minute(row: &Row<'_>) -> Result<BoardMinute, Failure> {
+    let at = Cursor::new(row, row.get(0)?);
+    let celsius = |number, name| {
+        Ok::<_, Failure>(at.value::<Option<i32>>(Column(number, name))?.map(Celsius::from_millis))
+    };
+    let power = |number, name| {
+        Ok::<_, Failure>(at.value::<Option<i64>>(Column(number, name))?.map(Milliwatts::new))
+    };
+    Ok(BoardMinute {
+        at: Timestamp::from_micros(at.value(Column(1, "at"))?),
+        span: TimeSpan::from_micros(at.value(Column(2, "span"))?),
+        samples: at.value(Column(3, "samples"))?,
+        hottest: hottest(&at, Column(4, "zone"), Column(5, "zone_max"))?,
+        celsius: spread(
+            celsius(6, "celsius_min")?,
+            celsius(7, "celsius_mean")?,
+            celsius(8, "celsius_max")?,
+        ),
+        power: spread(power(9, "power_min")?, power(10, "power_mean")?, power(11, "power_max")?),
+        gpu_load: at.value::<Option<u64>>(Column(12, "gpu_load"))?.map(Percent::from_permyriad),
+        memory_available: at.value::<Option<u64>>(Column(13, "available"))?.map(Bytes::new),
+        throttled: at.value(Column(14, "throttled"))?,
+    })
+}
+
+fn spread<T>(min: Option<T>, mean: Option<T>, max: Option<T>) -> Option<Spread<T>> {
+    Some(Spread { min: min?, mean: mean?, max: max? })
+}
+
+fn hottest(at: &Cursor<'_, '_>, zone: Column, celsius: Column) -> Result<Option<Hottest>, Failure> {
+    let zone: Option<String> = at.value(zone)?;
+    let celsius: Option<i32> = at.value(celsius)?;
+    let of = |(zone, celsius)| Hottest { zone, celsius: Celsius::from_millis(celsius) };
+    Ok(zone.zip(celsius).map(of))
+}
+
+/// What the board went through, from six columns, of which the first is set if there is anything.
+pub(crate) fn of_attempt(
+    at: &Cursor<'_, '_>,
+    first: usize,
+) -> Result<Option<AttemptBoard>, Failure> {
+    let column = |offset: usize, name| Column(first + offset, name);
+    if at.value::<Option<i64>>(column(0, "attempt"))?.is_none() {
+        return Ok(None);
+    }
+    let throttled: Option<u64> = at.value(column(4, "throttled"))?;
+    Ok(Some(AttemptBoard {
+        hottest: hottest(at, column(1, "zone"), column(2, "millicelsius"))?,
+        energy: at.value::<Option<i64>>(column(3, "millijoules"))?.map(Millijoules::new),
+        throttled: throttled.map(TimeSpan::from_micros),
+        over_current: at.value(column(5, "over_current"))?,
+    }))
+}
