@@ -8,6 +8,7 @@
 //! - [`policy::decide`] says what is to be done, from values alone.
 //! - [`Coordinator`] is the loop: it observes, decides, has it done and records it, and answers what
 //!   is asked of it meanwhile.
+//! - [`heat::Ladder`] says what is to be done when the board grows hot.
 //! - [`serve()`] runs it where many ask at the same time, each with a [`Handle`].
 //!
 //! # Invariants
@@ -21,6 +22,7 @@ mod coordinator;
 mod error;
 mod handle;
 mod health;
+pub mod heat;
 mod now;
 pub mod policy;
 mod ports;

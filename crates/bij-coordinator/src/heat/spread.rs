@@ -1,0 +1,115 @@
+//! Who gets how much of the budget: those with the highest priority first.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use bij_core::{ExperimentId, Percent};
+
+use super::Living;
+use super::step::Haste;
+
+/// What is in force for one experiment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restraint {
+    /// The bound on its processor time, 100 % is one processor; it stays while it is frozen.
+    pub cap: Option<Percent>,
+    /// Whether its processes run.
+    pub motion: Motion,
+}
+
+/// Whether an experiment's processes run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Motion {
+    /// They do.
+    #[default]
+    Running,
+    /// They are not scheduled.
+    Frozen,
+    /// They were told to leave.
+    Stopping(Haste),
+}
+
+impl Restraint {
+    /// Whether nothing is in force.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// As much as there is short of a stop, or that where it cannot be frozen.
+    pub(super) fn out_of_the_way(self, one: &Living) -> Self {
+        let motion = if one.can_freeze { Motion::Frozen } else { Motion::Stopping(Haste::Grace) };
+        Self { motion: self.motion.max(motion), ..self }
+    }
+}
+
+/// A cap leaves this share: enough to answer a watchdog and to write a checkpoint.
+const FLOOR: f64 = 0.1;
+/// One that cannot be capped has all or nothing: all as long as the budget has half for it.
+const UNCAPPED_FLOOR: f64 = 0.5;
+/// A cap above this share is none.
+const WHOLE: f64 = 0.98;
+
+/// Sorts: who is held back first goes first.
+pub(super) fn in_order(living: &[Living]) -> Vec<&Living> {
+    let mut order: Vec<&Living> = living.iter().collect();
+    order.sort_by_key(|one| (one.priority, Reverse(one.since), &one.experiment));
+    order
+}
+
+/// Gives each of those in [order](in_order) what the budget has for it.
+///
+/// Those last in order get what they take as long as a floor is left for the others. Where not even
+/// the floors fit, those first in order are frozen, or stopped if they cannot be frozen.
+pub(super) fn spread(limit: f64, order: &[&Living]) -> BTreeMap<ExperimentId, Restraint> {
+    let mut floors: f64 = order.iter().map(|one| floor(one)).sum();
+    let mut out = 0;
+    while floors > limit && out < order.len() {
+        floors -= floor(order[out]);
+        out += 1;
+    }
+    let mut left = (limit - floors).max(0.0);
+    let mut given = BTreeMap::new();
+    for (place, one) in order.iter().enumerate().rev() {
+        let mut restraint = Restraint::default();
+        if place < out {
+            restraint = at_floor(one).out_of_the_way(one);
+        } else {
+            let more = (cpu(one) - floor(one)).min(left).max(0.0);
+            left -= more;
+            restraint.cap = cap(one, floor(one) + more);
+        }
+        given.insert(one.experiment.clone(), restraint);
+    }
+    given
+}
+
+/// What is held back is at its floor first, so that a thaw does not let go of everything at once.
+fn at_floor(one: &Living) -> Restraint {
+    Restraint { cap: cap(one, floor(one)), motion: Motion::Running }
+}
+
+fn cap(one: &Living, share: f64) -> Option<Percent> {
+    (one.can_cap && share < cpu(one) * WHOLE).then(|| whole_percent(share))
+}
+
+fn floor(one: &Living) -> f64 {
+    cpu(one) * if one.can_cap { FLOOR } else { UNCAPPED_FLOOR }
+}
+
+/// The processor time it takes, in percent of one processor.
+pub(super) fn cpu(one: &Living) -> f64 {
+    percent(one.cpu)
+}
+
+/// A percentage as a number.
+pub(super) fn percent(percent: Percent) -> f64 {
+    // More than that is no machine's, and every smaller number is exact.
+    f64::from(u32::try_from(percent.permyriad()).unwrap_or(u32::MAX)) / 100.0
+}
+
+/// At least one percent: systemd takes no smaller quota for one.
+fn whole_percent(number: f64) -> Percent {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded before")]
+    let whole = number.round().clamp(1.0, f64::from(u32::MAX / 100)) as u32;
+    Percent::new(whole)
+}
