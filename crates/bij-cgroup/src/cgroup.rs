@@ -83,6 +83,13 @@ impl Cgroup {
         }
     }
 
+    /// Whether all of its processes stand still: `frozen` of `cgroup.events`, since Linux 5.2.
+    /// `None` where no version 2 group is there to tell.
+    pub fn is_frozen(&self) -> Option<bool> {
+        let events = read(self.unified()?, "cgroup.events")?;
+        parse::keyed(&events, "frozen").map(|frozen| frozen == 1)
+    }
+
     /// The ids of its processes, those of groups below it included, in no order.
     pub fn processes(&self) -> Vec<u32> {
         // In version 1 all hierarchies hold the same processes if the group was made for them;

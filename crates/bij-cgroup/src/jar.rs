@@ -2,6 +2,7 @@
 
 mod limits;
 mod parent;
+mod steer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -23,6 +24,7 @@ pub use limits::{JarLimits, MissingLimit, MissingReason, Setting};
 #[derive(Debug)]
 pub struct Jar {
     cgroup: Cgroup,
+    hierarchy: Hierarchy,
     directories: BTreeSet<PathBuf>,
     missing: Vec<MissingLimit>,
 }
@@ -118,7 +120,7 @@ impl Jar {
             Hierarchy::Unified => Self::create_unified(root, parent, name)?,
             Hierarchy::Hybrid | Hierarchy::Legacy => Self::create_v1(root, parent, name, limits)?,
         };
-        jar.missing = limits.apply(root.hierarchy(), &jar.cgroup);
+        jar.missing = limits.apply(jar.hierarchy, &jar.cgroup);
         Ok(jar)
     }
 
@@ -212,7 +214,9 @@ impl Jar {
             &[Controller::Memory, Controller::Cpu, Controller::Pids, Controller::CpuSet],
         );
         let cgroup = Cgroup::new(Hierarchy::Unified, Some(directory.clone()), BTreeMap::new());
-        Ok(Self { cgroup, directories: BTreeSet::from([directory]), missing: Vec::new() })
+        let directories = BTreeSet::from([directory]);
+        let hierarchy = Hierarchy::Unified;
+        Ok(Self { cgroup, hierarchy, directories, missing: Vec::new() })
     }
 
     fn create_v1(
@@ -250,7 +254,8 @@ impl Jar {
             return Err(refused.unwrap_or(no_place));
         }
         let cgroup = Cgroup::new(root.hierarchy(), None, controllers);
-        Ok(Self { cgroup, directories, missing: Vec::new() })
+        let hierarchy = root.hierarchy();
+        Ok(Self { cgroup, hierarchy, directories, missing: Vec::new() })
     }
 }
 

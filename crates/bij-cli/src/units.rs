@@ -1,7 +1,7 @@
 //! The service managers that `bij` can ask, behind one port.
 
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ExperimentId, Layout, Outcome, UnitStatus};
+use bij_core::{ExperimentId, Layout, Outcome, Percent, UnitStatus};
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SystemdUnits};
 
@@ -64,6 +64,18 @@ impl UnitManager for Units {
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         ask!(self.list())
+    }
+
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        ask!(self.set_frozen(id, frozen))
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        ask!(self.set_cpu_cap(id, cap))
     }
 
     async fn reload(&self) -> Result<(), UnitError> {

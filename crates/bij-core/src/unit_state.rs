@@ -149,8 +149,12 @@ pub struct UnitStatus {
     /// Whether it is down only for now: a job is about to bring it up. In an automatic restart
     /// systemd stops a unit before it starts it, and shows it as `inactive` in between.
     pub start_due: bool,
+    /// Whether its processes stand still until somebody thaws it (`FreezerState`).
+    pub frozen: bool,
     /// Whether it is started at boot.
     pub enabled: Option<bool>,
+    /// Whether it cannot be started, by anybody, until it is unmasked (`systemctl mask`).
+    pub masked: bool,
     /// Its last `STATUS=` text.
     pub status_text: Option<String>,
     /// What it uses.
@@ -170,7 +174,9 @@ impl UnitStatus {
             since: None,
             restarts: None,
             start_due: false,
+            frozen: false,
             enabled: None,
+            masked: false,
             status_text: None,
             resources: Resources::default(),
         }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
+use crate::jar::{Steer, Steered};
 use crate::status::{State, file_in};
 
 /// Longest request, in bytes.
@@ -40,6 +41,7 @@ pub(crate) enum Request {
     Status,
     Stop,
     ResetFailed,
+    Steer { steer: Steer },
 }
 
 /// What is answered.
@@ -49,6 +51,7 @@ pub(crate) enum Answer {
     Status { state: Box<State> },
     Stopped { changed: bool },
     Reset { changed: bool },
+    Steered { steered: Steered },
     Denied { uid: u32 },
     Malformed,
 }
@@ -59,6 +62,8 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
     fn state(&self) -> State;
     /// Forgets how often it was started; whether there was something to forget.
     fn reset_failed(&self) -> bool;
+    /// Holds back the attempt that is up, or no longer.
+    fn steer(&self, steer: Steer) -> impl Future<Output = Steered> + Send;
     /// Has it stopped and returns when it is down; false if it was down.
     fn stop(&self, order: Order) -> impl Future<Output = bool> + Send;
 }
@@ -177,7 +182,10 @@ async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()>
         Ok(Request::ResetFailed) if may_stop(uid) => {
             Answer::Reset { changed: handler.reset_failed() }
         }
-        Ok(Request::Stop | Request::ResetFailed) => Answer::Denied { uid },
+        Ok(Request::Steer { steer }) if may_stop(uid) => {
+            Answer::Steered { steered: handler.steer(steer).await }
+        }
+        Ok(Request::Stop | Request::ResetFailed | Request::Steer { .. }) => Answer::Denied { uid },
         Err(_) => Answer::Malformed,
     };
     let mut text = serde_json::to_vec(&answer)?;

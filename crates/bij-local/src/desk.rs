@@ -7,7 +7,7 @@ use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::control_socket::Handler;
-use crate::jar::{Counters, lock};
+use crate::jar::{Counters, Jar, Steer, Steered, Wheel, lock};
 use crate::status::State;
 
 /// An order to stop. Whoever gave it waits for the sender to be dropped.
@@ -26,6 +26,7 @@ struct Inner {
     layout: Layout,
     state: watch::Sender<State>,
     counters: Mutex<Option<Arc<Mutex<Counters>>>>,
+    wheel: Mutex<Option<Wheel>>,
     orders: mpsc::UnboundedSender<StopCommand>,
     /// Whether starts are to be forgotten.
     reset: AtomicBool,
@@ -50,6 +51,7 @@ impl Desk {
             layout: layout.clone(),
             state,
             counters: Mutex::new(None),
+            wheel: Mutex::new(None),
             orders,
             reset: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
@@ -84,9 +86,10 @@ impl Desk {
         self.0.state.send_modify(change);
     }
 
-    /// Whose counters to read, while there is an attempt.
-    pub(crate) fn set_counters(&self, counters: Option<Arc<Mutex<Counters>>>) {
-        *lock(&self.0.counters) = counters;
+    /// Whose counters to read and whom to hold back, while there is an attempt.
+    pub(crate) fn set_jar(&self, jar: Option<&Jar>) {
+        *lock(&self.0.counters) = jar.map(Jar::shared);
+        *lock(&self.0.wheel) = jar.and_then(Jar::wheel);
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<State> {
@@ -97,8 +100,11 @@ impl Desk {
 impl Handler for Desk {
     fn state(&self) -> State {
         let mut state = self.0.state.borrow().clone();
-        let counters = lock(&self.0.counters).clone();
-        state.usage = counters.map(|counters| lock(&counters).resources.clone().into());
+        if let Some(counters) = lock(&self.0.counters).clone() {
+            let counters = lock(&counters);
+            state.frozen = counters.frozen;
+            state.usage = Some(counters.resources.clone().into());
+        }
         state
     }
 
@@ -117,6 +123,15 @@ impl Handler for Desk {
             }
         });
         changed
+    }
+
+    async fn steer(&self, steer: Steer) -> Steered {
+        let wheel = lock(&self.0.wheel).clone();
+        match wheel {
+            Some(wheel) => wheel.turn(steer).await,
+            None if self.0.state.borrow().is_down() => Steered::Unchanged,
+            None => Steered::NotUp,
+        }
     }
 
     async fn stop(&self, order: Order) -> bool {

@@ -4,6 +4,7 @@
 //! watcher has to be punctual whatever else the program does.
 
 mod keeper;
+mod wheel;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -11,11 +12,13 @@ use std::thread::JoinHandle;
 
 use bij_cgroup::{CgroupRoot, JarLimits, Membership, Setting};
 use bij_core::definition::{Limits, OomPolicy};
-use bij_core::{Bytes, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
+use bij_core::{Bytes, CpuQuota, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::kill_signal::KillSignal;
 use crate::watcher;
+
+pub(crate) use wheel::{Steer, Steered, Wheel};
 
 /// Which means hold experiments to their limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,6 +67,8 @@ pub(crate) struct Counters {
     pub(crate) memory_limit_hits: Option<u64>,
     /// What the kernel said of a kill for memory.
     pub(crate) kernel_line: Option<String>,
+    /// Whether its processes are made to stand still.
+    pub(crate) frozen: bool,
 }
 
 /// What the jar saw.
@@ -83,6 +88,7 @@ pub(crate) struct EmptyJar {
     name: String,
     cgroup: Option<bij_cgroup::Jar>,
     memory: Option<Limit<Bytes>>,
+    cpu: Option<Limit<CpuQuota>>,
     watched: Option<Bytes>,
     notes: Vec<String>,
 }
@@ -150,7 +156,14 @@ impl EmptyJar {
         if watched.is_some() {
             notes.push(watcher::NOTE.to_owned());
         }
-        Self { name: name.to_owned(), cgroup, memory: wanted.memory, watched, notes }
+        Self {
+            name: name.to_owned(),
+            cgroup,
+            memory: wanted.memory,
+            cpu: wanted.cpu,
+            watched,
+            notes,
+        }
     }
 
     /// What does not work here, one sentence each.
@@ -204,13 +217,16 @@ enum Order {
     Read(oneshot::Sender<Counters>),
     /// The main process has been reaped.
     MainEnded,
+    Steer(Steer, oneshot::Sender<Steered>),
+    /// Its handle is gone: empty the jar.
+    Leave,
 }
 
 /// A jar with an attempt in it. When it is dropped, all that is left in it is killed; who drops it
 /// waits for that, because a program that ends must not leave anybody behind.
 #[derive(Debug)]
 pub(crate) struct Jar {
-    /// Until the keeper is to leave.
+    /// Until the keeper has been told to leave.
     orders: Option<mpsc::Sender<Order>>,
     /// Until it has left.
     keeper: Option<JoinHandle<()>>,
@@ -252,13 +268,24 @@ impl Jar {
         self.sights.recv().await.unwrap_or(Sight::Empty)
     }
 
+    /// By which others hold its processes back, or no longer.
+    pub(crate) fn wheel(&self) -> Option<Wheel> {
+        self.orders.clone().map(Wheel::new)
+    }
+
     /// Kills what is left, takes the jar away, and returns when that is done.
     pub(crate) async fn clear(mut self) {
-        self.orders = None;
+        self.leave();
         if let Some(keeper) = self.keeper.take() {
             // If this is cancelled, the thread goes on all the same.
             let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
         }
+    }
+
+    /// Said in words, because a [`Wheel`] may be held elsewhere.
+    fn leave(&mut self) {
+        self.order(Order::Leave);
+        self.orders = None;
     }
 
     fn order(&self, order: Order) {
@@ -271,7 +298,7 @@ impl Jar {
 
 impl Drop for Jar {
     fn drop(&mut self) {
-        self.orders = None;
+        self.leave();
         if let Some(keeper) = self.keeper.take() {
             // It panics as little as this does.
             let _ = keeper.join();

@@ -128,7 +128,7 @@ impl Life {
                 crate::jar::Counters::default()
             }
         };
-        around.desk.set_counters(None);
+        around.desk.set_jar(None);
         self.conclude(around, spec, started, counters).await
     }
 
@@ -140,7 +140,7 @@ impl Life {
     ) {
         self.launched = Some(Instant::now());
         let pid = prepared.pid;
-        around.desk.set_counters(Some(prepared.jar.shared()));
+        around.desk.set_jar(Some(&prepared.jar));
         around.desk.update(|state| {
             state.main_pid = Some(pid);
             state.cgroup_procs.clone_from(&prepared.cgroup_procs);

@@ -28,6 +28,9 @@ pub(crate) struct State {
     pub(crate) became_ready: bool,
     /// Files by which a process enters the attempt's cgroup; empty without one.
     pub(crate) cgroup_procs: Vec<PathBuf>,
+    /// Whether its processes are made to stand still; only while it is supervised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) frozen: bool,
     /// What it uses now; never in the state file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
@@ -87,6 +90,7 @@ impl State {
             status_text: None,
             became_ready: false,
             cgroup_procs: Vec::new(),
+            frozen: false,
             usage: None,
         }
     }
@@ -108,7 +112,9 @@ impl State {
             since: Some(self.since),
             restarts: Some(self.restarts),
             start_due: false,
+            frozen: self.frozen,
             enabled: None,
+            masked: false,
             status_text: self.status_text,
             resources: self.usage.map(Resources::from).unwrap_or_default(),
         }

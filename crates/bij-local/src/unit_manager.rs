@@ -1,5 +1,7 @@
 //! [`UnitManager`] over experiments that supervisors of this machine look after.
 
+mod steer;
+
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -7,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Layout, Outcome, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 
 use crate::control_socket::{Answer, Handler as _, Request, Seat, ask};
 use crate::desk::Desk;
+use crate::jar::Steer;
 use crate::leftovers;
 use crate::status::State;
 use crate::supervisor::{RunError, Supervisor};
@@ -122,7 +125,7 @@ impl UnitManager for LocalUnits {
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         let id = id.clone();
         self.blocking(move |layout| match ask(layout, &id, &Request::Stop) {
-            Ok(Some(Answer::Denied { uid })) => Err(denied(&id, uid)),
+            Ok(Some(Answer::Denied { uid })) => Err(denied(format!("stop {id}"), uid)),
             Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
             Ok(None) => clear_up(layout, &id),
@@ -141,7 +144,7 @@ impl UnitManager for LocalUnits {
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         let id = id.clone();
         self.blocking(move |layout| match ask(layout, &id, &Request::ResetFailed) {
-            Ok(Some(Answer::Denied { uid })) => Err(denied(&id, uid)),
+            Ok(Some(Answer::Denied { uid })) => Err(denied(format!("reset {id}"), uid)),
             Ok(Some(Answer::Reset { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
             Ok(None) => forget(layout, &id),
@@ -172,6 +175,20 @@ impl UnitManager for LocalUnits {
             Ok(units)
         })
         .await
+    }
+
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        let id = id.clone();
+        self.blocking(move |layout| steer::steer(layout, &id, Steer::Frozen(frozen))).await
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        let id = id.clone();
+        self.blocking(move |layout| steer::steer(layout, &id, Steer::CpuCap(cap))).await
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
@@ -269,9 +286,9 @@ fn refused(id: &ExperimentId, error: RunError) -> UnitError {
     }
 }
 
-fn denied(id: &ExperimentId, uid: u32) -> UnitError {
+fn denied(action: String, uid: u32) -> UnitError {
     let source = format!("its supervisor takes no orders from uid {uid}").into();
-    UnitError::Denied { action: format!("stop {id}"), source }
+    UnitError::Denied { action, source }
 }
 
 fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {

@@ -9,13 +9,14 @@ mod hook;
 mod job;
 mod power;
 mod script;
+mod steer;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ExperimentId, Outcome, TimeSpan, UnitStatus};
+use bij_core::{ExperimentId, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
 pub use hook::{Hook, HookCall};
@@ -211,8 +212,11 @@ impl UnitManager for SimUnits {
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         match self.job(id, "stop", |unit, job, now| unit.stop(Some(job), now)).await {
-            Ok(Done::Stopped(outcome)) => Ok(outcome),
-            Ok(Done::Started(_) | Done::Failed(_) | Done::Lost) => Ok(Outcome::Changed),
+            Ok(done) => {
+                // A bound is lifted by who stops it through this port, and by nobody else.
+                self.world().with_unit(id, |unit, _| unit.lift());
+                Ok(if let Done::Stopped(outcome) = done { outcome } else { Outcome::Changed })
+            }
             // What is not there is down already.
             Err(UnitError::NotFound(_)) => Ok(Outcome::Unchanged),
             Err(error) => Err(error),
@@ -258,6 +262,26 @@ impl UnitManager for SimUnits {
         world.check("list experiments")?;
         let loaded = world.units.iter().filter(|(_, unit)| unit.is_loaded());
         Ok(loaded.map(|(id, _)| world.status(id)).collect())
+    }
+
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        let mut world = self.world();
+        let action = format!("{} {id}", if frozen { "freeze" } else { "thaw" });
+        world.check(&action)?;
+        match world.with_unit(id, |unit, now| unit.set_frozen(frozen, now)) {
+            Some(None) => Err(UnitError::Refused { action, source: ToldToFail.into() }),
+            outcome => Ok(outcome.flatten().unwrap_or(Outcome::Unchanged)),
+        }
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        let mut world = self.world();
+        world.check(&format!("bound the processor time of {id}"))?;
+        Ok(world.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
     }
 
     async fn reload(&self) -> Result<(), UnitError> {

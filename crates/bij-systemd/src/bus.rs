@@ -178,6 +178,21 @@ pub(crate) async fn call<T>(
     within(ANSWER_WITHIN, answer).await.map_err(|failure| failure.told_by(action))
 }
 
+/// Makes one call that not every manager knows or can do; `needs` says what that takes.
+pub(crate) async fn call_if_known<T>(
+    action: Action<'_>,
+    needs: &'static str,
+    answer: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, UnitError> {
+    let unknown = |error: &fdo::Error| {
+        matches!(error, fdo::Error::NotSupported(_) | fdo::Error::UnknownMethod(_))
+    };
+    within(ANSWER_WITHIN, answer).await.map_err(|failure| match failure {
+        Failure::Bus(zbus::Error::FDO(error)) if unknown(&error) => UnitError::Unsupported(needs),
+        failure => failure.told_by(action),
+    })
+}
+
 /// Has the manager tell its changes on this connection.
 pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
     let manager = manager(connection).await?;

@@ -30,7 +30,7 @@ pub(crate) fn statuses(
     let enabled = dirs.enabled();
     let mut groups = cgroups.map(|root| Groups::new(root, own_group));
     let (mut statuses, mut running) = (Vec::with_capacity(rows.len()), Vec::new());
-    for (unit, _, _, active, sub, _, _, job, ..) in rows {
+    for (unit, _, load, active, sub, _, _, job, ..) in rows {
         let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
         let active_state = ActiveState::from(active.as_str());
         let down = matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
@@ -49,12 +49,14 @@ pub(crate) fn statuses(
             restarts: None,
             // The job of a unit that is down is not to stop it.
             start_due: down && *job != 0,
+            frozen: false,
+            masked: load == "masked",
             status_text: None,
             resources: Resources::default(),
         });
     }
-    for (at, resources) in read_all(&running) {
-        statuses[at].resources = resources;
+    for (at, (resources, frozen)) in read_all(&running) {
+        (statuses[at].resources, statuses[at].frozen) = (resources, frozen);
     }
     statuses.sort_by(|a, b| a.id.cmp(&b.id));
     statuses
@@ -65,8 +67,9 @@ const GROUPS_A_THREAD: usize = 100;
 
 /// Reads many groups, by several threads if there are very many: the kernel makes up each file as
 /// it is read, and that is most of the time of a long list.
-fn read_all<'a>(groups: &'a [(usize, Cgroup)]) -> Vec<(usize, Resources)> {
-    let read = |(at, group): &(usize, Cgroup)| (*at, group.resources());
+fn read_all<'a>(groups: &'a [(usize, Cgroup)]) -> Vec<(usize, (Resources, bool))> {
+    let frozen = |group: &Cgroup| group.is_frozen() == Some(true);
+    let read = |(at, group): &(usize, Cgroup)| (*at, (group.resources(), frozen(group)));
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let share = groups.len().div_ceil(threads).max(GROUPS_A_THREAD);
     if groups.len() <= share {
@@ -153,6 +156,7 @@ mod tests {
         };
         put("cgroup/cgroup.controllers", "memory\n");
         put("cgroup/brain.slice/brain-experiment@b.service/memory.current", "4096\n");
+        put("cgroup/brain.slice/brain-experiment@b.service/cgroup.events", "frozen 1\n");
         put("cgroup/other.slice/brain-experiment@a.service/memory.current", "8192\n");
         put("etc/systemd/system/brain-experiment.target.wants/brain-experiment@b.service", "");
         fs::create_dir_all(dir.path().join("run/systemd/units")).unwrap();
@@ -172,6 +176,7 @@ mod tests {
         let [a, b, c] = &all[..] else { panic!("{all:?}") };
         assert_eq!(a.resources.memory_current, Some(Bytes::new(8192)), "in another slice");
         assert_eq!(b.resources.memory_current, Some(Bytes::new(4096)));
+        assert_eq!((a.frozen, b.frozen), (false, true));
         assert_eq!((a.enabled, b.enabled), (Some(false), Some(true)));
         assert_eq!(
             b.invocation.map(|id| id.to_string()).as_deref(),

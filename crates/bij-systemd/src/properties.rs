@@ -91,6 +91,20 @@ impl Properties {
         values.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
+    /// The files that the unit is made of, the weakest first: its fragment, then its drop-ins.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let value = self.unit.get("DropInPaths").and_then(|value| value.try_clone().ok());
+        let drop_ins = value.and_then(|value| Vec::<String>::try_from(value).ok());
+        let fragment = self.text("FragmentPath").map(ToOwned::to_owned);
+        fragment.into_iter().chain(drop_ins.into_iter().flatten()).collect()
+    }
+
+    /// Whether its processes stand still; `None` before systemd 246.
+    pub(crate) fn frozen(&self) -> Option<bool> {
+        // Also `frozen-by-parent`, since 256.
+        self.text("FreezerState").map(|state| state.starts_with("frozen"))
+    }
+
     /// What the processes of `ExecCondition=` left with, as far as they left by themselves.
     pub(crate) fn condition_statuses(&self) -> Vec<i32> {
         /// `CLD_EXITED` of sigaction(2).

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use zbus::{OwnedObjectPath, OwnedVariant};
+use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 /// One row of `ListUnitsByPatterns`: name, description, load state, active state, sub state,
 /// followed unit, path, job id, job type, job path.
@@ -38,6 +38,14 @@ pub(crate) trait Manager {
         files: &[&str],
         runtime: bool,
     ) -> zbus::Result<Vec<UnitFileChange>>;
+    fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
+    fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
+    fn set_unit_properties(
+        &self,
+        name: &str,
+        runtime: bool,
+        properties: &[(&str, Variant<'_>)],
+    ) -> zbus::Result<()>;
     fn list_units_by_patterns(
         &self,
         states: &[&str],

@@ -13,6 +13,7 @@ use crate::RuntimeScope;
 pub(crate) struct UnitDirs {
     wants: Vec<PathBuf>,
     invocations: PathBuf,
+    runtime_properties: PathBuf,
 }
 
 /// The target that wants enabled experiments: `WantedBy=` of the template.
@@ -33,6 +34,7 @@ impl UnitDirs {
                 Self {
                     wants: loads.iter().map(|dir| dir.join("systemd/user").join(WANTS)).collect(),
                     invocations: runtime.join("systemd/units"),
+                    runtime_properties: runtime.join("systemd/user.control"),
                 }
             }
         }
@@ -44,6 +46,7 @@ impl UnitDirs {
         Self {
             wants: loads.iter().map(|dir| root.join(dir).join(WANTS)).collect(),
             invocations: root.join("run/systemd/units"),
+            runtime_properties: root.join("run/systemd/system.control"),
         }
     }
 
@@ -54,6 +57,12 @@ impl UnitDirs {
         entries
             .filter_map(|entry| ExperimentId::from_unit_name(entry.file_name().to_str()?))
             .collect()
+    }
+
+    /// The file in which `systemctl set-property --runtime` keeps a setting of a unit
+    /// (systemd.unit(5), `system.control`).
+    pub(crate) fn runtime_property(&self, unit: &str, setting: &str) -> PathBuf {
+        self.runtime_properties.join(format!("{unit}.d")).join(format!("50-{setting}.conf"))
     }
 
     /// This life of a unit: where `invocation:UNIT` points. systemd removes the link when the unit

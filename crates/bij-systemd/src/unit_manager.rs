@@ -1,10 +1,13 @@
 //! The port to systemd's service managers.
 
+mod cpu_cap;
+mod freezer;
+
 use std::path::PathBuf;
 
 use bij_cgroup::{CgroupPath, CgroupRoot};
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceResult, UnitStatus};
 
 use crate::RuntimeScope;
 use crate::bus::{Action, Bus, call};
@@ -142,11 +145,12 @@ impl UnitManager for SystemdUnits {
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         let properties = self.bus.unit(id).await?;
-        let down = matches!(active_state(&properties), ActiveState::Inactive | ActiveState::Failed);
-        if down && properties.job().is_none() {
+        if is_down(&properties) && properties.job().is_none() {
             return Ok(Outcome::Unchanged);
         }
         job::run(&self.bus, id, Verb::Stop).await?;
+        // One that stays bounds the next life; whoever has set it is told at the next try.
+        let _ = self.set_cpu_cap(id, None).await;
         Ok(Outcome::Changed)
     }
 
@@ -212,6 +216,21 @@ impl UnitManager for SystemdUnits {
         read.map_err(|lost| UnitError::Unreachable(lost.into()))
     }
 
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        freezer::set_frozen(&self.bus, id, frozen).await
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        match cap {
+            Some(cap) => self.bound_processor_time(id, cap).await,
+            None => self.lift_bound(id).await,
+        }
+    }
+
     async fn reload(&self) -> Result<(), UnitError> {
         self.bus.reload().await
     }
@@ -223,6 +242,10 @@ fn loadable(id: &ExperimentId, properties: &Properties) -> Result<(), UnitError>
         Some("not-found") => Err(UnitError::NotFound(id.clone())),
         _ => Ok(()),
     }
+}
+
+fn is_down(properties: &Properties) -> bool {
+    matches!(active_state(properties), ActiveState::Inactive | ActiveState::Failed)
 }
 
 fn active_state(properties: &Properties) -> ActiveState {
@@ -259,13 +282,13 @@ fn never_ran(status: i32) -> bool {
 }
 
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
-    let active_state = active_state(properties);
-    let down = matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
     UnitStatus {
         id: id.clone(),
         // The job of a unit that is down is not to stop it.
-        start_due: down && properties.job().is_some(),
-        active_state,
+        start_due: is_down(properties) && properties.job().is_some(),
+        active_state: active_state(properties),
+        frozen: properties.frozen() == Some(true),
+        masked: properties.text("LoadState") == Some("masked"),
         sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),

@@ -111,3 +111,27 @@ fn a_tree_that_cannot_be_written_is_named() {
     let nowhere = Jar::create(&root, &Membership::default(), "x", &JarLimits::default());
     assert!(matches!(nowhere, Err(JarError::NoPlace { .. })));
 }
+
+#[test]
+fn a_freezer_is_used_where_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+    let root = CgroupRoot::open(dir.path()).unwrap();
+    let make =
+        || Jar::create(&root, &Membership::parse("0::/\n"), "x", &JarLimits::default()).unwrap();
+    let jar = make();
+    assert!(!jar.set_frozen(true).unwrap(), "no cgroup.freeze");
+    assert_eq!(jar.cgroup().is_frozen(), None);
+    // What the kernel would say at once.
+    let put = |name, text| fs::write(dir.path().join("x").join(name), text).unwrap();
+    put("cgroup.freeze", "0\n");
+    put("cgroup.events", "populated 1\nfrozen 1\n");
+    assert!(jar.set_frozen(true).unwrap());
+    assert_eq!(fs::read_to_string(dir.path().join("x/cgroup.freeze")).unwrap(), "1");
+    assert_eq!(jar.cgroup().is_frozen(), Some(true));
+    let missing = jar.set_cpu(Limit::Max).unwrap_err();
+    assert_eq!(missing.setting, Setting::Cpu, "no cpu.max, as on JetPack 6");
+    put("cpu.max", "max 100000\n");
+    jar.set_cpu(Limit::At("50%".parse().unwrap())).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("x/cpu.max")).unwrap(), "50000 100000");
+}

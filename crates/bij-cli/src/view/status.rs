@@ -33,6 +33,8 @@ pub(crate) struct Status {
     pub(crate) id: ExperimentId,
     pub(crate) state: String,
     pub(crate) sub_state: Option<String>,
+    pub(crate) frozen: Option<bool>,
+    pub(crate) masked: Option<bool>,
     pub(crate) result: Option<ServiceResult>,
     pub(crate) run: Option<u32>,
     pub(crate) attempt: Option<u32>,
@@ -111,6 +113,8 @@ impl Status {
         Self {
             state: state(unit.as_ref(), newest.as_ref()),
             sub_state: unit.as_ref().map(|unit| unit.sub_state.clone()),
+            frozen: unit.as_ref().map(|unit| unit.frozen),
+            masked: unit.as_ref().map(|unit| unit.masked),
             result,
             run: newest.as_ref().map(|attempt| attempt.run.number.0),
             attempt: newest.as_ref().map(|attempt| attempt.number.0),
@@ -269,6 +273,10 @@ impl StatusPage {
             None => "",
         };
         match &self.loaded {
+            // Whatever its definition says, nobody can start it.
+            Loaded::Found { source, .. } if self.status.masked == Some(true) => {
+                format!("{} ({})", format.paint(Tone::Bad, "masked"), visible(source))
+            }
             Loaded::Found { source, .. } => format!("loaded ({}{enabled})", visible(source)),
             Loaded::Bad(why) => {
                 format!("{} ({})", format.paint(Tone::Bad, "bad-setting"), visible(why))
@@ -291,7 +299,12 @@ impl StatusPage {
         let since = status.since.map_or_else(String::new, |since| {
             format!(" since {}; {}", time::long(since, format), time::ago(since, format.now))
         });
-        format!("{}{since}", format.paint(tone, &format!("{}{sub}", status.state)))
+        let state = format.paint(tone, &format!("{}{sub}", status.state));
+        let frozen = match status.frozen {
+            Some(true) => format!(" {}", format.paint(Tone::Busy, "(frozen)")),
+            Some(false) | None => String::new(),
+        };
+        format!("{state}{frozen}{since}")
     }
 }
 

@@ -129,7 +129,8 @@ pub trait UnitManager: Send + Sync {
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
 
     /// Stops the processes of the experiment from being scheduled, without their noticing; or lets
-    /// them go on. What is as it should be already is [`Outcome::Unchanged`].
+    /// them go on. What is as it should be already is [`Outcome::Unchanged`], and so is one that is
+    /// down. A stop ends a frozen one like any other; its next life is not frozen.
     ///
     /// `FreezeUnit` and `ThawUnit` of `org.freedesktop.systemd1(5)`: since systemd 246, on cgroup v2.
     fn set_frozen(
@@ -140,9 +141,13 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("nothing can be frozen here")) }
     }
 
-    /// Bounds the processor time of an experiment that is up, until it is down or the bound is lifted:
-    /// 100 % is one processor (`CPUQuota=`, `systemd.resource-control(5)`). `None` has its definition's
-    /// own bound in force again.
+    /// Bounds the processor time of an experiment that is up: 100 % is one processor (`CPUQuota=`,
+    /// `systemd.resource-control(5)`). Where its definition has a tighter bound, that one stays in
+    /// force. `None` has its definition's own bound in force again.
+    ///
+    /// A [`stop`](Self::stop) of this manager lifts the bound; automatic restarts keep it. Whoever has
+    /// set one lifts it by `None` when the unit has gone down by itself, which works then too. One that
+    /// is down is not bounded, and that is [`Outcome::Unchanged`].
     fn set_cpu_cap(
         &self,
         _: &ExperimentId,

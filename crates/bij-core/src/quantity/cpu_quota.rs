@@ -72,6 +72,12 @@ impl CpuQuota {
         (micros > 0).then_some(Self(micros))
     }
 
+    /// The quota of so much of one processor; of nothing it is the least that there is.
+    pub const fn at_most(share: Percent) -> Self {
+        let micros = share.0.saturating_mul(100);
+        Self(if micros == 0 { 1 } else { micros })
+    }
+
     /// Microseconds of processor time a second.
     pub const fn micros_per_sec(self) -> u64 {
         self.0

@@ -1,7 +1,7 @@
 //! The service manager that a coordinator works with.
 
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ExperimentId, Outcome, UnitStatus};
+use bij_core::{ExperimentId, Outcome, Percent, UnitStatus};
 use bij_systemd::SystemdUnits;
 
 use crate::Place;
@@ -63,6 +63,18 @@ impl UnitManager for Units {
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         ask!(self.list())
+    }
+
+    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
+        ask!(self.set_frozen(id, frozen))
+    }
+
+    async fn set_cpu_cap(
+        &self,
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> Result<Outcome, UnitError> {
+        ask!(self.set_cpu_cap(id, cap))
     }
 
     async fn reload(&self) -> Result<(), UnitError> {

@@ -1,5 +1,7 @@
 //! The thread that looks after one attempt's processes.
 
+mod steer;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -37,6 +39,7 @@ pub(super) struct Keeper {
     main_ended: bool,
     kills_by_watcher: u64,
     full_look: Option<Instant>,
+    steering: steer::Steering,
 }
 
 impl Keeper {
@@ -59,15 +62,17 @@ impl Keeper {
             main_ended: false,
             kills_by_watcher: 0,
             full_look: None,
+            steering: steer::Steering::default(),
         }
     }
 
-    /// Looks until the jar's handle is dropped, then empties the jar, which goes with this.
+    /// Looks until the jar's handle is gone, then empties the jar, which goes with this.
     pub(super) fn keep(mut self) {
         loop {
             let pace = self.look_after();
             match self.inbox.recv_timeout(pace) {
                 Ok(Order::Signal(signal)) => {
+                    self.thaw();
                     self.signal(signal);
                     // As systemd does: a stopped process cannot heed what it is asked.
                     self.signal(KillSignal::Standard(Signal::SIGCONT));
@@ -79,8 +84,14 @@ impl Keeper {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.testimony());
                 }
+                Ok(Order::Steer(steer, reply)) => {
+                    let steered = self.steer(steer);
+                    // The next question is answered with what is so now.
+                    self.look(true);
+                    let _ = reply.send(steered);
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Ok(Order::Leave) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
         self.kill();
@@ -148,6 +159,7 @@ impl Keeper {
             counters.peak_source = counters.resources.memory_peak.map(|_| PeakSource::Kernel);
         }
         self.fill_by_samples(&look, &mut counters);
+        counters.frozen = self.steering.is_frozen();
         *lock(&self.counters) = counters;
         look
     }
@@ -191,6 +203,12 @@ impl Keeper {
 
     /// Signals every process and returns how many got it.
     fn signal(&mut self, signal: KillSignal) -> usize {
+        let pids = self.everybody();
+        signal.send(&pids)
+    }
+
+    /// Every living process, in order.
+    fn everybody(&mut self) -> Vec<i32> {
         let mut pids = self.group.look().alive;
         if let Some(jar) = &self.jar.cgroup {
             let more = jar.cgroup().processes().into_iter();
@@ -198,7 +216,7 @@ impl Keeper {
         }
         pids.sort_unstable();
         pids.dedup();
-        signal.send(&pids)
+        pids
     }
 
     /// Kills until nobody is left who could start another one.

@@ -1,5 +1,7 @@
 //! The contract of [`UnitManager`].
 
+mod steering;
+
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
@@ -9,6 +11,8 @@ use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpa
 pub enum Behaviour {
     /// It runs until it is stopped.
     RunsUntilStopped,
+    /// It uses processor time until it is stopped.
+    NeverRests,
     /// It is done after a moment.
     Succeeds,
     /// Every life of it is a crash after a moment.
@@ -26,6 +30,7 @@ impl Behaviour {
     pub fn spec(self, id: &ExperimentId) -> ExperimentSpec {
         let command: &[&str] = match self {
             Self::RunsUntilStopped | Self::IsSkipped => &["/bin/sleep", "600"],
+            Self::NeverRests => &["/bin/sh", "-c", "while :; do :; done"],
             // A process that is gone before its start was noticed may count as a failed start.
             Self::Succeeds => &["/bin/sleep", "0.2"],
             Self::Crashes => &["/bin/sh", "-c", "sleep 0.2; exit 3"],
@@ -72,6 +77,8 @@ pub async fn unit_manager_contract(lab: &impl UnitLab) {
     enabling_twice_changes_nothing(lab).await;
     list_and_status_agree(lab).await;
     a_skip_is_no_failure(lab).await;
+    steering::what_is_frozen_stands_still(lab).await;
+    steering::a_bound_holds_until_it_is_lifted(lab).await;
 }
 
 /// What must be answered is answered.

@@ -9,7 +9,8 @@ use bij_core::port::{
 };
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{
-    Attempt, BootId, ExperimentId, Order, Outcome, Percent, Progress, RunState, Tally, Timestamp, UnitStatus,
+    Attempt, BootId, ExperimentId, Order, Outcome, Percent, Progress, RunState, Tally, Timestamp,
+    UnitStatus,
 };
 
 use super::{Fused, Kind};

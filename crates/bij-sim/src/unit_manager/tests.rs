@@ -16,7 +16,7 @@ impl UnitLab for SimLab {
         let moment = TimeSpan::from_micros(1_000);
         let restart = behaviour.spec(id).restart;
         let script = match behaviour {
-            Behaviour::RunsUntilStopped => Script::runs(),
+            Behaviour::RunsUntilStopped | Behaviour::NeverRests => Script::runs(),
             Behaviour::Succeeds => Script::ends(moment, LifeEnd::Exit(0)),
             Behaviour::Crashes => Script::ends(moment, LifeEnd::Exit(3)),
             Behaviour::CannotBeRun => Script::ends(moment, LifeEnd::NeverUp),
@@ -82,4 +82,33 @@ async fn a_fault_hits_every_call_until_it_is_taken_back() {
     assert!(units.list().await.unwrap_err().is_transient());
     units.set_fault(None);
     assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+}
+
+#[tokio::test]
+async fn a_frozen_life_goes_on_where_it_stood_still() {
+    let units = SimUnits::default();
+    units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
+    units.start(&id()).await.unwrap();
+    units.advance(TimeSpan::from_secs(4));
+    assert_eq!(units.set_frozen(&id(), true).await.unwrap(), Outcome::Changed);
+    units.advance(TimeSpan::from_secs(1_000));
+    assert!(units.status(&id()).await.unwrap().frozen);
+    units.set_frozen(&id(), false).await.unwrap();
+    units.advance(TimeSpan::from_secs(5));
+    assert_eq!(units.living(), [id()]);
+    units.advance(TimeSpan::from_secs(1));
+    assert_eq!(units.living(), []);
+}
+
+#[tokio::test]
+async fn a_bound_outlives_the_life_until_somebody_lifts_it() {
+    let units = SimUnits::default();
+    units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
+    units.start(&id()).await.unwrap();
+    units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
+    units.advance(TimeSpan::from_secs(10));
+    units.start(&id()).await.unwrap();
+    assert!(units.status(&id()).await.unwrap().resources.cpu_quota.is_some());
+    assert_eq!(units.set_cpu_cap(&id(), None).await.unwrap(), Outcome::Changed);
+    assert_eq!(units.status(&id()).await.unwrap().resources.cpu_quota, None);
 }

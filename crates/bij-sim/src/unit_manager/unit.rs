@@ -8,13 +8,14 @@ use bij_core::{
 };
 
 use super::job::{Done, JobId};
+use super::steer::Steering;
 use super::{Ending, Hook, HookCall, Life, LifeEnd, Now, Script};
 
 /// `EX_CONFIG`: `RestartPreventExitStatus=` of the unit.
 const EXIT_NEVER: i32 = 78;
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Dead,
     Failed,
     /// `ExecCondition=` runs, and asks.
@@ -48,7 +49,8 @@ pub(super) enum Lift {
 pub(super) struct Unit {
     script: Script,
     lived: usize,
-    state: State,
+    pub(super) state: State,
+    pub(super) steering: Steering,
     result: Option<ServiceResult>,
     invocation: Option<InvocationId>,
     since: u64,
@@ -70,6 +72,7 @@ impl Unit {
             script,
             lived: 0,
             state: State::Dead,
+            steering: Steering::default(),
             result: None,
             invocation: None,
             since: 0,
@@ -160,6 +163,7 @@ impl Unit {
     /// When the next thing happens by itself.
     pub(super) fn due(&self) -> Option<u64> {
         match &self.state {
+            State::Running { .. } if self.steering.is_frozen() => None,
             State::Running { life, since } => Some(since.saturating_add(life.lasts?.as_micros())),
             State::Stopping { until, .. } => Some(*until),
             State::AutoRestart { at } => Some(*at),
@@ -319,6 +323,7 @@ impl Unit {
 
     fn enter(&mut self, state: State, now: &Now<'_>) {
         self.state = state;
+        self.steering.moved_on();
         self.since = now.at;
         self.changed = true;
     }
@@ -330,7 +335,7 @@ impl Unit {
         *self = Self { lived, ..fresh };
     }
 
-    const fn is_down(&self) -> bool {
+    pub(super) const fn is_down(&self) -> bool {
         matches!(self.state, State::Dead | State::Failed)
     }
 
@@ -366,9 +371,11 @@ impl Unit {
             since: i64::try_from(self.since).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),
             start_due: false,
+            frozen: self.steering.is_frozen(),
             enabled: Some(enabled),
+            masked: false,
             status_text: None,
-            resources: Resources::default(),
+            resources: Resources { cpu_quota: self.steering.quota(), ..Resources::default() },
         }
     }
 }

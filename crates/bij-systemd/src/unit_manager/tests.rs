@@ -1,4 +1,5 @@
 mod fake;
+mod steering;
 
 use std::time::Duration;
 

@@ -59,7 +59,9 @@ pub(crate) fn running() -> Facts {
         since: Some("2026-11-23T22:01:02Z".parse().unwrap()),
         restarts: Some(1),
         start_due: false,
+        frozen: false,
         enabled: Some(true),
+        masked: false,
         status_text: Some("epoch 3\x1b[2J".to_owned()),
         resources: Resources {
             memory_current: Some(Bytes::new(48 << 20)),
@@ -153,6 +155,17 @@ fn one_that_waits_to_be_restarted_says_why() {
     unit.sub_state = "auto-restart".to_owned();
     let text = text(&page(facts));
     assert!(text.contains("activating (auto-restart) (Result: signal) since"), "{text}");
+}
+
+#[test]
+fn what_is_frozen_or_masked_looks_as_in_systemctl() {
+    let mut facts = running();
+    facts.unit.as_mut().unwrap().frozen = true;
+    let frozen = text(&page(facts.clone()));
+    assert!(frozen.contains("active (running) (frozen) since"), "{frozen}");
+    facts.unit.as_mut().unwrap().masked = true;
+    let masked = text(&page(facts));
+    assert!(masked.contains("Loaded: masked (/etc/brain-in-jar/"), "{masked}");
 }
 
 #[test]

@@ -8,10 +8,11 @@
 )]
 
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, Guid, OwnedObjectPath, connection, fdo};
+use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection, fdo};
 
 use crate::properties::ExecutedCommand;
 use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
@@ -23,6 +24,17 @@ pub(super) enum Job {
     EndsAtOnce(&'static str),
     /// It ends, and nobody is told.
     EndsUnheard,
+}
+
+/// What `FreezerState` and the calls that change it say.
+#[derive(Clone, Copy)]
+pub(super) enum Freezer {
+    /// A systemd before 246.
+    TooOld,
+    /// cgroup v1.
+    NoKernel,
+    Running,
+    Frozen,
 }
 
 pub(super) struct World {
@@ -44,6 +56,14 @@ pub(super) struct World {
     /// The number of the unit's job; 0 is none.
     pub(super) own_job: u32,
     pub(super) enabled: bool,
+    /// Whether its processes stand still, where that can be had.
+    pub(super) freezer: Freezer,
+    /// `CPUQuotaPerSecUSec`.
+    pub(super) quota: u64,
+    /// `DropInPaths`.
+    pub(super) drop_ins: Vec<String>,
+    /// Where a runtime property is written to.
+    pub(super) runtime_property: PathBuf,
     pub(super) calls: Vec<String>,
 }
 
@@ -63,6 +83,10 @@ impl Default for World {
             listed: 0,
             own_job: 0,
             enabled: false,
+            freezer: Freezer::Running,
+            quota: u64::MAX,
+            drop_ins: Vec::new(),
+            runtime_property: PathBuf::new(),
             calls: Vec::new(),
         }
     }
@@ -78,6 +102,22 @@ impl Shared {
 
     fn called(&self, name: &str) {
         self.0.lock().unwrap().calls.push(name.to_owned());
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    fn freeze(&self, name: &str, state: Freezer) -> fdo::Result<()> {
+        self.called(name);
+        self.change(|world| match world.freezer {
+            Freezer::TooOld => Err(fdo::Error::UnknownMethod(name.to_owned())),
+            Freezer::NoKernel => Err(fdo::Error::NotSupported("no freezing".to_owned())),
+            Freezer::Running | Freezer::Frozen => {
+                world.freezer = state;
+                Ok(())
+            }
+        })
     }
 }
 
@@ -174,6 +214,34 @@ impl Manager {
         (true, if was { Vec::new() } else { files.into_iter().map(change).collect() })
     }
 
+    fn freeze_unit(&self, _name: String) -> fdo::Result<()> {
+        self.0.freeze("FreezeUnit", Freezer::Frozen)
+    }
+
+    fn thaw_unit(&self, _name: String) -> fdo::Result<()> {
+        self.0.freeze("ThawUnit", Freezer::Running)
+    }
+
+    fn set_unit_properties(
+        &self,
+        _name: String,
+        runtime: bool,
+        properties: Vec<(String, OwnedVariant)>,
+    ) {
+        self.0.called("SetUnitProperties");
+        let [(name, value)] = &properties[..] else { panic!("{properties:?}") };
+        assert_eq!((name.as_str(), runtime), ("CPUQuotaPerSecUSec", true));
+        self.0.change(|world| {
+            world.quota = u64::try_from(value).unwrap();
+            std::fs::create_dir_all(world.runtime_property.parent().unwrap()).unwrap();
+            std::fs::write(&world.runtime_property, "[Service]\nCPUQuota=1%\n").unwrap();
+            let path = world.runtime_property.to_string_lossy().into_owned();
+            if !world.drop_ins.contains(&path) {
+                world.drop_ins.push(path);
+            }
+        });
+    }
+
     fn list_units_by_patterns(
         &self,
         _states: Vec<String>,
@@ -236,6 +304,21 @@ impl Unit {
     }
 
     #[zbus(property)]
+    fn freezer_state(&self) -> String {
+        match self.0.0.lock().unwrap().freezer {
+            // The model always has the property; nothing in it is the same as none.
+            Freezer::TooOld => String::new(),
+            Freezer::NoKernel | Freezer::Running => "running".to_owned(),
+            Freezer::Frozen => "frozen".to_owned(),
+        }
+    }
+
+    #[zbus(property)]
+    fn drop_in_paths(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().drop_ins.clone()
+    }
+
+    #[zbus(property)]
     fn state_change_timestamp(&self) -> u64 {
         9_000_000
     }
@@ -283,6 +366,16 @@ impl Service {
     fn exec_condition(&self) -> Vec<ExecutedCommand> {
         let status = self.0.0.lock().unwrap().condition_status;
         vec![("/hook".to_owned(), vec!["/hook".to_owned()], false, 1, 1, 2, 2, 7, 1, status)]
+    }
+
+    #[zbus(property, name = "CPUQuotaPerSecUSec")]
+    fn cpu_quota(&self) -> u64 {
+        self.0.0.lock().unwrap().quota
+    }
+
+    #[zbus(property)]
+    fn control_group(&self) -> String {
+        "/brain.slice/brain-experiment@x.service".to_owned()
     }
 
     #[zbus(property)]
