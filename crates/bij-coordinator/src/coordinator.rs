@@ -22,6 +22,7 @@ mod edit;
 mod execute;
 mod finish;
 mod groups;
+mod heat;
 mod look;
 mod observe;
 mod places;
@@ -34,13 +35,14 @@ mod trouble;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::definition::CoordinatorSettings;
-use bij_core::port::{Board, LedgerError};
+use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 pub use finish::Finished;
+pub use heat::Lives;
 pub use submit::MAX_AT_ONCE;
 
 use crate::policy::{Decision, Observation, State, Stray, decide};
@@ -66,6 +68,10 @@ pub struct Coordinator<P: Ports> {
     /// Runs whose terms have been compared with their definition.
     adopted: BTreeSet<RunId>,
     health_due: TimeSpan,
+    /// What the heat ladder has done and could not be recorded yet, the oldest first.
+    untold: Vec<(Change, Timestamp)>,
+    /// What definitions say of heat, of those that are up or were.
+    traits: BTreeMap<ExperimentId, heat::Traits>,
     troubles: Troubles,
     since: Timestamp,
 }
@@ -120,6 +126,8 @@ impl<P: Ports> Coordinator<P> {
             let_in: BTreeMap::new(),
             adopted: BTreeSet::new(),
             health_due: now.uptime,
+            untold: Vec::new(),
+            traits: BTreeMap::new(),
             troubles: Troubles::default(),
             since: now.at,
         };
@@ -140,6 +148,7 @@ impl<P: Ports> Coordinator<P> {
             if !self.catch_up() {
                 return;
             }
+            self.tell_of_heat();
             if !self.has_seen_enough() {
                 if self.troubles.waits(With::Bus, now.uptime) {
                     return;

@@ -1,11 +1,15 @@
 //! A hand on a coordinator that runs elsewhere.
 
+use std::sync::Arc;
+
 use bij_core::ExperimentId;
 use bij_core::queue::GoingDown;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Coordinator, Listed, Now, Ports, RequestError, SubmitRequest};
+use crate::heat::HeatMove;
+use crate::policy::Warmth;
+use crate::{Coordinator, Listed, Lives, Now, Ports, RequestError, SubmitRequest};
 
 /// So many requests may wait; who comes later waits before the door.
 const WAITING_ROOM: usize = 1024;
@@ -14,6 +18,7 @@ const WAITING_ROOM: usize = 1024;
 pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
     newest: watch::Receiver<u64>,
+    lives: watch::Receiver<Arc<Lives>>,
 }
 
 /// What is asked through the handles.
@@ -21,6 +26,8 @@ pub struct Inbox<P: Ports> {
     pub(crate) receiver: mpsc::Receiver<Message<P>>,
     /// The number of the newest event, for whoever watches.
     pub(crate) newest: watch::Sender<u64>,
+    /// What lives, for the heat ladder.
+    pub(crate) lives: watch::Sender<Arc<Lives>>,
 }
 
 /// What is done with the coordinator.
@@ -39,7 +46,7 @@ pub struct Gone;
 
 impl<P: Ports> Clone for Handle<P> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), newest: self.newest.clone() }
+        Self { sender: self.sender.clone(), newest: self.newest.clone(), lives: self.lives.clone() }
     }
 }
 
@@ -48,13 +55,32 @@ impl<P: Ports> Handle<P> {
     pub fn new() -> (Self, Inbox<P>) {
         let (sender, receiver) = mpsc::channel(WAITING_ROOM);
         let (newest_sender, newest) = watch::channel(0);
-        (Self { sender, newest }, Inbox { receiver, newest: newest_sender })
+        let (lives_sender, lives) = watch::channel(Arc::default());
+        let inbox = Inbox { receiver, newest: newest_sender, lives: lives_sender };
+        (Self { sender, newest, lives }, inbox)
     }
 
     /// The number of the newest event that the coordinator knows, as it changes; 0 before it has
     /// looked for the first time.
     pub fn newest_event(&self) -> watch::Receiver<u64> {
         self.newest.clone()
+    }
+
+    /// What lives, as it changes, for a [heat ladder](crate::heat): it can be looked at however busy
+    /// the coordinator is.
+    pub fn lives(&self) -> watch::Receiver<Arc<Lives>> {
+        self.lives.clone()
+    }
+
+    /// Tells how the heat ladder stands, and what it has done since it was told last. It is not waited
+    /// for.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended, or cannot take in anything for now: then the same is
+    /// to be told once more.
+    pub fn heat(&self, warmth: Warmth, moves: Vec<HeatMove>) -> Result<(), Gone> {
+        let work: Work<P> = Box::new(move |coordinator, now| coordinator.heat(warmth, &moves, now));
+        self.sender.try_send(Message::Work(work)).map_err(|_| Gone)
     }
 
     /// Asks the coordinator for something.

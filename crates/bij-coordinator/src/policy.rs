@@ -24,6 +24,7 @@ mod gates;
 mod giving_up;
 mod gpu;
 mod health;
+mod heat;
 mod hold;
 mod manager;
 mod memory;
@@ -46,6 +47,8 @@ pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use health::{HealthMemory, Vitals};
+pub(crate) use heat::reading;
+pub use heat::{Warmth, closed_by_heat, put_first};
 pub use observation::{LastAttempt, Lost, Observation, Stray, Unreachable};
 pub use recovery::put_back;
 pub use report::Report;
@@ -66,6 +69,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let mut gates = Gates::new(state, seen, Room::taken(state, seen));
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
+        actions.extend(heat::put_back(state, seen).into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));
         actions.extend(stopping::stop(state, seen));
         actions.extend(health::check(state, seen, &mut report));

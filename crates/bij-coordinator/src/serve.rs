@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 
 use bij_core::TimeSpan;
 use futures_util::future::{Either, select};
@@ -48,6 +49,14 @@ pub async fn serve<P: Ports>(
         coordinator.tick(now).await;
         let newest = coordinator.newest_event();
         inbox.newest.send_if_modified(|told| std::mem::replace(told, newest) != newest);
+        let lives = coordinator.lives();
+        inbox.lives.send_if_modified(|told| {
+            let is_news = **told != lives;
+            if is_news {
+                *told = Arc::new(lives);
+            }
+            is_news
+        });
         let due = coordinator.next_look().map_or(LONGEST.as_micros(), |due| {
             due.as_micros().saturating_sub(now.uptime.as_micros()).min(LONGEST.as_micros())
         });

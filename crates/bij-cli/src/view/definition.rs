@@ -82,6 +82,7 @@ pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
         ("health.stall_after", text(health.stall_after)),
         ("health.start_timeout", text(health.start_timeout)),
         ("thermal.max_celsius", thermal.max_celsius.map_or(Value::Null, Value::from)),
+        ("thermal.freeze", thermal.freeze.map_or(Value::Null, Value::from)),
         ("power.mode", power_mode(power.mode.as_ref())),
         ("sandbox.profile", Value::from(profile(*sandbox))),
     ];

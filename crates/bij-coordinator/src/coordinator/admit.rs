@@ -31,6 +31,10 @@ impl<P: Ports> Coordinator<P> {
         let experiment = &admission.experiment;
         self.unit_changed(experiment.clone());
         self.forget_if_over(experiment);
+        if let Some(text) = self.waits_for_cold(experiment) {
+            let run = self.state.runs_of(experiment).next_back().map(|run| run.run.clone());
+            return Verdict::no(run, text);
+        }
         if let Some(up) = self.state.up_of(experiment) {
             let run = Some(up.run.clone());
             let text = self.hand_over(up, admission).err();

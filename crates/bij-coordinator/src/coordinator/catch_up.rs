@@ -138,6 +138,7 @@ impl<P: Ports> Coordinator<P> {
                 return Told::Something;
             }
             EventKind::Edited
+            | EventKind::Heat
             | EventKind::Moved
             | EventKind::StartSkipped
             | EventKind::ActionFailed

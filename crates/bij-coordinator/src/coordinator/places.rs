@@ -18,7 +18,7 @@ pub(super) fn put(
         MoveTo::First => front(state, runs, Some(by)),
         MoveTo::Last => {
             let last = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
-            in_a_row(runs, last.saturating_add(1), Some(by))
+            in_a_row(runs, (1..).map(|at| Place(last.saturating_add(at))), Some(by))
         }
         MoveTo::Before(other) => beside(state, runs, other, 0, by)?,
         MoveTo::Behind(other) => beside(state, runs, other, 1, by)?,
@@ -28,13 +28,14 @@ pub(super) fn put(
 
 /// Puts runs before all others.
 pub(super) fn front(state: &State, runs: &[&QueuedRun], by: Option<&str>) -> Vec<Change> {
-    let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
-    let count = i64::try_from(runs.len()).unwrap_or(i64::MAX);
-    in_a_row(runs, first.saturating_sub(count), by)
+    in_a_row(runs, state.places_before_all(runs.len()), by)
 }
 
-fn in_a_row(runs: &[&QueuedRun], from: i64, by: Option<&str>) -> Vec<Change> {
-    let places = (0..).map(|at| Place(from.saturating_add(at)));
+fn in_a_row(
+    runs: &[&QueuedRun],
+    places: impl Iterator<Item = Place>,
+    by: Option<&str>,
+) -> Vec<Change> {
     let moved = runs.iter().zip(places);
     moved.map(|(run, place)| moved_to(run, place, by)).collect()
 }

@@ -3,7 +3,7 @@
 use bij_core::queue::{ClosedGate, QueuedRun};
 
 use super::room::Room;
-use super::{Observation, State, dependency, gpu, hold, memory, slots, time};
+use super::{Observation, State, dependency, gpu, heat, hold, memory, slots, time};
 
 /// What gates are judged by.
 pub(super) struct Gates<'a> {
@@ -46,6 +46,7 @@ impl<'a> Gates<'a> {
         closed.extend(hold::held(run));
         closed.extend(slots::same_experiment(run, state, room));
         closed.extend(time::back_off(run, state, seen));
+        closed.extend(heat::closed_by_heat(run, state, seen));
         if run.terms.now {
             return closed;
         }

@@ -4,6 +4,7 @@ use bij_core::port::Change;
 use bij_core::queue::QueueState;
 use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
 
+use super::heat::was_stopped;
 use super::time::after;
 use super::{Action, LastAttempt, Observation, Report, State};
 
@@ -23,7 +24,8 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         let experiment = &run.run.experiment;
         let Some(lost) = seen.lost.get(&run.run) else { continue };
         let brought_back = seen.is_up(experiment) || seen.is_coming_up(experiment);
-        if brought_back || state.busy.contains_key(experiment) {
+        let waits_for_cold = was_stopped(run, seen);
+        if brought_back || waits_for_cold || state.busy.contains_key(experiment) {
             continue;
         }
         let failed = (seen.units.get(experiment))

@@ -8,7 +8,7 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
 
-use super::Vitals;
+use super::{Vitals, Warmth};
 use crate::Now;
 
 /// What a coordinator sees.
@@ -24,6 +24,8 @@ pub struct Observation {
     pub units: BTreeMap<ExperimentId, UnitStatus>,
     /// The machine.
     pub sample: Sample,
+    /// How the heat ladder stands.
+    pub warmth: Warmth,
     /// Units that are up without a run in the queue that is.
     pub strays: Vec<Stray>,
     /// What the ledger says of runs in the queue that should be up while their unit is down.
@@ -84,6 +86,7 @@ impl Observation {
             going_down: BTreeSet::new(),
             units: BTreeMap::new(),
             sample,
+            warmth: Warmth::default(),
             strays: Vec::new(),
             lost: BTreeMap::new(),
             others: BTreeMap::new(),

@@ -187,6 +187,7 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
             | ClosedGate::Hold { .. }
             | ClosedGate::Paused { .. }
             | ClosedGate::MemoryPressure { .. }
+            | ClosedGate::Heat { .. }
             | ClosedGate::Dependency { .. }
             | ClosedGate::NotBefore { .. }
             | ClosedGate::BootGrace { .. }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bij_core::RunEnd;
 use bij_core::definition::OnReboot;
 use bij_core::port::Change;
-use bij_core::queue::{Place, QueueState, QueuedRun};
+use bij_core::queue::{QueueState, QueuedRun};
 
 use super::{Action, Interruption, State};
 
@@ -39,8 +39,7 @@ pub fn put_back(state: &State) -> Vec<Change> {
         interrupted.into_iter().partition(|(run, _)| run.stop.is_some());
     let mut changes: Vec<Change> = stopped.into_iter().filter_map(|(run, _)| end(run)).collect();
     let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
-    let first = state.runs.values().map(|run| run.place.0).min().unwrap_or(0);
-    let mut front = first.saturating_sub(i64::try_from(resumed).unwrap_or(i64::MAX));
+    let mut places = state.places_before_all(resumed);
     for (run, how) in interrupted {
         let (target, why) = target(how);
         changes.push(Change::State {
@@ -49,9 +48,9 @@ pub fn put_back(state: &State) -> Vec<Change> {
             state: target,
             why: why.to_owned(),
         });
-        if is_resumed(how) {
-            let place = Place(front);
-            front = front.saturating_add(1);
+        if is_resumed(how)
+            && let Some(place) = places.next()
+        {
             changes.push(Change::Move { run: run.run.clone(), place, by: None });
         }
     }

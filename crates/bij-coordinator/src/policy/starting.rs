@@ -4,6 +4,7 @@ use bij_core::TimeSpan;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
 
+use super::heat::closed_by_heat;
 use super::time::after;
 use super::{Action, Observation, Report, State};
 
@@ -34,6 +35,10 @@ pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -
             || state.busy.contains_key(experiment)
             || state.stops.contains_key(experiment)
         {
+            continue;
+        }
+        if let Some(gate) = closed_by_heat(run, state, seen) {
+            report.wait(run, vec![gate], state.last.as_ref());
             continue;
         }
         let until = state.back_off.get(&run.run).map_or(seen.now.uptime, |back_off| back_off.until);

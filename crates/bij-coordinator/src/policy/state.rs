@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
-use bij_core::queue::{Group, GroupName, Pause, Queue, QueueState, QueuedRun, SlotsFrom};
+use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, SlotsFrom};
 use bij_core::{BootId, ExperimentId, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
@@ -130,6 +130,13 @@ impl State {
         let mut waiting: Vec<_> = self.runs.values().filter(waits).collect();
         waiting.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
         waiting
+    }
+
+    /// So many places before all others, in their order.
+    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = Place> + use<> {
+        let first = self.runs.values().map(|run| run.place.0).min().unwrap_or(0);
+        let from = first.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
+        (0..).map(move |at| Place(from.saturating_add(at)))
     }
 
     /// Takes in a change that the store has recorded. What speaks of no run in the queue says

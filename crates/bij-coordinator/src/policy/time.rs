@@ -57,6 +57,8 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         | ClosedGate::GroupSlots { .. }
         | ClosedGate::Memory { .. }
         | ClosedGate::Gpu { .. }
+        // The ladder tells when it is cool.
+        | ClosedGate::Heat { .. }
         | ClosedGate::Dependency { .. }
         | ClosedGate::SameExperiment { .. }
         | ClosedGate::Turn { .. } => return,

@@ -139,6 +139,9 @@ pub(crate) const FIELDS: &[Field<ExperimentSpec>] = &[
     field("thermal", "max_celsius", "", "80", |node, spec| {
         put(&mut spec.thermal.max_celsius, value::celsius(node))
     }),
+    field("thermal", "freeze", "", "true", |node, spec| {
+        put(&mut spec.thermal.freeze, value::flag(node).map(Some))
+    }),
     field("power", "mode", "", r#""MAXN""#, |node, spec| {
         put(&mut spec.power.mode, value::power_mode(node))
     }),

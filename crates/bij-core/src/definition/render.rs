@@ -49,8 +49,11 @@ impl ExperimentSpec {
         toml.restart(restart);
         toml.stop(stop);
         toml.health(health);
-        let Thermal { max_celsius } = thermal;
-        toml.table("thermal", |toml| toml.bare("max_celsius", *max_celsius));
+        let Thermal { max_celsius, freeze } = thermal;
+        toml.table("thermal", |toml| {
+            toml.bare("max_celsius", *max_celsius);
+            toml.bare("freeze", *freeze);
+        });
         let Power { mode } = power;
         toml.table("power", |toml| match mode {
             None => {}

@@ -209,6 +209,16 @@ pub struct Health {
 pub struct Thermal {
     /// It does not start, and is throttled, above this.
     pub max_celsius: Option<f64>,
+    /// Whether it may be frozen for a while before it is stopped for heat. Unless said otherwise it may
+    /// if it has no watchdog, which goes on counting.
+    pub freeze: Option<bool>,
+}
+
+impl Thermal {
+    /// Whether an experiment with this watchdog may be frozen.
+    pub fn may_freeze(&self, watchdog: Option<TimeSpan>) -> bool {
+        self.freeze.unwrap_or(watchdog.is_none())
+    }
 }
 
 /// `[power]`.

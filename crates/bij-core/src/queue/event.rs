@@ -90,6 +90,8 @@ kinds! {
     GroupChanged = "group-changed",
     /// A running experiment is healthy, degraded or stalled.
     Health = "health",
+    /// Something was held back for heat, or goes on.
+    Heat = "heat",
     /// The coordinator has come up.
     CoordinatorStarted = "coordinator-started",
     /// Settings were read anew.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Dependency, GroupName};
-use crate::{Bytes, Percent, RunEnd, RunId, TimeSpan, Timestamp};
+use crate::{Bytes, Celsius, Percent, RunEnd, RunId, TimeSpan, Timestamp};
 
 /// One closed gate, and since when it keeps the run waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,17 @@ pub enum ClosedGate {
     Gpu {
         /// Who uses it.
         used_by: Vec<RunId>,
+    },
+    /// The board is too hot: `THROTTLE_TEMP_CELSIUS`, or `[thermal] max_celsius` of its own.
+    ///
+    /// Or how hot it is cannot be told any more.
+    Heat {
+        /// How hot it is, or why that cannot be told, as a fragment.
+        why: String,
+        /// How hot it is where it is hottest, if that can be told.
+        celsius: Option<Celsius>,
+        /// From here on something is held back.
+        limit: Celsius,
     },
     /// Another run has not come to what this one needs.
     Dependency {
@@ -173,6 +184,7 @@ impl ClosedGate {
             Self::MemoryAvailable { .. } => "memory-available",
             Self::MemoryPressure { .. } => "memory-pressure",
             Self::Gpu { .. } => "gpu",
+            Self::Heat { .. } => "heat",
             Self::Dependency { .. } => "dependency",
             Self::NotBefore { .. } => "not-before",
             Self::BootGrace { .. } => "boot-grace",
@@ -193,6 +205,7 @@ impl ClosedGate {
             Self::Memory { claim, .. } => Amount::Number(claim.get()),
             Self::MemoryAvailable { need, .. } => Amount::Number(need.get()),
             Self::MemoryPressure { at_most, .. } => Amount::Text(at_most.to_string()),
+            Self::Heat { limit, .. } => Amount::Text(format!("below {limit}")),
             Self::Dependency { on, .. } => Amount::Text(on.to_string()),
             Self::NotBefore { at } | Self::BackOff { until: at } => Amount::Text(at.to_string()),
             Self::BootGrace { left } => Amount::Text(left.to_string()),
@@ -211,6 +224,7 @@ impl ClosedGate {
             Self::MemoryAvailable { available, .. } => Amount::Number(available.get()),
             Self::MemoryPressure { some, .. } => Amount::Text(some.to_string()),
             Self::Gpu { .. } => Amount::Number(0),
+            Self::Heat { celsius, .. } => Amount::Text((*celsius)?.to_string()),
             Self::Dependency { ended, .. } => Amount::Text((*ended)?.as_str().to_owned()),
             Self::SameExperiment { run } | Self::Turn { of: run } => Amount::Text(run.to_string()),
             Self::Manager { .. }
@@ -261,6 +275,9 @@ impl fmt::Display for ClosedGate {
             Self::Gpu { used_by } => {
                 let users: Vec<String> = used_by.iter().map(ToString::to_string).collect();
                 write!(f, "the GPU is used by {}", users.join(", "))
+            }
+            Self::Heat { why, celsius: _, limit } => {
+                write!(f, "{why}; experiments are held back from {limit} on")
             }
             Self::Dependency { on: Dependency { condition, on }, ended } => {
                 let what = match condition {

@@ -12,6 +12,7 @@ mod message_id {
     pub(super) const ACTION_FAILED: &str = "a69a121115824b409ede1f37d58d716d";
     pub(super) const PAUSED: &str = "0343758838c9496bb4d682d42e8cda7f";
     pub(super) const HELD: &str = "e6e90e19401f4c7495063ed7b74c7c0e";
+    pub(super) const HEAT: &str = "52d2ee1e6a3a4ba7b6d4a2a1c0f3e58b";
     pub(super) const HEALTH: &str = "3213c2d61d3c4944b11f8a3bdcdd552b";
 }
 
@@ -36,6 +37,7 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
         EventKind::StartSkipped => (Level::Info, Some(message_id::START_SKIPPED)),
         EventKind::ActionFailed => (Level::Warn, Some(message_id::ACTION_FAILED)),
         EventKind::Paused => (Level::Info, Some(message_id::PAUSED)),
+        EventKind::Heat => (Level::Warn, Some(message_id::HEAT)),
         EventKind::Health => (Level::Warn, Some(message_id::HEALTH)),
         EventKind::CoordinatorStarted => (Level::Info, Some(message_id::STARTED)),
     })

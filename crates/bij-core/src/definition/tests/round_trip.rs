@@ -125,12 +125,14 @@ fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
         Just(SandboxProfile::Strict),
         Just(SandboxProfile::Trusted),
     ];
-    (gpu, stop, health, option::of(20.0..125.0f64), option::of(mode), sandbox).prop_map(
-        move |(gpu, stop, health, max_celsius, mode, sandbox)| ExperimentSpec {
+    let thermal = (option::of(20.0..125.0f64), option::of(any::<bool>()))
+        .prop_map(|(max_celsius, freeze)| Thermal { max_celsius, freeze });
+    (gpu, stop, health, thermal, option::of(mode), sandbox).prop_map(
+        move |(gpu, stop, health, thermal, mode, sandbox)| ExperimentSpec {
             gpu,
             stop,
             health,
-            thermal: Thermal { max_celsius },
+            thermal,
             power: Power { mode },
             sandbox,
             ..spec.clone()

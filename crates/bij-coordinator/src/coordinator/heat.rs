@@ -1,0 +1,154 @@
+//! What the heat ladder is told, and what it tells.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::{Change, DefinitionSource, RunQueue};
+use bij_core::queue::EventKind;
+use bij_core::{Celsius, CpuQuota, ExperimentId, InvocationId, Limit, Percent, TimeSpan};
+
+use super::{Coordinator, trouble::With};
+use crate::heat::{HeatMove, Living};
+use crate::policy::{Warmth, closed_by_heat, put_first, reading};
+use crate::{Now, Ports};
+
+/// What lives, as the heat ladder wants to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lives {
+    /// Every experiment that is up.
+    pub living: Vec<Living>,
+    /// The limits of their own (`[thermal] max_celsius`) of those that are up, and of those that wait
+    /// and were up before.
+    pub limits: BTreeMap<ExperimentId, Celsius>,
+}
+
+/// So many moves that could not be recorded are kept until they can.
+const UNTOLD: usize = 256;
+
+/// More processors than there are.
+const UNBOUNDED: Percent = Percent::new(100 * 4096);
+
+/// What a definition says of heat.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
+    max_celsius: Option<Celsius>,
+    may_freeze: bool,
+    cpu: Option<CpuQuota>,
+    /// The life that was seen last, and the uptime since when it is up. That is reckoned once: two
+    /// clocks never agree to the microsecond.
+    life: Option<(InvocationId, TimeSpan)>,
+}
+
+impl<P: Ports> Coordinator<P> {
+    /// The heat ladder has moved, or stands otherwise than before. What it has done is recorded as
+    /// soon as the store takes it.
+    pub fn heat(&mut self, warmth: Warmth, moves: &[HeatMove], now: Now) {
+        self.seen.now = now;
+        for HeatMove { step, because } in moves {
+            let experiment = step.experiment();
+            let up = experiment.and_then(|id| self.state.up_of(id));
+            let mut data = BTreeMap::from([
+                ("step".to_owned(), step.name().to_owned()),
+                ("text".to_owned(), format!("{because}: {step}")),
+            ]);
+            data.extend(
+                reading(because).map(|it| ("celsius".to_owned(), it.degrees().to_string())),
+            );
+            let note =
+                Change::Note { kind: EventKind::Heat, run: up.map(|it| it.run.clone()), data };
+            self.untold.push((note, now.at));
+        }
+        let surplus = self.untold.len().saturating_sub(UNTOLD);
+        self.untold.drain(..surplus);
+        if warmth != self.seen.warmth {
+            self.seen.warmth = warmth;
+            self.report_is_fresh = false;
+            self.undecided = true;
+        }
+        // What was stopped for heat is looked at even if the manager's word of it is lost.
+        for HeatMove { step, .. } in moves {
+            self.unseen.units.extend(step.experiment().cloned());
+            self.undecided = true;
+        }
+    }
+
+    /// Records what the ladder has done.
+    pub(super) fn tell_of_heat(&mut self) {
+        while let Some((note, at)) = self.untold.first() {
+            if self.troubles.waits(With::Store, self.seen.now.uptime) {
+                return;
+            }
+            if let Err(error) = self.adapters.store.change(std::slice::from_ref(note), *at) {
+                self.troubles.met(With::Store, &error, self.seen.now);
+                return;
+            }
+            self.untold.remove(0);
+        }
+    }
+
+    /// What lives, as the ladder wants to know it.
+    pub fn lives(&mut self) -> Lives {
+        let up: Vec<ExperimentId> =
+            self.seen.units.keys().filter(|id| self.seen.is_up(id)).cloned().collect();
+        for id in &up {
+            if !self.traits.contains_key(id) {
+                let traits = self.traits_of(id);
+                self.traits.insert(id.clone(), traits);
+            }
+            let unit = self.seen.units.get(id);
+            let invocation = unit.and_then(|unit| unit.invocation);
+            let lived = unit.and_then(|unit| self.seen.now.at.since(unit.since?));
+            let Some((traits, invocation)) = self.traits.get_mut(id).zip(invocation) else {
+                continue;
+            };
+            if traits.life.is_none_or(|(known, _)| known != invocation) {
+                let lived = lived.unwrap_or_default().as_micros();
+                let since = self.seen.now.uptime.as_micros().saturating_sub(lived);
+                traits.life = Some((invocation, TimeSpan::from_micros(since)));
+            }
+        }
+        let Self { traits, state, seen, .. } = self;
+        traits.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
+        let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
+        let limits = limits.collect();
+        let living = up.iter().filter_map(|id| self.living(id)).collect();
+        Lives { living, limits }
+    }
+
+    fn living(&self, id: &ExperimentId) -> Option<Living> {
+        let traits = self.traits.get(id)?;
+        Some(Living {
+            experiment: id.clone(),
+            priority: self.state.up_of(id).map_or(0, |run| run.terms.priority),
+            since: traits.life.map_or(TimeSpan::default(), |(_, since)| since),
+            // What is in force may be a cap; whoever knows the machine bounds it by its processors.
+            cpu: traits.cpu.map_or(UNBOUNDED, CpuQuota::percent),
+            can_cap: true,
+            can_freeze: traits.may_freeze,
+            max_celsius: traits.max_celsius,
+        })
+    }
+
+    fn traits_of(&self, id: &ExperimentId) -> Traits {
+        let unknown = Traits { max_celsius: None, may_freeze: false, cpu: None, life: None };
+        let Ok(found) = self.adapters.definitions.find(id) else { return unknown };
+        let spec = found.spec;
+        Traits {
+            max_celsius: spec.thermal.max_celsius.map(Celsius::from_degrees),
+            may_freeze: spec.thermal.may_freeze(spec.health.watchdog),
+            cpu: spec.limits.cpu.and_then(Limit::at),
+            life: None,
+        }
+    }
+
+    /// What systemd brings back after a crash waits as well while it is too hot: its run is put back,
+    /// and says why.
+    pub(super) fn waits_for_cold(&mut self, experiment: &ExperimentId) -> Option<String> {
+        let up = self.state.up_of(experiment)?.clone();
+        let gate = closed_by_heat(&up, &self.state, &self.seen)?;
+        let text = gate.to_string();
+        let changes = put_first(&self.state, &[&up], &text);
+        // A store that does not take it: the run is found to be down later, and ends by its crash.
+        let _ = self.change(&changes);
+        Some(text)
+    }
+}

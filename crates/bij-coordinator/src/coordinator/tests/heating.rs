@@ -1,0 +1,165 @@
+//! The board grows hot.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::{Handover as _, UnitManager as _};
+use bij_core::queue::{EventKind, QueueState};
+use bij_core::{Celsius, Order, OrderKind, TimeSpan};
+use bij_sim::{Fault, LifeEnd, Script};
+
+use super::machine::*;
+use crate::heat::{Because, HeatMove, HeatStep, Level};
+use crate::policy::Warmth;
+
+fn hot() -> Because {
+    let celsius = Celsius::new(80);
+    Because::Zone { zone: "tj".to_owned(), celsius, soon: celsius }
+}
+
+fn warmth(level: Level) -> Warmth {
+    let held = (level != Level::Normal).then(hot);
+    Warmth { level, held, too_hot_for: BTreeMap::new() }
+}
+
+impl Machine {
+    fn warm(&mut self, level: Level) {
+        let now = self.now();
+        self.coordinator.heat(warmth(level), &[], now);
+        self.settle();
+    }
+
+    /// What the ladder does to it.
+    fn stop_for_heat(&mut self, name: &str) {
+        let order = Order { kind: OrderKind::Heat, by: hot().to_string() };
+        self.desk.stop(&id(name), &order).unwrap();
+        at_once(self.units.stop(&id(name))).unwrap();
+    }
+}
+
+fn machine() -> Machine {
+    let mut machine = Machine::new(2);
+    for name in ["a", "b", "c", "d"] {
+        machine.define(name, Script::runs());
+    }
+    machine.submit(&["a", "b", "c"]);
+    machine.settle();
+    machine
+}
+
+#[test]
+fn what_was_stopped_for_heat_goes_on_before_all_others_when_it_is_cool() {
+    let mut machine = machine();
+    machine.warm(Level::Critical);
+    machine.stop_for_heat("b");
+    machine.stop_for_heat("a");
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0]);
+    assert_eq!(machine.stored(), ["a#1 waiting", "b#1 waiting", "c#1 waiting"]);
+    assert_eq!(machine.gates_of("a#1"), ["heat"]);
+    let ended = machine.events(EventKind::AttemptEnded);
+    assert!(ended.iter().all(|event| event.data["cause"] == "heat"), "{ended:?}");
+    machine.warm(Level::Normal);
+    assert_eq!(machine.stored(), ["a#1 running", "b#1 running", "c#1 waiting"]);
+    assert_eq!(machine.events(EventKind::AttemptBegun).len(), 4, "the same runs went on");
+}
+
+#[test]
+fn what_crashes_while_it_is_hot_is_not_brought_back_and_keeps_its_run() {
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script::ends(TimeSpan::from_secs(5), LifeEnd::Exit(1)), |spec| {
+        spec.restart.delay = TimeSpan::from_secs(60);
+    });
+    machine.submit(&["a"]);
+    machine.settle();
+    machine.warm(Level::Hold);
+    machine.pass(6);
+    // Systemd is about to bring it back, and its hook asks.
+    let verdict = machine.admit("a");
+    assert!(!verdict.admitted);
+    let text = verdict.text.unwrap();
+    assert_eq!(text, "tj is at 80.0 °C; experiments are held back from 75.0 °C on");
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
+    at_once(machine.units.stop(&id("a"))).unwrap();
+    machine.settle();
+    assert_eq!(machine.gates_of("a#1"), ["heat"]);
+    machine.warm(Level::Normal);
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
+}
+
+#[test]
+fn who_passes_the_gates_passes_this_one_unless_all_is_stopped() {
+    for (level, up) in [(Level::Hold, vec!["d"]), (Level::Critical, vec![])] {
+        let mut machine = Machine::new(2);
+        machine.define("d", Script::runs());
+        machine.warm(level);
+        let mut submit = crate::Submit::new(id("d"));
+        submit.now = true;
+        machine.request(vec![submit]).unwrap();
+        machine.settle();
+        assert_eq!(machine.up(), up);
+    }
+}
+
+#[test]
+fn a_limit_of_its_own_keeps_one_experiment_waiting_and_no_other() {
+    let mut machine = machine();
+    let (limit, celsius) = (Celsius::new(60), Celsius::new(62));
+    let too_hot = Because::TooHotFor { limit, celsius };
+    let too_hot_for = BTreeMap::from([(id("c"), too_hot)]);
+    let now = machine.now();
+    let own = Warmth { too_hot_for, ..Warmth::default() };
+    machine.coordinator.heat(own, &[], now);
+    machine.submit(&["d"]);
+    machine.stop_for_heat("a");
+    machine.stop_for_heat("b");
+    machine.settle();
+    assert_eq!(machine.up(), ["a", "b"], "they go on at once: it is cool for them");
+    machine.act("a", &crate::Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.up(), ["b", "d"]);
+    assert_eq!(machine.gates_of("c#1"), ["heat", "slots"]);
+}
+
+#[test]
+fn each_move_is_an_event_with_its_reading_though_the_store_takes_it_later() {
+    let mut machine = machine();
+    machine.ledger.fail(Some(Fault::Full));
+    let step = HeatStep::Freeze { experiment: id("a") };
+    let now = machine.now();
+    let moves = [HeatMove { step, because: hot() }];
+    machine.coordinator.heat(warmth(Level::Throttle), &moves, now);
+    machine.settle();
+    assert!(machine.events(EventKind::Heat).is_empty());
+    machine.ledger.fail(None);
+    machine.pass(3);
+    let [told] = &machine.events(EventKind::Heat)[..] else { panic!("it is told once") };
+    assert_eq!((told.at, told.run.unwrap().0), (now.at, 1));
+    assert_eq!(told.data["step"], "freeze");
+    assert_eq!(told.data["celsius"], "80");
+    assert_eq!(told.data["text"], "tj is at 80.0 °C: freezes a");
+}
+
+#[test]
+fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script::runs(), |spec| {
+        spec.thermal.max_celsius = Some(70.5);
+        spec.limits.cpu = "250%".parse().ok();
+        spec.queue.priority = 3;
+    });
+    machine.define_with("b", Script::runs(), |spec| spec.thermal.freeze = Some(false));
+    machine.submit(&["a", "b"]);
+    machine.settle();
+    let lives = machine.coordinator.lives();
+    let [a, b] = &lives.living[..] else { panic!("{lives:?}") };
+    assert_eq!((a.priority, a.can_freeze, b.can_freeze), (3, true, false));
+    assert_eq!(a.max_celsius, Some(Celsius::from_degrees(70.5)));
+    assert!(a.cpu < b.cpu);
+    machine.pass(2);
+    assert_eq!(machine.coordinator.lives(), lives, "time alone is no news");
+    machine.stop_for_heat("a");
+    machine.warm(Level::Critical);
+    let lives = machine.coordinator.lives();
+    assert_eq!(lives.living.len(), 1);
+    assert_eq!(lives.limits.len(), 1, "it waits, and its limit is remembered");
+}
