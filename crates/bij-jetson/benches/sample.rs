@@ -49,6 +49,10 @@ fn samples(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("processor time of an AGX Orin's");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sample", |bencher| bencher.iter(|| black_box(machine.sample())));
+    group.bench_function("pulse", |bencher| bencher.iter(|| black_box(machine.pulse())));
+    group.bench_function("temperatures", |bencher| {
+        bencher.iter(|| black_box(machine.temperatures()).unwrap());
+    });
     group.bench_function("zones", |bencher| bencher.iter(|| black_box(machine.zones()).unwrap()));
     group.finish();
 }

@@ -35,6 +35,7 @@ mod over_current;
 mod parse;
 mod patience;
 mod port;
+mod pulse;
 mod rail;
 mod reading;
 mod thermal;
@@ -57,6 +58,7 @@ pub use nvpmodel::{
     PowerModes, PowerParam, PowerSetting, QueryError, SwitchError,
 };
 pub use over_current::OverCurrent;
+pub use pulse::Pulse;
 pub use rail::Rail;
 pub use reading::{Reading, WhyNot};
 pub use thermal::{CoolingDevice, CoolingRole, Trip, TripKind, Zone};

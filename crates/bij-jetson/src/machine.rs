@@ -9,9 +9,10 @@ use bij_core::Milliwatts;
 use crate::hwmon::Chip;
 use crate::memory::SystemMemory;
 use crate::patience::Patience;
+use crate::thermal::Trips;
 use crate::{
     CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
-    PowerModes, Rail, Reading, Root, Zone,
+    PowerModes, Pulse, Rail, Reading, Root, Zone,
 };
 
 /// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
@@ -100,12 +101,26 @@ impl Machine {
         SystemMemory::read(self.patience.files())
     }
 
-    /// Reads only how hot it is where: what is needed often, and must not wait for anything else.
+    /// Reads only how hot it is where, with the trips.
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
     pub fn zones(&self) -> Reading<Vec<Zone>> {
         self.patience.take(Zone::all)
+    }
+
+    /// Reads only how hot it is where, without the trips: what is needed often, and must not wait for
+    /// anything else.
+    ///
+    /// # Errors
+    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
+    pub fn temperatures(&self) -> Reading<Vec<Zone>> {
+        self.patience.take(Zone::temperatures)
+    }
+
+    /// Reads only what is kept from one second to the next.
+    pub fn pulse(&self) -> Pulse {
+        self.patience.take(Pulse::read)
     }
 }
 
@@ -117,7 +132,7 @@ impl BoardSample {
         let rails = among().and_then(|chips| Rail::with(files, chips));
         Self {
             identity: Identity::read(files),
-            zones: Zone::with(files, among().unwrap_or_default()),
+            zones: Zone::with(files, among().unwrap_or_default(), Trips::Read),
             cooling: CoolingDevice::all(files),
             over_current: among().map(|chips| OverCurrent::with(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),

@@ -17,7 +17,7 @@ impl Board for Machine {
     }
 
     fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
-        let zones = part("the thermal zones", Self::zones(self))?.into_iter();
+        let zones = part("the thermal zones", self.temperatures())?.into_iter();
         let reading = |Zone { name, celsius, .. }| {
             let celsius = part(&format!("zone {name}"), celsius);
             ZoneReading { name, celsius }

@@ -25,8 +25,16 @@ pub struct Zone {
     pub name: String,
     /// How hot it is there.
     pub celsius: Reading<Celsius>,
-    /// What happens at which temperature, the coolest first.
+    /// What happens at which temperature, the coolest first; empty as well where only temperatures were
+    /// asked for.
     pub trips: Vec<Trip>,
+}
+
+/// Whether trips are wanted: they are more files than the temperatures, and hardly ever change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trips {
+    Read,
+    LeaveOut,
 }
 
 /// A Tegra whose unit has no power reads as -256 °C; below this nothing is a temperature.
@@ -41,10 +49,15 @@ impl Zone {
     /// # Errors
     /// [`WhyNot`] if not even their names can be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::with(files, &Chip::all(files).unwrap_or_default())
+        Self::with(files, &Chip::all(files).unwrap_or_default(), Trips::Read)
     }
 
-    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
+    /// As [`Zone::all`], without the trips.
+    pub(crate) fn temperatures(files: &dyn Files) -> Reading<Vec<Self>> {
+        Self::with(files, &Chip::all(files).unwrap_or_default(), Trips::LeaveOut)
+    }
+
+    pub(crate) fn with(files: &dyn Files, chips: &[Chip], trips: Trips) -> Reading<Vec<Self>> {
         let directories = files.names(CLASS)?;
         let mut types = Vec::new();
         let mut zones = Vec::new();
@@ -55,14 +68,17 @@ impl Zone {
             zones.push(Self {
                 name: short(&kind),
                 celsius: temperature(files, &format!("{directory}/temp"), &kind),
-                trips: trip::of_zone(files, &directory),
+                trips: match trips {
+                    Trips::Read => trip::of_zone(files, &directory),
+                    Trips::LeaveOut => Vec::new(),
+                },
             });
             types.push(kind);
         }
         for chip in chips {
             // The thermal core registers each zone there again, under a name that hwmon allows.
             if !types.iter().any(|kind| kind.replace('-', "_") == chip.name) {
-                zones.extend(hwmon_zone::of_chip(files, chip));
+                zones.extend(hwmon_zone::of_chip(files, chip, trips));
             }
         }
         zones.sort();

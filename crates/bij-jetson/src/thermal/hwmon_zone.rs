@@ -1,11 +1,11 @@
 //! Sensors of hwmon that are no thermal zones: on many PCs these are the only ones.
 
-use super::{Trip, TripKind, Zone, temperature};
+use super::{Trip, TripKind, Trips, Zone, temperature};
 use crate::hwmon::Chip;
 use crate::{Files, parse};
 
 /// The temperatures of a chip: `coretemp package id 0`, `nvme composite`.
-pub(super) fn of_chip(files: &dyn Files, chip: &Chip) -> Vec<Zone> {
+pub(super) fn of_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone> {
     let attributes = chip.attributes(files);
     let numbers: Vec<u32> =
         attributes.iter().filter_map(|name| parse::numbered(name, "temp", "_input")).collect();
@@ -19,7 +19,7 @@ pub(super) fn of_chip(files: &dyn Files, chip: &Chip) -> Vec<Zone> {
             None => chip.name.clone(),
         };
         let limits = [("max", TripKind::Hot), ("crit", TripKind::Critical)];
-        let trips = limits.into_iter().filter(|(limit, _)| has(limit));
+        let trips = limits.into_iter().filter(|(limit, _)| wanted == Trips::Read && has(limit));
         let trips = trips.map(|(limit, kind)| Trip::new(kind, files.number(&chip.at(&at(limit)))));
         let mut trips: Vec<Trip> = trips.collect();
         trips.sort();

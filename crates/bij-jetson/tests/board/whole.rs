@@ -1,6 +1,8 @@
 //! Each captured board as its SOURCES.md and its tables say.
 
-use bij_jetson::{Files as _, Machine, PowerConf};
+use std::sync::Arc;
+
+use bij_jetson::{Files as _, Machine, PowerConf, Zone};
 use insta::assert_snapshot;
 
 use crate::told::told;
@@ -32,6 +34,30 @@ fn a_tree_on_the_disk_reads_as_in_memory() {
         let board = Board::unpack(&captured(name));
         let on_disk = Machine::below(board.path("")).sample();
         assert_eq!(told(&on_disk), told(&sample(captured(name))), "{name}");
+    }
+}
+
+#[test]
+fn what_is_kept_each_second_is_what_the_whole_board_says() {
+    for name in ALL {
+        for tree in [captured(name), captured(name).as_user()] {
+            let pulse = Machine::new(Arc::new(tree.clone())).pulse();
+            let whole = sample(tree);
+            let bare = |zones: &[Zone]| -> Vec<_> {
+                zones.iter().map(|zone| (zone.name.clone(), zone.celsius.clone())).collect()
+            };
+            assert_eq!(pulse.zones.as_deref().map(bare), whole.zones.as_deref().map(bare));
+            let throttled = whole.throttled();
+            assert_eq!(
+                pulse.throttled.as_ref().map(|names| names.iter().map(String::as_str).collect()),
+                throttled.as_ref().cloned(),
+                "{name}"
+            );
+            assert_eq!((&pulse.total, &pulse.gpu), (&whole.total, &whole.gpu), "{name}");
+            assert_eq!(pulse.memory_available, whole.memory.available);
+            let counts = whole.over_current.iter().flatten().map(|of| of.count.clone().unwrap());
+            assert_eq!(pulse.over_current.unwrap_or(0), counts.sum::<u64>(), "{name}");
+        }
     }
 }
 

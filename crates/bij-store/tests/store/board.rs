@@ -10,13 +10,13 @@ use bij_store::{Reader, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-fn hottest() -> Option<Hottest> {
-    Some(Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(71_250) })
+fn hottest() -> Hottest {
+    Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(71_250) }
 }
 
 fn whole() -> AttemptBoard {
     AttemptBoard {
-        hottest: hottest(),
+        hottest: Some(hottest()),
         energy: Some(Millijoules::new(1_234_567)),
         throttled: Some(TimeSpan::from_secs(7)),
         over_current: Some(2),
@@ -29,7 +29,7 @@ fn minute(number: usize) -> BoardMinute {
         at: at(i64::try_from(number).unwrap() * 60),
         span: TimeSpan::from_secs(59),
         samples: 60,
-        hottest: hottest(),
+        hottest: Some(hottest()),
         celsius: Some(Spread { min: celsius(60), mean: celsius(65), max: celsius(71) }),
         power: Some(Spread {
             min: Milliwatts::new(-12),
