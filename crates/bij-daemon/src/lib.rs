@@ -59,7 +59,8 @@ pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};
 pub use chain::chain;
 pub use coordinator::{
-    CoordinatorCall, CoordinatorUsage, HandoverFiles, SystemClock, run_coordinator,
+    CoordinatorCall, CoordinatorUsage, Glance, HandoverFiles, Hour, Moment, Recorder, SystemClock,
+    run_coordinator,
 };
 pub use end::{End, EndError, Ended};
 pub use generator::{Generated, Skipped, generate};

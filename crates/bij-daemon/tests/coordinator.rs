@@ -7,14 +7,17 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bij_api::message::{
     Act, AdmissionRequest, EventQuery, QueueQuery, State, Submit, SubmitOptions,
 };
 use bij_api::{Client, RefusalKind};
+use bij_core::port::{Ledger as _, Opening};
 use bij_core::queue::{EventKind, RunRef};
-use bij_core::{ExperimentId, Layout};
+use bij_core::{AttemptKey, ExperimentId, InvocationId, Layout, StartKind};
+use bij_jetson::CapturedTree;
+use bij_store::{Reader, Store};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -203,6 +206,35 @@ async fn the_board_may_be_another_tree() {
     assert!(budget.get() <= 1 << 30, "{budget}");
     let of_this_machine = bij_jetson::Machine::below("/").memory().total.unwrap();
     assert!(of_this_machine.get() > 1 << 30, "else the test shows nothing");
+}
+
+#[tokio::test]
+async fn while_something_runs_the_board_is_recorded() {
+    let tree = Tree::new();
+    let board =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
+    CapturedTree::load(&board).unwrap().unpack(&tree.root.path().join("board")).unwrap();
+    let mut command = tree.command();
+    command.env("BIJ_BOARD_ROOT", tree.root.path().join("board"));
+    let coordinator = Coordinator { child: command.spawn().unwrap() };
+    let client = tree.client().await;
+    let reader = Reader::new(tree.layout().database());
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().parse().unwrap();
+    let key = AttemptKey { boot, invocation: InvocationId::from_bytes([7; 16]) };
+    let experiment = ExperimentId::new("x1").unwrap();
+    let at = SystemTime::now().into();
+    let opening = Opening { experiment, key, at, start: StartKind::Fresh };
+    Store::open(&tree.layout().database()).unwrap().open(&opening).unwrap();
+    // Something that the coordinator has to tell of.
+    let held = Submit { hold: true, ..submission(2) };
+    client.submit(&[held], SubmitOptions::default()).await.unwrap();
+    assert_eq!(reader.board_minutes(9).unwrap(), [], "the minute is not over");
+    coordinator.signal(Signal::SIGTERM);
+    let (code, lines) = coordinator.ended();
+    assert_eq!(code, Some(0), "{lines}");
+    let minutes = reader.board_minutes(9).unwrap();
+    assert_eq!(minutes.len(), 1, "{lines}");
+    assert_eq!(minutes[0].power.unwrap().mean.get(), 8918);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
 use super::units::Units;
-use super::{HandoverFiles, SystemClock};
+use super::{HandoverFiles, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
 use crate::systemd::{is_elsewhere, scope};
 use crate::{Place, chain, ledger};
@@ -69,6 +69,9 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
     let machine = Machine::below(told.board_root.as_deref().unwrap_or(place.root()));
+    let recorder = Recorder::new(machine.clone(), place.layout().database(), place.boot()?);
+    let record =
+        record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
     let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
     let outside = Outside { place, notify, reload, handle, watchdog: told.watchdog };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
@@ -79,7 +82,9 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
             _ = ended => Ok(()),
         }
     });
-    join(loop_).and(result)
+    let result = join(loop_).and(result);
+    record::join(record);
+    result
 }
 
 /// Sees to it that there is one at a time: two would start everything twice. The kernel gives the

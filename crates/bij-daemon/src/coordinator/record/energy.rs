@@ -1,0 +1,100 @@
+//! Power, integrated.
+
+use bij_core::{Millijoules, Milliwatts, TimeSpan};
+
+use super::LONGEST_GAP;
+
+/// What has been drawn since it began, as far as that is known: between two readings the power is taken
+/// for their mean, before the first and after the last for theirs. Over a longer gap it is not guessed.
+#[derive(Clone, Debug)]
+pub(super) struct Energy {
+    since: TimeSpan,
+    last: Option<(TimeSpan, Milliwatts)>,
+    /// Milliwatts for microseconds.
+    nanojoules: i128,
+    has_gap: bool,
+}
+
+impl Energy {
+    pub(super) const fn begun(at: TimeSpan) -> Self {
+        Self { since: at, last: None, nanojoules: 0, has_gap: false }
+    }
+
+    pub(super) fn add(&mut self, at: TimeSpan, power: Option<Milliwatts>) {
+        let Some(power) = power else { return };
+        let (from, before) = self.last.unwrap_or((self.since, power));
+        self.drew(from, at, i128::from(before.get()) + i128::from(power.get()));
+        self.last = Some((at, power));
+    }
+
+    /// What has been drawn until now, if all of it is known.
+    pub(super) fn until(mut self, at: TimeSpan) -> Option<Millijoules> {
+        let (from, power) = self.last?;
+        self.drew(from, at, 2 * i128::from(power.get()));
+        let millijoules = i64::try_from(self.nanojoules / 1_000_000).ok()?;
+        (!self.has_gap).then_some(Millijoules::new(millijoules))
+    }
+
+    /// Adds a span by the sum of the powers at its ends.
+    fn drew(&mut self, from: TimeSpan, to: TimeSpan, both: i128) {
+        let micros = to.as_micros().saturating_sub(from.as_micros());
+        self.has_gap |= micros > LONGEST_GAP.as_micros();
+        self.nanojoules = self.nanojoules.saturating_add(both.saturating_mul(micros.into()) / 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn energy(until: u32, readings: &[(u32, Option<i64>)]) -> Option<Millijoules> {
+        let mut energy = Energy::begun(TimeSpan::default());
+        for (at, power) in readings {
+            energy.add(TimeSpan::from_secs(*at), power.map(Milliwatts::new));
+        }
+        energy.until(TimeSpan::from_secs(until))
+    }
+
+    #[test]
+    fn a_power_that_rises_evenly_counts_by_its_mean() {
+        let told = energy(3, &[(0, Some(1000)), (2, Some(3000)), (3, Some(3000))]);
+        assert_eq!(told, Some(Millijoules::new(4000 + 3000)));
+    }
+
+    #[test]
+    fn what_is_missing_for_a_moment_is_bridged_and_for_long_is_not_guessed() {
+        let steady = |missing: u32| {
+            let gap = (1..=missing).map(|at| (at, None));
+            let readings: Vec<_> =
+                [(0, Some(500))].into_iter().chain(gap).chain([(missing + 1, Some(500))]).collect();
+            energy(missing + 1, &readings)
+        };
+        assert_eq!(steady(3), Some(Millijoules::new(2000)));
+        assert_eq!(steady(10), None);
+        assert_eq!(energy(5, &[(0, None), (1, None)]), None);
+        assert_eq!(energy(11, &[(11, Some(1))]), None, "nobody knows what came first");
+        assert_eq!(energy(11, &[(0, Some(1))]), None, "nor what came last");
+    }
+
+    proptest! {
+        /// However often it is read, a power that stays draws what it draws.
+        #[test]
+        fn a_steady_power_draws_power_for_time(
+            power in -50_000..100_000i64,
+            steps in prop::collection::vec(0..10u32, 1..50),
+        ) {
+            let mut at = 0;
+            let readings: Vec<_> = steps
+                .iter()
+                .map(|step| {
+                    at += step;
+                    (at, Some(power))
+                })
+                .collect();
+            let told = energy(at, &readings).map(Millijoules::get);
+            prop_assert_eq!(told, Some(power * i64::from(at)));
+        }
+    }
+}
