@@ -1,5 +1,6 @@
 //! How data looks: as text for people, as JSON for programs. Pure.
 
+mod attempt_board;
 mod board;
 mod checked;
 mod definition;

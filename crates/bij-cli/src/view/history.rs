@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use bij_core::{Attempt, BootId, Cause, Exit, ExperimentId, InvocationId, Timestamp};
 use serde::Serialize;
 
+use super::attempt_board::AttemptBoardView;
 use super::evidence::EvidenceView;
 use super::status::cause_tone;
 use super::table::{Cell, Column, Table};
-use super::{Format, Tone, View, proof, time};
+use super::{Format, Tone, View, attempt_board, proof, time};
 
 /// A table of attempts, oldest first: `bij history`.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +31,7 @@ struct Row {
     exit_code: Option<i32>,
     signal: Option<i32>,
     evidence: Option<EvidenceView>,
+    board: Option<AttemptBoardView>,
     #[serde(skip)]
     whole: Attempt,
 }
@@ -67,11 +69,12 @@ impl Row {
             exit_code: exit.and_then(Exit::code),
             signal: exit.and_then(Exit::signal),
             evidence: end.map(|end| EvidenceView::from(&end.evidence)),
+            board: attempt.board.as_ref().map(AttemptBoardView::from),
             whole: attempt,
         }
     }
 
-    fn cells(&self, format: &Format) -> [Cell; 6] {
+    fn cells(&self, format: &Format) -> [Cell; 7] {
         let end = self.whole.end.as_ref();
         // The clock may have jumped in between: what the witness measured comes first.
         let took = end
@@ -87,6 +90,7 @@ impl Row {
             time::short(self.started, format).into(),
             took.map_or_else(String::new, time::rough).into(),
             cause,
+            self.whole.board.as_ref().map_or_else(String::new, attempt_board::short).into(),
             end.map_or_else(String::new, proof::short).into(),
         ]
     }
@@ -103,6 +107,7 @@ impl View for History {
             Column::left("STARTED").dispensable(2),
             Column::right("TOOK").dispensable(1),
             Column::left("CAUSE"),
+            Column::left("BOARD").dispensable(3),
             Column::left("PROOF").flexible(),
         ]);
         self.0.iter().for_each(|row| table.row(row.cells(format)));

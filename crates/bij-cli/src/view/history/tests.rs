@@ -1,3 +1,4 @@
+use bij_core::{AttemptBoard, Celsius, Hottest, Millijoules, TimeSpan};
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use super::*;
@@ -23,6 +24,21 @@ fn every_attempt_tells_what_it_ended_of() {
     assert_snapshot!(text(&history, None));
     assert_snapshot!(text(&history, Some(72)));
     assert_json_snapshot!(history);
+}
+
+#[test]
+fn what_the_board_went_through_is_told_where_there_is_room() {
+    let mut attempts = attempts();
+    attempts[0].board = Some(AttemptBoard {
+        hottest: Some(Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(86_531) }),
+        energy: Some(Millijoules::new(1_234_567)),
+        throttled: Some(TimeSpan::from_secs(7)),
+        over_current: Some(2),
+    });
+    let history = History::of_one(attempts);
+    assert_snapshot!(text(&history, None));
+    assert!(!text(&history, Some(80)).contains("BOARD"));
+    assert_json_snapshot!(serde_json::to_value(&history).unwrap()[0]["board"]);
 }
 
 #[test]
