@@ -46,7 +46,9 @@ fn tone(kind: EventKind, crash: bool) -> Tone {
     match kind {
         EventKind::ActionFailed => Tone::Bad,
         EventKind::AttemptEnded if crash => Tone::Bad,
-        EventKind::StartSkipped | EventKind::Held | EventKind::Paused => Tone::Busy,
+        EventKind::StartSkipped | EventKind::Held | EventKind::Paused | EventKind::Heat => {
+            Tone::Busy
+        }
         EventKind::AttemptBegun => Tone::Good,
         EventKind::Submitted
         | EventKind::Edited
