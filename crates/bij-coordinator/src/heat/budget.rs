@@ -15,9 +15,9 @@ use bij_core::TimeSpan;
 use super::sense::{Heat, LEAD, seconds_between};
 
 /// A peak that stays so far below the threshold allows a raise.
-const DEAD_BAND: f64 = 1.2;
+const DEAD_BAND: f64 = 0.9;
 /// Cuts and raises aim so far below the threshold, into the dead band.
-const GOAL_BELOW: f64 = 0.6;
+const GOAL_BELOW: f64 = 0.5;
 /// Heat above the surroundings is proportional to load. They are taken for warmer than they are where
 /// it is cut, which cuts more, and for cooler where it is raised, which raises less.
 const WARM_AROUND: f64 = 35.0;
@@ -37,8 +37,11 @@ const SETTLING_IN_HASTE: f64 = 5.0;
 const PATIENCE: (f64, f64) = (600.0, 3600.0);
 /// So far below the threshold the budget is plainly too small, and patience no virtue.
 const PLAINLY_COOL: f64 = 10.0;
+/// A budget has proven itself when it held though it came so near to the threshold; otherwise little
+/// was asked for.
+const TRYING: f64 = 4.0;
 /// A budget that held is gone back to, unless it is less than this share: then times have changed.
-const STALE: f64 = 0.4;
+const STALE: f64 = 0.15;
 
 /// The budget, and how it was found. Processor time is in percent of one processor.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,9 +55,33 @@ pub(super) struct Budget {
     /// How often it has been cut in a row without getting cooler, and from what temperature on.
     in_vain: i32,
     cut_at: f64,
-    /// The highest smoothed temperature since the last change.
-    peak: f64,
+    peak: Peak,
     patience: f64,
+}
+
+/// The highest smoothed temperature of late: of this half of the time that patience takes, and of the
+/// half before.
+#[derive(Clone, Debug, PartialEq)]
+struct Peak {
+    now: f64,
+    before: f64,
+    since: TimeSpan,
+}
+
+impl Peak {
+    const NONE: Self =
+        Self { now: f64::NEG_INFINITY, before: f64::NEG_INFINITY, since: TimeSpan::from_micros(0) };
+
+    fn look(&mut self, at: TimeSpan, smoothed: f64, half: f64) {
+        if seconds_between(self.since, at) >= half {
+            *self = Self { now: smoothed, before: self.now, since: at };
+        }
+        self.now = self.now.max(smoothed);
+    }
+
+    fn get(&self) -> f64 {
+        self.now.max(self.before)
+    }
 }
 
 /// What a budget is found by.
@@ -87,7 +114,7 @@ impl Default for Budget {
             on_trial: false,
             in_vain: 0,
             cut_at: f64::INFINITY,
-            peak: f64::NEG_INFINITY,
+            peak: Peak::NONE,
             patience: PATIENCE.0,
         }
     }
@@ -104,9 +131,17 @@ impl Budget {
         self.limit
     }
 
+    /// Lifts it, for that nobody is left whom it would hold back. What has held is remembered.
+    pub(super) fn lift(&mut self, at: TimeSpan) {
+        if self.limit.is_some() {
+            self.cut_at = f64::INFINITY;
+            self.change(at, None, true);
+        }
+    }
+
     /// Changes it if this heat asks for it.
     pub(super) fn look(&mut self, at: TimeSpan, heat: &Heat, by: Circumstances) -> Change {
-        self.peak = self.peak.max(heat.smoothed);
+        self.peak.look(at, heat.smoothed, self.patience / 2.0);
         let elapsed = seconds_between(*self.changed.get_or_insert(at), at);
         let in_haste = heat.raw.max(heat.smoothed) >= by.far_too_hot;
         let settling = if in_haste { SETTLING_IN_HASTE } else { SETTLING };
@@ -116,7 +151,7 @@ impl Budget {
             return Change::Cut;
         }
         let Some(limit) = self.limit else { return Change::None };
-        if self.peak > by.throttle - DEAD_BAND || elapsed < self.patience_at(by.throttle) {
+        if self.peak.get() > by.throttle - DEAD_BAND || elapsed < self.patience_at(by.throttle) {
             return Change::None;
         }
         self.raise(at, limit, by);
@@ -146,13 +181,16 @@ impl Budget {
 
     fn raise(&mut self, at: TimeSpan, limit: f64, by: Circumstances) {
         let goal = by.throttle - GOAL_BELOW - COOL_AROUND;
-        let share = goal / (self.peak - COOL_AROUND).max(f64::MIN_POSITIVE);
+        let peak = self.peak.get();
+        let share = goal / (peak - COOL_AROUND).max(f64::MIN_POSITIVE);
         let mut to = limit * share.clamp(RAISES.0, RAISES.1);
-        if self.peak <= by.throttle - PLAINLY_COOL {
+        if peak <= by.throttle - PLAINLY_COOL {
             // From next to nothing no factor would lead back.
-            to = to.max(limit + by.processors / 8.0);
+            to = to.max(limit + by.processors / 4.0);
         }
-        self.proven = Some(limit);
+        if peak >= by.throttle - TRYING || self.proven.is_none_or(|proven| proven > limit) {
+            self.proven = Some(limit);
+        }
         self.cut_at = f64::INFINITY;
         self.change(at, Some(to).filter(|to| *to < by.processors), true);
     }
@@ -161,11 +199,11 @@ impl Budget {
         self.limit = limit;
         self.changed = Some(at);
         self.on_trial = on_trial;
-        self.peak = f64::NEG_INFINITY;
+        self.peak = Peak { since: at, ..Peak::NONE };
     }
 
     fn patience_at(&self, throttle: f64) -> f64 {
-        let plainly_cool = self.peak <= throttle - PLAINLY_COOL;
+        let plainly_cool = self.peak.get() <= throttle - PLAINLY_COOL;
         if plainly_cool { self.patience.min(2.0 * PATIENCE.0) } else { self.patience }
     }
 }

@@ -10,21 +10,60 @@ use super::{Because, HeatMove, HeatStep};
 const HOLD_BELOW: f64 = 3.0;
 /// It is cool again so far below a threshold.
 pub(super) const COOL_BELOW: f64 = 6.0;
-/// While anything runs, the gate opens no sooner than so many seconds after the last time: so that a
-/// load that comes and goes does not have it go up and down.
-const BETWEEN_OPENINGS: f64 = 1200.0;
+/// It opens when it has been cool for so many seconds, and no sooner than so many after the last time:
+/// so that a load that comes and goes does not have it go up and down. What ends may be replaced
+/// before.
+const COOL_FOR: f64 = 300.0;
+const BETWEEN_OPENINGS: f64 = 1800.0;
 
 /// The gate before all starts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Gate {
     shut: Option<Because>,
     opened: Option<TimeSpan>,
+    cool_since: Option<TimeSpan>,
+    /// What all took together when it was shut.
+    ceiling: f64,
+    /// What may be started though it is shut, as far as heat goes.
+    room: f64,
+    /// What of the budget nobody takes.
+    budget_left: f64,
 }
 
 impl Gate {
     /// Why it is shut, if it is.
     pub(super) fn why_shut(&self) -> Option<&Because> {
         self.shut.as_ref()
+    }
+
+    /// Why one that takes so much processor time, and at least so much of the budget, cannot pass, if it
+    /// cannot. What has ended while the gate was shut may be replaced as soon as it is cool, for that
+    /// does not add to what there was.
+    pub(super) fn stops(&self, takes: f64, at_least: f64) -> Option<&Because> {
+        let fits = takes <= self.room && at_least <= self.budget_left;
+        self.shut.as_ref().filter(|_| !fits)
+    }
+
+    /// Takes in what all that live take, of which budget if there is one, and how hot it is; without
+    /// that nothing is replaced.
+    pub(super) fn count(
+        &mut self,
+        demand: f64,
+        limit: Option<f64>,
+        heat: Option<&Heat>,
+        throttle: f64,
+    ) {
+        if self.shut.is_none() {
+            self.ceiling = demand;
+        }
+        let is_cool = heat.is_some_and(|heat| is_cool(heat, throttle));
+        self.room = if is_cool { self.ceiling - demand } else { f64::NEG_INFINITY };
+        self.budget_left = limit.unwrap_or(f64::INFINITY) - demand;
+    }
+
+    /// Somebody was told to leave: he is not replaced. This is what the others take.
+    pub(super) fn without_leaving(&mut self, demand: f64) {
+        self.ceiling = self.ceiling.min(demand);
     }
 
     /// Shuts it if it is hot, or if there is another reason.
@@ -42,28 +81,36 @@ impl Gate {
         (!was_shut).then_some(HeatMove { step: HeatStep::Hold, because })
     }
 
-    /// Opens it again if it is cool and was not opened just before; when nothing lives, at once.
-    pub(super) fn open(
-        &mut self,
-        heat: &Heat,
-        throttle: f64,
-        at: TimeSpan,
-        nothing_lives: bool,
-    ) -> Option<HeatMove> {
-        let is_cool = heat.smoothed <= throttle - COOL_BELOW
-            && heat.after(LEAD).max(heat.raw) < throttle - HOLD_BELOW
-            && heat.missed.is_none();
-        let is_time = nothing_lives
-            || self.opened.is_none_or(|opened| seconds_between(opened, at) >= BETWEEN_OPENINGS);
-        if self.shut.is_none() || !is_cool || !is_time {
+    /// Opens it again if it has been cool for a while, and it was not opened just before.
+    pub(super) fn open(&mut self, heat: &Heat, throttle: f64, at: TimeSpan) -> Option<HeatMove> {
+        let is_over = |opened| seconds_between(opened, at) >= BETWEEN_OPENINGS;
+        if self.shut.is_none()
+            || !self.has_long_been_cool(heat, throttle, at)
+            || !self.opened.is_none_or(is_over)
+        {
             return None;
         }
         self.opened = Some(at);
         self.open_for(heat.because())
     }
 
+    /// Whether it has been cool for a while, without a break.
+    pub(super) fn has_long_been_cool(&mut self, heat: &Heat, throttle: f64, at: TimeSpan) -> bool {
+        if !is_cool(heat, throttle) {
+            self.cool_since = None;
+            return false;
+        }
+        seconds_between(*self.cool_since.get_or_insert(at), at) >= COOL_FOR
+    }
+
     /// Opens it, if it is shut.
     pub(super) fn open_for(&mut self, because: Because) -> Option<HeatMove> {
         self.shut.take().map(|_| HeatMove { step: HeatStep::Admit, because })
     }
+}
+
+fn is_cool(heat: &Heat, throttle: f64) -> bool {
+    heat.smoothed <= throttle - COOL_BELOW
+        && heat.after(LEAD).max(heat.raw) < throttle - HOLD_BELOW
+        && heat.missed.is_none()
 }

@@ -13,6 +13,8 @@ use super::{Because, Haste, HeatMove, HeatSeen, HeatSettings, HeatStep, Level, L
 
 /// An experiment that was put aside for its own limit stays so at least so many seconds.
 const ASIDE: f64 = 1200.0;
+/// What somebody has left who has ended is kept for who takes his place for so many seconds.
+const LINGERING: f64 = 60.0;
 /// How often it is looked while it is hot: a die warms by a degree a second at worst.
 const QUICK: TimeSpan = TimeSpan::from_secs(1);
 /// It is hot from so far below the threshold on.
@@ -37,6 +39,10 @@ pub struct Ladder {
     is_hot: bool,
     /// Whether what is in force was left by another ladder and no budget is known for it.
     taken_over: bool,
+    /// Whether those that were seen last could be capped.
+    can_cap: bool,
+    /// Since when less would have to be in force than is, for that somebody has ended.
+    loose_since: Option<TimeSpan>,
 }
 
 impl Ladder {
@@ -66,6 +72,8 @@ impl Ladder {
             critical: false,
             smoothed: None,
             is_hot: false,
+            can_cap: true,
+            loose_since: None,
         }
     }
 
@@ -77,8 +85,11 @@ impl Ladder {
     /// Takes in one look at the machine and says what is to be done, in the order in which it is to be
     /// done. What is said counts as done unless it [failed](Self::failed).
     pub fn look(&mut self, seen: &HeatSeen<'_>) -> Vec<HeatMove> {
-        let order = spread::in_order(seen.living);
+        let order = spread::in_order(seen.living, &self.in_force);
         self.forget_all_but(&order);
+        if !order.is_empty() {
+            self.can_cap = order.iter().any(|one| one.can_cap);
+        }
         let throttle = self.settings.throttle().degrees();
         let heat = match self.sense.look(seen.uptime, seen.zones, throttle) {
             Sight::Heat(heat) => heat,
@@ -92,18 +103,27 @@ impl Ladder {
         let wanted = if self.critical {
             order.iter().map(|one| (one.experiment.clone(), gone())).collect()
         } else {
-            self.find_budget(seen, &order, &heat);
+            let change = self.find_budget(seen, &order, &heat);
             self.put_aside(seen.uptime, &order, &heat);
-            self.wanted(&order)
+            let wanted = self.wanted(&order);
+            if change == Change::None { self.linger(seen.uptime, wanted) } else { wanted }
         };
         let because = heat.because();
         let holds_back = wanted.values().any(|restraint| !restraint.is_none());
         let mut moves: Vec<HeatMove> =
             self.gate.shut(&heat, throttle, self.critical || holds_back).into_iter().collect();
         moves.extend(self.change_to(&order, wanted, &because));
-        if !self.critical && self.in_force.is_empty() {
-            moves.extend(self.gate.open(&heat, throttle, seen.uptime, seen.living.is_empty()));
+        if moves.iter().any(|one| matches!(one.step, HeatStep::Stop { .. })) {
+            self.gate.without_leaving(self.demand(&order));
         }
+        if order.is_empty() && self.gate.has_long_been_cool(&heat, throttle, seen.uptime) {
+            self.budget.lift(seen.uptime);
+        }
+        if !self.critical && self.in_force.is_empty() {
+            moves.extend(self.gate.open(&heat, throttle, seen.uptime));
+        }
+        let may_replace = (!self.critical).then_some(&heat);
+        self.gate.count(self.demand(&order), self.budget.limit(), may_replace, throttle);
         self.level = self.level_now();
         moves
     }
@@ -133,10 +153,19 @@ impl Ladder {
         &self.level
     }
 
-    /// Why nothing may be started now, or nothing with such a limit of its own
-    /// (`[thermal] max_celsius`); `None` where heat keeps nothing from starting.
-    pub fn keeps_from_starting(&self, max_celsius: Option<Celsius>) -> Option<Because> {
-        if let Some(because) = self.gate.why_shut() {
+    /// Why an experiment that takes so much processor time ([`Living::cpu`]) and has such a limit of its
+    /// own ([`Living::max_celsius`]) cannot be started now; `None` where heat does not keep it.
+    ///
+    /// Between [`HeatStep::Hold`] and [`HeatStep::Admit`] nothing can, but for what takes the place of
+    /// somebody who has ended, once it is cool.
+    pub fn keeps_from_starting(
+        &self,
+        cpu: Percent,
+        max_celsius: Option<Celsius>,
+    ) -> Option<Because> {
+        let takes = spread::percent(cpu);
+        let at_least = spread::floor_of(takes, self.can_cap);
+        if let Some(because) = self.gate.stops(takes, at_least) {
             return Some(because.clone());
         }
         let (limit, smoothed) = max_celsius.zip(self.smoothed)?;
@@ -174,22 +203,28 @@ impl Ladder {
         (is_sure && heat.raw >= self.settings.critical().degrees()) || (self.critical && !is_cool)
     }
 
-    fn find_budget(&mut self, seen: &HeatSeen<'_>, order: &[&Living], heat: &Heat) {
+    fn find_budget(&mut self, seen: &HeatSeen<'_>, order: &[&Living], heat: &Heat) -> Change {
         if std::mem::take(&mut self.taken_over) {
             self.budget = Budget::of(self.left_by_restraints(order));
         }
         let throttle = self.settings.throttle().degrees();
         let processors = spread::percent(seen.processors);
-        let demand: f64 = self.unstopped(order).map(spread::cpu).sum();
         let circumstances = Circumstances {
             throttle,
             far_too_hot: f64::midpoint(throttle, self.settings.critical().degrees()),
-            demand: demand.min(processors),
+            demand: self.demand(order).min(processors),
             processors,
         };
-        if self.budget.look(seen.uptime, heat, circumstances) == Change::Cut {
+        let change = self.budget.look(seen.uptime, heat, circumstances);
+        if change == Change::Cut {
             self.sense.turn_over();
         }
+        change
+    }
+
+    /// What all that stay would take together.
+    fn demand(&self, order: &[&Living]) -> f64 {
+        self.unstopped(order).map(spread::cpu).sum()
     }
 
     /// Those that were not told to leave: the others are counted out.
@@ -245,6 +280,27 @@ impl Ladder {
         wanted
     }
 
+    /// What is to be in force of what is wanted now: somebody who has ended may soon be replaced, so what
+    /// he leaves is given to others only after a while.
+    fn linger(
+        &mut self,
+        at: TimeSpan,
+        mut wanted: BTreeMap<ExperimentId, Restraint>,
+    ) -> BTreeMap<ExperimentId, Restraint> {
+        let looser: Vec<_> = self
+            .in_force
+            .iter()
+            .filter(|(id, now)| wanted.get(id).copied().unwrap_or_default().is_looser_than(**now))
+            .map(|(id, now)| (id.clone(), *now))
+            .collect();
+        if looser.is_empty() {
+            self.loose_since = None;
+        } else if seconds_between(*self.loose_since.get_or_insert(at), at) < LINGERING {
+            wanted.extend(looser);
+        }
+        wanted
+    }
+
     /// Puts this in force and says what that takes.
     fn change_to(
         &mut self,
@@ -262,7 +318,9 @@ impl Ladder {
     /// Nothing can be told: what is held back stays so, and nothing is started.
     fn blind(&mut self, why: String) -> Vec<HeatMove> {
         self.level = Level::Blind(why.clone());
-        self.gate.shut_for(Because::Lost(why)).into_iter().collect()
+        let said = self.gate.shut_for(Because::Lost(why));
+        self.gate.count(f64::INFINITY, None, None, 0.0);
+        said.into_iter().collect()
     }
 
     /// On a machine without zones there is no heat to speak of.

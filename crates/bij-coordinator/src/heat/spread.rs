@@ -35,6 +35,12 @@ impl Restraint {
         *self == Self::default()
     }
 
+    /// Whether this holds back less than the other does, in anything.
+    pub(super) fn is_looser_than(self, other: Self) -> bool {
+        let share = |cap: Option<Percent>| cap.map_or(u64::MAX, Percent::permyriad);
+        self.motion < other.motion || share(self.cap) > share(other.cap)
+    }
+
     /// As much as there is short of a stop, or that where it cannot be frozen.
     pub(super) fn out_of_the_way(self, one: &Living) -> Self {
         let motion = if one.can_freeze { Motion::Frozen } else { Motion::Stopping(Haste::Grace) };
@@ -49,10 +55,19 @@ const UNCAPPED_FLOOR: f64 = 0.5;
 /// A cap above this share is none.
 const WHOLE: f64 = 0.98;
 
-/// Sorts: who is held back first goes first.
-pub(super) fn in_order(living: &[Living]) -> Vec<&Living> {
+/// Sorts: who is held back first goes first. Of equals those are first that are held back already, so
+/// that nobody is let go for that somebody younger has come.
+pub(super) fn in_order<'a>(
+    living: &'a [Living],
+    in_force: &BTreeMap<ExperimentId, Restraint>,
+) -> Vec<&'a Living> {
     let mut order: Vec<&Living> = living.iter().collect();
-    order.sort_by_key(|one| (one.priority, Reverse(one.since), &one.experiment));
+    order.sort_by_key(|one| {
+        let restraint = in_force.get(&one.experiment).copied().unwrap_or_default();
+        let is_capped = restraint.cap.is_some();
+        let how_far = (Reverse(restraint.motion), Reverse(is_capped));
+        (one.priority, how_far, Reverse(one.since), &one.experiment)
+    });
     order
 }
 
@@ -93,7 +108,12 @@ fn cap(one: &Living, share: f64) -> Option<Percent> {
 }
 
 fn floor(one: &Living) -> f64 {
-    cpu(one) * if one.can_cap { FLOOR } else { UNCAPPED_FLOOR }
+    floor_of(cpu(one), one.can_cap)
+}
+
+/// The least that one is left while it runs that takes so much.
+pub(super) fn floor_of(takes: f64, can_cap: bool) -> f64 {
+    takes * if can_cap { FLOOR } else { UNCAPPED_FLOOR }
 }
 
 /// The processor time it takes, in percent of one processor.
