@@ -17,10 +17,8 @@ use bij_systemd::{DropIn, SystemdVersion};
 use thiserror::Error;
 
 use crate::Place;
+use crate::gpu::{GpuSettings, unit_stamp};
 use crate::systemd::scope;
-
-/// The groups that own GPU nodes on some machine or other.
-const GPU_GROUPS: [&str; 2] = ["video", "render"];
 
 /// What became of the definitions.
 #[derive(Debug, Default)]
@@ -107,13 +105,14 @@ fn generate_one(
 ) -> Result<(), Skipped> {
     let found =
         definitions.find(id).map_err(|source| Skipped::Definition { id: id.clone(), source })?;
+    let stamp = unit_stamp(place, &found, || host.gpu.clone());
     let drop_in = DropIn {
         spec: &found.spec,
         source: &found.source,
-        stamp: &found.stamp,
+        stamp: &stamp,
         layout: place.layout(),
         scope: scope(place),
-        gpu_groups: &host.gpu_groups,
+        gpu: host.gpu.as_slice(),
         systemd: host.systemd,
     };
     let mut text = drop_in.render();
@@ -141,22 +140,19 @@ ExecCondition=
 ExecStartPre=+/usr/libexec/brain-in-jar/bij-hook begin %i
 ";
 
-/// What differs from machine to machine: the users and groups in its own files (no directory service
-/// is there at boot), and its systemd.
+/// What differs from machine to machine: the users in its own files (no directory service is there at
+/// boot), its GPU and its systemd.
 struct Host {
     users: String,
-    /// Those of the usual groups that there are; a unit that names another one fails to start.
-    gpu_groups: Vec<String>,
+    gpu: GpuSettings,
     systemd: SystemdVersion,
 }
 
 impl Host {
     fn read(place: &Place) -> Self {
         let read = |name| fs::read_to_string(place.root().join(name)).unwrap_or_default();
-        let groups = read("etc/group");
-        let known = GPU_GROUPS.iter().filter(|name| has_entry(&groups, name));
         Self {
-            gpu_groups: known.map(|name| (*name).to_owned()).collect(),
+            gpu: GpuSettings::find(place),
             users: read("etc/passwd"),
             systemd: systemd_version(place.root(), std::env::var_os("SYSTEMD_SCOPE").is_some()),
         }
@@ -189,6 +185,8 @@ fn has_entry(file: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::testing::Machine;
 
@@ -207,11 +205,26 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_that_exist_are_named() {
+    fn a_unit_with_the_gpu_gets_the_nodes_of_this_machine_and_a_stamp_of_them() {
         let machine = Machine::new();
-        assert_eq!(Host::read(&machine.place).gpu_groups, [""; 0]);
-        machine.write("etc/group", "root:x:0:\nvideo:x:44:\nrenderer:x:9:\n");
-        assert_eq!(Host::read(&machine.place).gpu_groups, ["video"]);
+        machine.definitions.0.lock().unwrap().as_mut().unwrap().0.gpu.access = true;
+        let output = machine.tree.path().join("run/systemd/generator");
+        let mut stamps = BTreeSet::new();
+        for (devices, policy) in [
+            ("  1 mem\n226 drm\n", &["# [gpu] access: this machine has no GPU"][..]),
+            ("226 drm\n503 17000000.gpu\n", &["DevicePolicy=closed", "DeviceAllow=char-drm rw"]),
+            ("195 nvidia-frontend\n", &["PrivateDevices=no", "SupplementaryGroups=video"]),
+        ] {
+            machine.write("proc/devices", &format!("Character devices:\n{devices}"));
+            machine.write("etc/group", "root:x:0:\nvideo:x:44:\nrenderer:x:9:\n");
+            machine.write("dev/dri/renderD128", "");
+            generate(&machine.place, &machine.definitions, &output);
+            let text = fs::read_to_string(machine.place.layout().drop_in(&machine.id)).unwrap();
+            assert!(policy.iter().all(|line| text.contains(line)), "{text}");
+            stamps
+                .extend(text.lines().find(|line| line.contains("BIJ_STAMP=s1")).map(str::to_owned));
+        }
+        assert_eq!(stamps.len(), 3, "another GPU is another unit: {stamps:?}");
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod end;
 mod exit_status;
 mod files;
 mod generator;
+mod gpu;
 mod journal;
 mod kernel_log;
 mod logging;

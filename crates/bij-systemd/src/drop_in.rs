@@ -34,9 +34,9 @@ pub struct DropIn<'a> {
     pub layout: &'a Layout,
     /// For which manager.
     pub scope: RuntimeScope,
-    /// The groups of this machine that own its GPU nodes (usually `video` and `render`); naming
-    /// one that does not exist would keep the unit from starting (216/GROUP).
-    pub gpu_groups: &'a [String],
+    /// What a unit needs to use the GPU of this machine: the device policy, and the groups that own the
+    /// nodes. Empty if it has none that is known.
+    pub gpu: &'a [(&'a str, String)],
     /// Which systemd is to read it.
     pub systemd: SystemdVersion,
 }

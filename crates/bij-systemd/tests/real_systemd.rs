@@ -62,8 +62,8 @@ impl Lab {
         let layout = Layout::system(Path::new("/"));
         let (source, stamp) = ("/etc/hostname", "0123456789abcdef");
         let scope = RuntimeScope::System;
-        let (gpu_groups, systemd) = (&[], SystemdVersion(252));
-        let drop_in = DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups, systemd };
+        let (gpu, systemd) = (&[], SystemdVersion(252));
+        let drop_in = DropIn { spec, source, stamp, layout: &layout, scope, gpu, systemd };
         let directory = Self::directory(&spec.id);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("10-experiment.conf"), drop_in.render()).unwrap();

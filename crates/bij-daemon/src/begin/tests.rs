@@ -4,6 +4,7 @@ use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
 
 use super::*;
 use crate::LoggedEnd;
+use crate::gpu::{GpuSettings, unit_stamp};
 use crate::testing::Machine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
@@ -324,4 +325,54 @@ fn a_ledger_that_cannot_be_written_stops_no_start_and_forgets_nothing() {
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     assert_eq!(ledger.take_in().unwrap(), 1);
     assert_eq!(machine.attempts().len(), 1);
+}
+
+/// A machine whose experiment may use the GPU, and the stamp of its unit.
+fn with_gpu() -> (Machine, impl Fn(&Machine) -> String) {
+    let machine = Machine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().0.gpu.access = true;
+    machine.write("proc/devices", "Character devices:\n503 17000000.gpu\n");
+    let stamp = |machine: &Machine| {
+        let found = machine.definitions.find(&machine.id).unwrap();
+        unit_stamp(&machine.place, &found, || GpuSettings::find(&machine.place))
+    };
+    (machine, stamp)
+}
+
+#[test]
+fn a_unit_that_was_rendered_for_another_gpu_is_rendered_anew() {
+    let (machine, stamp) = with_gpu();
+    let (at_boot, told) = (stamp(&machine), machine.life());
+    machine.write("proc/devices", "Character devices:\n226 drm\n503 17000000.gpu\n");
+    assert_ne!(at_boot, stamp(&machine));
+    *machine.manager.stamp.borrow_mut() = Some(at_boot.clone());
+    machine.manager.render(Some(&stamp(&machine)));
+    machine.begin_and_read(&Told { stamp: Some(at_boot), ..told });
+    assert_eq!(machine.manager.reloads.get(), 1);
+    machine.begin_and_read(&Told { stamp: Some(stamp(&machine)), ..machine.life() });
+    assert_eq!(machine.manager.reloads.get(), 1, "nothing has changed since");
+}
+
+#[test]
+fn a_gpu_that_was_never_on_is_switched_on_and_its_new_devices_are_given() {
+    let (machine, stamp) = with_gpu();
+    let stamp = stamp(&machine);
+    *machine.manager.stamp.borrow_mut() = Some(stamp.clone());
+    machine.manager.render(Some(&stamp));
+    let (power, others) =
+        (machine.path("dev/nvgpu/igpu0/power"), machine.path("dev/nvgpu/igpu0/as"));
+    fs::write(&power, "0").unwrap();
+    let told = Told { stamp: Some(stamp.clone()), ..machine.life() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while fs::read_to_string(&power).unwrap() != "1" {
+                std::thread::yield_now();
+            }
+            fs::write(&others, "").unwrap();
+        });
+        machine.begin_and_read(&told);
+    });
+    assert_eq!(machine.manager.reloads.get(), 1, "its text is the same, its devices are not");
+    machine.begin_and_read(&Told { stamp: Some(stamp), ..machine.life() });
+    assert_eq!(machine.manager.reloads.get(), 1, "it is on");
 }

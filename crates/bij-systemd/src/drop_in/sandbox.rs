@@ -24,12 +24,26 @@ pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
         }
     }
     if spec.gpu.access && drop_in.scope == RuntimeScope::System {
-        unit.comment("[gpu] access: this machine's GPU nodes are not listed one by one, so the");
-        unit.comment("whole of /dev is open to this unit, as far as its user and groups may.");
-        set_all(unit, GPU);
-        if !drop_in.gpu_groups.is_empty() {
-            unit.set("SupplementaryGroups", &drop_in.gpu_groups.join(" "));
+        gpu(drop_in, unit);
+    }
+}
+
+/// Exactly the nodes of this machine's GPU, beside what a closed policy always allows; in a profile
+/// whose /dev is open, only the groups.
+fn gpu(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
+    if drop_in.gpu.is_empty() {
+        unit.comment("[gpu] access: this machine has no GPU that is known here.");
+        return;
+    }
+    let open = drop_in.spec.sandbox == SandboxProfile::Trusted;
+    for (directive, value) in drop_in.gpu {
+        if !open || *directive == "SupplementaryGroups" {
+            unit.set(directive, value);
         }
+    }
+    if drop_in.spec.sandbox == SandboxProfile::Strict {
+        // Drivers read /proc/driver, /proc/meminfo and /proc/sys/vm.
+        unit.set("ProcSubset", "all");
     }
 }
 
@@ -98,12 +112,4 @@ const TRUSTED_USER: &[(&str, &str)] = &[
     ("RestrictSUIDSGID", "no"),
     ("SystemCallArchitectures", ""),
     ("UMask", "0022"),
-];
-
-/// `ProtectClock=` alone would close /dev again before systemd 252: it adds a `DeviceAllow=`.
-const GPU: &[(&str, &str)] = &[
-    ("PrivateDevices", "no"),
-    ("DevicePolicy", "auto"),
-    ("ProtectClock", "no"),
-    ("DeviceAllow", ""),
 ];

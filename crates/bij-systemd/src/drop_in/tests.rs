@@ -22,7 +22,14 @@ fn render_for(systemd: SystemdVersion, spec: &ExperimentSpec, scope: RuntimeScop
     let layout = Layout::system(Path::new("/"));
     let source = "/etc/brain-in-jar/experiments/amnesiac_001.toml";
     let stamp = "0123456789abcdef";
-    DropIn { spec, source, stamp, layout: &layout, scope, gpu_groups: &[], systemd }.render()
+    let gpu = [
+        ("PrivateDevices", "no".to_owned()),
+        ("DevicePolicy", "closed".to_owned()),
+        ("DeviceAllow", "char-drm rw".to_owned()),
+        ("DeviceAllow", "/dev/nvmap rw".to_owned()),
+        ("SupplementaryGroups", "video".to_owned()),
+    ];
+    DropIn { spec, source, stamp, layout: &layout, scope, gpu: &gpu, systemd }.render()
 }
 
 fn system(spec: &ExperimentSpec) -> UnitText {
@@ -180,12 +187,21 @@ fn profiles_and_gpu_change_the_sandbox_and_nothing_else_does() {
         ["\"-/opt/with blank/and \\\"quote\\\"\""]
     );
     spec.gpu.access = true;
-    assert_eq!(system(&spec).values("Service", "PrivateDevices"), ["no"]);
-    assert_eq!(system(&spec).values("Service", "DevicePolicy"), ["auto"]);
+    let with_gpu = system(&spec);
+    assert_eq!(with_gpu.values("Service", "PrivateDevices"), ["no"]);
+    assert_eq!(with_gpu.values("Service", "DevicePolicy"), ["closed"]);
+    assert_eq!(with_gpu.values("Service", "DeviceAllow"), ["char-drm rw", "/dev/nvmap rw"]);
+    assert_eq!(with_gpu.values("Service", "SupplementaryGroups"), ["video"]);
+    let user = UnitText::parse(&render(&spec, RuntimeScope::User));
+    assert!(user.values("Service", "DeviceAllow").is_empty(), "its manager may not");
     spec.sandbox = SandboxProfile::Strict;
     assert_eq!(system(&spec).values("Service", "PrivateNetwork"), ["yes"]);
+    assert_eq!(system(&spec).values("Service", "ProcSubset"), ["pid", "all"]);
     spec.sandbox = SandboxProfile::Trusted;
     let trusted = system(&spec);
+    assert_eq!(trusted.values("Service", "DevicePolicy"), ["auto"], "all of /dev is open to it");
+    assert!(trusted.values("Service", "DeviceAllow").is_empty());
+    assert_eq!(trusted.values("Service", "SupplementaryGroups"), ["video"]);
     assert_eq!(trusted.values("Service", "ProtectSystem"), ["no"]);
     assert!(trusted.values("Service", "ReadWritePaths").is_empty());
     assert!(trusted.values("Service", "ExecStart")[1].starts_with(':'));

@@ -1,0 +1,102 @@
+//! What a unit with `[gpu] access` is given on this machine.
+//!
+//! Drivers come up while the machine boots, after the generator has run for the first time, and their
+//! numbers are given anew at each boot. So what was found is part of the unit's stamp: a start that
+//! finds something else has the unit rendered anew.
+
+use std::hash::Hasher as _;
+use std::thread;
+use std::time::Duration;
+
+use bij_core::Outcome;
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::Found;
+use bij_jetson::{GpuPolicy, Root, power_on};
+use fnv::FnvHasher;
+
+use crate::{Place, chain};
+
+/// How often, and how many times, is looked for the nodes of a GPU that was just switched on: two
+/// seconds in all.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 100;
+
+/// What this machine's GPU needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GpuSettings(Vec<(&'static str, String)>);
+
+impl GpuSettings {
+    /// Looks for the GPU of a place.
+    pub(crate) fn find(place: &Place) -> Self {
+        // Without /proc nothing is known of a GPU, and a unit that gets none says so when it needs one.
+        let policy = GpuPolicy::find(&Root::new(place.root()));
+        Self(policy.map(|policy| policy.settings()).unwrap_or_default())
+    }
+
+    /// In systemd's words; empty if there is no GPU that is known.
+    pub(crate) fn as_slice(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+
+    fn stamp(&self) -> String {
+        let mut hasher = FnvHasher::default();
+        for (directive, value) in &self.0 {
+            hasher.write(directive.as_bytes());
+            hasher.write(b"=");
+            hasher.write(value.as_bytes());
+            hasher.write(b"\n");
+        }
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+/// The stamp of a unit: of its definition and, if it may use the GPU, of what that takes.
+pub(crate) fn unit_stamp(
+    place: &Place,
+    found: &Found,
+    gpu: impl FnOnce() -> GpuSettings,
+) -> String {
+    if is_given(place, &found.spec) {
+        found.stamp.clone() + &gpu().stamp()
+    } else {
+        found.stamp.clone()
+    }
+}
+
+/// Whether a unit is given the GPU: a user's manager cannot give anybody what he does not have.
+fn is_given(place: &Place, spec: &ExperimentSpec) -> bool {
+    spec.gpu.access && !place.is_user()
+}
+
+/// Switches the GPU on for an experiment that is to use it, if it never was since boot: some of its
+/// nodes are not there before. Whether it was switched on just now: then devices have come that the
+/// unit has not been given yet.
+pub(crate) fn wake(place: &Place, spec: &ExperimentSpec) -> bool {
+    if !is_given(place, spec) {
+        return false;
+    }
+    let id = &spec.id;
+    let mut looks = 0;
+    let again = || {
+        thread::sleep(LOOK_EVERY);
+        looks += 1;
+        looks < LOOKS
+    };
+    match power_on(&Root::new(place.root()), again) {
+        Ok(Outcome::Unchanged) => false,
+        Ok(Outcome::Changed) => {
+            log::info!(
+                BIJ_EXPERIMENT:% = id, BIJ_EVENT = "gpu-on";
+                "the GPU was switched on for {id}, for the first time since boot"
+            );
+            true
+        }
+        Err(error) => {
+            log::warn!(
+                BIJ_EXPERIMENT:% = id, BIJ_EVENT = "gpu-off";
+                "{id} starts, but may not find the GPU: {}", chain(&error)
+            );
+            false
+        }
+    }
+}
