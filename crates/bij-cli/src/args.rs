@@ -21,8 +21,8 @@ pub(crate) use run_ref::RunArg;
 pub(crate) use target::Target;
 pub(crate) use terms::{EditArgs, SubmitArgs};
 pub(crate) use verbs::{
-    CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs, ShowArgs,
-    StartArgs,
+    BoardArgs, CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs,
+    ShowArgs, StartArgs,
 };
 
 /// Runs memory-hungry, crash-prone experiments under the limits of PID 1, brings crashed ones back
@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// Check definitions and tell everything that is wrong, each with its line
     Check(CheckArgs),
     /// Tell how hot, how fast and how busy this machine is, or the one captured in --root
-    Board,
+    Board(BoardArgs),
     /// Print the JSON Schema of definitions
     Schema,
     /// Print the script by which a shell completes what is typed

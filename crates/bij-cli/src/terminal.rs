@@ -116,6 +116,20 @@ impl Terminal {
         Ok(out.flush()?)
     }
 
+    /// Shows what stands for the one before: on a terminal in its place, elsewhere as one line of JSON.
+    pub(crate) fn show_again(&self, view: &impl View) -> Result<(), CliError> {
+        if self.json || !self.out.is_terminal {
+            return Self { json: true, ..*self }.show_next(view);
+        }
+        let size = terminal_size::terminal_size_of(io::stdout());
+        let mut text = Vec::new();
+        view.text(&mut text, &Format { width: width(size), ..self.format() })?;
+        let height = size.map_or(usize::MAX, |(_, height)| usize::from(height.0));
+        let mut out = BufWriter::new(io::stdout().lock());
+        out.write_all(&screen(&text, height))?;
+        Ok(out.flush()?)
+    }
+
     /// Prints text that is a result in itself, as it is.
     pub(crate) fn print(text: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
@@ -174,6 +188,20 @@ impl Terminal {
     }
 }
 
+/// Text that takes the place of a whole screen: from its first line on each line is cleared behind what
+/// is written, then everything below (ECMA-48 CUP, EL and ED). What does not fit is left out, since a
+/// screen that scrolls has another first line.
+fn screen(text: &[u8], height: usize) -> Vec<u8> {
+    let mut screen = b"\x1b[H".to_vec();
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    for line in lines.take(height.saturating_sub(1)) {
+        screen.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        screen.extend_from_slice(b"\x1b[K\n");
+    }
+    screen.extend_from_slice(b"\x1b[J");
+    screen
+}
+
 /// Lines at the end of stderr that are drawn over and over.
 pub(crate) struct Drawing {
     terminal: Terminal,
@@ -211,5 +239,19 @@ fn format(stream: Stream) -> Format {
         width: stream.width,
         now: std::time::SystemTime::now().into(),
         zone: Zone::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_is_written_over_and_never_scrolls() {
+        let shown =
+            |text: &str, height| String::from_utf8(screen(text.as_bytes(), height)).unwrap();
+        assert_eq!(shown("a\nb\n", 24), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(shown("a\nb\nc\n", 3), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(shown("a", 24), "\x1b[Ha\x1b[K\n\x1b[J");
     }
 }

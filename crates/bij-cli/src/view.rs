@@ -2,6 +2,7 @@
 
 mod attempt_board;
 mod board;
+mod board_minutes;
 mod checked;
 mod definition;
 mod dry_run;
@@ -34,7 +35,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-pub(crate) use board::BoardPage;
+pub(crate) use board::{BoardPage, TimedBoard};
+pub(crate) use board_minutes::BoardMinutes;
 pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
 pub(crate) use dry_run::{DryRun, DryRuns};

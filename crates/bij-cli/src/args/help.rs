@@ -43,6 +43,10 @@ pub(super) const LOGS: &str = "\
 Times are written as for journalctl: \"2026-11-23 22:00\", \"22:00\", now, today, yesterday,
 -90s, \"1 hour ago\", or RFC 3339. `bij logs ID 100` is `bij logs ID -n 100`.";
 
+/// Below `bij board --help`.
+pub(super) const BOARD: &str = "\
+What is kept, and of what: docs/board.md. The keys of the JSON: docs/json.md.";
+
 /// Below `bij submit --help`.
 pub(super) const SUBMIT: &str = "\
 Values of --param are separated by commas: lr=0.1,0.2; FIRST..LAST and FIRST..LAST..STEP are

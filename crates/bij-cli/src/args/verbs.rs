@@ -174,6 +174,18 @@ pub(crate) struct LogsArgs {
     pub(crate) grep: Option<String>,
 }
 
+/// `bij board`.
+#[derive(Debug, Args)]
+#[command(after_help = help::BOARD)]
+pub(crate) struct BoardArgs {
+    /// Look again each second; in a pipe or with --json, print one JSON object a line
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Show the newest N minutes that were kept while something ran
+    #[arg(long, value_name = "N", conflicts_with = "watch")]
+    pub(crate) minutes: Option<usize>,
+}
+
 /// `bij check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {

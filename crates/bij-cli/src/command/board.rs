@@ -1,13 +1,18 @@
 //! `bij board`: how hot, how fast and how busy the machine is.
 
+mod watch;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bij_jetson::{BoardSample, EnergyCounter, Machine, Nvpmodel, Root, WhyNot};
+use bij_jetson::{
+    BoardSample, CurrentMode, EnergyCounter, Machine, Nvpmodel, Reading, Root, WhyNot,
+};
 
+use crate::args::BoardArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::view::BoardPage;
+use crate::view::{BoardMinutes, BoardPage};
 
 /// It answers within a tenth of a second, or something is wrong with it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,34 +20,71 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The counters are written anew every millisecond: this is long enough for a hundredth.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Reads the machine once, or a captured tree of one, and shows it.
-pub(crate) fn board(context: &Context) -> Result<(), CliError> {
+/// Reads the machine, or a captured tree of one, and shows it: once, over and over, or as it was.
+pub(crate) fn board(context: &Context, args: &BoardArgs) -> Result<(), CliError> {
+    if let Some(newest) = args.minutes {
+        return minutes(context, newest);
+    }
     let machine = Machine::below(&context.root);
+    if args.watch {
+        return watch::watch(context, &machine);
+    }
     let mut sample = machine.sample();
-    if context.root == Path::new("/") {
-        ask(&mut sample);
+    if is_this_machine(context) {
+        let mode = ask(&sample);
+        put_in_force(&mut sample, mode);
         measure(&machine, &mut sample);
     }
     context.terminal.show(&BoardPage::new(&sample))
 }
 
+fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
+    let minutes = BoardMinutes::new(context.ledger().board_minutes(newest)?);
+    if minutes.is_empty() {
+        context.terminal.status("Nothing has been kept.");
+    }
+    context.terminal.show(&minutes)
+}
+
+fn is_this_machine(context: &Context) -> bool {
+    context.root == Path::new("/")
+}
+
 /// Of this very machine nvpmodel knows better than what it wrote down when it last set a mode.
-fn ask(sample: &mut BoardSample) {
-    if sample.identity.is_jetson() && sample.power.offered.is_ok() {
-        let nvpmodel = Nvpmodel::below(Root::new("/")).with_limit(PATIENCE);
-        if let Ok(current) = nvpmodel.query() {
-            sample.power.current = Ok(current);
-        }
+fn ask(sample: &BoardSample) -> Option<CurrentMode> {
+    if !sample.identity.is_jetson() || sample.power.offered.is_err() {
+        return None;
+    }
+    Nvpmodel::below(Root::new("/")).with_limit(PATIENCE).query().ok()
+}
+
+fn put_in_force(sample: &mut BoardSample, mode: Option<CurrentMode>) {
+    if let Some(mode) = mode {
+        sample.power.current = Ok(mode);
     }
 }
 
 /// A PC has no rails, but may count energy: of its powers two looks make a mean.
 fn measure(machine: &Machine, sample: &mut BoardSample) {
-    if sample.rails != Err(WhyNot::Absent) || sample.energy.iter().flatten().next().is_none() {
+    if !counts_energy(sample) {
         return;
     }
     let (earlier, begun) = (machine.energy(), Instant::now());
     std::thread::sleep(BETWEEN);
-    let (later, elapsed) = (machine.energy(), begun.elapsed());
-    sample.rails = earlier.and_then(|earlier| Ok(EnergyCounter::rails(&earlier, &later?, elapsed)));
+    sample.energy = machine.energy();
+    sample.rails = rails(&earlier, &sample.energy, begun.elapsed());
+}
+
+fn counts_energy(sample: &BoardSample) -> bool {
+    sample.rails == Err(WhyNot::Absent) && sample.energy.iter().flatten().next().is_some()
+}
+
+/// What the counters say that was drawn between two looks at them.
+fn rails(
+    earlier: &Reading<Vec<EnergyCounter>>,
+    later: &Reading<Vec<EnergyCounter>>,
+    elapsed: Duration,
+) -> Reading<Vec<bij_jetson::Rail>> {
+    let counters = |reading: &Reading<Vec<EnergyCounter>>| reading.clone();
+    Ok(EnergyCounter::rails(&counters(earlier)?, &counters(later)?, elapsed))
 }

@@ -5,6 +5,7 @@ mod text;
 
 use std::io::{self, Write};
 
+use bij_core::Timestamp;
 use bij_jetson::BoardSample;
 use serde::{Serialize, Serializer};
 
@@ -25,6 +26,26 @@ impl BoardPage {
 impl Serialize for BoardPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json::Board::of(&self.sample).serialize(serializer)
+    }
+}
+
+/// One reading of many, with its time: a line of `bij --json board --watch`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct TimedBoard {
+    at: Timestamp,
+    #[serde(flatten)]
+    board: BoardPage,
+}
+
+impl TimedBoard {
+    pub(crate) fn new(at: Timestamp, sample: &BoardSample) -> Self {
+        Self { at, board: BoardPage::new(sample) }
+    }
+}
+
+impl View for TimedBoard {
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        self.board.text(out, format)
     }
 }
 

@@ -1,8 +1,11 @@
 //! `bij board` over a captured tree on the disk.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use bij_core::{BoardMinute, Bytes, Layout, TimeSpan, Timestamp};
 use bij_jetson::CapturedTree;
+use bij_store::Store;
 
 use super::bij::Bij;
 
@@ -21,6 +24,52 @@ fn a_captured_board_is_shown_as_text_and_as_json() {
     assert_eq!(board["zones"][4]["name"], "gpu");
     assert_eq!(board["zones"][4]["why"], "off");
     assert_eq!(bij.listing(), before, "looking leaves nothing behind");
+}
+
+#[test]
+fn whoever_watches_through_a_pipe_gets_a_line_of_json_each_time() {
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
+    let bij = Bij::new();
+    CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap().unpack(&bij.path("")).unwrap();
+    let mut child = bij.spawn(&["board", "--watch"]);
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let lines: Vec<serde_json::Value> =
+        out.lines().take(2).map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    for board in &lines {
+        assert_eq!(board["total_milliwatts"], 8918);
+        assert!(board["at"].as_str().unwrap().ends_with('Z'), "{board}");
+    }
+    assert!(lines[0]["at"].as_str() < lines[1]["at"].as_str());
+    // The pipe is closed: it ends by itself.
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn minutes_that_were_kept_are_told() {
+    let bij = Bij::new();
+    let said = bij.call(&["board", "--minutes", "9"]);
+    assert_eq!((said.code, &*said.out, &*said.err), (0, "", "Nothing has been kept.\n"));
+    let database = Layout::system(&bij.path("")).database();
+    let mut store = Store::open(&database).unwrap();
+    for number in 0..3 {
+        let minute = BoardMinute {
+            at: Timestamp::from_micros(number * 60_000_000),
+            span: TimeSpan::from_secs(59),
+            samples: 60,
+            hottest: None,
+            celsius: None,
+            power: None,
+            gpu_load: None,
+            memory_available: Some(Bytes::new(1 << 30)),
+            throttled: None,
+        };
+        store.keep_board_minute(&minute).unwrap();
+    }
+    let json = bij.call(&["--json", "board", "--minutes", "2"]).json();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+    assert_eq!(json[0]["at"], "1970-01-01T00:01:00.000000Z");
+    assert_eq!(json[1]["memory_available"], 1 << 30);
+    assert_eq!(bij.call(&["board", "--minutes", "1", "--watch"]).code, 2);
 }
 
 #[test]
