@@ -78,6 +78,10 @@ impl UnitManager for Units {
         ask!(self.set_cpu_cap(id, cap))
     }
 
+    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
+        ask!(self.kill(id))
+    }
+
     async fn reload(&self) -> Result<(), UnitError> {
         ask!(self.reload())
     }

@@ -1,8 +1,9 @@
 //! A hand on a coordinator that runs elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bij_core::ExperimentId;
+use bij_core::{Bytes, ExperimentId};
 use bij_core::queue::GoingDown;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,6 +82,16 @@ impl<P: Ports> Handle<P> {
     pub fn heat(&self, warmth: Warmth, moves: Vec<HeatMove>) -> Result<(), Gone> {
         let work: Work<P> = Box::new(move |coordinator, now| coordinator.heat(warmth, &moves, now));
         self.sender.try_send(Message::Work(work)).map_err(|_| Gone)
+    }
+
+    /// Tells what experiments have of the GPU's memory, on a board where it is the machine's own; one
+    /// that is not named has none.
+    ///
+    /// # Errors
+    /// [`Gone`] if the coordinator has ended.
+    pub async fn gpu_memory(&self, used: BTreeMap<ExperimentId, Bytes>) -> Result<(), Gone> {
+        let work: Work<P> = Box::new(move |coordinator, now| coordinator.gpu_memory(used, now));
+        self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
 
     /// Asks the coordinator for something.

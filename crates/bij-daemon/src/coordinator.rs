@@ -5,6 +5,7 @@ mod call;
 mod clock;
 mod handler;
 mod handover;
+mod heat;
 mod journal;
 mod manager_state;
 mod record;

@@ -18,7 +18,7 @@ use crate::unit_dirs::UnitDirs;
 const SLICE: &str = "brain.slice";
 /// How deep an operator may have put a unit: a user manager's own group is three levels deep, and
 /// slices nest.
-const DEPTH: usize = 8;
+pub(crate) const DEPTH: usize = 8;
 
 /// The statuses of listed units, in alphabetical order; rows that are no experiments are left out.
 pub(crate) fn statuses(

@@ -8,6 +8,7 @@ mod death;
 mod definition;
 mod examples;
 mod faults;
+mod heat;
 mod ledger;
 mod limits;
 mod mistakes;
@@ -65,6 +66,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,
         faults::SCENARIOS,
+        heat::SCENARIOS,
         restart::SCENARIOS,
     ]
     .into_iter()

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Change, DefinitionSource, RunQueue};
-use bij_core::queue::EventKind;
+use bij_core::queue::{EventKind, WaitingOn};
 use bij_core::{Celsius, CpuQuota, ExperimentId, InvocationId, Limit, Percent, TimeSpan};
 
 use super::{Coordinator, trouble::With};
-use crate::heat::{HeatMove, Living};
+use crate::heat::{HeatMove, HeatSettings, Living};
 use crate::policy::{Warmth, closed_by_heat, put_first, reading};
 use crate::{Now, Ports};
 
@@ -19,6 +19,10 @@ pub struct Lives {
     /// The limits of their own (`[thermal] max_celsius`) of those that are up, and of those that wait
     /// and were up before.
     pub limits: BTreeMap<ExperimentId, Celsius>,
+    /// The first of those that wait for nothing but the board to cool down.
+    pub next: Option<Living>,
+    /// The thresholds; `None` as long as nobody has looked.
+    pub settings: Option<HeatSettings>,
 }
 
 /// So many moves that could not be recorded are kept until they can.
@@ -36,6 +40,22 @@ pub(super) struct Traits {
     /// The life that was seen last, and the uptime since when it is up. That is reckoned once: two
     /// clocks never agree to the microsecond.
     life: Option<(InvocationId, TimeSpan)>,
+}
+
+impl Traits {
+    fn living(&self, id: &ExperimentId, priority: i32, since: TimeSpan) -> Living {
+        Living {
+            experiment: id.clone(),
+            priority,
+            since,
+            // What is in force may be a cap, so the definition says; whoever knows the machine bounds
+            // it by its processors.
+            cpu: self.cpu.map_or(UNBOUNDED, CpuQuota::percent),
+            can_cap: true,
+            can_freeze: self.may_freeze,
+            max_celsius: self.max_celsius,
+        }
+    }
 }
 
 impl<P: Ports> Coordinator<P> {
@@ -106,26 +126,40 @@ impl<P: Ports> Coordinator<P> {
                 traits.life = Some((invocation, TimeSpan::from_micros(since)));
             }
         }
+        let next = self.next_when_cool();
         let Self { traits, state, seen, .. } = self;
         traits.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
         let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
         let limits = limits.collect();
+        let settings = HeatSettings::try_from(&state.settings).ok();
         let living = up.iter().filter_map(|id| self.living(id)).collect();
-        Lives { living, limits }
+        Lives { living, limits, next, settings }
+    }
+
+    fn next_when_cool(&mut self) -> Option<Living> {
+        self.seen.warmth.held.as_ref()?;
+        let report = self.state.last.as_ref()?;
+        let waits_for_cold_only =
+            |waiting: &[WaitingOn]| matches!(waiting, [one] if one.gate.name() == "heat");
+        let waiting = self.state.runs.values().filter(|run| {
+            report.waiting.get(&run.run).is_some_and(|gates| waits_for_cold_only(gates))
+        });
+        let first = waiting.min_by(|a, b| a.order().cmp(&b.order()))?;
+        let (experiment, priority) = (first.run.experiment.clone(), first.terms.priority);
+        if !self.traits.contains_key(&experiment) {
+            let traits = self.traits_of(&experiment);
+            self.traits.insert(experiment.clone(), traits);
+        }
+        // It would be the youngest of all.
+        let since = TimeSpan::from_micros(u64::MAX);
+        Some(self.traits.get(&experiment)?.living(&experiment, priority, since))
     }
 
     fn living(&self, id: &ExperimentId) -> Option<Living> {
         let traits = self.traits.get(id)?;
-        Some(Living {
-            experiment: id.clone(),
-            priority: self.state.up_of(id).map_or(0, |run| run.terms.priority),
-            since: traits.life.map_or(TimeSpan::default(), |(_, since)| since),
-            // What is in force may be a cap; whoever knows the machine bounds it by its processors.
-            cpu: traits.cpu.map_or(UNBOUNDED, CpuQuota::percent),
-            can_cap: true,
-            can_freeze: traits.may_freeze,
-            max_celsius: traits.max_celsius,
-        })
+        let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
+        let since = traits.life.map_or(TimeSpan::default(), |(_, since)| since);
+        Some(traits.living(id, priority, since))
     }
 
     fn traits_of(&self, id: &ExperimentId) -> Traits {

@@ -19,6 +19,8 @@ pub struct Warmth {
     pub level: Level,
     /// Why nothing is started, if nothing is.
     pub held: Option<Because>,
+    /// Whom this keeps from nothing: it may take the place of one that has ended.
+    pub replacement: Option<ExperimentId>,
     /// Experiments that are not started for a limit of their own.
     pub too_hot_for: BTreeMap<ExperimentId, Because>,
 }
@@ -26,9 +28,11 @@ pub struct Warmth {
 /// The gate of one run, if it is closed. What passes the gates passes this one as well, unless
 /// everything is being stopped.
 pub fn closed_by_heat(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
-    let Warmth { level, held, too_hot_for } = &seen.warmth;
+    let Warmth { level, held, replacement, too_hot_for } = &seen.warmth;
+    let experiment = &run.run.experiment;
     let passes = run.terms.now && *level != Level::Critical;
-    let because = held.as_ref().or_else(|| too_hot_for.get(&run.run.experiment));
+    let held = held.as_ref().filter(|_| replacement.as_ref() != Some(experiment));
+    let because = held.or_else(|| too_hot_for.get(experiment));
     because.filter(|_| !passes).map(|because| gate(because, state))
 }
 

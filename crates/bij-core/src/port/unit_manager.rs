@@ -156,6 +156,13 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
     }
 
+    /// Kills all processes of an experiment at once (`SIGKILL`), whatever is under way with its unit:
+    /// the last means where it must be gone. The unit comes to its end as it does after any kill, so
+    /// whoever does not want it restarted has it [stopped](Self::stop) as well.
+    fn kill(&self, _: &ExperimentId) -> impl Future<Output = Result<(), UnitError>> + Send {
+        async { Err(UnitError::Unsupported("nothing can be killed at once here")) }
+    }
+
     /// Has changed definitions read again.
     fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send {
         async { Ok(()) }

@@ -18,7 +18,7 @@ fn hot() -> Because {
 
 fn warmth(level: Level) -> Warmth {
     let held = (level != Level::Normal).then(hot);
-    Warmth { level, held, too_hot_for: BTreeMap::new() }
+    Warmth { level, held, ..Warmth::default() }
 }
 
 impl Machine {

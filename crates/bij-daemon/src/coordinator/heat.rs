@@ -1,0 +1,263 @@
+//! Watches how hot the board is, and does what the ladder says, on a thread of its own.
+//!
+//! It shares nothing with the loop but messages that it does not wait for, has its own connection to
+//! the service manager, and needs no store: it acts though the disk is full, the database locked, or
+//! the loop waits for either.
+
+mod deed;
+mod in_force;
+mod means;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bij_coordinator::heat::{
+    Because, HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Level, Living,
+};
+use bij_coordinator::policy::Warmth;
+use bij_coordinator::{Clock as _, Handle, Lives, Ports};
+use bij_core::definition::CoordinatorSettings;
+use bij_core::port::{Board, UnitManager as _};
+use bij_core::{ActiveState, Celsius, ExperimentId, Layout};
+use bij_jetson::Machine;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::journal::log_heat;
+use super::units::Units;
+use super::{HandoverFiles, SystemClock};
+use deed::{Done, carry_out};
+use in_force::InForce;
+use means::Means;
+
+/// While it is hot, the service manager is asked who lives, because the loop may be held up; it has so
+/// long for an answer.
+const LISTS_WITHIN: Duration = Duration::from_millis(500);
+/// When the coordinator is asked to end, what is frozen is thawed: nobody would be left to do it.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(3);
+/// So many moves wait to be told to the loop; it keeps no more itself.
+const UNTOLD: usize = 256;
+
+/// What the watch works with.
+pub(super) struct HeatWatch<P: Ports> {
+    pub(super) machine: Machine,
+    pub(super) handle: Handle<P>,
+    pub(super) units: Units,
+    pub(super) layout: Layout,
+}
+
+/// A watch that goes on until this is dropped.
+pub(super) struct Watching {
+    /// Dropped, it tells the thread to end.
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<P: Ports> HeatWatch<P> {
+    /// Begins to watch.
+    pub(super) fn spawn(self) -> Result<Watching> {
+        let (end, ended) = oneshot::channel();
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("no runtime can be made")?;
+        let watch = move || runtime.block_on(Watch::of(self).run(ended));
+        let thread = thread::Builder::new().name("heat".to_owned()).spawn(watch);
+        let thread = thread.context("no thread can be made")?;
+        Ok(Watching { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say that it has not said already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watch<P: Ports> {
+    machine: Machine,
+    handle: Handle<P>,
+    units: Arc<Units>,
+    handover: HandoverFiles,
+    lives: watch::Receiver<Arc<Lives>>,
+    ladder: Ladder,
+    in_force: InForce,
+    means: Means,
+    under_way: JoinSet<Done>,
+    /// What the loop was told last, and what it is still to be told.
+    told: Option<Warmth>,
+    untold: VecDeque<HeatMove>,
+}
+
+impl<P: Ports> Watch<P> {
+    fn of(watch: HeatWatch<P>) -> Self {
+        let HeatWatch { machine, handle, units, layout } = watch;
+        let in_force = InForce::left_in(&layout);
+        let settings = CoordinatorSettings::default();
+        let settings = HeatSettings::try_from(&settings).expect("the defaults leave room");
+        Self {
+            machine,
+            lives: handle.lives(),
+            handle,
+            units: Arc::new(units),
+            handover: HandoverFiles::new(layout),
+            ladder: Ladder::taking_over(settings, in_force.restraints()),
+            in_force,
+            means: Means::of(std::path::Path::new("/sys/fs/cgroup")),
+            under_way: JoinSet::new(),
+            told: None,
+            untold: VecDeque::new(),
+        }
+    }
+
+    async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        loop {
+            self.look().await;
+            let pause = Duration::from_micros(self.ladder.next_look().as_micros());
+            tokio::select! {
+                // Whoever holds the other end has dropped it.
+                _ = &mut ended => break,
+                () = sleep(pause) => {}
+            }
+        }
+        // A deed that is under way may be just what would be undone here.
+        self.under_way.shutdown().await;
+        if timeout(LETS_GO_WITHIN, self.let_go()).await.is_err() {
+            log::warn!("not all that is held back for heat could be let go in time");
+        }
+    }
+
+    /// One look, and what follows from it.
+    async fn look(&mut self) {
+        while let Some(done) = self.under_way.try_join_next() {
+            self.take_in(done.ok());
+        }
+        let lives = self.lives.borrow().clone();
+        if let Some(settings) = lives.settings {
+            self.ladder.set(settings);
+        }
+        let living = self.living(&lives).await;
+        let zones = Board::zones(&self.machine);
+        let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
+        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors };
+        let moves = self.ladder.look(&seen);
+        for HeatMove { step, because } in &moves {
+            log_heat(step, because);
+            self.begin(step, because);
+        }
+        self.tell(&lives, moves);
+    }
+
+    /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
+    async fn living(&self, lives: &Lives) -> Vec<Living> {
+        let known = lives.living.iter().map(|one| self.means.bounded(one));
+        if *self.ladder.level() == Level::Normal {
+            return known.collect();
+        }
+        let Ok(Ok(list)) = timeout(LISTS_WITHIN, self.units.list()).await else {
+            return known.collect();
+        };
+        let known: BTreeMap<ExperimentId, Living> =
+            known.map(|one| (one.experiment.clone(), one)).collect();
+        let is_up =
+            |state: &ActiveState| !matches!(state, ActiveState::Inactive | ActiveState::Failed);
+        let up = list.into_iter().filter(|unit| is_up(&unit.active_state));
+        up.map(|unit| known.get(&unit.id).cloned().unwrap_or_else(|| self.means.stranger(unit.id)))
+            .collect()
+    }
+
+    fn begin(&mut self, step: &HeatStep, because: &Because) {
+        self.in_force.take_in(step);
+        let (units, handover) = (Arc::clone(&self.units), self.handover.clone());
+        let (step, because) = (step.clone(), because.clone());
+        self.under_way.spawn(async move { carry_out(&*units, &handover, step, &because).await });
+    }
+
+    /// What became of a step.
+    fn take_in(&mut self, done: Option<Done>) {
+        let Some(Done { step, result: Err(failure) }) = done else { return };
+        log::warn!("heat: {step}: {failure}");
+        self.means.learn(&step, &failure);
+        self.ladder.failed(&step);
+    }
+
+    /// Tells the loop what there is to tell, without waiting for it.
+    fn tell(&mut self, lives: &Lives, moves: Vec<HeatMove>) {
+        self.untold.extend(moves);
+        while self.untold.len() > UNTOLD {
+            self.untold.pop_front();
+        }
+        let warmth = self.warmth(lives);
+        let is_news = self.told.as_ref().is_none_or(|told| differs(told, &warmth));
+        if !is_news && self.untold.is_empty() {
+            return;
+        }
+        let moves = self.untold.iter().cloned().collect();
+        if self.handle.heat(warmth.clone(), moves).is_ok() {
+            self.untold.clear();
+            self.told = Some(warmth);
+        }
+    }
+
+    fn warmth(&self, lives: &Lives) -> Warmth {
+        let keeps = |one: &Living| self.ladder.keeps_from_starting(one.cpu, one.max_celsius);
+        let anybody = self.means.anybody();
+        let held = keeps(&anybody);
+        let own = |(id, limit): (&ExperimentId, &Celsius)| {
+            let own = Living { max_celsius: Some(*limit), ..anybody.clone() };
+            Some((id.clone(), keeps(&own)?))
+        };
+        let next = lives.next.as_ref().filter(|_| held.is_some());
+        let next = next.map(|next| self.means.bounded(next)).filter(|next| keeps(next).is_none());
+        let replacement = next.map(|next| next.experiment);
+        let too_hot_for = match held {
+            Some(_) => BTreeMap::new(),
+            None => lives.limits.iter().filter_map(own).collect(),
+        };
+        Warmth { level: self.ladder.level().clone(), held, replacement, too_hot_for }
+    }
+
+    /// Lets everything go that is held back.
+    async fn let_go(&mut self) {
+        for step in self.in_force.lifts() {
+            let lifted = match &step {
+                HeatStep::Thaw { experiment } => self.units.set_frozen(experiment, false).await,
+                HeatStep::Uncap { experiment } => self.units.set_cpu_cap(experiment, None).await,
+                _ => continue,
+            };
+            match lifted {
+                Ok(_) => self.in_force.take_in(&step),
+                Err(error) => log::warn!("heat: {step}: {}", crate::chain(&error)),
+            }
+        }
+    }
+}
+
+/// Whether a difference is worth a decision: a tenth of a degree is none.
+fn differs(told: &Warmth, now: &Warmth) -> bool {
+    let limits = |warmth: &Warmth| warmth.too_hot_for.keys().cloned().collect::<Vec<_>>();
+    told.level != now.level
+        || told.replacement != now.replacement
+        || limits(told) != limits(now)
+        || match (&told.held, &now.held) {
+            (None, None) => false,
+            (Some(told), Some(now)) => is_far(told, now),
+            (None, Some(_)) | (Some(_), None) => true,
+        }
+}
+
+fn is_far(told: &Because, now: &Because) -> bool {
+    match (told, now) {
+        (Because::Zone { celsius: told, .. }, Because::Zone { celsius: now, .. }) => {
+            told.millis().abs_diff(now.millis()) >= 1000
+        }
+        (told, now) => told != now,
+    }
+}

@@ -1,0 +1,182 @@
+//! A board that grows hot: the coordinator reads a tree of its own, whose temperatures are set here.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Scenario;
+use super::coordinator::{COORDINATOR, ids};
+use crate::bij::{SOON, define_script, history, wait_for_state};
+use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::{run, sh};
+use crate::guest::{Guest, Next};
+use crate::protocol::Lane;
+use crate::queue::{queue, set_coordinator, why};
+use crate::steps::{property, write};
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    time_limit: Duration::from_secs(300),
+    ..Scenario::new("heat_ends_all_in_time", Lane::ALL, ends_all_in_time)
+}];
+
+/// The machine as the coordinator sees it.
+const BOARD: &str = "/run/bij-lab-board";
+const DROP_IN: &str = "/run/systemd/system/brain-experiment-coordinator.service.d/50-board.conf";
+
+/// When it is told to leave, it writes a checkpoint, into space that it has: a disk may be full.
+const SAVES: &str = "
+    printf empty >\"$BIJ_STATE_DIR/checkpoint\"
+    trap 'printf saved | dd of=\"$BIJ_STATE_DIR/checkpoint\" conv=notrunc 2>/dev/null; exit 75' TERM
+    echo up
+    while :; do sleep 0.1; done";
+
+/// It does not leave by itself.
+const STAYS: &str = "trap '' TERM; echo up; while :; do sleep 0.1; done";
+
+fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
+    set_temperature(45)?;
+    for (file, text) in [("type", "tj-thermal\n"), ("policy", "step_wise\n")] {
+        write(&Path::new(BOARD).join("sys/class/thermal/thermal_zone0").join(file), text)?;
+    }
+    sh(&format!("mkdir -p {BOARD}/proc && cp /proc/meminfo {BOARD}/proc/"))?.success()?;
+    write(Path::new(DROP_IN), &format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\n"))?;
+    sh(&format!(
+        "systemctl stop {COORDINATOR}
+         mount -t tmpfs -o size=16m,mode=0755 none /var/lib/brain-in-jar
+         systemctl start {COORDINATOR}"
+    ))?
+    .success()?;
+    let told = with_this_board(guest);
+    sh(&format!(
+        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
+         umount -l /var/lib/brain-in-jar
+         rm -r {DROP_IN} {BOARD}
+         systemctl daemon-reload && systemctl start {COORDINATOR}"
+    ))?
+    .success()?;
+    told
+}
+
+fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
+    begin_anew(guest)?;
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=4\n")?;
+    let ids = ids("heat_all", 4);
+    for id in &ids[..3] {
+        define_script(id, SAVES, "")?;
+    }
+    define_script(&ids[3], STAYS, "")?;
+    run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
+    jump(guest, &ids, "where all is well")?;
+    for id in &ids {
+        ensure_cause(guest, id, 1)?;
+    }
+    ensure_eq!(why(&ids[0])?["waiting_on"][0]["gate"], "heat", "what {} waits on", ids[0]);
+    let told = run("bij", ["--json", "events"])?.success()?;
+    ensure!(told.stdout().contains("\"kind\":\"heat\""), "no event tells:\n{}", told.stdout());
+
+    cool_down(guest, &ids)?;
+    let locker = [
+        "--collect",
+        "--unit=bij-lab-locker",
+        "python3",
+        "-c",
+        "import sqlite3, time\n\
+         c = sqlite3.connect('/var/lib/brain-in-jar/state.db', timeout=30)\n\
+         c.isolation_level = None\n\
+         c.execute('BEGIN IMMEDIATE')\n\
+         print('locked', flush=True)\n\
+         time.sleep(3600)\n",
+    ];
+    run("systemd-run", locker)?.success()?;
+    guest.wait_for("the lock", SOON, || {
+        let said = sh("journalctl -b -o cat -u bij-lab-locker")?;
+        Ok(said.stdout().contains("locked").then_some(()))
+    })?;
+    let jumped = jump(guest, &ids, "with the database locked");
+    sh("systemctl stop bij-lab-locker")?.success()?;
+    jumped?;
+
+    cool_down(guest, &ids)?;
+    sh("head -c 1G /dev/zero >/var/lib/brain-in-jar/ballast")?;
+    let jumped = jump(guest, &ids, "with the disk full");
+    sh("rm /var/lib/brain-in-jar/ballast")?.success()?;
+    jumped?;
+    for id in &ids {
+        ensure_cause(guest, id, 3)?;
+    }
+    Ok(Next::Done)
+}
+
+/// From 45 to 90 degrees at once, while all of them are up: within ten seconds none is, and those that
+/// can have written a checkpoint.
+fn jump(guest: &Guest, ids: &[String], how: &str) -> Result<(), Failure> {
+    for id in ids {
+        wait_for_state(guest, id, "active")?;
+    }
+    guest.wait_for("all of them at work", SOON, || {
+        let at_work = ids[..3].iter().all(|id| checkpoint(id) == "empty");
+        Ok(at_work.then_some(()))
+    })?;
+    set_temperature(90)?;
+    let begun = Instant::now();
+    guest.wait_for("the end of all", SOON, || {
+        let up =
+            sh("systemctl list-units --plain --no-legend --state=active,activating,deactivating \
+                     'brain-experiment@heat_all_*'")?;
+        if up.stdout().trim().is_empty() {
+            return Ok(Some(()));
+        }
+        Err(Failure::new(format!("still up:\n{}", up.stdout())))
+    })?;
+    let took = begun.elapsed();
+    guest.tell(format!("from 90 degrees to the end of all, {how}: {took:.1?}"));
+    ensure!(took <= guest.patience(Duration::from_secs(10)), "it took {took:?} {how}");
+    for id in &ids[..3] {
+        ensure_eq!(checkpoint(id), "saved", "the checkpoint of {id}");
+    }
+    Ok(())
+}
+
+fn checkpoint(id: &str) -> String {
+    let path = format!("/var/lib/brain-in-jar/experiments/{id}/checkpoint");
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The ledger tells of so many attempts, all of which heat has ended.
+fn ensure_cause(guest: &Guest, id: &str, attempts: usize) -> Result<(), Failure> {
+    guest.wait_for(&format!("{attempts} ends of {id} by heat"), SOON, || {
+        let rows = history(id)?;
+        let by_heat = rows.iter().filter(|row| row["cause"] == "heat" && row["run"] == 1).count();
+        if by_heat == attempts && rows.len() == attempts {
+            return Ok(Some(()));
+        }
+        Err(Failure::new(format!("the ledger has {}", Value::from(rows))))
+    })
+}
+
+/// It is cool again, and the runs go on. A coordinator waits for a while before it believes that; one
+/// that has just begun has seen nothing else.
+fn cool_down(guest: &Guest, ids: &[String]) -> Result<(), Failure> {
+    set_temperature(45)?;
+    begin_anew(guest)?;
+    for id in ids {
+        wait_for_state(guest, id, "active")?;
+    }
+    ensure_eq!(queue()?.len(), ids.len(), "runs after it has cooled down");
+    Ok(())
+}
+
+fn begin_anew(guest: &Guest) -> Result<(), Failure> {
+    sh(&format!("systemctl daemon-reload && systemctl restart {COORDINATOR}"))?.success()?;
+    guest.wait_for("the coordinator", SOON, || {
+        Ok((property(COORDINATOR, "ActiveState")? == "active").then_some(()))
+    })
+}
+
+fn set_temperature(degrees: u32) -> Result<(), Failure> {
+    let zone = Path::new(BOARD).join("sys/class/thermal/thermal_zone0");
+    write(&zone.join("temp.new"), &format!("{degrees}000\n"))?;
+    Ok(fs::rename(zone.join("temp.new"), zone.join("temp"))?)
+}
