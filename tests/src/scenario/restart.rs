@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::Scenario;
+use super::coordinator::WAITS;
 use crate::bij::{
     SOON, define_script, ensure_causes, history, status, systemctl, wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
+use crate::command::run;
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::queue::{set_coordinator, why};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -22,14 +25,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 fn in_order_keeps_the_count(guest: &Guest) -> Result<Next, Failure> {
-    let id = "restart_order";
+    let (id, behind) = ("restart_order", "restart_behind");
     if guest.phase() == 0 {
+        set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
         let script = "[ \"$BIJ_CRASHES\" = 0 ] && exit 9; \
                       echo \"died $BIJ_CRASHES times, last of $BIJ_LAST_CAUSE\"; exec sleep 600";
         define_script(id, script, "[restart]\ndelay = \"100ms\"")?;
         systemctl("enable", id)?.success()?;
         systemctl("start", id)?;
         wait_for_line(guest, id, "died 1 times, last of exit")?;
+        // Its slot will be free while the machine goes down.
+        define_script(behind, WAITS, "")?;
+        run("bij", ["submit", behind])?.success()?;
+        ensure_eq!(why(behind)?["waiting_on"][0]["gate"], "slots", "what {behind} waits on");
         return Ok(Next::Reboot);
     }
     wait_for_state(guest, id, "active")?;
@@ -40,6 +48,8 @@ fn in_order_keeps_the_count(guest: &Guest) -> Result<Next, Failure> {
     ensure_eq!(rows[2]["attempt"], 3, "the attempt after a reboot");
     ensure!(rows[1]["boot_id"] != rows[2]["boot_id"], "both attempts have one boot id");
     ensure_eq!(status(id)?["crashes"], 1, "crashes after a reboot");
+    ensure_eq!(why(behind)?["state"], "waiting", "what nobody has started meanwhile");
+    ensure!(history(behind)?.is_empty(), "it was started while the machine went down");
     Ok(Next::Done)
 }
 
