@@ -21,6 +21,7 @@ mod catch_up;
 mod edit;
 mod execute;
 mod finish;
+mod gpu_memory;
 mod groups;
 mod heat;
 mod look;

@@ -23,6 +23,7 @@ mod dependency;
 mod gates;
 mod giving_up;
 mod gpu;
+mod gpu_memory;
 mod health;
 mod heat;
 mod hold;
@@ -46,6 +47,7 @@ mod time;
 pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
 pub use cycle::{Cycle, Joining, find_cycle};
+pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
 pub(crate) use heat::reading;
 pub use heat::{Warmth, closed_by_heat, put_first};
@@ -73,6 +75,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
         actions.extend(giving_up::give_up(state, seen, &mut report));
         actions.extend(stopping::stop(state, seen));
         actions.extend(health::check(state, seen, &mut report));
+        actions.extend(gpu_memory::guard(state, seen, &mut report));
     }
     if closed_to_all.is_empty() {
         actions.extend(starting::carry_on(state, seen, &mut report));

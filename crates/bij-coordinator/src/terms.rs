@@ -4,8 +4,9 @@ use bij_core::Bytes;
 use bij_core::definition::{After, ExperimentSpec};
 use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
 
-/// The terms of a run as its definition says, on a machine with so much memory.
-pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes) -> Terms {
+/// The terms of a run as its definition says, on a machine with so much memory, which its GPU shares or
+/// not.
+pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Terms {
     let success = |id: &bij_core::ExperimentId| Dependency {
         condition: Condition::Success,
         on: RunRef::Newest(id.clone()),
@@ -20,7 +21,7 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes) -> Terms {
     Terms {
         priority: spec.queue.priority,
         group: group.unwrap_or_default(),
-        claim: Claim::of(spec, total),
+        claim: Claim::of(spec, total, shared_with_gpu),
         not_before: None,
         after,
         now: false,

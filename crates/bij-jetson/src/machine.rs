@@ -7,6 +7,7 @@ use std::time::Duration;
 use bij_core::Milliwatts;
 
 use crate::hwmon::Chip;
+use crate::identity::chip;
 use crate::memory::SystemMemory;
 use crate::patience::Patience;
 use crate::thermal::Trips;
@@ -99,6 +100,11 @@ impl Machine {
     /// nothing can block.
     pub(crate) fn system_memory(&self) -> SystemMemory {
         SystemMemory::read(self.patience.files())
+    }
+
+    /// Whether the chip is one whose GPU has no memory of its own.
+    pub(crate) fn is_tegra(&self) -> bool {
+        chip(self.patience.files()).is_ok_and(|chip| chip.starts_with("tegra"))
     }
 
     /// Reads only how hot it is where, with the trips.

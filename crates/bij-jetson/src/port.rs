@@ -13,6 +13,7 @@ impl Board for Machine {
         sample.memory_total = part("MemTotal", total);
         sample.memory_available = part("MemAvailable", available);
         sample.memory_pressure = some_pressure(pressure);
+        sample.shared_with_gpu = self.is_tegra();
         sample
     }
 
@@ -69,6 +70,15 @@ mod tests {
         assert_eq!(sample.memory_available, Ok(Bytes::new(512_000)));
         assert_eq!(sample.memory_pressure, Ok(Some(Percent::from_permyriad(1234))));
         assert_eq!(board(meminfo, None).memory_pressure, Ok(None));
+    }
+
+    #[test]
+    fn a_jetsons_memory_is_its_gpus_as_well() {
+        let jetson = [("proc/device-tree/compatible", "nvidia,p3701-0005\0nvidia,tegra234\0")];
+        assert!(Board::sample(&machine(&jetson)).shared_with_gpu);
+        let other = [("proc/device-tree/compatible", "raspberrypi,5\0brcm,bcm2712\0")];
+        assert!(!Board::sample(&machine(&other)).shared_with_gpu);
+        assert!(!Board::sample(&machine(&[])).shared_with_gpu);
     }
 
     #[test]

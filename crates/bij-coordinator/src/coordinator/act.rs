@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{QueueState, QueuedRun, RunRef};
-use bij_core::{Outcome, RunEnd, RunId, RunState};
+use bij_core::{Order, Outcome, RunEnd, RunId, RunState};
 
 use super::Coordinator;
 use super::places::{front, put};
@@ -67,7 +67,7 @@ impl<P: Ports> Coordinator<P> {
         }
         for run in &stops {
             changed.insert(run.clone(), Outcome::Changed);
-            let wish = StopWish { by: by.to_owned(), not_before: now.uptime };
+            let wish = StopWish { order: Order::stop(by), not_before: now.uptime };
             self.state.stops.insert(run.experiment.clone(), wish);
             self.unit_changed(run.experiment.clone());
         }

@@ -17,6 +17,7 @@ impl<P: Ports> Coordinator<P> {
     /// Takes over what a decision has found out.
     pub(super) fn take_report(&mut self, report: Report) {
         self.state.health.clone_from(&report.health);
+        self.state.over_gpu_memory.clone_from(&report.over_gpu_memory);
         self.state.last = Some(report);
         self.report_is_fresh = true;
     }
@@ -34,7 +35,9 @@ impl<P: Ports> Coordinator<P> {
                     let state = QueueState::Starting { boot: self.state.boot };
                     changes.push(Change::State { run, from: Some(from), state, why });
                 }
-                Action::Stop { experiment, by } => orders.push(Order::Stop { experiment, by }),
+                Action::Stop { experiment, order } => {
+                    orders.push(Order::Stop { experiment, order });
+                }
             }
         }
         let before = self.starting();
@@ -51,7 +54,7 @@ impl<P: Ports> Coordinator<P> {
                         self.unseen.queue = true;
                     }
                 }
-                Order::Stop { experiment, by } => self.stop(experiment, &by),
+                Order::Stop { experiment, order } => self.stop(experiment, order),
             }
         }
         true
@@ -148,11 +151,11 @@ impl<P: Ports> Coordinator<P> {
         self.under_way.push(start.boxed());
     }
 
-    fn stop(&mut self, experiment: ExperimentId, by: &str) {
+    fn stop(&mut self, experiment: ExperimentId, order: bij_core::Order) {
         self.state.busy.insert(experiment.clone(), Busy::Stopping);
-        let wish = crate::policy::StopWish { by: by.to_owned(), not_before: self.seen.now.uptime };
+        let unsaid = self.adapters.handover.stop(&experiment, &order).err();
+        let wish = crate::policy::StopWish { order, not_before: self.seen.now.uptime };
         self.state.stops.entry(experiment.clone()).or_insert(wish);
-        let unsaid = self.adapters.handover.stop(&experiment, &bij_core::Order::stop(by)).err();
         if let Some(error) = unsaid {
             let text = format!("it is stopped without a word to it: {}", chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];
@@ -172,5 +175,5 @@ impl<P: Ports> Coordinator<P> {
 /// What is done after the changes are recorded.
 enum Order {
     Start { change: usize, run: RunId },
-    Stop { experiment: ExperimentId, by: String },
+    Stop { experiment: ExperimentId, order: bij_core::Order },
 }

@@ -2,7 +2,7 @@
 
 use bij_core::port::{Change, Started};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{ExperimentId, Outcome, RunEnd, RunId, TimeSpan};
+use bij_core::{ExperimentId, Order, Outcome, RunEnd, RunId, TimeSpan};
 use futures_util::StreamExt;
 
 use super::Coordinator;
@@ -87,7 +87,7 @@ impl<P: Ports> Coordinator<P> {
     /// A unit that was stopped while it waited for its restart had no attempt whose end could tell
     /// who stopped it, so the run is ended here; and so is one whose end nobody has written down.
     fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
-        let Some(StopWish { by, not_before: _ }) = wish else { return };
+        let Some(StopWish { order, not_before: _ }) = wish else { return };
         if !self.catch_up() {
             return;
         }
@@ -97,7 +97,7 @@ impl<P: Ports> Coordinator<P> {
         let attempt = newest_attempt(&self.adapters.store, &run).ok().flatten();
         if is_wanted_stopped || attempt.is_some_and(|attempt| attempt.end.is_some()) {
             // If the store does not take it, the run is found to have given up later.
-            let _ = self.change(&[Change::End { run, end: RunEnd::Stopped, by }]);
+            let _ = self.change(&[Change::End { run, end: RunEnd::Stopped, by: order.by }]);
         }
     }
 
@@ -129,8 +129,8 @@ impl<P: Ports> Coordinator<P> {
         self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
         let again = self.seen.now.uptime.as_micros().saturating_add(STOP_AGAIN);
         let not_before = TimeSpan::from_micros(again);
-        let wish = self.state.stops.get(&experiment).map(|wish| wish.by.clone());
-        let by = wish.unwrap_or_default();
-        self.state.stops.insert(experiment, StopWish { by, not_before });
+        let wish = self.state.stops.get(&experiment).map(|wish| wish.order.clone());
+        let order = wish.unwrap_or_else(|| Order::stop(String::new()));
+        self.state.stops.insert(experiment, StopWish { order, not_before });
     }
 }

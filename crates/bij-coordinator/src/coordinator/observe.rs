@@ -255,7 +255,7 @@ impl<P: Ports> Coordinator<P> {
 
     /// The terms that a definition asks for.
     pub(super) fn terms_in(&self, spec: &ExperimentSpec) -> Terms {
-        terms::of_definition(spec, self.memory_total())
+        terms::of_definition(spec, self.memory_total(), self.seen.sample.shared_with_gpu)
     }
 
     /// The machine's memory; where it cannot be read, a share of it is no claim that fits.

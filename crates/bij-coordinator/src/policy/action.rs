@@ -2,7 +2,7 @@
 
 use bij_core::port::Change;
 use bij_core::queue::QueueState;
-use bij_core::{ExperimentId, RunId};
+use bij_core::{ExperimentId, Order, RunId};
 
 use super::Report;
 
@@ -34,7 +34,7 @@ pub enum Action {
     Stop {
         /// Whose.
         experiment: ExperimentId,
-        /// Who wants it, for the ledger.
-        by: String,
+        /// Why and who wants it, for the ledger.
+        order: Order,
     },
 }

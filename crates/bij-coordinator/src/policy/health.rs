@@ -63,7 +63,7 @@ pub(super) fn check(state: &State, seen: &Observation, report: &mut Report) -> V
     actions
 }
 
-fn note(run: &RunId, health: &Health) -> Change {
+pub(super) fn note(run: &RunId, health: &Health) -> Change {
     let mut data = BTreeMap::from([("health".to_owned(), health.as_str().to_owned())]);
     data.extend(health.reason().map(|reason| ("text".to_owned(), reason.to_owned())));
     Change::Note { kind: EventKind::Health, run: Some(run.clone()), data }

@@ -8,7 +8,7 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
 
-use super::{Vitals, Warmth};
+use super::{GpuUse, Vitals, Warmth};
 use crate::Now;
 
 /// What a coordinator sees.
@@ -34,6 +34,8 @@ pub struct Observation {
     pub others: BTreeMap<RunRef, Option<RunState>>,
     /// How those that are up do; only when it is time to look.
     pub vitals: BTreeMap<RunId, Vitals>,
+    /// What those have of the GPU's memory that may have only so much, as it was last told.
+    pub gpu_memory: BTreeMap<ExperimentId, GpuUse>,
 }
 
 /// A service manager that cannot be asked.
@@ -91,6 +93,7 @@ impl Observation {
             lost: BTreeMap::new(),
             others: BTreeMap::new(),
             vitals: BTreeMap::new(),
+            gpu_memory: BTreeMap::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
-use bij_core::{RunId, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, RunId, TimeSpan, Timestamp};
 
 use super::{HealthMemory, Observation, State};
 
@@ -21,6 +21,8 @@ pub struct Report {
     pub shut: bool,
     /// How those that are up do.
     pub health: BTreeMap<RunId, HealthMemory>,
+    /// Since which uptime experiments have more of the GPU's memory than they may.
+    pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
     /// The uptime at which a gate may open, or something else is due, though nothing happens.
     pub next_look: Option<TimeSpan>,
     /// What could not be read of the machine.
@@ -40,6 +42,7 @@ impl Report {
             waiting: HashMap::with_capacity(state.runs.len()),
             shut: false,
             health: state.health.clone(),
+            over_gpu_memory: BTreeMap::new(),
             next_look: None,
             troubles: unread.map(ToString::to_string).collect(),
             newest: Arc::default(),

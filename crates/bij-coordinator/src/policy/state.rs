@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
 use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, SlotsFrom};
-use bij_core::{BootId, ExperimentId, RunId, RunNumber, TimeSpan};
+use bij_core::{BootId, ExperimentId, Order, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
 
@@ -35,6 +35,8 @@ pub struct State {
     pub stops: BTreeMap<ExperimentId, StopWish>,
     /// How those that are up do.
     pub health: BTreeMap<RunId, HealthMemory>,
+    /// Since which uptime experiments have more of the GPU's memory than they may.
+    pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
     /// What the last decision reported: since when gates are closed.
     pub last: Option<Report>,
 }
@@ -65,8 +67,8 @@ pub enum Interruption {
 /// Somebody wants a unit stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopWish {
-    /// Who, for the ledger.
-    pub by: String,
+    /// Why and who, for the ledger.
+    pub order: Order,
     /// Not before this uptime: the last try has failed.
     pub not_before: TimeSpan,
 }
@@ -86,6 +88,7 @@ impl State {
             back_off: BTreeMap::new(),
             stops: BTreeMap::new(),
             health: BTreeMap::new(),
+            over_gpu_memory: BTreeMap::new(),
             last: None,
         }
     }

@@ -197,7 +197,7 @@ impl World {
                     self.use_memory(|available| available.saturating_sub(claim.get()));
                     self.unit(id.as_str(), &ActiveState::Active, "running");
                 }
-                Action::Stop { experiment, by: _ } => {
+                Action::Stop { experiment, order: _ } => {
                     self.seen.units.remove(&experiment);
                     self.seen.strays.retain(|stray| stray.run.experiment != experiment);
                     self.state.stops.remove(&experiment);
@@ -207,6 +207,7 @@ impl World {
             }
         }
         self.state.health = decision.report.health.clone();
+        self.state.over_gpu_memory = decision.report.over_gpu_memory.clone();
         self.state.last = Some(decision.report);
     }
 

@@ -4,6 +4,7 @@ mod admissible;
 mod cycle;
 mod dependency;
 mod gates;
+mod gpu_memory;
 mod health;
 mod order;
 mod properties;

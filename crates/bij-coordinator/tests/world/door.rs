@@ -232,7 +232,10 @@ impl Door {
             return Taken { group: GroupName::default(), claim: Claim::default() };
         };
         let group = found.spec.queue.group.as_deref().and_then(|group| group.parse().ok());
-        Taken { group: group.unwrap_or_default(), claim: Claim::of(&found.spec, self.memory) }
+        Taken {
+            group: group.unwrap_or_default(),
+            claim: Claim::of(&found.spec, self.memory, false),
+        }
     }
 
     fn wrong(&self, what: String) {

@@ -28,6 +28,8 @@ pub struct Sample {
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
     pub memory_pressure: Result<Option<Percent>, Unread>,
+    /// Whether the GPU has no memory but this.
+    pub shared_with_gpu: bool,
 }
 
 /// How hot it is in one place.
@@ -42,7 +44,12 @@ pub struct ZoneReading {
 impl Sample {
     /// A reading of a machine of which only the memory is known.
     pub const fn new(total: Bytes, available: Bytes) -> Self {
-        Self { memory_total: Ok(total), memory_available: Ok(available), memory_pressure: Ok(None) }
+        Self {
+            memory_total: Ok(total),
+            memory_available: Ok(available),
+            memory_pressure: Ok(None),
+            shared_with_gpu: false,
+        }
     }
 
     /// The same with its memory pressure.

@@ -232,7 +232,7 @@ fn a_start_that_comes_from_a_manager_is_not_kept_waiting_for_it() {
 fn nothing_is_started_while_something_goes_down_and_what_is_up_is_looked_after() {
     let mut world =
         World::of([waiting("r#1").running(), waiting("s#1").starting(), waiting("n#1").at_once()]);
-    let wish = StopWish { by: "bob".to_owned(), not_before: now(1).uptime };
+    let wish = StopWish { order: bij_core::Order::stop("bob"), not_before: now(1).uptime };
     world.state.stops.insert(experiment("r"), wish);
     for what in [GoingDown::Coordinator, GoingDown::Machine] {
         world.seen.going_down.insert(what);

@@ -1,14 +1,14 @@
 //! Units that are to be stopped.
 
 use bij_core::port::Change;
-use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
+use bij_core::{ActiveState, Cause, Order, RunEnd, TimeSpan};
 
 use crate::policy::testing::*;
 use crate::policy::{Action, Busy, LastAttempt, Lost, StopWish, Stray};
 
 fn stops(world: &World) -> Vec<(String, String)> {
     let stops = world.decide().actions.into_iter().filter_map(|action| match action {
-        Action::Stop { experiment, by } => Some((experiment.to_string(), by)),
+        Action::Stop { experiment, order } => Some((experiment.to_string(), order.by)),
         Action::Change(_) | Action::Start { .. } => None,
     });
     stops.collect()
@@ -17,7 +17,7 @@ fn stops(world: &World) -> Vec<(String, String)> {
 #[test]
 fn a_wish_is_carried_out_until_the_unit_is_down() {
     let mut world = World::of([waiting("a#1").running()]);
-    let wish = StopWish { by: "bij stop by alice".to_owned(), not_before: TimeSpan::from_secs(0) };
+    let wish = StopWish { order: Order::stop("bij stop by alice"), not_before: TimeSpan::from_secs(0) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), [("a".to_owned(), "bij stop by alice".to_owned())]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
@@ -30,7 +30,7 @@ fn a_wish_is_carried_out_until_the_unit_is_down() {
 #[test]
 fn a_wish_that_failed_is_put_off() {
     let mut world = World::of([waiting("a#1").running()]);
-    let wish = StopWish { by: "x".to_owned(), not_before: TimeSpan::from_secs(601) };
+    let wish = StopWish { order: Order::stop("x"), not_before: TimeSpan::from_secs(601) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), []);
     assert_eq!(stops(&world.at(601)).len(), 1);
@@ -53,7 +53,7 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
 fn a_run_that_somebody_wants_stopped_is_stopped_by_whichever_coordinator() {
     let mut world = World::of([waiting("a#1").running().to_be_stopped_by("alice")]);
     assert_eq!(stops(&world), [("a".to_owned(), "alice".to_owned())]);
-    let wish = StopWish { by: "alice".to_owned(), not_before: TimeSpan::from_secs(605) };
+    let wish = StopWish { order: Order::stop("alice"), not_before: TimeSpan::from_secs(605) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), [], "the last try has failed");
     world.state.stops.clear();

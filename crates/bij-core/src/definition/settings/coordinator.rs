@@ -24,6 +24,8 @@ pub struct CoordinatorSettings {
     pub boot_grace: Option<TimeSpan>,
     /// `HEALTH_CHECK_INTERVAL_SECONDS`.
     pub health_check_interval: Option<TimeSpan>,
+    /// For how long an experiment may have more of the GPU's memory than its definition says.
+    pub gpu_memory_grace: Option<TimeSpan>,
     /// How often temperatures are read while it is cool: `TEMPERATURE_CHECK_INTERVAL_SECONDS`.
     pub temperature_check_interval: Option<TimeSpan>,
     /// From here on the board is cooled by throttling, in degrees: `THROTTLE_TEMP_CELSIUS`.
@@ -47,6 +49,8 @@ const PRESSURE: Percent = Percent::new(20);
 /// down at 104.5 °C, so there is room for a ladder below.
 const THROTTLE: Celsius = Celsius::new(75);
 const CRITICAL: Celsius = Celsius::new(85);
+/// Long enough for what is loaded in one piece and then cut to size.
+const GPU_MEMORY_GRACE: TimeSpan = TimeSpan::from_secs(10);
 /// A die under full load warms by a few degrees in this time, a heat sink by less than one.
 const TEMPERATURE_INTERVAL: TimeSpan = TimeSpan::from_secs(5);
 /// Twice as many as there are slots: short runs fill the gaps, and a large one sees its turn.
@@ -88,6 +92,11 @@ impl CoordinatorSettings {
     /// How often the health of what runs is looked at; every 30 s unless set.
     pub fn health_interval(&self) -> TimeSpan {
         self.health_check_interval.unwrap_or(TimeSpan::from_secs(30))
+    }
+
+    /// For how long an experiment may have more of the GPU's memory than it may; 10 s unless set.
+    pub fn gpu_memory_grace(&self) -> TimeSpan {
+        self.gpu_memory_grace.unwrap_or(GPU_MEMORY_GRACE)
     }
 
     /// From here on experiments are held back until it is cooler; 75 °C unless set.

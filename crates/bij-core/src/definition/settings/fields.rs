@@ -76,6 +76,9 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
     coordinator("health_check_interval", r#""30s""#, |node, draft| {
         put(&mut draft.coordinator.health_check_interval, value::span(node))
     }),
+    coordinator("gpu_memory_grace", r#""10s""#, |node, draft| {
+        put(&mut draft.coordinator.gpu_memory_grace, value::span_or_zero(node))
+    }),
     coordinator("temperature_check_interval", r#""5s""#, |node, draft| {
         put(&mut draft.coordinator.temperature_check_interval, value::span(node))
     }),

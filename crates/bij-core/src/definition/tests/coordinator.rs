@@ -25,6 +25,7 @@ fn what_is_absent_has_the_documented_default() {
     assert_eq!(settings.bypass(), 8);
     assert_eq!(settings.grace().to_string(), "0");
     assert_eq!(settings.health_interval().to_string(), "30s");
+    assert_eq!(settings.gpu_memory_grace().to_string(), "10s");
     assert_eq!(settings.temperature_interval().to_string(), "5s");
     assert_eq!((settings.throttle(), settings.critical()), (Celsius::new(75), Celsius::new(85)));
 }
@@ -35,6 +36,7 @@ fn every_key_of_the_coordinator_is_read() {
         "[coordinator]\nmax_concurrent = 2\ntotal_memory = '48G'\nreserve_memory = 0\n\
          max_pressure = '12.5%'\nmax_bypass = 0\nboot_grace = '1min'\n\
          health_check_interval = '10s'\ntemperature_check_interval = '2s'\n\
+         gpu_memory_grace = '3s'\n\
          throttle_celsius = 70\ncritical_celsius = 80.5\n",
     )
     .unwrap();
@@ -46,6 +48,7 @@ fn every_key_of_the_coordinator_is_read() {
     assert_eq!(settings.bypass(), 0);
     assert_eq!(settings.grace().to_string(), "1min");
     assert_eq!(settings.health_interval().to_string(), "10s");
+    assert_eq!(settings.gpu_memory_grace().to_string(), "3s");
     assert_eq!(settings.temperature_interval().to_string(), "2s");
     assert_eq!(settings.throttle(), Celsius::new(70));
     assert_eq!(settings.critical(), Celsius::from_millis(80_500));

@@ -1,0 +1,72 @@
+//! The guard of the GPU's memory.
+
+use bij_core::port::Change;
+use bij_core::queue::EventKind;
+use bij_core::{Order, OrderKind, TimeSpan};
+
+use crate::policy::testing::*;
+use crate::policy::{Action, Busy, Decision, GpuUse};
+
+/// An experiment that may have 6 GiB and has so much.
+fn has(world: &mut World, seconds: u32, used: u64) -> Decision {
+    world.seen.now = now(seconds);
+    world.seen.gpu_memory.insert(experiment("a"), GpuUse { used: gib(used), limit: gib(6) });
+    let decision = world.decide();
+    world.carry_out(decision.clone());
+    decision
+}
+
+fn stopped(decision: &Decision) -> Option<&Order> {
+    decision.actions.iter().find_map(|action| match action {
+        Action::Stop { order, .. } => Some(order),
+        Action::Change(_) | Action::Start { .. } => None,
+    })
+}
+
+#[test]
+fn who_has_too_much_for_too_long_is_stopped_and_told_why() {
+    let mut world = World::of([waiting("a#1").running()]);
+    assert_eq!(has(&mut world, 600, 6).actions, [], "as much as it may");
+    let first = has(&mut world, 602, 7);
+    assert_eq!(first.actions, []);
+    assert_eq!(first.report.next_look, Some(TimeSpan::from_secs(612)));
+    assert_eq!(has(&mut world, 611, 8).actions, []);
+    let last = has(&mut world, 612, 7);
+    let order = stopped(&last).expect("ten seconds are over");
+    assert_eq!(order.kind, OrderKind::GpuMemory);
+    let reason = "has 7.0G of the GPU's memory, for 10s more than its 6.0G";
+    assert_eq!(order.by, format!("the coordinator: a {reason}"));
+    let Action::Change(Change::Note { kind, data, .. }) = &last.actions[0] else {
+        panic!("{:?}", last.actions)
+    };
+    assert_eq!((*kind, data["text"].as_str()), (EventKind::Health, reason));
+}
+
+#[test]
+fn what_was_given_back_in_time_is_forgotten() {
+    let mut world = World::of([waiting("a#1").running()]);
+    has(&mut world, 600, 7);
+    has(&mut world, 605, 5);
+    assert_eq!(has(&mut world, 609, 7).actions, []);
+    assert_eq!(has(&mut world, 618, 7).actions, [], "it counts anew");
+    assert!(stopped(&has(&mut world, 619, 7)).is_some());
+}
+
+#[test]
+fn who_is_down_or_on_its_way_there_is_left_alone() {
+    let mut world = World::of([waiting("a#1").running()]);
+    world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
+    world.state.busy.insert(experiment("a"), Busy::Stopping);
+    assert_eq!(has(&mut world, 600, 7).actions, []);
+    world.state.busy.clear();
+    world.seen.units.clear();
+    assert_eq!(stopped(&has(&mut world, 601, 7)), None, "a reading from before");
+}
+
+#[test]
+fn one_that_nobody_has_queued_is_guarded_as_well() {
+    let mut world = World::of([]);
+    world.unit("a", &bij_core::ActiveState::Active, "running");
+    world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
+    assert!(stopped(&has(&mut world, 600, 7)).is_some());
+}
