@@ -14,11 +14,13 @@
 //! [`SimUnits`] is a service manager with a clock of its own; [`contract::unit_manager_contract`]
 //! judges it, systemd and bij's own supervisor alike. [`Machine`] puts all models together, with
 //! clocks, hooks and a plug that can be pulled; [`Fused`] kills who uses a port at any of its calls.
+//! [`heat`] is a board that grows hot under load, for policies to be judged by.
 
 mod board;
 mod clock;
 pub mod contract;
 mod fault;
+pub mod heat;
 mod ledger;
 mod queue;
 mod unit_manager;
