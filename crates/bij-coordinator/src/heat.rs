@@ -66,6 +66,7 @@
 mod budget;
 mod gate;
 mod ladder;
+mod reins;
 mod seen;
 mod sense;
 mod settings;

@@ -37,6 +37,8 @@ const SETTLING_IN_HASTE: f64 = 5.0;
 const PATIENCE: (f64, f64) = (600.0, 3600.0);
 /// So far below the threshold the budget is plainly too small, and patience no virtue.
 const PLAINLY_COOL: f64 = 10.0;
+/// So far below nothing is asked for that a budget would be needed for.
+const IDLE: f64 = 15.0;
 /// A budget has proven itself when it held though it came so near to the threshold; otherwise little
 /// was asked for.
 const TRYING: f64 = 4.0;
@@ -191,8 +193,10 @@ impl Budget {
         if peak >= by.throttle - TRYING || self.proven.is_none_or(|proven| proven > limit) {
             self.proven = Some(limit);
         }
+        // Next to nothing is asked for: no use in finding a budget for it step by step.
+        let is_of_use = peak > by.throttle - IDLE && to < by.processors;
         self.cut_at = f64::INFINITY;
-        self.change(at, Some(to).filter(|to| *to < by.processors), true);
+        self.change(at, Some(to).filter(|_| is_of_use), true);
     }
 
     fn change(&mut self, at: TimeSpan, limit: Option<f64>, on_trial: bool) {

@@ -1,0 +1,104 @@
+//! Sensors that cannot be read.
+
+use bij_core::Percent;
+use bij_core::port::Unread;
+
+use super::scene::{Scene, id, living, off, settings, zone};
+use crate::heat::{Because, HeatStep, Ladder, Level, Motion};
+
+#[test]
+fn a_machine_without_zones_has_no_ladder() {
+    let mut scene = Scene::new([living("a", 0, 400)]);
+    scene.ladder = Ladder::new(settings());
+    scene.zones = Ok(Vec::new());
+    assert_eq!(scene.pass(60), []);
+    assert_eq!(scene.ladder.level(), &Level::Normal);
+    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(400), None), None);
+}
+
+#[test]
+fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
+    let unread = Unread { what: "/sys/class/thermal".to_owned(), why: "denied".to_owned() };
+    for (zones, why) in [
+        (Err(unread), "cannot read /sys/class/thermal: denied"),
+        (Ok(vec![]), "all thermal zones are gone"),
+        (
+            Ok(vec![off("cpu"), off("tj")]),
+            "none of 2 thermal zones can be read: cannot read cpu: no data available",
+        ),
+        (Ok(vec![zone("cpu", -256.0)]), "none of 1 thermal zones can be read: no value is"),
+    ] {
+        let mut scene = Scene::new([living("a", 0, 400)]);
+        scene.zones = zones;
+        let said = scene.look();
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].step, HeatStep::Hold);
+        assert!(said[0].because.to_string().starts_with(why), "{}", said[0].because);
+        assert!(matches!(scene.ladder.level(), Level::Blind(told) if told.starts_with(why)));
+        assert!(scene.ladder.keeps_from_starting(Percent::new(1), None).is_some());
+        assert_eq!(scene.pass(600), [], "it is said once");
+        assert_eq!(scene.stay_at(50.0, 600), [HeatStep::Admit]);
+        assert_eq!(scene.ladder.level(), &Level::Normal);
+    }
+}
+
+#[test]
+fn who_is_held_back_stays_so_without_sight() {
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    scene.warm_up_to(74.9);
+    scene.stay_at(75.4, 60);
+    let held_back = scene.ladder.restraint(&id("a"));
+    assert!(held_back.cap.is_some());
+    scene.zones = Ok(vec![off("tj")]);
+    assert_eq!(scene.pass(3600), []);
+    assert_eq!(scene.ladder.restraint(&id("a")), held_back);
+}
+
+#[test]
+fn who_comes_up_without_sight_after_a_critical_reading_is_stopped() {
+    let mut scene = Scene::new([]);
+    scene.stay_at(90.0, 2);
+    scene.zones = Ok(vec![off("tj")]);
+    scene.living.push(living("a", 0, 1200));
+    scene.look();
+    let motion = scene.ladder.restraint(&id("a")).motion;
+    assert!(matches!(motion, Motion::Stopping(_)));
+}
+
+#[test]
+fn a_zone_that_was_cool_when_it_went_was_switched_off_and_is_not_missed() {
+    let mut scene = Scene::new([living("a", 0, 400)]);
+    scene.zones = Ok(vec![zone("gpu", 50.0), off("cv0"), zone("tj", 60.0)]);
+    assert_eq!(scene.pass(60), []);
+    for gone in [vec![zone("tj", 60.0)], vec![off("gpu"), zone("gpu", -256.0), zone("tj", 60.0)]] {
+        scene.zones = Ok(gone);
+        assert_eq!(scene.pass(60), []);
+        assert_eq!(scene.ladder.level(), &Level::Normal);
+    }
+}
+
+#[test]
+fn a_zone_that_was_hot_when_it_went_is_missed_until_the_rest_is_long_cool() {
+    let mut scene = Scene::new([living("a", 0, 400)]);
+    scene.ladder = Ladder::new(settings());
+    for degrees in [50.0, 55.0, 60.0, 65.0, 70.0] {
+        scene.zones = Ok(vec![zone("gpu", degrees), zone("cpu", 55.0)]);
+        assert_eq!(scene.pass(300), []);
+    }
+    scene.zones = Ok(vec![off("gpu"), zone("cpu", 55.0)]);
+    let said = scene.look();
+    assert_eq!(said[0].step, HeatStep::Hold);
+    let why = "gpu was hot and cannot be read any more".to_owned();
+    assert_eq!(said[0].because, Because::Lost(why));
+    assert_eq!(scene.ladder.level(), &Level::Hold);
+    assert_eq!(scene.pass(200), []);
+    assert_eq!(scene.pass(600), [HeatStep::Admit], "it was switched off after all");
+}
+
+#[test]
+fn the_zones_that_can_be_read_count() {
+    let mut scene = Scene::new([living("a", 0, 400)]);
+    scene.zones = Ok(vec![off("gpu"), zone("gpu", 90.0), zone("cpu", 55.0)]);
+    scene.pass(2);
+    assert_eq!(scene.ladder.level(), &Level::Critical);
+}

@@ -1,0 +1,208 @@
+//! What holds whatever is seen.
+
+use std::collections::BTreeMap;
+
+use bij_core::port::{Unread, ZoneReading};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use proptest::prelude::*;
+
+use super::scene::{id, settings};
+use crate::heat::{Haste, HeatSeen, HeatStep, Ladder, Living, Motion, Restraint};
+
+/// One look that anybody could have to take.
+#[derive(Clone, Debug)]
+struct Look {
+    after: u32,
+    zones: Result<Vec<ZoneReading>, Unread>,
+    living: Vec<Living>,
+}
+
+fn unread() -> impl Strategy<Value = Unread> {
+    Just(Unread { what: "it".to_owned(), why: "told to fail".to_owned() })
+}
+
+fn celsius() -> impl Strategy<Value = Celsius> {
+    prop_oneof![
+        8 => (55_000..95_000).prop_map(Celsius::from_millis),
+        1 => any::<i32>().prop_map(Celsius::from_millis),
+    ]
+}
+
+fn zones() -> impl Strategy<Value = Result<Vec<ZoneReading>, Unread>> {
+    let reading = prop_oneof![6 => celsius().prop_map(Ok), 1 => unread().prop_map(Err)];
+    let zone = (0..4, reading)
+        .prop_map(|(number, celsius)| ZoneReading { name: format!("z{number}"), celsius });
+    let zones = prop::collection::vec(zone, 0..5);
+    prop_oneof![12 => zones.prop_map(Ok), 1 => unread().prop_map(Err)]
+}
+
+fn one(number: usize) -> impl Strategy<Value = Living> {
+    let limit = prop::option::of(celsius());
+    (-1..2, 0..4_u32, 0..1300_u32, any::<bool>(), any::<bool>(), limit).prop_map(
+        move |(priority, since, cpu, can_cap, can_freeze, max_celsius)| Living {
+            experiment: id(&format!("e{number}")),
+            priority,
+            since: TimeSpan::from_secs(since),
+            cpu: Percent::new(cpu),
+            can_cap,
+            can_freeze,
+            max_celsius,
+        },
+    )
+}
+
+/// Any of five.
+fn some_living() -> impl Strategy<Value = Vec<Living>> {
+    let each = [0, 1, 2, 3, 4].map(|number| prop::option::of(one(number)));
+    each.prop_map(|each| each.into_iter().flatten().collect())
+}
+
+fn looks() -> impl Strategy<Value = Vec<Look>> {
+    let after = prop_oneof![4 => 0..6_u32, 1 => 0..2000_u32];
+    // A board stays as it is for some looks, or nothing would ever settle.
+    let look = (after, zones(), some_living(), 1..20_usize)
+        .prop_map(|(after, zones, living, times)| vec![Look { after, zones, living }; times]);
+    prop::collection::vec(look, 0..20).prop_map(|looks| looks.into_iter().flatten().collect())
+}
+
+/// Does what the ladder says, and objects to what cannot or need not be done.
+#[derive(Default)]
+struct Hand {
+    held: bool,
+    restraints: BTreeMap<ExperimentId, Restraint>,
+}
+
+impl Hand {
+    fn forget_all_but(&mut self, living: &[Living]) {
+        self.restraints.retain(|id, _| living.iter().any(|one| one.experiment == *id));
+    }
+
+    fn carry_out(&mut self, step: &HeatStep, living: &[Living]) -> Result<(), TestCaseError> {
+        let Some(id) = step.experiment() else {
+            let holds = *step == HeatStep::Hold;
+            prop_assert_ne!(self.held, holds, "said twice");
+            self.held = holds;
+            return Ok(());
+        };
+        let one = living.iter().find(|one| one.experiment == *id);
+        let Some(one) = one else { return Err(TestCaseError::fail(format!("{id} is not up"))) };
+        let restraint = self.restraints.entry(id.clone()).or_default();
+        let leaves = matches!(restraint.motion, Motion::Stopping(_));
+        match step {
+            HeatStep::Hold | HeatStep::Admit => {}
+            HeatStep::Cap { to, .. } => {
+                prop_assert!(!leaves && one.can_cap && *to > Percent::new(0));
+                prop_assert_ne!(restraint.cap, Some(*to), "said twice");
+                restraint.cap = Some(*to);
+            }
+            HeatStep::Uncap { .. } => {
+                prop_assert!(!leaves && restraint.cap.take().is_some());
+            }
+            HeatStep::Freeze { .. } => {
+                prop_assert!(one.can_freeze && restraint.motion == Motion::Running);
+                restraint.motion = Motion::Frozen;
+            }
+            HeatStep::Thaw { .. } => {
+                prop_assert_eq!(restraint.motion, Motion::Frozen);
+                restraint.motion = Motion::Running;
+            }
+            HeatStep::Stop { haste, .. } => {
+                prop_assert!(restraint.motion < Motion::Stopping(*haste), "said twice");
+                prop_assert!(*haste == Haste::Critical || !one.can_freeze);
+                restraint.motion = Motion::Stopping(*haste);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows it all to a ladder and has each look judged after its moves are done.
+fn ride(
+    looks: Vec<Look>,
+    mut judge: impl FnMut(&Ladder, &Look, &Hand) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let (mut ladder, mut hand) = (Ladder::new(settings()), Hand::default());
+    let mut uptime = 0;
+    for look in looks {
+        uptime += u64::from(look.after) * 1_000_000;
+        let Look { zones, living, .. } = &look;
+        hand.forget_all_but(living);
+        let uptime = TimeSpan::from_micros(uptime);
+        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200) };
+        for one in ladder.look(&seen) {
+            hand.carry_out(&one.step, living)?;
+        }
+        judge(&ladder, &look, &hand)?;
+    }
+    Ok(())
+}
+
+/// How far one is held back, so that any rung is more than those below.
+fn depth(ladder: &Ladder, one: &Living) -> (Motion, bool) {
+    let restraint = ladder.restraint(&one.experiment);
+    (restraint.motion, restraint.cap.is_some())
+}
+
+proptest! {
+    #[test]
+    fn every_move_can_and_must_be_done_whatever_is_seen(looks in looks()) {
+        ride(looks, |ladder, look, hand| {
+            let is_held = ladder.keeps_from_starting(Percent::new(1_000_000), None).is_some();
+            prop_assert_eq!(is_held, hand.held);
+            for one in &look.living {
+                let done = hand.restraints.get(&one.experiment).copied().unwrap_or_default();
+                let said = ladder.restraint(&one.experiment);
+                prop_assert_eq!(said.motion, done.motion);
+                // What leaves takes its cap with it.
+                if !matches!(said.motion, Motion::Stopping(_)) {
+                    prop_assert_eq!(said.cap, done.cap);
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn nobody_is_held_back_more_than_somebody_lower(
+        mut looks in looks(),
+        living in [one(0), one(1), one(2), one(3)],
+    ) {
+        // All can be held back in the same ways, and stay.
+        let living: Vec<Living> = living
+            .into_iter()
+            .map(|one| Living { can_cap: true, can_freeze: true, max_celsius: None, ..one })
+            .collect();
+        for look in &mut looks {
+            look.living.clone_from(&living);
+        }
+        ride(looks, |ladder, look, _| {
+            for low in &look.living {
+                for high in look.living.iter().filter(|high| high.priority > low.priority) {
+                    let (low, high) = (depth(ladder, low), depth(ladder, high));
+                    prop_assert!(low >= high || !high.1 && low.0 >= high.0, "{low:?} {high:?}");
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_is_lifted_is_lifted_seldom(degrees in prop::collection::vec(0..1000_u16, 1..400)) {
+        // A board that is at some temperature for a minute, then at another.
+        let one = Living { experiment: id("a"), ..super::scene::living("a", 0, 1200) };
+        let looks = degrees.iter().flat_map(|tenths| {
+            let celsius = Celsius::from_millis(45_000 + i32::from(*tenths) * 39);
+            let zone = ZoneReading { name: "tj".to_owned(), celsius: Ok(celsius) };
+            vec![Look { after: 5, zones: Ok(vec![zone]), living: vec![one.clone()] }; 12]
+        });
+        let (mut before, mut lifts) = (u64::MAX, 0);
+        ride(looks.collect(), |ladder, _, _| {
+            let cap = ladder.restraint(&id("a")).cap.map_or(u64::MAX, Percent::permyriad);
+            lifts += usize::from(cap > before);
+            before = cap;
+            Ok(())
+        })?;
+        // Ten minutes of patience at least.
+        prop_assert!(lifts <= degrees.len() / 10 + 1, "{lifts} lifts");
+    }
+}

@@ -1,0 +1,203 @@
+//! Up and down.
+
+use bij_core::{Celsius, Percent, TimeSpan};
+
+use super::scene::{Scene, id, living, settings};
+use crate::heat::{
+    Because, Haste, HeatSettings, HeatStep, Ladder, Level, Living, Motion, NoRoom, Restraint,
+};
+
+fn names(steps: &[HeatStep], step: &str) -> Vec<String> {
+    let those = steps.iter().filter(|one| one.name() == step);
+    those.filter_map(|one| one.experiment().map(ToString::to_string)).collect()
+}
+
+#[test]
+fn thresholds_without_room_between_them_are_refused() {
+    let (throttle, critical) = (Celsius::new(80), Celsius::new(80));
+    let refused = HeatSettings::new(throttle, critical, TimeSpan::from_secs(5));
+    assert_eq!(refused, Err(NoRoom { throttle, critical }));
+    let defaults = HeatSettings::try_from(&bij_core::definition::CoordinatorSettings::default());
+    assert_eq!(defaults, Ok(settings()));
+}
+
+#[test]
+fn a_board_that_stays_cool_hears_nothing_and_is_looked_at_seldom() {
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    assert_eq!(scene.stay_at(60.0, 7200), []);
+    assert_eq!(scene.ladder.level(), &Level::Normal);
+    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(5));
+    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1200), None), None);
+    scene.set(68.0);
+    scene.pass(60);
+    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(1), "it could be hot soon");
+}
+
+#[test]
+fn near_the_threshold_nothing_is_started_and_nobody_is_held_back() {
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    assert_eq!(scene.warm_up_to(73.0), [HeatStep::Hold]);
+    assert_eq!(scene.ladder.level(), &Level::Hold);
+    assert!(scene.ladder.keeps_from_starting(Percent::new(100), None).is_some());
+    let said = scene.stay_at(60.0, 3600);
+    assert_eq!(said, [HeatStep::Admit]);
+    assert_eq!(scene.ladder.level(), &Level::Normal);
+}
+
+#[test]
+fn what_has_ended_is_replaced_once_it_is_cool_though_nothing_is_started() {
+    let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
+    scene.warm_up_to(73.0);
+    let starts =
+        |scene: &Scene, cpu| scene.ladder.keeps_from_starting(Percent::new(cpu), None).is_none();
+    scene.living.pop();
+    scene.pass(1);
+    assert!(!starts(&scene, 600), "it is still hot");
+    assert_eq!(scene.stay_at(64.0, 120), []);
+    assert!(starts(&scene, 600) && !starts(&scene, 700));
+    scene.living.push(living("c", 0, 600));
+    scene.pass(1);
+    assert!(!starts(&scene, 100), "there is as much as before");
+}
+
+#[test]
+fn a_steep_rise_is_met_before_the_threshold_is_reached() {
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    let mut hottest = 40.0;
+    let because = loop {
+        hottest += 0.5;
+        scene.set(hottest);
+        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+            break cap.because;
+        }
+    };
+    assert!(hottest < 74.0, "{hottest}");
+    let Because::Zone { zone, celsius, soon } = &because else { panic!("{because:?}") };
+    assert_eq!((zone.as_str(), *celsius), ("tj", Celsius::from_degrees(hottest)));
+    assert!(*soon >= Celsius::new(75));
+    assert!(because.to_string().contains("and will soon be at 7"), "{because}");
+}
+
+#[test]
+fn the_lowest_and_youngest_is_capped_first_and_let_go_last() {
+    let young = Living { since: TimeSpan::from_secs(9), ..living("young", 0, 400) };
+    let mut scene = Scene::new([living("high", 5, 400), young, living("old", 0, 400)]);
+    scene.warm_up_to(74.9);
+    let said = scene.stay_at(75.6, 400);
+    let mut first = names(&said, "cap");
+    first.dedup();
+    let order = ["young", "old", "high"];
+    assert!(order.starts_with(&first.iter().map(String::as_str).collect::<Vec<_>>()), "{first:?}");
+    assert!(first.len() >= 2, "{first:?}");
+    let said = scene.stay_at(66.0, 4 * 3600);
+    let lifted = names(&said, "uncap");
+    let mut reversed: Vec<_> = first.clone();
+    reversed.reverse();
+    assert_eq!(lifted, reversed);
+    assert_eq!(said.last(), Some(&HeatStep::Admit));
+}
+
+#[test]
+fn where_caps_are_not_enough_all_are_frozen_and_those_stopped_that_cannot_be() {
+    let stiff = Living { can_freeze: false, ..living("stiff", 0, 400) };
+    let mut scene = Scene::new([living("a", 1, 400), stiff]);
+    scene.warm_up_to(74.9);
+    let said = scene.stay_at(82.0, 120);
+    let stop = HeatStep::Stop { experiment: id("stiff"), haste: Haste::Grace };
+    let freeze = HeatStep::Freeze { experiment: id("a") };
+    let place = |step| said.iter().position(|one| *one == step);
+    assert!(place(stop).unwrap() < place(freeze).unwrap(), "{said:?}");
+    assert!(names(&said, "cap").contains(&"stiff".to_owned()), "{said:?}");
+    assert_eq!(scene.ladder.level(), &Level::Throttle);
+}
+
+#[test]
+fn one_reading_alone_stops_nobody_and_two_stop_all() {
+    let mut scene = Scene::new([living("high", 5, 400), living("low", -5, 400)]);
+    assert!(names(&scene.stay_at(90.0, 1), "stop").is_empty());
+    assert!(names(&scene.stay_at(50.0, 60), "stop").is_empty(), "it was a slip");
+    scene.stay_at(90.0, 1);
+    let said = scene.pass(1);
+    assert_eq!(names(&said, "stop"), ["low", "high"]);
+    assert!(said.contains(&HeatStep::Stop { experiment: id("low"), haste: Haste::Critical }));
+    assert_eq!(scene.ladder.level(), &Level::Critical);
+}
+
+#[test]
+fn until_it_is_cool_whoever_comes_up_is_stopped_and_nothing_is_started() {
+    let mut scene = Scene::new([living("a", 0, 400)]);
+    scene.stay_at(90.0, 2);
+    scene.living = vec![living("b", 0, 400)];
+    assert_eq!(names(&scene.stay_at(80.0, 1), "stop"), ["b"]);
+    scene.living.clear();
+    let said = scene.stay_at(60.0, 60);
+    assert_eq!(said, []);
+    assert!(scene.ladder.keeps_from_starting(Percent::new(400), None).is_some());
+    assert_eq!(scene.stay_at(60.0, 600), [HeatStep::Admit]);
+    assert_eq!(scene.ladder.level(), &Level::Normal);
+}
+
+#[test]
+fn who_has_a_limit_of_his_own_is_put_aside_alone_and_for_a_while() {
+    let delicate = Living { max_celsius: Some(Celsius::new(60)), ..living("delicate", 9, 100) };
+    let mut scene = Scene::new([living("a", 0, 400), delicate]);
+    let said = scene.warm_up_to(62.0);
+    assert_eq!(said, [HeatStep::Hold, HeatStep::Freeze { experiment: id("delicate") }]);
+    let limit = Some(Celsius::new(60));
+    scene.stay_at(50.0, 1100);
+    assert_eq!(scene.ladder.restraint(&id("delicate")).motion, Motion::Frozen);
+    let said = scene.pass(600);
+    assert_eq!(said, [HeatStep::Thaw { experiment: id("delicate") }, HeatStep::Admit]);
+    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), limit), None);
+    scene.stay_at(56.0, 60);
+    let kept = scene.ladder.keeps_from_starting(Percent::new(1), limit).unwrap();
+    assert!(kept.to_string().ends_with("too near to its own limit of 60.0 °C"), "{kept}");
+    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), None), None);
+}
+
+#[test]
+fn what_failed_is_said_again_as_long_as_it_is_wanted() {
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    scene.warm_up_to(74.9);
+    let said = [scene.stay_at(75.4, 40), scene.stay_at(74.5, 60)].concat();
+    let cap = said.iter().rfind(|one| one.name() == "cap").unwrap().clone();
+    assert_eq!(scene.pass(60), []);
+    scene.ladder.failed(&cap);
+    assert_eq!(scene.pass(2), [cap]);
+    scene.set(50.0);
+    let said = scene.pass(4 * 3600);
+    let uncap = HeatStep::Uncap { experiment: id("a") };
+    assert!(said.contains(&uncap), "{said:?}");
+    scene.ladder.failed(&uncap);
+    assert_eq!(names(&scene.pass(120), "uncap"), ["a"]);
+}
+
+#[test]
+fn what_another_ladder_left_is_kept_while_it_is_hot_and_lifted_when_it_is_not() {
+    let left = Restraint { cap: Some(Percent::new(300)), motion: Motion::Running };
+    let ladder = Ladder::taking_over(settings(), [(id("a"), left), (id("gone"), left)]);
+    let mut scene = Scene::new([living("a", 0, 1200)]);
+    scene.ladder = ladder;
+    assert_eq!(scene.stay_at(74.5, 120), [HeatStep::Hold]);
+    assert_eq!(scene.ladder.restraint(&id("a")), left);
+    assert_eq!(scene.ladder.restraint(&id("gone")), Restraint::default());
+    let said = scene.stay_at(50.0, 4 * 3600);
+    assert_eq!(names(&said, "uncap"), ["a"]);
+}
+
+#[test]
+fn what_somebody_leaves_is_kept_a_while_for_who_takes_his_place() {
+    let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
+    scene.warm_up_to(74.9);
+    scene.stay_at(75.2, 40);
+    let capped = ["a", "b"].map(|name| scene.ladder.restraint(&id(name)).cap);
+    assert!(capped.iter().any(Option::is_some));
+    scene.set(74.0);
+    let (stays, goes) = if capped[0].is_some() { ("a", "b") } else { ("b", "a") };
+    scene.living.retain(|one| one.experiment != id(goes));
+    assert_eq!(scene.pass(30), []);
+    scene.living.push(living("c", 0, 600));
+    assert_eq!(scene.pass(300), [], "nothing is different from before");
+    scene.living.retain(|one| one.experiment == id(stays));
+    assert_eq!(names(&scene.pass(120), "uncap"), [stays]);
+}

@@ -1,0 +1,140 @@
+//! Policies that hold a board back, each for so many hours of its life.
+
+use bij_coordinator::heat::{HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_core::{Celsius, TimeSpan};
+use bij_sim::heat::{Fan, HeatWorld, Load, PROCESSORS, SimLiving};
+
+/// What became of one life.
+pub(crate) struct Outcome {
+    /// The highest temperature of the die.
+    pub(crate) hottest: f64,
+    /// Work done, in seconds of one processor.
+    pub(crate) work: f64,
+    /// Each move of the ladder with its time in seconds.
+    pub(crate) moves: Vec<(f64, HeatMove)>,
+    /// How often the rival has stopped everything.
+    pub(crate) stops: usize,
+}
+
+impl Outcome {
+    /// The most moves in any hour after so many seconds.
+    pub(crate) fn most_in_an_hour(&self, after: f64) -> usize {
+        let times: Vec<f64> =
+            self.moves.iter().map(|(at, _)| *at).filter(|at| *at >= after).collect();
+        let within_an_hour =
+            |from: &f64| times.iter().filter(|at| **at >= *from && **at < *from + 3600.0).count();
+        times.iter().map(within_an_hour).max().unwrap_or(0)
+    }
+}
+
+/// The means that the machine has.
+#[derive(Clone, Copy)]
+pub(crate) struct Means {
+    pub(crate) caps: bool,
+    pub(crate) freezes: bool,
+}
+
+pub(crate) const ALL_MEANS: Means = Means { caps: true, freezes: true };
+
+pub(crate) fn settings() -> HeatSettings {
+    let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
+    HeatSettings::new(throttle, critical, TimeSpan::from_secs(5)).expect("75 is below 85")
+}
+
+/// The ladder.
+pub(crate) fn ladder(world: HeatWorld, hours: f64, means: Means) -> Outcome {
+    let mut ride = Ride::new(world, means);
+    while ride.world.now() < hours * 3600.0 {
+        ride.look();
+    }
+    let Ride { world, moves, .. } = ride;
+    Outcome { hottest: world.hottest(), work: world.standing().work, moves, stops: 0 }
+}
+
+/// A board that the ladder holds back.
+pub(crate) struct Ride {
+    pub(crate) world: HeatWorld,
+    pub(crate) ladder: Ladder,
+    pub(crate) moves: Vec<(f64, HeatMove)>,
+    means: Means,
+}
+
+impl Ride {
+    pub(crate) fn new(world: HeatWorld, means: Means) -> Self {
+        Self { world, ladder: Ladder::new(settings()), moves: Vec::new(), means }
+    }
+
+    /// One look, and the time to the next.
+    pub(crate) fn look(&mut self) {
+        let Self { world, ladder, moves, means } = self;
+        let living = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
+        let (uptime, zones) = (world.uptime(), Ok(world.zones()));
+        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors: PROCESSORS };
+        let said = ladder.look(&seen);
+        for one in &said {
+            do_it(world, &one.step);
+        }
+        if let Some(next) = world.next()
+            && ladder.keeps_from_starting(next.cpu, None).is_none()
+        {
+            world.start_next();
+        }
+        let now = world.now();
+        moves.extend(said.into_iter().map(|one| (now, one)));
+        world.pass(ladder.next_look().as_duration().as_secs_f64());
+    }
+}
+
+fn living(one: SimLiving, means: Means) -> Living {
+    Living {
+        experiment: one.experiment,
+        priority: one.priority,
+        since: one.since,
+        cpu: one.cpu,
+        can_cap: means.caps,
+        can_freeze: means.freezes,
+        max_celsius: None,
+    }
+}
+
+fn do_it(world: &mut HeatWorld, step: &HeatStep) {
+    match step {
+        HeatStep::Hold | HeatStep::Admit => {}
+        HeatStep::Cap { experiment, to } => {
+            let cap = f64::from(u32::try_from(to.permyriad()).unwrap_or(u32::MAX)) / 100.0;
+            world.hold_back(experiment, |hand| hand.cap = Some(cap));
+        }
+        HeatStep::Uncap { experiment } => world.hold_back(experiment, |hand| hand.cap = None),
+        HeatStep::Freeze { experiment } => world.hold_back(experiment, |hand| hand.frozen = true),
+        HeatStep::Thaw { experiment } => world.hold_back(experiment, |hand| hand.frozen = false),
+        HeatStep::Stop { experiment, .. } => world.stop(experiment),
+    }
+}
+
+/// Stops everything at 75 °C and starts everything at 65 °C.
+pub(crate) fn all_or_nothing(mut world: HeatWorld, hours: f64) -> Outcome {
+    let (mut starts, mut stops) = (true, 0);
+    while world.now() < hours * 3600.0 {
+        let die = world.standing().die;
+        if die >= 75.0 {
+            stops += usize::from(starts);
+            starts = false;
+            for one in world.living() {
+                world.stop(&one.experiment);
+            }
+        } else if die <= 65.0 {
+            starts = true;
+        }
+        while starts && world.start_next() {}
+        world.pass(1.0);
+    }
+    Outcome { hottest: world.hottest(), work: world.standing().work, moves: Vec::new(), stops }
+}
+
+/// The constant load that just holds the throttle temperature, as far as so much is asked for.
+pub(crate) fn ideal(fan: Fan, load: Load, hours: f64) -> Outcome {
+    let mut world = HeatWorld::new(fan, load);
+    world.hold_ideally(settings().throttle());
+    world.pass(hours * 3600.0);
+    Outcome { hottest: world.hottest(), work: world.standing().work, moves: Vec::new(), stops: 0 }
+}

@@ -1,0 +1,126 @@
+//! The heat ladder, judged against a board that grows hot under load.
+//!
+//! Each board is held back for nine hours of its life by three policies, side by side: the ladder; "stop
+//! everything at 75 °C, start everything at 65 °C"; and the *bound*: at each moment as much of what is
+//! asked for as the constant load that just holds the throttle temperature. Loads that come and go can
+//! pass the bound a little, for the heat sink evens them out. `cargo nextest run --no-capture` prints
+//! the tables.
+
+mod drive;
+
+use bij_coordinator::heat::{HeatStep, Level};
+use bij_sim::heat::{Fan, HeatWorld, Load};
+
+use drive::{ALL_MEANS, Means, Outcome};
+
+const HOURS: f64 = 9.0;
+/// After so many seconds the ladder has settled: the slowest load comes to its height after two hours.
+const SETTLED: f64 = 2.0 * 3600.0;
+/// The critical temperature, and what readings may lag behind.
+const NEVER_ABOVE: f64 = 86.0;
+
+#[test]
+fn without_a_fan_the_ladder_holds_the_board_and_does_the_work() {
+    judge(Fan::None);
+}
+
+#[test]
+fn with_a_weak_fan_the_ladder_holds_the_board_and_does_the_work() {
+    judge(Fan::Weak);
+}
+
+#[test]
+fn with_a_strong_fan_the_ladder_holds_the_board_and_does_the_work() {
+    judge(Fan::Strong);
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the other half of the result")]
+fn judge(fan: Fan) {
+    println!(
+        "{:<16}{:>8}{:>12}{:>10}{:>18}{:>18}{:>9}",
+        format!("fan {fan}"),
+        "hottest",
+        "moves/hour",
+        "work",
+        "all-or-nothing",
+        "with free starts",
+        "hottest"
+    );
+    let mut wrong = Vec::new();
+    for load in Load::ALL {
+        let bound = drive::ideal(fan, load, HOURS).work;
+        let ladder = drive::ladder(HeatWorld::new(fan, load), HOURS, ALL_MEANS);
+        let rival = drive::all_or_nothing(HeatWorld::new(fan, load), HOURS);
+        let free = drive::all_or_nothing(HeatWorld::new(fan, load).with_free_starts(), HOURS);
+        let moves = ladder.most_in_an_hour(SETTLED);
+        let share = |one: &Outcome| one.work / bound;
+        println!(
+            "{:<16}{:>8.1}{moves:>12}{:>10.3}{:>18.3}{:>18.3}{:>9.1}",
+            load.name(),
+            ladder.hottest,
+            share(&ladder),
+            share(&rival),
+            share(&free),
+            rival.hottest
+        );
+        // Where nothing ever grows hot there is nothing to be better at.
+        let is_better = ladder.work > rival.work || (rival.stops == 0 && ladder.work >= rival.work);
+        if ladder.hottest > NEVER_ABOVE || moves > 6 || share(&ladder) < 0.95 || !is_better {
+            wrong.push(load.name());
+        }
+    }
+    assert!(wrong.is_empty(), "fan {fan}: {}", wrong.join(", "));
+}
+
+/// The older kernels of these boards take a `CPUQuota=` and do nothing; and not everything may be frozen.
+#[test]
+fn with_less_means_the_board_is_held_all_the_same() {
+    for fan in Fan::ALL {
+        for load in [Load::Constant, Load::ManySmall, Load::Random, Load::Queue] {
+            for means in [
+                Means { caps: false, freezes: true },
+                Means { caps: true, freezes: false },
+                Means { caps: false, freezes: false },
+            ] {
+                let outcome = drive::ladder(HeatWorld::new(fan, load), 3.0, means);
+                assert!(outcome.hottest <= NEVER_ABOVE, "{fan} {load}: {}", outcome.hottest);
+                // What is stopped stays so for a while.
+                let stops = |step: &HeatStep| matches!(step, HeatStep::Stop { .. });
+                let stops = outcome.moves.iter().filter(|(_, one)| stops(&one.step)).count();
+                assert!(stops <= 6 * 12, "{fan} {load}: {stops} stops in three hours");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_board_that_jumps_to_ninety_degrees_is_cleared_within_seconds() {
+    let mut ride = drive::Ride::new(HeatWorld::new(Fan::Strong, Load::ManySmall), ALL_MEANS);
+    while ride.world.now() < 60.0 {
+        ride.look();
+    }
+    ride.world.heat_up_to(90.0);
+    let jumped = ride.world.now();
+    while *ride.ladder.level() != Level::Critical {
+        ride.look();
+    }
+    let took = ride.world.now() - jumped;
+    assert!(took <= 6.0, "a look, and a second one that is sure: {took}");
+    let stopped = ride.moves.iter().filter_map(|(_, one)| match &one.step {
+        HeatStep::Stop { experiment, .. } => Some(experiment.as_str()),
+        _ => None,
+    });
+    let stopped: Vec<&str> = stopped.collect();
+    assert_eq!(stopped.len(), 12);
+    // Their priorities are the remainders of their numbers by three, and the lowest go first.
+    let rest = |name: &str| name.trim_start_matches("small-").parse::<u32>().unwrap() % 3;
+    assert!(stopped.is_sorted_by_key(|name| rest(name)), "{stopped:?}");
+    ride.look();
+    while !ride.world.living().is_empty() {
+        ride.look();
+    }
+    while ride.world.now() < jumped + 3600.0 {
+        ride.look();
+    }
+    assert!(!ride.world.living().is_empty(), "when it is cool they come back");
+}
