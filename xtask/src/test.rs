@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Test this staged tree in the machines, instead of staging what the sources make
     #[arg(long, value_name = "DIR")]
     staged: Option<PathBuf>,
+    /// Try scenarios that fail once more, in a fresh machine; those that hold then are told as flaky
+    #[arg(long)]
+    pub(crate) retry: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -95,10 +98,17 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
     let jobs = options.jobs();
     if !jobs.is_empty() {
-        tally.add(lab::run(&jobs, options.scenario.as_deref(), options.staged.as_deref())?);
+        let wishes = lab::Wishes {
+            pattern: options.scenario.as_deref(),
+            staged: options.staged.as_deref(),
+            retry: options.retry,
+        };
+        tally.add(lab::run(&jobs, wishes)?);
     }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed > 0 {
+    let Tally { passed, failed, flaky } = tally;
+    let flaky = if flaky > 0 { format!(" ({flaky} flaky)") } else { String::new() };
+    println!("{passed} passed{flaky}, {failed} failed");
+    if failed > 0 {
         bail!("tests failed");
     }
     Ok(())
@@ -134,7 +144,7 @@ fn nextest() -> Result<Tally> {
     if !status.success() && failed == 0 {
         bail!("cargo nextest {status}, though no test failed");
     }
-    Ok(Tally { passed: count("tests") - failed, failed })
+    Ok(Tally { passed: count("tests") - failed, failed, flaky: 0 })
 }
 
 /// A count on the outermost element of a `JUnit` report.
@@ -183,7 +193,7 @@ fn summary(line: &str) -> Option<Tally> {
     let mut count = |word: &str| {
         parts.find_map(|part| part.strip_suffix(word).and_then(|number| number.trim().parse().ok()))
     };
-    Some(Tally { passed: count("passed")?, failed: count("failed")? })
+    Some(Tally { passed: count("passed")?, failed: count("failed")?, flaky: 0 })
 }
 
 #[cfg(test)]
@@ -194,7 +204,7 @@ mod tests {
     fn a_summary_of_the_test_runner_is_counted() {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered \
                     out; finished in 0.31s";
-        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 3 }));
+        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 3, flaky: 0 }));
         assert_eq!(summary("running 7 tests"), None);
     }
 

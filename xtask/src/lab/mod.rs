@@ -30,7 +30,7 @@ use crate::workspace::Metadata;
 use machine::Machine;
 use payload::Payload;
 use report::Tally;
-use session::Session;
+use session::{Session, Verdict};
 pub(crate) use suite::{BOOKWORM, BULLSEYE, Suite, TRIXIE, cache_directory};
 
 /// Emulated instructions take about this many times longer than native ones, two machines side by side.
@@ -52,23 +52,37 @@ impl Job {
         format!("{}-{}", self.suite.name, self.lane)
     }
 
-    fn plan(&self, pattern: Option<&str>) -> (Plan, Vec<&'static Scenario>) {
-        let scenarios: Vec<&'static Scenario> = bij_e2e::all_scenarios()
+    fn scenarios(&self, pattern: Option<&str>) -> Vec<&'static Scenario> {
+        bij_e2e::all_scenarios()
             .filter(|scenario| scenario.lanes.contains(&self.lane))
             .filter(|scenario| pattern.is_none_or(|pattern| scenario.name.contains(pattern)))
-            .collect();
-        let plan = Plan {
+            .collect()
+    }
+
+    fn plan(&self, scenarios: &[&Scenario]) -> Plan {
+        Plan {
             lane: self.lane,
             systemd: self.suite.systemd,
             slowness: if self.lane == Lane::Machine { 1 } else { EMULATION_SLOWNESS },
             scenarios: scenarios.iter().map(|scenario| scenario.name.to_owned()).collect(),
-        };
-        (plan, scenarios)
+        }
     }
 }
 
+/// What is wanted of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes<'a> {
+    /// Scenarios whose name contains this.
+    pub(crate) pattern: Option<&'a str>,
+    /// The tree that machines get, instead of one that is staged for them.
+    pub(crate) staged: Option<&'a Path>,
+    /// Whether what fails is tried once more.
+    pub(crate) retry: bool,
+}
+
 /// Boots these machines, at most two at a time, and counts what held.
-pub(crate) fn run(jobs: &[Job], pattern: Option<&str>, staged: Option<&Path>) -> Result<Tally> {
+pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
+    let Wishes { pattern, staged, retry } = wishes;
     let vm = jobs.iter().any(|job| job.lane != Lane::Machine);
     packages::provide(vm).context("the machine and vm lanes cannot run")?;
     let directory = Metadata::read()?.target_directory.join("lab");
@@ -93,7 +107,7 @@ pub(crate) fn run(jobs: &[Job], pattern: Option<&str>, staged: Option<&Path>) ->
                     let counted = payload
                         .as_ref()
                         .ok_or_else(|| anyhow!("no payload was built for it"))
-                        .and_then(|payload| run_one(job, pattern, payload, &directory));
+                        .and_then(|payload| run_one(job, pattern, retry, payload, &directory));
                     let mut tally = tally.lock().expect("no machine's thread panics");
                     match counted {
                         Ok(counted) => tally.add(counted),
@@ -135,24 +149,55 @@ fn payload_for(
     Payload::build(linking, staged, directory).map(Some)
 }
 
-fn run_one(job: &Job, pattern: Option<&str>, payload: &Payload, directory: &Path) -> Result<Tally> {
-    let (plan, scenarios) = job.plan(pattern);
+fn run_one(
+    job: &Job,
+    pattern: Option<&str>,
+    retry: bool,
+    payload: &Payload,
+    directory: &Path,
+) -> Result<Tally> {
+    let scenarios = job.scenarios(pattern);
     if scenarios.is_empty() {
         return Ok(Tally::default());
     }
-    let name = job.name();
-    let directory = directory.join(&name);
+    let Verdict { passed, failed } = boot(job, &job.name(), scenarios, payload, directory)?;
+    if failed.is_empty() || !retry {
+        let failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+        return Ok(Tally { passed, failed, flaky: 0 });
+    }
+    let name = format!("{}-again", job.name());
+    let mut scenarios = job.scenarios(pattern);
+    scenarios.retain(|scenario| failed.iter().any(|failed| failed == scenario.name));
+    let again = boot(job, &name, scenarios, payload, directory)?;
+    let holds_now = |scenario: &&String| !again.failed.contains(scenario);
+    for scenario in failed.iter().filter(holds_now) {
+        report::flaky(&name, scenario);
+    }
+    let failed = u32::try_from(again.failed.len()).unwrap_or(u32::MAX);
+    Ok(Tally { passed: passed + again.passed, failed, flaky: again.passed })
+}
+
+/// Boots one machine for these scenarios.
+fn boot(
+    job: &Job,
+    name: &str,
+    scenarios: Vec<&'static Scenario>,
+    payload: &Payload,
+    directory: &Path,
+) -> Result<Verdict> {
+    let directory = directory.join(name);
     if directory.exists() {
         std::fs::remove_dir_all(&directory)
             .with_context(|| format!("cannot clear {}", directory.display()))?;
     }
     std::fs::create_dir_all(&directory)?;
     let image = job.suite.image()?;
+    let plan = job.plan(&scenarios);
     let payload = payload.with_plan(&plan, &directory)?;
     let machine: Box<dyn Machine> = if job.lane == Lane::Machine {
         Box::new(nspawn::Container::prepare(&image, &payload, &directory)?)
     } else {
         Box::new(qemu::Emulator::prepare(job.suite, job.lane, &image, &payload, &directory)?)
     };
-    Session::new(name, machine, plan.slowness, scenarios).run()
+    Session::new(name.to_owned(), machine, plan.slowness, scenarios).run()
 }

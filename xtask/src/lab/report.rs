@@ -14,12 +14,15 @@ const CONSOLE_LINES: usize = 25;
 pub(crate) struct Tally {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
+    /// Of those that held, how many did so only when they were tried again.
+    pub(crate) flaky: u32,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.flaky += other.flaky;
     }
 }
 
@@ -35,6 +38,11 @@ pub(super) fn passed(machine: &str, scenario: &str, took: Duration) {
 pub(super) fn failed(machine: &str, scenario: &str, took: Duration, reason: &str) {
     let reason = reason.replace('\n', "\n    ");
     println!("{machine:<18} FAILED  {scenario} ({:.1} s)\n    {reason}", took.as_secs_f64());
+}
+
+/// A scenario that failed has held in a machine of its own.
+pub(super) fn flaky(machine: &str, scenario: &str) {
+    println!("{machine:<18} FLAKY   {scenario}: failed, and held when it was tried again");
 }
 
 /// The machine as such failed, beyond any scenario.

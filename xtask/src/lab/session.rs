@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use bij_e2e::{Message, Restart, Scenario};
 
 use super::machine::{Boot, Machine};
-use super::report::{self, Tally};
+use super::report;
 
 /// From power to the agent's first word, at native speed.
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
@@ -48,6 +48,13 @@ struct Running {
     limit: Duration,
 }
 
+/// What came of a machine's scenarios.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) passed: u32,
+    pub(super) failed: Vec<String>,
+}
+
 /// One machine's run.
 pub(super) struct Session {
     name: String,
@@ -56,7 +63,7 @@ pub(super) struct Session {
     scenarios: Vec<&'static Scenario>,
     open: Vec<&'static str>,
     running: Option<Running>,
-    tally: Tally,
+    verdict: Verdict,
     consoles: Vec<PathBuf>,
     started: Instant,
 }
@@ -76,14 +83,14 @@ impl Session {
             scenarios,
             open,
             running: None,
-            tally: Tally::default(),
+            verdict: Verdict::default(),
             consoles: Vec::new(),
             started: Instant::now(),
         }
     }
 
     /// Boots until the plan is done or the machine is given up.
-    pub(super) fn run(mut self) -> Result<Tally> {
+    pub(super) fn run(mut self) -> Result<Verdict> {
         let mut lost = 0;
         loop {
             let mut boot = self.machine.boot()?;
@@ -102,16 +109,16 @@ impl Session {
             }
         }
         for scenario in std::mem::take(&mut self.open) {
-            self.tally.failed += 1;
+            self.verdict.failed.push(scenario.to_owned());
             let took = Duration::ZERO;
             report::failed(&self.name, scenario, took, "no verdict: the machine was given up");
         }
-        if self.tally.failed == 0 {
+        if self.verdict.failed.is_empty() {
             self.machine.discard();
         } else if let Some(console) = self.consoles.last() {
             report::console(&self.name, console);
         }
-        Ok(self.tally)
+        Ok(self.verdict)
     }
 
     fn is_out_of_time(&self) -> bool {
@@ -189,14 +196,14 @@ impl Session {
             }
             Message::Told { scenario, text } => report::told(&self.name, &scenario, &text),
             Message::Passed { scenario } => {
-                self.tally.passed += 1;
+                self.verdict.passed += 1;
                 let took = self.close(&scenario);
                 report::passed(&self.name, &scenario, took);
             }
             Message::Failed { scenario, reason } => {
-                self.tally.failed += 1;
                 let took = self.close(&scenario);
                 report::failed(&self.name, &scenario, took, &reason);
+                self.verdict.failed.push(scenario);
             }
             Message::Hello { .. } | Message::Restart { .. } | Message::Finished => {}
         }
