@@ -19,12 +19,13 @@ use zbus::connection;
 use zbus::proxy::CacheProperties;
 
 use crate::dictionary::{Dictionary, List, Taken};
-use crate::limits::{self, PIECE};
+use crate::limits;
 use crate::message::{
     Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
     GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions, Why,
 };
 use crate::proxy::CoordinatorProxy;
+use crate::queue_text::QueueText;
 
 pub use changes::Changes;
 pub use error::ClientError;
@@ -191,26 +192,29 @@ impl Client {
 
     /// The queue in pieces, each run once, and whether the pieces fit together.
     async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<Entry>, bool), ClientError> {
-        let (mut entries, mut seen, mut read_at) = (Vec::new(), HashSet::new(), None);
-        let mut fits = true;
-        let mut skip = query.skip;
+        let mut entries: Vec<Entry> = Vec::new();
+        let (mut read_at, mut fits, mut skip) = (None, true, query.skip);
         let mut asked = Box::pin(maybe_done(self.piece(query, skip)));
         loop {
             asked.as_mut().await;
             let answer = asked.as_mut().take_output().expect("it is done, and was not taken");
-            let (piece, total, seq) = answer?;
+            let (piece, count, total, seq) = answer?;
             fits &= *read_at.get_or_insert(seq) == seq;
-            skip = skip.saturating_add(PIECE);
-            let is_last = skip >= total;
+            // How much is in a piece is the coordinator's to say: it may be of another version.
+            skip = skip.saturating_add(count);
+            let is_last = count == 0 || skip >= total;
             if !is_last {
                 // It is made while this one is read.
                 asked = Box::pin(maybe_done(self.piece(query, skip)));
                 poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_ready())).await;
             }
-            let piece: Vec<Entry> = serde_json::from_str(&piece)
-                .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
-            entries.extend(piece.into_iter().filter(|entry| seen.insert(entry.id())));
+            let piece: QueueText = serde_json::from_str(&piece).map_err(unreadable)?;
+            entries.extend(piece.entries().map_err(unreadable)?);
             if is_last {
+                if !fits {
+                    let mut seen = HashSet::new();
+                    entries.retain(|entry| seen.insert(entry.id()));
+                }
                 return Ok((entries, fits));
             }
         }
@@ -221,7 +225,7 @@ impl Client {
         &self,
         query: &QueueQuery,
         skip: u32,
-    ) -> Result<(String, u32, u64), ClientError> {
+    ) -> Result<(String, u32, u32, u64), ClientError> {
         let query = QueueQuery { skip, ..query.clone() };
         self.ask(self.proxy.queue_text(Dictionary::of(&query))).await
     }
@@ -285,9 +289,13 @@ async fn within<T>(
 }
 
 fn read<T: DeserializeOwned>(answer: Dictionary) -> Result<T, ClientError> {
-    answer.read().map_err(|error| ClientError::Unreadable(Box::new(error)))
+    answer.read().map_err(unreadable)
 }
 
 fn list<T>(answer: Taken<T>) -> Result<Vec<T>, ClientError> {
-    answer.read().map_err(|error| ClientError::Unreadable(Box::new(error)))
+    answer.read().map_err(unreadable)
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    ClientError::Unreadable(Box::new(error))
 }

@@ -27,6 +27,7 @@ mod dictionary;
 mod limits;
 pub mod message;
 mod proxy;
+mod queue_text;
 mod refusal;
 mod server;
 

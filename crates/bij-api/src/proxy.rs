@@ -17,7 +17,7 @@ pub(crate) trait Coordinator {
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
     fn admit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
     fn reload(&self) -> zbus::Result<()>;
-    fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u64)>;
+    fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
     fn groups(&self) -> zbus::Result<Taken<GroupInfo>>;
     fn events(&self, query: Dictionary) -> zbus::Result<Taken<Event>>;

@@ -1,5 +1,7 @@
 //! What is asked of a coordinator, and what it answers.
 
+use std::sync::Arc;
+
 use bij_core::queue::{
     Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, SlotsFrom, WaitingOn,
 };
@@ -151,8 +153,8 @@ pub struct Listed {
     /// The run.
     pub run: QueuedRun,
     /// Empty for one that is up, unless its start cannot be asked for; and for one that has just been
-    /// taken in: then it is not decided yet.
-    pub waiting_on: Vec<WaitingOn>,
+    /// taken in: then it is not decided yet. Thousands can share one list.
+    pub waiting_on: Arc<[WaitingOn]>,
 }
 
 /// Why a run does not start.

@@ -97,8 +97,8 @@ fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotNow> {
     let mut reasons: Vec<String> = text.into_iter().collect();
     for gate in waiting_on {
         // The sentence may tell the gates already.
-        if !reasons.iter().any(|reason| reason.contains(&gate.text)) {
-            reasons.push(gate.text);
+        if !reasons.iter().any(|reason| reason.contains(&*gate.text)) {
+            reasons.push(gate.text.to_string());
         }
     }
     let reasons = reasons.join("; ");
@@ -140,11 +140,11 @@ mod tests {
 
     fn admission(admitted: bool) -> Admission {
         let gate = |gate: &str, text: &str| Waiting {
-            gate: gate.to_owned(),
+            gate: gate.into(),
             need: None,
             have: None,
             since: Timestamp::from_micros(0),
-            text: text.to_owned(),
+            text: text.into(),
         };
         let waiting_on = if admitted {
             Vec::new()

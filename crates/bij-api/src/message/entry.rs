@@ -1,5 +1,7 @@
 //! A run in the queue.
 
+use std::sync::Arc;
+
 use bij_core::queue::{
     Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, Terms, WaitingOn,
 };
@@ -9,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::Waiting;
 
 /// A run and where it stands: one element of `bij --json queue`.
+///
+/// `W` is how its closed gates are told: each by itself, or on the wire by what many have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Entry<W = Arc<[Waiting]>> {
     /// The run's number.
     pub run: RunNumber,
     /// Whose run.
@@ -63,8 +67,11 @@ pub struct Entry {
     /// Why it is not healthy.
     #[serde(default)]
     pub health_reason: Option<String>,
-    /// Every closed gate; empty for a run that does not wait.
-    pub waiting_on: Vec<Waiting>,
+    /// Who wants it stopped, if somebody does.
+    #[serde(default)]
+    pub stop_requested_by: Option<String>,
+    /// Every closed gate; empty for a run that does not wait. Thousands can share one list.
+    pub waiting_on: W,
 }
 
 /// Where a run stands.
@@ -110,6 +117,11 @@ impl From<&QueueState> for State {
 impl Entry {
     /// A run that is not over, and what it waits for.
     pub fn of(run: QueuedRun, waiting_on: &[WaitingOn]) -> Self {
+        Self::with_gates(run, waiting_on.iter().map(Waiting::from).collect())
+    }
+
+    /// A run that is not over, and what it waits for as it is told to somebody else too.
+    pub fn with_gates(run: QueuedRun, waiting_on: Arc<[Waiting]>) -> Self {
         let QueuedRun {
             run: RunId { experiment, number },
             state,
@@ -120,7 +132,7 @@ impl Entry {
             extras,
             by,
             origin,
-            stop: _,
+            stop,
         } = run;
         Self {
             run: number,
@@ -142,7 +154,8 @@ impl Entry {
             extras,
             health: None,
             health_reason: None,
-            waiting_on: waiting_on.iter().map(Waiting::from).collect(),
+            stop_requested_by: stop,
+            waiting_on,
         }
     }
 
@@ -168,13 +181,43 @@ impl Entry {
             extras: String::new(),
             health: None,
             health_reason: None,
-            waiting_on: Vec::new(),
+            stop_requested_by: None,
+            waiting_on: Arc::default(),
         }
     }
+}
 
+impl<W> Entry<W> {
     /// The run's name.
     pub fn id(&self) -> RunId {
         RunId { experiment: self.experiment.clone(), number: self.run }
+    }
+
+    /// The same with its gates told in another way.
+    pub(crate) fn telling<V>(self, waiting_on: V) -> Entry<V> {
+        Entry {
+            run: self.run,
+            experiment: self.experiment,
+            state: self.state,
+            ended: self.ended,
+            priority: self.priority,
+            group: self.group,
+            submitted: self.submitted,
+            by: self.by,
+            origin: self.origin,
+            place: self.place,
+            memory: self.memory,
+            gpu: self.gpu,
+            not_before: self.not_before,
+            after: self.after,
+            now: self.now,
+            bypassed: self.bypassed,
+            extras: self.extras,
+            health: self.health,
+            health_reason: self.health_reason,
+            stop_requested_by: self.stop_requested_by,
+            waiting_on,
+        }
     }
 }
 

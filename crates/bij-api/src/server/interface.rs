@@ -13,9 +13,10 @@ use super::handler::Steer;
 use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting,
+    Act, AdmissionRequest, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Page,
     Pausing, QueueQuery, Submit, SubmitOptions,
 };
+use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
 
 /// Where the interface is.
@@ -103,8 +104,9 @@ impl<H: Steer> Interface<H> {
         self.handler.pause(&caller, pausing).await
     }
 
-    /// Sets up a group: name (s) and slots (x; absent is as many as the machine lets). Tells whether
-    /// that changed anything. For root and members of group bij.
+    /// Sets up a group: name (s) and slots (x; absent is as many as [groups.NAME] slots of the settings
+    /// says, else as many as the machine lets). A number given here is stronger than that of the
+    /// settings. Tells whether that changed anything. For root and members of group bij.
     #[zbus(out_args("changed"))]
     async fn set_group(
         &self,
@@ -159,8 +161,9 @@ impl<H: Steer> Interface<H> {
     /// left out). Keys of a run: run (x), experiment (s), state (s: waiting, held, starting,
     /// running), priority (x), group (s), submitted (s), by (s), origin (s), place (x), memory (x,
     /// bytes), gpu (s), not_before (s), after (a{sv}), now (b), bypassed (x), extras (s), health
-    /// (s), health_reason (s), waiting_on (av of a{sv}: gate, need, have, since, text). Then how
-    /// many there are in all, and the number of the event after which it was so. For everybody.
+    /// (s), health_reason (s), stop_requested_by (s), waiting_on (av of a{sv}: gate, need, have,
+    /// since, text). Then how many there are in all, and the number of the event after which it was
+    /// so. For everybody.
     #[zbus(out_args("runs", "total", "seq"))]
     async fn queue(&self, query: Dictionary) -> Result<(List<Vec<Entry>>, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
@@ -168,15 +171,19 @@ impl<H: Steer> Interface<H> {
         Ok((List(page.items), page.total, page.seq))
     }
 
-    /// As Queue, with the runs as one text, the JSON array that "bij --json queue" prints: ten times
-    /// cheaper for both sides where thousands are listed. For everybody.
-    #[zbus(out_args("runs", "total", "seq"))]
-    async fn queue_text(&self, query: Dictionary) -> Result<(String, u32, u64), Refusal> {
+    /// As Queue, with the runs as one text: many times cheaper for both sides where thousands are
+    /// listed. The text is a JSON object. Its key gates is an array of gates as in waiting_on, each
+    /// without since; its key runs is the array that "bij --json queue" prints, but for waiting_on: of
+    /// each closed gate a pair, its position in gates and since in microseconds since 1970. Then
+    /// how many runs are in this text, and the rest as in Queue. For everybody.
+    #[zbus(out_args("text", "count", "total", "seq"))]
+    async fn queue_text(&self, query: Dictionary) -> Result<(String, u32, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
-        let page = self.handler.queue(query).await?;
-        let runs = serde_json::to_string(&page.items)
+        let Page { items, total, seq } = self.handler.queue(query).await?;
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let text = serde_json::to_string(&QueueText::of(items))
             .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))?;
-        Ok((runs, page.total, page.seq))
+        Ok((text, count, total, seq))
     }
 
     /// One run as Queue tells it, and ahead (av of s): the waiting runs that go before it. One that

@@ -25,11 +25,15 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::with(Model::default())
+    }
+
+    fn with(model: Model) -> Self {
         let room = tempfile::tempdir().unwrap();
         let (newest, watched) = watch::channel(0);
         // Whoever runs the tests may change things.
         let uid = nix::unistd::geteuid().as_raw();
-        let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
+        let server = Server::new(Arc::new(model), Rights::User { uid }, watched);
         let listener = Listener::bind(&room.path().join("coordinator.sock")).unwrap();
         let serving = tokio::spawn(async move {
             let never = server.serve_socket(&listener).await;

@@ -43,8 +43,8 @@ impl View for DryRuns {
                 one.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
             table.row([
                 id.into(),
-                visible(&parameters.join(" ")).into(),
-                visible(&one.command.join(" ")).into(),
+                visible(&parameters.join(" ")).into_owned().into(),
+                visible(&one.command.join(" ")).into_owned().into(),
             ]);
         }
         table.write(out, format)

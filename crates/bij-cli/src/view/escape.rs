@@ -1,8 +1,14 @@
 //! Text that came from experiments, made safe for a terminal.
 
+use std::borrow::Cow;
+
 /// The text without colours and with other control characters spelled out, tabs excepted: what an
 /// experiment prints must not move the reader's cursor or retitle the window.
-pub(crate) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c == '\t' || !c.is_control();
+    if text.chars().all(is_plain) {
+        return text.into();
+    }
     let mut shown = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -12,12 +18,11 @@ pub(crate) fn visible(text: &str) -> String {
                 rest.next();
                 rest.by_ref().find(|c| ('@'..='~').contains(c));
             }
-            '\t' => shown.push(c),
-            c if c.is_control() => shown.extend(c.escape_default()),
-            c => shown.push(c),
+            c if is_plain(c) => shown.push(c),
+            c => shown.extend(c.escape_default()),
         }
     }
-    shown
+    shown.into()
 }
 
 /// The last of the frames that a progress bar drew over each other with carriage returns.

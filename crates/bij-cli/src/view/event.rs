@@ -1,5 +1,6 @@
 //! Changes, one a line.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bij_api::message::Event;
@@ -36,10 +37,10 @@ impl View for EventLine {
 }
 
 /// A value as one word, or in quotation marks.
-fn word(value: &str) -> String {
+fn word(value: &str) -> Cow<'_, str> {
     let quoted = value.is_empty() || value.contains([' ', '"', '=']);
     let value = visible(value);
-    if quoted { format!("\"{}\"", value.replace('"', "\\\"")) } else { value }
+    if quoted { format!("\"{}\"", value.replace('"', "\\\"")).into() } else { value }
 }
 
 fn tone(kind: EventKind, crash: bool) -> Tone {

@@ -1,5 +1,7 @@
 //! How text is to look.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use bij_core::Timestamp;
 
@@ -59,11 +61,19 @@ impl Tone {
 impl Format {
     /// The text with its tone, if colours are shown.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+        let mut painted = String::with_capacity(text.len());
+        self.paint_onto(&mut painted, tone, text);
+        painted
+    }
+
+    /// The same at the end of a line.
+    pub(crate) fn paint_onto(&self, line: &mut String, tone: Tone, text: &str) {
         if self.colour && tone != Tone::Plain {
             let style = tone.style();
-            format!("{style}{text}{style:#}")
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{style}{text}{style:#}");
         } else {
-            text.to_owned()
+            line.push_str(text);
         }
     }
 

@@ -1,22 +1,24 @@
 //! Closed gates, as people are told of them.
 
+use std::borrow::Cow;
+
 use bij_api::message::{Entry, Waiting};
 
 use super::escape::visible;
 
 /// The first of them in a few words, and how many there are besides.
-pub(crate) fn first(waiting_on: &[Waiting]) -> String {
+pub(crate) fn first(waiting_on: &[Waiting]) -> Cow<'_, str> {
     match waiting_on {
-        [] => String::new(),
+        [] => "".into(),
         [one] => visible(&one.text),
-        [one, more @ ..] => format!("{} (+{})", visible(&one.text), more.len()),
+        [one, more @ ..] => format!("{} (+{})", visible(&one.text), more.len()).into(),
     }
 }
 
 /// What opens a gate, where that can be told.
 pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
     let run = entry.id();
-    Some(match waiting.gate.as_str() {
+    Some(match &*waiting.gate {
         "manager" => {
             "the service manager, or the bus to it; it is asked every few seconds".to_owned()
         }
@@ -35,6 +37,8 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         "memory-available" => "memory that anything on the machine gives back".to_owned(),
         "memory-pressure" => "less pressure; it is looked at all the time".to_owned(),
         "gpu" => "the end of those that use it".to_owned(),
+        "heat" if waiting.have.is_some() => "the board cooling down: bij board".to_owned(),
+        "heat" => "a thermal zone that can be read: bij board".to_owned(),
         // Its end is known and is not the one that is waited for.
         "dependency" if waiting.have.is_some() => {
             format!("another run of it that ends so, or bij edit --after-none {run}")

@@ -33,13 +33,13 @@ impl View for Groups {
     }
 }
 
-fn cells(group: &GroupInfo, format: &Format) -> [Cell; 6] {
+fn cells<'a>(group: &'a GroupInfo, format: &Format) -> [Cell<'a>; 6] {
     let paused = group.paused_by.as_ref().map(|by| {
         let since = group.paused_since.map(|since| time::ago(since, format.now));
         format!("{} by {}", since.unwrap_or_default(), visible(by)).trim_start().to_owned()
     });
     [
-        group.name.to_string().into(),
+        group.name.as_str().into(),
         group.slots.map_or_else(|| "infinity".to_owned(), |slots| slots.to_string()).into(),
         set_by(group.slots_from).into(),
         group.running.to_string().into(),

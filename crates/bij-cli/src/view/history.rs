@@ -74,7 +74,7 @@ impl Row {
         }
     }
 
-    fn cells(&self, format: &Format) -> [Cell; 7] {
+    fn cells(&self, format: &Format) -> [Cell<'_>; 7] {
         let end = self.whole.end.as_ref();
         // The clock may have jumped in between: what the witness measured comes first.
         let took = end

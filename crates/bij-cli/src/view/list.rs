@@ -39,7 +39,7 @@ impl View for List {
     }
 }
 
-fn cells(status: &Status) -> [Cell; 13] {
+fn cells(status: &Status) -> [Cell<'_>; 13] {
     let number = |value: Option<u64>| value.map_or_else(String::new, |n| n.to_string());
     let bytes = |value: Option<u64>| value.map_or_else(String::new, |n| Bytes::new(n).to_string());
     let (sign, tone) = status.sign();
@@ -65,12 +65,12 @@ fn cells(status: &Status) -> [Cell; 13] {
             .last_end()
             .map_or_else(|| Cell::from(""), |end| Cell::new(cause_tone(end), end.cause.as_str())),
         status.progress.as_ref().map_or_else(String::new, super::status::Steps::line).into(),
-        status.queued.as_ref().map_or_else(String::new, Queued::reason).into(),
+        status.queued.as_ref().map(Queued::reason).unwrap_or_default().into(),
     ]
 }
 
 /// systemd's state, or that it is down and a run of it waits to start.
-fn state(status: &Status, tone: Tone) -> Cell {
+fn state(status: &Status, tone: Tone) -> Cell<'_> {
     match &status.queued {
         Some(_) if matches!(status.state.as_str(), "inactive" | "failed") => {
             Cell::new(Tone::Busy, "queued")

@@ -22,7 +22,7 @@ pub(crate) fn warnings(status: &CoordinatorStatus) -> Vec<String> {
     let paused = status.paused_by.as_ref();
     let paused =
         paused.map(|by| format!("nothing starts: admission was paused by {}", visible(by)));
-    let troubles = status.troubles.iter().map(|trouble| visible(trouble));
+    let troubles = status.troubles.iter().map(|trouble| visible(trouble).into_owned());
     paused.into_iter().chain(troubles).collect()
 }
 

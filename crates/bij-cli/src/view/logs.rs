@@ -31,7 +31,7 @@ impl LogRow {
     }
 
     fn body(&self) -> String {
-        visible(last_frame(&self.message))
+        visible(last_frame(&self.message)).into_owned()
     }
 
     /// As `systemctl status` shows it.

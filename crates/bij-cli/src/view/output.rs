@@ -19,7 +19,7 @@ pub(crate) fn output_line(
         }
         // In a pipe somebody may want every byte.
         None if format.width.is_none() => text.to_owned(),
-        None => visible(last_frame(text)),
+        None => visible(last_frame(text)).into_owned(),
     }
 }
 

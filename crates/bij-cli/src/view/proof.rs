@@ -46,7 +46,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
         Cause::Unknown => parts.push("nobody saw it end".to_owned()),
     }
     parts.extend(peak(evidence));
-    parts.extend(evidence.notes.iter().map(|note| visible(note)));
+    parts.extend(evidence.notes.iter().map(|note| visible(note).into_owned()));
     parts.join(", ")
 }
 

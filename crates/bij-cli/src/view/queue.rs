@@ -1,5 +1,6 @@
 //! The runs that are not over.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bij_api::message::{Entry, State};
@@ -52,14 +53,14 @@ impl View for QueueList {
     }
 }
 
-fn cells(entry: &Entry, format: &Format) -> [Cell; 8] {
+fn cells<'a>(entry: &'a Entry, format: &Format) -> [Cell<'a>; 8] {
     let age = entry.submitted.and_then(|at| format.now.since(at));
     let group = Some(&entry.group).filter(|group| **group != GroupName::default());
     [
         entry.id().to_string().into(),
         state(entry),
         entry.priority.to_string().into(),
-        group.map_or_else(String::new, ToString::to_string).into(),
+        group.map_or("", GroupName::as_str).into(),
         entry.memory.map_or_else(String::new, |memory| memory.to_string()).into(),
         age.map_or_else(String::new, time::rough).into(),
         visible(entry.by.as_deref().unwrap_or_default()).into(),
@@ -68,18 +69,19 @@ fn cells(entry: &Entry, format: &Format) -> [Cell; 8] {
 }
 
 /// `running`, or how one that is up does if it does not do well.
-fn state(entry: &Entry) -> Cell {
+fn state(entry: &Entry) -> Cell<'_> {
     match entry.health.as_deref() {
         Some(health) if entry.health_reason.is_some() => Cell::new(Tone::Busy, visible(health)),
         Some(_) | None => Cell::new(tone(entry.state), entry.state.as_str()),
     }
 }
 
-/// Why it waits, or does not do well.
-fn reason(entry: &Entry) -> String {
-    match &entry.health_reason {
-        Some(reason) => visible(reason),
-        None => gate::first(&entry.waiting_on),
+/// Why it waits or is about to end, or does not do well.
+fn reason(entry: &Entry) -> Cow<'_, str> {
+    match (&entry.stop_requested_by, &entry.health_reason) {
+        (Some(by), _) => format!("stop requested by {}", visible(by)).into(),
+        (None, Some(reason)) => visible(reason),
+        (None, None) => gate::first(&entry.waiting_on),
     }
 }
 

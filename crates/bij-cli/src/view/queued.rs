@@ -1,5 +1,8 @@
 //! The run of an experiment that waits in the queue.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bij_api::message::{Entry, State, Waiting};
 use bij_core::RunId;
 use serde::Serialize;
@@ -11,7 +14,7 @@ use super::gate;
 pub(crate) struct Queued {
     pub(crate) run: u32,
     pub(crate) state: State,
-    pub(crate) waiting_on: Vec<Waiting>,
+    pub(crate) waiting_on: Arc<[Waiting]>,
     /// For people: its whole name.
     #[serde(skip)]
     pub(crate) id: RunId,
@@ -26,14 +29,14 @@ impl From<Entry> for Queued {
 
 impl Queued {
     /// Its first gate, and how many there are besides.
-    pub(crate) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> Cow<'_, str> {
         gate::first(&self.waiting_on)
     }
 
     /// `x#3, waiting: 4 of 4 slots are taken (+1)`.
     pub(crate) fn sentence(&self) -> String {
         let reason = self.reason();
-        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-        format!("{}, {}{reason}", self.id, self.state.as_str())
+        let colon = if reason.is_empty() { "" } else { ": " };
+        format!("{}, {}{colon}{reason}", self.id, self.state.as_str())
     }
 }

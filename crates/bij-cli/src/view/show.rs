@@ -1,5 +1,6 @@
 //! Everything about an experiment, as KEY=VALUE.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -44,9 +45,9 @@ impl View for Properties {
     fn text(&self, out: &mut dyn Write, _: &Format) -> io::Result<()> {
         for (key, value) in &self.all {
             let value = match value {
-                Value::Null => String::new(),
+                Value::Null => Cow::default(),
                 Value::String(text) => visible(text),
-                other => other.to_string(),
+                other => other.to_string().into(),
             };
             if self.bare {
                 writeln!(out, "{value}")?;

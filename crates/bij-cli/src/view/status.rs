@@ -86,7 +86,7 @@ impl Steps {
             (Some(step), _) => Some(format!("step {step}")),
             (None, _) => None,
         };
-        let text = self.text.as_deref().map(visible);
+        let text = self.text.as_deref().map(|text| visible(text).into_owned());
         steps.into_iter().chain(text).collect::<Vec<_>>().join(" ")
     }
 }

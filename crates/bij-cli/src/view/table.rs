@@ -1,5 +1,6 @@
 //! Columns that fit the terminal, and are never cut where there is none.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::{Format, Tone};
@@ -41,65 +42,71 @@ impl Column {
 
 /// A cell and what it means.
 #[derive(Clone, Debug)]
-pub(crate) struct Cell {
-    text: String,
+pub(crate) struct Cell<'a> {
+    text: Cow<'a, str>,
     tone: Tone,
+    /// In characters.
+    width: usize,
 }
 
-impl Cell {
+impl<'a> Cell<'a> {
     /// A cell of its own tone.
-    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone }
+    pub(crate) fn new(tone: Tone, text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        let width = text.chars().count();
+        Self { text, tone, width }
     }
 }
 
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::new(Tone::Plain, text)
-    }
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Cell<'a> {
+    fn from(text: T) -> Self {
         Self::new(Tone::Plain, text)
     }
 }
 
 /// Rows under titles.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct Table<'a> {
     columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
+    /// Row after row, each with a cell for every column.
+    cells: Vec<Cell<'a>>,
 }
 
 /// The narrowest that a flexible column is cut to.
 const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
-impl Table {
+impl<'a> Table<'a> {
     /// A table without rows.
     pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+        Self { columns: columns.into_iter().collect(), cells: Vec::new() }
     }
 
     /// Adds a row; a cell that is missing is blank.
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().collect());
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) {
+        let blanks = std::iter::repeat_with(|| Cell::from(""));
+        self.cells.extend(cells.into_iter().chain(blanks).take(self.columns.len()));
     }
 
     /// Writes titles and rows.
     pub(crate) fn write(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         let widths = self.fit(format.width);
         let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
-        self.line(out, format, &widths, &titles.collect::<Vec<_>>())?;
-        self.rows.iter().try_for_each(|row| self.line(out, format, &widths, row))
+        let mut line = String::new();
+        self.line(&mut line, format, &widths, &titles.collect::<Vec<_>>());
+        out.write_all(line.as_bytes())?;
+        self.cells.chunks(self.columns.len().max(1)).try_for_each(|cells| {
+            line.clear();
+            self.line(&mut line, format, &widths, cells);
+            out.write_all(line.as_bytes())
+        })
     }
 
     /// The width of each column; `None` for one that is left out.
     fn fit(&self, limit: Option<usize>) -> Vec<Option<usize>> {
         let natural = |(at, column): (usize, &Column)| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at));
-            let widest = cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0);
+            let cells = self.cells.iter().skip(at).step_by(self.columns.len());
+            let widest = cells.map(|cell| cell.width).max().unwrap_or(0);
             // A column without a single entry says nothing, not even by its title.
             (widest > 0 || column.dispensable == 0).then(|| widest.max(column.title.len()))
         };
@@ -137,19 +144,16 @@ impl Table {
 
     fn line(
         &self,
-        out: &mut dyn Write,
+        line: &mut String,
         format: &Format,
         widths: &[Option<usize>],
-        cells: &[Cell],
-    ) -> io::Result<()> {
-        let mut line = String::new();
+        cells: &[Cell<'_>],
+    ) {
         let mut owed = 0;
-        for (at, (column, width)) in self.columns.iter().zip(widths).enumerate() {
+        for ((column, width), cell) in self.columns.iter().zip(widths).zip(cells) {
             let Some(width) = *width else { continue };
-            let (text, tone) =
-                cells.get(at).map_or(("", Tone::Plain), |cell| (cell.text.as_str(), cell.tone));
-            let text = cut(text, width);
-            let blank = width - text.chars().count().min(width);
+            let text = cut(cell, width);
+            let blank = width - cell.width.min(width);
             // Blanks are owed until something follows them: no line ends in blanks.
             if column.right {
                 owed += blank;
@@ -157,11 +161,11 @@ impl Table {
             if !text.is_empty() {
                 line.extend(std::iter::repeat_n(' ', owed));
                 owed = 0;
-                line.push_str(&format.paint(tone, &text));
+                format.paint_onto(line, cell.tone, &text);
             }
             owed += GAP + if column.right { 0 } else { blank };
         }
-        writeln!(out, "{line}")
+        line.push('\n');
     }
 }
 
@@ -173,14 +177,14 @@ fn shrink(widths: &mut [Option<usize>], mut over: usize, spare: &[(usize, usize)
     }
 }
 
-/// The text in at most `width` characters.
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// The text of a cell in at most `width` characters.
+fn cut<'a>(cell: &'a Cell<'_>, width: usize) -> Cow<'a, str> {
+    if cell.width <= width {
+        return Cow::Borrowed(&cell.text);
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    let mut short: String = cell.text.chars().take(width.saturating_sub(1)).collect();
     short.push('…');
-    short
+    short.into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Times and spans as systemctl and journalctl write them.
 
+use std::fmt::Write as _;
+
 use bij_core::{TimeSpan, Timestamp};
 use jiff::ZonedDateTime;
 
@@ -62,18 +64,22 @@ pub(crate) fn rough(span: TimeSpan) -> String {
 fn coarse(seconds: u64) -> String {
     const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
     let mut rest = seconds;
-    let mut parts = Vec::new();
+    let mut text = String::new();
     for (name, unit) in UNITS {
-        if rest >= unit {
-            parts.push(format!("{}{name}", rest / unit));
-            rest %= unit;
+        if rest < unit {
+            continue;
         }
+        let is_second = !text.is_empty();
+        let gap = if is_second { " " } else { "" };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{gap}{}{name}", rest / unit);
+        rest %= unit;
         // What follows the second unit says nothing about the first.
-        if parts.len() == 2 || (parts.len() == 1 && rest == 0) {
+        if is_second || rest == 0 {
             break;
         }
     }
-    parts.join(" ")
+    text
 }
 
 /// `2h 3min ago`, or `in 5s` for a clock that went back.

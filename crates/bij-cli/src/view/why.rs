@@ -54,7 +54,10 @@ impl View for WhyPage {
             let reason = reason.map_or_else(String::new, |reason| format!(": {}", visible(reason)));
             line("Health", &format!("{}{reason}", visible(health)))?;
         }
-        for waiting in &entry.waiting_on {
+        if let Some(by) = &entry.stop_requested_by {
+            line("Stop", &format!("requested by {}", visible(by)))?;
+        }
+        for waiting in &*entry.waiting_on {
             line("Waits for", &closed(waiting, format))?;
             if let Some(opens) = gate::opens(entry, waiting) {
                 line("Opened by", &opens)?;

@@ -177,11 +177,11 @@ impl Known {
         let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
         let run = RunId { experiment: submit.experiment, number };
         let waiting = Waiting {
-            gate: "slots".to_owned(),
+            gate: "slots".into(),
             need: Some(Amount::Number(1)),
             have: Some(Amount::Number(0)),
             since: then(),
-            text: "4 of 4 slots are taken".to_owned(),
+            text: "4 of 4 slots are taken".into(),
         };
         let entry = Entry {
             state: if submit.hold { State::Held } else { State::Waiting },
@@ -194,7 +194,7 @@ impl Known {
             after: submit.after.unwrap_or_default(),
             now: submit.now,
             extras: submit.extras,
-            waiting_on: if self.open { Vec::new() } else { vec![waiting] },
+            waiting_on: if self.open { Arc::default() } else { [waiting].into() },
             ..Entry::over(run.clone(), RunEnd::Success)
         };
         self.event(EventKind::Submitted, Some(&run));
@@ -358,8 +358,9 @@ impl Steer for Model {
         _: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
         let entry = self.known().add(Submit::new(experiment));
-        let text = entry.waiting_on.first().map(|gate| gate.text.clone());
-        Ok(Admission { admitted: false, run: Some(entry.run), text, waiting_on: entry.waiting_on })
+        let text = entry.waiting_on.first().map(|gate| gate.text.to_string());
+        let waiting_on = entry.waiting_on.to_vec();
+        Ok(Admission { admitted: false, run: Some(entry.run), text, waiting_on })
     }
 
     async fn reload(&self, _: &Caller) -> Result<(), Refusal> {

@@ -130,10 +130,7 @@ impl<P: Ports> Coordinator<P> {
     fn listed(&self, run: &QueuedRun) -> Listed {
         let report = self.state.last.as_ref();
         let waiting_on = report.and_then(|report| report.waiting.get(&run.run));
-        Listed {
-            run: run.clone(),
-            waiting_on: waiting_on.map_or_else(Vec::new, |waiting| waiting.to_vec()),
-        }
+        Listed { run: run.clone(), waiting_on: waiting_on.map(Arc::clone).unwrap_or_default() }
     }
 }
 

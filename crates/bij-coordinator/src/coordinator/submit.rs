@@ -103,7 +103,7 @@ impl<P: Ports> Coordinator<P> {
         self.report_is_fresh = false;
         self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
         self.state.runs.insert(run.run.clone(), run.clone());
-        Listed { run, waiting_on: Vec::new() }
+        Listed { run, waiting_on: Arc::default() }
     }
 
     /// Checks all that one caller wants, and adds it to what is planned already.
@@ -274,8 +274,7 @@ impl<P: Ports> Coordinator<P> {
         }
         let mut report = decide(&state, &self.seen).report;
         let listed = runs.into_iter().map(|run| {
-            let waiting_on = report.waiting.remove(&run.run);
-            let waiting_on = waiting_on.map_or_else(Vec::new, |waiting| waiting.to_vec());
+            let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
             Listed { run, waiting_on }
         });
         listed.collect()

@@ -1,6 +1,7 @@
 //! The end of the world: accidents stop, and everything must come to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bij_coordinator::Act;
 use bij_core::definition::CoordinatorSettings;
@@ -90,7 +91,7 @@ impl World {
         }
     }
 
-    fn remain(&mut self) -> BTreeMap<RunId, (QueueState, Vec<WaitingOn>)> {
+    fn remain(&mut self) -> BTreeMap<RunId, (QueueState, Arc<[WaitingOn]>)> {
         let now = self.now();
         let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
         let listed = listed.into_iter().flatten();

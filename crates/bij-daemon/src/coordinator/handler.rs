@@ -97,9 +97,10 @@ impl<P: Ports> Look for Handler<P> {
         let (total, listed, health, seq) = look.await?;
         let health: BTreeMap<RunId, Health> =
             health.into_iter().map(|report| (report.run, report.health)).collect();
+        let mut entries = translate::Entries::default();
         let entry = |listed: Listed| {
             let health = health.get(&listed.run.run);
-            let mut entry = translate::entry(listed);
+            let mut entry = entries.next(listed);
             if let Some(health) = health {
                 translate::with_health(&mut entry, health);
             }

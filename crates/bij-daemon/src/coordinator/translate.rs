@@ -1,9 +1,11 @@
 //! Messages into requests, and answers into messages.
 
+use std::sync::Arc;
+
 use bij_api::{Refusal, message};
 use bij_coordinator as core;
 use bij_coordinator::Health;
-use bij_core::queue::RunRef;
+use bij_core::queue::{RunRef, WaitingOn};
 use bij_core::{ExperimentId, RunId};
 
 use super::refusal::refusal;
@@ -39,6 +41,35 @@ pub(super) fn act(act: message::Act) -> core::Act {
 
 pub(super) fn entry(core::Listed { run, waiting_on }: core::Listed) -> message::Entry {
     message::Entry::of(run, &waiting_on)
+}
+
+/// Tells many runs one after another; what neighbours wait for alike is made once.
+#[derive(Default)]
+pub(super) struct Entries {
+    waiting_on: Arc<[WaitingOn]>,
+    told: Arc<[message::Waiting]>,
+}
+
+impl Entries {
+    pub(super) fn next(&mut self, listed: core::Listed) -> message::Entry {
+        let core::Listed { run, waiting_on } = listed;
+        if waiting_on != self.waiting_on {
+            let told = waiting_on.iter().enumerate().map(|(at, waiting)| self.waiting(at, waiting));
+            self.told = told.collect();
+            self.waiting_on = waiting_on;
+        }
+        message::Entry::with_gates(run, Arc::clone(&self.told))
+    }
+
+    /// A gate, of which the neighbour differs at most in since when.
+    fn waiting(&self, at: usize, waiting: &WaitingOn) -> message::Waiting {
+        match (self.waiting_on.get(at), self.told.get(at)) {
+            (Some(before), Some(told)) if before.gate == waiting.gate => {
+                message::Waiting { since: waiting.since, ..told.clone() }
+            }
+            _ => message::Waiting::from(waiting),
+        }
+    }
 }
 
 /// Adds how it does to a run that is up.

@@ -15,23 +15,43 @@ use crate::message::{
 };
 use crate::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 
-#[derive(Default)]
 struct State {
     runs: Vec<QueuedRun>,
     groups: BTreeMap<GroupName, Group>,
     paused: bool,
     /// What was done, in order.
     events: Vec<(EventKind, String)>,
+    /// So many runs are in one answer.
+    piece: usize,
+    /// A run is cancelled before so many further looks at the queue.
+    restless: usize,
 }
 
-#[derive(Default)]
 pub(super) struct Model(Mutex<State>);
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::telling(PIECE as usize)
+    }
+}
 
 fn then() -> Timestamp {
     Timestamp::from_micros(1_795_471_200_000_000)
 }
 
 impl Model {
+    /// One that tells so many runs at a time.
+    pub(super) fn telling(piece: usize) -> Self {
+        let (runs, groups, events) = Default::default();
+        Self(Mutex::new(State { runs, groups, paused: false, events, piece, restless: 0 }))
+    }
+
+    /// The same, and each of the first looks at the queue finds one run fewer at its front.
+    pub(super) fn restless(self, looks: usize) -> Self {
+        self.state().restless = looks;
+        self
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,12 +106,17 @@ fn entry(run: &QueuedRun) -> Entry {
 
 impl Look for Model {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
-        let state = self.state();
+        let mut state = self.state();
+        if state.restless > 0 && query.skip > 0 {
+            state.restless -= 1;
+            let gone = state.runs.remove(0).run.to_string();
+            state.events.push((EventKind::RunEnded, gone));
+        }
         let skip = usize::try_from(query.skip).unwrap();
         let ours =
             |run: &&QueuedRun| query.experiment.as_ref().is_none_or(|id| run.run.experiment == *id);
         let all: Vec<_> = state.runs.iter().filter(ours).collect();
-        let items = all.iter().skip(skip).take(PIECE as usize).map(|run| entry(run)).collect();
+        let items = all.iter().skip(skip).take(state.piece).map(|run| entry(run)).collect();
         Ok(Page { items, total: u32::try_from(all.len()).unwrap(), seq: state.seq() })
     }
 

@@ -8,6 +8,7 @@ use crate::message::{
     Act, AdmissionRequest, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing, QueueQuery,
     State, Submit, SubmitOptions,
 };
+use crate::queue_text::QueueText;
 use crate::{ClientError, RefusalKind};
 
 fn runs(count: usize) -> Vec<Submit> {
@@ -29,8 +30,8 @@ async fn what_is_submitted_is_in_the_queue_with_its_gates() {
     let entry = &queue[0];
     assert_eq!((entry.id().to_string().as_str(), entry.state), ("x0#1", State::Waiting));
     assert_eq!((entry.priority, entry.extras.as_str()), (-3, "a = 1"));
-    assert_eq!(entry.waiting_on[0].gate, "slots");
-    assert_eq!(entry.waiting_on[0].text, "4 of 4 slots are taken");
+    assert_eq!(&*entry.waiting_on[0].gate, "slots");
+    assert_eq!(&*entry.waiting_on[0].text, "4 of 4 slots are taken");
 }
 
 #[tokio::test]
@@ -40,13 +41,48 @@ async fn a_queue_longer_than_one_answer_comes_whole_and_in_order() {
     let count = limits::PIECE as usize * 2 + 7;
     client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
-    let names: Vec<String> = queue.iter().map(|entry| entry.experiment.to_string()).collect();
     let expected: Vec<String> = (0..count).map(|n| format!("x{n}")).collect();
-    assert_eq!(names, expected);
+    assert_eq!(names(&queue), expected);
     let why = client.why(&run("x2000")).await.unwrap();
     assert_eq!(why.ahead.len(), 2000);
     let one = QueueQuery { experiment: Some("x9".parse().unwrap()), ..QueueQuery::default() };
     assert_eq!(client.queue(&one).await.unwrap().len(), 1);
+}
+
+fn names(queue: &[Entry]) -> Vec<String> {
+    queue.iter().map(|entry| entry.experiment.to_string()).collect()
+}
+
+#[tokio::test]
+async fn however_much_a_coordinator_tells_at_a_time_nothing_is_left_out() {
+    let count = limits::PIECE as usize + 7;
+    for piece in [limits::PIECE as usize / 3, count, limits::PIECE as usize * 2] {
+        let served = Served::with(Model::telling(piece));
+        let client = served.client().await;
+        client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
+        let queue = client.queue(&QueueQuery::default()).await.unwrap();
+        let expected: Vec<String> = (0..count).map(|n| format!("x{n}")).collect();
+        assert_eq!(names(&queue), expected, "{piece} at a time");
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_that_tells_nothing_though_there_is_something_is_not_asked_for_ever() {
+    let served = Served::with(Model::telling(0));
+    let client = served.client().await;
+    client.submit(&runs(3), SubmitOptions::default()).await.unwrap();
+    assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_queue_that_moves_on_while_it_is_read_is_read_anew() {
+    let served = Served::with(Model::telling(10).restless(1));
+    let client = served.client().await;
+    client.submit(&runs(25), SubmitOptions::default()).await.unwrap();
+    let queue = client.queue(&QueueQuery::default()).await.unwrap();
+    // Without x0, which went, and with x10, which stood in its place when it was skipped.
+    let expected: Vec<String> = (1..25).map(|n| format!("x{n}")).collect();
+    assert_eq!(names(&queue), expected);
 }
 
 #[tokio::test]
@@ -179,7 +215,8 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
     let (entries, total, seq): (Vec<Dictionary>, u32, u64) = queue.deserialize().unwrap();
     let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.read().unwrap()).collect();
     let text = ask("QueueText", Vec::new()).await;
-    let (text, of_text, at): (String, u32, u64) = text.deserialize().unwrap();
-    assert_eq!(serde_json::from_str::<Vec<Entry>>(&text).unwrap(), entries);
-    assert_eq!((entries.len(), total, seq), (3, of_text, at));
+    let (text, count, of_text, at): (String, u32, u32, u64) = text.deserialize().unwrap();
+    let text: QueueText = serde_json::from_str(&text).unwrap();
+    assert_eq!(text.entries().unwrap(), entries);
+    assert_eq!((entries.len(), count, total, seq), (3, 3, of_text, at));
 }

@@ -192,7 +192,7 @@ fn trips(zone: &Zone) -> String {
         Err(WhyNot::Off) => None,
         Err(why) => Some(format!("{} {why}", trip.kind)),
     });
-    visible(&told.collect::<Vec<_>>().join(", "))
+    visible(&told.collect::<Vec<_>>().join(", ")).into_owned()
 }
 
 fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {

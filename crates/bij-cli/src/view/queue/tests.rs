@@ -10,11 +10,11 @@ use bij_core::queue::Amount;
 pub(crate) fn entry(run: &str, state: State, gates: &[(&str, &str)]) -> Entry {
     let run: bij_core::RunId = run.parse().unwrap();
     let waiting_on = gates.iter().map(|(gate, text)| Waiting {
-        gate: (*gate).to_owned(),
+        gate: (*gate).into(),
         need: Some(Amount::Number(1)),
         have: Some(Amount::Number(0)),
         since: "2026-11-23T22:08:05Z".parse().unwrap(),
-        text: (*text).to_owned(),
+        text: (*text).into(),
     });
     Entry {
         state,
@@ -58,6 +58,18 @@ fn text(list: &QueueList, width: Option<usize>) -> String {
 fn each_run_tells_what_it_waits_for() {
     assert_snapshot!(text(&queue(), None));
     assert_json_snapshot!(queue());
+}
+
+#[test]
+fn a_run_that_is_wanted_stopped_says_by_whom_rather_than_how_it_does() {
+    let stopped = Entry {
+        health: Some("stalled".to_owned()),
+        health_reason: Some("no new step for 12min".to_owned()),
+        stop_requested_by: Some("bob".to_owned()),
+        ..entry("x#1", State::Running, &[])
+    };
+    let told = text(&QueueList(vec![stopped]), None);
+    assert!(told.ends_with("  stop requested by bob\n"), "{told}");
 }
 
 #[test]

@@ -44,9 +44,19 @@ fn every_closed_gate_is_told_with_what_opens_it() {
     let ahead = (1..=7).map(|number| format!("a#{number}").parse().unwrap()).collect();
     let why = Why { entry, ahead };
     assert_snapshot!(text(why.clone()));
-    let why =
-        Why { entry: Entry { waiting_on: why.entry.waiting_on[..1].to_vec(), ..why.entry }, ..why };
+    let first = why.entry.waiting_on[..1].into();
+    let why = Why { entry: Entry { waiting_on: first, ..why.entry }, ..why };
     assert_json_snapshot!(WhyPage(why));
+}
+
+#[test]
+fn one_that_is_wanted_stopped_says_by_whom() {
+    let stopped = Entry {
+        stop_requested_by: Some("al\u{1b}[31mice".to_owned()),
+        ..entry("x#1", State::Running, &[])
+    };
+    let told = text(Why { entry: stopped, ahead: Vec::new() });
+    assert!(told.contains("\n       Stop: requested by alice\n"), "{told}");
 }
 
 #[test]
