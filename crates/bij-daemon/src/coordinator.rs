@@ -3,6 +3,7 @@
 
 mod call;
 mod clock;
+mod gpu_watch;
 mod handler;
 mod handover;
 mod heat;

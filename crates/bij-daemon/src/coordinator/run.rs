@@ -27,6 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::gpu_watch::GpuWatch;
 use super::handler::Handler;
 use super::manager_state::ManagerState;
 use super::reload::Reload;
@@ -72,8 +73,9 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let recorder = Recorder::new(machine.clone(), place.layout().database(), place.boot()?);
     let record =
         record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
+    let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
     let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
-    let outside = Outside { place, notify, reload, handle, watchdog: told.watchdog };
+    let outside = Outside { place, notify, reload, handle, gpu, watchdog: told.watchdog };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
         tokio::select! {
@@ -154,6 +156,7 @@ struct Outside<'a> {
     notify: ServiceNotify,
     reload: Reload,
     handle: Handle<Daemon>,
+    gpu: GpuWatch,
     watchdog: Option<Duration>,
 }
 
@@ -208,6 +211,7 @@ impl Outside<'_> {
             () = self.hear_units() => {}
             () = tell_events(&self.handle, newest, &self.notify) => {}
             () = self.keep_alive() => {}
+            never = self.gpu.tell(&self.handle) => match never {},
         }
         self.notify.stopping();
         listener.remove();
