@@ -46,7 +46,8 @@
 //!   priority, and of equals the youngest, are capped for it first: down to a tenth, so that they can
 //!   still answer a watchdog. Where that is not enough for all they are frozen in the same order, or
 //!   stopped with checkpoint if they cannot be frozen. The kernel has no means to bound one process's
-//!   share of the GPU; but who gets less processor time submits less work to it.
+//!   share of the GPU; but who gets less processor time submits less work to it. Where nothing can be
+//!   capped, as on kernels without CFS bandwidth, freezing and thawing by turns does some of the work.
 //! - *Critical*: everything is stopped with checkpoint, lowest first, until it is cool again.
 //! - *Blind*: where nothing can be read, or what was hot cannot be read any more, nothing is started,
 //!   and what is held back stays so. A zone that was cool when it went was switched off with its unit

@@ -35,6 +35,9 @@ const SETTLING_IN_HASTE: f64 = 5.0;
 /// How long it must have been cool enough before a raise, in seconds: first, and at last. At least
 /// the lag of a heat sink without a fan.
 const PATIENCE: (f64, f64) = (600.0, 3600.0);
+/// The same where nothing can be capped: who is frozen does no work at all, so freezing and thawing by
+/// turns is the best that can be done.
+const NO_PATIENCE: f64 = 240.0;
 /// So far below the threshold the budget is plainly too small, and patience no virtue.
 const PLAINLY_COOL: f64 = 10.0;
 /// So far below nothing is asked for that a budget would be needed for.
@@ -97,6 +100,8 @@ pub(super) struct Circumstances {
     pub(super) demand: f64,
     /// All processors.
     pub(super) processors: f64,
+    /// Whether those that live can be capped.
+    pub(super) can_cap: bool,
 }
 
 /// What became of the budget.
@@ -143,7 +148,7 @@ impl Budget {
 
     /// Changes it if this heat asks for it.
     pub(super) fn look(&mut self, at: TimeSpan, heat: &Heat, by: Circumstances) -> Change {
-        self.peak.look(at, heat.smoothed, self.patience / 2.0);
+        self.peak.look(at, heat.smoothed, self.patience(by) / 2.0);
         let elapsed = seconds_between(*self.changed.get_or_insert(at), at);
         let in_haste = heat.raw.max(heat.smoothed) >= by.far_too_hot;
         let settling = if in_haste { SETTLING_IN_HASTE } else { SETTLING };
@@ -153,7 +158,7 @@ impl Budget {
             return Change::Cut;
         }
         let Some(limit) = self.limit else { return Change::None };
-        if self.peak.get() > by.throttle - DEAD_BAND || elapsed < self.patience_at(by.throttle) {
+        if self.peak.get() > by.throttle - DEAD_BAND || elapsed < self.patience(by) {
             return Change::None;
         }
         self.raise(at, limit, by);
@@ -206,8 +211,14 @@ impl Budget {
         self.peak = Peak { since: at, ..Peak::NONE };
     }
 
-    fn patience_at(&self, throttle: f64) -> f64 {
-        let plainly_cool = self.peak.get() <= throttle - PLAINLY_COOL;
-        if plainly_cool { self.patience.min(2.0 * PATIENCE.0) } else { self.patience }
+    /// How long it must have been cool enough before a raise, in seconds.
+    fn patience(&self, by: Circumstances) -> f64 {
+        if !by.can_cap {
+            NO_PATIENCE
+        } else if self.peak.get() <= by.throttle - PLAINLY_COOL {
+            self.patience.min(2.0 * PATIENCE.0)
+        } else {
+            self.patience
+        }
     }
 }

@@ -173,6 +173,7 @@ impl Ladder {
             far_too_hot: f64::midpoint(throttle, self.settings.critical().degrees()),
             demand: self.reins.demand(order).min(processors),
             processors,
+            can_cap: self.can_cap,
         };
         let reins = &mut self.reins;
         let budget = self.budget.get_or_insert_with(|| {

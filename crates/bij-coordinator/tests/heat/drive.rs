@@ -28,13 +28,15 @@ impl Outcome {
 }
 
 /// The means that the machine has.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Means {
     pub(crate) caps: bool,
     pub(crate) freezes: bool,
+    /// Whether caps have any effect; some kernels take them and do nothing.
+    pub(crate) caps_bite: bool,
 }
 
-pub(crate) const ALL_MEANS: Means = Means { caps: true, freezes: true };
+pub(crate) const ALL_MEANS: Means = Means { caps: true, freezes: true, caps_bite: true };
 
 pub(crate) fn settings() -> HeatSettings {
     let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
@@ -72,7 +74,9 @@ impl Ride {
         let seen = HeatSeen { uptime, zones: &zones, living: &living, processors: PROCESSORS };
         let said = ladder.look(&seen);
         for one in &said {
-            do_it(world, &one.step);
+            if means.caps_bite || one.step.name() != "cap" {
+                do_it(world, &one.step);
+            }
         }
         if let Some(next) = world.next()
             && ladder.keeps_from_starting(next.cpu, None).is_none()
