@@ -1,19 +1,24 @@
 //! The connection to a service manager: who is called, how long an answer may take, and what an
 //! error means.
 
+mod line;
+
 use std::future::Future;
 use std::time::Duration;
 
 use bij_core::ExperimentId;
 use bij_core::port::UnitError;
 use thiserror::Error;
-use tokio::sync::Mutex;
+use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, connection, fdo};
+use zbus::{Connection, fdo};
 
 use crate::RuntimeScope;
 use crate::properties::Properties;
 use crate::proxy::{AllPropertiesProxy, JobProxy, ManagerProxy, unit_path};
+use line::Line;
+
+pub(crate) use line::open;
 
 /// How long PID 1 may take for an answer. It answers within a millisecond, unless it reloads: then
 /// everybody waits.
@@ -69,7 +74,8 @@ impl Bus {
 
     /// The bus on which the manager of `scope` is; connected to when it is wanted.
     pub(crate) fn to(scope: RuntimeScope) -> Self {
-        Self { calls: Line::to(scope), signals: Line::to(scope), ask_every: ASK_EVERY }
+        let (calls, signals) = (Line::to(scope), Line::hearing_of_jobs(scope));
+        Self { calls, signals, ask_every: ASK_EVERY }
     }
 
     /// Connects now, to see whether it can be reached.
@@ -94,9 +100,10 @@ impl Bus {
         in_time(async { manager(&self.calls.connection().await?).await }).await
     }
 
-    /// The manager, for signals; they have been subscribed to when this returns.
-    pub(crate) async fn signals(&self) -> Result<ManagerProxy<'static>, UnitError> {
-        in_time(async { subscribe(&self.signals.connection().await?).await }).await
+    /// The connection on which the ends of jobs are heard by whoever has
+    /// [subscribed](subscribe) to them.
+    pub(crate) async fn signals(&self) -> zbus::Result<Connection> {
+        self.signals.connection().await
     }
 
     /// All properties of a unit and of its service, read at once.
@@ -143,33 +150,6 @@ impl Bus {
     }
 }
 
-/// One connection, opened when it is wanted and again when it was lost: a bus restarts now and then.
-#[derive(Debug)]
-struct Line {
-    scope: Option<RuntimeScope>,
-    open: Mutex<Option<Connection>>,
-}
-
-impl Line {
-    fn to(scope: RuntimeScope) -> Self {
-        Self { scope: Some(scope), open: Mutex::new(None) }
-    }
-
-    #[cfg(test)]
-    fn over(peer: Connection) -> Self {
-        Self { scope: None, open: Mutex::new(Some(peer)) }
-    }
-
-    async fn connection(&self) -> zbus::Result<Connection> {
-        let mut line = self.open.lock().await;
-        if let Some(connection) = line.as_ref().filter(|connection| !connection.is_closed()) {
-            return Ok(connection.clone());
-        }
-        let connection = open(self.scope.ok_or(zbus::Error::Unsupported)?).await?;
-        Ok(line.insert(connection).clone())
-    }
-}
-
 /// Makes one call, and gives its error a meaning.
 pub(crate) async fn call<T>(
     action: Action<'_>,
@@ -193,15 +173,17 @@ pub(crate) async fn call_if_known<T>(
     })
 }
 
-/// Has the manager tell its changes on this connection.
-pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
+/// Has the manager tell its changes on this connection; says who it is, if there is a bus to tell.
+pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<Option<OwnedUniqueName>> {
     let manager = manager(connection).await?;
-    // A second subscription of the same connection is refused, and does no harm.
-    match manager.subscribe().await {
-        Err(zbus::Error::MethodError(name, ..)) if name.ends_with("AlreadySubscribed") => {}
-        subscribed => subscribed?,
-    }
-    Ok(manager)
+    let answer = match manager.inner().call_method("Subscribe", &()).await {
+        // A second subscription of the same connection is refused, and does no harm.
+        Err(zbus::Error::MethodError(name, _, answer)) if name.ends_with("AlreadySubscribed") => {
+            answer
+        }
+        answer => answer?,
+    };
+    Ok(answer.header().sender().map(|sender| sender.to_owned().into()))
 }
 
 /// Waits for something of the bus, as long as for an answer.
@@ -209,15 +191,6 @@ pub(crate) async fn in_time<T>(
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
     within(ANSWER_WITHIN, answer).await.map_err(unreachable)
-}
-
-/// Connects to the bus of a scope.
-pub(crate) async fn open(scope: RuntimeScope) -> zbus::Result<Connection> {
-    let builder = match scope {
-        RuntimeScope::System => connection::Builder::system(),
-        RuntimeScope::User => connection::Builder::session(),
-    };
-    builder.build().await
 }
 
 async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {

@@ -8,11 +8,10 @@
 
 use bij_core::port::UnitError;
 use bij_core::{ActiveState, ExperimentId};
-use futures_util::StreamExt;
 use zbus::OwnedObjectPath;
 
 use crate::bus::{Action, Bus, call};
-use crate::proxy::JobRemovedStream;
+use crate::job_signals::JobSignals;
 
 /// What a job may do to a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,29 +31,52 @@ impl Verb {
     }
 }
 
-/// Asks for a job with mode `replace`, so that a person's order replaces whatever is queued, and
-/// waits for its result.
-///
-/// # Errors
-/// [`UnitError::Job`] for every result but `done` and `skipped`; else whatever the manager said.
-pub(crate) async fn run(bus: &Bus, id: &ExperimentId, verb: Verb) -> Result<Done, UnitError> {
-    let action = Action { verb: verb.as_str(), id: Some(id) };
-    let unit = id.unit_name();
-    let signals = bus.signals().await?;
-    // The third argument is the unit's name: other units' jobs are not even sent to us.
-    let ours = [(2, unit.as_str())];
-    let mut removed = call(action, signals.receive_job_removed_with_args(&ours)).await?;
-    let manager = bus.manager().await?;
-    let job = match verb {
-        Verb::Start => call(action, manager.start_unit(&unit, "replace")).await?,
-        Verb::Stop => call(action, manager.stop_unit(&unit, "replace")).await?,
-        Verb::Restart => call(action, manager.restart_unit(&unit, "replace")).await?,
-    };
-    let result = wait(bus, id, verb, &job, &mut removed).await?;
-    match &result[..] {
-        "done" => Ok(Done::Done),
-        "skipped" => Ok(Done::Skipped),
-        _ => Err(UnitError::Job { id: id.clone(), verb: verb.as_str(), result }),
+/// An order to a unit that is about to be given: every job that is over is heard from here on.
+pub(crate) struct Order<'a> {
+    bus: &'a Bus,
+    id: &'a ExperimentId,
+    signals: JobSignals,
+}
+
+impl<'a> Order<'a> {
+    /// Listens, before anything is asked for.
+    pub(crate) async fn prepare(bus: &'a Bus, id: &'a ExperimentId) -> Result<Self, UnitError> {
+        Ok(Self { bus, id, signals: JobSignals::open(bus).await? })
+    }
+
+    /// Asks for a job with mode `replace`, so that a person's order replaces whatever is queued.
+    pub(crate) async fn give(&self, verb: Verb) -> Result<OwnedObjectPath, UnitError> {
+        let action = Action { verb: verb.as_str(), id: Some(self.id) };
+        let manager = self.bus.manager().await?;
+        let unit = self.id.unit_name();
+        match verb {
+            Verb::Start => call(action, manager.start_unit(&unit, "replace")).await,
+            Verb::Stop => call(action, manager.stop_unit(&unit, "replace")).await,
+            Verb::Restart => call(action, manager.restart_unit(&unit, "replace")).await,
+        }
+    }
+
+    /// Waits for the result of a job that was given.
+    ///
+    /// # Errors
+    /// [`UnitError::Job`] for every result but `done` and `skipped`; else whatever the manager said.
+    pub(crate) async fn wait(
+        mut self,
+        verb: Verb,
+        job: &OwnedObjectPath,
+    ) -> Result<Done, UnitError> {
+        let result = wait(self.bus, self.id, verb, job, &mut self.signals).await?;
+        match &result[..] {
+            "done" => Ok(Done::Done),
+            "skipped" => Ok(Done::Skipped),
+            _ => Err(UnitError::Job { id: self.id.clone(), verb: verb.as_str(), result }),
+        }
+    }
+
+    /// Gives it and waits.
+    pub(crate) async fn carry_out(self, verb: Verb) -> Result<Done, UnitError> {
+        let job = self.give(verb).await?;
+        self.wait(verb, &job).await
     }
 }
 
@@ -70,20 +92,15 @@ async fn wait(
     id: &ExperimentId,
     verb: Verb,
     job: &OwnedObjectPath,
-    removed: &mut JobRemovedStream,
+    signals: &mut JobSignals,
 ) -> Result<String, UnitError> {
     let mut listening = true;
     loop {
         // Cancel-safe: a stream's `next` holds no message, so the branch that loses loses nothing.
         tokio::select! {
-            signal = removed.next(), if listening => match signal {
-                Some(signal) => {
-                    if let Ok(args) = signal.args()
-                        && args.job == *job
-                    {
-                        return Ok(args.result);
-                    }
-                }
+            ended = signals.next(), if listening => match ended {
+                Some((ended, result)) if ended == *job => return Ok(result),
+                Some(_) => {}
                 None => listening = false,
             },
             () = tokio::time::sleep(bus.ask_every()) => {

@@ -16,6 +16,7 @@ mod bus;
 mod drop_in;
 mod hook_view;
 mod job;
+mod job_signals;
 mod journal;
 mod list;
 mod properties;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
-/// One row of `ListUnitsByPatterns`: name, description, load state, active state, sub state,
+/// One row of `ListUnitsByPatterns` and `ListUnitsByNames`: name, description, load state, active state, sub state,
 /// followed unit, path, job id, job type, job path.
 pub(crate) type ListedUnit =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
@@ -38,6 +38,7 @@ pub(crate) trait Manager {
         files: &[&str],
         runtime: bool,
     ) -> zbus::Result<Vec<UnitFileChange>>;
+    fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
     fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
     fn set_unit_properties(
@@ -51,17 +52,8 @@ pub(crate) trait Manager {
         states: &[&str],
         patterns: &[&str],
     ) -> zbus::Result<Vec<ListedUnit>>;
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
     fn reload(&self) -> zbus::Result<()>;
-    fn subscribe(&self) -> zbus::Result<()>;
-
-    #[zbus(signal)]
-    fn job_removed(
-        &self,
-        id: u32,
-        job: OwnedObjectPath,
-        unit: String,
-        result: String,
-    ) -> zbus::Result<()>;
 
     #[zbus(property)]
     fn control_group(&self) -> zbus::Result<String>;

@@ -2,6 +2,8 @@
 
 mod cpu_cap;
 mod freezer;
+mod kill;
+mod start;
 
 use std::path::PathBuf;
 
@@ -11,7 +13,7 @@ use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceRe
 
 use crate::RuntimeScope;
 use crate::bus::{Action, Bus, call};
-use crate::job::{self, Done, Verb};
+use crate::job::{Order, Verb};
 use crate::list;
 use crate::properties::Properties;
 use crate::unit_dirs::UnitDirs;
@@ -76,45 +78,6 @@ impl SystemdUnits {
         Self::new(bus, root.join("cgroup"), UnitDirs::below(root))
     }
 
-    /// Forgets failures and the start limit; a unit that is not loaded has none.
-    async fn forget(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        let manager = self.bus.manager().await?;
-        let action = Action { verb: "reset", id: Some(id) };
-        match call(action, manager.reset_failed_unit(&id.unit_name())).await {
-            Err(UnitError::NotFound(_)) => Ok(()),
-            forgotten => forgotten,
-        }
-    }
-
-    /// Brings the unit up by one job and tells what became of it.
-    async fn bring_up(&self, id: &ExperimentId, verb: Verb) -> Result<Started, UnitError> {
-        // Who may start a unit may not always reset it; then its start limit stands.
-        match self.forget(id).await {
-            Ok(()) | Err(UnitError::Denied { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let manager = self.bus.manager().await?;
-        let unit = id.unit_name();
-        // A unit that is down again is forgotten at once, and with it why. Pinned, it is kept
-        // until we have looked. Who may not pin still gets an answer, if a less exact one.
-        let pin = Action { verb: "pin", id: Some(id) };
-        let pinned = call(pin, manager.ref_unit(&unit)).await.is_ok();
-        let result = job::run(&self.bus, id, verb).await;
-        let started = match result {
-            Err(error) => Err(error),
-            Ok(Done::Skipped) => Ok(Started::Skipped),
-            Ok(Done::Done) => match self.bus.unit(id).await {
-                Ok(properties) => started(id, &properties),
-                Err(error) => Err(error),
-            },
-        };
-        if pinned {
-            // At worst it stays pinned until this connection ends.
-            let _ = call(pin, manager.unref_unit(&unit)).await;
-        }
-        started
-    }
-
     fn resources(&self, control_group: &str) -> Resources {
         let group = control_group.parse::<CgroupPath>().ok().filter(|_| !control_group.is_empty());
         match (&self.cgroups, group) {
@@ -126,21 +89,7 @@ impl SystemdUnits {
 
 impl UnitManager for SystemdUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        let properties = self.bus.unit(id).await?;
-        loadable(id, &properties)?;
-        match active_state(&properties) {
-            ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
-            // Before systemd 257 a start waits here until RestartSec= is over; a restart does not.
-            ActiveState::Activating if properties.text("SubState") == Some("auto-restart") => {
-                self.bring_up(id, Verb::Restart).await
-            }
-            // Somebody's start is under way: ours joins it, and nothing may be reset under it.
-            ActiveState::Activating if properties.job().is_some() => {
-                job::run(&self.bus, id, Verb::Start).await?;
-                started(id, &self.bus.unit(id).await?)
-            }
-            _ => self.bring_up(id, Verb::Start).await,
-        }
+        start::start(&self.bus, id).await
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
@@ -148,15 +97,14 @@ impl UnitManager for SystemdUnits {
         if is_down(&properties) && properties.job().is_none() {
             return Ok(Outcome::Unchanged);
         }
-        job::run(&self.bus, id, Verb::Stop).await?;
+        Order::prepare(&self.bus, id).await?.carry_out(Verb::Stop).await?;
         // One that stays bounds the next life; whoever has set it is told at the next try.
         let _ = self.set_cpu_cap(id, None).await;
         Ok(Outcome::Changed)
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        loadable(id, &self.bus.unit(id).await?)?;
-        self.bring_up(id, Verb::Restart).await
+        start::restart(&self.bus, id).await
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
@@ -164,7 +112,7 @@ impl UnitManager for SystemdUnits {
         let failed = active_state(&properties) == ActiveState::Failed;
         let restarted = properties.u32("NRestarts").is_some_and(|restarts| restarts > 0);
         // Also where nothing shows: the starts that count towards the limit are not visible.
-        self.forget(id).await?;
+        forget(&self.bus, id).await?;
         Ok(if failed || restarted { Outcome::Changed } else { Outcome::Unchanged })
     }
 
@@ -231,16 +179,22 @@ impl UnitManager for SystemdUnits {
         }
     }
 
+    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
+        kill::kill(&self.bus, self.cgroups.as_ref(), id).await
+    }
+
     async fn reload(&self) -> Result<(), UnitError> {
         self.bus.reload().await
     }
 }
 
-/// Refuses what systemd could not load; without a template there is no experiment.
-fn loadable(id: &ExperimentId, properties: &Properties) -> Result<(), UnitError> {
-    match properties.text("LoadState") {
-        Some("not-found") => Err(UnitError::NotFound(id.clone())),
-        _ => Ok(()),
+/// Forgets failures and the start limit; a unit that is not loaded has none.
+async fn forget(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
+    let manager = bus.manager().await?;
+    let action = Action { verb: "reset", id: Some(id) };
+    match call(action, manager.reset_failed_unit(&id.unit_name())).await {
+        Err(UnitError::NotFound(_)) => Ok(()),
+        forgotten => forgotten,
     }
 }
 
@@ -250,35 +204,6 @@ fn is_down(properties: &Properties) -> bool {
 
 fn active_state(properties: &Properties) -> ActiveState {
     ActiveState::from(properties.text("ActiveState").unwrap_or("inactive"))
-}
-
-/// What a start that went well has come to: up, or skipped by a condition.
-///
-/// A unit that has never looked at its conditions was loaded anew since: it ran and is over. One
-/// without a stamp has no drop-in: what was started is the template, which runs nothing.
-fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
-    let down = active_state(properties) == ActiveState::Inactive;
-    let looked = properties.monotonic("ConditionTimestampMonotonic").is_some();
-    let refused = properties.flag("ConditionResult") == Some(false)
-        || properties.text("Result") == Some("exec-condition");
-    if down && looked && refused {
-        if properties.condition_statuses().into_iter().any(never_ran) {
-            let result = "exec-condition".to_owned();
-            return Err(UnitError::Job { id: id.clone(), verb: "start", result });
-        }
-        return Ok(Started::Skipped);
-    }
-    match properties.variable("BIJ_STAMP") {
-        Some(_) => Ok(Started::Up),
-        None => Err(UnitError::NotFound(id.clone())),
-    }
-}
-
-/// Whether a condition said nothing because systemd could not even start it (systemd.exec(5),
-/// "Process Exit Codes"): on a file system that became read-only, for one. systemd takes that for a
-/// "no" and skips the unit; whoever asked for the start wants to know better.
-fn never_ran(status: i32) -> bool {
-    (200..255).contains(&status)
 }
 
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {

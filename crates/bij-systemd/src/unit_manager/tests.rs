@@ -33,6 +33,19 @@ async fn a_start_waits_for_its_own_job_even_if_the_signal_overtakes_the_answer()
     let place = |name: &str| calls.iter().position(|call| call == name).unwrap();
     assert!(place("Subscribe") < place("StartUnit"), "{calls:?}");
     assert!(place("RefUnit") < place("StartUnit") && place("StartUnit") < place("UnrefUnit"));
+    assert!(place("ResetFailedUnit") < place("StartUnit"));
+}
+
+#[tokio::test]
+async fn all_that_makes_a_start_is_asked_for_without_waiting_in_between() {
+    // This manager says nothing to a start that waits for its answers.
+    let world = World { job: Job::ComesFirst("done"), after: "active", ..World::default() };
+    let (units, shared) = units(world).await;
+    assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+    let mut before: Vec<String> =
+        shared.calls().into_iter().take_while(|call| call != "StartUnit").collect();
+    before.sort();
+    assert_eq!(before, ["ListUnitsByNames", "RefUnit", "ResetFailedUnit", "Subscribe"]);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection, fdo};
 
@@ -22,6 +23,8 @@ use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
 pub(super) enum Job {
     /// It ends with this result before the call that made it is answered.
     EndsAtOnce(&'static str),
+    /// The same; and what else belongs to a start is answered when the job has been asked for.
+    ComesFirst(&'static str),
     /// It ends, and nobody is told.
     EndsUnheard,
 }
@@ -93,7 +96,7 @@ impl Default for World {
 }
 
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<World>>);
+pub(super) struct Shared(Arc<Mutex<World>>, Arc<Notify>);
 
 impl Shared {
     pub(super) fn calls(&self) -> Vec<String> {
@@ -102,6 +105,15 @@ impl Shared {
 
     fn called(&self, name: &str) {
         self.0.lock().unwrap().calls.push(name.to_owned());
+    }
+
+    async fn after_job(&self) {
+        let is_first = matches!(self.0.lock().unwrap().job, Job::ComesFirst(_));
+        if is_first {
+            self.1.notified().await;
+            // Whoever waits behind.
+            self.1.notify_one();
+        }
     }
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
@@ -143,7 +155,8 @@ impl Manager {
             world.active_state = world.after.to_owned();
             world.job
         };
-        if let Job::EndsAtOnce(result) = job {
+        self.0.1.notify_one();
+        if let Job::EndsAtOnce(result) | Job::ComesFirst(result) = job {
             let other = path("/org/freedesktop/systemd1/job/6");
             Self::job_removed(&emitter, 6, other, unit, "canceled").await?;
             let own = path("/org/freedesktop/systemd1/job/7");
@@ -182,12 +195,14 @@ impl Manager {
         self.job("RestartUnit", &name, emitter).await
     }
 
-    fn reset_failed_unit(&self, _name: String) {
+    async fn reset_failed_unit(&self, _name: String) {
         self.0.called("ResetFailedUnit");
+        self.0.after_job().await;
     }
 
-    fn ref_unit(&self, _name: String) {
+    async fn ref_unit(&self, _name: String) {
         self.0.called("RefUnit");
+        self.0.after_job().await;
     }
 
     fn unref_unit(&self, _name: String) {
@@ -257,6 +272,20 @@ impl Manager {
             (unit, none.clone(), load, active, sub, none.clone(), path, 0, none, nowhere)
         };
         (0..self.0.0.lock().unwrap().listed).map(row).collect()
+    }
+
+    fn list_units_by_names(&self, names: Vec<String>) -> Vec<ListedUnit> {
+        self.0.called("ListUnitsByNames");
+        let world = self.0.0.lock().unwrap();
+        let row = |unit: String| {
+            let (path, none) = (path(&unit_path(&unit)), String::new());
+            let load = world.load_state.clone();
+            let (active, sub) = (world.active_state.clone(), world.sub_state.clone());
+            let job = world.own_job;
+            let at = self::path(&format!("/org/freedesktop/systemd1/job/{job}"));
+            (unit, none.clone(), load, active, sub, none.clone(), path, job, none, at)
+        };
+        names.into_iter().map(row).collect()
     }
 
     #[zbus(property)]
@@ -386,7 +415,7 @@ impl Service {
 
 /// Serves a world and gives the caller's end of the connection to it.
 pub(super) async fn manager(world: World) -> (Connection, Shared) {
-    let shared = Shared(Arc::new(Mutex::new(world)));
+    let shared = Shared(Arc::new(Mutex::new(world)), Arc::default());
     let (ours, theirs) = UnixStream::pair().unwrap();
     let root = "/org/freedesktop/systemd1";
     let unit = unit_path("brain-experiment@x.service");
