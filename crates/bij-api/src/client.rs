@@ -21,8 +21,9 @@ use zbus::proxy::CacheProperties;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::limits;
 use crate::message::{
-    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions, Why,
+    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions,
+    Why,
 };
 use crate::proxy::CoordinatorProxy;
 use crate::queue_text::QueueText;
@@ -252,6 +253,26 @@ impl Client {
     /// [`ClientError`] if there is no answer.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
         list(self.ask(self.proxy.events(Dictionary::of(query))).await?)
+    }
+
+    /// All samples of the board that are remembered, oldest first.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn board(&self) -> Result<Vec<BoardSample>, ClientError> {
+        let mut samples: Vec<BoardSample> = Vec::new();
+        loop {
+            let after_usec = samples.last().map_or(0, |sample| sample.uptime_usec);
+            let query = BoardQuery { after_usec };
+            let text = self.ask(self.proxy.board_text(Dictionary::of(&query))).await?;
+            let piece: Vec<BoardSample> = serde_json::from_str(&text)
+                .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
+            // One that does not go on would be asked for ever.
+            if piece.last().is_none_or(|last| last.uptime_usec <= after_usec) {
+                return Ok(samples);
+            }
+            samples.extend(piece);
+        }
     }
 
     /// How the coordinator is.

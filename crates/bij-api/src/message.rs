@@ -7,6 +7,7 @@
 
 mod act;
 mod admission;
+mod board;
 mod entry;
 mod event;
 mod group;
@@ -17,6 +18,7 @@ mod waiting;
 
 pub use act::{Act, Changed, MoveTo, Pausing};
 pub use admission::{Admission, AdmissionRequest};
+pub use board::{BoardQuery, BoardSample, ZoneSample};
 pub use entry::{Entry, State, Why};
 pub use event::Event;
 pub use group::{GroupInfo, GroupSetting};

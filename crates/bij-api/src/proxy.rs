@@ -21,6 +21,7 @@ pub(crate) trait Coordinator {
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
     fn groups(&self) -> zbus::Result<Taken<GroupInfo>>;
     fn events(&self, query: Dictionary) -> zbus::Result<Taken<Event>>;
+    fn board_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn status(&self) -> zbus::Result<Dictionary>;
 
     #[zbus(signal)]

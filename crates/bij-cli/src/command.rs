@@ -45,7 +45,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::History(args) => history::history(context, &args).await?,
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
-        Command::Board(args) => board::board(context, &args)?,
+        Command::Board(args) => board::board(context, &args).await?,
         Command::Schema => schema::schema()?,
         Command::Completions { shell } => complete::script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),

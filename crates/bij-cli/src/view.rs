@@ -3,6 +3,7 @@
 mod attempt_board;
 mod board;
 mod board_minutes;
+mod board_samples;
 mod checked;
 mod definition;
 mod dry_run;
@@ -37,6 +38,7 @@ use serde::Serialize;
 
 pub(crate) use board::{BoardPage, TimedBoard};
 pub(crate) use board_minutes::BoardMinutes;
+pub(crate) use board_samples::BoardSamples;
 pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
 pub(crate) use dry_run::{DryRun, DryRuns};

@@ -224,10 +224,19 @@ async fn while_something_runs_the_board_is_recorded() {
     let experiment = ExperimentId::new("x1").unwrap();
     let at = SystemTime::now().into();
     let opening = Opening { experiment, key, at, start: StartKind::Fresh };
+    assert_eq!(client.board().await.unwrap(), [], "nothing runs");
     Store::open(&tree.layout().database()).unwrap().open(&opening).unwrap();
     // Something that the coordinator has to tell of.
     let held = Submit { hold: true, ..submission(2) };
     client.submit(&[held], SubmitOptions::default()).await.unwrap();
+    let sample = loop {
+        if let Some(sample) = client.board().await.unwrap().pop() {
+            break sample;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let tj = sample.zones.iter().find(|zone| zone.name == "tj").unwrap();
+    assert_eq!((tj.celsius, sample.total_milliwatts), (52.875, Some(8918)));
     assert_eq!(reader.board_minutes(9).unwrap(), [], "the minute is not over");
     coordinator.signal(Signal::SIGTERM);
     let (code, lines) = coordinator.ended();

@@ -9,8 +9,9 @@ use bij_core::queue::{GroupName, RunRef};
 use super::Caller;
 use crate::Refusal;
 use crate::message::{
-    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit, SubmitOptions, Why,
+    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit,
+    SubmitOptions, Why,
 };
 
 /// Answers what everybody may ask.
@@ -28,6 +29,12 @@ pub trait Look: Send + Sync + 'static {
     /// The events after a number, oldest first: at most [`PIECE`](crate::PIECE).
     fn events(&self, query: EventQuery)
     -> impl Future<Output = Result<Vec<Event>, Refusal>> + Send;
+
+    /// The samples of the board that are remembered, oldest first: at most [`PIECE`](crate::PIECE).
+    fn board(
+        &self,
+        query: BoardQuery,
+    ) -> impl Future<Output = Result<Vec<BoardSample>, Refusal>> + Send;
 
     /// How the coordinator is.
     fn status(&self) -> impl Future<Output = Result<CoordinatorStatus, Refusal>> + Send;

@@ -13,8 +13,8 @@ use super::handler::Steer;
 use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Page,
-    Pausing, QueueQuery, Submit, SubmitOptions,
+    Act, AdmissionRequest, BoardQuery, Changed, Edit, Entry, Event, EventQuery, GroupInfo,
+    GroupSetting, Page, Pausing, QueueQuery, Submit, SubmitOptions,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -208,6 +208,17 @@ impl<H: Steer> Interface<H> {
     async fn events(&self, query: Dictionary) -> Result<List<Vec<Event>>, Refusal> {
         let query: EventQuery = request(query)?;
         Ok(List(self.handler.events(query).await?))
+    }
+
+    /// The samples of the board of the last hour in which something ran, later than after_usec (x,
+    /// microseconds since the boot), oldest first and at most 1000, as one text: a JSON array of what
+    /// "bij --json board --samples" prints. For everybody.
+    #[zbus(out_args("samples"))]
+    async fn board_text(&self, query: Dictionary) -> Result<String, Refusal> {
+        let query: BoardQuery = request(query)?;
+        let samples = self.handler.board(query).await?;
+        serde_json::to_string(&samples)
+            .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))
     }
 
     /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),

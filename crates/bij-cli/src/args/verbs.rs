@@ -184,6 +184,9 @@ pub(crate) struct BoardArgs {
     /// Show the newest N minutes that were kept while something ran
     #[arg(long, value_name = "N", conflicts_with = "watch")]
     pub(crate) minutes: Option<usize>,
+    /// Show the newest N samples of the last hour, as the coordinator remembers them
+    #[arg(long, value_name = "N", conflicts_with_all = ["watch", "minutes"])]
+    pub(crate) samples: Option<usize>,
 }
 
 /// `bij check`.

@@ -11,8 +11,9 @@ use bij_jetson::{
 
 use crate::args::BoardArgs;
 use crate::context::Context;
+use crate::coordinator;
 use crate::error::CliError;
-use crate::view::{BoardMinutes, BoardPage};
+use crate::view::{BoardMinutes, BoardPage, BoardSamples};
 
 /// It answers within a tenth of a second, or something is wrong with it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,9 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(200);
 
 /// Reads the machine, or a captured tree of one, and shows it: once, over and over, or as it was.
-pub(crate) fn board(context: &Context, args: &BoardArgs) -> Result<(), CliError> {
+pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), CliError> {
     if let Some(newest) = args.minutes {
         return minutes(context, newest);
+    }
+    if let Some(newest) = args.samples {
+        return samples(context, newest).await;
     }
     let machine = Machine::below(&context.root);
     if args.watch {
@@ -44,6 +48,19 @@ fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
         context.terminal.status("Nothing has been kept.");
     }
     context.terminal.show(&minutes)
+}
+
+async fn samples(context: &Context, newest: usize) -> Result<(), CliError> {
+    let mut samples = coordinator::connect(context).await?.board().await?;
+    samples.drain(..samples.len().saturating_sub(newest));
+    if samples.is_empty() {
+        context.terminal.status("Nothing has run in the last hour.");
+    }
+    let samples = BoardSamples::new(samples);
+    if !context.terminal.json() {
+        return context.terminal.show(&samples);
+    }
+    samples.lines().try_for_each(|sample| context.terminal.show_next(&sample))
 }
 
 fn is_this_machine(context: &Context) -> bool {

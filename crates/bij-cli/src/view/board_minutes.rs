@@ -62,17 +62,12 @@ impl Row {
             max_zone: minute.hottest.as_ref().map(|hottest| hottest.zone.clone()),
             celsius: minute.celsius.map(|spread| JsonSpread::of(spread, Celsius::degrees)),
             milliwatts: minute.power.map(|spread| JsonSpread::of(spread, Milliwatts::get)),
-            gpu_load_percent: minute.gpu_load.map(percent),
+            gpu_load_percent: minute.gpu_load.map(Percent::percents),
             memory_available: minute.memory_available,
             throttled_samples: minute.throttled,
             whole: minute,
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share has five digits")]
-fn percent(load: Percent) -> f64 {
-    load.permyriad() as f64 / 100.0
 }
 
 /// A value, or a blank.

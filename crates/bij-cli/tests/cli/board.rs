@@ -3,11 +3,13 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use bij_api::message::{BoardSample, ZoneSample};
 use bij_core::{BoardMinute, Bytes, Layout, TimeSpan, Timestamp};
 use bij_jetson::CapturedTree;
 use bij_store::Store;
 
 use super::bij::Bij;
+use super::model::Coordinator;
 
 #[test]
 fn a_captured_board_is_shown_as_text_and_as_json() {
@@ -70,6 +72,37 @@ fn minutes_that_were_kept_are_told() {
     assert_eq!(json[0]["at"], "1970-01-01T00:01:00.000000Z");
     assert_eq!(json[1]["memory_available"], 1 << 30);
     assert_eq!(bij.call(&["board", "--minutes", "1", "--watch"]).code, 2);
+}
+
+#[test]
+fn the_last_hour_is_told_by_the_coordinator() {
+    let bij = Bij::new();
+    assert_eq!(bij.call(&["board", "--samples", "2"]).code, 104, "there is none");
+    let coordinator = Coordinator::start(&bij);
+    let said = bij.call(&["board", "--samples", "2"]);
+    assert_eq!((said.code, &*said.out), (0, ""));
+    let sample = |uptime_usec: u32| BoardSample {
+        at: "2026-11-23T22:00:00Z".parse().unwrap(),
+        uptime_usec: uptime_usec.into(),
+        zones: [("cpu", 50.0), ("tj", 71.25)]
+            .map(|(name, celsius)| ZoneSample { name: name.to_owned(), celsius })
+            .into(),
+        total_milliwatts: Some(8918),
+        gpu_load_percent: Some(98.76),
+        memory_available: None,
+        throttled: Some(true),
+        over_current_events: None,
+    };
+    coordinator.model.known().board = (1..=1500).map(sample).collect();
+    let said = bij.call(&["--json", "board", "--samples", "2"]);
+    let lines: Vec<serde_json::Value> =
+        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{said:?}");
+    assert_eq!((&lines[0]["uptime_usec"], &lines[1]["uptime_usec"]), (&1499.into(), &1500.into()));
+    assert_eq!(lines[0]["zones"][1]["celsius"], 71.25);
+    let text = bij.call(&["board", "--samples", "1"]).out;
+    let words: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(words, ["tj", "71.2", "°C", "8918mW", "98.76%", "yes"]);
 }
 
 #[test]

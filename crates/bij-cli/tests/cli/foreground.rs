@@ -63,7 +63,8 @@ fn a_crash_is_followed_by_a_resurrection_that_knows() {
             "cause",
             "exit_code",
             "signal",
-            "evidence"
+            "evidence",
+            "board"
         ]
         .iter()
         .collect()

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, MoveTo, Page, Pausing, QueueQuery, State, Submit, SubmitOptions,
-    Waiting, Why,
+    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, MoveTo, Page, Pausing, QueueQuery, State,
+    Submit, SubmitOptions, Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
@@ -36,6 +36,8 @@ pub(crate) struct Known {
     pub(crate) hangs: bool,
     /// What does not work at the moment.
     pub(crate) troubles: Vec<String>,
+    /// The samples that are remembered.
+    pub(crate) board: Vec<BoardSample>,
     /// No gate is closed.
     pub(crate) open: bool,
 }
@@ -259,6 +261,12 @@ impl Look for Model {
         let known = self.known();
         let after = known.events.iter().filter(|event| event.seq > query.since);
         Ok(after.take(at_most).cloned().collect())
+    }
+
+    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
+        let known = self.known();
+        let later = known.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
+        Ok(later.take(PIECE as usize).cloned().collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {

@@ -36,6 +36,11 @@ impl Percent {
     pub const fn permyriad(self) -> u64 {
         self.0
     }
+
+    /// Percent with their fraction, for those who calculate or print.
+    pub fn percents(self) -> f64 {
+        f64::from(u32::try_from(self.0).unwrap_or(u32::MAX)) / 100.0
+    }
 }
 
 impl fmt::Display for Percent {

@@ -1,11 +1,13 @@
 //! Answers clients by asking the loop.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Page, Pausing, QueueQuery, State, Submit, SubmitOptions, Why,
+    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, State, Submit,
+    SubmitOptions, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
@@ -18,6 +20,7 @@ use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 
+use super::Hour;
 use super::manager_state::ManagerState;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
@@ -38,6 +41,8 @@ pub(super) struct Handler<P: Ports> {
     /// For what is over.
     pub(super) history: Reader,
     pub(super) reload: Reload,
+    /// The samples of the last hour.
+    pub(super) hour: Arc<Mutex<Hour>>,
 }
 
 impl<P: Ports> Handler<P> {
@@ -133,6 +138,12 @@ impl<P: Ports> Look for Handler<P> {
         let at_most = at_most.unwrap_or(PIECE).min(PIECE) as usize;
         let events = self.request(move |coordinator, _| coordinator.events(since, at_most)).await?;
         Ok(events.into_iter().map(Event::from).collect())
+    }
+
+    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
+        let hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = hour.after(TimeSpan::from_micros(query.after_usec));
+        Ok(later.take(PIECE as usize).map(translate::sample).collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {

@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
 use super::units::Units;
-use super::{HandoverFiles, Recorder, SystemClock, record};
+use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
 use crate::systemd::{is_elsewhere, scope};
 use crate::{Place, chain, ledger};
@@ -71,11 +71,12 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let (alive, ended) = oneshot::channel();
     let machine = Machine::below(told.board_root.as_deref().unwrap_or(place.root()));
     let recorder = Recorder::new(machine.clone(), place.layout().database(), place.boot()?);
+    let hour = recorder.hour();
     let record =
         record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
     let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
-    let outside = Outside { place, notify, reload, handle, gpu, watchdog: told.watchdog };
+    let outside = Outside { place, notify, reload, handle, gpu, watchdog: told.watchdog, hour };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
         tokio::select! {
@@ -158,6 +159,7 @@ struct Outside<'a> {
     handle: Handle<Daemon>,
     gpu: GpuWatch,
     watchdog: Option<Duration>,
+    hour: Arc<Mutex<Hour>>,
 }
 
 impl Outside<'_> {
@@ -182,6 +184,7 @@ impl Outside<'_> {
             definitions: Definitions::new(self.place.layout().clone()),
             history: Reader::at(self.place.layout()),
             reload: self.reload.clone(),
+            hour: Arc::clone(&self.hour),
         };
         let server = Server::new(Arc::new(handler), self.rights(), newest.clone());
         let socket = self.place.layout().coordinator_socket();

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bij_api::message::{BoardSample, ZoneSample};
 use bij_api::{Refusal, message};
 use bij_coordinator as core;
 use bij_coordinator::Health;
 use bij_core::queue::{RunRef, WaitingOn};
-use bij_core::{ExperimentId, RunId};
+use bij_core::{Celsius, ExperimentId, Milliwatts, Percent, RunId};
 
 use super::refusal::refusal;
+use super::{Glance, Moment};
 
 pub(super) fn submit(run: message::Submit) -> core::Submit {
     let message::Submit { experiment, extras, priority, group, after, not_before, hold, now } = run;
@@ -140,5 +142,25 @@ pub(super) fn status(status: core::Status) -> message::CoordinatorStatus {
         paused_by: paused.as_ref().map(|pause| pause.by.clone()),
         paused_since: paused.as_ref().map(|pause| pause.since),
         troubles,
+    }
+}
+
+/// A sample of the board, for clients.
+pub(super) fn sample(moment: &Moment) -> BoardSample {
+    let Moment { now, glance } = moment;
+    let Glance { zones, power, gpu_load, memory_available, throttled, over_current } = glance;
+    let zone = |(name, celsius): &(Arc<str>, Celsius)| ZoneSample {
+        name: name.to_string(),
+        celsius: celsius.degrees(),
+    };
+    BoardSample {
+        at: now.at,
+        uptime_usec: now.uptime.as_micros(),
+        zones: zones.iter().map(zone).collect(),
+        total_milliwatts: power.map(Milliwatts::get),
+        gpu_load_percent: gpu_load.map(Percent::percents),
+        memory_available: *memory_available,
+        throttled: *throttled,
+        over_current_events: *over_current,
     }
 }

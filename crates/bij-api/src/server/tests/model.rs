@@ -10,8 +10,9 @@ use bij_core::queue::{
 use bij_core::{Bytes, ExperimentId, Outcome, RunId, RunNumber, Timestamp};
 
 use crate::message::{
-    Act, Admission, AdmissionRequest, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit, SubmitOptions, Waiting, Why,
+    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit,
+    SubmitOptions, Waiting, Why, ZoneSample,
 };
 use crate::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 
@@ -34,6 +35,9 @@ impl Default for Model {
         Self::telling(PIECE as usize)
     }
 }
+
+/// So many samples of the board are remembered.
+pub(super) const SAMPLES: u64 = PIECE as u64 * 2 + 7;
 
 fn then() -> Timestamp {
     Timestamp::from_micros(1_795_471_200_000_000)
@@ -145,6 +149,21 @@ impl Look for Model {
             data: BTreeMap::from([("text".to_owned(), text.clone())]),
         };
         Ok(numbered.take(at_most).map(event).collect())
+    }
+
+    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
+        let later = (query.after_usec + 1)..=SAMPLES;
+        let sample = |uptime_usec| BoardSample {
+            at: then(),
+            uptime_usec,
+            zones: vec![ZoneSample { name: "tj".to_owned(), celsius: 52.875 }],
+            total_milliwatts: Some(8918),
+            gpu_load_percent: None,
+            memory_available: None,
+            throttled: Some(false),
+            over_current_events: None,
+        };
+        Ok(later.take(PIECE as usize).map(sample).collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {

@@ -86,6 +86,15 @@ async fn a_queue_that_moves_on_while_it_is_read_is_read_anew() {
 }
 
 #[tokio::test]
+async fn an_hour_of_samples_comes_whole_and_in_order() {
+    let served = Served::start();
+    let client = served.client().await;
+    let samples = client.board().await.unwrap();
+    assert!(samples.iter().map(|sample| sample.uptime_usec).eq(1..=model::SAMPLES));
+    assert_eq!((&*samples[0].zones[0].name, samples[0].total_milliwatts), ("tj", Some(8918)));
+}
+
+#[tokio::test]
 async fn every_other_call_arrives_and_is_answered() {
     let served = Served::start();
     let client = served.client().await;

@@ -137,11 +137,6 @@ fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, 
     }
 }
 
-fn percent(share: Percent) -> f64 {
-    let permyriad = u32::try_from(share.permyriad()).unwrap_or(u32::MAX);
-    f64::from(permyriad) / 100.0
-}
-
 impl Board {
     pub(super) fn of(sample: &BoardSample) -> Self {
         let mut why = Reasons::default();
@@ -205,7 +200,7 @@ impl JsonGpu {
             name: why.value("name", of.clone().map(|gpu| gpu.name.clone())),
             load_percent: why
                 .value("load_percent", of.clone().and_then(|gpu| gpu.load.clone()))
-                .map(percent),
+                .map(Percent::percents),
             hz: why.value("hz", of.clone().and_then(|gpu| gpu.clock.clone())).map(Hertz::get),
             powered: why.value("powered", of.and_then(|gpu| gpu.powered.clone())),
             why,
@@ -254,7 +249,7 @@ impl JsonFan {
     fn of(fan: &Fan) -> Self {
         let mut why = Reasons::default();
         Self {
-            percent: why.value("percent", fan.drive.clone()).map(percent),
+            percent: why.value("percent", fan.drive.clone()).map(Percent::percents),
             rpm: why.value("rpm", fan.rpm.clone()),
             why,
         }

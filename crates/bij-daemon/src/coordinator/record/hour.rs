@@ -28,8 +28,11 @@ impl Hour {
     /// And so many it holds: one a second, and some more for what begins and ends in between.
     const MOST: usize = 4096;
 
-    /// Takes in a sample.
+    /// Takes in a sample; one that is not later than the newest says nothing new.
     pub fn push(&mut self, moment: Moment) {
+        if self.newest().is_some_and(|newest| moment.now.uptime <= newest.now.uptime) {
+            return;
+        }
         let now = moment.now.uptime.as_micros();
         let is_old = |moment: &Moment| {
             now.saturating_sub(moment.now.uptime.as_micros()) > Self::LENGTH.as_micros()
