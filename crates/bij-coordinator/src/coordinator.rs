@@ -27,6 +27,7 @@ mod heat;
 mod look;
 mod observe;
 mod places;
+mod power;
 mod reload;
 mod submit;
 #[cfg(test)]

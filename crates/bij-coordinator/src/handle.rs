@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bij_core::{Bytes, ExperimentId};
 use bij_core::queue::GoingDown;
+use bij_core::{Bytes, ExperimentId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -20,6 +20,7 @@ pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
     newest: watch::Receiver<u64>,
     lives: watch::Receiver<Arc<Lives>>,
+    power_wish: watch::Receiver<Option<u32>>,
 }
 
 /// What is asked through the handles.
@@ -29,6 +30,8 @@ pub struct Inbox<P: Ports> {
     pub(crate) newest: watch::Sender<u64>,
     /// What lives, for the heat ladder.
     pub(crate) lives: watch::Sender<Arc<Lives>>,
+    /// What the board is to be switched to.
+    pub(crate) power_wish: watch::Sender<Option<u32>>,
 }
 
 /// What is done with the coordinator.
@@ -47,7 +50,12 @@ pub struct Gone;
 
 impl<P: Ports> Clone for Handle<P> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), newest: self.newest.clone(), lives: self.lives.clone() }
+        Self {
+            sender: self.sender.clone(),
+            newest: self.newest.clone(),
+            lives: self.lives.clone(),
+            power_wish: self.power_wish.clone(),
+        }
     }
 }
 
@@ -57,8 +65,10 @@ impl<P: Ports> Handle<P> {
         let (sender, receiver) = mpsc::channel(WAITING_ROOM);
         let (newest_sender, newest) = watch::channel(0);
         let (lives_sender, lives) = watch::channel(Arc::default());
-        let inbox = Inbox { receiver, newest: newest_sender, lives: lives_sender };
-        (Self { sender, newest, lives }, inbox)
+        let (wish_sender, power_wish) = watch::channel(None);
+        let inbox =
+            Inbox { receiver, newest: newest_sender, lives: lives_sender, power_wish: wish_sender };
+        (Self { sender, newest, lives, power_wish }, inbox)
     }
 
     /// The number of the newest event that the coordinator knows, as it changes; 0 before it has
@@ -71,6 +81,12 @@ impl<P: Ports> Handle<P> {
     /// the coordinator is.
     pub fn lives(&self) -> watch::Receiver<Arc<Lives>> {
         self.lives.clone()
+    }
+
+    /// The power mode that the board is to be switched to, as it changes. Whoever switches it asks
+    /// [`Coordinator::begin_power_switch`] before.
+    pub fn power_wish(&self) -> watch::Receiver<Option<u32>> {
+        self.power_wish.clone()
     }
 
     /// Tells how the heat ladder stands, and what it has done since it was told last. It is not waited

@@ -25,5 +25,6 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu
         not_before: None,
         after,
         now: false,
+        power: spec.power.mode.clone(),
     }
 }

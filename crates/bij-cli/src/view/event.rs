@@ -63,6 +63,7 @@ fn tone(kind: EventKind, crash: bool) -> Tone {
         | EventKind::Resumed
         | EventKind::GroupChanged
         | EventKind::Health
+        | EventKind::PowerMode
         | EventKind::CoordinatorStarted
         | EventKind::Reloaded => Tone::Plain,
     }

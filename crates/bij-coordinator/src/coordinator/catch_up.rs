@@ -139,6 +139,7 @@ impl<P: Ports> Coordinator<P> {
             }
             EventKind::Edited
             | EventKind::Heat
+            | EventKind::PowerMode
             | EventKind::Moved
             | EventKind::StartSkipped
             | EventKind::ActionFailed

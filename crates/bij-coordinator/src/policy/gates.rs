@@ -3,7 +3,7 @@
 use bij_core::queue::{ClosedGate, QueuedRun};
 
 use super::room::Room;
-use super::{Observation, State, dependency, gpu, heat, hold, memory, slots, time};
+use super::{Observation, State, dependency, gpu, heat, hold, memory, power_mode, slots, time};
 
 /// What gates are judged by.
 pub(super) struct Gates<'a> {
@@ -12,13 +12,16 @@ pub(super) struct Gates<'a> {
     /// What is taken; it grows with every run that is let start.
     pub(super) room: Room,
     memory: memory::Limits,
+    /// Its power mode.
+    pub(super) power: power_mode::Board<'a>,
     closed_to_all: Vec<ClosedGate>,
 }
 
 impl<'a> Gates<'a> {
     pub(super) fn new(state: &'a State, seen: &'a Observation, room: Room) -> Self {
         let memory = memory::Limits::new(&state.settings, &seen.sample);
-        Self { state, seen, room, memory, closed_to_all: Vec::new() }
+        let power = power_mode::Board::new(state, seen);
+        Self { state, seen, room, memory, power, closed_to_all: Vec::new() }
     }
 
     /// Closes gates of every run.
@@ -41,7 +44,7 @@ impl<'a> Gates<'a> {
     /// A run that passes the gates still is one of one unit, and what has just failed to start is
     /// not tried again at once.
     pub(super) fn closed(&self, run: &QueuedRun) -> Vec<ClosedGate> {
-        let Self { state, seen, room, memory, closed_to_all } = self;
+        let Self { state, seen, room, memory, power, closed_to_all } = self;
         let mut closed = closed_to_all.clone();
         closed.extend(hold::held(run));
         closed.extend(slots::same_experiment(run, state, room));
@@ -55,6 +58,7 @@ impl<'a> Gates<'a> {
         closed.extend(slots::group(run, state, room));
         closed.extend(memory.closed(run.terms.claim.memory, room));
         closed.extend(gpu::closed(run.terms.claim.gpu, room));
+        closed.extend(power.closed(run));
         closed.extend(dependency::closed(run, state, seen));
         closed.extend(time::not_before(run, seen));
         closed.extend(time::boot_grace(state, seen));

@@ -8,7 +8,7 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
 
-use super::{GpuUse, Vitals, Warmth};
+use super::{GpuUse, PowerSeen, Vitals, Warmth};
 use crate::Now;
 
 /// What a coordinator sees.
@@ -36,6 +36,8 @@ pub struct Observation {
     pub vitals: BTreeMap<RunId, Vitals>,
     /// What those have of the GPU's memory that may have only so much, as it was last told.
     pub gpu_memory: BTreeMap<ExperimentId, GpuUse>,
+    /// The board's power modes.
+    pub power: PowerSeen,
 }
 
 /// A service manager that cannot be asked.
@@ -94,6 +96,7 @@ impl Observation {
             others: BTreeMap::new(),
             vitals: BTreeMap::new(),
             gpu_memory: BTreeMap::new(),
+            power: PowerSeen::default(),
         }
     }
 

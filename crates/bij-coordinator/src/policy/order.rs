@@ -22,6 +22,7 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
         let closed = heads.closed(gates, run);
         if closed.is_empty() {
             gates.room.take(&run.run, &run.terms, true);
+            gates.power.take(run);
             actions.extend(heads.passed_by(run).into_iter().map(Action::Change));
             let why = if run.terms.now { "it passes the gates" } else { "every gate is open" };
             let (from, why) = (run.state.clone(), why.to_owned());
@@ -32,8 +33,10 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
             time::ask_for_a_look(gate, seen, report);
         }
         heads.consider(gates, run, &closed);
+        gates.power.consider(run, &closed);
         report.wait(run, closed, state.last.as_ref());
     }
+    report.power_wish = gates.power.wish(state);
     report.shut = is_shut(gates);
     actions
 }
@@ -52,9 +55,11 @@ pub(super) fn closed_in_turn(gates: &Gates<'_>, asked: &QueuedRun) -> Vec<Closed
         let closed = heads.closed(&gates, run);
         if closed.is_empty() {
             gates.room.take(&run.run, &run.terms, true);
+            gates.power.take(run);
             heads.passed_by(run);
         } else {
             heads.consider(&gates, run, &closed);
+            gates.power.consider(run, &closed);
         }
     }
     heads.closed(&gates, asked)
@@ -188,6 +193,7 @@ fn lacks_only_room(closed: &[ClosedGate]) -> Option<Lacks> {
             | ClosedGate::Paused { .. }
             | ClosedGate::MemoryPressure { .. }
             | ClosedGate::Heat { .. }
+            | ClosedGate::PowerMode { .. }
             | ClosedGate::Dependency { .. }
             | ClosedGate::NotBefore { .. }
             | ClosedGate::BootGrace { .. }

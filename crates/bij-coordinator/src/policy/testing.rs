@@ -95,6 +95,10 @@ pub(super) trait Tailored: Sized {
         self.with(|run| run.terms.after = Dependencies::Any(list))
     }
 
+    fn mode(self, mode: &str) -> Self {
+        self.with(|run| run.terms.power = Some(mode.into()))
+    }
+
     fn at_once(self) -> Self {
         self.with(|run| run.terms.now = true)
     }

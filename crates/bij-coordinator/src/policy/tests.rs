@@ -7,6 +7,7 @@ mod gates;
 mod gpu_memory;
 mod health;
 mod order;
+mod power_mode;
 mod properties;
 mod recovery;
 mod report;

@@ -59,6 +59,8 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         | ClosedGate::Gpu { .. }
         // The ladder tells when it is cool.
         | ClosedGate::Heat { .. }
+        // Whoever switches it tells.
+        | ClosedGate::PowerMode { .. }
         | ClosedGate::Dependency { .. }
         | ClosedGate::SameExperiment { .. }
         | ClosedGate::Turn { .. } => return,

@@ -237,6 +237,23 @@ pub enum PowerMode {
     Name(String),
 }
 
+impl fmt::Display for PowerMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.pad(name),
+        }
+    }
+}
+
+/// No mode of nvpmodel has a number for its name.
+impl From<&str> for PowerMode {
+    fn from(text: &str) -> Self {
+        let text = text.trim();
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Number)
+    }
+}
+
 /// `[sandbox] profile`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxProfile {

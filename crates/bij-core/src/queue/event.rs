@@ -92,6 +92,8 @@ kinds! {
     Health = "health",
     /// Something was held back for heat, or goes on.
     Heat = "heat",
+    /// The board's power mode was switched, or could not be.
+    PowerMode = "power-mode",
     /// The coordinator has come up.
     CoordinatorStarted = "coordinator-started",
     /// Settings were read anew.

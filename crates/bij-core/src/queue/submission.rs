@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Dependencies, GroupName};
+use crate::definition::PowerMode;
 use crate::{ExperimentId, Timestamp};
 
 /// A run that is to be taken into the queue.
@@ -60,4 +61,6 @@ pub struct Terms {
     pub after: Dependencies,
     /// Whether it passes the gates: `bij start --now`.
     pub now: bool,
+    /// `[power] mode`: the power mode of the board that it wants.
+    pub power: Option<PowerMode>,
 }

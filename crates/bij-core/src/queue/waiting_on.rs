@@ -100,6 +100,15 @@ pub enum ClosedGate {
         /// From here on something is held back.
         limit: Celsius,
     },
+    /// The board is in another power mode than it wants: `[power] mode`.
+    PowerMode {
+        /// The mode that it wants.
+        wanted: String,
+        /// The mode that is in force, if that is known.
+        current: Option<String>,
+        /// What keeps the board from it, as a fragment.
+        why: String,
+    },
     /// Another run has not come to what this one needs.
     Dependency {
         /// What it needs.
@@ -185,6 +194,7 @@ impl ClosedGate {
             Self::MemoryPressure { .. } => "memory-pressure",
             Self::Gpu { .. } => "gpu",
             Self::Heat { .. } => "heat",
+            Self::PowerMode { .. } => "power-mode",
             Self::Dependency { .. } => "dependency",
             Self::NotBefore { .. } => "not-before",
             Self::BootGrace { .. } => "boot-grace",
@@ -206,6 +216,7 @@ impl ClosedGate {
             Self::MemoryAvailable { need, .. } => Amount::Number(need.get()),
             Self::MemoryPressure { at_most, .. } => Amount::Text(at_most.to_string()),
             Self::Heat { limit, .. } => Amount::Text(format!("below {limit}")),
+            Self::PowerMode { wanted, .. } => Amount::Text(wanted.clone()),
             Self::Dependency { on, .. } => Amount::Text(on.to_string()),
             Self::NotBefore { at } | Self::BackOff { until: at } => Amount::Text(at.to_string()),
             Self::BootGrace { left } => Amount::Text(left.to_string()),
@@ -225,6 +236,7 @@ impl ClosedGate {
             Self::MemoryPressure { some, .. } => Amount::Text(some.to_string()),
             Self::Gpu { .. } => Amount::Number(0),
             Self::Heat { celsius, .. } => Amount::Text((*celsius)?.to_string()),
+            Self::PowerMode { current, .. } => Amount::Text(current.clone()?),
             Self::Dependency { ended, .. } => Amount::Text((*ended)?.as_str().to_owned()),
             Self::SameExperiment { run } | Self::Turn { of: run } => Amount::Text(run.to_string()),
             Self::Manager { .. }
@@ -278,6 +290,9 @@ impl fmt::Display for ClosedGate {
             }
             Self::Heat { why, celsius: _, limit } => {
                 write!(f, "{why}; experiments are held back from {limit} on")
+            }
+            Self::PowerMode { wanted, why, current: _ } => {
+                write!(f, "wants power mode {wanted}: {why}")
             }
             Self::Dependency { on: Dependency { condition, on }, ended } => {
                 let what = match condition {

@@ -81,14 +81,15 @@ fn set_state(
 }
 
 fn edit(within: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, Failure> {
-    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now } = terms;
+    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now, power } =
+        terms;
     update(
         within,
         run,
         "priority = ?3, group_name = ?4, memory = ?5, gpu = ?6, not_before = ?7,
-             dependencies = ?8, now = ?9
-         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now)
-             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             dependencies = ?8, now = ?9, power = ?10
+         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now, power)
+             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         &[
             priority,
             &group.as_str(),
@@ -97,6 +98,7 @@ fn edit(within: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, Fa
             &not_before.map(Timestamp::as_micros),
             &dependencies(after),
             now,
+            &power.as_ref().map(ToString::to_string),
         ],
     )
 }

@@ -15,7 +15,7 @@ use crate::row::{Column, Cursor};
 /// The columns that [`queued_run`] reads, from `queue q`, `runs r` and `experiments e`.
 pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.boot, q.priority, \
      q.group_name, q.memory, q.gpu, q.not_before, q.dependencies, q.now, q.place, q.bypassed, \
-     q.submitted, q.extras, q.submitter, q.origin, q.stopper";
+     q.submitted, q.extras, q.submitter, q.origin, q.stopper, q.power";
 
 /// A run that is not over, from a row of [`QUEUED`].
 pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
@@ -38,6 +38,9 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
                 .map(Timestamp::from_micros),
             after: at.json_if_any::<Dependencies>(Column(11, "dependencies"))?.unwrap_or_default(),
             now: at.value(Column(12, "now"))?,
+            power: at
+                .value::<Option<String>>(Column(20, "power"))?
+                .map(|mode| mode.as_str().into()),
         },
         place: Place(at.value(Column(13, "place"))?),
         bypassed: at.value(Column(14, "bypassed"))?,

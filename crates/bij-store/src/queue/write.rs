@@ -47,7 +47,8 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
         queued;
     let id = within.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
     let (state, holder, boot) = row::state_columns(state);
-    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now } = terms;
+    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now, power } =
+        terms;
     execute(
         within,
         QUEUED,
@@ -70,6 +71,7 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
             extras,
             by,
             origin.as_str(),
+            power.as_ref().map(ToString::to_string),
         ],
     )?;
     Ok(())
@@ -83,8 +85,8 @@ pub(super) const HIGHEST: &str = "SELECT e.id,
 pub(super) const RUN: &str = "INSERT INTO runs (experiment, number) VALUES (?1, ?2)";
 pub(super) const QUEUED: &str = "INSERT INTO queue (
     run, experiment, state, holder, boot, priority, place, bypassed, group_name, memory, gpu,
-    not_before, dependencies, now, submitted, extras, submitter, origin
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+    not_before, dependencies, now, submitted, extras, submitter, origin, power
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 

@@ -17,7 +17,8 @@ fn stops(world: &World) -> Vec<(String, String)> {
 #[test]
 fn a_wish_is_carried_out_until_the_unit_is_down() {
     let mut world = World::of([waiting("a#1").running()]);
-    let wish = StopWish { order: Order::stop("bij stop by alice"), not_before: TimeSpan::from_secs(0) };
+    let wish =
+        StopWish { order: Order::stop("bij stop by alice"), not_before: TimeSpan::from_secs(0) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), [("a".to_owned(), "bij stop by alice".to_owned())]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);

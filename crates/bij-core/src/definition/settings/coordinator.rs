@@ -32,6 +32,8 @@ pub struct CoordinatorSettings {
     pub throttle_celsius: Option<f64>,
     /// From here on everything is stopped, in degrees: `CRITICAL_TEMP_CELSIUS`.
     pub critical_celsius: Option<f64>,
+    /// Whether the power mode that was in force comes back when nobody wants another: `[power] restore`.
+    pub restore_power_mode: Option<bool>,
     /// How many of a group's runs run at the same time at most: `[groups.NAME] slots`. A number that
     /// the operator has set is stronger.
     pub groups: BTreeMap<GroupName, u32>,
@@ -113,6 +115,11 @@ impl CoordinatorSettings {
     /// How often temperatures are read while it is cool; every 5 s unless set.
     pub fn temperature_interval(&self) -> TimeSpan {
         self.temperature_check_interval.unwrap_or(TEMPERATURE_INTERVAL)
+    }
+
+    /// Whether the power mode that was in force comes back when nobody wants another; not unless set.
+    pub fn restores_power_mode(&self) -> bool {
+        self.restore_power_mode.unwrap_or(false)
     }
 
     /// What is wrong with the two thresholds together: no room is left for throttling.

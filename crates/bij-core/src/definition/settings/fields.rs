@@ -89,6 +89,13 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
         put(&mut draft.coordinator.critical_celsius, value::celsius(node))
     }),
     Field {
+        table: "power",
+        name: "restore",
+        systemd: "",
+        example: "true",
+        read: |node, draft| put(&mut draft.coordinator.restore_power_mode, value::flag(node)),
+    },
+    Field {
         table: "",
         name: "groups",
         systemd: "",

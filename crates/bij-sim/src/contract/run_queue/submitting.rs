@@ -33,6 +33,7 @@ fn special() -> Submission {
             not_before: Some(at(3600)),
             after: Dependencies::Any(vec![dependency("calibrate#3"), dependency("end:y")]),
             now: true,
+            power: Some("MODE_30W".into()),
         },
         held: Some("bob".to_owned()),
         extras: "[limits]\nmemory = \"1G\"\n".to_owned(),

@@ -1,0 +1,124 @@
+//! The power mode of the board.
+
+use bij_core::queue::{ClosedGate, QueuedRun};
+
+use crate::policy::testing::*;
+use crate::policy::{PowerOffer, PowerSeen, is_free_for};
+
+/// A board in mode 2 with four of them, one of which takes a reboot.
+fn board(runs: impl IntoIterator<Item = QueuedRun>) -> World {
+    let mut world = World::of(runs);
+    let offer = |id, name: &str| PowerOffer { id, name: name.to_owned(), needs_reboot: id == 1 };
+    let offered =
+        vec![offer(0, "MAXN"), offer(1, "MODE_15W"), offer(2, "MODE_30W"), offer(3, "MODE_50W")];
+    world.seen.power = PowerSeen { offered, current: Some(2), ..PowerSeen::default() };
+    world
+}
+
+fn why(world: &World, run: &str) -> String {
+    let report = world.decide().report;
+    let gate = report.waiting[&run_id(run)].iter().map(|waiting| &waiting.gate);
+    let why = gate.filter_map(|gate| match gate {
+        ClosedGate::PowerMode { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    why.collect::<Vec<_>>().join("; ")
+}
+
+fn wish(world: &World) -> Option<u32> {
+    world.decide().report.power_wish
+}
+
+#[test]
+fn those_that_want_one_mode_or_none_share_the_board() {
+    let world = board([
+        waiting("a#1").mode("MODE_30W"),
+        waiting("b#1").mode("30w"),
+        waiting("c#1").mode("2"),
+        waiting("d#1"),
+    ]);
+    assert_eq!(world.started(), ["a#1", "b#1", "c#1", "d#1"]);
+    assert_eq!(wish(&world), None);
+}
+
+#[test]
+fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
+    let mut world = board([
+        waiting("a#1").mode("MODE_30W").running(),
+        waiting("n#1").running(),
+        waiting("b#1").mode("MAXN"),
+        waiting("c#1").mode("MODE_30W"),
+        waiting("d#1"),
+    ]);
+    assert_eq!(world.started(), ["d#1"], "that one is at home everywhere");
+    assert_eq!(why(&world, "b#1"), "another is in force for a#1");
+    assert_eq!(why(&world, "c#1"), "the board is kept for b#1, which wants MAXN");
+    assert_eq!(wish(&world), None);
+    world.end(&run_id("a#1"));
+    assert_eq!(why(&world, "b#1"), "the board is switched to it first");
+    assert_eq!(wish(&world), Some(0));
+    assert!(is_free_for(&world.state, &world.seen, 0));
+    world.seen.power.switching = Some(0);
+    assert_eq!(why(&world, "c#1"), "the board is being switched to MAXN");
+    assert_eq!(wish(&world), None, "it is under way");
+    assert!(!is_free_for(&world.state, &world.seen, 0));
+    world.seen.power = PowerSeen { switching: None, current: Some(0), ..world.seen.power };
+    assert_eq!(world.started(), ["b#1", "d#1"]);
+}
+
+#[test]
+fn who_waits_for_something_else_as_well_keeps_nobody_out() {
+    let world = board([
+        waiting("a#1").mode("MODE_30W").running(),
+        waiting("b#1").mode("MAXN").held(),
+        waiting("c#1").mode("MODE_30W"),
+    ]);
+    assert_eq!(world.started(), ["c#1"]);
+}
+
+#[test]
+fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
+    let mut world = board([
+        waiting("a#1").mode("MODE_15W"),
+        waiting("b#1").mode("MAXN"),
+        waiting("c#1").mode("TURBO"),
+        waiting("d#1").mode("MODE_30W"),
+    ]);
+    world.seen.power.failed.insert(0, "nvpmodel hangs".to_owned());
+    assert_eq!(world.started(), ["d#1"]);
+    assert!(why(&world, "a#1").starts_with("it needs a reboot; `bij power set MODE_15W"));
+    assert_eq!(why(&world, "b#1"), "it could not be set: nvpmodel hangs");
+    assert_eq!(why(&world, "c#1"), "this board has MAXN, MODE_15W, MODE_30W, MODE_50W");
+    assert_eq!(wish(&world), None);
+    world.seen.power.at_next_boot = Some(1);
+    assert_eq!(why(&world, "a#1"), "it comes with the next boot");
+}
+
+#[test]
+fn a_board_without_modes_has_the_right_one_unless_that_is_trouble() {
+    let mut world = World::of([waiting("a#1").mode("MAXN")]);
+    assert_eq!(world.started(), ["a#1"]);
+    world.seen.power.trouble = Some("/etc/nvpmodel.conf is unparsable".to_owned());
+    assert_eq!(world.gates_of("a#1"), ["power-mode"]);
+    assert_eq!(World::of([waiting("a#1").mode("MAXN").at_once()]).started(), ["a#1"]);
+}
+
+#[test]
+fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_one() {
+    let mut world = board([waiting("a#1").mode("MAXN").running(), waiting("b#1").mode("MAXN")]);
+    world.seen.power = PowerSeen { current: Some(0), before: Some(2), ..world.seen.power };
+    world.state.settings.restore_power_mode = Some(true);
+    assert_eq!(wish(&world), None, "it is in use");
+    world.end(&run_id("a#1"));
+    let mut idle = board([]);
+    idle.seen.power = PowerSeen { current: Some(0), before: Some(2), ..idle.seen.power };
+    assert_eq!(wish(&idle), None, "not unless it is set");
+    idle.state.settings.restore_power_mode = Some(true);
+    assert_eq!(wish(&idle), Some(2));
+    idle.seen.power.current = Some(2);
+    assert_eq!(wish(&idle), None, "it is back");
+    // One that waits for a slot would have it switched there and back again.
+    world = world.slots(1);
+    world.unit("x", &bij_core::ActiveState::Active, "running");
+    assert_eq!(wish(&world), None);
+}
