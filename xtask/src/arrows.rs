@@ -23,7 +23,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-sim", &["bij-core"], &[]),
     ("bij-experiment", &[], &["bij-core"]),
     ("bij-daemon", ADAPTERS, &["bij-sim"]),
-    ("bij-cli", ADAPTERS, &["bij-sim"]),
+    ("bij-cli", WITH_MODELS, &[]),
     ("bij-examples", &["bij-experiment"], &["bij-core"]),
     ("bij-e2e", &[], ADAPTERS),
     ("xtask", &["bij-e2e"], &[]),
@@ -40,6 +40,20 @@ const ADAPTERS: &[&str] = &[
     "bij-store",
     "bij-systemd",
     "bij-local",
+];
+
+/// The same, and the models: `bij simulate` shows what they do.
+const WITH_MODELS: &[&str] = &[
+    "bij-core",
+    "bij-api",
+    "bij-cgroup",
+    "bij-coordinator",
+    "bij-definitions",
+    "bij-jetson",
+    "bij-store",
+    "bij-systemd",
+    "bij-local",
+    "bij-sim",
 ];
 
 /// Crates of others that stay inside some of ours, tests included: what they do is that crate's job.

@@ -4,6 +4,7 @@ mod experiment;
 mod help;
 mod queue;
 mod run_ref;
+mod simulate;
 mod target;
 mod terms;
 mod verbs;
@@ -18,6 +19,7 @@ pub(crate) use queue::{
     RunsArgs, Slots, WaitArgs, WhyArgs,
 };
 pub(crate) use run_ref::RunArg;
+pub(crate) use simulate::SimulateArgs;
 pub(crate) use target::Target;
 pub(crate) use terms::{EditArgs, SubmitArgs};
 pub(crate) use verbs::{
@@ -117,6 +119,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Tell how hot, how fast and how busy this machine is, or the one captured in --root
     Board(BoardArgs),
+    /// Tell what would have been done about heat, in a recorded trace or with a modelled board
+    Simulate(SimulateArgs),
     /// Print the JSON Schema of definitions
     Schema,
     /// Print the script by which a shell completes what is typed

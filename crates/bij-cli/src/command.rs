@@ -12,6 +12,7 @@ mod reset;
 mod run;
 mod schema;
 mod show;
+mod simulate;
 mod start;
 mod status;
 mod stop;
@@ -45,6 +46,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::History(args) => history::history(context, &args).await?,
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
+        Command::Simulate(args) => simulate::simulate(context, &args)?,
         Command::Board(args) => board::board(context, &args).await?,
         Command::Schema => schema::schema()?,
         Command::Completions { shell } => complete::script(shell)?,

@@ -16,9 +16,11 @@
 mod job;
 mod load;
 mod network;
+mod rival;
 mod world;
 
 pub use job::{Hand, SimLiving};
 pub use load::{Load, UnknownLoad};
 pub use network::{Fan, UnknownFan};
+pub use rival::all_or_nothing;
 pub use world::{HeatWorld, PROCESSORS, Standing};

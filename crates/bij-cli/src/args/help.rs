@@ -47,6 +47,12 @@ Times are written as for journalctl: \"2026-11-23 22:00\", \"22:00\", now, today
 pub(super) const BOARD: &str = "\
 What is kept, and of what: docs/board.md. The keys of the JSON: docs/json.md.";
 
+/// Below `bij simulate --help`.
+pub(super) const SIMULATE: &str = "\
+A TRACE has lines of seconds,zone,celsius, or those that `bij board --watch` prints in a pipe.
+FAN is none, weak or strong; LOAD is constant, pair, many-small, huge-and-small, short-bursts,
+long-bursts, ramp, sawtooth, random or queue. docs/board.md tells about the ladder.";
+
 /// Below `bij submit --help`.
 pub(super) const SUBMIT: &str = "\
 Values of --param are separated by commas: lr=0.1,0.2; FIRST..LAST and FIRST..LAST..STEP are

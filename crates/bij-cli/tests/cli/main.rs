@@ -15,4 +15,5 @@ mod look;
 mod model;
 mod queue;
 mod queued;
+mod simulate;
 mod submit;

@@ -105,8 +105,7 @@ fn do_it(world: &mut HeatWorld, step: &HeatStep) {
     match step {
         HeatStep::Hold | HeatStep::Admit => {}
         HeatStep::Cap { experiment, to } => {
-            let cap = f64::from(u32::try_from(to.permyriad()).unwrap_or(u32::MAX)) / 100.0;
-            world.hold_back(experiment, |hand| hand.cap = Some(cap));
+            world.hold_back(experiment, |hand| hand.cap = Some(*to));
         }
         HeatStep::Uncap { experiment } => world.hold_back(experiment, |hand| hand.cap = None),
         HeatStep::Freeze { experiment } => world.hold_back(experiment, |hand| hand.frozen = true),
@@ -117,21 +116,8 @@ fn do_it(world: &mut HeatWorld, step: &HeatStep) {
 
 /// Stops everything at 75 °C and starts everything at 65 °C.
 pub(crate) fn all_or_nothing(mut world: HeatWorld, hours: f64) -> Outcome {
-    let (mut starts, mut stops) = (true, 0);
-    while world.now() < hours * 3600.0 {
-        let die = world.standing().die;
-        if die >= 75.0 {
-            stops += usize::from(starts);
-            starts = false;
-            for one in world.living() {
-                world.stop(&one.experiment);
-            }
-        } else if die <= 65.0 {
-            starts = true;
-        }
-        while starts && world.start_next() {}
-        world.pass(1.0);
-    }
+    let (stop_at, start_at) = (Celsius::new(75), Celsius::new(65));
+    let stops = bij_sim::heat::all_or_nothing(&mut world, hours * 3600.0, stop_at, start_at);
     Outcome { hottest: world.hottest(), work: world.standing().work, moves: Vec::new(), stops }
 }
 

@@ -43,8 +43,8 @@ impl Shape {
 /// How an experiment is held back.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hand {
-    /// A bound on its processor time in percent of one processor.
-    pub cap: Option<f64>,
+    /// A bound on its processor time; 100 % is one processor.
+    pub cap: Option<Percent>,
     /// Whether it stands still.
     pub frozen: bool,
 }
@@ -95,7 +95,7 @@ impl Job {
         if self.hand.frozen && !matches!(self.life, Life::Leaves(_)) {
             return 0.0;
         }
-        self.hand.cap.map_or(wants, |cap| wants.min(cap))
+        self.hand.cap.map_or(wants, |cap| wants.min(number(cap)))
     }
 
     /// Lets so many seconds pass in which it takes that much; gives the work done.
@@ -132,6 +132,11 @@ impl Job {
     pub(super) fn is_up(&self) -> bool {
         !matches!(self.life, Life::Waits | Life::Done)
     }
+}
+
+/// In percent of one processor.
+fn number(percent: Percent) -> f64 {
+    f64::from(u32::try_from(percent.permyriad()).unwrap_or(u32::MAX)) / 100.0
 }
 
 /// An experiment that is up, as one who holds it back sees it.

@@ -236,7 +236,7 @@ mod tests {
         let [a, b] = ["a", "b"].map(|name| ExperimentId::new(name).unwrap());
         world.pass(STARTING);
         let begun = world.standing().work;
-        world.hold_back(&a, |hand| hand.cap = Some(300.0));
+        world.hold_back(&a, |hand| hand.cap = Some(Percent::new(300)));
         world.hold_back(&b, |hand| hand.frozen = true);
         world.pass(10.0);
         assert!((world.standing().work - begun - 30.0).abs() < 0.01);

@@ -1,0 +1,67 @@
+//! `bij simulate`: what the heat ladder would have done.
+
+mod model;
+mod replay;
+mod trace;
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use bij_coordinator::heat::HeatSettings;
+
+use crate::args::SimulateArgs;
+use crate::context::Context;
+use crate::error::{CliError, Kind, of_file};
+use crate::view::Simulated;
+use trace::Trace;
+
+/// Replays a trace, or the model, against thresholds.
+pub(crate) fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), CliError> {
+    let settings = thresholds(context, args)?;
+    let simulated = match (args.model(), &args.trace) {
+        (Some(Ok((fan, load))), _) => model::ride(fan, load, args.hours, settings),
+        (Some(Err(unknown)), _) => return Err(CliError::new(Kind::Usage, unknown)),
+        (None, Some(path)) => replay::replay(&read(path)?, args.experiments, settings),
+        (None, None) => {
+            return Err(CliError::new(Kind::Usage, "neither a trace nor a model is given"));
+        }
+    };
+    show(context, &simulated)
+}
+
+fn show(context: &Context, simulated: &Simulated) -> Result<(), CliError> {
+    if context.terminal.json() {
+        return simulated.lines().iter().try_for_each(|line| context.terminal.show_next(line));
+    }
+    context.terminal.show(simulated)
+}
+
+/// Those given, or those of the settings.
+fn thresholds(context: &Context, args: &SimulateArgs) -> Result<HeatSettings, CliError> {
+    let settings = context.definitions().settings();
+    let (settings, _) = settings.map_err(|error| {
+        CliError::of_definition("the settings of the coordinator have an error".to_owned(), &error)
+    })?;
+    let settings = settings.coordinator;
+    let throttle = args.throttle.unwrap_or_else(|| settings.throttle());
+    let critical = args.critical.unwrap_or_else(|| settings.critical());
+    HeatSettings::new(throttle, critical, settings.temperature_interval()).map_err(|error| {
+        CliError::of(Kind::Usage, &error).hint("for example: --throttle 75 --critical 85")
+    })
+}
+
+fn read(path: &Path) -> Result<Trace, CliError> {
+    let (name, text) = if path == Path::new("-") {
+        let mut text = String::new();
+        let read = io::stdin().lock().read_to_string(&mut text).map(|_| text);
+        ("the standard input".to_owned(), read)
+    } else {
+        (path.display().to_string(), fs::read_to_string(path))
+    };
+    let text = text.map_err(|error| of_file(&format!("read {name}"), &error))?;
+    Trace::parse(&text).map_err(|error| {
+        CliError::new(Kind::Definition, format!("{name}:{}: {}", error.line, error.message))
+            .hint("docs/board.md tells what a trace looks like")
+    })
+}

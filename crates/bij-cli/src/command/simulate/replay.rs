@@ -1,0 +1,66 @@
+//! A trace, replayed: what was recorded does not change for what the ladder says.
+
+use std::collections::BTreeSet;
+
+use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+
+use super::trace::Trace;
+use crate::view::{Simulated, SimulatedEnd};
+
+/// The processors of a Jetson AGX Orin.
+const PROCESSORS: u32 = 1200;
+
+/// Shows the trace to a ladder while so many experiments run.
+pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> Simulated {
+    let all: Vec<Living> = (1..=experiments).map(|number| living(number, experiments)).collect();
+    let mut stopped = BTreeSet::new();
+    let mut ladder = Ladder::new(settings);
+    let mut moves = Vec::new();
+    let mut next = TimeSpan::default();
+    let mut hottest: Option<Celsius> = None;
+    let mut end = TimeSpan::default();
+    for (at, zones) in &trace.looks {
+        end = *at;
+        hottest = hottest.max(zones.iter().filter_map(|zone| zone.celsius.clone().ok()).max());
+        if *at < next {
+            // The ladder would not have looked.
+            continue;
+        }
+        let is_up = |one: &&Living| !stopped.contains(&one.experiment);
+        let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
+        let zones = Ok(zones.clone());
+        let processors = Percent::new(PROCESSORS);
+        let seen = HeatSeen { uptime: *at, zones: &zones, living: &up, processors };
+        for said in ladder.look(&seen) {
+            match &said.step {
+                HeatStep::Stop { experiment, .. } => {
+                    stopped.insert(experiment.clone());
+                }
+                HeatStep::Admit => stopped.clear(),
+                _ => {}
+            }
+            moves.push((*at, ladder.level().clone(), said));
+        }
+        next = later(*at, ladder.next_look());
+    }
+    let end = SimulatedEnd::new(end, hottest, ladder.level(), moves.len());
+    Simulated::new(moves, end)
+}
+
+fn living(number: u8, of: u8) -> Living {
+    let name = if of == 1 { "experiment".to_owned() } else { format!("experiment-{number}") };
+    Living {
+        experiment: ExperimentId::new(&name).expect("it is one"),
+        priority: 0,
+        since: TimeSpan::from_secs(u32::from(number)),
+        cpu: Percent::new(PROCESSORS / u32::from(of)),
+        can_cap: true,
+        can_freeze: true,
+        max_celsius: None,
+    }
+}
+
+fn later(at: TimeSpan, by: TimeSpan) -> TimeSpan {
+    TimeSpan::from_micros(at.as_micros().saturating_add(by.as_micros()))
+}

@@ -1,0 +1,64 @@
+use bij_core::Percent;
+use insta::{assert_json_snapshot, assert_snapshot};
+
+use super::*;
+
+fn simulated() -> Simulated {
+    let experiment = bij_core::ExperimentId::new("amnesiac_001").unwrap();
+    let zone = |celsius, soon| Because::Zone {
+        zone: "tj".to_owned(),
+        celsius: Celsius::from_millis(celsius),
+        soon: Celsius::from_millis(soon),
+    };
+    let at = |seconds: u64| TimeSpan::from_micros(seconds * 1_000_000 + 250_000);
+    let to = Percent::new(350);
+    let moves = vec![
+        (at(170), Level::Hold, HeatMove { step: HeatStep::Hold, because: zone(71_400, 72_600) }),
+        (
+            at(181),
+            Level::Throttle,
+            HeatMove {
+                step: HeatStep::Cap { experiment: experiment.clone(), to },
+                because: zone(75_000, 75_100),
+            },
+        ),
+        (
+            at(4000),
+            Level::Normal,
+            HeatMove { step: HeatStep::Uncap { experiment }, because: zone(50_000, 50_000) },
+        ),
+        (
+            at(5000),
+            Level::Blind("cannot read it: gone".to_owned()),
+            HeatMove {
+                step: HeatStep::Hold,
+                because: Because::Lost("cannot read it: gone".to_owned()),
+            },
+        ),
+    ];
+    let hottest = Some(Celsius::from_millis(75_300));
+    let mut end = SimulatedEnd::new(at(7200), hottest, &Level::Normal, moves.len());
+    end.work_percent = Some(98.5);
+    end.all_or_nothing_percent = Some(37.5);
+    Simulated::new(moves, end)
+}
+
+fn text(simulated: &Simulated, width: Option<usize>) -> String {
+    let mut out = Vec::new();
+    simulated.text(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn each_move_is_told_with_its_reason_and_how_it_came_out() {
+    assert_snapshot!(text(&simulated(), None));
+    assert_snapshot!(text(&simulated(), Some(60)));
+    assert_json_snapshot!(simulated().lines());
+}
+
+#[test]
+fn where_nothing_is_done_that_is_said() {
+    let end = SimulatedEnd::new(TimeSpan::from_secs(60), None, &Level::Normal, 0);
+    let nothing = text(&Simulated::new(Vec::new(), end), None);
+    assert_eq!(nothing, "No move in 1min; how hot it was is not told.\n");
+}

@@ -1,0 +1,118 @@
+//! `bij simulate`, over traces and over the model.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::bij::{Bij, Said};
+
+/// Two hours: it warms from 45 °C to `top` within half an hour, stays so, and cools in the last.
+fn trace(top: u32) -> String {
+    let mut text = "seconds,zone,celsius\n".to_owned();
+    for second in (0..7200).step_by(5) {
+        let share = f64::from(second.min(7200 - second).min(1800)) / 1800.0;
+        let celsius = 45.0 + f64::from(top - 45) * share;
+        writeln!(
+            text,
+            "{second},cpu,{:.2}\n{second},tj,{celsius:.2}\n{second},cv0,",
+            celsius - 1.5
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn lines(said: &Said) -> Vec<Value> {
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_trace_is_replayed_against_the_thresholds() {
+    let bij = Bij::new();
+    let path = bij.write("trace.csv", trace(72));
+    let path = path.to_str().unwrap();
+    let said = bij.call(&["simulate", path]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let words: Vec<&str> = said.out.split_whitespace().collect();
+    assert_eq!(words[..5], ["AFTER", "LEVEL", "THE", "LADDER", "BECAUSE"]);
+    assert!(said.out.contains(" tj is at 71.8 °C\n"), "{}", said.out);
+    assert!(said.out.ends_with("2 moves in 1h 59min 55s; it was 72.0 °C at the hottest.\n"));
+
+    let steps = |said: &Said| {
+        lines(said).iter().map(|line| line["step"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&bij.call(&["--json", "simulate", path])), ["hold", "admit", "end"]);
+    let lower = bij.call(&["--json", "simulate", path, "--throttle", "60", "--critical", "68"]);
+    let lower = steps(&lower);
+    assert!(lower.contains(&"cap".to_owned()) && lower.contains(&"stop".to_owned()), "{lower:?}");
+    let higher = bij.call(&["simulate", path, "--throttle", "80"]);
+    assert!(higher.out.starts_with("No move in "), "{higher:?}");
+}
+
+#[test]
+fn the_settings_say_the_thresholds_that_are_not_given() {
+    let bij = Bij::new();
+    let path = bij.write("trace.csv", trace(72));
+    bij.write("etc/brain-in-jar/coordinator.toml", "[coordinator]\nthrottle_celsius = 80\n");
+    let said = bij.call(&["simulate", path.to_str().unwrap()]);
+    assert!(said.out.starts_with("No move in "), "{said:?}");
+}
+
+#[test]
+fn several_experiments_share_what_there_is() {
+    let bij = Bij::new();
+    let path = bij.write("trace.csv", trace(90));
+    let path = path.to_str().unwrap();
+    let said = lines(&bij.call(&["--json", "simulate", path, "--experiments", "3"]));
+    let stopped: Vec<&str> = said
+        .iter()
+        .filter(|line| line["step"] == "stop")
+        .map(|line| line["experiment"].as_str().unwrap())
+        .collect();
+    assert_eq!(stopped, ["experiment-3", "experiment-2", "experiment-1"], "the youngest first");
+    let cap = said.iter().find(|line| line["step"] == "cap").unwrap();
+    assert_eq!((&cap["experiment"], &cap["zone"]), (&"experiment-3".into(), &"tj".into()));
+    assert!(cap["to_percent"].as_f64() < Some(400.0));
+    assert!(cap["celsius"].as_f64() <= cap["soon_celsius"].as_f64());
+    let end = said.last().unwrap();
+    assert_eq!((&end["step"], &end["hottest_celsius"]), (&"end".into(), &90.0.into()));
+}
+
+#[test]
+fn a_modelled_board_answers_to_what_is_done() {
+    let bij = Bij::new();
+    let said =
+        lines(&bij.call(&["--json", "simulate", "--model", "weak", "constant", "--hours", "2"]));
+    let end = said.last().unwrap();
+    assert!(end["hottest_celsius"].as_f64() < Some(86.0), "{end}");
+    assert!(end["work_percent"].as_f64() > end["all_or_nothing_percent"].as_f64(), "{end}");
+    assert_eq!(end["moves"], said.len() - 1);
+}
+
+#[test]
+fn what_cannot_be_simulated_is_told() {
+    let bij = Bij::new();
+    let path = bij.write("trace.csv", "0,cpu,50\n5,cpu\n");
+    let path = path.to_str().unwrap();
+    let said = bij.call(&["simulate", path]);
+    assert_eq!(said.code, 101);
+    assert!(
+        said.err.contains("trace.csv:2: 2 columns instead of seconds,zone,celsius"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("docs/board.md"), "{said:?}");
+    let said = bij.call(&["simulate", "nowhere.csv"]);
+    assert!(said.err.starts_with("error: cannot read nowhere.csv: "), "{said:?}");
+    let said = bij.call(&["simulate", path, "--throttle", "85"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("85.0 °C, is not above the one to throttle at, 85.0 °C"), "{said:?}");
+    let said = bij.call(&["simulate", path, "--throttle", "800"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("degrees Celsius from 20 to 125"), "{said:?}");
+    let said = bij.call(&["simulate", "--model", "none", "idle"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("\"idle\" is no load: constant, pair, many-small"), "{said:?}");
+    assert_eq!(bij.call(&["simulate"]).code, 2);
+    assert_eq!(bij.call(&["simulate", path, "--model", "none", "ramp"]).code, 2);
+}
