@@ -33,6 +33,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod under_way;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,8 +41,6 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 
 pub use finish::Finished;
 pub use heat::Lives;
@@ -50,6 +49,7 @@ pub use submit::MAX_AT_ONCE;
 use crate::policy::{Decision, Observation, State, Stray, decide};
 use crate::{Adapters, Now, Ports};
 use trouble::{Troubles, With};
+use under_way::UnderWay;
 
 /// Decides who runs, and has it done.
 pub struct Coordinator<P: Ports> {
@@ -64,7 +64,7 @@ pub struct Coordinator<P: Ports> {
     undecided: bool,
     /// The last report is what a decision would report now.
     report_is_fresh: bool,
-    under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
+    under_way: UnderWay,
     /// Units that were let start although that could not be recorded.
     let_in: BTreeMap<ExperimentId, LetIn>,
     /// Runs whose terms have been compared with their definition.
@@ -124,7 +124,7 @@ impl<P: Ports> Coordinator<P> {
             seq: 0,
             undecided: true,
             report_is_fresh: false,
-            under_way: FuturesUnordered::new(),
+            under_way: UnderWay::default(),
             let_in: BTreeMap::new(),
             adopted: BTreeSet::new(),
             health_due: now.uptime,
@@ -167,6 +167,8 @@ impl<P: Ports> Coordinator<P> {
             if actions.is_empty() || !self.execute(actions) {
                 return;
             }
+            // The slot waits, whatever else there is to decide.
+            self.under_way.set_off().await;
         }
     }
 

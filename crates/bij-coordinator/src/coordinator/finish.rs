@@ -3,7 +3,6 @@
 use bij_core::port::{Change, Started};
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::{ExperimentId, Order, Outcome, RunEnd, RunId, TimeSpan};
-use futures_util::StreamExt;
 
 use super::Coordinator;
 use super::catch_up::newest_attempt;

@@ -32,16 +32,33 @@ fn a_killed_coordinator_finds_everything_again_and_disturbs_nothing() {
 fn a_run_is_let_start_in_the_store_before_its_unit_is_started() {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
+    machine.settle();
     machine.submit(&["a"]);
+    machine.units.set_fault(Some(UnitFault::Denied));
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
-    assert_eq!(machine.up(), [""; 0], "the start is under way");
+    machine.units.set_fault(None);
+    assert_eq!(machine.up(), [""; 0], "nobody has started it");
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Starting { boot: boot(1) }));
     // Killed just then, the next one asks for the start again.
     machine.kill();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
     assert_eq!(machine.events(EventKind::AttemptBegun).len(), 1);
+}
+
+#[test]
+fn a_unit_is_started_in_the_tick_that_decides_it_and_what_becomes_of_it_is_not_lost() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    machine.submit(&["a"]);
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    assert_eq!(machine.up(), ["a"], "before anybody waits for it");
+    assert!(machine.coordinator.is_under_way());
+    let finished = at_once(machine.coordinator.next_finished());
+    machine.coordinator.finish(finished, now);
+    assert!(!machine.coordinator.is_under_way());
 }
 
 #[test]
