@@ -2,6 +2,7 @@
 
 mod experiment;
 mod help;
+mod power;
 mod queue;
 mod run_ref;
 mod simulate;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use experiment::IdArg;
+pub(crate) use power::{PowerArgs, PowerVerb};
 pub(crate) use queue::{
     EventsArgs, GroupsArgs, GroupsVerb, MoveArgs, PauseArgs, PriorityArgs, QueueArgs, QueueVerb,
     RunsArgs, Slots, WaitArgs, WhyArgs,
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Tell how hot, how fast and how busy this machine is, or the one captured in --root
     Board(BoardArgs),
+    /// List the power modes of this board, or switch it to another one
+    Power(PowerArgs),
     /// Tell what would have been done about heat, in a recorded trace or with a modelled board
     Simulate(SimulateArgs),
     /// Print the JSON Schema of definitions

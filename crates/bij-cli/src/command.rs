@@ -7,6 +7,7 @@ mod enable;
 mod history;
 mod list;
 mod logs;
+mod power;
 mod queue;
 mod reset;
 mod run;
@@ -46,8 +47,9 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::History(args) => history::history(context, &args).await?,
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Reset(args) => reset::reset(context, &args).await?,
-        Command::Simulate(args) => simulate::simulate(context, &args)?,
         Command::Board(args) => board::board(context, &args).await?,
+        Command::Power(args) => power::power(context, &args).await?,
+        Command::Simulate(args) => simulate::simulate(context, &args)?,
         Command::Schema => schema::schema()?,
         Command::Completions { shell } => complete::script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),

@@ -9,6 +9,7 @@ mod handover;
 mod heat;
 mod journal;
 mod manager_state;
+mod power_watch;
 mod record;
 mod refusal;
 mod reload;

@@ -13,6 +13,7 @@ mod follow;
 mod foreground;
 mod look;
 mod model;
+mod power;
 mod queue;
 mod queued;
 mod simulate;

@@ -48,7 +48,7 @@ impl PowerSeen {
         self.offered.iter().find(|offer| match wanted {
             PowerMode::Number(number) => offer.id == *number,
             // NVIDIA writes MODE_30W here and 30W there.
-            PowerMode::Name(name) => plain(&offer.name).eq_ignore_ascii_case(plain(name)),
+            PowerMode::Name(name) => plain(&offer.name) == plain(name),
         })
     }
 
@@ -63,8 +63,8 @@ impl PowerSeen {
     }
 }
 
-fn plain(name: &str) -> &str {
-    name.strip_prefix("MODE_").unwrap_or(name)
+fn plain(name: &str) -> String {
+    name.to_uppercase().trim_start_matches("MODE_").to_owned()
 }
 
 /// The board while runs are looked at in their order.

@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 use super::gpu_watch::GpuWatch;
 use super::handler::Handler;
 use super::manager_state::ManagerState;
+use super::power_watch::PowerWatch;
 use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
@@ -74,9 +75,10 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let hour = recorder.hour();
     let record =
         record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
+    let power = PowerWatch::of(place, told.board_root.as_deref());
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
     let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
-    let outside = Outside { place, notify, reload, handle, gpu, watchdog: told.watchdog, hour };
+    let outside = Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
         tokio::select! {
@@ -158,6 +160,7 @@ struct Outside<'a> {
     reload: Reload,
     handle: Handle<Daemon>,
     gpu: GpuWatch,
+    power: PowerWatch,
     watchdog: Option<Duration>,
     hour: Arc<Mutex<Hour>>,
 }
@@ -215,6 +218,7 @@ impl Outside<'_> {
             () = tell_events(&self.handle, newest, &self.notify) => {}
             () = self.keep_alive() => {}
             never = self.gpu.tell(&self.handle) => match never {},
+            never = self.power.serve(&self.handle) => match never {},
         }
         self.notify.stopping();
         listener.remove();

@@ -3,7 +3,8 @@
 use super::PowerConf;
 use crate::{Files, Reading, WhyNot};
 
-const STATUS: &str = "var/lib/nvpmodel/status";
+/// Where nvpmodel writes down what it has set, and looks at boot.
+pub(super) const STATUS: &str = "var/lib/nvpmodel/status";
 
 /// A mode, and who says that it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bij_core::Outcome;
 use thiserror::Error;
 
+use super::current::STATUS;
 use super::{CurrentMode, PowerConf, PowerMode, QueryError, predict, query};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
@@ -70,6 +71,9 @@ pub enum SwitchError {
     /// nvpmodel did not run, or not to its end.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// What is to be in force at the next boot could not be written down.
+    #[error("cannot write /var/lib/nvpmodel/status")]
+    NotWritten(#[source] std::io::Error),
     /// nvpmodel cannot tell what is in force now.
     #[error("cannot verify that the power mode is set")]
     Unverified(#[source] QueryError),
@@ -133,6 +137,28 @@ impl Nvpmodel {
         self.order(id)
     }
 
+    /// Has the next boot come up in a mode: nvpmodel sets at boot what stands in its status file. What
+    /// is in force now stays so, and nothing is rebooted.
+    ///
+    /// # Errors
+    /// [`SwitchError::NotWritten`] if that cannot be written down.
+    pub fn set_at_next_boot(&self, id: u32) -> Result<(), SwitchError> {
+        let path = self.root.at(STATUS);
+        let fresh = path.with_extension("bij");
+        let mode = format!("pmode:{id:04}");
+        let text = match std::fs::read_to_string(&path) {
+            // An older release keeps more in it.
+            Ok(text) => {
+                let word = |word| if is_mode(word) { mode.as_str() } else { word };
+                text.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+            }
+            Err(_) => mode,
+        };
+        std::fs::write(&fresh, format!("{text}\n"))
+            .and_then(|()| std::fs::rename(&fresh, &path))
+            .map_err(SwitchError::NotWritten)
+    }
+
     fn order(&self, id: u32) -> Result<Outcome, SwitchError> {
         let said = tool::run(&self.program(), &["-m", &id.to_string()], self.limit)?;
         if let Some(error) = complaint(&said.text, id) {
@@ -151,6 +177,10 @@ impl Nvpmodel {
             }
         }
     }
+}
+
+fn is_mode(word: &str) -> bool {
+    word.starts_with("pmode:")
 }
 
 /// The first processor that a mode switches on and this machine does not have.
@@ -183,6 +213,25 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn the_next_boot_comes_up_as_it_is_told_and_nothing_else_is_forgotten() {
+        let tree = tempfile::tempdir().unwrap();
+        let status = tree.path().join(STATUS);
+        std::fs::create_dir_all(status.parent().unwrap()).unwrap();
+        let nvpmodel = Nvpmodel::below(Root::new(tree.path()));
+        for (before, after) in [
+            (None, "pmode:0001\n"),
+            (Some("pmode:0002\n"), "pmode:0001\n"),
+            (Some("pmode:0002 fmode:quiet\n"), "pmode:0001 fmode:quiet\n"),
+        ] {
+            before.map(|text| std::fs::write(&status, text).unwrap());
+            nvpmodel.set_at_next_boot(1).unwrap();
+            assert_eq!(std::fs::read_to_string(&status).unwrap(), after);
+        }
+        let nowhere = Nvpmodel::below(Root::new(tree.path().join("nowhere")));
+        assert!(matches!(nowhere.set_at_next_boot(1), Err(SwitchError::NotWritten(_))));
+    }
 
     #[test]
     fn every_complaint_that_was_seen_is_understood() {

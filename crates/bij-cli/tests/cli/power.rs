@@ -1,0 +1,71 @@
+//! `bij power` over a board with three modes, and a stand-in for nvpmodel that sets them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::bij::Bij;
+
+const CONF: &str = "< PARAM TYPE=FILE NAME=TPC >\nTPC_PG_MASK /sys/devices/gpu.0/tpc_pg_mask\n\
+    < POWER_MODEL ID=0 NAME=MAXN >\nTPC TPC_PG_MASK 0\n\
+    < POWER_MODEL ID=1 NAME=MODE_15W >\nTPC TPC_PG_MASK 248\n\
+    < POWER_MODEL ID=3 NAME=MODE_50W >\nTPC TPC_PG_MASK 0\n\
+    < PM_CONFIG DEFAULT=3 >\n";
+const NVPMODEL: &str = "#!/bin/sh\nstatus=\"$(dirname \"$0\")/../../var/lib/nvpmodel/in-force\"\n\
+    case $1 in\n\
+    -q) echo 'NV Power Mode: X'; cat \"$status\" ;;\n\
+    -m) echo \"$2\" >\"$status\"; echo \"pmode:000$2\" >\"$(dirname \"$status\")/status\" ;;\n\
+    esac\n";
+
+fn board() -> Bij {
+    let bij = Bij::new();
+    bij.write("etc/nvpmodel.conf", CONF);
+    bij.write("sys/devices/gpu.0/tpc_pg_mask", "0\n");
+    bij.write("var/lib/nvpmodel/in-force", "3\n");
+    bij.write("var/lib/nvpmodel/status", "pmode:0003\n");
+    let tool = bij.write("usr/sbin/nvpmodel", NVPMODEL);
+    fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).unwrap();
+    bij
+}
+
+#[test]
+fn the_modes_are_listed_with_what_it_takes_to_get_there() {
+    let bij = board();
+    let said = bij.call(&["power"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let lines: Vec<String> = said.out.lines().map(|line| line.trim().to_owned()).collect();
+    assert_eq!(lines[1..], ["0  MAXN", "1  MODE_15W  needs a reboot", "3  MODE_50W  in force"]);
+    let json = bij.call(&["--json", "power", "list"]).json();
+    assert_eq!(json["power_modes"][1]["name"], "MODE_15W");
+    assert_eq!(json["power_modes"][1]["needs_reboot"], true);
+    assert_eq!(json["power_modes"][2]["in_force"], true);
+}
+
+#[test]
+fn a_board_is_switched_and_one_that_would_have_to_reboot_only_later() {
+    let bij = board();
+    let said = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("The board is in power mode MAXN."), "{said:?}");
+    assert!(bij.call(&["power", "set", "0"]).err.contains("was in power mode MAXN already"));
+    let said = bij.call(&["power", "set", "15W"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("power mode 1 needs a reboot"), "{said:?}");
+    assert!(said.err.contains("--allow-reboot-later"), "{said:?}");
+    let said = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
+    assert!(said.err.contains("The next boot comes up in power mode MODE_15W."), "{said:?}");
+    let modes = bij.call(&["--json", "power"]).json();
+    assert_eq!(modes["power_modes"][0]["in_force"], true, "nothing was rebooted");
+    assert_eq!(modes["power_modes"][1]["at_next_boot"], true);
+    assert!(bij.call(&["power"]).out.contains("at the next boot"));
+}
+
+#[test]
+fn a_mode_that_is_not_there_and_a_machine_without_any_are_told() {
+    let said = board().call(&["power", "set", "TURBO"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let known = "there is no power mode TURBO; there are MAXN, MODE_15W, MODE_50W";
+    assert!(said.err.contains(known), "{said:?}");
+    let said = Bij::new().call(&["power"]);
+    assert_eq!(said.code, 105, "{said:?}");
+    assert!(said.err.contains("this machine has no power modes"), "{said:?}");
+}
