@@ -145,12 +145,18 @@ impl<P: Ports> Coordinator<P> {
     /// is due, nothing is done.
     pub async fn tick(&mut self, now: Now) {
         self.seen.now = now;
+        self.go_on().await;
+        // Last, so that a store that fails is not tried twice for it.
+        self.tell_of_heat();
+    }
+
+    async fn go_on(&mut self) {
+        let now = self.seen.now;
         for _ in 0..ROUNDS {
             self.look_at_units().await;
             if !self.catch_up() {
                 return;
             }
-            self.tell_of_heat();
             if !self.has_seen_enough() {
                 if self.troubles.waits(With::Bus, now.uptime) {
                     return;

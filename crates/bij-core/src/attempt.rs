@@ -39,9 +39,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether a reboot ended it: its run goes on by the next start, in whichever boot.
+    /// Whether a reboot or heat ended it: its run goes on by the next start, in whichever boot.
     pub fn was_interrupted(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| end.cause == Cause::Reboot)
+        self.end.as_ref().is_some_and(|end| matches!(end.cause, Cause::Reboot | Cause::Heat))
     }
 }
 

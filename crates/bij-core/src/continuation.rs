@@ -23,7 +23,7 @@ pub struct NewestRun {
     pub number: RunNumber,
     /// The boot of its newest attempt.
     pub boot: BootId,
-    /// Whether a reboot ended that attempt.
+    /// Whether a reboot or heat ended that attempt.
     pub interrupted: bool,
     /// Whether it is still what that attempt made it: running. One that was put back into the queue
     /// since is not.
@@ -44,7 +44,7 @@ impl Continuation {
     ///
     /// What the supervisor brings back carries on what was there. Otherwise the word of a
     /// coordinator, who has let a run start in this boot, goes before all. Without one, a run that
-    /// a reboot or a power cut has interrupted goes on; a fresh start in the boot in which the last
+    /// a reboot, a power cut or heat has interrupted goes on; a fresh start in the boot in which the last
     /// attempt crashed means that systemd did not bring it back: the run had used up its restarts.
     /// Then the queue is asked, and a run that it does not have is a new one.
     pub fn decide(standing: &Standing, start: StartKind, boot: BootId) -> Self {

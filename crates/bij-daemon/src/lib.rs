@@ -43,6 +43,7 @@ mod logging;
 mod manager;
 mod notify;
 mod open_ledger;
+mod order_file;
 mod place;
 mod progress_file;
 mod record;

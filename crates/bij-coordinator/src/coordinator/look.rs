@@ -83,6 +83,8 @@ impl<P: Ports> Coordinator<P> {
         let claimed = claims.chain(strays).map(Bytes::get).fold(0u64, u64::saturating_add);
         let total = self.seen.sample.memory_total.as_ref().ok();
         let unread = self.state.last.iter().flat_map(|report| report.troubles.iter().cloned());
+        let held = self.seen.warmth.held.as_ref();
+        let heat = held.map(|because| format!("nothing is started for heat: {because}"));
         Status {
             since: self.since,
             seq: self.seq,
@@ -93,7 +95,7 @@ impl<P: Ports> Coordinator<P> {
             memory_budget: total.and_then(|total| self.state.settings.budget(*total).at()),
             memory_claimed: Bytes::new(claimed),
             paused: self.state.paused.clone(),
-            troubles: self.troubles.texts().chain(unread).collect(),
+            troubles: self.troubles.texts().chain(unread).chain(heat).collect(),
         }
     }
 

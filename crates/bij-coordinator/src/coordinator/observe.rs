@@ -176,7 +176,11 @@ impl<P: Ports> Coordinator<P> {
             let attempt = end.map_or(LastAttempt::Open, |end| LastAttempt::Ended(end.cause));
             let before = self.seen.lost.get(&run.run);
             let since = before.map_or(self.seen.now.uptime, |before| before.since);
-            lost.insert(run.run.clone(), Lost { last: attempt, since });
+            let order = (attempt == LastAttempt::Open)
+                .then(|| self.adapters.handover.order(&run.run.experiment))
+                .flatten()
+                .map(|order| order.kind);
+            lost.insert(run.run.clone(), Lost { last: attempt, since, order });
         }
         self.seen.lost = lost;
         Ok(())

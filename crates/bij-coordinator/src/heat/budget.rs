@@ -98,8 +98,8 @@ pub(super) struct Circumstances {
     pub(super) far_too_hot: f64,
     /// What all that live would take without a budget.
     pub(super) demand: f64,
-    /// All processors.
-    pub(super) processors: f64,
+    /// What could be taken at most: all processors, or what all that live say they take.
+    pub(super) most: f64,
     /// Whether those that live can be capped.
     pub(super) can_cap: bool,
 }
@@ -193,13 +193,13 @@ impl Budget {
         let mut to = limit * share.clamp(RAISES.0, RAISES.1);
         if peak <= by.throttle - PLAINLY_COOL {
             // From next to nothing no factor would lead back.
-            to = to.max(limit + by.processors / 4.0);
+            to = to.max(limit + by.most / 4.0);
         }
         if peak >= by.throttle - TRYING || self.proven.is_none_or(|proven| proven > limit) {
             self.proven = Some(limit);
         }
         // Next to nothing is asked for: no use in finding a budget for it step by step.
-        let is_of_use = peak > by.throttle - IDLE && to < by.processors;
+        let is_of_use = peak > by.throttle - IDLE && to < by.most;
         self.cut_at = f64::INFINITY;
         self.change(at, Some(to).filter(|_| is_of_use), true);
     }

@@ -167,12 +167,12 @@ impl Ladder {
             return all_gone(order);
         }
         let throttle = self.throttle();
-        let processors = spread::percent(seen.processors);
+        let demand = self.reins.demand(order);
         let circumstances = Circumstances {
             throttle,
             far_too_hot: f64::midpoint(throttle, self.settings.critical().degrees()),
-            demand: self.reins.demand(order).min(processors),
-            processors,
+            demand,
+            most: demand.max(spread::percent(seen.processors)),
             can_cap: self.can_cap,
         };
         let reins = &mut self.reins;

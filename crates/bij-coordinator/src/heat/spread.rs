@@ -48,8 +48,9 @@ impl Restraint {
     }
 }
 
-/// A cap leaves this share: enough to answer a watchdog and to write a checkpoint.
-const FLOOR: f64 = 0.1;
+/// A cap leaves this share, or this much of one processor if that is less: enough to answer a watchdog
+/// and to write a checkpoint, and so little that it bites who keeps a GPU busy with one thread.
+const FLOOR: (f64, f64) = (0.1, 20.0);
 /// One that cannot be capped has all or nothing: all as long as the budget has half for it.
 const UNCAPPED_FLOOR: f64 = 0.5;
 /// A cap above this share is none.
@@ -113,7 +114,7 @@ fn floor(one: &Living) -> f64 {
 
 /// The least that one is left while it runs that takes so much.
 pub(super) fn floor_of(takes: f64, can_cap: bool) -> f64 {
-    takes * if can_cap { FLOOR } else { UNCAPPED_FLOOR }
+    if can_cap { (takes * FLOOR.0).min(FLOOR.1) } else { takes * UNCAPPED_FLOOR }
 }
 
 /// The processor time it takes, in percent of one processor.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::Change;
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
-use bij_core::{Cause, Celsius, ExperimentId};
+use bij_core::{Cause, Celsius, ExperimentId, OrderKind};
 
 use super::{LastAttempt, Observation, State};
 use crate::heat::{Because, Level};
@@ -75,9 +75,10 @@ pub fn put_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Change> {
 /// Whether a run's newest attempt was ended by heat and nothing of it is up.
 pub(super) fn was_stopped(run: &QueuedRun, seen: &Observation) -> bool {
     let experiment = &run.run.experiment;
-    let ended = seen.lost.get(&run.run).map(|lost| lost.last);
-    run.stop.is_none()
-        && ended == Some(LastAttempt::Ended(Cause::Heat))
-        && !seen.is_up(experiment)
-        && !seen.is_coming_up(experiment)
+    let by_heat = seen.lost.get(&run.run).is_some_and(|lost| match lost.last {
+        LastAttempt::Ended(cause) => cause == Cause::Heat,
+        // The hook that would have recorded it was killed.
+        LastAttempt::Open => lost.order == Some(OrderKind::Heat),
+    });
+    run.stop.is_none() && by_heat && !seen.is_up(experiment) && !seen.is_coming_up(experiment)
 }

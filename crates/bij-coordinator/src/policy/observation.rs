@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bij_core::port::Sample;
 use bij_core::queue::{Claim, GoingDown, GroupName, RunRef};
 use bij_core::{
-    ActiveState, Cause, ExperimentId, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
+    ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
 
 use super::{GpuUse, PowerSeen, Vitals, Warmth};
@@ -70,6 +70,8 @@ pub struct Lost {
     pub last: LastAttempt,
     /// The uptime at which its unit was first seen to be down.
     pub since: TimeSpan,
+    /// The order to stop that was in force, if nobody has recorded the attempt's end.
+    pub order: Option<OrderKind>,
 }
 
 /// What the ledger knows of a run's newest attempt.

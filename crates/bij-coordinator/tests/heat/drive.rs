@@ -34,9 +34,12 @@ pub(crate) struct Means {
     pub(crate) freezes: bool,
     /// Whether caps have any effect; some kernels take them and do nothing.
     pub(crate) caps_bite: bool,
+    /// Whether definitions say how much processor time is taken; otherwise it could be all.
+    pub(crate) quotas: bool,
 }
 
-pub(crate) const ALL_MEANS: Means = Means { caps: true, freezes: true, caps_bite: true };
+pub(crate) const ALL_MEANS: Means =
+    Means { caps: true, freezes: true, caps_bite: true, quotas: true };
 
 pub(crate) fn settings() -> HeatSettings {
     let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
@@ -69,9 +72,9 @@ impl Ride {
     /// One look, and the time to the next.
     pub(crate) fn look(&mut self) {
         let Self { world, ladder, moves, means } = self;
-        let living = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
+        let up = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors: PROCESSORS };
+        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors: PROCESSORS };
         let said = ladder.look(&seen);
         for one in &said {
             if means.caps_bite || one.step.name() != "cap" {
@@ -79,7 +82,7 @@ impl Ride {
             }
         }
         if let Some(next) = world.next()
-            && ladder.keeps_from_starting(next.cpu, None).is_none()
+            && ladder.keeps_from_starting(living(next, *means).cpu, None).is_none()
         {
             world.start_next();
         }
@@ -94,7 +97,7 @@ fn living(one: SimLiving, means: Means) -> Living {
         experiment: one.experiment,
         priority: one.priority,
         since: one.since,
-        cpu: one.cpu,
+        cpu: if means.quotas { one.cpu } else { PROCESSORS },
         can_cap: means.caps,
         can_freeze: means.freezes,
         max_celsius: None,

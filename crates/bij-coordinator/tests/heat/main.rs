@@ -136,3 +136,15 @@ fn a_board_that_jumps_to_ninety_degrees_is_cleared_within_seconds() {
     }
     assert!(!ride.world.living().is_empty(), "when it is cool they come back");
 }
+
+#[test]
+fn quotas() {
+    for fan in Fan::ALL {
+        for load in [Load::Constant, Load::Pair, Load::ManySmall, Load::HugeAndSmall, Load::Queue] {
+            let means = Means { quotas: false, ..ALL_MEANS };
+            let outcome = drive::ladder(HeatWorld::new(fan, load), HOURS, means);
+            let bound = drive::ideal(fan, load, HOURS).work;
+            println!("{fan} {load}: {:.1} {} {:.3} {}", outcome.hottest, outcome.most_in_an_hour(SETTLED), outcome.work/bound, outcome.moves.len());
+        }
+    }
+}

@@ -76,6 +76,9 @@ impl Chronicle {
         if told != Told::Running {
             self.stopped.remove(&run);
         }
+        if event.kind == EventKind::AttemptBegun {
+            self.last_cause.remove(&run);
+        }
         self.runs.insert(run, told);
         Ok(())
     }
@@ -101,7 +104,7 @@ impl Chronicle {
             "stopped" => cause.starts_with("stop") || self.may_stop.contains_key(&run.experiment),
             "never" => code == "78",
             "cancelled" => self.may_cancel.contains(run),
-            "gave-up" => cause != "success",
+            "gave-up" => cause != "success" && cause != "heat",
             _ => false,
         };
         if !is_right {

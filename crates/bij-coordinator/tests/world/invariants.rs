@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_coordinator::Act;
 use bij_core::port::{AttemptQuery, Ledger, RunQueue};
-use bij_core::queue::QueueState;
+use bij_core::queue::{EventKind, QueueState};
 use bij_core::{ExperimentId, RunId};
 
 use crate::ports::SimCoordinator;
@@ -56,6 +56,10 @@ impl World {
     pub(crate) fn read_events(&mut self) -> Result<(), String> {
         let events = self.chronicle.read(self.machine.store.written())?;
         for event in events {
+            if event.kind == EventKind::Admitted {
+                let run = event.experiment.as_ref().map(ToString::to_string);
+                self.is_let_start_in_the_heat(&run.unwrap_or_default());
+            }
             self.note(|| {
                 let run = event
                     .experiment

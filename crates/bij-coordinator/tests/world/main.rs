@@ -10,6 +10,7 @@
 mod chronicle;
 mod door;
 mod finale;
+mod heat;
 mod instant;
 mod invariants;
 mod pace;

@@ -73,6 +73,7 @@ impl World {
                 self.machine.board.set_pressure(pressure);
                 self.machine.board.set_unreadable(unreadable);
             }
+            Step::Heat(hot) => self.set_heat(hot),
             Step::KillHook => self.kills_hook = true,
             Step::LoseJournal => self.machine.lose_journal(),
         }

@@ -47,6 +47,8 @@ pub(crate) enum Step {
         unreadable: bool,
     },
     KillHook,
+    /// It is too hot for anything, or cool again.
+    Heat(bool),
     /// The journal has lost what it was told.
     LoseJournal,
 }
@@ -133,6 +135,9 @@ impl World {
             if self.bus_is_lost {
                 return Step::Bus { lost: false };
             }
+            if self.is_hot {
+                return Step::Heat(false);
+            }
             if self.coordinator.is_none() {
                 return Step::StartCoordinator;
             }
@@ -165,7 +170,7 @@ impl World {
     }
 
     fn some_accident(&mut self) -> Step {
-        match self.dice.u8(..34) {
+        match self.dice.u8(..36) {
             0..9 => Step::Kill(self.dice.u64(1..60)),
             9..11 => Step::StopCoordinator,
             11..14 => Step::StartCoordinator,
@@ -189,7 +194,8 @@ impl World {
                 late: self.dice.choice([0, 30]).unwrap_or(0),
             }),
             30..31 => Step::LoseJournal,
-            _ => Step::KillHook,
+            31..34 => Step::KillHook,
+            _ => Step::Heat(!self.is_hot),
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) struct World {
     pub(crate) signals: Vec<(TimeSpan, ExperimentId)>,
     pub(crate) bus_is_lost: bool,
     pub(crate) store_fails: bool,
+    pub(crate) is_hot: bool,
     /// Something was told to the coordinator since its last tick.
     pub(crate) is_awake: bool,
     /// What is under way may have come to its end.
@@ -98,6 +99,7 @@ impl World {
             signals: Vec::new(),
             bus_is_lost: false,
             store_fails: false,
+            is_hot: false,
             is_awake: false,
             may_be_finished: false,
             kills_hook: false,
@@ -144,6 +146,7 @@ impl World {
                 self.socket = true;
                 self.is_awake = true;
                 self.note(|| "a coordinator comes".to_owned());
+                self.tell_heat(&[]);
                 // It looks before it listens.
                 self.tick();
             }
@@ -233,7 +236,10 @@ impl World {
     /// Whether nothing is in the way of anybody at the moment.
     pub(crate) fn is_sound(&self) -> bool {
         let nothing_fails = !self.bus_is_lost && !self.store_fails && self.signals.is_empty();
-        let has_troubles = |coordinator: &SimCoordinator| !coordinator.status().troubles.is_empty();
+        // That it is hot is told among them, and is none.
+        let has_troubles = |coordinator: &SimCoordinator| {
+            coordinator.status().troubles.len() > usize::from(self.is_hot)
+        };
         nothing_fails
             && self.coordinator.as_ref().is_some_and(|coordinator| !has_troubles(coordinator))
     }

@@ -33,6 +33,9 @@ pub trait Handover: Send + Sync {
     /// [`HandoverError`] if it is not in place; a stop goes on without.
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError>;
 
+    /// The order to stop that was put down last, as long as no attempt has begun since.
+    fn order(&self, id: &ExperimentId) -> Option<Order>;
+
     /// The newest progress of an experiment that is up, if it has told any.
     fn progress(&self, id: &ExperimentId) -> Option<Progress>;
 }
@@ -45,6 +48,10 @@ impl Handover for () {
 
     fn stop(&self, _: &ExperimentId, _: &Order) -> Result<(), HandoverError> {
         Ok(())
+    }
+
+    fn order(&self, _: &ExperimentId) -> Option<Order> {
+        None
     }
 
     fn progress(&self, _: &ExperimentId) -> Option<Progress> {

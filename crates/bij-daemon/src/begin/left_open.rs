@@ -9,6 +9,7 @@ use bij_core::{
 };
 
 use super::{Begin, logged};
+use crate::order_file::read_order;
 use crate::progress_file::read_progress;
 use crate::record::Record;
 use crate::{Journal, LoggedEnd, Manager, Place, sentence};
@@ -55,6 +56,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         });
         let evidence = &mut end.evidence;
         evidence.notes.push("its `end` hook did not finish; the next start closed it".to_owned());
+        // Who asked for it by name is known better than the journal tells.
+        if let Some(order) = read_order(self.place.layout(), id) {
+            evidence.order = Some(order);
+        }
         self.hear_kernel(attempt, evidence);
         evidence.progress = read_progress(&self.place.layout().progress(id));
         let facts = logged(self.manager.facts(id), "NRestarts is not known");

@@ -239,6 +239,20 @@ fn what_a_killed_end_left_is_found_in_the_journal() {
 }
 
 #[test]
+fn an_order_that_a_killed_end_left_tells_why_it_was_stopped() {
+    let machine = Machine::new();
+    machine.begin_and_read(&machine.life());
+    let mut evidence = Evidence::default();
+    evidence.service_result = Some(ServiceResult::Success);
+    evidence.exit = Some(Exit::Signal(15));
+    *machine.journal.end.borrow_mut() =
+        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+    machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"heat","by":"tj is at 90.0 °C"}"#);
+    let told = machine.begin_and_read(&machine.life());
+    assert!(told.contains("BIJ_CRASHES='0'\nBIJ_LAST_CAUSE='heat'"), "{told}");
+}
+
+#[test]
 fn the_kernels_log_tells_a_kill_for_memory_that_pid_1_took_for_a_signal() {
     let machine = Machine::new();
     machine.begin_and_read(&machine.life());

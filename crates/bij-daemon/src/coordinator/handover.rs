@@ -5,6 +5,7 @@ use bij_core::port::{Handover, HandoverError};
 use bij_core::{ExperimentId, Layout, Order, Progress};
 use bij_definitions::{Definitions, put_down};
 
+use crate::order_file::read_order;
 use crate::progress_file::read_progress;
 
 /// The files of one layout.
@@ -56,6 +57,10 @@ impl Handover for HandoverFiles {
         }
     }
 
+    fn order(&self, id: &ExperimentId) -> Option<Order> {
+        read_order(&self.layout, id)
+    }
+
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {
         read_progress(&self.layout.progress(id))
     }
@@ -93,7 +98,7 @@ mod tests {
 
         files.stop(&id, &Order::stop("bij cancel by alice")).unwrap();
         assert!(layout.stop_file(&id).exists());
-        assert!(fs::read_to_string(layout.order(&id)).unwrap().contains("alice"));
+        assert_eq!(files.order(&id), Some(Order::stop("bij cancel by alice")));
         assert_eq!(files.progress(&id), None);
     }
 }

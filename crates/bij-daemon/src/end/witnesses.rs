@@ -12,12 +12,10 @@ use bij_systemd::{JobType, UnitFacts};
 use super::{Begun, End};
 use crate::begin::logged;
 use crate::counters::read_counters;
+use crate::order_file::read_order;
 use crate::progress_file::read_progress;
 use crate::status_meaning::status_meaning;
-use crate::{Journal, Manager, files};
-
-/// An order is a line of JSON.
-const ORDER_CAP: u64 = 16 * 1024;
+use crate::{Journal, Manager};
 
 impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
     /// Gathers what is known; also when the attempt was up.
@@ -76,11 +74,7 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
 
     /// Who asked for this end: a file says it by name, a job of the manager says that it was asked.
     fn order(&self, id: &ExperimentId, facts: Option<&UnitFacts>) -> Option<Order> {
-        let path = self.place.layout().order(id);
-        let text = logged(files::read_small(&path, ORDER_CAP), "the order cannot be read");
-        let by_name = text.flatten().and_then(|text| {
-            logged(serde_json::from_str::<Order>(&text), "the order makes no sense")
-        });
+        let by_name = read_order(self.place.layout(), id);
         if by_name.is_some() {
             return by_name;
         }

@@ -35,7 +35,7 @@ pub fn run_queue_contract<Q: RunQueue + Ledger>(mut make: impl FnMut() -> Q) {
         starting::a_start_that_nobody_let_takes_the_first_that_waits,
         starting::what_was_let_start_in_another_boot_goes_on_first,
         starting::a_restart_carries_on_though_others_wait,
-        starting::what_a_reboot_interrupted_goes_before_what_waits,
+        starting::what_a_reboot_or_heat_interrupted_goes_before_what_waits,
         starting::what_is_put_back_and_stopped_waits_and_goes_on_with_its_next_attempt,
         starting::a_run_that_was_ended_is_not_carried_on,
         telling::every_change_is_told_once,

@@ -63,6 +63,10 @@ impl<T: UnitManager> UnitManager for Fused<T> {
         self.question(self.inner.list()).await
     }
 
+    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
+        self.order(self.inner.kill(id)).await
+    }
+
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         self.order(self.inner.set_frozen(id, frozen)).await
     }
@@ -165,6 +169,10 @@ impl<T: Handover> Handover for Fused<T> {
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
         self.fuse.count(Kind::Deed);
         self.look(|handover| handover.stop(id, order))
+    }
+
+    fn order(&self, id: &ExperimentId) -> Option<Order> {
+        self.look(|handover| handover.order(id))
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {

@@ -57,11 +57,6 @@ struct Runtime {
 }
 
 impl SimHandover {
-    /// Who wants the end of an experiment and why, if anybody does.
-    pub fn order(&self, id: &ExperimentId) -> Option<Order> {
-        self.runtime().orders.get(id).cloned()
-    }
-
     /// What is laid over a definition.
     pub fn extras_of(&self, id: &ExperimentId) -> String {
         self.runtime().extras.get(id).cloned().unwrap_or_default()
@@ -103,6 +98,10 @@ impl Handover for SimHandover {
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
         self.runtime().orders.insert(id.clone(), order.clone());
         Ok(())
+    }
+
+    fn order(&self, id: &ExperimentId) -> Option<Order> {
+        self.runtime().orders.get(id).cloned()
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {

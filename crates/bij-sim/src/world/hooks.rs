@@ -1,6 +1,6 @@
 //! What the hooks do to the ledger.
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opening};
+use bij_core::port::{AttemptQuery, Closing, Handover as _, Ledger, LedgerError, Opening};
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd,
     StartKind, TimeSpan, Witness, close_other_boots,
@@ -80,6 +80,7 @@ impl Machine {
         let told = told.map(|(at, ending)| (*at, told_of(*ending, Witness::Journal)));
         let (at, mut evidence) = told.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
         evidence.witness.get_or_insert(Witness::NextStart);
+        evidence.order = self.handover.order(&attempt.run.experiment);
         evidence.restarts = Some(call.restarts);
         let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         Closing {

@@ -56,6 +56,8 @@ fn what_was_stopped_for_heat_goes_on_before_all_others_when_it_is_cool() {
     assert_eq!(machine.up(), [""; 0]);
     assert_eq!(machine.stored(), ["a#1 waiting", "b#1 waiting", "c#1 waiting"]);
     assert_eq!(machine.gates_of("a#1"), ["heat"]);
+    let troubles = machine.coordinator.status().troubles;
+    assert_eq!(troubles, ["nothing is started for heat: tj is at 80.0 °C"]);
     let ended = machine.events(EventKind::AttemptEnded);
     assert!(ended.iter().all(|event| event.data["cause"] == "heat"), "{ended:?}");
     machine.warm(Level::Normal);

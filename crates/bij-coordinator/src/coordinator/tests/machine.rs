@@ -12,8 +12,7 @@ use bij_core::port::{
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, LastWords,
-    Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
-    close_other_boots,
+    Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp, close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
@@ -84,6 +83,10 @@ impl Handover for Desk {
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
         self.orders.lock().unwrap().insert(id.clone(), order.clone());
         Ok(())
+    }
+
+    fn order(&self, id: &ExperimentId) -> Option<Order> {
+        self.orders.lock().unwrap().get(id).cloned()
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {

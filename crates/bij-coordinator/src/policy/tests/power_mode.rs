@@ -1,6 +1,8 @@
 //! The power mode of the board.
 
+use bij_core::RunId;
 use bij_core::queue::{ClosedGate, QueuedRun};
+use proptest::prelude::*;
 
 use crate::policy::testing::*;
 use crate::policy::{PowerOffer, PowerSeen, is_free_for};
@@ -121,4 +123,52 @@ fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_on
     world = world.slots(1);
     world.unit("x", &bij_core::ActiveState::Active, "running");
     assert_eq!(wish(&world), None);
+}
+
+/// The modes that are wanted by those that are up.
+fn modes_up(world: &World) -> Vec<String> {
+    let wanted = world.state.up().filter_map(|run| run.terms.power.as_ref());
+    let mut wanted: Vec<String> = wanted.map(ToString::to_string).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+proptest! {
+    /// However runs with and without a wish come and go, those that are up want one mode, it is in
+    /// force, and each comes to its turn.
+    #[test]
+    fn those_that_are_up_want_the_mode_in_force_and_nobody_waits_for_ever(
+        wishes in proptest::collection::vec(proptest::option::of(0..3_usize), 1..10),
+        ends in proptest::collection::vec(any::<prop::sample::Index>(), 40),
+        restore: bool,
+    ) {
+        let names = ["0", "2", "3"];
+        let runs = wishes.iter().enumerate().map(|(at, wish)| {
+            let run = waiting(&format!("r{at}#1"));
+            wish.map_or(run.clone(), |mode| run.mode(names[mode]))
+        });
+        let mut world = board(runs);
+        world.state.settings.restore_power_mode = Some(restore);
+        for end in ends {
+            let decision = world.decide();
+            let wish = decision.report.power_wish;
+            world.carry_out(decision);
+            let modes = modes_up(&world);
+            let current = world.seen.power.current.map(|id| id.to_string());
+            prop_assert!(modes.len() <= 1, "{modes:?}");
+            prop_assert!(modes.first().is_none_or(|mode| Some(mode) == current.as_ref()));
+            if let Some(to) = wish {
+                prop_assert!(is_free_for(&world.state, &world.seen, to));
+                world.seen.power.before = world.seen.power.before.or(world.seen.power.current);
+                world.seen.power.current = Some(to);
+            }
+            let up: Vec<RunId> = world.state.up().map(|run| run.run.clone()).collect();
+            if !up.is_empty() {
+                world.end(&up[end.index(up.len())]);
+            }
+        }
+        prop_assert!(world.state.runs.is_empty(), "{:?}", world.state.runs.keys());
+        prop_assert!(!restore || world.seen.power.current == Some(2), "the mode of before is back");
+    }
 }

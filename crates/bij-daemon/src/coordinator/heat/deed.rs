@@ -144,6 +144,10 @@ mod tests {
             Ok(())
         }
 
+        fn order(&self, _: &ExperimentId) -> Option<Order> {
+            None
+        }
+
         fn progress(&self, _: &ExperimentId) -> Option<Progress> {
             None
         }

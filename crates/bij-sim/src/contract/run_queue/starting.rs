@@ -105,13 +105,18 @@ pub(super) fn a_restart_carries_on_though_others_wait(queue: &mut (impl RunQueue
     assert_eq!(state(queue, "x#1"), Some(QueueState::Waiting));
 }
 
-pub(super) fn what_a_reboot_interrupted_goes_before_what_waits(
+pub(super) fn what_a_reboot_or_heat_interrupted_goes_before_what_waits(
     queue: &mut (impl RunQueue + Ledger),
 ) {
     assert_eq!(live(queue, &fresh("x", 1, 1), ordered(OrderKind::Shutdown)), at("x#1", 1));
     submit(queue, "x");
     assert_eq!(live(queue, &fresh("x", 2, 2), ordered(OrderKind::Shutdown)), at("x#1", 2));
-    assert_eq!(live(queue, &fresh("x", 2, 3), success()), at("x#1", 3), "in the same boot, too");
+    assert_eq!(
+        live(queue, &fresh("x", 2, 6), ordered(OrderKind::Heat)),
+        at("x#1", 3),
+        "in one boot"
+    );
+    assert_eq!(live(queue, &fresh("x", 2, 3), success()), at("x#1", 4), "heat ends no run either");
     assert_eq!(live(queue, &fresh("x", 3, 4), segfault()), at("x#2", 1));
     // A crash in this boot that nobody brought back: it gave up, and the next one is taken.
     submit(queue, "x");

@@ -1,0 +1,54 @@
+//! The board grows hot: everything is stopped by somebody who asks nobody.
+
+use bij_coordinator::heat::{Because, Haste, HeatMove, HeatStep, Level};
+use bij_coordinator::policy::Warmth;
+use bij_core::port::Handover;
+use bij_core::{Celsius, Order, OrderKind};
+
+use crate::world::World;
+
+const HOT: Celsius = Celsius::new(90);
+
+impl World {
+    /// From one moment to the next it is too hot for anything, or cool again.
+    pub(crate) fn set_heat(&mut self, hot: bool) {
+        self.is_hot = hot;
+        let up = if hot { self.machine.units.up() } else { Vec::new() };
+        let stops = up.iter().map(|id| HeatMove {
+            step: HeatStep::Stop { experiment: id.clone(), haste: Haste::Critical },
+            because: because(),
+        });
+        let stops: Vec<HeatMove> = stops.collect();
+        self.tell_heat(&stops);
+        for id in up {
+            let order = Order { kind: OrderKind::Heat, by: because().to_string() };
+            self.machine.handover.stop(&id, &order).expect("the model takes it");
+            self.machine.units.stop_from_elsewhere(&id);
+        }
+    }
+
+    /// The coordinator is told how hot it is, and what was done; it is told first of all.
+    pub(crate) fn tell_heat(&mut self, moves: &[HeatMove]) {
+        let now = self.now();
+        let warmth = if self.is_hot {
+            Warmth { level: Level::Critical, held: Some(because()), ..Warmth::default() }
+        } else {
+            Warmth::default()
+        };
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.heat(warmth, moves, now);
+            self.is_awake = true;
+        }
+    }
+
+    /// Nothing is let start while it is too hot.
+    pub(crate) fn is_let_start_in_the_heat(&mut self, run: &str) {
+        if self.is_hot {
+            self.wrong.push(format!("nothing is let start while it is too hot: {run} was"));
+        }
+    }
+}
+
+fn because() -> Because {
+    Because::Zone { zone: "tj".to_owned(), celsius: HOT, soon: HOT }
+}
