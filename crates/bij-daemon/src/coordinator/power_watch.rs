@@ -32,8 +32,11 @@ pub(super) struct PowerWatch {
     /// Keeps the number of the mode that was in force before the first switch, up to the next boot.
     before: PathBuf,
     /// What the files told last, and nvpmodel said of it.
-    last: Arc<Mutex<Option<(PowerModes, Option<u32>)>>>,
+    last: Arc<Mutex<Option<Asked>>>,
 }
+
+/// What the files told, and the mode that nvpmodel said was in force then.
+type Asked = (PowerModes, Option<u32>);
 
 /// Switches that have failed, how and when.
 type Failed = BTreeMap<u32, (String, Instant)>;
