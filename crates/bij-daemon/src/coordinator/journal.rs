@@ -1,5 +1,6 @@
 //! Events as lines of the journal, with fields, and with explanations in its catalog.
 
+use bij_coordinator::heat::{Because, HeatStep};
 use bij_core::queue::{Event, EventKind};
 use log::{Level, Record};
 
@@ -19,10 +20,11 @@ mod message_id {
 /// The settings could not be read; the old ones stay in force.
 pub(super) const SETTINGS_REFUSED: &str = "d17043f73d214bd4a639843da5279111";
 
-/// How loud an event is, and where it is explained; `None` if the hooks have told it already.
+/// How loud an event is, and where it is explained; `None` if the hooks, or the heat watch, have told
+/// it already.
 fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
     Some(match kind {
-        EventKind::AttemptBegun | EventKind::AttemptEnded => return None,
+        EventKind::AttemptBegun | EventKind::AttemptEnded | EventKind::Heat => return None,
         // Ten thousand may come at once; they stand in the queue.
         EventKind::Submitted | EventKind::Edited | EventKind::Moved => (Level::Debug, None),
         EventKind::Released
@@ -38,10 +40,36 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
         EventKind::StartSkipped => (Level::Info, Some(message_id::START_SKIPPED)),
         EventKind::ActionFailed => (Level::Warn, Some(message_id::ACTION_FAILED)),
         EventKind::Paused => (Level::Info, Some(message_id::PAUSED)),
-        EventKind::Heat => (Level::Warn, Some(message_id::HEAT)),
         EventKind::Health => (Level::Warn, Some(message_id::HEALTH)),
         EventKind::CoordinatorStarted => (Level::Info, Some(message_id::STARTED)),
     })
+}
+
+/// Writes to the journal what is done for heat, as it is done: its event may have to wait for the
+/// store.
+pub(super) fn log_heat(step: &HeatStep, because: &Because) {
+    let level = if step.is_lift() { Level::Info } else { Level::Warn };
+    let experiment = step.experiment().map(ToString::to_string);
+    let fields: Vec<(&str, &str)> = [
+        ("BIJ_EVENT", Some(EventKind::Heat.as_str())),
+        ("BIJ_EXPERIMENT", experiment.as_deref()),
+        ("MESSAGE_ID", Some(message_id::HEAT)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    write_line(level, &fields, &format!("{because}: {step}"));
+}
+
+fn write_line(level: Level, fields: &[(&str, &str)], text: &str) {
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target(module_path!())
+            .key_values(&fields)
+            .args(format_args!("{text}"))
+            .build(),
+    );
 }
 
 /// Writes an event to the journal.
@@ -66,14 +94,7 @@ pub(super) fn log_event(event: &Event) {
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
-    log::logger().log(
-        &Record::builder()
-            .level(level)
-            .target(module_path!())
-            .key_values(&fields.as_slice())
-            .args(format_args!("{text}"))
-            .build(),
-    );
+    write_line(level, &fields, &text);
 }
 
 fn run(event: &Event) -> Option<String> {
@@ -132,7 +153,7 @@ mod tests {
         let mut used: Vec<&str> = EventKind::ALL
             .iter()
             .filter_map(|kind| told(*kind)?.1)
-            .chain([SETTINGS_REFUSED])
+            .chain([SETTINGS_REFUSED, message_id::HEAT])
             .collect();
         explained.sort_unstable();
         used.sort_unstable();

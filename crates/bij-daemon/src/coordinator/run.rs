@@ -29,6 +29,7 @@ use tokio::sync::oneshot;
 
 use super::gpu_watch::GpuWatch;
 use super::handler::Handler;
+use super::heat::HeatWatch;
 use super::manager_state::ManagerState;
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
@@ -75,10 +76,19 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let hour = recorder.hour();
     let record =
         record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
-    let power = PowerWatch::of(place, told.board_root.as_deref());
+    let loop_ =
+        spawn_loop(place, machine.clone(), settings.clone().unwrap_or_default(), inbox, alive)?;
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
-    let loop_ = spawn_loop(place, machine, settings.clone().unwrap_or_default(), inbox, alive)?;
-    let outside = Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour };
+    let power = PowerWatch::of(place, told.board_root.as_deref());
+    let heat = HeatWatch {
+        machine,
+        handle: handle.clone(),
+        units: Units::of(place),
+        layout: place.layout().clone(),
+    };
+    let watching = heat.spawn()?;
+    let outside =
+        Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
         tokio::select! {
@@ -87,6 +97,8 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
             _ = ended => Ok(()),
         }
     });
+    // Its hand on the loop goes with it.
+    drop(watching);
     let result = join(loop_).and(result);
     record::join(record);
     result

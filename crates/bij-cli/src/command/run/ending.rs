@@ -17,7 +17,10 @@ pub(in crate::command) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
     };
     match (end.cause, end.evidence.exit) {
         (Cause::StartFailed, _) => NEVER_RAN,
-        (Cause::Success | Cause::Stopped | Cause::Heat | Cause::Reboot, Some(Exit::Code(0)) | None) => 0,
+        (
+            Cause::Success | Cause::Stopped | Cause::Heat | Cause::Reboot,
+            Some(Exit::Code(0)) | None,
+        ) => 0,
         (Cause::TimeLimit, Some(Exit::Code(0)) | None) => OUT_OF_TIME,
         // It left well, but too late or after a crash of another kind.
         (_, Some(Exit::Code(0)) | None) => Kind::Failed.code(),
