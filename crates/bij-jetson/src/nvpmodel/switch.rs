@@ -225,7 +225,9 @@ mod tests {
             (Some("pmode:0002\n"), "pmode:0001\n"),
             (Some("pmode:0002 fmode:quiet\n"), "pmode:0001 fmode:quiet\n"),
         ] {
-            before.map(|text| std::fs::write(&status, text).unwrap());
+            if let Some(text) = before {
+                std::fs::write(&status, text).unwrap();
+            }
             nvpmodel.set_at_next_boot(1).unwrap();
             assert_eq!(std::fs::read_to_string(&status).unwrap(), after);
         }
