@@ -43,8 +43,8 @@
 //!   nothing is started.
 //! - *Throttle*: all experiments together get a budget of processor time under which the throttle
 //!   temperature just holds. It is found by cutting and, slowly, raising it. Those of the lowest
-//!   priority, and of equals the youngest, are capped for it first: down to a tenth, so that they can
-//!   still answer a watchdog. Where that is not enough for all they are frozen in the same order, or
+//!   priority, and of equals the youngest, are capped for it first: down to a tenth or a fifth of a
+//!   processor, so that they can still answer a watchdog. Where that is not enough for all they are frozen in the same order, or
 //!   stopped with checkpoint if they cannot be frozen. The kernel has no means to bound one process's
 //!   share of the GPU; but who gets less processor time submits less work to it. Where nothing can be
 //!   capped, as on kernels without CFS bandwidth, freezing and thawing by turns does some of the work.

@@ -27,7 +27,7 @@ pub struct Living {
     pub since: TimeSpan,
     /// The processor time that it takes when nothing but its definition bounds it, 100 % is one
     /// processor: its `CPUQuota=`, or all processors. The closer this is to what it really takes, the
-    /// sooner a cap bites.
+    /// sooner a cap bites; too much does no harm.
     pub cpu: Percent,
     /// Whether a bound on its processor time has an effect on this machine; some kernels take
     /// `CPUQuota=` and do nothing.

@@ -28,6 +28,7 @@ impl Outcome {
 }
 
 /// The means that the machine has.
+#[expect(clippy::struct_excessive_bools, reason = "each may be had without the others")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means {
     pub(crate) caps: bool,
