@@ -39,6 +39,9 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         "gpu" => "the end of those that use it".to_owned(),
         "heat" if waiting.have.is_some() => "the board cooling down: bij board".to_owned(),
         "heat" => "a thermal zone that can be read: bij board".to_owned(),
+        "power-mode" => {
+            "the end of runs that want the mode in force, or what it says: bij power".to_owned()
+        }
         // Its end is known and is not the one that is waited for.
         "dependency" if waiting.have.is_some() => {
             format!("another run of it that ends so, or bij edit --after-none {run}")
@@ -69,7 +72,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(names.len(), 16, "{names:?}");
+        assert_eq!(names.len(), 18, "{names:?}");
         for name in names {
             let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
             assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");

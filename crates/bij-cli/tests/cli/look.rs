@@ -29,6 +29,7 @@ fn what_is_defined_and_never_ran_is_inactive() {
         status.json(),
         json!({
             "id": "amnesiac_001", "state": "inactive", "sub_state": "dead", "result": null,
+            "frozen": false, "masked": false,
             "run": null, "attempt": null, "crashes": 0, "crashes_by_cause": {},
             "memory_current": null, "memory_peak": null, "memory_max": null,
             "cpu_usage_nsec": null, "cpu_quota_percent": null, "pid": null,
