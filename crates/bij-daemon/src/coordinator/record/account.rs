@@ -75,10 +75,8 @@ mod tests {
 
     fn glance(celsius: i16, throttled: bool, over_current: u64) -> Glance {
         Glance {
-            zones: vec![
-                (Arc::from("cpu"), Celsius::new(40)),
-                (Arc::from("tj"), Celsius::new(celsius)),
-            ],
+            zones: [(Arc::from("cpu"), Celsius::new(40)), (Arc::from("tj"), Celsius::new(celsius))]
+                .into(),
             power: Some(Milliwatts::new(10_000)),
             throttled: Some(throttled),
             over_current: Some(over_current),

@@ -9,7 +9,7 @@ use bij_jetson::{Pulse, WhyNot, Zone};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Glance {
     /// The zones that told how hot it was, by name.
-    pub zones: Vec<(Arc<str>, Celsius)>,
+    pub zones: Box<[(Arc<str>, Celsius)]>,
     /// What the whole board drew.
     pub power: Option<Milliwatts>,
     /// How busy the GPU was at that moment.
@@ -27,11 +27,17 @@ impl Glance {
     /// takes the room of one.
     pub fn of(pulse: Pulse, before: Option<&Self>) -> Self {
         let known = |name: String| {
-            let zones = before.map_or(&[][..], |before| &before.zones);
-            let same = zones.iter().find(|(known, _)| **known == *name);
+            let same =
+                before.and_then(|before| before.zones.iter().find(|(known, _)| **known == *name));
             same.map_or_else(|| Arc::from(name), |(known, _)| Arc::clone(known))
         };
-        let zones = pulse.zones.unwrap_or_default().into_iter();
+        let told = pulse.zones.unwrap_or_default();
+        // Of just this length: a list that is collected out of the other one would keep its room.
+        let mut zones = Vec::with_capacity(told.iter().filter(|zone| zone.celsius.is_ok()).count());
+        let readable = told
+            .into_iter()
+            .filter_map(|Zone { name, celsius, .. }| Some((known(name), celsius.ok()?)));
+        zones.extend(readable);
         let gpu_load = match pulse.gpu.and_then(|gpu| gpu.load) {
             Ok(load) => Some(load),
             // Without power it does nothing, and that is known.
@@ -39,9 +45,7 @@ impl Glance {
             Err(_) => None,
         };
         Self {
-            zones: zones
-                .filter_map(|Zone { name, celsius, .. }| Some((known(name), celsius.ok()?)))
-                .collect(),
+            zones: zones.into_boxed_slice(),
             power: pulse.total.ok(),
             gpu_load,
             memory_available: pulse.memory_available.ok(),

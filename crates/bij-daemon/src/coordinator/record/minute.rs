@@ -123,7 +123,7 @@ mod tests {
         for (second, (zone, degrees)) in zones.into_iter().enumerate() {
             let second = u32::try_from(second).unwrap();
             let glance = Glance {
-                zones: vec![(Arc::from(zone), Celsius::new(degrees))],
+                zones: [(Arc::from(zone), Celsius::new(degrees))].into(),
                 power: (second != 1).then_some(Milliwatts::new(i64::from(second) * 100)),
                 gpu_load: Some(Percent::from_permyriad(u64::from(second) * 100)),
                 memory_available: Some(Bytes::new(u64::from(9 - second))),
