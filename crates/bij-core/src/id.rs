@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 /// The name of an experiment: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`.
@@ -11,9 +12,11 @@ use thiserror::Error;
 /// The alphabet is a subset of what systemd allows in a unit's instance name, so an id is used in
 /// unit names, paths and drop-ins as it is and is never escaped. It can neither hold a `/` nor be
 /// `..`, because its first character is a letter or a digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ExperimentId(String);
+///
+/// Clones share the text: thousands of runs name the same few experiments again and again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExperimentId(Arc<str>);
 
 /// Why a text is no experiment id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,7 +43,7 @@ impl ExperimentId {
             && bytes.len() <= Self::MAX_LEN
             && bytes.iter().copied().all(inner);
         if valid {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidExperimentId { found: text.chars().take(80).collect() })
         }
@@ -90,7 +93,13 @@ impl TryFrom<String> for ExperimentId {
 
 impl From<ExperimentId> for String {
     fn from(id: ExperimentId) -> Self {
-        id.0
+        id.as_str().to_owned()
+    }
+}
+
+impl Serialize for ExperimentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 /// experiment prints must not move the reader's cursor or retitle the window.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c == '\t' || !c.is_control();
-    if text.chars().all(is_plain) {
+    // Nearly all text is ASCII, and nearly all of it plain.
+    let is_plain_byte = |byte: u8| byte == b'\t' || matches!(byte, b' '..=b'~');
+    if text.bytes().all(is_plain_byte) || text.chars().all(is_plain) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());

@@ -16,6 +16,8 @@ use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
 
 /// So many runs are taken in at once at most: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
+/// The runs are packed whenever there are so many more: rarely enough to cost an addition nothing.
+const PACK_EVERY: usize = 1024;
 
 /// So many definitions are kept while one submission is looked at: thousands of runs of a few
 /// experiments read each once, and a sweep, whose runs have a definition each, has them not all at a
@@ -84,7 +86,12 @@ impl<P: Ports> Coordinator<P> {
         match taken {
             Ok(runs) => {
                 self.troubles.gone(With::Store);
-                Ok(runs.into_iter().map(|run| self.join(run)).collect())
+                let before = self.state.runs.len();
+                let listed = runs.into_iter().map(|run| self.join(run)).collect();
+                if before / PACK_EVERY != self.state.runs.len() / PACK_EVERY {
+                    self.state.pack();
+                }
+                Ok(listed)
             }
             Err(error) => {
                 self.unseen.queue = true;
