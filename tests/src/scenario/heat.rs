@@ -40,7 +40,11 @@ fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
     for (file, text) in [("type", "tj-thermal\n"), ("policy", "step_wise\n")] {
         write(&Path::new(BOARD).join("sys/class/thermal/thermal_zone0").join(file), text)?;
     }
-    sh(&format!("mkdir -p {BOARD}/proc && cp /proc/meminfo {BOARD}/proc/"))?.success()?;
+    sh(&format!(
+        "mkdir -p {BOARD}/proc/device-tree && cp /proc/meminfo {BOARD}/proc/
+         printf 'nvidia,p3701-0005\\0nvidia,tegra234\\0' >{BOARD}/proc/device-tree/compatible"
+    ))?
+    .success()?;
     write(Path::new(DROP_IN), &format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\n"))?;
     sh(&format!(
         "systemctl stop {COORDINATOR}

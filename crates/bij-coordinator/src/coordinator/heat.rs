@@ -21,6 +21,8 @@ pub struct Lives {
     pub limits: BTreeMap<ExperimentId, Celsius>,
     /// The first of those that wait for nothing but the board to cool down.
     pub next: Option<Living>,
+    /// Whether anybody has set one of the thresholds.
+    pub thresholds_are_set: bool,
     /// The thresholds; `None` as long as nobody has looked.
     pub settings: Option<HeatSettings>,
 }
@@ -132,8 +134,10 @@ impl<P: Ports> Coordinator<P> {
         let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
         let limits = limits.collect();
         let settings = HeatSettings::try_from(&state.settings).ok();
+        let thresholds_are_set =
+            state.settings.throttle_celsius.is_some() || state.settings.critical_celsius.is_some();
         let living = up.iter().filter_map(|id| self.living(id)).collect();
-        Lives { living, limits, next, settings }
+        Lives { living, limits, next, thresholds_are_set, settings }
     }
 
     fn next_when_cool(&mut self) -> Option<Living> {

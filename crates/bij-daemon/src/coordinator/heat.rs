@@ -40,6 +40,10 @@ use means::Means;
 const LISTS_WITHIN: Duration = Duration::from_millis(500);
 /// When the coordinator is asked to end, what is frozen is thawed: nobody would be left to do it.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(3);
+/// The loop opens the store first, and may have to wait for it.
+const FIRST_WORD_WITHIN: Duration = Duration::from_secs(2);
+/// Thresholds that no machine reaches.
+const NEVER: (Celsius, Celsius) = (Celsius::new(200), Celsius::new(210));
 /// So many moves wait to be told to the loop; it keeps no more itself.
 const UNTOLD: usize = 256;
 
@@ -83,6 +87,7 @@ impl Drop for Watching {
 
 struct Watch<P: Ports> {
     machine: Machine,
+    is_jetson: bool,
     handle: Handle<P>,
     units: Arc<Units>,
     handover: HandoverFiles,
@@ -100,15 +105,14 @@ impl<P: Ports> Watch<P> {
     fn of(watch: HeatWatch<P>) -> Self {
         let HeatWatch { machine, handle, units, layout } = watch;
         let in_force = InForce::left_in(&layout);
-        let settings = CoordinatorSettings::default();
-        let settings = HeatSettings::try_from(&settings).expect("the defaults leave room");
         Self {
+            is_jetson: machine.sample().identity.is_jetson(),
             machine,
             lives: handle.lives(),
             handle,
             units: Arc::new(units),
             handover: HandoverFiles::new(layout),
-            ladder: Ladder::taking_over(settings, in_force.restraints()),
+            ladder: Ladder::taking_over(default_settings(), in_force.restraints()),
             in_force,
             means: Means::of(std::path::Path::new("/sys/fs/cgroup")),
             under_way: JoinSet::new(),
@@ -118,6 +122,9 @@ impl<P: Ports> Watch<P> {
     }
 
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        // Without a word of the loop it is looked all the same, and by the defaults.
+        let told = self.lives.wait_for(|lives| lives.settings.is_some());
+        let _ = timeout(FIRST_WORD_WITHIN, told).await;
         loop {
             self.look().await;
             let pause = Duration::from_micros(self.ladder.next_look().as_micros());
@@ -140,9 +147,13 @@ impl<P: Ports> Watch<P> {
             self.take_in(done.ok());
         }
         let lives = self.lives.borrow().clone();
-        if let Some(settings) = lives.settings {
-            self.ladder.set(settings);
-        }
+        let Some(settings) = self.thresholds(&lives) else {
+            if lives.settings.is_some() {
+                self.rest().await;
+            }
+            return self.tell(&lives, Vec::new());
+        };
+        self.ladder.set(settings);
         let living = self.living(&lives).await;
         let zones = Board::zones(&self.machine);
         let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
@@ -153,6 +164,26 @@ impl<P: Ports> Watch<P> {
             self.begin(step, because);
         }
         self.tell(&lives, moves);
+    }
+
+    /// From where on something is done. On another machine than a Jetson nothing is until somebody
+    /// sets a threshold: a PC's processor is as hot as 75 °C at any work, and its firmware sees to it.
+    /// A definition that has a limit of its own has that one kept to.
+    fn thresholds(&self, lives: &Lives) -> Option<HeatSettings> {
+        let settings = lives.settings.unwrap_or_else(default_settings);
+        if self.is_jetson || lives.thresholds_are_set {
+            return Some(settings);
+        }
+        let never = HeatSettings::new(NEVER.0, NEVER.1, settings.interval()).ok();
+        never.filter(|_| !lives.limits.is_empty())
+    }
+
+    /// Nothing is to be done any more, or not yet.
+    async fn rest(&mut self) {
+        self.let_go().await;
+        if *self.ladder.level() != Level::Normal {
+            self.ladder = Ladder::new(default_settings());
+        }
     }
 
     /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
@@ -238,6 +269,11 @@ impl<P: Ports> Watch<P> {
             }
         }
     }
+}
+
+fn default_settings() -> HeatSettings {
+    let settings = CoordinatorSettings::default();
+    HeatSettings::try_from(&settings).expect("the defaults leave room")
 }
 
 /// Whether a difference is worth a decision: a tenth of a degree is none.
