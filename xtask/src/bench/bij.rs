@@ -26,7 +26,8 @@ impl Bij {
         lend_proc(root.path())?;
         let mut coordinator = Command::new(programs.join("bij-coordinator"));
         // As its unit has it.
-        coordinator.arg("--root").arg(root.path()).env("MALLOC_MMAP_THRESHOLD_", "131072");
+        coordinator.arg("--root").arg(root.path());
+        coordinator.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_ARENA_MAX", "1");
         let daemon = Daemon::start(&mut coordinator)?;
         let bij = Self { daemon, root, program: programs.join("bij") };
         wait_until(|| bij.call(&["pause"]))?;

@@ -16,7 +16,8 @@ use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
 
 /// So many runs are taken in at once at most: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
-/// The runs are packed whenever there are so many more: rarely enough to cost an addition nothing.
+/// The runs are packed whenever there are so many more: rarely enough to cost an addition nothing, and
+/// before much of what is given back lies between what is kept.
 const PACK_EVERY: usize = 1024;
 
 /// So many definitions are kept while one submission is looked at: thousands of runs of a few
@@ -86,12 +87,7 @@ impl<P: Ports> Coordinator<P> {
         match taken {
             Ok(runs) => {
                 self.troubles.gone(With::Store);
-                let before = self.state.runs.len();
-                let listed = runs.into_iter().map(|run| self.join(run)).collect();
-                if before / PACK_EVERY != self.state.runs.len() / PACK_EVERY {
-                    self.state.pack();
-                }
-                Ok(listed)
+                Ok(runs.into_iter().map(|run| self.join(run)).collect())
             }
             Err(error) => {
                 self.unseen.queue = true;
@@ -110,6 +106,9 @@ impl<P: Ports> Coordinator<P> {
         self.report_is_fresh = false;
         self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
         self.state.runs.insert(run.run.clone(), run.clone());
+        if self.state.runs.len().is_multiple_of(PACK_EVERY) {
+            self.state.pack();
+        }
         Listed { run, waiting_on: Arc::default() }
     }
 
