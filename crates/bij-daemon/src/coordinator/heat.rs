@@ -42,6 +42,9 @@ const LISTS_WITHIN: Duration = Duration::from_millis(500);
 const LETS_GO_WITHIN: Duration = Duration::from_secs(3);
 /// The loop opens the store first, and may have to wait for it.
 const FIRST_WORD_WITHIN: Duration = Duration::from_secs(2);
+/// While nothing lives it is looked so many times less often, and at once when something does: a board
+/// that does nothing need not be woken for that.
+const AT_REST: u32 = 4;
 /// Thresholds that no machine reaches.
 const NEVER: (Celsius, Celsius) = (Celsius::new(200), Celsius::new(210));
 /// So many moves wait to be told to the loop; it keeps no more itself.
@@ -128,10 +131,14 @@ impl<P: Ports> Watch<P> {
         loop {
             self.look().await;
             let pause = Duration::from_micros(self.ladder.next_look().as_micros());
+            let rests = self.is_at_rest();
+            let pause = if rests { pause * AT_REST } else { pause };
             tokio::select! {
                 // Whoever holds the other end has dropped it.
                 _ = &mut ended => break,
                 () = sleep(pause) => {}
+                // A loop that is gone tells nothing; then this ends in a moment as well.
+                Ok(()) = self.lives.changed(), if rests => {}
             }
         }
         // A deed that is under way may be just what would be undone here.
@@ -141,12 +148,17 @@ impl<P: Ports> Watch<P> {
         }
     }
 
+    /// Whether nothing lives that could heat the board, and nothing is done about heat.
+    fn is_at_rest(&self) -> bool {
+        *self.ladder.level() == Level::Normal && self.lives.borrow().living.is_empty()
+    }
+
     /// One look, and what follows from it.
     async fn look(&mut self) {
         while let Some(done) = self.under_way.try_join_next() {
             self.take_in(done.ok());
         }
-        let lives = self.lives.borrow().clone();
+        let lives = self.lives.borrow_and_update().clone();
         let Some(settings) = self.thresholds(&lives) else {
             if lives.settings.is_some() {
                 self.rest().await;
