@@ -25,10 +25,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 const BOARD: &str = "/run/bij-lab-board";
 const DROP_IN: &str = "/run/systemd/system/brain-experiment-coordinator.service.d/50-board.conf";
 
-/// When it is told to leave, it writes a checkpoint, into space that it has: a disk may be full.
+/// When it is told to leave, it writes a checkpoint: into space that it has, because the disk may be full,
+/// and by itself, because systemd signals whatever it starts just then as well.
 const SAVES: &str = "
     printf empty >\"$BIJ_STATE_DIR/checkpoint\"
-    trap 'printf saved | dd of=\"$BIJ_STATE_DIR/checkpoint\" conv=notrunc 2>/dev/null; exit 75' TERM
+    trap 'printf saved 1<>\"$BIJ_STATE_DIR/checkpoint\"; exit 75' TERM
     echo up
     while :; do sleep 0.1; done";
 
