@@ -110,6 +110,13 @@ foreign_words! {
     }
 }
 
+impl ActiveState {
+    /// Whether it is down, well or not, and not on its way anywhere.
+    pub const fn is_down(&self) -> bool {
+        matches!(self, Self::Inactive | Self::Failed)
+    }
+}
+
 /// What an experiment's processes use, from the kernel's cgroup files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {

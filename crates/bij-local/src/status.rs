@@ -97,7 +97,7 @@ impl State {
 
     /// Whether no process of it should exist.
     pub(crate) fn is_down(&self) -> bool {
-        matches!(self.active, ActiveState::Inactive | ActiveState::Failed)
+        self.active.is_down()
     }
 
     /// The same in the words of the port.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use bij_core::port::{Started, UnitManager};
-use bij_core::{ActiveState, ExperimentId, UnitStatus};
+use bij_core::{ExperimentId, UnitStatus};
 use bij_systemd::{RuntimeScope, SystemdUnits};
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,7 +38,7 @@ async fn keep_running(
         let memory = resources.memory_current.map_or("?".to_owned(), |bytes| bytes.to_string());
         let restarts = restarts.unwrap_or_default();
         writeln!(out, "{active_state} ({sub_state}), {memory}, {restarts} restarts")?;
-        if matches!(active_state, ActiveState::Inactive | ActiveState::Failed) {
+        if active_state.is_down() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

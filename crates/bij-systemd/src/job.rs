@@ -125,7 +125,7 @@ async fn lost_result(
     }
     let state = ActiveState::from(properties.text("ActiveState").unwrap_or_default());
     let done = match verb {
-        Verb::Stop => matches!(state, ActiveState::Inactive | ActiveState::Failed),
+        Verb::Stop => state.is_down(),
         Verb::Start | Verb::Restart => state != ActiveState::Failed,
     };
     Ok(Some(if done { "done" } else { "failed" }.to_owned()))

@@ -33,7 +33,7 @@ pub(crate) fn statuses(
     for (unit, _, load, active, sub, _, _, job, ..) in rows {
         let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
         let active_state = ActiveState::from(active.as_str());
-        let down = matches!(active_state, ActiveState::Inactive | ActiveState::Failed);
+        let down = active_state.is_down();
         if !down && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit)) {
             running.push((statuses.len(), group));
         }

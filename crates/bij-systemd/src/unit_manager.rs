@@ -199,7 +199,7 @@ async fn forget(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
 }
 
 fn is_down(properties: &Properties) -> bool {
-    matches!(active_state(properties), ActiveState::Inactive | ActiveState::Failed)
+    active_state(properties).is_down()
 }
 
 fn active_state(properties: &Properties) -> ActiveState {

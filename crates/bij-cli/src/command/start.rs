@@ -5,9 +5,9 @@ mod through_queue;
 use std::path::{Path, PathBuf};
 
 use bij_api::message::Submit;
+use bij_core::ExperimentId;
 use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
-use bij_core::{ActiveState, ExperimentId};
 
 use super::act::{Act, act};
 use super::check::must_be_runnable;
@@ -39,7 +39,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     }
     must_be_runnable(&context.definitions().find_with(id, &extras)?)?;
     let unit = context.units().await?.status(id).await?;
-    let up = !matches!(unit.active_state, ActiveState::Inactive | ActiveState::Failed);
+    let up = !unit.active_state.is_down();
     if up && !extras.is_empty() {
         return Err(CliError::new(
             Kind::Failed,

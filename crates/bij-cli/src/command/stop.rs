@@ -1,7 +1,7 @@
 //! `bij stop` and `bij stop-all`.
 
+use bij_core::ExperimentId;
 use bij_core::port::UnitManager as _;
-use bij_core::{ActiveState, ExperimentId};
 
 use super::act::{Act, act};
 use crate::args::IdsArgs;
@@ -17,9 +17,8 @@ pub(crate) async fn stop(context: &Context, args: &IdsArgs) -> Result<(), CliErr
 /// Stops every experiment that is up.
 pub(crate) async fn stop_all(context: &Context) -> Result<(), CliError> {
     let units = context.units().await?.list().await?;
-    let up = |state: &ActiveState| !matches!(state, ActiveState::Inactive | ActiveState::Failed);
-    let ids: Vec<ExperimentId> =
-        units.into_iter().filter(|unit| up(&unit.active_state)).map(|unit| unit.id).collect();
+    let up = units.into_iter().filter(|unit| !unit.active_state.is_down());
+    let ids: Vec<ExperimentId> = up.map(|unit| unit.id).collect();
     if ids.is_empty() {
         context.terminal.status("No experiment is up.");
     }

@@ -112,10 +112,7 @@ impl<P: Ports> Coordinator<P> {
         let up: Vec<ExperimentId> =
             self.seen.units.keys().filter(|id| self.seen.is_up(id)).cloned().collect();
         for id in &up {
-            if !self.traits.contains_key(id) {
-                let traits = self.traits_of(id);
-                self.traits.insert(id.clone(), traits);
-            }
+            self.know_traits(id);
             let unit = self.seen.units.get(id);
             let invocation = unit.and_then(|unit| unit.invocation);
             let lived = unit.and_then(|unit| self.seen.now.at.since(unit.since?));
@@ -150,10 +147,7 @@ impl<P: Ports> Coordinator<P> {
         });
         let first = waiting.min_by(|a, b| a.order().cmp(&b.order()))?;
         let (experiment, priority) = (first.run.experiment.clone(), first.terms.priority);
-        if !self.traits.contains_key(&experiment) {
-            let traits = self.traits_of(&experiment);
-            self.traits.insert(experiment.clone(), traits);
-        }
+        self.know_traits(&experiment);
         // It would be the youngest of all.
         let since = TimeSpan::from_micros(u64::MAX);
         Some(self.traits.get(&experiment)?.living(&experiment, priority, since))
@@ -164,6 +158,13 @@ impl<P: Ports> Coordinator<P> {
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
         let since = traits.life.map_or(TimeSpan::default(), |(_, since)| since);
         Some(traits.living(id, priority, since))
+    }
+
+    fn know_traits(&mut self, id: &ExperimentId) {
+        if !self.traits.contains_key(id) {
+            let traits = self.traits_of(id);
+            self.traits.insert(id.clone(), traits);
+        }
     }
 
     fn traits_of(&self, id: &ExperimentId) -> Traits {

@@ -21,7 +21,7 @@ use bij_coordinator::policy::Warmth;
 use bij_coordinator::{Clock as _, Handle, Lives, Ports};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
-use bij_core::{ActiveState, Celsius, ExperimentId, Layout};
+use bij_core::{Celsius, ExperimentId, Layout};
 use bij_jetson::Machine;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -209,9 +209,7 @@ impl<P: Ports> Watch<P> {
         };
         let known: BTreeMap<ExperimentId, Living> =
             known.map(|one| (one.experiment.clone(), one)).collect();
-        let is_up =
-            |state: &ActiveState| !matches!(state, ActiveState::Inactive | ActiveState::Failed);
-        let up = list.into_iter().filter(|unit| is_up(&unit.active_state));
+        let up = list.into_iter().filter(|unit| !unit.active_state.is_down());
         up.map(|unit| known.get(&unit.id).cloned().unwrap_or_else(|| self.means.stranger(unit.id)))
             .collect()
     }
@@ -250,16 +248,14 @@ impl<P: Ports> Watch<P> {
     }
 
     fn warmth(&self, lives: &Lives) -> Warmth {
-        let keeps = |one: &Living| self.ladder.keeps_from_starting(one.cpu, one.max_celsius);
-        let anybody = self.means.anybody();
-        let held = keeps(&anybody);
-        let own = |(id, limit): (&ExperimentId, &Celsius)| {
-            let own = Living { max_celsius: Some(*limit), ..anybody.clone() };
-            Some((id.clone(), keeps(&own)?))
-        };
-        let next = lives.next.as_ref().filter(|_| held.is_some());
-        let next = next.map(|next| self.means.bounded(next)).filter(|next| keeps(next).is_none());
-        let replacement = next.map(|next| next.experiment);
+        let keeps = |cpu, limit| self.ladder.keeps_from_starting(cpu, limit);
+        let all = self.means.processors();
+        let held = keeps(all, None);
+        let own =
+            |(id, limit): (&ExperimentId, &Celsius)| Some((id.clone(), keeps(all, Some(*limit))?));
+        let fits = |next: &&Living| keeps(next.cpu.min(all), next.max_celsius).is_none();
+        let next = lives.next.as_ref().filter(|_| held.is_some()).filter(fits);
+        let replacement = next.map(|next| next.experiment.clone());
         let too_hot_for = match held {
             Some(_) => BTreeMap::new(),
             None => lives.limits.iter().filter_map(own).collect(),

@@ -1,6 +1,6 @@
 //! What befalls a whole machine, and what people do to its units behind a coordinator's back.
 
-use bij_core::{ActiveState, ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, TimeSpan};
 
 use super::unit::Lift;
 use super::{SimUnits, Unit};
@@ -69,7 +69,7 @@ impl SimUnits {
         let world = self.world();
         let up = world.units.iter().filter(|(id, unit)| {
             let status = unit.status(id, false);
-            let down = matches!(status.active_state, ActiveState::Inactive | ActiveState::Failed);
+            let down = status.active_state.is_down();
             !down && status.sub_state != "condition"
         });
         up.map(|(id, _)| id.clone()).collect()

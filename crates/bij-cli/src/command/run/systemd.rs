@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
-use bij_core::{ActiveState, ExperimentId, Order, UnitStatus};
+use bij_core::{ExperimentId, Order, UnitStatus};
 use bij_systemd::{Journal, RuntimeScope};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -197,5 +197,5 @@ impl Session<'_> {
 }
 
 fn is_down(unit: &UnitStatus) -> bool {
-    matches!(unit.active_state, ActiveState::Inactive | ActiveState::Failed)
+    unit.active_state.is_down()
 }

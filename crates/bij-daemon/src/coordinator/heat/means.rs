@@ -64,12 +64,6 @@ impl Means {
         }
     }
 
-    /// One of which nothing is known but that it may take all there is.
-    pub(super) fn anybody(&self) -> Living {
-        let id = ExperimentId::new("anybody").expect("it is an id");
-        Living { priority: 0, since: TimeSpan::from_micros(u64::MAX), ..self.stranger(id) }
-    }
-
     /// A step has failed.
     pub(super) fn learn(&mut self, step: &HeatStep, failure: &Failure) {
         match step {
