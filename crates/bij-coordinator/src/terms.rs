@@ -26,5 +26,6 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu
         after,
         now: false,
         power: spec.power.mode.clone(),
+        clocks: spec.power.clocks,
     }
 }

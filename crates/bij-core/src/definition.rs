@@ -45,8 +45,8 @@ pub use schema::schema;
 pub use settings::{CoordinatorSettings, Runner, Settings};
 pub use source::{MAX_FILE_BYTES, SourceFile, too_large};
 pub use spec::{
-    AbsolutePath, After, CpuSet, ExperimentSpec, Gpu, Health, InvalidCpuSet, InvalidPath, Limits,
-    OnReboot, OomPolicy, Power, PowerMode, Queue, Restart, SandboxProfile, Stop, Thermal,
+    AbsolutePath, After, Clocks, CpuSet, ExperimentSpec, Gpu, Health, InvalidCpuSet, InvalidPath,
+    Limits, OnReboot, OomPolicy, Power, PowerMode, Queue, Restart, SandboxProfile, Stop, Thermal,
 };
 pub use tree::Syntax;
 

@@ -9,12 +9,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::failure::Failure;
 
 /// The schema that each leads to, and how.
-const MIGRATIONS: [(i64, &str); 5] = [
+const MIGRATIONS: [(i64, &str); 6] = [
     (1, include_str!("../migrations/0001-ledger.sql")),
     (2, include_str!("../migrations/0002-queue.sql")),
     (3, include_str!("../migrations/0003-stop.sql")),
     (4, include_str!("../migrations/0004-board.sql")),
     (5, include_str!("../migrations/0005-power.sql")),
+    (6, include_str!("../migrations/0006-clocks.sql")),
 ];
 
 /// The newest schema this program knows.

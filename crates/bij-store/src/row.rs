@@ -132,10 +132,20 @@ impl<'row, 'statement> Cursor<'row, 'statement> {
         known.ok_or_else(|| self.bad(column, format!("{text:?} is no word for it")))
     }
 
+    /// As [`one_of`](Self::one_of), if there is any text.
+    pub(crate) fn one_of_if_any<T: Copy>(
+        &self,
+        column: Column,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Result<Option<T>, Failure> {
+        let any = self.text_if_any(column)?.is_some();
+        any.then(|| self.one_of(column, all, word)).transpose()
+    }
+
     /// How a run ended, if it did.
     pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, Failure> {
-        let ended = self.text_if_any(column)?.is_some();
-        ended.then(|| self.one_of(column, &RunEnd::ALL, RunEnd::as_str)).transpose()
+        self.one_of_if_any(column, &RunEnd::ALL, RunEnd::as_str)
     }
 
     fn text(&self, column: Column) -> Result<&'row str, Failure> {

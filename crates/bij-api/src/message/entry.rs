@@ -125,7 +125,7 @@ impl Entry {
         let QueuedRun {
             run: RunId { experiment, number },
             state,
-            terms: Terms { priority, group, claim, not_before, after, now, power: _ },
+            terms: Terms { priority, group, claim, not_before, after, now, power: _, clocks: _ },
             place,
             bypassed,
             submitted,

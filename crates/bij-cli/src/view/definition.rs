@@ -84,6 +84,7 @@ pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
         ("thermal.max_celsius", thermal.max_celsius.map_or(Value::Null, Value::from)),
         ("thermal.freeze", thermal.freeze.map_or(Value::Null, Value::from)),
         ("power.mode", power_mode(power.mode.as_ref())),
+        ("power.clocks", Value::from(power.clocks.as_str())),
         ("sandbox.profile", Value::from(profile(*sandbox))),
     ];
     all.drain(..).map(|(key, value)| (key.to_owned(), value)).collect()

@@ -64,6 +64,7 @@ fn tone(kind: EventKind, crash: bool) -> Tone {
         | EventKind::GroupChanged
         | EventKind::Health
         | EventKind::PowerMode
+        | EventKind::Clocks
         | EventKind::CoordinatorStarted
         | EventKind::Reloaded => Tone::Plain,
     }

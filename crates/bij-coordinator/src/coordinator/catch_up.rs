@@ -140,6 +140,7 @@ impl<P: Ports> Coordinator<P> {
             EventKind::Edited
             | EventKind::Heat
             | EventKind::PowerMode
+            | EventKind::Clocks
             | EventKind::Moved
             | EventKind::StartSkipped
             | EventKind::ActionFailed

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, Faults};
 use super::field::Field;
-use super::spec::{ExperimentSpec, OnReboot, OomPolicy, SandboxProfile};
+use super::spec::{Clocks, ExperimentSpec, OnReboot, OomPolicy, SandboxProfile};
 use super::tree::Node;
 use super::value;
 
@@ -15,6 +15,10 @@ pub(crate) const OOM_POLICIES: [(&str, OomPolicy); 3] =
 /// The words of `[restart] on_reboot`.
 pub(crate) const ON_REBOOT: [(&str, OnReboot); 3] =
     [("resume", OnReboot::Resume), ("requeue", OnReboot::Requeue), ("hold", OnReboot::Hold)];
+
+/// The words of `[power] clocks`.
+pub(crate) const CLOCKS: [(&str, Clocks); 2] =
+    [(Clocks::Dynamic.as_str(), Clocks::Dynamic), (Clocks::Max.as_str(), Clocks::Max)];
 
 /// The words of `[sandbox] profile`.
 pub(crate) const PROFILES: [(&str, SandboxProfile); 3] = [
@@ -144,6 +148,9 @@ pub(crate) const FIELDS: &[Field<ExperimentSpec>] = &[
     }),
     field("power", "mode", "", r#""MAXN""#, |node, spec| {
         put(&mut spec.power.mode, value::power_mode(node))
+    }),
+    field("power", "clocks", "", r#""max""#, |node, spec| {
+        put(&mut spec.power.clocks, value::choice(node, &CLOCKS))
     }),
     field("sandbox", "profile", "", r#""default""#, |node, spec| {
         put(&mut spec.sandbox, value::choice(node, &PROFILES))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::fields::{ON_REBOOT, OOM_POLICIES, PROFILES};
+use super::fields::{CLOCKS, ON_REBOOT, OOM_POLICIES, PROFILES};
 use super::overlay::{LimitOverlay, SpecOverlay};
 use super::spec::{
     After, ExperimentSpec, Gpu, Health, Limits, Power, PowerMode, Queue, Restart, Stop, Thermal,
@@ -54,11 +54,14 @@ impl ExperimentSpec {
             toml.bare("max_celsius", *max_celsius);
             toml.bare("freeze", *freeze);
         });
-        let Power { mode } = power;
-        toml.table("power", |toml| match mode {
-            None => {}
-            Some(PowerMode::Number(number)) => toml.bare("mode", Some(number)),
-            Some(PowerMode::Name(name)) => toml.text("mode", Some(name)),
+        let Power { mode, clocks } = power;
+        toml.table("power", |toml| {
+            match mode {
+                None => {}
+                Some(PowerMode::Number(number)) => toml.bare("mode", Some(number)),
+                Some(PowerMode::Name(name)) => toml.text("mode", Some(name)),
+            }
+            toml.word("clocks", clocks, &CLOCKS);
         });
         toml.table("sandbox", |toml| toml.word("profile", sandbox, &PROFILES));
         toml.0

@@ -14,7 +14,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::fields::{FIELDS, ON_REBOOT, OOM_POLICIES, PROFILES};
+    use super::super::fields::{CLOCKS, FIELDS, ON_REBOOT, OOM_POLICIES, PROFILES};
     use super::*;
 
     fn document() -> Value {
@@ -48,6 +48,7 @@ mod tests {
         };
         assert_eq!(words("/limits/properties/oom_policy"), OOM_POLICIES.map(|(word, _)| word));
         assert_eq!(words("/restart/properties/on_reboot"), ON_REBOOT.map(|(word, _)| word));
+        assert_eq!(words("/power/properties/clocks"), CLOCKS.map(|(word, _)| word));
         assert_eq!(words("/sandbox/properties/profile"), PROFILES.map(|(word, _)| word));
     }
 

@@ -226,6 +226,31 @@ impl Thermal {
 pub struct Power {
     /// The power mode it wants.
     pub mode: Option<PowerMode>,
+    /// How the clocks of the board are to be while it is up.
+    pub clocks: Clocks,
+}
+
+/// `[power] clocks`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clocks {
+    /// They follow the load.
+    #[default]
+    Dynamic,
+    /// All are held at the highest that the power mode allows: what `jetson_clocks` does.
+    Max,
+}
+
+impl Clocks {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Dynamic, Self::Max];
+
+    /// The word for it in definitions, output and databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Max => "max",
+        }
+    }
 }
 
 /// A power mode of the board's own list.

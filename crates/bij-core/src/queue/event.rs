@@ -94,6 +94,8 @@ kinds! {
     Heat = "heat",
     /// The board's power mode was switched, or could not be.
     PowerMode = "power-mode",
+    /// The board's clocks are held at their highest, or let go, or could not be.
+    Clocks = "clocks",
     /// The coordinator has come up.
     CoordinatorStarted = "coordinator-started",
     /// Settings were read anew.

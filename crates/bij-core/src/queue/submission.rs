@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Dependencies, GroupName};
-use crate::definition::PowerMode;
+use crate::definition::{Clocks, PowerMode};
 use crate::{ExperimentId, Timestamp};
 
 /// A run that is to be taken into the queue.
@@ -63,4 +63,6 @@ pub struct Terms {
     pub now: bool,
     /// `[power] mode`: the power mode of the board that it wants.
     pub power: Option<PowerMode>,
+    /// `[power] clocks`: how it wants the clocks while it is up.
+    pub clocks: Clocks,
 }

@@ -33,6 +33,7 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
         | EventKind::Resumed
         | EventKind::GroupChanged
         | EventKind::PowerMode
+        | EventKind::Clocks
         | EventKind::Reloaded => (Level::Info, None),
         EventKind::Held => (Level::Info, Some(message_id::HELD)),
         EventKind::Admitted => (Level::Info, Some(message_id::ADMITTED)),

@@ -5,7 +5,7 @@ use bij_core::queue::{Claim, Group, Happening, Pause, Place, QueueState, Terms};
 use bij_core::{Outcome, RunEnd, RunId, Timestamp};
 use rusqlite::{ToSql, Transaction, params};
 
-use super::write::{bytes, dependencies, execute, tell};
+use super::write::{bytes, clocks_word, dependencies, execute, tell};
 use super::{read, row};
 use crate::failure::Failure;
 use crate::row::Cursor;
@@ -81,15 +81,15 @@ fn set_state(
 }
 
 fn edit(within: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, Failure> {
-    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now, power } =
-        terms;
+    let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
+    let Claim { memory, gpu } = claim;
     update(
         within,
         run,
         "priority = ?3, group_name = ?4, memory = ?5, gpu = ?6, not_before = ?7,
-             dependencies = ?8, now = ?9, power = ?10
-         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now, power)
-             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             dependencies = ?8, now = ?9, power = ?10, clocks = ?11
+         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now, power, clocks)
+             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         &[
             priority,
             &group.as_str(),
@@ -99,6 +99,7 @@ fn edit(within: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, Fa
             &dependencies(after),
             now,
             &power.as_ref().map(ToString::to_string),
+            &clocks_word(*clocks),
         ],
     )
 }

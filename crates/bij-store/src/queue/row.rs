@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bij_core::definition::Clocks;
 use bij_core::queue::{
     Claim, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, Origin, Pause, Place,
     QueueState, QueuedRun, Terms,
@@ -15,7 +16,7 @@ use crate::row::{Column, Cursor};
 /// The columns that [`queued_run`] reads, from `queue q`, `runs r` and `experiments e`.
 pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.boot, q.priority, \
      q.group_name, q.memory, q.gpu, q.not_before, q.dependencies, q.now, q.place, q.bypassed, \
-     q.submitted, q.extras, q.submitter, q.origin, q.stopper, q.power";
+     q.submitted, q.extras, q.submitter, q.origin, q.stopper, q.power, q.clocks";
 
 /// A run that is not over, from a row of [`QUEUED`].
 pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
@@ -41,6 +42,9 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
             power: at
                 .value::<Option<String>>(Column(20, "power"))?
                 .map(|mode| mode.as_str().into()),
+            clocks: at
+                .one_of_if_any(Column(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
+                .unwrap_or_default(),
         },
         place: Place(at.value(Column(13, "place"))?),
         bypassed: at.value(Column(14, "bypassed"))?,

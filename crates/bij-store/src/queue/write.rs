@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bij_core::definition::Clocks;
 use bij_core::queue::{Claim, Dependencies, Happening, Place, QueuedRun, Submission, Terms};
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};
@@ -47,8 +48,8 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
         queued;
     let id = within.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
     let (state, holder, boot) = row::state_columns(state);
-    let Terms { priority, group, claim: Claim { memory, gpu }, not_before, after, now, power } =
-        terms;
+    let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
+    let Claim { memory, gpu } = claim;
     execute(
         within,
         QUEUED,
@@ -72,9 +73,15 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
             by,
             origin.as_str(),
             power.as_ref().map(ToString::to_string),
+            clocks_word(*clocks),
         ],
     )?;
     Ok(())
+}
+
+/// Most runs say nothing of clocks, and then there is nothing to keep.
+pub(super) fn clocks_word(clocks: Clocks) -> Option<&'static str> {
+    (clocks != Clocks::default()).then(|| clocks.as_str())
 }
 
 pub(super) const EXPERIMENT: &str =
@@ -85,8 +92,9 @@ pub(super) const HIGHEST: &str = "SELECT e.id,
 pub(super) const RUN: &str = "INSERT INTO runs (experiment, number) VALUES (?1, ?2)";
 pub(super) const QUEUED: &str = "INSERT INTO queue (
     run, experiment, state, holder, boot, priority, place, bypassed, group_name, memory, gpu,
-    not_before, dependencies, now, submitted, extras, submitter, origin, power
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+    not_before, dependencies, now, submitted, extras, submitter, origin, power,
+    clocks
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
 pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 

@@ -23,7 +23,7 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_right_one() {
          hint: `user` stands above all tables: user = \"brain\""
     );
     assert!(complaint("MemoryMax = '8G'").contains("written here as: [limits] memory = \"8G\""));
-    assert!(complaint("[power]\nxyzzy = 1").contains("the keys of [power] are mode"));
+    assert!(complaint("[power]\nxyzzy = 1").contains("the keys of [power] are mode, clocks"));
 }
 
 #[test]
@@ -70,6 +70,7 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
         ("[thermal]\nmax_celsius = nan", "degrees Celsius from 20 to 125"),
         ("[power]\nmode = -1", "a mode of this board's nvpmodel list"),
         ("[power]\nmode = ' '", "a mode of this board's nvpmodel list"),
+        ("[power]\nclocks = 'maxx'", "did you mean \"max\"?"),
         ("[queue]\npriority = 1.5", "a whole number, higher goes first"),
         ("[queue]\nafter = ['a', '../x']", "queue.after[1]: \"../x\" is not an experiment id"),
         ("[queue]\nafter = ['x']", "an experiment cannot wait for itself"),

@@ -45,6 +45,7 @@ start_timeout = "infinity"
 max_celsius = 80
 [power]
 mode = "MAXN"
+clocks = "max"
 [sandbox]
 profile = "strict"
 "#;
@@ -70,6 +71,7 @@ fn a_definition_with_every_table_is_read() {
     assert_eq!(spec.health.start_timeout, Some(Limit::Max));
     assert_eq!(spec.thermal.max_celsius, Some(80.0));
     assert_eq!(spec.power.mode, Some(PowerMode::Name("MAXN".to_owned())));
+    assert_eq!(spec.power.clocks, Clocks::Max);
     assert_eq!(spec.sandbox, SandboxProfile::Strict);
 }
 
@@ -90,7 +92,7 @@ fn json_says_the_same_as_toml() {
         "stop": { "signal": "SIGINT", "grace": "90s" },
         "health": { "notify": true, "watchdog": "2min", "stall_after": "10min",
                     "start_timeout": "infinity" },
-        "thermal": { "max_celsius": 80 }, "power": { "mode": "MAXN" },
+        "thermal": { "max_celsius": 80 }, "power": { "mode": "MAXN", "clocks": "max" },
         "sandbox": { "profile": "strict" }
     }"#;
     assert_eq!(parse_json(json).unwrap().spec, spec(WHOLE));

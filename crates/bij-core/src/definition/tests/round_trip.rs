@@ -127,13 +127,15 @@ fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
     ];
     let thermal = (option::of(20.0..125.0f64), option::of(any::<bool>()))
         .prop_map(|(max_celsius, freeze)| Thermal { max_celsius, freeze });
-    (gpu, stop, health, thermal, option::of(mode), sandbox).prop_map(
-        move |(gpu, stop, health, thermal, mode, sandbox)| ExperimentSpec {
+    let power = (option::of(mode), prop_oneof![Just(Clocks::Dynamic), Just(Clocks::Max)])
+        .prop_map(|(mode, clocks)| Power { mode, clocks });
+    (gpu, stop, health, thermal, power, sandbox).prop_map(
+        move |(gpu, stop, health, thermal, power, sandbox)| ExperimentSpec {
             gpu,
             stop,
             health,
             thermal,
-            power: Power { mode },
+            power,
             sandbox,
             ..spec.clone()
         },

@@ -1,5 +1,6 @@
 //! Runs are taken in.
 
+use bij_core::definition::Clocks;
 use bij_core::port::{Ledger, RunQueue};
 use bij_core::queue::{
     Claim, Dependencies, GpuClaim, Origin, Place, QueueState, RunRef, Submission, Terms,
@@ -34,6 +35,7 @@ fn special() -> Submission {
             after: Dependencies::Any(vec![dependency("calibrate#3"), dependency("end:y")]),
             now: true,
             power: Some("MODE_30W".into()),
+            clocks: Clocks::Max,
         },
         held: Some("bob".to_owned()),
         extras: "[limits]\nmemory = \"1G\"\n".to_owned(),
