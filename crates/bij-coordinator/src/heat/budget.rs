@@ -100,8 +100,8 @@ pub(super) struct Circumstances {
     pub(super) demand: f64,
     /// What could be taken at most: all processors, or what all that live say they take.
     pub(super) most: f64,
-    /// Whether those that live can be capped.
-    pub(super) can_cap: bool,
+    /// Where nobody can be capped, the budget that is just enough for nobody to be put aside.
+    pub(super) all_or_one_less: Option<f64>,
 }
 
 /// What became of the budget.
@@ -146,6 +146,11 @@ impl Budget {
         }
     }
 
+    /// What was done last had no effect, so none is awaited.
+    pub(super) fn had_no_effect(&mut self) {
+        self.cut_at = f64::INFINITY;
+    }
+
     /// Changes it if this heat asks for it.
     pub(super) fn look(&mut self, at: TimeSpan, heat: &Heat, by: Circumstances) -> Change {
         self.peak.look(at, heat.smoothed, self.patience(by) / 2.0);
@@ -176,6 +181,10 @@ impl Budget {
             && proven >= from * STALE
         {
             to = proven;
+        }
+        if let Some(enough) = by.all_or_one_less {
+            // Anything more would hold nobody back.
+            to = to.min(enough * CUTS.1);
         }
         let tried = self.changed.map_or(0.0, |changed| seconds_between(changed, at));
         if self.on_trial && tried < 2.0 * self.patience {
@@ -213,7 +222,7 @@ impl Budget {
 
     /// How long it must have been cool enough before a raise, in seconds.
     fn patience(&self, by: Circumstances) -> f64 {
-        if !by.can_cap {
+        if by.all_or_one_less.is_some() {
             NO_PATIENCE
         } else if self.peak.get() <= by.throttle - PLAINLY_COOL {
             self.patience.min(2.0 * PATIENCE.0)

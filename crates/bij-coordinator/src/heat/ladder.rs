@@ -66,6 +66,11 @@ impl Ladder {
     /// Takes in one look at the machine and says what is to be done, in the order in which it is to be
     /// done. What is said counts as done unless it [failed](Self::failed).
     pub fn look(&mut self, seen: &HeatSeen<'_>) -> Vec<HeatMove> {
+        if self.reins.forget_vain_caps(seen.living)
+            && let Some(budget) = &mut self.budget
+        {
+            budget.had_no_effect();
+        }
         let order = self.reins.take_up(seen.living);
         if !order.is_empty() {
             self.can_cap = order.iter().any(|one| one.can_cap);
@@ -173,7 +178,7 @@ impl Ladder {
             far_too_hot: f64::midpoint(throttle, self.settings.critical().degrees()),
             demand,
             most: demand.max(spread::percent(seen.processors)),
-            can_cap: self.can_cap,
+            all_or_one_less: (!self.can_cap).then(|| self.reins.floors(order)),
         };
         let reins = &mut self.reins;
         let budget = self.budget.get_or_insert_with(|| {

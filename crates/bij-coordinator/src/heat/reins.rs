@@ -55,9 +55,28 @@ impl Reins {
         spread::in_order(living, &self.in_force)
     }
 
+    /// Forgets the caps of those on whom they turned out to have no effect: there is nothing to lift.
+    /// Gives whether there were any.
+    pub(super) fn forget_vain_caps(&mut self, living: &[Living]) -> bool {
+        let mut any = false;
+        for one in living.iter().filter(|one| !one.can_cap) {
+            let Some(restraint) = self.in_force.get_mut(&one.experiment) else { continue };
+            any |= restraint.cap.take().is_some();
+            self.again.remove(&one.experiment);
+        }
+        self.in_force.retain(|_, restraint| !restraint.is_none());
+        any
+    }
+
     /// What all that stay would take together.
     pub(super) fn demand(&self, order: &[&Living]) -> f64 {
         self.staying(order).map(spread::cpu).sum()
+    }
+
+    /// What those that run need at least, so that none is put aside.
+    pub(super) fn floors(&self, order: &[&Living]) -> f64 {
+        let runs = |one: &&&Living| self.of(&one.experiment).motion == Motion::Running;
+        order.iter().filter(runs).map(|one| spread::floor(one)).sum()
     }
 
     /// What all may take with what is in force, if that holds anybody back.

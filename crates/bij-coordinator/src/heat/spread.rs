@@ -108,7 +108,8 @@ fn cap(one: &Living, share: f64) -> Option<Percent> {
     (one.can_cap && share < cpu(one) * WHOLE).then(|| whole_percent(share))
 }
 
-fn floor(one: &Living) -> f64 {
+/// The least that one is left while it runs.
+pub(super) fn floor(one: &Living) -> f64 {
     floor_of(cpu(one), one.can_cap)
 }
 

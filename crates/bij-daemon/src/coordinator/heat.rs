@@ -224,8 +224,12 @@ impl<P: Ports> Watch<P> {
     /// What became of a step.
     fn take_in(&mut self, done: Option<Done>) {
         let Some(Done { step, result: Err(failure) }) = done else { return };
-        log::warn!("heat: {step}: {failure}");
-        self.means.learn(&step, &failure);
+        if let Some(told) = self.means.learn(&step, &failure) {
+            log::warn!("heat: {told}");
+        }
+        if failure.for_good {
+            self.in_force.take_back(&step);
+        }
         self.ladder.failed(&step);
     }
 

@@ -73,8 +73,13 @@ struct Hand {
 }
 
 impl Hand {
+    /// Who is down has nothing in force, and who cannot be capped was never capped.
     fn forget_all_but(&mut self, living: &[Living]) {
-        self.restraints.retain(|id, _| living.iter().any(|one| one.experiment == *id));
+        self.restraints.retain(|id, restraint| {
+            let one = living.iter().find(|one| one.experiment == *id);
+            restraint.cap = restraint.cap.filter(|_| one.is_some_and(|one| one.can_cap));
+            one.is_some()
+        });
     }
 
     fn carry_out(&mut self, step: &HeatStep, living: &[Living]) -> Result<(), TestCaseError> {

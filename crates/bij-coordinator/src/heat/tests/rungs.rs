@@ -172,6 +172,27 @@ fn what_failed_is_said_again_as_long_as_it_is_wanted() {
     assert_eq!(names(&scene.pass(120), "uncap"), ["a"]);
 }
 
+/// A kernel without CFS bandwidth takes `CPUQuota=` and does nothing.
+#[test]
+fn where_a_cap_turns_out_to_have_no_effect_the_next_means_follows_at_once() {
+    let mut scene = Scene::new([living("high", 1, 600), living("low", 0, 600)]);
+    scene.warm_up_to(74.9);
+    scene.set(75.4);
+    let cap = loop {
+        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+            break cap.step;
+        }
+    };
+    for one in &mut scene.living {
+        one.can_cap = false;
+    }
+    scene.ladder.failed(&cap);
+    assert_eq!(scene.pass(1), [HeatStep::Freeze { experiment: id("low") }]);
+    assert_eq!(scene.ladder.restraint(&id("low")).cap, None, "there is none to be lifted");
+    let said = scene.stay_at(50.0, 3600);
+    assert_eq!(said, [HeatStep::Thaw { experiment: id("low") }, HeatStep::Admit]);
+}
+
 #[test]
 fn what_another_ladder_left_is_kept_while_it_is_hot_and_lifted_when_it_is_not() {
     let left = Restraint { cap: Some(Percent::new(300)), motion: Motion::Running };

@@ -77,6 +77,19 @@ impl InForce {
         self.write();
     }
 
+    /// A step that holds back had no effect, and left nothing behind.
+    pub(super) fn take_back(&mut self, step: &HeatStep) {
+        match step.clone() {
+            HeatStep::Cap { experiment, .. } => self.take_in(&HeatStep::Uncap { experiment }),
+            HeatStep::Freeze { experiment } => self.take_in(&HeatStep::Thaw { experiment }),
+            HeatStep::Hold
+            | HeatStep::Admit
+            | HeatStep::Uncap { .. }
+            | HeatStep::Thaw { .. }
+            | HeatStep::Stop { .. } => {}
+        }
+    }
+
     /// What lets everything go.
     pub(super) fn lifts(&self) -> Vec<HeatStep> {
         let lifts = |(id, held): (&ExperimentId, &Held)| {
@@ -120,8 +133,10 @@ mod tests {
         in_force.take_in(&HeatStep::Cap { experiment: a.clone(), to: Percent::new(150) });
         in_force.take_in(&HeatStep::Freeze { experiment: a.clone() });
         in_force.take_in(&HeatStep::Freeze { experiment: b.clone() });
-        in_force.take_in(&HeatStep::Thaw { experiment: b });
+        in_force.take_in(&HeatStep::Thaw { experiment: b.clone() });
         let mut next = InForce::left_in(&layout);
+        in_force.take_in(&HeatStep::Cap { experiment: b.clone(), to: Percent::new(50) });
+        in_force.take_back(&HeatStep::Cap { experiment: b.clone(), to: Percent::new(50) });
         let restraint = Restraint { cap: Some(Percent::new(150)), motion: Motion::Frozen };
         assert_eq!(next.restraints(), [(a, restraint)]);
         for step in next.lifts() {

@@ -1,6 +1,7 @@
 //! What can be done about heat on this machine.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
@@ -26,9 +27,13 @@ impl Means {
     pub(super) fn of(cgroups: &Path) -> Self {
         let count = available_parallelism().map_or(1, NonZero::get);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let can_cap = can_cap(cgroups);
+        if !can_cap {
+            log::warn!("heat: {}", told_once(&NO_BANDWIDTH));
+        }
         Self {
             processors: Percent::new(count.saturating_mul(100)),
-            can_cap: can_cap(cgroups),
+            can_cap,
             can_freeze: true,
             not_frozen: BTreeSet::new(),
         }
@@ -64,8 +69,10 @@ impl Means {
         }
     }
 
-    /// A step has failed.
-    pub(super) fn learn(&mut self, step: &HeatStep, failure: &Failure) {
+    /// A step has failed. Gives what there is to tell of that: what can never be done is told once,
+    /// however many were to be held back by it.
+    pub(super) fn learn(&mut self, step: &HeatStep, failure: &Failure) -> Option<String> {
+        let was = (self.can_cap, self.can_freeze);
         match step {
             HeatStep::Freeze { experiment } => {
                 self.can_freeze &= !failure.for_good;
@@ -78,7 +85,18 @@ impl Means {
             | HeatStep::Thaw { .. }
             | HeatStep::Stop { .. } => {}
         }
+        if !failure.for_good {
+            return Some(format!("{step}: {failure}"));
+        }
+        (was != (self.can_cap, self.can_freeze)).then(|| told_once(failure))
     }
+}
+
+/// What the files of a kernel without `CONFIG_CFS_BANDWIDTH` come to.
+const NO_BANDWIDTH: &str = "this kernel cannot bound processor time (CONFIG_CFS_BANDWIDTH)";
+
+fn told_once(what: &dyn fmt::Display) -> String {
+    format!("{what}; the ladder does without it from now on")
 }
 
 /// Whether the kernel can bound processor time (`CONFIG_CFS_BANDWIDTH`; some of NVIDIA's cannot):
@@ -99,6 +117,8 @@ fn can_cap(cgroups: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bij_core::port::UnitError;
+
     use super::*;
 
     fn tree(files: &[&str]) -> tempfile::TempDir {
@@ -109,6 +129,23 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         root
+    }
+
+    #[test]
+    fn what_can_never_be_done_is_told_once_and_not_tried_again() {
+        let mut means = Means::of(tree(&["cpu/cpu.shares", "cpu/cpu.cfs_quota_us"]).path());
+        let [a, b]: [ExperimentId; 2] = ["a", "b"].map(|id| id.parse().unwrap());
+        assert!(means.stranger(a.clone()).can_cap);
+        let cap = |experiment| HeatStep::Cap { experiment, to: Percent::new(50) };
+        let failure = || Failure::from(UnitError::Unsupported("it has no effect"));
+        let told = means.learn(&cap(a.clone()), &failure());
+        let said = "it has no effect; the ladder does without it from now on";
+        assert_eq!(told.as_deref(), Some(said));
+        assert_eq!(means.learn(&cap(b), &failure()), None);
+        assert!(!means.stranger(a.clone()).can_cap);
+        let gone = UnitError::NotFound(a.clone()).into();
+        let told = means.learn(&HeatStep::Freeze { experiment: a }, &gone);
+        assert_eq!(told.as_deref(), Some("freezes a: there is no experiment a"));
     }
 
     #[test]
