@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bij_core::Outcome;
@@ -67,30 +67,41 @@ impl JetsonClocks {
         self
     }
 
-    /// Holds all clocks at their highest; how they were is stored before.
+    /// Holds all clocks at their highest; how they were is stored before. What is held already is held
+    /// once more: whoever did that may have been killed in the middle of it.
     ///
     /// # Errors
     /// [`ClocksError`]; nothing is held if nothing could be stored.
     pub fn maximise(&self) -> Result<Outcome, ClocksError> {
-        if self.is_stored() {
-            // What is stored is from before they were held. Now it would be what is held.
-            return Ok(Outcome::Unchanged);
-        }
-        let stored = self.call(&["--store", &self.store.to_string_lossy()]);
-        if let Err(error) = stored {
-            self.forget()?;
-            return Err(error);
-        }
-        if !fs::metadata(&self.store).is_ok_and(|file| file.len() > 0) {
-            self.forget()?;
-            return Err(ClocksError::NothingStored { store: self.store.clone() });
+        // What is stored is from before they were held. Now it would be what is held.
+        let outcome = if self.are_held() { Outcome::Unchanged } else { Outcome::Changed };
+        if outcome == Outcome::Changed {
+            self.keep()?;
         }
         if let Err(error) = self.call(&[]) {
             // Some may be held by now.
             self.restore()?;
             return Err(error);
         }
-        Ok(Outcome::Changed)
+        Ok(outcome)
+    }
+
+    /// Stores how the clocks are. Half a store is never taken for one.
+    fn keep(&self) -> Result<(), ClocksError> {
+        let fresh = self.store.with_extension("new");
+        let failed = |source| ClocksError::Store { store: self.store.clone(), source };
+        // The tool asks before it overwrites one, and nobody would answer.
+        forget(&fresh).map_err(failed)?;
+        let stored = self.call(&["--store", &fresh.to_string_lossy()]);
+        let kept = match stored {
+            Ok(_) if fs::metadata(&fresh).is_ok_and(|file| file.len() > 0) => {
+                fs::rename(&fresh, &self.store).map_err(failed)
+            }
+            Ok(_) => Err(ClocksError::NothingStored { store: self.store.clone() }),
+            Err(error) => Err(error),
+        };
+        forget(&fresh).map_err(failed)?;
+        kept
     }
 
     /// Lets the clocks go again, if they are held by [`maximise`](Self::maximise).
@@ -98,7 +109,7 @@ impl JetsonClocks {
     /// # Errors
     /// [`ClocksError`]; what is stored is kept then, to try again.
     pub fn restore(&self) -> Result<Outcome, ClocksError> {
-        if !self.is_stored() {
+        if !self.are_held() {
             return Ok(Outcome::Unchanged);
         }
         let said = self.call(&["--restore", &self.store.to_string_lossy()])?;
@@ -106,27 +117,33 @@ impl JetsonClocks {
         if let Some(line) = said.lines().find(|line| line.starts_with("Error")) {
             return Err(ClocksError::NotRestored { said: line.to_owned() });
         }
-        self.forget()?;
+        let failed = |source| ClocksError::Store { store: self.store.clone(), source };
+        forget(&self.store).map_err(failed)?;
         Ok(Outcome::Changed)
     }
 
-    fn is_stored(&self) -> bool {
+    /// Whether they are held by [`maximise`](Self::maximise), as far as the store tells.
+    pub fn are_held(&self) -> bool {
         self.store.exists()
     }
 
-    fn forget(&self) -> Result<(), ClocksError> {
-        match fs::remove_file(&self.store) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => {
-                other.map_err(|source| ClocksError::Store { store: self.store.clone(), source })
-            }
-        }
+    /// Whether the tool is there at all.
+    pub fn is_installed(&self) -> bool {
+        self.program.exists()
     }
 
     fn call(&self, args: &[&str]) -> Result<String, ClocksError> {
         let said = tool::run(&self.program, args, self.limit)?;
         said.end(&self.program)?;
         Ok(said.text)
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -9,7 +9,7 @@
 //! seen degrade to reasons and never to wrong numbers.
 //!
 //! Beside reading there are [`Nvpmodel`], which switches power modes and verifies it, [`JetsonClocks`],
-//! and [`GpuPolicy`], which tells what a unit needs to use the GPU.
+//! [`PowerControl`] over both, and [`GpuPolicy`], which tells what a unit needs to use the GPU.
 //!
 //! # Invariants
 //! - No file is read that was not chosen by its name: some attributes of a Jetson block their reader
@@ -35,6 +35,7 @@ mod over_current;
 mod parse;
 mod patience;
 mod port;
+mod power;
 mod pulse;
 mod rail;
 mod reading;
@@ -58,6 +59,7 @@ pub use nvpmodel::{
     PowerModes, PowerParam, PowerSetting, QueryError, SwitchError,
 };
 pub use over_current::OverCurrent;
+pub use power::{ModeSet, ModeSince, PowerControl};
 pub use pulse::Pulse;
 pub use rail::Rail;
 pub use reading::{Reading, WhyNot};

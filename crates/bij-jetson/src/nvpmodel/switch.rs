@@ -24,14 +24,17 @@ pub struct Nvpmodel {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SwitchError {
+    /// It has none.
+    #[error("this machine has no power modes: /etc/nvpmodel.conf is not there")]
+    NoModes,
     /// The configuration cannot be had.
     #[error("cannot tell what power modes there are: /etc/nvpmodel.conf is {0}")]
     NoConf(WhyNot),
     /// There is no such mode.
-    #[error("there is no power mode {id}; there are {}", known.join(", "))]
+    #[error("there is no power mode {wanted}; there are {}", known.join(", "))]
     UnknownMode {
-        /// The mode that was wanted.
-        id: u32,
+        /// The mode that was wanted, as it was named.
+        wanted: String,
         /// What there is, each as `2 MODE_30W`.
         known: Vec<String>,
     },
@@ -74,9 +77,37 @@ pub enum SwitchError {
     /// What is to be in force at the next boot could not be written down.
     #[error("cannot write /var/lib/nvpmodel/status")]
     NotWritten(#[source] std::io::Error),
+    /// The mode in force could not be noted, and nvpmodel would have forgotten it.
+    #[error("cannot note which power mode is in force until the next boot")]
+    NotNoted(#[source] std::io::Error),
     /// nvpmodel cannot tell what is in force now.
     #[error("cannot verify that the power mode is set")]
     Unverified(#[source] QueryError),
+}
+
+impl SwitchError {
+    /// There is nothing to choose from.
+    pub(crate) fn without_modes(why: WhyNot) -> Self {
+        if why == WhyNot::Absent { Self::NoModes } else { Self::NoConf(why) }
+    }
+
+    /// There is no mode of that name or number.
+    pub(crate) fn unknown(wanted: &str, conf: &PowerConf) -> Self {
+        let known = conf.modes.iter().map(|mode| format!("{} {}", mode.id, mode.name));
+        Self::UnknownMode { wanted: wanted.to_owned(), known: known.collect() }
+    }
+
+    /// What helps, where that is known.
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::NeedsReboot { .. } => {
+                Some("--allow-reboot-later has the next boot come up with it")
+            }
+            // 13 is EACCES.
+            Self::Refused { errno: 13, .. } => Some("only root may switch the board"),
+            _ => None,
+        }
+    }
 }
 
 impl Nvpmodel {
@@ -115,10 +146,9 @@ impl Nvpmodel {
     /// # Errors
     /// [`SwitchError`]; each of its kinds has its own remedy.
     pub fn switch(&self, id: u32, clocks: &JetsonClocks) -> Result<Outcome, SwitchError> {
-        let conf = PowerConf::read(&self.root).map_err(SwitchError::NoConf)?;
+        let conf = PowerConf::read(&self.root).map_err(SwitchError::without_modes)?;
         let Some(mode) = conf.mode(id) else {
-            let known = conf.modes.iter().map(|mode| format!("{} {}", mode.id, mode.name));
-            return Err(SwitchError::UnknownMode { id, known: known.collect() });
+            return Err(SwitchError::unknown(&id.to_string(), &conf));
         };
         match self.query() {
             Ok(current) if current.id == id => return Ok(Outcome::Unchanged),

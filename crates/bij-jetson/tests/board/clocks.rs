@@ -64,3 +64,19 @@ fn a_pc_has_no_such_tool() {
     let error = board.clocks().maximise().unwrap_err();
     assert!(matches!(error, ClocksError::Tool(ToolError::Missing { .. })), "{error}");
 }
+
+#[test]
+fn whoever_was_killed_between_storing_and_holding_has_it_done_the_next_time() {
+    let board = Board::unpack(&captured(JETPACK_6));
+    let clocks = board.clocks();
+    clocks.maximise().unwrap();
+    std::fs::write(board.path(MIN), "729600\n").unwrap();
+    assert_eq!(clocks.maximise().unwrap(), Outcome::Unchanged);
+    assert_eq!(board.text(MIN), "1728000\n");
+    // One that was killed while it stored has stored nothing.
+    clocks.restore().unwrap();
+    std::fs::write(board.path("stored-clocks.new"), "half a li").unwrap();
+    assert_eq!(clocks.maximise().unwrap(), Outcome::Changed);
+    assert_eq!(clocks.restore().unwrap(), Outcome::Changed);
+    assert_eq!(board.text(MIN), "729600\n");
+}

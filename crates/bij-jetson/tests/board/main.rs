@@ -10,6 +10,7 @@ mod modes;
 mod nano;
 mod odd;
 mod patience;
+mod power;
 mod shuffled;
 mod told;
 mod tree;

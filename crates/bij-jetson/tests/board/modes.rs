@@ -108,7 +108,7 @@ fn a_machine_without_the_tool_or_its_configuration_says_which() {
     let error = switch(&board, 3).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot tell what power modes there are: /etc/nvpmodel.conf is absent"
+        "this machine has no power modes: /etc/nvpmodel.conf is not there"
     );
 }
 

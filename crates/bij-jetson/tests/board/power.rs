@@ -1,0 +1,94 @@
+//! What is in force and what the next boot comes up with are told apart, whoever has ordered what.
+
+use bij_core::Outcome;
+use bij_jetson::{ModeSince, PowerControl, SwitchError, clocks_held};
+
+use crate::tree::{Board, JETPACK_5, captured};
+
+/// An AGX Orin in mode 0; 3 is had live, 1 and 2 take a reboot.
+fn board() -> (Board, PowerControl) {
+    let board = Board::unpack(&captured(JETPACK_5));
+    let runtime = board.path("run/brain-in-jar");
+    std::fs::create_dir_all(&runtime).unwrap();
+    let power = PowerControl::below(board.root(), &runtime);
+    (board, power)
+}
+
+/// The mode in force, and the one that the next boot comes up with.
+fn modes(power: &PowerControl) -> (Option<u32>, Option<u32>) {
+    let modes = power.modes();
+    (power.in_force(&modes), modes.current.ok().map(|mode| mode.id))
+}
+
+fn set(power: &PowerControl, mode: &str, later: bool) -> Result<(ModeSince, String), SwitchError> {
+    let set = power.set(&power.find(mode)?, later)?;
+    Ok((set.since, set.to_string()))
+}
+
+#[test]
+fn a_mode_for_the_next_boot_is_not_taken_for_the_one_in_force() {
+    let (_board, power) = board();
+    assert_eq!(modes(&power), (Some(0), Some(0)));
+    let error = set(&power, "15W", false).unwrap_err();
+    assert!(error.remedy().is_some(), "{error}");
+    let (since, text) = set(&power, "15W", true).unwrap();
+    assert_eq!(
+        (since, text.as_str()),
+        (ModeSince::NextBoot, "the next boot comes up in power mode MODE_15W")
+    );
+    // nvpmodel itself says by now that it is in mode 1.
+    assert_eq!(modes(&power), (Some(0), Some(1)));
+    assert!(matches!(set(&power, "1", false), Err(SwitchError::NeedsReboot { id: 1 })));
+    assert!(matches!(power.switch(1), Err(SwitchError::NeedsReboot { id: 1 })));
+    assert_eq!(power.switch(0).unwrap(), Outcome::Unchanged);
+    assert_eq!(modes(&power), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_switch_for_a_run_keeps_what_was_promised_and_one_by_hand_takes_it_back() {
+    let (board, power) = board();
+    set(&power, "MODE_15W", true).unwrap();
+    assert_eq!(power.switch(3).unwrap(), Outcome::Changed);
+    assert_eq!(modes(&power), (Some(3), Some(1)));
+    assert_eq!(board.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq"), "1497600\n");
+    let (_, text) = set(&power, "3", false).unwrap();
+    assert_eq!(text, "the board is in power mode MODE_50W");
+    assert_eq!(modes(&power), (Some(3), Some(3)));
+    set(&power, "MODE_15W", true).unwrap();
+    let (_, text) = set(&power, "MAXN", false).unwrap();
+    assert_eq!(text, "the board is in power mode MAXN");
+    assert_eq!(modes(&power), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_somebody_else_sets_meanwhile_counts() {
+    let (board, power) = board();
+    set(&power, "MODE_15W", true).unwrap();
+    board.nvpmodel().switch(3, &board.clocks()).unwrap();
+    assert_eq!(modes(&power), (Some(3), Some(3)));
+    assert_eq!(power.switch(0).unwrap(), Outcome::Changed);
+    assert_eq!(modes(&power), (Some(0), Some(0)));
+}
+
+#[test]
+fn clocks_are_let_go_before_a_mode_is_set() {
+    let (board, power) = board();
+    let min = "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq";
+    let before = board.text(min);
+    power.clocks().maximise().unwrap();
+    assert_ne!(board.text(min), before);
+    assert_eq!(clocks_held(&board.root()), Ok(true));
+    assert_eq!(power.switch(3).unwrap(), Outcome::Changed);
+    assert!(!power.clocks().are_held());
+    assert_eq!(board.text(min), before);
+}
+
+#[test]
+fn a_board_without_modes_and_a_mode_that_is_none_are_told() {
+    let (board, power) = board();
+    let error = set(&power, "TURBO", false).unwrap_err().to_string();
+    assert!(error.starts_with("there is no power mode TURBO; there are 0 MAXN, "), "{error}");
+    std::fs::remove_file(board.path("etc/nvpmodel.conf")).unwrap();
+    let error = set(&power, "MAXN", false).unwrap_err();
+    assert!(matches!(error, SwitchError::NoModes), "{error}");
+}
