@@ -75,6 +75,8 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
         actions.extend(heat::put_back(state, seen).into_iter().map(Action::Change));
+        let back = gpu_memory::bring_back(state, seen, &mut report);
+        actions.extend(back.into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));
         actions.extend(stopping::stop(state, seen));
         actions.extend(health::check(state, seen, &mut report));

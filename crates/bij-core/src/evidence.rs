@@ -72,6 +72,18 @@ pub enum OrderKind {
     Shutdown,
 }
 
+impl OrderKind {
+    /// Why an attempt ended that has followed such an order.
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::Stop => Cause::Stopped,
+            Self::Heat => Cause::Heat,
+            Self::GpuMemory => Cause::GpuMemory,
+            Self::Shutdown => Cause::Reboot,
+        }
+    }
+}
+
 /// Who saw the attempt end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

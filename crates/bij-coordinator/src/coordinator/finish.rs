@@ -2,7 +2,7 @@
 
 use bij_core::port::{Change, Started};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{ExperimentId, Order, Outcome, RunEnd, RunId, TimeSpan};
+use bij_core::{ExperimentId, Order, OrderKind, Outcome, RunEnd, RunId, TimeSpan};
 
 use super::Coordinator;
 use super::catch_up::newest_attempt;
@@ -87,6 +87,11 @@ impl<P: Ports> Coordinator<P> {
     /// who stopped it, so the run is ended here; and so is one whose end nobody has written down.
     fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
         let Some(StopWish { order, not_before: _ }) = wish else { return };
+        match order.kind {
+            OrderKind::Stop => {}
+            // That interrupts a run, and what becomes of it is decided.
+            OrderKind::Heat | OrderKind::GpuMemory | OrderKind::Shutdown => return,
+        }
         if !self.catch_up() {
             return;
         }

@@ -1,9 +1,10 @@
-//! What is told of the GPU's memory.
+//! What is told of the GPU's memory, and what becomes of those that had too much of it.
 
 use std::collections::BTreeMap;
 
-use bij_core::port::DefinitionSource;
-use bij_core::{Bytes, ExperimentId};
+use bij_core::definition::Restart;
+use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError};
+use bij_core::{Attempt, Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
 
 use super::Coordinator;
 use crate::policy::GpuUse;
@@ -28,5 +29,29 @@ impl<P: Ports> Coordinator<P> {
     fn gpu_memory_limit(&self, id: &ExperimentId) -> Option<Bytes> {
         let found = self.adapters.definitions.find(id).ok()?;
         found.spec.gpu.memory?.resolve(self.memory_total()).at()
+    }
+
+    /// After which delay a run may be restarted, as its definition says now: as often as systemd would
+    /// restart it. Without a definition nothing can.
+    pub(super) fn restart_after(&self, run: &RunId) -> Result<Option<TimeSpan>, LedgerError> {
+        let Ok(found) = self.adapters.definitions.find(&run.experiment) else { return Ok(None) };
+        let Restart { delay, burst, interval, .. } = found.spec.restart;
+        let burst = usize::try_from(burst).unwrap_or(usize::MAX);
+        let query = AttemptQuery {
+            experiment: Some(run.experiment.clone()),
+            run: Some(run.number),
+            newest: Some(burst),
+            open: false,
+        };
+        let delayed = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        let due = Timestamp::from_micros(self.seen.now.at.as_micros().saturating_add(delayed));
+        // One that a clock which went back has in the future is recent.
+        let is_recent = |started| {
+            due.since(started).is_none_or(|ago| interval.at().is_none_or(|interval| ago < interval))
+        };
+        let counts =
+            |start: &Attempt| start.key.boot == self.state.boot && is_recent(start.started);
+        let starts = self.adapters.store.attempts(&query)?;
+        Ok((starts.iter().filter(|start| counts(start)).count() < burst).then_some(delay))
     }
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{
-    AttemptQuery, Board, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
+    AttemptQuery, Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
 };
 use bij_core::port::{UnitError, UnitManager};
 use bij_core::queue::{Claim, GroupName, Origin, QueueState, QueuedRun, RunRef, Terms};
 use bij_core::{
-    ActiveState, Bytes, ExperimentId, Limit, RunEnd, RunId, RunNumber, RunState, TimeSpan,
-    UnitStatus,
+    ActiveState, Bytes, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState,
+    TimeSpan, UnitStatus,
 };
 
 use super::catch_up::{newest, newest_attempt};
@@ -173,14 +173,18 @@ impl<P: Ports> Coordinator<P> {
             }
             let attempt = newest_attempt(&self.adapters.store, &run.run)?;
             let end = attempt.and_then(|attempt| attempt.end);
-            let attempt = end.map_or(LastAttempt::Open, |end| LastAttempt::Ended(end.cause));
+            let last = end.as_ref().map_or(LastAttempt::Open, |end| LastAttempt::Ended(end.cause));
             let before = self.seen.lost.get(&run.run);
             let since = before.map_or(self.seen.now.uptime, |before| before.since);
-            let order = (attempt == LastAttempt::Open)
-                .then(|| self.adapters.handover.order(&run.run.experiment))
-                .flatten()
-                .map(|order| order.kind);
-            lost.insert(run.run.clone(), Lost { last: attempt, since, order });
+            // What is still in force came after the attempt's end, or nobody has recorded that.
+            let in_force = self.adapters.handover.order(&run.run.experiment);
+            let order = in_force.or_else(|| end.and_then(|end| end.evidence.order));
+            let order = order.map(|order| order.kind);
+            let mut one = Lost { last, since, order, restart_after: None };
+            if one.was_stopped_by(OrderKind::GpuMemory) {
+                one.restart_after = self.restart_after(&run.run)?;
+            }
+            lost.insert(run.run.clone(), one);
         }
         self.seen.lost = lost;
         Ok(())
@@ -241,12 +245,17 @@ impl<P: Ports> Coordinator<P> {
             .collect();
         for run in strangers {
             let terms = self.terms_of(&run.experiment).unwrap_or_default();
-            self.adopted.insert(run.clone());
-            if terms != Terms::default() {
-                let by = "its definition".to_owned();
-                let edit = bij_core::port::Change::Edit { run, terms: Box::new(terms), by };
-                // A store that fails is told by whoever asks it next; the claim counts anyway.
-                let _ = self.change(&[edit]);
+            if terms == Terms::default() {
+                self.adopted.insert(run);
+                continue;
+            }
+            let by = "its definition".to_owned();
+            let edit = Change::Edit { run: run.clone(), terms: Box::new(terms), by };
+            if self.change(std::slice::from_ref(&edit)).is_ok() {
+                self.adopted.insert(run);
+            } else {
+                // The claim counts anyway, and is written when the queue has been read again.
+                self.state.apply(&edit);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use bij_core::port::Change;
 use bij_core::queue::QueueState;
-use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
+use bij_core::{ActiveState, Cause, OrderKind, RunEnd, TimeSpan};
 
 use super::heat::was_stopped;
 use super::time::after;
@@ -25,7 +25,9 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         let Some(lost) = seen.lost.get(&run.run) else { continue };
         let brought_back = seen.is_up(experiment) || seen.is_coming_up(experiment);
         let waits_for_cold = was_stopped(run, seen);
-        if brought_back || waits_for_cold || state.busy.contains_key(experiment) {
+        let for_memory = seen.lost_by(run, OrderKind::GpuMemory);
+        let comes_back = for_memory.is_some_and(|lost| lost.restart_after.is_some());
+        if brought_back || waits_for_cold || comes_back || state.busy.contains_key(experiment) {
             continue;
         }
         let failed = (seen.units.get(experiment))
@@ -34,12 +36,15 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         let by = match lost.last {
             // The machine is going down; the next boot carries it on.
             LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
-            LastAttempt::Ended(_) if failed => "its restarts are used up",
-            LastAttempt::Ended(_) => "its unit is down after a crash, and nothing brings it back",
             LastAttempt::Open if seen.now.uptime < patience_ends => {
                 report.look_at(patience_ends);
                 continue;
             }
+            _ if for_memory.is_some() => {
+                "it had more of the GPU's memory than it may, and its restarts are used up"
+            }
+            LastAttempt::Ended(_) if failed => "its restarts are used up",
+            LastAttempt::Ended(_) => "its unit is down after a crash, and nothing brings it back",
             LastAttempt::Open => "its unit is down, and nobody has recorded how that came about",
         };
         // Its unit was stopped, and whoever saw to that was gone before it could say so.

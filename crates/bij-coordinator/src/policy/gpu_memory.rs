@@ -4,8 +4,11 @@
 //! control group: `MemoryMax=` does not bound it, and the kernel kills whoever is in the way. So it is
 //! bounded here, by `[gpu] memory`.
 
+use bij_core::port::Change;
+use bij_core::queue::QueuedRun;
 use bij_core::{Bytes, ExperimentId, Order, OrderKind, TimeSpan};
 
+use super::heat::put_first;
 use super::stopping::OURSELVES;
 use super::time::after;
 use super::{Action, Observation, Report, State, health};
@@ -22,12 +25,13 @@ pub struct GpuUse {
 
 /// Stops those that have had too much for longer than they may.
 ///
-/// One that is down has nothing; a reading that says otherwise is from before.
+/// One that is down, or waits to be restarted, has nothing; a reading that says otherwise is from
+/// before.
 pub(super) fn guard(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let mut actions = Vec::new();
     let grace = state.settings.gpu_memory_grace();
     let over = seen.gpu_memory.iter().filter(|(_, GpuUse { used, limit })| used > limit);
-    for (experiment, gpu_use) in over.filter(|(experiment, _)| seen.is_up(experiment)) {
+    for (experiment, gpu_use) in over.filter(|(experiment, _)| seen.lives(experiment)) {
         let before = state.over_gpu_memory.get(experiment).copied();
         let since = before.unwrap_or(seen.now.uptime);
         report.over_gpu_memory.insert(experiment.clone(), since);
@@ -39,6 +43,27 @@ pub(super) fn guard(state: &State, seen: &Observation, report: &mut Report) -> V
         }
     }
     actions
+}
+
+/// Brings back those that were stopped for it, as systemd does with those that the kernel has killed
+/// for memory: after the delay of their definition, as long as they have restarts left.
+///
+/// A unit that was stopped is not brought back by `Restart=`, so this is done here; till then the run
+/// stays up, as one does whose unit waits to be restarted.
+pub(super) fn bring_back(state: &State, seen: &Observation, report: &mut Report) -> Vec<Change> {
+    let mut back: Vec<&QueuedRun> = Vec::new();
+    for run in state.up().filter(|run| !state.busy.contains_key(&run.run.experiment)) {
+        let Some(lost) = seen.lost_by(run, OrderKind::GpuMemory) else { continue };
+        let Some(delay) = lost.restart_after else { continue };
+        let due = after(lost.since, delay);
+        if seen.now.uptime < due {
+            report.look_at(due);
+        } else {
+            back.push(run);
+        }
+    }
+    back.sort_by(|a, b| a.order().cmp(&b.order()));
+    put_first(state, &back, "it was stopped because it had more of the GPU's memory than it may")
 }
 
 fn stop(

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use bij_core::port::Change;
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
-use bij_core::{Cause, Celsius, ExperimentId, OrderKind};
+use bij_core::{Celsius, ExperimentId, OrderKind};
 
-use super::{LastAttempt, Observation, State};
+use super::{Observation, State};
 use crate::heat::{Because, Level};
 
 /// How the ladder stands.
@@ -74,11 +74,5 @@ pub fn put_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Change> {
 
 /// Whether a run's newest attempt was ended by heat and nothing of it is up.
 pub(super) fn was_stopped(run: &QueuedRun, seen: &Observation) -> bool {
-    let experiment = &run.run.experiment;
-    let by_heat = seen.lost.get(&run.run).is_some_and(|lost| match lost.last {
-        LastAttempt::Ended(cause) => cause == Cause::Heat,
-        // The hook that would have recorded it was killed.
-        LastAttempt::Open => lost.order == Some(OrderKind::Heat),
-    });
-    run.stop.is_none() && by_heat && !seen.is_up(experiment) && !seen.is_coming_up(experiment)
+    seen.lost_by(run, OrderKind::Heat).is_some()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::Sample;
-use bij_core::queue::{Claim, GoingDown, GroupName, RunRef};
+use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef};
 use bij_core::{
     ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
@@ -70,8 +70,19 @@ pub struct Lost {
     pub last: LastAttempt,
     /// The uptime at which its unit was first seen to be down.
     pub since: TimeSpan,
-    /// The order to stop that was in force, if nobody has recorded the attempt's end.
+    /// The order to stop that was in force when it ended, or that its restart was cancelled by.
     pub order: Option<OrderKind>,
+    /// So long after its end it may be brought back, as its definition says; `None` if its restarts are
+    /// used up, and for those that systemd brings back.
+    pub restart_after: Option<TimeSpan>,
+}
+
+impl Lost {
+    /// Whether it is down because of an order of this kind.
+    pub(crate) fn was_stopped_by(&self, kind: OrderKind) -> bool {
+        // Who crashes while it is told to leave is not brought back by systemd either.
+        self.order == Some(kind) || self.last == LastAttempt::Ended(kind.cause())
+    }
 }
 
 /// What the ledger knows of a run's newest attempt.
@@ -108,9 +119,24 @@ impl Observation {
         unit.is_some_and(|unit| is_up(unit) || unit.sub_state == CONDITION)
     }
 
+    /// Whether processes of an experiment may live: one that waits to be restarted is up, and has none.
+    pub(super) fn lives(&self, experiment: &ExperimentId) -> bool {
+        let waits = |unit: &UnitStatus| unit.sub_state.starts_with(AUTO_RESTART);
+        self.units.get(experiment).is_some_and(|unit| is_up(unit) && !waits(unit))
+    }
+
     /// Whether an experiment's unit is up, on its way there, or on its way down.
     pub fn is_up(&self, experiment: &ExperimentId) -> bool {
         self.units.get(experiment).is_some_and(is_up)
+    }
+
+    /// What the ledger says of a run that is down because of an order of this kind, unless somebody
+    /// wants it stopped.
+    pub(super) fn lost_by(&self, run: &QueuedRun, kind: OrderKind) -> Option<&Lost> {
+        let experiment = &run.run.experiment;
+        let lost = self.lost.get(&run.run).filter(|lost| lost.was_stopped_by(kind))?;
+        let is_down = !self.is_up(experiment) && !self.is_coming_up(experiment);
+        (run.stop.is_none() && is_down).then_some(lost)
     }
 
     /// Whether an experiment's unit is being brought up: a job is about to start it, or it stands at
@@ -123,6 +149,9 @@ impl Observation {
 
 /// `SubState` while conditions are being checked (`ExecCondition=`).
 const CONDITION: &str = "condition";
+
+/// `SubState` while a restart is due, in which newer managers tell apart whether it is queued.
+const AUTO_RESTART: &str = "auto-restart";
 
 /// Whether a unit is up, on its way there, or on its way down. One whose conditions are being
 /// checked is not: it stands at the gate.

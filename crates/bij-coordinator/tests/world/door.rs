@@ -8,10 +8,11 @@ use bij_core::port::{
     AttemptQuery, Change, Closing, DefinitionSource, Ledger, LedgerError, Opened, Opening, RunQueue,
 };
 use bij_core::queue::{
-    Claim, Event, GpuClaim, Group, GroupName, Queue, QueueState, QueuedRun, RunRef, Submission,
+    Claim, Event, GpuClaim, Group, GroupName, Origin, Queue, QueueState, QueuedRun, RunRef,
+    Submission, Terms,
 };
 use bij_core::{
-    Attempt, BootId, Bytes, ExperimentId, Outcome, RunEnd, RunId, RunState, Tally, Timestamp,
+    Attempt, BootId, Bytes, Cause, ExperimentId, Outcome, RunEnd, RunId, RunState, Tally, Timestamp,
 };
 use bij_sim::{Machine, SimDefinitions, SimStore, SimUnits};
 
@@ -190,14 +191,35 @@ impl Door {
         if lives && self.units.living().contains(&run.experiment) {
             self.wrong(format!("{run} is given up while it lives ({by})"));
         }
+        self.judge_restarts(run, by);
+    }
+
+    /// Who was stopped for the GPU's memory is brought back as often as its definition says.
+    fn judge_restarts(&self, run: &RunId, by: &str) {
+        let (experiment, number) = (Some(run.experiment.clone()), Some(run.number));
+        let query = AttemptQuery { experiment, run: number, newest: None, open: false };
+        let Ok(mut attempts) = self.store.attempts(&query) else { return };
+        let boot = self.judge().boot;
+        attempts.retain(|attempt| attempt.key.boot == boot);
+        let end = attempts.last().and_then(|attempt| attempt.end.as_ref());
+        let burst = self.definitions.find(&run.experiment).map_or(0, |it| it.spec.restart.burst);
+        let has_restarts = attempts.len() < usize::try_from(burst).unwrap_or(usize::MAX);
+        if end.is_some_and(|end| end.cause == Cause::GpuMemory) && has_restarts {
+            self.wrong(format!("{run} is given up, and has restarts left ({by})"));
+        }
     }
 
     /// What is true now; nothing is judged by a store that cannot be read.
     fn truth(&self) -> Option<Truth> {
         let queue = self.store.load().ok()?;
         let mut up = BTreeMap::new();
+        // What nobody has submitted takes what its definition says, which its row says a moment later.
+        let is_bare =
+            |run: &QueuedRun| run.origin == Origin::Start && run.terms == Terms::default();
         for run in queue.runs.iter().filter(|run| self.is_here(run)) {
-            up.insert(run.run.experiment.clone(), Taken::by(run));
+            let id = &run.run.experiment;
+            let taken = if is_bare(run) { self.by_definition(id) } else { Taken::by(run) };
+            up.insert(id.clone(), taken);
         }
         for id in self.units.up() {
             up.entry(id.clone()).or_insert_with(|| self.by_definition(&id));

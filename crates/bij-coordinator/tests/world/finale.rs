@@ -68,6 +68,7 @@ impl World {
         self.step(Step::Bus { lost: false });
         self.step(Step::Memory { others: Bytes::default(), pressure: None, unreadable: false });
         self.step(Step::Heat(false));
+        self.step(Step::Greedy(None));
         self.step(Step::StartCoordinator);
         self.step(Step::Pass(TimeSpan::from_secs(30)));
         // Signals that were lost before are made good by nothing but a look at all.

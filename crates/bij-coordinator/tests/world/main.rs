@@ -10,6 +10,7 @@
 mod chronicle;
 mod door;
 mod finale;
+mod greedy;
 mod heat;
 mod instant;
 mod invariants;

@@ -74,6 +74,10 @@ impl World {
                 self.machine.board.set_unreadable(unreadable);
             }
             Step::Heat(hot) => self.set_heat(hot),
+            Step::Greedy(greedy) => {
+                self.greedy = greedy;
+                self.tell_gpu_memory();
+            }
             Step::KillHook => self.kills_hook = true,
             Step::LoseJournal => self.machine.lose_journal(),
         }

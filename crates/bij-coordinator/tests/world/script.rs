@@ -49,6 +49,8 @@ pub(crate) enum Step {
     KillHook,
     /// It is too hot for anything, or cool again.
     Heat(bool),
+    /// An experiment has more of the GPU's memory than any may, or none has any longer.
+    Greedy(Option<ExperimentId>),
     /// The journal has lost what it was told.
     LoseJournal,
 }
@@ -60,6 +62,8 @@ const FULL: usize = 40;
 /// So many steps does a fault last, as a rule.
 const MENDED_AFTER: u8 = 8;
 const MIB: u64 = 1 << 20;
+/// What each may have of the GPU's memory. Here it is not the machine's, so that it is no claim.
+pub(crate) const GPU_MEMORY: Bytes = Bytes::new(1 << 30);
 
 impl World {
     pub(crate) fn define_all(&mut self) {
@@ -80,6 +84,7 @@ impl World {
         spec.limits = Limits { memory: limit, ..Limits::default() };
         spec.gpu.access = self.dice.u8(..4) == 0;
         spec.gpu.exclusive = spec.gpu.access && self.dice.bool();
+        spec.gpu.memory = Some(MemoryLimit::Absolute(Limit::At(GPU_MEMORY)));
         spec.queue.group = self.dice.choice(GROUPS).map(ToOwned::to_owned);
         spec.restart = Restart {
             delay: TimeSpan::from_secs(self.dice.u32(1..20)),
@@ -138,6 +143,9 @@ impl World {
             if self.is_hot {
                 return Step::Heat(false);
             }
+            if self.greedy.is_some() {
+                return Step::Greedy(None);
+            }
             if self.coordinator.is_none() {
                 return Step::StartCoordinator;
             }
@@ -170,7 +178,7 @@ impl World {
     }
 
     fn some_accident(&mut self) -> Step {
-        match self.dice.u8(..36) {
+        match self.dice.u8(..38) {
             0..9 => Step::Kill(self.dice.u64(1..60)),
             9..11 => Step::StopCoordinator,
             11..14 => Step::StartCoordinator,
@@ -195,7 +203,8 @@ impl World {
             }),
             30..31 => Step::LoseJournal,
             31..34 => Step::KillHook,
-            _ => Step::Heat(!self.is_hot),
+            34..36 => Step::Heat(!self.is_hot),
+            _ => Step::Greedy(Some(self.some_that_is_up())),
         }
     }
 
@@ -210,6 +219,11 @@ impl World {
 
     pub(crate) fn some_id(&mut self) -> ExperimentId {
         self.ids[self.dice.usize(..self.ids.len())].clone()
+    }
+
+    fn some_that_is_up(&mut self) -> ExperimentId {
+        let up = self.machine.units.up();
+        self.dice.choice(up).unwrap_or_else(|| self.some_id())
     }
 
     fn queued(&self) -> Vec<RunId> {

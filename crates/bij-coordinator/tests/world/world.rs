@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub(crate) bus_is_lost: bool,
     pub(crate) store_fails: bool,
     pub(crate) is_hot: bool,
+    /// Who has more of the GPU's memory than it may, whenever it is up.
+    pub(crate) greedy: Option<ExperimentId>,
     /// Something was told to the coordinator since its last tick.
     pub(crate) is_awake: bool,
     /// What is under way may have come to its end.
@@ -100,6 +102,7 @@ impl World {
             bus_is_lost: false,
             store_fails: false,
             is_hot: false,
+            greedy: None,
             is_awake: false,
             may_be_finished: false,
             kills_hook: false,
@@ -147,6 +150,7 @@ impl World {
                 self.is_awake = true;
                 self.note(|| "a coordinator comes".to_owned());
                 self.tell_heat(&[]);
+                self.tell_gpu_memory();
                 // It looks before it listens.
                 self.tick();
             }

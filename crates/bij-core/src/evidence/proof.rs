@@ -73,12 +73,7 @@ fn was_ordered(evidence: &Evidence) -> Option<Cause> {
     if evidence.exit.and_then(Exit::signal).is_some_and(is_fault) {
         return None;
     }
-    Some(match kind {
-        OrderKind::Shutdown => Cause::Reboot,
-        OrderKind::Stop => Cause::Stopped,
-        OrderKind::Heat => Cause::Heat,
-        OrderKind::GpuMemory => Cause::GpuMemory,
-    })
+    Some(kind.cause())
 }
 
 fn went_with_its_boot(evidence: &Evidence) -> Option<Cause> {

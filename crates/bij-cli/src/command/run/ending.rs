@@ -56,6 +56,7 @@ mod tests {
     #[test]
     fn what_did_not_end_well_is_never_0() {
         assert_eq!(code(Cause::Watchdog, Some(Exit::Code(0))), 1);
+        assert_eq!(code(Cause::GpuMemory, Some(Exit::Code(0))), 1);
         assert_eq!(code(Cause::Unknown, None), 1);
         assert_eq!(exit_code(None), 1);
     }

@@ -1,11 +1,13 @@
 //! Those that have more of the GPU's memory than they may.
 
+use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, Ledger as _};
 use bij_core::queue::EventKind;
-use bij_core::{Bytes, Cause, RunEnd, RunState};
-use bij_sim::Script;
+use bij_core::{Bytes, Cause, Limit, RunEnd, RunState, TimeSpan};
+use bij_sim::{Life, LifeEnd, Script};
 
 use super::machine::*;
+use crate::Act;
 
 fn tell(machine: &mut Machine, gib: u64) {
     let used = ["a", "b"].map(|name| (id(name), Bytes::new(gib << 30)));
@@ -36,6 +38,99 @@ fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
     assert_eq!((attempts.len(), end.cause), (1, Cause::GpuMemory));
     let by = &end.evidence.order.as_ref().unwrap().by;
     assert!(by.starts_with("the coordinator: a has 7.0G of the GPU's memory"), "{by}");
-    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Stopped)));
+    assert_eq!(machine.ended("a#1"), Some(RunState::Open), "it is a crash, and no end");
     assert_eq!(machine.events(EventKind::Health).len(), 1);
+}
+
+/// One that has too much from its first moment on, in all its lives.
+fn greedy(change: impl FnOnce(&mut ExperimentSpec)) -> Machine {
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script::runs(), |spec| {
+        spec.gpu.memory = "6G".parse().ok();
+        change(spec);
+    });
+    machine.submit(&["a"]);
+    machine.settle();
+    tell(&mut machine, 7);
+    machine
+}
+
+/// The causes of its attempts that have ended.
+fn causes(machine: &Machine) -> Vec<Cause> {
+    let query = AttemptQuery { experiment: Some(id("a")), ..AttemptQuery::default() };
+    let attempts = machine.ledger.attempts(&query).unwrap();
+    attempts.into_iter().filter_map(|attempt| Some(attempt.end?.cause)).collect()
+}
+
+#[test]
+fn it_is_brought_back_as_often_as_its_definition_says_and_has_given_up_then() {
+    let mut machine = greedy(|_| {});
+    machine.pass(10);
+    assert_eq!((machine.up().len(), causes(&machine)), (0, vec![Cause::GpuMemory]));
+    machine.pass(4);
+    assert_eq!(machine.stored(), ["a#1 running"], "its restart is due in five seconds");
+    machine.pass(1);
+    assert_eq!(machine.up(), ["a"]);
+    machine.pass(30);
+    assert_eq!(causes(&machine), [Cause::GpuMemory; 3]);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
+    let end = machine.events(EventKind::RunEnded).pop().unwrap();
+    assert!(end.data["by"].ends_with("its restarts are used up"), "{:?}", end.data);
+}
+
+#[test]
+fn starts_that_are_long_ago_do_not_count() {
+    let mut machine = greedy(|spec| {
+        spec.restart.interval = Limit::At(TimeSpan::from_secs(30));
+    });
+    machine.pass(100);
+    assert!(causes(&machine).len() > 5, "each life takes 15 seconds, so there are 2 in 30");
+    assert_eq!(machine.ended("a#1"), Some(RunState::Open));
+}
+
+#[test]
+fn one_that_is_never_restarted_ends_at_once() {
+    let mut machine = greedy(|spec| spec.restart.burst = 1);
+    machine.pass(10);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
+}
+
+#[test]
+fn whose_coordinator_was_killed_meanwhile_comes_back_by_the_next_one() {
+    let mut machine = greedy(|_| {});
+    machine.pass(10);
+    assert_eq!(machine.up().len(), 0);
+    machine.kill();
+    machine.settle();
+    machine.pass(5);
+    assert_eq!(machine.up(), ["a"]);
+    assert_eq!(machine.stored(), ["a#1 running"]);
+}
+
+#[test]
+fn who_is_stopped_by_somebody_while_it_waits_for_that_is_over() {
+    let mut machine = greedy(|_| {});
+    machine.pass(12);
+    machine.act("a#1", &Act::Stop).unwrap();
+    machine.settle();
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Stopped)));
+    machine.pass(10);
+    assert_eq!(machine.up().len(), 0);
+}
+
+#[test]
+fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
+    let lives = vec![Life { lasts: Some(TimeSpan::from_secs(9)), end: LifeEnd::OomKill }];
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script { lives, ..Script::default() }, |spec| {
+        spec.gpu.memory = "6G".parse().ok();
+        spec.restart.delay = TimeSpan::from_secs(20);
+    });
+    machine.submit(&["a"]);
+    machine.settle();
+    tell(&mut machine, 7);
+    machine.pass(28);
+    assert_eq!((machine.up().len(), causes(&machine).len()), (0, 1));
+    machine.pass(1);
+    assert_eq!(machine.up(), ["a"], "systemd brings it back");
 }

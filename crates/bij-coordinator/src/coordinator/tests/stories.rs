@@ -1,5 +1,6 @@
 //! Stories that a seeded world has found, reduced to what matters.
 
+use bij_core::port::{RunQueue as _, UnitManager as _};
 use bij_core::queue::EventKind;
 use bij_core::{Bytes, TimeSpan};
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
@@ -79,4 +80,20 @@ fn a_unit_that_is_still_up_when_its_run_is_cancelled_keeps_its_slot_until_it_is_
     assert!(!machine.admit("b").admitted, "the stop of a has not even been asked for");
     machine.settle();
     assert_eq!(machine.up(), ["b"]);
+}
+
+#[test]
+fn a_claim_that_could_not_be_written_counts_and_is_written_later() {
+    let mut machine = Machine::new(2);
+    machine.define_with("a", Script::runs(), |spec| spec.limits.memory = "1G".parse().ok());
+    at_once(machine.units.start(&id("a"))).unwrap();
+    machine.hooks();
+    machine.ledger.fail(Some(Fault::Full));
+    let now = machine.now();
+    at_once(machine.coordinator.tick(now));
+    assert_eq!(machine.coordinator.status().memory_claimed, Bytes::new(1 << 30));
+    machine.ledger.fail(None);
+    machine.pass(5);
+    let row = machine.ledger.load().unwrap().runs.remove(0);
+    assert_eq!(row.terms.claim.memory, Some(Bytes::new(1 << 30)), "{}", row.run);
 }

@@ -1,11 +1,11 @@
 //! The guard of the GPU's memory.
 
 use bij_core::port::Change;
-use bij_core::queue::EventKind;
-use bij_core::{Order, OrderKind, TimeSpan};
+use bij_core::queue::{EventKind, QueuedRun};
+use bij_core::{ActiveState, Cause, Order, OrderKind, RunEnd, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Busy, Decision, GpuUse};
+use crate::policy::{Action, Busy, Decision, GpuUse, LastAttempt, Lost};
 
 /// An experiment that may have 6 GiB and has so much.
 fn has(world: &mut World, seconds: u32, used: u64) -> Decision {
@@ -66,7 +66,66 @@ fn who_is_down_or_on_its_way_there_is_left_alone() {
 #[test]
 fn one_that_nobody_has_queued_is_guarded_as_well() {
     let mut world = World::of([]);
-    world.unit("a", &bij_core::ActiveState::Active, "running");
+    world.unit("a", &ActiveState::Active, "running");
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
     assert!(stopped(&has(&mut world, 600, 7)).is_some());
+}
+
+#[test]
+fn one_that_waits_to_be_restarted_has_nothing() {
+    let mut world = World::of([waiting("a#1").running()]);
+    world.unit("a", &ActiveState::Activating, "auto-restart-queued");
+    world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
+    assert_eq!(stopped(&has(&mut world, 600, 7)), None);
+}
+
+/// One that was stopped for it ten seconds ago, and may be restarted after so long.
+fn stopped_for_it(run: QueuedRun, last: LastAttempt, restart_after: Option<u32>) -> World {
+    let mut world = World::of([run.running(), waiting("b#1")]).slots(1);
+    world.seen.units.clear();
+    let restart_after = restart_after.map(TimeSpan::from_secs);
+    let order = Some(OrderKind::GpuMemory);
+    let lost = Lost { last, since: TimeSpan::from_secs(590), order, restart_after };
+    world.seen.lost.insert(run_id("a#1"), lost);
+    world
+}
+
+#[test]
+fn who_was_stopped_for_it_comes_back_after_its_delay_and_before_all_others() {
+    let ended = LastAttempt::Ended(Cause::GpuMemory);
+    let mut world = stopped_for_it(waiting("a#1"), ended, Some(15));
+    let decision = world.decide();
+    assert_eq!(decision.actions, [], "it keeps its slot, as one does that systemd restarts");
+    assert_eq!(decision.report.next_look, Some(TimeSpan::from_secs(605)));
+    world.seen.now = now(605);
+    let decision = world.decide();
+    world.carry_out(decision);
+    assert_eq!(world.started(), ["a#1"], "b#1 is older");
+}
+
+#[test]
+fn who_crashes_while_it_is_told_to_leave_comes_back_as_well() {
+    for last in [LastAttempt::Ended(Cause::OomKill), LastAttempt::Open] {
+        let mut world = stopped_for_it(waiting("a#1"), last, Some(5));
+        let decision = world.decide();
+        world.carry_out(decision);
+        assert_eq!(world.started(), ["a#1"], "{last:?}");
+    }
+}
+
+#[test]
+fn who_has_used_up_its_restarts_has_given_up_for_that() {
+    let ended = LastAttempt::Ended(Cause::GpuMemory);
+    let world = stopped_for_it(waiting("a#1"), ended, None);
+    let by = "it had more of the GPU's memory than it may, and its restarts are used up".to_owned();
+    let end = Change::End { run: run_id("a#1"), end: RunEnd::GaveUp, by };
+    assert_eq!(world.decide().actions, [Action::Change(end)]);
+}
+
+#[test]
+fn whose_end_somebody_wants_does_not_come_back() {
+    let ended = LastAttempt::Ended(Cause::GpuMemory);
+    let world = stopped_for_it(waiting("a#1").to_be_stopped_by("alice"), ended, Some(5));
+    let end = Change::End { run: run_id("a#1"), end: RunEnd::Stopped, by: "alice".to_owned() };
+    assert_eq!(world.decide().actions, [Action::Change(end)]);
 }

@@ -68,7 +68,10 @@ fn lost(run: QueuedRun, unit: &ActiveState, last: LastAttempt) -> World {
     let id = run.run.clone();
     let mut world = World::of([run.running()]);
     world.unit(id.experiment.as_str(), unit, "dead");
-    world.seen.lost.insert(id, Lost { last, since: TimeSpan::from_secs(590), order: None });
+    world.seen.lost.insert(
+        id,
+        Lost { last, since: TimeSpan::from_secs(590), order: None, restart_after: None },
+    );
     world
 }
 

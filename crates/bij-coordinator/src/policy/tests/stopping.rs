@@ -67,7 +67,10 @@ fn one_that_was_stopped_while_nobody_could_say_so_ends_by_who_wanted_it() {
     let mut world = World::of([waiting("a#1").running().to_be_stopped_by("alice")]);
     world.seen.units.clear();
     let last = LastAttempt::Ended(Cause::Exit);
-    world.seen.lost.insert(run_id("a#1"), Lost { last, since: world.seen.now.uptime, order: None });
+    world.seen.lost.insert(
+        run_id("a#1"),
+        Lost { last, since: world.seen.now.uptime, order: None, restart_after: None },
+    );
     let end = Change::End { run: run_id("a#1"), end: RunEnd::Stopped, by: "alice".to_owned() };
     assert_eq!(world.decide().actions, [Action::Change(end)]);
 }
