@@ -14,10 +14,13 @@ pub(crate) struct UnitDirs {
     wants: Vec<PathBuf>,
     invocations: PathBuf,
     runtime_properties: PathBuf,
+    bound_memos: PathBuf,
 }
 
 /// The target that wants enabled experiments: `WantedBy=` of the template.
 const WANTS: &str = "brain-experiment.target.wants";
+/// In bij's own runtime directory.
+const BOUND_MEMOS: &str = "brain-in-jar/bounds";
 
 impl UnitDirs {
     /// The directories of a manager (systemd.unit(5), "Unit File Load Path").
@@ -35,6 +38,7 @@ impl UnitDirs {
                     wants: loads.iter().map(|dir| dir.join("systemd/user").join(WANTS)).collect(),
                     invocations: runtime.join("systemd/units"),
                     runtime_properties: runtime.join("systemd/user.control"),
+                    bound_memos: runtime.join(BOUND_MEMOS),
                 }
             }
         }
@@ -47,6 +51,7 @@ impl UnitDirs {
             wants: loads.iter().map(|dir| root.join(dir).join(WANTS)).collect(),
             invocations: root.join("run/systemd/units"),
             runtime_properties: root.join("run/systemd/system.control"),
+            bound_memos: root.join("run").join(BOUND_MEMOS),
         }
     }
 
@@ -63,6 +68,11 @@ impl UnitDirs {
     /// (systemd.unit(5), `system.control`).
     pub(crate) fn runtime_property(&self, unit: &str, setting: &str) -> PathBuf {
         self.runtime_properties.join(format!("{unit}.d")).join(format!("50-{setting}.conf"))
+    }
+
+    /// Where it is kept what a bound on a unit's processor time has taken the place of.
+    pub(crate) fn bound_memo(&self, unit: &str) -> PathBuf {
+        self.bound_memos.join(format!("{unit}.json"))
     }
 
     /// This life of a unit: where `invocation:UNIT` points. systemd removes the link when the unit

@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Started, UnitManager};
-use bij_core::{ActiveState, Cause, ExperimentId, Layout, TimeSpan, Timestamp};
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ActiveState, Cause, ExperimentId, Layout, Percent, TimeSpan, Timestamp};
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
 use bij_systemd::{
     DropIn, HookView, JobType, Journal, Life, LogQuery, RuntimeScope, SystemdUnits, SystemdVersion,
@@ -261,4 +261,72 @@ fn a_start_does_not_wait_for_the_next_automatic_restart() {
     let started = lab.runtime.block_on(lab.units.start(&spec.id)).unwrap();
     assert_eq!(started, Started::Up);
     assert!(before.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn a_kill_ends_everything_but_the_hook_that_tells_of_the_end() {
+    let lab = Lab::open();
+    // Neither it nor its child leaves when it is told to.
+    let stays = "trap '' TERM; (while :; do sleep 0.1; done) & while :; do sleep 0.1; done";
+    let spec = spec("stays", &["/bin/sh", "-c", stays]);
+    let told = Path::new("/run/bij-told-of-its-end");
+    Lab::write(&spec);
+    // Below another name than the experiment's own drop-in, which a start writes anew.
+    let post = format!("[Service]\nExecStopPost=+/bin/sh -c \"sleep 1; : >{}\"\n", told.display());
+    fs::write(Lab::directory(&spec.id).join("20-post.conf"), post).unwrap();
+    assert_eq!(lab.start(&spec), Started::Up);
+    let stop = ["--no-block", "stop", &spec.id.unit_name()];
+    assert!(Command::new("systemctl").args(stop).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+    lab.runtime.block_on(lab.units.kill(&spec.id)).unwrap();
+    lab.wait(&spec.id, &ActiveState::Failed);
+    fs::remove_file(told).expect("the hook came to its end");
+}
+
+/// What `systemctl show` says of a unit.
+fn shown(id: &ExperimentId, property: &str) -> String {
+    let unit = id.unit_name();
+    let show = ["show", "--value", "--property", property, &unit];
+    let output = Command::new("systemctl").args(show).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn a_bound_that_is_lifted_leaves_an_operators_own_and_no_reload_to_be_done() {
+    let lab = Lab::open();
+    let quota = |spec: &ExperimentSpec| shown(&spec.id, "CPUQuotaPerSecUSec");
+    for (name, ours) in [("plain", None), ("ordered", Some("90-ours.conf"))] {
+        let spec = spec(name, &["/bin/sleep", "infinity"]);
+        Lab::write(&spec);
+        if let Some(ours) = ours {
+            let text = "[Service]\nCPUWeight=50\n";
+            fs::write(Lab::directory(&spec.id).join(ours), text).unwrap();
+        }
+        assert_eq!(lab.start(&spec), Started::Up);
+        let set = |cap: Option<u32>| {
+            let cap = cap.map(Percent::new);
+            lab.runtime.block_on(lab.units.set_cpu_cap(&spec.id, cap))
+        };
+        if matches!(set(Some(50)), Err(UnitError::Unsupported(_))) {
+            return;
+        }
+        assert_eq!(quota(&spec), "500ms");
+        set(None).unwrap();
+        assert_eq!(quota(&spec), "infinity");
+        assert_eq!(shown(&spec.id, "NeedDaemonReload"), "no", "{name}");
+
+        let own = ["set-property", "--runtime", &spec.id.unit_name(), "CPUQuota=80%"];
+        assert!(Command::new("systemctl").args(own).status().unwrap().success());
+        set(Some(50)).unwrap();
+        assert_eq!(quota(&spec), "500ms");
+        set(None).unwrap();
+        assert_eq!(quota(&spec), "800ms", "what the operator has set");
+        lab.runtime.block_on(lab.units.reload()).unwrap();
+        assert_eq!(quota(&spec), "800ms", "and what a reload finds");
+        lab.runtime.block_on(lab.units.stop(&spec.id)).unwrap();
+        let revert = ["revert", &spec.id.unit_name()];
+        assert!(Command::new("systemctl").args(revert).status().unwrap().success());
+    }
 }

@@ -167,6 +167,9 @@ impl<P: Ports> Watch<P> {
         };
         self.ladder.set(settings);
         let living = self.living(&lives).await;
+        for step in self.in_force.lifts_left_behind(&living) {
+            self.begin(&step, &Because::Lost("it is down".to_owned()));
+        }
         let zones = Board::zones(&self.machine);
         let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
         let seen = HeatSeen { uptime, zones: &zones, living: &living, processors };

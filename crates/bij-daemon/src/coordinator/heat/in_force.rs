@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use bij_coordinator::heat::{HeatStep, Motion, Restraint};
+use bij_coordinator::heat::{HeatStep, Living, Motion, Restraint};
 use bij_core::{ExperimentId, Layout, Percent};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,14 @@ impl InForce {
         }
     }
 
+    /// What lifts the caps of those that are not up any more: they would bound the next life, of which
+    /// the ladder knows nothing.
+    pub(super) fn lifts_left_behind(&self, living: &[Living]) -> Vec<HeatStep> {
+        let is_up = |id| living.iter().any(|one| one.experiment == *id);
+        let lifts = self.lifts().into_iter();
+        lifts.filter(|step| step.experiment().is_some_and(|id| !is_up(id))).collect()
+    }
+
     /// What lets everything go.
     pub(super) fn lifts(&self) -> Vec<HeatStep> {
         let lifts = |(id, held): (&ExperimentId, &Held)| {
@@ -138,6 +146,8 @@ mod tests {
         in_force.take_in(&HeatStep::Cap { experiment: b.clone(), to: Percent::new(50) });
         in_force.take_back(&HeatStep::Cap { experiment: b.clone(), to: Percent::new(50) });
         let restraint = Restraint { cap: Some(Percent::new(150)), motion: Motion::Frozen };
+        let left = in_force.lifts_left_behind(&[]);
+        assert_eq!(left.iter().map(HeatStep::name).collect::<Vec<_>>(), ["thaw", "uncap"]);
         assert_eq!(next.restraints(), [(a, restraint)]);
         for step in next.lifts() {
             next.take_in(&step);

@@ -10,6 +10,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use zbus::object_server::SignalEmitter;
@@ -67,7 +68,11 @@ pub(super) struct World {
     pub(super) drop_ins: Vec<String>,
     /// Where a runtime property is written to.
     pub(super) runtime_property: PathBuf,
+    /// When its files were read last, or written by the manager itself.
+    pub(super) read_at: SystemTime,
     pub(super) calls: Vec<String>,
+    /// So many looks after the main process has left the hook leaves as well.
+    pub(super) hook_stays: u32,
 }
 
 impl Default for World {
@@ -90,7 +95,9 @@ impl Default for World {
             quota: u64::MAX,
             drop_ins: Vec::new(),
             runtime_property: PathBuf::new(),
+            read_at: SystemTime::now(),
             calls: Vec::new(),
+            hook_stays: 3,
         }
     }
 }
@@ -135,6 +142,10 @@ impl Shared {
 
 fn path(text: &str) -> OwnedObjectPath {
     OwnedObjectPath::try_from(text.to_owned()).unwrap()
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 struct Manager(Shared);
@@ -215,6 +226,11 @@ impl Manager {
 
     fn reload(&self) {
         self.0.called("Reload");
+        self.0.change(|world| {
+            world.drop_ins.retain(|path| std::fs::exists(path).unwrap());
+            world.drop_ins.sort_by_key(|path| file_name(path));
+            world.read_at = SystemTime::now();
+        });
     }
 
     fn enable_unit_files(
@@ -227,6 +243,27 @@ impl Manager {
         let was = std::mem::replace(&mut self.0.0.lock().unwrap().enabled, true);
         let change = |file| ("symlink".to_owned(), file, "/template".to_owned());
         (true, if was { Vec::new() } else { files.into_iter().map(change).collect() })
+    }
+
+    /// The main process leaves, then its hook, when it was looked at a few times; the rest only by
+    /// force. A hook that is killed says so.
+    fn kill_unit(&self, _name: String, whom: String, signal: i32) -> fdo::Result<()> {
+        assert_eq!(signal, 9);
+        self.0.called(&format!("KillUnit {whom}"));
+        self.0.change(|world| match (whom.as_str(), world.sub_state.as_str()) {
+            ("main", "stop-sigterm") => {
+                "stop-post".clone_into(&mut world.sub_state);
+                Ok(())
+            }
+            ("main", _) => Err(fdo::Error::Failed("No main process to kill".to_owned())),
+            (_, state) => {
+                if state == "stop-post" {
+                    world.calls.push("a hook was killed".to_owned());
+                }
+                (world.active_state, world.sub_state) = ("failed".into(), "failed".into());
+                Ok(())
+            }
+        })
     }
 
     fn freeze_unit(&self, _name: String) -> fdo::Result<()> {
@@ -249,7 +286,13 @@ impl Manager {
         self.0.change(|world| {
             world.quota = u64::try_from(value).unwrap();
             std::fs::create_dir_all(world.runtime_property.parent().unwrap()).unwrap();
-            std::fs::write(&world.runtime_property, "[Service]\nCPUQuota=1%\n").unwrap();
+            let percent = match world.quota {
+                u64::MAX => String::new(),
+                micros => format!("{}%", micros / 10_000),
+            };
+            let text = format!("# Do not edit.\n[Service]\nCPUQuota={percent}\n");
+            std::fs::write(&world.runtime_property, text).unwrap();
+            world.read_at = SystemTime::now();
             let path = world.runtime_property.to_string_lossy().into_owned();
             if !world.drop_ins.contains(&path) {
                 world.drop_ins.push(path);
@@ -319,7 +362,16 @@ impl Unit {
 
     #[zbus(property)]
     fn sub_state(&self) -> String {
-        self.0.0.lock().unwrap().sub_state.clone()
+        self.0.change(|world| {
+            let state = world.sub_state.clone();
+            if state == "stop-post" {
+                world.hook_stays = world.hook_stays.saturating_sub(1);
+                if world.hook_stays == 0 {
+                    "final-sigterm".clone_into(&mut world.sub_state);
+                }
+            }
+            state
+        })
     }
 
     #[zbus(property)]
@@ -340,6 +392,22 @@ impl Unit {
             Freezer::NoKernel | Freezer::Running => "running".to_owned(),
             Freezer::Frozen => "frozen".to_owned(),
         }
+    }
+
+    /// As `unit_need_daemon_reload()` of systemd's unit.c before 257: it sorts what it finds, but not
+    /// what it has added by itself.
+    #[zbus(property)]
+    fn need_daemon_reload(&self) -> bool {
+        self.0.change(|world| {
+            let is_stale = |path: &String| {
+                let file = std::fs::metadata(path).and_then(|file| file.modified());
+                file.is_ok_and(|modified| modified > world.read_at)
+            };
+            let is_there = |path: &String| std::fs::exists(path).unwrap();
+            !world.drop_ins.is_sorted_by_key(|path| file_name(path))
+                || !world.drop_ins.iter().all(is_there)
+                || world.drop_ins.iter().any(is_stale)
+        })
     }
 
     #[zbus(property)]
