@@ -1,4 +1,5 @@
 mod fake;
+mod killing;
 mod steering;
 
 use std::time::Duration;

@@ -1,0 +1,31 @@
+//! Killing what must be gone.
+
+use super::*;
+
+fn leaving(sub_state: &str) -> World {
+    World { active_state: "deactivating".into(), sub_state: sub_state.into(), ..World::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_waits_for_the_hook_that_writes_down_the_end() {
+    for state in ["stop-sigterm", "stop-post"] {
+        let (units, shared) = units(leaving(state)).await;
+        units.kill(&id()).await.unwrap();
+        assert_eq!(shared.calls(), ["KillUnit main", "KillUnit all"], "{state}");
+        assert_eq!(shared.change(|world| world.active_state.clone()), "failed", "{state}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_does_not_leave_is_not_waited_for_for_ever() {
+    let (units, shared) = units(World { hook_stays: u32::MAX, ..leaving("stop-post") }).await;
+    units.kill(&id()).await.unwrap();
+    assert_eq!(shared.calls(), ["KillUnit main", "KillUnit all", "a hook was killed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_down_needs_no_kill() {
+    let (units, shared) = units(World::default()).await;
+    units.kill(&id()).await.unwrap();
+    assert_eq!(shared.calls(), ["KillUnit main"]);
+}
