@@ -73,24 +73,29 @@ fn everything(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
 fn experiment(context: &Context, id: &ExperimentId) -> Result<CheckedDefinition, CliError> {
     match context.definitions().find(id) {
         Err(error @ FindError::Missing { .. }) => Err(error.into()),
-        found => Ok(judged(Some(id), found)),
+        found => Ok(judged(context, Some(id), found)),
     }
 }
 
 fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
     match context.find_file(path) {
         Err(error) => Err(error),
-        Ok(found) => Ok(judged(None, found)),
+        Ok(found) => Ok(judged(context, None, found)),
     }
 }
 
 /// The parser's verdict, and what the parser cannot see.
-fn judged(id: Option<&ExperimentId>, found: Result<Found, FindError>) -> CheckedDefinition {
+fn judged(
+    context: &Context,
+    id: Option<&ExperimentId>,
+    found: Result<Found, FindError>,
+) -> CheckedDefinition {
     match found {
         Ok(found) => {
             let mut warnings: Vec<Finding> = found.warnings.iter().map(Finding::from).collect();
             let machine::Findings { problems, warnings: odd } = machine::look(&found);
             warnings.extend(odd);
+            warnings.extend(machine::look_for_gpu(&found, &context.root));
             CheckedDefinition {
                 id: Some(found.spec.id.to_string()),
                 source: found.source,

@@ -121,6 +121,19 @@ fn a_missing_config_is_told_before_anything_else_happens() {
 }
 
 #[test]
+fn who_wants_a_gpu_is_told_where_none_was_found() {
+    let bij = Bij::new();
+    bij.write("proc/devices", "Character devices:\n226 drm\n");
+    bij.define("x.toml", "command = [\"true\"]\ngpu.access = true\n");
+    let checked = bij.call(&["check", "x"]);
+    let sentence = "warning: gpu.access: no GPU device was found on this machine";
+    assert!(checked.code == 0 && checked.out.contains(sentence), "{checked:?}");
+    bij.write("dev/dri/renderD128", "");
+    let checked = bij.call(&["check", "x"]);
+    assert!(checked.code == 0 && !checked.out.contains("gpu"), "{checked:?}");
+}
+
+#[test]
 fn a_path_that_is_not_there_keeps_an_experiment_from_starting() {
     let bij = Bij::new();
     for (key, value, remedy) in [

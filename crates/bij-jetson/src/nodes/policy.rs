@@ -26,6 +26,8 @@ pub enum GpuKind {
     Tegra,
     /// An NVIDIA card.
     Discrete,
+    /// One that is reached by the kernel's own interfaces, such as those of AMD and Intel.
+    Render,
 }
 
 /// A line of `DeviceAllow=` (systemd.resource-control(5)), always for reading and writing.
@@ -59,11 +61,14 @@ impl GpuPolicy {
             GpuKind::Tegra
         } else if has(|name| name.starts_with("nvidia")) {
             GpuKind::Discrete
+        } else if !render_nodes(files)?.is_empty() {
+            GpuKind::Render
         } else {
             GpuKind::None
         };
         let wanted: fn(&str) -> bool = match kind {
-            GpuKind::None => |_| false,
+            // By its name a driver is opened as a whole, with the nodes that own screens.
+            GpuKind::None | GpuKind::Render => |_| false,
             GpuKind::Tegra => tegra,
             // Those that manage a fabric of cards or partition them are for administrators.
             GpuKind::Discrete => |name| {
@@ -76,7 +81,7 @@ impl GpuPolicy {
             GpuKind::None => {}
             // It is a misc device: their major is everybody's.
             GpuKind::Tegra => allow.push(DeviceAllow::Node("/dev/nvmap".to_owned())),
-            GpuKind::Discrete => allow.extend(render_nodes(files)?),
+            GpuKind::Discrete | GpuKind::Render => allow.extend(render_nodes(files)?),
         }
         let groups = if kind == GpuKind::None { Vec::new() } else { groups(files) };
         Ok(Self { kind, allow, groups })
@@ -122,12 +127,16 @@ fn character_drivers(devices: &str) -> Vec<String> {
     names
 }
 
-/// The nodes through which a card draws without owning a screen. They are no use to CUDA, but to those
-/// who render without a display.
+/// The nodes through which a card draws and computes without owning a screen, and the one by which those
+/// of AMD compute besides (`amdkfd`). They are no use to CUDA, but to those who render without a display.
 fn render_nodes(files: &dyn Files) -> Reading<Vec<DeviceAllow>> {
     let names = files.names("dev/dri")?.into_iter();
     let render = names.filter(|name| name.starts_with("renderD"));
-    Ok(render.map(|name| DeviceAllow::Node(format!("/dev/dri/{name}"))).collect())
+    let mut nodes: Vec<_> =
+        render.map(|name| DeviceAllow::Node(format!("/dev/dri/{name}"))).collect();
+    let computes = !nodes.is_empty() && files.names("dev")?.iter().any(|name| name == "kfd");
+    nodes.extend(computes.then(|| DeviceAllow::Node("/dev/kfd".to_owned())));
+    Ok(nodes)
 }
 
 /// A unit with a group that does not exist would not start.
@@ -152,6 +161,39 @@ mod tests {
         tree.set("etc/group", "video:x:44:\n");
         let policy = GpuPolicy::find(&tree).unwrap();
         assert_eq!((policy.kind, policy.settings()), (GpuKind::None, Vec::new()));
+    }
+
+    fn lines(tree: &CapturedTree) -> Vec<String> {
+        let settings = GpuPolicy::find(tree).unwrap().settings();
+        settings.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn cards_of_others_are_given_their_render_nodes_and_no_screen() {
+        let mut intel = CapturedTree::default();
+        intel.set("proc/devices", "Character devices:\n  1 mem\n226 drm\n");
+        for node in ["card0", "renderD128", "by-path/pci-0000:00:02.0-render"] {
+            intel.set(&format!("dev/dri/{node}"), "");
+        }
+        let closed = ["PrivateDevices=no", "DevicePolicy=closed"];
+        let first = "DeviceAllow=/dev/dri/renderD128 rw";
+        assert_eq!(lines(&intel), [closed[0], closed[1], first], "and it has no groups");
+        let mut amd = intel;
+        amd.set("dev/dri/renderD129", "");
+        amd.set("dev/kfd", "");
+        amd.set("etc/group", "render:x:104:\n");
+        let second = "DeviceAllow=/dev/dri/renderD129 rw";
+        let [kfd, group] = ["DeviceAllow=/dev/kfd rw", "SupplementaryGroups=render"];
+        assert_eq!(lines(&amd), [closed[0], closed[1], first, second, kfd, group]);
+    }
+
+    #[test]
+    fn a_screen_alone_is_no_gpu() {
+        let mut tree = CapturedTree::default();
+        tree.set("proc/devices", "Character devices:\n226 drm\n");
+        tree.set("dev/dri/card0", "");
+        tree.set("dev/kfd", "");
+        assert_eq!(GpuPolicy::find(&tree).unwrap().kind, GpuKind::None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
+use bij_jetson::{GpuKind, GpuPolicy, Root};
 use nix::unistd::User;
 
 use crate::view::Finding;
@@ -61,6 +62,20 @@ pub(crate) fn look(found: &Found) -> Findings {
         }
     }
     findings
+}
+
+/// `[gpu] access` on a machine below this root where there is nothing to be given.
+pub(super) fn look_for_gpu(found: &Found, root: &Path) -> Option<Finding> {
+    if !found.spec.gpu.access {
+        return None;
+    }
+    let why = match GpuPolicy::find(&Root::new(root)) {
+        Ok(policy) if policy.kind != GpuKind::None => return None,
+        Ok(_) => "its unit is given none".to_owned(),
+        Err(why) => format!("the kernel's list of drivers: {why}"),
+    };
+    let message = format!("no GPU device was found on this machine ({why})");
+    Some(Finding::of_file(&found.source, "gpu.access", message))
 }
 
 /// Whether nothing is there. What the caller may not see is not judged.
