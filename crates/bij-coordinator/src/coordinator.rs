@@ -32,6 +32,7 @@ mod reload;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod trouble;
 mod under_way;
 
@@ -73,7 +74,7 @@ pub struct Coordinator<P: Ports> {
     /// What the heat ladder has done and could not be recorded yet, the oldest first.
     untold: Vec<(Change, Timestamp)>,
     /// What definitions say of heat, of those that are up or were.
-    traits: BTreeMap<ExperimentId, heat::Traits>,
+    traits: BTreeMap<ExperimentId, traits::Traits>,
     troubles: Troubles,
     since: Timestamp,
 }

@@ -181,7 +181,7 @@ impl Definitions {
     }
 
     /// Where the older tool's config of an experiment would lie.
-    fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
+    pub(crate) fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
         let settings =
             self.settings_file().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
         let directory = settings.runner.and_then(|runner| runner.config_directory);
@@ -213,6 +213,10 @@ impl DefinitionSource for Definitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         self.list()
+    }
+
+    fn fingerprint(&self, id: &ExperimentId) -> u64 {
+        self.fingerprint_of_files(id)
     }
 }
 

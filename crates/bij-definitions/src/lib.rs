@@ -36,6 +36,7 @@
 
 mod ad_hoc;
 mod definitions;
+mod fingerprint;
 mod listing;
 mod orders;
 mod read;

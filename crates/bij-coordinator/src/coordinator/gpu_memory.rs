@@ -15,20 +15,17 @@ impl<P: Ports> Coordinator<P> {
     /// is not named has none. To be told every few seconds while something runs.
     pub fn gpu_memory(&mut self, used: BTreeMap<ExperimentId, Bytes>, now: Now) {
         self.seen.now = now;
+        used.keys().for_each(|id| self.know_traits(id));
+        let total = self.memory_total();
+        let limit_of = |id: &ExperimentId| self.traits.get(id)?.gpu_memory?.resolve(total).at();
         let limited = used.into_iter().filter_map(|(id, used)| {
-            let limit = self.gpu_memory_limit(&id)?;
+            let limit = limit_of(&id)?;
             Some((id, GpuUse { used, limit }))
         });
         let limited: BTreeMap<ExperimentId, GpuUse> = limited.collect();
         let any_over = limited.values().any(|GpuUse { used, limit }| used > limit);
         self.seen.gpu_memory = limited;
         self.undecided |= any_over || !self.state.over_gpu_memory.is_empty();
-    }
-
-    /// `[gpu] memory`, as the definition says now: what is edited holds for one that runs as well.
-    fn gpu_memory_limit(&self, id: &ExperimentId) -> Option<Bytes> {
-        let found = self.adapters.definitions.find(id).ok()?;
-        found.spec.gpu.memory?.resolve(self.memory_total()).at()
     }
 
     /// After which delay a run may be restarted, as its definition says now: as often as systemd would

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Change, DefinitionSource, RunQueue};
+use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{EventKind, WaitingOn};
-use bij_core::{Celsius, CpuQuota, ExperimentId, InvocationId, Limit, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, TimeSpan};
 
 use super::{Coordinator, trouble::With};
 use crate::heat::{HeatMove, HeatSettings, Living};
@@ -29,36 +29,6 @@ pub struct Lives {
 
 /// So many moves that could not be recorded are kept until they can.
 const UNTOLD: usize = 256;
-
-/// More processors than there are.
-const UNBOUNDED: Percent = Percent::new(100 * 4096);
-
-/// What a definition says of heat.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Traits {
-    max_celsius: Option<Celsius>,
-    may_freeze: bool,
-    cpu: Option<CpuQuota>,
-    /// The life that was seen last, and the uptime since when it is up. That is reckoned once: two
-    /// clocks never agree to the microsecond.
-    life: Option<(InvocationId, TimeSpan)>,
-}
-
-impl Traits {
-    fn living(&self, id: &ExperimentId, priority: i32, since: TimeSpan) -> Living {
-        Living {
-            experiment: id.clone(),
-            priority,
-            since,
-            // What is in force may be a cap, so the definition says; whoever knows the machine bounds
-            // it by its processors.
-            cpu: self.cpu.map_or(UNBOUNDED, CpuQuota::percent),
-            can_cap: true,
-            can_freeze: self.may_freeze,
-            max_celsius: self.max_celsius,
-        }
-    }
-}
 
 impl<P: Ports> Coordinator<P> {
     /// The heat ladder has moved, or stands otherwise than before. What it has done is recorded as
@@ -128,6 +98,10 @@ impl<P: Ports> Coordinator<P> {
         let next = self.next_when_cool();
         let Self { traits, state, seen, .. } = self;
         traits.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
+        let waiting: Vec<ExperimentId> =
+            traits.keys().filter(|id| !seen.is_up(id)).cloned().collect();
+        waiting.iter().for_each(|id| self.know_traits(id));
+        let Self { traits, state, .. } = self;
         let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
         let limits = limits.collect();
         let settings = HeatSettings::try_from(&state.settings).ok();
@@ -158,25 +132,6 @@ impl<P: Ports> Coordinator<P> {
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
         let since = traits.life.map_or(TimeSpan::default(), |(_, since)| since);
         Some(traits.living(id, priority, since))
-    }
-
-    fn know_traits(&mut self, id: &ExperimentId) {
-        if !self.traits.contains_key(id) {
-            let traits = self.traits_of(id);
-            self.traits.insert(id.clone(), traits);
-        }
-    }
-
-    fn traits_of(&self, id: &ExperimentId) -> Traits {
-        let unknown = Traits { max_celsius: None, may_freeze: false, cpu: None, life: None };
-        let Ok(found) = self.adapters.definitions.find(id) else { return unknown };
-        let spec = found.spec;
-        Traits {
-            max_celsius: spec.thermal.max_celsius.map(Celsius::from_degrees),
-            may_freeze: spec.thermal.may_freeze(spec.health.watchdog),
-            cpu: spec.limits.cpu.and_then(Limit::at),
-            life: None,
-        }
     }
 
     /// What systemd brings back after a crash waits as well while it is too hot: its run is put back,

@@ -75,6 +75,17 @@ pub trait DefinitionSource: Send + Sync {
     /// # Errors
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
+
+    /// Changes whenever what [`find`](Self::find) says may have changed. Where definitions are files it
+    /// costs a look at their dates, so that somebody who keeps what he has found may ask every second.
+    fn fingerprint(&self, id: &ExperimentId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match self.find(id) {
+            Ok(found) => found.stamp.hash(&mut hasher),
+            Err(error) => error.to_string().hash(&mut hasher),
+        }
+        hasher.finish()
+    }
 }
 
 /// Definitions that a program has made itself.

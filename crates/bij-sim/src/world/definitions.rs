@@ -1,6 +1,7 @@
 //! Definitions of experiments that exist in memory only, and what is handed over to them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::definition::ExperimentSpec;
@@ -42,6 +43,12 @@ impl DefinitionSource for SimDefinitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         Ok(self.specs().keys().cloned().collect())
+    }
+
+    fn fingerprint(&self, id: &ExperimentId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.specs().get(id)).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -165,3 +165,29 @@ fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
     assert_eq!(lives.living.len(), 1);
     assert_eq!(lives.limits.len(), 1, "it waits, and its limit is remembered");
 }
+
+#[test]
+fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
+    let mut machine = Machine::new(2);
+    for name in ["a", "b"] {
+        machine.define_with(name, Script::runs(), |spec| spec.thermal.max_celsius = Some(70.0));
+    }
+    machine.submit(&["a", "b"]);
+    machine.settle();
+    let limits = |machine: &mut Machine| {
+        let limits = machine.coordinator.lives().limits;
+        limits.into_values().collect::<Vec<_>>()
+    };
+    let degrees = Celsius::from_degrees;
+    assert_eq!(limits(&mut machine), [degrees(70.0), degrees(70.0)]);
+    machine.stop_for_heat("a");
+    machine.warm(Level::Critical);
+    for (name, celsius) in [("a", 60.0), ("b", 65.0)] {
+        machine.define_with(name, Script::runs(), |spec| spec.thermal.max_celsius = Some(celsius));
+    }
+    machine.pass(1);
+    assert_eq!(limits(&mut machine), [degrees(60.0), degrees(65.0)]);
+    machine.forget_definition("b");
+    machine.pass(1);
+    assert_eq!(limits(&mut machine), [degrees(60.0), degrees(65.0)], "it is just being written");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
 use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
@@ -44,6 +45,12 @@ impl DefinitionSource for Definitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         Ok(self.0.lock().unwrap().keys().cloned().collect())
+    }
+
+    fn fingerprint(&self, id: &ExperimentId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.0.lock().unwrap().get(id)).hash(&mut hasher);
+        hasher.finish()
     }
 }
 
