@@ -22,8 +22,8 @@ use crate::dictionary::{Dictionary, List, Taken};
 use crate::limits;
 use crate::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Pausing, QueueQuery, Submit, SubmitOptions,
-    Why,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Pausing, PowerSet, PowerSetting, QueueQuery,
+    Submit, SubmitOptions, Why,
 };
 use crate::proxy::CoordinatorProxy;
 use crate::queue_text::QueueText;
@@ -34,6 +34,10 @@ pub use error::ClientError;
 /// How long the coordinator may take for an answer. It answers within milliseconds unless its disk
 /// is slow or PID 1 reloads.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a switch of the board may take: nvpmodel is asked, called and asked again, jetson_clocks is
+/// called before, and each may hang for 20 s.
+const SWITCHED_WITHIN: Duration = Duration::from_secs(90);
 
 /// How often the queue is read anew if it changes between two pieces.
 const READ_ANEW: usize = 3;
@@ -154,6 +158,16 @@ impl Client {
     /// [`ClientError`] if it was not changed.
     pub async fn remove_group(&self, name: &GroupName) -> Result<bool, ClientError> {
         self.ask(self.proxy.remove_group(name.as_str())).await
+    }
+
+    /// Has the board switched to a power mode. It is waited for longer than other answers: a tool that
+    /// hangs is given its time.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was not switched.
+    pub async fn set_power_mode(&self, setting: &PowerSetting) -> Result<PowerSet, ClientError> {
+        let set = self.proxy.set_power_mode(Dictionary::of(setting));
+        read(within(self.answer_within.max(SWITCHED_WITHIN), set).await?)
     }
 
     /// Asks whether the unit of an experiment may start now: what its `ExecCondition=` asks.

@@ -15,6 +15,7 @@ pub(crate) trait Coordinator {
     fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
     fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
+    fn set_power_mode(&self, setting: Dictionary) -> zbus::Result<Dictionary>;
     fn admit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
     fn reload(&self) -> zbus::Result<()>;
     fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u32, u64)>;

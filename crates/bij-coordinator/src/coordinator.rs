@@ -45,6 +45,7 @@ use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
 
 pub use finish::Finished;
 pub use heat::Lives;
+pub use power::PowerTold;
 pub use submit::MAX_AT_ONCE;
 
 use crate::policy::{Decision, Observation, State, Stray, decide};

@@ -98,6 +98,14 @@ pub enum RequestError {
     /// A group without slots.
     #[error("group {0} with 0 slots would never run anything")]
     NoSlots(GroupName),
+    /// It is up, and wants the board as it is.
+    #[error("{run} is up and wants power mode {wanted}")]
+    PowerInUse {
+        /// Which.
+        run: RunId,
+        /// The mode that it wants.
+        wanted: String,
+    },
     /// Nothing is asked for.
     #[error("no run is named")]
     Nothing,
@@ -132,6 +140,7 @@ impl RequestError {
             Self::NoSuchGroup { .. } => "set it up: bij groups set NAME --slots N",
             Self::DeclaredGroup(_) => "take it out of coordinator.toml, then bij reload",
             Self::NoSlots(_) => "pause it: bij pause NAME",
+            Self::PowerInUse { .. } => "stop it first: bij stop; or wait until it has ended",
             Self::TooMany { .. } => "submit them in several calls",
             Self::Store(source) if source.is_transient() => {
                 "try again; if the disk is full, make room"

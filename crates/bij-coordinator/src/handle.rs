@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::heat::HeatMove;
-use crate::policy::Warmth;
+use crate::policy::{PowerWish, Warmth};
 use crate::{Coordinator, Listed, Lives, Now, Ports, RequestError, SubmitRequest};
 
 /// So many requests may wait; who comes later waits before the door.
@@ -20,7 +20,7 @@ pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
     newest: watch::Receiver<u64>,
     lives: watch::Receiver<Arc<Lives>>,
-    power_wish: watch::Receiver<Option<u32>>,
+    power_wish: watch::Receiver<PowerWish>,
 }
 
 /// What is asked through the handles.
@@ -30,8 +30,8 @@ pub struct Inbox<P: Ports> {
     pub(crate) newest: watch::Sender<u64>,
     /// What lives, for the heat ladder.
     pub(crate) lives: watch::Sender<Arc<Lives>>,
-    /// What the board is to be switched to.
-    pub(crate) power_wish: watch::Sender<Option<u32>>,
+    /// How the board is to be.
+    pub(crate) power_wish: watch::Sender<PowerWish>,
 }
 
 /// What is done with the coordinator.
@@ -65,7 +65,7 @@ impl<P: Ports> Handle<P> {
         let (sender, receiver) = mpsc::channel(WAITING_ROOM);
         let (newest_sender, newest) = watch::channel(0);
         let (lives_sender, lives) = watch::channel(Arc::default());
-        let (wish_sender, power_wish) = watch::channel(None);
+        let (wish_sender, power_wish) = watch::channel(PowerWish::default());
         let inbox =
             Inbox { receiver, newest: newest_sender, lives: lives_sender, power_wish: wish_sender };
         (Self { sender, newest, lives, power_wish }, inbox)
@@ -83,9 +83,9 @@ impl<P: Ports> Handle<P> {
         self.lives.clone()
     }
 
-    /// The power mode that the board is to be switched to, as it changes. Whoever switches it asks
-    /// [`Coordinator::begin_power_switch`] before.
-    pub fn power_wish(&self) -> watch::Receiver<Option<u32>> {
+    /// The power mode that the board is to be switched to, and for whom its clocks are to be held, as
+    /// it changes. Whoever switches it asks [`Coordinator::begin_power_switch`] before.
+    pub fn power_wish(&self) -> watch::Receiver<PowerWish> {
         self.power_wish.clone()
     }
 

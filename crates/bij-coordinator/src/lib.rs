@@ -30,7 +30,7 @@ mod request;
 mod serve;
 mod terms;
 
-pub use coordinator::{Coordinator, Finished, Lives, MAX_AT_ONCE};
+pub use coordinator::{Coordinator, Finished, Lives, MAX_AT_ONCE, PowerTold};
 pub use error::RequestError;
 pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;

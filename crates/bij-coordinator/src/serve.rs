@@ -50,7 +50,11 @@ pub async fn serve<P: Ports>(
         let newest = coordinator.newest_event();
         inbox.newest.send_if_modified(|told| std::mem::replace(told, newest) != newest);
         let wish = coordinator.power_wish();
-        inbox.power_wish.send_if_modified(|told| std::mem::replace(told, wish) != wish);
+        inbox.power_wish.send_if_modified(|told| {
+            let is_news = *told != wish;
+            *told = wish;
+            is_news
+        });
         let lives = coordinator.lives();
         inbox.lives.send_if_modified(|told| {
             let is_news = **told != lives;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use bij_api::message::{
-    Act, AdmissionRequest, EventQuery, QueueQuery, State, Submit, SubmitOptions,
+    Act, AdmissionRequest, EventQuery, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
 };
 use bij_api::{Client, RefusalKind};
 use bij_core::port::{Ledger as _, Opening};
@@ -301,4 +301,90 @@ async fn nothing_is_made_of_a_question_whose_asker_has_given_up() {
     let refused = client.admit(&id, &late).await.unwrap_err();
     assert!(refused.to_string().contains("too late"), "{refused}");
     assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), Vec::new());
+}
+
+/// A board with power modes, a stand-in for nvpmodel that sets them, and one experiment that wants 0.
+fn tree_with_modes() -> Tree {
+    let tree = Tree::new();
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/stand-ins");
+    let put = |path: &str, text: &str| {
+        let path = tree.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put(
+        "etc/nvpmodel.conf",
+        "< PARAM TYPE=FILE NAME=TPC >\nTPC_PG_MASK /sys/devices/gpu.0/tpc_pg_mask\n\
+         < POWER_MODEL ID=0 NAME=MAXN >\nTPC TPC_PG_MASK 0\n\
+         < POWER_MODEL ID=1 NAME=MODE_15W >\nTPC TPC_PG_MASK 248\n\
+         < POWER_MODEL ID=3 NAME=MODE_50W >\nTPC TPC_PG_MASK 0\n\
+         < PM_CONFIG DEFAULT=0 >\n",
+    );
+    put("sys/devices/gpu.0/tpc_pg_mask", "0\n");
+    put("sys/devices/system/cpu/cpu0/online", "1\n");
+    put("var/lib/nvpmodel/status", "pmode:0000\n");
+    fs::create_dir_all(tree.root.path().join("usr/sbin")).unwrap();
+    let nvpmodel = tree.root.path().join("usr/sbin/nvpmodel");
+    std::os::unix::fs::symlink(tools.join("nvpmodel"), nvpmodel).unwrap();
+    let wants = "command = [\"/bin/true\"]\npower.mode = \"MODE_15W\"\n";
+    fs::write(tree.layout().definitions().join("x1.toml"), wants).unwrap();
+    tree
+}
+
+fn setting(mode: &str, allow_reboot_later: bool) -> PowerSetting {
+    PowerSetting { mode: mode.to_owned(), allow_reboot_later }
+}
+
+#[tokio::test]
+async fn the_board_is_switched_for_whoever_may_and_the_gates_know_it_at_once() {
+    let tree = tree_with_modes();
+    let _coordinator = tree.start();
+    let client = tree.client().await;
+    let set = client.set_power_mode(&setting("50w", false)).await.unwrap();
+    assert_eq!(
+        (set.id, set.name.as_str(), set.at_next_boot, set.changed),
+        (3, "MODE_50W", false, true)
+    );
+    assert!(!client.set_power_mode(&setting("3", false)).await.unwrap().changed);
+    let status = tree.root.path().join("var/lib/nvpmodel/status");
+    assert_eq!(fs::read_to_string(&status).unwrap(), "pmode:0003\n");
+
+    let run = client.submit(&[submission(1)], SubmitOptions::default()).await.unwrap();
+    let run = RunRef::Run(run[0].id());
+    let error = client.set_power_mode(&setting("MODE_15W", false)).await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.kind, RefusalKind::Impossible, "{refusal}");
+    assert!(refusal.remedy.as_ref().unwrap().contains("--allow-reboot-later"), "{refusal:?}");
+    let set = client.set_power_mode(&setting("MODE_15W", true)).await.unwrap();
+    assert!(set.at_next_boot);
+    let gates = client.why(&run).await.unwrap().entry.waiting_on;
+    let told: Vec<_> = gates.iter().filter(|gate| &*gate.gate == "power-mode").collect();
+    assert!(told[0].text.contains("it comes with the next boot"), "{told:?}");
+
+    let error = client.set_power_mode(&setting("TURBO", false)).await.unwrap_err();
+    assert_eq!(error.refusal().unwrap().kind, RefusalKind::Invalid, "{error}");
+    let events = client.events(&EventQuery::default()).await.unwrap();
+    let texts: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::PowerMode)
+        .map(|event| (event.data["text"].as_str(), event.data["by"].as_str()))
+        .collect();
+    let by = texts[0].1;
+    assert_eq!(
+        texts,
+        [
+            ("the board is in power mode MODE_50W", by),
+            ("the board was in power mode MODE_50W already", by),
+            ("the next boot comes up in power mode MODE_15W", by),
+        ]
+    );
+    assert!(by.contains("root") || by.contains("uid"), "{by}");
+}
+
+#[tokio::test]
+async fn a_machine_without_power_modes_says_so() {
+    let tree = Tree::new();
+    let _coordinator = tree.start();
+    let error = tree.client().await.set_power_mode(&setting("MAXN", false)).await.unwrap_err();
+    assert!(error.to_string().contains("this machine has no power modes"), "{error}");
 }

@@ -13,6 +13,7 @@ mod ledger;
 mod limits;
 mod mistakes;
 mod people;
+mod power;
 mod restart;
 mod speed;
 mod speed_of_the_queue;
@@ -67,6 +68,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         speed_of_the_queue::SCENARIOS,
         faults::SCENARIOS,
         heat::SCENARIOS,
+        power::SCENARIOS,
         restart::SCENARIOS,
     ]
     .into_iter()

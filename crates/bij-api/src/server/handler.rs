@@ -10,8 +10,8 @@ use super::Caller;
 use crate::Refusal;
 use crate::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit,
-    SubmitOptions, Why,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
+    QueueQuery, Submit, SubmitOptions, Why,
 };
 
 /// Answers what everybody may ask.
@@ -86,6 +86,13 @@ pub trait Steer: Look {
         caller: &Caller,
         name: GroupName,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
+
+    /// Has the board switched to a power mode. It takes as long as the switch.
+    fn set_power_mode(
+        &self,
+        caller: &Caller,
+        setting: PowerSetting,
+    ) -> impl Future<Output = Result<PowerSet, Refusal>> + Send;
 
     /// Whether the unit of an experiment may start now.
     fn admit(

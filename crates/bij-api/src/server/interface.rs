@@ -14,7 +14,7 @@ use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
     Act, AdmissionRequest, BoardQuery, Changed, Edit, Entry, Event, EventQuery, GroupInfo,
-    GroupSetting, Page, Pausing, QueueQuery, Submit, SubmitOptions,
+    GroupSetting, Page, Pausing, PowerSetting, QueueQuery, Submit, SubmitOptions,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -129,6 +129,24 @@ impl<H: Steer> Interface<H> {
         let caller = self.who.allowed(&header, "change groups").await?;
         let name = name.parse().map_err(|error| invalid(&error))?;
         self.handler.remove_group(&caller, name).await
+    }
+
+    /// Has the board switched to a power mode, for everything that runs. Refused while a run that is up
+    /// wants another one.
+    ///
+    /// Keys of the setting: mode (s, its name or number), allow_reboot_later (b: a mode that needs a
+    /// reboot comes with the next boot; nothing is rebooted). Keys of the answer: id (x), name (s),
+    /// at_next_boot (b), changed (b). It is answered when that is done, after a second or so. For root
+    /// and members of group bij.
+    #[zbus(out_args("set"))]
+    async fn set_power_mode(
+        &self,
+        setting: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        let caller = self.who.allowed(&header, "switch the board").await?;
+        let setting: PowerSetting = request(setting)?;
+        Ok(Dictionary::of(&self.handler.set_power_mode(&caller, setting).await?))
     }
 
     /// Asks whether the unit of an experiment may start now: what its ExecCondition= asks.

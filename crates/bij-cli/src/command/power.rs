@@ -1,63 +1,77 @@
 //! `bij power`: the power modes of the board, of which one is in force for all.
 
-use bij_api::message::{QueueQuery, State};
+use bij_api::message::{PowerSet, PowerSetting, QueueQuery, State};
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
-use bij_jetson::{JetsonClocks, Nvpmodel, PowerConf, PowerModes, Root, SwitchError, WhyNot};
+use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
 
 use crate::args::{PowerArgs, PowerVerb};
 use crate::context::Context;
+use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::source::Source;
 use crate::view::{ChangedAtAll, PowerPage};
 
-/// Lists the modes, or switches the board.
+/// Lists the modes, or has the board switched.
 pub(crate) async fn power(context: &Context, args: &PowerArgs) -> Result<(), CliError> {
     match &args.verb {
         None | Some(PowerVerb::List) => list(context),
         Some(PowerVerb::Set { mode, allow_reboot_later }) => {
-            set(context, mode, *allow_reboot_later).await
+            let (mode, allow_reboot_later) = (mode.clone(), *allow_reboot_later);
+            set(context, PowerSetting { mode, allow_reboot_later }).await
         }
     }
 }
 
-fn list(context: &Context) -> Result<(), CliError> {
-    let root = Root::new(&context.root);
-    let PowerModes { current, offered, .. } = PowerModes::read(&root);
-    let offered = offered.map_err(|why| no_modes(&why))?;
-    let asked = Nvpmodel::below(root).query().ok().map(|mode| mode.id);
-    let at_next_boot = current.ok().map(|mode| mode.id);
-    context.terminal.show(&PowerPage::new(&offered, asked.or(at_next_boot), at_next_boot))
+fn control(context: &Context) -> PowerControl {
+    PowerControl::below(Root::new(&context.root), context.layout.runtime())
 }
 
-async fn set(context: &Context, mode: &str, allow_reboot_later: bool) -> Result<(), CliError> {
-    let root = Root::new(&context.root);
-    let conf = PowerConf::read(&root).map_err(|why| no_modes(&why))?;
-    let Some(wanted) = conf.find(mode) else {
-        let names: Vec<&str> = conf.modes.iter().map(|mode| mode.name.as_str()).collect();
-        let text = format!("there is no power mode {mode}; there are {}", names.join(", "));
-        return Err(CliError::new(Kind::Usage, text));
+fn list(context: &Context) -> Result<(), CliError> {
+    let control = control(context);
+    let modes = control.modes();
+    let offered =
+        modes.offered.as_ref().map_err(|why| no(&SwitchError::without_modes(why.clone())))?;
+    let at_next_boot = modes.current.as_ref().ok().map(|mode| mode.id);
+    let in_force = control.in_force(&modes);
+    let clocks = clocks_held(&Root::new(&context.root)).ok();
+    context.terminal.show(&PowerPage::new(offered, in_force, at_next_boot, clocks))
+}
+
+/// Whoever decides what runs has the board switched. Where there is no coordinator root can do it.
+async fn set(context: &Context, setting: PowerSetting) -> Result<(), CliError> {
+    let set = match coordinator::connect_if_any(context).await? {
+        Some(client) => told(client.set_power_mode(&setting).await?),
+        None => by_itself(context, &setting).await?,
     };
-    in_the_way(context, &conf, wanted.id).await?;
-    let nvpmodel = Nvpmodel::below(root.clone());
-    let clocks = JetsonClocks::below(&root, context.layout.state().join("jetson-clocks"));
-    let (changed, said) = match nvpmodel.switch(wanted.id, &clocks) {
-        Ok(Outcome::Changed) => (true, format!("The board is in power mode {}.", wanted.name)),
-        Ok(Outcome::Unchanged) => {
-            (false, format!("The board was in power mode {} already.", wanted.name))
-        }
-        Err(SwitchError::NeedsReboot { id }) if allow_reboot_later => {
-            nvpmodel.set_at_next_boot(id).map_err(|error| refused(&error))?;
-            (true, format!("The next boot comes up in power mode {}.", wanted.name))
-        }
-        Err(error) => return Err(refused(&error)),
-    };
-    context.terminal.status(&said);
-    context.terminal.show(&ChangedAtAll { changed })
+    let mut text = set.to_string();
+    text.replace_range(..1, &text[..1].to_uppercase());
+    context.terminal.status(&format!("{text}."));
+    context.terminal.show(&ChangedAtAll { changed: set.outcome == Outcome::Changed })
+}
+
+fn told(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSet {
+    let since = if at_next_boot { ModeSince::NextBoot } else { ModeSince::Now };
+    let outcome = if changed { Outcome::Changed } else { Outcome::Unchanged };
+    ModeSet { id, name, since, outcome }
+}
+
+async fn by_itself(context: &Context, setting: &PowerSetting) -> Result<ModeSet, CliError> {
+    let control = control(context);
+    let mode = control.find(&setting.mode).map_err(|error| no(&error))?;
+    // What comes with the next boot is in nobody's way.
+    if mode.needs_reboot != Ok(true) {
+        in_the_way(context, &control, &mode).await?;
+    }
+    control.set(&mode, setting.allow_reboot_later).map_err(|error| no(&error))
 }
 
 /// Refuses to switch the board under those that want it as it is.
-async fn in_the_way(context: &Context, conf: &PowerConf, to: u32) -> Result<(), CliError> {
+async fn in_the_way(
+    context: &Context,
+    control: &PowerControl,
+    to: &OfferedMode,
+) -> Result<(), CliError> {
     let query = QueueQuery::default();
     let entries = Source::of(context).await?.queue(&query).await?;
     let up =
@@ -65,8 +79,8 @@ async fn in_the_way(context: &Context, conf: &PowerConf, to: u32) -> Result<(), 
     for entry in up {
         // One whose definition is gone wants nothing that could be told.
         let Ok(found) = context.definitions().find(&entry.experiment) else { continue };
-        let wanted = found.spec.power.mode.and_then(|mode| conf.find(&mode.to_string()));
-        if let Some(other) = wanted.filter(|mode| mode.id != to) {
+        let wanted = found.spec.power.mode.and_then(|mode| control.find(&mode.to_string()).ok());
+        if let Some(other) = wanted.filter(|mode| mode.id != to.id) {
             let (name, run) = (&other.name, entry.run.0);
             let text = format!("{}#{run} is up and wants power mode {name}", entry.experiment);
             let hint = format!("stop it first: bij stop {}", entry.experiment);
@@ -76,24 +90,16 @@ async fn in_the_way(context: &Context, conf: &PowerConf, to: u32) -> Result<(), 
     Ok(())
 }
 
-fn no_modes(why: &WhyNot) -> CliError {
-    let text = match why {
-        WhyNot::Absent => {
-            "this machine has no power modes: /etc/nvpmodel.conf is not there".to_owned()
-        }
-        why => format!("the power modes cannot be told: /etc/nvpmodel.conf is {why}"),
+/// The board's "no".
+fn no(error: &SwitchError) -> CliError {
+    let kind = match error {
+        SwitchError::NoModes | SwitchError::NoConf(_) => Kind::Unsupported,
+        SwitchError::UnknownMode { .. } => Kind::Usage,
+        _ => Kind::Failed,
     };
-    CliError::new(Kind::Unsupported, text)
-}
-
-fn refused(error: &SwitchError) -> CliError {
-    let told = CliError::of(Kind::Failed, error);
-    match error {
-        SwitchError::NeedsReboot { .. } => {
-            told.hint("--allow-reboot-later has the next boot come up with it")
-        }
-        // 13 is EACCES.
-        SwitchError::Refused { errno: 13, .. } => told.hint("only root may switch the board"),
-        _ => told,
+    let told = CliError::of(kind, error);
+    match error.remedy() {
+        Some(remedy) => told.hint(remedy),
+        None => told,
     }
 }

@@ -12,6 +12,8 @@ use super::{Format, Tone, View};
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PowerPage {
     power_modes: Vec<Mode>,
+    /// Whether all clocks are held where they are, if that can be told.
+    clocks_held: Option<bool>,
 }
 
 /// One of them.
@@ -25,11 +27,12 @@ struct Mode {
 }
 
 impl PowerPage {
-    /// What there is, what is in force, and what the board comes up with.
+    /// What there is, what is in force, what the board comes up with, and whether its clocks are held.
     pub(crate) fn new(
         offered: &[OfferedMode],
         current: Option<u32>,
         at_next_boot: Option<u32>,
+        clocks_held: Option<bool>,
     ) -> Self {
         let mode = |mode: &OfferedMode| Mode {
             id: mode.id,
@@ -38,7 +41,7 @@ impl PowerPage {
             at_next_boot: at_next_boot == Some(mode.id),
             needs_reboot: mode.needs_reboot.as_ref().ok().copied(),
         };
-        Self { power_modes: offered.iter().map(mode).collect() }
+        Self { power_modes: offered.iter().map(mode).collect(), clocks_held }
     }
 }
 
@@ -56,6 +59,10 @@ impl View for PowerPage {
             let name: Cell<'_> = mode.name.as_str().into();
             table.row([mode.id.to_string().into(), name, Cell::new(tone, note)]);
         }
-        table.write(out, format)
+        table.write(out, format)?;
+        if self.clocks_held == Some(true) {
+            writeln!(out, "All clocks are held where they are.")?;
+        }
+        Ok(())
     }
 }

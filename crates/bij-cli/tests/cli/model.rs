@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 
 use bij_api::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, MoveTo, Page, Pausing, QueueQuery, State,
-    Submit, SubmitOptions, Waiting, Why,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, MoveTo, Page, Pausing, PowerSet,
+    PowerSetting, QueueQuery, State, Submit, SubmitOptions, Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
@@ -357,6 +357,17 @@ impl Steer for Model {
 
     async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
         Ok(self.known().groups.remove(&name).is_some())
+    }
+
+    async fn set_power_mode(&self, _: &Caller, setting: PowerSetting) -> Result<PowerSet, Refusal> {
+        let PowerSetting { mode, allow_reboot_later } = setting;
+        let mut known = self.known();
+        if let Some(refusal) = known.refuses.take() {
+            return Err(refusal);
+        }
+        let later = if allow_reboot_later { ", reboot later" } else { "" };
+        known.asked.push(format!("power mode {mode}{later}"));
+        Ok(PowerSet { id: 0, name: mode, at_next_boot: allow_reboot_later, changed: true })
     }
 
     async fn admit(

@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use bij_api::{Refusal, RefusalKind};
+
 use super::bij::Bij;
+use super::model::Coordinator;
 
 const CONF: &str = "< PARAM TYPE=FILE NAME=TPC >\nTPC_PG_MASK /sys/devices/gpu.0/tpc_pg_mask\n\
     < POWER_MODEL ID=0 NAME=MAXN >\nTPC TPC_PG_MASK 0\n\
@@ -63,9 +66,45 @@ fn a_board_is_switched_and_one_that_would_have_to_reboot_only_later() {
 fn a_mode_that_is_not_there_and_a_machine_without_any_are_told() {
     let said = board().call(&["power", "set", "TURBO"]);
     assert_eq!(said.code, 2, "{said:?}");
-    let known = "there is no power mode TURBO; there are MAXN, MODE_15W, MODE_50W";
+    let known = "there is no power mode TURBO; there are 0 MAXN, 1 MODE_15W, 3 MODE_50W";
     assert!(said.err.contains(known), "{said:?}");
     let said = Bij::new().call(&["power"]);
     assert_eq!(said.code, 105, "{said:?}");
     assert!(said.err.contains("this machine has no power modes"), "{said:?}");
+}
+
+#[test]
+fn a_coordinator_is_asked_to_switch_the_board_and_nothing_is_done_beside_it() {
+    let bij = board();
+    let coordinator = Coordinator::start(&bij);
+    let said = bij.call(&["power", "set", "maxn"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "The board is in power mode maxn.\n"));
+    let said = bij.call(&["--json", "power", "set", "15W", "--allow-reboot-later"]);
+    assert_eq!(said.json()["changed"], true);
+    let asked = coordinator.model.known().asked.clone();
+    assert_eq!(asked, ["power mode maxn", "power mode 15W, reboot later"]);
+    let in_use = Refusal::new(RefusalKind::Impossible, "a#1 is up and wants power mode MODE_50W");
+    coordinator.model.known().refuses = Some(in_use.remedy("stop it first: bij stop"));
+    let said = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("a#1 is up and wants power mode MODE_50W"), "{said:?}");
+    assert!(said.err.contains("stop it first"), "{said:?}");
+    let modes = bij.call(&["--json", "power"]).json();
+    assert_eq!(modes["power_modes"][2]["in_force"], true, "bij itself has not touched the board");
+}
+
+#[test]
+fn clocks_that_are_held_are_told() {
+    let bij = board();
+    assert_eq!(bij.call(&["--json", "power"]).json()["clocks_held"], serde_json::Value::Null);
+    for (file, text) in [
+        ("system/cpu/online", "0\n"),
+        ("system/cpu/cpu0/online", "1\n"),
+        ("system/cpu/cpu0/cpufreq/scaling_min_freq", "2201600\n"),
+        ("system/cpu/cpu0/cpufreq/scaling_max_freq", "2201600\n"),
+    ] {
+        bij.write(&format!("sys/devices/{file}"), text);
+    }
+    let held = bij.call(&["--json", "power"]).json();
+    assert_eq!(held["clocks_held"], serde_json::Value::Null, "the GPU does not tell: {held}");
 }

@@ -36,7 +36,7 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
         gates.power.consider(run, &closed);
         report.wait(run, closed, state.last.as_ref());
     }
-    report.power_wish = gates.power.wish(state);
+    report.power_wish = gates.power.wish(state, seen);
     report.shut = is_shut(gates);
     actions
 }

@@ -4,14 +4,17 @@
 //! that are in its way have ended; meanwhile none behind it starts that would be. Then the board is
 //! switched, which takes a second, and it starts when that is told. What keeps a board from a mode (a
 //! switch that failed, a reboot that it takes) keeps only those waiting that want it.
+//!
+//! Its clocks are one set for all as well, but no gate: with others a run is slower and not wrong.
 
 use std::collections::BTreeMap;
 
 use bij_core::RunId;
-use bij_core::definition::PowerMode;
+use bij_core::definition::{Clocks, PowerMode};
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
 
 use super::{Observation, State};
+use crate::heat::Level;
 
 /// What is known of the board's power modes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,15 @@ pub struct PowerSeen {
     pub failed: BTreeMap<u32, String>,
     /// The mode that was in force before it was switched for a run.
     pub before: Option<u32>,
+}
+
+/// How the board is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PowerWish {
+    /// The power mode that it is to be switched to now, if any.
+    pub mode: Option<u32>,
+    /// For whom its clocks are to be held at their highest; for nobody: let go.
+    pub clocks: Vec<RunId>,
 }
 
 /// A power mode that could be set.
@@ -157,9 +169,10 @@ impl<'a> Board<'a> {
         self.up.extend(wanted.map(|offer| (&run.run, offer.id)));
     }
 
-    /// The mode that the board is to be switched to now, if any.
-    pub(super) fn wish(&self, state: &State) -> Option<u32> {
-        self.wish.or_else(|| self.back_to(state))
+    /// How the board is to be now.
+    pub(super) fn wish(&self, state: &State, seen: &Observation) -> PowerWish {
+        let mode = self.wish.or_else(|| self.back_to(state));
+        PowerWish { mode, clocks: clocks_for(state, seen) }
     }
 
     /// The mode of before, if that is to come back and nobody wants the one in force.
@@ -177,6 +190,24 @@ impl<'a> Board<'a> {
         let is_other = self.seen.current.is_some_and(|current| current != before);
         (is_free && is_other && self.seen.can_have(offer)).then_some(before)
     }
+}
+
+/// For whom the clocks are to be held at their highest: who is up and asks for it. While experiments
+/// are held back for heat, or may be too hot, that would only heat the board.
+fn clocks_for(state: &State, seen: &Observation) -> Vec<RunId> {
+    let is_cool = match seen.warmth.level {
+        Level::Normal | Level::Hold => true,
+        Level::Throttle | Level::Critical | Level::Blind(_) => false,
+    };
+    let wants = |run: &&QueuedRun| is_cool && run.terms.clocks == Clocks::Max;
+    state.up().filter(wants).map(|run| run.run.clone()).collect()
+}
+
+/// One that is up and wants another mode than this, and which.
+pub(crate) fn in_the_way(state: &State, seen: &Observation, id: u32) -> Option<(RunId, String)> {
+    let up = Board::new(state, seen).up;
+    let (run, mode) = up.into_iter().find(|(_, mode)| *mode != id)?;
+    Some((run.clone(), seen.power.name(mode)))
 }
 
 /// Whether nobody that is up is in the way of a mode.

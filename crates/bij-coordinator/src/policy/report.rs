@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
 use bij_core::{ExperimentId, RunId, TimeSpan, Timestamp};
 
-use super::{HealthMemory, Observation, State};
+use super::{HealthMemory, Observation, PowerWish, State};
 
 /// Why runs wait, and when to look again.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub struct Report {
     pub health: BTreeMap<RunId, HealthMemory>,
     /// Since which uptime experiments have more of the GPU's memory than they may.
     pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
-    /// The power mode that the board is to be switched to now.
-    pub power_wish: Option<u32>,
+    /// How the board is to be now.
+    pub power_wish: PowerWish,
     /// The uptime at which a gate may open, or something else is due, though nothing happens.
     pub next_look: Option<TimeSpan>,
     /// What could not be read of the machine.
@@ -45,7 +45,7 @@ impl Report {
             shut: false,
             health: state.health.clone(),
             over_gpu_memory: BTreeMap::new(),
-            power_wish: None,
+            power_wish: PowerWish::default(),
             next_look: None,
             troubles: unread.map(ToString::to_string).collect(),
             newest: Arc::default(),

@@ -1,6 +1,6 @@
 //! Small worlds to decide about.
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::definition::{Clocks, CoordinatorSettings};
 use bij_core::port::Sample;
 use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
@@ -97,6 +97,10 @@ pub(super) trait Tailored: Sized {
 
     fn mode(self, mode: &str) -> Self {
         self.with(|run| run.terms.power = Some(mode.into()))
+    }
+
+    fn clocks(self) -> Self {
+        self.with(|run| run.terms.clocks = Clocks::Max)
     }
 
     fn at_once(self) -> Self {

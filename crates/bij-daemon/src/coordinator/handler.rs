@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bij_api::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, State, Submit,
-    SubmitOptions, Why,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
+    QueueQuery, State, Submit, SubmitOptions, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::Hour;
 use super::manager_state::ManagerState;
+use super::power_watch::PowerWatch;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
 use super::translate;
@@ -41,6 +42,7 @@ pub(super) struct Handler<P: Ports> {
     /// For what is over.
     pub(super) history: Reader,
     pub(super) reload: Reload,
+    pub(super) power: PowerWatch,
     /// The samples of the last hour.
     pub(super) hour: Arc<Mutex<Hour>>,
 }
@@ -222,6 +224,14 @@ impl<P: Ports> Steer for Handler<P> {
         let removed =
             self.request(move |coordinator, now| coordinator.remove_group(&name, &by, now));
         Ok(removed.await? == Outcome::Changed)
+    }
+
+    async fn set_power_mode(
+        &self,
+        caller: &Caller,
+        setting: PowerSetting,
+    ) -> Result<PowerSet, Refusal> {
+        self.power.set(&self.loop_, setting, caller.name.clone()).await
     }
 
     async fn admit(

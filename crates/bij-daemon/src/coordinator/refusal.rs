@@ -38,6 +38,7 @@ fn kind(error: &RequestError) -> RefusalKind {
         | E::NotWaiting { .. }
         | E::JustStarting { .. }
         | E::NoPlace { .. }
+        | E::PowerInUse { .. }
         | E::DeclaredGroup(_)
         | E::Inadmissible { .. } => RefusalKind::Impossible,
         E::Store(_) => RefusalKind::Store,

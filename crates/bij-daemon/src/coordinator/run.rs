@@ -199,6 +199,7 @@ impl Outside<'_> {
             definitions: Definitions::new(self.place.layout().clone()),
             history: Reader::at(self.place.layout()),
             reload: self.reload.clone(),
+            power: self.power.clone(),
             hour: Arc::clone(&self.hour),
         };
         let server = Server::new(Arc::new(handler), self.rights(), newest.clone());
@@ -233,6 +234,7 @@ impl Outside<'_> {
             never = self.power.serve(&self.handle) => match never {},
         }
         self.notify.stopping();
+        self.power.let_go().await;
         listener.remove();
         Ok(())
     }

@@ -87,7 +87,7 @@ pub enum SwitchError {
 
 impl SwitchError {
     /// There is nothing to choose from.
-    pub(crate) fn without_modes(why: WhyNot) -> Self {
+    pub fn without_modes(why: WhyNot) -> Self {
         if why == WhyNot::Absent { Self::NoModes } else { Self::NoConf(why) }
     }
 

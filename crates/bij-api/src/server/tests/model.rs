@@ -11,8 +11,8 @@ use bij_core::{Bytes, ExperimentId, Outcome, RunId, RunNumber, Timestamp};
 
 use crate::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, QueueQuery, Submit,
-    SubmitOptions, Waiting, Why, ZoneSample,
+    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
+    QueueQuery, Submit, SubmitOptions, Waiting, Why, ZoneSample,
 };
 use crate::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 
@@ -230,6 +230,17 @@ impl Steer for Model {
 
     async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
         Ok(self.state().groups.remove(&name).is_some())
+    }
+
+    async fn set_power_mode(
+        &self,
+        caller: &Caller,
+        setting: PowerSetting,
+    ) -> Result<PowerSet, Refusal> {
+        let PowerSetting { mode, allow_reboot_later } = setting;
+        let event = (EventKind::PowerMode, format!("{mode} by {}", caller.name));
+        self.state().events.push(event);
+        Ok(PowerSet { id: 1, name: mode, at_next_boot: allow_reboot_later, changed: true })
     }
 
     async fn admit(

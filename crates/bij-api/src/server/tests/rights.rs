@@ -4,8 +4,8 @@ use bij_core::queue::RunRef;
 
 use super::*;
 use crate::message::{
-    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, QueueQuery, Submit,
-    SubmitOptions,
+    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerSetting, QueueQuery,
+    Submit, SubmitOptions,
 };
 use crate::{ClientError, RefusalKind};
 
@@ -31,6 +31,8 @@ async fn a_stranger_may_look_and_change_nothing() {
     let group = GroupSetting { name: "g".parse().unwrap(), slots: None };
     denied("set group", client.set_group(&group).await);
     denied("remove group", client.remove_group(&group.name).await);
+    let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
+    denied("set power mode", client.set_power_mode(&setting).await);
     denied("admit", client.admit(&x, &AdmissionRequest::default()).await);
     denied("reload", client.reload().await);
 

@@ -5,8 +5,8 @@ use bij_core::queue::RunRef;
 use super::*;
 use crate::dictionary::Dictionary;
 use crate::message::{
-    Act, AdmissionRequest, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing, QueueQuery,
-    State, Submit, SubmitOptions,
+    Act, AdmissionRequest, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing, PowerSetting,
+    QueueQuery, State, Submit, SubmitOptions,
 };
 use crate::queue_text::QueueText;
 use crate::{ClientError, RefusalKind};
@@ -117,6 +117,9 @@ async fn every_other_call_arrives_and_is_answered() {
     let asked = AdmissionRequest { at_boot: true, by: Some("boot".into()), until: Some(7) };
     let admission = client.admit(&"y".parse().unwrap(), &asked).await.unwrap();
     assert!(!admission.admitted && admission.waiting_on.len() == 1);
+    let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
+    let set = client.set_power_mode(&setting).await.unwrap();
+    assert_eq!((set.id, set.name.as_str(), set.at_next_boot, set.changed), (1, "MAXN", true, true));
     let status = client.status().await.unwrap();
     assert_eq!((status.slots, status.memory_budget, status.waiting), (Some(4), None, 3));
     assert_eq!(status.troubles, ["the disk is full"]);

@@ -1,17 +1,22 @@
 //! The board is switched between runs that want it otherwise.
 
 use bij_core::TimeSpan;
+use bij_core::definition::Clocks;
 use bij_core::queue::EventKind;
 use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
 use crate::policy::{PowerOffer, PowerSeen};
+use crate::{PowerTold, RequestError};
+
+fn offer(id: u32, name: &str) -> PowerOffer {
+    PowerOffer { id, name: name.to_owned(), needs_reboot: false }
+}
 
 fn tell(machine: &mut Machine, current: u32, told: Option<&str>) {
-    let offer = |id, name: &str| PowerOffer { id, name: name.to_owned(), needs_reboot: false };
     let offered = vec![offer(0, "MAXN"), offer(2, "MODE_30W")];
     let seen = PowerSeen { offered, current: Some(current), ..PowerSeen::default() };
-    let told = told.map(|text| (current.to_string(), text.to_owned()));
+    let told = told.map(|text| PowerTold { mode: current, text: text.to_owned(), by: None });
     let now = machine.now();
     machine.coordinator.power(seen, told, now);
     machine.settle();
@@ -32,7 +37,7 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
     assert!(!machine.coordinator.begin_power_switch(0), "not under one that is up");
     machine.pass(61);
     assert_eq!(machine.up(), [""; 0]);
-    assert_eq!(machine.coordinator.power_wish(), Some(0));
+    assert_eq!(machine.coordinator.power_wish().mode, Some(0));
     assert!(machine.coordinator.begin_power_switch(0));
     machine.settle();
     assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
@@ -42,7 +47,53 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
     let events = machine.events(EventKind::PowerMode);
     assert_eq!((events.len(), events[0].data["mode"].as_str()), (1, "0"));
     machine.pass(61);
-    assert_eq!(machine.coordinator.power_wish(), Some(2));
+    assert_eq!(machine.coordinator.power_wish().mode, Some(2));
     tell(&mut machine, 2, None);
     assert_eq!(machine.up(), ["c"]);
+}
+
+#[test]
+fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
+    let mut machine = Machine::new(4);
+    for (name, mode) in [("a", Some("MODE_30W")), ("b", None), ("c", Some("MODE_30W"))] {
+        let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+        machine.define_with(name, script, |spec| spec.power.mode = mode.map(Into::into));
+    }
+    tell(&mut machine, 2, None);
+    machine.submit(&["a", "b"]);
+    machine.settle();
+    let refused = machine.coordinator.begin_power_set(0).unwrap_err();
+    assert!(matches!(refused, RequestError::PowerInUse { .. }), "{refused}");
+    assert_eq!(refused.to_string(), "a#1 is up and wants power mode MODE_30W");
+    machine.pass(61);
+    machine.coordinator.begin_power_set(0).unwrap();
+    machine.submit(&["c"]);
+    machine.settle();
+    assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
+    let (offered, now) = (vec![offer(0, "MAXN"), offer(2, "MODE_30W")], machine.now());
+    let seen = PowerSeen { offered, current: Some(0), ..PowerSeen::default() };
+    let text = "the board is in power mode MAXN".to_owned();
+    let told = PowerTold { mode: 0, text, by: Some("alice".to_owned()) };
+    machine.coordinator.power(seen, Some(told), now);
+    machine.settle();
+    let events = machine.events(EventKind::PowerMode);
+    assert_eq!(events[0].data["by"], "alice");
+    assert_eq!(machine.coordinator.power_wish().mode, Some(2), "who waits has it switched again");
+}
+
+#[test]
+fn clocks_are_wanted_from_a_start_to_its_end() {
+    let mut machine = Machine::new(4);
+    let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+    machine.define_with("a", script, |spec| spec.power.clocks = Clocks::Max);
+    machine.settle();
+    assert!(machine.coordinator.power_wish().clocks.is_empty());
+    machine.submit(&["a"]);
+    machine.settle();
+    assert_eq!(machine.coordinator.power_wish().clocks.len(), 1);
+    machine.kill();
+    machine.settle();
+    assert_eq!(machine.coordinator.power_wish().clocks.len(), 1, "the queue remembers it");
+    machine.pass(61);
+    assert!(machine.coordinator.power_wish().clocks.is_empty());
 }

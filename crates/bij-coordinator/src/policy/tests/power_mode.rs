@@ -4,6 +4,7 @@ use bij_core::RunId;
 use bij_core::queue::{ClosedGate, QueuedRun};
 use proptest::prelude::*;
 
+use crate::heat::Level;
 use crate::policy::testing::*;
 use crate::policy::{PowerOffer, PowerSeen, is_free_for};
 
@@ -28,7 +29,11 @@ fn why(world: &World, run: &str) -> String {
 }
 
 fn wish(world: &World) -> Option<u32> {
-    world.decide().report.power_wish
+    world.decide().report.power_wish.mode
+}
+
+fn clocks_for(world: &World) -> Vec<String> {
+    world.decide().report.power_wish.clocks.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -125,6 +130,28 @@ fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_on
     assert_eq!(wish(&world), None);
 }
 
+#[test]
+fn clocks_are_held_for_those_that_are_up_and_ask_for_it_whatever_the_mode() {
+    let mut world = board([
+        waiting("a#1").clocks().running(),
+        waiting("b#1").clocks().mode("MAXN"),
+        waiting("c#1").running(),
+        waiting("d#1").clocks().mode("MODE_30W").running(),
+    ]);
+    assert_eq!(clocks_for(&world), ["a#1", "d#1"]);
+    assert_eq!(wish(&world), None);
+    world.end(&run_id("d#1"));
+    assert_eq!((clocks_for(&world), wish(&world)), (vec!["a#1".to_owned()], Some(0)));
+    world.seen.warmth.level = Level::Throttle;
+    assert_eq!(clocks_for(&world), [""; 0], "they would heat a board that is too hot");
+    world.seen.warmth.level = Level::Hold;
+    assert_eq!(clocks_for(&world), ["a#1"]);
+    world.end(&run_id("a#1"));
+    assert_eq!(clocks_for(&world), [""; 0]);
+    // A machine without modes may have clocks all the same.
+    assert_eq!(clocks_for(&World::of([waiting("a#1").clocks().running()])), ["a#1"]);
+}
+
 /// The modes that are wanted by those that are up.
 fn modes_up(world: &World) -> Vec<String> {
     let wanted = world.state.up().filter_map(|run| run.terms.power.as_ref());
@@ -152,7 +179,7 @@ proptest! {
         world.state.settings.restore_power_mode = Some(restore);
         for end in ends {
             let decision = world.decide();
-            let wish = decision.report.power_wish;
+            let wish = decision.report.power_wish.mode;
             world.carry_out(decision);
             let modes = modes_up(&world);
             let current = world.seen.power.current.map(|id| id.to_string());
