@@ -93,7 +93,7 @@ impl InForce {
     /// What lifts the caps of those that are not up any more: they would bound the next life, of which
     /// the ladder knows nothing.
     pub(super) fn lifts_left_behind(&self, living: &[Living]) -> Vec<HeatStep> {
-        let is_up = |id| living.iter().any(|one| one.experiment == *id);
+        let is_up = |id: &ExperimentId| living.iter().any(|one| one.experiment == *id);
         let lifts = self.lifts().into_iter();
         lifts.filter(|step| step.experiment().is_some_and(|id| !is_up(id))).collect()
     }
