@@ -17,7 +17,9 @@
 //!     priority: 0,
 //!     since: TimeSpan::default(),
 //!     cpu: Percent::new(800),
+//!     cpu_time: None,
 //!     can_cap: true,
+//!     can_cap_gpu: false,
 //!     can_freeze: true,
 //!     max_celsius: None,
 //! }];
@@ -26,7 +28,8 @@
 //!     let hottest = ZoneReading { name: "tj".to_owned(), celsius: Ok(Celsius::new(degrees)) };
 //!     let uptime = TimeSpan::from_secs(uptime);
 //!     let (zones, processors) = (Ok(vec![hottest]), Percent::new(1200));
-//!     said.extend(ladder.look(&HeatSeen { uptime, zones: &zones, living: &living, processors }));
+//!     let gpu = None;
+//!     said.extend(ladder.look(&HeatSeen { uptime, zones: &zones, living: &living, processors, gpu }));
 //! }
 //! assert!(matches!(said[0].step, HeatStep::Hold));
 //! assert!(matches!(&said[1].step, HeatStep::Cap { to, .. } if *to < Percent::new(800)));
@@ -65,6 +68,8 @@
 //!   tests judge that against a model of board, heat sink and fan).
 
 mod budget;
+mod clock;
+mod demand;
 mod gate;
 mod ladder;
 mod reins;
@@ -77,8 +82,9 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use bij_core::{Haste, HeatStep};
 pub use ladder::Ladder;
-pub use seen::{HeatSeen, Living};
+pub use seen::{GpuSeen, HeatSeen, Living};
 pub use settings::{HeatSettings, NoRoom};
 pub use spread::{Motion, Restraint};
-pub use step::{Because, Haste, HeatMove, HeatStep, Level};
+pub use step::{Because, HeatMove, Level};

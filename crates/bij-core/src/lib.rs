@@ -26,6 +26,7 @@ mod cause;
 mod continuation;
 pub mod definition;
 mod evidence;
+mod heat_step;
 mod history;
 mod id;
 mod layout;
@@ -44,6 +45,7 @@ pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, Standing};
 pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
+pub use heat_step::{Haste, HeatStep};
 pub use history::{History, Runs};
 pub use id::{
     AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,

@@ -2,6 +2,7 @@
 
 mod board;
 mod definition_source;
+mod gpu_clock;
 mod handover;
 mod ledger;
 mod run_queue;
@@ -9,6 +10,7 @@ mod unit_manager;
 
 pub use board::{Board, Sample, Unread, ZoneReading};
 pub use definition_source::{DefinitionSource, FindError, Found};
+pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 pub use run_queue::{Change, RunQueue};

@@ -104,6 +104,11 @@ impl Place {
     }
 }
 
+/// The directory of the integrated GPU's clock.
+pub(crate) fn devfreq(files: &dyn Files) -> Reading<String> {
+    Place::find(files)?.devfreq.ok_or(WhyNot::Absent)
+}
+
 /// The directory of the integrated GPU's device.
 pub(crate) fn device(files: &dyn Files) -> Reading<String> {
     Place::find(files).map(|place| place.device)

@@ -15,7 +15,8 @@
 //! - No file is read that was not chosen by its name: some attributes of a Jetson block their reader
 //!   until an alert, others are cleared by being read.
 //! - A file that blocks is given up after a deadline and holds up nothing else.
-//! - Nothing here writes to sysfs; modes and clocks go through NVIDIA's tools, which never get a "yes".
+//! - Nothing here writes to sysfs but the bound of the GPU's clock (its `GpuClock`); modes and the other clocks
+//!   go through NVIDIA's tools, which never get a "yes".
 
 mod capture;
 mod cpu;
@@ -24,6 +25,8 @@ mod energy;
 mod fan;
 mod files;
 mod gpu;
+mod gpu_clock;
+mod gpu_share;
 mod hwmon;
 mod identity;
 mod jetson_clocks;
@@ -49,6 +52,7 @@ pub use energy::EnergyCounter;
 pub use fan::Fan;
 pub use files::{Files, Root};
 pub use gpu::Gpu;
+pub use gpu_share::gpu_memory_by_experiment;
 pub use identity::{Identity, L4t};
 pub use jetson_clocks::{ClocksError, JetsonClocks, clocks_held};
 pub use machine::{BoardSample, Machine};

@@ -124,6 +124,14 @@ impl Machine {
         self.patience.take(Zone::temperatures)
     }
 
+    /// Does something with the files; one that blocks is given up.
+    pub(crate) fn patiently<T: Send + 'static>(
+        &self,
+        take: impl Fn(&dyn Files) -> T + Clone + Send + 'static,
+    ) -> T {
+        self.patience.take(take)
+    }
+
     /// Reads only what is kept from one second to the next.
     pub fn pulse(&self) -> Pulse {
         self.patience.take(Pulse::read)

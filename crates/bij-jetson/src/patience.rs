@@ -70,8 +70,12 @@ impl Patience {
     }
 
     /// Takes something from the files; whatever blocks is left out of it.
-    pub(crate) fn take<T: Send + 'static>(&self, take: fn(&dyn Files) -> T) -> T {
+    pub(crate) fn take<T: Send + 'static>(
+        &self,
+        take: impl Fn(&dyn Files) -> T + Clone + Send + 'static,
+    ) -> T {
         loop {
+            let again = take.clone();
             let attempt = Arc::new(Try {
                 files: Arc::clone(&self.files),
                 blocked: Arc::clone(&self.blocked),
@@ -82,7 +86,7 @@ impl Patience {
             let thread = thread::Builder::new().name("board".to_owned()).spawn(move || {
                 lock(&reader.now).thread = Some(gettid());
                 // Nobody listens any more if it was given up.
-                let _ = done.send(take(&*reader));
+                let _ = done.send(again(&*reader));
             });
             if thread.is_err() {
                 // No thread to be had on an overloaded machine: better to risk waiting than to be blind.

@@ -1,5 +1,5 @@
 //! A board that grows hot under load: a network of heat capacities and resistances, a fan, and
-//! experiments that come in ten kinds.
+//! experiments that come in many kinds.
 //!
 //! What is to be judged here is a policy, not a board: whatever holds experiments back tells the
 //! [`HeatWorld`] so, lets virtual time pass, and reads temperatures and the work done. Time passes in
@@ -23,4 +23,4 @@ pub use job::{Hand, SimLiving};
 pub use load::{Load, UnknownLoad};
 pub use network::{Fan, UnknownFan};
 pub use rival::all_or_nothing;
-pub use world::{HeatWorld, PROCESSORS, Standing};
+pub use world::{GPU_RATES, HeatWorld, PROCESSORS, Standing};

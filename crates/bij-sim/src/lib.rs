@@ -20,6 +20,7 @@ mod board;
 mod clock;
 pub mod contract;
 mod fault;
+mod gpu_clock;
 pub mod heat;
 mod ledger;
 mod queue;
@@ -29,6 +30,7 @@ mod world;
 pub use board::SimBoard;
 pub use clock::SimClock;
 pub use fault::{Fuse, Fused, Killed};
+pub use gpu_clock::SimGpuClock;
 pub use ledger::{Fault, MemoryLedger};
 pub use unit_manager::{
     Ending, Hook, HookCall, Life, LifeEnd, Script, SimUnits, StartFault, UnitFault,

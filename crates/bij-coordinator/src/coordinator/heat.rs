@@ -23,6 +23,8 @@ pub struct Lives {
     pub next: Option<Living>,
     /// Whether anybody has set one of the thresholds.
     pub thresholds_are_set: bool,
+    /// Whether the GPU's clock is bounded when it is hot, if anybody has said so.
+    pub cap_gpu: Option<bool>,
     /// The thresholds; `None` as long as nobody has looked.
     pub settings: Option<HeatSettings>,
 }
@@ -107,8 +109,9 @@ impl<P: Ports> Coordinator<P> {
         let settings = HeatSettings::try_from(&state.settings).ok();
         let thresholds_are_set =
             state.settings.throttle_celsius.is_some() || state.settings.critical_celsius.is_some();
+        let cap_gpu = state.settings.cap_gpu;
         let living = up.iter().filter_map(|id| self.living(id)).collect();
-        Lives { living, limits, next, thresholds_are_set, settings }
+        Lives { living, limits, next, thresholds_are_set, cap_gpu, settings }
     }
 
     fn next_when_cool(&mut self) -> Option<Living> {

@@ -43,7 +43,9 @@ impl Traits {
             // What is in force may be a cap, so the definition says; whoever knows the machine bounds
             // it by its processors.
             cpu: self.cpu.map_or(UNBOUNDED, CpuQuota::percent),
+            cpu_time: None,
             can_cap: true,
+            can_cap_gpu: self.uses_gpu,
             can_freeze: self.may_freeze,
             max_celsius: self.max_celsius,
         }

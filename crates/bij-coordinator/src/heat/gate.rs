@@ -22,7 +22,7 @@ pub(super) struct Gate {
     shut: Option<Because>,
     opened: Option<TimeSpan>,
     cool_since: Option<TimeSpan>,
-    /// What all took together when it was shut.
+    /// What all might take together when it was shut.
     ceiling: f64,
     /// What may be started though it is shut, as far as heat goes.
     room: f64,
@@ -44,26 +44,26 @@ impl Gate {
         self.shut.as_ref().filter(|_| !fits)
     }
 
-    /// Takes in what all that live take, of which budget if there is one, and how hot it is; without
+    /// Takes in what all that live may take, what is left of the budget, and how hot it is; without
     /// that nothing is replaced.
     pub(super) fn count(
         &mut self,
-        demand: f64,
-        limit: Option<f64>,
+        claims: f64,
+        budget_left: f64,
         heat: Option<&Heat>,
         throttle: f64,
     ) {
         if self.shut.is_none() {
-            self.ceiling = demand;
+            self.ceiling = claims;
         }
         let is_cool = heat.is_some_and(|heat| is_cool(heat, throttle));
-        self.room = if is_cool { self.ceiling - demand } else { f64::NEG_INFINITY };
-        self.budget_left = limit.unwrap_or(f64::INFINITY) - demand;
+        self.room = if is_cool { self.ceiling - claims } else { f64::NEG_INFINITY };
+        self.budget_left = budget_left;
     }
 
-    /// Somebody was told to leave: he is not replaced. This is what the others take.
-    pub(super) fn without_leaving(&mut self, demand: f64) {
-        self.ceiling = self.ceiling.min(demand);
+    /// Somebody was told to leave: he is not replaced. This is what the others may take.
+    pub(super) fn without_leaving(&mut self, claims: f64) {
+        self.ceiling = self.ceiling.min(claims);
     }
 
     /// Shuts it if it is hot, or if there is another reason.

@@ -4,7 +4,7 @@ use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
 use super::budget::{Budget, Change, Circumstances};
 use super::gate::{COOL_BELOW, Gate};
-use super::reins::{Reins, Wanted, all_gone};
+use super::reins::{Reins, Wanted};
 use super::sense::{Heat, LEAD, Sense, Sight};
 use super::spread::{self, Restraint};
 use super::{Because, HeatMove, HeatSeen, HeatSettings, HeatStep, Level, Living};
@@ -72,8 +72,11 @@ impl Ladder {
             budget.had_no_effect();
         }
         let order = self.reins.take_up(seen.living);
+        self.reins.see_gpu(seen.gpu);
+        let is_budget = self.budget.as_ref().is_some_and(|budget| budget.limit().is_some());
+        self.reins.measure(seen.uptime, seen.living, is_budget);
         if !order.is_empty() {
-            self.can_cap = order.iter().any(|one| one.can_cap);
+            self.can_cap = order.iter().any(|one| one.can_cap || one.can_cap_gpu);
         }
         match self.sense.look(seen.uptime, seen.zones, self.throttle()) {
             Sight::Heat(heat) => self.look_at(&heat, seen, &order),
@@ -118,6 +121,11 @@ impl Ladder {
         self.reins.of(experiment)
     }
 
+    /// Whether nothing is done, and nothing need be done soon.
+    pub fn is_calm(&self) -> bool {
+        !self.is_hot && self.level == Level::Normal
+    }
+
     /// How long until the next look: the interval of the settings, or a second while it is hot or
     /// cannot be told.
     pub fn next_look(&self) -> TimeSpan {
@@ -137,12 +145,12 @@ impl Ladder {
         self.is_hot = soon >= throttle - HOT_BELOW || heat.missed.is_some();
         self.critical = self.is_critical(heat);
         let wanted = self.wanted(heat, seen, order);
-        let holds_back = wanted.values().any(|restraint| !restraint.is_none());
+        let holds_back = !wanted.is_none();
         let mut moves: Vec<HeatMove> =
             self.gate.shut(heat, throttle, self.critical || holds_back).into_iter().collect();
         moves.extend(self.change_to(order, wanted, &heat.because()));
         if moves.iter().any(|one| matches!(one.step, HeatStep::Stop { .. })) {
-            self.gate.without_leaving(self.reins.demand(order));
+            self.gate.without_leaving(self.reins.claims(order));
         }
         if order.is_empty() && self.gate.has_long_been_cool(heat, throttle, seen.uptime) {
             self.budget.get_or_insert_default().lift(seen.uptime);
@@ -150,9 +158,11 @@ impl Ladder {
         if !self.critical && self.reins.are_loose() {
             moves.extend(self.gate.open(heat, throttle, seen.uptime));
         }
-        let limit = self.budget.as_ref().and_then(Budget::limit);
+        let limit = self.budget.as_ref().and_then(Budget::limit).unwrap_or(f64::INFINITY);
         let may_replace = (!self.critical).then_some(heat);
-        self.gate.count(self.reins.demand(order), limit, may_replace, throttle);
+        // What has not begun yet is known by its definition alone, and so are those it is measured by.
+        let left = limit - self.reins.demand(order);
+        self.gate.count(self.reins.claims(order), left, may_replace, throttle);
         self.level = self.level_now();
         moves
     }
@@ -169,7 +179,7 @@ impl Ladder {
     /// What should be in force.
     fn wanted(&mut self, heat: &Heat, seen: &HeatSeen<'_>, order: &[&Living]) -> Wanted {
         if self.critical {
-            return all_gone(order);
+            return self.reins.all_gone(order);
         }
         let throttle = self.throttle();
         let demand = self.reins.demand(order);
@@ -183,14 +193,14 @@ impl Ladder {
         let reins = &mut self.reins;
         let budget = self.budget.get_or_insert_with(|| {
             // What another ladder left in force was its budget.
-            reins.allowance(order).map_or_else(Budget::default, Budget::of)
+            reins.allowance(order, seen.gpu).map_or_else(Budget::default, Budget::of)
         });
         let change = budget.look(seen.uptime, heat, circumstances);
         if change == Change::Cut {
             self.sense.turn_over();
         }
         reins.put_aside(seen.uptime, order, heat);
-        let wanted = reins.wanted(budget.limit(), order);
+        let wanted = reins.wanted(budget.limit(), order, seen.gpu);
         if change == Change::None { reins.linger(seen.uptime, wanted) } else { wanted }
     }
 
@@ -204,14 +214,15 @@ impl Ladder {
         self.level = Level::Blind(why.clone());
         let because = Because::Lost(why);
         let said = self.gate.shut_for(because.clone());
-        self.gate.count(f64::INFINITY, None, None, 0.0);
-        let wanted = if self.critical { all_gone(order) } else { self.reins.as_they_are() };
+        self.gate.count(f64::INFINITY, f64::INFINITY, None, 0.0);
+        let wanted =
+            if self.critical { self.reins.all_gone(order) } else { self.reins.as_they_are() };
         said.into_iter().chain(self.change_to(order, wanted, &because)).collect()
     }
 
     /// On a machine without zones there is no heat to speak of.
     fn without_zones(&mut self, order: &[&Living]) -> Vec<HeatMove> {
-        let mut moves = self.change_to(order, Wanted::new(), &Because::NoZones);
+        let mut moves = self.change_to(order, Wanted::default(), &Because::NoZones);
         moves.extend(self.gate.open_for(Because::NoZones));
         self.level = Level::Normal;
         moves

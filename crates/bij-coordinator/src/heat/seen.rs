@@ -1,7 +1,7 @@
 //! What the ladder is shown.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
 /// One look at the machine.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,17 @@ pub struct HeatSeen<'a> {
     pub living: &'a [Living],
     /// All processors of the machine: 100 % is one of them.
     pub processors: Percent,
+    /// The GPU's clock; `None` where it cannot, or shall not, be bounded.
+    pub gpu: Option<GpuSeen<'a>>,
+}
+
+/// The GPU's clock, which is one for all that use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuSeen<'a> {
+    /// What it may be bounded to, ascending; the last is what it has when the ladder does not bound it.
+    pub rates: &'a [Hertz],
+    /// What the ladder has bounded it to, as long as nobody else has set it since.
+    pub bound: Option<Hertz>,
 }
 
 /// An experiment that is up, and what can be done about its heat.
@@ -26,12 +37,16 @@ pub struct Living {
     /// Since when it is up; of equals the youngest is held back first.
     pub since: TimeSpan,
     /// The processor time that it takes when nothing but its definition bounds it, 100 % is one
-    /// processor: its `CPUQuota=`, or all processors. The closer this is to what it really takes, the
-    /// sooner a cap bites; too much does no harm.
+    /// processor: its `CPUQuota=`, or all processors.
     pub cpu: Percent,
+    /// The processor time that it has taken so far, if that is known: the closer it is known what it
+    /// really takes, the sooner a cap bites.
+    pub cpu_time: Option<TimeSpan>,
     /// Whether a bound on its processor time has an effect on this machine; some kernels take
     /// `CPUQuota=` and do nothing.
     pub can_cap: bool,
+    /// Whether a bound on the GPU's clock holds it back: it uses the GPU, and that clock can be bounded.
+    pub can_cap_gpu: bool,
     /// Whether it can be frozen: the kernel can, and its definition lets it.
     pub can_freeze: bool,
     /// Its own limit: `[thermal] max_celsius`.

@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use bij_core::{ExperimentId, Percent};
+use bij_core::{ExperimentId, Haste, Percent};
 
 use super::Living;
-use super::step::Haste;
 
 /// What is in force for one experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,10 +50,22 @@ impl Restraint {
 /// A cap leaves this share, or this much of one processor if that is less: enough to answer a watchdog
 /// and to write a checkpoint, and so little that it bites who keeps a GPU busy with one thread.
 const FLOOR: (f64, f64) = (0.1, 20.0);
+/// One that the GPU's clock alone can hold back has this share: below it little is saved by going on.
+const GPU_FLOOR: f64 = 0.25;
 /// One that cannot be capped has all or nothing: all as long as the budget has half for it.
 const UNCAPPED_FLOOR: f64 = 0.5;
 /// A cap above this share is none.
-const WHOLE: f64 = 0.98;
+pub(super) const WHOLE: f64 = 0.98;
+
+/// Who gets how much.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Given {
+    /// What that comes to for each.
+    pub(super) each: BTreeMap<ExperimentId, Restraint>,
+    /// The largest share of what they take that somebody gets who uses the GPU and runs: its clock
+    /// holds back nobody more than that.
+    pub(super) gpu_share: Option<f64>,
+}
 
 /// Sorts: who is held back first goes first. Of equals those are first that are held back already, so
 /// that nobody is let go for that somebody younger has come.
@@ -72,53 +83,62 @@ pub(super) fn in_order<'a>(
     order
 }
 
-/// Gives each of those in [order](in_order) what the budget has for it.
+/// Gives each of those in [order](in_order) what the budget has for it, by what each takes.
 ///
 /// Those last in order get what they take as long as a floor is left for the others. Where not even
-/// the floors fit, those first in order are frozen, or stopped if they cannot be frozen.
-pub(super) fn spread(limit: f64, order: &[&Living]) -> BTreeMap<ExperimentId, Restraint> {
-    let mut floors: f64 = order.iter().map(|one| floor(one)).sum();
+/// the floors fit, those first in order are frozen, or stopped if they cannot be frozen. What nobody takes
+/// is divided as well, so that all together cannot take more if one of them comes to take more.
+pub(super) fn spread(limit: f64, order: &[(&Living, f64)]) -> Given {
+    let mut floors: f64 = order.iter().map(|(one, takes)| floor(one, *takes)).sum();
     let mut out = 0;
     while floors > limit && out < order.len() {
-        floors -= floor(order[out]);
+        floors -= floor(order[out].0, order[out].1);
         out += 1;
     }
     let mut left = (limit - floors).max(0.0);
-    let mut given = BTreeMap::new();
-    for (place, one) in order.iter().enumerate().rev() {
-        let mut restraint = Restraint::default();
-        if place < out {
-            restraint = at_floor(one).out_of_the_way(one);
-        } else {
-            let more = (cpu(one) - floor(one)).min(left).max(0.0);
+    let mut shares: Vec<f64> = order.iter().map(|(one, takes)| floor(one, *takes)).collect();
+    let takes = |place: usize| order[place].1;
+    let may_take = |place: usize| cpu(order[place].0).max(order[place].1);
+    for upto in [&takes as &dyn Fn(usize) -> f64, &may_take] {
+        for place in (out..order.len()).rev() {
+            let more = (upto(place) - shares[place]).min(left).max(0.0);
             left -= more;
-            restraint.cap = cap(one, floor(one) + more);
+            shares[place] += more;
         }
-        given.insert(one.experiment.clone(), restraint);
+    }
+    let mut given = Given::default();
+    for (place, ((one, takes), share)) in order.iter().zip(shares).enumerate() {
+        let mut restraint = Restraint { cap: cap(one, share), motion: Motion::Running };
+        if place < out {
+            // At its floor first, so that a thaw does not let go of everything at once.
+            restraint = restraint.out_of_the_way(one);
+        } else if one.can_cap_gpu {
+            let share = share / takes.max(f64::MIN_POSITIVE);
+            given.gpu_share = Some(given.gpu_share.map_or(share, |most: f64| most.max(share)));
+        }
+        given.each.insert(one.experiment.clone(), restraint);
     }
     given
-}
-
-/// What is held back is at its floor first, so that a thaw does not let go of everything at once.
-fn at_floor(one: &Living) -> Restraint {
-    Restraint { cap: cap(one, floor(one)), motion: Motion::Running }
 }
 
 fn cap(one: &Living, share: f64) -> Option<Percent> {
     (one.can_cap && share < cpu(one) * WHOLE).then(|| whole_percent(share))
 }
 
-/// The least that one is left while it runs.
-pub(super) fn floor(one: &Living) -> f64 {
-    floor_of(cpu(one), one.can_cap)
+/// The least that one is left while it runs that takes so much.
+pub(super) fn floor(one: &Living, takes: f64) -> f64 {
+    match (one.can_cap, one.can_cap_gpu) {
+        (false, true) => takes * GPU_FLOOR,
+        (can_cap, _) => floor_of(takes, can_cap),
+    }
 }
 
-/// The least that one is left while it runs that takes so much.
+/// The same where nothing else is known.
 pub(super) fn floor_of(takes: f64, can_cap: bool) -> f64 {
     if can_cap { (takes * FLOOR.0).min(FLOOR.1) } else { takes * UNCAPPED_FLOOR }
 }
 
-/// The processor time it takes, in percent of one processor.
+/// The processor time that it may take, in percent of one processor.
 pub(super) fn cpu(one: &Living) -> f64 {
     percent(one.cpu)
 }

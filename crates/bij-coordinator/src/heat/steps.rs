@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::ExperimentId;
+use bij_core::{ExperimentId, Hertz};
 
+use super::reins::Wanted;
 use super::spread::{Motion, Restraint};
 use super::{HeatStep, Living};
 
@@ -11,8 +12,8 @@ use super::{HeatStep, Living};
 /// reverse. Those in `again` are told what should be though it is said to be in force.
 pub(super) fn between(
     order: &[&Living],
-    from: &BTreeMap<ExperimentId, Restraint>,
-    to: &BTreeMap<ExperimentId, Restraint>,
+    from: &Wanted,
+    to: &Wanted,
     again: &BTreeSet<ExperimentId>,
 ) -> Vec<HeatStep> {
     let mut down = Vec::new();
@@ -20,17 +21,33 @@ pub(super) fn between(
     for one in order {
         let id = &one.experiment;
         let restraint = |of: &BTreeMap<ExperimentId, Restraint>| of.get(id).copied();
-        let from = restraint(from).unwrap_or_default();
-        let to = restraint(to).unwrap_or_default();
+        let from = restraint(&from.each).unwrap_or_default();
+        let to = restraint(&to.each).unwrap_or_default();
         let again = again.contains(id);
         let (holds, lets_go) = of_one(id, from, to, again);
         down.extend(holds);
         // They are turned round as a whole, so each experiment's own are put in backwards.
         up.extend(lets_go.into_iter().rev());
     }
+    // The GPU comes last and goes first: it is for all of them.
+    let (slows, lets_go) = of_gpu(from.gpu, to.gpu);
+    down.extend(slows);
+    down.extend(lets_go);
     up.reverse();
     down.extend(up);
     down
+}
+
+/// What slows the GPU down, and what lets it go.
+fn of_gpu(from: Option<Hertz>, to: Option<Hertz>) -> (Option<HeatStep>, Option<HeatStep>) {
+    match (from, to) {
+        (from, Some(to)) if from.is_none_or(|from| to < from) => {
+            (Some(HeatStep::CapGpu { to }), None)
+        }
+        (from, Some(to)) => (None, (from != Some(to)).then_some(HeatStep::CapGpu { to })),
+        (Some(_), None) => (None, Some(HeatStep::UncapGpu)),
+        (None, None) => (None, None),
+    }
 }
 
 /// What holds one back and what lets it go, each in the order in which it is to be done.

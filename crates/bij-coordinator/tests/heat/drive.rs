@@ -1,8 +1,8 @@
 //! Policies that hold a board back, each for so many hours of its life.
 
-use bij_coordinator::heat::{HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_coordinator::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, Ladder, Living};
 use bij_core::{Celsius, TimeSpan};
-use bij_sim::heat::{Fan, HeatWorld, Load, PROCESSORS, SimLiving};
+use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving};
 
 /// What became of one life.
 pub(crate) struct Outcome {
@@ -33,6 +33,8 @@ impl Outcome {
 pub(crate) struct Means {
     pub(crate) caps: bool,
     pub(crate) freezes: bool,
+    /// Whether the GPU's clock can be bounded.
+    pub(crate) gpu: bool,
     /// Whether caps have any effect; some kernels take them and do nothing.
     pub(crate) caps_bite: bool,
     /// Whether definitions say how much processor time is taken; otherwise it could be all.
@@ -40,7 +42,7 @@ pub(crate) struct Means {
 }
 
 pub(crate) const ALL_MEANS: Means =
-    Means { caps: true, freezes: true, caps_bite: true, quotas: true };
+    Means { caps: true, freezes: true, gpu: true, caps_bite: true, quotas: true };
 
 pub(crate) fn settings() -> HeatSettings {
     let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
@@ -75,11 +77,13 @@ impl Ride {
         let Self { world, ladder, moves, means } = self;
         let up = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors: PROCESSORS };
+        let gpu = GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() };
+        let (gpu, processors) = (Some(gpu).filter(|_| means.gpu), PROCESSORS);
+        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
         let said = ladder.look(&seen);
         for one in &said {
             if means.caps_bite || one.step.name() != "cap" {
-                do_it(world, &one.step);
+                world.carry_out(&one.step);
             }
         }
         if let Some(next) = world.next()
@@ -99,22 +103,11 @@ fn living(one: SimLiving, means: Means) -> Living {
         priority: one.priority,
         since: one.since,
         cpu: if means.quotas { one.cpu } else { PROCESSORS },
+        cpu_time: Some(one.cpu_time),
         can_cap: means.caps,
+        can_cap_gpu: means.gpu && one.uses_gpu,
         can_freeze: means.freezes,
         max_celsius: None,
-    }
-}
-
-fn do_it(world: &mut HeatWorld, step: &HeatStep) {
-    match step {
-        HeatStep::Hold | HeatStep::Admit => {}
-        HeatStep::Cap { experiment, to } => {
-            world.hold_back(experiment, |hand| hand.cap = Some(*to));
-        }
-        HeatStep::Uncap { experiment } => world.hold_back(experiment, |hand| hand.cap = None),
-        HeatStep::Freeze { experiment } => world.hold_back(experiment, |hand| hand.frozen = true),
-        HeatStep::Thaw { experiment } => world.hold_back(experiment, |hand| hand.frozen = false),
-        HeatStep::Stop { experiment, .. } => world.stop(experiment),
     }
 }
 

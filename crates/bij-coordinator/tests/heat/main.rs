@@ -76,11 +76,15 @@ fn judge(fan: Fan) {
 #[test]
 fn with_less_means_the_board_is_held_all_the_same() {
     for fan in Fan::ALL {
-        for load in [Load::Constant, Load::ManySmall, Load::Random, Load::Queue] {
+        for load in
+            [Load::Constant, Load::ManySmall, Load::Random, Load::Queue, Load::TrainingAndHuge]
+        {
             for means in [
                 Means { caps: false, freezes: false, ..ALL_MEANS },
                 Means { freezes: false, ..ALL_MEANS },
                 Means { caps_bite: false, ..ALL_MEANS },
+                Means { gpu: false, ..ALL_MEANS },
+                Means { caps: false, freezes: false, gpu: false, ..ALL_MEANS },
                 Means { caps_bite: false, freezes: false, ..ALL_MEANS },
             ] {
                 let outcome = drive::ladder(HeatWorld::new(fan, load), 2.0, means);
@@ -109,13 +113,31 @@ fn where_nothing_can_be_capped_half_of_the_work_is_done_by_freezing_and_thawing(
 #[test]
 fn where_no_definition_says_what_is_taken_nine_tenths_of_the_work_is_done() {
     for fan in Fan::ALL {
-        for load in [Load::Pair, Load::ManySmall, Load::HugeAndSmall, Load::Queue] {
+        for load in
+            [Load::Pair, Load::ManySmall, Load::HugeAndSmall, Load::Queue, Load::TrainingAndHuge]
+        {
             let means = Means { quotas: false, ..ALL_MEANS };
             let outcome = drive::ladder(HeatWorld::new(fan, load), 3.0, means);
             assert!(outcome.hottest <= NEVER_ABOVE, "{fan} {load}: {}", outcome.hottest);
             let share = outcome.work / drive::ideal(fan, load, 3.0).work;
             assert!(share >= 0.9, "{fan} {load}: {share}");
         }
+    }
+}
+
+/// As on a kernel without CFS bandwidth: of a board that only the GPU heats little is lost then.
+#[test]
+fn where_nothing_can_be_capped_the_gpus_clock_still_can() {
+    for fan in Fan::ALL {
+        let share = |gpu| {
+            let means = Means { caps: false, gpu, ..ALL_MEANS };
+            let outcome = drive::ladder(HeatWorld::new(fan, Load::Training), 4.0, means);
+            assert!(outcome.hottest <= NEVER_ABOVE, "{fan}: {}", outcome.hottest);
+            outcome.work / drive::ideal(fan, Load::Training, 4.0).work
+        };
+        let (with, without) = (share(true), share(false));
+        println!("fan {fan}: {with:.3} of the work, {without:.3} without the GPU's clock");
+        assert!(with >= 0.8 && with >= without, "{fan}: {with}, {without}");
     }
 }
 

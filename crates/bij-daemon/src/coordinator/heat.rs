@@ -5,6 +5,7 @@
 //! the loop waits for either.
 
 mod deed;
+mod gpu_rein;
 mod in_force;
 mod means;
 
@@ -21,7 +22,7 @@ use bij_coordinator::policy::Warmth;
 use bij_coordinator::{Clock as _, Handle, Lives, Ports};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
-use bij_core::{Celsius, ExperimentId, Layout};
+use bij_core::{Celsius, ExperimentId, Hertz, TimeSpan, UnitStatus};
 use bij_jetson::Machine;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -31,7 +32,9 @@ use tokio::time::{sleep, timeout};
 use super::journal::log_heat;
 use super::units::Units;
 use super::{HandoverFiles, SystemClock};
+use crate::Place;
 use deed::{Done, carry_out};
+use gpu_rein::GpuRein;
 use in_force::InForce;
 use means::Means;
 
@@ -55,7 +58,7 @@ pub(super) struct HeatWatch<P: Ports> {
     pub(super) machine: Machine,
     pub(super) handle: Handle<P>,
     pub(super) units: Units,
-    pub(super) layout: Layout,
+    pub(super) place: Place,
 }
 
 /// A watch that goes on until this is dropped.
@@ -98,6 +101,7 @@ struct Watch<P: Ports> {
     ladder: Ladder,
     in_force: InForce,
     means: Means,
+    gpu: GpuRein<Machine>,
     under_way: JoinSet<Done>,
     /// What the loop was told last, and what it is still to be told.
     told: Option<Warmth>,
@@ -106,15 +110,16 @@ struct Watch<P: Ports> {
 
 impl<P: Ports> Watch<P> {
     fn of(watch: HeatWatch<P>) -> Self {
-        let HeatWatch { machine, handle, units, layout } = watch;
-        let in_force = InForce::left_in(&layout);
+        let HeatWatch { machine, handle, units, place } = watch;
+        let in_force = InForce::left_in(place.layout());
         Self {
             is_jetson: machine.sample().identity.is_jetson(),
+            gpu: GpuRein::taking_over(machine.clone(), in_force.gpu().cloned()),
             machine,
             lives: handle.lives(),
             handle,
             units: Arc::new(units),
-            handover: HandoverFiles::new(layout),
+            handover: HandoverFiles::new(place),
             ladder: Ladder::taking_over(default_settings(), in_force.restraints()),
             in_force,
             means: Means::of(std::path::Path::new("/sys/fs/cgroup")),
@@ -166,19 +171,61 @@ impl<P: Ports> Watch<P> {
             return self.tell(&lives, Vec::new());
         };
         self.ladder.set(settings);
-        let living = self.living(&lives).await;
+        let mut living = self.living(&lives).await;
+        self.look_at_gpu(&lives, &mut living);
         for step in self.in_force.lifts_left_behind(&living) {
             self.begin(&step, &Because::Lost("it is down".to_owned()));
         }
         let zones = Board::zones(&self.machine);
         let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
-        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors };
+        let gpu = self.gpu.seen();
+        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors, gpu };
         let moves = self.ladder.look(&seen);
         for HeatMove { step, because } in &moves {
             log_heat(step, because);
             self.begin(step, because);
         }
         self.tell(&lives, moves);
+    }
+
+    /// How the GPU's clock stands, if it is any use and may be bounded.
+    fn look_at_gpu(&mut self, lives: &Lives, living: &mut [Living]) {
+        if !lives.cap_gpu.unwrap_or(self.is_jetson) {
+            self.lift_gpu();
+            self.gpu.look_away();
+        } else if self.gpu.held().is_some() || living.iter().any(|one| one.can_cap_gpu) {
+            if let Some(theirs) = self.gpu.look() {
+                log::info!(
+                    "heat: somebody has set the GPU's clock to {theirs}; that is left alone"
+                );
+                self.in_force.set_gpu(None);
+            }
+        } else {
+            self.gpu.look_away();
+        }
+        let can_cap = self.gpu.seen().is_some();
+        for one in living {
+            one.can_cap_gpu &= can_cap;
+        }
+    }
+
+    fn cap_gpu(&mut self, to: Hertz) {
+        let Self { gpu, in_force, .. } = self;
+        if let Err(error) = gpu.cap(to, |held| in_force.set_gpu(held)) {
+            let told = crate::chain(&error);
+            log::warn!("heat: {told}; the ladder does without the GPU's clock from now on");
+        }
+    }
+
+    fn lift_gpu(&mut self) {
+        let Self { gpu, in_force, .. } = self;
+        if let Err(error) = gpu.lift(|held| in_force.set_gpu(held)) {
+            log::warn!(
+                "heat: {}; the GPU's clock stays bounded until somebody sets it, for example by \
+                 `bij power set`",
+                crate::chain(&error)
+            );
+        }
     }
 
     /// From where on something is done. On another machine than a Jetson nothing is until somebody
@@ -204,7 +251,7 @@ impl<P: Ports> Watch<P> {
     /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
     async fn living(&self, lives: &Lives) -> Vec<Living> {
         let known = lives.living.iter().map(|one| self.means.bounded(one));
-        if *self.ladder.level() == Level::Normal {
+        if self.ladder.is_calm() {
             return known.collect();
         }
         let Ok(Ok(list)) = timeout(LISTS_WITHIN, self.units.list()).await else {
@@ -213,12 +260,21 @@ impl<P: Ports> Watch<P> {
         let known: BTreeMap<ExperimentId, Living> =
             known.map(|one| (one.experiment.clone(), one)).collect();
         let up = list.into_iter().filter(|unit| !unit.active_state.is_down());
-        up.map(|unit| known.get(&unit.id).cloned().unwrap_or_else(|| self.means.stranger(unit.id)))
-            .collect()
+        let living = |unit: UnitStatus| {
+            let nanos = unit.resources.cpu_usage_nsec;
+            let cpu_time = nanos.map(|nanos| TimeSpan::from_micros(nanos / 1000));
+            let known = known.get(&unit.id).cloned();
+            Living { cpu_time, ..known.unwrap_or_else(|| self.means.stranger(unit.id)) }
+        };
+        up.map(living).collect()
     }
 
     fn begin(&mut self, step: &HeatStep, because: &Because) {
-        self.in_force.take_in(step);
+        match step {
+            HeatStep::CapGpu { to } => return self.cap_gpu(*to),
+            HeatStep::UncapGpu => return self.lift_gpu(),
+            _ => self.in_force.take_in(step),
+        }
         let (units, handover) = (Arc::clone(&self.units), self.handover.clone());
         let (step, because) = (step.clone(), because.clone());
         self.under_way.spawn(async move { carry_out(&*units, &handover, step, &because).await });
@@ -272,6 +328,7 @@ impl<P: Ports> Watch<P> {
 
     /// Lets everything go that is held back.
     async fn let_go(&mut self) {
+        self.lift_gpu();
         for step in self.in_force.lifts() {
             let lifted = match &step {
                 HeatStep::Thaw { experiment } => self.units.set_frozen(experiment, false).await,

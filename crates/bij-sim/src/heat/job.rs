@@ -74,31 +74,38 @@ pub(super) const LEAVING: f64 = 3.0;
 pub(super) struct Job {
     pub(super) experiment: ExperimentId,
     pub(super) priority: i32,
-    /// In percent of one processor.
+    /// What its definition lets it take, in percent of one processor.
     pub(super) cpu: f64,
+    /// What of that it uses.
+    pub(super) uses: f64,
+    /// What it makes of the GPU, in the heat of so many percent of a processor.
+    pub(super) gpu: f64,
     pub(super) shape: Shape,
     /// How much work there is, in seconds of one processor; none is without end.
     pub(super) left: Option<f64>,
     pub(super) life: Life,
     pub(super) since: f64,
+    /// Processor time taken in this life, in seconds.
+    pub(super) cpu_time: f64,
     pub(super) hand: Hand,
 }
 
 impl Job {
-    /// The processor time that it takes at a moment, in percent of one processor.
-    pub(super) fn takes(&self, at: f64) -> f64 {
+    /// How fast it would go on at a moment, as a share of all it can, if others left room for it. Its
+    /// processors and the GPU keep step.
+    pub(super) fn pace(&self, at: f64) -> f64 {
         let wants = match self.life {
             Life::Waits | Life::Done => 0.0,
-            Life::Starts(_) | Life::Leaves(_) => self.cpu,
-            Life::Works => self.cpu * self.shape.at(at),
+            Life::Starts(_) | Life::Leaves(_) => 1.0,
+            Life::Works => self.shape.at(at),
         };
         if self.hand.frozen && !matches!(self.life, Life::Leaves(_)) {
             return 0.0;
         }
-        self.hand.cap.map_or(wants, |cap| wants.min(number(cap)))
+        self.hand.cap.map_or(wants, |cap| wants.min(number(cap) / self.uses))
     }
 
-    /// Lets so many seconds pass in which it takes that much; gives the work done.
+    /// Lets so many seconds pass in which it takes that much of processors and GPU; gives the work done.
     pub(super) fn pass(&mut self, seconds: f64, takes: f64) -> f64 {
         let mut done = 0.0;
         match &mut self.life {
@@ -150,6 +157,10 @@ pub struct SimLiving {
     pub since: TimeSpan,
     /// What it takes at most, 100 % is one processor.
     pub cpu: Percent,
+    /// The processor time that it has taken so far.
+    pub cpu_time: TimeSpan,
+    /// Whether it uses the GPU.
+    pub uses_gpu: bool,
     /// How it is held back.
     pub hand: Hand,
 }

@@ -1,4 +1,4 @@
-//! Ten kinds of what may be asked of a board.
+//! Kinds of what may be asked of a board.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,7 @@ use bij_core::ExperimentId;
 use thiserror::Error;
 
 use super::job::{Hand, Job, Life, Shape};
+use super::world::GPU;
 
 /// What runs on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,12 @@ pub enum Load {
     Random,
     /// A queue of experiments that take some twenty minutes each, two at a time.
     Queue,
+    /// One that keeps the GPU busy by two processors.
+    Training,
+    /// The same with another share every five minutes.
+    Inference,
+    /// One of high priority that keeps the GPU busy, beside a huge one of low priority that does not.
+    TrainingAndHuge,
 }
 
 /// There is no such load.
@@ -43,7 +50,7 @@ pub struct UnknownLoad {
 
 impl Load {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Constant,
         Self::Pair,
         Self::ManySmall,
@@ -54,6 +61,9 @@ impl Load {
         Self::Sawtooth,
         Self::Random,
         Self::Queue,
+        Self::Training,
+        Self::Inference,
+        Self::TrainingAndHuge,
     ];
 
     /// Its name.
@@ -69,6 +79,9 @@ impl Load {
             Self::Sawtooth => "sawtooth",
             Self::Random => "random",
             Self::Queue => "queue",
+            Self::Training => "training",
+            Self::Inference => "inference",
+            Self::TrainingAndHuge => "training-and-huge",
         }
     }
 
@@ -102,14 +115,25 @@ impl Load {
                     ..job(&format!("queued-{number:03}"), 0, 600.0, Shape::Steady)
                 })
                 .collect(),
+            Self::Training => vec![on_gpu("a", 0, Shape::Steady)],
+            Self::Inference => vec![on_gpu("a", 0, Shape::Random(300.0, 2))],
+            Self::TrainingAndHuge => {
+                vec![on_gpu("training", 10, Shape::Steady), job("huge", 0, 800.0, Shape::Steady)]
+            }
         }
     }
+}
+
+/// One that keeps the GPU busy: it may take twice the processor time that it needs for that.
+fn on_gpu(name: &str, priority: i32, shape: Shape) -> Job {
+    Job { uses: 200.0, gpu: GPU, ..job(name, priority, 400.0, shape) }
 }
 
 fn job(name: &str, priority: i32, cpu: f64, shape: Shape) -> Job {
     let experiment = ExperimentId::new(name).expect("the names above are ids");
     let (life, hand) = (Life::Waits, Hand::default());
-    Job { experiment, priority, cpu, shape, left: None, life, since: 0.0, hand }
+    let (uses, gpu, left, since, cpu_time) = (cpu, 0.0, None, 0.0, 0.0);
+    Job { experiment, priority, cpu, uses, gpu, shape, left, life, since, cpu_time, hand }
 }
 
 impl fmt::Display for Load {

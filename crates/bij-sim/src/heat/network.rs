@@ -94,8 +94,8 @@ impl Network {
         Self { fan, die: sink + IDLE * DIE_TO_SINK, sink }
     }
 
-    /// Lets so many seconds pass with this share of all processors busy. They should be fewer than the
-    /// die's ten.
+    /// Lets so many seconds pass with this share of all processors busy, or with that much heat of
+    /// others. They should be fewer than the die's ten.
     pub(super) fn pass(&mut self, seconds: f64, busy: f64) {
         let to_sink = (self.die - self.sink) / DIE_TO_SINK;
         let to_air = (self.sink - AMBIENT) / self.fan.resistance(self.die);
@@ -106,7 +106,7 @@ impl Network {
     /// The share of all processors that holds the die at this temperature for ever.
     pub(super) fn holding(fan: Fan, die: f64) -> f64 {
         let watts = (die - AMBIENT) / (DIE_TO_SINK + fan.resistance(die));
-        ((watts - IDLE) / (BUSY - IDLE)).clamp(0.0, 1.0)
+        ((watts - IDLE) / (BUSY - IDLE)).max(0.0)
     }
 }
 

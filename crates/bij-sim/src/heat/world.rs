@@ -1,7 +1,7 @@
 //! The board with what runs on it, as virtual time passes.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Haste, HeatStep, Hertz, Percent, TimeSpan};
 
 use super::job::{Hand, Job, LEAVING, Life, STARTING, SimLiving};
 use super::network::Network;
@@ -10,6 +10,22 @@ use super::{Fan, Load};
 /// All processors of the board, in percent of one.
 pub const PROCESSORS: Percent = Percent::new(1200);
 const ALL: f64 = 1200.0;
+/// The heat of the GPU at its full clock, in that of so many percent of a processor: 40 W.
+pub(super) const GPU: f64 = 900.0;
+/// The rates of its clock: an AGX Orin's.
+pub const GPU_RATES: [Hertz; 11] = [
+    Hertz::new(306_000_000),
+    Hertz::new(408_000_000),
+    Hertz::new(510_000_000),
+    Hertz::new(612_000_000),
+    Hertz::new(714_000_000),
+    Hertz::new(816_000_000),
+    Hertz::new(918_000_000),
+    Hertz::new(1_020_000_000),
+    Hertz::new(1_122_000_000),
+    Hertz::new(1_224_000_000),
+    Hertz::new(1_300_500_000),
+];
 /// Time passes in steps of so many seconds.
 const STEP: f64 = 0.25;
 
@@ -20,6 +36,8 @@ pub struct HeatWorld {
     network: Network,
     slots: usize,
     jobs: Vec<Job>,
+    /// A bound on the GPU's clock.
+    gpu: Option<Hertz>,
     /// A bound on what all take together; what a policy cannot do, but the best one would.
     ideal: Option<f64>,
     /// How long a start takes in which no work is done.
@@ -47,6 +65,7 @@ impl HeatWorld {
             network: Network::idle(fan),
             slots: load.slots(),
             jobs: load.jobs(),
+            gpu: None,
             ideal: None,
             starting: STARTING,
             steps: 0,
@@ -124,6 +143,31 @@ impl HeatWorld {
         up.map(living).collect()
     }
 
+    /// The bound that is in force on the GPU's clock.
+    pub fn gpu_bound(&self) -> Option<Hertz> {
+        self.gpu
+    }
+
+    /// Has a step of a ladder done. Whatever waits for its start asks the ladder itself.
+    pub fn carry_out(&mut self, step: &HeatStep) {
+        match step {
+            HeatStep::Hold | HeatStep::Admit => {}
+            HeatStep::Cap { experiment, to } => {
+                self.hold_back(experiment, |hand| hand.cap = Some(*to));
+            }
+            HeatStep::Uncap { experiment } => self.hold_back(experiment, |hand| hand.cap = None),
+            HeatStep::CapGpu { to } => self.gpu = Some(*to),
+            HeatStep::UncapGpu => self.gpu = None,
+            HeatStep::Freeze { experiment } => {
+                self.hold_back(experiment, |hand| hand.frozen = true);
+            }
+            HeatStep::Thaw { experiment } => self.hold_back(experiment, |hand| hand.frozen = false),
+            HeatStep::Stop { experiment, haste: Haste::Grace | Haste::Critical } => {
+                self.stop(experiment);
+            }
+        }
+    }
+
     /// Holds one back, or lets it go; one that is not up is left as it is.
     pub fn hold_back(&mut self, experiment: &ExperimentId, how: impl FnOnce(&mut Hand)) {
         if let Some(job) = self.up(experiment) {
@@ -155,7 +199,7 @@ impl HeatWorld {
         let since = self.now();
         let next = self.jobs.iter_mut().find(|job| job.life == Life::Waits);
         next.is_some_and(|job| {
-            (job.life, job.since) = (Life::Starts(self.starting), since);
+            (job.life, job.since, job.cpu_time) = (Life::Starts(self.starting), since, 0.0);
             true
         })
     }
@@ -166,19 +210,38 @@ impl HeatWorld {
 
     fn step(&mut self) {
         let now = self.now();
-        let takes: Vec<f64> = self.jobs.iter().map(|job| job.takes(now)).collect();
-        let wanted: f64 = takes.iter().sum();
-        // There is no more than there is, and all get their share of it.
-        let most = self.ideal.unwrap_or(ALL).min(ALL);
-        let share = if wanted > most { most / wanted } else { 1.0 };
-        for (job, takes) in self.jobs.iter_mut().zip(takes) {
-            self.work += job.pass(STEP, takes * share);
+        let mut paces: Vec<f64> = self.jobs.iter().map(|job| job.pace(now)).collect();
+        // There is no more than there is, and all get their share of it. What makes heat does work: a
+        // lower voltage at a lower clock, which does more with less, is left out.
+        let clock = self.gpu.map_or(1.0, |bound| rate(bound) / rate(GPU_RATES[10]));
+        self.share_out(&mut paces, |job| job.gpu, GPU * clock);
+        self.share_out(&mut paces, |job| job.uses, ALL);
+        self.share_out(&mut paces, |job| job.uses + job.gpu, self.ideal.unwrap_or(f64::INFINITY));
+        let mut heat = 0.0;
+        for (job, pace) in self.jobs.iter_mut().zip(paces) {
+            let takes = (job.uses + job.gpu) * pace;
+            heat += takes;
+            job.cpu_time += job.uses * pace / 100.0 * STEP;
+            self.work += job.pass(STEP, takes);
         }
-        self.network.pass(STEP, wanted * share / ALL);
+        self.network.pass(STEP, heat / ALL);
         self.hottest = self.hottest.max(self.network.die);
         self.steps += 1;
         while self.ideal.is_some() && self.start_next() {}
     }
+
+    /// Slows all down that take of something so that there is enough of it.
+    fn share_out(&self, paces: &mut [f64], takes: impl Fn(&Job) -> f64, most: f64) {
+        let wanted: f64 = self.jobs.iter().zip(&*paces).map(|(job, pace)| takes(job) * pace).sum();
+        if wanted > most {
+            let takers = self.jobs.iter().zip(paces).filter(|(job, _)| takes(job) > 0.0);
+            takers.for_each(|(_, pace)| *pace *= most / wanted);
+        }
+    }
+}
+
+fn rate(hertz: Hertz) -> f64 {
+    f64::from(u32::try_from(hertz.get() / 1000).unwrap_or(u32::MAX))
 }
 
 fn living(job: &Job) -> SimLiving {
@@ -187,6 +250,8 @@ fn living(job: &Job) -> SimLiving {
         priority: job.priority,
         since: span(job.since),
         cpu: percent(job.cpu),
+        cpu_time: span(job.cpu_time),
+        uses_gpu: job.gpu > 0.0,
         hand: job.hand,
     }
 }

@@ -1,8 +1,8 @@
 //! The model: a board that answers to what the ladder says.
 
-use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_coordinator::heat::{GpuSeen, HeatSeen, HeatSettings, Ladder, Living};
 use bij_core::Celsius;
-use bij_sim::heat::{Fan, HeatWorld, Load, PROCESSORS, SimLiving, all_or_nothing};
+use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving, all_or_nothing};
 
 use crate::view::{Simulated, SimulatedEnd};
 
@@ -18,9 +18,11 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
     while world.now() < seconds {
         let up: Vec<Living> = world.living().into_iter().map(living).collect();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors: PROCESSORS };
+        let gpu = Some(GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() });
+        let processors = PROCESSORS;
+        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
         for said in ladder.look(&seen) {
-            carry_out(&mut world, &said.step);
+            world.carry_out(&said.step);
             moves.push((uptime, ladder.level().clone(), said));
         }
         if let Some(next) = world.next()
@@ -61,21 +63,16 @@ fn percent(work: f64, bound: f64) -> Option<f64> {
 }
 
 fn living(one: SimLiving) -> Living {
-    let SimLiving { experiment, priority, since, cpu, .. } = one;
-    let (can_cap, can_freeze) = (true, true);
-    Living { experiment, priority, since, cpu, can_cap, can_freeze, max_celsius: None }
-}
-
-fn carry_out(world: &mut HeatWorld, step: &HeatStep) {
-    match step {
-        // Whatever waits asks the ladder itself.
-        HeatStep::Hold | HeatStep::Admit => {}
-        HeatStep::Cap { experiment, to } => {
-            world.hold_back(experiment, |hand| hand.cap = Some(*to));
-        }
-        HeatStep::Uncap { experiment } => world.hold_back(experiment, |hand| hand.cap = None),
-        HeatStep::Freeze { experiment } => world.hold_back(experiment, |hand| hand.frozen = true),
-        HeatStep::Thaw { experiment } => world.hold_back(experiment, |hand| hand.frozen = false),
-        HeatStep::Stop { experiment, .. } => world.stop(experiment),
+    let SimLiving { experiment, priority, since, cpu, cpu_time, uses_gpu, hand: _ } = one;
+    Living {
+        experiment,
+        priority,
+        since,
+        cpu,
+        cpu_time: Some(cpu_time),
+        can_cap: true,
+        can_cap_gpu: uses_gpu,
+        can_freeze: true,
+        max_celsius: None,
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen = HeatSeen { uptime: *at, zones: &zones, living: &up, processors };
+        let seen = HeatSeen { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
         for said in ladder.look(&seen) {
             match &said.step {
                 HeatStep::Stop { experiment, .. } => {
@@ -55,7 +55,9 @@ fn living(number: u8, of: u8) -> Living {
         priority: 0,
         since: TimeSpan::from_secs(u32::from(number)),
         cpu: Percent::new(PROCESSORS / u32::from(of)),
+        cpu_time: None,
         can_cap: true,
+        can_cap_gpu: false,
         can_freeze: true,
         max_celsius: None,
     }

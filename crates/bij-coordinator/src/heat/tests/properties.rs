@@ -44,7 +44,9 @@ fn one(number: usize) -> impl Strategy<Value = Living> {
             priority,
             since: TimeSpan::from_secs(since),
             cpu: Percent::new(cpu),
+            cpu_time: None,
             can_cap,
+            can_cap_gpu: false,
             can_freeze,
             max_celsius,
         },
@@ -94,7 +96,7 @@ impl Hand {
         let restraint = self.restraints.entry(id.clone()).or_default();
         let leaves = matches!(restraint.motion, Motion::Stopping(_));
         match step {
-            HeatStep::Hold | HeatStep::Admit => {}
+            HeatStep::Hold | HeatStep::Admit | HeatStep::CapGpu { .. } | HeatStep::UncapGpu => {}
             HeatStep::Cap { to, .. } => {
                 prop_assert!(!leaves && one.can_cap && *to > Percent::new(0));
                 prop_assert_ne!(restraint.cap, Some(*to), "said twice");
@@ -133,7 +135,7 @@ fn ride(
         let Look { zones, living, .. } = &look;
         hand.forget_all_but(living);
         let uptime = TimeSpan::from_micros(uptime);
-        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200) };
+        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200), gpu: None };
         for one in ladder.look(&seen) {
             hand.carry_out(&one.step, living)?;
         }

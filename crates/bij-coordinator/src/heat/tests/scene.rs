@@ -13,14 +13,14 @@ pub(super) struct Scene {
     now: TimeSpan,
 }
 
-pub(super) fn settings() -> HeatSettings {
+pub(in crate::heat) fn settings() -> HeatSettings {
     let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
     HeatSettings::new(throttle, critical, TimeSpan::from_secs(5)).unwrap()
 }
 
 impl Scene {
     /// A cool board on which these live.
-    pub(super) fn new(living: impl IntoIterator<Item = Living>) -> Self {
+    pub(in crate::heat) fn new(living: impl IntoIterator<Item = Living>) -> Self {
         let mut scene = Self {
             ladder: Ladder::new(settings()),
             living: living.into_iter().collect(),
@@ -33,32 +33,32 @@ impl Scene {
     }
 
     /// The hottest zone is as hot as this.
-    pub(super) fn set(&mut self, degrees: f64) {
+    pub(in crate::heat) fn set(&mut self, degrees: f64) {
         self.zones = Ok(vec![zone("cpu", degrees - 2.0), zone("tj", degrees)]);
     }
 
     /// One look, a second after the last.
-    pub(super) fn look(&mut self) -> Vec<HeatMove> {
+    pub(in crate::heat) fn look(&mut self) -> Vec<HeatMove> {
         self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, .. } = self;
-        ladder.look(&HeatSeen { uptime, zones, living, processors })
+        ladder.look(&HeatSeen { uptime, zones, living, processors, gpu: None })
     }
 
     /// Looks for so many seconds; gives what is said.
-    pub(super) fn pass(&mut self, seconds: u32) -> Vec<HeatStep> {
+    pub(in crate::heat) fn pass(&mut self, seconds: u32) -> Vec<HeatStep> {
         let said = (0..seconds).flat_map(|_| self.look());
         said.map(|one| one.step).collect()
     }
 
     /// As hot as this for so many seconds.
-    pub(super) fn stay_at(&mut self, degrees: f64, seconds: u32) -> Vec<HeatStep> {
+    pub(in crate::heat) fn stay_at(&mut self, degrees: f64, seconds: u32) -> Vec<HeatStep> {
         self.set(degrees);
         self.pass(seconds)
     }
 
     /// It grows hot slowly enough that every reading is believed.
-    pub(super) fn warm_up_to(&mut self, degrees: f64) -> Vec<HeatStep> {
+    pub(in crate::heat) fn warm_up_to(&mut self, degrees: f64) -> Vec<HeatStep> {
         let steps = 20;
         (1..=steps)
             .flat_map(|step| {
@@ -69,27 +69,29 @@ impl Scene {
     }
 }
 
-pub(super) fn zone(name: &str, degrees: f64) -> ZoneReading {
+pub(in crate::heat) fn zone(name: &str, degrees: f64) -> ZoneReading {
     ZoneReading { name: name.to_owned(), celsius: Ok(Celsius::from_degrees(degrees)) }
 }
 
-pub(super) fn off(name: &str) -> ZoneReading {
+pub(in crate::heat) fn off(name: &str) -> ZoneReading {
     let why = Unread { what: name.to_owned(), why: "no data available".to_owned() };
     ZoneReading { name: name.to_owned(), celsius: Err(why) }
 }
 
-pub(super) fn id(name: &str) -> ExperimentId {
+pub(in crate::heat) fn id(name: &str) -> ExperimentId {
     ExperimentId::new(name).unwrap()
 }
 
 /// One that can be held back in every way.
-pub(super) fn living(name: &str, priority: i32, cpu: u32) -> Living {
+pub(in crate::heat) fn living(name: &str, priority: i32, cpu: u32) -> Living {
     Living {
         experiment: id(name),
         priority,
         since: TimeSpan::default(),
         cpu: Percent::new(cpu),
+        cpu_time: None,
         can_cap: true,
+        can_cap_gpu: false,
         can_freeze: true,
         max_celsius: None,
     }

@@ -32,6 +32,8 @@ pub struct CoordinatorSettings {
     pub throttle_celsius: Option<f64>,
     /// From here on everything is stopped, in degrees: `CRITICAL_TEMP_CELSIUS`.
     pub critical_celsius: Option<f64>,
+    /// Whether the GPU's clock is bounded when the board is hot; unless set, on a Jetson.
+    pub cap_gpu: Option<bool>,
     /// Whether the power mode that was in force comes back when nobody wants another: `[power] restore`.
     pub restore_power_mode: Option<bool>,
     /// How many of a group's runs run at the same time at most: `[groups.NAME] slots`. A number that

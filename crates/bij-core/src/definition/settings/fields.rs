@@ -88,6 +88,9 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
     coordinator("critical_celsius", "85", |node, draft| {
         put(&mut draft.coordinator.critical_celsius, value::celsius(node))
     }),
+    coordinator("cap_gpu", "true", |node, draft| {
+        put(&mut draft.coordinator.cap_gpu, value::flag(node))
+    }),
     Field {
         table: "power",
         name: "restore",

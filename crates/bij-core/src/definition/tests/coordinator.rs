@@ -37,7 +37,7 @@ fn every_key_of_the_coordinator_is_read() {
          max_pressure = '12.5%'\nmax_bypass = 0\nboot_grace = '1min'\n\
          health_check_interval = '10s'\ntemperature_check_interval = '2s'\n\
          gpu_memory_grace = '3s'\n\
-         throttle_celsius = 70\ncritical_celsius = 80.5\n",
+         throttle_celsius = 70\ncritical_celsius = 80.5\ncap_gpu = false\n",
     )
     .unwrap();
     let total: Bytes = "64G".parse().unwrap();
@@ -52,6 +52,7 @@ fn every_key_of_the_coordinator_is_read() {
     assert_eq!(settings.temperature_interval().to_string(), "2s");
     assert_eq!(settings.throttle(), Celsius::new(70));
     assert_eq!(settings.critical(), Celsius::from_millis(80_500));
+    assert_eq!(settings.cap_gpu, Some(false));
 }
 
 #[test]

@@ -43,7 +43,8 @@ pub(super) async fn carry_out(
     because: &Because,
 ) -> Done {
     let done = match &step {
-        HeatStep::Hold | HeatStep::Admit => Ok(()),
+        // Nobody's unit is concerned.
+        HeatStep::Hold | HeatStep::Admit | HeatStep::CapGpu { .. } | HeatStep::UncapGpu => Ok(()),
         HeatStep::Cap { experiment, to } => {
             units.set_cpu_cap(experiment, Some(*to)).await.map(drop)
         }

@@ -11,6 +11,7 @@ use bij_coordinator::heat::{HeatStep, Living, Motion, Restraint};
 use bij_core::{ExperimentId, Layout, Percent};
 use serde::{Deserialize, Serialize};
 
+use super::gpu_rein::HeldGpu;
 use crate::files;
 
 /// A few dozen bytes for each experiment.
@@ -21,6 +22,14 @@ const CAP: u64 = 1 << 20;
 pub(super) struct InForce {
     path: PathBuf,
     held: BTreeMap<ExperimentId, Held>,
+    gpu: Option<HeldGpu>,
+}
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stored {
+    experiments: BTreeMap<ExperimentId, Held>,
+    gpu: Option<HeldGpu>,
 }
 
 /// What is in force for one experiment.
@@ -36,7 +45,7 @@ impl InForce {
     pub(super) fn left_in(layout: &Layout) -> Self {
         let path = layout.runtime().join("heat.json");
         let read = match files::read_small(&path, CAP) {
-            Ok(text) => text.map(|text| serde_json::from_str(&text)).transpose(),
+            Ok(text) => text.map(|text| serde_json::from_str::<Stored>(&text)).transpose(),
             Err(error) => {
                 log::warn!("cannot read {}: {error}", path.display());
                 Ok(None)
@@ -46,7 +55,21 @@ impl InForce {
             log::warn!("{} makes no sense: {error}", path.display());
             None
         });
-        Self { path, held: held.unwrap_or_default() }
+        let Stored { experiments, gpu } = held.unwrap_or_default();
+        Self { path, held: experiments, gpu }
+    }
+
+    /// What of the GPU's clock is in force.
+    pub(super) fn gpu(&self) -> Option<&HeldGpu> {
+        self.gpu.as_ref()
+    }
+
+    /// This of the GPU's clock is in force, or about to be.
+    pub(super) fn set_gpu(&mut self, gpu: Option<&HeldGpu>) {
+        if self.gpu.as_ref() != gpu {
+            self.gpu = gpu.cloned();
+            self.write();
+        }
     }
 
     /// The same for a ladder.
@@ -69,7 +92,8 @@ impl InForce {
             HeatStep::Thaw { .. } => held.frozen = false,
             // Whatever else was in force ends with it.
             HeatStep::Stop { .. } => *held = Held::default(),
-            HeatStep::Hold | HeatStep::Admit => {}
+            // These are nobody's.
+            HeatStep::Hold | HeatStep::Admit | HeatStep::CapGpu { .. } | HeatStep::UncapGpu => {}
         }
         if *held == Held::default() {
             self.held.remove(experiment);
@@ -84,6 +108,8 @@ impl InForce {
             HeatStep::Freeze { experiment } => self.take_in(&HeatStep::Thaw { experiment }),
             HeatStep::Hold
             | HeatStep::Admit
+            | HeatStep::CapGpu { .. }
+            | HeatStep::UncapGpu
             | HeatStep::Uncap { .. }
             | HeatStep::Thaw { .. }
             | HeatStep::Stop { .. } => {}
@@ -111,13 +137,14 @@ impl InForce {
 
     /// It is no reason not to act that this cannot be written.
     fn write(&self) {
-        let written = if self.held.is_empty() {
+        let written = if self.held.is_empty() && self.gpu.is_none() {
             match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             }
         } else {
-            let text = serde_json::to_string(&self.held).unwrap_or_default();
+            let stored = Stored { experiments: self.held.clone(), gpu: self.gpu.clone() };
+            let text = serde_json::to_string(&stored).unwrap_or_default();
             let new = self.path.with_extension("json.new");
             fs::write(&new, text).and_then(|()| fs::rename(&new, &self.path))
         };

@@ -63,7 +63,9 @@ impl Means {
             priority: i32::MIN,
             since: TimeSpan::default(),
             cpu: self.processors,
+            cpu_time: None,
             can_cap: self.can_cap,
+            can_cap_gpu: false,
             can_freeze: false,
             max_celsius: None,
         }
@@ -81,6 +83,8 @@ impl Means {
             HeatStep::Cap { .. } => self.can_cap &= !failure.for_good,
             HeatStep::Hold
             | HeatStep::Admit
+            | HeatStep::CapGpu { .. }
+            | HeatStep::UncapGpu
             | HeatStep::Uncap { .. }
             | HeatStep::Thaw { .. }
             | HeatStep::Stop { .. } => {}
