@@ -24,6 +24,7 @@ mod finish;
 mod gpu_memory;
 mod groups;
 mod heat;
+mod left_open;
 mod look;
 mod observe;
 mod places;
@@ -72,6 +73,8 @@ pub struct Coordinator<P: Ports> {
     /// Runs whose terms have been compared with their definition.
     adopted: BTreeSet<RunId>,
     health_due: TimeSpan,
+    /// When it is looked whether anybody has left an attempt open.
+    left_open_due: Option<TimeSpan>,
     /// What the heat ladder has done and could not be recorded yet, the oldest first.
     untold: Vec<(Change, Timestamp)>,
     /// What definitions say of heat, of those that are up or were.
@@ -130,6 +133,7 @@ impl<P: Ports> Coordinator<P> {
             let_in: BTreeMap::new(),
             adopted: BTreeSet::new(),
             health_due: now.uptime,
+            left_open_due: None,
             untold: Vec::new(),
             traits: BTreeMap::new(),
             troubles: Troubles::default(),
@@ -189,7 +193,7 @@ impl<P: Ports> Coordinator<P> {
         let anything_up = self.state.up().next().is_some();
         let health = anything_up.then_some(self.health_due);
         let let_in = self.let_in.values().map(|let_in| let_in.until).min();
-        let due = [report, health, let_in, self.troubles.next_try()];
+        let due = [report, health, let_in, self.left_open_due, self.troubles.next_try()];
         let due = due.into_iter().flatten().min()?;
         // Before its trouble is tried again, a tick would find nothing to do, again and again.
         Some(self.troubles.last_try().map_or(due, |again| due.max(again)))

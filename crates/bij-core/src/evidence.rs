@@ -98,6 +98,8 @@ pub enum Witness {
     NextBoot,
     /// The next start in the same boot found it still open.
     NextStart,
+    /// The coordinator found it still open while its unit was down.
+    Coordinator,
 }
 
 /// Where a peak comes from.

@@ -39,6 +39,7 @@ mod generator;
 mod gpu;
 mod journal;
 mod kernel_log;
+mod late;
 mod logging;
 mod manager;
 mod notify;

@@ -5,17 +5,17 @@
 
 mod definitions;
 mod hooks;
+mod journal;
 mod store;
 
-use std::collections::BTreeMap;
-
 use bij_core::port::Ledger;
-use bij_core::{BootId, Bytes, InvocationId, LastWords, TimeSpan, Timestamp, close_other_boots};
+use bij_core::{BootId, Bytes, LastWords, TimeSpan, Timestamp, close_other_boots};
 
 pub use definitions::{SimDefinitions, SimHandover};
 pub use store::SimStore;
 
-use crate::{Ending, Hook, SimBoard, SimClock, SimUnits, UnitFault};
+use crate::{Hook, SimBoard, SimClock, SimUnits, UnitFault};
+use journal::SimJournal;
 
 /// A machine with everything on it but a coordinator.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Machine {
     /// Its runtime directory, which does not outlive its boot.
     pub handover: SimHandover,
     /// How lives ended whose `end` was killed, and when.
-    journal: BTreeMap<InvocationId, (Timestamp, Ending)>,
+    journal: SimJournal,
     boots: u64,
     going_down: bool,
 }
@@ -42,14 +42,15 @@ impl Machine {
     /// A machine with so much memory, at its first boot.
     pub fn new(memory: Bytes, at: Timestamp) -> Self {
         let units = SimUnits::default().attended();
+        let journal = SimJournal::default();
         Self {
             board: SimBoard::new(memory, units.clone()),
             units,
             store: SimStore::default(),
             clock: SimClock::at_boot(at),
             definitions: SimDefinitions::default(),
-            handover: SimHandover::default(),
-            journal: BTreeMap::new(),
+            handover: SimHandover::reading(journal.clone()),
+            journal,
             boots: 1,
             going_down: false,
         }

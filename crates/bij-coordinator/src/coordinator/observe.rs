@@ -53,11 +53,13 @@ impl<P: Ports> Coordinator<P> {
 
     async fn ask_for_units(&mut self) -> Result<(), UnitError> {
         let units = &self.adapters.units;
+        let mut anything_down = false;
         if self.unseen.all_units || self.unseen.units.len() > FEW {
             let list = units.list().await?;
             self.seen.units = list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
             self.unseen.all_units = false;
             self.unseen.units.clear();
+            anything_down = true;
         }
         while let Some(id) = self.unseen.units.first() {
             match units.status(id).await {
@@ -66,7 +68,11 @@ impl<P: Ports> Coordinator<P> {
                 Err(UnitError::NotFound(_)) => self.seen.units.remove(id),
                 Err(error) => return Err(error),
             };
+            anything_down |= !self.seen.is_up(id);
             self.unseen.units.pop_first();
+        }
+        if anything_down {
+            self.expect_left_open();
         }
         Ok(())
     }
@@ -76,6 +82,9 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn look_at_the_rest(&mut self) {
         self.seen.sample = self.adapters.board.sample();
         let is_reachable = self.seen.unreachable.is_none();
+        if is_reachable {
+            self.close_left_open();
+        }
         let looked_at_units = if is_reachable {
             self.look_at_strays().and_then(|()| self.look_at_lost())
         } else {
@@ -228,6 +237,7 @@ impl<P: Ports> Coordinator<P> {
                 memory_max: unit.resources.memory_max.and_then(Limit::at),
                 memory_pressure: unit.resources.memory_pressure,
                 restarts: unit.restarts,
+                life: unit.invocation,
             };
             self.seen.vitals.insert(run.run.clone(), vitals);
         }

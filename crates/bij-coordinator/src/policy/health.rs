@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::Change;
 use bij_core::queue::EventKind;
-use bij_core::{Bytes, Percent, RunId, TimeSpan, Timestamp};
+use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Timestamp};
 
 use super::{Action, Observation, Report, State};
 use crate::{Health, Now};
@@ -29,6 +29,8 @@ pub struct Vitals {
     pub memory_pressure: Option<Percent>,
     /// How often its unit was restarted since it was started.
     pub restarts: Option<u32>,
+    /// Which life of its unit this is.
+    pub life: Option<InvocationId>,
 }
 
 /// What is remembered of a run that is up.
@@ -42,6 +44,7 @@ pub struct HealthMemory {
     /// The uptime at which it was first seen at this step.
     stepped: TimeSpan,
     restarts: Option<u32>,
+    life: Option<InvocationId>,
 }
 
 /// Looks at those whose vital signs were taken, and tells what has changed.
@@ -71,7 +74,7 @@ pub(super) fn note(run: &RunId, health: &Health) -> Change {
 
 fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemory {
     let restarted = before.is_some_and(|before| before.restarts < vitals.restarts);
-    let goes_on = before.filter(|before| before.step == vitals.step && !restarted);
+    let goes_on = before.filter(|before| before.step == vitals.step && before.life == vitals.life);
     let stepped = goes_on.map_or(now.uptime, |before| before.stepped);
     let health = stalled(vitals, stepped, now)
         .or_else(|| degraded(vitals, restarted))
@@ -83,6 +86,7 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
         step: vitals.step,
         stepped,
         restarts: vitals.restarts,
+        life: vitals.life,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bij_coordinator::Act;
 use bij_core::definition::CoordinatorSettings;
-use bij_core::port::RunQueue;
+use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun, RunRef, WaitingOn};
 use bij_core::{Bytes, RunId, TimeSpan};
 use bij_sim::{Life, LifeEnd, Script};
@@ -30,7 +30,10 @@ impl World {
                 return;
             }
             let queue = self.machine.store.load().unwrap_or_default().runs;
-            if self.eternal().len() == queue.len() && self.machine.units.up().is_empty() {
+            let all_is_over =
+                self.eternal().len() == queue.len() && self.machine.units.up().is_empty();
+            if all_is_over && round > 0 {
+                self.nothing_is_left_open();
                 return;
             }
             let held = |run: &&QueuedRun| matches!(run.state, QueueState::Held { .. });
@@ -57,6 +60,17 @@ impl World {
             self.machine.units.up().len(),
             left.join("; ")
         ));
+    }
+
+    /// Whatever became of the hooks, of every attempt is known that it has ended.
+    fn nothing_is_left_open(&mut self) {
+        let query = AttemptQuery { open: true, ..AttemptQuery::default() };
+        let open = self.machine.store.attempts(&query).unwrap_or_default();
+        if !open.is_empty() {
+            let open: Vec<String> =
+                open.iter().map(|it| format!("{} of {}", it.number, it.run)).collect();
+            self.wrong.push(format!("no attempt is left open: {}", open.join(", ")));
+        }
     }
 
     fn accidents_stop(&mut self) {

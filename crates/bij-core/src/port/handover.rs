@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use crate::{ExperimentId, Order, Progress};
+use super::Closing;
+use crate::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
 
 /// Why something could not be handed over.
 #[derive(Debug, Error)]
@@ -38,6 +39,21 @@ pub trait Handover: Send + Sync {
 
     /// The newest progress of an experiment that is up, if it has told any.
     fn progress(&self, id: &ExperimentId) -> Option<Progress>;
+
+    /// How an attempt ended whose unit is down, and of whose end nobody has told: its `end` hook was
+    /// killed, or could not run. `now` is when that was found out.
+    ///
+    /// Where there are no other witnesses, this is what was handed over: the order to stop, and the
+    /// progress.
+    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Closing {
+        let id = &attempt.run.experiment;
+        let mut evidence = Evidence::default();
+        evidence.witness = Some(Witness::Coordinator);
+        evidence.order = self.order(id);
+        evidence.progress = self.progress(id);
+        evidence.notes.push("no witness says how it ended".to_owned());
+        Closing::of(attempt, now, None, evidence)
+    }
 }
 
 /// Where experiments have no hooks there is nobody to hand anything to.

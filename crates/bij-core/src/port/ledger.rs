@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, ExperimentId, Outcome, RunId,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Evidence, ExperimentId, Outcome, RunId,
     RunNumber, StartKind, Tally, Timestamp,
 };
 
@@ -38,6 +38,22 @@ pub struct Closing {
 }
 
 impl Closing {
+    /// The end of an attempt that is in the ledger; the evidence proves its cause.
+    pub fn of(
+        attempt: &Attempt,
+        at: Timestamp,
+        ready: Option<Timestamp>,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            experiment: attempt.run.experiment.clone(),
+            key: attempt.key,
+            ready: ready.or(attempt.ready),
+            end: AttemptEnd { at, cause: evidence.prove(), evidence },
+            started: attempt.started,
+        }
+    }
+
     /// Who had asked for the start, as far as the evidence tells (`NRestarts`). Where it tells
     /// nothing the attempt is taken for a restart, so that nobody is said to have given up.
     pub const fn start_kind(&self) -> StartKind {

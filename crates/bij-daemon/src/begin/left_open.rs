@@ -2,17 +2,13 @@
 
 use std::fs;
 
-use bij_core::port::{Closing, DefinitionSource, Ledger, LedgerError};
-use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, BootId, Evidence, Exit, ExperimentId, LastWords, Outcome,
-    TimeSpan, Timestamp, Witness,
-};
+use bij_core::port::{DefinitionSource, Ledger, LedgerError};
+use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
 
 use super::{Begin, logged};
-use crate::order_file::read_order;
+use crate::late::find_end;
 use crate::progress_file::read_progress;
-use crate::record::Record;
-use crate::{Journal, LoggedEnd, Manager, Place, sentence};
+use crate::{Journal, Manager, Place, sentence};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Closes whatever of this experiment's recent attempts is open; returns whether anything was.
@@ -28,66 +24,17 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         !open.is_empty()
     }
 
+    /// Its `end` was killed.
     fn close_in_this_boot(&mut self, attempt: &Attempt) {
-        let LoggedEnd { at, ready, evidence } = self.end_in_this_boot(attempt);
-        let end = AttemptEnd { at, cause: evidence.prove(), evidence };
-        let closing = Closing {
-            experiment: attempt.run.experiment.clone(),
-            key: attempt.key,
-            ready: ready.or(attempt.ready),
-            end: end.clone(),
-            started: attempt.started,
-        };
+        let mut closing = find_end(self.place, self.journal, attempt, Witness::NextStart);
+        let facts = logged(self.manager.facts(&closing.experiment), "NRestarts is not known");
+        closing.end.evidence.restarts = facts.map(|facts| facts.restarts);
         let closed = self.ledger.close(&closing);
         if logged(closed, "the ledger did not take the attempt's end") == Some(Outcome::Changed) {
-            log_late(&Attempt { end: Some(end), ..attempt.clone() });
-        }
-    }
-
-    /// Its `end` was killed: the journal is asked, and only then is the cause unknown.
-    fn end_in_this_boot(&self, attempt: &Attempt) -> LoggedEnd {
-        let id = &attempt.run.experiment;
-        let found = self.journal.end_of(attempt.key.invocation);
-        let mut end = logged(found, "how it ended is not known").flatten().unwrap_or_else(|| {
-            let mut evidence = Evidence::default();
-            evidence.witness = Some(Witness::NextStart);
-            evidence.notes.push("no witness says how it ended".to_owned());
-            LoggedEnd { at: self.place.now(), ready: None, evidence }
-        });
-        let evidence = &mut end.evidence;
-        evidence.notes.push("its `end` hook did not finish; the next start closed it".to_owned());
-        // Who asked for it by name is known better than the journal tells.
-        if let Some(order) = read_order(self.place.layout(), id) {
-            evidence.order = Some(order);
-        }
-        self.hear_kernel(attempt, evidence);
-        evidence.progress = read_progress(&self.place.layout().progress(id));
-        let facts = logged(self.manager.facts(id), "NRestarts is not known");
-        evidence.restarts = facts.map(|facts| facts.restarts);
-        end
-    }
-
-    /// The counters are gone with the control group; on cgroup v1 only the kernel's log still tells
-    /// a kill for memory from any other SIGKILL.
-    fn hear_kernel(&self, attempt: &Attempt, evidence: &mut Evidence) {
-        let killed = evidence.exit.is_none_or(|exit| exit == Exit::Signal(9));
-        let record = Record::read(self.place.layout(), &attempt.run.experiment);
-        let since = record
-            .filter(|record| record.key == attempt.key)
-            .and_then(|record| record.started_since_boot);
-        let Some(since) = since.filter(|_| killed) else { return };
-        // The clock of the kernel's log is a little off the one that was read.
-        let since = TimeSpan::from_micros(since.as_micros().saturating_sub(CLOCKS_DIFFER));
-        let line = self.journal.oom_line(&attempt.run.experiment, Some(since));
-        if line.is_some() {
-            evidence.oom_kills.get_or_insert(1);
-            evidence.kernel_line = line;
+            log_late(&Attempt { end: Some(closing.end), ..attempt.clone() });
         }
     }
 }
-
-/// A second, in microseconds.
-const CLOCKS_DIFFER: u64 = 1_000_000;
 
 /// Closes every attempt of every experiment that a boot other than `here` left open; returns how
 /// many that were.

@@ -1,24 +1,30 @@
 //! What passes between the coordinator and the hooks and processes of an experiment: files.
 
 use bij_core::definition::{SourceFile, SpecOverlay};
-use bij_core::port::{Handover, HandoverError};
-use bij_core::{ExperimentId, Layout, Order, Progress};
+use bij_core::port::{Closing, Handover, HandoverError};
+use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, put_down};
 
+use crate::late::find_end;
 use crate::order_file::read_order;
 use crate::progress_file::read_progress;
+use crate::{Place, SystemdJournal};
 
-/// The files of one layout.
+/// The files of one place.
 #[derive(Clone, Debug)]
 pub struct HandoverFiles {
-    layout: Layout,
+    place: Place,
     definitions: Definitions,
 }
 
 impl HandoverFiles {
-    /// The files of this layout.
-    pub fn new(layout: Layout) -> Self {
-        Self { definitions: Definitions::new(layout.clone()), layout }
+    /// The files of this place.
+    pub fn new(place: Place) -> Self {
+        Self { definitions: Definitions::new(place.layout().clone()), place }
+    }
+
+    fn layout(&self) -> &Layout {
+        self.place.layout()
     }
 
     fn set_extras(
@@ -47,7 +53,7 @@ impl Handover for HandoverFiles {
     }
 
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-        match put_down(&self.layout, id, order).into_failure() {
+        match put_down(self.layout(), id, order).into_failure() {
             None => Ok(()),
             Some(error) => Err(HandoverError {
                 id: id.clone(),
@@ -58,11 +64,15 @@ impl Handover for HandoverFiles {
     }
 
     fn order(&self, id: &ExperimentId) -> Option<Order> {
-        read_order(&self.layout, id)
+        read_order(self.layout(), id)
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {
-        read_progress(&self.layout.progress(id))
+        read_progress(&self.layout().progress(id))
+    }
+
+    fn find_end(&self, attempt: &Attempt, _: Timestamp) -> Closing {
+        find_end(&self.place, &SystemdJournal::new(&self.place), attempt, Witness::Coordinator)
     }
 }
 
@@ -77,12 +87,13 @@ mod tests {
     #[test]
     fn a_run_is_told_what_it_was_submitted_with_and_that_it_shall_leave() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::system(root.path());
+        let place = Place::system(root.path());
+        let layout = place.layout().clone();
         let id = ExperimentId::new("x").unwrap();
         fs::create_dir_all(layout.definitions()).unwrap();
         let definition = layout.definitions().join("x.toml");
         fs::write(definition, "command = [\"/bin/true\"]\nlimits.memory = \"1G\"\n").unwrap();
-        let files = HandoverFiles::new(layout.clone());
+        let files = HandoverFiles::new(place);
         let memory = || {
             let found = files.definitions.find(&id).unwrap();
             found.spec.limits.memory.unwrap().to_string()

@@ -84,7 +84,7 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
         machine,
         handle: handle.clone(),
         units: Units::of(place),
-        layout: place.layout().clone(),
+        place: place.clone(),
     };
     let watching = heat.spawn()?;
     let outside =
@@ -142,7 +142,7 @@ fn spawn_loop(
                 store: ledger(&place),
                 definitions: Definitions::new(place.layout().clone()),
                 board,
-                handover: HandoverFiles::new(place.layout().clone()),
+                handover: HandoverFiles::new(place.clone()),
             };
             let clock = SystemClock;
             let coordinator = Coordinator::<Daemon>::open(adapters, boot, settings, clock.now())

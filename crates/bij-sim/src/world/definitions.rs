@@ -5,8 +5,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{DefinitionSource, FindError, Found, Handover, HandoverError};
-use bij_core::{ExperimentId, Order, Progress};
+use bij_core::port::{Closing, DefinitionSource, FindError, Found, Handover, HandoverError};
+use bij_core::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
+
+use super::journal::SimJournal;
 
 /// Definitions in memory; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +56,10 @@ impl DefinitionSource for SimDefinitions {
 
 /// The files between a coordinator and the hooks in memory; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct SimHandover(Arc<Mutex<Runtime>>);
+pub struct SimHandover {
+    runtime: Arc<Mutex<Runtime>>,
+    journal: SimJournal,
+}
 
 #[derive(Debug, Default)]
 struct Runtime {
@@ -64,6 +69,11 @@ struct Runtime {
 }
 
 impl SimHandover {
+    /// Files beside a journal, which tells of ends.
+    pub(super) fn reading(journal: SimJournal) -> Self {
+        Self { journal, ..Self::default() }
+    }
+
     /// What is laid over a definition.
     pub fn extras_of(&self, id: &ExperimentId) -> String {
         self.runtime().extras.get(id).cloned().unwrap_or_default()
@@ -92,7 +102,7 @@ impl SimHandover {
     }
 
     fn runtime(&self) -> MutexGuard<'_, Runtime> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,5 +123,13 @@ impl Handover for SimHandover {
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {
         self.runtime().progress.get(id).cloned()
+    }
+
+    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Closing {
+        let told = self.journal.end_of(attempt.key.invocation);
+        let (at, mut evidence) = told.unwrap_or_else(|| (now, Evidence::default()));
+        evidence.witness.get_or_insert(Witness::Coordinator);
+        evidence.order = self.order(&attempt.run.experiment);
+        Closing::of(attempt, at, None, evidence)
     }
 }

@@ -2,8 +2,8 @@
 
 use bij_core::port::{AttemptQuery, Closing, Handover as _, Ledger, LedgerError, Opening};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd,
-    StartKind, TimeSpan, Witness, close_other_boots,
+    Attempt, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd, StartKind,
+    TimeSpan, Witness, close_other_boots,
 };
 
 use super::Machine;
@@ -31,14 +31,14 @@ impl Machine {
     /// told the journal how the life ended.
     pub fn kill_hook(&mut self, call: &HookCall) {
         if let Hook::End(ending) = call.hook {
-            self.journal.insert(call.invocation, (self.clock.at(), ending));
+            self.journal.tell(call.invocation, self.clock.at(), ending);
         }
         self.units.leave(call, true);
     }
 
     /// The journal has lost what it was told, as one that is rotated does.
     pub fn lose_journal(&mut self) {
-        self.journal.clear();
+        self.journal.lose_all();
     }
 
     fn key(&self, call: &HookCall) -> AttemptKey {
@@ -76,20 +76,12 @@ impl Machine {
 
     /// The end of an attempt whose `end` was killed, as the next start in the same boot finds it.
     fn found_open(&self, attempt: &Attempt, call: &HookCall) -> Closing {
-        let told = self.journal.get(&attempt.key.invocation);
-        let told = told.map(|(at, ending)| (*at, told_of(*ending, Witness::Journal)));
+        let told = self.journal.end_of(attempt.key.invocation);
         let (at, mut evidence) = told.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
         evidence.witness.get_or_insert(Witness::NextStart);
         evidence.order = self.handover.order(&attempt.run.experiment);
         evidence.restarts = Some(call.restarts);
-        let end = AttemptEnd { at, cause: evidence.prove(), evidence };
-        Closing {
-            experiment: attempt.run.experiment.clone(),
-            key: attempt.key,
-            ready: attempt.ready,
-            end,
-            started: attempt.started,
-        }
+        Closing::of(attempt, at, None, evidence)
     }
 
     fn end(&mut self, call: &HookCall, ending: Ending) -> Result<(), LedgerError> {
@@ -99,10 +91,7 @@ impl Machine {
         let mut evidence = told_of(ending, Witness::Hook);
         evidence.order = self.order(id, ending);
         evidence.restarts = Some(call.restarts);
-        let end = AttemptEnd { at: self.clock.at(), cause: evidence.prove(), evidence };
-        let experiment = id.clone();
-        let closing = Closing { experiment, key, ready: None, end, started: begun.started };
-        self.store.close(&closing)?;
+        self.store.close(&Closing::of(&begun, self.clock.at(), None, evidence))?;
         if self.store.tally(id)?.last_run_end.is_some() {
             self.handover.clear_extras(id);
         }
@@ -121,7 +110,7 @@ impl Machine {
 }
 
 /// What PID 1 says of how a life ended.
-fn told_of(ending: Ending, witness: Witness) -> Evidence {
+pub(super) fn told_of(ending: Ending, witness: Witness) -> Evidence {
     let mut evidence = Evidence::default();
     evidence.witness = Some(witness);
     evidence.service_result = Some(ending.result());

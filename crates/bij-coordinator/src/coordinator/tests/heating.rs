@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Handover as _, UnitManager as _};
+use bij_core::port::{AttemptQuery, Handover as _, Ledger as _, UnitManager as _};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{Celsius, Order, OrderKind, TimeSpan};
+use bij_core::{Cause, Celsius, Order, OrderKind, TimeSpan};
 use bij_sim::{Fault, LifeEnd, Script};
 
 use super::machine::*;
@@ -190,4 +190,22 @@ fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
     machine.forget_definition("b");
     machine.pass(1);
     assert_eq!(limits(&mut machine), [degrees(60.0), degrees(65.0)], "it is just being written");
+}
+
+#[test]
+fn an_end_by_heat_is_recorded_though_the_hook_that_tells_of_it_is_killed() {
+    let mut machine = machine();
+    machine.settle();
+    machine.kills_ends = true;
+    machine.warm(Level::Critical);
+    machine.stop_for_heat("a");
+    machine.settle();
+    let causes = |machine: &Machine| {
+        let attempts = machine.ledger.attempts(&AttemptQuery::default()).unwrap();
+        attempts.into_iter().map(|it| it.end.map(|end| end.cause)).collect::<Vec<_>>()
+    };
+    assert_eq!(causes(&machine), [None, None]);
+    machine.pass(10);
+    assert_eq!(causes(&machine), [Some(Cause::Heat), None], "b goes on");
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
 }

@@ -2,7 +2,7 @@
 
 use bij_core::port::Change;
 use bij_core::queue::EventKind;
-use bij_core::{Percent, TimeSpan};
+use bij_core::{InvocationId, Percent, TimeSpan};
 
 use crate::policy::testing::*;
 use crate::policy::{Action, Vitals};
@@ -41,10 +41,21 @@ fn one_that_makes_no_step_is_stalled_until_it_makes_one() {
 fn a_restart_begins_the_time_without_a_step_anew_and_is_told() {
     let mut world = World::of([waiting("a#1").running()]);
     look(&mut world, 600, at_step(7));
-    let again = Vitals { restarts: Some(1), ..at_step(7) };
+    let life = Some(InvocationId::from_bytes([2; 16]));
+    let again = Vitals { restarts: Some(1), life, ..at_step(7) };
     assert_eq!(look(&mut world, 650, again.clone()), ["was restarted, 1 times by now"]);
     assert_eq!(look(&mut world, 690, again.clone()), ["healthy"]);
     assert_eq!(look(&mut world, 710, again), ["still at step 7 after 1min"]);
+}
+
+#[test]
+fn a_start_after_a_stop_begins_the_time_without_a_step_anew() {
+    let mut world = World::of([waiting("a#1").running()]);
+    let in_life = |life| Vitals { life: Some(InvocationId::from_bytes([life; 16])), ..at_step(7) };
+    look(&mut world, 600, in_life(1));
+    assert_eq!(look(&mut world, 660, in_life(2)), [""; 0]);
+    assert_eq!(look(&mut world, 719, in_life(2)), [""; 0]);
+    assert_eq!(look(&mut world, 720, in_life(2)), ["still at step 7 after 1min"]);
 }
 
 #[test]
