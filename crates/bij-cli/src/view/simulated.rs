@@ -33,6 +33,7 @@ pub(crate) struct SimulatedMove {
     experiment: Option<String>,
     /// Of a cap: 100 is one processor.
     to_percent: Option<f64>,
+    to_hertz: Option<u64>,
     zone: Option<String>,
     celsius: Option<f64>,
     soon_celsius: Option<f64>,
@@ -88,12 +89,17 @@ impl SimulatedMove {
             HeatStep::Cap { to, .. } => u32::try_from(to.permyriad()).ok(),
             _ => None,
         };
+        let to_hertz = match step {
+            HeatStep::CapGpu { to } => Some(to.get()),
+            _ => None,
+        };
         Self {
             seconds: at.as_duration().as_secs_f64(),
             step: step.name(),
             level: level.name(),
             experiment: step.experiment().map(ToString::to_string),
             to_percent: to_percent.map(|permyriad| f64::from(permyriad) / 100.0),
+            to_hertz,
             zone,
             celsius,
             soon_celsius: soon,

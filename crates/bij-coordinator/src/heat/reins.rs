@@ -27,7 +27,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Whether nobody is held back.
     pub(super) fn is_none(&self) -> bool {
-        self.gpu.is_none() && self.each.values().all(|restraint| restraint.is_none())
+        self.gpu.is_none() && self.each.values().all(Restraint::is_none)
     }
 
     /// What is in force for an experiment.
@@ -231,10 +231,8 @@ impl Reins {
     /// A step that was said could not be done.
     pub(super) fn failed(&mut self, step: &HeatStep) {
         match step {
-            // Of these nothing is done that could fail.
-            HeatStep::Hold | HeatStep::Admit => {}
-            // The next look shows what came of it.
-            HeatStep::CapGpu { .. } | HeatStep::UncapGpu => {}
+            // Of these nothing is done that could fail, or the next look shows what came of it.
+            HeatStep::Hold | HeatStep::Admit | HeatStep::CapGpu { .. } | HeatStep::UncapGpu => {}
             HeatStep::Cap { experiment, .. }
             | HeatStep::Freeze { experiment }
             | HeatStep::Stop { experiment, .. } => {

@@ -136,7 +136,6 @@ fn where_nothing_can_be_capped_the_gpus_clock_still_can() {
             outcome.work / drive::ideal(fan, Load::Training, 4.0).work
         };
         let (with, without) = (share(true), share(false));
-        println!("fan {fan}: {with:.3} of the work, {without:.3} without the GPU's clock");
         assert!(with >= 0.8 && with >= without, "{fan}: {with}, {without}");
     }
 }

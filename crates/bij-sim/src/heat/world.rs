@@ -234,8 +234,11 @@ impl HeatWorld {
     fn share_out(&self, paces: &mut [f64], takes: impl Fn(&Job) -> f64, most: f64) {
         let wanted: f64 = self.jobs.iter().zip(&*paces).map(|(job, pace)| takes(job) * pace).sum();
         if wanted > most {
-            let takers = self.jobs.iter().zip(paces).filter(|(job, _)| takes(job) > 0.0);
-            takers.for_each(|(_, pace)| *pace *= most / wanted);
+            for (job, pace) in self.jobs.iter().zip(paces) {
+                if takes(job) > 0.0 {
+                    *pace *= most / wanted;
+                }
+            }
         }
     }
 }

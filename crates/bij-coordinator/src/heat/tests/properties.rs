@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 use proptest::prelude::*;
 
 use super::scene::{id, settings};
-use crate::heat::{Haste, HeatSeen, HeatStep, Ladder, Living, Motion, Restraint};
+use crate::heat::{GpuSeen, Haste, HeatSeen, HeatStep, Ladder, Living, Motion, Restraint};
 
 /// One look that anybody could have to take.
 #[derive(Clone, Debug)]
@@ -15,6 +15,9 @@ struct Look {
     after: u32,
     zones: Result<Vec<ZoneReading>, Unread>,
     living: Vec<Living>,
+    /// How many rates the GPU's clock has; somebody else sets it as well.
+    rates: usize,
+    is_set_by_others: bool,
 }
 
 fn unread() -> impl Strategy<Value = Unread> {
@@ -38,15 +41,16 @@ fn zones() -> impl Strategy<Value = Result<Vec<ZoneReading>, Unread>> {
 
 fn one(number: usize) -> impl Strategy<Value = Living> {
     let limit = prop::option::of(celsius());
-    (-1..2, 0..4_u32, 0..1300_u32, any::<bool>(), any::<bool>(), limit).prop_map(
-        move |(priority, since, cpu, can_cap, can_freeze, max_celsius)| Living {
+    let can = (any::<bool>(), any::<bool>(), any::<bool>());
+    (-1..2, 0..4_u32, 0..1300_u32, can, limit).prop_map(
+        move |(priority, since, cpu, (can_cap, can_cap_gpu, can_freeze), max_celsius)| Living {
             experiment: id(&format!("e{number}")),
             priority,
             since: TimeSpan::from_secs(since),
             cpu: Percent::new(cpu),
             cpu_time: None,
             can_cap,
-            can_cap_gpu: false,
+            can_cap_gpu,
             can_freeze,
             max_celsius,
         },
@@ -62,8 +66,12 @@ fn some_living() -> impl Strategy<Value = Vec<Living>> {
 fn looks() -> impl Strategy<Value = Vec<Look>> {
     let after = prop_oneof![4 => 0..6_u32, 1 => 0..2000_u32];
     // A board stays as it is for some looks, or nothing would ever settle.
-    let look = (after, zones(), some_living(), 1..20_usize)
-        .prop_map(|(after, zones, living, times)| vec![Look { after, zones, living }; times]);
+    let gpu = (0..6_usize, prop::bool::weighted(0.1));
+    let look = (after, zones(), some_living(), 1..20_usize, gpu).prop_map(
+        |(after, zones, living, times, (rates, is_set_by_others))| {
+            vec![Look { after, zones, living, rates, is_set_by_others }; times]
+        },
+    );
     prop::collection::vec(look, 0..20).prop_map(|looks| looks.into_iter().flatten().collect())
 }
 
@@ -72,7 +80,17 @@ fn looks() -> impl Strategy<Value = Vec<Look>> {
 struct Hand {
     held: bool,
     restraints: BTreeMap<ExperimentId, Restraint>,
+    bound: Option<Hertz>,
 }
+
+/// The GPU's clock.
+const RATES: [Hertz; 5] = [
+    Hertz::new(300_000_000),
+    Hertz::new(500_000_000),
+    Hertz::new(700_000_000),
+    Hertz::new(900_000_000),
+    Hertz::new(1_100_000_000),
+];
 
 impl Hand {
     /// Who is down has nothing in force, and who cannot be capped was never capped.
@@ -85,6 +103,19 @@ impl Hand {
     }
 
     fn carry_out(&mut self, step: &HeatStep, living: &[Living]) -> Result<(), TestCaseError> {
+        match step {
+            HeatStep::CapGpu { to } => {
+                prop_assert!(self.bound != Some(*to), "said twice");
+                prop_assert!(living.iter().any(|one| one.can_cap_gpu), "nobody uses it");
+                self.bound = Some(*to);
+                return Ok(());
+            }
+            HeatStep::UncapGpu => {
+                prop_assert!(self.bound.take().is_some());
+                return Ok(());
+            }
+            _ => {}
+        }
         let Some(id) = step.experiment() else {
             let holds = *step == HeatStep::Hold;
             prop_assert_ne!(self.held, holds, "said twice");
@@ -132,10 +163,14 @@ fn ride(
     let mut uptime = 0;
     for look in looks {
         uptime += u64::from(look.after) * 1_000_000;
-        let Look { zones, living, .. } = &look;
+        let Look { zones, living, rates, is_set_by_others, .. } = &look;
+        if *is_set_by_others || *rates == 0 {
+            hand.bound = None;
+        }
+        let gpu = (*rates > 0).then_some(GpuSeen { rates: &RATES[..*rates], bound: hand.bound });
         hand.forget_all_but(living);
         let uptime = TimeSpan::from_micros(uptime);
-        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200), gpu: None };
+        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200), gpu };
         for one in ladder.look(&seen) {
             hand.carry_out(&one.step, living)?;
         }
@@ -203,7 +238,8 @@ proptest! {
         let looks = degrees.iter().flat_map(|tenths| {
             let celsius = Celsius::from_millis(45_000 + i32::from(*tenths) * 39);
             let zone = ZoneReading { name: "tj".to_owned(), celsius: Ok(celsius) };
-            vec![Look { after: 5, zones: Ok(vec![zone]), living: vec![one.clone()] }; 12]
+            let (zones, living) = (Ok(vec![zone]), vec![one.clone()]);
+            vec![Look { after: 5, zones, living, rates: 0, is_set_by_others: false }; 12]
         });
         let (mut before, mut lifts) = (u64::MAX, 0);
         ride(looks.collect(), |ladder, _, _| {

@@ -1,15 +1,18 @@
 //! A ladder and what it is shown, look by look.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
-use crate::heat::{HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use crate::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
 
 /// A ladder of 75 and 85 degrees that looks every five seconds.
 pub(super) struct Scene {
     pub(super) ladder: Ladder,
     pub(super) living: Vec<Living>,
     pub(super) zones: Result<Vec<ZoneReading>, Unread>,
+    /// What the GPU's clock may be bounded to, and what it is.
+    pub(super) rates: Vec<Hertz>,
+    pub(super) bound: Option<Hertz>,
     now: TimeSpan,
 }
 
@@ -25,6 +28,8 @@ impl Scene {
             ladder: Ladder::new(settings()),
             living: living.into_iter().collect(),
             zones: Ok(Vec::new()),
+            rates: Vec::new(),
+            bound: None,
             now: TimeSpan::default(),
         };
         scene.set(40.0);
@@ -41,8 +46,17 @@ impl Scene {
     pub(in crate::heat) fn look(&mut self) -> Vec<HeatMove> {
         self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
         let (uptime, processors) = (self.now, Percent::new(1200));
-        let Self { ladder, zones, living, .. } = self;
-        ladder.look(&HeatSeen { uptime, zones, living, processors, gpu: None })
+        let Self { ladder, zones, living, rates, bound, .. } = self;
+        let gpu = (!rates.is_empty()).then_some(GpuSeen { rates, bound: *bound });
+        let said = ladder.look(&HeatSeen { uptime, zones, living, processors, gpu });
+        for one in &said {
+            match &one.step {
+                HeatStep::CapGpu { to } => *bound = Some(*to),
+                HeatStep::UncapGpu => *bound = None,
+                _ => {}
+            }
+        }
+        said
     }
 
     /// Looks for so many seconds; gives what is said.
