@@ -54,7 +54,8 @@ impl Context {
 
     /// The service manager; connected when it is first asked for.
     pub(crate) async fn units(&self) -> Result<Arc<Units>, CliError> {
-        let connect = || async { Units::connect(self.scope, &self.layout).await.map(Arc::new) };
+        let connect =
+            || async { crate::units::connect(self.scope, &self.layout).await.map(Arc::new) };
         Ok(Arc::clone(self.units.get_or_try_init(connect).await?))
     }
 

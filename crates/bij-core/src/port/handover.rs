@@ -47,11 +47,13 @@ pub trait Handover: Send + Sync {
     /// progress.
     fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Closing {
         let id = &attempt.run.experiment;
-        let mut evidence = Evidence::default();
-        evidence.witness = Some(Witness::Coordinator);
-        evidence.order = self.order(id);
-        evidence.progress = self.progress(id);
-        evidence.notes.push("no witness says how it ended".to_owned());
+        let evidence = Evidence {
+            witness: Some(Witness::Coordinator),
+            order: self.order(id),
+            progress: self.progress(id),
+            notes: vec!["no witness says how it ended".to_owned()],
+            ..Evidence::default()
+        };
         Closing::of(attempt, now, None, evidence)
     }
 }

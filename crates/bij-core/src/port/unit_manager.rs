@@ -1,10 +1,14 @@
 //! Starts, stops and looks at the units of experiments.
 
+mod either;
+
 use std::future::Future;
 
 use thiserror::Error;
 
 use crate::{ExperimentId, Outcome, Percent, UnitStatus};
+
+pub use either::{EitherUnits, NoUnits};
 
 /// What became of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,9 +160,12 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
     }
 
-    /// Kills all processes of an experiment at once (`SIGKILL`), whatever is under way with its unit:
-    /// the last means where it must be gone. The unit comes to its end as it does after any kill, so
-    /// whoever does not want it restarted has it [stopped](Self::stop) as well.
+    /// Kills the processes of an experiment (`SIGKILL`), whatever is under way with its unit: the last
+    /// means where it must be gone. The unit comes to its end as it does after any kill, so whoever
+    /// does not want it restarted has it [stopped](Self::stop) as well.
+    ///
+    /// The main process goes at once. A hook that writes down how it ended may finish, for some
+    /// seconds, and for as long lives what the main process has left behind.
     fn kill(&self, _: &ExperimentId) -> impl Future<Output = Result<(), UnitError>> + Send {
         async { Err(UnitError::Unsupported("nothing can be killed at once here")) }
     }

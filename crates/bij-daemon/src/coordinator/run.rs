@@ -35,7 +35,7 @@ use super::power_watch::PowerWatch;
 use super::reload::Reload;
 use super::tell::tell_events;
 use super::told::ServiceTold;
-use super::units::Units;
+use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
 use crate::systemd::{is_elsewhere, scope};
@@ -80,12 +80,8 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
         spawn_loop(place, machine.clone(), settings.clone().unwrap_or_default(), inbox, alive)?;
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
     let power = PowerWatch::of(place, told.board_root.as_deref());
-    let heat = HeatWatch {
-        machine,
-        handle: handle.clone(),
-        units: Units::of(place),
-        place: place.clone(),
-    };
+    let heat =
+        HeatWatch { machine, handle: handle.clone(), units: units(place), place: place.clone() };
     let watching = heat.spawn()?;
     let outside =
         Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour };
@@ -138,7 +134,7 @@ fn spawn_loop(
         let _alive = alive;
         runtime()?.block_on(async {
             let adapters = Adapters {
-                units: Arc::new(Units::of(&place)),
+                units: Arc::new(units(&place)),
                 store: ledger(&place),
                 definitions: Definitions::new(place.layout().clone()),
                 board,
