@@ -13,7 +13,7 @@ use crate::patience::Patience;
 use crate::thermal::Trips;
 use crate::{
     CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
-    PowerModes, Pulse, Rail, Reading, Root, Zone,
+    PowerModes, Pulse, Rail, Reading, Root, Zone, clocks_held,
 };
 
 /// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
@@ -85,6 +85,14 @@ impl Machine {
     /// Reads only the memory.
     pub fn memory(&self) -> Memory {
         self.patience.take(Memory::read)
+    }
+
+    /// Whether all clocks are held where they are, by whomever; see [`clocks_held`].
+    ///
+    /// # Errors
+    /// [`WhyNot`](crate::WhyNot) of the first clock that does not tell.
+    pub fn clocks_held(&self) -> Reading<bool> {
+        self.patience.take(clocks_held)
     }
 
     /// Reads only the energy counters: two readings of them make powers, see

@@ -8,10 +8,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bij_core::Outcome;
 
-use crate::{JetsonClocks, Nvpmodel, OfferedMode, PowerConf, PowerModes, Root, SwitchError};
+use crate::{
+    CurrentMode, JetsonClocks, ModeSource, Nvpmodel, OfferedMode, PowerConf, PowerModes, Root,
+    SwitchError,
+};
 
 /// Orders the power mode and the clocks of a board.
 #[derive(Clone, Debug)]
@@ -94,12 +98,27 @@ impl PowerControl {
 
     /// The mode in force. nvpmodel is asked, which takes a tenth of a second, unless it cannot know;
     /// where it has no answer, what it has set last is taken for it.
+    pub fn current(&self, modes: &PowerModes) -> Option<CurrentMode> {
+        let at_next_boot = modes.current.as_ref().ok();
+        let Some(note) = self.noted(at_next_boot.map(|mode| mode.id)) else {
+            return self.nvpmodel.query().ok().or(at_next_boot.cloned());
+        };
+        let offered = modes.offered.as_ref().ok();
+        let named = offered.and_then(|all| all.iter().find(|mode| mode.id == note.in_force));
+        let name = named.map(|mode| mode.name.clone());
+        Some(CurrentMode { id: note.in_force, name, source: ModeSource::Noted })
+    }
+
+    /// The number of the mode in force.
     pub fn in_force(&self, modes: &PowerModes) -> Option<u32> {
-        let at_next_boot = modes.current.as_ref().ok().map(|mode| mode.id);
-        match self.noted(at_next_boot) {
-            Some(note) => Some(note.in_force),
-            None => self.nvpmodel.query().ok().map(|mode| mode.id).or(at_next_boot),
-        }
+        self.current(modes).map(|mode| mode.id)
+    }
+
+    /// The same, with another time to nvpmodel's end.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.nvpmodel = self.nvpmodel.with_limit(limit);
+        self
     }
 
     /// A mode by its name or its number, as people write them.

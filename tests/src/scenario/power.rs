@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Scenario;
 use super::coordinator::{COORDINATOR, WAITS};
 use crate::bij::{SOON, define_script, wait_for_state};
@@ -116,17 +118,21 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     a_reboot_is_a_gate(guest)?;
     a_failure_is_nobody_elses(guest)?;
     let told = run("bij", ["--json", "events"])?.success()?;
-    for text in [
-        "the clocks are held at their highest for power_fast#1",
-        "the clocks follow the load again",
-        "the next boot comes up in power mode MODE_15W\",\"by\":\"root",
-        "the board cannot be switched to power mode 3",
+    let events: Vec<Value> =
+        told.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    for (kind, by, text) in [
+        ("clocks", None, "the clocks are held at their highest for power_fast#1"),
+        ("clocks", None, "the clocks follow the load again"),
+        ("power-mode", None, "the board is in power mode MAXN"),
+        ("power-mode", Some("root"), "the next boot comes up in power mode MODE_15W"),
+        ("power-mode", None, "the board cannot be switched to power mode MODE_50W: the kernel"),
     ] {
-        ensure!(
-            told.stdout().replace("\": ", "\":").contains(text),
-            "no event says {text:?}: {}",
-            told.stdout()
-        );
+        let is_it = |event: &Value| {
+            event["kind"] == kind
+                && event["by"].as_str() == by
+                && event["text"].as_str().is_some_and(|told| told.starts_with(text))
+        };
+        ensure!(events.iter().any(is_it), "no event says {text:?}: {}", told.stdout());
     }
     Ok(Next::Done)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bij_jetson::{
-    BoardSample, CurrentMode, EnergyCounter, Machine, Nvpmodel, Reading, Root, WhyNot,
+    BoardSample, CurrentMode, EnergyCounter, Machine, PowerControl, Reading, Root, WhyNot,
 };
 
 use crate::args::BoardArgs;
@@ -35,11 +35,11 @@ pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
     }
     let mut sample = machine.sample();
     if is_this_machine(context) {
-        let mode = ask(&sample);
+        let mode = ask(context, &sample);
         put_in_force(&mut sample, mode);
         measure(&machine, &mut sample);
     }
-    context.terminal.show(&BoardPage::new(&sample))
+    context.terminal.show(&BoardPage::new(&sample, machine.clocks_held()))
 }
 
 fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
@@ -68,11 +68,12 @@ fn is_this_machine(context: &Context) -> bool {
 }
 
 /// Of this very machine nvpmodel knows better than what it wrote down when it last set a mode.
-fn ask(sample: &BoardSample) -> Option<CurrentMode> {
+fn ask(context: &Context, sample: &BoardSample) -> Option<CurrentMode> {
     if !sample.identity.is_jetson() || sample.power.offered.is_err() {
         return None;
     }
-    Nvpmodel::below(Root::new("/")).with_limit(PATIENCE).query().ok()
+    let control = PowerControl::below(Root::new("/"), context.layout.runtime());
+    control.with_limit(PATIENCE).current(&sample.power)
 }
 
 fn put_in_force(sample: &mut BoardSample, mode: Option<CurrentMode>) {

@@ -96,6 +96,7 @@ fn judged(
             let machine::Findings { problems, warnings: odd } = machine::look(&found);
             warnings.extend(odd);
             warnings.extend(machine::look_for_gpu(&found, &context.root));
+            warnings.extend(machine::look_for_power(&found, &context.root));
             CheckedDefinition {
                 id: Some(found.spec.id.to_string()),
                 source: found.source,

@@ -6,7 +6,7 @@ mod text;
 use std::io::{self, Write};
 
 use bij_core::Timestamp;
-use bij_jetson::BoardSample;
+use bij_jetson::{BoardSample, Reading};
 use serde::{Serialize, Serializer};
 
 use super::{Format, View};
@@ -15,17 +15,19 @@ use super::{Format, View};
 #[derive(Clone, Debug)]
 pub(crate) struct BoardPage {
     sample: BoardSample,
+    /// Whether all clocks are held where they are.
+    clocks_held: Reading<bool>,
 }
 
 impl BoardPage {
-    pub(crate) fn new(sample: &BoardSample) -> Self {
-        Self { sample: sample.clone() }
+    pub(crate) fn new(sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+        Self { sample: sample.clone(), clocks_held }
     }
 }
 
 impl Serialize for BoardPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json::Board::of(&self.sample).serialize(serializer)
+        json::Board::of(&self.sample, &self.clocks_held).serialize(serializer)
     }
 }
 
@@ -38,8 +40,8 @@ pub(crate) struct TimedBoard {
 }
 
 impl TimedBoard {
-    pub(crate) fn new(at: Timestamp, sample: &BoardSample) -> Self {
-        Self { at, board: BoardPage::new(sample) }
+    pub(crate) fn new(at: Timestamp, sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+        Self { at, board: BoardPage::new(sample, clocks_held) }
     }
 }
 
@@ -51,7 +53,7 @@ impl View for TimedBoard {
 
 impl View for BoardPage {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
-        text::write(&self.sample, out, format)
+        text::write(&self.sample, self.clocks_held == Ok(true), out, format)
     }
 }
 

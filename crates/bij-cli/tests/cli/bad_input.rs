@@ -134,6 +134,28 @@ fn who_wants_a_gpu_is_told_where_none_was_found() {
 }
 
 #[test]
+fn who_wants_a_board_as_it_cannot_be_is_told() {
+    let bij = Bij::new();
+    let power = "[power]\nmode = \"MAXN\"\nclocks = \"max\"\n";
+    bij.define("x.toml", format!("command = [\"true\"]\n{power}"));
+    let checked = bij.call(&["check", "x"]);
+    assert!(checked.code == 0, "{checked:?}");
+    for sentence in [
+        "warning: power.mode: this machine has no power modes",
+        "warning: power.clocks: this machine has no jetson_clocks",
+    ] {
+        assert!(checked.out.contains(sentence), "{checked:?}");
+    }
+    bij.write("usr/bin/jetson_clocks", "");
+    bij.write("etc/nvpmodel.conf", "< POWER_MODEL ID=2 NAME=MODE_30W >\n< PM_CONFIG DEFAULT=2 >\n");
+    let checked = bij.call(&["check", "x"]);
+    let sentence = "warning: power.mode: this board has no power mode MAXN; it has MODE_30W";
+    assert!(checked.out.contains(sentence) && !checked.out.contains("clocks"), "{checked:?}");
+    bij.define("x.toml", "command = [\"true\"]\npower.mode = \"30w\"\n");
+    assert!(!bij.call(&["check", "x"]).out.contains("warning"), "the board has it");
+}
+
+#[test]
 fn a_path_that_is_not_there_keeps_an_experiment_from_starting() {
     let bij = Bij::new();
     for (key, value, remedy) in [

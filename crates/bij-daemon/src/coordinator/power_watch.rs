@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::refusal::{going_down, refusal};
 use crate::{Place, chain};
-use tools::Tools;
+use tools::{Tools, cannot_switch};
 
 /// How soon is looked again: somebody may have set a mode by hand.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -117,7 +117,7 @@ impl PowerWatch {
             .await
             .map_err(|_| going_down())?;
         let mode = tools.find(&setting.mode).await.map_err(|error| refused(&error))?;
-        let id = mode.id;
+        let (id, name) = (mode.id, mode.name.clone());
         // What comes with the next boot is in nobody's way.
         if mode.needs_reboot != Ok(true) {
             let begun = handle.ask(move |loop_, _| loop_.begin_power_set(id)).await;
@@ -127,9 +127,7 @@ impl PowerWatch {
         let text = match &set {
             Ok(set) => Some(set.to_string()),
             Err(SwitchError::NeedsReboot { .. }) => None,
-            Err(error) => {
-                Some(format!("the board cannot be switched to power mode {id}: {}", chain(error)))
-            }
+            Err(error) => Some(cannot_switch(&name, error)),
         };
         let told = text.map(|text| PowerTold { mode: id, text, by: Some(by) });
         let seen = tools.look().await;

@@ -25,6 +25,8 @@ pub enum ModeSource {
     Asked,
     /// What nvpmodel wrote down when it last set one; it sets it again at boot.
     Status,
+    /// bij noted it when it had another one written down for the next boot.
+    Noted,
     /// Nobody ever chose one: the configuration's default.
     Default,
 }

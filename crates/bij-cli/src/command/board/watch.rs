@@ -22,9 +22,9 @@ pub(super) fn watch(context: &Context, machine: &Machine) -> Result<(), CliError
     loop {
         let mut sample = machine.sample();
         if is_this_machine(context) {
-            looks.complete(&mut sample);
+            looks.complete(context, &mut sample);
         }
-        let board = TimedBoard::new(SystemTime::now().into(), &sample);
+        let board = TimedBoard::new(SystemTime::now().into(), &sample, machine.clocks_held());
         context.terminal.show_again(&board)?;
         // A look that took longer than a second is followed by the next one; nothing is caught up.
         due = (due + EVERY).max(Instant::now());
@@ -42,9 +42,9 @@ struct Looks {
 
 impl Looks {
     /// Adds what takes two looks, or a program, to know.
-    fn complete(&mut self, sample: &mut BoardSample) {
+    fn complete(&mut self, context: &Context, sample: &mut BoardSample) {
         if self.count.is_multiple_of(ASK_EVERY) {
-            self.mode = ask(sample);
+            self.mode = ask(context, sample);
         }
         self.count += 1;
         put_in_force(sample, self.mode.clone());

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bij_core::definition::ExperimentSpec;
+use bij_core::definition::{Clocks, ExperimentSpec};
 use bij_core::port::Found;
-use bij_jetson::{GpuKind, GpuPolicy, Root};
+use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 use nix::unistd::User;
 
 use crate::view::Finding;
@@ -76,6 +76,34 @@ pub(super) fn look_for_gpu(found: &Found, root: &Path) -> Option<Finding> {
     };
     let message = format!("no GPU device was found on this machine ({why})");
     Some(Finding::of_file(&found.source, "gpu.access", message))
+}
+
+/// `[power]` on a machine below this root that cannot be as it is wanted.
+pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
+    let (power, root) = (&found.spec.power, Root::new(root));
+    let mut findings = Vec::new();
+    let mut warn = |key: &str, message: String| {
+        findings.push(Finding::of_file(&found.source, key, message));
+    };
+    if let Some(mode) = &power.mode {
+        match PowerConf::read(&root) {
+            Ok(conf) if conf.find(&mode.to_string()).is_none() => {
+                let names: Vec<_> = conf.modes.iter().map(|mode| mode.name.as_str()).collect();
+                let names = names.join(", ");
+                warn("power.mode", format!("this board has no power mode {mode}; it has {names}"));
+            }
+            Err(WhyNot::Absent) => {
+                let message = "this machine has no power modes: what is wanted is passed over";
+                warn("power.mode", message.to_owned());
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if power.clocks == Clocks::Max && !JetsonClocks::below(&root, "").is_installed() {
+        let message = "this machine has no jetson_clocks: its clocks stay as they are";
+        warn("power.clocks", message.to_owned());
+    }
+    findings
 }
 
 /// Whether nothing is there. What the caller may not see is not judged.

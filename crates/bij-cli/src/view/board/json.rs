@@ -49,6 +49,7 @@ pub(super) struct Board {
     memory: JsonMemory,
     power_mode: JsonMode,
     power_modes: Vec<JsonOffered>,
+    clocks_held: Option<bool>,
     fan: JsonFan,
     over_current: Vec<JsonCounter>,
     why: Reasons,
@@ -138,7 +139,7 @@ fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, 
 }
 
 impl Board {
-    pub(super) fn of(sample: &BoardSample) -> Self {
+    pub(super) fn of(sample: &BoardSample, clocks_held: &Reading<bool>) -> Self {
         let mut why = Reasons::default();
         let identity = &sample.identity;
         let throttled = sample.throttled();
@@ -164,6 +165,7 @@ impl Board {
                 let (needs_reboot, why) = part(&mode.needs_reboot, |needs| needs);
                 JsonOffered { id: mode.id, name: mode.name.clone(), needs_reboot, why }
             }),
+            clocks_held: why.value("clocks_held", clocks_held.clone()),
             fan: JsonFan::of(&sample.fan),
             over_current: why.entries("over_current", &sample.over_current, |counter| {
                 let (count, why) = part(&counter.count, |count| count);

@@ -13,7 +13,8 @@ fn captured(name: &str) -> CapturedTree {
 }
 
 fn page(tree: CapturedTree) -> BoardPage {
-    BoardPage::new(&Machine::new(Arc::new(tree)).sample())
+    let machine = Machine::new(Arc::new(tree));
+    BoardPage::new(&machine.sample(), machine.clocks_held())
 }
 
 fn text(tree: CapturedTree, width: Option<usize>) -> String {

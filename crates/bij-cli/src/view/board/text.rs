@@ -9,7 +9,12 @@ use crate::view::escape::visible;
 use crate::view::table::{Cell, Column, Table};
 use crate::view::{Format, Tone};
 
-pub(super) fn write(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+pub(super) fn write(
+    board: &BoardSample,
+    clocks_are_held: bool,
+    out: &mut dyn Write,
+    format: &Format,
+) -> io::Result<()> {
     let model = board.identity.model.as_deref().unwrap_or("A machine that does not tell its model");
     writeln!(out, "{}", visible(model))?;
     let mut line = |name: &str, tone: Tone, value: &str| {
@@ -20,6 +25,9 @@ pub(super) fn write(board: &BoardSample, out: &mut dyn Write, format: &Format) -
     }
     if board.power.offered.is_ok() {
         line("Power mode", Tone::Plain, &mode(&board.power))?;
+    }
+    if clocks_are_held {
+        line("Clocks", Tone::Plain, "held where they are")?;
     }
     if board.total != Err(WhyNot::Absent) {
         line("Power", Tone::Plain, &or_why(&board.total))?;

@@ -44,7 +44,7 @@ async fn a_switch_is_told_and_the_mode_of_before_remembered_until_it_is_back() {
     let seen = tools.look().await;
     assert_eq!((seen.current, seen.before, seen.offered.len()), (Some(2), None, 2));
     let text = tools.switch(0, seen.current).await;
-    assert_eq!(text, "the board is in power mode 0");
+    assert_eq!(text, "the board is in power mode MAXN");
     let seen = tools.look().await;
     assert_eq!((seen.current, seen.before), (Some(0), Some(2)));
     tools.switch(2, seen.current).await;

@@ -109,17 +109,22 @@ impl Tools {
 
     /// Switches the board for a run, and returns what is to be told of that.
     pub(super) async fn switch(&mut self, to: u32, from: Option<u32>) -> String {
-        let control = self.control.clone();
+        let (control, name) = (self.control.clone(), self.name(to));
         let switched = aside(move || control.switch(to)).await;
         match self.came_of(to, switched) {
             Ok(Outcome::Changed | Outcome::Unchanged) => {
                 self.remember(to, from);
-                format!("the board is in power mode {to}")
+                format!("the board is in power mode {name}")
             }
-            Err(error) => {
-                format!("the board cannot be switched to power mode {to}: {}", chain(&error))
-            }
+            Err(error) => cannot_switch(&name, &error),
         }
+    }
+
+    /// The name of a mode, as it was last looked at.
+    fn name(&self, id: u32) -> String {
+        let offered = self.last.as_ref().and_then(|(modes, _)| modes.offered.as_ref().ok());
+        let found = offered.and_then(|all| all.iter().find(|mode| mode.id == id));
+        found.map_or_else(|| id.to_string(), |mode| mode.name.clone())
     }
 
     /// Sets a mode because somebody wants it: no other one is to come back after it.
@@ -206,6 +211,11 @@ impl Tools {
         let before = self.clocks_failed.replace(failed);
         before.is_none_or(|before| before.text != text).then_some(text)
     }
+}
+
+/// What is told of a switch that has failed.
+pub(super) fn cannot_switch(name: &str, error: &SwitchError) -> String {
+    format!("the board cannot be switched to power mode {name}: {}", chain(error))
 }
 
 fn so_are_clocks(runs: &[RunId]) -> String {
