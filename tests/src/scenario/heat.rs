@@ -16,10 +16,13 @@ use crate::protocol::Lane;
 use crate::queue::{queue, set_coordinator, why};
 use crate::steps::{property, write};
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    time_limit: Duration::from_secs(300),
-    ..Scenario::new("heat_ends_all_in_time", Lane::ALL, ends_all_in_time)
-}];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        time_limit: Duration::from_secs(300),
+        ..Scenario::new("heat_ends_all_in_time", Lane::ALL, ends_all_in_time)
+    },
+    Scenario::new("heat_slows_the_gpu_down", Lane::CONTAINER, slows_the_gpu_down),
+];
 
 /// The machine as the coordinator sees it.
 const BOARD: &str = "/run/bij-lab-board";
@@ -37,16 +40,7 @@ const SAVES: &str = "
 const STAYS: &str = "trap '' TERM; echo up; while :; do sleep 0.1; done";
 
 fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
-    set_temperature(45)?;
-    for (file, text) in [("type", "tj-thermal\n"), ("policy", "step_wise\n")] {
-        write(&Path::new(BOARD).join("sys/class/thermal/thermal_zone0").join(file), text)?;
-    }
-    sh(&format!(
-        "mkdir -p {BOARD}/proc/device-tree && cp /proc/meminfo {BOARD}/proc/
-         printf 'nvidia,p3701-0005\\0nvidia,tegra234\\0' >{BOARD}/proc/device-tree/compatible"
-    ))?
-    .success()?;
-    write(Path::new(DROP_IN), &format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\n"))?;
+    make_board()?;
     sh(&format!(
         "systemctl stop {COORDINATOR}
          mount -t tmpfs -o size=16m,mode=0755 none /var/lib/brain-in-jar
@@ -62,6 +56,22 @@ fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
     ))?
     .success()?;
     told
+}
+
+/// A board at 45 degrees that is a Jetson, and what the coordinator takes for the machine.
+fn make_board() -> Result<(), Failure> {
+    set_temperature(45)?;
+    for (file, text) in [("type", "tj-thermal\n"), ("policy", "step_wise\n")] {
+        write(&Path::new(BOARD).join("sys/class/thermal/thermal_zone0").join(file), text)?;
+    }
+    sh(&format!(
+        "mkdir -p {BOARD}/proc/device-tree && cp /proc/meminfo {BOARD}/proc/
+         printf 'nvidia,p3701-0005\\0nvidia,tegra234\\0' >{BOARD}/proc/device-tree/compatible"
+    ))?
+    .success()?;
+    // Outside of the lab a board's files lie in /sys, which it may write to.
+    let text = format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\nReadWritePaths={BOARD}\n");
+    write(Path::new(DROP_IN), &text)
 }
 
 fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
@@ -185,4 +195,86 @@ fn set_temperature(degrees: u32) -> Result<(), Failure> {
     let zone = Path::new(BOARD).join("sys/class/thermal/thermal_zone0");
     write(&zone.join("temp.new"), &format!("{degrees}000\n"))?;
     Ok(fs::rename(zone.join("temp.new"), zone.join("temp"))?)
+}
+
+const GPU: &str = "sys/class/devfreq/17000000.gpu";
+/// What the GPU has by itself, and what a power mode gives it.
+const TOP: u64 = 1_300_500_000;
+const MODE: u64 = 1_020_000_000;
+
+/// It is put back by the coordinator that finds it, and what somebody else has set stays.
+fn slows_the_gpu_down(guest: &Guest) -> Result<Next, Failure> {
+    make_board()?;
+    let rates = "306000000 408000000 510000000 612000000 714000000 816000000 918000000 1020000000 \
+                 1122000000 1224000000 1300500000\n";
+    write(&Path::new(BOARD).join(GPU).join("available_frequencies"), rates)?;
+    set_gpu_clock(TOP)?;
+    let told = with_this_gpu(guest);
+    sh(&format!(
+        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
+         rm -r {DROP_IN} {BOARD}
+         systemctl daemon-reload && systemctl start {COORDINATOR}"
+    ))?
+    .success()?;
+    told
+}
+
+fn with_this_gpu(guest: &Guest) -> Result<Next, Failure> {
+    begin_anew(guest)?;
+    let id = "heat_gpu";
+    define_script(id, "echo up; while :; do sleep 0.1; done", "[gpu]\naccess = true\n")?;
+    run("bij", ["submit", id])?.success()?;
+    wait_for_state(guest, id, "active")?;
+    set_temperature(76)?;
+    wait_for_gpu_clock(guest, "below its own", |clock| clock < TOP)?;
+    ensure!(held().contains("\"before\":1300500000"), "what is noted: {}", held());
+
+    set_gpu_clock(MODE)?;
+    wait_for_gpu_clock(guest, "below that of the new mode", |clock| clock < MODE)?;
+    sh(&format!("systemctl kill --signal KILL --kill-who main {COORDINATOR}"))?.success()?;
+    guest.wait_for("the next coordinator", SOON, || {
+        Ok((property(COORDINATOR, "ActiveState")? == "active").then_some(()))
+    })?;
+    ensure!(held().contains("\"before\":1020000000"), "what the next one finds: {}", held());
+    let clock = gpu_clock()?;
+    ensure!(clock < MODE, "a coordinator that is killed leaves it as it is, and not at {clock}");
+    sh(&format!("systemctl stop {COORDINATOR}"))?.success()?;
+    ensure_eq!(gpu_clock()?, MODE, "the clock when nobody is left to put it back");
+    ensure_eq!(held(), "", "what is noted then");
+
+    // Nothing is known of it any more, and it is cool.
+    set_temperature(45)?;
+    begin_anew(guest)?;
+    ensure_eq!(gpu_clock()?, MODE, "the clock of a cool board");
+    Ok(Next::Done)
+}
+
+/// What a coordinator finds of the one before it.
+fn held() -> String {
+    fs::read_to_string("/run/brain-in-jar/heat.json").unwrap_or_default()
+}
+
+fn gpu_clock() -> Result<u64, Failure> {
+    let text = fs::read_to_string(Path::new(BOARD).join(GPU).join("max_freq"))?;
+    // The file of a real board is no longer than what was written to it last.
+    let first = text.lines().next().unwrap_or_default();
+    first.parse().map_err(|_| Failure::new(format!("{text:?} is no clock")))
+}
+
+fn set_gpu_clock(hertz: u64) -> Result<(), Failure> {
+    write(&Path::new(BOARD).join(GPU).join("max_freq"), &format!("{hertz}\n"))
+}
+
+fn wait_for_gpu_clock(
+    guest: &Guest,
+    what: &str,
+    is_so: impl Fn(u64) -> bool,
+) -> Result<(), Failure> {
+    guest.wait_for(&format!("a clock of the GPU {what}"), SOON, || {
+        let clock = gpu_clock()?;
+        if is_so(clock) {
+            return Ok(Some(()));
+        }
+        Err(Failure::new(format!("it is {clock}")))
+    })
 }
