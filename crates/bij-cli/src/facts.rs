@@ -106,7 +106,7 @@ fn facts(
     let ran = tally.as_ref().is_some_and(|tally| tally.attempts > 0)
         || unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
     let progress = ran.then(|| read_progress(&context.layout.progress(&id))).flatten();
-    Facts { id, unit, tally, progress, queued: None }
+    Facts { id, unit, tally, progress, queued: None, gpu: None }
 }
 
 /// What an experiment says of its progress. The file is the experiment's own: it may be a link, a

@@ -18,6 +18,7 @@ mod context;
 mod coordinator;
 mod error;
 mod facts;
+mod gpu_memory;
 mod log_source;
 mod orders;
 mod queued;

@@ -8,17 +8,20 @@ use bij_core::ExperimentId;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::gpu_memory;
 use crate::source::Source;
 use crate::view::{Facts, Queued};
 
 /// So many experiments are asked about one by one; of more, the whole queue is read.
 const ONE_BY_ONE: usize = 3;
 
-/// Adds to each the first of its runs that waits. What cannot be looked up leaves a gap: a queue
-/// that nobody can read hides nothing else.
+/// Adds to each the first of its runs that waits, and what it has of the GPU's memory. What cannot be
+/// looked up leaves a gap: a queue that nobody can read hides nothing else.
 pub(crate) async fn look(context: &Context, all: &mut [Facts]) {
     let ids: Vec<ExperimentId> = all.iter().map(|facts| facts.id.clone()).collect();
-    let found = match first_of(context, &ids).await {
+    let source = source(context).await;
+    gpu_memory::look(context, &source, all).await;
+    let found = match first_in(&source, &ids).await {
         Ok(found) => found,
         Err(error) => {
             context.terminal.warning(&format!("{}; showing no queue", error.sentence()));
@@ -35,8 +38,15 @@ pub(crate) async fn first_of(
     context: &Context,
     ids: &[ExperimentId],
 ) -> Result<BTreeMap<ExperimentId, Queued>, CliError> {
+    first_in(&source(context).await, ids).await
+}
+
+async fn first_in(
+    source: &Source,
+    ids: &[ExperimentId],
+) -> Result<BTreeMap<ExperimentId, Queued>, CliError> {
     let mut first = BTreeMap::new();
-    for entry in entries(context, ids).await? {
+    for entry in entries(source, ids).await? {
         if matches!(entry.state, State::Waiting | State::Held) {
             first.entry(entry.experiment.clone()).or_insert_with(|| Queued::from(entry));
         }
@@ -44,13 +54,16 @@ pub(crate) async fn first_of(
     Ok(first)
 }
 
-/// Runs in starting order, at least those of these experiments.
-async fn entries(context: &Context, ids: &[ExperimentId]) -> Result<Vec<Entry>, CliError> {
-    // Only by its socket: whoever looks does not wait for a bus.
-    let source = match Client::connect(&context.layout.coordinator_socket()).await {
+/// Only by its socket: whoever looks does not wait for a bus.
+async fn source(context: &Context) -> Source {
+    match Client::connect(&context.layout.coordinator_socket()).await {
         Ok(client) => Source::Coordinator(client),
         Err(_) => Source::of_store(context),
-    };
+    }
+}
+
+/// Runs in starting order, at least those of these experiments.
+async fn entries(source: &Source, ids: &[ExperimentId]) -> Result<Vec<Entry>, CliError> {
     if ids.len() > ONE_BY_ONE {
         return source.queue(&QueueQuery::default()).await;
     }

@@ -42,7 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, ExperimentId, RunId, TimeSpan, Timestamp};
+use bij_core::{BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
 
 pub use finish::Finished;
 pub use heat::Lives;
@@ -79,6 +79,8 @@ pub struct Coordinator<P: Ports> {
     untold: Vec<(Change, Timestamp)>,
     /// What definitions say of heat, of those that are up or were.
     traits: BTreeMap<ExperimentId, traits::Traits>,
+    /// What was told last of the GPU's memory.
+    gpu_memory: Option<Result<BTreeMap<ExperimentId, Bytes>, String>>,
     troubles: Troubles,
     since: Timestamp,
 }
@@ -136,6 +138,7 @@ impl<P: Ports> Coordinator<P> {
             left_open_due: None,
             untold: Vec::new(),
             traits: BTreeMap::new(),
+            gpu_memory: None,
             troubles: Troubles::default(),
             since: now.at,
         };

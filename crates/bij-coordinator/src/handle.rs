@@ -105,8 +105,11 @@ impl<P: Ports> Handle<P> {
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
-    pub async fn gpu_memory(&self, used: BTreeMap<ExperimentId, Bytes>) -> Result<(), Gone> {
-        let work: Work<P> = Box::new(move |coordinator, now| coordinator.gpu_memory(used, now));
+    pub async fn gpu_memory(
+        &self,
+        told: Result<BTreeMap<ExperimentId, Bytes>, String>,
+    ) -> Result<(), Gone> {
+        let work: Work<P> = Box::new(move |coordinator, now| coordinator.gpu_memory(told, now));
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
 

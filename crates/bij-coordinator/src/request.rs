@@ -1,5 +1,6 @@
 //! What is asked of a coordinator, and what it answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_core::queue::{
@@ -208,6 +209,9 @@ pub struct Status {
     pub memory_budget: Option<Bytes>,
     /// How much is claimed.
     pub memory_claimed: Bytes,
+    /// What those that are up have of the GPU's memory, or why that is not known; `None` on a machine
+    /// whose GPU has memory of its own.
+    pub gpu_memory: Option<Result<BTreeMap<ExperimentId, Bytes>, String>>,
     /// Whether no run at all is let start.
     pub paused: Option<Pause>,
     /// What does not work at the moment, as sentences without full stops.

@@ -210,21 +210,26 @@ mod tests {
         machine.definitions.0.lock().unwrap().as_mut().unwrap().0.gpu.access = true;
         let output = machine.tree.path().join("run/systemd/generator");
         let mut stamps = BTreeSet::new();
-        for (devices, policy) in [
-            ("  1 mem\n226 drm\n", &["# [gpu] access: this machine has no GPU"][..]),
-            ("226 drm\n503 17000000.gpu\n", &["DevicePolicy=closed", "DeviceAllow=char-drm rw"]),
-            ("195 nvidia-frontend\n", &["PrivateDevices=no", "SupplementaryGroups=video"]),
+        for (devices, node, policy) in [
+            ("226 drm\n", "card0", &["# [gpu] access: this machine has no GPU"][..]),
+            ("503 17000000.gpu\n", "card0", &["DevicePolicy=closed", "DeviceAllow=/dev/nvmap rw"]),
+            (
+                "226 drm\n",
+                "renderD128",
+                &["DevicePolicy=closed", "DeviceAllow=/dev/dri/renderD128"],
+            ),
+            ("195 nvidia\n", "renderD128", &["PrivateDevices=no", "SupplementaryGroups=video"]),
         ] {
             machine.write("proc/devices", &format!("Character devices:\n{devices}"));
             machine.write("etc/group", "root:x:0:\nvideo:x:44:\nrenderer:x:9:\n");
-            machine.write("dev/dri/renderD128", "");
+            machine.write(&format!("dev/dri/{node}"), "");
             generate(&machine.place, &machine.definitions, &output);
             let text = fs::read_to_string(machine.place.layout().drop_in(&machine.id)).unwrap();
             assert!(policy.iter().all(|line| text.contains(line)), "{text}");
             stamps
                 .extend(text.lines().find(|line| line.contains("BIJ_STAMP=s1")).map(str::to_owned));
         }
-        assert_eq!(stamps.len(), 3, "another GPU is another unit: {stamps:?}");
+        assert_eq!(stamps.len(), 4, "another GPU is another unit: {stamps:?}");
     }
 
     #[test]

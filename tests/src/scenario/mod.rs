@@ -8,6 +8,7 @@ mod death;
 mod definition;
 mod examples;
 mod faults;
+mod gpu;
 mod heat;
 mod ledger;
 mod limits;
@@ -68,6 +69,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         speed_of_the_queue::SCENARIOS,
         faults::SCENARIOS,
         heat::SCENARIOS,
+        gpu::SCENARIOS,
         power::SCENARIOS,
         restart::SCENARIOS,
     ]

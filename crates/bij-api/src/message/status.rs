@@ -1,6 +1,8 @@
 //! How the coordinator is.
 
-use bij_core::{Bytes, Timestamp};
+use std::collections::BTreeMap;
+
+use bij_core::{Bytes, ExperimentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How the coordinator is, and what is in its queue.
@@ -26,6 +28,13 @@ pub struct CoordinatorStatus {
     pub memory_budget: Option<Bytes>,
     /// How much of it they claim.
     pub memory_claimed: Bytes,
+    /// What each experiment that is up has of the GPU's memory, where that is the machine's own. A client
+    /// that finds neither this nor `gpu_memory_why` talks about a machine whose GPU has its own.
+    #[serde(default)]
+    pub gpu_memory: Option<BTreeMap<ExperimentId, Bytes>>,
+    /// Why that is not known.
+    #[serde(default)]
+    pub gpu_memory_why: Option<String>,
     /// Who has paused all admission, if anybody.
     #[serde(default)]
     pub paused_by: Option<String>,

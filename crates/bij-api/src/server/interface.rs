@@ -240,8 +240,9 @@ impl<H: Steer> Interface<H> {
     }
 
     /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),
-    /// slots (x), memory_budget (x), memory_claimed (x), paused_by (s), paused_since (s), troubles
-    /// (av of s). For everybody.
+    /// slots (x), memory_budget (x), memory_claimed (x), gpu_memory (a{sv}: bytes by experiment that is
+    /// up, where the GPU shares the machine's memory), gpu_memory_why (s: why that is not known),
+    /// paused_by (s), paused_since (s), troubles (av of s). For everybody.
     #[zbus(out_args("status"))]
     async fn status(&self) -> Result<Dictionary, Refusal> {
         Ok(Dictionary::of(&self.handler.status().await?))

@@ -29,6 +29,7 @@ impl View for List {
             Column::right("CRASHES"),
             Column::right("MEMORY"),
             Column::right("MAX").dispensable(1),
+            Column::right("GPU MEM").dispensable(2),
             Column::right("CPU").dispensable(5),
             Column::left("LAST END").dispensable(6),
             Column::left("PROGRESS").dispensable(7).flexible(),
@@ -39,7 +40,7 @@ impl View for List {
     }
 }
 
-fn cells(status: &Status) -> [Cell<'_>; 13] {
+fn cells(status: &Status) -> [Cell<'_>; 14] {
     let number = |value: Option<u64>| value.map_or_else(String::new, |n| n.to_string());
     let bytes = |value: Option<u64>| value.map_or_else(String::new, |n| Bytes::new(n).to_string());
     let (sign, tone) = status.sign();
@@ -57,6 +58,7 @@ fn cells(status: &Status) -> [Cell<'_>; 13] {
         crashes,
         bytes(status.memory_current).into(),
         bytes(status.memory_max).into(),
+        bytes(status.gpu_memory.filter(|bytes| *bytes > 0)).into(),
         status
             .cpu_usage_nsec
             .map_or_else(String::new, |nsec| time::rough(TimeSpan::from_micros(nsec / 1_000)))

@@ -44,6 +44,8 @@ mod tests {
             slots: Some(4),
             memory_budget: Some(Bytes::new(24 << 30)),
             memory_claimed: Bytes::new(8 << 30),
+            gpu_memory: None,
+            gpu_memory_why: None,
             paused_by: Some("alice".to_owned()),
             paused_since: None,
             troubles: vec!["the disk is full\u{1b}[2J".to_owned()],

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use super::escape::visible;
-use super::{Format, Queued, Tone, View, proof, time};
+use super::{Format, GpuShare, Queued, Tone, View, proof, time};
 
 /// What there is to know about one experiment; each part may be missing.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) progress: Option<Progress>,
     /// Its first run that waits in the queue.
     pub(crate) queued: Option<Queued>,
+    /// What it has of the GPU's memory, if it lives.
+    pub(crate) gpu: Option<GpuShare>,
 }
 
 /// One experiment's status: the JSON of `bij --json status` and `list`, see docs/json.md.
@@ -43,6 +45,9 @@ pub(crate) struct Status {
     pub(crate) memory_current: Option<u64>,
     pub(crate) memory_peak: Option<u64>,
     pub(crate) memory_max: Option<u64>,
+    pub(crate) gpu_memory: Option<u64>,
+    pub(crate) gpu_memory_why: Option<String>,
+    pub(crate) memory_used: Option<u64>,
     pub(crate) cpu_usage_nsec: Option<u64>,
     pub(crate) cpu_quota_percent: Option<Number>,
     pub(crate) pid: Option<u32>,
@@ -50,6 +55,9 @@ pub(crate) struct Status {
     pub(crate) since: Option<Timestamp>,
     pub(crate) progress: Option<Steps>,
     pub(crate) queued: Option<Queued>,
+    /// For people: what it has of the GPU's memory.
+    #[serde(skip)]
+    pub(crate) gpu: Option<GpuShare>,
     /// For people: the newest attempt.
     #[serde(skip)]
     pub(crate) newest: Option<Attempt>,
@@ -95,7 +103,7 @@ impl Status {
     /// Brings the facts together. What the manager no longer knows of the newest attempt (it
     /// forgets units that ended) is filled in from the ledger's evidence.
     pub(crate) fn new(facts: Facts) -> Self {
-        let Facts { id, unit, tally, progress, queued } = facts;
+        let Facts { id, unit, tally, progress, queued, gpu } = facts;
         let newest = tally.as_ref().and_then(|tally| tally.last.clone());
         let ended = newest.as_ref().and_then(|attempt| attempt.end.as_ref());
         let evidence = ended.map(|end| &end.evidence);
@@ -126,6 +134,13 @@ impl Status {
                 .map(bij_core::Bytes::get)
                 .or_else(|| of_evidence(|e| e.memory_peak.map(bij_core::Bytes::get))),
             memory_max: resources.memory_max.and_then(Limit::at).map(bij_core::Bytes::get),
+            gpu_memory: gpu.as_ref().and_then(GpuShare::bytes).map(bij_core::Bytes::get),
+            gpu_memory_why: gpu.as_ref().and_then(GpuShare::why).map(ToOwned::to_owned),
+            memory_used: gpu
+                .as_ref()
+                .and_then(GpuShare::bytes)
+                .and_then(|gpu| gpu.checked_add(resources.memory_current?))
+                .map(bij_core::Bytes::get),
             cpu_usage_nsec: resources
                 .cpu_usage_nsec
                 .or_else(|| of_evidence(|evidence| evidence.cpu_usage_nsec)),
@@ -151,6 +166,7 @@ impl Status {
                 .and_then(|unit| unit.status_text.clone())
                 .or_else(|| evidence.and_then(|evidence| evidence.status_text.clone())),
             enabled: unit.as_ref().and_then(|unit| unit.enabled),
+            gpu,
             newest,
             id,
         }
@@ -252,6 +268,9 @@ impl View for StatusPage {
         }
         if let Some((name, memory)) = memory_line(status) {
             line(name, memory)?;
+        }
+        if let Some(memory) = status.gpu.as_ref().and_then(|gpu| gpu.line(status.memory_current)) {
+            line("GPU memory", memory)?;
         }
         if let Some(nsec) = status.cpu_usage_nsec {
             let used = time::precise(TimeSpan::from_micros(nsec / 1_000));

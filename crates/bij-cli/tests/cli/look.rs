@@ -32,6 +32,7 @@ fn what_is_defined_and_never_ran_is_inactive() {
             "frozen": false, "masked": false,
             "run": null, "attempt": null, "crashes": 0, "crashes_by_cause": {},
             "memory_current": null, "memory_peak": null, "memory_max": null,
+            "gpu_memory": null, "gpu_memory_why": null, "memory_used": null,
             "cpu_usage_nsec": null, "cpu_quota_percent": null, "pid": null,
             "invocation_id": null, "since": null, "progress": null, "queued": null
         })

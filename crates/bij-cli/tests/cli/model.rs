@@ -281,6 +281,8 @@ impl Look for Model {
             slots: Some(4),
             memory_budget: None,
             memory_claimed: Bytes::new(0),
+            gpu_memory: None,
+            gpu_memory_why: None,
             paused_by: None,
             paused_since: None,
             troubles: known.troubles.clone(),

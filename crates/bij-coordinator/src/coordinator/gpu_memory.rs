@@ -11,11 +11,17 @@ use crate::policy::GpuUse;
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
-    /// So much of the GPU's memory experiments have, on a board where it is the machine's own; one that
-    /// is not named has none. To be told every few seconds while something runs.
-    pub fn gpu_memory(&mut self, used: BTreeMap<ExperimentId, Bytes>, now: Now) {
+    /// So much of the GPU's memory experiments have, on a board where it is the machine's own, or why
+    /// that cannot be told; one that is not named has none. To be told every few seconds while something
+    /// runs.
+    pub fn gpu_memory(&mut self, told: Result<BTreeMap<ExperimentId, Bytes>, String>, now: Now) {
         self.seen.now = now;
-        used.keys().for_each(|id| self.know_traits(id));
+        self.gpu_memory = Some(told.clone());
+        // What was read before is no reason to stop anybody now.
+        let used = told.unwrap_or_default();
+        for id in used.keys() {
+            self.know_traits(id);
+        }
         let total = self.memory_total();
         let limit_of = |id: &ExperimentId| self.traits.get(id)?.gpu_memory?.resolve(total).at();
         let limited = used.into_iter().filter_map(|(id, used)| {
@@ -26,6 +32,23 @@ impl<P: Ports> Coordinator<P> {
         let any_over = limited.values().any(|GpuUse { used, limit }| used > limit);
         self.seen.gpu_memory = limited;
         self.undecided |= any_over || !self.state.over_gpu_memory.is_empty();
+    }
+
+    /// What was told of those that are up, if their GPU shares the machine's memory.
+    pub(super) fn gpu_memory_of_those_up(
+        &self,
+    ) -> Option<Result<BTreeMap<ExperimentId, Bytes>, String>> {
+        if !self.seen.sample.shared_with_gpu {
+            return None;
+        }
+        let Some(told) = &self.gpu_memory else {
+            return Some(Err("nobody has looked yet".to_owned()));
+        };
+        let up = self.seen.units.keys().filter(|id| self.seen.is_up(id));
+        let used = |used: &BTreeMap<ExperimentId, Bytes>| {
+            up.map(|id| (id.clone(), used.get(id).copied().unwrap_or_default())).collect()
+        };
+        Some(told.as_ref().map(used).map_err(Clone::clone))
     }
 
     /// After which delay a run may be restarted, as its definition says now: as often as systemd would

@@ -102,7 +102,9 @@ impl<P: Ports> Coordinator<P> {
         traits.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
         let waiting: Vec<ExperimentId> =
             traits.keys().filter(|id| !seen.is_up(id)).cloned().collect();
-        waiting.iter().for_each(|id| self.know_traits(id));
+        for id in &waiting {
+            self.know_traits(id);
+        }
         let Self { traits, state, .. } = self;
         let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
         let limits = limits.collect();

@@ -94,6 +94,7 @@ impl<P: Ports> Coordinator<P> {
             slots: self.state.settings.slots(),
             memory_budget: total.and_then(|total| self.state.settings.budget(*total).at()),
             memory_claimed: Bytes::new(claimed),
+            gpu_memory: self.gpu_memory_of_those_up(),
             paused: self.state.paused.clone(),
             troubles: self.troubles.texts().chain(unread).chain(heat).collect(),
         }

@@ -182,14 +182,15 @@ impl<P: Ports> Coordinator<P> {
             }
             let attempt = newest_attempt(&self.adapters.store, &run.run)?;
             let end = attempt.and_then(|attempt| attempt.end);
-            let last = end.as_ref().map_or(LastAttempt::Open, |end| LastAttempt::Ended(end.cause));
+            let newest =
+                end.as_ref().map_or(LastAttempt::Open, |end| LastAttempt::Ended(end.cause));
             let before = self.seen.lost.get(&run.run);
             let since = before.map_or(self.seen.now.uptime, |before| before.since);
             // What is still in force came after the attempt's end, or nobody has recorded that.
             let in_force = self.adapters.handover.order(&run.run.experiment);
             let order = in_force.or_else(|| end.and_then(|end| end.evidence.order));
             let order = order.map(|order| order.kind);
-            let mut one = Lost { last, since, order, restart_after: None };
+            let mut one = Lost { last: newest, since, order, restart_after: None };
             if one.was_stopped_by(OrderKind::GpuMemory) {
                 one.restart_after = self.restart_after(&run.run)?;
             }

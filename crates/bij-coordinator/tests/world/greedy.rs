@@ -14,7 +14,7 @@ impl World {
         let too_much = Bytes::new(2 * GPU_MEMORY.get());
         let used: BTreeMap<_, _> = self.greedy.iter().map(|id| (id.clone(), too_much)).collect();
         self.ask(|coordinator, now| {
-            coordinator.gpu_memory(used, now);
+            coordinator.gpu_memory(Ok(used), now);
             Ok(())
         });
     }

@@ -126,9 +126,15 @@ pub(super) fn status(status: core::Status) -> message::CoordinatorStatus {
         slots,
         memory_budget,
         memory_claimed,
+        gpu_memory,
         paused,
         troubles,
     } = status;
+    let (gpu_memory, gpu_memory_why) = match gpu_memory {
+        Some(Ok(used)) => (Some(used), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
     message::CoordinatorStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since,
@@ -139,6 +145,8 @@ pub(super) fn status(status: core::Status) -> message::CoordinatorStatus {
         slots: Some(slots),
         memory_budget,
         memory_claimed,
+        gpu_memory,
+        gpu_memory_why,
         paused_by: paused.as_ref().map(|pause| pause.by.clone()),
         paused_since: paused.as_ref().map(|pause| pause.since),
         troubles,

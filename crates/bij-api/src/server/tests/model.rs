@@ -178,6 +178,8 @@ impl Look for Model {
             slots: Some(4),
             memory_budget: None,
             memory_claimed: Bytes::new(0),
+            gpu_memory: Some([("x".parse().unwrap(), Bytes::new(5 << 30))].into()),
+            gpu_memory_why: None,
             paused_by: state.paused.then(|| "root".to_owned()),
             paused_since: None,
             troubles: vec!["the disk is full".to_owned()],

@@ -123,6 +123,8 @@ async fn every_other_call_arrives_and_is_answered() {
     let status = client.status().await.unwrap();
     assert_eq!((status.slots, status.memory_budget, status.waiting), (Some(4), None, 3));
     assert_eq!(status.troubles, ["the disk is full"]);
+    let x = "x".parse().unwrap();
+    assert_eq!(status.gpu_memory.unwrap()[&x], bij_core::Bytes::new(5 << 30));
     let events = client.events(&EventQuery { since: 1, at_most: Some(2) }).await.unwrap();
     assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
     assert!(events[1].data["text"].starts_with("Hold by "), "{events:?}");

@@ -81,7 +81,7 @@ pub(crate) fn running() -> Facts {
         ..Tally::default()
     };
     let progress = Some("step=120 total=1000 text=epoch 3".parse().unwrap());
-    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress, queued: None }
+    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress, queued: None, gpu: None }
 }
 
 pub(crate) fn crashed() -> Facts {
@@ -101,7 +101,7 @@ pub(crate) fn crashed() -> Facts {
 
 pub(crate) fn unasked() -> Facts {
     let tally = Tally { last: Some(attempt("amnesiac_001#1", 1, None)), ..Tally::default() };
-    Facts { id: id(), unit: None, tally: Some(tally), progress: None, queued: None }
+    Facts { id: id(), unit: None, tally: Some(tally), progress: None, queued: None, gpu: None }
 }
 
 fn page(facts: Facts) -> StatusPage {
@@ -195,4 +195,33 @@ fn what_failed_after_its_last_attempt_did_not_end_in_success() {
     end.evidence.service_result = Some(ServiceResult::Success);
     facts.tally.as_mut().unwrap().last = Some(attempt("amnesiac_001#3", 2, Some(end)));
     assert_eq!(Status::new(facts).result, None);
+}
+
+#[test]
+fn memory_of_the_gpu_is_told_beside_that_of_the_control_group_with_the_sum() {
+    let mut facts = running();
+    let current = facts.unit.as_ref().unwrap().resources.memory_current.unwrap();
+    facts.gpu = Some(GpuShare::Has(Bytes::new(2 << 30)));
+    let json = serde_json::to_value(Status::new(facts.clone())).unwrap();
+    assert_eq!(json["gpu_memory"], 2u64 << 30);
+    assert_eq!(json["memory_used"], current.get() + (2 << 30));
+    assert!(json["gpu_memory_why"].is_null());
+    let text = text(&page(facts));
+    let all = Bytes::new(current.get() + (2 << 30));
+    assert!(text.contains(&format!(" GPU memory: 2.0G; {all} in all\n")), "{text}");
+}
+
+#[test]
+fn why_the_gpus_share_is_not_known_is_told_where_it_would_be_the_machines() {
+    let status = |gpu: GpuShare| Status::new(Facts { gpu: Some(gpu), ..running() });
+    let unknown = GpuShare::Unknown("forbidden".to_owned());
+    for (gpu, why) in [(unknown.clone(), "forbidden"), (GpuShare::Elsewhere, "no GPU shares")] {
+        let json = serde_json::to_value(status(gpu)).unwrap();
+        assert!(json["gpu_memory"].is_null() && json["memory_used"].is_null());
+        assert!(json["gpu_memory_why"].as_str().unwrap().starts_with(why), "{json}");
+    }
+    let told = text(&page(Facts { gpu: Some(unknown), ..running() }));
+    assert!(told.contains("GPU memory: unknown: forbidden"), "{told}");
+    let told = text(&page(Facts { gpu: Some(GpuShare::Elsewhere), ..running() }));
+    assert!(!told.contains("GPU memory"), "{told}");
 }

@@ -12,7 +12,7 @@ use crate::Act;
 fn tell(machine: &mut Machine, gib: u64) {
     let used = ["a", "b"].map(|name| (id(name), Bytes::new(gib << 30)));
     let now = machine.now();
-    machine.coordinator.gpu_memory(used.into(), now);
+    machine.coordinator.gpu_memory(Ok(used.into()), now);
     machine.settle();
 }
 
@@ -133,4 +133,29 @@ fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
     assert_eq!((machine.up().len(), causes(&machine).len()), (0, 1));
     machine.pass(1);
     assert_eq!(machine.up(), ["a"], "systemd brings it back");
+}
+
+#[test]
+fn what_was_read_before_the_driver_fell_silent_stops_nobody() {
+    let mut machine = greedy(|_| {});
+    machine.pass(5);
+    let now = machine.now();
+    machine.coordinator.gpu_memory(Err("forbidden".to_owned()), now);
+    machine.settle();
+    machine.pass(60);
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn what_those_that_are_up_have_is_told_where_it_is_the_machines() {
+    let mut machine = greedy(|_| {});
+    assert_eq!(machine.coordinator.status().gpu_memory, None, "it has memory of its own");
+    machine.room.0.lock().unwrap().shared_with_gpu = true;
+    machine.kill();
+    machine.settle();
+    let unknown = Some(Err("nobody has looked yet".to_owned()));
+    assert_eq!(machine.coordinator.status().gpu_memory, unknown);
+    tell(&mut machine, 5);
+    let told = Some(Ok([(id("a"), Bytes::new(5 << 30))].into()));
+    assert_eq!(machine.coordinator.status().gpu_memory, told, "b is down");
 }
