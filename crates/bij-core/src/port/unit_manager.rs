@@ -146,8 +146,8 @@ pub trait UnitManager: Send + Sync {
     }
 
     /// Bounds the processor time of an experiment that is up: 100 % is one processor (`CPUQuota=`,
-    /// `systemd.resource-control(5)`). Where its definition has a tighter bound, that one stays in
-    /// force. `None` has its definition's own bound in force again.
+    /// `systemd.resource-control(5)`). Where it has a tighter bound of its own, by its definition or an
+    /// operator, that one stays in force. `None` has its own bound in force again.
     ///
     /// A [`stop`](Self::stop) of this manager lifts the bound; automatic restarts keep it. Whoever has
     /// set one lifts it by `None` when the unit has gone down by itself, which works then too. One that

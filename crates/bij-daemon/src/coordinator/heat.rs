@@ -5,9 +5,11 @@
 //! the loop waits for either.
 
 mod deed;
+mod gpu;
 mod gpu_rein;
 mod in_force;
 mod means;
+mod warmth;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use bij_coordinator::policy::Warmth;
 use bij_coordinator::{Clock as _, Handle, Lives, Ports};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
-use bij_core::{Celsius, ExperimentId, Hertz, TimeSpan, UnitStatus};
+use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
 use bij_jetson::Machine;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -37,6 +39,7 @@ use deed::{Done, carry_out};
 use gpu_rein::GpuRein;
 use in_force::InForce;
 use means::Means;
+use warmth::differs;
 
 /// While it is hot, the service manager is asked who lives, because the loop may be held up; it has so
 /// long for an answer.
@@ -173,7 +176,10 @@ impl<P: Ports> Watch<P> {
         self.ladder.set(settings);
         let mut living = self.living(&lives).await;
         self.look_at_gpu(&lives, &mut living);
-        for step in self.in_force.lifts_left_behind(&living) {
+        // Before the loop has looked, nobody is up by its word.
+        let left_behind =
+            lives.settings.map(|_| self.in_force.lifts_left_behind(&living)).unwrap_or_default();
+        for step in left_behind {
             self.begin(&step, &Because::Lost("it is down".to_owned()));
         }
         let zones = Board::zones(&self.machine);
@@ -186,46 +192,6 @@ impl<P: Ports> Watch<P> {
             self.begin(step, because);
         }
         self.tell(&lives, moves);
-    }
-
-    /// How the GPU's clock stands, if it is any use and may be bounded.
-    fn look_at_gpu(&mut self, lives: &Lives, living: &mut [Living]) {
-        if !lives.cap_gpu.unwrap_or(self.is_jetson) {
-            self.lift_gpu();
-            self.gpu.look_away();
-        } else if self.gpu.held().is_some() || living.iter().any(|one| one.can_cap_gpu) {
-            if let Some(theirs) = self.gpu.look() {
-                log::info!(
-                    "heat: somebody has set the GPU's clock to {theirs}; that is left alone"
-                );
-                self.in_force.set_gpu(None);
-            }
-        } else {
-            self.gpu.look_away();
-        }
-        let can_cap = self.gpu.seen().is_some();
-        for one in living {
-            one.can_cap_gpu &= can_cap;
-        }
-    }
-
-    fn cap_gpu(&mut self, to: Hertz) {
-        let Self { gpu, in_force, .. } = self;
-        if let Err(error) = gpu.cap(to, |held| in_force.set_gpu(held)) {
-            let told = crate::chain(&error);
-            log::warn!("heat: {told}; the ladder does without the GPU's clock from now on");
-        }
-    }
-
-    fn lift_gpu(&mut self) {
-        let Self { gpu, in_force, .. } = self;
-        if let Err(error) = gpu.lift(|held| in_force.set_gpu(held)) {
-            log::warn!(
-                "heat: {}; the GPU's clock stays bounded until somebody sets it, for example by \
-                 `bij power set`",
-                crate::chain(&error)
-            );
-        }
     }
 
     /// From where on something is done. On another machine than a Jetson nothing is until somebody
@@ -251,7 +217,7 @@ impl<P: Ports> Watch<P> {
     /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
     async fn living(&self, lives: &Lives) -> Vec<Living> {
         let known = lives.living.iter().map(|one| self.means.bounded(one));
-        if self.ladder.is_calm() {
+        if self.ladder.is_calm() && lives.settings.is_some() {
             return known.collect();
         }
         let Ok(Ok(list)) = timeout(LISTS_WITHIN, self.units.list()).await else {
@@ -310,22 +276,6 @@ impl<P: Ports> Watch<P> {
         }
     }
 
-    fn warmth(&self, lives: &Lives) -> Warmth {
-        let keeps = |cpu, limit| self.ladder.keeps_from_starting(cpu, limit);
-        let all = self.means.processors();
-        let held = keeps(all, None);
-        let own =
-            |(id, limit): (&ExperimentId, &Celsius)| Some((id.clone(), keeps(all, Some(*limit))?));
-        let fits = |next: &&Living| keeps(next.cpu.min(all), next.max_celsius).is_none();
-        let next = lives.next.as_ref().filter(|_| held.is_some()).filter(fits);
-        let replacement = next.map(|next| next.experiment.clone());
-        let too_hot_for = match held {
-            Some(_) => BTreeMap::new(),
-            None => lives.limits.iter().filter_map(own).collect(),
-        };
-        Warmth { level: self.ladder.level().clone(), held, replacement, too_hot_for }
-    }
-
     /// Lets everything go that is held back.
     async fn let_go(&mut self) {
         self.lift_gpu();
@@ -346,26 +296,4 @@ impl<P: Ports> Watch<P> {
 fn default_settings() -> HeatSettings {
     let settings = CoordinatorSettings::default();
     HeatSettings::try_from(&settings).expect("the defaults leave room")
-}
-
-/// Whether a difference is worth a decision: a tenth of a degree is none.
-fn differs(told: &Warmth, now: &Warmth) -> bool {
-    let limits = |warmth: &Warmth| warmth.too_hot_for.keys().cloned().collect::<Vec<_>>();
-    told.level != now.level
-        || told.replacement != now.replacement
-        || limits(told) != limits(now)
-        || match (&told.held, &now.held) {
-            (None, None) => false,
-            (Some(told), Some(now)) => is_far(told, now),
-            (None, Some(_)) | (Some(_), None) => true,
-        }
-}
-
-fn is_far(told: &Because, now: &Because) -> bool {
-    match (told, now) {
-        (Because::Zone { celsius: told, .. }, Because::Zone { celsius: now, .. }) => {
-            told.millis().abs_diff(now.millis()) >= 1000
-        }
-        (told, now) => told != now,
-    }
 }
