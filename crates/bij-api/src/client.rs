@@ -35,7 +35,7 @@ pub use error::ClientError;
 /// is slow or PID 1 reloads.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a switch of the board may take: nvpmodel is asked, called and asked again, jetson_clocks is
+/// How long a switch of the board may take: nvpmodel is asked, called and asked again, `jetson_clocks` is
 /// called before, and each may hang for 20 s.
 const SWITCHED_WITHIN: Duration = Duration::from_secs(90);
 

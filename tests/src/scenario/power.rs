@@ -137,7 +137,7 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
-/// nvpmodel and jetson_clocks write to sysfs: the coordinator has the same as everybody.
+/// nvpmodel and `jetson_clocks` write to sysfs: the coordinator has the same as everybody.
 fn sysfs_is_as_for_all() -> Result<(), Failure> {
     let pid = property(COORDINATOR, "MainPID")?;
     let mount = |pid: &str| -> Result<Vec<String>, Failure> {
