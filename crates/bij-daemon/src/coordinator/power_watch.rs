@@ -145,7 +145,7 @@ impl PowerWatch {
 
     /// Lets go of the clocks, because nobody will be there to do it.
     pub(super) async fn let_go(&self) {
-        let let_go = async { self.tools.lock().await.hold_clocks(&[]).await };
+        let let_go = async { self.tools.lock().await.let_go().await };
         match timeout(LETS_GO_WITHIN, let_go).await {
             Ok(Some(text)) => log::info!("{text}"),
             Ok(None) => {}

@@ -166,3 +166,16 @@ async fn clocks_that_cannot_be_let_go_are_told_and_a_new_wish_is_tried_at_once()
     next.hold_clocks(&[]).await.unwrap();
     assert_eq!(lowest(&tree), "700");
 }
+
+#[tokio::test]
+async fn whoever_ends_lets_go_what_is_just_being_held() {
+    let (tree, mut held) = clocked();
+    put(tree.path(), "faults", "slow\n");
+    let wanted = runs(&["a#1"]);
+    let given_up = timeout(Duration::from_millis(50), held.hold_clocks(&wanted)).await;
+    assert!(given_up.is_err(), "nobody waits for it any more, and it goes on");
+    put(tree.path(), "faults", "\n");
+    held.let_go().await;
+    assert_eq!(lowest(&tree), "700");
+    assert_eq!(held.let_go().await, None, "nothing is held");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_coordinator::policy::{PowerOffer, PowerSeen};
@@ -18,8 +19,10 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// What the files told, and the mode that was in force then.
 type Asked = (PowerModes, Option<u32>);
 
-/// The tools of a board. They are called where they hold up nobody.
+/// The tools of a board. They are called where they hold up nobody, one at a time.
 pub(super) struct Tools {
+    /// Taken by whoever calls one: the call goes on though nobody waits for it any more.
+    one_at_a_time: Arc<Mutex<()>>,
     control: PowerControl,
     /// Keeps the number of the mode that was in force before the first switch, up to the next boot.
     before: PathBuf,
@@ -43,6 +46,7 @@ struct ClocksFailed {
 impl Tools {
     pub(super) fn new(control: PowerControl, before: PathBuf) -> Self {
         Self {
+            one_at_a_time: Arc::default(),
             control,
             before,
             last: None,
@@ -61,16 +65,17 @@ impl Tools {
     pub(super) async fn look(&mut self) -> PowerSeen {
         self.failed.retain(|_, (_, at)| at.elapsed() < TRY_AGAIN_AFTER);
         let (control, last) = (self.control.clone(), self.last.take());
-        let (modes, in_force) = aside(move || {
-            let modes = control.modes();
-            let in_force = match last {
-                Some((before, in_force)) if before == modes => in_force,
-                _ if modes.offered.is_err() => None,
-                _ => control.in_force(&modes),
-            };
-            (modes, in_force)
-        })
-        .await;
+        let (modes, in_force) = self
+            .aside(move || {
+                let modes = control.modes();
+                let in_force = match last {
+                    Some((before, in_force)) if before == modes => in_force,
+                    _ if modes.offered.is_err() => None,
+                    _ => control.in_force(&modes),
+                };
+                (modes, in_force)
+            })
+            .await;
         let seen = match &modes.offered {
             Ok(offered) => self.seen(offered, &modes, in_force),
             Err(WhyNot::Absent) => PowerSeen::default(),
@@ -104,13 +109,13 @@ impl Tools {
     /// A mode by its name or number.
     pub(super) async fn find(&self, wanted: &str) -> Result<OfferedMode, SwitchError> {
         let (control, wanted) = (self.control.clone(), wanted.to_owned());
-        aside(move || control.find(&wanted)).await
+        self.aside(move || control.find(&wanted)).await
     }
 
     /// Switches the board for a run, and returns what is to be told of that.
     pub(super) async fn switch(&mut self, to: u32, from: Option<u32>) -> String {
         let (control, name) = (self.control.clone(), self.name(to));
-        let switched = aside(move || control.switch(to)).await;
+        let switched = self.aside(move || control.switch(to)).await;
         match self.came_of(to, switched) {
             Ok(Outcome::Changed | Outcome::Unchanged) => {
                 self.remember(to, from);
@@ -134,7 +139,7 @@ impl Tools {
         allow_reboot_later: bool,
     ) -> Result<ModeSet, SwitchError> {
         let (control, id) = (self.control.clone(), mode.id);
-        let set = match aside(move || control.set(&mode, allow_reboot_later)).await {
+        let set = match self.aside(move || control.set(&mode, allow_reboot_later)).await {
             // It was refused, and has not failed.
             Err(error @ SwitchError::NeedsReboot { .. }) => return Err(error),
             set => self.came_of(id, set)?,
@@ -182,8 +187,7 @@ impl Tools {
     /// Holds the clocks at their highest for these runs, or lets them go if there are none. Returns what
     /// is to be told of that, if anything.
     pub(super) async fn hold_clocks(&mut self, runs: &[RunId]) -> Option<String> {
-        let clocks = self.control.clocks().clone();
-        let (are_held, are_wanted) = (clocks.are_held(), !runs.is_empty());
+        let (are_held, are_wanted) = (self.control.clocks().are_held(), !runs.is_empty());
         let is_so = if are_wanted { are_held && self.holds_clocks } else { !are_held };
         let waits = |failed: &ClocksFailed| {
             failed.are_wanted == are_wanted && failed.at.elapsed() < TRY_AGAIN_AFTER
@@ -191,7 +195,18 @@ impl Tools {
         if is_so || self.clocks_failed.as_ref().is_some_and(waits) {
             return None;
         }
-        let done = aside(move || if are_wanted { clocks.maximise() } else { clocks.restore() });
+        self.order_clocks(runs).await
+    }
+
+    /// Lets the clocks go, after whatever is under way and whatever has failed before.
+    pub(super) async fn let_go(&mut self) -> Option<String> {
+        self.order_clocks(&[]).await
+    }
+
+    async fn order_clocks(&mut self, runs: &[RunId]) -> Option<String> {
+        let (clocks, are_wanted) = (self.control.clocks().clone(), !runs.is_empty());
+        let done =
+            self.aside(move || if are_wanted { clocks.maximise() } else { clocks.restore() });
         match done.await {
             Ok(outcome) => {
                 (self.holds_clocks, self.clocks_failed) = (are_wanted, None);
@@ -211,6 +226,23 @@ impl Tools {
         let before = self.clocks_failed.replace(failed);
         before.is_none_or(|before| before.text != text).then_some(text)
     }
+
+    /// Does what blocks where it holds up nobody.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let one_at_a_time = Arc::clone(&self.one_at_a_time);
+        let done = spawn_blocking(move || {
+            let _alone = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+            work()
+        });
+        match done.await {
+            Ok(done) => done,
+            Err(lost) => match lost.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime cancels it, and that ends whoever waits as well.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
 }
 
 /// What is told of a switch that has failed.
@@ -224,16 +256,4 @@ fn so_are_clocks(runs: &[RunId]) -> String {
     }
     let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
     format!("the clocks are held at their highest for {}", names.join(", "))
-}
-
-/// Does what blocks where it holds up nobody.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(lost) => match lost.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only the end of the runtime cancels it, and that ends whoever waits as well.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }
