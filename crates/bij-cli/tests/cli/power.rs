@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_api::{Refusal, RefusalKind};
+use bij_core::port::{Change, RunQueue as _};
+use bij_core::queue::QueueState;
 
+use super::absent::{leave, store};
 use super::bij::Bij;
 use super::model::Coordinator;
 
@@ -107,4 +110,20 @@ fn clocks_that_are_held_are_told() {
     }
     let held = bij.call(&["--json", "power"]).json();
     assert_eq!(held["clocks_held"], serde_json::Value::Null, "the GPU does not tell: {held}");
+}
+
+#[test]
+fn without_a_coordinator_a_board_is_not_switched_under_one_that_is_up() {
+    let bij = board();
+    bij.define("x.toml", "command = [\"true\"]\npower.mode = 3\n");
+    let mut store = store(&bij);
+    let run = leave(&mut store, "x", 0, None);
+    let state = QueueState::Running;
+    let up = Change::State { run, from: None, state, why: "it was let start".to_owned() };
+    store.change(&[up], "2026-11-23T22:01:00Z".parse().unwrap()).unwrap();
+    let said = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("x#1 is up and wants power mode MODE_50W"), "{said:?}");
+    let said = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
+    assert_eq!(said.code, 0, "what comes with the next boot is in nobody's way: {said:?}");
 }
