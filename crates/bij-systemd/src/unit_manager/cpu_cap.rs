@@ -3,7 +3,7 @@
 //! It is a runtime property, as of `systemctl set-property --runtime`: in force at once, without a
 //! reload, and `systemctl show` tells it. systemd has no call to take one back, and it would outlive
 //! the unit. So what was in force before is set in its place: what an operator had set by the same
-//! means, which a [memo](memo) keeps, or what the unit's other files say. A setting that was made with
+//! means, which a [memo] keeps, or what the unit's other files say. A setting that was made with
 //! `set-property` and without `--runtime` is another file, and counts as one of those.
 //!
 //! The file itself stays, with nothing in it: without it systemd would want the unit's files read again
