@@ -105,15 +105,17 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
 
 /// Writes the driver's table, as the kernel does: so much to each process.
 fn hand_out(sizes: &[(&str, u64)]) -> Result<(), Failure> {
-    let mut table = format!("{:<18} {:>18} {:>8} {:>11}\n", "CLIENT", "PROCESS", "PID", "SIZE");
-    for (pid, bytes) in sizes {
-        let kilobytes = format!("{}K", bytes / 1024);
-        table += &format!("{:<18} {:>18} {pid:>8} {kilobytes:>11}\n", "user", "my sh");
-    }
+    let row = |[client, process, pid, size]: [&str; 4]| {
+        format!("{client:<18} {process:>18} {pid:>8} {size:>11}\n")
+    };
     let total: u64 = sizes.iter().map(|(_, bytes)| bytes / 1024).sum();
-    table += &format!("{:<18} {:>18} {:>8} {:>11}\n", "total", "", "", format!("{total}K"));
+    let mut rows = vec![row(["CLIENT", "PROCESS", "PID", "SIZE"])];
+    rows.extend(
+        sizes.iter().map(|(pid, bytes)| row(["user", "my sh", pid, &format!("{}K", bytes / 1024)])),
+    );
+    rows.push(row(["total", "", "", &format!("{total}K")]));
     let file = Path::new(BOARD).join(CLIENTS);
-    write(&file.with_extension("new"), &table)?;
+    write(&file.with_extension("new"), &rows.concat())?;
     Ok(fs::rename(file.with_extension("new"), file)?)
 }
 
