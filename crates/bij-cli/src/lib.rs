@@ -23,6 +23,7 @@ mod log_source;
 mod orders;
 mod queued;
 mod scope;
+mod signs;
 mod source;
 mod sweep;
 mod terminal;

@@ -1,9 +1,10 @@
 //! The two streams that `bij` writes to.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use crate::args::Global;
 use crate::error::CliError;
+use crate::signs;
 use crate::view::{Format, Tone, View, Zone};
 
 /// stdout for the result, stderr for what is said about it.
@@ -11,6 +12,7 @@ use crate::view::{Format, Tone, View, Zone};
 pub(crate) struct Terminal {
     json: bool,
     quiet: bool,
+    utf8: bool,
     out: Stream,
     err: Stream,
 }
@@ -49,6 +51,7 @@ impl Terminal {
         Self {
             json: global.json,
             quiet: global.quiet,
+            utf8: signs::is_utf8(|name| std::env::var_os(name)),
             out: Stream::new(
                 out.is_terminal(),
                 wants_colour,
@@ -99,9 +102,19 @@ impl Terminal {
             serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
             writeln!(out)?;
         } else {
-            view.text(&mut out, &self.format())?;
+            self.draw(&mut out, view, &self.format())?;
         }
         Ok(out.flush()?)
+    }
+
+    /// Writes a view for people, in the signs that they can see.
+    fn draw(&self, out: &mut impl Write, view: &impl View, format: &Format) -> io::Result<()> {
+        if self.utf8 {
+            return view.text(out, format);
+        }
+        let mut text = Vec::new();
+        view.text(&mut text, format)?;
+        out.write_all(signs::in_ascii(&String::from_utf8_lossy(&text)).as_bytes())
     }
 
     /// Prints one result of an unending sequence: as JSON, one value a line.
@@ -111,7 +124,7 @@ impl Terminal {
             serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
             writeln!(out)?;
         } else {
-            view.text(&mut out, &self.format())?;
+            self.draw(&mut out, view, &self.format())?;
         }
         Ok(out.flush()?)
     }
@@ -123,7 +136,7 @@ impl Terminal {
         }
         let size = terminal_size::terminal_size_of(io::stdout());
         let mut text = Vec::new();
-        view.text(&mut text, &Format { width: width(size), ..self.format() })?;
+        self.draw(&mut text, view, &Format { width: width(size), ..self.format() })?;
         let height = size.map_or(usize::MAX, |(_, height)| usize::from(height.0));
         let mut out = BufWriter::new(io::stdout().lock());
         out.write_all(&screen(&text, height))?;
@@ -140,20 +153,20 @@ impl Terminal {
     /// Says what happened, on stderr.
     pub(crate) fn status(&self, text: &str) {
         if !self.quiet {
-            Self::say(text);
+            self.say(text);
         }
     }
 
     /// Says what might help, on stderr.
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
-            Self::say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
+            self.say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
         }
     }
 
     /// Says what is odd, on stderr.
     pub(crate) fn warning(&self, text: &str) {
-        Self::say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
+        self.say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
     }
 
     /// Says what went wrong, with its remedies, on stderr.
@@ -161,11 +174,7 @@ impl Terminal {
         if error.broken_pipe {
             return;
         }
-        Self::say(&format!(
-            "{} {}",
-            self.err_format().paint(Tone::Bad, "error:"),
-            error.sentence()
-        ));
+        self.say(&format!("{} {}", self.err_format().paint(Tone::Bad, "error:"), error.sentence()));
         for hint in &error.hints {
             self.hint(hint);
         }
@@ -176,13 +185,14 @@ impl Terminal {
         if !self.quiet {
             let mut text = Vec::new();
             // Writing to memory cannot fail, and nobody is left to hear that stderr is closed.
-            let _ = view.text(&mut text, &self.err_format());
+            let _ = self.draw(&mut text, view, &self.err_format());
             let _ = io::stderr().lock().write_all(&text);
         }
     }
 
     /// Writes a line to stderr, whatever was asked for.
-    pub(crate) fn say(text: &str) {
+    pub(crate) fn say(&self, text: &str) {
+        let text = if self.utf8 { text.into() } else { signs::in_ascii(text) };
         // Nobody is left to hear that stderr is closed.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
@@ -227,7 +237,7 @@ impl Drawing {
     pub(crate) fn draw(&mut self, lines: &[String]) {
         if self.terminal.is_live() {
             self.clear();
-            let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+            self.terminal.say(&lines.join("\n"));
             self.drawn = lines.len();
         }
     }

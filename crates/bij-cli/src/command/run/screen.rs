@@ -64,7 +64,7 @@ impl<'a> Screen<'a> {
     /// Prints a line that an experiment wrote to its stderr, on ours.
     pub(super) fn error_output(&mut self, id: &ExperimentId, text: &str) {
         self.drawing.clear();
-        Terminal::say(&output_line(id, self.hue(id), text, &self.terminal.err_format()));
+        self.terminal.say(&output_line(id, self.hue(id), text, &self.terminal.err_format()));
     }
 
     fn hue(&self, id: &ExperimentId) -> Option<usize> {
