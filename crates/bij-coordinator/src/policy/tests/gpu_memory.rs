@@ -85,8 +85,8 @@ fn stopped_for_it(run: QueuedRun, last: LastAttempt, restart_after: Option<u32>)
     world.seen.units.clear();
     let restart_after = restart_after.map(TimeSpan::from_secs);
     let order = Some(OrderKind::GpuMemory);
-    let lost = Lost { last, since: TimeSpan::from_secs(590), order, restart_after };
-    world.seen.lost.insert(run_id("a#1"), lost);
+    let found = Lost { last, since: TimeSpan::from_secs(590), order, restart_after };
+    world.seen.lost.insert(run_id("a#1"), found);
     world
 }
 
