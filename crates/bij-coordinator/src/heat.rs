@@ -47,9 +47,12 @@
 //! - *Throttle*: all experiments together get a budget of processor time under which the throttle
 //!   temperature just holds. It is found by cutting and, slowly, raising it. Those of the lowest
 //!   priority, and of equals the youngest, are capped for it first: down to a tenth or a fifth of a
-//!   processor, so that they can still answer a watchdog. Where that is not enough for all they are frozen in the same order, or
-//!   stopped with checkpoint if they cannot be frozen. The kernel has no means to bound one process's
-//!   share of the GPU; but who gets less processor time submits less work to it. Where nothing can be
+//!   processor, so that they can still answer a watchdog. Where that is not enough for all they are
+//!   frozen in the same order, or stopped with checkpoint if they cannot be frozen. What each takes is
+//!   measured, because a cap above that cools nothing.
+//!
+//!   The kernel has no means to bound one process's share of the GPU, but its clock can be bounded for
+//!   all: as far as the one is held back who uses it and is held back least. Where nothing can be
 //!   capped, as on kernels without CFS bandwidth, freezing and thawing by turns does some of the work.
 //! - *Critical*: everything is stopped with checkpoint, lowest first, until it is cool again.
 //! - *Blind*: where nothing can be read, or what was hot cannot be read any more, nothing is started,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bij_core::{ExperimentId, TimeSpan};
 
 use super::Living;
+use super::reins::Wanted;
 use super::sense::seconds_between;
 use super::spread::{self, Motion, Restraint};
 
@@ -39,7 +40,7 @@ impl Demands {
         at: TimeSpan,
         living: &[Living],
         is_budget: bool,
-        restraint: impl Fn(&ExperimentId) -> Restraint,
+        in_force: &Wanted,
     ) {
         self.0.retain(|id, _| living.iter().any(|one| one.experiment == *id));
         for one in living {
@@ -52,8 +53,10 @@ impl Demands {
             }
             let taken = seconds_between(measured.cpu_time, cpu_time) / seconds * 100.0;
             (measured.since, measured.cpu_time) = (at, cpu_time);
-            let Restraint { cap, motion } = restraint(&one.experiment);
-            let bites = cap.is_some_and(|cap| taken >= spread::percent(cap) * BITES);
+            let Restraint { cap, motion } = in_force.of(&one.experiment);
+            let bites = cap.is_some_and(|cap| taken >= spread::percent(cap) * BITES)
+                // Who waits for the GPU takes less of the processors as well.
+                || one.can_cap_gpu && in_force.gpu.is_some();
             let most =
                 if is_budget { measured.most } else { measured.most.map(|most| most * FADES) };
             // Who is held back takes no less than this; how much more is not known.
@@ -74,21 +77,31 @@ impl Demands {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::Percent;
+    use bij_core::{Hertz, Percent};
 
     use super::*;
-    use crate::heat::tests::scene::living;
+    use crate::heat::tests::scene::{id, living};
 
     fn looks(cap: Option<Percent>, is_budget: bool, taken: &[u32]) -> f64 {
+        looks_beside(None, cap, is_budget, taken)
+    }
+
+    fn looks_beside(
+        gpu: Option<Hertz>,
+        cap: Option<Percent>,
+        is_budget: bool,
+        taken: &[u32],
+    ) -> f64 {
         let mut demands = Demands::default();
-        let mut one = living("a", 0, 1200);
+        let mut one = Living { can_cap_gpu: true, ..living("a", 0, 1200) };
         let mut cpu_time = 0;
         for (second, taken) in (0_u32..).zip(taken) {
             cpu_time += u64::from(*taken) * 10_000;
             one.cpu_time = Some(TimeSpan::from_micros(cpu_time));
             let restraint = Restraint { cap, motion: Motion::Running };
             let (at, living) = (TimeSpan::from_secs(second), std::slice::from_ref(&one));
-            demands.look(at, living, is_budget, |_| restraint);
+            let in_force = Wanted { each: [(id("a"), restraint)].into(), gpu };
+            demands.look(at, living, is_budget, &in_force);
         }
         demands.of(&one)
     }
@@ -104,5 +117,7 @@ mod tests {
         let cap = Some(Percent::new(300));
         near(looks(cap, true, &[300; 9]), 1200.0);
         near(looks(cap, true, &[100; 9]), 100.0);
+        let slow = Some(Hertz::new(300_000_000));
+        near(looks_beside(slow, None, true, &[100; 9]), 1200.0);
     }
 }

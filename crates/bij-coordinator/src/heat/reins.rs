@@ -96,8 +96,7 @@ impl Reins {
 
     /// Takes in what each has taken.
     pub(super) fn measure(&mut self, at: TimeSpan, living: &[Living], is_budget: bool) {
-        let Self { demands, in_force, .. } = self;
-        demands.look(at, living, is_budget, |id| in_force.of(id));
+        self.demands.look(at, living, is_budget, &self.in_force);
     }
 
     /// What all that stay may take together, by their definitions.
