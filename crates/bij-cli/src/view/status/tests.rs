@@ -1,9 +1,10 @@
 use bij_core::{
-    AttemptKey, AttemptNumber, BootId, Bytes, Exit, Order, OrderKind, Resources, RunId,
+    AttemptKey, AttemptNumber, BootId, Bytes, Exit, Order, OrderKind, Resources, RunId, TimeSpan,
 };
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use super::*;
+use crate::view::{Format, View};
 
 pub(crate) fn attempt(run: &str, number: u32, end: Option<AttemptEnd>) -> Attempt {
     Attempt {

@@ -1,0 +1,185 @@
+//! One experiment as `bij status` shows it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bij_core::{AttemptEnd, Cause, TimeSpan};
+use serde::Serialize;
+
+use super::Status;
+use crate::view::escape::visible;
+use crate::view::{Format, LogRow, Tone, View, proof, time};
+
+/// What is known of the definition.
+#[derive(Clone, Debug)]
+pub(crate) enum Loaded {
+    /// It is there.
+    Found { source: String, description: Option<String> },
+    /// It is there and wrong, or cannot be read: why, in one line.
+    Bad(String),
+    /// It is not there.
+    Missing,
+}
+
+/// One experiment's status with what people want besides: `bij status`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct StatusPage {
+    #[serde(flatten)]
+    pub(crate) status: Status,
+    #[serde(skip)]
+    pub(crate) loaded: Loaded,
+    #[serde(skip)]
+    pub(crate) log: Vec<LogRow>,
+}
+
+impl View for StatusPage {
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let status = &self.status;
+        let (sign, tone) = status.sign();
+        let description = match &self.loaded {
+            Loaded::Found { description: Some(text), .. } => format!(" - {}", visible(text)),
+            _ => String::new(),
+        };
+        writeln!(out, "{} {}{description}", format.paint(tone, sign), status.id)?;
+        let mut line = |name: &str, value: String| writeln!(out, "{name:>11}: {value}");
+        line("Loaded", self.loaded_line(format))?;
+        line("Active", self.active_line(format))?;
+        if let Some(queued) = &status.queued {
+            line("Queued", queued.sentence())?;
+        }
+        if let (Some(run), Some(attempt)) = (status.run, status.attempt) {
+            line("Attempt", format!("{attempt} of run {}#{run}", status.id))?;
+        }
+        if let Some(crashes) = status.crashes {
+            line("Crashes", crashes_line(crashes, status.crashes_by_cause.as_ref()))?;
+        }
+        if let Some(end) = status.last_end() {
+            let ago = time::ago(end.at, format.now);
+            let cause = format.paint(cause_tone(end), end.cause.as_str());
+            let proof = proof::short(end);
+            let proof = if proof.is_empty() { proof } else { format!(": {proof}") };
+            line("Last end", format!("{cause}, {ago}{proof}"))?;
+        }
+        if let Some(progress) = &status.progress {
+            line("Progress", progress.line())?;
+        }
+        if let Some(pid) = status.pid {
+            line("Main PID", pid.to_string())?;
+        }
+        if let Some(text) = &status.said {
+            line("Status", format!("\"{}\"", visible(text)))?;
+        }
+        if let Some((name, memory)) = memory_line(status) {
+            line(name, memory)?;
+        }
+        if let Some(memory) = status.gpu.as_ref().and_then(|gpu| gpu.line(status.memory_current)) {
+            line("GPU memory", memory)?;
+        }
+        if let Some(nsec) = status.cpu_usage_nsec {
+            let used = time::precise(TimeSpan::from_micros(nsec / 1_000));
+            let quota = status.cpu_quota_percent.as_ref();
+            line("CPU", used + &quota.map_or_else(String::new, |q| format!(" (quota: {q}%)")))?;
+        }
+        if !self.log.is_empty() {
+            writeln!(out)?;
+        }
+        self.log.iter().try_for_each(|row| row.syslog(out, format))
+    }
+}
+
+impl StatusPage {
+    fn loaded_line(&self, format: &Format) -> String {
+        let enabled = match self.status.enabled {
+            Some(true) => "; enabled",
+            Some(false) => "; disabled",
+            None => "",
+        };
+        match &self.loaded {
+            // Whatever its definition says, nobody can start it.
+            Loaded::Found { source, .. } if self.status.masked == Some(true) => {
+                format!("{} ({})", format.paint(Tone::Bad, "masked"), visible(source))
+            }
+            Loaded::Found { source, .. } => format!("loaded ({}{enabled})", visible(source)),
+            Loaded::Bad(why) => {
+                format!("{} ({})", format.paint(Tone::Bad, "bad-setting"), visible(why))
+            }
+            Loaded::Missing => format!("{} (no definition)", format.paint(Tone::Bad, "not-found")),
+        }
+    }
+
+    fn active_line(&self, format: &Format) -> String {
+        let status = &self.status;
+        let (_, tone) = status.sign();
+        let failed =
+            status.state == "failed" || status.sub_state.as_deref() == Some("auto-restart");
+        let sub = match (&status.result, &status.sub_state) {
+            (Some(result), _) if status.state == "failed" => format!(" (Result: {result})"),
+            (Some(result), Some(sub)) if failed => format!(" ({sub}) (Result: {result})"),
+            (_, Some(sub)) => format!(" ({sub})"),
+            (_, None) => String::new(),
+        };
+        let since = status.since.map_or_else(String::new, |since| {
+            format!(" since {}; {}", time::long(since, format), time::ago(since, format.now))
+        });
+        let state = format.paint(tone, &format!("{}{sub}", status.state));
+        let frozen = match status.frozen {
+            Some(true) => format!(" {}", format.paint(Tone::Busy, "(frozen)")),
+            Some(false) | None => String::new(),
+        };
+        format!("{state}{frozen}{since}")
+    }
+}
+
+/// The colour of an end.
+pub(in crate::view) fn cause_tone(end: &AttemptEnd) -> Tone {
+    if end.cause == Cause::Success {
+        Tone::Good
+    } else if end.is_crash() {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    }
+}
+
+/// `3 (oom-kill 2, exit 1)`.
+fn crashes_line(crashes: u64, by_cause: Option<&BTreeMap<Cause, u64>>) -> String {
+    let causes: Vec<String> =
+        by_cause.into_iter().flatten().map(|(cause, count)| format!("{cause} {count}")).collect();
+    if causes.is_empty() {
+        crashes.to_string()
+    } else {
+        format!("{crashes} ({})", causes.join(", "))
+    }
+}
+
+/// `1.2G (max: 8.0G peak: 3.4G)`, or the peak of what has ended; `None` if nothing is known.
+fn memory_line(status: &Status) -> Option<(&'static str, String)> {
+    let bytes = |value: u64| bij_core::Bytes::new(value).to_string();
+    let Some(current) = status.memory_current else {
+        return status.memory_peak.map(|peak| ("Mem peak", bytes(peak)));
+    };
+    let bounds: Vec<String> = [("max", status.memory_max), ("peak", status.memory_peak)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}: {}", bytes(value?))))
+        .collect();
+    let bounds = bounds.join(" ");
+    let bounds = if bounds.is_empty() { bounds } else { format!(" ({bounds})") };
+    Some(("Memory", bytes(current) + &bounds))
+}
+
+/// Several pages: a blank line between them, and in JSON an array.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct StatusPages(pub(crate) Vec<StatusPage>);
+
+impl View for StatusPages {
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        for (at, page) in self.0.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            page.text(out, format)?;
+        }
+        Ok(())
+    }
+}
