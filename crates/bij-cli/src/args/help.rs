@@ -51,7 +51,8 @@ What is kept, and of what: docs/board.md. The keys of the JSON: docs/json.md.";
 pub(super) const SIMULATE: &str = "\
 A TRACE has lines of seconds,zone,celsius, or those that `bij board --watch` prints in a pipe.
 FAN is none, weak or strong; LOAD is constant, pair, many-small, huge-and-small, short-bursts,
-long-bursts, ramp, sawtooth, random or queue. docs/board.md tells about the ladder.";
+long-bursts, ramp, sawtooth, random, queue, training, inference or training-and-huge. docs/board.md
+tells about the ladder.";
 
 /// Below `bij submit --help`.
 pub(super) const SUBMIT: &str = "\
