@@ -21,7 +21,7 @@ use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("gpu_memory_is_guarded", Lane::CONTAINER, memory_is_guarded),
-    Scenario::new("gpu_devices_are_those_of_the_machine", Lane::CONTAINER, devices_are_given),
+    Scenario::new("gpu_devices_are_those_of_the_machine", Lane::ALL, devices_are_given),
 ];
 
 /// The machine as the coordinator sees it.
@@ -124,31 +124,46 @@ fn main_pid(guest: &Guest, id: &str) -> Result<String, Failure> {
     property(&unit(id), "MainPID")
 }
 
-/// What lies in for the devices of a card: other ones, which exist everywhere.
+/// The devices of a card; the first and the last are to be given to whoever may use the GPU.
 const RENDER: &str = "/dev/dri/renderD128";
 const CARD: &str = "/dev/dri/card0";
 const KFD: &str = "/dev/kfd";
 
 /// It says which devices it can open, by the shell itself.
 const OPENS: &str = "
-    for node in /dev/dri/renderD128 /dev/kfd; do
+    for node in /dev/dri/renderD128 /dev/dri/card0 /dev/kfd; do
         if (: <>\"$node\") 2>/dev/null; then echo \"opens $node\"; else echo \"not $node\"; fi
     done
     echo done; exec sleep 600";
 
 fn devices_are_given(guest: &Guest) -> Result<Next, Failure> {
-    sh(&format!(
-        "mkdir -p /dev/dri && touch {RENDER} {CARD} {KFD}
-         mount --bind /dev/null {RENDER} && mount --bind /dev/full {CARD} && mount --bind /dev/zero {KFD}"
-    ))?
-    .success()?;
+    if has_device_controller(guest) {
+        // Consoles, which everybody might open, and which `DevicePolicy=closed` does not let through.
+        sh(&format!(
+            "mkdir -p /dev/dri && mknod -m 0666 {RENDER} c 5 1
+             mknod -m 0666 {CARD} c 4 1 && mknod -m 0666 {KFD} c 4 0"
+        ))?
+        .success()?;
+    } else {
+        sh(&format!(
+            "mkdir -p /dev/dri && touch {RENDER} {CARD} {KFD} && mount --bind /dev/null {RENDER}
+             mount --bind /dev/full {CARD} && mount --bind /dev/zero {KFD}"
+        ))?
+        .success()?;
+    }
     let told = with_these_devices(guest);
     sh(&format!(
         "systemctl stop 'brain-experiment@*.service'
-         umount -l {RENDER} {CARD} {KFD} && rm -r /dev/dri {KFD}"
+         for node in {RENDER} {CARD} {KFD}; do ! mountpoint -q $node || umount -l $node; done
+         rm -r /dev/dri {KFD}"
     ))?
     .success()?;
     told
+}
+
+/// In a container nobody makes devices, and nobody is kept from one.
+fn has_device_controller(guest: &Guest) -> bool {
+    guest.lane() != Lane::Machine
 }
 
 fn with_these_devices(guest: &Guest) -> Result<Next, Failure> {
@@ -160,6 +175,9 @@ fn with_these_devices(guest: &Guest) -> Result<Next, Failure> {
         wait_for_line(guest, id, "done")?;
         for node in [RENDER, KFD] {
             wait_for_line(guest, id, &format!("{may} {node}"))?;
+        }
+        if has_device_controller(guest) {
+            wait_for_line(guest, id, &format!("not {CARD}"))?;
         }
         if guest.systemd() >= 252 {
             let told = run("systemd-analyze", ["security", "--no-pager", &unit(id)])?.success()?;
