@@ -12,7 +12,7 @@ use bij_jetson::{
 use crate::args::BoardArgs;
 use crate::context::Context;
 use crate::coordinator;
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
 use crate::view::{BoardMinutes, BoardPage, BoardSamples};
 
 /// It answers within a tenth of a second, or something is wrong with it.
@@ -29,7 +29,12 @@ pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
     if let Some(newest) = args.samples {
         return samples(context, newest).await;
     }
-    let machine = Machine::below(&context.root);
+    let root = &context.root;
+    if !root.is_dir() {
+        let text = format!("--root: there is no directory {}", root.display());
+        return Err(CliError::new(Kind::Usage, text));
+    }
+    let machine = Machine::below(root);
     if args.watch {
         return watch::watch(context, &machine);
     }

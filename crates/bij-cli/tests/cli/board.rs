@@ -29,6 +29,17 @@ fn a_captured_board_is_shown_as_text_and_as_json() {
 }
 
 #[test]
+fn a_tree_that_is_not_there_is_no_board() {
+    let bij = Bij::new();
+    std::fs::remove_dir(bij.path("")).unwrap();
+    for words in [&["board"][..], &["board", "--watch"]] {
+        let said = bij.call(words);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+        assert!(said.err.starts_with("error: --root: there is no directory /"), "{said:?}");
+    }
+}
+
+#[test]
 fn whoever_watches_through_a_pipe_gets_a_line_of_json_each_time() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
