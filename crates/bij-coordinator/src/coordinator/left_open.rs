@@ -39,7 +39,8 @@ impl<P: Ports> Coordinator<P> {
             open.into_iter().filter(|attempt| self.is_left_open(attempt)).collect();
         for attempt in &left {
             let experiment = &attempt.run.experiment;
-            let mut closing = self.adapters.handover.find_end(attempt, self.seen.now.at);
+            let found = self.adapters.handover.find_end(attempt, self.seen.now.at);
+            let Some(mut closing) = found else { continue };
             let unit = self.seen.units.get(experiment);
             closing.end.evidence.restarts = unit.and_then(|unit| unit.restarts);
             self.adapters.store.close(&closing)?;

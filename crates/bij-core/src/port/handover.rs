@@ -41,11 +41,12 @@ pub trait Handover: Send + Sync {
     fn progress(&self, id: &ExperimentId) -> Option<Progress>;
 
     /// How an attempt ended whose unit is down, and of whose end nobody has told: its `end` hook was
-    /// killed, or could not run. `now` is when that was found out.
+    /// killed, or could not run. `now` is when that was found out. `None` if it may live on under
+    /// somebody else, such as a supervisor in the foreground.
     ///
     /// Where there are no other witnesses, this is what was handed over: the order to stop, and the
     /// progress.
-    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Closing {
+    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Option<Closing> {
         let id = &attempt.run.experiment;
         let evidence = Evidence {
             witness: Some(Witness::Coordinator),
@@ -54,7 +55,7 @@ pub trait Handover: Send + Sync {
             notes: vec!["no witness says how it ended".to_owned()],
             ..Evidence::default()
         };
-        Closing::of(attempt, now, None, evidence)
+        Some(Closing::of(attempt, now, None, evidence))
     }
 }
 

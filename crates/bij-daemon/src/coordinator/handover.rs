@@ -8,6 +8,7 @@ use bij_definitions::{Definitions, put_down};
 use crate::late::find_end;
 use crate::order_file::read_order;
 use crate::progress_file::read_progress;
+use crate::record::Record;
 use crate::{Place, SystemdJournal};
 
 /// The files of one place.
@@ -71,8 +72,12 @@ impl Handover for HandoverFiles {
         read_progress(&self.layout().progress(id))
     }
 
-    fn find_end(&self, attempt: &Attempt, _: Timestamp) -> Closing {
-        find_end(&self.place, &SystemdJournal::new(&self.place), attempt, Witness::Coordinator)
+    fn find_end(&self, attempt: &Attempt, _: Timestamp) -> Option<Closing> {
+        // Whatever `begin` has not begun is no unit's: `bij --local` supervises by itself.
+        let record = Record::read(self.layout(), &attempt.run.experiment);
+        record.filter(|record| record.key == attempt.key)?;
+        let journal = SystemdJournal::new(&self.place);
+        Some(find_end(&self.place, &journal, attempt, Witness::Coordinator))
     }
 }
 
@@ -81,6 +86,9 @@ mod tests {
     use std::fs;
 
     use bij_core::port::DefinitionSource as _;
+    use bij_core::{
+        AttemptKey, AttemptNumber, BootId, Cause, InvocationId, RunId, RunNumber, Timestamp,
+    };
 
     use super::*;
 
@@ -111,5 +119,40 @@ mod tests {
         assert!(layout.stop_file(&id).exists());
         assert_eq!(files.order(&id), Some(Order::stop("bij cancel by alice")));
         assert_eq!(files.progress(&id), None);
+    }
+
+    #[test]
+    fn an_end_is_looked_for_of_what_begin_has_begun_only() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::system(root.path());
+        let id = ExperimentId::new("x").unwrap();
+        let attempt = |number| Attempt {
+            run: RunId { experiment: id.clone(), number: RunNumber(1) },
+            number: AttemptNumber(number),
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes([u8::try_from(number).unwrap(); 16]),
+            },
+            started: Timestamp::from_micros(1),
+            ready: None,
+            end: None,
+            board: None,
+        };
+        let record = Record {
+            key: attempt(2).key,
+            place: None,
+            started: Timestamp::from_micros(1),
+            started_since_boot: None,
+            oom_kills_before: None,
+            memory_limit_hits_before: None,
+        };
+        record.write(place.layout(), &id).unwrap();
+        let files = HandoverFiles::new(place);
+        files.stop(&id, &Order::stop("bij stop by alice")).unwrap();
+        let now = Timestamp::from_micros(2);
+        assert_eq!(files.find_end(&attempt(1), now), None, "bij --local may supervise it");
+        let end = files.find_end(&attempt(2), now).unwrap().end;
+        assert_eq!(end.cause, Cause::Stopped);
+        assert_eq!(end.evidence.witness, Some(Witness::Coordinator));
     }
 }

@@ -125,11 +125,11 @@ impl Handover for SimHandover {
         self.runtime().progress.get(id).cloned()
     }
 
-    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Closing {
+    fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Option<Closing> {
         let told = self.journal.end_of(attempt.key.invocation);
         let (at, mut evidence) = told.unwrap_or_else(|| (now, Evidence::default()));
         evidence.witness.get_or_insert(Witness::Coordinator);
         evidence.order = self.order(&attempt.run.experiment);
-        Closing::of(attempt, at, None, evidence)
+        Some(Closing::of(attempt, at, None, evidence))
     }
 }
