@@ -1,13 +1,13 @@
 //! How an attempt ended of which its `end` hook has not told.
 
 use bij_core::port::Closing;
-use bij_core::{Attempt, Evidence, Exit, TimeSpan, Witness};
+use bij_core::{Attempt, AttemptEnd, Evidence, Exit, TimeSpan, Witness};
 
 use crate::begin::logged;
 use crate::order_file::read_order;
 use crate::progress_file::read_progress;
 use crate::record::Record;
-use crate::{Journal, LoggedEnd, Place};
+use crate::{Journal, LoggedEnd, Place, sentence};
 
 /// The clock of the kernel's log is a little off the one that was read.
 const CLOCKS_DIFFER: TimeSpan = TimeSpan::from_secs(1);
@@ -38,6 +38,15 @@ pub(crate) fn find_end(
     hear_kernel(place, journal, attempt, &mut evidence);
     evidence.progress = read_progress(&place.layout().progress(id));
     Closing::of(attempt, at, ready, evidence)
+}
+
+/// Tells people of an end that its hook has not told of.
+pub(crate) fn log_late(attempt: &Attempt, end: &AttemptEnd) {
+    log::info!(
+        BIJ_EXPERIMENT:% = attempt.run.experiment, BIJ_RUN:% = attempt.run,
+        BIJ_ATTEMPT:% = attempt.number, BIJ_CAUSE:% = end.cause, BIJ_EVENT = "attempt-closed-late";
+        "{}", sentence(&attempt.run, attempt.number, end, attempt.started)
+    );
 }
 
 /// The counters are gone with the control group; on cgroup v1 only the kernel's log still tells

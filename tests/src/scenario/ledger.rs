@@ -19,6 +19,7 @@ use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("ledger_survives_a_killed_end", Lane::ALL, survives_a_killed_end),
+    Scenario::new("ledger_is_closed_without_a_hook", Lane::ALL, is_closed_without_a_hook),
     Scenario::new("ledger_survives_a_full_disk", Lane::CONTAINER, survives_a_full_disk),
     Scenario::new(
         "ledger_waits_for_a_locked_database",
@@ -55,6 +56,29 @@ fn survives_a_killed_end(guest: &Guest) -> Result<Next, Failure> {
     })?;
     ensure_causes(&history(id)?, &["exit", "exit", "exit", "exit", "-"])?;
     ensure_eq!(status(id)?["crashes"], 4, "crashes whose `end` was killed");
+    Ok(Next::Done)
+}
+
+/// The hook that tells of the end never runs, and nothing is started any more: the coordinator finds
+/// out from what PID 1 has logged.
+fn is_closed_without_a_hook(guest: &Guest) -> Result<Next, Failure> {
+    let id = "ledger_hookless";
+    define_script(id, "sleep 0.5; exit 9", ONCE)?;
+    override_unit(id, "[Service]\nExecStopPost=\n")?;
+    systemctl("start", id)?;
+    guest.wait_for("the end in the ledger", SOON, || {
+        let rows = history(id)?;
+        let [row] = &rows[..] else { return Err(Failure::new(format!("{rows:?}"))) };
+        Ok((row["cause"] == "exit").then_some(()))
+    })?;
+    let row = &history(id)?[0];
+    ensure_eq!(row["exit_code"], 9, "its exit code");
+    ensure_eq!(row["evidence"]["witness"], "journal", "who saw it end");
+    let notes = row["evidence"]["notes"].to_string();
+    ensure!(notes.contains("the coordinator closed it"), "its notes: {notes}");
+    let told =
+        sh(&format!("journalctl -b -o cat BIJ_EVENT=attempt-closed-late BIJ_EXPERIMENT={id}"))?;
+    ensure!(told.stdout().contains("exit code 9"), "the journal: {}", told.stdout());
     Ok(Next::Done)
 }
 

@@ -6,9 +6,9 @@ use bij_core::port::{DefinitionSource, Ledger, LedgerError};
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
 
 use super::{Begin, logged};
-use crate::late::find_end;
+use crate::late::{find_end, log_late};
 use crate::progress_file::read_progress;
-use crate::{Journal, Manager, Place, sentence};
+use crate::{Journal, Manager, Place};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Closes whatever of this experiment's recent attempts is open; returns whether anything was.
@@ -31,7 +31,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         closing.end.evidence.restarts = facts.map(|facts| facts.restarts);
         let closed = self.ledger.close(&closing);
         if logged(closed, "the ledger did not take the attempt's end") == Some(Outcome::Changed) {
-            log_late(&Attempt { end: Some(closing.end), ..attempt.clone() });
+            log_late(attempt, &closing.end);
         }
     }
 }
@@ -49,7 +49,9 @@ pub(crate) fn close_other_boots(
     let now = place.now();
     let last_words = |attempt: &Attempt| last_words(place, attempt, now);
     let closed = bij_core::close_other_boots(ledger, here, now, last_words)?;
-    closed.iter().for_each(log_late);
+    for attempt in &closed {
+        attempt.end.iter().for_each(|end| log_late(attempt, end));
+    }
     Ok(closed.len())
 }
 
@@ -75,13 +77,4 @@ fn last_sign_of_life(
     let metadata = fs::symlink_metadata(place.layout().progress(id)).ok()?;
     let written = Timestamp::from(metadata.modified().ok()?);
     (metadata.is_file() && started <= written && written <= now).then_some(written)
-}
-
-fn log_late(attempt: &Attempt) {
-    let Some(end) = &attempt.end else { return };
-    log::info!(
-        BIJ_EXPERIMENT:% = attempt.run.experiment, BIJ_RUN:% = attempt.run,
-        BIJ_ATTEMPT:% = attempt.number, BIJ_CAUSE:% = end.cause, BIJ_EVENT = "attempt-closed-late";
-        "{}", sentence(&attempt.run, attempt.number, end, attempt.started)
-    );
 }

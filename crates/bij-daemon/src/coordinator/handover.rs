@@ -5,7 +5,7 @@ use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, put_down};
 
-use crate::late::find_end;
+use crate::late::{find_end, log_late};
 use crate::order_file::read_order;
 use crate::progress_file::read_progress;
 use crate::record::Record;
@@ -77,7 +77,9 @@ impl Handover for HandoverFiles {
         let record = Record::read(self.layout(), &attempt.run.experiment);
         record.filter(|record| record.key == attempt.key)?;
         let journal = SystemdJournal::new(&self.place);
-        Some(find_end(&self.place, &journal, attempt, Witness::Coordinator))
+        let found = find_end(&self.place, &journal, attempt, Witness::Coordinator);
+        log_late(attempt, &found.end);
+        Some(found)
     }
 }
 
