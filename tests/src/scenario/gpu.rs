@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Scenario;
+use super::board::{SETTINGS, instead_of_board};
 use super::coordinator::COORDINATOR;
 use crate::bij::{
     SOON, daemon_reload, define_script, ensure_causes, history, status, systemctl, unit,
@@ -27,8 +28,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// The machine as the coordinator sees it.
 const BOARD: &str = "/run/bij-lab-board";
 const CLIENTS: &str = "sys/kernel/debug/nvmap/iovmm/clients";
-const DROP_IN: &str = "/run/systemd/system/brain-experiment-coordinator.service.d/50-board.conf";
-const SETTINGS: &str = "/etc/brain-in-jar/coordinator.toml";
 const GREEDY: &str = "gpu_greedy";
 const GIB: u64 = 1 << 30;
 
@@ -49,17 +48,7 @@ fn memory_is_guarded(guest: &Guest) -> Result<Next, Failure> {
         write(&Path::new(BOARD).join(file), text)?;
     }
     hand_out(&[])?;
-    write(Path::new(DROP_IN), &format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\n"))?;
-    let settings = fs::read(SETTINGS)?;
-    let told = with_this_board(guest);
-    fs::write(SETTINGS, settings)?;
-    sh(&format!(
-        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
-         rm -r {DROP_IN} {BOARD}
-         systemctl daemon-reload && systemctl start {COORDINATOR}"
-    ))?
-    .success()?;
-    told
+    instead_of_board(BOARD, "", || with_this_board(guest))
 }
 
 fn with_this_board(guest: &Guest) -> Result<Next, Failure> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Scenario;
+use super::board::instead_of_board;
 use super::coordinator::{COORDINATOR, ids};
 use crate::bij::{SOON, define_script, history, wait_for_state};
 use crate::check::{Failure, ensure, ensure_eq};
@@ -26,7 +27,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 /// The machine as the coordinator sees it.
 const BOARD: &str = "/run/bij-lab-board";
-const DROP_IN: &str = "/run/systemd/system/brain-experiment-coordinator.service.d/50-board.conf";
+/// Outside of the lab a board's files lie in /sys, which it may write to.
+const MAY_WRITE: &str = "ReadWritePaths=/run/bij-lab-board\n";
 
 /// When it is told to leave, it writes a checkpoint: into space that it has, because the disk may be full,
 /// and by itself, because systemd signals whatever it starts just then as well.
@@ -41,21 +43,21 @@ const STAYS: &str = "trap '' TERM; echo up; while :; do sleep 0.1; done";
 
 fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
     make_board()?;
-    sh(&format!(
-        "systemctl stop {COORDINATOR}
-         mount -t tmpfs -o size=16m,mode=0755 none /var/lib/brain-in-jar
-         systemctl start {COORDINATOR}"
-    ))?
-    .success()?;
-    let told = with_this_board(guest);
-    sh(&format!(
-        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
-         umount -l /var/lib/brain-in-jar
-         rm -r {DROP_IN} {BOARD}
-         systemctl daemon-reload && systemctl start {COORDINATOR}"
-    ))?
-    .success()?;
-    told
+    instead_of_board(BOARD, MAY_WRITE, || {
+        sh(&format!(
+            "systemctl stop {COORDINATOR}
+             mount -t tmpfs -o size=16m,mode=0755 none /var/lib/brain-in-jar
+             systemctl start {COORDINATOR}"
+        ))?
+        .success()?;
+        let told = with_this_board(guest);
+        sh(&format!(
+            "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
+             umount -l /var/lib/brain-in-jar"
+        ))?
+        .success()?;
+        told
+    })
 }
 
 /// A board at 45 degrees that is a Jetson, and what the coordinator takes for the machine.
@@ -69,9 +71,7 @@ fn make_board() -> Result<(), Failure> {
          printf 'nvidia,p3701-0005\\0nvidia,tegra234\\0' >{BOARD}/proc/device-tree/compatible"
     ))?
     .success()?;
-    // Outside of the lab a board's files lie in /sys, which it may write to.
-    let text = format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\nReadWritePaths={BOARD}\n");
-    write(Path::new(DROP_IN), &text)
+    Ok(())
 }
 
 fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
@@ -209,14 +209,7 @@ fn slows_the_gpu_down(guest: &Guest) -> Result<Next, Failure> {
                  1122000000 1224000000 1300500000\n";
     write(&Path::new(BOARD).join(GPU).join("available_frequencies"), rates)?;
     set_gpu_clock(TOP)?;
-    let told = with_this_gpu(guest);
-    sh(&format!(
-        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
-         rm -r {DROP_IN} {BOARD}
-         systemctl daemon-reload && systemctl start {COORDINATOR}"
-    ))?
-    .success()?;
-    told
+    instead_of_board(BOARD, MAY_WRITE, || with_this_gpu(guest))
 }
 
 fn with_this_gpu(guest: &Guest) -> Result<Next, Failure> {

@@ -1,5 +1,6 @@
 //! The scenarios, by topic. The crate's documentation says how to add one.
 
+mod board;
 mod boot;
 mod cli;
 mod contract;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Scenario;
+use super::board::{SETTINGS, instead_of_board};
 use super::coordinator::{COORDINATOR, WAITS};
 use crate::bij::{SOON, define_script, wait_for_state};
 use crate::check::{Failure, ensure, ensure_eq};
@@ -25,8 +26,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 
 /// Where the unit lets the coordinator write: what it may not do there, it may not do on a Jetson.
 const BOARD: &str = "/var/lib/nvpmodel/bij-lab-board";
-const DROP_IN: &str = "/run/systemd/system/brain-experiment-coordinator.service.d/50-board.conf";
-const SETTINGS: &str = "/etc/brain-in-jar/coordinator.toml";
 
 /// 0 and 2 are had live, 1 takes a reboot, and the kernel refuses a part of 3.
 const CONF: &str = "\
@@ -54,17 +53,7 @@ const STATUS: &str = "var/lib/nvpmodel/status";
 
 fn are_shared(guest: &Guest) -> Result<Next, Failure> {
     set_up_board()?;
-    write(Path::new(DROP_IN), &format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={BOARD}\n"))?;
-    let settings = fs::read(SETTINGS)?;
-    let told = with_this_board(guest);
-    fs::write(SETTINGS, settings)?;
-    sh(&format!(
-        "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
-         rm -r {DROP_IN} {BOARD}
-         systemctl daemon-reload && systemctl start {COORDINATOR}"
-    ))?
-    .success()?;
-    told
+    instead_of_board(BOARD, "", || with_this_board(guest))
 }
 
 fn set_up_board() -> Result<(), Failure> {
