@@ -1,5 +1,6 @@
 //! The scenarios, by topic. The crate's documentation says how to add one.
 
+mod attack;
 mod board;
 mod boot;
 mod cli;
@@ -65,6 +66,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         people::SCENARIOS,
         contract::SCENARIOS,
         coordinator::SCENARIOS,
+        attack::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,
