@@ -31,11 +31,12 @@ pub(crate) fn define_script(id: &str, script: &str, rest: &str) -> Result<(), Fa
     define_command(id, &["/bin/sh", "-c", script], rest)
 }
 
-/// `systemctl daemon-reload`, for scenarios that count starts.
+/// Has every new definition rendered and loaded, as a boot does; for scenarios that count starts.
 ///
 /// Otherwise the first start reloads in its midst, and systemd, which does not carry its start limit
 /// over a reload, forgets that start: there is one more than `burst`.
-pub(crate) fn daemon_reload() -> Result<(), Failure> {
+pub(crate) fn render_all() -> Result<(), Failure> {
+    run("systemctl", ["restart", "brain-experiment-boot.service"])?.success()?;
     run("systemctl", ["daemon-reload"])?.success().map(drop)
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn define_example(id: &str) -> Result<(), Failure> {
 pub(crate) fn override_unit(id: &str, text: &str) -> Result<(), Failure> {
     let path = format!("/etc/systemd/system/brain-experiment@{id}.service.d/override.conf");
     write(Path::new(&path), text)?;
-    daemon_reload()
+    render_all()
 }
 
 /// `systemctl VERB brain-experiment@ID`, as people type it.

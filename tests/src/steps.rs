@@ -46,6 +46,7 @@ const TRACES: &[&str] = &[
     "/run/brain-in-jar/extras",
     "/etc/systemd/system",
     "/run/systemd/system",
+    "/run/systemd/system.attached",
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
     "/etc/systemd/system/brain-experiment.target.wants",

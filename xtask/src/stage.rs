@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | program `bij` | `usr/bin/` |
 //! | programs `bij-hook`, `bij-coordinator` | `usr/libexec/brain-in-jar/` |
-//! | program `brain-experiment-generator` | `usr/lib/systemd/system-generators/`, and a link in `user-generators/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
@@ -30,7 +29,6 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("bij-cli", "bij", "usr/bin"),
     ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
     ("bij-daemon", "bij-coordinator", "usr/libexec/brain-in-jar"),
-    ("bij-daemon", "brain-experiment-generator", "usr/lib/systemd/system-generators"),
 ];
 
 /// The crate whose programs are the example experiments.
@@ -80,12 +78,6 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
         let script = shell::read(Command::new(bij).args(["completions", shell]))?;
         write(&directory.join(path), &script)?;
     }
-    let user_generators = directory.join("usr/lib/systemd/user-generators");
-    fs::create_dir_all(&user_generators)?;
-    symlink(
-        "../system-generators/brain-experiment-generator",
-        user_generators.join("brain-experiment-generator"),
-    )?;
     let root = workspace::root();
     mirror(&root.join("units"), directory)?;
     for part in ["definitions", "python"] {

@@ -11,7 +11,7 @@ pub struct Layout {
     state: PathBuf,
     runtime: PathBuf,
     logs: PathBuf,
-    generator: PathBuf,
+    drop_ins: PathBuf,
 }
 
 impl Layout {
@@ -22,7 +22,7 @@ impl Layout {
             state: root.join("var/lib/brain-in-jar"),
             runtime: root.join("run/brain-in-jar"),
             logs: root.join("var/log/brain-in-jar"),
-            generator: root.join("run/systemd/generator"),
+            drop_ins: root.join("run/systemd/system.attached"),
         }
     }
 
@@ -34,7 +34,7 @@ impl Layout {
             state: state_home.join("brain-in-jar"),
             runtime: runtime_dir.join("brain-in-jar"),
             logs: state_home.join("brain-in-jar/logs"),
-            generator: runtime_dir.join("systemd/generator"),
+            drop_ins: runtime_dir.join("systemd/user"),
         }
     }
 
@@ -124,8 +124,12 @@ impl Layout {
         &self.logs
     }
 
-    /// The drop-in that the generator writes for an experiment.
+    /// The drop-in that a definition is rendered into.
+    ///
+    /// It lies in the search path of systemd.unit(5), where no reload empties it. For the system's manager
+    /// that is not `/run/systemd/system`, because `systemctl revert` empties that too, also under a unit
+    /// that is up. A user's manager has no other place.
     pub fn drop_in(&self, id: &ExperimentId) -> PathBuf {
-        self.generator.join(format!("{}.d", id.unit_name())).join("10-experiment.conf")
+        self.drop_ins.join(format!("{}.d", id.unit_name())).join("10-experiment.conf")
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bij_core::Layout;
-use bij_daemon::{Place, generate};
+use bij_daemon::{Place, render_missing};
 use bij_definitions::Definitions;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
@@ -18,13 +18,12 @@ fn put(root: &Path, name: &str, text: &str) {
     fs::write(path, text).expect("the tree is ours");
 }
 
-/// The stamp that the generator gives the unit of `x`.
+/// The stamp that the drop-in of `x` is rendered with.
 fn stamp(root: &Path) -> String {
-    let output = root.join("generator");
-    let definitions = Definitions::new(Layout::system(root));
-    generate(&Place::system(root), &definitions, &output);
-    let drop_in = output.join("brain-experiment@x.service.d/10-experiment.conf");
-    let text = fs::read_to_string(drop_in).expect("the definition is in order");
+    let layout = Layout::system(root);
+    render_missing(&Place::system(root), &Definitions::new(layout.clone()));
+    let id = "x".parse().expect("it is a valid id");
+    let text = fs::read_to_string(layout.drop_in(&id)).expect("the definition is in order");
     let (_, rest) = text.split_once("BIJ_STAMP=").expect("every drop-in has a stamp");
     rest.chars().take_while(char::is_ascii_hexdigit).collect()
 }

@@ -10,16 +10,17 @@ mod left_open;
 mod start_limit;
 mod tell;
 
+use std::io;
 use std::path::PathBuf;
 
 use bij_core::definition::{AbsolutePath, ExperimentSpec};
-use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, Opened, Opening};
+use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Ledger, Opened, Opening};
 use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, TimeSpan, Timestamp};
 use thiserror::Error;
 
 use crate::counters::read_counters;
 use crate::record::{Record, RecordedPlace};
-use crate::{Journal, Manager, ManagerError, Place, PlaceError, Told, chain, files};
+use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, chain, files};
 
 pub(crate) use left_open::close_other_boots;
 
@@ -43,7 +44,7 @@ pub enum BeginError {
     #[error("the attempt cannot be named")]
     Place(#[from] PlaceError),
     /// The definition has changed and the service manager could not be told.
-    #[error("the definition has changed and could not be loaded again")]
+    #[error("the definition has changed, and the service manager has not read it")]
     Reload(#[from] ManagerError),
     /// Its working directory is not there. systemd is told to pass over that, or it would take the
     /// failure of a hook to enter it for a condition that says "not now".
@@ -75,13 +76,47 @@ pub enum BeginError {
         /// `StartLimitIntervalSec=` in force.
         interval: Limit<TimeSpan>,
     },
+    /// The definition is there and cannot be read.
+    #[error("the definition of {id} cannot be read; it is not started with settings of yesterday")]
+    Definition {
+        /// The experiment.
+        id: ExperimentId,
+        /// What went wrong.
+        #[source]
+        source: FindError,
+    },
+    /// The definition has changed and its drop-in cannot be written.
+    #[error(
+        "the new settings of {id} cannot be put in force, and it is not started with those of yesterday; once there is room (`df -h /run`), start it again"
+    )]
+    Render {
+        /// The experiment.
+        id: ExperimentId,
+        /// What went wrong.
+        #[source]
+        source: RenderError,
+    },
+    /// The definition cannot be used any more, and its drop-in cannot be removed.
+    #[error("{id} has no usable definition any more, and its command cannot be taken out of {}", path.display())]
+    Remove {
+        /// The experiment.
+        id: ExperimentId,
+        /// The drop-in.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The unit is not what the definition says, even after a reload.
     #[error(
-        "the unit of {id} still differs from its definition after a reload; it is not started with limits of yesterday (is brain-experiment-generator installed and executable? `journalctl -b -t kernel -t systemd -g brain-experiment` tells what it said)"
+        "the unit of {id} differs from its definition even after a reload, and is not started with settings of yesterday: does another file hide {}? `systemctl cat {}` shows what is loaded",
+        path.display(), id.unit_name()
     )]
     StillStale {
         /// The experiment.
         id: ExperimentId,
+        /// The drop-in that should be loaded.
+        path: PathBuf,
     },
 }
 

@@ -5,7 +5,7 @@
 
 mod witnesses;
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError};
+use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, ExperimentId, Outcome, RunEnd, RunId,
     RunNumber, ServiceResult, Timestamp,
@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::begin::logged;
 use crate::record::Record;
+use crate::render::remove_drop_in;
 use crate::{Journal, Manager, Place, PlaceError, Told, files, sentence};
 
 /// What `end` did.
@@ -42,11 +43,13 @@ pub enum EndError {
 
 /// What `end` works with.
 #[derive(Debug)]
-pub struct End<'a, L, M, J> {
+pub struct End<'a, D, L, M, J> {
     /// Where it was called.
     pub place: &'a Place,
     /// What systemd told it.
     pub told: &'a Told,
+    /// The definitions.
+    pub definitions: &'a D,
     /// The ledger.
     pub ledger: &'a mut L,
     /// The service manager.
@@ -63,7 +66,7 @@ struct Begun {
     record: Option<Record>,
 }
 
-impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
+impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J> {
     /// Ends the attempt of an experiment.
     ///
     /// # Errors
@@ -90,6 +93,7 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
         let outcome = self.ledger.close(&closing)?;
         say(id, &begun, &end);
         self.clear(id, &end);
+        self.forget_definition(id);
         Ok(Ended::Closed(Box::new(end), outcome))
     }
 
@@ -120,6 +124,15 @@ impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
     fn is_run_over(&self, id: &ExperimentId, end: &AttemptEnd) -> bool {
         let tally = logged(self.ledger.tally(id), "the ledger cannot be read");
         tally.map_or_else(|| RunEnd::after(end).is_some(), |tally| tally.last_run_end.is_some())
+    }
+
+    /// Removes the drop-in of a definition that is gone. The settings that systemd has loaded stay in
+    /// force until it reads the unit again.
+    fn forget_definition(&self, id: &ExperimentId) {
+        if matches!(self.definitions.find(id), Err(FindError::Missing { .. })) {
+            let removed = remove_drop_in(&self.place.layout().drop_in(id));
+            logged(removed, "the drop-in of a definition that is gone is still there");
+        }
     }
 
     /// Removes what held for this attempt only, and what held for its run only if that is over.

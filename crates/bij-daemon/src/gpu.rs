@@ -1,6 +1,6 @@
 //! What a unit with `[gpu] access` is given on this machine.
 //!
-//! Drivers come up while the machine boots, after the generator has run for the first time, and their
+//! Drivers come up while the machine boots, after drop-ins were rendered for the first time, and their
 //! numbers are given anew at each boot. So what was found is part of the unit's stamp: a start that
 //! finds something else has the unit rendered anew.
 
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bij_core::Outcome;
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::Found;
 use bij_jetson::{GpuPolicy, Root, power_on};
 use fnv::FnvHasher;
 
@@ -38,7 +37,8 @@ impl GpuSettings {
         &self.0
     }
 
-    fn stamp(&self) -> String {
+    /// Changes whenever the settings do: 16 hexadecimal digits.
+    pub(crate) fn stamp(&self) -> String {
         let mut hasher = FnvHasher::default();
         for (directive, value) in &self.0 {
             hasher.write(directive.as_bytes());
@@ -50,21 +50,8 @@ impl GpuSettings {
     }
 }
 
-/// The stamp of a unit: of its definition and, if it may use the GPU, of what that takes.
-pub(crate) fn unit_stamp(
-    place: &Place,
-    found: &Found,
-    gpu: impl FnOnce() -> GpuSettings,
-) -> String {
-    if is_given(place, &found.spec) {
-        found.stamp.clone() + &gpu().stamp()
-    } else {
-        found.stamp.clone()
-    }
-}
-
 /// Whether a unit is given the GPU: a user's manager cannot give anybody what he does not have.
-fn is_given(place: &Place, spec: &ExperimentSpec) -> bool {
+pub(crate) fn is_given(place: &Place, spec: &ExperimentSpec) -> bool {
     spec.gpu.access && !place.is_user()
 }
 

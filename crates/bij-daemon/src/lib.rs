@@ -1,5 +1,5 @@
-//! What systemd calls: the hooks of `brain-experiment@.service`, and the generator that renders
-//! definitions into its drop-ins.
+//! What systemd calls: the hooks of `brain-experiment@.service`, which also render definitions into its
+//! drop-ins, and the coordinator.
 //!
 //! | the unit's line | calls | which |
 //! | --- | --- | --- |
@@ -7,11 +7,12 @@
 //! | | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
 //! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
 //! | `ExecStopPost=` | [`End`] | gathers evidence, decides the cause, closes the attempt |
-//! | `brain-experiment-boot.service` | [`boot`], [`shutdown`] | tell power cuts from shutdowns |
+//! | `brain-experiment-boot.service` | [`render_at_boot`] | renders every definition before anything starts |
+//! | | [`boot`], [`shutdown`] | tell power cuts from shutdowns |
 //!
-//! The programs `bij-hook` and `brain-experiment-generator` are thin: they read their arguments and
-//! environment, put adapters together, and call what is here. This crate is the only one that names
-//! adapters for them; the hooks themselves know ports: [`DefinitionSource`], [`Ledger`], and the
+//! The program `bij-hook` is thin: it reads its arguments and environment, puts adapters together, and
+//! calls what is here. This crate is the only one that names
+//! adapters for it; the hooks themselves know ports: [`DefinitionSource`], [`Ledger`], and the
 //! two small ones of their own, [`Manager`] and [`Journal`].
 //!
 //! # Invariants
@@ -35,10 +36,8 @@ mod counters;
 mod end;
 mod exit_status;
 mod files;
-mod generator;
 mod gpu;
 mod journal;
-mod kernel_log;
 mod late;
 mod logging;
 mod manager;
@@ -49,6 +48,7 @@ mod place;
 mod progress_file;
 mod record;
 mod refuse;
+mod render;
 mod sentence;
 mod status_meaning;
 mod systemd;
@@ -66,15 +66,14 @@ pub use coordinator::{
     run_coordinator,
 };
 pub use end::{End, EndError, Ended};
-pub use generator::{Generated, Skipped, generate};
 pub use journal::{Journal, JournalError, LoggedEnd};
-pub use kernel_log::KernelLog;
 pub use logging::{AboutUnit, start_logging};
 pub use manager::{Manager, ManagerError};
 pub use notify::ask_for_time;
 pub use open_ledger::ledger;
 pub use place::{Place, PlaceError};
-pub use refuse::refusal;
+pub use refuse::{Refusal, refusal};
+pub use render::{RenderError, Rendered, render_at_boot, render_missing};
 pub use systemd::{Systemd, SystemdJournal};
 pub use told::Told;
 

@@ -23,6 +23,12 @@ pub trait Manager {
     /// [`ManagerError`] if it does not answer, or refuses.
     fn reload(&self) -> Result<(), ManagerError>;
 
+    /// Whether it has the unit of any experiment loaded.
+    ///
+    /// # Errors
+    /// [`ManagerError`] if it does not answer.
+    fn has_loaded_experiments(&self) -> Result<bool, ManagerError>;
+
     /// Whether the machine goes down, not only a session on it.
     ///
     /// # Errors

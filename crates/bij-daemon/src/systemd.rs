@@ -24,11 +24,16 @@ impl Systemd {
     }
 
     fn view(&self) -> Result<&HookView, ManagerError> {
-        self.is_here()?;
+        self.ensure_here()?;
         Ok(self.view.get_or_init(|| HookView::connect(self.scope)))
     }
 
-    fn is_here(&self) -> Result<(), ManagerError> {
+    /// Whether it is this machine's, and can be asked.
+    pub const fn is_here(&self) -> bool {
+        !self.elsewhere
+    }
+
+    fn ensure_here(&self) -> Result<(), ManagerError> {
         if self.elsewhere { Err(ManagerError(ELSEWHERE.into())) } else { Ok(()) }
     }
 }
@@ -46,8 +51,12 @@ impl Manager for Systemd {
         self.view()?.reload().map_err(failed)
     }
 
+    fn has_loaded_experiments(&self) -> Result<bool, ManagerError> {
+        self.view()?.has_loaded_experiments().map_err(failed)
+    }
+
     fn is_stopping(&self) -> Result<bool, ManagerError> {
-        self.is_here()?;
+        self.ensure_here()?;
         // A user's manager stops with the session too, and the boot goes on: PID 1 is asked.
         HookView::connect(RuntimeScope::System).is_stopping().map_err(failed)
     }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
@@ -16,13 +17,20 @@ use crate::{
     ManagerError, Place, Told,
 };
 
-/// One definition in memory, and its stamp; without it there is none.
+/// One definition in memory, and its stamp; without it there is none. It may be unreadable.
 #[derive(Default)]
-pub(crate) struct FakeDefinitions(pub(crate) Mutex<Option<(ExperimentSpec, String)>>);
+pub(crate) struct FakeDefinitions(
+    pub(crate) Mutex<Option<(ExperimentSpec, String)>>,
+    pub(crate) AtomicBool,
+);
 
 impl DefinitionSource for FakeDefinitions {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        let looked_for = vec![format!("/etc/{id}.toml")];
+        let path = format!("/etc/{id}.toml");
+        if self.1.load(Ordering::Relaxed) {
+            return Err(FindError::Unreadable { path, source: std::io::ErrorKind::Other.into() });
+        }
+        let looked_for = vec![path];
         let missing = FindError::Missing { id: id.clone(), looked_for };
         let (spec, stamp) = self.0.lock().unwrap().clone().ok_or(missing)?;
         Ok(Found { spec, source: format!("/etc/{id}.toml"), stamp, warnings: Vec::new() })
@@ -46,6 +54,7 @@ pub(crate) struct FakeManager {
     pub(crate) asked: Cell<u32>,
     pub(crate) reloads: Cell<u32>,
     pub(crate) stopping: Cell<bool>,
+    pub(crate) has_loaded: Cell<bool>,
     pub(crate) mute: Cell<bool>,
 }
 
@@ -80,6 +89,11 @@ impl Manager for FakeManager {
             self.stamp.borrow_mut().clone_from(&self.rendered.borrow());
         }
         Ok(())
+    }
+
+    fn has_loaded_experiments(&self) -> Result<bool, ManagerError> {
+        self.ask()?;
+        Ok(self.has_loaded.get())
     }
 
     fn is_stopping(&self) -> Result<bool, ManagerError> {
@@ -125,7 +139,10 @@ impl Machine {
             place: Place::system(tree.path()),
             tree,
             id,
-            definitions: FakeDefinitions(Mutex::new(Some((spec, "s1".to_owned())))),
+            definitions: FakeDefinitions(
+                Mutex::new(Some((spec, "s1".to_owned()))),
+                AtomicBool::new(false),
+            ),
             manager: FakeManager::default(),
             journal: FakeJournal::default(),
             lives: Cell::new(0),
@@ -169,6 +186,16 @@ impl Machine {
         }
     }
 
+    /// Renders what is defined, as a boot does.
+    pub(crate) fn render(&self) {
+        assert_eq!(crate::render_missing(&self.place, &self.definitions).written, 1);
+    }
+
+    /// The drop-in on disk.
+    pub(crate) fn drop_in(&self) -> Option<String> {
+        fs::read_to_string(self.place.layout().drop_in(&self.id)).ok()
+    }
+
     pub(crate) fn store(&self) -> Store {
         Store::open(&self.place.layout().database()).unwrap()
     }
@@ -208,6 +235,7 @@ impl Machine {
         End {
             place: &self.place,
             told: &told,
+            definitions: &self.definitions,
             ledger: &mut store,
             manager: &self.manager,
             journal: &self.journal,

@@ -43,16 +43,14 @@ impl Tree {
         Layout::system(self.0.path())
     }
 
-    /// Defines an experiment; returns the stamp that the generator gives its drop-in.
+    /// Defines an experiment; returns the stamp that its drop-in is rendered with.
     fn define(&self, id: &str) -> String {
         let name = format!("etc/brain-in-jar/experiments/{id}.toml");
         self.write(&name, "command = [\"/bin/true\"]\n");
-        let output = self.0.path().join("generator");
         let place = bij_daemon::Place::system(self.0.path());
         let definitions = bij_definitions::Definitions::new(self.layout());
-        assert_eq!(bij_daemon::generate(&place, &definitions, &output).skipped.len(), 0);
-        let drop_in = output.join(format!("brain-experiment@{id}.service.d/10-experiment.conf"));
-        let text = fs::read_to_string(drop_in).unwrap();
+        assert_eq!(bij_daemon::render_missing(&place, &definitions).failures.len(), 0);
+        let text = fs::read_to_string(self.layout().drop_in(&id.parse().unwrap())).unwrap();
         let (_, stamp) = text.split_once("BIJ_STAMP=").unwrap();
         stamp.chars().take_while(char::is_ascii_hexdigit).collect()
     }

@@ -26,7 +26,7 @@ impl From<io::Error> for ReadError {
 /// The content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
     // The usual cases take one call for a file that is not there and no look beforehand for one
-    // that is: a generator asks for thousands.
+    // that is: a boot asks for thousands.
     match open(path, OFlag::O_NOFOLLOW) {
         Ok(file) => content(path, file).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -26,7 +26,8 @@ use quote::{assignment, line, path, path_word};
 pub struct DropIn<'a> {
     /// The definition.
     pub spec: &'a ExperimentSpec,
-    /// The file it was read from, for `SourcePath=`: systemd then notices when it changes.
+    /// The file it was read from, for people. It is no `SourcePath=`: systemd would say to reload when the
+    /// file has changed, and a reload changes nothing.
     pub source: &'a str,
     /// The stamp of everything it was made from, for `begin` to compare.
     pub stamp: &'a str,
@@ -45,7 +46,8 @@ impl DropIn<'_> {
     /// The text of the drop-in.
     pub fn render(&self) -> String {
         let mut unit = UnitFile::default();
-        unit.comment("Rendered by brain-experiment-generator; it is written anew at every reload.");
+        unit.comment(&format!("Rendered by bij-hook from {}", one_line(self.source)));
+        unit.comment("and written anew by the next start after a change.");
         unit.comment(
             "Change the definition, or use `systemctl edit` and `systemctl set-property`.",
         );
@@ -64,9 +66,6 @@ impl DropIn<'_> {
     fn unit_section(&self, unit: &mut UnitFile) {
         let restart = &self.spec.restart;
         unit.section("Unit");
-        if self.source.starts_with('/') {
-            unit.set("SourcePath", &path(self.source));
-        }
         if let Some(description) = &self.spec.description {
             unit.set("Description", &line(description));
         }
@@ -195,6 +194,11 @@ impl UnitFile {
     fn push(&mut self, line: std::fmt::Arguments<'_>) {
         writeln!(self.text, "{line}").expect("writing to a String does not fail");
     }
+}
+
+/// The text without what could end the line of a comment.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn memory_limit(limit: MemoryLimit) -> String {

@@ -92,6 +92,18 @@ impl HookView {
         }
     }
 
+    /// Whether the manager has the unit of any experiment loaded, running or not.
+    ///
+    /// # Errors
+    /// [`HookViewError`] if nobody answers.
+    pub fn has_loaded_experiments(&self) -> Result<bool, HookViewError> {
+        let action = "list the units";
+        match self.over_bus(loaded_over) {
+            Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
+            None => show::has_loaded_experiments(self.scope),
+        }
+    }
+
     /// Has the manager read all units again, and waits until it has.
     ///
     /// # Errors
@@ -123,6 +135,15 @@ const STOPPING: &str = "stopping";
 async fn state_over(bus: &Bus) -> Result<String, UnitError> {
     let manager = bus.manager().await?;
     call(Action { verb: "look at the manager", id: None }, manager.system_state()).await
+}
+
+/// Matches the unit of every experiment.
+const ALL: &str = "brain-experiment@*.service";
+
+async fn loaded_over(bus: &Bus) -> Result<bool, UnitError> {
+    let manager = bus.manager().await?;
+    let action = Action { verb: "list the units", id: None };
+    Ok(!call(action, manager.list_units_by_patterns(&[], &[ALL])).await?.is_empty())
 }
 
 async fn facts_over(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {

@@ -7,6 +7,9 @@
 //! - a *member* belongs to group `bij` ([`as_member`]);
 //! - an *experiment* is code that a unit runs, defined by `define_script`.
 
+pub(in crate::scenario) mod limits;
+pub(in crate::scenario) mod limits_killed;
+
 use super::Scenario;
 use crate::check::{Failure, ensure};
 use crate::command::{Output, run, sh};

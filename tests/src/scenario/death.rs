@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Scenario;
-use crate::bij::{daemon_reload, define_script, history, systemctl, wait_for_ended, wait_for_line};
+use crate::bij::{render_all, define_script, history, systemctl, wait_for_ended, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::sh;
 use crate::guest::{Guest, Next};
@@ -44,7 +44,7 @@ const FALLS_SILENT: &str = "exec python3 -c '\
 /// Starts it, waits for its one attempt to end, and returns that attempt.
 fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
     define_script(id, script, rest)?;
-    daemon_reload()?;
+    render_all()?;
     // Whether the start job itself fails depends on how fast it dies.
     systemctl("start", id)?;
     let mut rows = wait_for_ended(guest, id, 1)?;
@@ -134,7 +134,7 @@ fn by_stop_timeout(guest: &Guest) -> Result<Next, Failure> {
 fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_unborn";
     crate::bij::define_command(id, &["/nonexistent/program"], ONCE)?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", id)?;
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "start-failed")?;
@@ -146,7 +146,7 @@ fn three_times_is_final(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_thrice";
     let script = "echo \"told of $BIJ_CRASHES, last ${BIJ_LAST_CAUSE:-none}\"; exit 9";
     define_script(id, script, "[restart]\ndelay = \"100ms\"")?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", id)?;
     crate::bij::wait_for_state(guest, id, "failed")?;
     guest.wait_for("the third attempt to end", crate::bij::SOON, || {

@@ -10,7 +10,7 @@ use super::Scenario;
 use super::board::{SETTINGS, instead_of_board};
 use super::coordinator::COORDINATOR;
 use crate::bij::{
-    SOON, daemon_reload, define_script, ensure_causes, history, status, systemctl, unit,
+    SOON, render_all, define_script, ensure_causes, history, status, systemctl, unit,
     wait_for_ended, wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
@@ -59,7 +59,7 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     define_script(GREEDY, SAVES, rest)?;
     define_script("gpu_modest", SAVES, "[gpu]\nmemory = \"1G\"\n")?;
     define_script("gpu_behind", SAVES, &format!("[queue]\nafter = [\"{GREEDY}\"]\n"))?;
-    daemon_reload()?;
+    render_all()?;
     run("bij", ["submit", GREEDY, "gpu_modest", "gpu_behind"])?.success()?;
     let modest = main_pid(guest, "gpu_modest")?;
 
@@ -158,7 +158,7 @@ fn has_device_controller(guest: &Guest) -> bool {
 fn with_these_devices(guest: &Guest) -> Result<Next, Failure> {
     define_script("gpu_none", OPENS, "")?;
     define_script("gpu_given", OPENS, "[gpu]\naccess = true\n")?;
-    daemon_reload()?;
+    render_all()?;
     for (id, may) in [("gpu_none", "not"), ("gpu_given", "opens")] {
         systemctl("start", id)?.success()?;
         wait_for_line(guest, id, "done")?;

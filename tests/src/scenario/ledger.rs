@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Scenario;
 use crate::bij::{
-    SOON, daemon_reload, define_script, ensure_causes, history, override_unit, status, systemctl,
+    SOON, render_all, define_script, ensure_causes, history, override_unit, status, systemctl,
     unit, wait_for_ended, wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
@@ -97,7 +97,7 @@ fn die_on_a_full_disk(guest: &Guest, id: &str, go: &Path) -> Result<(), Failure>
     let script =
         format!("echo waiting; while [ ! -e {} ]; do sleep 0.1; done; exit 9", go.display());
     define_script(id, &script, ONCE)?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", id)?.success()?;
     wait_for_line(guest, id, "waiting")?;
     // dd ends with an error when the last byte is taken; that is what it is for.
@@ -118,7 +118,7 @@ fn die_on_a_full_disk(guest: &Guest, id: &str, go: &Path) -> Result<(), Failure>
 fn waits_for_a_locked_database(guest: &Guest) -> Result<Next, Failure> {
     let id = "ledger_locked";
     define_script(id, "echo waiting; sleep 2; exit 9", ONCE)?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", id)?.success()?;
     wait_for_line(guest, id, "waiting")?;
     run(
@@ -153,7 +153,7 @@ fn takes_many_ends_at_once(guest: &Guest) -> Result<Next, Failure> {
     for id in &ids {
         define_script(id, &script, ONCE)?;
     }
-    daemon_reload()?;
+    render_all()?;
     set_coordinator("MAX_CONCURRENT_EXPERIMENTS=6\n")?;
     let units: Vec<String> = ids.iter().map(|id| unit(id)).collect();
     run("systemctl", ["start"].into_iter().chain(units.iter().map(String::as_str)))?.success()?;

@@ -67,6 +67,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         contract::SCENARIOS,
         coordinator::SCENARIOS,
         attack::SCENARIOS,
+        attack::limits::SCENARIOS,
+        attack::limits_killed::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,

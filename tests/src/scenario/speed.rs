@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Scenario;
 use super::coordinator::COORDINATOR;
-use crate::bij::{define_script, override_unit, systemctl};
+use crate::bij::{define_script, override_unit, render_all, systemctl};
 use crate::check::{Failure, ensure};
 use crate::command::run;
 use crate::guest::{Guest, Next};
@@ -38,7 +38,7 @@ fn of_looking(guest: &Guest) -> Result<Next, Failure> {
     for number in 1..=RUNNING {
         define_script(&format!("speed_{number}"), "exec sleep 600", "")?;
     }
-    run("systemctl", ["daemon-reload"])?.success()?;
+    render_all()?;
     run("systemctl", ["start", "speed-load.target"])?.success()?;
     let running: Vec<String> = (1..=RUNNING).map(|number| format!("speed_{number}")).collect();
     for id in &running {

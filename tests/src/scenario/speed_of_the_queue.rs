@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Scenario;
 use super::coordinator::{COORDINATOR, ids};
-use crate::bij::{daemon_reload, define_script, unit};
+use crate::bij::{render_all, define_script, unit};
 use crate::check::Failure;
 use crate::command::run;
 use crate::guest::{Guest, Next};
@@ -35,7 +35,7 @@ fn of_the_queue(guest: &Guest) -> Result<Next, Failure> {
         // Never resurrected, and failed: its unit stays loaded, with all that systemd knows of it.
         define_script(id, "sleep 0.1; exit 78", "")?;
     }
-    daemon_reload()?;
+    render_all()?;
     let follower = Follower::start()?;
     run("bij", ["submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
     let last = unit(&ids[GAPS]);

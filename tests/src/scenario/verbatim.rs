@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Scenario;
 use crate::bij::{
-    daemon_reload, define_script, ensure_causes, history, status, unit, wait_for_ended,
+    render_all, define_script, ensure_causes, history, status, unit, wait_for_ended,
     wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
@@ -108,7 +108,7 @@ fn set_property_is_stronger(guest: &Guest) -> Result<Next, Failure> {
 fn reset_failed_keeps_counts(guest: &Guest) -> Result<Next, Failure> {
     let id = "reset_001";
     define_script(id, "exit 9", "[restart]\ndelay = \"100ms\"\nburst = 1")?;
-    daemon_reload()?;
+    render_all()?;
     sh("systemctl start brain-experiment@reset_001")?;
     wait_for_ended(guest, id, 1)?;
     wait_for_state(guest, id, "failed")?;

@@ -6,7 +6,7 @@ use super::error::Place;
 /// The most bytes that a definition, its `.env` or the settings may have.
 ///
 /// A definition is a page of text; the bound keeps a mistake (a log, a model's weights) from
-/// costing memory and time in a generator that all of the boot waits for.
+/// costing memory and time in a hook that a boot or a start waits for.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// A file as it was read: its name, for messages, and its bytes.

@@ -13,7 +13,7 @@ use crate::{ExperimentId, InvalidExperimentId};
 pub struct Found {
     /// The definition, with its `.env` and what holds for this run only laid over it.
     pub spec: ExperimentSpec,
-    /// The name of what it was read from, for `SourcePath=` and for people.
+    /// The name of what it was read from, for people.
     pub source: String,
     /// Changes whenever anything that it was made from changes: 16 hexadecimal digits.
     pub stamp: String,

@@ -4,7 +4,7 @@ use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
 
 use super::*;
 use crate::LoggedEnd;
-use crate::gpu::{GpuSettings, unit_stamp};
+use crate::render::Renderer;
 use crate::testing::Machine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
@@ -108,6 +108,7 @@ fn a_changed_definition_is_loaded_once_before_it_runs() {
     machine.manager.render(Some("s2"));
     machine.begin_and_read(&machine.life());
     assert_eq!(machine.manager.reloads.get(), 1);
+    assert!(machine.drop_in().unwrap().contains("BIJ_STAMP=s2"));
     // A start that systemd had told the old stamp while another one reloaded.
     let told = machine.life();
     assert_eq!(told.stamp.as_deref(), Some("s1"));
@@ -121,7 +122,7 @@ fn what_is_still_stale_after_a_reload_does_not_start() {
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
     let error = machine.begin(&machine.life()).unwrap_err();
-    assert!(error.to_string().starts_with("the unit of x still differs"), "{error}");
+    assert!(error.to_string().starts_with("the unit of x differs"), "{error}");
     machine.manager.mute.set(true);
     let error = machine.begin(&machine.life()).unwrap_err();
     assert!(chain(&error).ends_with("cannot be asked: no such socket"), "{}", chain(&error));
@@ -131,6 +132,7 @@ fn what_is_still_stale_after_a_reload_does_not_start() {
 #[test]
 fn without_a_definition_nothing_is_opened_and_refuse_speaks() {
     let machine = Machine::new();
+    machine.render();
     *machine.definitions.0.lock().unwrap() = None;
     let never_rendered = Told { stamp: None, ..machine.life() };
     assert_eq!(machine.begin(&never_rendered).unwrap(), Begun::LeftToRefuse);
@@ -140,6 +142,72 @@ fn without_a_definition_nothing_is_opened_and_refuse_speaks() {
     machine.manager.render(None);
     assert_eq!(machine.begin(&machine.life()).unwrap(), Begun::LeftToRefuse);
     assert_eq!((machine.manager.reloads.get(), machine.attempts()), (1, vec![]));
+    assert_eq!(machine.drop_in(), None);
+}
+
+#[test]
+fn yesterdays_command_does_not_run_because_it_cannot_be_taken_away() {
+    let machine = Machine::new();
+    machine.render();
+    *machine.definitions.0.lock().unwrap() = None;
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    // The service manager goes on with what it has loaded.
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(matches!(error, BeginError::StillStale { .. }), "{error}");
+    // And now the drop-in cannot even be removed.
+    let path = machine.place.layout().drop_in(&machine.id);
+    fs::create_dir_all(path.join("in the way")).unwrap();
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(matches!(error, BeginError::Remove { .. }), "{error}");
+    assert_eq!(machine.attempts(), []);
+}
+
+#[test]
+fn settings_that_cannot_be_written_fail_the_start_and_leave_the_old_ones() {
+    let machine = Machine::new();
+    machine.render();
+    let before = machine.drop_in();
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
+    let directory = machine.place.layout().drop_in(&machine.id);
+    let directory = directory.parent().unwrap();
+    let aside = directory.with_extension("aside");
+    fs::rename(directory, &aside).unwrap();
+    fs::write(directory, "in the way").unwrap();
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(error.to_string().contains("`df -h /run`"), "{error}");
+    assert_eq!((machine.manager.reloads.get(), machine.attempts()), (0, vec![]));
+    fs::remove_file(directory).unwrap();
+    fs::rename(aside, directory).unwrap();
+    assert_eq!(machine.drop_in(), before);
+    // What is loaded already needs nothing to be written.
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s1".to_owned();
+    machine.begin_and_read(&machine.life());
+}
+
+#[test]
+fn a_definition_that_cannot_be_read_is_no_definition_that_is_wrong() {
+    let machine = Machine::new();
+    machine.render();
+    machine.definitions.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(matches!(error, BeginError::Definition { .. }), "{error}");
+    assert!(machine.drop_in().is_some());
+    let refusal = crate::refusal(&machine.definitions, machine.place.layout(), &machine.id);
+    assert!(!refusal.is_final, "{refusal:?}");
+}
+
+#[test]
+fn a_start_that_hangs_in_its_turn_holds_up_no_other_for_long() {
+    let machine = Machine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    machine.manager.render(Some("s2"));
+    let lock = fs::File::create(machine.path("run/brain-in-jar/render.lock")).unwrap();
+    lock.lock().unwrap();
+    let started = std::time::Instant::now();
+    machine.begin_and_read(&machine.life());
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
 }
 
 #[test]
@@ -348,7 +416,7 @@ fn with_gpu() -> (Machine, impl Fn(&Machine) -> String) {
     machine.write("proc/devices", "Character devices:\n503 17000000.gpu\n");
     let stamp = |machine: &Machine| {
         let found = machine.definitions.find(&machine.id).unwrap();
-        unit_stamp(&machine.place, &found, || GpuSettings::find(&machine.place))
+        Renderer::new(&machine.place).wanted(found).stamp
     };
     (machine, stamp)
 }

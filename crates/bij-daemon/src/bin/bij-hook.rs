@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
-    Begin, CallError, End, HookCall, Place, Systemd, SystemdJournal, Told, Verb, admit,
-    ask_for_time, boot, ledger, refusal, shutdown, start_logging,
+    Begin, CallError, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit,
+    ask_for_time, boot, ledger, refusal, render_at_boot, shutdown, start_logging,
 };
 use bij_definitions::Definitions;
 
@@ -72,12 +72,17 @@ fn run(call: HookCall) -> Result<ExitCode> {
         Verb::End(id) => end(&place, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(place.layout().clone());
-            let why = refusal(&definitions, place.layout(), &id);
+            let Refusal { text, is_final } = refusal(&definitions, place.layout(), &id);
             // To the unit's own lines, where people look first.
-            writeln!(std::io::stderr(), "{why}")?;
-            return Ok(ExitCode::from(EX_CONFIG));
+            writeln!(std::io::stderr(), "{text}")?;
+            return Ok(if is_final { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE });
         }
-        Verb::Boot => drop(boot(&place, &mut ledger(&place))?),
+        Verb::Boot => {
+            let definitions = Definitions::new(place.layout().clone());
+            let manager = Systemd::new(&place);
+            render_at_boot(&place, &definitions, manager.is_here().then_some(&manager));
+            boot(&place, &mut ledger(&place))?;
+        }
         Verb::Shutdown => drop(shutdown(&place, &mut ledger(&place), &Systemd::new(&place))?),
     }
     Ok(ExitCode::SUCCESS)
@@ -104,6 +109,7 @@ fn end(place: &Place, id: &ExperimentId) -> Result<()> {
     let end = End {
         place,
         told: &told(),
+        definitions: &Definitions::new(place.layout().clone()),
         ledger: &mut ledger(place),
         manager: &Systemd::new(place),
         journal: &SystemdJournal::new(place),

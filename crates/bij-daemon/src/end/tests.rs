@@ -51,6 +51,24 @@ fn lives_in_which_nothing_was_begun_leave_no_trace() {
 }
 
 #[test]
+fn the_drop_in_of_a_definition_that_is_gone_goes_with_the_end_of_its_unit() {
+    let machine = Machine::new();
+    machine.render();
+    let end = || {
+        let life = machine.life();
+        machine.begin_and_read(&life);
+        machine.end(&life, "success", Some(Exit::Code(0)));
+    };
+    end();
+    assert!(machine.drop_in().is_some());
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    *machine.definitions.0.lock().unwrap() = None;
+    machine.end(&life, "success", Some(Exit::Code(0)));
+    assert_eq!(machine.drop_in(), None);
+}
+
+#[test]
 fn the_same_end_may_be_told_twice() {
     let machine = Machine::new();
     let life = machine.life();

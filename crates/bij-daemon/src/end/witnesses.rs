@@ -1,7 +1,7 @@
 //! Who is heard about an attempt's end: systemd's own words, the kernel's counters, the service
 //! manager, orders, the experiment itself.
 
-use bij_core::port::Ledger;
+use bij_core::port::{DefinitionSource, Ledger};
 use bij_core::{
     Evidence, Exit, ExperimentId, Limit, Order, OrderKind, PeakSource, ServiceResult, Timestamp,
     Witness,
@@ -17,7 +17,7 @@ use crate::progress_file::read_progress;
 use crate::status_meaning::status_meaning;
 use crate::{Journal, Manager};
 
-impl<L: Ledger, M: Manager, J: Journal> End<'_, L, M, J> {
+impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J> {
     /// Gathers what is known; also when the attempt was up.
     pub(super) fn hear_witnesses(
         &self,

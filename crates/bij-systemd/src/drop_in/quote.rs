@@ -44,7 +44,7 @@ pub(super) fn line(text: &str) -> String {
     escaped
 }
 
-/// The whole of a directive that takes one path, as `SourcePath=`; there are no quotes in it.
+/// The whole of a directive that takes one path, as `WorkingDirectory=`; there are no quotes in it.
 pub(super) fn path(text: &str) -> String {
     let mut escaped = text.replace('%', "%%");
     if escaped.ends_with(|c: char| c == '\\' || c.is_whitespace()) {

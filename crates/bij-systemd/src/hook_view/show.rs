@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bij_core::{ExperimentId, TimeSpan, Timestamp};
 
-use super::HookViewError;
+use super::{ALL, HookViewError};
 use super::facts::{JobType, Moments, UnitFacts, exit};
 use crate::RuntimeScope;
 
@@ -27,6 +27,12 @@ pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts,
 pub(super) fn is_stopping(scope: RuntimeScope) -> Result<bool, HookViewError> {
     let state = output(scope, "look at the manager", &["is-system-running"])?.1;
     Ok(state.trim() == "stopping")
+}
+
+pub(super) fn has_loaded_experiments(scope: RuntimeScope) -> Result<bool, HookViewError> {
+    let action = "list the units";
+    let units = systemctl(scope, action, &["list-units", "--all", "--no-legend", "--plain", ALL])?;
+    Ok(!units.trim().is_empty())
 }
 
 pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
