@@ -30,6 +30,7 @@ mod observe;
 mod places;
 mod power;
 mod reload;
+mod skipped;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,8 @@ pub struct Coordinator<P: Ports> {
     under_way: UnderWay,
     /// Units that were let start although that could not be recorded.
     let_in: BTreeMap<ExperimentId, LetIn>,
+    /// Experiments whose start was turned away just now, and until when a skip of it is expected.
+    turned_away: BTreeMap<ExperimentId, TimeSpan>,
     /// Runs whose terms have been compared with their definition.
     adopted: BTreeSet<RunId>,
     health_due: TimeSpan,
@@ -133,6 +136,7 @@ impl<P: Ports> Coordinator<P> {
             report_is_fresh: false,
             under_way: UnderWay::default(),
             let_in: BTreeMap::new(),
+            turned_away: BTreeMap::new(),
             adopted: BTreeSet::new(),
             health_due: now.uptime,
             left_open_due: None,

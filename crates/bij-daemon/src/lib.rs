@@ -69,7 +69,7 @@ pub use end::{End, EndError, Ended};
 pub use journal::{Journal, JournalError, LoggedEnd};
 pub use logging::{AboutUnit, start_logging};
 pub use manager::{Manager, ManagerError};
-pub use notify::ask_for_time;
+pub use notify::{ask_for_time, tell_status};
 pub use open_ledger::ledger;
 pub use place::{Place, PlaceError};
 pub use refuse::{Refusal, refusal};

@@ -21,6 +21,12 @@ pub fn ask_for_time(socket: &OsStr, time: Duration) -> io::Result<()> {
     say(socket, &format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()))
 }
 
+/// Tells the service manager, in one line, why a start must not be: the unit's `StatusText`.
+pub fn tell_status(socket: Option<OsString>, text: &str) {
+    let line = text.replace(|c: char| c.is_control(), " ");
+    ServiceNotify::to(socket).status(&line);
+}
+
 /// Tells how often heartbeats are due in the life that begins; none: never.
 ///
 /// systemd notes `WatchdogSec=` when a start begins and keeps to that through a reload in its midst

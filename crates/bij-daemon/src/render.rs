@@ -135,8 +135,9 @@ impl<'a> Renderer<'a> {
         if self.place.layout().drop_in(id).symlink_metadata().is_ok() {
             return Ok(Outcome::Unchanged);
         }
-        let found =
-            definitions.find(id).map_err(|source| RenderError::Definition { id: id.clone(), source })?;
+        let found = definitions
+            .find(id)
+            .map_err(|source| RenderError::Definition { id: id.clone(), source })?;
         self.write(&self.wanted(found))
     }
 }

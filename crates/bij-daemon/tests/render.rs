@@ -37,7 +37,8 @@ impl Tree {
     /// Boots; that never fails, whatever it finds.
     fn boot(&self) -> String {
         let mut hook = Command::new(env!("CARGO_BIN_EXE_bij-hook"));
-        let output = hook.arg("--root").arg(self.0.path()).arg("boot").env_clear().output().unwrap();
+        let output =
+            hook.arg("--root").arg(self.0.path()).arg("boot").env_clear().output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     }

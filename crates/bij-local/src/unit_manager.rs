@@ -118,7 +118,8 @@ impl UnitManager for LocalUnits {
         if up {
             Ok(Started::Up)
         } else {
-            Err(UnitError::Job { id: id.clone(), verb: "start", result: "failed".to_owned() })
+            let result = "failed".to_owned();
+            Err(UnitError::Job { id: id.clone(), verb: "start", result, reason: None })
         }
     }
 

@@ -135,9 +135,12 @@ impl SimUnits {
             JobEnd { world: Arc::clone(&self.0), job }
         };
         match end.await {
-            Done::Failed(result) => {
-                Err(UnitError::Job { id: id.clone(), verb, result: result.to_owned() })
-            }
+            Done::Failed(result) => Err(UnitError::Job {
+                id: id.clone(),
+                verb,
+                result: result.to_owned(),
+                reason: None,
+            }),
             Done::Lost => Err(UnitError::Unreachable(ToldToFail.into())),
             done @ (Done::Started(_) | Done::Stopped(_)) => Ok(done),
         }

@@ -69,7 +69,10 @@ impl<'a> Order<'a> {
         match &result[..] {
             "done" => Ok(Done::Done),
             "skipped" => Ok(Done::Skipped),
-            _ => Err(UnitError::Job { id: self.id.clone(), verb: verb.as_str(), result }),
+            _ => {
+                let (id, verb) = (self.id.clone(), verb.as_str());
+                Err(UnitError::Job { id, verb, result, reason: None })
+            }
         }
     }
 

@@ -10,13 +10,14 @@
 //! them: nobody listens to that. The bus can match whole paths and subtrees only, and a connection
 //! has 512 matches at most (dbus-daemon(1)), so all units' changes come and ours are picked out.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bij_core::ExperimentId;
 use bij_core::port::UnitError;
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, message};
 
 use crate::RuntimeScope;
 use crate::bus;
@@ -24,6 +25,11 @@ use crate::proxy::unit_of_path;
 
 const MANAGER: &str = "org.freedesktop.systemd1";
 const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+
+/// The interface whose changes are heard for every unit.
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+/// The interface that tells how a start has ended.
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 /// It is started when a manager goes down, the system's and a user's alike (systemd.special(7)); that
 /// it has a job is a change of it.
@@ -43,6 +49,8 @@ const AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(2);
 pub enum UnitSignal {
     /// Something about this one has changed.
     Changed(ExperimentId),
+    /// A start of this one was skipped, whatever its condition has said or could not say.
+    StartSkipped(ExperimentId),
     /// The machine, or the user's session, may be going down, or not any more.
     MayGoDown,
     /// Anything may have changed unheard: all are to be looked at.
@@ -168,6 +176,11 @@ impl Listening {
                         return Some(UnitSignal::Changed(id));
                     }
                 }
+                Some(Heard::Skipped(unit)) => {
+                    if let Some(id) = ExperimentId::from_unit_name(&unit) {
+                        return Some(UnitSignal::StartSkipped(id));
+                    }
+                }
                 Some(Heard::Reloaded) => return Some(UnitSignal::Resync),
                 Some(Heard::NewManager) => {
                     // A manager that was executed anew remembers its subscribers; one that was
@@ -188,6 +201,8 @@ impl Listening {
 enum Heard {
     /// Something about a unit, ours or not.
     Unit(String),
+    /// The condition of a unit has kept it from starting.
+    Skipped(String),
     /// All units have been read again.
     Reloaded,
     /// Another process is the manager.
@@ -199,7 +214,20 @@ impl Heard {
         let header = message.header();
         let body = message.body();
         match header.member()?.as_str() {
-            "PropertiesChanged" => unit_of_path(header.path()?.as_str()).map(Self::Unit),
+            "PropertiesChanged" => {
+                let unit = unit_of_path(header.path()?.as_str())?;
+                if ExperimentId::from_unit_name(&unit).is_none() {
+                    return Some(Self::Unit(unit));
+                }
+                let (interface, changed, _) = body
+                    .deserialize::<(String, HashMap<String, OwnedVariant>, Vec<String>)>()
+                    .ok()?;
+                if interface == UNIT {
+                    return Some(Self::Unit(unit));
+                }
+                let result = changed.get("Result").and_then(|result| <&str>::try_from(result).ok());
+                (result == Some("exec-condition")).then_some(Self::Skipped(unit))
+            }
             "JobRemoved" => {
                 let (_, _, unit, _) =
                     body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
@@ -216,20 +244,25 @@ impl Heard {
     }
 }
 
-fn rules() -> zbus::Result<[MatchRule<'static>; 4]> {
+fn rules() -> zbus::Result<[MatchRule<'static>; 5]> {
     let signal = || MatchRule::builder().msg_type(message::Type::Signal);
     let from_manager = |member: &'static str| {
         signal().sender(MANAGER).interface(MANAGER_INTERFACE).member(member).build()
     };
-    Ok([
+    let changed = |interface: &'static str| {
         signal()
             .sender(MANAGER)
             .interface("org.freedesktop.DBus.Properties")
             .member("PropertiesChanged")
             .path_namespace("/org/freedesktop/systemd1/unit")
-            // The unit's values come after the service's, in the same change: one hint is enough.
-            .add_arg("org.freedesktop.systemd1.Unit")
-            .build()?,
+            .add_arg(interface)
+            .build()
+    };
+    Ok([
+        // The unit's values come after the service's, in the same change: one hint is enough.
+        changed(UNIT)?,
+        // But a unit that was skipped is forgotten before it could be looked at.
+        changed(SERVICE)?,
         from_manager("JobRemoved")?,
         from_manager("Reloading")?,
         signal()

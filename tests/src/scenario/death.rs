@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Scenario;
-use crate::bij::{render_all, define_script, history, systemctl, wait_for_ended, wait_for_line};
+use crate::bij::{define_script, history, render_all, systemctl, wait_for_ended, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::sh;
 use crate::guest::{Guest, Next};

@@ -10,7 +10,7 @@ use super::Scenario;
 use super::board::{SETTINGS, instead_of_board};
 use super::coordinator::COORDINATOR;
 use crate::bij::{
-    SOON, render_all, define_script, ensure_causes, history, status, systemctl, unit,
+    SOON, define_script, ensure_causes, history, render_all, status, systemctl, unit,
     wait_for_ended, wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};

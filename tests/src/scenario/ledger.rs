@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Scenario;
 use crate::bij::{
-    SOON, render_all, define_script, ensure_causes, history, override_unit, status, systemctl,
+    SOON, define_script, ensure_causes, history, override_unit, render_all, status, systemctl,
     unit, wait_for_ended, wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};

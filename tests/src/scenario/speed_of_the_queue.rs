@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Scenario;
 use super::coordinator::{COORDINATOR, ids};
-use crate::bij::{render_all, define_script, unit};
+use crate::bij::{define_script, render_all, unit};
 use crate::check::Failure;
 use crate::command::run;
 use crate::guest::{Guest, Next};

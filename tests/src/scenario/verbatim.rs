@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Scenario;
 use crate::bij::{
-    render_all, define_script, ensure_causes, history, status, unit, wait_for_ended,
-    wait_for_line, wait_for_state,
+    define_script, ensure_causes, history, render_all, status, unit, wait_for_ended, wait_for_line,
+    wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::sh;

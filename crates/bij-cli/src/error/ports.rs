@@ -19,6 +19,9 @@ impl From<UnitError> for CliError {
             UnitError::NotFound(_) => Self::of(Kind::NotFound, &error).hint("see `bij list`"),
             UnitError::Job { id, .. } => Self::of(Kind::Failed, &error)
                 .hint(format!("see `bij status {id}` and `bij logs {id}`")),
+            UnitError::NotPrepared { id, .. } => Self::of(Kind::Failed, &error)
+                .hint("is a file system full or read-only? `df -h /run /var` and `findmnt` tell")
+                .hint(format!("systemd's own words: journalctl -u {}", id.unit_name())),
             UnitError::Denied { .. } => Self::of(Kind::Permission, &error).hint(AS_ROOT),
             UnitError::Unreachable(_) => Self::of(Kind::Unreachable, &error)
                 .hint("where systemd does not run, --local does without it"),

@@ -26,6 +26,14 @@ impl<P: Ports> Coordinator<P> {
     /// counts though it is not recorded.
     pub fn admit(&mut self, admission: &Admission, now: Now) -> Verdict {
         self.seen.now = now;
+        let verdict = self.judge_start(admission);
+        if !verdict.admitted {
+            self.expect_skip(&admission.experiment);
+        }
+        verdict
+    }
+
+    fn judge_start(&mut self, admission: &Admission) -> Verdict {
         self.catch_up();
         self.put_back_interrupted();
         let experiment = &admission.experiment;

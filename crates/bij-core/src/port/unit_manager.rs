@@ -29,7 +29,10 @@ pub enum UnitError {
     #[error("there is no experiment {0}")]
     NotFound(ExperimentId),
     /// The job was done and failed.
-    #[error("the {verb} job of {id} ended with result {result:?}")]
+    #[error(
+        "the {verb} job of {id} ended with result {result:?}{}",
+        reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    )]
     Job {
         /// Whose job.
         id: ExperimentId,
@@ -37,6 +40,21 @@ pub enum UnitError {
         verb: &'static str,
         /// systemd's `JobRemoved` result: `failed`, `timeout`, `canceled`, `dependency`, …
         result: String,
+        /// Why, as the unit itself has told it (`StatusText`); without control characters.
+        reason: Option<String>,
+    },
+    /// The manager could not prepare the process that says whether the unit may start, and has skipped
+    /// the start: on a file system that is full or read-only, for one.
+    #[error(
+        "the service manager could not prepare the start of {id} and skipped it ({status}{meaning})"
+    )]
+    NotPrepared {
+        /// Whose start.
+        id: ExperimentId,
+        /// The exit status that says so (systemd.exec(5), "Process Exit Codes").
+        status: i32,
+        /// Its name there, after a slash; empty if it is unknown.
+        meaning: &'static str,
     },
     /// The caller may not do this.
     #[error("no permission to {action}")]
@@ -71,7 +89,7 @@ pub enum UnitError {
 impl UnitError {
     /// Whether the same call may succeed later without anybody's help.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::GoingDown(_))
+        matches!(self, Self::Unreachable(_) | Self::GoingDown(_) | Self::NotPrepared { .. })
     }
 }
 

@@ -81,8 +81,11 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 .map_err(|source| BeginError::Render { id: id.clone(), source }),
             None => {
                 let path = self.place.layout().drop_in(id);
-                remove_drop_in(&path)
-                    .map_err(|source| BeginError::Remove { id: id.clone(), path, source })
+                remove_drop_in(&path).map_err(|source| BeginError::Remove {
+                    id: id.clone(),
+                    path,
+                    source,
+                })
             }
         }
     }
@@ -95,7 +98,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         match &self.told.stamp {
             _ if devices_came => format!("the GPU of {id} has new devices"),
             _ if wanted.is_none() => format!("the definition of {id} cannot be used any more"),
-            Some(_) => format!("the definition of {id}, or what this machine gives it, has changed"),
+            Some(_) => {
+                format!("the definition of {id}, or what this machine gives it, has changed")
+            }
             // The template alone has no stamp.
             None => format!("the definition of {id} is new"),
         }

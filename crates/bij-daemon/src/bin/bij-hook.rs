@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
     Begin, CallError, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit,
-    ask_for_time, boot, ledger, refusal, render_at_boot, shutdown, start_logging,
+    ask_for_time, boot, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
 };
 use bij_definitions::Definitions;
 
@@ -28,9 +28,14 @@ fn main() -> ExitCode {
     start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
     match call {
         Ok(call) => {
+            let is_start = matches!(call.verb, Verb::Start(_) | Verb::Begin(_));
             let failed = if matches!(call.verb, Verb::Start(_)) { CONDITION_FAILED } else { 1 };
             run(call).unwrap_or_else(|error| {
                 log::error!("{error:#}");
+                if is_start {
+                    // For `systemctl status` and `bij start`, which wait for this unit.
+                    tell_status(env::var_os("NOTIFY_SOCKET"), &format!("{error:#}"));
+                }
                 ExitCode::from(failed)
             })
         }

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use bij_core::{ExperimentId, TimeSpan, Timestamp};
 
-use super::{ALL, HookViewError};
 use super::facts::{JobType, Moments, UnitFacts, exit};
+use super::{ALL, HookViewError};
 use crate::RuntimeScope;
 
 const PROPERTIES: &str = "InvocationID,NRestarts,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\

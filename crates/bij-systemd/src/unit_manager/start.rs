@@ -80,7 +80,7 @@ async fn bring_up(
         Err(error) => Err(error),
     };
     let started = match result {
-        Err(error) => Err(error),
+        Err(error) => Err(with_reason(bus, id, error).await),
         Ok(Done::Skipped) => Ok(Started::Skipped),
         Ok(Done::Done) => match bus.unit(id).await {
             Ok(properties) => started(id, &properties),
@@ -104,9 +104,9 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        if properties.condition_statuses().into_iter().any(never_ran) {
-            let result = "exec-condition".to_owned();
-            return Err(UnitError::Job { id: id.clone(), verb: "start", result });
+        if let Some(status) = properties.condition_statuses().into_iter().find(never_ran) {
+            let meaning = meaning(status);
+            return Err(UnitError::NotPrepared { id: id.clone(), status, meaning });
         }
         return Ok(Started::Skipped);
     }
@@ -116,9 +116,35 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     }
 }
 
+/// The error with what the unit has said last, which its hook uses to tell why a start must not be. Asked
+/// for while the unit is pinned: a unit that is down is forgotten otherwise.
+async fn with_reason(bus: &Bus, id: &ExperimentId, error: UnitError) -> UnitError {
+    let UnitError::Job { id: whose, verb, result, .. } = error else { return error };
+    let properties = bus.unit(id).await.ok();
+    let said = properties.as_ref().and_then(|properties| properties.text("StatusText"));
+    let reason = said.map(|text| text.chars().filter(|c| !c.is_control()).collect());
+    UnitError::Job { id: whose, verb, result, reason }
+}
+
 /// Whether a condition said nothing because systemd could not even start it (systemd.exec(5),
 /// "Process Exit Codes"): on a file system that became read-only, for one. systemd takes that for a
-/// "no" and skips the unit; whoever asked for the start wants to know better.
-fn never_ran(status: i32) -> bool {
-    (200..255).contains(&status)
+/// "no" and skips the unit.
+const fn never_ran(status: &i32) -> bool {
+    200 <= *status && *status < 255
+}
+
+/// The name of a status that a full or read-only file system brings about; empty for others.
+const fn meaning(status: i32) -> &'static str {
+    match status {
+        200 => "/CHDIR",
+        203 => "/EXEC",
+        209 => "/STDOUT",
+        217 => "/USER",
+        219 => "/CGROUP",
+        226 => "/NAMESPACE",
+        233 => "/RUNTIME_DIRECTORY",
+        238 => "/STATE_DIRECTORY",
+        240 => "/LOGS_DIRECTORY",
+        _ => "",
+    }
 }

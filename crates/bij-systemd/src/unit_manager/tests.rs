@@ -94,8 +94,9 @@ async fn a_condition_that_could_not_be_asked_is_no_skip() {
         };
         match units(world).await.0.start(&id()).await {
             Ok(started) => assert_eq!((started, skipped), (Started::Skipped, true)),
-            Err(UnitError::Job { result, .. }) => {
-                assert_eq!((result.as_str(), skipped), ("exec-condition", false));
+            Err(error @ UnitError::NotPrepared { .. }) => {
+                assert!(!skipped && error.is_transient());
+                assert!(error.to_string().contains("238/STATE_DIRECTORY"), "{error}");
             }
             Err(error) => panic!("{error:?}"),
         }

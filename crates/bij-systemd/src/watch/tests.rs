@@ -62,8 +62,13 @@ impl Peer {
     }
 
     async fn properties_changed(&self, unit: &str, interface: &str) {
-        let (changed, invalidated): (std::collections::HashMap<&str, zbus::Variant<'_>>, &[&str]) =
-            (std::collections::HashMap::new(), &[]);
+        self.changed_to(unit, interface, None).await;
+    }
+
+    async fn changed_to(&self, unit: &str, interface: &str, result: Option<&str>) {
+        let result = result.map(|result| ("Result", zbus::Variant::from(result)));
+        let (changed, invalidated): (HashMap<&str, zbus::Variant<'_>>, &[&str]) =
+            (result.into_iter().collect(), &[]);
         let body = (interface, changed, invalidated);
         let (properties, member) = ("org.freedesktop.DBus.Properties", "PropertiesChanged");
         let path = unit_path(unit);
@@ -105,6 +110,20 @@ async fn a_change_of_an_experiment_is_heard_and_no_other() {
     peer.properties_changed("brain-experiment@a.service", "org.freedesktop.systemd1.Service").await;
     peer.properties_changed("brain-experiment@b-1.service", unit).await;
     assert_eq!(watch.next().await, changed("b-1"));
+}
+
+#[tokio::test]
+async fn a_start_that_its_condition_has_kept_back_is_heard() {
+    let (mut watch, peer) = watched().await;
+    for (unit, result) in [
+        ("cron.service", "exec-condition"),
+        ("brain-experiment@a.service", "success"),
+        ("brain-experiment@b.service", "exec-condition"),
+    ] {
+        peer.changed_to(unit, SERVICE, Some(result)).await;
+    }
+    let skipped = UnitSignal::StartSkipped(ExperimentId::new("b").unwrap());
+    assert_eq!(watch.next().await, skipped);
 }
 
 #[tokio::test]

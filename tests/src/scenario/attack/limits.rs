@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::Scenario;
 use crate::bij::{
-    define_script, history, override_unit, systemctl, unit, wait_for_line, wait_for_state,
+    SOON, define_script, history, override_unit, render_all, systemctl, unit, wait_for_line,
+    wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::queue::{queue, set_coordinator};
 use crate::steps::{define, property};
 
 pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
@@ -19,6 +22,10 @@ pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
     Scenario::new("attack_limits_outlive_operators", Lane::CONTAINER, outlive_operators),
     Scenario::new("attack_limits_outlive_a_full_run", Lane::ALL, outlive_a_full_run),
     Scenario::new("attack_start_on_a_full_disk", Lane::CONTAINER, start_on_a_full_disk),
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("attack_start_on_a_full_run_is_queued", Lane::CONTAINER, full_run_is_queued)
+    },
 ];
 
 /// Where definitions written by hand lie.
@@ -44,7 +51,12 @@ pub(super) fn define_sleeper(id: &str) -> Result<(), Failure> {
 
 /// Checks that a unit lives the life that it did, and is held to [`LIMITS`] by PID 1, and by the
 /// kernel where this machine has a hierarchy of its own.
-pub(super) fn ensure_limited(guest: &Guest, id: &str, life: &str, after: &str) -> Result<(), Failure> {
+pub(super) fn ensure_limited(
+    guest: &Guest,
+    id: &str,
+    life: &str,
+    after: &str,
+) -> Result<(), Failure> {
     let unit = unit(id);
     ensure_eq!(property(&unit, "InvocationID")?, life, "the life of {id} after {after}");
     ensure_eq!(property(&unit, "ActiveState")?, "active", "{id} after {after}");
@@ -58,8 +70,8 @@ pub(super) fn ensure_limited(guest: &Guest, id: &str, life: &str, after: &str) -
         let group = property(&unit, "ControlGroup")?;
         let hierarchy = if guest.lane() == Lane::VmV1 { "/pids" } else { "" };
         let path = format!("/sys/fs/cgroup{hierarchy}{group}/pids.max");
-        let tasks = fs::read_to_string(&path)
-            .map_err(|error| Failure::new(format!("{path}: {error}")))?;
+        let tasks =
+            fs::read_to_string(&path).map_err(|error| Failure::new(format!("{path}: {error}")))?;
         ensure_eq!(tasks.trim(), "77", "the kernel's limit of tasks of {id} after {after}");
     }
     Ok(())
@@ -116,14 +128,19 @@ fn outlive_definitions(guest: &Guest) -> Result<Next, Failure> {
         daemon_reload()?;
         ensure_limited(guest, id, &life, what)?;
     }
-    sh(&format!("rm -r {folder}; mv {folder}.away {folder}; rm -r {folder}/limits_*"))?.success()?;
+    sh(&format!("rm -rf {folder}; mv {folder}.away {folder}; rm -r {folder}/limits_*"))?
+        .success()?;
     // What is left in force is no permission to run it again.
     systemctl("stop", id)?.success()?;
     let refused = systemctl("start", id)?;
     ensure!(!refused.succeeded(), "{id} was started without a definition");
     wait_for_line(guest, id, &format!("there is no experiment {id}"))?;
     ensure_eq!(property(&unit(id), "ExecMainStatus")?, "78", "how the refused start ended");
-    ensure_eq!(property(&unit(id), "MemoryMax")?, "infinity", "MemoryMax of what is only a template");
+    ensure_eq!(
+        property(&unit(id), "MemoryMax")?,
+        "infinity",
+        "MemoryMax of what is only a template"
+    );
     ensure_eq!(history(id)?.len(), 1, "attempts of {id}");
     Ok(Next::Done)
 }
@@ -134,7 +151,8 @@ fn edit_holds_later(guest: &Guest) -> Result<Next, Failure> {
     let id = "limits_edited";
     define_sleeper(id)?;
     let life = start(id)?;
-    let edited = LIMITS.replace("60M", "30M").replace("77", "44").replace("delay = \"7s\"", "delay = \"0\"");
+    let edited =
+        LIMITS.replace("60M", "30M").replace("77", "44").replace("delay = \"7s\"", "delay = \"0\"");
     define_script(id, "echo it lives; exec sleep 600", &edited)?;
     daemon_reload()?;
     ensure_limited(guest, id, &life, "an edit and a reload")?;
@@ -147,7 +165,7 @@ fn edit_holds_later(guest: &Guest) -> Result<Next, Failure> {
     ensure_eq!(property(&unit(id), "NeedDaemonReload")?, "no", "NeedDaemonReload after a restart");
     define_script(id, "exec sleep 600", &edited.replace("30M", "20M"))?;
     sh(&format!("systemctl kill --signal=KILL {}", unit(id)))?.success()?;
-    guest.wait_for("the restart with the new limit", crate::bij::SOON, || {
+    guest.wait_for("the restart with the new limit", SOON, || {
         let limit = property(&unit(id), "MemoryMax")?;
         let state = property(&unit(id), "ActiveState")?;
         Ok((limit == "20971520" && state == "active").then_some(()))
@@ -178,9 +196,7 @@ fn outlive_operators(guest: &Guest) -> Result<Next, Failure> {
 }
 
 /// Fills /run to the last byte, and frees it in any case.
-pub(super) fn on_a_full_run<T>(
-    what: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, Failure> {
+pub(super) fn on_a_full_run<T>(what: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     sh("mount -o remount,size=48m /run
         head -c 100M /dev/zero >/run/ballast || true
         dd if=/dev/zero of=/run/ballast.rest bs=1 count=8192 2>/dev/null || true")?
@@ -194,14 +210,16 @@ pub(super) fn on_a_full_run<T>(
 /// reason, and no start is passed over in silence.
 fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
     let (id, edited) = ("limits_full", "limits_full_edited");
-    for id in [id, edited] {
-        define_sleeper(id)?;
-        run("systemctl", ["start", &unit(id)])?.success()?;
-    }
-    let life = property(&unit(id), "InvocationID")?;
+    define_sleeper(id)?;
+    // A user that is there needs no room in /run, so that the hook is reached.
+    let define_edited = |limits: &str| {
+        define_script(edited, "exec sleep 600", &format!("user = \"nobody\"\n{limits}"))
+    };
+    define_edited(LIMITS)?;
+    let life = start(id)?;
+    start(edited)?;
     systemctl("stop", edited)?.success()?;
-    // A user that is there needs no room in /run for its own, so that the hook is reached.
-    define_script(edited, "exec sleep 600", &format!("user = \"nobody\"\n{LIMITS}"))?;
+    define_edited(&LIMITS.replace("77", "78"))?;
     on_a_full_run(|| {
         fs::write(definition(id), "broken = [")?;
         // PID 1 itself refuses to reload without room.
@@ -216,7 +234,49 @@ fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
     daemon_reload()?;
     ensure_limited(guest, id, &life, "a reload with room again")?;
     systemctl("start", edited)?.success()?;
-    ensure_eq!(property(&unit(edited), "User")?, "nobody", "the user of the edited definition");
+    ensure_eq!(property(&unit(edited), "TasksMax")?, "78", "TasksMax of the edited definition");
+    Ok(Next::Done)
+}
+
+/// On a full /run systemd cannot even prepare a hook and skips the start without a word. The coordinator
+/// puts it into the queue, says why, and starts it when there is room; a run that crashes meanwhile goes on
+/// afterwards, and `bij start` tells the reason.
+fn full_run_is_queued(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator("MAX_CONCURRENT_EXPERIMENTS=8\n")?;
+    let (new, crashing) = ("limits_room", "limits_room_crash");
+    for id in [new, crashing] {
+        define_sleeper(id)?;
+    }
+    render_all()?;
+    run("bij", ["submit", crashing])?.success()?;
+    wait_for_state(guest, crashing, "active")?;
+    on_a_full_run(|| {
+        run("systemctl", ["start", &unit(new)])?;
+        guest.wait_for("the start in the queue", SOON, || {
+            let queued = queue()?.into_iter().any(|row| row["experiment"] == new);
+            Ok(queued.then_some(()))
+        })?;
+        run("bij", ["why", new])?.success()?.says("/run")?;
+        run("bij", ["start", new])?.says("df -h /run")?;
+        sh(&format!("systemctl kill --signal=KILL {}", unit(crashing)))?.success()?;
+        // Its restart is skipped as well, and nothing of systemd's brings it back.
+        guest.wait_for("the skipped restart in the queue", Duration::from_secs(30), || {
+            let rows = queue()?;
+            let row = rows.iter().find(|row| row["experiment"] == crashing);
+            let row = row.ok_or_else(|| Failure::new("its run is over"))?;
+            Ok((row["state"] == "waiting" || row["state"] == "starting").then_some(()))
+        })
+    })?;
+    for id in [new, crashing] {
+        guest.wait_for(&format!("{id} to go on"), Duration::from_secs(60), || {
+            Ok((property(&unit(id), "ActiveState")? == "active").then_some(()))
+        })?;
+    }
+    let rows = history(crashing)?;
+    ensure!(
+        rows.iter().all(|row| row["run"] == rows[0]["run"]),
+        "the run of {crashing} was ended: {rows:?}"
+    );
     Ok(Next::Done)
 }
 
@@ -231,7 +291,8 @@ fn start_on_a_full_disk(guest: &Guest) -> Result<Next, Failure> {
     .success()?;
     let told = start_without_room(guest, id);
     sh("systemctl stop 'brain-experiment@*.service'
-        umount -l /var/lib/brain-in-jar")?
+        umount -l /var/lib/brain-in-jar
+        systemctl start brain-experiment-coordinator")?
     .success()?;
     told
 }

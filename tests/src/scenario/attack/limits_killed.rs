@@ -127,7 +127,11 @@ fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
 /// Puts another definition in place, whole, so that the next start renders.
 fn edited(id: &str, round: u32) -> Result<(), Failure> {
     let aside = format!("{id}.aside");
-    define_script(&aside, "sleep 0.2", &format!("limits.tasks = {}\n[restart]\nburst = 100\ndelay = \"0\"\n", 100 + round))?;
+    define_script(
+        &aside,
+        "sleep 0.2",
+        &format!("limits.tasks = {}\n[restart]\nburst = 100\ndelay = \"0\"\n", 100 + round),
+    )?;
     let folder = Path::new("/etc/brain-in-jar/experiments");
     let (from, to) = (format!("{aside}.toml"), format!("{id}.toml"));
     fs::rename(folder.join(from), folder.join(to)).map_err(Failure::from)

@@ -34,6 +34,41 @@ fn a_start_from_elsewhere_goes_through_the_same_gates_and_is_queued_if_one_is_cl
     assert_eq!(machine.ended("c#2"), None, "it was queued once");
 }
 
+/// On a full `/run`, for one: no hook asks, and systemd takes that for a "no".
+#[test]
+fn a_start_that_was_skipped_without_asking_is_queued_once_and_started() {
+    let mut machine = Machine::new(1);
+    machine.define("a", short());
+    for _ in 0..3 {
+        machine.skip_start("a");
+    }
+    assert_eq!(machine.events(EventKind::Submitted).len(), 1);
+    assert_eq!(machine.events(EventKind::StartSkipped).len(), 1);
+    machine.pass(1);
+    assert_eq!(machine.up(), ["a"]);
+    machine.pass(31);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Success)));
+}
+
+#[test]
+fn a_start_that_was_turned_away_is_not_taken_for_one_that_was_skipped_without_asking() {
+    let mut machine = Machine::new(1);
+    machine.define("a", short());
+    assert!(machine.start_from_elsewhere("a").admitted);
+    machine.pass(31);
+    let by = "the boot".to_owned();
+    let at_boot = Admission { experiment: id("a"), at_boot: true, by, extras: String::new() };
+    let now = machine.now();
+    assert!(!machine.coordinator.admit(&at_boot, now).admitted, "it has succeeded already");
+    machine.skip_start("a");
+    assert_eq!(machine.ended("a#2"), None);
+    machine.pass(31);
+    assert_eq!(machine.up(), [""; 0]);
+    machine.skip_start("undefined");
+    machine.pass(1);
+    assert_eq!(machine.up(), [""; 0]);
+}
+
 #[test]
 fn thirty_units_that_start_at_once_never_exceed_the_slots_and_all_end() {
     let mut machine = Machine::new(4);

@@ -317,6 +317,12 @@ impl Machine {
         self.coordinator.admit(&admission, now)
     }
 
+    /// The service manager skips a start: after a "no", or because it cannot even ask.
+    pub(super) fn skip_start(&mut self, name: &str) {
+        let now = self.now();
+        self.coordinator.start_skipped(&id(name), now);
+    }
+
     /// `systemctl start`: asks, and starts if it may.
     pub(super) fn start_from_elsewhere(&mut self, name: &str) -> Verdict {
         let verdict = self.admit(name);

@@ -1,0 +1,87 @@
+//! Starts that the service manager has skipped without asking.
+//!
+//! A condition that systemd cannot even prepare, on a full `/run` for one, it takes for a "no"
+//! (systemd.service(5), `ExecCondition=`): `systemctl start` says that all is well, and a crash is followed
+//! by nothing. The gates were not asked then, so such a start is put into the queue here.
+
+use bij_core::port::{Change, RunQueue};
+use bij_core::queue::{EventKind, Origin, QueueState, QueuedRun, Submission};
+use bij_core::{ExperimentId, RunId, TimeSpan};
+
+use super::Coordinator;
+use super::trouble::With;
+use crate::{Now, Ports};
+
+/// How long after a "no" of the coordinator's own a skipped start is taken for its consequence.
+const ITS_OWN: u64 = 30_000_000;
+
+/// Why a run waits whose start was skipped without asking.
+const WHY: &str = "the service manager could not prepare its start: is /run or a disk full, or read-only? \
+                   its unit's journal tells";
+
+impl<P: Ports> Coordinator<P> {
+    /// Notes that a start was turned away by the coordinator itself: a skip follows.
+    pub(super) fn expect_skip(&mut self, experiment: &ExperimentId) {
+        let until = self.seen.now.uptime.as_micros().saturating_add(ITS_OWN);
+        self.turned_away.insert(experiment.clone(), TimeSpan::from_micros(until));
+    }
+
+    /// The unit of an experiment was skipped by its condition. Unless the coordinator has said so, the
+    /// start goes into the queue, and a run that was between two attempts goes back there.
+    pub fn start_skipped(&mut self, experiment: &ExperimentId, now: Now) {
+        self.seen.now = now;
+        self.unit_changed(experiment.clone());
+        self.turned_away.retain(|_, until| now.uptime < *until);
+        // A start of the coordinator's own tells by its result.
+        if self.turned_away.contains_key(experiment) || self.state.busy.contains_key(experiment) {
+            return;
+        }
+        self.catch_up();
+        match self.state.up_of(experiment).cloned() {
+            Some(run) if run.state == QueueState::Running => self.wait_again(&run),
+            // It was let start: that is carried on.
+            Some(_) => {}
+            None if self.state.runs_of(experiment).next().is_some() => {}
+            None => self.queue_skipped(experiment),
+        }
+    }
+
+    fn wait_again(&mut self, run: &QueuedRun) {
+        let from = Some(run.state.clone());
+        let (run, state) = (run.run.clone(), QueueState::Waiting);
+        self.tell_skipped(&run);
+        // If the store does not take it, the run is found to be down later.
+        let _ = self.change(&[Change::State { run, from, state, why: WHY.to_owned() }]);
+    }
+
+    fn queue_skipped(&mut self, experiment: &ExperimentId) {
+        // What has no usable definition is not to be started.
+        let Some(terms) = self.terms_of(experiment) else { return };
+        let submission = Submission {
+            experiment: experiment.clone(),
+            terms,
+            held: None,
+            extras: String::new(),
+            by: "the service manager".to_owned(),
+            origin: Origin::Start,
+        };
+        match self.adapters.store.submit(&[submission], self.seen.now.at) {
+            Ok(runs) => {
+                self.troubles.gone(With::Store);
+                for run in runs {
+                    let run = self.join(run).run;
+                    self.tell_skipped(&run.run);
+                }
+            }
+            Err(error) => {
+                self.unseen.queue = true;
+                self.troubles.met(With::Store, &error, self.seen.now);
+            }
+        }
+    }
+
+    fn tell_skipped(&mut self, run: &RunId) {
+        let data = [("by", "the service manager".to_owned()), ("text", WHY.to_owned())];
+        self.note(EventKind::StartSkipped, Some(run), data, self.seen.now);
+    }
+}
