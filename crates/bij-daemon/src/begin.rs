@@ -107,6 +107,17 @@ pub enum BeginError {
         #[source]
         source: io::Error,
     },
+    /// Neither the database nor the runtime directory takes a record of the attempt.
+    #[error(
+        "the start of {id} can be recorded nowhere; once there is room (`df -h /run /var`), start it again"
+    )]
+    Unrecorded {
+        /// The experiment.
+        id: ExperimentId,
+        /// Why its record cannot be left in the runtime directory.
+        #[source]
+        source: io::Error,
+    },
     /// The unit is not what the definition says, even after a reload.
     #[error(
         "the unit of {id} differs from its definition even after a reload, and is not started with settings of yesterday: does another file hide {}? `systemctl cat {}` shows what is loaded",
@@ -159,7 +170,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
         self.tell(id, opened.as_ref(), &recent);
-        self.leave_record(id, key, started, opened.as_ref());
+        self.leave_record(id, key, started, opened.as_ref())?;
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
     }
@@ -258,7 +269,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         key: AttemptKey,
         started: Timestamp,
         opened: Option<&Opened>,
-    ) {
+    ) -> Result<(), BeginError> {
         let before = read_counters(self.place, id);
         let record = Record {
             key,
@@ -272,7 +283,19 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
         };
-        logged(record.write(self.place.layout(), id), "the attempt's record cannot be left");
+        let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
+        log::warn!("the attempt's record cannot be left: {source}");
+        // `end` finds the attempt by the ledger as well. One that stands nowhere would run and be forgotten.
+        let newest = AttemptQuery {
+            experiment: Some(id.clone()),
+            newest: Some(1),
+            ..AttemptQuery::default()
+        };
+        let attempts = logged(self.ledger.attempts(&newest), "the ledger cannot be read");
+        if attempts.into_iter().flatten().any(|attempt| attempt.key == key) {
+            return Ok(());
+        }
+        Err(BeginError::Unrecorded { id: id.clone(), source })
     }
 }
 

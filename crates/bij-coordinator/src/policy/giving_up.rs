@@ -12,6 +12,9 @@ use super::{Action, LastAttempt, Observation, Report, State};
 /// left a note that another takes in. Then the run is not kept from ending.
 const PATIENCE: TimeSpan = TimeSpan::from_secs(60);
 
+/// How soon it is heard of a unit that is down that its restart was skipped; then its run waits again.
+const SKIP_IS_TOLD_WITHIN: TimeSpan = TimeSpan::from_secs(2);
+
 /// Ends running ones whose unit is down for good.
 ///
 /// A unit that waits to be restarted is `activating`, and one that is just being restarted has a job,
@@ -38,6 +41,12 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
             LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
             LastAttempt::Open if seen.now.uptime < patience_ends => {
                 report.look_at(patience_ends);
+                continue;
+            }
+            LastAttempt::Ended(_)
+                if !failed && seen.now.uptime < after(lost.since, SKIP_IS_TOLD_WITHIN) =>
+            {
+                report.look_at(after(lost.since, SKIP_IS_TOLD_WITHIN));
                 continue;
             }
             _ if for_memory.is_some() => {

@@ -89,7 +89,7 @@ pub enum UnitError {
 impl UnitError {
     /// Whether the same call may succeed later without anybody's help.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::GoingDown(_) | Self::NotPrepared { .. })
+        matches!(self, Self::Unreachable(_) | Self::GoingDown(_))
     }
 }
 

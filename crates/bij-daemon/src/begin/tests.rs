@@ -409,6 +409,35 @@ fn a_ledger_that_cannot_be_written_stops_no_start_and_forgets_nothing() {
     assert_eq!(machine.attempts().len(), 1);
 }
 
+#[test]
+fn a_start_that_can_be_recorded_nowhere_fails_and_one_that_can_be_anywhere_does_not() {
+    let machine = Machine::new();
+    let mut ledger = bij_store::RobustLedger::at(machine.place.layout());
+    let mut begin = |told: &Told| {
+        Begin {
+            place: &machine.place,
+            told,
+            definitions: &machine.definitions,
+            ledger: &mut ledger,
+            manager: &machine.manager,
+            journal: &machine.journal,
+        }
+        .run(&machine.id)
+    };
+    fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
+    fs::create_dir_all(machine.path("run/brain-in-jar/attempts/x.json/in the way")).unwrap();
+    assert!(
+        matches!(begin(&machine.life()).unwrap(), Begun::Attempt(Some(_))),
+        "it is in the spool"
+    );
+    fs::remove_dir_all(machine.path("run/brain-in-jar/spool")).unwrap();
+    machine.write("run/brain-in-jar/spool", "a file in the way");
+    let error = begin(&machine.life()).unwrap_err();
+    assert!(matches!(error, BeginError::Unrecorded { .. }), "{error}");
+    fs::remove_dir_all(machine.path("run/brain-in-jar/attempts/x.json")).unwrap();
+    begin(&machine.life()).unwrap();
+}
+
 /// A machine whose experiment may use the GPU, and the stamp of its unit.
 fn with_gpu() -> (Machine, impl Fn(&Machine) -> String) {
     let machine = Machine::new();

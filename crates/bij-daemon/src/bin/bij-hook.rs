@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
-    Begin, CallError, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit,
-    ask_for_time, boot, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
+    Begin, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit, ask_for_time,
+    boot, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
 };
 use bij_definitions::Definitions;
 
@@ -39,11 +39,8 @@ fn main() -> ExitCode {
                 ExitCode::from(failed)
             })
         }
-        Err(error @ CallError::Usage) => {
-            log::error!("{error}");
-            ExitCode::from(2)
-        }
-        // An instance that is no experiment fails at its first hook, whichever that is.
+        // A unit that calls it in another way, or an instance that is no experiment, fails at its first
+        // hook, whichever that is: any other code would skip the start without a word.
         Err(error) => {
             log::error!("{:#}", anyhow::Error::from(error));
             ExitCode::from(CONDITION_FAILED)
@@ -67,8 +64,8 @@ fn run(call: HookCall) -> Result<ExitCode> {
     match verb {
         Verb::Start(id) => {
             if let Err(not_now) = admit(&place, &id) {
-                // To the unit's own lines, where people look first.
-                writeln!(std::io::stderr(), "{not_now}")?;
+                // To the unit's own lines, where people look first. The run is queued, told or not.
+                drop(writeln!(std::io::stderr(), "{not_now}"));
                 return Ok(ExitCode::from(NOT_NOW));
             }
             begin(&place, &id)?;

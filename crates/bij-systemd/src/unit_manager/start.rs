@@ -126,11 +126,11 @@ async fn with_reason(bus: &Bus, id: &ExperimentId, error: UnitError) -> UnitErro
     UnitError::Job { id: whose, verb, result, reason }
 }
 
-/// Whether a condition said nothing because systemd could not even start it (systemd.exec(5),
-/// "Process Exit Codes"): on a file system that became read-only, for one. systemd takes that for a
-/// "no" and skips the unit.
+/// Whether a condition said nothing, because systemd could not even start it (systemd.exec(5), "Process
+/// Exit Codes"), for example on a full file system, or because it could not be executed or has panicked.
+/// systemd takes all of these for a "no" and skips the unit.
 const fn never_ran(status: &i32) -> bool {
-    200 <= *status && *status < 255
+    matches!(*status, 101 | 126 | 127 | 200..=254)
 }
 
 /// The name of a status that a full or read-only file system brings about; empty for others.

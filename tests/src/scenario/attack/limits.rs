@@ -17,7 +17,10 @@ use crate::queue::{queue, set_coordinator};
 use crate::steps::{define, property};
 
 pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("attack_limits_outlive_definitions", Lane::ALL, outlive_definitions),
+    Scenario {
+        time_limit: Duration::from_secs(180),
+        ..Scenario::new("attack_limits_outlive_definitions", Lane::ALL, outlive_definitions)
+    },
     Scenario::new("attack_edit_holds_from_the_next_start", Lane::CONTAINER, edit_holds_later),
     Scenario::new("attack_limits_outlive_operators", Lane::CONTAINER, outlive_operators),
     Scenario::new("attack_limits_outlive_a_full_run", Lane::ALL, outlive_a_full_run),
@@ -256,7 +259,8 @@ fn full_run_is_queued(guest: &Guest) -> Result<Next, Failure> {
             let queued = queue()?.into_iter().any(|row| row["experiment"] == new);
             Ok(queued.then_some(()))
         })?;
-        run("bij", ["why", new])?.success()?.says("/run")?;
+        run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", "brain-experiment-coordinator"])?
+            .says("could not prepare its start: is /run or a disk full")?;
         run("bij", ["start", new])?.says("df -h /run")?;
         sh(&format!("systemctl kill --signal=KILL {}", unit(crashing)))?.success()?;
         // Its restart is skipped as well, and nothing of systemd's brings it back.

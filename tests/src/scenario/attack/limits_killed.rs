@@ -56,6 +56,7 @@ impl Load {
 /// What runs keeps its life and its limits, and each acknowledged run ends by itself.
 fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
     let Load { sleepers, experiments, runs_of_each } = Load::of(guest);
+    sh("systemctl start brain-experiment-coordinator")?.success()?;
     set_coordinator(&format!(
         "MAX_CONCURRENT_EXPERIMENTS={}\nTOTAL_RAM_LIMIT_GB=64\n",
         sleepers + 4
