@@ -1,7 +1,6 @@
 //! Control groups of our own making.
 
 mod limits;
-mod parent;
 mod steer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use thiserror::Error;
 
-use crate::{Cgroup, CgroupPath, CgroupRoot, Controller, Hierarchy, InvalidCgroupPath, Membership};
+use crate::{Cgroup, CgroupPath, Controller, Hierarchy, InvalidCgroupPath, ParentCgroup};
 
 pub use limits::{JarLimits, MissingLimit, MissingReason, Setting};
 
@@ -50,6 +49,14 @@ pub enum JarError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// The group above it is part of a threaded subtree, so that no process can enter it.
+    #[error("the control group {} is of type {kind:?}", path.display())]
+    Threaded {
+        /// The directory that was made, and removed again.
+        path: PathBuf,
+        /// `cgroup.type`.
+        kind: String,
     },
     /// It is there and processes are in it.
     #[error("the control group {} still has processes in it", path.display())]
@@ -98,27 +105,22 @@ const GONE_WITHIN: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Jar {
-    /// Makes a control group called `name` below the groups of `parent`, usually the caller's own.
+    /// Makes a control group called `name` below the groups of `parent`.
     ///
     /// An empty group left behind under the same name is replaced, so that counters begin at 0.
     /// Limits that have no effect on this machine are told by [`Jar::missing`].
     ///
-    /// In version 2 a group that hands controllers down may hold no processes itself. If the
-    /// caller is alone in `parent`, it moves itself into a group `bij-supervisor` below it: read
-    /// the caller's [`Membership`] once, before the first jar.
-    ///
     /// # Errors
     /// [`JarError`] if no group at all could be made.
     pub fn create(
-        root: &CgroupRoot,
-        parent: &Membership,
+        parent: &ParentCgroup,
         name: &str,
         limits: &JarLimits,
     ) -> Result<Self, JarError> {
         CgroupPath::root().child(name).map_err(JarError::Name)?;
-        let mut jar = match root.hierarchy() {
-            Hierarchy::Unified => Self::create_unified(root, parent, name)?,
-            Hierarchy::Hybrid | Hierarchy::Legacy => Self::create_v1(root, parent, name, limits)?,
+        let mut jar = match parent.root().hierarchy() {
+            Hierarchy::Unified => Self::create_unified(parent, name)?,
+            Hierarchy::Hybrid | Hierarchy::Legacy => Self::create_v1(parent, name, limits)?,
         };
         jar.missing = limits.apply(jar.hierarchy, &jar.cgroup);
         Ok(jar)
@@ -198,21 +200,17 @@ impl Jar {
         })
     }
 
-    fn create_unified(
-        root: &CgroupRoot,
-        parent: &Membership,
-        name: &str,
-    ) -> Result<Self, JarError> {
-        let no_place = || JarError::NoPlace { root: root.path().to_owned() };
-        let place = parent.unified().ok_or_else(no_place)?;
-        let above = existing_or(place.below(root.path()), root.path());
-        let directory = above.join(name);
+    fn create_unified(parent: &ParentCgroup, name: &str) -> Result<Self, JarError> {
+        let root = parent.root().path();
+        let no_place = || JarError::NoPlace { root: root.to_owned() };
+        let above = parent.groups().unified().ok_or_else(no_place)?;
+        let directory = above.below(root).join(name);
         make(&directory)?;
-        // What is not handed down shows as a missing limit when it is to be written.
-        parent::hand_down(
-            &above,
-            &[Controller::Memory, Controller::Cpu, Controller::Pids, Controller::CpuSet],
-        );
+        if let Some(kind) = threaded(&directory) {
+            // It is empty; should it stay, it is in nobody's way.
+            let _ = fs::remove_dir(&directory);
+            return Err(JarError::Threaded { path: directory, kind });
+        }
         let cgroup = Cgroup::new(Hierarchy::Unified, Some(directory.clone()), BTreeMap::new());
         let directories = BTreeSet::from([directory]);
         let hierarchy = Hierarchy::Unified;
@@ -220,11 +218,11 @@ impl Jar {
     }
 
     fn create_v1(
-        root: &CgroupRoot,
-        parent: &Membership,
+        parent: &ParentCgroup,
         name: &str,
         limits: &JarLimits,
     ) -> Result<Self, JarError> {
+        let root = parent.root();
         let mut controllers = BTreeMap::new();
         let mut directories = BTreeSet::new();
         let mut refused = None;
@@ -233,7 +231,7 @@ impl Jar {
             if controller == Controller::CpuSet && limits.cpus.is_none() {
                 continue;
             }
-            let (Some(tree), Some(place)) = (root.tree(controller), parent.controller(controller))
+            let (Some(tree), Some(place)) = (root.tree(controller), parent.groups().controller(controller))
             else {
                 continue;
             };
@@ -263,6 +261,12 @@ impl Jar {
 /// `/proc/self/cgroup` names it from the host's root.
 fn existing_or(directory: PathBuf, root: &Path) -> PathBuf {
     if directory.is_dir() { directory } else { root.to_owned() }
+}
+
+/// The type of a group that no process can enter, if it is one: `domain invalid` or `threaded`.
+fn threaded(directory: &Path) -> Option<String> {
+    let kind = fs::read_to_string(directory.join("cgroup.type")).ok()?;
+    Some(kind.trim().to_owned()).filter(|kind| kind != "domain")
 }
 
 /// Makes a group, replacing an empty one of the same name.

@@ -15,17 +15,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Jar`] is a control group of our own making, for processes that nobody else limits.
+//! A [`Jar`] is a control group that this program makes, for processes that no service manager limits;
+//! a [`ParentCgroup`] is where one can be made.
 //!
 //! # Invariants
 //! - Every path lies below a root that is a parameter; parsing text and touching files are apart.
 //! - What a kernel does not count is `None`, never 0.
+//! - A control group that holds processes which are not the caller's is never changed.
 //! - Nothing here knows systemd beyond the shape of its paths.
 
 mod cgroup;
 mod controller;
 mod jar;
 mod membership;
+mod parent;
 mod parse;
 mod path;
 mod root;
@@ -37,5 +40,6 @@ pub use jar::{
     Setting,
 };
 pub use membership::Membership;
+pub use parent::{ParentCgroup, ParentError, Tenure};
 pub use path::{CgroupPath, InvalidCgroupPath};
 pub use root::{CgroupRoot, Hierarchy, RootError};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use thiserror::Error;
 
 use crate::{Cgroup, CgroupPath, Controller, Membership};
@@ -71,6 +72,16 @@ impl CgroupRoot {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the tree is mounted read-only, as in many containers.
+    pub fn is_read_only(&self) -> bool {
+        let tree = match self.hierarchy {
+            Hierarchy::Unified => Some(&self.path),
+            Hierarchy::Hybrid | Hierarchy::Legacy => self.controllers.get(&Controller::Memory),
+        };
+        tree.and_then(|tree| statvfs(tree).ok())
+            .is_some_and(|mount| mount.flags().contains(FsFlags::ST_RDONLY))
     }
 
     /// The control group of this path in every hierarchy, as systemd places a unit.

@@ -4,13 +4,14 @@
 //! watcher has to be punctual whatever else the program does.
 
 mod keeper;
+mod place;
 mod wheel;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use bij_cgroup::{CgroupRoot, JarLimits, Membership, Setting};
+use bij_cgroup::{JarLimits, Setting};
 use bij_core::definition::{Limits, OomPolicy};
 use bij_core::{Bytes, CpuQuota, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
@@ -18,6 +19,8 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use crate::kill_signal::KillSignal;
 use crate::watcher;
 
+pub use place::CgroupPlace;
+pub(crate) use place::Place;
 pub(crate) use wheel::{Steer, Steered, Wheel};
 
 /// Which means hold experiments to their limits.
@@ -30,31 +33,6 @@ pub enum Backend {
     Cgroup,
     /// rlimits and the watcher, even where a cgroup could be made.
     Watcher,
-}
-
-/// Where cgroups are made: below the supervisor's own.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    root: CgroupRoot,
-    parent: Membership,
-}
-
-impl Place {
-    /// The place below the supervisor's own groups; `None` where no cgroups are mounted.
-    pub(crate) fn own(cgroups: &Path) -> Option<Self> {
-        let root = CgroupRoot::open(cgroups).ok()?;
-        let own = std::fs::read("/proc/self/cgroup").ok()?;
-        let own = String::from_utf8_lossy(&own);
-        // An earlier supervisor of this process may have moved it down, to make room for jars.
-        let above = own.lines().map(|line| line.strip_suffix("/bij-supervisor").unwrap_or(line));
-        let parent = Membership::parse(&above.collect::<Vec<_>>().join("\n"));
-        Some(Self { root, parent })
-    }
-
-    /// Where cgroups are mounted.
-    pub(crate) fn root(&self) -> &CgroupRoot {
-        &self.root
-    }
 }
 
 /// What is known of an attempt's use of the machine.
@@ -100,7 +78,7 @@ impl EmptyJar {
     /// Only with [`Backend::Cgroup`]: that no group can be made.
     pub(crate) fn make(
         backend: Backend,
-        place: Option<&Place>,
+        place: &Place,
         name: &str,
         limits: &Limits,
         total: Bytes,
@@ -115,23 +93,32 @@ impl EmptyJar {
             tasks: limits.tasks,
             kill_together: limits.oom_policy == OomPolicy::Kill,
         };
-        let made = match (backend, place) {
-            (Backend::Watcher, _) | (Backend::Auto, None) => None,
-            (_, Some(place)) => {
-                let made = bij_cgroup::Jar::create(&place.root, &place.parent, name, &wanted);
-                match (made, backend) {
-                    (Ok(jar), _) => Some(jar),
-                    (Err(error), Backend::Cgroup) => return Err(Box::new(error)),
-                    (Err(_), _) => None,
-                }
-            }
-            (Backend::Cgroup, None) => return Err("no cgroups are mounted".into()),
+        let made = match (backend, place.parent()) {
+            (Backend::Watcher, _) => Err(None),
+            (_, Ok(parent)) => bij_cgroup::Jar::create(parent, name, &wanted)
+                .map_err(|error| Some(chain(&error))),
+            (_, Err(reason)) => Err(Some(reason.to_owned())),
         };
-        Ok(Self::with(name, made, &wanted))
+        match (made, backend) {
+            (Err(Some(reason)), Backend::Cgroup) => Err(reason.into()),
+            (Err(reason), _) => Ok(Self::watched(name, reason.as_deref(), &wanted)),
+            (Ok(jar), _) => Ok(Self::with(name, Some(jar), &wanted, Vec::new())),
+        }
     }
 
-    fn with(name: &str, cgroup: Option<bij_cgroup::Jar>, wanted: &JarLimits) -> Self {
-        let mut notes = Vec::new();
+    /// A jar without a cgroup, and why there is none.
+    fn watched(name: &str, reason: Option<&str>, wanted: &JarLimits) -> Self {
+        let note = reason.filter(|_| *wanted != JarLimits::default());
+        let note = note.map(|reason| format!("the kernel holds no limits here: {reason}"));
+        Self::with(name, None, wanted, note.into_iter().collect())
+    }
+
+    fn with(
+        name: &str,
+        cgroup: Option<bij_cgroup::Jar>,
+        wanted: &JarLimits,
+        mut notes: Vec<String>,
+    ) -> Self {
         let mut held = cgroup.is_some();
         if let Some(jar) = &cgroup {
             for missing in jar.missing() {
@@ -304,6 +291,12 @@ impl Drop for Jar {
             let _ = keeper.join();
         }
     }
+}
+
+/// An error and its causes as one fragment.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Counters are plain values: whoever panicked while holding them left them whole.

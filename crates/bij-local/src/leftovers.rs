@@ -33,7 +33,7 @@ pub(crate) async fn close<L: Ledger + Send + 'static>(
     let left = left.filter(|state| state.boot == shared.boot && !state.is_down());
     let mut counted = Evidence::default();
     if let Some(state) = &left {
-        let root = shared.place.as_ref().map(|place| place.root().clone());
+        let root = shared.place.root().cloned();
         let state = state.clone();
         let cleared = tokio::task::spawn_blocking(move || clear(root.as_ref(), &state)).await;
         counted = cleared.unwrap_or_default();

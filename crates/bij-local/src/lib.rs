@@ -41,7 +41,8 @@
 //!   comes out. Time-outs, watchdog and orders are inputs like the death of the process.
 //! - **The jar** (`jar.rs`) holds: a cgroup of version 1 or 2 where one can be made, else rlimits
 //!   and a watcher that samples memory, kills what is above its limit, and says in the evidence
-//!   that it is only a watcher. A thread of its own looks after each jar.
+//!   that it is only a watcher. A thread of its own looks after each jar. Where cgroups are made is
+//!   the program's to say ([`CgroupPlace`]); a cgroup that holds other processes is never changed.
 //! - **Output** is read line by line, kept in `<logs>/<id>.log`, and handed to whoever looks on.
 //! - **The desk** answers others: a socket beside the experiment tells its state and takes orders
 //!   to stop. [`LocalUnits`] is its client, and the port that the rest of bij knows.
@@ -86,7 +87,7 @@ mod ward;
 mod watcher;
 
 pub use event::{Ending, Event, Events};
-pub use jar::Backend;
+pub use jar::{Backend, CgroupPlace};
 pub use log_line::{LogLine, Stream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
 pub use shim::ShimCommand;

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::control_socket::{Handler as _, Seat};
 use crate::desk::Desk;
 use crate::event::{EventSink, Events};
-use crate::jar::{Backend, Place, lock};
+use crate::jar::{Backend, CgroupPlace, Place, lock};
 use crate::launcher::Launcher;
 use crate::life::Surroundings;
 use crate::log_file::{LogWriter, ROTATE_AT};
@@ -37,6 +37,8 @@ pub struct Options {
     pub backend: Backend,
     /// Where cgroups are mounted.
     pub cgroups: PathBuf,
+    /// Where cgroups for experiments are made.
+    pub place: CgroupPlace,
     /// What experiments inherit: the program's own environment.
     pub environment: BTreeMap<OsString, OsString>,
     /// Size at which a log file gives way to a new one, in bytes.
@@ -48,6 +50,7 @@ impl Default for Options {
         Self {
             backend: Backend::Auto,
             cgroups: PathBuf::from("/sys/fs/cgroup"),
+            place: CgroupPlace::default(),
             environment: std::env::vars_os().collect(),
             rotate_at: ROTATE_AT,
         }
@@ -111,7 +114,7 @@ pub(crate) struct Shared<L> {
     pub(crate) launcher: Launcher,
     pub(crate) log: LogWriter,
     pub(crate) backend: Backend,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Place,
     pub(crate) base_environment: BTreeMap<OsString, OsString>,
     pub(crate) memory_total: Bytes,
     pub(crate) boot: BootId,
@@ -187,7 +190,7 @@ where
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            place: Place::own(&options.cgroups),
+            place: Place::find(&options.cgroups, &options.place, options.backend),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,

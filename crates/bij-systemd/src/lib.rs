@@ -5,6 +5,7 @@
 //!   and for `systemd --user`.
 //! - [`UnitWatch`] hears of every change of their units, without asking.
 //! - [`Journal`] reads log lines, the manager's records about an end, and the kernel's about a kill.
+//! - [`DelegatedScope`] is a control group that systemd hands to the calling process.
 //! - [`HookView`] is what the hooks ask, without a runtime of their own.
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 //! - zbus stays inside: no type of it is public.
 
 mod bus;
+mod delegated_scope;
 mod drop_in;
 mod hook_view;
 mod job;
@@ -27,6 +29,7 @@ mod unit_manager;
 mod version;
 mod watch;
 
+pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
 pub use drop_in::DropIn;
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
 pub use journal::{

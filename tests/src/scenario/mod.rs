@@ -14,6 +14,7 @@ mod gpu;
 mod heat;
 mod ledger;
 mod limits;
+mod local;
 mod mistakes;
 mod people;
 mod power;
@@ -57,6 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         boot::SCENARIOS,
         limits::SCENARIOS,
+        local::SCENARIOS,
         verbatim::SCENARIOS,
         cli::SCENARIOS,
         death::SCENARIOS,

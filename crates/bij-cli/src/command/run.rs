@@ -1,5 +1,6 @@
 //! `bij run`: experiments in the foreground until they have ended.
 
+mod cgroup_place;
 pub(super) mod ending;
 mod in_queue;
 mod local;

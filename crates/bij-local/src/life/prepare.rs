@@ -81,7 +81,7 @@ impl Life {
             .map_err(failed(&notify_path))?;
         let jar = EmptyJar::make(
             shared.backend,
-            shared.place.as_ref(),
+            &shared.place,
             &format!("bij-{unique}"),
             &spec.limits,
             shared.memory_total,

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::cgroup_place::cgroup_place;
 use super::screen::{Reader, Screen};
 use super::signals::{Interrupts, Wish};
 use crate::args::SHIM;
@@ -32,8 +33,9 @@ pub(super) async fn run(
     let ledger = RobustLedger::at(&context.layout);
     let definitions = context.definitions().clone();
     let shim = ShimCommand::current_program([SHIM]);
-    let supervisor =
-        Supervisor::new(context.layout.clone(), ledger, definitions, shim, Options::default());
+    let mut options = Options::default();
+    options.place = cgroup_place().await;
+    let supervisor = Supervisor::new(context.layout.clone(), ledger, definitions, shim, options);
     let supervisor = Arc::new(supervisor.map_err(|error| CliError::of(Kind::Internal, &error))?);
     let mut interrupts = Interrupts::new()?;
     let mut events = supervisor.run(ids).map_err(refused)?;
