@@ -112,11 +112,7 @@ impl Jar {
     ///
     /// # Errors
     /// [`JarError`] if no group at all could be made.
-    pub fn create(
-        parent: &ParentCgroup,
-        name: &str,
-        limits: &JarLimits,
-    ) -> Result<Self, JarError> {
+    pub fn create(parent: &ParentCgroup, name: &str, limits: &JarLimits) -> Result<Self, JarError> {
         CgroupPath::root().child(name).map_err(JarError::Name)?;
         let mut jar = match parent.root().hierarchy() {
             Hierarchy::Unified => Self::create_unified(parent, name)?,
@@ -217,11 +213,7 @@ impl Jar {
         Ok(Self { cgroup, hierarchy, directories, missing: Vec::new() })
     }
 
-    fn create_v1(
-        parent: &ParentCgroup,
-        name: &str,
-        limits: &JarLimits,
-    ) -> Result<Self, JarError> {
+    fn create_v1(parent: &ParentCgroup, name: &str, limits: &JarLimits) -> Result<Self, JarError> {
         let root = parent.root();
         let mut controllers = BTreeMap::new();
         let mut directories = BTreeSet::new();
@@ -231,7 +223,8 @@ impl Jar {
             if controller == Controller::CpuSet && limits.cpus.is_none() {
                 continue;
             }
-            let (Some(tree), Some(place)) = (root.tree(controller), parent.groups().controller(controller))
+            let (Some(tree), Some(place)) =
+                (root.tree(controller), parent.groups().controller(controller))
             else {
                 continue;
             };

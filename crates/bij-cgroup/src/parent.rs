@@ -98,11 +98,7 @@ impl ParentCgroup {
     ///
     /// # Errors
     /// [`ParentError`] if there is no such place; then everything is as it was.
-    pub fn open(
-        root: CgroupRoot,
-        own: &Membership,
-        tenure: Tenure,
-    ) -> Result<Self, ParentError> {
+    pub fn open(root: CgroupRoot, own: &Membership, tenure: Tenure) -> Result<Self, ParentError> {
         if root.hierarchy() != Hierarchy::Unified {
             return Ok(Self { root, groups: own.clone() });
         }
@@ -114,7 +110,8 @@ impl ParentCgroup {
             above: above.as_ref().map(|path| read(path, root.path())),
             pid: std::process::id(),
         };
-        let plan = decide(&around, tenure).map_err(|why| why.into_error(&own.below(root.path())))?;
+        let plan =
+            decide(&around, tenure).map_err(|why| why.into_error(&own.below(root.path())))?;
         let path = match plan {
             Plan::Below => own,
             Plan::Beside => above.ok_or_else(elsewhere)?,
@@ -163,7 +160,10 @@ fn read(path: &CgroupPath, root: &Path) -> Group {
         name: path.name().map(str::to_owned),
         kind,
         // Processes of other PID namespaces count as well; the kernel writes 0 for them.
-        processes: text("cgroup.procs").lines().filter_map(|line| line.trim().parse().ok()).collect(),
+        processes: text("cgroup.procs")
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .collect(),
         available: controllers("cgroup.controllers"),
         handed_down: controllers("cgroup.subtree_control"),
         writable: writable(&directory) && writable(&directory.join("cgroup.procs")),

@@ -95,8 +95,9 @@ impl EmptyJar {
         };
         let made = match (backend, place.parent()) {
             (Backend::Watcher, _) => Err(None),
-            (_, Ok(parent)) => bij_cgroup::Jar::create(parent, name, &wanted)
-                .map_err(|error| Some(chain(&error))),
+            (_, Ok(parent)) => {
+                bij_cgroup::Jar::create(parent, name, &wanted).map_err(|error| Some(chain(&error)))
+            }
             (_, Err(reason)) => Err(Some(reason.to_owned())),
         };
         match (made, backend) {

@@ -151,8 +151,7 @@ fn a_tree_that_cannot_be_written_is_named() {
 #[test]
 fn a_freezer_is_used_where_there_is_one() {
     let dir = unified_tree();
-    let make =
-        || Jar::create(&parent(dir.path(), "0::/\n"), "x", &JarLimits::default()).unwrap();
+    let make = || Jar::create(&parent(dir.path(), "0::/\n"), "x", &JarLimits::default()).unwrap();
     let jar = make();
     assert!(!jar.set_frozen(true).unwrap(), "no cgroup.freeze");
     assert_eq!(jar.cgroup().is_frozen(), None);

@@ -3,7 +3,7 @@ use super::*;
 /// A directory with the files of a group that hands nothing down.
 fn group(directory: &Path, processes: &[u32]) {
     fs::create_dir_all(directory).unwrap();
-    let procs: String = processes.iter().map(|pid| format!("{pid}\n")).collect();
+    let procs = processes.iter().map(u32::to_string).collect::<Vec<_>>().join("\n");
     for (name, text) in [
         ("cgroup.type", "domain\n"),
         ("cgroup.procs", procs.as_str()),

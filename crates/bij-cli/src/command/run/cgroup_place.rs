@@ -69,9 +69,7 @@ pub(super) async fn cgroup_place() -> CgroupPlace {
         Source::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
         Source::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
             Ok(_) => CgroupPlace::Delegated,
-            Err(error) => {
-                CgroupPlace::Nowhere(CliError::of(Kind::Internal, &error).in_one_line())
-            }
+            Err(error) => CgroupPlace::Nowhere(CliError::of(Kind::Internal, &error).in_one_line()),
         },
     }
 }
