@@ -21,6 +21,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-jetson", &["bij-core"], &["bij-sim"]),
     ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
     ("bij-sim", &["bij-core"], &[]),
+    ("bij-exec", &[], &[]),
     ("bij-experiment", &[], &["bij-core"]),
     ("bij-daemon", ADAPTERS, &["bij-sim"]),
     ("bij-cli", WITH_MODELS, &[]),

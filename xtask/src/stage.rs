@@ -3,7 +3,7 @@
 //! | from | to |
 //! | --- | --- |
 //! | program `bij` | `usr/bin/` |
-//! | programs `bij-hook`, `bij-coordinator` | `usr/libexec/brain-in-jar/` |
+//! | programs `bij-hook`, `bij-exec`, `bij-coordinator` | `usr/libexec/brain-in-jar/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
@@ -28,6 +28,7 @@ use crate::workspace::{self, Metadata};
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("bij-cli", "bij", "usr/bin"),
     ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
+    ("bij-exec", "bij-exec", "usr/libexec/brain-in-jar"),
     ("bij-daemon", "bij-coordinator", "usr/libexec/brain-in-jar"),
 ];
 

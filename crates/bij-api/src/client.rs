@@ -42,6 +42,10 @@ const SWITCHED_WITHIN: Duration = Duration::from_secs(90);
 /// How often the queue is read anew if it changes between two pieces.
 const READ_ANEW: usize = 3;
 
+/// Where the system's bus listens. It is not taken from `$DBUS_SYSTEM_BUS_ADDRESS`: a program that runs as
+/// root must not be led to a bus of another user's.
+pub(crate) const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
 /// Which bus a coordinator is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichBus {
@@ -81,7 +85,7 @@ impl Client {
     /// first call.
     pub async fn connect_bus(bus: WhichBus) -> Result<Self, ClientError> {
         Self::over(match bus {
-            WhichBus::System => connection::Builder::system(),
+            WhichBus::System => connection::Builder::address(SYSTEM_BUS),
             WhichBus::Session => connection::Builder::session(),
         })
         .await

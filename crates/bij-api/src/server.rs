@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Guid, connection};
 
+use crate::client::SYSTEM_BUS;
 use crate::{WhichBus, limits};
 use clients::{Clients, Seat};
 use interface::{Interface, PATH};
@@ -122,7 +123,7 @@ impl<H: Steer> Server<H> {
     /// [`BusError`], always: try again later.
     pub async fn serve_bus(&self, bus: WhichBus) -> Result<Infallible, BusError> {
         let builder = || match bus {
-            WhichBus::System => connection::Builder::system(),
+            WhichBus::System => connection::Builder::address(SYSTEM_BUS),
             WhichBus::Session => connection::Builder::session(),
         };
         let join = async {

@@ -94,9 +94,15 @@ impl Layout {
         self.runtime.join("coordinator.sock")
     }
 
-    /// What the current attempt is told, as an `EnvironmentFile=`.
-    pub fn attempt_env(&self, id: &ExperimentId) -> PathBuf {
-        self.runtime.join("attempts").join(format!("{id}.env"))
+    /// The environment that the current attempt is executed with: `NAME=VALUE`, each ended by a NUL.
+    /// Only the experiment's user can read it.
+    pub fn environment(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("environments").join(id.as_str())
+    }
+
+    /// What `bij-hook start` leaves for `bij-hook end` to know of the current attempt.
+    pub fn attempt_record(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("attempts").join(format!("{id}.json"))
     }
 
     /// The file that asks an experiment to checkpoint and leave, `$BIJ_STOP_FILE`.

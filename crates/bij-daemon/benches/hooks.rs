@@ -2,6 +2,7 @@
 //! `end` follows the life it ends, so nobody waits for it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,6 +42,13 @@ fn start(criterion: &mut Criterion) {
     put(root, "proc/self/cgroup", "0::/brain.slice/brain-experiment@x.service\n");
     put(root, "sys/fs/cgroup/cgroup.controllers", "memory\n");
     put(root, "etc/brain-in-jar/experiments/x.toml", "command = [\"/bin/true\"]\n");
+    put(root, "bin/true", "");
+    let program = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(root.join("bin/true"), program).expect("the tree is ours");
+    let users = root.join("run/systemd/dynamic-uid");
+    fs::create_dir_all(&users).expect("the tree is ours");
+    symlink(nix::unistd::geteuid().to_string(), users.join("direct:bij-x"))
+        .expect("the tree is ours");
     let stamp = stamp(root);
     let hook = |verb: &str, life: u32| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bij-hook"));

@@ -1,77 +1,83 @@
-//! The text of an `EnvironmentFile=` (systemd.exec(5)).
+//! The environment that an attempt is executed with, as `bij-exec` reads it from a file.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
-/// Writes assignments so that systemd reads back the same values.
-///
-/// A value without `'` goes between single quotes, where no character is special to any version.
-/// Otherwise it goes between double quotes with `"`, `\`, `` ` `` and `$` escaped. Values hold no
-/// NUL; they are words of ours and text that has been checked for control characters.
-pub(crate) fn render<'a>(assignments: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut text = String::new();
-    for (name, value) in assignments {
-        let quoted = quote(&value);
-        writeln!(text, "{name}={quoted}").expect("writing to a String cannot fail");
+use bij_core::Layout;
+use bij_core::definition::ExperimentSpec;
+
+/// Renders the environment of an attempt: the definition's variables, then ours, which are stronger,
+/// then what this attempt is told. Each is `NAME=VALUE`, ended by a NUL, so that no value needs quotes.
+pub(crate) fn render(
+    spec: &ExperimentSpec,
+    layout: &Layout,
+    told: &[(&'static str, String)],
+) -> Vec<u8> {
+    let id = &spec.id;
+    let shown = |path: std::path::PathBuf| Cow::Owned(path.to_string_lossy().into_owned());
+    let ours = [
+        ("BIJ_EXPERIMENT", Cow::Borrowed(id.as_str())),
+        ("BIJ_STATE_DIR", shown(layout.experiment_state(id))),
+        ("BIJ_PROGRESS", shown(layout.progress(id))),
+        ("BIJ_STOP_FILE", shown(layout.stop_file(id))),
+    ];
+    let config = spec.config.as_deref().map(|config| ("BIJ_CONFIG", Cow::Borrowed(config)));
+    let told = told.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
+    let defined =
+        spec.environment.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+    let mut text = Vec::new();
+    for (name, value) in defined.chain(ours).chain(config).chain(told) {
+        text.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
     }
     text
 }
 
-fn quote(value: &str) -> String {
-    if !value.contains('\'') {
-        return format!("'{value}'");
-    }
-    let mut quoted = String::from("\"");
-    for c in value.chars() {
-        if matches!(c, '"' | '\\' | '`' | '$') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use bij_core::ExperimentId;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// What systemd's parser makes of a quoted value: the states of `parse_env_file_internal()`
-    /// that such a value passes through.
-    fn systemd_reads(quoted: &str) -> String {
-        let inner = &quoted[1..quoted.len() - 1];
-        if quoted.starts_with('\'') {
-            assert!(!inner.contains('\''));
-            return inner.to_owned();
-        }
-        let (mut value, mut chars) = (String::new(), inner.chars());
-        while let Some(c) = chars.next() {
-            assert_ne!(c, '"', "would end the value");
-            if c != '\\' {
-                value.push(c);
-                continue;
-            }
-            let escaped = chars.next().unwrap();
-            if !matches!(escaped, '"' | '\\' | '`' | '$') {
-                value.push('\\');
-            }
-            value.push(escaped);
-        }
-        value
+    fn spec() -> ExperimentSpec {
+        ExperimentSpec::new(ExperimentId::new("x").unwrap(), vec!["true".to_owned()])
+    }
+
+    fn rendered(spec: &ExperimentSpec, told: &[(&'static str, String)]) -> Vec<String> {
+        let text = render(spec, &Layout::system(Path::new("/")), told);
+        let text = String::from_utf8(text).unwrap();
+        text.split_terminator('\0').map(str::to_owned).collect()
     }
 
     #[test]
-    fn a_file_reads_like_one_that_a_person_wrote() {
-        let text =
-            render([("BIJ_ATTEMPT", "2".to_owned()), ("BIJ_RESUME_FROM", "/a b".to_owned())]);
-        assert_eq!(text, "BIJ_ATTEMPT='2'\nBIJ_RESUME_FROM='/a b'\n");
+    fn ours_come_last_so_that_nothing_else_tells_an_experiment_who_it_is() {
+        let mut spec = spec();
+        spec.environment.insert("BIJ_EXPERIMENT".to_owned(), "another".to_owned());
+        spec.environment.insert("A".to_owned(), "1 2\n\"3\" 100% $HOME".to_owned());
+        spec.config = Some("/opt/c.json".to_owned());
+        let entries = rendered(&spec, &[("BIJ_ATTEMPT", "2".to_owned())]);
+        assert_eq!(
+            entries,
+            [
+                "A=1 2\n\"3\" 100% $HOME",
+                "BIJ_EXPERIMENT=another",
+                "BIJ_EXPERIMENT=x",
+                "BIJ_STATE_DIR=/var/lib/brain-in-jar/experiments/x",
+                "BIJ_PROGRESS=/var/lib/brain-in-jar/experiments/x/progress",
+                "BIJ_STOP_FILE=/run/brain-in-jar/stop/x",
+                "BIJ_CONFIG=/opt/c.json",
+                "BIJ_ATTEMPT=2",
+            ]
+        );
     }
 
     proptest! {
         #[test]
-        fn every_value_comes_back(value in r#"([ -~é'"\\$`]|\PC){0,40}"#) {
-            prop_assert_eq!(systemd_reads(&quote(&value)), value);
+        fn every_value_is_an_entry_of_its_own(value in "[^\0]{0,40}") {
+            let mut spec = spec();
+            spec.environment.insert("VALUE".to_owned(), value.clone());
+            prop_assert_eq!(&rendered(&spec, &[])[0], &format!("VALUE={value}"));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `bij-hook begin`: opens the attempt that is about to run.
 //!
 //! In this order: is the unit what its definition says (`fresh`); what did other attempts leave
-//! open (`left_open`); who asked for this start; the ledger's row; what the process is told. On an
+//! open (`left_open`); who asked for this start; the ledger's row; whether its program is there;
+//! the environment that the process gets. On an
 //! unchanged definition whose last attempt did not crash in this boot, nothing is asked of the
 //! service manager.
 
@@ -19,7 +20,9 @@ use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, Time
 use thiserror::Error;
 
 use crate::counters::read_counters;
+use crate::owner::OwnerError;
 use crate::record::{Record, RecordedPlace};
+use crate::runnable::obstacle;
 use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, chain, files};
 
 pub(crate) use left_open::close_other_boots;
@@ -62,6 +65,24 @@ pub enum BeginError {
         id: ExperimentId,
         /// One of `writable` of its definition.
         path: String,
+    },
+    /// Its command certainly cannot be executed.
+    #[error("{obstacle}")]
+    CannotRun {
+        /// What is wrong, and what helps.
+        obstacle: String,
+    },
+    /// It is not known who may read its environment.
+    #[error("the user that it runs as is not known")]
+    Owner(#[from] OwnerError),
+    /// Its process would run without its environment.
+    #[error("its environment cannot be written to {}", path.display())]
+    Environment {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
     },
     /// systemd has forgotten how often it has started the unit: it does so whenever units are read
     /// again. The ledger has not.
@@ -169,8 +190,12 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let opened = self.ledger.open(&opening);
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
-        self.tell(id, opened.as_ref(), &recent);
-        self.leave_record(id, key, started, opened.as_ref())?;
+        let ready = self
+            .look_for_program(&spec)
+            .and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
+        let refusal = ready.as_ref().err().map(|refusal| chain(refusal));
+        let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal);
+        ready.and(recorded)?;
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
     }
@@ -192,6 +217,13 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             Some(path) => {
                 Err(BeginError::NotWritable { id: spec.id.clone(), path: path.as_str().to_owned() })
             }
+        }
+    }
+
+    fn look_for_program(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
+        match obstacle(self.place.root(), spec, self.told.path.as_deref()) {
+            None => Ok(()),
+            Some(obstacle) => Err(BeginError::CannotRun { obstacle }),
         }
     }
 
@@ -269,6 +301,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         key: AttemptKey,
         started: Timestamp,
         opened: Option<&Opened>,
+        refusal: Option<String>,
     ) -> Result<(), BeginError> {
         let before = read_counters(self.place, id);
         let record = Record {
@@ -282,6 +315,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             started_since_boot: self.place.since_boot(),
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
+            refusal,
         };
         let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
         log::warn!("the attempt's record cannot be left: {source}");

@@ -72,11 +72,16 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
     /// # Errors
     /// [`EndError`] if the end was recorded nowhere.
     pub fn run(self, id: &ExperimentId) -> Result<Ended, EndError> {
-        if self.told.service_result == Some(ServiceResult::ExecCondition) {
-            return Ok(Ended::Nothing);
-        }
+        // Whatever this life was: its secrets are not kept.
+        let environment = files::remove(&self.place.layout().environment(id));
+        logged(environment, "the environment of the attempt is still there");
         let invocation = self.told.invocation.ok_or(EndError::NoInvocation)?;
         let key = AttemptKey { boot: self.place.boot()?, invocation };
+        // The usual end of a start that was skipped: the record alone tells whether that can be true.
+        let was_skipped = self.told.service_result == Some(ServiceResult::ExecCondition);
+        if was_skipped && self.record(id, key).is_none() {
+            return Ok(Ended::Nothing);
+        }
         let Some(begun) = self.begun(id, key) else {
             log::debug!(BIJ_EXPERIMENT:% = id; "nothing was begun in this life of the unit");
             return Ok(Ended::Nothing);
@@ -99,8 +104,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
 
     /// The attempt that `begin` opened in this life of the unit: by its record, or by the ledger.
     fn begun(&self, id: &ExperimentId, key: AttemptKey) -> Option<Begun> {
-        let record = Record::read(self.place.layout(), id).filter(|record| record.key == key);
-        if let Some(record) = record {
+        if let Some(record) = self.record(id, key) {
             return Some(Begun {
                 run: record.run(id),
                 number: record.place.map(|place| place.attempt),
@@ -117,6 +121,11 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let Attempt { run, number, started, .. } =
             newest.into_iter().find(|attempt| attempt.key == key)?;
         Some(Begun { run: Some(run), number: Some(number), started, record: None })
+    }
+
+    /// What `begin` has left of the attempt in this life of the unit.
+    fn record(&self, id: &ExperimentId, key: AttemptKey) -> Option<Record> {
+        Record::read(self.place.layout(), id).filter(|record| record.key == key)
     }
 
     /// Whether the run is over by this end. One that was put back into the queue while it was up is

@@ -3,12 +3,13 @@
 //! The hooks run as root and read files that an experiment controls. So nothing here follows a
 //! symbolic link in the last place, waits for a FIFO's other end, or reads more than it was told.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 /// The end of a regular file, at most `cap` bytes of it; `None` if there is no such file.
 ///
@@ -56,29 +57,67 @@ fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
 ///
 /// # Errors
 /// What the system says; the target is then as it was.
-pub(crate) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let written = write_beside(directory, path, text, mode);
+pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let draft = Draft { path, content, mode, owner: None };
+    let written = draft.put();
     match written {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_directory(directory)?;
-            write_beside(directory, path, text, mode)
+            make_directory(draft.directory())?;
+            draft.put()
         }
         other => other,
     }
 }
 
-fn write_beside(directory: &Path, path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    let write = || {
-        let flags = OFlag::O_NOFOLLOW.bits();
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode).custom_flags(flags);
-        options.open(&temporary)?.write_all(text.as_bytes())?;
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+/// As [`put`], a file that only this user and root can read, in a directory that nobody can list.
+///
+/// # Errors
+/// What the system says; the target is then as it was.
+pub(crate) fn put_for(owner: Uid, path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = Draft { path, content, mode: 0o400, owner: Some(owner) };
+    match draft.put() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = draft.directory();
+            make_directory(directory)?;
+            // Whatever the umask of the unit is: the owner must be able to enter.
+            fs::set_permissions(directory, Permissions::from_mode(0o711))?;
+            draft.put()
+        }
+        other => other,
+    }
+}
+
+/// A file to be written beside the one that it will become.
+struct Draft<'a> {
+    path: &'a Path,
+    content: &'a [u8],
+    mode: u32,
+    /// The user that it is given to; the caller's if absent.
+    owner: Option<Uid>,
+}
+
+impl Draft<'_> {
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn put(&self) -> io::Result<()> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = self.directory().join(format!(".{name}.{}", std::process::id()));
+        // What a process of the same number left when it was killed may have another mode and owner.
+        remove(&temporary)?;
+        let write = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(self.mode);
+            let mut file = options.open(&temporary)?;
+            file.write_all(self.content)?;
+            if let Some(owner) = self.owner {
+                fchown(&file, Some(owner.as_raw()), None)?;
+            }
+            fs::rename(&temporary, self.path)
+        };
+        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+    }
 }
 
 /// Makes a directory that everybody may enter, and what is missing above it.
@@ -134,18 +173,29 @@ mod tests {
     fn a_file_is_put_whole_and_never_through_a_link() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("a/b/file.env");
-        put(&path, "one", 0o644).unwrap();
-        put(&path, "two", 0o600).unwrap();
+        put(&path, b"one", 0o644).unwrap();
+        put(&path, b"two", 0o600).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         let victim = room.path().join("victim");
         fs::write(&victim, "mine").unwrap();
         let link = room.path().join("link");
         symlink(&victim, &link).unwrap();
-        put(&link, "theirs", 0o644).unwrap();
+        put(&link, b"theirs", 0o644).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing left over");
         remove(&link).unwrap();
         remove(&link).unwrap();
         assert!(victim.exists());
+    }
+
+    #[test]
+    fn a_file_for_one_user_is_closed_to_all_others() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("environments/x");
+        put_for(nix::unistd::geteuid(), &path, b"A=1\0").unwrap();
+        put_for(nix::unistd::geteuid(), &path, b"A=2\0").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"A=2\0");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o400, 0o711));
     }
 }

@@ -31,6 +31,7 @@ mod begin;
 mod boots;
 mod call;
 mod chain;
+mod confine;
 mod coordinator;
 mod counters;
 mod end;
@@ -44,11 +45,13 @@ mod manager;
 mod notify;
 mod open_ledger;
 mod order_file;
+mod owner;
 mod place;
 mod progress_file;
 mod record;
 mod refuse;
 mod render;
+mod runnable;
 mod sentence;
 mod status_meaning;
 mod systemd;
@@ -61,6 +64,7 @@ pub use begin::{Begin, BeginError, Begun};
 pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};
 pub use chain::chain;
+pub use confine::confine;
 pub use coordinator::{
     CoordinatorCall, CoordinatorUsage, Glance, HandoverFiles, Hour, Moment, Recorder, SystemClock,
     run_coordinator,
@@ -71,6 +75,7 @@ pub use logging::{AboutUnit, start_logging};
 pub use manager::{Manager, ManagerError};
 pub use notify::{ask_for_time, tell_status};
 pub use open_ledger::ledger;
+pub use owner::OwnerError;
 pub use place::{Place, PlaceError};
 pub use refuse::{Refusal, refusal};
 pub use render::{RenderError, Rendered, render_at_boot, render_missing};

@@ -1,6 +1,4 @@
-//! What `begin` leaves for `end`: a file beside the one that the process is told from.
-
-use std::path::PathBuf;
+//! What `begin` leaves for `end`.
 
 use bij_core::{
     AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, TimeSpan, Timestamp,
@@ -29,6 +27,9 @@ pub(crate) struct Record {
     pub(crate) oom_kills_before: Option<u64>,
     /// Hits of the memory limit counted before it began.
     pub(crate) memory_limit_hits_before: Option<u64>,
+    /// Why its start was given up before the process ran.
+    #[serde(default)]
+    pub(crate) refusal: Option<String>,
 }
 
 /// The place of an attempt in history.
@@ -41,13 +42,9 @@ pub(crate) struct RecordedPlace {
 }
 
 impl Record {
-    fn path(layout: &Layout, id: &ExperimentId) -> PathBuf {
-        layout.attempt_env(id).with_file_name(format!("{id}.json"))
-    }
-
     /// The newest record of an experiment, if there is one that can be read.
     pub(crate) fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
-        let path = Self::path(layout, id);
+        let path = layout.attempt_record(id);
         let text = files::read_small(&path, CAP)
             .inspect_err(|error| log::warn!("cannot read {}: {error}", path.display()))
             .ok()??;
@@ -59,7 +56,7 @@ impl Record {
     /// Leaves the record for `end`.
     pub(crate) fn write(&self, layout: &Layout, id: &ExperimentId) -> std::io::Result<()> {
         let text = serde_json::to_string(self)?;
-        files::put(&Self::path(layout, id), &text, 0o644)
+        files::put(&layout.attempt_record(id), text.as_bytes(), 0o644)
     }
 
     /// The run that it belongs to, where that is known.
@@ -92,10 +89,11 @@ mod tests {
             started_since_boot: Some(TimeSpan::from_secs(3)),
             oom_kills_before: Some(0),
             memory_limit_hits_before: None,
+            refusal: Some("its program is not there".to_owned()),
         };
         record.write(&layout, &id).unwrap();
         assert_eq!(Record::read(&layout, &id), Some(record));
-        let path = Record::path(&layout, &id);
+        let path = layout.attempt_record(&id);
         assert!(path.ends_with(Path::new("run/brain-in-jar/attempts/a.b.json")));
         std::fs::write(&path, "{").unwrap();
         assert_eq!(Record::read(&layout, &id), None);

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -119,6 +120,17 @@ impl Journal for FakeJournal {
     }
 }
 
+/// The variables of an environment file that change from attempt to attempt, a variable a line.
+fn told(environment: &Path) -> String {
+    let text = fs::read_to_string(environment).unwrap();
+    let place = |entry: &&str| {
+        ["RUN", "ATTEMPT", "CRASHES", "LAST_CAUSE", "RESUME_FROM"]
+            .iter()
+            .any(|name| entry.starts_with(&format!("BIJ_{name}=")))
+    };
+    text.split_terminator('\0').filter(place).map(|entry| format!("{entry}\n")).collect()
+}
+
 /// A machine with one experiment on it, `x`, and real files.
 pub(crate) struct Machine {
     pub(crate) tree: tempfile::TempDir,
@@ -147,6 +159,9 @@ impl Machine {
             journal: FakeJournal::default(),
             lives: Cell::new(0),
         };
+        let uid = nix::unistd::geteuid().to_string();
+        symlink(uid, machine.path("run/systemd/dynamic-uid/direct:bij-x")).unwrap();
+        fs::copy("/bin/true", machine.path("bin/true")).unwrap();
         machine.boot(1);
         machine.counters("memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n");
         machine
@@ -213,10 +228,15 @@ impl Machine {
         .run(&self.id)
     }
 
-    /// Begins and returns what the process is told.
+    /// Begins and returns what the process is told of its place in history, a variable a line.
     pub(crate) fn begin_and_read(&self, told: &Told) -> String {
         assert!(matches!(self.begin(told).unwrap(), Begun::Attempt(Some(_))));
-        fs::read_to_string(self.place.layout().attempt_env(&self.id)).unwrap()
+        self.told()
+    }
+
+    /// What the process is told of its place in history, a variable a line.
+    pub(crate) fn told(&self) -> String {
+        told(&self.place.layout().environment(&self.id))
     }
 
     pub(crate) fn end(&self, life: &Told, result: &str, exit: Option<bij_core::Exit>) -> Ended {
@@ -231,6 +251,11 @@ impl Machine {
     ) -> Result<Ended, EndError> {
         let mut store = self.store();
         let service_result = Some(ServiceResult::from(result));
+        {
+            let mut facts = self.manager.facts.borrow_mut();
+            facts.result.clone_from(&service_result);
+            facts.main_exit = exit;
+        }
         let told = Told { service_result, exit, ..life.clone() };
         End {
             place: &self.place,

@@ -200,7 +200,7 @@ async fn the_board_may_be_another_tree() {
     let meminfo = "MemTotal: 1048576 kB\nMemAvailable: 1048576 kB\n";
     fs::write(board.path().join("proc/meminfo"), meminfo).unwrap();
     let mut command = tree.command();
-    command.env("BIJ_BOARD_ROOT", board.path());
+    command.arg("--board").arg(board.path());
     let _coordinator = Coordinator { child: command.spawn().unwrap() };
     let budget = tree.client().await.status().await.unwrap().memory_budget.unwrap();
     assert!(budget.get() <= 1 << 30, "{budget}");
@@ -215,7 +215,7 @@ async fn while_something_runs_the_board_is_recorded() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
     CapturedTree::load(&board).unwrap().unpack(&tree.root.path().join("board")).unwrap();
     let mut command = tree.command();
-    command.env("BIJ_BOARD_ROOT", tree.root.path().join("board"));
+    command.arg("--board").arg(tree.root.path().join("board"));
     let coordinator = Coordinator { child: command.spawn().unwrap() };
     let client = tree.client().await;
     let reader = Reader::new(tree.layout().database());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -47,6 +48,12 @@ impl Tree {
     fn define(&self, id: &str) -> String {
         let name = format!("etc/brain-in-jar/experiments/{id}.toml");
         self.write(&name, "command = [\"/bin/true\"]\n");
+        self.write("bin/true", "");
+        let program = self.0.path().join("bin/true");
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+        let user = self.write(&format!("run/systemd/dynamic-uid/direct:bij-{id}"), "");
+        fs::remove_file(&user).unwrap();
+        symlink(nix::unistd::geteuid().to_string(), user).unwrap();
         let place = bij_daemon::Place::system(self.0.path());
         let definitions = bij_definitions::Definitions::new(self.layout());
         assert_eq!(bij_daemon::render_missing(&place, &definitions).failures.len(), 0);
@@ -66,7 +73,7 @@ impl Tree {
     fn begin(&self, id: &str, life: u32, stamp: &str) -> String {
         let output = self.hook("start", id, life).env("BIJ_STAMP", stamp).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        fs::read_to_string(self.layout().attempt_env(&id.parse().unwrap())).unwrap()
+        fs::read_to_string(self.layout().environment(&id.parse().unwrap())).unwrap()
     }
 
     fn end(&self, id: &str, life: u32, result: &str, code: &str, status: &str) -> Command {
@@ -97,7 +104,8 @@ fn a_life_from_start_to_end_is_told_in_sentences() {
     let tree = Tree::new();
     let stamp = tree.define("x");
     let told = tree.begin("x", 1, &stamp);
-    assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
+    assert!(told.starts_with("BIJ_EXPERIMENT=x\0BIJ_STATE_DIR="), "{told:?}");
+    assert!(told.ends_with("\0BIJ_RUN=x#1\0BIJ_ATTEMPT=1\0BIJ_CRASHES=0\0"), "{told:?}");
     tree.write(
         "sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.events",
         "max 3\noom_kill 1\n",
@@ -166,7 +174,7 @@ fn an_end_killed_at_any_moment_loses_no_crash_and_counts_none_twice() {
     assert!(killed > 0, "every `end` was faster than its killer");
     // The next start makes good whatever is open.
     let told = tree.begin("x", 25, &stamp);
-    assert!(told.contains("BIJ_CRASHES='24'\n"), "{told}");
+    assert!(told.contains("BIJ_CRASHES=24\0"), "{told}");
     let attempts = tree.attempts("x");
     assert_eq!(attempts.len(), 25);
     for attempt in &attempts[..24] {

@@ -1,5 +1,6 @@
 //! Finding one experiment's definition.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bij_core::definition::{
@@ -10,7 +11,7 @@ use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{ExperimentId, Layout};
 
 use crate::read::{ReadError, read};
-use crate::stamp::Stamp;
+use crate::stamp::stamp;
 
 /// The definition files of one installation.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ impl Definitions {
         path.symlink_metadata().map_err(unreadable)?;
         let (id, syntax) = identity(&path)?;
         let source = in_definition(&id, &path, read_source)?
-            .ok_or_else(|| unreadable(std::io::ErrorKind::NotFound.into()))?;
+            .ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
         let env = in_definition(&id, &path.with_extension("env"), read_source)?;
         self.read_found(&id, &Candidate { source, syntax }, env.as_ref(), None)
     }
@@ -142,15 +143,10 @@ impl Definitions {
         }
         let parsed =
             definition.parse().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
-        let mut stamp = Stamp::new();
-        for Source { name, bytes } in [Some(source), env, extras].into_iter().flatten() {
-            stamp.add_file(name, bytes);
-        }
-        stamp.add(&parsed.runner);
         Ok(Found {
+            stamp: stamp(&source.name, &parsed.spec),
             spec: parsed.spec,
             source: source.name.clone(),
-            stamp: stamp.finish(),
             warnings: parsed.warnings,
         })
     }
@@ -207,7 +203,11 @@ impl Definitions {
 
 impl DefinitionSource for Definitions {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        let extras = in_definition(id, &self.extras_path(id), read_source)?;
+        let extras = match read_source(&self.extras_path(id)) {
+            // Extras can hold secrets and are root's to read: others see the definition without them.
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+            read => in_definition(id, &self.extras_path(id), |_| read),
+        }?;
         self.assemble(id, extras.as_ref())
     }
 

@@ -6,29 +6,44 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Everybody may read what runs on a machine; only its owner writes it.
-const MODE: u32 = 0o644;
+/// Who may read a file; only its owner writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Everybody may look at what runs on a machine.
+    All,
+    /// It holds what can be a secret.
+    Owner,
+}
+
+impl Readers {
+    const fn mode(self) -> u32 {
+        match self {
+            Self::All => 0o644,
+            Self::Owner => 0o600,
+        }
+    }
+}
 
 /// Writes a file that replaces what was there; the directory is made if it is missing.
 ///
 /// After a power cut there is the earlier file or this one, never a piece of one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace_unsettled(path, content)?;
+pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+    replace_unsettled(path, content, readers)?;
     sync_parent(path)
 }
 
 /// As [`replace`], but which of the two there is after a power cut is settled only by
 /// [`sync_parent`].
-pub(crate) fn replace_unsettled(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = Draft::write(path, content)?;
+pub(crate) fn replace_unsettled(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+    let draft = Draft::write(path, content, readers)?;
     fs::rename(&draft.path, path)?;
     draft.keep();
     Ok(())
 }
 
 /// Writes a file where there is none yet; `false` if there is one.
-pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let draft = Draft::write(path, content)?;
+pub(crate) fn create(path: &Path, content: &[u8], readers: Readers) -> io::Result<bool> {
+    let draft = Draft::write(path, content, readers)?;
     // A link, unlike a rename, replaces nothing.
     match fs::hard_link(&draft.path, path) {
         Ok(()) => {}
@@ -56,7 +71,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn write(target: &Path, content: &[u8]) -> io::Result<Self> {
+    fn write(target: &Path, content: &[u8], readers: Readers) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let directory = parent(target);
         fs::create_dir_all(directory)?;
@@ -65,9 +80,10 @@ impl Draft {
         let path = directory.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
         // A draft of this name can only be what a process of the same number left when it died.
         remove(&path)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(&path)?;
         let draft = Self { path, kept: false };
-        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.set_permissions(Permissions::from_mode(readers.mode()))?;
         file.write_all(content)?;
         file.sync_all()?;
         Ok(draft)

@@ -13,7 +13,7 @@ use crate::Definitions;
 use crate::ad_hoc::made_id;
 use crate::definitions::name_of;
 use crate::read::read;
-use crate::replace;
+use crate::replace::{self, Readers};
 
 /// Why nothing was written.
 #[derive(Debug, Error)]
@@ -68,7 +68,7 @@ impl Definitions {
     pub fn submit_unsettled(&self, id: &ExperimentId, toml: &str) -> Result<Outcome, SubmitError> {
         let path = self.layout.submitted().join(format!("{id}.toml"));
         let name = name_of(&path);
-        Definition::new(id, SourceFile::new(&name, toml.as_bytes()), Syntax::Toml)
+        let parsed = Definition::new(id, SourceFile::new(&name, toml.as_bytes()), Syntax::Toml)
             .parse()
             .map_err(|source| SubmitError::Invalid { id: id.clone(), source })?;
         for ending in ["toml", "json"] {
@@ -80,7 +80,7 @@ impl Definitions {
         if matches!(read(&path), Ok(Some(bytes)) if bytes == toml.as_bytes()) {
             return Ok(Outcome::Unchanged);
         }
-        replace::replace_unsettled(&path, toml.as_bytes())
+        replace::replace_unsettled(&path, toml.as_bytes(), readers(&parsed.spec))
             .map(|()| Outcome::Changed)
             .map_err(|source| SubmitError::Write { path: name, source })
     }
@@ -116,7 +116,7 @@ impl Definitions {
             Definition::new(id, SourceFile::new(&name, toml.as_bytes()), Syntax::Toml)
                 .parse()
                 .map_err(|source| SubmitError::Invalid { id: id.clone(), source })?;
-            match replace::create(&path, toml.as_bytes()) {
+            match replace::create(&path, toml.as_bytes(), readers(&spec)) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(source) => return Err(SubmitError::Write { path: name, source }),
@@ -150,7 +150,7 @@ impl Definitions {
         if matches!(read(&path), Ok(Some(bytes)) if bytes == toml.as_bytes()) {
             return Ok(Outcome::Unchanged);
         }
-        replace::replace(&path, toml.as_bytes())
+        replace::replace(&path, toml.as_bytes(), Readers::Owner)
             .map(|()| Outcome::Changed)
             .map_err(|source| SubmitError::Write { path: name_of(&path), source })
     }
@@ -174,6 +174,11 @@ impl Definitions {
             .chain([layout.experiment_state(id)])
             .any(|path| path.symlink_metadata().is_ok())
     }
+}
+
+/// Those who may read a submitted definition: variables can hold secrets.
+fn readers(spec: &ExperimentSpec) -> Readers {
+    if spec.environment.is_empty() { Readers::All } else { Readers::Owner }
 }
 
 fn remove(path: &Path) -> Result<Outcome, SubmitError> {

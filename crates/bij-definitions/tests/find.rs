@@ -89,7 +89,7 @@ fn env_and_extras_are_laid_over_a_definition() {
 }
 
 #[test]
-fn the_stamp_changes_with_everything_that_makes_a_definition() {
+fn the_stamp_changes_with_everything_that_is_rendered_and_tells_no_secret() {
     let tree = Tree::new();
     let mut seen = std::collections::BTreeSet::new();
     let mut stamp = |change: &str, text: &str| {
@@ -100,9 +100,12 @@ fn the_stamp_changes_with_everything_that_makes_a_definition() {
         seen.insert(stamp)
     };
     assert!(stamp(&format!("{BY_HAND}/x.toml"), "command = ['/r']"));
-    assert!(stamp(&format!("{BY_HAND}/x.toml"), "command = ['/r'] # comment"));
-    assert!(stamp(&format!("{BY_HAND}/x.env"), ""));
-    assert!(stamp(&format!("{BY_HAND}/x.env"), "A=1"));
+    assert!(!stamp(&format!("{BY_HAND}/x.toml"), "command = ['/r'] # comment"));
+    assert!(stamp(&format!("{BY_HAND}/x.toml"), "command = ['/s']"));
+    assert!(!stamp(&format!("{BY_HAND}/x.env"), ""));
+    assert!(!stamp(&format!("{BY_HAND}/x.env"), "TOKEN=1"));
+    assert!(!stamp(&format!("{BY_HAND}/x.env"), "TOKEN=2"));
+    assert!(stamp(&format!("{BY_HAND}/x.env"), "EXPERIMENT_CPU_QUOTA=50%"));
     assert!(stamp("var/lib/brain-in-jar/extras/x.toml", "limits.memory = '1G'"));
     assert!(!stamp("etc/brain-in-jar/coordinator.toml", "[runner]\ncommand = ['/r']"), "not used");
 }

@@ -225,6 +225,27 @@ async fn another_user_gets_the_state_directory_and_nothing_of_roots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_variable_of_an_experiment_reaches_a_process_of_the_supervisors_user() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can become somebody else.
+        return;
+    }
+    let world = World::new();
+    let path = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(world.root.path(), path).unwrap();
+    let traced = world.root.path().join("traced");
+    let mut spec = once("x", "echo $LD_DEBUG");
+    spec.user = Some("nobody".to_owned());
+    spec.environment.insert("LD_DEBUG".to_owned(), "libs".to_owned());
+    spec.environment.insert("LD_DEBUG_OUTPUT".to_owned(), traced.display().to_string());
+    assert!(world.run(spec).await.printed().contains(&"libs"));
+    let written = std::fs::read_dir(world.root.path()).unwrap().flatten();
+    let written =
+        written.filter(|entry| entry.file_name().to_string_lossy().starts_with("traced."));
+    assert_eq!(written.count(), 0, "the dynamic linker wrote a file as root");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_time_limit_ends_it_and_is_no_crash() {
     let world = World::new();
     let mut spec = once("x", "exec sleep 60");

@@ -74,6 +74,8 @@ fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failu
 
 fn prepare(connection: &Connection) -> Result<(), Failure> {
     connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
+    // Its files for a sort would lie where `$SQLITE_TMPDIR` or `$TMPDIR` says.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! The name sorts before `50-*.conf` of `systemctl set-property` and before an operator's
 //! `override.conf`, so that both stay stronger than the definition. What the definition leaves
-//! open is left to the template.
+//! open is left to the template. Nothing of the experiment's environment is in it: whatever is in a
+//! unit everybody may read, and its hooks, which run as root, get.
 //!
 //! A change of what is rendered raises [`RENDERING`](bij_core::definition::RENDERING), which is
 //! part of every stamp: so units are rendered anew after an upgrade.
@@ -18,8 +19,9 @@ use bij_core::definition::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::{RuntimeScope, SystemdVersion};
-use own_user::own_user;
 use quote::{assignment, line, path, path_word};
+
+pub use own_user::own_user;
 
 /// Everything that a drop-in is made of.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +56,12 @@ impl DropIn<'_> {
         self.unit_section(&mut unit);
         unit.section("Service");
         unit.set("ExecStart", "");
-        unit.set("ExecStart", &command::exec_start(&self.spec.command));
+        let environment = self.layout.environment(&self.spec.id);
+        unit.set("ExecStart", &command::exec_start(&environment, &self.spec.command));
+        // The hooks run as root with this environment: no variable of the experiment may be in it.
+        // Those are in the file that the launcher reads.
+        unit.set("Environment", &assignment("BIJ_STAMP", self.stamp));
         self.identity(&mut unit);
-        self.environment(&mut unit);
         self.limits(&mut unit);
         self.life(&mut unit);
         sandbox::render(self, &mut unit);
@@ -100,26 +105,6 @@ impl DropIn<'_> {
                 unit.set("WorkingDirectory", &format!("-{}", path(&state.to_string_lossy())));
             }
             (None, RuntimeScope::System) => {}
-        }
-    }
-
-    fn environment(&self, unit: &mut UnitFile) {
-        let id = &self.spec.id;
-        let shown = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        for (name, value) in &self.spec.environment {
-            unit.set("Environment", &assignment(name, value));
-        }
-        // Ours come last: nobody else may tell an experiment who it is.
-        let mut told = vec![
-            ("BIJ_EXPERIMENT", id.to_string()),
-            ("BIJ_STAMP", self.stamp.to_owned()),
-            ("BIJ_STATE_DIR", shown(self.layout.experiment_state(id))),
-            ("BIJ_PROGRESS", shown(self.layout.progress(id))),
-            ("BIJ_STOP_FILE", shown(self.layout.stop_file(id))),
-        ];
-        told.extend(self.spec.config.clone().map(|config| ("BIJ_CONFIG", config)));
-        for (name, value) in told {
-            unit.set("Environment", &assignment(name, &value));
         }
     }
 

@@ -14,7 +14,7 @@ mod record;
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 
-use crate::RuntimeScope;
+use crate::{RuntimeScope, tool};
 
 pub use end::JournalEnd;
 pub use line::LogLine;
@@ -35,7 +35,7 @@ pub struct Journal {
 impl Journal {
     /// The journal of the system, or of the calling user's own manager.
     pub fn new(scope: RuntimeScope) -> Self {
-        Self { scope, program: "journalctl".to_owned() }
+        Self { scope, program: tool::path("journalctl") }
     }
 
     /// What the manager and the kernel wrote about the end of one life of a unit; `None` if the
@@ -74,7 +74,7 @@ impl Journal {
     }
 
     fn run(&self, arguments: Vec<String>) -> Result<Records, JournalError> {
-        Records::of(&self.program, arguments)
+        Records::of(tool::command(&self.program, self.scope), arguments)
     }
 }
 

@@ -24,13 +24,14 @@ mod list;
 mod properties;
 mod proxy;
 mod scope;
+mod tool;
 mod unit_dirs;
 mod unit_manager;
 mod version;
 mod watch;
 
 pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
-pub use drop_in::DropIn;
+pub use drop_in::{DropIn, own_user};
 pub use hook_view::{HookView, HookViewError, JobType, UnitFacts};
 pub use journal::{
     InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,

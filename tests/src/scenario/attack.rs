@@ -7,6 +7,7 @@
 //! - a *member* belongs to group `bij` ([`as_member`]);
 //! - an *experiment* is code that a unit runs, defined by `define_script`.
 
+pub(in crate::scenario) mod environment;
 pub(in crate::scenario) mod limits;
 pub(in crate::scenario) mod limits_killed;
 

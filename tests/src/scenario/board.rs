@@ -21,7 +21,8 @@ pub(super) fn instead_of_board(
     meanwhile: impl FnOnce() -> Result<Next, Failure>,
 ) -> Result<Next, Failure> {
     let settings = fs::read(SETTINGS)?;
-    let text = format!("[Service]\nEnvironment=BIJ_BOARD_ROOT={tree}\n{more}");
+    let program = "/usr/libexec/brain-in-jar/bij-coordinator";
+    let text = format!("[Service]\nExecStart=\nExecStart={program} --board {tree}\n{more}");
     write(Path::new(DROP_IN), &text)?;
     let told = meanwhile();
     fs::write(SETTINGS, settings)?;

@@ -1,5 +1,6 @@
 //! Whatever an experiment dies of is called by its name.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,9 +8,10 @@ use serde_json::Value;
 use super::Scenario;
 use crate::bij::{define_script, history, render_all, systemctl, wait_for_ended, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
-use crate::command::sh;
+use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+use crate::steps::write;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_code_and_signal", Lane::CONTAINER, by_code_and_signal),
@@ -135,10 +137,23 @@ fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_unborn";
     crate::bij::define_command(id, &["/nonexistent/program"], ONCE)?;
     render_all()?;
+    let started = systemctl("start", id)?;
+    ensure!(!started.succeeded(), "a program that is not there was started");
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "start-failed")?;
+    wait_for_line(guest, id, "/nonexistent/program is not there")?;
+    // Only the exec itself can find that its interpreter is missing.
+    let id = "death_unborn_script";
+    let script = "/opt/unborn_script";
+    write(Path::new(script), "#!/nonexistent/interpreter\n")?;
+    run("chmod", ["+x", script])?.success()?;
+    crate::bij::define_command(id, &[script], ONCE)?;
+    render_all()?;
     systemctl("start", id)?;
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "start-failed")?;
     ensure_eq!(rows[0]["exit_code"], 203, "the exit status in {}", rows[0]);
+    wait_for_line(guest, id, "cannot execute /opt/unborn_script: No such file")?;
     Ok(Next::Done)
 }
 

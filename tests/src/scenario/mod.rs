@@ -69,6 +69,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         contract::SCENARIOS,
         coordinator::SCENARIOS,
         attack::SCENARIOS,
+        attack::environment::SCENARIOS,
         attack::limits::SCENARIOS,
         attack::limits_killed::SCENARIOS,
         examples::SCENARIOS,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::queue::{
     Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, Terms, WaitingOn,
 };
@@ -58,7 +59,8 @@ pub struct Entry<W = Arc<[Waiting]>> {
     /// How many smaller runs have passed it while it waited for room.
     #[serde(default)]
     pub bypassed: u32,
-    /// What is laid over the definition in this run only, as TOML.
+    /// What is laid over the definition in this run only, as TOML; of variables only the names, and `***`
+    /// for each value.
     #[serde(default)]
     pub extras: String,
     /// How it does, if it is up: `healthy`, `degraded`, `stalled`.
@@ -134,6 +136,7 @@ impl Entry {
             origin,
             stop,
         } = run;
+        let extras = without_values(extras);
         Self {
             run: number,
             experiment,
@@ -187,6 +190,20 @@ impl Entry {
     }
 }
 
+/// Extras as everybody may see them. The run's own are for the experiment's user and root, who find them
+/// in the experiment's environment.
+fn without_values(extras: String) -> String {
+    // There can be thousands of runs, and few of them have variables of their own.
+    if !extras.contains("environment") {
+        return extras;
+    }
+    match SpecOverlay::parse(SourceFile::new("extras", extras.as_bytes())) {
+        Ok(overlay) => overlay.without_values().to_toml(),
+        // They were checked when they were taken in; what cannot be read is not shown either.
+        Err(_) => "# these extras cannot be read\n".to_owned(),
+    }
+}
+
 impl<W> Entry<W> {
     /// The run's name.
     pub fn id(&self) -> RunId {
@@ -230,4 +247,21 @@ pub struct Why {
     /// The waiting runs before it in starting order, as texts such as `amnesiac_001#3`.
     #[serde(with = "super::run_texts")]
     pub ahead: Vec<RunId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_variables_only_the_names_are_told() {
+        let mut overlay = SpecOverlay::default();
+        overlay.add_environment("TOKEN=secret").unwrap();
+        overlay.add_limit("memory=2G").unwrap();
+        let told = without_values(overlay.to_toml());
+        assert!(told.contains("TOKEN") && told.contains("2G"), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+        assert!(!without_values("environment = secret".to_owned()).contains("secret"));
+        assert_eq!(without_values("limits.tasks = 7".to_owned()), "limits.tasks = 7");
+    }
 }

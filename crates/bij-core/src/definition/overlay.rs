@@ -97,6 +97,9 @@ const FIELDS: &[Field<SpecOverlay>] = &[
     }),
 ];
 
+/// What stands for the value of a variable.
+const HIDDEN: &str = "***";
+
 impl SpecOverlay {
     /// Whether nothing is added.
     pub fn is_empty(&self) -> bool {
@@ -111,6 +114,15 @@ impl SpecOverlay {
     /// The variables that are added.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
+    }
+
+    /// Returns the same without the values of the variables, for those who may see names only.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        for value in self.environment.values_mut() {
+            HIDDEN.clone_into(value);
+        }
+        self
     }
 
     /// The limits that are set: each key of `[limits]` with its value.

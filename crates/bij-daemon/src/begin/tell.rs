@@ -1,27 +1,32 @@
-//! What the process is told of its place in history.
+//! What the process gets as its environment, its place in history included.
 
+use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
 
-use super::{Begin, logged};
+use super::{Begin, BeginError, logged};
+use crate::owner::owner;
 use crate::progress_file::read_progress;
 use crate::{Journal, Manager, attempt_env, files};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
-    /// Writes what the process is told.
-    pub(super) fn tell(&self, id: &ExperimentId, opened: Option<&Opened>, recent: &[Attempt]) {
+    /// Writes the environment of the attempt where only the experiment's user can read it.
+    pub(super) fn write_environment(
+        &self,
+        spec: &ExperimentSpec,
+        opened: Option<&Opened>,
+        recent: &[Attempt],
+    ) -> Result<(), BeginError> {
         let layout = self.place.layout();
-        let path = layout.attempt_env(id);
-        let text = attempt_env::render(self.assignments(id, opened, recent));
-        let told = files::put(&path, &text, 0o644);
-        if logged(told, "the experiment cannot be told its place in history").is_none() {
-            // Better told nothing than told what held for another attempt.
-            logged(files::remove(&path), "what the last attempt was told is still there");
-        }
+        let owner = owner(self.place, spec)?;
+        let text = attempt_env::render(spec, layout, &self.told_of(&spec.id, opened, recent));
+        let path = layout.environment(&spec.id);
+        files::put_for(owner, &path, &text)
+            .map_err(|source| BeginError::Environment { path: path.clone(), source })
     }
 
-    /// What changes from attempt to attempt; what does not stands in the drop-in.
-    fn assignments(
+    /// What changes from attempt to attempt.
+    fn told_of(
         &self,
         id: &ExperimentId,
         opened: Option<&Opened>,

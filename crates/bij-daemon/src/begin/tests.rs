@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
 
@@ -13,7 +14,7 @@ const KILLED: Option<Exit> = Some(Exit::Signal(9));
 fn a_first_start_asks_nothing_of_the_manager_and_tells_the_process() {
     let machine = Machine::new();
     let told = machine.begin_and_read(&machine.life());
-    assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
+    assert_eq!(told, "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     assert_eq!(machine.manager.asked.get(), 0);
 }
 
@@ -28,7 +29,7 @@ fn a_resurrection_is_told_its_number_and_cause() {
     let told = machine.begin_and_read(&machine.life());
     assert_eq!(
         told,
-        "BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='signal'\nBIJ_RESUME_FROM=\"/c 'k\"\n"
+        "BIJ_RUN=x#1\nBIJ_ATTEMPT=2\nBIJ_CRASHES=1\nBIJ_LAST_CAUSE=signal\nBIJ_RESUME_FROM=/c 'k\n"
     );
 }
 
@@ -52,7 +53,7 @@ fn the_ledger_holds_restarts_to_a_limit_that_systemd_has_lost_count_of() {
     assert_eq!(machine.attempts().len(), 2, "a refused start is no attempt");
     machine.manager.facts.borrow_mut().restarts = 0;
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.starts_with("BIJ_RUN='x#2'"), "a start by hand begins anew: {told}");
+    assert!(told.starts_with("BIJ_RUN=x#2"), "a start by hand begins anew: {told}");
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
     machine.end(&first, "exit-code", Some(Exit::Code(1)));
     machine.manager.facts.borrow_mut().restarts = 0;
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.starts_with("BIJ_RUN='x#2'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='1'\n"), "{told}");
+    assert!(told.starts_with("BIJ_RUN=x#2\nBIJ_ATTEMPT=1\nBIJ_CRASHES=1\n"), "{told}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn after_a_success_the_work_begins_anew() {
     machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=9 checkpoint=/done\n");
     machine.end(&first, "success", Some(Exit::Code(0)));
     let told = machine.begin_and_read(&machine.life());
-    assert_eq!(told, "BIJ_RUN='x#2'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\nBIJ_LAST_CAUSE='success'\n");
+    assert_eq!(told, "BIJ_RUN=x#2\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\nBIJ_LAST_CAUSE=success\n");
     assert!(!machine.path("var/lib/brain-in-jar/experiments/x/progress").exists());
     assert_eq!(machine.manager.asked.get(), 1, "`end` asked, `begin` did not");
 }
@@ -92,10 +93,10 @@ fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the_work(
         told.lines().find_map(|line| line.strip_prefix("BIJ_RESUME_FROM=")).map(str::to_owned)
     };
     assert_eq!(live("step=5 checkpoint=/five\n", "signal", KILLED), None);
-    assert_eq!(live("step=1\n", "signal", KILLED).as_deref(), Some("'/five'"));
-    assert_eq!(live("step=2\n", "signal", KILLED).as_deref(), Some("'/five'"));
+    assert_eq!(live("step=1\n", "signal", KILLED).as_deref(), Some("/five"));
+    assert_eq!(live("step=2\n", "signal", KILLED).as_deref(), Some("/five"));
     let done = live("step=9 checkpoint=/nine\n", "success", Some(Exit::Code(0)));
-    assert_eq!(done.as_deref(), Some("'/five'"));
+    assert_eq!(done.as_deref(), Some("/five"));
     assert_eq!(live("step=1\n", "signal", KILLED), None);
     assert_eq!(live("step=2\n", "signal", KILLED), None, "that work was finished");
 }
@@ -254,7 +255,7 @@ fn another_boot_closes_what_a_power_cut_left() {
     let told = machine.begin_and_read(&machine.life());
     assert_eq!(
         told,
-        "BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='power-loss'\nBIJ_RESUME_FROM='/five'\n"
+        "BIJ_RUN=x#1\nBIJ_ATTEMPT=2\nBIJ_CRASHES=1\nBIJ_LAST_CAUSE=power-loss\nBIJ_RESUME_FROM=/five\n"
     );
     let end = machine.attempts()[0].end.clone().unwrap();
     assert_eq!((end.cause, end.evidence.witness), (Cause::PowerLoss, Some(Witness::NextBoot)));
@@ -275,7 +276,7 @@ fn a_boot_that_ended_in_good_order_is_no_crash() {
     let end = machine.attempts()[0].end.clone().unwrap();
     assert_eq!(end.cause, Cause::Reboot);
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.starts_with("BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='0'\n"), "{told}");
+    assert!(told.starts_with("BIJ_RUN=x#1\nBIJ_ATTEMPT=2\nBIJ_CRASHES=0\n"), "{told}");
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn what_a_killed_end_left_is_found_in_the_journal() {
         Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
     machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.contains("BIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\nBIJ_LAST_CAUSE='oom-kill'"), "{told}");
+    assert!(told.contains("BIJ_ATTEMPT=2\nBIJ_CRASHES=1\nBIJ_LAST_CAUSE=oom-kill"), "{told}");
     let end = machine.attempts()[0].end.clone().unwrap();
     assert_eq!((end.cause, end.at), (Cause::OomKill, Timestamp::from_micros(9)));
     assert_eq!(end.evidence.restarts, Some(1));
@@ -317,7 +318,7 @@ fn an_order_that_a_killed_end_left_tells_why_it_was_stopped() {
         Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
     machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"heat","by":"tj is at 90.0 °C"}"#);
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.contains("BIJ_CRASHES='0'\nBIJ_LAST_CAUSE='heat'"), "{told}");
+    assert!(told.contains("BIJ_CRASHES=0\nBIJ_LAST_CAUSE=heat"), "{told}");
 }
 
 #[test]
@@ -340,7 +341,7 @@ fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
     machine.begin_and_read(&machine.life());
     machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.contains("BIJ_CRASHES='1'\nBIJ_LAST_CAUSE='unknown'"), "{told}");
+    assert!(told.contains("BIJ_CRASHES=1\nBIJ_LAST_CAUSE=unknown"), "{told}");
     let end = machine.attempts()[0].end.clone().unwrap();
     assert_eq!(end.evidence.witness, Some(Witness::NextStart));
 }
@@ -363,7 +364,7 @@ fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
     machine.end(&first, "signal", KILLED);
     machine.manager.facts.borrow_mut().restarts = 1;
     let told = machine.begin_and_read(&machine.life());
-    assert!(told.starts_with("BIJ_RUN='x#1'\nBIJ_ATTEMPT='2'\nBIJ_CRASHES='1'\n"), "{told}");
+    assert!(told.starts_with("BIJ_RUN=x#1\nBIJ_ATTEMPT=2\nBIJ_CRASHES=1\n"), "{told}");
     let attempts = machine.attempts();
     assert_eq!((attempts.len(), attempts[0].end.as_ref().unwrap().cause), (2, Cause::Signal));
 }
@@ -375,6 +376,46 @@ fn begin_may_be_called_twice_for_one_life() {
     let first = machine.begin_and_read(&life);
     assert_eq!(machine.begin_and_read(&life), first);
     assert_eq!(machine.attempts().len(), 1);
+}
+
+#[test]
+fn the_environment_is_its_users_alone_and_gone_after_the_end() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().0.environment =
+        [("TOKEN".to_owned(), "secret".to_owned())].into();
+    machine.begin_and_read(&life);
+    let path = machine.path("run/brain-in-jar/environments/x");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
+    assert!(fs::read_to_string(&path).unwrap().starts_with("TOKEN=secret\0BIJ_EXPERIMENT=x\0"));
+    machine.end(&life, "success", Some(Exit::Code(0)));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_program_that_is_not_there_fails_the_start_and_stands_in_the_history() {
+    let machine = Machine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().0.command =
+        vec!["/opt/none".to_owned()];
+    let life = machine.life();
+    let error = machine.begin(&life).unwrap_err();
+    let reason = "/opt/none is not there; install it, or change `command`";
+    assert_eq!(error.to_string(), reason);
+    assert!(!machine.path("run/brain-in-jar/environments/x").exists());
+    machine.end(&life, "exit-code", None);
+    let end = machine.attempts()[0].end.clone().unwrap();
+    assert_eq!(
+        (end.cause, &end.evidence.notes[..]),
+        (Cause::StartFailed, &[reason.to_owned()][..])
+    );
+}
+
+#[test]
+fn without_its_environment_nothing_starts() {
+    let machine = Machine::new();
+    machine.write("run/brain-in-jar/environments", "in the way");
+    let error = machine.begin(&machine.life()).unwrap_err();
+    assert!(error.to_string().starts_with("its environment cannot be written to "), "{error}");
 }
 
 #[test]
@@ -402,8 +443,7 @@ fn a_ledger_that_cannot_be_written_stops_no_start_and_forgets_nothing() {
         journal: &machine.journal,
     };
     assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
-    let told = fs::read_to_string(machine.path("run/brain-in-jar/attempts/x.env")).unwrap();
-    assert_eq!(told, "BIJ_RUN='x#1'\nBIJ_ATTEMPT='1'\nBIJ_CRASHES='0'\n");
+    assert_eq!(machine.told(), "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     assert_eq!(ledger.take_in().unwrap(), 1);
     assert_eq!(machine.attempts().len(), 1);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
     Begin, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit, ask_for_time,
-    boot, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
+    boot, confine, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
 };
 use bij_definitions::Definitions;
 
@@ -25,6 +25,12 @@ const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let call = HookCall::parse(env::args_os().skip(1));
+    // A user's own manager is found by its variables, and can do no more than the user.
+    let is_users = call.as_ref().is_ok_and(|call| call.user);
+    if !is_users && let Err(error) = confine(&[]) {
+        let _ = writeln!(std::io::stderr(), "bij-hook cannot be executed again: {error}");
+        return ExitCode::from(CONDITION_FAILED);
+    }
     start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
     match call {
         Ok(call) => {
@@ -90,14 +96,14 @@ fn run(call: HookCall) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn told() -> Told {
-    Told::read(|name| env::var(name).ok())
+fn told(place: &Place, id: &ExperimentId) -> Told {
+    Told::read(|name| env::var(name).ok()).verified(place, id)
 }
 
 fn begin(place: &Place, id: &ExperimentId) -> Result<()> {
     let begin = Begin {
         place,
-        told: &told(),
+        told: &told(place, id),
         definitions: &Definitions::new(place.layout().clone()),
         ledger: &mut ledger(place),
         manager: &Systemd::new(place),
@@ -110,7 +116,7 @@ fn begin(place: &Place, id: &ExperimentId) -> Result<()> {
 fn end(place: &Place, id: &ExperimentId) -> Result<()> {
     let end = End {
         place,
-        told: &told(),
+        told: &told(place, id),
         definitions: &Definitions::new(place.layout().clone()),
         ledger: &mut ledger(place),
         manager: &Systemd::new(place),

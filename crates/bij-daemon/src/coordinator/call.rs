@@ -12,11 +12,14 @@ pub struct CoordinatorCall {
     pub user: bool,
     /// The tree that all paths lie in: `/`, or what `--root` says.
     pub root: PathBuf,
+    /// Another tree to read the hardware from, memory included (`--board DIR`): a captured board, to try
+    /// out what heat does.
+    pub board: Option<PathBuf>,
 }
 
 /// The command line is of another form.
 #[derive(Debug, Error)]
-#[error("usage: bij-coordinator [--user] [--root DIR]")]
+#[error("usage: bij-coordinator [--user] [--root DIR] [--board DIR]")]
 pub struct CoordinatorUsage;
 
 impl CoordinatorCall {
@@ -25,12 +28,15 @@ impl CoordinatorCall {
     /// # Errors
     /// [`CoordinatorUsage`] if they are no call.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CoordinatorUsage> {
-        let mut call = Self { user: false, root: PathBuf::from("/") };
+        let mut call = Self { user: false, root: PathBuf::from("/"), board: None };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             match argument.to_str() {
                 Some("--user") => call.user = true,
                 Some("--root") => call.root = arguments.next().ok_or(CoordinatorUsage)?.into(),
+                Some("--board") => {
+                    call.board = Some(arguments.next().ok_or(CoordinatorUsage)?.into());
+                }
                 Some(_) | None => return Err(CoordinatorUsage),
             }
         }
@@ -48,10 +54,12 @@ mod tests {
 
     #[test]
     fn its_few_options_are_read_and_others_refused() {
-        let call = parse(&["--user", "--root", "/tree"]).unwrap();
-        assert_eq!(call, CoordinatorCall { user: true, root: "/tree".into() });
-        assert_eq!(parse(&[]).unwrap(), CoordinatorCall { user: false, root: "/".into() });
-        for bad in [&["--root"][..], &["start"], &["--usr"]] {
+        let call = parse(&["--user", "--root", "/tree", "--board", "/agx"]).unwrap();
+        let board = Some("/agx".into());
+        assert_eq!(call, CoordinatorCall { user: true, root: "/tree".into(), board });
+        let plain = CoordinatorCall { user: false, root: "/".into(), board: None };
+        assert_eq!(parse(&[]).unwrap(), plain);
+        for bad in [&["--root"][..], &["--board"], &["start"], &["--usr"]] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -147,6 +147,7 @@ mod tests {
             started_since_boot: None,
             oom_kills_before: None,
             memory_limit_hits_before: None,
+            refusal: None,
         };
         record.write(place.layout(), &id).unwrap();
         let files = HandoverFiles::new(place);

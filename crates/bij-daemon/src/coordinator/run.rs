@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -59,11 +60,16 @@ impl Ports for Daemon {
     type Handover = HandoverFiles;
 }
 
-/// Runs the coordinator of a place until SIGTERM or SIGINT. No experiment is touched by its end.
+/// Runs the coordinator of a place until SIGTERM or SIGINT; `board` is another tree to read the hardware
+/// from. No experiment is touched by its end.
 ///
 /// # Errors
 /// Why it cannot begin, or could not go on: the store cannot be read, nobody can be listened to.
-pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
+pub fn run_coordinator(
+    place: &Place,
+    board: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<()> {
     let told = ServiceTold::read(variable, std::process::id());
     let _alone = lock(place)?;
     let notify = ServiceNotify::to(told.notify_socket);
@@ -71,7 +77,7 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let settings = reload.read();
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
-    let machine = Machine::below(told.board_root.as_deref().unwrap_or(place.root()));
+    let machine = Machine::below(board.unwrap_or(place.root()));
     let recorder = Recorder::new(machine.clone(), place.layout().database(), place.boot()?);
     let hour = recorder.hour();
     let record =
@@ -79,7 +85,7 @@ pub fn run_coordinator(place: &Place, variable: impl Fn(&str) -> Option<OsString
     let loop_ =
         spawn_loop(place, machine.clone(), settings.clone().unwrap_or_default(), inbox, alive)?;
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
-    let power = PowerWatch::of(place, told.board_root.as_deref());
+    let power = PowerWatch::of(place, board);
     let heat =
         HeatWatch { machine, handle: handle.clone(), units: units(place), place: place.clone() };
     let watching = heat.spawn()?;

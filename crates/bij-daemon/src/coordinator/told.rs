@@ -1,20 +1,16 @@
 //! What the coordinator's environment says.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The part of a service's environment that matters here: what the service manager puts there
-/// (`sd_notify(3)`, `sd_watchdog_enabled(3)`), and what people may.
+/// (`sd_notify(3)`, `sd_watchdog_enabled(3)`).
 #[derive(Debug)]
 pub(super) struct ServiceTold {
     /// Where the manager listens.
     pub(super) notify_socket: Option<OsString>,
     /// How often it wants to hear that we are alive.
     pub(super) watchdog: Option<Duration>,
-    /// Another tree to read the hardware from, memory included: a captured board, to try out what heat
-    /// does.
-    pub(super) board_root: Option<PathBuf>,
 }
 
 impl ServiceTold {
@@ -27,7 +23,6 @@ impl ServiceTold {
         Self {
             notify_socket: variable("NOTIFY_SOCKET").filter(|path| !path.is_empty()),
             watchdog: watchdog.map(Duration::from_micros),
-            board_root: variable("BIJ_BOARD_ROOT").filter(|path| !path.is_empty()).map(Into::into),
         }
     }
 }
@@ -42,7 +37,6 @@ mod tests {
                 "NOTIFY_SOCKET" => "/run/systemd/notify",
                 "WATCHDOG_USEC" => "30000000",
                 "WATCHDOG_PID" => pid,
-                "BIJ_BOARD_ROOT" => "/tree",
                 _ => return None,
             };
             Some(OsString::from(value))
@@ -56,13 +50,6 @@ mod tests {
         assert_eq!(told("8").watchdog, None);
         assert_eq!(told("8").notify_socket, Some("/run/systemd/notify".into()));
         let alone = ServiceTold::read(|_| None, 7);
-        assert_eq!((alone.watchdog, alone.notify_socket, alone.board_root), (None, None, None));
-    }
-
-    #[test]
-    fn the_board_is_read_elsewhere_if_that_is_said() {
-        assert_eq!(told("7").board_root, Some("/tree".into()));
-        let empty = ServiceTold::read(|_| Some(OsString::new()), 7);
-        assert_eq!(empty.board_root, None);
+        assert_eq!((alone.watchdog, alone.notify_socket), (None, None));
     }
 }

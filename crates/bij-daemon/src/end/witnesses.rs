@@ -36,10 +36,17 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             evidence.time_limit = facts.time_limit.and_then(Limit::at);
             evidence.status_text.clone_from(&facts.status_text);
             evidence.restarts = Some(facts.restarts);
+            // A variable of the unit can take the place of systemd's own; its properties cannot be set.
+            if facts.result.is_some() {
+                evidence.service_result.clone_from(&facts.result);
+                evidence.exit = facts.main_exit;
+            }
         } else {
             evidence.became_ready = ran_at_all(&evidence);
             evidence.notes.push("the service manager could not be asked".to_owned());
         }
+        let refusal = begun.record.as_ref().and_then(|record| record.refusal.clone());
+        evidence.notes.extend(refusal);
         evidence.order = self.order(id, facts.as_ref());
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);

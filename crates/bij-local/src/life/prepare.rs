@@ -109,13 +109,15 @@ impl Life {
             user,
             directory,
             command: spec.command.clone(),
+            environment,
             watchdog: spec.health.watchdog.is_some(),
         };
         let (ours, theirs) = UnixStream::pair().map_err(PrepareError::Spawn)?;
         let mut command = shared.shim.command();
         command
             .env_clear()
-            .envs(environment)
+            // By this a process is known for one of the attempt.
+            .env("INVOCATION_ID", self.key.invocation.to_string())
             .process_group(0)
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::piped())

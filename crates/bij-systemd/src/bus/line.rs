@@ -43,10 +43,14 @@ impl Line {
     }
 }
 
+/// Where the system's bus listens. It is not taken from `$DBUS_SYSTEM_BUS_ADDRESS`: a caller that runs as
+/// root must not be led to a bus of another user's.
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
 /// Connects to the bus of a scope.
 pub(crate) async fn open(scope: RuntimeScope) -> zbus::Result<Connection> {
     let builder = match scope {
-        RuntimeScope::System => connection::Builder::system(),
+        RuntimeScope::System => connection::Builder::address(SYSTEM_BUS),
         RuntimeScope::User => connection::Builder::session(),
     };
     builder.build().await

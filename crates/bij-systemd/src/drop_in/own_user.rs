@@ -8,11 +8,13 @@ use fnv::FnvHasher;
 /// As long as a user's name may be (`UT_NAMESIZE`, less the NUL).
 const LONGEST: usize = 31;
 
+/// Returns the name of the dynamic user that an experiment without a `user` runs as.
+///
 /// systemd names a dynamic user by what stands before the `@`: all instances of a template would
 /// be one user, free to read each other's state and to kill each other.
 ///
 /// A name tells whose it is, where it can. Others begin differently, so that none is another's.
-pub(super) fn own_user(id: &ExperimentId) -> String {
+pub fn own_user(id: &ExperimentId) -> String {
     let name = format!("bij-{id}");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.len() <= LONGEST && name.bytes().all(plain) {

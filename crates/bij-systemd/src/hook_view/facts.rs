@@ -1,6 +1,6 @@
 //! What is known about a unit at one moment.
 
-use bij_core::{Bytes, Exit, InvocationId, Limit, TimeSpan, Timestamp};
+use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, TimeSpan, Timestamp};
 
 use crate::properties::Properties;
 
@@ -47,6 +47,8 @@ pub struct UnitFacts {
     pub main_started: Option<Timestamp>,
     /// How the main process of this life ended, if it has.
     pub main_exit: Option<Exit>,
+    /// The result of this life until now.
+    pub result: Option<ServiceResult>,
     /// How long the main process ran, by a clock that does not jump; `None` until it has ended.
     pub ran_for: Option<TimeSpan>,
     /// The last `STATUS=`.
@@ -73,18 +75,37 @@ pub(super) struct Moments {
     pub(super) main_exit: Option<TimeSpan>,
 }
 
+/// What the manager says of how a main process was executed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Execution<'a> {
+    /// `Type=`.
+    pub(super) service_type: Option<&'a str>,
+    /// The last `ERRNO=`: the launcher of an experiment says so if it cannot execute the command.
+    pub(super) errno: Option<i32>,
+    /// How it ended.
+    pub(super) exit: Option<Exit>,
+}
+
+impl Execution<'_> {
+    /// Whether the experiment's own program never was executed: a status of systemd's says so, if it
+    /// cannot be the program's.
+    fn has_failed(self) -> bool {
+        let only_launched = self.errno.is_some_and(|errno| errno != 0);
+        // A unit of `Type=simple`, which is what an older systemd gets, is up before that.
+        (self.service_type == Some("simple") || only_launched)
+            && self.exit.is_some_and(Exit::is_of_systemd)
+    }
+}
+
 impl Moments {
     /// Whether this life was up: an earlier life's moment lies before this main process.
     fn was_up(self) -> bool {
         self.main_start.is_some_and(|start| self.active.is_some_and(|active| active >= start))
     }
 
-    /// Whether this life was up with its own program. A unit of `Type=simple`, which is what an older
-    /// systemd gets, is up before that is executed, and a status of systemd's says that it never was.
-    pub(super) fn was_ready(self, service_type: Option<&str>, exit: Option<Exit>) -> bool {
-        let never_executed =
-            service_type == Some("simple") && exit.is_some_and(Exit::is_of_systemd);
-        self.was_up() && !never_executed
+    /// Whether this life was up with its own program.
+    pub(super) fn was_ready(self, execution: Execution<'_>) -> bool {
+        self.was_up() && !execution.has_failed()
     }
 
     pub(super) fn ran_for(self) -> Option<TimeSpan> {
@@ -112,7 +133,11 @@ impl UnitFacts {
         };
         let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
         let main_exit = status.and_then(|(code, status)| exit(code, status));
-        let was_ready = moments.was_ready(properties.text("Type"), main_exit);
+        let was_ready = moments.was_ready(Execution {
+            service_type: properties.text("Type"),
+            errno: properties.i32("StatusErrno"),
+            exit: main_exit,
+        });
         Self {
             job: job.map(JobType::from),
             invocation: properties.invocation(),
@@ -120,6 +145,7 @@ impl UnitFacts {
             ready: properties.timestamp("ActiveEnterTimestamp").filter(|_| was_ready),
             main_started: properties.timestamp("ExecMainStartTimestamp"),
             main_exit,
+            result: properties.text("Result").map(ServiceResult::from),
             ran_for: moments.ran_for(),
             status_text: properties.text("StatusText").map(ToOwned::to_owned),
             time_limit: properties.span_limit("RuntimeMaxUSec"),
@@ -149,8 +175,14 @@ mod tests {
         for (exit, ready) in
             [(Exit::Code(203), false), (Exit::Code(3), true), (Exit::Signal(9), true)]
         {
-            assert_eq!(up.was_ready(Some("simple"), Some(exit)), ready, "{exit:?}");
-            assert!(up.was_ready(Some("exec"), Some(exit)), "its own program may say so");
+            let execution = |service_type, errno| Execution {
+                service_type: Some(service_type),
+                errno: Some(errno),
+                exit: Some(exit),
+            };
+            assert_eq!(up.was_ready(execution("simple", 0)), ready, "{exit:?}");
+            assert_eq!(up.was_ready(execution("exec", 2)), ready, "{exit:?}");
+            assert!(up.was_ready(execution("exec", 0)), "its own program may say so");
         }
         let never_ran = Moments { active: AT(10), main_start: None, main_exit: None };
         assert!(!never_ran.was_up());

@@ -1,17 +1,16 @@
 //! The same questions put to `systemctl`.
 
 use std::collections::HashMap;
-use std::process::Command;
 
-use bij_core::{ExperimentId, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
 
-use super::facts::{JobType, Moments, UnitFacts, exit};
+use super::facts::{Execution, JobType, Moments, UnitFacts, exit};
 use super::{ALL, HookViewError};
-use crate::RuntimeScope;
+use crate::{RuntimeScope, tool};
 
-const PROPERTIES: &str = "InvocationID,NRestarts,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
+const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
      ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
-     ExecMainCode,ExecMainStatus,Type,StatusText,RuntimeMaxUSec,MemoryMax,\
+     ExecMainCode,ExecMainStatus,Type,StatusErrno,StatusText,RuntimeMaxUSec,MemoryMax,\
      StartLimitBurst,StartLimitIntervalUSec,Environment";
 
 pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
@@ -58,10 +57,9 @@ fn output(
     action: &'static str,
     arguments: &[&str],
 ) -> Result<(bool, String, String), HookViewError> {
-    let output = Command::new("systemctl")
+    let output = tool::command(&tool::path("systemctl"), scope)
         .args([scope.option(), "--no-pager", "--no-ask-password"])
         .args(arguments)
-        .env("LC_ALL", "C")
         // Times are told in this zone; before systemd 247 there is no option for it.
         .env("TZ", "UTC")
         .output()
@@ -94,7 +92,11 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     };
     let status = number("ExecMainCode").zip(number("ExecMainStatus"));
     let main_exit = status.and_then(|(code, status)| exit(code, status));
-    let was_ready = moments.was_ready(text("Type"), main_exit);
+    let was_ready = moments.was_ready(Execution {
+        service_type: text("Type"),
+        errno: number("StatusErrno"),
+        exit: main_exit,
+    });
     UnitFacts {
         job: job.map(JobType::from),
         invocation: text("InvocationID").and_then(|id| id.parse().ok()),
@@ -102,6 +104,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         ready: text("ActiveEnterTimestamp").and_then(time).filter(|_| was_ready),
         main_started: text("ExecMainStartTimestamp").and_then(time),
         main_exit,
+        result: text("Result").map(ServiceResult::from),
         ran_for: moments.ran_for(),
         status_text: text("StatusText").map(ToOwned::to_owned),
         time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn systemctls_words_are_read() {
-        let show = "InvocationID=00112233445566778899aabbccddeeff\nNRestarts=2\n\
+        let show = "InvocationID=00112233445566778899aabbccddeeff\nNRestarts=2\nResult=signal\n\
              ActiveEnterTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
              ActiveEnterTimestampMonotonic=5000100\n\
              ExecMainStartTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
@@ -156,6 +159,7 @@ mod tests {
         );
         assert_eq!(facts.ran_for, Some(TimeSpan::from_secs(3)));
         assert_eq!(facts.main_exit, Some(Exit::Signal(9)));
+        assert_eq!(facts.result, Some(ServiceResult::Signal));
         assert_eq!(facts.status_text.as_deref(), Some("step 3=3"));
         assert_eq!(facts.time_limit, Some(Limit::At(TimeSpan::from_secs(43_200))));
         assert_eq!(facts.memory_max, Some(Limit::At(Bytes::new(41_943_040))));

@@ -56,12 +56,10 @@ impl Running {
 }
 
 impl Records {
-    /// Runs `program` with these arguments.
-    pub(super) fn of(program: &str, arguments: Vec<String>) -> Result<Self, JournalError> {
-        let mut child = Command::new(program)
+    /// Runs a command with these arguments.
+    pub(super) fn of(mut command: Command, arguments: Vec<String>) -> Result<Self, JournalError> {
+        let mut child = command
             .args(arguments)
-            // What it complains of is told apart by its words.
-            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

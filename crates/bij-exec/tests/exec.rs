@@ -1,0 +1,167 @@
+//! The program as systemd starts it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use proptest::prelude::*;
+
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Runs a command with an environment file of these bytes.
+    fn exec(&self, environment: &str, command: &[&str]) -> Output {
+        self.command(environment, command).output().unwrap()
+    }
+
+    fn command(&self, environment: &str, command: &[&str]) -> Command {
+        let file = self.path("environment");
+        fs::write(&file, environment).unwrap();
+        let mut exec = Command::new(env!("CARGO_BIN_EXE_bij-exec"));
+        exec.arg(file).arg("--").args(command).env_clear().current_dir(self.0.path());
+        exec
+    }
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The sentence of a failure, which has systemd's status for it.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(203), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_file_is_laid_over_what_systemd_set() {
+    let room = Room::new();
+    let mut command = room.command("A=file\0LD_LIBRARY_PATH=/opt/cuda\0", &["/usr/bin/env"]);
+    command.env("A", "systemd").env("NOTIFY_SOCKET", "/run/x");
+    let told = text(&command.output().unwrap());
+    let mut lines: Vec<&str> = told.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["A=file", "LD_LIBRARY_PATH=/opt/cuda", "NOTIFY_SOCKET=/run/x"]);
+}
+
+#[test]
+fn the_program_takes_the_place_of_the_launcher() {
+    let room = Room::new();
+    let child = room.command("", &["/bin/sh", "-c", "echo $$"]);
+    let mut child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let launcher = child.id();
+    let output = {
+        child.wait().unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert_eq!(text(&output).trim(), launcher.to_string());
+}
+
+#[test]
+fn a_bare_name_is_looked_up_in_the_experiments_own_path() {
+    let room = Room::new();
+    room.script("venv/bin/python3", "#!/bin/sh\necho venv\n");
+    let path = format!("PATH=/nonexistent:{}\0", room.path("venv/bin").display());
+    let mut command = room.command(&path, &["python3"]);
+    assert_eq!(text(&command.env("PATH", "/usr/bin").output().unwrap()), "venv\n");
+}
+
+#[test]
+fn a_link_keeps_its_name_as_the_programs_name() {
+    let room = Room::new();
+    symlink("/bin/sh", room.path("sh-link")).unwrap();
+    for name in ["./sh-link", "./././sh-link"] {
+        assert_eq!(text(&room.exec("", &[name, "-c", "echo $0"])), format!("{name}\n"));
+    }
+}
+
+#[test]
+fn what_cannot_be_executed_has_systemds_status_and_a_remedy() {
+    let room = Room::new();
+    let script = room.script("no-interpreter", "echo never\n");
+    let said = refusal(&room.exec("", &[script.to_str().unwrap()]));
+    assert!(said.contains("a script begins with #!"), "{said}");
+    let said = refusal(&room.exec("", &["/nonexistent/program"]));
+    assert!(said.contains("cannot execute /nonexistent/program: No such file"), "{said}");
+    let said = refusal(&room.exec("PATH=/nonexistent\0", &["program"]));
+    assert!(said.contains("in no directory of the experiment's PATH"), "{said}");
+    let said = refusal(&room.exec("", &["/etc/passwd"]));
+    assert!(said.contains("chmod +x"), "{said}");
+    let said = refusal(&room.exec("", &["/"]));
+    assert!(said.contains("Permission denied"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    refusal(&room.exec("", &[""]));
+}
+
+#[test]
+fn a_missing_environment_starts_nothing() {
+    let room = Room::new();
+    let mut command = room.command("", &["/bin/echo", "ran"]);
+    fs::remove_file(room.path("environment")).unwrap();
+    let output = command.output().unwrap();
+    assert!(refusal(&output).contains("start the unit again"), "{output:?}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn the_manager_is_told_what_the_status_means() {
+    let room = Room::new();
+    let socket = room.path("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    let mut command = room.command("", &["/nonexistent/program"]);
+    refusal(&command.env("NOTIFY_SOCKET", &socket).output().unwrap());
+    let mut heard = [0; 64];
+    let length = manager.recv(&mut heard).unwrap();
+    assert_eq!(&heard[..length], b"ERRNO=2");
+}
+
+#[test]
+fn another_form_is_a_mistake_of_the_caller() {
+    for arguments in [&[][..], &["file"], &["file", "--"], &["file", "/bin/true"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bij-exec"));
+        let output = command.args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+    }
+    assert!(Path::new("/bin/true").exists());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_command_reaches_the_process_unchanged(
+        arguments in proptest::collection::vec("[^\0]{0,12}", 0..6),
+        value in "[^\0]{0,30}",
+    ) {
+        let room = Room::new();
+        let script = "printf '%s\\0' \"$VALUE\" \"$0\" \"$@\"";
+        let mut command = vec!["/bin/sh", "-c", script, "zero"];
+        command.extend(arguments.iter().map(String::as_str));
+        let told = text(&room.exec(&format!("VALUE={value}\0"), &command));
+        let words: Vec<&str> = told.split_terminator('\0').collect();
+        let mut expected = vec![value.as_str(), "zero"];
+        expected.extend(arguments.iter().map(String::as_str));
+        prop_assert_eq!(words, expected);
+    }
+}
