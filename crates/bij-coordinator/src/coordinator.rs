@@ -64,6 +64,8 @@ pub struct Coordinator<P: Ports> {
     unseen: Unseen,
     /// The newest event that has been taken in.
     seq: u64,
+    /// The newest event when the queue was read as a whole.
+    loaded_at: u64,
     /// Something has happened since the last decision.
     undecided: bool,
     /// The last report is what a decision would report now.
@@ -132,6 +134,7 @@ impl<P: Ports> Coordinator<P> {
             seen: Observation::new(now, sample),
             unseen: Unseen { all_units: true, units: BTreeSet::new(), queue: true },
             seq: 0,
+            loaded_at: 0,
             undecided: true,
             report_is_fresh: false,
             under_way: UnderWay::default(),

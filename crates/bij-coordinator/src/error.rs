@@ -145,6 +145,9 @@ impl RequestError {
             Self::Store(source) if source.is_transient() => {
                 "try again; if the disk is full, make room"
             }
+            Self::Store(source) if matches!(**source, LedgerError::Replaced(_)) => {
+                "put the file back, or have an empty one made: systemctl restart brain-experiment-coordinator"
+            }
             Self::Definition { .. }
             | Self::Extras { .. }
             | Self::Cycle(_)

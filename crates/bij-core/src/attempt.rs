@@ -19,7 +19,7 @@ pub struct AttemptKey {
 }
 
 /// One life of a run's process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The run it belongs to.
     pub run: RunId,
@@ -46,7 +46,7 @@ impl Attempt {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     /// When; may lie before the start if the clock went back.
     pub at: Timestamp,
@@ -64,7 +64,7 @@ impl AttemptEnd {
 }
 
 /// What an experiment's whole history adds up to. Its counters never go back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Attempts, open ones included.
     pub attempts: u64,

@@ -1,9 +1,11 @@
 //! What is kept of the board: what an attempt's life was like for it, and how it was, minute by minute.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Bytes, Celsius, Millijoules, Milliwatts, Percent, TimeSpan, Timestamp};
 
 /// A temperature, and where it was measured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hottest {
     /// The zone: `tj`, `cpu`.
     pub zone: String,
@@ -16,7 +18,7 @@ pub struct Hottest {
 ///
 /// All figures are those of the whole board, whatever else was running on it: no sensor tells
 /// experiments apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptBoard {
     /// The highest temperature.
     pub hottest: Option<Hottest>,
@@ -29,7 +31,7 @@ pub struct AttemptBoard {
 }
 
 /// The least, the mean and the most of something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread<T> {
     /// The least.
     pub min: T,
@@ -40,7 +42,7 @@ pub struct Spread<T> {
 }
 
 /// How the board was over some time, a minute as a rule: what is left of its samples.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoardMinute {
     /// When it began; clocks jump.
     pub at: Timestamp,

@@ -126,7 +126,8 @@ impl fmt::Display for AttemptNumber {
 }
 
 /// One run of one experiment, written `amnesiac_001#3`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RunId {
     /// Whose run it is.
     pub experiment: ExperimentId,
@@ -156,6 +157,19 @@ impl FromStr for RunId {
             Some(Self { experiment: ExperimentId::new(id).ok()?, number: RunNumber(number) })
         });
         parsed.ok_or_else(|| InvalidRunId { found: text.chars().take(80).collect() })
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = InvalidRunId;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(run: RunId) -> Self {
+        run.to_string()
     }
 }
 

@@ -135,7 +135,7 @@ impl Ledger for MemoryLedger {
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
         let state = self.readable()?;
-        let AttemptQuery { experiment, run, newest, open } = query;
+        let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
         let is_wanted = |attempt: &&Attempt| {
             run.is_none_or(|number| attempt.run.number == number)
                 && (!open || attempt.end.is_none())
@@ -144,14 +144,21 @@ impl Ledger for MemoryLedger {
         let mut chosen: Vec<Attempt> = if let Some(id) = experiment {
             // One history is in its order.
             let attempts = state.histories.get(id).map(History::attempts).unwrap_or_default();
-            attempts.iter().rev().filter(is_wanted).take(at_most).cloned().collect()
+            attempts
+                .iter()
+                .rev()
+                .filter(is_wanted)
+                .skip(*skip_newest)
+                .take(at_most)
+                .cloned()
+                .collect()
         } else {
             let all = state
                 .order
                 .iter()
                 .rev()
                 .filter_map(|key| state.histories.get(state.owners.get(key)?)?.attempt(*key));
-            all.filter(is_wanted).take(at_most).cloned().collect()
+            all.filter(is_wanted).skip(*skip_newest).take(at_most).cloned().collect()
         };
         chosen.reverse();
         Ok(chosen)

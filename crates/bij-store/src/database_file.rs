@@ -1,15 +1,14 @@
 //! A database that is looked at by somebody who need not have the right to write it.
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use bij_core::port::LedgerError;
 use rusqlite::Connection;
 
 use crate::failure::Failure;
+use crate::file_id::FileId;
 use crate::open::{self, Reading};
 use crate::{migration, read};
 
@@ -26,10 +25,6 @@ struct Kept {
     file: FileId,
     connection: Connection,
 }
-
-/// A file by its device and inode.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileId(u64, u64);
 
 impl DatabaseFile {
     pub(crate) const fn new(path: PathBuf) -> Self {
@@ -79,12 +74,6 @@ impl DatabaseFile {
 
     fn keep(&self, kept: Kept) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-    }
-}
-
-impl FileId {
-    fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
     }
 }
 

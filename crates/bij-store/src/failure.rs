@@ -62,6 +62,18 @@ pub(crate) enum Failure {
     /// The index of the write-ahead log is missing, and whoever asks may not make it.
     #[error("its log has no index; whoever may write it makes one, for example `bij list` as root")]
     NoIndex,
+    /// The file that was open is no longer at its path, where there is none now.
+    #[error("{} is gone", path.display())]
+    Gone {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The file that was open is no longer at its path, where there is another one now.
+    #[error("another file is at {}", path.display())]
+    Another {
+        /// Its path.
+        path: PathBuf,
+    },
     /// The database was opened to be read.
     #[error("it is open for reading only")]
     ReadOnly,
@@ -81,6 +93,8 @@ impl Failure {
             | Self::NotOurs { .. }
             | Self::Value { .. }
             | Self::NoIndex
+            | Self::Gone { .. }
+            | Self::Another { .. }
             | Self::ReadOnly => false,
         }
     }
@@ -92,6 +106,7 @@ impl From<Failure> for LedgerError {
             Failure::Newer { found, known } => Self::Newer { found, known },
             Failure::Claimed { owner } => Self::Claimed { owner },
             Failure::Value { .. } => Self::Corrupt(Box::new(failure)),
+            Failure::Gone { .. } | Failure::Another { .. } => Self::Replaced(Box::new(failure)),
             Failure::ReadOnly | Failure::NoIndex => Self::Denied(Box::new(failure)),
             Failure::Sqlite(ref error) => of_sqlite(error)(Box::new(failure)),
             Failure::File { ref source, .. } => of_io(source.kind())(Box::new(failure)),

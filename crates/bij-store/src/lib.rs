@@ -21,7 +21,7 @@
 //! assert_eq!(opened.run.to_string(), "amnesiac_001#1");
 //! assert_eq!(opened.before.crashes, 0);
 //!
-//! // Anybody may look, with no right to write.
+//! // A reader needs no right to write.
 //! let reader = Reader::new(path);
 //! assert_eq!(reader.tally(&"amnesiac_001".parse()?)?.attempts, 1);
 //! // A run is in the queue while it is not over, submitted or not.
@@ -48,6 +48,7 @@
 mod board;
 mod database_file;
 mod failure;
+mod file_id;
 mod flush;
 mod migration;
 mod notice;
@@ -57,6 +58,7 @@ mod read;
 mod reader;
 mod robust;
 mod row;
+mod side_files;
 mod spool;
 mod store;
 mod write;

@@ -12,16 +12,19 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::failure::Failure;
+use crate::file_id::FileId;
 use crate::flush::Flush;
-use crate::migration;
+use crate::{migration, side_files};
 
 /// How long a call waits while somebody else writes. A write of bij's takes milliseconds, so
 /// whoever is slower than this is stuck, or is a person with a SQLite shell.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Everybody may look: what a ledger holds is no secret, and `bij history` needs no rights.
-const FILE_MODE: u32 = 0o644;
-const DIRECTORY_MODE: u32 = 0o755;
+/// Only its owner opens it: what may be opened to read can be locked, and so held up. Others ask the
+/// coordinator. SQLite gives the log and its index the mode of the database.
+const FILE_MODE: u32 = 0o600;
+/// Others may pass through to what lies below, and see nothing of what lies here.
+const DIRECTORY_MODE: u32 = 0o711;
 
 /// The log takes a page whole, however little of it has changed. A submission changes seven pages:
 /// of 1 KiB they are 12 KiB for the disk, of SQLite's usual 4 KiB they are 31 KiB, in the same time.
@@ -45,10 +48,19 @@ const LONGEST_LOG: u32 = 2048;
 /// comes to submit and leaves empties it from here on.
 pub(crate) const OVERLONG_LOG: u64 = 4 << 20;
 
-/// Opens the database to write; makes it, and its directory, if there is none.
-pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
+/// Opens the database to write; makes it, and its directory, if there is none. Returns which file it
+/// is, too.
+pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<(Connection, FileId), Failure> {
     make(path)?;
-    connect_to_write(path, patience).map_err(|failure| in_the_kernels_words(path, failure))
+    let file = FileId::of(path).ok_or_else(|| Failure::Gone { path: path.to_owned() })?;
+    side_files::move_strange_log_aside(path, patience)
+        .map_err(|source| Failure::File { path: side_files::beside(path, "-wal"), source })?;
+    let connection =
+        connect_to_write(path, patience).map_err(|failure| in_the_kernels_words(path, failure))?;
+    file.must_be_at(path)?;
+    // A disk without room has none for the mark, and must not keep the database from being used.
+    side_files::mark(path).unwrap_or_default();
+    Ok((connection, file))
 }
 
 fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
@@ -106,8 +118,24 @@ fn make(path: &Path) -> Result<(), Failure> {
         Ok(file) => file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(at(path)),
         // Not opened, and so not closed: closing any file drops every lock that this process has on
         // it (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            close_to_others(path);
+            Ok(())
+        }
         Err(source) => Err(at(path)(source)),
+    }
+}
+
+/// Takes from others what an older version gave them. Where that may not be done the files are
+/// another's, who is the one to do it.
+fn close_to_others(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let path = side_files::beside(path, suffix);
+        let is_open = |file: &fs::Metadata| file.permissions().mode() & 0o077 != 0;
+        // The file itself, never what a link leads to; and not opened (see above).
+        if fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && is_open(&file)) {
+            fs::set_permissions(&path, Permissions::from_mode(FILE_MODE)).unwrap_or_default();
+        }
     }
 }
 
@@ -181,13 +209,30 @@ pub(crate) fn shorten_log(connection: &Connection, path: &Path, patience: Durati
     shorten().or_else(|_| connection.busy_timeout(patience)).unwrap_or_default();
 }
 
+/// Moves the whole write-ahead log into the database, for which this connection is the last that can:
+/// the file has lost its place, and will be opened without its log.
+pub(crate) fn complete(connection: &Connection) {
+    let complete = || {
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    };
+    // On a full disk the log stays beside it under a name of its own.
+    complete().unwrap_or_default();
+}
+
 /// Opens the database to read; `None` if there is none yet.
 pub(crate) fn to_read(path: &Path) -> Result<Option<(Connection, Reading)>, Failure> {
     let shared = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Failure::File { path: path.to_owned(), source }),
         Ok(file) if file.len() == 0 && !log_has_content(path) => return Ok(None),
-        Ok(_) => connect_to_read(path, Reading::Shared),
+        Ok(_) => {
+            side_files::move_strange_log_aside(path, PATIENCE).map_err(|source| Failure::File {
+                path: side_files::beside(path, "-wal"),
+                source,
+            })?;
+            connect_to_read(path, Reading::Shared)
+        }
     };
     let (connection, reading) = match shared {
         Err(Failure::Sqlite(error)) if needs_index(&error) => {
@@ -231,9 +276,7 @@ pub(crate) fn log_has_content(path: &Path) -> bool {
 
 /// How long the database's write-ahead log is, in bytes; one that is not there has no length.
 fn log_length(path: &Path) -> u64 {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(PathBuf::from(log)).map_or(0, |file| file.len())
+    fs::metadata(side_files::beside(path, "-wal")).map_or(0, |file| file.len())
 }
 
 /// The URI of a file (RFC 3986; <https://www.sqlite.org/uri.html>).

@@ -19,7 +19,7 @@ pub(crate) fn attempts(
     connection: &Connection,
     query: &AttemptQuery,
 ) -> Result<Vec<Attempt>, Failure> {
-    let AttemptQuery { experiment, run, newest, open } = query;
+    let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
     let name = experiment.as_ref().map(ExperimentId::as_str);
     let run = run.map(|RunNumber(number)| number);
     // Only what is asked for stands in the statement, so that SQLite can use the index for it.
@@ -36,10 +36,15 @@ pub(crate) fn attempts(
     if *open {
         conditions.push("a.ended IS NULL");
     }
-    let limit = newest.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-    let order = if let Some(limit) = &limit {
-        values.push((":limit", limit));
-        "DESC LIMIT :limit"
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let skipped = count(*skip_newest);
+    // A negative limit is none (<https://www.sqlite.org/lang_select.html#limitoffset>).
+    let limit = newest.map_or(-1, count);
+    let is_part = newest.is_some() || *skip_newest > 0;
+    let order = if is_part {
+        values.push((":limit", &limit));
+        values.push((":skipped", &skipped));
+        "DESC LIMIT :limit OFFSET :skipped"
     } else {
         "ASC"
     };
@@ -55,7 +60,7 @@ pub(crate) fn attempts(
     while let Some(row) = rows.next()? {
         attempts.push(row::attempt(row)?);
     }
-    if newest.is_some() {
+    if is_part {
         attempts.reverse();
     }
     Ok(attempts)

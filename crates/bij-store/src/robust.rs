@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 use bij_core::{Attempt, BootId, ExperimentId, Layout, Outcome, Tally, Timestamp};
 
+use crate::failure::Failure;
+use crate::file_id::FileId;
 use crate::notice::Notice;
 use crate::open::PATIENCE;
 use crate::spool::{self, Contents, Record, Spool};
@@ -29,9 +32,22 @@ pub struct RobustLedger {
     database: PathBuf,
     patience: Duration,
     store: Option<Store>,
+    /// What [`RunQueue::load`](bij_core::port::RunQueue::load) has read.
+    loaded: Mutex<Loaded>,
     spool: Spool,
     reader: Reader,
     notify: Box<dyn FnMut(&Notice<'_>) + Send>,
+}
+
+/// What was loaded of a queue, and so what its copy in memory is a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loaded {
+    /// Nothing was: each call looks at what is there, as hooks do.
+    Never,
+    /// There was no database.
+    Nothing,
+    /// This one.
+    File(FileId),
 }
 
 impl RobustLedger {
@@ -42,6 +58,7 @@ impl RobustLedger {
             database,
             patience: PATIENCE,
             store: None,
+            loaded: Mutex::new(Loaded::Never),
             spool: Spool::new(spool),
             notify: Box::new(|_| {}),
         }
@@ -122,11 +139,34 @@ impl RobustLedger {
     }
 
     fn store(&mut self) -> Result<&mut Store, LedgerError> {
+        self.must_be_what_was_loaded()?;
         let store = match self.store.take() {
-            Some(store) => store,
-            None => Store::open_with_patience(&self.database, self.patience)?,
+            Some(store) if Some(store.file()) == FileId::of(&self.database) => store,
+            stale => {
+                stale.into_iter().for_each(Store::give_up);
+                Store::open_with_patience(&self.database, self.patience)?
+            }
         };
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if *loaded == Loaded::Nothing {
+            *loaded = Loaded::File(store.file());
+        }
+        drop(loaded);
         Ok(self.store.insert(store))
+    }
+
+    /// Refuses to go on with another database than the one whose queue was loaded.
+    pub(super) fn must_be_what_was_loaded(&self) -> Result<(), LedgerError> {
+        let loaded = *self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded {
+            Loaded::Never => Ok(()),
+            Loaded::File(file) => Ok(file.must_be_at(&self.database)?),
+            // It is made by the first write, of this process or of another one.
+            Loaded::Nothing => match FileId::of(&self.database) {
+                None => Ok(()),
+                Some(_) => Err(Failure::Another { path: self.database.clone() }.into()),
+            },
+        }
     }
 
     fn write<T>(
@@ -134,9 +174,12 @@ impl RobustLedger {
         change: impl FnOnce(&mut Store) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let written = self.try_to_take_in().and_then(|_| change(self.store()?));
-        if written.is_err() {
-            // The next write begins anew: the file may have been replaced.
-            self.store = None;
+        if let Err(error) = &written {
+            // The next write begins anew.
+            let store = self.store.take();
+            if matches!(error, LedgerError::Replaced(_)) {
+                store.into_iter().for_each(Store::give_up);
+            }
         }
         written
     }

@@ -12,6 +12,7 @@ use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, RunState, Tal
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::failure::Failure;
+use crate::file_id::FileId;
 use crate::flush::Flush;
 use crate::spool::Record;
 use crate::{open, queue, read, write};
@@ -25,6 +26,8 @@ use crate::{open, queue, read, write};
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// The file that is open. What is written into it is kept only while it is at its path.
+    file: FileId,
     patience: Duration,
 }
 
@@ -44,8 +47,8 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_with_patience(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
-        let connection = open::to_write(path, patience)?;
-        Ok(Self { connection, path: path.to_owned(), patience })
+        let (connection, file) = open::to_write(path, patience)?;
+        Ok(Self { connection, path: path.to_owned(), file, patience })
     }
 
     /// The attempt with this key.
@@ -75,13 +78,28 @@ impl Store {
         flush: Flush,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        if flush == Flush::Now {
-            return in_transaction(&mut self.connection, change);
-        }
-        self.set_flush(flush)?;
-        let done = in_transaction(&mut self.connection, change);
-        self.set_flush(Flush::Now)?;
+        self.file.must_be_at(&self.path)?;
+        let done = if flush == Flush::Now {
+            in_transaction(&mut self.connection, change)
+        } else {
+            self.set_flush(flush)?;
+            let done = in_transaction(&mut self.connection, change);
+            self.set_flush(Flush::Now)?;
+            done
+        };
+        // What went into a file that has lost its place meanwhile is not acknowledged.
+        self.file.must_be_at(&self.path)?;
         done
+    }
+
+    /// The file that is open.
+    pub(crate) const fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// Gives up a database that has lost its place; the file, wherever it is now, is left whole.
+    pub(crate) fn give_up(self) {
+        open::complete(&self.connection);
     }
 
     /// Has the log flushed at each commit from now on, or not.

@@ -81,8 +81,12 @@ impl From<LedgerError> for CliError {
     fn from(error: LedgerError) -> Self {
         match &error {
             LedgerError::Denied(_) => Self::of(Kind::Permission, &error).hint(AS_ROOT),
-            LedgerError::Corrupt(_) => Self::of(Kind::Database, &error)
-                .hint("move state.db aside to begin a new history; the old one stays readable"),
+            LedgerError::Corrupt(_) => Self::of(Kind::Database, &error).hint(
+                "put a backup in its place, or begin a new history: `systemctl stop \
+                     brain-experiment-coordinator`, move state.db, state.db-wal and state.db-shm \
+                     away, `systemctl start brain-experiment-coordinator`",
+            ),
+            LedgerError::Replaced(_) => Self::of(Kind::Database, &error).hint("try again"),
             LedgerError::Newer { .. } => {
                 Self::of(Kind::Database, &error).hint("install the newer bij")
             }

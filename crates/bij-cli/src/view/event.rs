@@ -45,7 +45,7 @@ fn word(value: &str) -> Cow<'_, str> {
 
 fn tone(kind: EventKind, crash: bool) -> Tone {
     match kind {
-        EventKind::ActionFailed => Tone::Bad,
+        EventKind::QueueLost | EventKind::ActionFailed => Tone::Bad,
         EventKind::AttemptEnded if crash => Tone::Bad,
         EventKind::StartSkipped | EventKind::Held | EventKind::Paused | EventKind::Heat => {
             Tone::Busy

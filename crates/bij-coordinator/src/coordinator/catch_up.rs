@@ -1,7 +1,9 @@
 //! The copy of the queue follows what others write.
 
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError, RunQueue};
-use bij_core::queue::{Event, EventKind, QueueState};
+use std::collections::BTreeMap;
+
+use bij_core::queue::{Event, EventKind, QueueState, QueuedRun, RunRef};
 use bij_core::{Attempt, RunId, RunNumber};
 
 use super::{Coordinator, trouble::With};
@@ -10,6 +12,9 @@ use crate::policy::{Interruption, State};
 
 /// So many events are read at once: thousands in one go would take more memory than the queue.
 const AT_ONCE: usize = 250;
+/// As many lost runs are named in one event, and as many in all.
+const LOST_AT_ONCE: usize = 50;
+const LOST_AT_MOST: usize = 1000;
 
 impl<P: Ports> Coordinator<P> {
     /// Takes in what has been written since; says whether the copy is what the store holds.
@@ -31,13 +36,21 @@ impl<P: Ports> Coordinator<P> {
         self.unseen.queue = true;
         let store = &self.adapters.store;
         // Before the queue: what is written in between is taken in twice, and not lost.
-        let seq = newest_event(store, self.seq)?;
+        let seq = match newest_event(store, self.seq) {
+            Err(LedgerError::Replaced(_)) => {
+                // From here on it is the new one that is asked.
+                store.load()?;
+                newest_event(store, 0)
+            }
+            found => found,
+        }?;
         let loaded = State::new(self.state.boot, self.state.settings.clone(), store.load()?);
         let State { runs, groups, paused, .. } = loaded;
-        self.state.runs = runs;
+        let before = std::mem::replace(&mut self.state.runs, runs);
         self.state.groups = groups;
         self.state.paused = paused;
         self.seq = seq;
+        self.loaded_at = seq;
         self.find_interrupted()?;
         let runs = &self.state.runs;
         self.state.back_off.retain(|run, _| runs.contains_key(run));
@@ -47,7 +60,36 @@ impl<P: Ports> Coordinator<P> {
         self.unseen.queue = false;
         self.undecided = true;
         self.report_is_fresh = false;
+        self.tell_lost(&before);
         Ok(())
+    }
+
+    /// Tells of runs that the copy had and of which the store knows nothing: another database has
+    /// taken the place of the one that they were submitted to.
+    fn tell_lost(&mut self, before: &BTreeMap<RunId, QueuedRun>) {
+        let is_lost = |run: &&QueuedRun| match self.state.runs.get(&run.run) {
+            // Another run by the same number.
+            Some(now) => now.submitted != run.submitted,
+            None => {
+                let state = self.adapters.store.run_state(&RunRef::Run(run.run.clone()));
+                matches!(state, Ok(None))
+            }
+        };
+        let lost: Vec<String> =
+            before.values().filter(is_lost).map(|run| run.run.to_string()).collect();
+        let told = lost.len().min(LOST_AT_MOST);
+        for some in lost[..told].chunks(LOST_AT_ONCE) {
+            let text = format!(
+                "another state database has taken the place of the one that these runs were \
+                 queued in; it knows nothing of them: {}",
+                some.join(", ")
+            );
+            self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
+        }
+        if lost.len() > told {
+            let text = format!("and of {} more", lost.len() - told);
+            self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
+        }
     }
 
     /// Finds the runs that were up in another boot.
@@ -76,6 +118,17 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn read_events(&mut self) -> Result<(), LedgerError> {
+        match self.read_new_events() {
+            // What it held and the new one does not is told by `load`.
+            Err(LedgerError::Replaced(_)) => self.load(),
+            read => read,
+        }
+    }
+
+    fn read_new_events(&mut self) -> Result<(), LedgerError> {
+        if !knows(&self.adapters.store, self.seq)? {
+            return self.load();
+        }
         loop {
             let events = self.adapters.store.events(self.seq, AT_ONCE)?;
             let is_last = events.len() < AT_ONCE;
@@ -149,6 +202,7 @@ impl<P: Ports> Coordinator<P> {
             | EventKind::GroupChanged
             | EventKind::Health
             | EventKind::CoordinatorStarted
+            | EventKind::QueueLost
             | EventKind::Reloaded => return Told::Nothing,
         };
         match (known, self.state.runs.get_mut(&run)) {
@@ -193,13 +247,16 @@ pub(super) fn newest(
     number: Option<RunNumber>,
 ) -> Result<Option<Attempt>, LedgerError> {
     let experiment = Some(run.experiment.clone());
-    let query = AttemptQuery { experiment, run: number, newest: Some(1), open: false };
+    let query =
+        AttemptQuery { experiment, run: number, newest: Some(1), ..AttemptQuery::default() };
     Ok(store.attempts(&query)?.pop())
 }
 
 /// The number of the newest event, looked for after one that is known: numbers have no holes, so a
 /// few questions find it however many there are.
 fn newest_event(store: &impl RunQueue, known: u64) -> Result<u64, LedgerError> {
+    // Events that were known and are not there are those of another database.
+    let known = if knows(store, known)? { known } else { 0 };
     let is_newest_or_later = |seq: u64| store.events(seq, 1).map(|later| later.is_empty());
     let (mut low, mut high, mut step) = (known, known, 1);
     while !is_newest_or_later(high)? {
@@ -216,4 +273,11 @@ fn newest_event(store: &impl RunQueue, known: u64) -> Result<u64, LedgerError> {
         }
     }
     Ok(low)
+}
+
+/// Whether an event is there: one that was told and is not, nor any after it, was told by another
+/// database than this one.
+fn knows(store: &impl RunQueue, seq: u64) -> Result<bool, LedgerError> {
+    let Some(before) = seq.checked_sub(1) else { return Ok(true) };
+    Ok(!store.events(before, 1)?.is_empty())
 }

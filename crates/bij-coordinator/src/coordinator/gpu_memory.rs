@@ -61,7 +61,7 @@ impl<P: Ports> Coordinator<P> {
             experiment: Some(run.experiment.clone()),
             run: Some(run.number),
             newest: Some(burst),
-            open: false,
+            ..AttemptQuery::default()
         };
         let delayed = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         let due = Timestamp::from_micros(self.seen.now.at.as_micros().saturating_add(delayed));

@@ -105,6 +105,13 @@ impl<P: Ports> Coordinator<P> {
         self.seq
     }
 
+    /// The number of the newest event at the time when the whole queue was read: later ones were told
+    /// since. It is lower than that of events before only where another database has taken the place
+    /// of the one that had them.
+    pub fn loaded_event(&self) -> u64 {
+        self.loaded_at
+    }
+
     /// The events after one, oldest first, at most so many.
     ///
     /// # Errors

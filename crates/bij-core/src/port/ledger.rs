@@ -94,6 +94,8 @@ pub struct AttemptQuery {
     pub run: Option<RunNumber>,
     /// At most so many, the newest.
     pub newest: Option<usize>,
+    /// Without this number of the newest, for readers that page backwards.
+    pub skip_newest: usize,
     /// Only those still open.
     pub open: bool,
 }
@@ -101,12 +103,13 @@ pub struct AttemptQuery {
 impl AttemptQuery {
     /// What it chooses from attempts that are in their order.
     pub fn choose(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
-        let Self { experiment, run, newest, open } = self;
+        let Self { experiment, run, newest, skip_newest, open } = self;
         attempts.retain(|attempt| {
             experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id)
                 && run.is_none_or(|number| attempt.run.number == number)
                 && (!open || attempt.end.is_none())
         });
+        attempts.truncate(attempts.len().saturating_sub(*skip_newest));
         let too_many = newest.map_or(0, |count| attempts.len().saturating_sub(count));
         attempts.drain(..too_many);
         attempts
@@ -129,6 +132,10 @@ pub enum LedgerError {
     /// It is damaged.
     #[error("the state database is damaged")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file that was open is gone, or another file has taken its place; nothing was recorded.
+    /// [`RunQueue::load`](super::RunQueue::load) takes up the file that is there now.
+    #[error("the state database was removed or replaced while it was open")]
+    Replaced(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A newer bij has written it.
     #[error("the state database has schema {found}; this bij knows schemas up to {known}")]
     Newer {

@@ -107,7 +107,9 @@ pub enum Change {
 /// them anyway: that a run is let start, and a run that a start from elsewhere
 /// ([`Origin::Start`](crate::queue::Origin::Start)) has brought into the queue to be judged.
 pub trait RunQueue {
-    /// Everything that is not over.
+    /// Everything that is not over. From then on, every other call fails with
+    /// [`LedgerError::Replaced`] as soon as another database has taken the place of this one, until
+    /// `load` is called again.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.

@@ -100,6 +100,8 @@ kinds! {
     CoordinatorStarted = "coordinator-started",
     /// Settings were read anew.
     Reloaded = "reloaded",
+    /// Runs that were queued are not in the database that has taken the place of another one.
+    QueueLost = "queue-lost",
 }
 
 /// A word that is no kind of event.

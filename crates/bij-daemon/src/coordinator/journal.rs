@@ -41,6 +41,7 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
         EventKind::StartSkipped => (Level::Info, Some(message_id::START_SKIPPED)),
         EventKind::ActionFailed => (Level::Warn, Some(message_id::ACTION_FAILED)),
         EventKind::Paused => (Level::Info, Some(message_id::PAUSED)),
+        EventKind::QueueLost => (Level::Error, None),
         EventKind::Health => (Level::Warn, Some(message_id::HEALTH)),
         EventKind::CoordinatorStarted => (Level::Info, Some(message_id::STARTED)),
     })

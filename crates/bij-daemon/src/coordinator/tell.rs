@@ -1,11 +1,18 @@
 //! Tells of events: the journal each of them, the service manager the sum.
 
+use std::time::Duration;
+
 use bij_coordinator::{Handle, Ports, Status};
 use bij_core::queue::Event;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::journal::log_event;
 use crate::notify::ServiceNotify;
+
+/// How often it is looked whether something does not work, or works again: no event tells of it.
+const LOOKS_EVERY: Duration = Duration::from_secs(10);
+const LOOKS_IN_TROUBLE_EVERY: Duration = Duration::from_secs(2);
 
 /// So many events are read at once.
 const AT_ONCE: usize = 500;
@@ -18,17 +25,38 @@ pub(super) async fn tell_events<P: Ports>(
 ) {
     // That it has come up is the newest event, and is told as well.
     let mut told = newest.borrow_and_update().saturating_sub(1);
+    let mut troubles: Vec<String> = Vec::new();
+    let mut shown = String::new();
     loop {
         let Ok(status) = tell_since(handle, &mut told).await else { return };
-        notify.status(&line(&status));
-        if newest.changed().await.is_err() {
-            return;
+        for trouble in status.troubles.iter().filter(|trouble| !troubles.contains(trouble)) {
+            log::warn!("{trouble}");
+        }
+        let line = line(&status);
+        if line != shown {
+            notify.status(&line);
+            shown = line;
+        }
+        troubles = status.troubles;
+        let again_after =
+            if troubles.is_empty() { LOOKS_EVERY } else { LOOKS_IN_TROUBLE_EVERY };
+        match timeout(again_after, newest.changed()).await {
+            Ok(Err(_)) => return,
+            Ok(Ok(())) | Err(_) => {}
         }
     }
 }
 
 async fn tell_since<P: Ports>(handle: &Handle<P>, told: &mut u64) -> Result<Status, ()> {
     loop {
+        let (newest, loaded) = handle
+            .ask(|coordinator, _| (coordinator.newest_event(), coordinator.loaded_event()))
+            .await
+            .map_err(drop)?;
+        if newest < *told {
+            // Another database has taken the place of the one whose events were told.
+            *told = loaded;
+        }
         let after = *told;
         let asked = handle.ask(move |coordinator, _| coordinator.events(after, AT_ONCE));
         // A store that cannot be read is told as a trouble; its events come when it can.

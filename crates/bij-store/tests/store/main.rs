@@ -9,5 +9,6 @@ mod lock;
 mod properties;
 mod queue;
 mod reader;
+mod replaced;
 mod robust;
 mod schema;

@@ -1,4 +1,4 @@
-//! Everybody may look, at any time.
+//! The ledger can be read at any time, by those who may open it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -27,51 +27,72 @@ fn one_more(database: &Path, number: u32) -> Store {
     store
 }
 
-/// What somebody reads who may write neither the files nor the directory.
-fn read_by_somebody_else(directory: &Path) -> String {
-    // Where nobody else can be had, we give up our own rights for the time.
+/// What is read by a process that may read the files and write neither them nor the directory, as on
+/// a file system that is mounted read-only.
+fn read_without_writing(directory: &Path) -> String {
     let set = |file: u32, dir: u32| {
         for entry in fs::read_dir(directory).unwrap() {
             fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(file)).unwrap();
         }
         fs::set_permissions(directory, Permissions::from_mode(dir)).unwrap();
     };
+    // Where no other user can be had, this process gives up its own rights for the time.
     let mut reader = if nobody_can_be_had() {
+        set(0o644, 0o755);
         Further::start_as_somebody_else(directory, &Order::Read)
     } else {
         set(0o444, 0o555);
         Further::start(directory, &Order::Read)
     };
     let said = reader.finish();
-    if !nobody_can_be_had() {
-        set(0o644, 0o755);
-    }
+    set(0o600, 0o711);
     said.join("\n")
+}
+
+#[test]
+fn another_user_opens_neither_the_database_nor_its_log() {
+    if !nobody_can_be_had() {
+        // Only root can be another user; the modes are looked at below.
+        return;
+    }
+    let directory = place();
+    let database = directory.path().join("state.db");
+    drop(one_more(&database, 1));
+    let said = Further::start_as_somebody_else(directory.path(), &Order::Read).finish();
+    assert!(said.join("").starts_with("Err(Denied"), "{said:?}");
+    // What an older version has left open to all is closed when it is opened the next time.
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let path = directory.path().join(name);
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+    drop(one_more(&database, 2));
+    let said = Further::start_as_somebody_else(directory.path(), &Order::Read).finish();
+    assert!(said.join("").starts_with("Err(Denied"), "{said:?}");
 }
 
 #[test]
 fn no_database_is_an_empty_history() {
     let directory = place();
-    assert_eq!(read_by_somebody_else(directory.path()), "0 of 0");
+    assert_eq!(read_without_writing(directory.path()), "0 of 0");
     fs::write(directory.path().join("state.db"), "").unwrap();
-    assert_eq!(read_by_somebody_else(directory.path()), "0 of 0", "one is just being made");
+    assert_eq!(read_without_writing(directory.path()), "0 of 0", "one is just being made");
 }
 
 #[test]
-fn somebody_without_rights_reads_beside_a_writer_and_after_it() {
+fn a_reader_without_the_right_to_write_reads_beside_a_writer_and_after_it() {
     let directory = place();
     let database = directory.path().join("state.db");
     let store = one_more(&database, 1);
-    assert_eq!(read_by_somebody_else(directory.path()), "1 of 1", "it is open");
+    assert_eq!(read_without_writing(directory.path()), "1 of 1", "it is open");
     drop(store);
-    assert_eq!(read_by_somebody_else(directory.path()), "1 of 1", "its writer has left");
+    assert_eq!(read_without_writing(directory.path()), "1 of 1", "its writer has left");
     let lock = Lock::hold(&database);
-    assert_eq!(read_by_somebody_else(directory.path()), "1 of 1", "it is locked");
+    assert_eq!(read_without_writing(directory.path()), "1 of 1", "it is locked");
     drop(lock);
 }
 
 #[test]
-fn somebody_without_rights_reads_what_others_have_cleaned_away() {
+fn a_reader_without_the_right_to_write_reads_what_others_have_cleaned_away() {
     let directory = place();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
@@ -80,9 +101,9 @@ fn somebody_without_rights_reads_what_others_have_cleaned_away() {
     shell.query_row("SELECT count(*) FROM attempts", [], |_| Ok(())).unwrap();
     drop(shell);
     assert!(!directory.path().join("state.db-wal").exists());
-    assert_eq!(read_by_somebody_else(directory.path()), "1 of 1");
+    assert_eq!(read_without_writing(directory.path()), "1 of 1");
     drop(one_more(&database, 2));
-    assert_eq!(read_by_somebody_else(directory.path()), "2 of 1", "it is written again");
+    assert_eq!(read_without_writing(directory.path()), "2 of 1", "it is written again");
 }
 
 #[test]
@@ -91,10 +112,10 @@ fn a_log_without_an_index_is_told_with_its_remedy() {
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     fs::remove_file(directory.path().join("state.db-shm")).unwrap();
-    let said = read_by_somebody_else(directory.path());
+    let said = read_without_writing(directory.path());
     assert!(said.starts_with("Err(Denied(NoIndex))"), "{said}");
     Store::open(&database).unwrap();
-    assert_eq!(read_by_somebody_else(directory.path()), "1 of 1");
+    assert_eq!(read_without_writing(directory.path()), "1 of 1");
 }
 
 #[test]
@@ -105,12 +126,12 @@ fn files_have_their_modes_whatever_the_umask_is() {
     Further::start_within(&umask, directory.path(), &order).finish();
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         let file = fs::metadata(directory.path().join(name)).unwrap();
-        assert_eq!(file.permissions().mode() & 0o777, 0o644, "{name}");
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
     }
     let database = directory.path().join("var/lib/brain-in-jar/state.db");
     drop(one_more(&database, 1));
     let made = fs::metadata(database.parent().unwrap()).unwrap();
-    assert_eq!(made.permissions().mode() & 0o777, 0o755);
+    assert_eq!(made.permissions().mode() & 0o777, 0o711);
 }
 
 #[test]
