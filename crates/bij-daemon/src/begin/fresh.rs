@@ -1,8 +1,7 @@
 //! Never stale: the unit that starts is the one that its definition describes now.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,11 +126,7 @@ fn stamp(wanted: Option<&Wanted>) -> Option<&str> {
 
 /// Takes the lock, or gives up when its holder hangs: it is no more than a way to reload less often.
 fn lock(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    let file = open().or_else(|_| {
-        files::make_directory(path.parent().unwrap_or(Path::new("/")))?;
-        open()
-    })?;
+    let file = files::open_lock(path)?;
     let until = Instant::now() + TURN_WITHIN;
     loop {
         match file.try_lock() {

@@ -5,23 +5,49 @@
 //! attempts that the ledger knows, under the limit that PID 1 has in force, an operator's override
 //! included.
 
-use bij_core::{Attempt, ExperimentId, Limit, TimeSpan, Timestamp};
+use bij_core::{Attempt, ExperimentId, InvocationId, Limit, TimeSpan, Timestamp};
 use bij_systemd::UnitFacts;
 
 use super::BeginError;
+
+/// What is known of the time.
+#[derive(Debug)]
+pub(super) struct Clock<'a> {
+    /// Now, by the clock that jumps.
+    pub(super) now: Timestamp,
+    /// Now, by the clock that counts from boot.
+    pub(super) since_boot: Option<TimeSpan>,
+    /// When lives of this boot began by that clock.
+    pub(super) earlier: &'a [(InvocationId, TimeSpan)],
+}
+
+impl Clock<'_> {
+    /// When a life began, told by the clock of now: it may have been set since.
+    fn started(&self, life: &Attempt) -> Timestamp {
+        let known = self.earlier.iter().find(|(invocation, _)| *invocation == life.key.invocation);
+        let age = self
+            .since_boot
+            .zip(known)
+            .map(|(now, (_, started))| now.as_micros().saturating_sub(started.as_micros()));
+        match age.and_then(|age| i64::try_from(age).ok()) {
+            Some(age) => Timestamp::from_micros(self.now.as_micros().saturating_sub(age)),
+            None => life.started,
+        }
+    }
+}
 
 /// Refuses a restart for which the limit leaves no room.
 pub(super) fn check(
     id: &ExperimentId,
     facts: &UnitFacts,
     lives: &[Attempt],
-    now: Timestamp,
+    clock: &Clock<'_>,
 ) -> Result<(), BeginError> {
     let (Some(interval), burst) = (facts.start_limit_interval, facts.start_limit_burst) else {
         return Ok(());
     };
-    let starts = lives.iter().map(|life| life.started);
-    if is_used_up(burst, interval, starts, now) {
+    let starts = lives.iter().map(|life| clock.started(life));
+    if is_used_up(burst, interval, starts, clock.now) {
         return Err(BeginError::StartLimit { id: id.clone(), burst, interval });
     }
     Ok(())
@@ -30,8 +56,8 @@ pub(super) fn check(
 /// Whether `burst` starts lie in the window that is open at `now`.
 ///
 /// The window is systemd's, fixed and not sliding: it opens with the first start after the last
-/// one has closed. A start that seems to lie ahead, because the clock was set back, does not count:
-/// in doubt systemd's own limit decides.
+/// one has closed. A start that seems to lie ahead, because the clock was set back and the time by the
+/// clock of the boot is not known, does not count: in doubt systemd's own limit decides.
 fn is_used_up(
     burst: u32,
     interval: Limit<TimeSpan>,
@@ -58,6 +84,8 @@ fn is_used_up(
 
 #[cfg(test)]
 mod tests {
+    use bij_core::{AttemptKey, AttemptNumber, BootId};
+
     use super::*;
 
     fn used_up(burst: u32, interval: u32, starts: &[i64], now: i64) -> bool {
@@ -85,6 +113,42 @@ mod tests {
         assert!(!used_up(1, 0, &[1, 2, 3], 4));
         let at = Timestamp::from_micros;
         assert!(is_used_up(1, Limit::Max, [at(0)].into_iter(), at(i64::MAX)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_changes_nothing_where_the_clock_of_the_boot_is_known() {
+        const TWO_YEARS: i64 = 63_072_000_000_000;
+        let invocation = |n: u8| InvocationId::from_bytes([n; 16]);
+        let begun = 1_795_471_200_000_000;
+        let lives: Vec<Attempt> = (1..=4)
+            .map(|n| Attempt {
+                run: "x#1".parse().unwrap(),
+                number: AttemptNumber(u32::from(n)),
+                key: AttemptKey { boot: BootId::from_bytes([1; 16]), invocation: invocation(n) },
+                started: Timestamp::from_micros(begun + i64::from(n) * 1_000_000),
+                ready: None,
+                end: None,
+                board: None,
+            })
+            .collect();
+        let earlier: Vec<_> =
+            (1..=4).map(|n| (invocation(n), TimeSpan::from_secs(1000 + u32::from(n)))).collect();
+        let mut facts = UnitFacts::default();
+        facts.start_limit_burst = 4;
+        facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
+        let id = "x".parse().unwrap();
+        for jump in [0, -TWO_YEARS, TWO_YEARS] {
+            let mut clock = Clock {
+                now: Timestamp::from_micros(begun + 5_000_000 + jump),
+                since_boot: Some(TimeSpan::from_secs(1005)),
+                earlier: &earlier,
+            };
+            assert!(check(&id, &facts, &lives, &clock).is_err(), "a jump of {jump}");
+            assert!(check(&id, &facts, &lives[..3], &clock).is_ok(), "a jump of {jump}");
+            clock.since_boot = Some(TimeSpan::from_secs(1400));
+            clock.now = Timestamp::from_micros(begun + 400_000_000 + jump);
+            assert!(check(&id, &facts, &lives, &clock).is_ok(), "the window has closed");
+        }
     }
 
     #[test]

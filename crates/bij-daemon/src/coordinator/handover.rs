@@ -148,6 +148,7 @@ mod tests {
             oom_kills_before: None,
             memory_limit_hits_before: None,
             refusal: None,
+            earlier: Vec::new(),
         };
         record.write(place.layout(), &id).unwrap();
         let files = HandoverFiles::new(place);
