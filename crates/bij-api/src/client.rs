@@ -2,6 +2,7 @@
 
 mod changes;
 mod error;
+mod history;
 
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -69,7 +70,7 @@ impl Client {
     /// [`ClientError::NoCoordinator`] if there is no socket, [`ClientError::NotListening`] if there
     /// is one and nobody behind it, else why it cannot be reached.
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
-        // Local sockets connect at once or not at all: the kernel's queue is all there is to wait for.
+        // A local socket connects as soon as there is room in the line before it.
         let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ClientError::NoCoordinator,
             io::ErrorKind::ConnectionRefused => ClientError::NotListening,

@@ -32,6 +32,6 @@ mod refusal;
 mod server;
 
 pub use client::{Changes, Client, ClientError, WhichBus};
-pub use limits::PIECE;
+pub use limits::{PIECE, PIECE_OF_HISTORY};
 pub use refusal::{Refusal, RefusalKind};
 pub use server::{BusError, Caller, ListenError, Listener, Look, Rights, Server, Steer};

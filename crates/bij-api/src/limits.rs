@@ -17,8 +17,10 @@ pub(crate) const EXTRAS: usize = 64 << 10;
 pub(crate) const MESSAGE_OF_TRUSTED: usize = 16 << 20;
 /// And from everybody else, who may only ask.
 pub(crate) const MESSAGE_OF_OTHERS: usize = 64 << 10;
-/// So many runs or events are in one answer.
+/// So many runs, events or minutes are in one answer.
 pub const PIECE: u32 = 1000;
+/// So many attempts or histories are in one answer: each has up to some kilobytes of evidence.
+pub const PIECE_OF_HISTORY: u32 = 250;
 
 /// Refuses what is too much.
 pub(crate) fn check(runs: &[Submit]) -> Result<(), Refusal> {

@@ -23,6 +23,9 @@ pub(crate) trait Coordinator {
     fn groups(&self) -> zbus::Result<Taken<GroupInfo>>;
     fn events(&self, query: Dictionary) -> zbus::Result<Taken<Event>>;
     fn board_text(&self, query: Dictionary) -> zbus::Result<String>;
+    fn attempts_text(&self, query: Dictionary) -> zbus::Result<String>;
+    fn tallies_text(&self, query: Dictionary) -> zbus::Result<String>;
+    fn minutes_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn status(&self) -> zbus::Result<Dictionary>;
 
     #[zbus(signal)]

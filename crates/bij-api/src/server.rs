@@ -20,7 +20,7 @@ use zbus::{Connection, Guid, connection};
 
 use crate::client::SYSTEM_BUS;
 use crate::{WhichBus, limits};
-use clients::{Clients, Seat};
+use clients::{Clients, OWNERS_SEATS, Pool, Seat};
 use interface::{Interface, PATH};
 use transport::ClientSocket;
 use who::Who;
@@ -65,20 +65,32 @@ impl<H: Steer> Server<H> {
         Self { handler, rights: Arc::new(rights), newest }
     }
 
-    /// Serves everybody who comes to a socket, until it is dropped; that ends all connections.
+    /// Serves everyone who comes to a socket, until it is dropped; that ends all connections.
     pub async fn serve_socket(&self, listener: &Listener) -> Infallible {
+        self.serve(listener, None).await
+    }
+
+    /// Serves the owner's own socket, by seats that no one else can take.
+    pub async fn serve_owners_socket(&self, listener: &Listener) -> Infallible {
+        self.serve(listener, Some(Pool::Owner)).await
+    }
+
+    async fn serve(&self, listener: &Listener, pool: Option<Pool>) -> Infallible {
         let clients = Clients::default();
         let mut served = JoinSet::new();
         loop {
+            // Strangers are never left in the line, where they would keep out others.
+            let has_room = pool.is_none() || served.len() < OWNERS_SEATS;
             // Cancel-safe: neither takes anything before it is ready.
             tokio::select! {
-                accepted = listener.socket.accept() => match accepted {
+                accepted = listener.socket.accept(), if has_room => match accepted {
                     Ok((stream, _)) => {
                         let Ok(credentials) = stream.peer_cred() else { continue };
                         let uid = credentials.uid();
+                        let begins_as = if self.rights.is_owner(uid) { Pool::Trusted } else { Pool::Others };
                         // One too many is hung up on: it has not been promised anything.
-                        let Some(seat) = clients.seat(uid) else { continue };
-                        served.spawn(self.client(stream, uid, seat));
+                        let Some(seat) = clients.seat(uid, pool.unwrap_or(begins_as)) else { continue };
+                        served.spawn(self.client(stream, uid, Arc::new(seat)));
                     }
                     Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
                 },
@@ -87,33 +99,40 @@ impl<H: Steer> Server<H> {
         }
     }
 
-    /// Serves one client until it leaves.
+    /// Serves one client until it leaves, or its seat is needed.
     fn client(
         &self,
         stream: tokio::net::UnixStream,
         uid: u32,
-        seat: Seat,
+        seat: Arc<Seat>,
     ) -> impl Future<Output = ()> + use<H> {
         let (handler, rights) = (Arc::clone(&self.handler), Arc::clone(&self.rights));
         let newest = self.newest.clone();
         async move {
-            let caller = who::caller(&rights, uid).await;
-            let at_most = if caller.may_change() {
-                limits::MESSAGE_OF_TRUSTED
-            } else {
-                limits::MESSAGE_OF_OTHERS
+            let served = async {
+                let caller = who::caller(&rights, uid).await;
+                let may_change = caller.may_change();
+                if may_change && seat.pool() == Some(Pool::Others) && !seat.move_to(Pool::Trusted) {
+                    return;
+                }
+                let at_most =
+                    if may_change { limits::MESSAGE_OF_TRUSTED } else { limits::MESSAGE_OF_OTHERS };
+                let who = Who::Peer { caller, seat: Arc::clone(&seat) };
+                let interface = Interface { handler, who };
+                let socket = ClientSocket { stream, uid, at_most, seat: Arc::clone(&seat) };
+                let connect = connection::Builder::socket(socket)
+                    .server(Guid::generate())
+                    .p2p()
+                    .serve_at(PATH, interface)
+                    .build();
+                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_WITHIN, connect).await {
+                    signal::<H>(&connection, newest).await;
+                }
             };
-            let interface = Interface { handler, who: Who::Peer(caller) };
-            let socket = ClientSocket { stream, uid, at_most };
-            let connect = connection::Builder::socket(socket)
-                .server(Guid::generate())
-                .p2p()
-                .serve_at(PATH, interface)
-                .build();
-            if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_WITHIN, connect).await {
-                signal::<H>(&connection, newest).await;
+            tokio::select! {
+                () = served => {}
+                () = seat.is_needed() => {}
             }
-            drop(seat);
         }
     }
 

@@ -34,6 +34,13 @@ pub struct Inbox<P: Ports> {
     pub(crate) power_wish: watch::Sender<PowerWish>,
 }
 
+impl<P: Ports> Inbox<P> {
+    /// Whether every handle is gone, so that nothing will be asked any more.
+    pub fn is_closed(&self) -> bool {
+        self.receiver.is_closed()
+    }
+}
+
 /// What is done with the coordinator.
 type Work<P> = Box<dyn FnOnce(&mut Coordinator<P>, Now) + Send>;
 

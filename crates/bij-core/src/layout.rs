@@ -89,7 +89,12 @@ impl Layout {
         &self.runtime
     }
 
-    /// Where the coordinator is asked.
+    /// Where the coordinator is asked by its owner alone: root and the hooks, or the user.
+    pub fn owners_socket(&self) -> PathBuf {
+        self.runtime.join("owner.sock")
+    }
+
+    /// Where the coordinator is asked by everyone.
     pub fn coordinator_socket(&self) -> PathBuf {
         self.runtime.join("coordinator.sock")
     }

@@ -1,17 +1,24 @@
-//! `bij-hook admit`: may it start now?
+//! `bij-hook start`, first part: may the unit start now?
+//!
+//! Where there is a coordinator its answer counts. Where there is none (its unit is stopped or not
+//! enabled) everything may start: systemd's own limits hold. A coordinator that is there, or coming
+//! back, and does not answer is no yes: the start is kept on the disk, and the coordinator takes it
+//! into the queue. A start that cannot even be kept fails aloud.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bij_api::message::{Admission, AdmissionRequest};
-use bij_api::{Client, ClientError};
+use bij_api::{Client, ClientError, RefusalKind};
 use bij_coordinator::Clock as _;
 use bij_core::ExperimentId;
+use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::coordinator::SystemClock;
-use crate::{Place, chain};
+use crate::systemd::coordinator_state;
+use crate::{Place, asked, chain};
 
 /// A coordinator that was killed is back by then (`RestartSec=` of its unit).
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -20,41 +27,91 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// that hangs is killed by its watchdog before that (`WatchdogSec=` of its unit).
 const ANSWERS_WITHIN: Duration = Duration::from_secs(45);
 
-/// Why a unit does not start now. It is no failure: the run is queued, or over.
+pub(crate) const COORDINATOR: &str = "brain-experiment-coordinator.service";
+/// What the coordinator is enabled by (`[Install]` of its unit).
+const WANTED_BY: &str = "brain-experiment.target.wants";
+
+/// Why a unit does not start now.
 #[derive(Debug, Error)]
-#[error("not now: {text}")]
-pub struct NotNow {
-    text: String,
+pub enum NotAdmitted {
+    /// The run is queued, kept to be queued, or over: no failure.
+    #[error("not now: {text}")]
+    NotNow {
+        /// Why.
+        text: String,
+    },
+    /// The coordinator cannot be asked, and the start cannot be kept for it.
+    #[error("the coordinator cannot be asked ({why}), and the start cannot be kept for it")]
+    NotKept {
+        /// Why it cannot be asked.
+        why: String,
+        /// Why it cannot be kept.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
-/// Asks whoever admits experiments on this machine.
-///
-/// Without a coordinator nobody queues and everything may start: systemd's own limits hold. One that
-/// was killed has left its socket and is waited for; one that does not come back, or cannot answer,
-/// must not keep experiments from running, so the answer is yes then, and the journal says why.
+/// Asks the coordinator of this machine, or of this user, whether a unit may start now.
 ///
 /// # Errors
-/// [`NotNow`] if the coordinator says no.
-pub fn admit(place: &Place, id: &ExperimentId) -> Result<(), NotNow> {
-    let socket = place.layout().coordinator_socket();
+/// [`NotAdmitted`] unless it may.
+pub fn admit(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
+    may_start(place, id)?;
+    // What was kept of an earlier start is this one: it is not to come a second time.
+    if let Err(error) = asked::forget(place, id) {
+        log::warn!("the start of {id} that was kept cannot be forgotten: {error}");
+    }
+    Ok(())
+}
+
+fn may_start(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
+    let layout = place.layout();
+    let sockets = [layout.owners_socket(), layout.coordinator_socket()];
     // The usual case on a machine without a coordinator, and not worth a runtime.
-    if !socket.exists() {
+    if !sockets.iter().any(|socket| socket.exists()) && !is_expected(place) {
         log_alone(id);
         return Ok(());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log_unasked(id, &error);
-            return Ok(());
-        }
+        Err(error) => return keep(place, id, format!("no runtime can be made: {error}")),
     };
-    decide(id, || ask(&runtime, &socket, id), std::thread::sleep)
+    let begun = Instant::now();
+    loop {
+        let error = match ask(&runtime, &sockets, id) {
+            Ok(admission) => return heed(id, admission),
+            Err(error) => error,
+        };
+        match next(&error, || coordinator_state(place).ok(), begun.elapsed()) {
+            Next::Start => {
+                log_alone(id);
+                return Ok(());
+            }
+            Next::AskAgain => std::thread::sleep(ASK_AGAIN_AFTER),
+            Next::Keep => {
+                let why = match &error {
+                    ClientError::Refused(refusal) => refusal.text.clone(),
+                    error => format!("the coordinator does not answer: {}", chain(error)),
+                };
+                return keep(place, id, why);
+            }
+        }
+    }
 }
 
-fn ask(runtime: &Runtime, socket: &Path, id: &ExperimentId) -> Result<Admission, ClientError> {
+/// By the owner's socket, which no one else can fill; an older coordinator has only the other one.
+fn ask(
+    runtime: &Runtime,
+    sockets: &[PathBuf; 2],
+    id: &ExperimentId,
+) -> Result<Admission, ClientError> {
+    let [owners, everyones] = sockets;
     runtime.block_on(async {
-        let client = Client::connect(socket).await?.with_timeout(ANSWERS_WITHIN);
+        let connected = match Client::connect(owners).await {
+            Err(ClientError::NoCoordinator) => Client::connect(everyones).await,
+            connected => connected,
+        };
+        let client = connected?.with_timeout(ANSWERS_WITHIN);
         let patience = u64::try_from(ANSWERS_WITHIN.as_micros()).unwrap_or(u64::MAX);
         let until = SystemClock.now().uptime.as_micros().saturating_add(patience);
         let request = AdmissionRequest { until: Some(until), ..AdmissionRequest::default() };
@@ -62,37 +119,86 @@ fn ask(runtime: &Runtime, socket: &Path, id: &ExperimentId) -> Result<Admission,
     })
 }
 
-/// Asks as often as it makes sense.
-fn decide(
-    id: &ExperimentId,
-    mut ask: impl FnMut() -> Result<Admission, ClientError>,
-    mut pause: impl FnMut(Duration),
-) -> Result<(), NotNow> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let error = match ask() {
-            Ok(admission) => return heed(id, admission),
-            Err(ClientError::NoCoordinator) => {
-                log_alone(id);
-                return Ok(());
-            }
-            // It was killed before it listened again, or in the midst of its answer.
-            Err(error @ (ClientError::NotListening | ClientError::Unreachable(_))) => error,
-            Err(error) => {
-                log_unasked(id, &error);
-                return Ok(());
-            }
-        };
-        if waited >= COMES_BACK_WITHIN {
-            log_unasked(id, &error);
-            return Ok(());
-        }
-        pause(ASK_AGAIN_AFTER);
-        waited += ASK_AGAIN_AFTER;
+/// What to do without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// There is no coordinator.
+    Start,
+    /// It is coming back, or going away.
+    AskAgain,
+    /// There is one: the start is its to judge.
+    Keep,
+}
+
+/// Decides without an answer; `unit` is asked for the state of the coordinator's unit only where that
+/// counts, and knows none where the service manager cannot be asked.
+fn next(
+    error: &ClientError,
+    unit: impl FnOnce() -> Option<ServiceState>,
+    waited: Duration,
+) -> Next {
+    let may_pass = match error {
+        ClientError::NoCoordinator
+        | ClientError::NotListening
+        // It was killed in the midst of its answer, or before it listened again.
+        | ClientError::Unreachable(_) => true,
+        // It is about to end: by an order, or to be started anew.
+        ClientError::Refused(refusal) => refusal.kind == RefusalKind::Trouble,
+        // It is there, and so it stays.
+        _ => false,
+    };
+    if !may_pass {
+        return Next::Keep;
+    }
+    let nobody_listens = matches!(error, ClientError::NoCoordinator | ClientError::NotListening);
+    match unit() {
+        Some(ServiceState::Stopped) if nobody_listens => Next::Start,
+        Some(ServiceState::Failed) => Next::Keep,
+        _ if waited < COMES_BACK_WITHIN => Next::AskAgain,
+        _ => Next::Keep,
     }
 }
 
-fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotNow> {
+/// Whether the coordinator is enabled, or its unit is in use although it is not.
+fn is_expected(place: &Place) -> bool {
+    let (layout, root) = (place.layout(), place.root());
+    let runtime = layout.runtime().parent().unwrap_or(root);
+    let manager = if place.is_user() { "user" } else { "system" };
+    // systemd.unit(5), "UNIT FILE LOAD PATH".
+    let mut directories = vec![
+        root.join("etc/systemd").join(manager),
+        runtime.join("systemd").join(manager),
+        root.join("usr/lib/systemd").join(manager),
+    ];
+    if place.is_user() {
+        let definitions = layout.definitions();
+        directories.extend(definitions.ancestors().nth(2).map(|home| home.join("systemd/user")));
+    }
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let is_enabled = |directory: &PathBuf| is_there(&directory.join(WANTED_BY).join(COORDINATOR));
+    // Of each unit in use the manager keeps the invocation id there, for journald.
+    let in_use = runtime.join("systemd/units").join(format!("invocation:{COORDINATOR}"));
+    directories.iter().any(is_enabled) || is_there(&in_use)
+}
+
+fn keep(place: &Place, id: &ExperimentId, why: String) -> Result<(), NotAdmitted> {
+    match asked::keep(place, id, &why) {
+        Ok(()) => {
+            log::warn!(
+                BIJ_EXPERIMENT:% = id, BIJ_EVENT = "start-kept";
+                "{id} does not start: {why}; the coordinator finds the start on the disk"
+            );
+            let text = format!(
+                "{why}; the start is kept, and judged as soon as the coordinator can \
+                 (`systemctl status brain-experiment-coordinator`)"
+            );
+            Err(NotAdmitted::NotNow { text })
+        }
+        Err(source) => Err(NotAdmitted::NotKept { why, source }),
+    }
+}
+
+fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotAdmitted> {
     let Admission { admitted, run, text, waiting_on } = admission;
     let mut reasons: Vec<String> = text.into_iter().collect();
     for gate in waiting_on {
@@ -109,7 +215,7 @@ fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotNow> {
         return Ok(());
     }
     let queued = run.map(|run| format!(" (`bij why {id}#{run}`)")).unwrap_or_default();
-    Err(NotNow { text: format!("{reasons}{queued}") })
+    Err(NotAdmitted::NotNow { text: format!("{reasons}{queued}") })
 }
 
 fn log_alone(id: &ExperimentId) {
@@ -119,17 +225,12 @@ fn log_alone(id: &ExperimentId) {
     );
 }
 
-fn log_unasked(id: &ExperimentId, error: &(dyn std::error::Error + 'static)) {
-    log::warn!(
-        BIJ_EXPERIMENT:% = id, BIJ_EVENT = "admitted";
-        "{id} starts without being let: {}", chain(error)
-    );
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
+    use bij_api::Refusal;
     use bij_api::message::Waiting;
-    use bij_api::{Refusal, RefusalKind};
     use bij_core::{RunNumber, Timestamp};
 
     use super::*;
@@ -138,63 +239,90 @@ mod tests {
         ExperimentId::new("x").unwrap()
     }
 
-    fn admission(admitted: bool) -> Admission {
-        let gate = |gate: &str, text: &str| Waiting {
+    fn gate(gate: &str, text: &str) -> Waiting {
+        Waiting {
             gate: gate.into(),
             need: None,
             have: None,
             since: Timestamp::from_micros(0),
             text: text.into(),
-        };
-        let waiting_on = if admitted {
-            Vec::new()
-        } else {
-            vec![gate("slots", "4 of 4 slots are taken"), gate("hold", "held by alice")]
-        };
-        let text = (!admitted).then(|| "4 of 4 slots are taken".to_owned());
-        Admission { admitted, run: Some(RunNumber(3)), text, waiting_on }
-    }
-
-    /// What is decided over these answers, and how long it was waited.
-    fn decided(answers: Vec<Result<Admission, ClientError>>) -> (Result<(), String>, Duration) {
-        let mut answers = answers.into_iter();
-        let mut waited = Duration::ZERO;
-        let ask = || answers.next().unwrap_or(Err(ClientError::NotListening));
-        let decided = decide(&id(), ask, |pause| waited += pause);
-        (decided.map_err(|no| no.to_string()), waited)
+        }
     }
 
     #[test]
     fn a_no_tells_every_reason_once_and_where_to_look() {
-        let (no, _) = decided(vec![Ok(admission(false))]);
+        let admission = Admission {
+            admitted: false,
+            run: Some(RunNumber(3)),
+            text: Some("4 of 4 slots are taken".to_owned()),
+            waiting_on: vec![
+                gate("slots", "4 of 4 slots are taken"),
+                gate("hold", "held by alice"),
+            ],
+        };
+        let no = heed(&id(), admission).unwrap_err();
         let expected = "not now: 4 of 4 slots are taken; held by alice (`bij why x#3`)";
-        assert_eq!(no.unwrap_err(), expected);
+        assert_eq!(no.to_string(), expected);
     }
 
+    /// Each silence of the coordinator against each state of its unit, at first and at last.
     #[test]
-    fn a_killed_coordinator_is_waited_for() {
-        let died = || Err(ClientError::Unreachable("connection reset".into()));
-        let (no, waited) =
-            decided(vec![died(), Err(ClientError::NotListening), Ok(admission(false))]);
-        assert!(no.is_err());
-        assert_eq!(waited, ASK_AGAIN_AFTER * 2);
-    }
-
-    #[test]
-    fn who_cannot_be_asked_keeps_nobody_from_starting() {
-        let (yes, waited) = decided(Vec::new());
-        assert_eq!((yes, waited), (Ok(()), COMES_BACK_WITHIN), "it does not come back");
-        let refusal = Refusal::new(RefusalKind::Trouble, "it is going down");
-        let late = ClientError::Late { after: ANSWERS_WITHIN };
-        for error in [ClientError::Refused(refusal), late, ClientError::NoCoordinator] {
-            assert_eq!(decided(vec![Err(error)]), (Ok(()), Duration::ZERO));
+    fn nothing_starts_without_an_answer_but_where_there_is_no_coordinator() {
+        use ServiceState::{Failed, Stopped, Up};
+        let lost = || ClientError::Unreachable("connection reset".into());
+        let refused = |kind| ClientError::Refused(Refusal::new(kind, "no"));
+        let late = || ClientError::Late { after: ANSWERS_WITHIN };
+        let (first, last) = (Duration::ZERO, COMES_BACK_WITHIN);
+        for (error, unit, waited, expected) in [
+            (ClientError::NoCoordinator, Some(Stopped), first, Next::Start),
+            (ClientError::NotListening, Some(Stopped), first, Next::Start),
+            (ClientError::NoCoordinator, Some(Up), first, Next::AskAgain),
+            (ClientError::NotListening, Some(Up), first, Next::AskAgain),
+            (ClientError::NoCoordinator, Some(Up), last, Next::Keep),
+            (ClientError::NotListening, Some(Up), last, Next::Keep),
+            (ClientError::NotListening, Some(Failed), first, Next::Keep),
+            (ClientError::NoCoordinator, None, first, Next::AskAgain),
+            (ClientError::NoCoordinator, None, last, Next::Keep),
+            (lost(), Some(Up), first, Next::AskAgain),
+            (lost(), Some(Stopped), first, Next::AskAgain),
+            (lost(), Some(Stopped), last, Next::Keep),
+            (refused(RefusalKind::Trouble), Some(Up), first, Next::AskAgain),
+            (refused(RefusalKind::Trouble), Some(Up), last, Next::Keep),
+            (refused(RefusalKind::Store), Some(Up), first, Next::Keep),
+            (refused(RefusalKind::Store), Some(Stopped), first, Next::Keep),
+            (refused(RefusalKind::Denied), Some(Up), first, Next::Keep),
+            (late(), Some(Up), first, Next::Keep),
+            (late(), Some(Stopped), last, Next::Keep),
+        ] {
+            assert_eq!(next(&error, || unit, waited), expected, "{error:?}, {unit:?}, {waited:?}");
         }
-        assert_eq!(decided(vec![Ok(admission(true))]).0, Ok(()));
     }
 
     #[test]
-    fn without_a_socket_everything_may_start() {
+    fn without_a_coordinator_everything_may_start() {
         let root = tempfile::tempdir().unwrap();
         assert!(admit(&Place::system(root.path()), &id()).is_ok());
+    }
+
+    #[test]
+    fn an_enabled_coordinator_is_expected() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::system(root.path());
+        let wants = root.path().join("etc/systemd/system").join(WANTED_BY);
+        std::fs::create_dir_all(&wants).unwrap();
+        assert!(!is_expected(&place));
+        symlink("/usr/lib/systemd/system/x", wants.join(COORDINATOR)).unwrap();
+        assert!(is_expected(&place));
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_kept_fails_aloud() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::system(root.path());
+        assert!(matches!(keep(&place, &id(), "why".to_owned()), Err(NotAdmitted::NotNow { .. })));
+        std::fs::remove_dir_all(place.layout().runtime()).unwrap();
+        std::fs::write(place.layout().runtime(), "").unwrap();
+        let error = keep(&place, &id(), "why".to_owned()).unwrap_err();
+        assert!(matches!(error, NotAdmitted::NotKept { .. }), "{error}");
     }
 }

@@ -1,12 +1,14 @@
 //! The coordinator of this machine's experiments, or of one user's: `bij-coordinator` with its
 //! adapters, its clients and its service manager.
 
+mod beside;
 mod call;
 mod clock;
 mod gpu_watch;
 mod handler;
 mod handover;
 mod heat;
+mod history;
 mod journal;
 mod manager_state;
 mod power_watch;
@@ -14,6 +16,7 @@ mod record;
 mod refusal;
 mod reload;
 mod run;
+mod shut;
 mod tell;
 mod told;
 mod translate;

@@ -120,12 +120,48 @@ impl Draft<'_> {
     }
 }
 
-/// Makes a directory that everybody may enter, and what is missing above it.
+/// Makes a directory, and what is missing above it. Others may pass through to what lies below and is
+/// theirs, but see nothing of what is there.
 ///
 /// # Errors
 /// What the system says.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path)
+    DirBuilder::new().recursive(true).mode(0o711).create(path)
+}
+
+/// As [`make_directory`]; takes from others what an older version gave them.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn make_closed_directory(path: &Path) -> io::Result<()> {
+    make_directory(path)?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o066 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o711))?;
+    }
+    Ok(())
+}
+
+/// Opens a lock file, which is made if it is missing. Only its owner can open it: what others can open
+/// they can lock.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(path.parent().unwrap_or(Path::new("/")))?;
+            options.open(path)?
+        }
+        opened => opened?,
+    };
+    // An older version has left it open to all.
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Removes a file, or the link of that name; one that is not there is no error.

@@ -26,6 +26,7 @@
 //! [`Ledger`]: bij_core::port::Ledger
 
 mod admit;
+mod asked;
 mod attempt_env;
 mod begin;
 mod boots;
@@ -59,7 +60,7 @@ mod systemd;
 mod testing;
 mod told;
 
-pub use admit::{NotNow, admit};
+pub use admit::{NotAdmitted, admit};
 pub use begin::{Begin, BeginError, Begun};
 pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan};
-use bij_systemd::{HookView, JournalEnd, RuntimeScope, UnitFacts};
+use bij_systemd::{HookView, JournalEnd, RuntimeScope, ServiceState, UnitFacts};
 
 use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError, Place};
 
@@ -40,6 +40,14 @@ impl Systemd {
 
 fn failed(error: bij_systemd::HookViewError) -> ManagerError {
     ManagerError(Box::new(error))
+}
+
+/// How the unit of the coordinator stands.
+pub(crate) fn coordinator_state(place: &Place) -> Result<ServiceState, ManagerError> {
+    if is_elsewhere(place) {
+        return Err(ManagerError(ELSEWHERE.into()));
+    }
+    ServiceState::of(scope(place), crate::admit::COORDINATOR).map_err(failed)
 }
 
 impl Manager for Systemd {

@@ -5,6 +5,7 @@
 //! has a private way to PID 1 that other programs cannot use.
 
 mod facts;
+mod service;
 mod show;
 
 use bij_core::ExperimentId;
@@ -16,6 +17,7 @@ use crate::RuntimeScope;
 use crate::bus::{Action, Bus, call};
 
 pub use facts::{JobType, UnitFacts};
+pub use service::ServiceState;
 
 /// Asks a service manager about one unit, for callers that are not async.
 #[derive(Debug)]

@@ -1,17 +1,18 @@
 //! What a coordinator does for its clients: two traits, one for everybody and one for those who may
 //! change things.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
-use bij_core::ExperimentId;
 use bij_core::queue::{GroupName, RunRef};
+use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
 
 use super::Caller;
 use crate::Refusal;
 use crate::message::{
-    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
-    QueueQuery, Submit, SubmitOptions, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, Why,
 };
 
 /// Answers what everybody may ask.
@@ -35,6 +36,25 @@ pub trait Look: Send + Sync + 'static {
         &self,
         query: BoardQuery,
     ) -> impl Future<Output = Result<Vec<BoardSample>, Refusal>> + Send;
+
+    /// Attempts, oldest first: at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY), the newest.
+    fn attempts(
+        &self,
+        query: AttemptsQuery,
+    ) -> impl Future<Output = Result<Vec<Attempt>, Refusal>> + Send;
+
+    /// What histories add up to: of at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY)
+    /// experiments.
+    fn tallies(
+        &self,
+        query: TalliesQuery,
+    ) -> impl Future<Output = Result<BTreeMap<ExperimentId, Tally>, Refusal>> + Send;
+
+    /// Minutes of the board, oldest first: at most [`PIECE`](crate::PIECE), the newest.
+    fn minutes(
+        &self,
+        query: MinutesQuery,
+    ) -> impl Future<Output = Result<Vec<BoardMinute>, Refusal>> + Send;
 
     /// How the coordinator is.
     fn status(&self) -> impl Future<Output = Result<CoordinatorStatus, Refusal>> + Send;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bij_core::queue::RunRef;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
@@ -13,8 +14,9 @@ use super::handler::Steer;
 use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, BoardQuery, Changed, Edit, Entry, Event, EventQuery, GroupInfo,
-    GroupSetting, Page, Pausing, PowerSetting, QueueQuery, Submit, SubmitOptions,
+    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit,
+    SubmitOptions, TalliesQuery, Why,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -53,7 +55,8 @@ impl<H: Steer> Interface<H> {
         let runs = runs.read().map_err(|error| invalid(&error))?;
         limits::check(&runs)?;
         let options: SubmitOptions = request(options)?;
-        Ok(List(self.handler.submit(&caller, runs, options).await?))
+        let taken = self.handler.submit(&caller, runs, options).await?;
+        Ok(List(self.shown(taken)))
     }
 
     /// Changes a run that waits or is held, named "ID#NUMBER" or, for the newest run, "ID".
@@ -70,7 +73,8 @@ impl<H: Steer> Interface<H> {
     ) -> Result<Dictionary, Refusal> {
         let caller = self.who.allowed(&header, "edit runs").await?;
         let (run, edit): (_, Edit) = (name(&run)?, request(edit)?);
-        Ok(Dictionary::of(&self.handler.edit(&caller, run, edit).await?))
+        let edited = self.handler.edit(&caller, run, edit).await?;
+        Ok(Dictionary::of(&self.who.shown(edited)))
     }
 
     /// Does something to runs, to all of them or to none.
@@ -185,8 +189,9 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("runs", "total", "seq"))]
     async fn queue(&self, query: Dictionary) -> Result<(List<Vec<Entry>>, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
+        self.who.large_answer().await;
         let page = self.handler.queue(query).await?;
-        Ok((List(page.items), page.total, page.seq))
+        Ok((List(self.shown(page.items)), page.total, page.seq))
     }
 
     /// As Queue, with the runs as one text: many times cheaper for both sides where thousands are
@@ -197,10 +202,10 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("text", "count", "total", "seq"))]
     async fn queue_text(&self, query: Dictionary) -> Result<(String, u32, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
+        self.who.large_answer().await;
         let Page { items, total, seq } = self.handler.queue(query).await?;
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let text = serde_json::to_string(&QueueText::of(items))
-            .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))?;
+        let text = text(&QueueText::of(self.shown(items)))?;
         Ok((text, count, total, seq))
     }
 
@@ -208,7 +213,8 @@ impl<H: Steer> Interface<H> {
     /// is over has the state ended, and ended (s). For everybody.
     #[zbus(out_args("run"))]
     async fn why(&self, run: String) -> Result<Dictionary, Refusal> {
-        Ok(Dictionary::of(&self.handler.why(name(&run)?).await?))
+        let Why { entry, ahead } = self.handler.why(name(&run)?).await?;
+        Ok(Dictionary::of(&Why { entry: self.who.shown(entry), ahead }))
     }
 
     /// The groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
@@ -225,6 +231,7 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("events"))]
     async fn events(&self, query: Dictionary) -> Result<List<Vec<Event>>, Refusal> {
         let query: EventQuery = request(query)?;
+        self.who.large_answer().await;
         Ok(List(self.handler.events(query).await?))
     }
 
@@ -234,9 +241,44 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("samples"))]
     async fn board_text(&self, query: Dictionary) -> Result<String, Refusal> {
         let query: BoardQuery = request(query)?;
-        let samples = self.handler.board(query).await?;
-        serde_json::to_string(&samples)
-            .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))
+        self.who.large_answer().await;
+        text(&self.handler.board(query).await?)
+    }
+
+    /// Attempts that the ledger has, oldest first and at most 250, as one text: a JSON array of
+    /// objects.
+    ///
+    /// Keys of the query: experiment (s), run (x), newest (x, at most so many, the newest),
+    /// skip_newest (x, without so many of the newest). For everybody.
+    #[zbus(out_args("attempts"))]
+    async fn attempts_text(&self, query: Dictionary) -> Result<String, Refusal> {
+        let query: AttemptsQuery = request(query)?;
+        self.who.large_answer().await;
+        text(&self.handler.attempts(query).await?)
+    }
+
+    /// What the history of each experiment adds up to, in the order of their ids and at most 250, as
+    /// one text: a JSON object by experiment.
+    ///
+    /// Keys of the query: experiment (s, of this one alone), after (s, of those behind this one). For
+    /// everybody.
+    #[zbus(out_args("tallies"))]
+    async fn tallies_text(&self, query: Dictionary) -> Result<String, Refusal> {
+        let query: TalliesQuery = request(query)?;
+        self.who.large_answer().await;
+        text(&self.handler.tallies(query).await?)
+    }
+
+    /// How the board was, minute by minute in which something ran, oldest first and at most 1000, as
+    /// one text: a JSON array of objects.
+    ///
+    /// Keys of the query: newest (x, at most so many, the newest), skip_newest (x, without so many of
+    /// the newest). For everybody.
+    #[zbus(out_args("minutes"))]
+    async fn minutes_text(&self, query: Dictionary) -> Result<String, Refusal> {
+        let query: MinutesQuery = request(query)?;
+        self.who.large_answer().await;
+        text(&self.handler.minutes(query).await?)
     }
 
     /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),
@@ -251,6 +293,18 @@ impl<H: Steer> Interface<H> {
     /// There are events up to this number. One signal can stand for several.
     #[zbus(signal)]
     pub(super) async fn changed(emitter: &SignalEmitter<'_>, seq: u64) -> zbus::Result<()>;
+}
+
+impl<H> Interface<H> {
+    fn shown(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        entries.into_iter().map(|entry| self.who.shown(entry)).collect()
+    }
+}
+
+/// An answer as one text.
+fn text(answer: &impl Serialize) -> Result<String, Refusal> {
+    serde_json::to_string(answer)
+        .map_err(|error| Refusal::new(RefusalKind::Trouble, error.to_string()))
 }
 
 /// A request out of its dictionary.

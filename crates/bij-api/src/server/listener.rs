@@ -31,6 +31,20 @@ impl Listener {
     /// # Errors
     /// [`ListenError`] if the socket cannot be made there.
     pub fn bind(path: &Path) -> Result<Self, ListenError> {
+        // Everyone may look; who may change things is told by their credentials.
+        Self::bind_with(path, 0o666)
+    }
+
+    /// As [`Listener::bind`], at a path that its owner alone can connect to: no other user can fill
+    /// its line.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_owners(path: &Path) -> Result<Self, ListenError> {
+        Self::bind_with(path, 0o600)
+    }
+
+    fn bind_with(path: &Path, mode: u32) -> Result<Self, ListenError> {
         let told = |source| ListenError { path: path.to_owned(), source };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -41,8 +55,8 @@ impl Listener {
         }
         let bind = || {
             let socket = UnixListener::bind(&beside)?;
-            // Everybody may look; who may change things is told by their credentials.
-            fs::set_permissions(&beside, Permissions::from_mode(0o666))?;
+            // Not under its name before it has its mode.
+            fs::set_permissions(&beside, Permissions::from_mode(mode))?;
             fs::rename(&beside, path)?;
             Ok(socket)
         };

@@ -29,6 +29,8 @@ pub struct Caller {
     /// Their name for output: `alice (uid 1000)`.
     pub name: String,
     may_change: bool,
+    /// The coordinator is theirs, or they are root.
+    is_owner: bool,
     /// What would make it possible.
     remedy: Option<String>,
 }
@@ -54,7 +56,12 @@ impl Rights {
                 Self::User { uid: owner } => *owner == uid,
             };
         let remedy = (!may_change).then(|| self.remedy(user.as_ref().map(|user| &*user.name)));
-        Caller { uid, name, may_change, remedy }
+        Caller { uid, name, may_change, is_owner: self.is_owner(uid), remedy }
+    }
+
+    /// Whether the coordinator is this user's own, without looking anything up.
+    pub(super) fn is_owner(&self, uid: u32) -> bool {
+        uid == 0 || matches!(self, Self::User { uid: owner } if *owner == uid)
     }
 
     fn remedy(&self, name: Option<&str>) -> String {
@@ -83,6 +90,11 @@ impl Caller {
     /// Whether they may change things.
     pub const fn may_change(&self) -> bool {
         self.may_change
+    }
+
+    /// Whether they see the values of variables that runs were submitted with.
+    pub(super) const fn sees_values(&self) -> bool {
+        self.is_owner
     }
 
     /// Refuses somebody who may not change things.

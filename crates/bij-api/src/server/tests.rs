@@ -62,7 +62,7 @@ async fn client_of(uid: u32) -> Client {
     let (newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Clients::default().seat(uid).unwrap();
+    let seat = Arc::new(Clients::default().seat(uid, Pool::Others).unwrap());
     let serving = server.client(theirs, uid, seat);
     tokio::spawn(async move {
         serving.await;

@@ -4,18 +4,21 @@ mod framing;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Instant;
 use zbus::connection::socket::{ReadHalf, Socket, Split, WriteHalf};
 use zbus::export::async_trait::async_trait;
 use zbus::fdo::ConnectionCredentials;
 
+use super::clients::Seat;
 use framing::Framing;
 
-/// Who does not take a part of an answer within this time is not waited for.
+/// A client that has not taken a whole message within this time is not waited for.
 const TAKES_WITHIN: Duration = Duration::from_secs(30);
 
 /// The socket to one client.
@@ -26,6 +29,8 @@ pub(super) struct ClientSocket {
     pub(super) uid: u32,
     /// The longest message that is taken.
     pub(super) at_most: usize,
+    /// Its seat.
+    pub(super) seat: Arc<Seat>,
 }
 
 #[derive(Debug)]
@@ -33,12 +38,16 @@ pub(super) struct Reader {
     stream: OwnedReadHalf,
     uid: u32,
     framing: Framing,
+    seat: Arc<Seat>,
 }
 
 #[derive(Debug)]
 pub(super) struct Writer {
     stream: OwnedWriteHalf,
     uid: u32,
+    seat: Arc<Seat>,
+    /// When the message that is being written has to be taken.
+    due: Option<Instant>,
 }
 
 impl Socket for ClientSocket {
@@ -46,10 +55,11 @@ impl Socket for ClientSocket {
     type WriteHalf = Writer;
 
     fn split(self) -> Split<Reader, Writer> {
-        let Self { stream, uid, at_most } = self;
+        let Self { stream, uid, at_most, seat } = self;
         let (read, write) = stream.into_split();
-        let reader = Reader { stream: read, uid, framing: Framing::new(at_most) };
-        Split::new(reader, Writer { stream: write, uid })
+        let writer = Writer { stream: write, uid, seat: Arc::clone(&seat), due: None };
+        let reader = Reader { stream: read, uid, framing: Framing::new(at_most), seat };
+        Split::new(reader, writer)
     }
 }
 
@@ -66,6 +76,7 @@ impl ReadHalf for Reader {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.seat.heard();
         Ok((count, Vec::new()))
     }
 
@@ -77,8 +88,15 @@ impl ReadHalf for Reader {
 #[async_trait]
 impl WriteHalf for Writer {
     async fn sendmsg(&mut self, buffer: &[u8], _: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        let written = tokio::time::timeout(TAKES_WITHIN, self.stream.write(buffer)).await;
-        written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        // Called with what is left of one message, until nothing is.
+        let due = *self.due.get_or_insert_with(|| Instant::now() + TAKES_WITHIN);
+        let written = tokio::time::timeout_at(due, self.stream.write(buffer)).await;
+        let written = written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if written == buffer.len() {
+            self.due = None;
+            self.seat.answered();
+        }
+        Ok(written)
     }
 
     async fn close(&mut self) -> io::Result<()> {

@@ -2,17 +2,25 @@
 
 use std::sync::Arc;
 
+use bij_core::definition::{SourceFile, SpecOverlay};
 use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::{Connection, fdo};
 
+use super::clients::Seat;
 use super::{Caller, Rights};
+use crate::message::Entry;
 use crate::{Refusal, RefusalKind};
 
 /// Where the knowledge of a caller comes from.
 pub(super) enum Who {
     /// The one process at the other end; it was looked at when it connected.
-    Peer(Caller),
+    Peer {
+        /// Its user.
+        caller: Caller,
+        /// Its seat.
+        seat: Arc<Seat>,
+    },
     /// Anybody on a bus, which is asked for each call. By a connection of its own: the one that
     /// brings the calls may be full of them.
     Bus {
@@ -27,7 +35,7 @@ impl Who {
     /// The caller, if they may change things.
     pub(super) async fn allowed(&self, header: &Header<'_>, what: &str) -> Result<Caller, Refusal> {
         let caller = match self {
-            Self::Peer(caller) => caller.clone(),
+            Self::Peer { caller, .. } => caller.clone(),
             Self::Bus { questions, rights } => {
                 let uid = uid_of(questions, header).await.map_err(|error| {
                     let text = format!("the bus does not say who calls: {error}");
@@ -38,6 +46,30 @@ impl Who {
         };
         caller.must_be_allowed(what)?;
         Ok(caller)
+    }
+}
+
+impl Who {
+    /// Hides from callers who are neither root nor the owner the values of variables that a run was
+    /// submitted with. On a bus they are hidden from every caller.
+    pub(super) fn shown(&self, mut entry: Entry) -> Entry {
+        let sees_values = matches!(self, Self::Peer { caller, .. } if caller.sees_values());
+        if !sees_values && !entry.extras.is_empty() {
+            let extras = SpecOverlay::parse(SourceFile::new("extras", entry.extras.as_bytes()));
+            // What cannot be read is no definition's, and shown to no one.
+            entry.extras =
+                extras.map(|extras| extras.without_values().to_toml()).unwrap_or_default();
+        }
+        entry
+    }
+
+    /// Waits until a large answer may be made. On a bus, which brings one call after another, there is
+    /// never more than one.
+    pub(super) async fn large_answer(&self) {
+        match self {
+            Self::Peer { seat, .. } => seat.large_answer().await,
+            Self::Bus { .. } => {}
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
-use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, RunQueue};
+use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{
     ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
     WaitingOn,
@@ -88,34 +88,76 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// An experiment of which nothing is in the queue.
-    fn admit_new(&mut self, admission: &Admission) -> Verdict {
+    /// Takes a start into the queue that could not be judged when it was asked for; it begins in its
+    /// turn. Of an experiment that is in the queue already nothing is added.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be recorded: it is to be tried again.
+    pub fn take_in_start(&mut self, admission: &Admission, now: Now) -> Result<(), LedgerError> {
+        self.seen.now = now;
+        self.catch_up();
+        self.put_back_interrupted();
+        if self.state.runs_of(&admission.experiment).next().is_some() {
+            return Ok(());
+        }
+        match self.submission_for(admission) {
+            // What its own start would say is told where the start was asked for.
+            Err(_) => Ok(()),
+            Ok(submission) => {
+                let taken = self.adapters.store.submit(&[submission], now.at);
+                match taken {
+                    Ok(runs) => {
+                        self.troubles.gone(With::Store);
+                        runs.into_iter().for_each(|run| drop(self.join(run)));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.unseen.queue = true;
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is queued for a start of an experiment of which nothing is in the queue. An error is the
+    /// verdict where nothing is queued.
+    fn submission_for(&self, admission: &Admission) -> Result<Submission, Verdict> {
         let Admission { experiment, at_boot, by, extras } = admission;
         let spec = match self.adapters.definitions.find(experiment) {
             Ok(found) => found.spec,
             // Its own start says aloud what is wrong.
-            Err(error) => return Verdict { text: Some(chain(&error)), ..Verdict::yes(None) },
+            Err(error) => return Err(Verdict { text: Some(chain(&error)), ..Verdict::yes(None) }),
         };
         if *at_boot && !spec.restart.rerun_at_boot && self.has_succeeded(experiment) {
             let text = format!(
                 "the last run of {experiment} has succeeded; it runs again at boot with [restart] \
                  rerun_at_boot"
             );
-            return Verdict::no(None, text);
+            return Err(Verdict::no(None, text));
         }
         let terms = self.terms_with_extras(&spec, extras);
         if let Err(error) = self.check_admissible(experiment, &terms) {
             let remedy = error.remedy().unwrap_or_default();
-            return Verdict::no(None, format!("{error}; {remedy}"));
+            return Err(Verdict::no(None, format!("{error}; {remedy}")));
         }
-        let submission = Submission {
+        Ok(Submission {
             experiment: experiment.clone(),
-            terms: terms.clone(),
+            terms,
             held: None,
             extras: extras.clone(),
             by: by.clone(),
             origin: Origin::Start,
+        })
+    }
+
+    /// An experiment of which nothing is in the queue.
+    fn admit_new(&mut self, admission: &Admission) -> Verdict {
+        let submission = match self.submission_for(admission) {
+            Ok(submission) => submission,
+            Err(verdict) => return verdict,
         };
+        let terms = submission.terms.clone();
         match self.adapters.store.submit(&[submission], self.seen.now.at) {
             Ok(mut runs) => match runs.pop() {
                 Some(run) => {

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
-    Begin, End, HookCall, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit, ask_for_time,
-    boot, confine, ledger, refusal, render_at_boot, shutdown, start_logging, tell_status,
+    Begin, End, HookCall, NotAdmitted, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit,
+    ask_for_time, boot, confine, ledger, refusal, render_at_boot, shutdown, start_logging,
+    tell_status,
 };
 use bij_definitions::Definitions;
 
@@ -69,10 +70,14 @@ fn run(call: HookCall) -> Result<ExitCode> {
     }
     match verb {
         Verb::Start(id) => {
-            if let Err(not_now) = admit(&place, &id) {
-                // To the unit's own lines, where people look first. The run is queued, told or not.
-                drop(writeln!(std::io::stderr(), "{not_now}"));
-                return Ok(ExitCode::from(NOT_NOW));
+            match admit(&place, &id) {
+                Ok(()) => {}
+                Err(not_now @ NotAdmitted::NotNow { .. }) => {
+                    // To the unit's own lines, where people look first. The run is queued, told or not.
+                    drop(writeln!(std::io::stderr(), "{not_now}"));
+                    return Ok(ExitCode::from(NOT_NOW));
+                }
+                Err(error) => return Err(error).with_context(|| format!("{id} cannot start")),
             }
             begin(&place, &id)?;
         }

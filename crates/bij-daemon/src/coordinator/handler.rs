@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
-    QueueQuery, State, Submit, SubmitOptions, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
@@ -15,7 +15,7 @@ use bij_coordinator::{
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
-use bij_core::{ExperimentId, Outcome, RunId, RunNumber, TimeSpan};
+use bij_core::{Attempt, BoardMinute, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
@@ -25,7 +25,8 @@ use super::manager_state::ManagerState;
 use super::power_watch::PowerWatch;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
-use super::translate;
+use super::shut::{self, Shut};
+use super::{history, translate};
 use crate::chain;
 
 /// A run on its way up cannot be taken back; who wants to do something to it waits so long at most
@@ -40,7 +41,9 @@ pub(super) struct Handler<P: Ports> {
     pub(super) manager: ManagerState,
     pub(super) definitions: Definitions,
     /// For what is over.
-    pub(super) history: Reader,
+    pub(super) history: Arc<Reader>,
+    /// Why nothing can be asked of the loop.
+    pub(super) shut: Shut,
     pub(super) reload: Reload,
     pub(super) power: PowerWatch,
     /// The samples of the last hour.
@@ -52,7 +55,16 @@ impl<P: Ports> Handler<P> {
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.must_be_open()?;
         self.loop_.ask(question).await.map_err(|_| going_down())
+    }
+
+    /// Refuses what the loop could not answer.
+    fn must_be_open(&self) -> Result<(), Refusal> {
+        match &*self.shut.borrow() {
+            Some(why) => Err(shut::refusal(why)),
+            None => Ok(()),
+        }
     }
 
     /// Asks for something that can be refused.
@@ -64,7 +76,7 @@ impl<P: Ports> Handler<P> {
     }
 
     /// What `bij start` has laid over the definition before it started the unit.
-    fn extras(&self, experiment: &ExperimentId) -> String {
+    pub(super) fn extras(&self, experiment: &ExperimentId) -> String {
         match self.definitions.extras(experiment) {
             Ok(extras) => extras.map_or_else(String::new, |extras| extras.to_toml()),
             Err(error) => {
@@ -73,6 +85,16 @@ impl<P: Ports> Handler<P> {
                 String::new()
             }
         }
+    }
+
+    /// Takes a start into the queue that was kept while nothing could be asked.
+    pub(super) async fn take_in_start(&self, experiment: ExperimentId) -> Result<(), Refusal> {
+        let at_boot = self.manager.is_booting().await;
+        let by = if at_boot { "boot" } else { "systemctl start" }.to_owned();
+        let extras = self.extras(&experiment);
+        let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
+        let taken = self.ask(move |coordinator, now| coordinator.take_in_start(&admission, now));
+        taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
     }
 
     /// The number of the newest run of an experiment of which none is in the queue.
@@ -142,6 +164,18 @@ impl<P: Ports> Look for Handler<P> {
         Ok(events.into_iter().map(Event::from).collect())
     }
 
+    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        history::attempts(&self.history, query).await
+    }
+
+    async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+        history::tallies(&self.history, query).await
+    }
+
+    async fn minutes(&self, query: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
+        history::minutes(&self.history, query).await
+    }
+
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
         let hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
         let later = hour.after(TimeSpan::from_micros(query.after_usec));
@@ -160,6 +194,7 @@ impl<P: Ports> Steer for Handler<P> {
         runs: Vec<Submit>,
         options: SubmitOptions,
     ) -> Result<Vec<Entry>, Refusal> {
+        self.must_be_open()?;
         let SubmitOptions { dry_run } = options;
         let runs = runs.into_iter().map(translate::submit).collect();
         let request = SubmitRequest { runs, by: caller.name.clone(), dry_run };
@@ -231,6 +266,7 @@ impl<P: Ports> Steer for Handler<P> {
         caller: &Caller,
         setting: PowerSetting,
     ) -> Result<PowerSet, Refusal> {
+        self.must_be_open()?;
         self.power.set(&self.loop_, setting, caller.name.clone()).await
     }
 
@@ -258,6 +294,7 @@ impl<P: Ports> Steer for Handler<P> {
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.must_be_open()?;
         self.reload.reload(&self.loop_, &caller.name).await
     }
 }

@@ -1,9 +1,10 @@
 //! Puts a coordinator together and runs it until it is told to end.
 //!
-//! Two threads, each with a runtime of its own. One has the loop: it decides, writes the store, which
-//! blocks, and asks the service manager. The other has everybody who comes and goes: clients, the
-//! bus, signals of the service manager, and the service manager's own questions. They share nothing
-//! but the loop's inbox, so a client can wait for the store and never holds it up.
+//! Threads, each with a runtime of its own. One has the loop: it decides, writes the store, which
+//! blocks, and asks the service manager. One has the owner's socket, by which root and the hooks come;
+//! one the bus; and the main thread everyone else: clients, signals of the service manager, and the
+//! service manager's own questions. They share nothing but the loop's inbox, so a client can wait for
+//! the store and never holds it up, and no flood by one way delays an answer by another.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -26,21 +27,23 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::beside::Beside;
 use super::gpu_watch::GpuWatch;
 use super::handler::Handler;
 use super::heat::HeatWatch;
 use super::manager_state::ManagerState;
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
+use super::shut::{Shut, until_it_opens};
 use super::tell::tell_events;
 use super::told::ServiceTold;
 use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
 use crate::systemd::{is_elsewhere, scope};
-use crate::{Place, chain, ledger};
+use crate::{Place, asked, chain, ledger};
 
 /// How long the loop may take to leave: it ends with the store's last write.
 const LEAVES_WITHIN: Duration = Duration::from_secs(10);
@@ -48,6 +51,10 @@ const LEAVES_WITHIN: Duration = Duration::from_secs(10);
 /// How soon the bus is looked for again, at first and at last.
 const BUS_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const BUS_AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether hooks have kept starts. They do so where they cannot ask, which is
+/// rare.
+const TAKES_IN_EVERY: Duration = Duration::from_secs(5);
 
 /// The adapters of the daemon.
 struct Daemon;
@@ -80,17 +87,24 @@ pub fn run_coordinator(
     let machine = Machine::below(board.unwrap_or(place.root()));
     let recorder = Recorder::new(machine.clone(), place.layout().database(), place.boot()?);
     let hour = recorder.hour();
+    let (opened, shut) = watch::channel(None);
     let record =
         record::spawn(recorder, handle.newest_event()).context("the board cannot be recorded")?;
-    let loop_ =
-        spawn_loop(place, machine.clone(), settings.clone().unwrap_or_default(), inbox, alive)?;
+    let loop_ = spawn_loop(
+        place,
+        machine.clone(),
+        settings.clone().unwrap_or_default(),
+        inbox,
+        alive,
+        opened,
+    )?;
     let gpu = GpuWatch { machine: machine.clone(), processes: place.root().join("proc") };
     let power = PowerWatch::of(place, board);
     let heat =
         HeatWatch { machine, handle: handle.clone(), units: units(place), place: place.clone() };
     let watching = heat.spawn()?;
     let outside =
-        Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour };
+        Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour, shut };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
     let result = runtime()?.block_on(async move {
         tokio::select! {
@@ -112,8 +126,9 @@ fn lock(place: &Place) -> Result<Flock<File>> {
     let runtime = place.layout().runtime();
     let path = runtime.join("coordinator.lock");
     let open = || {
-        crate::files::make_directory(runtime)?;
-        File::options().create(true).truncate(false).write(true).open(&path)
+        crate::files::make_closed_directory(runtime)?;
+        crate::files::make_closed_directory(place.layout().state())?;
+        crate::files::open_lock(&path)
     };
     let file = open().with_context(|| format!("cannot open {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
@@ -122,7 +137,7 @@ fn lock(place: &Place) -> Result<Flock<File>> {
     })
 }
 
-fn runtime() -> Result<Runtime> {
+pub(super) fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("no runtime can be made")
 }
 
@@ -133,23 +148,31 @@ fn spawn_loop(
     settings: CoordinatorSettings,
     inbox: Inbox<Daemon>,
     alive: oneshot::Sender<Infallible>,
+    opened: watch::Sender<Option<String>>,
 ) -> Result<JoinHandle<Result<()>>> {
     let boot = place.boot()?;
     let place = place.clone();
     let run = move || {
         let _alive = alive;
         runtime()?.block_on(async {
-            let adapters = Adapters {
-                units: Arc::new(units(&place)),
-                store: ledger(&place),
-                definitions: Definitions::new(place.layout().clone()),
-                board,
-                handover: HandoverFiles::new(place.clone()),
-            };
             let clock = SystemClock;
-            let coordinator = Coordinator::<Daemon>::open(adapters, boot, settings, clock.now())
-                .context("the state database cannot be used")?;
-            drop(serve(coordinator, inbox, &clock).await);
+            let coordinator = until_it_opens(&inbox, &opened, || {
+                let adapters = Adapters {
+                    units: Arc::new(units(&place)),
+                    store: ledger(&place),
+                    definitions: Definitions::new(place.layout().clone()),
+                    board: board.clone(),
+                    handover: HandoverFiles::new(place.clone()),
+                };
+                Coordinator::<Daemon>::open(adapters, boot, settings.clone(), clock.now())
+                    .with_context(|| {
+                        let database = place.layout().database();
+                        format!("the state database {} cannot be used", database.display())
+                    })
+            });
+            if let Some(coordinator) = coordinator {
+                drop(serve(coordinator, inbox, &clock).await);
+            }
             Ok(())
         })
     };
@@ -177,6 +200,7 @@ struct Outside<'a> {
     power: PowerWatch,
     watchdog: Option<Duration>,
     hour: Arc<Mutex<Hour>>,
+    shut: Shut,
 }
 
 impl Outside<'_> {
@@ -186,27 +210,24 @@ impl Outside<'_> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        // It answers when it has taken over what is in the store, and looked around once.
-        if self.handle.ask(|_, _| ()).await.is_err() {
-            return Ok(());
+        let mut shut = self.shut.clone();
+        tokio::select! {
+            // It answers when it has taken over what is in the store, and looked around once.
+            answered = self.handle.ask(|_, _| ()) => if answered.is_err() {
+                return Ok(());
+            },
+            // Or cannot, and tries again: meanwhile everything is refused with the reason.
+            is_shut = shut.wait_for(Option::is_some) => if is_shut.is_err() {
+                return Ok(());
+            },
         }
         let newest = self.handle.newest_event();
-        if settings_are_wrong {
-            // It has been logged; this makes it one of the troubles that are told.
-            drop(self.reload.reload(&self.handle, "the start").await);
-        }
-        let handler = Handler {
-            loop_: self.handle.clone(),
-            manager: ManagerState::new(self.scope()),
-            definitions: Definitions::new(self.place.layout().clone()),
-            history: Reader::at(self.place.layout()),
-            reload: self.reload.clone(),
-            power: self.power.clone(),
-            hour: Arc::clone(&self.hour),
-        };
-        let server = Server::new(Arc::new(handler), self.rights(), newest.clone());
-        let socket = self.place.layout().coordinator_socket();
-        let listener = Listener::bind(&socket)?;
+        let server = self.server();
+        let layout = self.place.layout();
+        let listener = Listener::bind(&layout.coordinator_socket())?;
+        // Dropped at the end of this function, they end and let go of the loop.
+        let _owners_door = self.serve_owner()?;
+        let _bus = self.serve_bus()?;
         self.notify.ready();
         let end = async {
             loop {
@@ -222,15 +243,28 @@ impl Outside<'_> {
                 }
             }
             // What the loop still decides starts nothing. One that has ended decides nothing.
-            let _ = self.handle.goes_down(GoingDown::Coordinator, true).await;
+            if self.shut.borrow().is_none() {
+                let _ = self.handle.goes_down(GoingDown::Coordinator, true).await;
+            }
+        };
+        let opened = async {
+            let mut shut = self.shut.clone();
+            // Its sender is the loop's, which is over then.
+            drop(shut.wait_for(Option::is_none).await);
+            if settings_are_wrong {
+                // It has been logged; this makes it one of the troubles that are told.
+                drop(self.reload.reload(&self.handle, "the start").await);
+            }
+            tell_events(&self.handle, newest, &self.notify).await;
         };
         // None of these ends but by the end of all; what is dropped with them is asked again.
         tokio::select! {
             () = end => {}
             never = server.serve_socket(&listener) => match never {},
-            never = self.be_on_bus(&server) => match never {},
             () = self.hear_units() => {}
-            () = tell_events(&self.handle, newest, &self.notify) => {}
+            () = opened => {}
+            never = self.tell_shut() => match never {},
+            never = self.take_in_starts() => match never {},
             () = self.keep_alive() => {}
             never = self.gpu.tell(&self.handle) => match never {},
             never = self.power.serve(&self.handle) => match never {},
@@ -253,29 +287,86 @@ impl Outside<'_> {
         }
     }
 
+    /// A server of its own for each thread: what a handler asks of others has connections of its
+    /// thread's runtime.
+    fn server(&self) -> Server<Handler<Daemon>> {
+        Server::new(Arc::new(self.handler()), self.rights(), self.handle.newest_event())
+    }
+
+    fn handler(&self) -> Handler<Daemon> {
+        Handler {
+            loop_: self.handle.clone(),
+            manager: ManagerState::new(self.scope()),
+            definitions: Definitions::new(self.place.layout().clone()),
+            history: Arc::new(Reader::at(self.place.layout())),
+            shut: self.shut.clone(),
+            reload: self.reload.clone(),
+            power: self.power.clone(),
+            hour: Arc::clone(&self.hour),
+        }
+    }
+
+    /// Root, the hooks or the user come by a socket that no one else can open.
+    fn serve_owner(&self) -> Result<Beside> {
+        let (socket, server) = (self.place.layout().owners_socket(), self.server());
+        Beside::spawn(
+            "owner",
+            move || Ok(Listener::bind_owners(&socket)?),
+            async move |listener: &Listener| match server.serve_owners_socket(listener).await {},
+            Listener::remove,
+        )
+    }
+
     /// Is on the bus whenever there is one: it is a way to be asked, and not the only one.
-    async fn be_on_bus(&self, server: &Server<Handler<Daemon>>) -> Infallible {
+    fn serve_bus(&self) -> Result<Option<Beside>> {
         if is_elsewhere(self.place) {
-            return std::future::pending().await;
+            return Ok(None);
         }
         let bus = match self.scope() {
             RuntimeScope::System => WhichBus::System,
             RuntimeScope::User => WhichBus::Session,
         };
-        let mut again_after = BUS_AGAIN_AFTER;
+        let server = self.server();
+        let serve = async move |(): &()| match be_on_bus(&server, bus).await {};
+        Ok(Some(Beside::spawn("bus", || Ok(()), serve, drop)?))
+    }
+
+    /// Tells the service manager for as long as nothing can be asked of the loop.
+    async fn tell_shut(&self) -> Infallible {
+        let mut shut = self.shut.clone();
         loop {
-            let error = match server.serve_bus(bus).await {
-                Ok(never) => match never {},
-                Err(error) => error,
-            };
-            if let bij_api::BusError::Lost = error {
-                again_after = BUS_AGAIN_AFTER;
-                log::info!("the bus is lost; it is looked for again");
-            } else if again_after == BUS_AGAIN_AFTER {
-                log::warn!("only the socket can be used to ask: {}", chain(&error));
+            if let Some(why) = &*shut.borrow_and_update() {
+                self.notify.status(&format!("all starts are held: {}", why.replace('\n', " ")));
             }
-            tokio::time::sleep(again_after).await;
-            again_after = (again_after * 2).min(BUS_AGAIN_AT_LAST_AFTER);
+            if shut.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Takes into the queue the starts that hooks have kept.
+    async fn take_in_starts(&self) -> Infallible {
+        let handler = self.handler();
+        loop {
+            if self.shut.borrow().is_none() {
+                for id in asked::kept(self.place) {
+                    let taken = handler.take_in_start(id.clone()).await;
+                    let taken = taken.map_err(|refusal| refusal.text).and_then(|()| {
+                        asked::forget(self.place, &id).map_err(|error| error.to_string())
+                    });
+                    match taken {
+                        Ok(()) => log::info!(
+                            BIJ_EXPERIMENT:% = id, BIJ_EVENT = "start-taken-in";
+                            "the start of {id} that was kept is in the queue"
+                        ),
+                        Err(why) => log::warn!(
+                            BIJ_EXPERIMENT:% = id, BIJ_EVENT = "start-kept";
+                            "the start of {id} that was kept cannot be queued yet: {why}"
+                        ),
+                    }
+                }
+            }
+            tokio::time::sleep(TAKES_IN_EVERY).await;
         }
     }
 
@@ -317,11 +408,31 @@ impl Outside<'_> {
     async fn keep_alive(&self) {
         let Some(watchdog) = self.watchdog else { return std::future::pending().await };
         loop {
-            if self.handle.ask(|_, _| ()).await.is_err() {
+            // One that tries to open its database is as alive as can be.
+            let is_shut = self.shut.borrow().is_some();
+            if !is_shut && self.handle.ask(|_, _| ()).await.is_err() {
                 return;
             }
             self.notify.alive();
             tokio::time::sleep(watchdog / 3).await;
         }
+    }
+}
+
+async fn be_on_bus(server: &Server<Handler<Daemon>>, bus: WhichBus) -> Infallible {
+    let mut again_after = BUS_AGAIN_AFTER;
+    loop {
+        let error = match server.serve_bus(bus).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        if let bij_api::BusError::Lost = error {
+            again_after = BUS_AGAIN_AFTER;
+            log::info!("the bus is lost; it is looked for again");
+        } else if again_after == BUS_AGAIN_AFTER {
+            log::warn!("only the socket can be used to ask: {}", chain(&error));
+        }
+        tokio::time::sleep(again_after).await;
+        again_after = (again_after * 2).min(BUS_AGAIN_AT_LAST_AFTER);
     }
 }

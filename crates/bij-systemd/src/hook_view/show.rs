@@ -38,7 +38,7 @@ pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
     systemctl(scope, "reload", &["daemon-reload"]).map(drop)
 }
 
-fn systemctl(
+pub(super) fn systemctl(
     scope: RuntimeScope,
     action: &'static str,
     arguments: &[&str],

@@ -66,6 +66,25 @@ async fn two_hundred_clients_are_served_at_the_same_time() {
 }
 
 #[tokio::test]
+async fn idle_connections_of_many_keep_out_nobody() {
+    let served = Served::start();
+    let owners = served.room.path().join("owner.sock");
+    let listener = Listener::bind_owners(&owners).unwrap();
+    let (_newest, watched) = watch::channel(0);
+    let uid = nix::unistd::geteuid().as_raw();
+    let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
+    let serving = tokio::spawn(async move { server.serve_owners_socket(&listener).await });
+    // They have said nothing, and stay. All are of one user here, the owner.
+    let idle: Vec<Stream> = (0..600).map(|_| Stream::connect(served.socket()).unwrap()).collect();
+    let asked = std::time::Instant::now();
+    assert_eq!(Client::connect(&owners).await.unwrap().status().await.unwrap().waiting, 0);
+    assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    drop(idle);
+    serving.abort();
+}
+
+#[tokio::test]
 async fn who_hangs_up_in_the_midst_of_a_call_harms_nobody() {
     let served = Served::start();
     for cut in [1, 10, HANDSHAKE_OF_ROOT.len(), HANDSHAKE_OF_ROOT.len() + 9] {
@@ -125,7 +144,7 @@ proptest! {
             let (_newest, watched) = watch::channel(0);
             let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let seat = Clients::default().seat(0).unwrap();
+            let seat = Arc::new(Clients::default().seat(0, Pool::Others).unwrap());
             let served = tokio::spawn(server.client(theirs, 0, seat));
             let mut ours = ours.into_std().unwrap();
             ours.set_nonblocking(false).unwrap();

@@ -3,20 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bij_core::port::AttemptQuery;
 use bij_core::queue::{
     ClosedGate, EventKind, Group, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Terms,
     WaitingOn,
 };
-use bij_core::{Bytes, ExperimentId, Outcome, RunId, RunNumber, Timestamp};
+use bij_core::{
+    Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
+    Outcome, RunId, RunNumber, Tally, Timestamp,
+};
 
 use crate::message::{
-    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Page, Pausing, PowerSet, PowerSetting,
-    QueueQuery, Submit, SubmitOptions, Waiting, Why, ZoneSample,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, Waiting, Why,
+    ZoneSample,
 };
-use crate::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
+use crate::{Caller, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Steer};
 
 struct State {
+    /// Oldest first.
+    attempts: Vec<Attempt>,
     runs: Vec<QueuedRun>,
     groups: BTreeMap<GroupName, Group>,
     paused: bool,
@@ -46,8 +53,32 @@ fn then() -> Timestamp {
 impl Model {
     /// One that tells so many runs at a time.
     pub(super) fn telling(piece: usize) -> Self {
-        let (runs, groups, events) = Default::default();
-        Self(Mutex::new(State { runs, groups, paused: false, events, piece, restless: 0 }))
+        let (attempts, runs, groups, events) = Default::default();
+        let state = State { attempts, runs, groups, paused: false, events, piece, restless: 0 };
+        Self(Mutex::new(state))
+    }
+
+    /// One with a history: so many attempts, each of an experiment of its own.
+    pub(super) fn remembering(count: u32) -> Self {
+        let model = Self::default();
+        model.state().attempts = (0..count)
+            .map(|n| Attempt {
+                run: RunId {
+                    experiment: format!("x{n:04}").parse().unwrap(),
+                    number: RunNumber(1),
+                },
+                number: AttemptNumber(1),
+                key: AttemptKey {
+                    boot: BootId::from_bytes([1; 16]),
+                    invocation: InvocationId::from_bytes(u128::from(n).to_be_bytes()),
+                },
+                started: then(),
+                ready: None,
+                end: None,
+                board: None,
+            })
+            .collect();
+        model
     }
 
     /// The same, and each of the first looks at the queue finds one run fewer at its front.
@@ -133,6 +164,38 @@ impl Look for Model {
 
     async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
         Ok(self.state().groups.values().map(|group| GroupInfo::of(group, 0, 2)).collect())
+    }
+
+    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        let AttemptsQuery { experiment, run, newest, skip_newest } = query;
+        let at_most = newest.unwrap_or(u32::MAX).min(PIECE_OF_HISTORY) as usize;
+        let query = AttemptQuery {
+            experiment,
+            run,
+            newest: Some(at_most),
+            skip_newest: skip_newest as usize,
+            open: false,
+        };
+        Ok(query.choose(self.state().attempts.clone()))
+    }
+
+    async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+        let state = self.state();
+        let mut tallies: BTreeMap<ExperimentId, Tally> = BTreeMap::new();
+        for attempt in &state.attempts {
+            let tally = tallies.entry(attempt.run.experiment.clone()).or_default();
+            tally.attempts += 1;
+            tally.last = Some(attempt.clone());
+        }
+        let wanted = |(id, _): &(ExperimentId, Tally)| {
+            query.experiment.as_ref().is_none_or(|only| only == id)
+                && query.after.as_ref().is_none_or(|after| after < id)
+        };
+        Ok(tallies.into_iter().filter(wanted).take(PIECE_OF_HISTORY as usize).collect())
+    }
+
+    async fn minutes(&self, _: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
+        Ok(Vec::new())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {

@@ -53,11 +53,29 @@ async fn root_may_change_things_and_is_named() {
 }
 
 #[tokio::test]
+async fn values_of_variables_are_shown_to_the_owner_alone() {
+    let served = Served::start();
+    let owner = served.client().await;
+    let secret = Submit {
+        extras: "[environment]\nTOKEN = \"s3cret\"\n".to_owned(),
+        ..Submit::new("x".parse().unwrap())
+    };
+    owner.submit(&[secret], SubmitOptions::default()).await.unwrap();
+    let shown = owner.queue(&QueueQuery::default()).await.unwrap().remove(0).extras;
+    assert!(shown.contains("s3cret"));
+    let seat = Arc::new(Clients::default().seat(STRANGER, Pool::Others).unwrap());
+    let who = Who::Peer { caller: Rights::system().caller(STRANGER), seat };
+    let entry = owner.queue(&QueueQuery::default()).await.unwrap().remove(0);
+    let shown = who.shown(entry).extras;
+    assert!(shown.contains("TOKEN") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[tokio::test]
 async fn nobody_is_believed_who_they_say_they_are() {
     let (_newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Clients::default().seat(STRANGER).unwrap();
+    let seat = Arc::new(Clients::default().seat(STRANGER, Pool::Others).unwrap());
     tokio::spawn(server.client(theirs, STRANGER, seat));
     let ours = ours.into_std().unwrap();
     let claims_root = connection::Builder::unix_stream(ours).user_id(0).p2p();

@@ -192,7 +192,7 @@ async fn peer() -> (Connection, watch::Sender<u64>) {
     let uid = nix::unistd::geteuid().as_raw();
     let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Clients::default().seat(uid).unwrap();
+    let seat = Arc::new(Clients::default().seat(uid, Pool::Others).unwrap());
     tokio::spawn(server.client(theirs, uid, seat));
     let ours = ours.into_std().unwrap();
     (connection::Builder::unix_stream(ours).p2p().build().await.unwrap(), newest)
@@ -233,4 +233,25 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
     let text: QueueText = serde_json::from_str(&text).unwrap();
     assert_eq!(text.entries().unwrap(), entries);
     assert_eq!((entries.len(), count, total, seq), (3, 3, of_text, at));
+}
+
+#[tokio::test]
+async fn a_history_longer_than_one_answer_comes_whole_and_in_order() {
+    use bij_core::port::AttemptQuery;
+    let count = limits::PIECE_OF_HISTORY * 2 + 7;
+    let served = Served::with(Model::remembering(count));
+    let client = served.client().await;
+    let names = |attempts: Vec<bij_core::Attempt>| -> Vec<String> {
+        attempts.into_iter().map(|attempt| attempt.run.experiment.to_string()).collect()
+    };
+    let expected: Vec<String> = (0..count).map(|n| format!("x{n:04}")).collect();
+    let all = client.attempts(&AttemptQuery::default()).await.unwrap();
+    assert_eq!(names(all), expected);
+    let newest = AttemptQuery { newest: Some(300), skip_newest: 1, ..AttemptQuery::default() };
+    let newest = client.attempts(&newest).await.unwrap();
+    let (from, to) = (expected.len() - 301, expected.len() - 1);
+    assert_eq!(names(newest), expected[from..to]);
+    assert_eq!(client.tallies().await.unwrap().len(), expected.len());
+    assert_eq!(client.tally(&"x0003".parse().unwrap()).await.unwrap().attempts, 1);
+    assert_eq!(client.tally(&"none".parse().unwrap()).await.unwrap().attempts, 0);
 }

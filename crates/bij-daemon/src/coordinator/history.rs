@@ -1,0 +1,75 @@
+//! The ledger for those who cannot open it, in pieces and off the threads that others wait for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bij_api::message::{AttemptsQuery, MinutesQuery, TalliesQuery};
+use bij_api::{PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind};
+use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
+use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
+use bij_store::Reader;
+
+use super::refusal::going_down;
+use crate::chain;
+
+/// Attempts, oldest first.
+pub(super) async fn attempts(
+    history: &Arc<Reader>,
+    query: AttemptsQuery,
+) -> Result<Vec<Attempt>, Refusal> {
+    let AttemptsQuery { experiment, run, newest, skip_newest } = query;
+    let at_most = newest.unwrap_or(u32::MAX).min(PIECE_OF_HISTORY) as usize;
+    let query = AttemptQuery {
+        experiment,
+        run,
+        newest: Some(at_most),
+        skip_newest: skip_newest as usize,
+        open: false,
+    };
+    read(history, move |history| history.attempts(&query)).await
+}
+
+/// What histories add up to, in the order of their experiments.
+pub(super) async fn tallies(
+    history: &Arc<Reader>,
+    query: TalliesQuery,
+) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+    let TalliesQuery { experiment, after } = query;
+    read(history, move |history| {
+        if let Some(id) = experiment {
+            let tally = history.tally(&id)?;
+            return Ok(BTreeMap::from([(id, tally)]));
+        }
+        let all = history.tallies()?.into_iter();
+        let later = all.filter(|(id, _)| after.as_ref().is_none_or(|after| after < id));
+        Ok(later.take(PIECE_OF_HISTORY as usize).collect())
+    })
+    .await
+}
+
+/// Minutes of the board, oldest first.
+pub(super) async fn minutes(
+    history: &Arc<Reader>,
+    query: MinutesQuery,
+) -> Result<Vec<BoardMinute>, Refusal> {
+    let MinutesQuery { newest, skip_newest } = query;
+    let at_most = newest.unwrap_or(u32::MAX).min(PIECE) as usize;
+    let skipped = (skip_newest as usize).min(BoardMinute::KEPT);
+    read(history, move |history| {
+        let mut minutes = history.board_minutes(at_most + skipped)?;
+        minutes.truncate(minutes.len().saturating_sub(skipped));
+        Ok(minutes)
+    })
+    .await
+}
+
+async fn read<T: Send + 'static>(
+    history: &Arc<Reader>,
+    question: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let history = Arc::clone(history);
+    let read = tokio::task::spawn_blocking(move || question(&history)).await;
+    // Lost only if the runtime is going down.
+    let read = read.map_err(|_| going_down())?;
+    read.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
+}
