@@ -3,11 +3,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use bij_api::message::State;
+use bij_api::message::{QueueQuery, State};
 use bij_core::port::{DefinitionSource as _, RunQueue as _};
-use bij_core::queue::Queue;
-use bij_core::{ExperimentId, Layout};
+use bij_core::queue::{Queue, QueuedRun};
+use bij_core::{ExperimentId, Layout, RunId};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use clap::CommandFactory as _;
@@ -16,12 +17,16 @@ use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter a
 use clap_complete::env::{Bash, Fish, Shells, Zsh};
 
 use crate::args::{Cli, Global, Shell};
+use crate::coordinator;
 use crate::error::CliError;
 use crate::scope::{self, Scope, Surroundings};
 use crate::terminal::Terminal;
 
 /// Names the shell that asks. Another program's variable must not make a completer of `bij`.
 const VARIABLE: &str = "_BIJ_COMPLETE";
+
+/// A person who has pressed a key waits for no longer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Answers a shell that wants a word completed; tells whether one did.
 pub(crate) fn answer(words: &[OsString]) -> Result<bool, clap::Error> {
@@ -53,9 +58,9 @@ pub(crate) fn ids() -> Vec<CompletionCandidate> {
 /// Runs that are not over: experiments, and once a `#` is typed their numbers.
 pub(crate) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let runs = queue().runs;
+    let runs = queued().runs;
     if current.contains('#') {
-        let named = runs.iter().map(|queued| (queued.run.to_string(), State::from(&queued.state)));
+        let named = runs.iter().map(|(run, state)| (run.to_string(), state));
         let begun = named.filter(|(name, _)| name.starts_with(current));
         return begun
             .map(|(name, state)| {
@@ -63,18 +68,15 @@ pub(crate) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
             })
             .collect();
     }
-    let mut ids: Vec<&str> = runs.iter().map(|queued| queued.run.experiment.as_str()).collect();
+    let mut ids: Vec<&str> = runs.iter().map(|(run, _)| run.experiment.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.into_iter().filter(|id| id.starts_with(current)).map(CompletionCandidate::new).collect()
 }
 
-/// Groups that somebody has set up, or that runs name.
+/// Groups that are set up, or that runs name.
 pub(crate) fn groups() -> Vec<CompletionCandidate> {
-    let Queue { runs, groups, paused: _ } = queue();
-    let used = runs.into_iter().map(|queued| queued.terms.group);
-    let mut names: Vec<String> =
-        groups.into_iter().map(|group| group.name).chain(used).map(String::from).collect();
+    let mut names = queued().groups;
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
@@ -94,8 +96,41 @@ fn defined() -> Vec<ExperimentId> {
     layout().and_then(|layout| Definitions::new(layout).ids().ok()).unwrap_or_default()
 }
 
-fn queue() -> Queue {
-    layout().and_then(|layout| Reader::at(&layout).load().ok()).unwrap_or_default()
+/// What of the queue can be completed.
+#[derive(Default)]
+struct Queued {
+    runs: Vec<(RunId, State)>,
+    groups: Vec<String>,
+}
+
+/// From the database, or from the coordinator where the database may not be opened.
+fn queued() -> Queued {
+    let Some(layout) = layout() else { return Queued::default() };
+    match Reader::at(&layout).load() {
+        Ok(Queue { runs, groups, paused: _ }) => {
+            let named = groups.into_iter().map(|group| group.name);
+            let used = runs.iter().map(|queued| queued.terms.group.clone());
+            let groups = named.chain(used).map(String::from).collect();
+            let state = |queued: QueuedRun| (State::from(&queued.state), queued.run);
+            let runs = runs.into_iter().map(state).map(|(state, run)| (run, state)).collect();
+            Queued { runs, groups }
+        }
+        Err(_) => asked(&layout).unwrap_or_default(),
+    }
+}
+
+fn asked(layout: &Layout) -> Option<Queued> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let ask = async {
+            let client = coordinator::connect_to_socket(layout).await.ok()?;
+            let entries = client.queue(&QueueQuery::default()).await.ok()?;
+            let groups = client.groups().await.ok()?.into_iter().map(|group| group.name.into());
+            let runs = entries.iter().map(|entry| (entry.id(), entry.state)).collect();
+            Some(Queued { runs, groups: groups.collect() })
+        };
+        tokio::time::timeout(ANSWERS_WITHIN, ask).await.ok().flatten()
+    })
 }
 
 /// Where the command line that is being typed would look.

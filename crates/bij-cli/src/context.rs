@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bij_core::port::{DefinitionSource as _, FindError, Found, Ledger as _, UnitManager as _};
+use bij_core::port::{DefinitionSource as _, FindError, Found, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId, Layout};
 use bij_definitions::Definitions;
 use bij_store::Reader;
@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::args::Global;
 use crate::error::{CliError, Kind};
 use crate::log_source::{LogSource, Wanted};
+use crate::past::Past;
 use crate::scope::{self, Scope, Surroundings};
 use crate::terminal::Terminal;
 use crate::units::Units;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) again: String,
     definitions: Definitions,
     units: OnceCell<Arc<Units>>,
+    past: OnceCell<Arc<Past>>,
 }
 
 impl Context {
@@ -39,12 +41,27 @@ impl Context {
         let definitions = Definitions::new(layout.clone());
         let again = scope.again(global);
         let root = global.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-        Ok(Self { terminal, scope, layout, root, again, definitions, units: OnceCell::new() })
+        Ok(Self {
+            terminal,
+            scope,
+            layout,
+            root,
+            again,
+            definitions,
+            units: OnceCell::new(),
+            past: OnceCell::new(),
+        })
     }
 
-    /// The ledger, for looking.
+    /// The ledger, for those who may open it; others have [`Context::past`].
     pub(crate) fn ledger(&self) -> Reader {
         Reader::at(&self.layout)
+    }
+
+    /// Where the history is looked up; chosen when it is first asked for.
+    pub(crate) async fn past(&self) -> Result<Arc<Past>, CliError> {
+        let choose = || async { Past::of(self).await.map(Arc::new) };
+        Ok(Arc::clone(self.past.get_or_try_init(choose).await?))
     }
 
     /// The definitions.
@@ -60,11 +77,12 @@ impl Context {
     }
 
     /// Whether somebody has defined it, well or badly, or it has a history.
-    pub(crate) fn must_be_defined(&self, id: &ExperimentId) -> Result<(), CliError> {
+    pub(crate) async fn must_be_defined(&self, id: &ExperimentId) -> Result<(), CliError> {
         let Err(missing @ FindError::Missing { .. }) = self.definitions.find(id) else {
             return Ok(());
         };
-        match self.ledger().tally(id) {
+        let Ok(past) = self.past().await else { return Err(missing.into()) };
+        match past.tally(id).await {
             Ok(tally) if tally.attempts > 0 => Ok(()),
             Ok(_) | Err(_) => Err(missing.into()),
         }
@@ -73,7 +91,7 @@ impl Context {
     /// Whether it is defined or the manager has something to tell of it: whoever starts what
     /// nobody has defined leaves a failed or enabled unit, and wants to look at it and be rid of it.
     pub(crate) async fn must_exist(&self, id: &ExperimentId) -> Result<(), CliError> {
-        let Err(missing) = self.must_be_defined(id) else { return Ok(()) };
+        let Err(missing) = self.must_be_defined(id).await else { return Ok(()) };
         let Ok(units) = self.units().await else { return Err(missing) };
         match units.status(id).await {
             Ok(unit)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bij_api::{Client, ClientError, WhichBus};
+use bij_core::Layout;
 
 use crate::context::Context;
 use crate::error::{CliError, Kind};
@@ -45,8 +46,19 @@ pub(crate) async fn connect_if_any(context: &Context) -> Result<Option<Client>, 
 
 /// Connects if there is one, without waiting for any.
 pub(crate) async fn try_connect(context: &Context) -> Result<Client, ClientError> {
-    match Client::connect(&context.layout.coordinator_socket()).await {
+    match connect_to_socket(&context.layout).await {
         Err(ClientError::NoCoordinator) => over_bus(context.scope).await,
+        connected => connected,
+    }
+}
+
+/// By the owner's socket, which no one else can fill, else by the one for everyone.
+pub(crate) async fn connect_to_socket(layout: &Layout) -> Result<Client, ClientError> {
+    match Client::connect(&layout.owners_socket()).await {
+        // It is not there, or another's.
+        Err(ClientError::NoCoordinator | ClientError::Unreachable(_)) => {
+            Client::connect(&layout.coordinator_socket()).await
+        }
         connected => connected,
     }
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use bij_core::port::{DefinitionSource as _, Ledger as _, UnitManager as _};
+use bij_core::port::{DefinitionSource as _, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId, Progress, Tally, UnitStatus};
 use nix::fcntl::OFlag;
 
@@ -38,16 +38,18 @@ pub(crate) async fn of(context: &Context, ids: &[ExperimentId]) -> Vec<Facts> {
             units = None;
         }
     }
-    let ledger = context.ledger();
-    let tally =
-        |id: &ExperimentId| ledger.tally(id).map_err(|error| unread(context, &error.into())).ok();
+    let past = context.past().await.map_err(|error| unread(context, &error)).ok();
     let mut units = units.map(Vec::into_iter);
-    ids.iter()
-        .map(|id| {
-            let unit = units.as_mut().and_then(Iterator::next);
-            facts(context, id.clone(), unit, tally(id))
-        })
-        .collect()
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let unit = units.as_mut().and_then(Iterator::next);
+        let tally = match &past {
+            Some(past) => past.tally(id).await.map_err(|error| unread(context, &error)).ok(),
+            None => None,
+        };
+        all.push(facts(context, id.clone(), unit, tally));
+    }
+    all
 }
 
 /// The facts about every experiment that is defined or known to the manager, by a number of
@@ -58,8 +60,11 @@ pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
         Err(error) => Err(error),
     };
     let units = listed.map_err(|error| unasked(context, &error)).ok();
-    let tallies = context.ledger().tallies();
-    let mut tallies = tallies.map_err(|error| unread(context, &error.into())).ok();
+    let tallies = match context.past().await {
+        Ok(past) => past.tallies().await,
+        Err(error) => Err(error),
+    };
+    let mut tallies = tallies.map_err(|error| unread(context, &error)).ok();
     let defined = match (context.definitions().ids(), &units) {
         (Ok(ids), _) => ids,
         (Err(error), None) => return Err(error.into()),

@@ -21,6 +21,7 @@ mod facts;
 mod gpu_memory;
 mod log_source;
 mod orders;
+mod past;
 mod queued;
 mod scope;
 mod signs;

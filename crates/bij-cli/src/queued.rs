@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bij_api::Client;
 use bij_api::message::{Entry, QueueQuery, State};
 use bij_core::ExperimentId;
 
 use crate::context::Context;
+use crate::coordinator;
 use crate::error::CliError;
 use crate::gpu_memory;
 use crate::source::Source;
@@ -56,7 +56,7 @@ async fn first_in(
 
 /// Only by its socket: whoever looks does not wait for a bus.
 async fn source(context: &Context) -> Source {
-    match Client::connect(&context.layout.coordinator_socket()).await {
+    match coordinator::connect_to_socket(&context.layout).await {
         Ok(client) => Source::Coordinator(client),
         Err(_) => Source::of_store(context),
     }

@@ -13,6 +13,7 @@ pub(crate) use live::Live;
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
+use crate::past;
 
 /// One of the two; both number runs and events alike.
 pub(crate) enum Source {
@@ -28,6 +29,10 @@ impl Source {
         match coordinator::try_connect(context).await {
             Ok(client) => Ok(Self::Coordinator(client)),
             Err(error @ ClientError::Refused(_)) => Err(error.into()),
+            Err(error) if !past::may_open(context) => {
+                let why = CliError::from(error).in_one_line();
+                Err(past::without_coordinator(format!("the queue cannot be looked at: {why}")))
+            }
             Err(error) => {
                 let error = CliError::from(error);
                 let text = format!(

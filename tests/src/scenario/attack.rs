@@ -10,6 +10,9 @@
 pub(in crate::scenario) mod environment;
 pub(in crate::scenario) mod limits;
 pub(in crate::scenario) mod limits_killed;
+pub(super) mod database;
+pub(super) mod locks;
+pub(super) mod seats;
 
 use super::Scenario;
 use crate::check::{Failure, ensure};

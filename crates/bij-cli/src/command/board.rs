@@ -24,7 +24,7 @@ const BETWEEN: Duration = Duration::from_millis(200);
 /// Reads the machine, or a captured tree of one, and shows it: once, over and over, or as it was.
 pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), CliError> {
     if let Some(newest) = args.minutes {
-        return minutes(context, newest);
+        return minutes(context, newest).await;
     }
     if let Some(newest) = args.samples {
         return samples(context, newest).await;
@@ -47,8 +47,8 @@ pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
     context.terminal.show(&BoardPage::new(&sample, machine.clocks_held()))
 }
 
-fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
-    let minutes = BoardMinutes::new(context.ledger().board_minutes(newest)?);
+async fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
+    let minutes = BoardMinutes::new(context.past().await?.board_minutes(newest).await?);
     if minutes.is_empty() {
         context.terminal.status("Nothing has been kept.");
     }

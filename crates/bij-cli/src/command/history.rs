@@ -1,6 +1,6 @@
 //! `bij history`: attempts and what each ended of.
 
-use bij_core::port::{AttemptQuery, Ledger as _};
+use bij_core::port::AttemptQuery;
 use bij_core::{ExperimentId, RunNumber};
 
 use crate::args::{HistoryArgs, IdArg};
@@ -10,17 +10,17 @@ use crate::view::History;
 
 /// Shows attempts, oldest first.
 pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
-    let ledger = context.ledger();
+    let past = context.past().await?;
     let query = |experiment: Option<ExperimentId>| AttemptQuery {
         experiment,
         run: args.run.map(RunNumber),
         newest: args.newest,
-        open: false,
+        ..AttemptQuery::default()
     };
     let history = match args.ids.as_slice() {
-        [] => History::of_several(ledger.attempts(&query(None))?),
+        [] => History::of_several(past.attempts(&query(None)).await?),
         [IdArg(id)] => {
-            let attempts = ledger.attempts(&query(Some(id.clone())))?;
+            let attempts = past.attempts(&query(Some(id.clone()))).await?;
             if attempts.is_empty() {
                 context.must_exist(id).await?;
             }
@@ -29,7 +29,7 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(),
         ids => {
             let mut attempts = Vec::new();
             for IdArg(id) in ids {
-                attempts.extend(ledger.attempts(&query(Some(id.clone())))?);
+                attempts.extend(past.attempts(&query(Some(id.clone()))).await?);
             }
             History::of_several(attempts)
         }

@@ -1,6 +1,6 @@
 //! `bij logs`: what experiments wrote.
 
-use bij_core::port::{AttemptQuery, DefinitionSource as _, Ledger as _};
+use bij_core::port::{AttemptQuery, DefinitionSource as _};
 use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
 
 use crate::args::{IdArg, LogsArgs};
@@ -43,7 +43,7 @@ async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> 
     };
     let attempts = match (args.run, args.attempt) {
         (None, None) => None,
-        (run, attempt) => Some(attempts(context, &ids, run, attempt)?),
+        (run, attempt) => Some(attempts(context, &ids, run, attempt).await?),
     };
     Ok(Wanted {
         newest: lines.or(args.follow.then_some(BEFORE_FOLLOWING)),
@@ -71,7 +71,7 @@ fn ids_and_lines(context: &Context, args: &LogsArgs) -> (Vec<ExperimentId>, Opti
 }
 
 /// The attempts that are meant: of the newest run, unless a run is named.
-fn attempts(
+async fn attempts(
     context: &Context,
     ids: &[ExperimentId],
     run: Option<u32>,
@@ -80,14 +80,13 @@ fn attempts(
     let [id] = ids else {
         return Err(CliError::new(Kind::Usage, "--attempt and --run need exactly one ID"));
     };
-    let ledger = context.ledger();
-    let newest = || Ok::<_, CliError>(ledger.tally(id)?.last.map(|last| last.run.number));
+    let past = context.past().await?;
     let run = match run {
         Some(run) => Some(RunNumber(run)),
-        None => newest()?,
+        None => past.tally(id).await?.last.map(|last| last.run.number),
     };
     let query = AttemptQuery { experiment: Some(id.clone()), run, ..AttemptQuery::default() };
-    let mut attempts = ledger.attempts(&query)?;
+    let mut attempts = past.attempts(&query).await?;
     if let Some(number) = attempt {
         attempts.retain(|known| known.number == AttemptNumber(number));
     }

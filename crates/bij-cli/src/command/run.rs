@@ -12,7 +12,7 @@ mod systemd;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use bij_core::port::{AttemptQuery, Ledger as _};
+use bij_core::port::AttemptQuery;
 use bij_core::{Attempt, ExperimentId};
 
 use crate::args::RunArgs;
@@ -24,7 +24,7 @@ use crate::view::History;
 /// Runs them side by side and ends with the code of the first that did not end well.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
     let ids = prepare::prepare(context, args)?;
-    let before = attempts_so_far(context, &ids)?;
+    let before = attempts_so_far(context, &ids).await?;
     let seen = match context.scope {
         Scope::Local => local::run(context, &ids).await?,
         Scope::System | Scope::User => {
@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
             BTreeMap::new()
         }
     };
-    let attempts = attempts_since(context, &before)?;
+    let attempts = attempts_since(context, &before).await?;
     close(context, &attempts)?;
     let mut codes = ids.iter().map(|id| {
         let own = |attempt: &&Attempt| attempt.run.experiment == *id;
@@ -42,28 +42,29 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
     Ok(ExitCode::from(codes.find(|code| *code != 0).unwrap_or(0)))
 }
 
-fn attempts_so_far(
+async fn attempts_so_far(
     context: &Context,
     ids: &[ExperimentId],
 ) -> Result<BTreeMap<ExperimentId, usize>, CliError> {
-    let ledger = context.ledger();
-    let count = |id: &ExperimentId| {
-        let tally = ledger.tally(id)?;
-        Ok((id.clone(), usize::try_from(tally.attempts).unwrap_or(usize::MAX)))
-    };
-    ids.iter().map(count).collect()
+    let past = context.past().await?;
+    let mut counts = BTreeMap::new();
+    for id in ids {
+        let tally = past.tally(id).await?;
+        counts.insert(id.clone(), usize::try_from(tally.attempts).unwrap_or(usize::MAX));
+    }
+    Ok(counts)
 }
 
 /// The attempts that were opened meanwhile.
-fn attempts_since(
+async fn attempts_since(
     context: &Context,
     before: &BTreeMap<ExperimentId, usize>,
 ) -> Result<Vec<Attempt>, CliError> {
-    let ledger = context.ledger();
+    let past = context.past().await?;
     let mut all = Vec::new();
     for (id, count) in before {
         let query = AttemptQuery { experiment: Some(id.clone()), ..AttemptQuery::default() };
-        all.extend(ledger.attempts(&query)?.into_iter().skip(*count));
+        all.extend(past.attempts(&query).await?.into_iter().skip(*count));
     }
     Ok(all)
 }

@@ -23,7 +23,7 @@ pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(),
         facts::look_closely(context, &mut found).await;
     }
     queued::look(context, &mut found).await;
-    let (found, missing) = if named { part(context, found) } else { (found, Vec::new()) };
+    let (found, missing) = if named { part(context, found).await } else { (found, Vec::new()) };
     let mut pages = Vec::new();
     for facts in found {
         pages.push(page(context, facts, named));
@@ -41,19 +41,19 @@ pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(),
 }
 
 /// Those that exist, and why the others do not.
-fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError>) {
-    let mut missing = Vec::new();
-    let found = facts.into_iter().filter(|facts| {
+async fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError>) {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for facts in facts {
         let lived = facts.tally.as_ref().is_some_and(|tally| tally.attempts > 0);
         let up = |unit: &UnitStatus| unit.active_state != ActiveState::Inactive;
         let loaded = facts.unit.as_ref().is_some_and(up);
-        let absent =
-            (!lived && !loaded).then(|| context.must_be_defined(&facts.id).err()).flatten();
-        let exists = absent.is_none();
-        missing.extend(absent);
-        exists
-    });
-    (found.collect(), missing)
+        let is_known = lived || loaded;
+        match if is_known { Ok(()) } else { context.must_be_defined(&facts.id).await } {
+            Ok(()) => found.push(facts),
+            Err(error) => missing.push(error),
+        }
+    }
+    (found, missing)
 }
 
 fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {

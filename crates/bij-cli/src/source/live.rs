@@ -10,6 +10,7 @@ use super::Source;
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
+use crate::past;
 
 /// How often is looked where nobody says that something has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ impl<'a> Live<'a> {
     pub(crate) async fn why(&mut self, run: &RunRef) -> Result<Why, CliError> {
         match self.source.why(run).await {
             Err(error) if self.is_gone(&error) => {
-                self.lose(&error);
+                self.lose(&error).await?;
                 self.source.why(run).await
             }
             why => why,
@@ -52,7 +53,7 @@ impl<'a> Live<'a> {
     pub(crate) async fn events(&mut self, since: u64) -> Result<Vec<Event>, CliError> {
         match self.source.events(since).await {
             Err(error) if self.is_gone(&error) => {
-                self.lose(&error);
+                self.lose(&error).await?;
                 self.source.events(since).await
             }
             events => events,
@@ -71,7 +72,8 @@ impl<'a> Live<'a> {
             return self.come_back().await;
         };
         if changes.next().await.is_none() {
-            self.lose(&CliError::new(Kind::Unreachable, "the coordinator went away"));
+            // The next question finds out whether it is back.
+            self.changes = None;
         }
     }
 
@@ -79,11 +81,18 @@ impl<'a> Live<'a> {
         error.kind == Kind::Unreachable && matches!(self.source, Source::Coordinator(_))
     }
 
-    fn lose(&mut self, error: &CliError) {
-        let text = format!("{}; going on with what is on disk", error.sentence());
-        self.context.terminal.warning(&text);
-        self.source = Source::of_store(self.context);
+    async fn lose(&mut self, error: &CliError) -> Result<(), CliError> {
         self.changes = None;
+        if past::may_open(self.context) {
+            let text = format!("{}; going on with what is on disk", error.sentence());
+            self.context.terminal.warning(&text);
+            self.source = Source::of_store(self.context);
+            return Ok(());
+        }
+        // There is no other way to look than the coordinator, which is started again if it was killed.
+        self.source = Source::Coordinator(coordinator::connect(self.context).await?);
+        self.listen().await;
+        Ok(())
     }
 
     /// Asks the coordinator again as soon as there is one.

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, MoveTo, Page, Pausing, PowerSet,
-    PowerSetting, QueueQuery, State, Submit, SubmitOptions, Waiting, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery,
+    MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
+    TalliesQuery, Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
-use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, RunNumber, Timestamp};
+use bij_core::{
+    Attempt, BoardMinute, Bytes, ExperimentId, Outcome, RunEnd, RunId, RunNumber, Tally, Timestamp,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::bij::Bij;
@@ -254,6 +257,18 @@ impl Look for Model {
             waiting: 0,
         };
         Ok(known.groups.iter().map(group).collect())
+    }
+
+    async fn attempts(&self, _: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn tallies(&self, _: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn minutes(&self, _: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
+        Ok(Vec::new())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {

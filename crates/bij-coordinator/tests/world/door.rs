@@ -197,7 +197,7 @@ impl Door {
     /// Who was stopped for the GPU's memory is brought back as often as its definition says.
     fn judge_restarts(&self, run: &RunId, by: &str) {
         let (experiment, number) = (Some(run.experiment.clone()), Some(run.number));
-        let query = AttemptQuery { experiment, run: number, newest: None, open: false };
+        let query = AttemptQuery { experiment, run: number, ..AttemptQuery::default() };
         let Ok(mut attempts) = self.store.attempts(&query) else { return };
         let boot = self.judge().boot;
         attempts.retain(|attempt| attempt.key.boot == boot);
@@ -245,7 +245,8 @@ impl Door {
 
     fn newest(&self, run: &RunId) -> Option<Attempt> {
         let (experiment, number) = (Some(run.experiment.clone()), Some(run.number));
-        let query = AttemptQuery { experiment, run: number, newest: Some(1), open: false };
+        let query =
+            AttemptQuery { experiment, run: number, newest: Some(1), ..AttemptQuery::default() };
         self.store.attempts(&query).ok()?.pop()
     }
 

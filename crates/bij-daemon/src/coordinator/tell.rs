@@ -38,8 +38,7 @@ pub(super) async fn tell_events<P: Ports>(
             shown = line;
         }
         troubles = status.troubles;
-        let again_after =
-            if troubles.is_empty() { LOOKS_EVERY } else { LOOKS_IN_TROUBLE_EVERY };
+        let again_after = if troubles.is_empty() { LOOKS_EVERY } else { LOOKS_IN_TROUBLE_EVERY };
         match timeout(again_after, newest.changed()).await {
             Ok(Err(_)) => return,
             Ok(Ok(())) | Err(_) => {}

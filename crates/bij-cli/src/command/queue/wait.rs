@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bij_api::message::State;
-use bij_core::port::{AttemptQuery, Ledger as _};
+use bij_core::port::AttemptQuery;
 use bij_core::queue::RunRef;
 use bij_core::{RunEnd, RunId};
 
@@ -34,7 +34,7 @@ pub(super) async fn wait(context: &Context, args: &WaitArgs) -> Result<ExitCode,
             }
             let entry = live.why(&RunRef::Run(run.clone())).await?.entry;
             if entry.state == State::Ended {
-                let code = code(context, run, entry.ended)?;
+                let code = code(context, run, entry.ended).await?;
                 let one = EndedRun { run: run.clone(), end: entry.ended, code };
                 context.terminal.status(&one.sentence());
                 ended.push(one);
@@ -52,14 +52,14 @@ pub(super) async fn wait(context: &Context, args: &WaitArgs) -> Result<ExitCode,
 }
 
 /// The exit code for a run that is over: its last attempt's, but never 0 for one that was given up.
-fn code(context: &Context, run: &RunId, end: Option<RunEnd>) -> Result<u8, CliError> {
+async fn code(context: &Context, run: &RunId, end: Option<RunEnd>) -> Result<u8, CliError> {
     let query = AttemptQuery {
         experiment: Some(run.experiment.clone()),
         run: Some(run.number),
         newest: Some(1),
         ..AttemptQuery::default()
     };
-    let attempts = context.ledger().attempts(&query)?;
+    let attempts = context.past().await?.attempts(&query).await?;
     let last = attempts.last().and_then(|attempt| attempt.end.as_ref());
     let told = last.map(|last| ending::exit_code(Some(last)));
     Ok(match end {
