@@ -72,8 +72,11 @@ impl<'a> Live<'a> {
             return self.come_back().await;
         };
         if changes.next().await.is_none() {
-            // The next question finds out whether it is back.
             self.changes = None;
+            // Where there is no other way to look, the next question waits for its return.
+            if past::may_open(self.context) {
+                self.go_on_from_disk(&CliError::new(Kind::Unreachable, "the coordinator went away"));
+            }
         }
     }
 
@@ -84,15 +87,19 @@ impl<'a> Live<'a> {
     async fn lose(&mut self, error: &CliError) -> Result<(), CliError> {
         self.changes = None;
         if past::may_open(self.context) {
-            let text = format!("{}; going on with what is on disk", error.sentence());
-            self.context.terminal.warning(&text);
-            self.source = Source::of_store(self.context);
+            self.go_on_from_disk(error);
             return Ok(());
         }
         // There is no other way to look than the coordinator, which is started again if it was killed.
         self.source = Source::Coordinator(coordinator::connect(self.context).await?);
         self.listen().await;
         Ok(())
+    }
+
+    fn go_on_from_disk(&mut self, error: &CliError) {
+        let text = format!("{}; going on with what is on disk", error.sentence());
+        self.context.terminal.warning(&text);
+        self.source = Source::of_store(self.context);
     }
 
     /// Asks the coordinator again as soon as there is one.

@@ -67,6 +67,7 @@ fn replaced_database_is_noticed(guest: &Guest) -> Result<Next, Failure> {
 fn with_replacements(guest: &Guest, ids: [&str; 4]) -> Result<Next, Failure> {
     let [old, late, gone, new] = ids;
     submit(old)?.success()?;
+    let whole = contents(DATABASE)?;
     sh(&format!(
         "python3 -c 'import sqlite3
 a = sqlite3.connect(\"{DATABASE}\"); b = sqlite3.connect(\"{DATABASE}.backup\")
@@ -103,16 +104,23 @@ a.backup(b); b.close()'"
     for id in [late, gone] {
         ensure!(told.stdout().contains(&format!("{id}#1")), "nothing tells that {id}#1 is lost");
     }
-    // And the other one is whole: its last runs are in it.
-    let aside = sh(&format!(
+    // And the other one is as whole as it was, without its log: its last runs are in it.
+    let aside = contents(&format!("{DATABASE}.aside"))?;
+    ensure_eq!(aside.lines().next(), whole.lines().next(), "what SQLite finds wrong with it");
+    ensure!(aside.contains(gone), "its last runs are not in it: {aside}");
+    Ok(Next::Done)
+}
+
+/// What the machine's own SQLite finds wrong with a database, and the experiments in it.
+fn contents(database: &str) -> Result<String, Failure> {
+    let output = sh(&format!(
         "python3 -c 'import sqlite3
-c = sqlite3.connect(\"{DATABASE}.aside\")
+c = sqlite3.connect(\"{database}\")
 print(c.execute(\"PRAGMA integrity_check\").fetchone()[0])
 print([r[0] for r in c.execute(\"select name from experiments\")])'"
     ))?
     .success()?;
-    aside.says("ok")?.says(gone)?;
-    Ok(Next::Done)
+    Ok(output.stdout().to_owned())
 }
 
 /// Starts are held while the database is garbage, with the reason, and begin when it is well.

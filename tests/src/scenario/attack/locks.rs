@@ -78,7 +78,7 @@ fn strangers_look(guest: &Guest) -> Result<Next, Failure> {
     let alone = alone?;
     ensure!(!alone.succeeded(), "a stranger read the history past the coordinator");
     alone.says("systemctl start brain-experiment-coordinator")?.says("sudo")?;
-    roots?.success()?.says("attack_look").map(drop)?;
+    roots?.success()?.says("\"attempt\":1")?;
     listed?.success()?.says("attack_look")?;
     Ok(Next::Done)
 }
