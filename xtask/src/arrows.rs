@@ -11,17 +11,18 @@ use crate::workspace::{Metadata, Package};
 
 /// Of each of our crates: those it may build on, and those that its tests may use besides.
 const OURS: &[(&str, &[&str], &[&str])] = &[
-    ("bij-core", &[], &["bij-sim"]),
-    ("bij-api", &["bij-core"], &[]),
+    ("bij-core", &[], &["bij-sim", "bij-fuzz"]),
+    ("bij-api", &["bij-core"], &["bij-fuzz"]),
     ("bij-cgroup", &["bij-core"], &[]),
     ("bij-definitions", &["bij-core"], &["bij-sim"]),
-    ("bij-store", &["bij-core"], &["bij-sim"]),
-    ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim"]),
+    ("bij-store", &["bij-core"], &["bij-sim", "bij-fuzz"]),
+    ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-fuzz"]),
     ("bij-coordinator", &["bij-core"], &["bij-sim"]),
-    ("bij-jetson", &["bij-core"], &["bij-sim"]),
+    ("bij-jetson", &["bij-core"], &["bij-sim", "bij-fuzz"]),
     ("bij-local", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-store", "bij-definitions"]),
     ("bij-sim", &["bij-core"], &[]),
     ("bij-exec", &[], &[]),
+    ("bij-fuzz", &[], &[]),
     ("bij-experiment", &[], &["bij-core"]),
     ("bij-daemon", ADAPTERS, &["bij-sim"]),
     ("bij-cli", WITH_MODELS, &[]),

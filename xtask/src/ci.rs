@@ -1,11 +1,14 @@
 //! `cargo xtask ci`: what every change must pass, in the order in which mistakes are cheapest to find.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{arrows, shell, sim, test};
+use crate::{arrows, fuzz, shell, sim, test};
+
+/// All targets together get so much hostile input here. Longer runs are made by hand.
+const FUZZ_TIME: Duration = Duration::from_secs(60);
 
 /// Stops at the first thing that is wrong.
 pub(crate) fn ci(options: &test::Options) -> Result<()> {
@@ -22,6 +25,7 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
         ]))
     })?;
     step("documentation", || shell::run(&mut documentation()))?;
+    step("hostile input", || fuzz::fuzz(&fuzz::Options::all_within(FUZZ_TIME)))?;
     step("seeded worlds", || sim::sim(&sim::Options::default()))?;
     // Machines are shared and noisy: what holds in a second machine is told, and lets a change pass.
     let mut options = options.clone();

@@ -5,6 +5,7 @@
 //! - `demo` runs the example experiments side by side ([`demo`]).
 //! - `bench` measures the queue beside those of others ([`mod@bench`]).
 //! - `sim` runs the coordinator in seeded worlds, or tells the story of one ([`mod@sim`]).
+//! - `fuzz` gives every reader of foreign text hostile input ([`mod@fuzz`]).
 //! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
 //!   ([`arrows`]).
 
@@ -14,6 +15,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod demo;
+mod fuzz;
 mod lab;
 mod shell;
 mod sim;
@@ -49,6 +51,8 @@ enum Chore {
     Bench(bench::Options),
     /// Runs the coordinator in seeded worlds
     Sim(sim::Options),
+    /// Gives every reader of foreign text hostile input for a while
+    Fuzz(fuzz::Options),
     /// Everything a change must pass: format, lints, docs, arrows, tests, seeded worlds
     Ci(test::Options),
     /// Checks who depends on whom, and under which licence
@@ -72,6 +76,7 @@ fn carry_out(chore: Chore) -> anyhow::Result<()> {
         Chore::Demo => demo::demo(),
         Chore::Bench(options) => bench::bench(&options),
         Chore::Sim(options) => sim::sim(&options),
+        Chore::Fuzz(options) => fuzz::fuzz(&options),
         Chore::Ci(options) => ci::ci(&options),
         Chore::Arrows => arrows::check(),
     }

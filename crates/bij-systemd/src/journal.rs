@@ -3,7 +3,10 @@
 //!
 //! Arguments and records are pure; [`Journal`] runs the program.
 
+mod author;
 mod end;
+#[cfg(test)]
+mod fuzz;
 mod kernel;
 mod line;
 mod lines;
@@ -16,6 +19,7 @@ use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 
 use crate::{RuntimeScope, tool};
 
+pub use author::Writer;
 pub use end::JournalEnd;
 pub use line::LogLine;
 pub use lines::{LogLines, Stopper};
@@ -23,19 +27,25 @@ pub use process::JournalError;
 pub use query::{Life, LogQuery};
 pub use record::InvalidRecord;
 
+use author::Trust;
 use process::Records;
 
 /// The journal as seen from one service manager's side.
 #[derive(Clone, Debug)]
 pub struct Journal {
     scope: RuntimeScope,
+    trust: Trust,
     program: String,
 }
 
 impl Journal {
     /// The journal of the system, or of the calling user's own manager.
     pub fn new(scope: RuntimeScope) -> Self {
-        Self { scope, program: tool::path("journalctl") }
+        let trust = match scope {
+            RuntimeScope::System => Trust::System,
+            RuntimeScope::User => Trust::User { uid: nix::unistd::getuid() },
+        };
+        Self { scope, trust, program: tool::path("journalctl") }
     }
 
     /// What the manager and the kernel wrote about the end of one life of a unit; `None` if the
@@ -44,7 +54,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
     pub fn end_of(&self, invocation: InvocationId) -> Result<Option<JournalEnd>, JournalError> {
-        let arguments = end::arguments(self.scope, invocation);
+        let arguments = end::arguments(self.trust, invocation);
         let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
         Ok(end::read(&records))
     }

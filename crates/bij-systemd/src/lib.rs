@@ -35,6 +35,7 @@ pub use drop_in::{DropIn, own_user};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
     InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,
+    Writer,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;

@@ -245,7 +245,7 @@ fn the_journal_tells_of_an_end_and_of_every_line() {
     let this = Life { invocation, started: now, ended: Some(end.at) };
     let query = LogQuery { lives: vec![this], ..LogQuery::default() };
     let told: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
-    assert!(told.iter().any(|line| line.from_manager), "{told:?}");
+    assert!(told.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{told:?}");
     assert!(told.iter().any(|line| line.text == "hello from talks"));
 }
 

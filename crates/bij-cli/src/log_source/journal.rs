@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bij_core::{Attempt, Timestamp};
-use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery};
+use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery, Writer};
 
 use super::{Hues, Sink, Wanted};
 use crate::error::{CliError, Kind};
@@ -51,13 +51,24 @@ fn words(at: Timestamp) -> String {
 }
 
 pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
-    let own = line.experiment.syslog_identifier();
     LogRow {
         at: line.at,
         hue: hues.hue(&line.experiment),
         id: line.experiment,
-        writer: line.identifier.filter(|identifier| *identifier != own),
+        writer: writer(line.writer),
         message: line.text,
+    }
+}
+
+/// The name of a line's writer. A name that a process of the experiment has given itself is marked, so
+/// that it cannot be taken for that of another writer.
+fn writer(writer: Writer) -> Option<String> {
+    match writer {
+        Writer::Experiment => None,
+        Writer::Manager => Some("systemd".to_owned()),
+        Writer::Hook => Some("bij-hook".to_owned()),
+        Writer::OnBehalf(name) => Some(name),
+        Writer::Process(name) => Some(format!("process {name}")),
     }
 }
 
@@ -74,6 +85,14 @@ impl From<JournalError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_a_process_takes_is_marked() {
+        assert_eq!(writer(Writer::Experiment), None);
+        assert_eq!(writer(Writer::Manager).as_deref(), Some("systemd"));
+        let claimed = Writer::Process("systemd".to_owned());
+        assert_eq!(writer(claimed).as_deref(), Some("process systemd"));
+    }
 
     #[test]
     fn a_time_is_given_to_the_microsecond() {

@@ -5,9 +5,9 @@ use bij_core::{
     Timestamp, Witness,
 };
 
+use super::author::Trust;
 use super::message_id as id;
 use super::record::Record;
-use crate::RuntimeScope;
 
 /// An end that is told by the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +21,10 @@ pub struct JournalEnd {
     pub evidence: Evidence,
 }
 
-/// Only the manager itself may be heard: `_PID` and `_UID` are written by journald.
-pub(super) fn arguments(scope: RuntimeScope, invocation: InvocationId) -> Vec<String> {
-    let matches: &[String] = match scope {
-        RuntimeScope::System => &["_PID=1".to_owned(), format!("INVOCATION_ID={invocation}")],
-        RuntimeScope::User => {
-            &["_COMM=systemd".to_owned(), format!("USER_INVOCATION_ID={invocation}")]
-        }
-    };
+/// Arguments for what the manager itself wrote about one life of a unit.
+pub(super) fn arguments(trust: Trust, invocation: InvocationId) -> Vec<String> {
     let options = ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned);
-    options.into_iter().chain(matches.iter().cloned()).collect()
+    options.into_iter().chain(trust.manager_on(invocation)).collect()
 }
 
 /// Reads the records of one life, oldest first; `None` if none of them tells of its end.
@@ -265,9 +259,10 @@ mod tests {
     #[test]
     fn only_the_manager_is_heard() {
         let invocation = InvocationId::from_bytes([7; 16]);
-        let system = arguments(RuntimeScope::System, invocation);
+        let system = arguments(Trust::System, invocation);
         assert_eq!(system[5..], ["_PID=1", "INVOCATION_ID=07070707070707070707070707070707"]);
-        let user = arguments(RuntimeScope::User, invocation);
-        assert!(user.contains(&"USER_INVOCATION_ID=07070707070707070707070707070707".to_owned()));
+        let user = arguments(Trust::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
+        let life = "USER_INVOCATION_ID=07070707070707070707070707070707";
+        assert_eq!(user[5..], ["_UID=1000", "_SYSTEMD_USER_UNIT=init.scope", life]);
     }
 }

@@ -81,7 +81,8 @@ impl LogLines {
                 Err(error) => return Some(Err(error)),
             };
             self.cursor = record.text("__CURSOR").or_else(|| self.cursor.take());
-            let line = LogLine::from_record(&record).filter(|line| self.query.wants(line));
+            let line = LogLine::from_record(&record, self.journal.trust)
+                .filter(|line| self.query.wants(line));
             if let Some(line) = line {
                 return Some(Ok(line));
             }
@@ -110,7 +111,7 @@ impl LogLines {
             return Ok(());
         }
         let cursor = self.cursor.as_deref();
-        let arguments = self.query.follow_arguments(self.journal.scope, cursor, self.started);
+        let arguments = self.query.follow_arguments(self.journal.trust, cursor, self.started);
         let records = self.journal.run(arguments)?;
         if self.stopper.guard(records.running()) {
             self.phase = Phase::Following(records);

@@ -2,6 +2,7 @@
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 
+use super::author::Trust;
 use super::line::LogLine;
 use crate::RuntimeScope;
 
@@ -106,7 +107,7 @@ impl LogQuery {
     /// followed, and sorted out here.
     pub(super) fn follow_arguments(
         &self,
-        scope: RuntimeScope,
+        trust: Trust,
         cursor: Option<&str>,
         started: Timestamp,
     ) -> Vec<String> {
@@ -118,11 +119,7 @@ impl LogQuery {
         });
         arguments.extend(self.until.iter().map(|until| format!("--until={until}")));
         arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
-        let manager = match scope {
-            RuntimeScope::System => "_PID=1",
-            RuntimeScope::User => "_COMM=systemd",
-        };
-        arguments.extend(["BIJ_KIND=experiment", "+", manager].map(ToOwned::to_owned));
+        arguments.extend(trust.candidates());
         arguments
     }
 
@@ -147,6 +144,7 @@ fn options() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::author::Writer;
     use super::*;
 
     fn id(text: &str) -> ExperimentId {
@@ -159,14 +157,14 @@ mod tests {
         let backlog = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(backlog[5..], ["--lines=10", "--unit=brain-experiment@*.service"]);
         let started = Timestamp::from_micros(5_900_000);
-        let follow = query.follow_arguments(RuntimeScope::System, None, started);
+        let follow = query.follow_arguments(Trust::System, None, started);
         assert_eq!(
             follow[5..],
             ["--follow", "--no-tail", "--since=@5.900000", "BIJ_KIND=experiment", "+", "_PID=1"]
         );
-        let follow = query.follow_arguments(RuntimeScope::User, Some("s=1;i=2"), started);
-        assert!(follow.contains(&"--after-cursor=s=1;i=2".to_owned()));
-        assert!(follow.contains(&"_COMM=systemd".to_owned()));
+        let user = Trust::User { uid: nix::unistd::Uid::from_raw(1000) };
+        let follow = query.follow_arguments(user, Some("s=1;i=2"), started);
+        assert_eq!(follow[7..], ["--after-cursor=s=1;i=2", "_UID=1000"]);
     }
 
     #[test]
@@ -196,9 +194,8 @@ mod tests {
             experiment: id("a"),
             invocation: invocation.map(|byte| InvocationId::from_bytes([byte; 16])),
             priority: None,
-            identifier: None,
+            writer: Writer::Experiment,
             text: String::new(),
-            from_manager: false,
         }
     }
 

@@ -12,7 +12,7 @@ fn journal(dir: &Path, script: &str) -> Journal {
     let program = dir.join("journalctl");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    Journal { scope: RuntimeScope::System, program: program.to_str().unwrap().to_owned() }
+    Journal { program: program.to_str().unwrap().to_owned(), ..Journal::new(RuntimeScope::System) }
 }
 
 fn said(unit: &str, text: &str) -> String {
