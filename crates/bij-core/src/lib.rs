@@ -32,6 +32,7 @@ mod id;
 mod layout;
 mod outcome;
 pub mod port;
+mod printable;
 mod progress;
 mod quantity;
 pub mod queue;
@@ -53,6 +54,7 @@ pub use id::{
 };
 pub use layout::Layout;
 pub use outcome::Outcome;
+pub use printable::{is_printable, printable};
 pub use progress::{InvalidProgress, Progress};
 pub use quantity::{
     Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Millijoules, Milliwatts,

@@ -24,6 +24,8 @@ mod emc;
 mod energy;
 mod fan;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod gpu;
 mod gpu_clock;
 mod gpu_share;

@@ -147,7 +147,7 @@ impl Machine {
 }
 
 impl BoardSample {
-    fn read(files: &dyn Files) -> Self {
+    pub(crate) fn read(files: &dyn Files) -> Self {
         // Zones, counters, rails and the fan are all among them.
         let chips = Chip::all(files);
         let among = || chips.as_deref().map_err(Clone::clone);

@@ -19,6 +19,8 @@ use thiserror::Error;
 use self::record::BadRecord;
 pub(crate) use self::record::Record;
 
+#[cfg(test)]
+mod fuzz;
 mod record;
 
 /// Why the spool could not keep or give a record.
@@ -76,7 +78,7 @@ impl Spool {
             .mode(0o755)
             .create(&self.directory)
             .map_err(at(&self.directory))?;
-        let sequence = self.contents()?.highest + 1;
+        let sequence = self.contents()?.highest.saturating_add(1);
         let file = self.directory.join(record.file_name());
         let unfinished = file.with_extension(format!("{}.tmp", process::id()));
         let write = || {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::printable;
+
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -16,15 +18,17 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "{}:{line}", self.file),
-            None => f.write_str(&self.file),
+            Some(line) => write!(f, "{}:{line}", printable(&self.file)),
+            None => f.write_str(&printable(&self.file)),
         }
     }
 }
 
 /// One thing that is wrong: `x.toml:7: limits.memroy: unknown key`.
+///
+/// Displayed, it is one line in which everything can be seen; its fields are as in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{place}: {}{message}", self.key_prefix())]
+#[error("{place}: {}{}", self.key_prefix(), printable(message))]
 pub struct Problem {
     /// Where.
     pub place: Place,
@@ -38,13 +42,13 @@ pub struct Problem {
 
 impl Problem {
     fn key_prefix(&self) -> String {
-        self.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default()
+        self.key.as_ref().map(|key| format!("{}: ", printable(key))).unwrap_or_default()
     }
 
     /// The problem and, on a line of its own, what to do about it.
     fn with_hint(&self) -> String {
         match &self.hint {
-            Some(hint) => format!("{self}\n  hint: {hint}"),
+            Some(hint) => format!("{self}\n  hint: {}", printable(hint)),
             None => self.to_string(),
         }
     }
@@ -83,6 +87,6 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.place, printable(&self.message))
     }
 }

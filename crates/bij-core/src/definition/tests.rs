@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod coordinator;
+mod fuzz;
 mod legal;
 mod manual;
 mod older;

@@ -156,6 +156,31 @@ mod tests {
         }
     }
 
+    /// However the bytes are cut, what is heard is the same, and a message that is too long is never
+    /// taken.
+    #[test]
+    fn fuzz_framing() {
+        const AT_MOST: usize = 1000;
+        let heard = |bytes: &[u8], cut: usize| {
+            let mut framing = Framing::new(AT_MOST);
+            let heard = bytes.chunks(cut).try_for_each(|part| framing.hear(part));
+            (heard, framing)
+        };
+        let seeds = [[HANDSHAKE, &message(40, 200)].concat(), message(8, 4), HANDSHAKE.to_vec()];
+        bij_fuzz::Target::new("framing", env!("CARGO_MANIFEST_DIR"))
+            .also(seeds)
+            .tokens(&["BEGIN\r\n", "AUTH EXTERNAL 30\r\n", "l\x01\0\x01", "B\x01\0\x01", "\r\n"])
+            .run(|bytes| {
+                let (whole, framing) = heard(bytes, usize::MAX);
+                if let Phase::Message { left } = framing.phase {
+                    assert!(left <= AT_MOST, "{left} bytes are still to come");
+                }
+                for cut in [1, 7, 16] {
+                    assert_eq!(heard(bytes, cut).0, whole);
+                }
+            });
+    }
+
     #[test]
     fn the_longest_lengths_do_not_wrap() {
         for order in [b'l', b'B'] {
