@@ -24,7 +24,7 @@ use crate::limits;
 use crate::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
     Entry, Event, EventQuery, GroupInfo, GroupSetting, Pausing, PowerSet, PowerSetting, QueueQuery,
-    Submit, SubmitOptions, Why,
+    Submit, SubmitOptions, UnitDone, UnitRequest, UnitVerb, Why,
 };
 use crate::proxy::CoordinatorProxy;
 use crate::queue_text::QueueText;
@@ -39,6 +39,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a switch of the board may take: nvpmodel is asked, called and asked again, `jetson_clocks` is
 /// called before, and each may hang for 20 s.
 const SWITCHED_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long a unit may take to start or stop: longer than any definition says. A coordinator that ends
+/// meanwhile closes the connection.
+const UNIT_DONE_WITHIN: Duration = Duration::from_secs(86_400);
 
 /// How often the queue is read anew if it changes between two pieces.
 const READ_ANEW: usize = 3;
@@ -186,6 +190,21 @@ impl Client {
     ) -> Result<Admission, ClientError> {
         let request = Dictionary::of(request);
         read(self.ask(self.proxy.admit(experiment.as_str(), request)).await?)
+    }
+
+    /// Has the unit of an experiment started, stopped, restarted or reset, and waits until that is done.
+    /// How long it takes is the unit's to say (`TimeoutStartSec=`, `TimeoutStopSec=`).
+    ///
+    /// # Errors
+    /// [`ClientError`] if it was not done, or if the connection was lost meanwhile.
+    pub async fn steer_unit(
+        &self,
+        experiment: &ExperimentId,
+        verb: UnitVerb,
+    ) -> Result<UnitDone, ClientError> {
+        let request = Dictionary::of(&UnitRequest { verb });
+        let done = self.proxy.steer_unit(experiment.as_str(), request);
+        read(within(UNIT_DONE_WITHIN, done).await?)
     }
 
     /// Has the settings read anew.

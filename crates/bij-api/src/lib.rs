@@ -24,6 +24,8 @@
 
 mod client;
 mod dictionary;
+#[cfg(test)]
+mod fuzz;
 mod limits;
 pub mod message;
 mod proxy;

@@ -16,6 +16,7 @@ mod page;
 mod power;
 mod status;
 mod submit;
+mod unit;
 mod waiting;
 
 pub use act::{Act, Changed, MoveTo, Pausing};
@@ -29,6 +30,7 @@ pub use page::{EventQuery, Page, QueueQuery};
 pub use power::{PowerSet, PowerSetting};
 pub use status::CoordinatorStatus;
 pub use submit::{Edit, Submit, SubmitOptions};
+pub use unit::{UnitDone, UnitEffect, UnitRequest, UnitVerb};
 pub use waiting::Waiting;
 
 use bij_core::RunId;

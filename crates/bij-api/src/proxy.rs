@@ -17,6 +17,7 @@ pub(crate) trait Coordinator {
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
     fn set_power_mode(&self, setting: Dictionary) -> zbus::Result<Dictionary>;
     fn admit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
+    fn steer_unit(&self, experiment: &str, request: Dictionary) -> zbus::Result<Dictionary>;
     fn reload(&self) -> zbus::Result<()>;
     fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;

@@ -1,6 +1,7 @@
 //! From the command line to the exit code.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -11,6 +12,7 @@ use crate::complete;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::terminal::Terminal;
+use crate::view::for_terminal;
 
 /// Does what the command line says and returns the exit code that docs/cli.md promises.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -19,15 +21,15 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => {
-            let _ = error.print();
+            print(&error);
             return Kind::Internal.into();
         }
     }
     let Cli { global, command } = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version end well and go to stdout; a closed pipe does not matter here.
-            let _ = error.print();
+            // Help and version end well and go to stdout.
+            print(&error);
             return if error.use_stderr() { Kind::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
@@ -46,6 +48,23 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         runtime.block_on(command::dispatch(command, &context))
     });
     finish(&terminal, done)
+}
+
+/// Prints what the parser of the command line says. It repeats words of the command line, which a shell may
+/// have taken from names of files.
+fn print(error: &clap::Error) {
+    fn write_to(error: &clap::Error, out: &mut (impl Write + IsTerminal)) {
+        let colour = out.is_terminal() && Terminal::wants_colour();
+        let text = error.render();
+        let text = if colour { text.ansi().to_string() } else { text.to_string() };
+        // A closed pipe does not matter here.
+        let _ = out.write_all(for_terminal(&text, colour).as_bytes());
+    }
+    if error.use_stderr() {
+        write_to(error, &mut io::stderr().lock());
+    } else {
+        write_to(error, &mut io::stdout().lock());
+    }
 }
 
 fn finish(terminal: &Terminal, done: Result<ExitCode, CliError>) -> ExitCode {

@@ -1,5 +1,6 @@
 //! How `bij` comes to the coordinator.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bij_api::{Client, ClientError, WhichBus};
@@ -73,6 +74,20 @@ async fn over_bus(scope: Scope) -> Result<Client, ClientError> {
     let Ok(client) = Client::connect_bus(bus).await else { return Err(ClientError::NoCoordinator) };
     // Only an answer tells whether anybody has the name.
     client.status().await.map(|_| client)
+}
+
+/// Connects to the socket of a coordinator. One that was killed is waited for.
+pub(crate) async fn connect_to(socket: &Path) -> Result<Client, ClientError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match Client::connect(socket).await {
+            Err(ClientError::NotListening) if waited < COMES_BACK_WITHIN => {
+                tokio::time::sleep(TRY_EVERY).await;
+                waited += TRY_EVERY;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 /// How to get one.

@@ -1,11 +1,12 @@
 //! The two streams that `bij` writes to.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::signs;
-use crate::view::{Format, Tone, View, Zone};
+use crate::view::{Format, Tone, View, Zone, for_terminal, in_json};
 
 /// stdout for the result, stderr for what is said about it.
 #[derive(Clone, Copy)]
@@ -44,9 +45,7 @@ impl Stream {
 impl Terminal {
     /// The process's own streams, as the command line and the environment want them.
     pub(crate) fn new(global: &Global) -> Self {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let wants_colour = !global.no_color && !set("NO_COLOR") && !dumb;
+        let wants_colour = !global.no_color && Self::wants_colour();
         let (out, err) = (io::stdout(), io::stderr());
         Self {
             json: global.json,
@@ -63,6 +62,13 @@ impl Terminal {
                 width(terminal_size::terminal_size_of(&err)),
             ),
         }
+    }
+
+    /// Whether the environment has nothing against colours.
+    pub(crate) fn wants_colour() -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        !set("NO_COLOR") && !dumb
     }
 
     /// Whether the result goes to a program.
@@ -96,33 +102,37 @@ impl Terminal {
     pub(crate) fn show(&self, view: &impl View) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json && self.out.is_terminal {
-            serde_json::to_writer_pretty(&mut out, view).map_err(io::Error::from)?;
-            writeln!(out)?;
+            json(&mut out, serde_json::to_string_pretty(view))?;
         } else if self.json {
-            serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
-            writeln!(out)?;
+            json(&mut out, serde_json::to_string(view))?;
         } else {
             self.draw(&mut out, view, &self.format())?;
         }
         Ok(out.flush()?)
     }
 
-    /// Writes a view for people, in the signs that they can see.
+    /// Writes a view for people, in the signs that they can see, and nothing that a terminal obeys.
     fn draw(&self, out: &mut impl Write, view: &impl View, format: &Format) -> io::Result<()> {
-        if self.utf8 {
-            return view.text(out, format);
-        }
         let mut text = Vec::new();
         view.text(&mut text, format)?;
-        out.write_all(signs::in_ascii(&String::from_utf8_lossy(&text)).as_bytes())
+        let text = String::from_utf8_lossy(&text);
+        out.write_all(self.shown(&text, format.colour).as_bytes())
+    }
+
+    /// Text for people as it may be written to either stream.
+    fn shown<'a>(&self, text: &'a str, colour: bool) -> Cow<'a, str> {
+        match for_terminal(text, colour) {
+            safe if self.utf8 => safe,
+            Cow::Borrowed(safe) => signs::in_ascii(safe),
+            Cow::Owned(safe) => signs::in_ascii(&safe).into_owned().into(),
+        }
     }
 
     /// Prints one result of an unending sequence: as JSON, one value a line.
     pub(crate) fn show_next(&self, view: &impl View) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json {
-            serde_json::to_writer(&mut out, view).map_err(io::Error::from)?;
-            writeln!(out)?;
+            json(&mut out, serde_json::to_string(view))?;
         } else {
             self.draw(&mut out, view, &self.format())?;
         }
@@ -192,10 +202,33 @@ impl Terminal {
 
     /// Writes a line to stderr, whatever was asked for.
     pub(crate) fn say(&self, text: &str) {
-        let text = if self.utf8 { text.into() } else { signs::in_ascii(text) };
+        let text = self.shown(text, self.err.colour);
         // Nobody is left to hear that stderr is closed.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+
+    /// Writes a line of an experiment's output to stdout; where no terminal shows it, every byte.
+    pub(crate) fn output(&self, line: &str) -> Result<(), CliError> {
+        if !self.out.is_terminal {
+            return Self::print(&format!("{line}\n"));
+        }
+        Self::print(&format!("{}\n", self.shown(line, self.out.colour)))
+    }
+
+    /// Writes a line of an experiment's output to stderr; where no terminal shows it, every byte.
+    pub(crate) fn error_output(&self, line: &str) {
+        if self.err.is_terminal {
+            self.say(line);
+        } else {
+            // Nobody is left to hear that stderr is closed.
+            let _ = writeln!(io::stderr().lock(), "{line}");
+        }
+    }
+}
+
+/// Writes one value of JSON on lines of its own.
+fn json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Result<()> {
+    writeln!(out, "{}", in_json(&value?))
 }
 
 /// Text that takes the place of a whole screen: from its first line on each line is cleared behind what
@@ -246,6 +279,7 @@ impl Drawing {
 fn format(stream: Stream) -> Format {
     Format {
         colour: stream.colour,
+        is_terminal: stream.is_terminal,
         width: stream.width,
         now: std::time::SystemTime::now().into(),
         zone: Zone::default(),

@@ -1,21 +1,44 @@
 //! The service managers that `bij` can ask, behind one port.
 
+mod through_coordinator;
+
 use bij_core::Layout;
 use bij_core::port::EitherUnits;
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SystemdUnits};
 
+use nix::unistd::geteuid;
+
 use crate::error::CliError;
 use crate::scope::Scope;
+use through_coordinator::ThroughCoordinator;
 
-/// PID 1, or a user's own systemd; or supervisors that run in the foreground somewhere else.
-pub(crate) type Units = EitherUnits<SystemdUnits, LocalUnits>;
+/// PID 1, or a user's own systemd, asked directly or through the coordinator; or supervisors that run in
+/// the foreground somewhere else.
+pub(crate) type Units = EitherUnits<EitherUnits<SystemdUnits, ThroughCoordinator>, LocalUnits>;
 
 /// Connects to the manager of a scope.
 pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliError> {
     Ok(match scope {
-        Scope::System => EitherUnits::One(SystemdUnits::connect(RuntimeScope::System).await?),
-        Scope::User => EitherUnits::One(SystemdUnits::connect(RuntimeScope::User).await?),
+        Scope::System => {
+            let systemd = SystemdUnits::connect(RuntimeScope::System).await?;
+            EitherUnits::One(if geteuid().is_root() {
+                EitherUnits::One(systemd)
+            } else {
+                let socket = layout.coordinator_socket();
+                EitherUnits::Other(ThroughCoordinator::new(systemd, socket))
+            })
+        }
+        Scope::User => {
+            let systemd = SystemdUnits::connect(RuntimeScope::User).await?;
+            EitherUnits::One(EitherUnits::One(systemd))
+        }
         Scope::Local => EitherUnits::Other(LocalUnits::new(layout.clone())),
     })
+}
+
+/// Whether `bij` itself puts down who ends an experiment before it has one stopped. Supervisors and the
+/// coordinator do that by themselves: they know from the kernel who asks.
+pub(crate) const fn puts_down_orders(units: &Units) -> bool {
+    matches!(units, EitherUnits::One(EitherUnits::One(_)))
 }

@@ -46,6 +46,7 @@ pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
 pub(crate) use dry_run::{DryRun, DryRuns};
 pub(crate) use ended::{EndedRun, EndedRuns};
+pub(crate) use escape::{for_terminal, in_json};
 pub(crate) use event::EventLine;
 pub(crate) use format::{Format, Tone};
 pub(crate) use gpu_share::GpuShare;

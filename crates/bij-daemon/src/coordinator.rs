@@ -20,6 +20,7 @@ mod shut;
 mod tell;
 mod told;
 mod translate;
+mod unit_steering;
 mod units;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use bij_core::ExperimentId;
+use bij_core::{ExperimentId, printable};
 use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
@@ -57,7 +57,8 @@ impl Log for ToStderr {
 
     fn log(&self, record: &Record<'_>) {
         // Nobody is left to be told if standard error is closed.
-        drop(writeln!(std::io::stderr(), "{}: {}", self.program, record.args()));
+        let text = record.args().to_string();
+        drop(writeln!(std::io::stderr(), "{}: {}", self.program, printable(&text)));
     }
 
     fn flush(&self) {}

@@ -13,6 +13,8 @@ pub(in crate::scenario) mod limits_killed;
 pub(super) mod database;
 pub(super) mod locks;
 pub(super) mod seats;
+pub(super) mod jobs;
+pub(super) mod logs;
 
 use super::Scenario;
 use crate::check::{Failure, ensure};

@@ -1,9 +1,11 @@
 //! Mistakes of people get a sentence with the remedy, change nothing, and never a panic.
 
 use super::Scenario;
-use crate::bij::{SOON, define_script, history, systemctl, unit, wait_for_line};
+use crate::bij::{
+    SOON, define_script, history, override_unit, systemctl, unit, wait_for_line, wait_for_state,
+};
 use crate::check::{Failure, ensure, ensure_eq};
-use crate::command::{Output, run};
+use crate::command::{Output, run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 use crate::steps::{define, property};
@@ -13,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("mistakes_in_definitions_are_named", Lane::CONTAINER, in_definitions_are_named),
     Scenario::new("mistakes_in_names_are_shown", Lane::CONTAINER, in_names_are_shown),
     Scenario::new("mistakes_in_paths_are_told", Lane::CONTAINER, in_paths_are_told),
+    Scenario::new("mistakes_in_units_are_told", Lane::CONTAINER, in_units_are_told),
     Scenario::new("mistakes_of_permission_are_named", Lane::CONTAINER, of_permission_are_named),
 ];
 
@@ -89,6 +92,37 @@ fn in_paths_are_told(guest: &Guest) -> Result<Next, Failure> {
             systemctl("stop", id)?.success()?;
             systemctl("reset-failed", id)?;
         }
+    }
+    Ok(Next::Done)
+}
+
+/// A unit that systemd does not load, because it is masked or has a bad setting: `bij start` and `bij why` say
+/// so, and the run starts once that is mended.
+fn in_units_are_told(guest: &Guest) -> Result<Next, Failure> {
+    sh("systemctl start brain-experiment-coordinator")?.success()?;
+    let (masked, bad) = ("mistake_masked", "mistake_setting");
+    for id in [masked, bad] {
+        define_script(id, "exec sleep 600", "")?;
+    }
+    systemctl("mask", masked)?.success()?;
+    override_unit(bad, "[Service]\nExecStart=\n")?;
+    for (id, what, remedy) in [
+        (masked, "is masked", "systemctl unmask brain-experiment@mistake_masked.service"),
+        (bad, "has a bad setting", "systemctl status brain-experiment@mistake_setting.service"),
+    ] {
+        run("bij", ["start", id])?.code(1)?.says(what)?.says(remedy)?;
+        run("bij", ["submit", id])?.success()?;
+        guest.wait_for("the reason in bij why", SOON, || {
+            run("bij", ["why", id])?.success()?.says(what)?.says(remedy).map(Some)
+        })?;
+    }
+    systemctl("unmask", masked)?.success()?;
+    sh("systemctl revert brain-experiment@mistake_setting.service")?.success()?;
+    for id in [masked, bad] {
+        // It is not put off any longer.
+        run("bij", ["release", id])?.success()?;
+        wait_for_state(guest, id, "active")?;
+        systemctl("stop", id)?.success()?;
     }
     Ok(Next::Done)
 }

@@ -75,6 +75,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         attack::database::SCENARIOS,
         attack::locks::SCENARIOS,
         attack::seats::SCENARIOS,
+        attack::jobs::SCENARIOS,
+        attack::logs::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,

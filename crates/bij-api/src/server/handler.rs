@@ -10,9 +10,7 @@ use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
 use super::Caller;
 use crate::Refusal;
 use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Why,
 };
 
 /// Answers what everybody may ask.
@@ -121,6 +119,14 @@ pub trait Steer: Look {
         experiment: ExperimentId,
         request: AdmissionRequest,
     ) -> impl Future<Output = Result<Admission, Refusal>> + Send;
+
+    /// Does something to the unit of an experiment, and waits until its job is done.
+    fn steer_unit(
+        &self,
+        caller: &Caller,
+        experiment: ExperimentId,
+        verb: UnitVerb,
+    ) -> impl Future<Output = Result<UnitDone, Refusal>> + Send;
 
     /// Reads the settings anew.
     fn reload(&self, caller: &Caller) -> impl Future<Output = Result<(), Refusal>> + Send;

@@ -14,9 +14,7 @@ use super::handler::Steer;
 use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit,
-    SubmitOptions, TalliesQuery, Why,
+    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -168,6 +166,27 @@ impl<H: Steer> Interface<H> {
         let experiment = experiment.parse().map_err(|error| invalid(&error))?;
         let admission: AdmissionRequest = request(admission)?;
         Ok(Dictionary::of(&self.handler.admit(&caller, experiment, admission).await?))
+    }
+
+    /// Starts, stops, restarts or resets the unit of an experiment, which systemd lets only root do. It
+    /// is answered when the job is done, which takes as long as the unit takes; so it is answered on
+    /// the socket only, where no other caller waits for it.
+    ///
+    /// Keys of the request: verb (s: start, stop, restart, reset-failed). Keys of the answer: effect
+    /// (s: changed, unchanged, skipped, failed), result (s: of a job that failed, in systemd's words).
+    /// For root and members of group bij.
+    #[zbus(out_args("done"))]
+    async fn steer_unit(
+        &self,
+        experiment: String,
+        request: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        let caller = self.who.allowed(&header, "start or stop experiments").await?;
+        self.who.must_be_alone("start or stop experiments")?;
+        let experiment = experiment.parse().map_err(|error| invalid(&error))?;
+        let UnitRequest { verb } = self::request(request)?;
+        Ok(Dictionary::of(&self.handler.steer_unit(&caller, experiment, verb).await?))
     }
 
     /// Reads the settings anew. If they are wrong the old ones stay in force, and the error says

@@ -71,6 +71,19 @@ impl Who {
             Self::Bus { .. } => {}
         }
     }
+
+    /// Refuses on a bus what may take long: calls there are answered one after another, whoever makes
+    /// them.
+    pub(super) fn must_be_alone(&self, what: &str) -> Result<(), Refusal> {
+        match self {
+            Self::Peer { .. } => Ok(()),
+            Self::Bus { .. } => {
+                let text = format!("the coordinator does not {what} for callers on the bus");
+                Err(Refusal::new(RefusalKind::Invalid, text)
+                    .remedy("ask over its socket, as `bij start` and `bij stop` do"))
+            }
+        }
+    }
 }
 
 /// Looks a user up without holding up anybody else.

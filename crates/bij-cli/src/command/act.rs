@@ -10,8 +10,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::orders;
 use crate::queued;
-use crate::scope::Scope;
-use crate::units::Units;
+use crate::units::{Units, puts_down_orders};
 use crate::view::{Effect, Outcome, Outcomes, Queued};
 use crate::who::who;
 
@@ -64,8 +63,7 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
     let mut jobs = JoinSet::new();
     for id in ids {
         let (units, id) = (Arc::clone(&units), id.clone());
-        // bij-local puts its orders down itself: it knows from the kernel who asks.
-        let ends = matches!(act, Act::Stop | Act::Restart) && context.scope != Scope::Local;
+        let ends = matches!(act, Act::Stop | Act::Restart) && puts_down_orders(&units);
         let order = ends.then(|| {
             let by = format!("bij {} by {}", act.verb(), who());
             orders::put_down(&context.layout, &id, &Order::stop(by))

@@ -20,6 +20,21 @@ impl From<ClientError> for CliError {
     }
 }
 
+impl CliError {
+    /// Adds what helps a caller whom the coordinator, asked for something that systemd does for root
+    /// alone, did not help.
+    #[must_use]
+    pub(crate) fn hints_of(self, refused: &ClientError) -> Self {
+        match refused {
+            ClientError::Refused(Refusal { remedy: Some(remedy), .. }) => self.hint(remedy.as_str()),
+            ClientError::NoCoordinator | ClientError::NotListening => self
+                .hint("for members of group bij the coordinator does it: `sudo systemctl enable --now brain-experiment-coordinator`")
+                .hint("or repeat it with sudo"),
+            _ => self.hint("repeat it with sudo"),
+        }
+    }
+}
+
 impl From<&Refusal> for CliError {
     fn from(Refusal { kind, text, remedy }: &Refusal) -> Self {
         let error = Self::new(Kind::from(*kind), text.as_str());

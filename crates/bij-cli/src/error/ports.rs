@@ -17,12 +17,18 @@ impl From<UnitError> for CliError {
     fn from(error: UnitError) -> Self {
         match &error {
             UnitError::NotFound(_) => Self::of(Kind::NotFound, &error).hint("see `bij list`"),
+            UnitError::NotLoaded { .. } => {
+                error.remedy().into_iter().fold(Self::of(Kind::Failed, &error), Self::hint)
+            }
             UnitError::Job { id, .. } => Self::of(Kind::Failed, &error)
                 .hint(format!("see `bij status {id}` and `bij logs {id}`")),
             UnitError::NotPrepared { id, .. } => Self::of(Kind::Failed, &error)
                 .hint("is a file system full or read-only? `df -h /run /var` and `findmnt` tell")
                 .hint(format!("systemd's own words: journalctl -u {}", id.unit_name())),
-            UnitError::Denied { .. } => Self::of(Kind::Permission, &error).hint(AS_ROOT),
+            UnitError::Denied { source, .. } => match source.downcast_ref() {
+                Some(refused) => Self::of(Kind::Permission, &error).hints_of(refused),
+                None => Self::of(Kind::Permission, &error).hint(AS_ROOT),
+            },
             UnitError::Unreachable(_) => Self::of(Kind::Unreachable, &error)
                 .hint("where systemd does not run, --local does without it"),
             UnitError::Unsupported(_) => Self::of(Kind::Unsupported, &error),

@@ -1,30 +1,89 @@
-//! Text that came from experiments, made safe for a terminal.
+//! Text that came from outside, made safe for a terminal.
+//!
+//! What a definition, an experiment, the journal or an argument says must not move the reader's cursor,
+//! retitle the window, or look like other text than it is. Each view shows such text by [`visible`]; and
+//! everything that is written for people passes [`for_terminal`] last, so that a view that forgets it does
+//! no harm.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-/// The text without colours and with other control characters spelled out, tabs excepted: what an
-/// experiment prints must not move the reader's cursor or retitle the window.
+use bij_core::{is_printable, printable};
+
+/// The text without its own colours and with everything spelled out that [`is_printable`] refuses, tabs
+/// excepted.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c == '\t' || !c.is_control();
-    // Nearly all text is ASCII, and nearly all of it plain.
-    let is_plain_byte = |byte: u8| byte == b'\t' || matches!(byte, b' '..=b'~');
-    if text.bytes().all(is_plain_byte) || text.chars().all(is_plain) {
+    if text.chars().all(|c| c == '\t' || is_printable(c)) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(sequence) = control_sequence(rest) {
+            rest = &rest[sequence.len()..];
+            continue;
+        }
+        let (first, others) = rest.split_at(c.len_utf8());
+        if c == '\t' {
+            shown.push(c)
+        } else {
+            shown.push_str(&printable(first))
+        }
+        rest = others;
+    }
+    shown.into()
+}
+
+/// A text for people as it may reach a terminal: lines and tabs stay, and colours if they are shown.
+/// Everything else that [`is_printable`] refuses is spelled out.
+pub(crate) fn for_terminal(text: &str, colour: bool) -> Cow<'_, str> {
+    if text.chars().all(|c| matches!(c, '\n' | '\t') || is_printable(c)) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colours = control_sequence(rest).filter(|sequence| colour && sequence.ends_with('m'));
+        let (first, others) = rest.split_at(colours.map_or(c.len_utf8(), str::len));
         match c {
-            '\x1b' if rest.peek() == Some(&'[') => {
-                // A control sequence ends with its first byte in @..~ (ECMA-48, 5.4).
-                rest.next();
-                rest.by_ref().find(|c| ('@'..='~').contains(c));
+            _ if colours.is_some() => shown.push_str(first),
+            '\n' | '\t' => shown.push(c),
+            _ => shown.push_str(&printable(first)),
+        }
+        rest = others;
+    }
+    shown.into()
+}
+
+/// JSON with everything spelled out in its strings that [`is_printable`] refuses. It means the same:
+/// outside strings there is only ASCII (RFC 8259).
+pub(crate) fn in_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(|c| c == '\n' || is_printable(c)) {
+        return json.into();
+    }
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_printable(c) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
             }
-            c if is_plain(c) => shown.push(c),
-            c => shown.extend(c.escape_default()),
         }
     }
     shown.into()
+}
+
+/// The control sequence that a text begins with (ECMA-48, 5.4): parameters, intermediate bytes, and the
+/// final byte.
+fn control_sequence(text: &str) -> Option<&str> {
+    let body = text.strip_prefix("\x1b[")?;
+    let parameters = |byte: &u8| (b'0'..=b'?').contains(byte);
+    let intermediate = |byte: &u8| (b' '..=b'/').contains(byte);
+    let mut bytes = body.bytes().enumerate().skip_while(|(_, byte)| parameters(byte));
+    let (end, last) = bytes.find(|(_, byte)| !intermediate(byte))?;
+    (b'@'..=b'~').contains(&last).then(|| &text[..text.len() - body.len() + end + 1])
 }
 
 /// The last of the frames that a progress bar drew over each other with carriage returns.
@@ -34,14 +93,84 @@ pub(crate) fn last_frame(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
+
+    /// Text of pieces that do harm, and of any other characters.
+    fn hostile_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("\x1b[".to_owned()),
+            Just("\x1b[31m".to_owned()),
+            Just("\x1b]0;".to_owned()),
+            Just("\u{202e}".to_owned()),
+            Just("\u{e0041}".to_owned()),
+            Just("\u{9b}".to_owned()),
+            "[0-9;?]{0,3}[a-zA-Z]",
+            any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
 
     #[test]
     fn nothing_reaches_the_terminal_but_text() {
         assert_eq!(visible("a\x1b[31mred\x1b[0m\tb"), "ared\tb");
         assert_eq!(visible("\x1b]0;title\x07"), "\\u{1b}]0;title\\u{7}");
         assert_eq!(visible("grün 脳"), "grün 脳");
-        assert_eq!(visible("cut\x1b["), "cut");
+        assert_eq!(visible("cut\x1b["), "cut\\u{1b}[");
+        assert_eq!(visible("a\u{202e}b\u{9b}2J"), "a\\u{202e}b\\u{9b}2J");
+        assert_eq!(
+            visible("\x1b[脳 stays"),
+            "\\u{1b}[脳 stays",
+            "what is no sequence hides nothing"
+        );
+    }
+
+    #[test]
+    fn only_lines_tabs_and_colours_pass() {
+        let painted = "\x1b[1;32mup\x1b[0m\n\tx";
+        assert_eq!(for_terminal(painted, true), painted);
+        assert_eq!(for_terminal(painted, false), "\\u{1b}[1;32mup\\u{1b}[0m\n\tx");
+        assert_eq!(for_terminal("\x1b[2J\r\u{2069}", true), "\\u{1b}[2J\\r\\u{2069}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_else_passes_whatever_comes(text in hostile_text(), colour in any::<bool>()) {
+            let shown = for_terminal(&text, colour);
+            let plain = shown.replace(['\n', '\t'], "");
+            let mut rest = plain.as_str();
+            while let Some(at) = rest.find(|c| !is_printable(c)) {
+                let sequence = control_sequence(&rest[at..]);
+                prop_assert!(colour && sequence.is_some_and(|it| it.ends_with('m')), "{shown:?}");
+                rest = &rest[at + sequence.unwrap().len()..];
+            }
+            let visible = visible(&text);
+            prop_assert!(visible.chars().all(|c| c == '\t' || is_printable(c)), "{visible:?}");
+        }
+
+        #[test]
+        fn json_says_the_same_and_shows_nothing_hidden(text in hostile_text()) {
+            let json = serde_json::to_string(&text).unwrap();
+            let shown = in_json(&json);
+            prop_assert!(shown.chars().all(is_printable), "{shown:?}");
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn every_format_character_of_unicode_is_refused() {
+        let invisible = Regex::new(r"^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]$").unwrap();
+        let refused = ('\0'..=char::MAX).filter(|c| !is_printable(*c));
+        let missing = ('\0'..=char::MAX)
+            .filter(|c| is_printable(*c) && invisible.is_match(c.encode_utf8(&mut [0; 4])));
+        assert_eq!(missing.collect::<Vec<char>>(), Vec::<char>::new());
+        // Letters, signs and blanks stay: nothing is refused that any script needs.
+        let needless = Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]$").unwrap();
+        let needless = refused.filter(|c| needless.is_match(c.encode_utf8(&mut [0; 4])));
+        let blank = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+        assert_eq!(needless.collect::<Vec<char>>(), blank);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::Zone;
 pub(crate) struct Format {
     /// Whether colours are shown.
     pub(crate) colour: bool,
+    /// Whether a terminal shows it, whose columns may be unknown.
+    pub(crate) is_terminal: bool,
     /// The columns that fit; unbounded where no terminal is.
     pub(crate) width: Option<usize>,
     /// What time it is.
@@ -82,6 +84,7 @@ impl Format {
     pub(crate) fn for_test() -> Self {
         Self {
             colour: false,
+            is_terminal: false,
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
             zone: jiff::tz::TimeZone::UTC.into(),

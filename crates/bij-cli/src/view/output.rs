@@ -18,7 +18,7 @@ pub(crate) fn output_line(
             format!("{name} | {}", visible(last_frame(text)))
         }
         // In a pipe somebody may want every byte.
-        None if format.width.is_none() => text.to_owned(),
+        None if !format.is_terminal => text.to_owned(),
         None => visible(last_frame(text)).into_owned(),
     }
 }
@@ -31,7 +31,8 @@ mod tests {
     fn one_alone_is_not_named_and_in_a_pipe_not_touched() {
         let id = ExperimentId::new("x").unwrap();
         let pipe = Format::for_test();
-        let terminal = Format { width: Some(80), ..Format::for_test() };
+        // Of no known width, as a serial console.
+        let terminal = Format { is_terminal: true, ..Format::for_test() };
         assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &pipe), "1%\r\x1b[1m2%");
         assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &terminal), "2%");
         assert_eq!(output_line(&id, Some(0), "1%\r2%", &pipe), "x | 2%");

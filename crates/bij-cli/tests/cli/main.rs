@@ -18,3 +18,4 @@ mod queue;
 mod queued;
 mod simulate;
 mod submit;
+mod terminal;

@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery,
-    MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
-    TalliesQuery, Waiting, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
@@ -398,6 +395,16 @@ impl Steer for Model {
         let text = entry.waiting_on.first().map(|gate| gate.text.to_string());
         let waiting_on = entry.waiting_on.to_vec();
         Ok(Admission { admitted: false, run: Some(entry.run), text, waiting_on })
+    }
+
+    async fn steer_unit(
+        &self,
+        _: &Caller,
+        experiment: ExperimentId,
+        _: UnitVerb,
+    ) -> Result<UnitDone, Refusal> {
+        let text = format!("there is no experiment {experiment}");
+        Err(Refusal::new(RefusalKind::NotFound, text))
     }
 
     async fn reload(&self, _: &Caller) -> Result<(), Refusal> {

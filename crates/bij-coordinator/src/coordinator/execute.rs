@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bij_core::port::{Change, Handover, LedgerError, RunQueue, UnitManager};
+use bij_core::port::{Change, Handover, LedgerError, RunQueue, UnitError, UnitManager};
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::{ExperimentId, Outcome, RunId};
 use futures_util::FutureExt;
@@ -143,7 +143,7 @@ impl<P: Ports> Coordinator<P> {
                 Ok(()) => units
                     .start(&experiment)
                     .await
-                    .map_err(|error| (error.is_transient(), chain(&error))),
+                    .map_err(|error| (error.is_transient(), with_remedy(&error))),
                 Err(error) => Err((false, chain(&error))),
             };
             Finished { experiment, done: Done::Start { run, result } }
@@ -176,4 +176,13 @@ impl<P: Ports> Coordinator<P> {
 enum Order {
     Start { change: usize, run: RunId },
     Stop { experiment: ExperimentId, order: bij_core::Order },
+}
+
+/// An error of the service manager with all its causes, and the command that helps where one is known: what
+/// keeps a run waiting is told in one text.
+fn with_remedy(error: &UnitError) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{}; what helps is `{remedy}`", chain(error)),
+        None => chain(error),
+    }
 }

@@ -112,7 +112,7 @@ impl<P: Ports> Coordinator<P> {
         let is_starting =
             |run: &bij_core::queue::QueuedRun| matches!(run.state, QueueState::Starting { .. });
         let Some(queued) = self.state.runs.get(&run).filter(|run| is_starting(run)) else { return };
-        let back_off = BackOff::after(self.state.back_off.get(&run).copied(), self.seen.now.uptime);
+        let back_off = BackOff::after(self.state.back_off.get(&run), self.seen.now.uptime, text);
         let mut data = super::EventData::new();
         data.insert("action".to_owned(), "start".to_owned());
         data.insert("text".to_owned(), text.to_owned());
@@ -120,7 +120,7 @@ impl<P: Ports> Coordinator<P> {
         let mut changes = vec![note];
         // It is not the run's fault that nobody could be asked: it stays let start.
         if !is_transient {
-            changes.push(back_off.consequence(queued, text));
+            changes.push(back_off.consequence(queued));
         }
         // A store that does not take it leaves the run let start; it is put off all the same.
         let _ = self.change(&changes);

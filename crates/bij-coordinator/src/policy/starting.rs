@@ -16,12 +16,14 @@ const FIRST_WAIT: u64 = 5_000_000;
 const MOST_DOUBLINGS: u32 = 5;
 
 /// A start that has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackOff {
     /// How many have failed in a row.
     pub tries: u32,
     /// The uptime until which it is put off.
     pub until: TimeSpan,
+    /// Why the last one failed, as a fragment.
+    pub why: String,
 }
 
 /// Starts the units of those that were let start and are neither up nor under way: the coordinator
@@ -53,15 +55,17 @@ pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -
 }
 
 impl BackOff {
-    /// After one more start that came to nothing.
-    pub fn after(before: Option<Self>, uptime: TimeSpan) -> Self {
+    /// After one more start that came to nothing, for this reason.
+    pub fn after(before: Option<&Self>, uptime: TimeSpan, why: &str) -> Self {
         let tries = before.map_or(0, |before| before.tries).saturating_add(1);
         let wait = FIRST_WAIT.saturating_mul(1 << (tries - 1).min(MOST_DOUBLINGS));
-        Self { tries, until: after(uptime, TimeSpan::from_micros(wait)) }
+        let until = after(uptime, TimeSpan::from_micros(wait));
+        Self { tries, until, why: why.to_owned() }
     }
 
     /// What becomes of the run: it waits again, and at last it is held.
-    pub fn consequence(self, run: &QueuedRun, why: &str) -> Change {
+    pub fn consequence(&self, run: &QueuedRun) -> Change {
+        let Self { tries: _, until: _, why } = self;
         let (state, why) = if self.tries >= MAX_TRIES {
             let why = format!("{} starts in a row have failed, the last one: {why}", self.tries);
             (QueueState::Held { by: "the coordinator".to_owned() }, why)

@@ -20,9 +20,10 @@ pub(super) fn boot_grace(state: &State, seen: &Observation) -> Option<ClosedGate
 
 /// After a start that failed.
 pub(super) fn back_off(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
-    let until = state.back_off.get(&run.run)?.until;
-    let left = left_until(until, seen.now.uptime)?;
-    Some(ClosedGate::BackOff { until: at_uptime(seen.now, left) })
+    let back_off = state.back_off.get(&run.run)?;
+    let left = left_until(back_off.until, seen.now.uptime)?;
+    let (until, why) = (at_uptime(seen.now, left), back_off.why.clone());
+    Some(ClosedGate::BackOff { until, why })
 }
 
 /// How long it is until this uptime, if it is still to come.
@@ -47,7 +48,7 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
     let wait = match gate {
         ClosedGate::BootGrace { left } => *left,
         ClosedGate::NotBefore { at } => at.since(seen.now.at).unwrap_or_default().min(CLOCK_AGAIN),
-        ClosedGate::BackOff { until } => until.since(seen.now.at).unwrap_or_default(),
+        ClosedGate::BackOff { until, .. } => until.since(seen.now.at).unwrap_or_default(),
         ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => LOOK_AGAIN,
         ClosedGate::Manager { .. }
         | ClosedGate::GoingDown { .. }

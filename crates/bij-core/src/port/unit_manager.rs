@@ -21,6 +21,53 @@ pub enum Started {
     Skipped,
 }
 
+/// Why a manager does not load a unit (`LoadState`, org.freedesktop.systemd1(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadState {
+    /// The operator has masked it: `systemctl mask`.
+    Masked,
+    /// A setting of the unit or of one of its drop-ins, without which it cannot run, is wrong.
+    BadSetting,
+    /// A file of the unit cannot be read or understood.
+    Error,
+    /// Another word of a newer systemd.
+    Other(String),
+}
+
+impl LoadState {
+    /// Reads systemd's word; `None` if the unit is loaded, or is not there at all.
+    pub fn problem(word: &str) -> Option<Self> {
+        match word {
+            "loaded" | "not-found" | "stub" | "merged" => None,
+            "masked" => Some(Self::Masked),
+            "bad-setting" => Some(Self::BadSetting),
+            "error" => Some(Self::Error),
+            other => Some(Self::Other(other.to_owned())),
+        }
+    }
+
+    /// What it means for the unit: the rest of a sentence that begins with the unit.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Masked => "is masked, so that nobody can start it".to_owned(),
+            Self::BadSetting => "has a bad setting, and systemd does not start it".to_owned(),
+            Self::Error => "cannot be loaded by systemd".to_owned(),
+            Self::Other(word) => format!("is not loaded by systemd: {word:?}"),
+        }
+    }
+
+    fn remedy(&self, unit: &str) -> String {
+        match self {
+            Self::Masked => format!("sudo systemctl unmask {unit}"),
+            Self::BadSetting | Self::Error | Self::Other(_) => {
+                format!(
+                    "systemctl status {unit}; systemctl cat {unit}; then sudo systemctl daemon-reload"
+                )
+            }
+        }
+    }
+}
+
 /// Why a unit could not be handled.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -28,6 +75,14 @@ pub enum UnitError {
     /// There is no such experiment.
     #[error("there is no experiment {0}")]
     NotFound(ExperimentId),
+    /// The manager cannot load the unit, so nobody can start it.
+    #[error("the unit of {id} {}", .load.sentence())]
+    NotLoaded {
+        /// Whose unit.
+        id: ExperimentId,
+        /// What the manager says of it.
+        load: LoadState,
+    },
     /// The job was done and failed.
     #[error(
         "the {verb} job of {id} ended with result {result:?}{}",
@@ -90,6 +145,14 @@ impl UnitError {
     /// Whether the same call may succeed later without anybody's help.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::GoingDown(_))
+    }
+
+    /// The command that helps, where the error itself tells.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NotLoaded { id, load } => Some(load.remedy(&id.unit_name())),
+            _ => None,
+        }
     }
 }
 

@@ -130,6 +130,8 @@ pub enum ClosedGate {
     BackOff {
         /// Until when.
         until: Timestamp,
+        /// Why the start failed, as a fragment.
+        why: String,
     },
     /// Another run of the same experiment is up.
     SameExperiment {
@@ -218,7 +220,9 @@ impl ClosedGate {
             Self::Heat { limit, .. } => Amount::Text(format!("below {limit}")),
             Self::PowerMode { wanted, .. } => Amount::Text(wanted.clone()),
             Self::Dependency { on, .. } => Amount::Text(on.to_string()),
-            Self::NotBefore { at } | Self::BackOff { until: at } => Amount::Text(at.to_string()),
+            Self::NotBefore { at } | Self::BackOff { until: at, .. } => {
+                Amount::Text(at.to_string())
+            }
             Self::BootGrace { left } => Amount::Text(left.to_string()),
             Self::SameExperiment { .. } | Self::Turn { .. } => return None,
         })
@@ -306,7 +310,9 @@ impl fmt::Display for ClosedGate {
             }
             Self::NotBefore { at } => write!(f, "not before {at}"),
             Self::BootGrace { left } => write!(f, "the machine has just booted, {left} to go"),
-            Self::BackOff { until } => write!(f, "put off until {until} after a failed start"),
+            Self::BackOff { until, why } => {
+                write!(f, "put off until {until} after a failed start: {why}")
+            }
             Self::SameExperiment { run } => write!(f, "{run} is up"),
             Self::Turn { of } => write!(f, "the machine is kept free for {of}"),
         }

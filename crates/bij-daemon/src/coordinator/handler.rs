@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
@@ -26,6 +24,7 @@ use super::power_watch::PowerWatch;
 use super::refusal::{going_down, refusal};
 use super::reload::Reload;
 use super::shut::{self, Shut};
+use super::unit_steering::UnitSteering;
 use super::{history, translate};
 use crate::chain;
 
@@ -46,6 +45,7 @@ pub(super) struct Handler<P: Ports> {
     pub(super) shut: Shut,
     pub(super) reload: Reload,
     pub(super) power: PowerWatch,
+    pub(super) steering: UnitSteering<P::Units>,
     /// The samples of the last hour.
     pub(super) hour: Arc<Mutex<Hour>>,
 }
@@ -291,6 +291,15 @@ impl<P: Ports> Steer for Handler<P> {
         });
         let late = || Refusal::new(RefusalKind::Trouble, "the question was answered too late");
         Ok(translate::admission(verdict.await?.ok_or_else(late)?))
+    }
+
+    async fn steer_unit(
+        &self,
+        caller: &Caller,
+        experiment: ExperimentId,
+        verb: UnitVerb,
+    ) -> Result<UnitDone, Refusal> {
+        self.steering.steer(caller, &experiment, verb).await
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {

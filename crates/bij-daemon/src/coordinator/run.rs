@@ -39,6 +39,7 @@ use super::reload::Reload;
 use super::shut::{Shut, until_it_opens};
 use super::tell::tell_events;
 use super::told::ServiceTold;
+use super::unit_steering::UnitSteering;
 use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
@@ -302,6 +303,10 @@ impl Outside<'_> {
             shut: self.shut.clone(),
             reload: self.reload.clone(),
             power: self.power.clone(),
+            steering: UnitSteering {
+                units: Arc::new(units(self.place)),
+                layout: self.place.layout().clone(),
+            },
             hour: Arc::clone(&self.hour),
         }
     }

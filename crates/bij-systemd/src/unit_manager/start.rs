@@ -4,7 +4,7 @@
 //! like, and then all that makes a start, in one go. It does what it is asked in the order in which
 //! it was asked.
 
-use bij_core::port::{Started, UnitError};
+use bij_core::port::{LoadState, Started, UnitError};
 use bij_core::{ActiveState, ExperimentId};
 use futures_util::future::join3;
 
@@ -54,6 +54,10 @@ async fn look(bus: &Bus, id: &ExperimentId) -> Result<Before, UnitError> {
         rows.into_iter().next().ok_or_else(not_found)?;
     if load == "not-found" {
         return Err(not_found());
+    }
+    // A job would fail as well, but tell less: `NoSuchUnit` of a masked unit, for one.
+    if let Some(load) = LoadState::problem(&load) {
+        return Err(UnitError::NotLoaded { id: id.clone(), load });
     }
     Ok(Before { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })
 }

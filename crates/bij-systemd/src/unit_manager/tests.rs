@@ -148,6 +148,23 @@ async fn no_template_is_no_experiment() {
 }
 
 #[tokio::test]
+async fn a_unit_that_is_not_loaded_says_why_and_what_helps() {
+    for (word, says, helps) in [
+        ("masked", "is masked", "systemctl unmask brain-experiment@x.service"),
+        ("bad-setting", "bad setting", "systemctl status brain-experiment@x.service"),
+        ("error", "cannot be loaded", "systemctl cat brain-experiment@x.service"),
+        ("strange", "\"strange\"", "daemon-reload"),
+    ] {
+        let world = World { load_state: word.into(), ..World::default() };
+        let (units, shared) = units(world).await;
+        let error = units.start(&id()).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.remedy().unwrap().contains(helps), "{error:?}");
+        assert!(!shared.calls().contains(&"StartUnit".to_owned()), "no job can help");
+    }
+}
+
+#[tokio::test]
 async fn a_status_is_read_from_both_interfaces() {
     let (units, _) = units(World { restarts: 2, ..up() }).await;
     let status = units.status(&id()).await.unwrap();

@@ -14,10 +14,7 @@ use bij_core::{
 };
 
 use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, Waiting, Why,
-    ZoneSample,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why, ZoneSample,
 };
 use crate::{Caller, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Steer};
 
@@ -322,6 +319,16 @@ impl Steer for Model {
             text: Some("4 of 4 slots are taken".to_owned()),
             waiting_on: vec![Waiting::from(&gate())],
         })
+    }
+
+    async fn steer_unit(
+        &self,
+        _: &Caller,
+        experiment: ExperimentId,
+        _: UnitVerb,
+    ) -> Result<UnitDone, Refusal> {
+        let text = format!("there is no experiment {experiment}");
+        Err(Refusal::new(RefusalKind::NotFound, text))
     }
 
     async fn reload(&self, _: &Caller) -> Result<(), Refusal> {

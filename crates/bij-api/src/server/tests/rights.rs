@@ -5,7 +5,7 @@ use bij_core::queue::RunRef;
 use super::*;
 use crate::message::{
     Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerSetting, QueueQuery,
-    Submit, SubmitOptions,
+    Submit, SubmitOptions, UnitVerb,
 };
 use crate::{ClientError, RefusalKind};
 
@@ -34,6 +34,7 @@ async fn a_stranger_may_look_and_change_nothing() {
     let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
     denied("set power mode", client.set_power_mode(&setting).await);
     denied("admit", client.admit(&x, &AdmissionRequest::default()).await);
+    denied("steer unit", client.steer_unit(&x, UnitVerb::Stop).await);
     denied("reload", client.reload().await);
 
     assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), []);

@@ -51,7 +51,7 @@ impl<'a> Screen<'a> {
         }
         self.drawing.clear();
         let line = output_line(id, self.hue(id), text, &self.terminal.format());
-        match Terminal::print(&format!("{line}\n")) {
+        match self.terminal.output(&line) {
             Ok(()) => Ok(Reader::There),
             Err(error) if error.broken_pipe => {
                 self.reader = Reader::Gone;
@@ -64,7 +64,8 @@ impl<'a> Screen<'a> {
     /// Prints a line that an experiment wrote to its stderr, on ours.
     pub(super) fn error_output(&mut self, id: &ExperimentId, text: &str) {
         self.drawing.clear();
-        self.terminal.say(&output_line(id, self.hue(id), text, &self.terminal.err_format()));
+        let line = output_line(id, self.hue(id), text, &self.terminal.err_format());
+        self.terminal.error_output(&line);
     }
 
     fn hue(&self, id: &ExperimentId) -> Option<usize> {

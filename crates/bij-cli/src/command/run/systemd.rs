@@ -20,7 +20,7 @@ use crate::error::{CliError, Kind};
 use crate::log_source::Lines;
 use crate::orders;
 use crate::scope::Scope;
-use crate::units::Units;
+use crate::units::{Units, puts_down_orders};
 use crate::view::LogRow;
 use crate::who::who;
 
@@ -116,7 +116,9 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 /// Orders all of them to stop; what becomes of it is seen by looking.
 fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
-        orders::put_down(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
+        if puts_down_orders(units) {
+            orders::put_down(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
+        }
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }

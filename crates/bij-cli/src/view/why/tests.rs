@@ -24,7 +24,7 @@ fn every_closed_gate_is_told_with_what_opens_it() {
         ("dependency", "waits for the success of calibrate, which ended as gave-up"),
         ("not-before", "not before 2026-11-24T00:00:00Z"),
         ("boot-grace", "the machine has just booted, 20s to go"),
-        ("back-off", "put off until 2026-11-24T00:00:00Z after a failed start"),
+        ("back-off", "put off until 2026-11-24T00:00:00Z after a failed start: no"),
         ("same-experiment", "train.12#1 is up"),
         ("turn", "the machine is kept free for big#1"),
         ("heat", "the board has 81 °C, nothing starts above 75 °C"),

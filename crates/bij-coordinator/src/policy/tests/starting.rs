@@ -31,7 +31,8 @@ fn a_start_that_is_under_way_is_not_asked_for_again() {
 #[test]
 fn a_failed_start_is_put_off_even_for_one_that_passes_the_gates() {
     let mut world = World::of([waiting("a#1").at_once()]);
-    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605) };
+    let why = "the unit is masked".to_owned();
+    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.gates_of("a#1"), ["back-off"]);
     assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
@@ -44,8 +45,8 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
     let mut before = None;
     let mut waits = Vec::new();
     for tried in 1..=MAX_TRIES {
-        let next = BackOff::after(before, TimeSpan::from_secs(100));
-        let change = next.consequence(&run, "no");
+        let next = BackOff::after(before.as_ref(), TimeSpan::from_secs(100), "no");
+        let change = next.consequence(&run);
         waits.push(next.until.as_micros() / 1_000_000 - 100);
         let Change::State { from, state, why, .. } = change else { panic!("{change:?}") };
         assert_eq!(from.as_ref(), Some(&run.state));
@@ -54,15 +55,17 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
         before = Some(next);
     }
     assert_eq!(waits, [5, 10, 20, 40, 80]);
-    let many = BackOff { tries: u32::MAX, until: TimeSpan::from_micros(u64::MAX) };
-    let next = BackOff::after(Some(many), TimeSpan::from_micros(u64::MAX));
+    let until = TimeSpan::from_micros(u64::MAX);
+    let many = BackOff { tries: u32::MAX, until, why: "no".to_owned() };
+    let next = BackOff::after(Some(&many), until, "no");
     assert_eq!(next, many);
 }
 
 #[test]
 fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
     let mut world = World::of([waiting("a#1").starting()]);
-    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605) };
+    let why = "the unit is masked".to_owned();
+    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.started(), [""; 0]);
     assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));

@@ -1,0 +1,101 @@
+//! Starts, stops, restarts and resets units for members of group `bij`.
+//!
+//! systemd lets only root do that. A rule of polkit could let others, but it does not see a job's mode: who
+//! may start one unit with mode `flush` or `replace-irreversibly` can cancel or block the jobs of all others
+//! (systemctl(1), `--job-mode=`). The coordinator gives its jobs with mode `replace`, like `bij` does for root.
+
+use std::sync::Arc;
+
+use bij_api::message::{UnitDone, UnitEffect, UnitVerb};
+use bij_api::{Caller, Refusal, RefusalKind};
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ExperimentId, Layout, Order, Outcome};
+use bij_definitions::put_down;
+
+use crate::chain;
+
+/// The units of experiments, as callers without rights have them steered.
+pub(super) struct UnitSteering<U> {
+    /// By a connection of its own: the loop's jobs do not wait for those of callers.
+    pub(super) units: Arc<U>,
+    pub(super) layout: Layout,
+}
+
+impl<U: UnitManager> UnitSteering<U> {
+    /// Does it and waits until the job is done.
+    pub(super) async fn steer(
+        &self,
+        caller: &Caller,
+        id: &ExperimentId,
+        verb: UnitVerb,
+    ) -> Result<UnitDone, Refusal> {
+        log::info!(BIJ_EXPERIMENT:% = id; "{} asks to {} {id}", caller.name, verb.as_str());
+        let order = matches!(verb, UnitVerb::Stop | UnitVerb::Restart).then(|| {
+            let by = format!("bij {} by {}", verb.as_str(), caller.name);
+            put_down(&self.layout, id, &Order::stop(by))
+        });
+        let done = self.carry_out(id, verb).await;
+        let in_vain = matches!(done, Ok(UnitEffect::Unchanged) | Err(_));
+        if let Some(order) = order.filter(|_| in_vain) {
+            order.take_back();
+        }
+        match done {
+            Ok(effect) => Ok(UnitDone { effect, result: None }),
+            Err(UnitError::Job { result, .. }) => {
+                Ok(UnitDone { effect: UnitEffect::Failed, result: Some(result) })
+            }
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
+    async fn carry_out(&self, id: &ExperimentId, verb: UnitVerb) -> Result<UnitEffect, UnitError> {
+        let started = |started| match started {
+            Started::Up => UnitEffect::Changed,
+            Started::AlreadyUp => UnitEffect::Unchanged,
+            Started::Skipped => UnitEffect::Skipped,
+        };
+        let changed = |outcome| match outcome {
+            Outcome::Changed => UnitEffect::Changed,
+            Outcome::Unchanged => UnitEffect::Unchanged,
+        };
+        match verb {
+            UnitVerb::Start => self.units.start(id).await.map(started),
+            UnitVerb::Restart => self.units.restart(id).await.map(started),
+            UnitVerb::Stop => self.units.stop(id).await.map(changed),
+            UnitVerb::ResetFailed => self.units.reset_failed(id).await.map(changed),
+        }
+    }
+}
+
+fn refusal(error: &UnitError) -> Refusal {
+    let kind = match error {
+        UnitError::NotFound(_) => RefusalKind::NotFound,
+        UnitError::Denied { .. } => RefusalKind::Denied,
+        error if error.is_transient() => RefusalKind::Trouble,
+        _ => RefusalKind::Impossible,
+    };
+    let refusal = Refusal::new(kind, chain(error));
+    error.remedy().into_iter().fold(refusal, Refusal::remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_api::Rights;
+    use bij_core::port::NoUnits;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_in_vain_is_taken_back_and_the_reason_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::system(root.path());
+        let units = Arc::new(NoUnits("nothing is there"));
+        let steering = UnitSteering { units, layout: layout.clone() };
+        let caller = Rights::system().caller(0);
+        let id = ExperimentId::new("x").unwrap();
+        let refused = steering.steer(&caller, &id, UnitVerb::Stop).await.unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Trouble);
+        assert!(refused.text.contains("nothing is there"), "{refused}");
+        assert!(!layout.order(&id).exists() && !layout.stop_file(&id).exists());
+    }
+}
