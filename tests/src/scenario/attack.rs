@@ -15,12 +15,17 @@ pub(super) mod locks;
 pub(super) mod seats;
 pub(super) mod jobs;
 pub(super) mod logs;
+mod member;
+mod trust;
 
 use super::Scenario;
 use crate::check::{Failure, ensure};
 use crate::command::{Output, run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
+
+pub(super) use member::SCENARIOS as MEMBER;
+pub(super) use trust::SCENARIOS as TRUST;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "attack_only_members_change_the_queue",

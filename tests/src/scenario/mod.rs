@@ -77,6 +77,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         attack::seats::SCENARIOS,
         attack::jobs::SCENARIOS,
         attack::logs::SCENARIOS,
+        attack::MEMBER,
+        attack::TRUST,
         examples::SCENARIOS,
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,
