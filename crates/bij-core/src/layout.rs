@@ -38,6 +38,16 @@ impl Layout {
         }
     }
 
+    /// Whether these are the paths of the machine itself, whose settings are root's alone.
+    pub fn is_machines(&self) -> bool {
+        self.config == Path::new("/etc/brain-in-jar")
+    }
+
+    /// The directory of settings and of definitions written by hand.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// `coordinator.toml`, the settings.
     pub fn settings(&self) -> PathBuf {
         self.config.join("coordinator.toml")

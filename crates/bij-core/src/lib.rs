@@ -39,6 +39,7 @@ pub mod queue;
 mod reconcile;
 mod run;
 mod timestamp;
+mod trust;
 mod unit_state;
 
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
@@ -63,4 +64,5 @@ pub use quantity::{
 pub use reconcile::{LastWords, close_other_boots, orphans};
 pub use run::{RunEnd, RunState, StartKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use trust::{Authority, Openness, Ownership, Step, StepKind, TooOpen};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

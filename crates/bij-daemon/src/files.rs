@@ -1,41 +1,81 @@
 //! Files: read without trust, written whole or not at all.
 //!
-//! The hooks run as root and read files that an experiment controls. So nothing here follows a
-//! symbolic link in the last place, waits for a FIFO's other end, or reads more than it was told.
+//! The hooks run as root and read files that an experiment controls. So nothing here waits for a FIFO's
+//! other end, or reads more than it was told; and whose word a file is, is judged before it is read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
+use bij_core::{Layout, StepKind};
+use bij_definitions::{WalkError, Walked, authority, open_trusted, walk};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
 /// The end of a regular file, at most `cap` bytes of it; `None` if there is no such file.
 ///
+/// The file is read only if it belongs to the owner of its directory: otherwise a hard link would show
+/// another account's file as the experiment's own.
+///
 /// # Errors
 /// What the system says; a link, directory, FIFO or device is `InvalidInput`.
 pub(crate) fn read_tail(path: &Path, cap: u64) -> io::Result<Option<Vec<u8>>> {
-    let Some((mut file, len)) = open_regular(path)? else { return Ok(None) };
+    let Some(Walked { mut file, len, ownership, steps }) = walk(path).map_err(io_error)? else {
+        return Ok(None);
+    };
+    let holder = steps.iter().rev().find(|step| step.kind == StepKind::Directory);
+    let is_link = steps.iter().any(|step| step.kind == StepKind::Link && step.path == path);
+    if is_link || holder.is_none_or(|holder| holder.ownership.uid != ownership.uid) {
+        let message = format!("it belongs to uid {}, its directory does not", ownership.uid);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     file.seek(SeekFrom::Start(len.saturating_sub(cap)))?;
     let mut bytes = Vec::new();
     file.take(cap).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 
-/// A whole small text file; `None` if there is no such file.
+/// A whole small text file of ours; `None` if there is no such file.
 ///
 /// # Errors
-/// As [`read_tail`]; a longer file, or one that is no UTF-8, is `InvalidData`.
+/// What the system says; a file that another account than the layout's could have written is
+/// `PermissionDenied`, one that is longer or no UTF-8 is `InvalidData`.
+pub(crate) fn read_own(path: &Path, cap: u64, layout: &Layout) -> io::Result<Option<String>> {
+    let Some(walked) = open_trusted(path, authority(layout)).map_err(io_error)? else {
+        return Ok(None);
+    };
+    text(walked.file, walked.len, cap).map(Some)
+}
+
+fn io_error(error: WalkError) -> io::Error {
+    match error {
+        WalkError::Io(error) => error,
+        WalkError::TooOpen(error) => {
+            let message = format!("{error}; {}", error.remedy());
+            io::Error::new(io::ErrorKind::PermissionDenied, message)
+        }
+        error => io::Error::new(io::ErrorKind::InvalidInput, error.to_string()),
+    }
+}
+
+/// A whole small text file of the kernel's; `None` if there is no such file.
+///
+/// # Errors
+/// What the system says; a longer file, or one that is no UTF-8, is `InvalidData`.
 pub(crate) fn read_small(path: &Path, cap: u64) -> io::Result<Option<String>> {
     let Some((file, len)) = open_regular(path)? else { return Ok(None) };
+    text(file, len, cap).map(Some)
+}
+
+fn text(file: File, len: u64, cap: u64) -> io::Result<String> {
     if len > cap {
         let message = format!("{len} bytes are more than the {cap} that it may have");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     let mut text = String::new();
     file.take(cap).read_to_string(&mut text)?;
-    Ok(Some(text))
+    Ok(text)
 }
 
 fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
@@ -177,7 +217,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -200,9 +240,29 @@ mod tests {
         symlink(&secret, &link).unwrap();
         let fifo = room.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let layout = Layout::system(room.path());
         for path in [&link, &fifo, &room.path().to_path_buf()] {
             assert!(read_small(path, 8).is_err(), "{}", path.display());
+            assert!(read_tail(path, 8).is_err(), "{}", path.display());
         }
+        assert!(read_own(&fifo, 8, &layout).is_err());
+        assert_eq!(read_own(&secret, 8, &layout).unwrap().as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_read() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("order");
+        fs::write(&path, "s").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let error = read_own(&path, 8, &Layout::system(room.path())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("chmod o-w"), "{error}");
+        assert_eq!(
+            read_tail(&path, 8).unwrap().unwrap(),
+            b"s",
+            "an experiment's is its own affair"
+        );
     }
 
     #[test]

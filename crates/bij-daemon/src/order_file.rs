@@ -10,7 +10,7 @@ const CAP: u64 = 16 * 1024;
 
 /// The order that is in force, if one is. What cannot be read or makes no sense is logged.
 pub(crate) fn read_order(layout: &Layout, id: &ExperimentId) -> Option<Order> {
-    let text = files::read_small(&layout.order(id), CAP);
+    let text = files::read_own(&layout.order(id), CAP, layout);
     let text = logged(text, "the order cannot be read").flatten()?;
     logged(serde_json::from_str(&text), "the order makes no sense")
 }

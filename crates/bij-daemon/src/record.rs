@@ -53,7 +53,7 @@ impl Record {
     /// The newest record of an experiment, if there is one that can be read.
     pub(crate) fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
         let path = layout.attempt_record(id);
-        let text = files::read_small(&path, CAP)
+        let text = files::read_own(&path, CAP, layout)
             .inspect_err(|error| log::warn!("cannot read {}: {error}", path.display()))
             .ok()??;
         serde_json::from_str(&text)

@@ -8,15 +8,19 @@ use bij_core::definition::{
     Warning,
 };
 use bij_core::port::{DefinitionSource, FindError, Found};
-use bij_core::{ExperimentId, Layout};
+use bij_core::{Authority, ExperimentId, Layout};
+use nix::unistd::User;
 
-use crate::read::{ReadError, read};
+use crate::read::{ReadError, Whose, problem, read, read_owned};
 use crate::stamp::stamp;
+use crate::walk::authority;
 
 /// The definition files of one installation.
 #[derive(Clone, Debug)]
 pub struct Definitions {
     pub(crate) layout: Layout,
+    /// Who may have written them.
+    pub(crate) authority: Authority,
 }
 
 /// A file that was read.
@@ -35,12 +39,15 @@ impl Source {
 struct Candidate {
     source: Source,
     syntax: Syntax,
+    /// It lies where older configs lie, and is nothing else.
+    is_config: bool,
 }
 
 impl Definitions {
-    /// The definitions of an installation.
-    pub const fn new(layout: Layout) -> Self {
-        Self { layout }
+    /// The definitions of an installation. A file that another account than root, or the caller in a tree
+    /// or home directory, could have written is refused.
+    pub fn new(layout: Layout) -> Self {
+        Self { authority: authority(&layout), layout }
     }
 
     /// Where they lie.
@@ -54,7 +61,7 @@ impl Definitions {
     /// [`DefinitionError`] if they cannot be used.
     pub fn settings(&self) -> Result<(Settings, Vec<Warning>), DefinitionError> {
         let mut settings = self.settings_file()?;
-        let env = in_settings(&self.layout.settings_env())?;
+        let env = self.in_settings(&self.layout.settings_env())?;
         let warnings = env.map(|env| settings.lay_over(env.file())).transpose()?;
         Ok((settings, warnings.unwrap_or_default()))
     }
@@ -62,7 +69,7 @@ impl Definitions {
     /// The settings without the older names, which only the coordinator needs: a mistake there
     /// must not keep experiments from running.
     pub(crate) fn settings_file(&self) -> Result<Settings, DefinitionError> {
-        match in_settings(&self.layout.settings())? {
+        match self.in_settings(&self.layout.settings())? {
             Some(source) => Settings::parse(source.file()),
             None => Ok(Settings::default()),
         }
@@ -85,7 +92,7 @@ impl Definitions {
     /// # Errors
     /// [`FindError`] if their file cannot be used.
     pub fn extras(&self, id: &ExperimentId) -> Result<Option<SpecOverlay>, FindError> {
-        let source = in_definition(id, &self.extras_path(id), read_source)?;
+        let source = self.own(id, &self.extras_path(id))?;
         source.map(|source| parse_extras(id, &source)).transpose()
     }
 
@@ -103,10 +110,13 @@ impl Definitions {
         // A name that is no file's is mistyped; what else is wrong with it helps nobody.
         path.symlink_metadata().map_err(unreadable)?;
         let (id, syntax) = identity(&path)?;
-        let source = in_definition(&id, &path, read_source)?
-            .ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
-        let env = in_definition(&id, &path.with_extension("env"), read_source)?;
-        self.read_found(&id, &Candidate { source, syntax }, env.as_ref(), None)
+        let named = |path: &Path| {
+            read_source(path, Whose::Named).map_err(|error| of_definition(&id, path, error))
+        };
+        let source = named(&path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
+        let env = named(&path.with_extension("env"))?;
+        let candidate = Candidate { source, syntax, is_config: false };
+        self.read_found(&id, &candidate, env.as_ref(), None)
     }
 
     pub(crate) fn extras_path(&self, id: &ExperimentId) -> PathBuf {
@@ -119,7 +129,7 @@ impl Definitions {
 
     fn assemble(&self, id: &ExperimentId, extras: Option<&Source>) -> Result<Found, FindError> {
         let candidate = self.candidate(id)?;
-        let env = in_definition(id, &self.env_path(id), read_source)?;
+        let env = self.own(id, &self.env_path(id))?;
         self.read_found(id, &candidate, env.as_ref(), extras)
     }
 
@@ -130,11 +140,14 @@ impl Definitions {
         env: Option<&Source>,
         extras: Option<&Source>,
     ) -> Result<Found, FindError> {
-        let Candidate { source, syntax } = candidate;
+        let Candidate { source, syntax, is_config } = candidate;
         let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
         let ask =
             || -> Result<Option<Runner>, DefinitionError> { Ok(self.settings_file()?.runner) };
         let mut definition = Definition::new(id, source.file(), *syntax).with_runner(&ask);
+        if *is_config {
+            definition = definition.only_config();
+        }
         if let Some(env) = env {
             definition = definition.with_env(env.file());
         }
@@ -156,32 +169,80 @@ impl Definitions {
         for directory in [self.layout.definitions(), self.layout.submitted()] {
             let toml = directory.join(format!("{id}.toml"));
             let json = directory.join(format!("{id}.json"));
-            let found = in_definition(id, &toml, read_source)?;
-            let Some(source) = found else {
-                match in_definition(id, &json, read_source)? {
-                    Some(source) => return Ok(Candidate { source, syntax: Syntax::Json }),
+            let Some(source) = self.own(id, &toml)? else {
+                match self.own(id, &json)? {
+                    Some(source) => {
+                        let syntax = Syntax::Json;
+                        return Ok(Candidate { source, syntax, is_config: false });
+                    }
                     None => continue,
                 }
             };
             if json.symlink_metadata().is_ok() {
                 return Err(two_files(id, &source.name, &json));
             }
-            return Ok(Candidate { source, syntax: Syntax::Toml });
+            return Ok(Candidate { source, syntax: Syntax::Toml, is_config: false });
         }
-        if let Some(path) = self.config_path(id)?
-            && let Some(source) = in_definition(id, &path, read_source)?
+        match self.config(id)? {
+            Some(source) => Ok(Candidate { source, syntax: Syntax::Json, is_config: true }),
+            None => Err(self.missing(id)),
+        }
+    }
+
+    /// Reads a file that only the authority may have written.
+    fn own(&self, id: &ExperimentId, path: &Path) -> Result<Option<Source>, FindError> {
+        let read = read_source(path, Whose::Only(self.authority));
+        read.map_err(|error| of_definition(id, path, error))
+    }
+
+    /// Reads the older tool's config of an experiment.
+    ///
+    /// It may belong to another account than the authority's. That account then decides what the runner's
+    /// command is given to read, so the command must not run with more rights than that account has: it
+    /// runs as the config's owner or as a dynamic user.
+    fn config(&self, id: &ExperimentId) -> Result<Option<Source>, FindError> {
+        let Some((runner, path)) = self.runner_and_config(id)? else { return Ok(None) };
+        if self.authority != Authority::ROOT {
+            return self.own(id, &path);
+        }
+        let read = read_owned(&path, Whose::Owners);
+        let Some((bytes, ownership)) = read.map_err(|error| of_definition(id, &path, error))?
+        else {
+            return Ok(None);
+        };
+        let owner = ownership.uid;
+        if let Some(user) = &runner.user
+            && owner != 0
+            && uid_of(user) != Some(owner)
         {
-            return Ok(Candidate { source, syntax: Syntax::Json });
+            return Err(invalid(id, foreign_config(&path, owner, user)));
         }
-        Err(self.missing(id))
+        Ok(Some(Source { name: name_of(&path), bytes }))
+    }
+
+    /// Reads a file of the settings.
+    fn in_settings(&self, path: &Path) -> Result<Option<Source>, DefinitionError> {
+        read_source(path, Whose::Only(self.authority)).map_err(|error| {
+            DefinitionError::one(match error {
+                ReadError::Refused(problem) => problem,
+                ReadError::Io(error) => problem(path, format!("cannot be read: {error}"), None),
+            })
+        })
     }
 
     /// Where the older tool's config of an experiment would lie.
     pub(crate) fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
+        Ok(self.runner_and_config(id)?.map(|(_, path)| path))
+    }
+
+    fn runner_and_config(&self, id: &ExperimentId) -> Result<Option<(Runner, PathBuf)>, FindError> {
         let settings =
             self.settings_file().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
-        let directory = settings.runner.and_then(|runner| runner.config_directory);
-        Ok(directory.map(|directory| Path::new(directory.as_str()).join(format!("{id}.json"))))
+        Ok(settings.runner.and_then(|runner| {
+            let directory = Path::new(runner.config_directory.as_ref()?.as_str());
+            let path = directory.join(format!("{id}.json"));
+            Some((runner, path))
+        }))
     }
 
     fn missing(&self, id: &ExperimentId) -> FindError {
@@ -203,10 +264,14 @@ impl Definitions {
 
 impl DefinitionSource for Definitions {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        let extras = match read_source(&self.extras_path(id)) {
+        let extras = match self.own(id, &self.extras_path(id)) {
             // Extras can hold secrets and are root's to read: others see the definition without them.
-            Err(ReadError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
-            read => in_definition(id, &self.extras_path(id), |_| read),
+            Err(FindError::Unreadable { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
+                Ok(None)
+            }
+            read => read,
         }?;
         self.assemble(id, extras.as_ref())
     }
@@ -226,35 +291,34 @@ pub(crate) fn name_of(path: &Path) -> String {
     absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn read_source(path: &Path) -> Result<Option<Source>, ReadError> {
-    Ok(read(path)?.map(|bytes| Source { name: name_of(path), bytes }))
+fn read_source(path: &Path, whose: Whose) -> Result<Option<Source>, ReadError> {
+    Ok(read(path, whose)?.map(|bytes| Source { name: name_of(path), bytes }))
 }
 
-/// Reads a file of the settings.
-fn in_settings(path: &Path) -> Result<Option<Source>, DefinitionError> {
-    read_source(path).map_err(|error| {
-        DefinitionError::one(match error {
-            ReadError::Refused(problem) => problem,
-            ReadError::Io(error) => Problem {
-                place: Place { file: name_of(path), line: None },
-                key: None,
-                message: format!("cannot be read: {error}"),
-                hint: None,
-            },
-        })
-    })
-}
-
-/// Reads for a definition: what is no file at all is an error of the definition.
-fn in_definition<T>(
-    id: &ExperimentId,
-    path: &Path,
-    read: impl FnOnce(&Path) -> Result<T, ReadError>,
-) -> Result<T, FindError> {
-    read(path).map_err(|error| match error {
+/// What is no file at all is an error of the definition.
+fn of_definition(id: &ExperimentId, path: &Path, error: ReadError) -> FindError {
+    match error {
         ReadError::Refused(problem) => invalid(id, problem),
         ReadError::Io(source) => FindError::Unreadable { path: name_of(path), source },
-    })
+    }
+}
+
+/// The user id that `user` of a definition means, if there is such a user.
+fn uid_of(user: &str) -> Option<u32> {
+    let number = user.parse().ok();
+    number.or_else(|| Some(User::from_name(user).ok()??.uid.as_raw()))
+}
+
+fn foreign_config(path: &Path, owner: u32, user: &str) -> Problem {
+    let message = format!(
+        "belongs to uid {owner}, and [runner] user is {user}: a config is given only to a command that \
+         runs as the config's owner, or as a dynamic user"
+    );
+    let hint = format!(
+        "look at what it says, then: chown {user} {}; or set [runner] user to its owner, or leave it out",
+        path.display()
+    );
+    problem(path, message, Some(hint))
 }
 
 fn invalid(id: &ExperimentId, problem: Problem) -> FindError {

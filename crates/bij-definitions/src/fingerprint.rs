@@ -36,7 +36,8 @@ fn look(path: &Path, hasher: &mut FnvHasher) -> bool {
     let facts = metadata.as_ref().map(|it| {
         // The last of them nobody can set back, as an editor or a copy does with the one before.
         let modified = (it.mtime(), it.mtime_nsec());
-        (it.dev(), it.ino(), it.size(), modified, (it.ctime(), it.ctime_nsec()))
+        let modes = (it.uid(), it.gid(), it.mode());
+        (it.dev(), it.ino(), it.size(), modified, (it.ctime(), it.ctime_nsec()), modes)
     });
     facts.hash(hasher);
     facts.is_some()

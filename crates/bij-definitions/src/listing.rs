@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bij_core::ExperimentId;
 use bij_core::definition::{Place, Warning, nearest};
@@ -66,9 +66,7 @@ impl Definitions {
         let mut ids = BTreeSet::new();
         let mut directories = vec![self.layout.definitions(), self.layout.submitted()];
         // Broken settings must not hide the definitions that do without them.
-        let settings = self.settings_file().unwrap_or_default();
-        let configs = settings.runner.and_then(|runner| runner.config_directory);
-        directories.extend(configs.map(|directory| PathBuf::from(directory.as_str())));
+        directories.extend(self.config_directory());
         for (index, directory) in directories.iter().enumerate() {
             let only_json = index > 1;
             let found = defined(directory)?;

@@ -1,12 +1,12 @@
-//! Reading files that anybody may have put there.
+//! Reading files whose word is judged before it counts.
 
-use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use bij_core::definition::{MAX_FILE_BYTES, Place, Problem, too_large};
-use nix::fcntl::OFlag;
+use bij_core::{Authority, Ownership};
+
+use crate::walk::{WalkError, Walked, open_trusted, walk};
 
 /// Why a file gave no bytes.
 #[derive(Debug)]
@@ -23,82 +23,80 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// The content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
-    // The usual cases take one call for a file that is not there and no look beforehand for one
-    // that is: a boot asks for thousands.
-    match open(path, OFlag::O_NOFOLLOW) {
-        Ok(file) => content(path, file).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(_) if path.is_symlink() => read_link(path).map(Some),
-        // A socket cannot be opened at all.
-        Err(error) => match path.symlink_metadata() {
-            Ok(metadata) => regular(path, &metadata).and(Err(error.into())),
-            Err(_) => Err(error.into()),
-        },
+/// Whose files are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    /// The authority's: a file that others could have written is refused.
+    Only(Authority),
+    /// The owner's of the file itself: one that another account but root could have written is refused.
+    Owners,
+    /// The caller has named the file and answers for it.
+    Named,
+}
+
+/// Reads the content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
+pub(crate) fn read(path: &Path, whose: Whose) -> Result<Option<Vec<u8>>, ReadError> {
+    Ok(read_owned(path, whose)?.map(|(bytes, _)| bytes))
+}
+
+/// Reads as [`read`] does, and tells who owns the file.
+pub(crate) fn read_owned(
+    path: &Path,
+    whose: Whose,
+) -> Result<Option<(Vec<u8>, Ownership)>, ReadError> {
+    let walked = match whose {
+        Whose::Only(authority) => open_trusted(path, authority),
+        Whose::Owners => walk(path).and_then(|walked| match walked {
+            Some(walked) => {
+                Authority::user(walked.ownership.uid).judge(&walked.steps)?;
+                Ok(Some(walked))
+            }
+            None => Ok(None),
+        }),
+        Whose::Named => walk(path),
+    };
+    match walked {
+        Ok(None) => Ok(None),
+        Ok(Some(walked)) => {
+            let ownership = walked.ownership;
+            Ok(Some((content(path, walked)?, ownership)))
+        }
+        Err(error) => Err(refusal(path, error)),
     }
 }
 
-/// The content of a symbolic link's target.
-///
-/// A link may lead anywhere, and opening some devices has effects (a watchdog is armed): it is
-/// looked at first.
-fn read_link(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let target = match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let hint = "make its target, or remove the link";
-            return Err(refused(path, "is a symbolic link to a file that is not there", hint));
-        }
-        target => target?,
-    };
-    regular(path, &target)?;
-    content(path, open(path, OFlag::empty())?)
-}
-
-/// Opens without waiting, which a pipe would do for a writer.
-fn open(path: &Path, flags: OFlag) -> io::Result<File> {
-    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
-}
-
-fn content(path: &Path, file: File) -> Result<Vec<u8>, ReadError> {
-    let metadata = file.metadata()?;
-    regular(path, &metadata)?;
+fn content(path: &Path, walked: Walked) -> Result<Vec<u8>, ReadError> {
+    let Walked { file, len, .. } = walked;
     let most = MAX_FILE_BYTES as u64;
     let mut bytes = Vec::new();
-    if metadata.len() <= most {
-        bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    if len <= most {
+        bytes.reserve_exact(usize::try_from(len).unwrap_or(0) + 1);
         // The file may grow while it is read.
         file.take(most + 1).read_to_end(&mut bytes)?;
     }
-    if metadata.len() > most || bytes.len() > MAX_FILE_BYTES {
+    if len > most || bytes.len() > MAX_FILE_BYTES {
         return Err(ReadError::Refused(too_large(&path.to_string_lossy())));
     }
     Ok(bytes)
 }
 
-fn regular(path: &Path, metadata: &Metadata) -> Result<(), ReadError> {
-    let kind = metadata.file_type();
-    if kind.is_file() {
-        return Ok(());
-    }
-    let what = if kind.is_dir() {
-        "is a directory, expected a file"
-    } else if kind.is_fifo() {
-        "is a named pipe, expected a file"
-    } else if kind.is_socket() {
-        "is a socket, expected a file"
-    } else {
-        "is a device, expected a file"
+fn refusal(path: &Path, error: WalkError) -> ReadError {
+    let hint = match &error {
+        WalkError::NoFile(_) => {
+            "remove or rename it, and write the definition into a plain file".to_owned()
+        }
+        WalkError::DanglingLink => "make its target, or remove the link".to_owned(),
+        WalkError::TooOpen(error) => error.remedy(),
+        WalkError::Io(_) => String::new(),
     };
-    Err(refused(path, what, "remove or rename it, and write the definition into a plain file"))
+    match error {
+        WalkError::Io(error) => ReadError::Io(error),
+        error => ReadError::Refused(problem(path, error.to_string(), Some(hint))),
+    }
 }
 
-fn refused(path: &Path, message: &str, hint: &str) -> ReadError {
-    ReadError::Refused(Problem {
-        place: Place { file: path.to_string_lossy().into_owned(), line: None },
-        key: None,
-        message: message.to_owned(),
-        hint: Some(hint.to_owned()),
-    })
+/// A problem of a file as a whole.
+pub(crate) fn problem(path: &Path, message: String, hint: Option<String>) -> Problem {
+    let place = Place { file: path.to_string_lossy().into_owned(), line: None };
+    Problem { place, key: None, message, hint }
 }

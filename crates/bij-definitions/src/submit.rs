@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::Definitions;
 use crate::ad_hoc::made_id;
 use crate::definitions::name_of;
-use crate::read::read;
+use crate::read::{Whose, read};
 use crate::replace::{self, Readers};
 
 /// Why nothing was written.
@@ -77,7 +77,8 @@ impl Definitions {
                 return Err(SubmitError::ByHand { id: id.clone(), path: name_of(&by_hand) });
             }
         }
-        if matches!(read(&path), Ok(Some(bytes)) if bytes == toml.as_bytes()) {
+        if matches!(read(&path, Whose::Only(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        {
             return Ok(Outcome::Unchanged);
         }
         replace::replace_unsettled(&path, toml.as_bytes(), readers(&parsed.spec))
@@ -147,7 +148,8 @@ impl Definitions {
         }
         let path = self.extras_path(id);
         let toml = extras.to_toml();
-        if matches!(read(&path), Ok(Some(bytes)) if bytes == toml.as_bytes()) {
+        if matches!(read(&path, Whose::Only(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        {
             return Ok(Outcome::Unchanged);
         }
         replace::replace(&path, toml.as_bytes(), Readers::Owner)

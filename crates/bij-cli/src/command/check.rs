@@ -55,6 +55,16 @@ fn everything(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
         let source = context.layout.settings().display().to_string();
         checked.push(broken(None, source, error.problems.iter().map(Finding::from).collect()));
     }
+    checked.extend(definitions.too_open().iter().map(|error| {
+        let source = error.path.display().to_string();
+        let finding = Finding {
+            file: source.clone(),
+            message: error.to_string(),
+            hint: Some(error.remedy()),
+            ..Finding::default()
+        };
+        broken(None, source, vec![finding])
+    }));
     for id in definitions.ids()? {
         checked.push(experiment(context, &id)?);
     }

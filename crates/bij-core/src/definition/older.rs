@@ -148,6 +148,21 @@ pub(crate) fn is_config(document: &[Entry], is_setting: impl Fn(&str) -> bool) -
                 && !document.iter().any(nearly_a_command)))
 }
 
+/// The entry that makes a document a definition.
+pub(crate) fn command(document: &[Entry]) -> Option<&Entry> {
+    document.iter().find(|entry| entry.key == "command")
+}
+
+/// What is wrong with a definition that lies among configs.
+pub(crate) fn no_definition(at: usize) -> Fault {
+    let message = "a file in [runner] config_directory is a config and never a definition: its \
+                   command is not run";
+    Fault::new(at, message).within("command").hint(
+        "definitions lie in /etc/brain-in-jar/experiments and are root's; rename the key if it is meant \
+         for the program",
+    )
+}
+
 /// Takes what an older config says about itself; all else in it is for the program.
 pub(crate) fn take_config(
     text: &Text<'_>,

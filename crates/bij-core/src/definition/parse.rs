@@ -26,6 +26,7 @@ pub struct Definition<'a> {
     env: Option<SourceFile<'a>>,
     overlay: Option<&'a SpecOverlay>,
     runner: Option<AskRunner<'a>>,
+    only_config: bool,
 }
 
 /// A definition that could be used.
@@ -43,7 +44,7 @@ pub struct Parsed {
 impl<'a> Definition<'a> {
     /// A definition in one file.
     pub const fn new(id: &'a ExperimentId, file: SourceFile<'a>, syntax: Syntax) -> Self {
-        Self { id, file, syntax, env: None, overlay: None, runner: None }
+        Self { id, file, syntax, env: None, overlay: None, runner: None, only_config: false }
     }
 
     /// The same with the `.env` beside it.
@@ -64,6 +65,14 @@ impl<'a> Definition<'a> {
     #[must_use]
     pub const fn with_runner(mut self, runner: AskRunner<'a>) -> Self {
         self.runner = Some(runner);
+        self
+    }
+
+    /// The same, taken for an older config whatever it says: it never brings a command, a user or limits
+    /// of its own.
+    #[must_use]
+    pub const fn only_config(mut self) -> Self {
+        self.only_config = true;
         self
     }
 
@@ -109,10 +118,15 @@ impl<'a> Definition<'a> {
         };
         let mut faults = Faults::default();
         let document = tree::read(&text, self.syntax, &mut faults);
-        let older = self.syntax == Syntax::Json
-            && document.as_ref().is_some_and(|document| older::is_config(document, is_setting));
+        let older = self.only_config
+            || self.syntax == Syntax::Json
+                && document.as_ref().is_some_and(|document| older::is_config(document, is_setting));
         let mut runner = None;
         match document {
+            Some(document) if self.only_config && older::command(&document).is_some() => {
+                let at = older::command(&document).map_or(0, |entry| entry.at);
+                problems.push(older::no_definition(at).in_text(&text));
+            }
             Some(document) if older => {
                 older::take_config(&text, &document, spec, &mut faults, warnings);
                 match self.runner.map_or(Ok(None), |ask| ask()) {

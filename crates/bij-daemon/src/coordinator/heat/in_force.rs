@@ -44,7 +44,7 @@ impl InForce {
     /// What a coordinator before this one has left.
     pub(super) fn left_in(layout: &Layout) -> Self {
         let path = layout.runtime().join("heat.json");
-        let read = match files::read_small(&path, CAP) {
+        let read = match files::read_own(&path, CAP, layout) {
             Ok(text) => text.map(|text| serde_json::from_str::<Stored>(&text)).transpose(),
             Err(error) => {
                 log::warn!("cannot read {}: {error}", path.display());

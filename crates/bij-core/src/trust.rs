@@ -1,0 +1,272 @@
+//! Whose word a file is: what its owner, its mode and those of the directories above it allow.
+//!
+//! Privileged code takes settings from files. A setting is worth as much as the least trusted account
+//! that could have written it: the owner of the file, of a directory that leads to it, or of a symbolic
+//! link on the way, and every account that may write one of them. [`Authority::judge`] decides from
+//! values alone; the adapter that opens files collects them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Write permission of the group (inode(7)).
+const GROUP_WRITE: u32 = 0o020;
+/// Write permission of all others.
+const OTHERS_WRITE: u32 = 0o002;
+/// In a directory: only the owner of an entry may rename or remove it.
+const STICKY: u32 = 0o1000;
+
+/// What fstat(2) tells of a file, a directory or a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ownership {
+    /// User id of the owner.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Permission bits, `0o7777` at most. A POSIX access list shows as the group's bits (acl(5)).
+    pub mode: u32,
+}
+
+/// What a step on the way to a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepKind {
+    /// A directory above the one that holds the next link or the file.
+    Ancestor,
+    /// The directory that holds a link or the file itself.
+    Directory,
+    /// A symbolic link. Its mode means nothing.
+    Link,
+    /// The file.
+    File,
+}
+
+impl StepKind {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Ancestor | Self::Directory => "the directory",
+            Self::Link => "the symbolic link",
+            Self::File => "the file",
+        }
+    }
+}
+
+/// A directory, a link or the file, on the way from `/` to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: StepKind,
+    /// Who owns it and who may write it.
+    pub ownership: Ownership,
+}
+
+/// The accounts that may have written a file for it to settle anything: root, and at most one other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority {
+    uid: u32,
+}
+
+impl Authority {
+    /// Root alone.
+    pub const ROOT: Self = Self { uid: 0 };
+
+    /// Root and this user.
+    pub const fn user(uid: u32) -> Self {
+        Self { uid }
+    }
+
+    /// User id of the account beside root; 0 if there is none.
+    pub const fn uid(self) -> u32 {
+        self.uid
+    }
+
+    /// Returns an error for the first step that another account could have written.
+    ///
+    /// An ancestor that all may write is accepted if it is sticky, as `/tmp` is: nobody but the owner of
+    /// the next step can replace that step, and its owner is judged too. The directory that holds the
+    /// file is not accepted then, because a hard link in it gives another file's content a new name.
+    ///
+    /// A group that has the same number as the user is that user's own (useradd(8), `USERGROUPS_ENAB`)
+    /// and may write what is the user's. There is no such group of root's.
+    ///
+    /// # Errors
+    /// [`TooOpen`] names the step and the remedy.
+    pub fn judge<'a>(self, steps: impl IntoIterator<Item = &'a Step>) -> Result<(), TooOpen> {
+        for step in steps {
+            if let Some(why) = self.objection(step) {
+                return Err(TooOpen {
+                    path: step.path.clone(),
+                    kind: step.kind,
+                    why,
+                    wanted: self.uid,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn objection(self, Step { path: _, kind, ownership }: &Step) -> Option<Openness> {
+        let Ownership { uid, gid, mode } = *ownership;
+        if uid != 0 && uid != self.uid {
+            return Some(Openness::Owner { uid });
+        }
+        let is_shared = match kind {
+            StepKind::Link => return None,
+            StepKind::Ancestor => mode & STICKY == 0,
+            StepKind::Directory | StepKind::File => true,
+        };
+        let is_own_group = self.uid != 0 && gid == self.uid;
+        if is_shared && mode & OTHERS_WRITE != 0 {
+            Some(Openness::Others { mode })
+        } else if is_shared && mode & GROUP_WRITE != 0 && !is_own_group {
+            Some(Openness::Group { gid, mode })
+        } else {
+            None
+        }
+    }
+}
+
+/// Why a step can have been written by an account that must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Openness {
+    /// It belongs to such an account.
+    Owner {
+        /// The account.
+        uid: u32,
+    },
+    /// A group may write it.
+    Group {
+        /// The group.
+        gid: u32,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// All may write it.
+    Others {
+        /// The permission bits.
+        mode: u32,
+    },
+}
+
+/// A file settles nothing, because an account that must not could have written it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{} {} {why}, so it settles nothing here", .kind.noun(), .path.display())]
+pub struct TooOpen {
+    /// The file, or what is too open on the way to it.
+    pub path: PathBuf,
+    /// What that is.
+    pub kind: StepKind,
+    /// What is wrong with it.
+    pub why: Openness,
+    wanted: u32,
+}
+
+impl fmt::Display for Openness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner { uid } => write!(f, "belongs to uid {uid}"),
+            Self::Group { gid, mode } => {
+                write!(f, "has mode {mode:04o}: every member of gid {gid} may write it")
+            }
+            Self::Others { mode } => write!(f, "has mode {mode:04o}: every user may write it"),
+        }
+    }
+}
+
+impl TooOpen {
+    /// The command that closes it. The content wants a look first: it may be another account's by now.
+    pub fn remedy(&self) -> String {
+        let path = self.path.display();
+        let command = match self.why {
+            Openness::Owner { .. } => {
+                let no_follow = if self.kind == StepKind::Link { "-h " } else { "" };
+                let owner =
+                    if self.wanted == 0 { "root".to_owned() } else { self.wanted.to_string() };
+                format!("chown {no_follow}{owner} {path}")
+            }
+            Openness::Group { .. } => format!("chmod g-w {path}"),
+            Openness::Others { .. } => format!("chmod o-w {path}"),
+        };
+        format!("look at what it says, then: {command}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: u32 = 1000;
+    const BOB: u32 = 1001;
+
+    fn step(kind: StepKind, uid: u32, gid: u32, mode: u32) -> Step {
+        Step { path: PathBuf::from("/x"), kind, ownership: Ownership { uid, gid, mode } }
+    }
+
+    #[test]
+    fn a_step_is_trusted_by_owner_and_mode() {
+        use StepKind::{Ancestor, Directory, File, Link};
+        let root = Authority::ROOT;
+        let alice = Authority::user(ALICE);
+        // Kind, owner, group, mode; whether root's word, whether alice's.
+        for (kind, uid, gid, mode, for_root, for_alice) in [
+            (File, 0, 0, 0o644, true, true),
+            (File, 0, 0, 0o600, true, true),
+            (File, 0, ALICE, 0o664, false, true),
+            (File, 0, 0, 0o664, false, false),
+            (File, 0, 0, 0o646, false, false),
+            (File, 0, 0, 0o1646, false, false),
+            (File, 0, 0, 0o666, false, false),
+            (File, ALICE, ALICE, 0o644, false, true),
+            (File, ALICE, ALICE, 0o664, false, true),
+            (File, ALICE, BOB, 0o664, false, false),
+            (File, BOB, BOB, 0o600, false, false),
+            (Directory, 0, 0, 0o755, true, true),
+            (Directory, 0, 0, 0o775, false, false),
+            (Directory, 0, 0, 0o1777, false, false),
+            (Directory, ALICE, ALICE, 0o700, false, true),
+            (Ancestor, 0, 0, 0o755, true, true),
+            (Ancestor, 0, 0, 0o1777, true, true),
+            (Ancestor, 0, 0, 0o1775, true, true),
+            (Ancestor, 0, 0, 0o777, false, false),
+            (Ancestor, ALICE, ALICE, 0o755, false, true),
+            (Ancestor, BOB, BOB, 0o1777, false, false),
+            (Link, 0, 0, 0o777, true, true),
+            (Link, ALICE, ALICE, 0o777, false, true),
+            (Link, BOB, BOB, 0o777, false, false),
+        ] {
+            let steps = [step(kind, uid, gid, mode)];
+            let case = format!("{kind:?} {uid}:{gid} {mode:o}");
+            assert_eq!(root.judge(&steps).is_ok(), for_root, "root, {case}");
+            assert_eq!(alice.judge(&steps).is_ok(), for_alice, "alice, {case}");
+        }
+    }
+
+    #[test]
+    fn one_open_step_is_enough_and_is_named_with_its_remedy() {
+        let mut steps = vec![
+            step(StepKind::Ancestor, 0, 0, 0o755),
+            step(StepKind::Directory, 0, 0, 0o755),
+            step(StepKind::File, 0, 0, 0o644),
+        ];
+        assert_eq!(Authority::ROOT.judge(&steps), Ok(()));
+        steps[0] = step(StepKind::Ancestor, ALICE, ALICE, 0o755);
+        steps[0].path = PathBuf::from("/home/alice");
+        let error = Authority::ROOT.judge(&steps).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the directory /home/alice belongs to uid 1000, so it settles nothing here"
+        );
+        assert_eq!(error.remedy(), "look at what it says, then: chown root /home/alice");
+        steps[0].ownership = Ownership { uid: 0, gid: 27, mode: 0o2775 };
+        let error = Authority::ROOT.judge(&steps).unwrap_err();
+        assert!(error.to_string().contains("mode 2775: every member of gid 27"), "{error}");
+        assert!(error.remedy().ends_with("chmod g-w /home/alice"));
+        steps[0].ownership.mode = 0o757;
+        assert!(Authority::ROOT.judge(&steps).unwrap_err().remedy().contains("chmod o-w"));
+        steps[0] = step(StepKind::Link, ALICE, 0, 0o777);
+        assert!(Authority::ROOT.judge(&steps).unwrap_err().remedy().contains("chown -h root"));
+        assert!(Authority::user(BOB).judge(&steps).unwrap_err().remedy().contains("chown -h 1001"));
+    }
+}
