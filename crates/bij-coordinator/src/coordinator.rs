@@ -20,6 +20,7 @@ mod admit;
 mod catch_up;
 mod edit;
 mod execute;
+mod extras;
 mod finish;
 mod gpu_memory;
 mod groups;
@@ -88,6 +89,8 @@ pub struct Coordinator<P: Ports> {
     gpu_memory: Option<Result<BTreeMap<ExperimentId, Bytes>, String>>,
     troubles: Troubles,
     since: Timestamp,
+    /// The user whose own coordinator it is; `None` for the machine's.
+    owner: Option<u32>,
 }
 
 /// What is still to be looked at before the next decision.
@@ -148,10 +151,18 @@ impl<P: Ports> Coordinator<P> {
             gpu_memory: None,
             troubles: Troubles::default(),
             since: now.at,
+            owner: None,
         };
         coordinator.load()?;
         coordinator.note(EventKind::CoordinatorStarted, None, [], now);
         Ok(coordinator)
+    }
+
+    /// The same as one user's own coordinator: that user may add to a run whatever root may.
+    #[must_use]
+    pub fn owned_by(mut self, uid: u32) -> Self {
+        self.owner = Some(uid);
+        self
     }
 
     /// Looks at what has happened, decides, and has it done.

@@ -1,8 +1,9 @@
 //! Why a coordinator does not do what it is asked for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use bij_core::definition::DefinitionError;
+use bij_core::definition::{DefinitionError, DeniedExtra};
 use bij_core::port::{FindError, LedgerError};
 use bij_core::queue::{Dependency, GroupName, QueueState, RunRef};
 use bij_core::{ExperimentId, RunEnd, RunId};
@@ -64,6 +65,16 @@ pub enum RequestError {
         /// What is wrong where.
         #[source]
         source: DefinitionError,
+    },
+    /// The caller may not lay that over the definition.
+    #[error("{by} {source} ({experiment})")]
+    DeniedExtra {
+        /// Which experiment.
+        experiment: ExperimentId,
+        /// The caller.
+        by: String,
+        /// What is denied.
+        source: DeniedExtra,
     },
     /// It could never start.
     #[error("{experiment} could never start: {source}")]
@@ -128,8 +139,9 @@ fn list(names: &[GroupName]) -> String {
 
 impl RequestError {
     /// What helps, where that is known; a fragment without a full stop.
-    pub fn remedy(&self) -> Option<&'static str> {
-        Some(match self {
+    pub fn remedy(&self) -> Option<Cow<'static, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::DeniedExtra { source, .. } => return Some(Cow::Owned(source.remedy())),
             Self::NoSuchRun(_) => "see what there is: bij queue",
             Self::Over { .. } => "submit it again: bij submit",
             Self::NotWaiting { .. } => "put it back into the queue: bij requeue; or bij stop",
@@ -153,6 +165,6 @@ impl RequestError {
             | Self::Cycle(_)
             | Self::Nothing
             | Self::Store(_) => return None,
-        })
+        }))
     }
 }

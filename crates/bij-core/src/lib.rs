@@ -20,6 +20,7 @@
 //! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
 //! - Whatever a type admits is legal; text becomes one of these types once, at an edge.
 
+mod asker;
 mod attempt;
 mod board_record;
 mod cause;
@@ -42,6 +43,7 @@ mod timestamp;
 mod trust;
 mod unit_state;
 
+pub use asker::{Asker, NAMELESS, account_name};
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};

@@ -276,6 +276,10 @@ impl DefinitionSource for Definitions {
         self.assemble(id, extras.as_ref())
     }
 
+    fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        self.assemble(id, None)
+    }
+
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         self.list()
     }

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use bij_core::definition::SpecOverlay;
+use bij_core::definition::{ExperimentSpec, SandboxProfile, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, FindError, Found};
 use bij_core::{ExperimentId, Layout};
 use bij_definitions::Definitions;
@@ -133,6 +133,118 @@ fn the_older_tools_configs_run_from_where_they_lie() {
     assert_eq!(tree.definitions.ids().unwrap(), [ExperimentId::new("test_001").unwrap()]);
     settings("/usr/bin/other");
     assert_ne!(tree.find("test_001").unwrap().stamp, first.stamp);
+}
+
+/// Writes settings whose runner takes configs from the tree's `configs`.
+fn with_runner(tree: &Tree, user: &str) {
+    let directory = tree.path("configs");
+    let text = format!("[runner]\ncommand = ['/r']\nconfig_directory = {directory:?}\n{user}\n");
+    tree.write("etc/brain-in-jar/coordinator.toml", text);
+}
+
+#[test]
+fn what_lies_among_the_older_configs_is_never_a_definition() {
+    let tree = Tree::new();
+    with_runner(&tree, "");
+    let evil = r#"{"command": ["/evil"], "user": "root", "sandbox": {"profile": "trusted"}}"#;
+    tree.write("configs/x.json", evil);
+    let said = tree.complaint("x");
+    assert!(said.contains("config_directory is a config and never a definition"), "{said}");
+    // Settings of a definition are the program's there, whatever they are called.
+    let config = r#"{"user": "root", "limits": {"memory": "1T"}, "sandbox": {"profile": "trusted"}}"#;
+    tree.write("configs/x.json", config);
+    let spec = tree.find("x").unwrap().spec;
+    assert_eq!(spec.command, ["/r", tree.path("configs/x.json").to_str().unwrap()]);
+    let ExperimentSpec { user, limits, sandbox, .. } = spec;
+    assert_eq!((user, limits.memory, sandbox), (None, None, SandboxProfile::Default));
+}
+
+#[test]
+fn what_others_could_have_written_is_refused_with_the_remedy() {
+    let tree = Tree::new();
+    tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/r']")
+        .write(&format!("{BY_HAND}/x.env"), "LR=1")
+        .write(&format!("{SUBMITTED}/y.toml"), "command = ['/r']")
+        .write("var/lib/brain-in-jar/extras/x.toml", "config = 'c'");
+    for (path, id) in [
+        (format!("{BY_HAND}/x.toml"), "x"),
+        (format!("{BY_HAND}/x.env"), "x"),
+        (BY_HAND.to_owned(), "x"),
+        ("etc/brain-in-jar".to_owned(), "x"),
+        ("var/lib/brain-in-jar/extras/x.toml".to_owned(), "x"),
+        ("var/lib/brain-in-jar/extras".to_owned(), "x"),
+        (SUBMITTED.to_owned(), "y"),
+    ] {
+        let full = tree.path(&path);
+        let before = fs::metadata(&full).unwrap().permissions();
+        assert!(tree.find(id).is_ok(), "{path}");
+        let mut open = before.clone();
+        open.set_mode(before.mode() & 0o7777 | 0o002);
+        fs::set_permissions(&full, open).unwrap();
+        let said = tree.complaint(id);
+        assert!(said.contains(&format!("chmod o-w /{path}")), "{path}: {said}");
+        assert!(said.contains("every user may write it"), "{path}: {said}");
+        if full.is_dir() {
+            let all = tree.definitions.too_open();
+            assert!(all.iter().any(|one| one.path == full), "{path}: {all:?}");
+        }
+        fs::set_permissions(&full, before).unwrap();
+    }
+    assert_eq!(tree.definitions.too_open(), []);
+    assert!(tree.find("x").is_ok());
+}
+
+#[test]
+fn settings_that_others_could_have_written_are_refused() {
+    let tree = Tree::new();
+    with_runner(&tree, "");
+    tree.write("configs/x.json", r#"{"experiment_id": "x"}"#);
+    assert!(tree.find("x").is_ok() && tree.definitions.settings().is_ok());
+    let settings = tree.path("etc/brain-in-jar/coordinator.toml");
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(tree.definitions.settings().unwrap_err().to_string().contains("chmod o-w"));
+    assert!(matches!(tree.find("x"), Err(FindError::Missing { .. } | FindError::Invalid { .. })));
+    assert_eq!(tree.definitions.too_open()[0].path, settings);
+}
+
+/// Only root can give files away; for others the modes above say the same.
+#[test]
+fn a_users_config_is_given_to_nothing_with_more_rights() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.write("configs/x.json", r#"{"experiment_id": "x"}"#);
+    let give = |path: &str, uid: u32| {
+        nix::unistd::chown(&tree.path(path), Some(uid.into()), None).unwrap();
+    };
+    let daemon = nix::unistd::User::from_name("daemon").unwrap().unwrap().uid.as_raw();
+    give("configs", daemon);
+    give("configs/x.json", daemon);
+    for (user, is_usable) in [
+        ("", true),
+        ("user = 'daemon'", true),
+        (&format!("user = '{daemon}'"), true),
+        ("user = 'root'", false),
+        ("user = 'no-such-user'", false),
+    ] {
+        with_runner(&tree, user);
+        let found = tree.find("x");
+        assert_eq!(found.is_ok(), is_usable, "{user}: {found:?}");
+    }
+    let said = tree.complaint("x");
+    assert!(said.contains("chown no-such-user"), "{said}");
+    // Another account on the way decides as well.
+    with_runner(&tree, "");
+    give("configs", daemon + 1);
+    assert!(tree.complaint("x").contains(&format!("belongs to uid {}", daemon + 1)));
+    give("configs", daemon);
+    // Root's file in a user's directory may be a link to anything.
+    give("configs/x.json", 0);
+    assert!(tree.find("x").is_err());
+    fs::remove_file(tree.path("configs/x.json")).unwrap();
+    symlink("/etc/shadow", tree.path("configs/x.json")).unwrap();
+    assert!(!tree.complaint("x").contains("root:"));
 }
 
 #[test]

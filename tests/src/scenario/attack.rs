@@ -15,6 +15,7 @@ pub(super) mod locks;
 pub(super) mod seats;
 pub(super) mod jobs;
 pub(super) mod logs;
+mod callers;
 mod member;
 mod trust;
 
@@ -24,6 +25,7 @@ use crate::command::{Output, run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 
+pub(super) use callers::SCENARIOS as CALLERS;
 pub(super) use member::SCENARIOS as MEMBER;
 pub(super) use trust::SCENARIOS as TRUST;
 

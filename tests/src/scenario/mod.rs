@@ -78,6 +78,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         attack::jobs::SCENARIOS,
         attack::logs::SCENARIOS,
         attack::MEMBER,
+        attack::CALLERS,
         attack::TRUST,
         examples::SCENARIOS,
         speed::SCENARIOS,

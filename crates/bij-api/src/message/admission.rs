@@ -12,9 +12,6 @@ pub struct AdmissionRequest {
     /// Whether the machine is booting.
     #[serde(default)]
     pub at_boot: bool,
-    /// Who wants the start, if that is known: `systemctl start`, `boot`.
-    #[serde(default)]
-    pub by: Option<String>,
     /// Whoever asks has given up by then, in microseconds of `CLOCK_BOOTTIME`: nothing is to be made
     /// of the question any more. Absent is never.
     #[serde(default)]

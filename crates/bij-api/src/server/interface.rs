@@ -153,8 +153,9 @@ impl<H: Steer> Interface<H> {
 
     /// Asks whether the unit of an experiment may start now: what its ExecCondition= asks.
     ///
-    /// Keys of the request: at_boot (b), by (s). Keys of the answer: admitted (b), run (x), text
-    /// (s), waiting_on (av). A run that may not start is queued. For root and members of group bij.
+    /// Keys of the request: at_boot (b), until (x, microseconds since the boot, after which the question
+    /// is void). Keys of the answer: admitted (b), run (x), text (s), waiting_on (av). A run that may not
+    /// start is queued. For root, who runs the hooks; of a user's own coordinator for that user.
     #[zbus(out_args("admission"))]
     async fn admit(
         &self,
@@ -163,6 +164,7 @@ impl<H: Steer> Interface<H> {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
         let caller = self.who.allowed(&header, "ask for admission").await?;
+        caller.must_be_operator("ask for admission")?;
         let experiment = experiment.parse().map_err(|error| invalid(&error))?;
         let admission: AdmissionRequest = request(admission)?;
         Ok(Dictionary::of(&self.handler.admit(&caller, experiment, admission).await?))

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use bij_core::account_name;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use crate::{Refusal, RefusalKind};
@@ -29,8 +30,8 @@ pub struct Caller {
     /// Their name for output: `alice (uid 1000)`.
     pub name: String,
     may_change: bool,
-    /// The coordinator is theirs, or they are root.
-    is_owner: bool,
+    /// Root, or the user whose own coordinator it is.
+    is_operator: bool,
     /// What would make it possible.
     remedy: Option<String>,
 }
@@ -45,18 +46,15 @@ impl Rights {
     /// long where they are on the network.
     pub fn caller(&self, uid: u32) -> Caller {
         let user = if uid == 0 { None } else { User::from_uid(Uid::from_raw(uid)).ok().flatten() };
-        let name = match (&user, uid) {
-            (_, 0) => "root".to_owned(),
-            (Some(user), _) => format!("{} (uid {uid})", user.name),
-            (None, _) => format!("uid {uid}"),
-        };
-        let may_change = uid == 0
+        let name = account_name(uid, user.as_ref().map(|user| &*user.name));
+        let is_operator = self.is_owner(uid);
+        let may_change = is_operator
             || match self {
                 Self::System { group } => user.as_ref().is_some_and(|user| is_member(user, group)),
-                Self::User { uid: owner } => *owner == uid,
+                Self::User { .. } => false,
             };
         let remedy = (!may_change).then(|| self.remedy(user.as_ref().map(|user| &*user.name)));
-        Caller { uid, name, may_change, is_owner: self.is_owner(uid), remedy }
+        Caller { uid, name, may_change, is_operator, remedy }
     }
 
     /// Whether the coordinator is this user's own, without looking anything up.
@@ -94,7 +92,21 @@ impl Caller {
 
     /// Whether they see the values of variables that runs were submitted with.
     pub(super) const fn sees_values(&self) -> bool {
-        self.is_owner
+        self.is_operator
+    }
+
+    /// Refuses an account that is neither root nor the one whose own coordinator it is.
+    ///
+    /// # Errors
+    /// [`RefusalKind::Denied`] with what helps.
+    pub(crate) fn must_be_operator(&self, what: &str) -> Result<(), Refusal> {
+        if self.is_operator {
+            return Ok(());
+        }
+        let text = format!("{} may not {what}: only the hooks do, which root runs", self.name);
+        let remedy =
+            "bij start ID, or systemctl start brain-experiment@ID: its hook asks".to_owned();
+        Err(Refusal { kind: RefusalKind::Denied, text, remedy: Some(remedy) })
     }
 
     /// Refuses somebody who may not change things.

@@ -105,6 +105,7 @@ fn judged(
             let mut warnings: Vec<Finding> = found.warnings.iter().map(Finding::from).collect();
             let machine::Findings { problems, warnings: odd } = machine::look(&found);
             warnings.extend(odd);
+            warnings.extend(machine::look_for_openness(&found));
             warnings.extend(machine::look_for_gpu(&found, &context.root));
             warnings.extend(machine::look_for_power(&found, &context.root));
             CheckedDefinition {

@@ -2,6 +2,7 @@
 
 use bij_core::definition::{
     AbsolutePath, After, ExperimentSpec, OnReboot, OomPolicy, PowerMode, SandboxProfile,
+    VariablePattern,
 };
 use bij_core::{Limit, MemoryLimit};
 use serde_json::{Map, Value};
@@ -43,6 +44,7 @@ pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
         thermal,
         power,
         sandbox,
+        policy,
     } = spec;
     let environment: Map<String, Value> = environment
         .iter()
@@ -86,8 +88,17 @@ pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
         ("power.mode", power_mode(power.mode.as_ref())),
         ("power.clocks", Value::from(power.clocks.as_str())),
         ("sandbox.profile", Value::from(profile(*sandbox))),
+        ("policy.environment", patterns(policy.environment.as_deref())),
+        ("policy.config", policy.config.map_or(Value::Null, Value::from)),
     ];
     all.drain(..).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn patterns(patterns: Option<&[VariablePattern]>) -> Value {
+    let names = |patterns: &[VariablePattern]| {
+        Value::from(patterns.iter().map(VariablePattern::as_str).collect::<Vec<_>>())
+    };
+    patterns.map_or(Value::Null, names)
 }
 
 const fn oom_policy(policy: OomPolicy) -> &'static str {

@@ -214,6 +214,11 @@ impl<P: Ports> Coordinator<P> {
         unrecorded: Option<String>,
     ) -> Verdict {
         self.seen.sample = self.adapters.board.sample();
+        if let Some((hold, text)) = self.hold_for_extras(run).filter(|_| unrecorded.is_none()) {
+            // Where it cannot be written, it is found again at the next start.
+            let _ = self.change(&[hold]);
+            return Verdict::no(Some(run.run.clone()), text);
+        }
         // A unit whose run was taken from under it since the last decision still takes its share. What
         // the store cannot tell is seen as it was.
         let _ = self.look_at_strays();

@@ -31,6 +31,11 @@ impl<P: Ports> Coordinator<P> {
             match action {
                 Action::Change(change) => changes.push(change),
                 Action::Start { run, from, why } => {
+                    let queued = self.state.runs.get(&run);
+                    if let Some((hold, _)) = queued.and_then(|run| self.hold_for_extras(run)) {
+                        changes.push(hold);
+                        continue;
+                    }
                     orders.push(Order::Start { change: changes.len(), run: run.clone() });
                     let state = QueueState::Starting { boot: self.state.boot };
                     changes.push(Change::State { run, from: Some(from), state, why });

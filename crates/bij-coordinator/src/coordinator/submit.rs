@@ -137,7 +137,7 @@ impl<P: Ports> Coordinator<P> {
                 }
                 specs.insert(id.clone(), self.definition(id)?);
             }
-            let terms = self.terms_for(&submit, &specs[id])?;
+            let terms = self.terms_for(&submit, &specs[id], &by)?;
             let Submit { experiment, extras, hold, .. } = submit;
             planned.push(Submission {
                 experiment,
@@ -158,15 +158,20 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn definition(&self, id: &ExperimentId) -> Result<ExperimentSpec, RequestError> {
-        let found = self.adapters.definitions.find(id);
+        let found = self.adapters.definitions.find_without_extras(id);
         found.map(|found| found.spec).map_err(|source| RequestError::Definition {
             experiment: id.clone(),
             source: Arc::new(source),
         })
     }
 
-    /// The definition's terms with the request's laid over them.
-    fn terms_for(&self, submit: &Submit, spec: &ExperimentSpec) -> Result<Terms, RequestError> {
+    /// The definition's terms with the request's laid over them, as far as the caller may add them.
+    fn terms_for(
+        &self,
+        submit: &Submit,
+        spec: &ExperimentSpec,
+        by: &str,
+    ) -> Result<Terms, RequestError> {
         let Submit { experiment, extras, priority, group, after, not_before, hold: _, now } =
             submit;
         let mut terms = self.terms_in(spec);
@@ -174,6 +179,11 @@ impl<P: Ports> Coordinator<P> {
             let file = SourceFile::new("extras", extras.as_bytes());
             let overlay = SpecOverlay::parse(file).map_err(|source| RequestError::Extras {
                 experiment: experiment.clone(),
+                source,
+            })?;
+            self.judge_extras(spec, &overlay, by).map_err(|source| RequestError::DeniedExtra {
+                experiment: experiment.clone(),
+                by: by.to_owned(),
                 source,
             })?;
             let mut spec = spec.clone();

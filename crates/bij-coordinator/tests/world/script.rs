@@ -1,7 +1,9 @@
 //! What befalls the world, step by step, as the dice choose.
 
 use bij_coordinator::{Act, Edit, MoveTo, Submit};
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec, Limits, OnReboot, Restart};
+use bij_core::definition::{
+    CoordinatorSettings, ExperimentSpec, Limits, OnReboot, Restart, VariablePattern,
+};
 use bij_core::queue::{Condition, Dependencies, Dependency, GroupName, RunRef};
 use bij_core::{Bytes, port::RunQueue};
 use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan, Timestamp};
@@ -77,6 +79,7 @@ impl World {
     /// Gives an experiment a definition and lives that fit it.
     pub(crate) fn define(&mut self, id: &ExperimentId) {
         let mut spec = ExperimentSpec::new(id.clone(), vec!["x".to_owned()]);
+        spec.policy.environment = VariablePattern::new("SEED").ok().map(|seed| vec![seed]);
         let memory =
             self.dice.choice([None, Some(100), Some(400), Some(400), Some(900), Some(1500)]);
         let memory = memory.flatten().map(|mib: u64| Bytes::new(mib * MIB));

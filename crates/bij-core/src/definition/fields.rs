@@ -155,4 +155,11 @@ pub(crate) const FIELDS: &[Field<ExperimentSpec>] = &[
     field("sandbox", "profile", "", r#""default""#, |node, spec| {
         put(&mut spec.sandbox, value::choice(node, &PROFILES))
     }),
+    field("policy", "environment", "", r#"["SEED", "WANDB_*"]"#, |node, spec| {
+        spec.policy.environment = Some(value::patterns(node)?);
+        Ok(())
+    }),
+    field("policy", "config", "", "false", |node, spec| {
+        put(&mut spec.policy.config, value::flag(node).map(Some))
+    }),
 ];

@@ -63,6 +63,11 @@ pub(crate) fn check_known(name: &str, value: &str) -> Result<(), Fault> {
     set_known(name, value, 0, &mut scratch)
 }
 
+/// Whether a variable sets a limit, which is judged by its value.
+pub(crate) fn is_limit(name: &str) -> bool {
+    ["EXPERIMENT_RAM_LIMIT", "EXPERIMENT_CPU_QUOTA", "MAX_TEMP_CELSIUS"].contains(&name)
+}
+
 /// A definition to try settings on.
 fn scratch() -> ExperimentSpec {
     let id = ExperimentId::new("x").expect("x is a letter");

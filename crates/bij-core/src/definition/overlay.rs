@@ -193,6 +193,11 @@ impl SpecOverlay {
         Ok(())
     }
 
+    /// Returns the variables alone, without the limits that are set beside them.
+    pub(crate) fn environment_only(&self) -> Self {
+        Self { environment: self.environment.clone(), ..Self::default() }
+    }
+
     /// Sets another config.
     ///
     /// # Errors

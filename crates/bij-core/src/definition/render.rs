@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::fields::{CLOCKS, ON_REBOOT, OOM_POLICIES, PROFILES};
 use super::overlay::{LimitOverlay, SpecOverlay};
+use super::policy::Policy;
 use super::spec::{
     After, ExperimentSpec, Gpu, Health, Limits, Power, PowerMode, Queue, Restart, Stop, Thermal,
 };
@@ -32,6 +33,7 @@ impl ExperimentSpec {
             thermal,
             power,
             sandbox,
+            policy,
         } = self;
         let mut toml = Toml::default();
         toml.text("description", description.as_deref());
@@ -64,6 +66,13 @@ impl ExperimentSpec {
             toml.word("clocks", clocks, &CLOCKS);
         });
         toml.table("sandbox", |toml| toml.word("profile", sandbox, &PROFILES));
+        let Policy { environment, config } = policy;
+        toml.table("policy", |toml| {
+            if let Some(patterns) = environment {
+                toml.list("environment", patterns.iter().map(ToString::to_string));
+            }
+            toml.bare("config", *config);
+        });
         toml.0
     }
 }

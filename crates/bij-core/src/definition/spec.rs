@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::policy::Policy;
 use crate::{CpuQuota, ExperimentId, Limit, MemoryLimit, TimeSpan};
 
 /// One experiment's definition: everything in it is legal.
@@ -47,6 +48,8 @@ pub struct ExperimentSpec {
     pub power: Power,
     /// `[sandbox] profile`.
     pub sandbox: SandboxProfile,
+    /// `[policy]`.
+    pub policy: Policy,
 }
 
 impl ExperimentSpec {
@@ -70,6 +73,7 @@ impl ExperimentSpec {
             thermal: Thermal::default(),
             power: Power::default(),
             sandbox: SandboxProfile::default(),
+            policy: Policy::default(),
         }
     }
 }
@@ -91,6 +95,11 @@ pub struct Limits {
     pub time: Option<Limit<TimeSpan>>,
     /// `OOMPolicy=`.
     pub oom_policy: OomPolicy,
+}
+
+impl Limits {
+    /// `TasksMax=` of the template, where a definition sets none.
+    pub const DEFAULT_TASKS: Limit<u64> = Limit::At(4096);
 }
 
 /// `OOMPolicy=` (systemd.service(5)): what happens to the rest when one process is killed for

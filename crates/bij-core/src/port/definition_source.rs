@@ -70,6 +70,14 @@ pub trait DefinitionSource: Send + Sync {
     /// [`FindError`] if there is none that can be used.
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError>;
 
+    /// The definition of one experiment with nothing laid over it for one run only.
+    ///
+    /// # Errors
+    /// [`FindError`] if there is none that can be used.
+    fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
+        self.find(id)
+    }
+
     /// The ids of all definitions, usable or not, in alphabetical order.
     ///
     /// # Errors

@@ -13,7 +13,9 @@ use bij_coordinator::{
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
-use bij_core::{Attempt, BoardMinute, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan};
+use bij_core::{
+    Attempt, BoardMinute, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan,
+};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
@@ -277,10 +279,9 @@ impl<P: Ports> Steer for Handler<P> {
         request: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
         let at_boot = request.at_boot || self.manager.is_booting().await;
-        // The hook is called by the service manager, who does not say who asked it.
-        let by = request
-            .by
-            .unwrap_or_else(|| if at_boot { "boot" } else { "systemctl start" }.to_owned());
+        // The hook is called by the service manager, which does not say who asked it.
+        let [boot, start] = NAMELESS;
+        let by = if at_boot { boot } else { start }.to_owned();
         let extras = self.extras(&experiment);
         let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
         let until = request.until.map(TimeSpan::from_micros);

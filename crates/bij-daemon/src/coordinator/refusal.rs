@@ -41,6 +41,7 @@ fn kind(error: &RequestError) -> RefusalKind {
         | E::PowerInUse { .. }
         | E::DeclaredGroup(_)
         | E::Inadmissible { .. } => RefusalKind::Impossible,
+        E::DeniedExtra { .. } => RefusalKind::Denied,
         E::Store(_) => RefusalKind::Store,
         _ => RefusalKind::Trouble,
     }

@@ -172,6 +172,11 @@ fn spawn_loop(
                     })
             });
             if let Some(coordinator) = coordinator {
+                let coordinator = if place.is_user() {
+                    coordinator.owned_by(nix::unistd::geteuid().as_raw())
+                } else {
+                    coordinator
+                };
                 drop(serve(coordinator, inbox, &clock).await);
             }
             Ok(())

@@ -307,12 +307,11 @@ impl Steer for Model {
 
     async fn admit(
         &self,
-        _: &Caller,
+        caller: &Caller,
         experiment: ExperimentId,
-        request: AdmissionRequest,
+        _: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
-        let by = request.by.unwrap_or_default();
-        let entry = self.state().add(Submit::new(experiment), &by);
+        let entry = self.state().add(Submit::new(experiment), &caller.name);
         Ok(Admission {
             admitted: false,
             run: Some(entry.run),

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use bij_core::definition::{Clocks, ExperimentSpec};
+use bij_core::definition::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_core::port::Found;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 use nix::unistd::User;
@@ -62,6 +62,103 @@ pub(crate) fn look(found: &Found) -> Findings {
         }
     }
     findings
+}
+
+/// System directories: an experiment that may write one of them can change what root runs or reads. The
+/// first path covers all others.
+const SYSTEM_DIRECTORIES: [&str; 18] = [
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/efi",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var",
+    "/var/lib",
+    "/var/spool/cron",
+];
+
+/// Below `/run` and `/var` only these trees are the system's; the rest belongs to services and users.
+const SYSTEM_TREES: [&str; 16] = [
+    "/boot",
+    "/dev",
+    "/efi",
+    "/etc",
+    "/lib",
+    "/proc",
+    "/root",
+    "/run/brain-in-jar",
+    "/run/dbus",
+    "/run/systemd",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/brain-in-jar",
+    "/var/lib/systemd",
+    "/var/spool/cron",
+];
+
+/// What the definition opens that the operator may not have meant to.
+pub(crate) fn look_for_openness(found: &Found) -> Vec<Finding> {
+    let ExperimentSpec { user, writable, sandbox, .. } = &found.spec;
+    let finding = |key: &str, message: String| Finding::of_file(&found.source, key, message);
+    let mut findings = Vec::new();
+    if user.as_deref().is_some_and(is_root) {
+        let message = "the experiment runs as root: what it runs, and every file that it loads, can do \
+                       anything on this machine; leave `user` out for a user of its own";
+        findings.push(finding("user", message.to_owned()));
+    }
+    for path in writable {
+        let path = normalized(path.as_str());
+        let is_system = SYSTEM_DIRECTORIES.iter().any(|system| path == Path::new(system))
+            || SYSTEM_TREES.iter().any(|system| path.starts_with(system));
+        if is_system {
+            let message = format!(
+                "{} is a system directory: an experiment that may write there can change what root \
+                 runs; name a directory of its own",
+                path.display()
+            );
+            findings.push(finding("writable", message));
+        }
+    }
+    if *sandbox == SandboxProfile::Trusted
+        && let Some(name) = user.as_deref().filter(|name| !is_root(name))
+    {
+        let message = format!(
+            "profile trusted takes the sandbox away, and {name} is a user that others share: the \
+             experiment reads and writes whatever {name} may; leave one of the two out"
+        );
+        findings.push(finding("sandbox.profile", message));
+    }
+    findings
+}
+
+fn is_root(user: &str) -> bool {
+    matches!(user, "root" | "0")
+}
+
+/// The path without `.`, `..` and doubled slashes, as they stand.
+fn normalized(path: &str) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    plain
 }
 
 /// `[gpu] access` on a machine below this root where there is nothing to be given.
@@ -153,4 +250,60 @@ fn runnable(program: &str, directory: Option<&Path>) -> Result<(), String> {
         return Err(format!("{} is not executable: chmod +x it", file.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::ExperimentId;
+
+    use super::*;
+
+    fn keys(edit: impl FnOnce(&mut ExperimentSpec)) -> Vec<String> {
+        let id = ExperimentId::new("x").unwrap();
+        let mut spec = ExperimentSpec::new(id, vec!["/bin/true".to_owned()]);
+        edit(&mut spec);
+        let (source, stamp) = ("x.toml".to_owned(), String::new());
+        let found = Found { spec, source, stamp, warnings: Vec::new() };
+        look_for_openness(&found).into_iter().filter_map(|finding| finding.key).collect()
+    }
+
+    #[test]
+    fn what_opens_the_machine_is_warned_about() {
+        assert_eq!(keys(|_| ()), [""; 0]);
+        for user in ["root", "0"] {
+            assert_eq!(keys(|spec| spec.user = Some(user.to_owned())), ["user"]);
+        }
+        let trusted = |user: Option<&str>| {
+            keys(|spec| {
+                spec.user = user.map(ToOwned::to_owned);
+                spec.sandbox = SandboxProfile::Trusted;
+            })
+        };
+        assert_eq!(trusted(Some("alice")), ["sandbox.profile"]);
+        assert_eq!(trusted(None), [""; 0]);
+        for (path, is_told) in [
+            ("/etc", true),
+            ("/etc/", true),
+            ("/etc/ssh", true),
+            ("/srv/../etc", true),
+            ("/", true),
+            ("//", true),
+            ("/usr/local/bin", true),
+            ("/boot/efi", true),
+            ("/var", true),
+            ("/run", true),
+            ("/run/systemd/system", true),
+            ("/var/lib/brain-in-jar", true),
+            ("/var/lib/brain-in-jar/definitions", true),
+            ("/var/lib/models", false),
+            ("/run/user/1000", false),
+            ("/srv", false),
+            ("/opt/brain/logs", false),
+            ("/etcetera", false),
+            ("/home/alice/etc", false),
+        ] {
+            let told = keys(|spec| spec.writable = vec![path.parse().unwrap()]);
+            assert_eq!(!told.is_empty(), is_told, "{path}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
+use bij_core::definition::{CoordinatorSettings, ExperimentSpec, VariablePattern};
 use bij_core::port::{
     Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
     RunQueue, Sample, UnitManager, Unread, ZoneReading,
@@ -182,6 +182,7 @@ impl Machine {
         change: impl FnOnce(&mut ExperimentSpec),
     ) {
         let mut spec = ExperimentSpec::new(id(name), vec!["/bin/true".to_owned()]);
+        spec.policy.environment = VariablePattern::new("SEED").ok().map(|seed| vec![seed]);
         change(&mut spec);
         script.restart = spec.restart.clone();
         self.units.define(&id(name), script);
@@ -293,6 +294,11 @@ impl Machine {
         let (current, at) = (boot(self.boots), self.now().at);
         close_other_boots(&mut self.ledger, current, at, |_| LastWords::default()).unwrap();
         self.kill();
+    }
+
+    /// Makes the coordinator one user's own.
+    pub(super) fn make_own(&mut self, uid: u32) {
+        self.coordinator.owner = Some(uid);
     }
 
     pub(super) fn submit(&mut self, names: &[&str]) -> Vec<Listed> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::definition::policy::Policy;
 use crate::queue::GroupName;
 use crate::{Bytes, Celsius, Limit, MemoryLimit, Percent, TimeSpan};
 
@@ -39,6 +40,8 @@ pub struct CoordinatorSettings {
     /// How many of a group's runs run at the same time at most: `[groups.NAME] slots`. A number that
     /// the operator has set is stronger.
     pub groups: BTreeMap<GroupName, u32>,
+    /// `[policy]`: what members may add to runs whose definition does not say.
+    pub policy: Policy,
 }
 
 /// The older tool's own number.

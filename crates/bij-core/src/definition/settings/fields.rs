@@ -99,6 +99,23 @@ pub(super) const FIELDS: &[Field<Draft>] = &[
         read: |node, draft| put(&mut draft.coordinator.restore_power_mode, value::flag(node)),
     },
     Field {
+        table: "policy",
+        name: "environment",
+        systemd: "",
+        example: r#"["SEED", "WANDB_*"]"#,
+        read: |node, draft| {
+            draft.coordinator.policy.environment = Some(value::patterns(node)?);
+            Ok(())
+        },
+    },
+    Field {
+        table: "policy",
+        name: "config",
+        systemd: "",
+        example: "false",
+        read: |node, draft| put(&mut draft.coordinator.policy.config, value::flag(node).map(Some)),
+    },
+    Field {
         table: "",
         name: "groups",
         systemd: "",

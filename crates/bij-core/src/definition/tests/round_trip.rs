@@ -129,14 +129,20 @@ fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
         .prop_map(|(max_celsius, freeze)| Thermal { max_celsius, freeze });
     let power = (option::of(mode), prop_oneof![Just(Clocks::Dynamic), Just(Clocks::Max)])
         .prop_map(|(mode, clocks)| Power { mode, clocks });
-    (gpu, stop, health, thermal, power, sandbox).prop_map(
-        move |(gpu, stop, health, thermal, power, sandbox)| ExperimentSpec {
+    let pattern = "(Z[A-Z0-9_]{0,6})?\\*|Z[A-Z0-9_]{1,6}";
+    let pattern = pattern.prop_filter_map("steers", |text| VariablePattern::new(&text).ok());
+    let patterns = option::of(prop::collection::vec(pattern, 0..3));
+    let policy = (patterns, option::of(any::<bool>()))
+        .prop_map(|(environment, config)| Policy { environment, config });
+    (gpu, stop, health, thermal, power, sandbox, policy).prop_map(
+        move |(gpu, stop, health, thermal, power, sandbox, policy)| ExperimentSpec {
             gpu,
             stop,
             health,
             thermal,
             power,
             sandbox,
+            policy,
             ..spec.clone()
         },
     )

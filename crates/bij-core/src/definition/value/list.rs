@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::fault::{Fault, Faults};
 use super::super::names;
+use super::super::policy::VariablePattern;
 use super::super::spec::{AbsolutePath, After};
 use super::super::tree::{Node, Value, quoted};
 use super::word::{argument_text, directory, environment_value, program, text};
@@ -55,6 +56,16 @@ pub(crate) fn paths(node: &Node) -> Result<Vec<AbsolutePath>, Faults> {
     let mut seen = std::collections::BTreeSet::new();
     paths.retain(|path| seen.insert(path.clone()));
     Ok(paths)
+}
+
+/// Names of variables that members may set.
+pub(crate) fn patterns(node: &Node) -> Result<Vec<VariablePattern>, Faults> {
+    let Value::List(list) = &node.value else {
+        return Err(node.instead_of("a list of names of variables").into());
+    };
+    items(list, |_, node| {
+        VariablePattern::new(text(node)?).map_err(|error| Fault::new(node.at, error.to_string()))
+    })
 }
 
 /// Environment variables.

@@ -1,0 +1,47 @@
+//! What members lay over a definition is judged: when it is asked for, and again when the run starts.
+
+use bij_core::Asker;
+use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, judge_extras};
+use bij_core::port::{Change, DefinitionSource};
+use bij_core::queue::{QueueState, QueuedRun};
+
+use super::Coordinator;
+use crate::Ports;
+
+/// Who holds a run whose extras its definition no longer allows.
+const HOLDER: &str = "bij-coordinator";
+
+impl<P: Ports> Coordinator<P> {
+    /// Judges extras that an account, by its name in the ledger, lays over a definition.
+    pub(super) fn judge_extras(
+        &self,
+        spec: &ExperimentSpec,
+        extras: &SpecOverlay,
+        by: &str,
+    ) -> Result<(), DeniedExtra> {
+        let asker = Asker::from_name(by, self.owner);
+        let total = self.seen.sample.memory_total.as_ref().ok().copied();
+        judge_extras(spec, extras, &asker, &self.state.settings.policy, total)
+    }
+
+    /// Returns the change that holds a queued run, and why, if the definition of today does not allow what
+    /// the run was submitted with.
+    ///
+    /// A definition or extras that cannot be read are left to the start, which says aloud what is wrong.
+    pub(super) fn hold_for_extras(&self, run: &QueuedRun) -> Option<(Change, String)> {
+        if run.extras.is_empty() {
+            return None;
+        }
+        let extras = SpecOverlay::parse(SourceFile::new("extras", run.extras.as_bytes())).ok()?;
+        let found = self.adapters.definitions.find_without_extras(&run.run.experiment).ok()?;
+        let denied = self.judge_extras(&found.spec, &extras, &run.by).err()?;
+        let text = format!("{} {denied}; {}", run.by, denied.remedy());
+        let change = Change::State {
+            run: run.run.clone(),
+            from: Some(run.state.clone()),
+            state: QueueState::Held { by: HOLDER.to_owned() },
+            why: text.clone(),
+        };
+        Some((change, text))
+    }
+}

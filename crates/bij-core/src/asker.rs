@@ -1,0 +1,94 @@
+//! The account that asks for something.
+
+/// The account that asks for something, as the kernel or the bus vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Root, or the user whose own coordinator is asked.
+    Operator,
+    /// Another account, with the login name where there is one.
+    Member {
+        /// User id.
+        uid: u32,
+        /// Login name.
+        login: Option<String>,
+    },
+}
+
+/// Returns an account's name for output and for the ledger: `root`, `alice (uid 1000)`, `uid 1000`.
+///
+/// Only uid 0 is called `root` alone, whatever names the databases hold.
+pub fn account_name(uid: u32, login: Option<&str>) -> String {
+    match (uid, login) {
+        (0, _) => "root".to_owned(),
+        (_, Some(login)) => format!("{login} (uid {uid})"),
+        (_, None) => format!("uid {uid}"),
+    }
+}
+
+/// What the ledger has in an account's place where the service manager does not say who asked it; only the
+/// hooks, which root runs, bring such a start.
+pub const NAMELESS: [&str; 2] = ["boot", "systemctl start"];
+
+impl Asker {
+    /// Returns the account of an [`account_name`]. `owner` is the user whose own coordinator it is, if it is
+    /// one.
+    ///
+    /// A name of any other form is an account's that is nobody's user and may add nothing.
+    pub fn from_name(name: &str, owner: Option<u32>) -> Self {
+        if name == "root" || NAMELESS.contains(&name) {
+            return Self::Operator;
+        }
+        let (login, rest) = match name.rsplit_once(" (uid ") {
+            Some((login, rest)) => (Some(login.to_owned()), rest.strip_suffix(')')),
+            None => (None, name.strip_prefix("uid ")),
+        };
+        match rest.and_then(|digits| digits.parse().ok()) {
+            Some(uid) if Some(uid) == owner => Self::Operator,
+            Some(uid) => Self::Member { uid, login },
+            None => Self::Member { uid: u32::MAX, login: None },
+        }
+    }
+
+    /// Whether an experiment's `user` is this account.
+    pub fn is_user(&self, user: Option<&str>) -> bool {
+        let (Self::Member { uid, login }, Some(user)) = (self, user) else { return false };
+        login.as_deref() == Some(user) || user.parse() == Ok(*uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_back_to_its_account() {
+        for (uid, login) in [
+            (1000, Some("alice")),
+            (1000, None),
+            (5, Some("root")),
+            (5, Some("x (uid 0)")),
+            (5, Some("boot")),
+            (5, Some("")),
+        ] {
+            let asker = Asker::from_name(&account_name(uid, login), None);
+            assert_eq!(asker, Asker::Member { uid, login: login.map(ToOwned::to_owned) });
+        }
+        assert_eq!(Asker::from_name(&account_name(0, Some("toor")), None), Asker::Operator);
+        assert_eq!(Asker::from_name("alice (uid 7)", Some(7)), Asker::Operator);
+        assert_eq!(Asker::from_name("boot", None), Asker::Operator);
+        for odd in ["alice", "", "uid x", "a (uid 1", "a (uid -1)"] {
+            let nobody = Asker::Member { uid: u32::MAX, login: None };
+            let found = Asker::from_name(odd, Some(0));
+            assert!(matches!(found, Asker::Member { uid: u32::MAX, .. }), "{odd}: {found:?}");
+            assert!(!nobody.is_user(Some("alice")));
+        }
+    }
+
+    #[test]
+    fn an_experiments_user_is_named_by_login_or_number() {
+        let alice = Asker::from_name("alice (uid 1000)", None);
+        assert!(alice.is_user(Some("alice")) && alice.is_user(Some("1000")));
+        assert!(!alice.is_user(Some("bob")) && !alice.is_user(None) && !alice.is_user(Some("0")));
+        assert!(!Asker::Operator.is_user(Some("root")));
+    }
+}

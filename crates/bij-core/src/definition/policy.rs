@@ -1,0 +1,427 @@
+//! `[policy]`: what members of group `bij` may add to a run, and the judgement over what they do add.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::overlay::SpecOverlay;
+use super::spec::{CpuSet, ExperimentSpec, Limits};
+use super::steering::steers;
+use super::{names, older};
+use crate::{Asker, Bytes, Limit, MemoryLimit};
+
+/// `[policy]`: what members may add. Root may add anything that reads well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The variables that they may set; none if absent.
+    pub environment: Option<Vec<VariablePattern>>,
+    /// Whether they may hand another config to the command; not if absent.
+    pub config: Option<bool>,
+}
+
+impl Policy {
+    /// Returns this policy, with the defaults for what it leaves out.
+    #[must_use]
+    pub fn or(&self, defaults: &Self) -> Self {
+        Self {
+            environment: self.environment.clone().or_else(|| defaults.environment.clone()),
+            config: self.config.or(defaults.config),
+        }
+    }
+
+    fn lets_set(&self, name: &str) -> bool {
+        let patterns = self.environment.as_deref().unwrap_or_default();
+        patterns.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// A variable's name, or the beginning of names with a `*` behind it: `SEED`, `WANDB_*`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VariablePattern(String);
+
+/// Why a text is no [`VariablePattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidPattern {
+    /// No variable has such a name.
+    #[error("expected the name of a variable, or the beginning of names and a * behind it")]
+    Malformed,
+    /// systemd or bij sets it.
+    #[error("systemd and bij set this variable themselves")]
+    Reserved,
+    /// It decides which code the program runs.
+    #[error(
+        "this variable decides which code the program runs, so only root may set it, and a user in runs that are that user's own"
+    )]
+    Steers,
+}
+
+impl VariablePattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`InvalidPattern`] if it is none, or names only variables that no member may set.
+    pub fn new(text: &str) -> Result<Self, InvalidPattern> {
+        let (beginning, is_open) = match text.strip_suffix('*') {
+            Some(beginning) => (beginning, true),
+            None => (text, false),
+        };
+        // `WANDB_` becomes a name with anything behind it.
+        let name = if is_open { format!("{beginning}X") } else { beginning.to_owned() };
+        match names::environment_name(&name) {
+            Err(names::BadName::Malformed) => Err(InvalidPattern::Malformed),
+            Err(names::BadName::Reserved) => Err(InvalidPattern::Reserved),
+            Ok(()) if steers(beginning) => Err(InvalidPattern::Steers),
+            Ok(()) => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a member may set this variable by this pattern. No pattern covers variables that decide
+    /// which code the program runs.
+    pub fn matches(&self, name: &str) -> bool {
+        let is_named = match self.0.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == self.0,
+        };
+        is_named && !steers(name)
+    }
+}
+
+impl fmt::Display for VariablePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something that a member may not add to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeniedExtra {
+    /// The definition does not let members set the variable.
+    #[error("may not set {name}: [policy] environment of the definition does not name it")]
+    Variable {
+        /// The variable.
+        name: String,
+    },
+    /// The variable decides which code the program runs.
+    #[error("may not set {name}: it decides which code the program runs")]
+    Steering {
+        /// The variable.
+        name: String,
+    },
+    /// The definition does not let members hand over another config.
+    #[error("may not hand over another config: [policy] config of the definition does not say so")]
+    Config,
+    /// The limit would be higher than the definition's.
+    #[error(
+        "may not raise {key} to {asked}: the definition says {defined}, and a member's limit only goes down"
+    )]
+    Limit {
+        /// The key of the definition.
+        key: &'static str,
+        /// What is asked for.
+        asked: String,
+        /// What the definition says.
+        defined: String,
+    },
+}
+
+impl DeniedExtra {
+    /// What helps; a fragment without a full stop.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Variable { name } => {
+                format!("root may add to the definition: [policy] environment = [\"{name}\"]")
+            }
+            Self::Steering { .. } => {
+                "root writes it into the definition, or submits the run".to_owned()
+            }
+            Self::Config => "root may add to the definition: [policy] config = true".to_owned(),
+            Self::Limit { key, defined, .. } => {
+                format!("ask for at most {defined}, or have root change {key} in the definition")
+            }
+        }
+    }
+}
+
+/// Judges what is laid over a definition for one run.
+///
+/// `spec` is the definition with nothing laid over it, `total` the machine's memory if it is known. Limits
+/// are compared by value: an absent limit is as much as systemd gives, and the number of tasks is the
+/// template's then.
+///
+/// # Errors
+/// [`DeniedExtra`] for the first thing that the asker may not add.
+pub fn judge_extras(
+    spec: &ExperimentSpec,
+    extras: &SpecOverlay,
+    asker: &Asker,
+    defaults: &Policy,
+    total: Option<Bytes>,
+) -> Result<(), DeniedExtra> {
+    if *asker == Asker::Operator {
+        return Ok(());
+    }
+    let policy = spec.policy.or(defaults);
+    if !asker.is_user(spec.user.as_deref()) {
+        if extras.config().is_some_and(|config| spec.config.as_deref() != Some(config))
+            && policy.config != Some(true)
+        {
+            return Err(DeniedExtra::Config);
+        }
+        for name in extras.environment().keys() {
+            let name = || name.clone();
+            if steers(&name()) {
+                return Err(DeniedExtra::Steering { name: name() });
+            }
+            if !policy.lets_set(&name()) && !older::is_limit(&name()) {
+                return Err(DeniedExtra::Variable { name: name() });
+            }
+        }
+    }
+    // The older tool's variables set limits too, and are judged by themselves: the program sees them.
+    let mut by_variables = spec.clone();
+    extras.environment_only().apply(&mut by_variables);
+    let mut by_all = spec.clone();
+    extras.apply(&mut by_all);
+    for changed in [by_variables, by_all] {
+        not_above(&spec.limits, &changed.limits, total)?;
+        let (defined, asked) = (spec.thermal.max_celsius, changed.thermal.max_celsius);
+        if asked != defined && asked.zip(defined).is_none_or(|(asked, defined)| asked > defined) {
+            let text = |celsius: Option<f64>| {
+                celsius.map_or_else(|| "nothing".to_owned(), |celsius| celsius.to_string())
+            };
+            return Err(denied("thermal.max_celsius", text(asked), text(defined)));
+        }
+    }
+    Ok(())
+}
+
+fn denied(key: &'static str, asked: String, defined: String) -> DeniedExtra {
+    DeniedExtra::Limit { key, asked, defined }
+}
+
+fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(), DeniedExtra> {
+    // Destructured whole, so that a new limit cannot be forgotten here.
+    let Limits { memory, swap, cpu, cpus, tasks, time, oom_policy: _ } = asked;
+    for (key, asked, defined) in
+        [("limits.memory", memory, defined.memory), ("limits.swap", swap, defined.swap)]
+    {
+        let defined = defined.unwrap_or(MemoryLimit::Absolute(Limit::Max));
+        let asked = asked.unwrap_or(MemoryLimit::Absolute(Limit::Max));
+        if !memory_at_most(asked, defined, total) {
+            return Err(denied(key, asked.to_string(), defined.to_string()));
+        }
+    }
+    not_above_one("limits.cpu", *cpu, defined.cpu.unwrap_or(Limit::Max))?;
+    not_above_one("limits.tasks", *tasks, defined.tasks.unwrap_or(Limits::DEFAULT_TASKS))?;
+    not_above_one("limits.time", *time, defined.time.unwrap_or(Limit::Max))?;
+    match (cpus, &defined.cpus) {
+        (Some(asked), Some(defined)) if !is_subset(asked, defined) => {
+            Err(denied("limits.cpus", asked.to_string(), defined.to_string()))
+        }
+        (None, Some(defined)) => Err(denied("limits.cpus", "all".to_owned(), defined.to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn not_above_one<T: PartialOrd + fmt::Display>(
+    key: &'static str,
+    asked: Option<Limit<T>>,
+    defined: Limit<T>,
+) -> Result<(), DeniedExtra> {
+    match asked {
+        Some(asked) if !at_most(&asked, &defined) => {
+            Err(denied(key, asked.to_string(), defined.to_string()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn at_most<T: PartialOrd>(asked: &Limit<T>, defined: &Limit<T>) -> bool {
+    match (asked, defined) {
+        (_, Limit::Max) => true,
+        (Limit::Max, Limit::At(_)) => false,
+        (Limit::At(asked), Limit::At(defined)) => asked <= defined,
+    }
+}
+
+/// What cannot be compared, because the machine's memory is not known, is not taken for less.
+fn memory_at_most(asked: MemoryLimit, defined: MemoryLimit, total: Option<Bytes>) -> bool {
+    match (asked, defined, total) {
+        (asked, defined, _) if asked == defined => true,
+        (_, MemoryLimit::Absolute(Limit::Max), _) => true,
+        (MemoryLimit::Absolute(asked), MemoryLimit::Absolute(defined), _) => {
+            at_most(&asked, &defined)
+        }
+        (MemoryLimit::Share(asked), MemoryLimit::Share(defined), _) => asked <= defined,
+        (asked, defined, Some(total)) => at_most(&asked.resolve(total), &defined.resolve(total)),
+        (_, _, None) => false,
+    }
+}
+
+fn is_subset(asked: &CpuSet, defined: &CpuSet) -> bool {
+    asked.iter().all(|cpu| defined.iter().any(|allowed| allowed == cpu))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ExperimentId;
+
+    const TOTAL: Bytes = Bytes::new(16 << 30);
+
+    fn member(login: &str) -> Asker {
+        Asker::Member { uid: 1000, login: Some(login.to_owned()) }
+    }
+
+    fn policy(patterns: &[&str]) -> Policy {
+        let patterns = patterns.iter().map(|text| VariablePattern::new(text).unwrap());
+        Policy { environment: Some(patterns.collect()), config: None }
+    }
+
+    fn spec(lines: &str) -> ExperimentSpec {
+        let text = format!("command = ['/r']\n{lines}");
+        let file = super::super::SourceFile::new("x.toml", text.as_bytes());
+        let id = ExperimentId::new("x").unwrap();
+        super::super::Definition::new(&id, file, super::super::Syntax::Toml).parse().unwrap().spec
+    }
+
+    /// `-E` for an upper-case name, `--limit` for a lower-case one, `config` for a path.
+    fn extras(words: &[&str]) -> SpecOverlay {
+        let mut extras = SpecOverlay::default();
+        for word in words {
+            match word.chars().next().unwrap() {
+                '/' => extras.set_config(word).unwrap(),
+                first if first.is_lowercase() => extras.add_limit(word).unwrap(),
+                _ => extras.add_environment(word).unwrap(),
+            }
+        }
+        extras
+    }
+
+    #[test]
+    fn a_member_adds_what_the_definition_names_and_lowers_limits() {
+        let open = "policy = { environment = ['LR', 'SEED', 'WANDB_*', '*'] }\nuser = 'alice'\n\
+                    limits = { memory = '60M', swap = '0', cpu = '100%', cpus = '0-3', tasks = 100, time = '1h' }\n\
+                    thermal = { max_celsius = 80 }";
+        let closed = "user = 'alice'";
+        let own = "user = 'member'\nlimits = { memory = '60M' }";
+        let by_number = "user = '1000'";
+        let share = "limits = { memory = '50%' }";
+        for (definition, words, named) in [
+            (open, &["SEED=1", "LR=0.1", "WANDB_MODE=x", "ANYTHING=1"][..], None),
+            (open, &["SEED=1", "PYTHONPATH=/m"], Some("PYTHONPATH")),
+            (open, &["LD_PRELOAD=/m"], Some("LD_PRELOAD")),
+            (open, &["PATH=/m"], Some("PATH")),
+            (open, &["BASH_ENV=/m"], Some("BASH_ENV")),
+            (open, &["JAVA_TOOL_OPTIONS=/m"], Some("JAVA_TOOL_OPTIONS")),
+            (open, &["/another.json"], Some("config")),
+            (open, &["memory=60M", "swap=0", "cpu=100%", "cpus=0-3", "tasks=100", "time=1h"], None),
+            (open, &["memory=1M", "cpu=1%", "cpus=2", "tasks=1", "time=1s"], None),
+            (open, &["memory=61M"], Some("limits.memory")),
+            (open, &["memory=infinity"], Some("limits.memory")),
+            (open, &["memory=50%"], Some("limits.memory")),
+            (open, &["swap=1K"], Some("limits.swap")),
+            (open, &["cpu=101%"], Some("limits.cpu")),
+            (open, &["cpus=0-4"], Some("limits.cpus")),
+            (open, &["cpus=7"], Some("limits.cpus")),
+            (open, &["tasks=infinity"], Some("limits.tasks")),
+            (open, &["time=infinity"], Some("limits.time")),
+            (open, &["EXPERIMENT_RAM_LIMIT=infinity"], Some("limits.memory")),
+            (open, &["EXPERIMENT_RAM_LIMIT=infinity", "memory=1M"], Some("limits.memory")),
+            (open, &["EXPERIMENT_CPU_QUOTA=400%"], Some("limits.cpu")),
+            (open, &["EXPERIMENT_RAM_LIMIT=10M", "MAX_TEMP_CELSIUS=70"], None),
+            (open, &["MAX_TEMP_CELSIUS=81"], Some("thermal.max_celsius")),
+            (closed, &["SEED=1"], Some("SEED")),
+            (closed, &["NVPMODEL_MODE=0"], Some("NVPMODEL_MODE")),
+            (closed, &["MAX_TEMP_CELSIUS=200"], Some("thermal.max_celsius")),
+            (closed, &["EXPERIMENT_RAM_LIMIT=1G"], None),
+            (closed, &["memory=1G", "swap=1G", "cpu=1%", "cpus=0", "time=1h", "tasks=4096"], None),
+            (closed, &["memory=infinity"], None),
+            (closed, &["tasks=4097"], Some("limits.tasks")),
+            (closed, &["tasks=infinity"], Some("limits.tasks")),
+            (own, &["PYTHONPATH=/m", "LD_PRELOAD=/m", "/another.json"], None),
+            (own, &["memory=1G"], Some("limits.memory")),
+            (by_number, &["PYTHONPATH=/m"], None),
+            ("", &["PYTHONPATH=/m"], Some("PYTHONPATH")),
+            ("policy = { config = true }", &["/another.json"], None),
+            (share, &["memory=8G"], None),
+            (share, &["memory=9G"], Some("limits.memory")),
+            (share, &["memory=40%"], None),
+            (share, &["memory=60%"], Some("limits.memory")),
+        ] {
+            let (spec, extras) = (spec(definition), extras(words));
+            let judged =
+                judge_extras(&spec, &extras, &member("member"), &Policy::default(), Some(TOTAL));
+            match (judged, named) {
+                (Ok(()), None) => {}
+                (Err(error), Some(named)) => {
+                    assert!(error.to_string().contains(named), "{words:?}: {error}");
+                    assert!(error.to_string().starts_with("may not "), "{error}");
+                    assert!(!error.remedy().is_empty());
+                }
+                (judged, named) => panic!("{definition}, {words:?}: {judged:?}, not {named:?}"),
+            }
+            let root = judge_extras(&spec, &extras, &Asker::Operator, &Policy::default(), None);
+            assert_eq!(root, Ok(()), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_settings_say_what_a_definition_leaves_out() {
+        let defaults = policy(&["SEED"]);
+        let judge = |definition: &str, defaults: &Policy, word: &str| {
+            judge_extras(&spec(definition), &extras(&[word]), &member("m"), defaults, None)
+        };
+        assert_eq!(judge("", &defaults, "SEED=1"), Ok(()));
+        assert!(judge("", &Policy::default(), "SEED=1").is_err());
+        assert!(judge("policy = { environment = [] }", &defaults, "SEED=1").is_err());
+        assert!(judge("policy = { environment = ['LR'] }", &defaults, "SEED=1").is_err());
+        let config = Policy { config: Some(true), ..Policy::default() };
+        assert_eq!(judge("", &config, "/c.json"), Ok(()));
+        assert!(judge("policy = { config = false }", &config, "/c.json").is_err());
+        // Without the machine's memory a share cannot be compared with an amount.
+        assert!(judge("limits = { memory = '50%' }", &defaults, "memory=1K").is_err());
+    }
+
+    #[test]
+    fn the_templates_number_of_tasks_is_the_one_that_is_compared() {
+        let line = format!("\nTasksMax={}\n", Limits::DEFAULT_TASKS);
+        for unit in [
+            include_str!("../../../../units/usr/lib/systemd/system/brain-experiment@.service"),
+            include_str!("../../../../units/usr/lib/systemd/user/brain-experiment@.service"),
+        ] {
+            assert!(unit.contains(&line), "a template has another than {line}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_variables_that_members_may_set() {
+        for good in ["SEED", "WANDB_*", "*", "_x", "P*"] {
+            assert_eq!(VariablePattern::new(good).unwrap().as_str(), good);
+        }
+        for (bad, why) in [
+            ("", InvalidPattern::Malformed),
+            ("A*B", InvalidPattern::Malformed),
+            ("1A", InvalidPattern::Malformed),
+            ("A-B", InvalidPattern::Malformed),
+            ("**", InvalidPattern::Malformed),
+            ("BIJ_*", InvalidPattern::Reserved),
+            ("NOTIFY_SOCKET", InvalidPattern::Reserved),
+            ("PYTHONPATH", InvalidPattern::Steers),
+            ("LD_*", InvalidPattern::Steers),
+            ("PATH", InvalidPattern::Steers),
+        ] {
+            assert_eq!(VariablePattern::new(bad), Err(why), "{bad}");
+        }
+        let all = VariablePattern::new("*").unwrap();
+        assert!(all.matches("SEED") && !all.matches("PYTHONPATH") && !all.matches("HOME"));
+        assert!(!VariablePattern::new("P*").unwrap().matches("PATH"));
+    }
+}
