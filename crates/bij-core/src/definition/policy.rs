@@ -340,7 +340,7 @@ mod tests {
             (open, &["MAX_TEMP_CELSIUS=81"], Some("thermal.max_celsius")),
             (closed, &["SEED=1"], Some("SEED")),
             (closed, &["NVPMODEL_MODE=0"], Some("NVPMODEL_MODE")),
-            (closed, &["MAX_TEMP_CELSIUS=200"], Some("thermal.max_celsius")),
+            (closed, &["MAX_TEMP_CELSIUS=120"], Some("thermal.max_celsius")),
             (closed, &["EXPERIMENT_RAM_LIMIT=1G"], None),
             (closed, &["memory=1G", "swap=1G", "cpu=1%", "cpus=0", "time=1h", "tasks=4096"], None),
             (closed, &["memory=infinity"], None),
