@@ -3,7 +3,7 @@
 //! | from | to |
 //! | --- | --- |
 //! | program `bij` | `usr/bin/` |
-//! | programs `bij-hook`, `bij-exec`, `bij-coordinator` | `usr/libexec/brain-in-jar/` |
+//! | programs `bij-hook`, `bij-exec`, `bij-coordinator`, `bij-notify` | `usr/libexec/brain-in-jar/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
@@ -30,6 +30,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
     ("bij-exec", "bij-exec", "usr/libexec/brain-in-jar"),
     ("bij-daemon", "bij-coordinator", "usr/libexec/brain-in-jar"),
+    ("bij-daemon", "bij-notify", "usr/libexec/brain-in-jar"),
 ];
 
 /// The crate whose programs are the example experiments.

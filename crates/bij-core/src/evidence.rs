@@ -68,6 +68,8 @@ pub enum OrderKind {
     Heat,
     /// Leave, because of the GPU's memory that it uses.
     GpuMemory,
+    /// Leave, because a limit of time is over and the service manager has not stopped it.
+    TimeLimit,
     /// The whole machine goes down.
     Shutdown,
 }
@@ -79,6 +81,7 @@ impl OrderKind {
             Self::Stop => Cause::Stopped,
             Self::Heat => Cause::Heat,
             Self::GpuMemory => Cause::GpuMemory,
+            Self::TimeLimit => Cause::TimeLimit,
             Self::Shutdown => Cause::Reboot,
         }
     }

@@ -109,6 +109,12 @@ impl Layout {
         self.runtime.join("coordinator.sock")
     }
 
+    /// Where experiments send what they have to say to the service manager: the socket of
+    /// brain-experiment-notify.socket. A user's experiments speak to their manager directly.
+    pub fn notify_socket(&self) -> PathBuf {
+        self.runtime.join("notify")
+    }
+
     /// The environment that the current attempt is executed with: `NAME=VALUE`, each ended by a NUL.
     /// Only the experiment's user can read it.
     pub fn environment(&self, id: &ExperimentId) -> PathBuf {

@@ -10,6 +10,7 @@ mod handover;
 mod heat;
 mod history;
 mod journal;
+mod limit_watch;
 mod manager_state;
 mod power_watch;
 mod record;

@@ -1,11 +1,12 @@
 //! Where a hook was called: its paths, its boot, the clock.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bij_core::{BootId, Layout, TimeSpan, Timestamp};
+use bij_systemd::MANAGER_NOTIFY_SOCKET;
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
@@ -85,6 +86,17 @@ impl Place {
         self.user
     }
 
+    /// Where the manager that calls a hook listens for it (`sd_notify(3)`).
+    ///
+    /// The system's is known, and is not taken from the environment, in which experiments find their
+    /// filter. A user's manager names its own: `named` is `$NOTIFY_SOCKET`.
+    pub fn manager_socket(&self, named: Option<&OsStr>) -> Option<PathBuf> {
+        if self.user {
+            return named.map(PathBuf::from);
+        }
+        Some(self.root.join(MANAGER_NOTIFY_SOCKET.trim_start_matches('/')))
+    }
+
     /// Which boot this is.
     ///
     /// # Errors
@@ -135,6 +147,18 @@ mod tests {
         );
         let lost = Place::user(Path::new("/"), |_| None).unwrap_err();
         assert_eq!(lost.to_string(), "neither XDG_CONFIG_HOME nor $HOME is set");
+    }
+
+    #[test]
+    fn only_a_users_manager_is_believed_to_say_where_it_listens() {
+        let named = Some(OsStr::new("/run/brain-in-jar/notify"));
+        let system = Place::system(Path::new("/"));
+        for named in [named, None] {
+            assert_eq!(system.manager_socket(named), Some("/run/systemd/notify".into()));
+        }
+        let user = Place::user(Path::new("/"), |_| Some("/home/ann".into())).unwrap();
+        assert_eq!(user.manager_socket(named), named.map(PathBuf::from));
+        assert_eq!(user.manager_socket(None), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid, chown};
 use tokio::net::UnixDatagram;
+use tokio::time::Instant;
 
 use crate::shim::Identity;
 
@@ -25,6 +26,13 @@ const MESSAGE_MAX: usize = 4096;
 /// default).
 const QUEUE_MAX: usize = 1024;
 
+/// How often a datagram is read from an attempt that sends one after the other. The rest waits in the
+/// kernel's queue, and then the attempt itself does.
+const PACE: Duration = Duration::from_millis(5);
+
+/// How many datagrams are read at once before [`PACE`] holds.
+const BURST: u32 = 64;
+
 /// What an attempt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
@@ -34,7 +42,6 @@ pub(crate) enum Message {
     Fed,
     /// `WATCHDOG=trigger`.
     FeedRefused,
-    Extend(Duration),
 }
 
 /// An attempt's notification socket; its file goes with it.
@@ -43,6 +50,8 @@ pub(crate) struct NotifySocket {
     socket: UnixDatagram,
     address: OsString,
     path: Option<PathBuf>,
+    /// When a whole [`BURST`] may be read at once again.
+    rested: Instant,
 }
 
 impl NotifySocket {
@@ -65,7 +74,8 @@ impl NotifySocket {
 
     fn over(socket: StdUnixDatagram, address: OsString, path: Option<PathBuf>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket)?, address, path })
+        let socket = UnixDatagram::from_std(socket)?;
+        Ok(Self { socket, address, path, rested: Instant::now() })
     }
 
     /// The value of `NOTIFY_SOCKET`.
@@ -73,15 +83,19 @@ impl NotifySocket {
         &self.address
     }
 
-    /// The next datagram. Cancel-safe.
+    /// Returns what the next datagram says, at the pace that is allowed to an attempt. Cancel-safe.
     ///
     /// Descriptors that come with it (`BARRIER=1`, `FDSTORE=1`) are closed by the kernel, because
     /// no room is given for them; for a barrier that is the answer that it waits for.
-    pub(crate) async fn receive(&self) -> Vec<Message> {
+    pub(crate) async fn receive(&mut self) -> Vec<Message> {
         let mut buffer = [0; MESSAGE_MAX];
+        tokio::time::sleep_until(self.rested - PACE * BURST).await;
         loop {
             match self.socket.recv(&mut buffer).await {
-                Ok(length) => return parse(&String::from_utf8_lossy(&buffer[..length])),
+                Ok(length) => {
+                    self.rested = self.rested.max(Instant::now()) + PACE;
+                    return parse(&String::from_utf8_lossy(&buffer[..length]));
+                }
                 // A datagram socket has no other end that could fail; do not spin if it does.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -117,7 +131,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads assignments, one a line; `MAINPID=` and whatever else we have no use for is passed over.
+/// Reads assignments, one a line. All others are passed over, above all those by which an attempt would move
+/// its own limits: `EXTEND_TIMEOUT_USEC=`, `WATCHDOG_USEC=`.
 fn parse(text: &str) -> Vec<Message> {
     let assignment = |line: &str| {
         let (name, value) = line.split_once('=')?;
@@ -126,9 +141,6 @@ fn parse(text: &str) -> Vec<Message> {
             ("STATUS", text) => Message::Status(printable(text)),
             ("WATCHDOG", "1") => Message::Fed,
             ("WATCHDOG", "trigger") => Message::FeedRefused,
-            ("EXTEND_TIMEOUT_USEC", micros) => {
-                Message::Extend(Duration::from_micros(micros.parse().ok()?))
-            }
             _ => return None,
         })
     };
@@ -151,9 +163,7 @@ mod tests {
         let expected = [Message::Ready, Message::Status("step 3  [31m".to_owned()), Message::Fed];
         assert_eq!(parse(text), expected);
         assert_eq!(parse("WATCHDOG=trigger"), [Message::FeedRefused]);
-        let extend = Message::Extend(Duration::from_millis(5));
-        assert_eq!(parse("EXTEND_TIMEOUT_USEC=5000"), [extend]);
-        assert_eq!(parse("EXTEND_TIMEOUT_USEC=-1"), []);
+        assert_eq!(parse("EXTEND_TIMEOUT_USEC=5000\nWATCHDOG_USEC=0"), []);
     }
 
     #[tokio::test]
@@ -161,7 +171,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let long = directory.path().join("x".repeat(120));
         let socket = NotifySocket::bind(&long, &format!("test-{}", std::process::id()), None);
-        let socket = socket.unwrap();
+        let mut socket = socket.unwrap();
         let name = socket.address().to_str().unwrap().strip_prefix('@').unwrap().to_owned();
         let sender = StdUnixDatagram::unbound().unwrap();
         let address = SocketAddr::from_abstract_name(name).unwrap();
@@ -174,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         for _ in 0..2 {
-            let socket = NotifySocket::bind(&path, "unused", None).unwrap();
+            let mut socket = NotifySocket::bind(&path, "unused", None).unwrap();
             let sender = StdUnixDatagram::unbound().unwrap();
             sender.send_to(b"WATCHDOG=1", &path).unwrap();
             assert_eq!(socket.receive().await, [Message::Fed]);
@@ -182,5 +192,24 @@ mod tests {
             drop(socket);
             assert!(!path.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_read_at_a_bounded_pace_and_holds_up_only_its_sender() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let mut socket = NotifySocket::bind(&path, "unused", None).unwrap();
+        let flood = std::thread::spawn(move || {
+            let sender = StdUnixDatagram::unbound().unwrap();
+            // It fails when the socket is gone.
+            while sender.send_to(b"STATUS=x", &path).is_ok() {}
+        });
+        let begun = Instant::now();
+        for _ in 0..BURST + 100 {
+            assert_eq!(socket.receive().await, [Message::Status("x".to_owned())]);
+        }
+        assert!(begun.elapsed() >= PACE * 99, "{:?}", begun.elapsed());
+        drop(socket);
+        flood.join().unwrap();
     }
 }

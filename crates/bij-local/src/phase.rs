@@ -66,8 +66,6 @@ pub(crate) enum Input {
     Fed,
     /// `WATCHDOG=trigger`: it asks to be treated as silent.
     FeedRefused,
-    /// `EXTEND_TIMEOUT_USEC=`.
-    Extend(Duration),
     /// The kernel killed one of its processes for memory.
     KilledForMemory,
     /// The watcher found it above its limit.
@@ -194,10 +192,6 @@ impl Machine {
                 Vec::new()
             }
             Input::FeedRefused if self.phase == Phase::Running => self.fall_silent(now),
-            Input::Extend(time) => {
-                self.deadline = self.deadline.map(|deadline| deadline.max(now + time));
-                Vec::new()
-            }
             Input::KilledForMemory => self.lose_a_child(now),
             Input::OverLimit => {
                 self.fail(ServiceResult::OomKill);

@@ -9,6 +9,7 @@
 //! part of every stamp: so units are rendered anew after an upgrade.
 
 mod command;
+mod notify;
 mod own_user;
 mod quote;
 mod sandbox;
@@ -21,6 +22,7 @@ use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 use crate::{RuntimeScope, SystemdVersion};
 use quote::{assignment, line, path, path_word};
 
+pub use notify::MANAGER_NOTIFY_SOCKET;
 pub use own_user::own_user;
 
 /// Everything that a drop-in is made of.
@@ -65,6 +67,7 @@ impl DropIn<'_> {
         self.limits(&mut unit);
         self.life(&mut unit);
         sandbox::render(self, &mut unit);
+        notify::render(self, &mut unit);
         unit.text
     }
 

@@ -27,11 +27,12 @@ mod scope;
 mod tool;
 mod unit_dirs;
 mod unit_manager;
+mod unit_times;
 mod version;
 mod watch;
 
 pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
-pub use drop_in::{DropIn, own_user};
+pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, own_user};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
     InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,
@@ -39,5 +40,6 @@ pub use journal::{
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::SystemdUnits;
+pub use unit_times::UnitTimes;
 pub use version::SystemdVersion;
 pub use watch::{UnitSignal, UnitWatch};

@@ -78,6 +78,10 @@ impl SystemdUnits {
         Self::new(bus, root.join("cgroup"), UnitDirs::below(root))
     }
 
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     fn resources(&self, control_group: &str) -> Resources {
         let group = control_group.parse::<CgroupPath>().ok().filter(|_| !control_group.is_empty());
         match (&self.cgroups, group) {

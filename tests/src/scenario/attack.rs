@@ -18,6 +18,7 @@ pub(super) mod logs;
 mod callers;
 mod member;
 mod trust;
+pub(super) mod notify;
 
 use super::Scenario;
 use crate::check::{Failure, ensure};

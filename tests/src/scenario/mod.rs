@@ -80,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         attack::MEMBER,
         attack::CALLERS,
         attack::TRUST,
+        attack::notify::SCENARIOS,
         examples::SCENARIOS,
         speed::SCENARIOS,
         speed_of_the_queue::SCENARIOS,

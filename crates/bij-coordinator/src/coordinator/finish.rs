@@ -88,7 +88,7 @@ impl<P: Ports> Coordinator<P> {
     fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
         let Some(StopWish { order, not_before: _ }) = wish else { return };
         match order.kind {
-            OrderKind::Stop => {}
+            OrderKind::Stop | OrderKind::TimeLimit => {}
             // That interrupts a run, and what becomes of it is decided.
             OrderKind::Heat | OrderKind::GpuMemory | OrderKind::Shutdown => return,
         }

@@ -1,5 +1,6 @@
 //! Never stale: the unit that starts is the one that its definition describes now.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
@@ -61,8 +62,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 return Err(self.still_stale(id));
             }
         }
-        if let (Some(wanted), Some(socket)) = (&wanted, &self.told.notify_socket) {
-            let told = set_watchdog(socket.as_ref(), wanted.spec().health.watchdog);
+        let named = self.told.notify_socket.as_deref().map(OsStr::new);
+        if let (Some(wanted), Some(socket)) = (&wanted, self.place.manager_socket(named)) {
+            let told = set_watchdog(socket.as_os_str(), wanted.spec().health.watchdog);
             logged(told, "the service manager does not hear when heartbeats are due");
         }
         Ok(wanted.map(Wanted::into_spec))

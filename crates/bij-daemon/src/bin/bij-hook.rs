@@ -37,11 +37,17 @@ fn main() -> ExitCode {
         Ok(call) => {
             let is_start = matches!(call.verb, Verb::Start(_) | Verb::Begin(_));
             let failed = if matches!(call.verb, Verb::Start(_)) { CONDITION_FAILED } else { 1 };
+            // In the system's units `$NOTIFY_SOCKET` is the experiment's filter, not the manager's socket.
+            let socket = if call.user {
+                env::var_os("NOTIFY_SOCKET")
+            } else {
+                Place::system(&call.root).manager_socket(None).map(Into::into)
+            };
             run(call).unwrap_or_else(|error| {
                 log::error!("{error:#}");
                 if is_start {
                     // For `systemctl status` and `bij start`, which wait for this unit.
-                    tell_status(env::var_os("NOTIFY_SOCKET"), &format!("{error:#}"));
+                    tell_status(socket, &format!("{error:#}"));
                 }
                 ExitCode::from(failed)
             })
@@ -63,8 +69,8 @@ fn run(call: HookCall) -> Result<ExitCode> {
         Place::system(&root)
     };
     if matches!(verb, Verb::Start(_) | Verb::Begin(_) | Verb::End(_))
-        && let Some(socket) = env::var_os("NOTIFY_SOCKET")
-        && let Err(error) = ask_for_time(&socket, TIME_NEEDED)
+        && let Some(socket) = place.manager_socket(env::var_os("NOTIFY_SOCKET").as_deref())
+        && let Err(error) = ask_for_time(socket.as_os_str(), TIME_NEEDED)
     {
         log::debug!("cannot ask for more time: {error}");
     }

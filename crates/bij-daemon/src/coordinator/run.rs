@@ -33,6 +33,7 @@ use super::beside::Beside;
 use super::gpu_watch::GpuWatch;
 use super::handler::Handler;
 use super::heat::HeatWatch;
+use super::limit_watch::LimitWatch;
 use super::manager_state::ManagerState;
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
@@ -273,6 +274,7 @@ impl Outside<'_> {
             never = self.take_in_starts() => match never {},
             () = self.keep_alive() => {}
             never = self.gpu.tell(&self.handle) => match never {},
+            never = LimitWatch::new(self.place).watch(&self.handle) => match never {},
             never = self.power.serve(&self.handle) => match never {},
         }
         self.notify.stopping();

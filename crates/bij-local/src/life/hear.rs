@@ -87,7 +87,6 @@ impl Life {
                 Message::Ready => Input::Ready,
                 Message::Fed => Input::Fed,
                 Message::FeedRefused => Input::FeedRefused,
-                Message::Extend(time) => Input::Extend(time),
                 Message::Status(text) => {
                     around.desk.show(|state| state.status_text = Some(text.clone()));
                     let run = self.opened.run.clone();

@@ -89,6 +89,16 @@ fn a_time_limit_is_told_from_a_slow_stop() {
 }
 
 #[test]
+fn a_time_limit_that_the_coordinator_enforces_is_one() {
+    for exit in [Exit::Code(0), Exit::Signal(15), Exit::Signal(9)] {
+        let ended = ran(R::Success, exit);
+        assert_eq!(ordered(OrderKind::TimeLimit, ended).prove(), Cause::TimeLimit);
+    }
+    let slow = ran(R::Timeout, Exit::Signal(9));
+    assert_eq!(ordered(OrderKind::TimeLimit, slow).prove(), Cause::TimeLimit);
+}
+
+#[test]
 fn who_is_too_slow_for_a_shutdown_is_interrupted_by_it_and_not_stopped() {
     let slow = ran(R::Timeout, Exit::Signal(9));
     assert_eq!(ordered(OrderKind::Shutdown, slow.clone()).prove(), Cause::Reboot);

@@ -1,0 +1,21 @@
+//! The filter between experiments and the service manager's notification socket; `bij_daemon` documents it.
+//!
+//! Started by `brain-experiment-notify.socket`, whose socket is its standard input.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Error;
+use bij_daemon::{filter_notifications, start_logging};
+use bij_systemd::MANAGER_NOTIFY_SOCKET;
+
+fn main() -> ExitCode {
+    start_logging("bij-notify", None);
+    match filter_notifications(std::io::stdin(), Path::new(MANAGER_NOTIFY_SOCKET), Path::new("/")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{:#}", Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}

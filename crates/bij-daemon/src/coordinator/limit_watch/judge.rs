@@ -1,0 +1,114 @@
+//! Whether a unit has been in its state for longer than it may.
+
+use bij_core::{Limit, TimeSpan};
+use bij_systemd::UnitTimes;
+
+/// How much later than systemd the coordinator steps in. systemd keeps all these limits by itself; it is late
+/// when its timer was moved, or when the machine is very busy.
+pub(super) const MARGIN: TimeSpan = TimeSpan::from_secs(3);
+
+/// A limit of time that has been passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overrun {
+    /// `[limits] time`.
+    Time(TimeSpan),
+    /// `[health] start_timeout`.
+    Start(TimeSpan),
+    /// `[stop] grace`.
+    Grace(TimeSpan),
+}
+
+/// What follows from the times of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// No limit of time holds in this state.
+    Unlimited,
+    /// All is well until then, in time since boot.
+    FineUntil(TimeSpan),
+    /// The limit has been passed.
+    Over(Overrun),
+}
+
+/// Judges a unit at `now`; it was first seen in its state at `seen_since`. Both are times since boot.
+///
+/// The moments at which a unit was started and was up are systemd's own. Since when it is being stopped is
+/// not told for all ways into that state, so what was seen counts.
+pub(super) fn judge(times: &UnitTimes, seen_since: TimeSpan, now: TimeSpan) -> Verdict {
+    let (since, limit, overrun): (_, _, fn(TimeSpan) -> Overrun) = match &*times.sub_state {
+        // A unit that has not been up in this life has an older moment.
+        "running" => (times.active_since.max(times.main_started), times.time_limit, Overrun::Time),
+        "start" => (times.main_started, times.start_timeout, Overrun::Start),
+        "stop-sigterm" | "stop-watchdog" | "final-sigterm" | "final-watchdog" => {
+            (Some(seen_since), times.stop_timeout, Overrun::Grace)
+        }
+        _ => return Verdict::Unlimited,
+    };
+    let Some((since, limit)) = since.zip(limit.and_then(Limit::at)) else {
+        return Verdict::Unlimited;
+    };
+    let micros = since.as_micros().saturating_add(limit.as_micros());
+    let due = TimeSpan::from_micros(micros.saturating_add(MARGIN.as_micros()));
+    if now >= due { Verdict::Over(overrun(limit)) } else { Verdict::FineUntil(due) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u32) -> TimeSpan {
+        TimeSpan::from_secs(secs)
+    }
+
+    fn times(sub_state: &str) -> UnitTimes {
+        UnitTimes {
+            sub_state: sub_state.to_owned(),
+            main_started: Some(secs(100)),
+            active_since: Some(secs(110)),
+            start_timeout: Some(Limit::At(secs(30))),
+            time_limit: Some(Limit::At(secs(60))),
+            stop_timeout: Some(Limit::At(secs(2))),
+        }
+    }
+
+    #[test]
+    fn time_counts_from_when_it_was_up() {
+        let running = times("running");
+        assert_eq!(judge(&running, secs(0), secs(172)), Verdict::FineUntil(secs(173)));
+        assert_eq!(judge(&running, secs(0), secs(173)), Verdict::Over(Overrun::Time(secs(60))));
+        let unlimited = UnitTimes { time_limit: Some(Limit::Max), ..running };
+        assert_eq!(judge(&unlimited, secs(0), secs(9_999)), Verdict::Unlimited);
+    }
+
+    #[test]
+    fn an_earlier_life_is_not_counted() {
+        let restarted = UnitTimes { active_since: Some(secs(5)), ..times("running") };
+        assert_eq!(judge(&restarted, secs(0), secs(120)), Verdict::FineUntil(secs(163)));
+    }
+
+    #[test]
+    fn a_start_counts_from_its_process() {
+        let starting = UnitTimes { active_since: None, ..times("start") };
+        assert_eq!(judge(&starting, secs(0), secs(132)), Verdict::FineUntil(secs(133)));
+        let over = Verdict::Over(Overrun::Start(secs(30)));
+        assert_eq!(judge(&starting, secs(0), secs(133)), over);
+    }
+
+    #[test]
+    fn grace_counts_from_when_it_was_seen_to_leave() {
+        for state in ["stop-sigterm", "stop-watchdog", "final-sigterm"] {
+            let leaving = times(state);
+            assert_eq!(judge(&leaving, secs(200), secs(204)), Verdict::FineUntil(secs(205)));
+            let over = Verdict::Over(Overrun::Grace(secs(2)));
+            assert_eq!(judge(&leaving, secs(200), secs(205)), over, "{state}");
+        }
+    }
+
+    #[test]
+    fn hooks_and_what_is_down_are_left_alone() {
+        for state in
+            ["condition", "stop-post", "stop-sigkill", "auto-restart", "dead", "failed", "x"]
+        {
+            assert_eq!(judge(&times(state), secs(0), secs(9_999)), Verdict::Unlimited, "{state}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A filter between two sockets, and a tree whose /proc says that this process is in an experiment's unit.
+struct Room {
+    directory: tempfile::TempDir,
+    socket: UnixDatagram,
+    manager: UnixDatagram,
+    filter: Filter,
+}
+
+impl Room {
+    fn new(group: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let pid = nix::unistd::getpid();
+        for (process, group) in [("1", "/init.scope"), (&*pid.to_string(), group)] {
+            std::fs::create_dir_all(at("proc").join(process)).unwrap();
+            std::fs::write(at("proc").join(process).join("cgroup"), format!("0::{group}\n"))
+                .unwrap();
+        }
+        let socket = UnixDatagram::bind(at("filter")).unwrap();
+        wire::tell_senders(&socket).unwrap();
+        let manager = UnixDatagram::bind(at("manager")).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let now = Instant::now();
+        let filter = Filter {
+            outlet: Outlet::to(&at("manager")).unwrap(),
+            senders: Senders::new(directory.path(), now),
+            boxes: HashMap::new(),
+            active: now,
+        };
+        Self { directory, socket, manager, filter }
+    }
+
+    fn say(&self, message: &str) {
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.send_to(message.as_bytes(), self.directory.path().join("filter")).unwrap();
+    }
+
+    /// What the manager has got since the last call.
+    fn heard(&self) -> Vec<String> {
+        let mut buffer = [0; 8192];
+        let mut heard = Vec::new();
+        while let Ok(length) = self.manager.recv(&mut buffer) {
+            heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        heard
+    }
+}
+
+const UNIT: &str = "/brain.slice/brain-experiment@a.service";
+
+#[test]
+fn messages_of_an_experiment_arrive_without_what_is_not_theirs_to_say() {
+    let mut room = Room::new(UNIT);
+    room.say("READY=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=up");
+    room.say("WATCHDOG_USEC=0");
+    room.say("WATCHDOG=1\nMAINPID=1");
+    room.filter.read(&room.socket).unwrap();
+    assert_eq!(room.heard(), ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
+}
+
+#[test]
+fn messages_of_other_processes_are_dropped() {
+    let mut room = Room::new("/user.slice/user-1000.slice/session-1.scope");
+    room.say("READY=1");
+    room.filter.read(&room.socket).unwrap();
+    assert!(room.heard().is_empty() && room.filter.boxes.is_empty());
+}
+
+#[test]
+fn a_flood_is_read_quickly_and_its_last_word_arrives() {
+    let mut room = Room::new(UNIT);
+    for step in 0..1000 {
+        room.say(&format!("STATUS={step}"));
+        if step % 8 == 0 {
+            room.filter.read(&room.socket).unwrap();
+        }
+    }
+    room.filter.read(&room.socket).unwrap();
+    assert!(room.heard().len() < 20);
+    let now = Instant::now();
+    let due = room.filter.due(now).unwrap();
+    assert!(due <= now + Duration::from_secs(1));
+    room.filter.send_due(due);
+    assert_eq!(room.heard(), ["STATUS=999"]);
+    assert_eq!(room.filter.due(due), None);
+}
+
+#[test]
+fn a_unit_that_has_fallen_silent_is_forgotten() {
+    let mut room = Room::new(UNIT);
+    room.say("READY=1");
+    room.filter.read(&room.socket).unwrap();
+    room.filter.forget(Instant::now());
+    assert_eq!(room.filter.boxes.len(), 1);
+    room.filter.forget(Instant::now() + FORGET);
+    assert!(room.filter.boxes.is_empty());
+}
+
+#[test]
+fn a_manager_without_room_gets_it_later() {
+    let mut room = Room::new(UNIT);
+    let clog = UnixDatagram::unbound().unwrap();
+    clog.set_nonblocking(true).unwrap();
+    while clog.send_to(b"X=1", room.directory.path().join("manager")).is_ok() {}
+    room.say("READY=1");
+    room.filter.read(&room.socket).unwrap();
+    assert!(!room.heard().contains(&"READY=1".to_owned()));
+    let due = room.filter.due(Instant::now()).unwrap();
+    room.filter.send_due(due);
+    assert_eq!(room.heard(), ["READY=1"]);
+}
+
+#[test]
+fn nothing_to_listen_at_is_an_error() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let error = filter_notifications(file, Path::new("/nonexistent"), Path::new("/")).unwrap_err();
+    assert!(matches!(error, FilterError::Socket(_)), "{error}");
+}

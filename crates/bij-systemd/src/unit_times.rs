@@ -1,0 +1,89 @@
+//! How long an experiment's unit has been in its state, and how long it may be.
+
+use bij_core::port::UnitError;
+use bij_core::{ExperimentId, Limit, TimeSpan};
+
+use crate::SystemdUnits;
+use crate::bus::{Action, call};
+use crate::properties::Properties;
+
+/// What a service manager knows of the time of an experiment's unit. Moments are by the clock that counts
+/// from boot (`CLOCK_MONOTONIC`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitTimes {
+    /// `SubState`: `start`, `running`, `stop-sigterm`, …
+    pub sub_state: String,
+    /// When its main process was started.
+    pub main_started: Option<TimeSpan>,
+    /// When it was up for the last time.
+    pub active_since: Option<TimeSpan>,
+    /// `TimeoutStartUSec` in force.
+    pub start_timeout: Option<Limit<TimeSpan>>,
+    /// `RuntimeMaxUSec` in force, with the longest addition that `RuntimeRandomizedExtraUSec` allows.
+    pub time_limit: Option<Limit<TimeSpan>>,
+    /// `TimeoutStopUSec` in force, or `TimeoutAbortUSec` if that is longer.
+    pub stop_timeout: Option<Limit<TimeSpan>>,
+}
+
+impl SystemdUnits {
+    /// Returns the `SubState` of every loaded unit of an experiment, by one call.
+    ///
+    /// # Errors
+    /// [`UnitError`] if the manager does not answer.
+    pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, String)>, UnitError> {
+        let manager = self.bus().manager().await?;
+        let action = Action { verb: "list experiments", id: None };
+        let patterns = ["brain-experiment@*.service"];
+        let rows = call(action, manager.list_units_by_patterns(&[], &patterns)).await?;
+        let state =
+            |row: crate::proxy::ListedUnit| Some((ExperimentId::from_unit_name(&row.0)?, row.4));
+        Ok(rows.into_iter().filter_map(state).collect())
+    }
+
+    /// Has a unit stopped, and returns when the job is queued.
+    ///
+    /// # Errors
+    /// [`UnitError`] if the manager does not answer, or refuses.
+    pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
+        let manager = self.bus().manager().await?;
+        let action = Action { verb: "stop", id: Some(id) };
+        call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
+    }
+
+    /// Returns what the manager knows of the time of one unit.
+    ///
+    /// # Errors
+    /// [`UnitError`] if the manager does not answer.
+    pub async fn times(&self, id: &ExperimentId) -> Result<UnitTimes, UnitError> {
+        Ok(times(&self.bus().unit(id).await?))
+    }
+}
+
+fn times(properties: &Properties) -> UnitTimes {
+    let extra = properties.span_limit("RuntimeRandomizedExtraUSec").and_then(Limit::at);
+    let time_limit = properties.span_limit("RuntimeMaxUSec").map(|limit| match limit {
+        Limit::At(time) => Limit::At(sum(time, extra.unwrap_or_default())),
+        Limit::Max => Limit::Max,
+    });
+    let stop = properties.span_limit("TimeoutStopUSec");
+    let abort = properties.span_limit("TimeoutAbortUSec");
+    UnitTimes {
+        sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
+        main_started: properties.monotonic("ExecMainStartTimestampMonotonic"),
+        active_since: properties.monotonic("ActiveEnterTimestampMonotonic"),
+        start_timeout: properties.span_limit("TimeoutStartUSec"),
+        time_limit,
+        stop_timeout: stop.zip(abort).map(|(stop, abort)| longer(stop, abort)).or(stop),
+    }
+}
+
+fn sum(one: TimeSpan, other: TimeSpan) -> TimeSpan {
+    TimeSpan::from_micros(one.as_micros().saturating_add(other.as_micros()))
+}
+
+fn longer(one: Limit<TimeSpan>, other: Limit<TimeSpan>) -> Limit<TimeSpan> {
+    match (one, other) {
+        (Limit::At(one), Limit::At(other)) => Limit::At(one.max(other)),
+        (Limit::Max, _) | (_, Limit::Max) => Limit::Max,
+    }
+}
