@@ -136,6 +136,9 @@ pub struct Evidence {
     pub exit_meaning: Option<String>,
     /// Whether the attempt ever was up (executed; with `Type=notify`: said `READY=1`).
     pub became_ready: bool,
+    /// Whether the main process had ended before its unit began to stop: it left by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub left_by_itself: bool,
     /// How long the process ran, by a clock that does not jump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran_for: Option<TimeSpan>,

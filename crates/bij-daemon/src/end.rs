@@ -7,7 +7,7 @@ mod witnesses;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, ExperimentId, Outcome, RunEnd, RunId,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, Outcome, RunEnd, RunId,
     RunNumber, ServiceResult, Timestamp,
 };
 use thiserror::Error;
@@ -97,6 +97,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         };
         let outcome = self.ledger.close(&closing)?;
         say(id, &begun, &end);
+        self.keep_down(id, &end);
         self.clear(id, &end);
         self.forget_definition(id);
         Ok(Ended::Closed(Box::new(end), outcome))
@@ -126,6 +127,15 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
     /// What `begin` has left of the attempt in this life of the unit.
     fn record(&self, id: &ExperimentId, key: AttemptKey) -> Option<Record> {
         Record::read(self.place.layout(), id).filter(|record| record.key == key)
+    }
+
+    /// Keeps a unit from being restarted whose run has succeeded though systemd calls this end a failure:
+    /// the main process has left well, and what it left behind was late.
+    fn keep_down(&self, id: &ExperimentId, end: &AttemptEnd) {
+        let is_failure = self.told.service_result != Some(ServiceResult::Success);
+        if is_failure && end.cause == Cause::Success && end.evidence.left_by_itself {
+            logged(self.manager.stop(id), "the unit may be restarted though its run is over");
+        }
     }
 
     /// Whether the run is over by this end. One that was put back into the queue while it was up is

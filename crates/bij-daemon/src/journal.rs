@@ -27,6 +27,12 @@ pub trait Journal {
     /// [`JournalError`] if the journal cannot be read.
     fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError>;
 
+    /// Returns the names of the processes of one life of a unit that its manager had to kill.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal cannot be read.
+    fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError>;
+
     /// The kernel's newest line about a process that it killed for memory in the unit's control
     /// group since `since` (by the clock that counts from boot), where that can be read.
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;

@@ -17,6 +17,13 @@ pub trait Manager {
     /// [`ManagerError`] if it does not answer.
     fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, ManagerError>;
 
+    /// Has the unit of an experiment stopped, and returns when the job is queued. A unit that is on its way
+    /// down already is not restarted then.
+    ///
+    /// # Errors
+    /// [`ManagerError`] if it does not answer, or refuses.
+    fn stop(&self, id: &ExperimentId) -> Result<(), ManagerError>;
+
     /// Has all units and their drop-ins read again; returns when that is done.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ impl Manager for Systemd {
         self.view()?.unit_facts(id).map_err(failed)
     }
 
+    fn stop(&self, id: &ExperimentId) -> Result<(), ManagerError> {
+        self.view()?.stop(id).map_err(failed)
+    }
+
     fn reload(&self) -> Result<(), ManagerError> {
         self.view()?.reload().map_err(failed)
     }
@@ -93,6 +97,13 @@ impl Journal for SystemdJournal {
         let found =
             self.journal.end_of(invocation).map_err(|error| JournalError(Box::new(error)))?;
         Ok(found.map(|JournalEnd { at, ready, evidence, .. }| LoggedEnd { at, ready, evidence }))
+    }
+
+    fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
+        if self.elsewhere {
+            return Err(JournalError(ELSEWHERE.into()));
+        }
+        self.journal.killed_in(invocation).map_err(|error| JournalError(Box::new(error)))
     }
 
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {

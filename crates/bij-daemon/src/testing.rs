@@ -54,6 +54,7 @@ pub(crate) struct FakeManager {
     pub(crate) rendered: RefCell<Option<String>>,
     pub(crate) asked: Cell<u32>,
     pub(crate) reloads: Cell<u32>,
+    pub(crate) stops: Cell<u32>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) has_loaded: Cell<bool>,
     pub(crate) mute: Cell<bool>,
@@ -83,6 +84,12 @@ impl Manager for FakeManager {
         Ok(facts)
     }
 
+    fn stop(&self, _: &ExperimentId) -> Result<(), ManagerError> {
+        self.ask()?;
+        self.stops.set(self.stops.get() + 1);
+        Ok(())
+    }
+
     fn reload(&self) -> Result<(), ManagerError> {
         self.ask()?;
         self.reloads.set(self.reloads.get() + 1);
@@ -108,11 +115,16 @@ impl Manager for FakeManager {
 pub(crate) struct FakeJournal {
     pub(crate) end: RefCell<Option<LoggedEnd>>,
     pub(crate) line: RefCell<Option<String>>,
+    pub(crate) killed: RefCell<Vec<String>>,
 }
 
 impl Journal for FakeJournal {
     fn end_of(&self, _: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
         Ok(self.end.borrow().clone())
+    }
+
+    fn killed_in(&self, _: InvocationId) -> Result<Vec<String>, JournalError> {
+        Ok(self.killed.borrow().clone())
     }
 
     fn oom_line(&self, _: &ExperimentId, _: Option<TimeSpan>) -> Option<String> {

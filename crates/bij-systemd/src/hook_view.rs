@@ -106,6 +106,18 @@ impl HookView {
         }
     }
 
+    /// Has an experiment's unit stopped, and returns when the job is queued.
+    ///
+    /// # Errors
+    /// [`HookViewError`] if nobody answers or it may not be done.
+    pub fn stop(&self, id: &ExperimentId) -> Result<(), HookViewError> {
+        let action = "stop the unit";
+        match self.over_bus(|bus| stop_over(bus, id)) {
+            Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
+            None => show::stop(self.scope, id),
+        }
+    }
+
     /// Has the manager read all units again, and waits until it has.
     ///
     /// # Errors
@@ -146,6 +158,12 @@ async fn loaded_over(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;
     let action = Action { verb: "list the units", id: None };
     Ok(!call(action, manager.list_units_by_patterns(&[], &[ALL])).await?.is_empty())
+}
+
+async fn stop_over(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
+    let manager = bus.manager().await?;
+    let action = Action { verb: "stop", id: Some(id) };
+    call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
 }
 
 async fn facts_over(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {

@@ -8,6 +8,7 @@ mod end;
 #[cfg(test)]
 mod fuzz;
 mod kernel;
+mod killed;
 mod line;
 mod lines;
 mod message_id;
@@ -57,6 +58,16 @@ impl Journal {
         let arguments = end::arguments(self.trust, invocation);
         let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
         Ok(end::read(&records))
+    }
+
+    /// Returns the names of the processes of one life of a unit that its manager had to kill.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal cannot be read.
+    pub fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
+        let arguments = end::arguments(self.scope, invocation);
+        let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(killed::names(&records))
     }
 
     /// The kernel's line about a kill for memory in an experiment's control group, the newest since

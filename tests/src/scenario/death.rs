@@ -21,6 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_new_watchdog", Lane::CONTAINER, by_watchdog_of_a_new_definition),
     Scenario::new("death_by_time_limit", Lane::CONTAINER, by_time_limit),
     Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
+    Scenario::new("death_with_a_child_left_behind", Lane::CONTAINER, with_a_child_left_behind),
     Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
         time_limit: Duration::from_secs(120),
@@ -127,6 +128,31 @@ fn by_stop_timeout(guest: &Guest) -> Result<Next, Failure> {
     define_script(id, script, "[stop]\ngrace = \"2s\"")?;
     systemctl("start", id)?.success()?;
     wait_for_line(guest, id, "I stay")?;
+    systemctl("stop", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "stop-timeout")?;
+    Ok(Next::Done)
+}
+
+/// What the main process said counts, and the child that did not leave is named. A stop that was asked for
+/// and to which only the child did not listen is still late.
+fn with_a_child_left_behind(guest: &Guest) -> Result<Next, Failure> {
+    let stays = "trap '' TERM; sleep 600 & ";
+    let grace = "[stop]\ngrace = \"2s\"\n[restart]\ndelay = \"100ms\"";
+    let id = "death_left_behind";
+    let attempt = die(guest, id, &format!("{stays} exit 0"), grace)?;
+    ensure_cause(&attempt, "success")?;
+    let notes = attempt["evidence"]["notes"].to_string();
+    ensure!(notes.contains("sleep"), "the child is not named: {attempt}");
+    crate::bij::wait_for_state(guest, id, "failed")?;
+    ensure_eq!(history(id)?.len(), 1, "attempts of a run that has succeeded");
+
+    let id = "death_left_when_stopped";
+    let script = format!("{stays} trap 'exit 0' TERM; echo I listen; while :; do sleep 0.1; done");
+    define_script(id, &script, grace)?;
+    daemon_reload()?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "I listen")?;
     systemctl("stop", id)?;
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "stop-timeout")?;

@@ -6,7 +6,8 @@
 //!
 //! 1. the kernel's (or the watcher's) count of kills for memory, unless all ended well;
 //! 2. the watchdog, which only PID 1 can have raised;
-//! 3. time-outs, told apart by whether the attempt was up, by its time limit and by orders;
+//! 3. time-outs, told apart by whether the attempt was up, by its time limit and by orders; if the main
+//!    process had left by itself, only what it left behind was late, and its exit counts;
 //! 4. orders in force: shutdown of the machine, then stop, unless a signal nobody sends to stop a
 //!    process (SIGSEGV and its kin) killed it;
 //! 5. the next boot, which found the attempt open and nobody to say that this boot was shut down;
@@ -56,6 +57,9 @@ fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
     }
     if !evidence.became_ready {
         return Some(Cause::StartTimeout);
+    }
+    if evidence.left_by_itself && matches!(evidence.exit, Some(Exit::Code(_))) {
+        return None;
     }
     // Who is slow to leave is stopped for the same reason as everybody: that is no end of a run.
     if evidence.order.as_ref().is_some_and(|order| order.kind != OrderKind::Stop) {

@@ -114,6 +114,40 @@ fn a_job_tells_a_stop_from_a_shutdown_and_both_from_a_stray_signal() {
 }
 
 #[test]
+fn a_success_with_a_late_child_is_one_and_is_not_restarted() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    {
+        let mut facts = machine.manager.facts.borrow_mut();
+        (facts.ready, facts.left_by_itself) = (Some(Timestamp::from_micros(1)), true);
+    }
+    *machine.journal.killed.borrow_mut() = vec!["sleep".to_owned()];
+    let end = closed(machine.end(&life, "timeout", Some(Exit::Code(0))));
+    assert_eq!(end.cause, Cause::Success);
+    assert!(end.evidence.notes.iter().any(|note| note.ends_with("was killed: sleep")), "{end:?}");
+    assert_eq!(machine.manager.stops.get(), 1);
+}
+
+#[test]
+fn other_ends_keep_what_systemd_makes_of_them() {
+    for (result, exit, is_own) in [
+        ("success", Exit::Code(0), true),
+        ("timeout", Exit::Code(0), false),
+        ("timeout", Exit::Code(75), true),
+        ("exit-code", Exit::Code(1), true),
+    ] {
+        let machine = Machine::new();
+        let life = machine.life();
+        machine.begin_and_read(&life);
+        machine.manager.facts.borrow_mut().ready = Some(Timestamp::from_micros(1));
+        machine.manager.facts.borrow_mut().left_by_itself = is_own;
+        machine.end(&life, result, Some(exit));
+        assert_eq!(machine.manager.stops.get(), 0, "{result}, {exit:?}");
+    }
+}
+
+#[test]
 fn a_command_that_cannot_be_executed_never_ran() {
     let machine = Machine::new();
     let life = machine.life();

@@ -33,6 +33,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         if let Some(facts) = &facts {
             evidence.became_ready = facts.ready.is_some();
             evidence.ran_for = facts.ran_for;
+            evidence.left_by_itself = facts.left_by_itself;
             evidence.time_limit = facts.time_limit.and_then(Limit::at);
             evidence.status_text.clone_from(&facts.status_text);
             evidence.restarts = Some(facts.restarts);
@@ -48,6 +49,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let refusal = begun.record.as_ref().and_then(|record| record.refusal.clone());
         evidence.notes.extend(refusal);
         evidence.order = self.order(id, facts.as_ref());
+        evidence.notes.extend(self.left_behind(&evidence));
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
             evidence.exit_meaning = meaning.map(str::to_owned);
@@ -79,6 +81,30 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         evidence.cpu_usage_nsec = reading.resources.cpu_usage_nsec;
     }
 
+    /// Returns a note about the processes that outlived the main process and had to be killed.
+    fn left_behind(&self, evidence: &Evidence) -> Option<String> {
+        let is_late = evidence.service_result == Some(ServiceResult::Timeout);
+        if !(is_late && evidence.left_by_itself) {
+            return None;
+        }
+        let killed = self.told.invocation.and_then(|invocation| {
+            logged(self.journal.killed_in(invocation), "it is not known what was left behind")
+        });
+        let names = killed.unwrap_or_default();
+        let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if names.len() > NAMED { ", …" } else { "" };
+        Some(match names.len() {
+            0 => "its main process left others behind, which did not leave in time and were killed"
+                .to_owned(),
+            1 => format!(
+                "its main process left one behind, which did not leave in time and was killed: {shown}"
+            ),
+            count => format!(
+                "its main process left {count} behind, which did not leave in time and were killed: {shown}{more}"
+            ),
+        })
+    }
+
     /// Who asked for this end: a file says it by name, a job of the manager says that it was asked.
     fn order(&self, id: &ExperimentId, facts: Option<&UnitFacts>) -> Option<Order> {
         let by_name = read_order(self.place.layout(), id);
@@ -98,6 +124,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         })
     }
 }
+
+/// How many processes a note names.
+const NAMED: usize = 8;
 
 /// Whether the main process got as far as its own code, if the manager does not tell.
 fn ran_at_all(evidence: &Evidence) -> bool {

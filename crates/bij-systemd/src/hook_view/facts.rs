@@ -51,6 +51,8 @@ pub struct UnitFacts {
     pub result: Option<ServiceResult>,
     /// How long the main process ran, by a clock that does not jump; `None` until it has ended.
     pub ran_for: Option<TimeSpan>,
+    /// Whether the main process of this life had ended before the unit began to stop.
+    pub left_by_itself: bool,
     /// The last `STATUS=`.
     pub status_text: Option<String>,
     /// `RuntimeMaxSec=` in force.
@@ -73,6 +75,7 @@ pub(super) struct Moments {
     pub(super) active: Option<TimeSpan>,
     pub(super) main_start: Option<TimeSpan>,
     pub(super) main_exit: Option<TimeSpan>,
+    pub(super) active_end: Option<TimeSpan>,
 }
 
 /// What the manager says of how a main process was executed.
@@ -108,6 +111,12 @@ impl Moments {
         self.was_up() && !execution.has_failed()
     }
 
+    /// Whether the main process had ended before the unit left the state "active". systemd takes down the
+    /// exit first and reacts to it then; where it asks the process to leave, it is the other way round.
+    pub(super) fn left_by_itself(self) -> bool {
+        self.was_up() && self.main_exit.zip(self.active_end).is_some_and(|(exit, end)| exit <= end)
+    }
+
     pub(super) fn ran_for(self) -> Option<TimeSpan> {
         let (start, exit) = self.main_start.zip(self.main_exit)?;
         exit.as_micros().checked_sub(start.as_micros()).map(TimeSpan::from_micros)
@@ -130,6 +139,7 @@ impl UnitFacts {
             active: properties.monotonic("ActiveEnterTimestampMonotonic"),
             main_start: properties.monotonic("ExecMainStartTimestampMonotonic"),
             main_exit: properties.monotonic("ExecMainExitTimestampMonotonic"),
+            active_end: properties.monotonic("ActiveExitTimestampMonotonic"),
         };
         let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
         let main_exit = status.and_then(|(code, status)| exit(code, status));
@@ -147,6 +157,7 @@ impl UnitFacts {
             main_exit,
             result: properties.text("Result").map(ServiceResult::from),
             ran_for: moments.ran_for(),
+            left_by_itself: moments.left_by_itself(),
             status_text: properties.text("StatusText").map(ToOwned::to_owned),
             time_limit: properties.span_limit("RuntimeMaxUSec"),
             memory_max: properties.bytes_limit("MemoryMax"),
@@ -166,10 +177,11 @@ mod tests {
 
     #[test]
     fn an_earlier_life_does_not_make_this_one_ready() {
-        let earlier = Moments { active: AT(10), main_start: AT(20), main_exit: AT(21) };
+        let never = Moments::default();
+        let earlier = Moments { active: AT(10), main_start: AT(20), main_exit: AT(21), ..never };
         assert!(!earlier.was_up());
         assert_eq!(earlier.ran_for(), AT(1));
-        let up = Moments { active: AT(20), main_start: AT(20), main_exit: None };
+        let up = Moments { active: AT(20), main_start: AT(20), ..never };
         assert!(up.was_up());
         assert_eq!(up.ran_for(), None);
         for (exit, ready) in
@@ -184,7 +196,19 @@ mod tests {
             assert_eq!(up.was_ready(execution("exec", 2)), ready, "{exit:?}");
             assert!(up.was_ready(execution("exec", 0)), "its own program may say so");
         }
-        let never_ran = Moments { active: AT(10), main_start: None, main_exit: None };
+        let never_ran = Moments { active: AT(10), ..never };
         assert!(!never_ran.was_up());
+    }
+
+    #[test]
+    fn an_exit_before_the_unit_stops_is_its_own() {
+        let life = Moments { active: AT(20), main_start: AT(20), ..Moments::default() };
+        let left = |exit, end| Moments { main_exit: AT(exit), active_end: AT(end), ..life };
+        assert!(left(30, 30).left_by_itself());
+        assert!(left(30, 31).left_by_itself());
+        assert!(!left(31, 30).left_by_itself(), "it was asked to leave");
+        assert!(!Moments { main_exit: AT(30), ..life }.left_by_itself());
+        let not_up = Moments { active: AT(10), ..left(30, 31) };
+        assert!(!not_up.left_by_itself(), "the moment is of an earlier life");
     }
 }

@@ -9,6 +9,7 @@ use super::{ALL, HookViewError};
 use crate::{RuntimeScope, tool};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
+     ActiveExitTimestampMonotonic,\
      ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
      ExecMainCode,ExecMainStatus,Type,StatusErrno,StatusText,RuntimeMaxUSec,MemoryMax,\
      StartLimitBurst,StartLimitIntervalUSec,Environment";
@@ -32,6 +33,10 @@ pub(super) fn has_loaded_experiments(scope: RuntimeScope) -> Result<bool, HookVi
     let action = "list the units";
     let units = systemctl(scope, action, &["list-units", "--all", "--no-legend", "--plain", ALL])?;
     Ok(!units.trim().is_empty())
+}
+
+pub(super) fn stop(scope: RuntimeScope, id: &ExperimentId) -> Result<(), HookViewError> {
+    systemctl(scope, "stop the unit", &["stop", "--no-block", &id.unit_name()]).map(drop)
 }
 
 pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
@@ -89,6 +94,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         active: monotonic("ActiveEnterTimestampMonotonic"),
         main_start: monotonic("ExecMainStartTimestampMonotonic"),
         main_exit: monotonic("ExecMainExitTimestampMonotonic"),
+        active_end: monotonic("ActiveExitTimestampMonotonic"),
     };
     let status = number("ExecMainCode").zip(number("ExecMainStatus"));
     let main_exit = status.and_then(|(code, status)| exit(code, status));
@@ -106,6 +112,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         main_exit,
         result: text("Result").map(ServiceResult::from),
         ran_for: moments.ran_for(),
+        left_by_itself: moments.left_by_itself(),
         status_text: text("StatusText").map(ToOwned::to_owned),
         time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
         memory_max: text("MemoryMax").and_then(|limit| limit.parse().ok()),
@@ -143,7 +150,7 @@ mod tests {
     fn systemctls_words_are_read() {
         let show = "InvocationID=00112233445566778899aabbccddeeff\nNRestarts=2\nResult=signal\n\
              ActiveEnterTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
-             ActiveEnterTimestampMonotonic=5000100\n\
+             ActiveEnterTimestampMonotonic=5000100\nActiveExitTimestampMonotonic=8000001\n\
              ExecMainStartTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
              ExecMainStartTimestampMonotonic=5000000\nExecMainExitTimestampMonotonic=8000000\n\
              ExecMainCode=2\nExecMainStatus=9\nStatusText=step 3=3\nRuntimeMaxUSec=12h\n\
@@ -160,6 +167,7 @@ mod tests {
         assert_eq!(facts.ran_for, Some(TimeSpan::from_secs(3)));
         assert_eq!(facts.main_exit, Some(Exit::Signal(9)));
         assert_eq!(facts.result, Some(ServiceResult::Signal));
+        assert!(facts.left_by_itself);
         assert_eq!(facts.status_text.as_deref(), Some("step 3=3"));
         assert_eq!(facts.time_limit, Some(Limit::At(TimeSpan::from_secs(43_200))));
         assert_eq!(facts.memory_max, Some(Limit::At(Bytes::new(41_943_040))));

@@ -89,6 +89,24 @@ fn a_time_limit_is_told_from_a_slow_stop() {
 }
 
 #[test]
+fn what_a_main_process_leaves_behind_does_not_change_what_it_said() {
+    let left = |exit| Evidence { left_by_itself: true, ..ran(R::Timeout, exit) };
+    assert_eq!(left(Exit::Code(0)).prove(), Cause::Success);
+    assert_eq!(left(Exit::Code(75)).prove(), Cause::Exit);
+    assert_eq!(ran(R::Timeout, Exit::Code(0)).prove(), Cause::StopTimeout, "it was asked to leave");
+    // Somebody asked while what it left behind was being cleared away.
+    assert_eq!(ordered(OrderKind::Stop, left(Exit::Code(0))).prove(), Cause::Stopped);
+    assert_eq!(ordered(OrderKind::Shutdown, left(Exit::Code(0))).prove(), Cause::Reboot);
+    let late = Evidence { time_limit: Some(TimeSpan::from_secs(60)), ..left(Exit::Code(0)) };
+    let late = Evidence { ran_for: Some(TimeSpan::from_secs(61)), ..late };
+    assert_eq!(
+        late.prove(),
+        Cause::Success,
+        "it had left before its time was over for the manager"
+    );
+}
+
+#[test]
 fn a_time_limit_that_the_coordinator_enforces_is_one() {
     for exit in [Exit::Code(0), Exit::Signal(15), Exit::Signal(9)] {
         let ended = ran(R::Success, exit);
