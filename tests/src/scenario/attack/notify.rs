@@ -39,6 +39,9 @@ pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
         Lane::CONTAINER,
         |guest| with_program(|| a_socket_handed_into_the_sandbox_moves_no_limit(guest)),
     ),
+    Scenario::new("attack_the_filter_of_messages_is_worth_little", Lane::CONTAINER, |guest| {
+        with_program(|| the_filter_is_worth_little(guest))
+    }),
     Scenario::new("attack_messages_survive_kills_of_their_filter", Lane::CONTAINER, |guest| {
         with_program(|| messages_survive_kills_of_their_filter(guest))
     }),
@@ -361,5 +364,30 @@ fn messages_survive_kills_of_their_filter(guest: &Guest) -> Result<(), Failure> 
     })?;
     ensure!(property(&unit("attack_beats"), "ActiveState")? == "active", "heartbeats were lost");
     ensure!(property(&unit("attack_beats"), "NRestarts")? == "0", "heartbeats were lost");
+    Ok(())
+}
+
+/// Whoever takes over the filter has a user without files and one capability.
+fn the_filter_is_worth_little(guest: &Guest) -> Result<(), Failure> {
+    let filter = "brain-experiment-notify.service";
+    define_attack("attack_quiet", "beat", "[health]\nnotify = true\n")?;
+    systemctl("start", "attack_quiet")?.success()?;
+    let pid = property(filter, "MainPID")?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or_default().to_owned()
+    };
+    ensure!(!field("Uid").starts_with("0\t"), "it runs as root: {status}");
+    // CAP_SYS_ADMIN is 21.
+    for set in ["CapEff", "CapBnd", "CapPrm"] {
+        ensure!(field(set) == "0000000000200000", "{set} of the filter: {status}");
+    }
+    ensure!(field("NoNewPrivs") == "1", "it may gain privileges: {status}");
+    if guest.systemd() >= 252 {
+        let file = format!("/usr/lib/systemd/system/{filter}");
+        run("systemd-analyze", ["security", "--offline=true", "--threshold=10", &file])?
+            .success()?;
+    }
     Ok(())
 }
