@@ -47,6 +47,9 @@ pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
+/// The unit of the filter between experiments and PID 1.
+const FILTER: &str = "brain-experiment-notify.service";
+
 /// Sends messages to every address at which PID 1 may listen for them.
 const PROGRAM_PATH: &str = "/opt/attack/notify.py";
 const PROGRAM: &str = r#"
@@ -354,9 +357,11 @@ fn messages_survive_kills_of_their_filter(guest: &Guest) -> Result<(), Failure> 
     define_script("attack_child", shell, "[health]\nnotify = true\n")?;
     daemon_reload()?;
     systemctl("start", "attack_beats")?.success()?;
-    for _ in 0..40 {
-        sh("systemctl kill --signal=KILL brain-experiment-notify.service 2>/dev/null || true
-            sleep 0.2")?;
+    for _ in 0..20 {
+        guest.wait_for("the filter", SOON, || {
+            Ok((property(FILTER, "ActiveState")? == "active").then_some(()))
+        })?;
+        run("systemctl", ["kill", "--signal=KILL", FILTER])?.success()?;
     }
     systemctl("start", "attack_child")?.success()?;
     guest.wait_for("the words of a child", SOON, || {
@@ -369,10 +374,9 @@ fn messages_survive_kills_of_their_filter(guest: &Guest) -> Result<(), Failure> 
 
 /// Whoever takes over the filter has a user without files and one capability.
 fn the_filter_is_worth_little(guest: &Guest) -> Result<(), Failure> {
-    let filter = "brain-experiment-notify.service";
     define_attack("attack_quiet", "beat", "[health]\nnotify = true\n")?;
     systemctl("start", "attack_quiet")?.success()?;
-    let pid = property(filter, "MainPID")?;
+    let pid = property(FILTER, "MainPID")?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
@@ -385,7 +389,7 @@ fn the_filter_is_worth_little(guest: &Guest) -> Result<(), Failure> {
     }
     ensure!(field("NoNewPrivs") == "1", "it may gain privileges: {status}");
     if guest.systemd() >= 252 {
-        let file = format!("/usr/lib/systemd/system/{filter}");
+        let file = format!("/usr/lib/systemd/system/{FILTER}");
         run("systemd-analyze", ["security", "--offline=true", "--threshold=10", &file])?
             .success()?;
     }
