@@ -76,8 +76,8 @@ fn control_group(path: &Path) -> Option<String> {
     let mut text = String::new();
     fs::File::open(path).ok()?.take(FILE_MAX).read_to_string(&mut text).ok()?;
     let of = |hierarchy: &str| {
-        let rest = text.lines().filter_map(|line| line.split_once(':')).map(|(_, rest)| rest);
-        rest.filter_map(|rest| rest.strip_prefix(hierarchy)).next().map(str::to_owned)
+        let mut rest = text.lines().filter_map(|line| line.split_once(':')).map(|(_, rest)| rest);
+        rest.find_map(|rest| rest.strip_prefix(hierarchy)).map(str::to_owned)
     };
     of("name=systemd:").or_else(|| of(":"))
 }
@@ -91,7 +91,7 @@ fn unit_in(group: &str, managed: &str) -> Option<Sender> {
     let mut end = group.len() - below.len();
     for name in below.split('/') {
         end += name.len();
-        if !name.ends_with(".slice") {
+        if name.strip_suffix(".slice").is_none() {
             let id = ExperimentId::from_unit_name(name)?;
             return Some(Sender { id, group: group[..end].to_owned() });
         }
