@@ -27,7 +27,7 @@ pub(crate) fn keep(place: &Place, id: &ExperimentId, why: &str) -> io::Result<()
             _ => {}
         }
     }
-    files::put(&directory.join(id.as_str()), &format!("{why}\n"), 0o600)
+    files::put(&directory.join(id.as_str()), format!("{why}\n").as_bytes(), 0o600)
 }
 
 /// The starts that are kept. What cannot be read is none.

@@ -65,7 +65,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
     pub fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
-        let arguments = end::arguments(self.scope, invocation);
+        let arguments = end::arguments(self.trust, invocation);
         let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
         Ok(killed::names(&records))
     }

@@ -150,7 +150,7 @@ fn with_a_child_left_behind(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_left_when_stopped";
     let script = format!("{stays} trap 'exit 0' TERM; echo I listen; while :; do sleep 0.1; done");
     define_script(id, &script, grace)?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", id)?.success()?;
     wait_for_line(guest, id, "I listen")?;
     systemctl("stop", id)?;

@@ -40,6 +40,7 @@ impl ThroughCoordinator {
                 id: id.clone(),
                 verb: verb.as_str(),
                 result: done.result.unwrap_or_else(|| "failed".to_owned()),
+                reason: None,
             }),
             Ok(done) => Ok(Ok(done.effect)),
             Err(error) => match error.refusal().map(|refusal| refusal.kind) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{as_member, as_stranger, create_attackers};
-use crate::bij::{daemon_reload, define_script, wait_for_line};
+use crate::bij::{render_all, define_script, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::sh;
 use crate::guest::{Guest, Next};
@@ -167,7 +167,7 @@ fn every_caller_may_do_what_the_table_says(guest: &Guest) -> Result<Next, Failur
     define_script("callers_own", "exit 0", "user = \"member\"")?;
     define_script("callers_run", "echo printed; exec sleep 600", "")?;
     define_script("callers_held", "exec sleep 600", "")?;
-    daemon_reload()?;
+    render_all()?;
     // One run for each caller to cancel, of root's.
     sh("systemctl start brain-experiment-coordinator
         for run in 1 2 3 4; do bij submit --hold callers_held; done

@@ -287,7 +287,7 @@ fn forged_results_are_not_believed(guest: &Guest) -> Result<Next, Failure> {
         let rows = wait_for_ended(guest, id, 1)?;
         ensure_causes(&rows, &["exit"])?;
         ensure_eq!(rows[0]["exit_code"], 9, "the exit code of {id}");
-        let invocation = rows[0]["invocation"].as_str().unwrap_or_default();
+        let invocation = rows[0]["invocation_id"].as_str().unwrap_or_default();
         ensure!(invocation != forged[0].1, "{id} is recorded as another life");
     }
     wait_for_line(guest, "forged_by_operator", "is not this life of its unit")?;

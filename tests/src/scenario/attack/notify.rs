@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::create_attackers;
 use crate::bij::{
-    SOON, daemon_reload, define_script, ensure_causes, systemctl, unit, wait_for_ended,
+    SOON, render_all, define_script, ensure_causes, systemctl, unit, wait_for_ended,
     wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure};
@@ -194,7 +194,7 @@ fn a_time_limit_is_not_extended(guest: &Guest) -> Result<(), Failure> {
         let rest = format!("{top}[limits]\ntime = \"3s\"\n[stop]\ngrace = \"2s\"\n{tables}");
         define_attack(id, "stubborn", &rest)?;
     }
-    daemon_reload()?;
+    render_all()?;
     for id in &ids {
         systemctl("start", id)?.success()?;
     }
@@ -212,7 +212,7 @@ fn a_grace_is_not_extended(guest: &Guest) -> Result<(), Failure> {
         let id = format!("attack_grace_{name}");
         define_attack(&id, "stubborn", &format!("{top}[stop]\ngrace = \"2s\"\n{tables}"))?;
     }
-    daemon_reload()?;
+    render_all()?;
     for (name, ..) in VARIANTS {
         let id = format!("attack_grace_{name}");
         systemctl("start", &id)?.success()?;
@@ -240,7 +240,7 @@ fn a_socket_handed_into_the_sandbox_moves_no_limit(guest: &Guest) -> Result<(), 
     let grace = "[stop]\ngrace = \"2s\"\n[health]\nnotify = true\n";
     define_attack("attack_helped_time", "helped", &format!("[limits]\ntime = \"3s\"\n{grace}"))?;
     define_attack("attack_helped_grace", "helped", grace)?;
-    daemon_reload()?;
+    render_all()?;
     for id in ["attack_helped_time", "attack_helped_grace"] {
         systemctl("start", id)?.success()?;
         wait_for_line(guest, id, "I stay")?;
@@ -271,7 +271,7 @@ fn a_watchdog_is_not_switched_off(guest: &Guest) -> Result<(), Failure> {
         let health = format!("{top}[health]\nwatchdog = \"3s\"\n{rest}");
         define_attack(&format!("attack_silent_{name}"), "silent", &health)?;
     }
-    daemon_reload()?;
+    render_all()?;
     for (name, ..) in profiles {
         systemctl("start", &format!("attack_silent_{name}"))?.success()?;
     }
@@ -314,7 +314,7 @@ fn floods_reach_neither_the_manager_nor_a_neighbour(guest: &Guest) -> Result<(),
     for id in ["attack_flood_1", "attack_flood_2"] {
         define_attack(id, "flood", "[health]\nnotify = true\n")?;
     }
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", "attack_neighbour")?.success()?;
     let busy = ["attack_busy_1", "attack_busy_2"];
     for id in busy {
@@ -357,7 +357,7 @@ fn messages_survive_kills_of_their_filter(guest: &Guest) -> Result<(), Failure> 
     define_attack("attack_beats", "beat", "[health]\nnotify = true\nwatchdog = \"3s\"\n")?;
     let shell = "systemd-notify --ready; systemd-notify --status='from a child'; exec sleep 600";
     define_script("attack_child", shell, "[health]\nnotify = true\n")?;
-    daemon_reload()?;
+    render_all()?;
     systemctl("start", "attack_beats")?.success()?;
     for _ in 0..20 {
         guest.wait_for("the filter", SOON, || {

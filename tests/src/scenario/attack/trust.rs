@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{STRANGER_HOME, create_attackers};
-use crate::bij::{daemon_reload, define_script, systemctl, wait_for_line, wait_for_state};
+use crate::bij::{render_all, define_script, systemctl, wait_for_line, wait_for_state};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
@@ -88,7 +88,7 @@ fn a_config_directory_defines_nothing(_: &Guest) -> Result<Next, Failure> {
     );
     for owner in ["stranger", "root"] {
         config("trust_evil", &evil, owner)?;
-        daemon_reload()?;
+        render_all()?;
         systemctl("start", "trust_evil")?;
         ensure!(!has_run(), "a definition of {owner} in config_directory ran as root");
         let checked = run("bij", ["check", "trust_evil"])?;
@@ -209,7 +209,7 @@ fn what_others_can_write_settles_nothing(guest: &Guest) -> Result<Next, Failure>
             for text in *says {
                 checked = checked.says(text)?;
             }
-            daemon_reload()?;
+            render_all()?;
             let started = systemctl("start", "trust_x")?;
             ensure!(!started.succeeded(), "it was started after `{open}`");
             ensure!(!has_run(), "it ran after `{open}`");
@@ -230,7 +230,7 @@ fn what_others_can_write_settles_nothing(guest: &Guest) -> Result<Next, Failure>
         run("bij", ["check"])?.code(101)?.says(SETTINGS)?;
     }
     run("bij", ["check", "trust_x"])?.success()?;
-    daemon_reload()?;
+    render_all()?;
     run("bij", ["start", "trust_x"])?.success()?;
     wait_for_state(guest, "trust_x", "active")?;
     guest.wait_for("the experiment", crate::bij::SOON, || Ok(has_run().then_some(())))?;
