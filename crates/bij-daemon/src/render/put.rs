@@ -25,8 +25,9 @@ pub(super) fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
     if matches!(files::read_small(path, CAP), Ok(Some(there)) if there == text) {
         return Ok(Outcome::Unchanged);
     }
-    make_room_for(path)?;
-    sweep(path);
+    if make_room_for(path)? == Outcome::Unchanged {
+        sweep(path);
+    }
     let temporary = temporary(path, std::process::id());
     let write = || {
         let mut options = OpenOptions::new();
@@ -42,13 +43,14 @@ pub(super) fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
 
 /// Makes the directory of a drop-in, open to readers whatever the umask is: `UMask=` of the unit holds
 /// for its hooks as well.
-fn make_room_for(path: &Path) -> io::Result<()> {
+fn make_room_for(path: &Path) -> io::Result<Outcome> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     if directory.is_dir() {
-        return Ok(());
+        return Ok(Outcome::Unchanged);
     }
     files::make_directory(directory)?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    Ok(Outcome::Changed)
 }
 
 /// Removes a drop-in, and its directory if nothing else lies there.

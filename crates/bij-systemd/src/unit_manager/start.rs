@@ -108,7 +108,7 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        if let Some(status) = properties.condition_statuses().into_iter().find(never_ran) {
+        if let Some(status) = properties.condition_statuses().into_iter().find(|status| never_ran(*status)) {
             let meaning = meaning(status);
             return Err(UnitError::NotPrepared { id: id.clone(), status, meaning });
         }
@@ -133,8 +133,8 @@ async fn with_reason(bus: &Bus, id: &ExperimentId, error: UnitError) -> UnitErro
 /// Whether a condition said nothing, because systemd could not even start it (systemd.exec(5), "Process
 /// Exit Codes"), for example on a full file system, or because it could not be executed or has panicked.
 /// systemd takes all of these for a "no" and skips the unit.
-const fn never_ran(status: &i32) -> bool {
-    matches!(*status, 101 | 126 | 127 | 200..=254)
+const fn never_ran(status: i32) -> bool {
+    matches!(status, 101 | 126 | 127 | 200..=254)
 }
 
 /// The name of a status that a full or read-only file system brings about; empty for others.
