@@ -108,7 +108,9 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        if let Some(status) = properties.condition_statuses().into_iter().find(|status| never_ran(*status)) {
+        if let Some(status) =
+            properties.condition_statuses().into_iter().find(|status| never_ran(*status))
+        {
             let meaning = meaning(status);
             return Err(UnitError::NotPrepared { id: id.clone(), status, meaning });
         }

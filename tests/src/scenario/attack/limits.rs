@@ -230,10 +230,11 @@ fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
         ensure_limited(guest, id, &life, "a reload on a full /run")?;
         let started = systemctl("start", edited)?;
         ensure!(!started.succeeded(), "{edited} was started, or passed over in silence");
+        run("bij", ["start", edited])?.says("No space left on device")?;
+        ensure_eq!(history(edited)?.len(), 1, "attempts of {edited}");
         Ok(())
     })?;
     wait_for_line(guest, edited, "df -h /run")?;
-    ensure_eq!(history(edited)?.len(), 1, "attempts of {edited}");
     daemon_reload()?;
     ensure_limited(guest, id, &life, "a reload with room again")?;
     systemctl("start", edited)?.success()?;
