@@ -36,6 +36,8 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         let failed = (seen.units.get(experiment))
             .is_some_and(|unit| unit.active_state == ActiveState::Failed);
         let patience_ends = after(lost.since, PATIENCE);
+        let told_until = after(lost.since, SKIP_IS_TOLD_WITHIN);
+        let may_be_told = !failed && for_memory.is_none() && run.stop.is_none();
         let by = match lost.last {
             // The machine is going down; the next boot carries it on.
             LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
@@ -43,10 +45,8 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
                 report.look_at(patience_ends);
                 continue;
             }
-            LastAttempt::Ended(_)
-                if !failed && seen.now.uptime < after(lost.since, SKIP_IS_TOLD_WITHIN) =>
-            {
-                report.look_at(after(lost.since, SKIP_IS_TOLD_WITHIN));
+            LastAttempt::Ended(_) if may_be_told && seen.now.uptime < told_until => {
+                report.look_at(told_until);
                 continue;
             }
             _ if for_memory.is_some() => {
