@@ -88,7 +88,14 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
     }
     let documents = directory.join("usr/share/doc/bij");
     mirror(&root.join("docs"), &documents.join("docs"))?;
-    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ] {
         install(&root.join(name), &documents.join(name), 0o644)?;
     }
     fs::create_dir_all(directory.join("etc/brain-in-jar/experiments"))?;

@@ -103,6 +103,20 @@ pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
 mod tests {
     use std::collections::BTreeSet;
 
+    /// The page on security claims nothing by a scenario that is not there.
+    #[test]
+    fn every_scenario_that_the_page_on_security_names_is_there() {
+        let page = include_str!("../../../SECURITY.md");
+        let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named: BTreeSet<&str> = words
+            .filter(|word| word.starts_with("attack_") && word.len() > "attack_".len())
+            .collect();
+        assert!(named.len() > 20, "{named:?}");
+        for name in named {
+            assert!(super::find(name).is_some(), "SECURITY.md names {name}");
+        }
+    }
+
     #[test]
     fn names_are_unique_and_every_scenario_has_a_lane() {
         let mut names = BTreeSet::new();
