@@ -121,6 +121,17 @@ impl Layout {
         self.runtime.join("environments").join(id.as_str())
     }
 
+    /// The same for an experiment with a dynamic user: a file that every user could read, in a directory
+    /// that only root can enter. The unit finds it at [`mounted_environment`](Self::mounted_environment).
+    pub fn sealed_environment(&self, id: &ExperimentId) -> PathBuf {
+        self.runtime.join("sealed").join(id.as_str())
+    }
+
+    /// Where a unit with a dynamic user finds its environment, in its own mount namespace.
+    pub fn mounted_environment(&self) -> PathBuf {
+        self.runtime.join("environment")
+    }
+
     /// What `bij-hook start` leaves for `bij-hook end` to know of the current attempt.
     pub fn attempt_record(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("attempts").join(format!("{id}.json"))

@@ -2,7 +2,7 @@
 //! `end` follows the life it ends, so nobody waits for it.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,10 +45,6 @@ fn start(criterion: &mut Criterion) {
     put(root, "bin/true", "");
     let program = fs::Permissions::from_mode(0o755);
     fs::set_permissions(root.join("bin/true"), program).expect("the tree is ours");
-    let users = root.join("run/systemd/dynamic-uid");
-    fs::create_dir_all(&users).expect("the tree is ours");
-    symlink(nix::unistd::geteuid().to_string(), users.join("direct:bij-x"))
-        .expect("the tree is ours");
     let stamp = stamp(root);
     let hook = |verb: &str, life: u32| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bij-hook"));

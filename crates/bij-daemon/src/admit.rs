@@ -271,28 +271,28 @@ mod tests {
         use ServiceState::{Failed, Stopped, Up};
         let lost = || ClientError::Unreachable("connection reset".into());
         let refused = |kind| ClientError::Refused(Refusal::new(kind, "no"));
-        let late = || ClientError::Late { after: ANSWERS_WITHIN };
-        let (first, last) = (Duration::ZERO, COMES_BACK_WITHIN);
+        let silent = || ClientError::Late { after: ANSWERS_WITHIN };
+        let (first, later) = (Duration::ZERO, COMES_BACK_WITHIN);
         for (error, unit, waited, expected) in [
             (ClientError::NoCoordinator, Some(Stopped), first, Next::Start),
             (ClientError::NotListening, Some(Stopped), first, Next::Start),
             (ClientError::NoCoordinator, Some(Up), first, Next::AskAgain),
             (ClientError::NotListening, Some(Up), first, Next::AskAgain),
-            (ClientError::NoCoordinator, Some(Up), last, Next::Keep),
-            (ClientError::NotListening, Some(Up), last, Next::Keep),
+            (ClientError::NoCoordinator, Some(Up), later, Next::Keep),
+            (ClientError::NotListening, Some(Up), later, Next::Keep),
             (ClientError::NotListening, Some(Failed), first, Next::Keep),
             (ClientError::NoCoordinator, None, first, Next::AskAgain),
-            (ClientError::NoCoordinator, None, last, Next::Keep),
+            (ClientError::NoCoordinator, None, later, Next::Keep),
             (lost(), Some(Up), first, Next::AskAgain),
             (lost(), Some(Stopped), first, Next::AskAgain),
-            (lost(), Some(Stopped), last, Next::Keep),
+            (lost(), Some(Stopped), later, Next::Keep),
             (refused(RefusalKind::Trouble), Some(Up), first, Next::AskAgain),
-            (refused(RefusalKind::Trouble), Some(Up), last, Next::Keep),
+            (refused(RefusalKind::Trouble), Some(Up), later, Next::Keep),
             (refused(RefusalKind::Store), Some(Up), first, Next::Keep),
             (refused(RefusalKind::Store), Some(Stopped), first, Next::Keep),
             (refused(RefusalKind::Denied), Some(Up), first, Next::Keep),
-            (late(), Some(Up), first, Next::Keep),
-            (late(), Some(Stopped), last, Next::Keep),
+            (silent(), Some(Up), first, Next::Keep),
+            (silent(), Some(Stopped), later, Next::Keep),
         ] {
             assert_eq!(next(&error, || unit, waited), expected, "{error:?}, {unit:?}, {waited:?}");
         }

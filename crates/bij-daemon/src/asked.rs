@@ -61,7 +61,7 @@ mod tests {
         assert!(kept(&place).is_empty());
         keep(&place, &id, "why").unwrap();
         keep(&place, &id, "why else").unwrap();
-        assert_eq!(kept(&place), [id.clone()]);
+        assert_eq!(kept(&place), std::slice::from_ref(&id));
         forget(&place, &id).unwrap();
         forget(&place, &id).unwrap();
         assert!(kept(&place).is_empty());

@@ -338,13 +338,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
         log::warn!("the attempt's record cannot be left: {source}");
         // `end` finds the attempt by the ledger as well. One that stands nowhere would run and be forgotten.
-        let newest = AttemptQuery {
-            experiment: Some(id.clone()),
-            newest: Some(1),
-            ..AttemptQuery::default()
-        };
-        let attempts = logged(self.ledger.attempts(&newest), "the ledger cannot be read");
-        if attempts.into_iter().flatten().any(|attempt| attempt.key == key) {
+        if opened.is_some() {
             return Ok(());
         }
         Err(BeginError::Unrecorded { id: id.clone(), source })

@@ -73,8 +73,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
     /// [`EndError`] if the end was recorded nowhere.
     pub fn run(self, id: &ExperimentId) -> Result<Ended, EndError> {
         // Whatever this life was: its secrets are not kept.
-        let environment = files::remove(&self.place.layout().environment(id));
-        logged(environment, "the environment of the attempt is still there");
+        let layout = self.place.layout();
+        for path in [layout.sealed_environment(id), layout.environment(id)] {
+            logged(files::remove(&path), "the environment of the attempt is still there");
+        }
         let invocation = self.told.invocation.ok_or(EndError::NoInvocation)?;
         let key = AttemptKey { boot: self.place.boot()?, invocation };
         // The usual end of a start that was skipped: the record alone tells whether that can be true.

@@ -127,6 +127,23 @@ pub(crate) fn put_for(owner: Uid, path: &Path, content: &[u8]) -> io::Result<()>
     }
 }
 
+/// As [`put`], a file that every user could read, in a directory that only root can enter.
+///
+/// # Errors
+/// What the system says; the target is then as it was.
+pub(crate) fn put_sealed(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = Draft { path, content, mode: 0o444, owner: None };
+    match draft.put() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = draft.directory();
+            make_directory(directory)?;
+            fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+            draft.put()
+        }
+        other => other,
+    }
+}
+
 /// A file to be written beside the one that it will become.
 struct Draft<'a> {
     path: &'a Path,
@@ -150,6 +167,8 @@ impl Draft<'_> {
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(self.mode);
             let mut file = options.open(&temporary)?;
+            // The unit's umask holds for its hooks too.
+            file.set_permissions(Permissions::from_mode(self.mode))?;
             file.write_all(self.content)?;
             if let Some(owner) = self.owner {
                 fchown(&file, Some(owner.as_raw()), None)?;
@@ -254,7 +273,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("order");
         fs::write(&path, "s").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let error = read_own(&path, 8, &Layout::system(room.path())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("chmod o-w"), "{error}");

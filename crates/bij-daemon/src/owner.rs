@@ -1,10 +1,6 @@
-//! The user that an experiment's processes run as.
-
-use std::fs;
-use std::path::Path;
+//! Who reads an experiment's environment.
 
 use bij_core::definition::ExperimentSpec;
-use bij_systemd::own_user;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
 use thiserror::Error;
@@ -29,27 +25,28 @@ pub enum OwnerError {
     },
 }
 
-/// Returns the id of the user that systemd runs this start's processes as.
-///
-/// systemd allocates an experiment's own dynamic user before it runs `ExecCondition=` and links its name
-/// to its number in `/run/systemd/dynamic-uid` (`make_uid_symlinks()` of its core/dynamic-user.c, since
-/// 235). A static user of the same name takes its place (systemd.exec(5), `DynamicUser=`).
-pub(crate) fn owner(place: &Place, spec: &ExperimentSpec) -> Result<Uid, OwnerError> {
-    if place.is_user() {
-        return Ok(geteuid());
-    }
-    match &spec.user {
-        Some(user) => named(user),
-        None => {
-            let name = own_user(&spec.id);
-            dynamic(place.root(), &name).map_or_else(|| named(&name), Ok)
-        }
-    }
+/// Who reads the environment of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// The processes of one user.
+    User(Uid),
+    /// What runs in the unit's mount namespace, under a dynamic user. systemd allocates it when the first
+    /// process with its name runs, which is after this hook where the name has just been rendered.
+    Namespace,
 }
 
-fn dynamic(root: &Path, name: &str) -> Option<Uid> {
-    let link = root.join("run/systemd/dynamic-uid").join(format!("direct:{name}"));
-    fs::read_link(link).ok()?.to_str()?.parse().ok().map(Uid::from_raw)
+/// Returns who is to read the environment of this start's processes.
+///
+/// # Errors
+/// [`OwnerError`] if the definition's user cannot be found.
+pub(crate) fn reader(place: &Place, spec: &ExperimentSpec) -> Result<Reader, OwnerError> {
+    if place.is_user() {
+        return Ok(Reader::User(geteuid()));
+    }
+    match &spec.user {
+        Some(user) => named(user).map(Reader::User),
+        None => Ok(Reader::Namespace),
+    }
 }
 
 fn named(name: &str) -> Result<Uid, OwnerError> {
@@ -69,16 +66,17 @@ mod tests {
     use crate::testing::Machine;
 
     #[test]
-    fn a_dynamic_user_is_the_one_that_systemd_has_allocated() {
+    fn a_dynamic_user_reads_in_its_namespace_and_a_static_one_is_looked_up() {
         let machine = Machine::new();
         let mut spec = ExperimentSpec::new(machine.id.clone(), vec!["true".to_owned()]);
-        assert_eq!(owner(&machine.place, &spec).unwrap(), geteuid(), "the link of the tree");
-        fs::remove_file(machine.path("run/systemd/dynamic-uid/direct:bij-x")).unwrap();
-        let lost = owner(&machine.place, &spec).unwrap_err();
-        assert_eq!(lost.to_string(), "there is no user bij-x");
+        assert_eq!(reader(&machine.place, &spec).unwrap(), Reader::Namespace);
         for (user, uid) in [("root", 0), ("4711", 4711)] {
             spec.user = Some(user.to_owned());
-            assert_eq!(owner(&machine.place, &spec).unwrap(), Uid::from_raw(uid));
+            let expected = Reader::User(Uid::from_raw(uid));
+            assert_eq!(reader(&machine.place, &spec).unwrap(), expected);
         }
+        spec.user = Some("no-such-user".to_owned());
+        let lost = reader(&machine.place, &spec).unwrap_err();
+        assert_eq!(lost.to_string(), "there is no user no-such-user");
     }
 }

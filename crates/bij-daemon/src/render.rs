@@ -166,12 +166,12 @@ fn workers() -> usize {
 ///
 /// A definition that cannot be rendered costs its neighbours nothing.
 pub fn render_missing(place: &Place, definitions: &impl DefinitionSource) -> Rendered {
-    let mut rendered = Rendered::default();
+    let mut all = Rendered::default();
     let ids = match definitions.ids() {
         Ok(ids) => ids,
         Err(error) => {
-            rendered.failures.push(RenderError::List(error));
-            return rendered;
+            all.failures.push(RenderError::List(error));
+            return all;
         }
     };
     let renderer = Renderer::new(place);
@@ -186,14 +186,14 @@ pub fn render_missing(place: &Place, definitions: &impl DefinitionSource) -> Ren
             // A definition that makes a worker panic costs its share, never the boot.
             for result in results.join().into_iter().flatten() {
                 match result {
-                    Ok(Outcome::Changed) => rendered.written += 1,
+                    Ok(Outcome::Changed) => all.written += 1,
                     Ok(Outcome::Unchanged) => {}
-                    Err(failure) => rendered.failures.push(failure),
+                    Err(failure) => all.failures.push(failure),
                 }
             }
         }
     });
-    rendered
+    all
 }
 
 /// Renders at boot, before any experiment starts, and has the service manager read the result if it

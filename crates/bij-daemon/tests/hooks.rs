@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -51,9 +51,6 @@ impl Tree {
         self.write("bin/true", "");
         let program = self.0.path().join("bin/true");
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
-        let user = self.write(&format!("run/systemd/dynamic-uid/direct:bij-{id}"), "");
-        fs::remove_file(&user).unwrap();
-        symlink(nix::unistd::geteuid().to_string(), user).unwrap();
         let place = bij_daemon::Place::system(self.0.path());
         let definitions = bij_definitions::Definitions::new(self.layout());
         assert_eq!(bij_daemon::render_missing(&place, &definitions).failures.len(), 0);
@@ -73,7 +70,7 @@ impl Tree {
     fn begin(&self, id: &str, life: u32, stamp: &str) -> String {
         let output = self.hook("start", id, life).env("BIJ_STAMP", stamp).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        fs::read_to_string(self.layout().environment(&id.parse().unwrap())).unwrap()
+        fs::read_to_string(self.layout().sealed_environment(&id.parse().unwrap())).unwrap()
     }
 
     fn end(&self, id: &str, life: u32, result: &str, code: &str, status: &str) -> Command {

@@ -138,7 +138,8 @@ fn the_older_tools_configs_run_from_where_they_lie() {
 /// Writes settings whose runner takes configs from the tree's `configs`.
 fn with_runner(tree: &Tree, user: &str) {
     let directory = tree.path("configs");
-    let text = format!("[runner]\ncommand = ['/r']\nconfig_directory = {directory:?}\n{user}\n");
+    let directory = directory.display();
+    let text = format!("[runner]\ncommand = ['/r']\nconfig_directory = \"{directory}\"\n{user}\n");
     tree.write("etc/brain-in-jar/coordinator.toml", text);
 }
 
@@ -151,7 +152,8 @@ fn what_lies_among_the_older_configs_is_never_a_definition() {
     let said = tree.complaint("x");
     assert!(said.contains("config_directory is a config and never a definition"), "{said}");
     // Settings of a definition are the program's there, whatever they are called.
-    let config = r#"{"user": "root", "limits": {"memory": "1T"}, "sandbox": {"profile": "trusted"}}"#;
+    let config =
+        r#"{"user": "root", "limits": {"memory": "1T"}, "sandbox": {"profile": "trusted"}}"#;
     tree.write("configs/x.json", config);
     let spec = tree.find("x").unwrap().spec;
     assert_eq!(spec.command, ["/r", tree.path("configs/x.json").to_str().unwrap()]);

@@ -71,6 +71,11 @@ fn execute(file: &Path, program: &OsString, command: &[OsString]) -> Result<Infa
             file.display()
         ),
     })?;
+    // `bij-hook start` always writes something. This is what the file is mounted on, without the mount.
+    if bytes.is_empty() {
+        let sentence = format!("{} is not this unit's: start the unit again", file.display());
+        return Err(Failure { errno: Errno::ENODATA, sentence });
+    }
     entries.lay_over(&bytes);
     let argv: Vec<CString> = command.iter().cloned().map(c_string).collect();
     let environment = entries.into_c_strings();

@@ -1,4 +1,4 @@
-//! One word to the service manager (sd_notify(3)).
+//! One word to the service manager (`sd_notify(3)`).
 
 use std::env;
 use std::io;

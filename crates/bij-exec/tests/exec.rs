@@ -29,14 +29,15 @@ impl Room {
         path
     }
 
-    /// Runs a command with an environment file of these bytes.
+    /// Runs a command with an environment file of these bytes, after the name that none is without.
     fn exec(&self, environment: &str, command: &[&str]) -> Output {
         self.command(environment, command).output().unwrap()
     }
 
     fn command(&self, environment: &str, command: &[&str]) -> Command {
         let file = self.path("environment");
-        fs::write(&file, environment).unwrap();
+        let own = format!("BIJ_EXPERIMENT=x\0{environment}");
+        fs::write(&file, own).unwrap();
         let mut exec = Command::new(env!("CARGO_BIN_EXE_bij-exec"));
         exec.arg(file).arg("--").args(command).env_clear().current_dir(self.0.path());
         exec
@@ -62,7 +63,9 @@ fn the_file_is_laid_over_what_systemd_set() {
     let told = text(&command.output().unwrap());
     let mut lines: Vec<&str> = told.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["A=file", "LD_LIBRARY_PATH=/opt/cuda", "NOTIFY_SOCKET=/run/x"]);
+    let expected =
+        ["A=file", "BIJ_EXPERIMENT=x", "LD_LIBRARY_PATH=/opt/cuda", "NOTIFY_SOCKET=/run/x"];
+    assert_eq!(lines, expected);
 }
 
 #[test]

@@ -10,7 +10,6 @@
 //! passes through the command line, which every user of the machine can read and whose length is
 //! bounded.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -77,7 +76,7 @@ pub(crate) struct Orders {
     pub(crate) command: Vec<String>,
     /// The environment of the program. The shim itself, which can run as root, has none of it: a variable of
     /// an experiment must not steer it.
-    pub(crate) environment: BTreeMap<OsString, OsString>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// Whether `WATCHDOG_PID=` is to be set.
     pub(crate) watchdog: bool,
 }
@@ -277,7 +276,8 @@ fn execute(orders: &Orders) -> Failure {
         return Step::Exec.failed("cannot execute", &empty);
     };
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&orders.environment);
+    let environment = orders.environment.iter().map(|(name, value)| (name, value));
+    command.args(arguments).env_clear().envs(environment);
     if orders.watchdog {
         command.env("WATCHDOG_PID", std::process::id().to_string());
     }

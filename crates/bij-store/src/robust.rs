@@ -216,19 +216,15 @@ impl RobustLedger {
 }
 
 impl Ledger for RobustLedger {
-    /// Fails for [`LedgerError::Claimed`] only. What can be recorded nowhere is told by
-    /// [`Notice::Lost`], and once more when the attempt ends.
+    /// Fails for [`LedgerError::Claimed`], and for what neither the database nor the spool could take:
+    /// [`Notice::Lost`] tells of that.
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         match self.write(|store| store.open(opening)) {
             Ok(opened) => Ok(opened),
             Err(why @ LedgerError::Claimed { .. }) => Err(why),
             Err(why) => {
                 let opened = self.reader.place(opening);
-                match self.set_aside(&Record::Open(opening.clone()), why) {
-                    Err(why @ LedgerError::Claimed { .. }) => Err(why),
-                    // What could not be kept was told by a notice; the start goes on.
-                    _ => Ok(opened),
-                }
+                self.set_aside(&Record::Open(opening.clone()), why).map(|_| opened)
             }
         }
     }

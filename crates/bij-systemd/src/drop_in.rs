@@ -20,10 +20,10 @@ use bij_core::definition::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::{RuntimeScope, SystemdVersion};
+use own_user::own_user;
 use quote::{assignment, line, path, path_word};
 
 pub use notify::MANAGER_NOTIFY_SOCKET;
-pub use own_user::own_user;
 
 /// Everything that a drop-in is made of.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,11 @@ impl DropIn<'_> {
         self.unit_section(&mut unit);
         unit.section("Service");
         unit.set("ExecStart", "");
-        let environment = self.layout.environment(&self.spec.id);
+        let environment = if self.is_dynamic() {
+            self.layout.mounted_environment()
+        } else {
+            self.layout.environment(&self.spec.id)
+        };
         unit.set("ExecStart", &command::exec_start(&environment, &self.spec.command));
         // The hooks run as root with this environment: no variable of the experiment may be in it.
         // Those are in the file that the launcher reads.
@@ -81,6 +85,11 @@ impl DropIn<'_> {
         unit.set("StartLimitBurst", &restart.burst.to_string());
     }
 
+    /// Whether systemd allocates a user for each start.
+    fn is_dynamic(&self) -> bool {
+        self.scope == RuntimeScope::System && self.spec.user.is_none()
+    }
+
     fn identity(&self, unit: &mut UnitFile) {
         match (self.scope, &self.spec.user) {
             (RuntimeScope::System, Some(user)) => {
@@ -89,12 +98,18 @@ impl DropIn<'_> {
             }
             (RuntimeScope::System, None) => {
                 unit.set("DynamicUser", "yes");
+                // The user's number is not known before its first process runs, so its environment is not
+                // given to the user but to the mount namespace (systemd.exec(5), `BindReadOnlyPaths=`). The
+                // dash is for the hooks, which have this mount too: `start` runs before the file is there.
+                let sealed = self.layout.sealed_environment(&self.spec.id);
+                let mounted = self.layout.mounted_environment();
+                let paths = format!("-{}:{}", sealed.display(), mounted.display());
+                unit.set("BindReadOnlyPaths", &path(&paths));
                 unit.set("User", &own_user(&self.spec.id));
             }
             (RuntimeScope::User, _) => {}
         }
-        let is_dynamic = self.scope == RuntimeScope::System && self.spec.user.is_none();
-        if !is_dynamic || self.systemd.makes_ways_for_its_users() {
+        if !self.is_dynamic() || self.systemd.makes_ways_for_its_users() {
             unit.set("UMask", "0077");
         }
         // The hooks run in this directory as well: were it an error that it is missing, systemd

@@ -32,7 +32,7 @@ mod version;
 mod watch;
 
 pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
-pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, own_user};
+pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
     InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,

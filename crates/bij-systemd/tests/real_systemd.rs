@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -67,6 +68,22 @@ impl Lab {
         let directory = Self::directory(&spec.id);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("10-experiment.conf"), drop_in.render()).unwrap();
+        Self::write_environment(&layout, spec);
+    }
+
+    /// Writes what the launcher reads, as the hook does at each start.
+    fn write_environment(layout: &Layout, spec: &ExperimentSpec) {
+        let own = ("BIJ_EXPERIMENT".to_owned(), spec.id.to_string());
+        let variables = spec.environment.clone().into_iter().chain([own]);
+        let entry = |(name, value): (String, String)| [name, "=".into(), value, "\0".into()];
+        let text: String = variables.flat_map(entry).collect();
+        let path = match &spec.user {
+            Some(_) => layout.environment(&spec.id),
+            None => layout.sealed_environment(&spec.id),
+        };
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     }
 
     async fn put(&self, spec: &ExperimentSpec) {
@@ -109,8 +126,13 @@ impl UnitLab for Lab {
 
     async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
         self.put(&behaviour.spec(id)).await;
-        if behaviour == Behaviour::IsSkipped {
-            let condition = "[Service]\nExecCondition=/bin/false\n";
+        // The hook says so beforehand: 1 for "not now", 255 for a program that cannot be run.
+        let condition = match behaviour {
+            Behaviour::IsSkipped => Some("[Service]\nExecCondition=/bin/false\n"),
+            Behaviour::CannotBeRun => Some("[Service]\nExecCondition=/bin/sh -c \"exit 255\"\n"),
+            _ => None,
+        };
+        if let Some(condition) = condition {
             fs::write(Self::directory(id).join("20-condition.conf"), condition).unwrap();
             self.units.reload().await.unwrap();
         }

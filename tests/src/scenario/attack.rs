@@ -7,18 +7,18 @@
 //! - a *member* belongs to group `bij` ([`as_member`]);
 //! - an *experiment* is code that a unit runs, defined by `define_script`.
 
+mod callers;
+pub(super) mod database;
 pub(in crate::scenario) mod environment;
+pub(super) mod jobs;
 pub(in crate::scenario) mod limits;
 pub(in crate::scenario) mod limits_killed;
-pub(super) mod database;
 pub(super) mod locks;
-pub(super) mod seats;
-pub(super) mod jobs;
 pub(super) mod logs;
-mod callers;
 mod member;
-mod trust;
 pub(super) mod notify;
+pub(super) mod seats;
+mod trust;
 
 use super::Scenario;
 use crate::check::{Failure, ensure};

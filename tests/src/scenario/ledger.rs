@@ -158,7 +158,8 @@ fn takes_many_ends_at_once(guest: &Guest) -> Result<Next, Failure> {
     let units: Vec<String> = ids.iter().map(|id| unit(id)).collect();
     run("systemctl", ["start"].into_iter().chain(units.iter().map(String::as_str)))?.success()?;
     for id in &ids {
-        wait_for_line(guest, id, "waiting")?;
+        let listed = run("bij", ["--json", "queue"])?;
+        wait_for_line(guest, id, "waiting").map_err(|failure| failure.during(listed.stdout()))?;
     }
     write(go, "")?;
     for id in &ids {

@@ -126,7 +126,7 @@ impl Seats {
         let of_user = by_user.get(&uid).copied().unwrap_or(0);
         if of_user >= bounds.of_one_user {
             // Its own flood: a connection that is being answered is worth more than a new one.
-            return self.send_away(uid, pool, own, |taken| taken.is_idle());
+            return self.send_away(uid, pool, own, Taken::is_idle);
         }
         if by_user.values().sum::<usize>() < bounds.in_all {
             return true;
@@ -135,7 +135,7 @@ impl Seats {
             return false;
         };
         count > of_user
-            && (self.send_away(most, pool, own, |taken| taken.is_idle())
+            && (self.send_away(most, pool, own, Taken::is_idle)
                 || self.send_away(most, pool, own, |_| true))
     }
 

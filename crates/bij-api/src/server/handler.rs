@@ -10,7 +10,10 @@ use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
 use super::Caller;
 use crate::Refusal;
 use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone,
+    UnitVerb, Why,
 };
 
 /// Answers what everybody may ask.

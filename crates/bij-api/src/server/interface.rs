@@ -14,7 +14,9 @@ use super::handler::Steer;
 use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
-    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
+    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
+    GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit,
+    SubmitOptions, TalliesQuery, UnitRequest, Why,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -54,7 +56,7 @@ impl<H: Steer> Interface<H> {
         limits::check(&runs)?;
         let options: SubmitOptions = request(options)?;
         let taken = self.handler.submit(&caller, runs, options).await?;
-        Ok(List(self.shown(taken)))
+        Ok(List(taken))
     }
 
     /// Changes a run that waits or is held, named "ID#NUMBER" or, for the newest run, "ID".
@@ -72,7 +74,7 @@ impl<H: Steer> Interface<H> {
         let caller = self.who.allowed(&header, "edit runs").await?;
         let (run, edit): (_, Edit) = (name(&run)?, request(edit)?);
         let edited = self.handler.edit(&caller, run, edit).await?;
-        Ok(Dictionary::of(&self.who.shown(edited)))
+        Ok(Dictionary::of(&edited))
     }
 
     /// Does something to runs, to all of them or to none.
@@ -212,7 +214,7 @@ impl<H: Steer> Interface<H> {
         let query: QueueQuery = request(query)?;
         self.who.large_answer().await;
         let page = self.handler.queue(query).await?;
-        Ok((List(self.shown(page.items)), page.total, page.seq))
+        Ok((List(page.items), page.total, page.seq))
     }
 
     /// As Queue, with the runs as one text: many times cheaper for both sides where thousands are
@@ -226,7 +228,7 @@ impl<H: Steer> Interface<H> {
         self.who.large_answer().await;
         let Page { items, total, seq } = self.handler.queue(query).await?;
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let text = text(&QueueText::of(self.shown(items)))?;
+        let text = text(&QueueText::of(items))?;
         Ok((text, count, total, seq))
     }
 
@@ -235,7 +237,7 @@ impl<H: Steer> Interface<H> {
     #[zbus(out_args("run"))]
     async fn why(&self, run: String) -> Result<Dictionary, Refusal> {
         let Why { entry, ahead } = self.handler.why(name(&run)?).await?;
-        Ok(Dictionary::of(&Why { entry: self.who.shown(entry), ahead }))
+        Ok(Dictionary::of(&Why { entry, ahead }))
     }
 
     /// The groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
@@ -314,12 +316,6 @@ impl<H: Steer> Interface<H> {
     /// There are events up to this number. One signal can stand for several.
     #[zbus(signal)]
     pub(super) async fn changed(emitter: &SignalEmitter<'_>, seq: u64) -> zbus::Result<()>;
-}
-
-impl<H> Interface<H> {
-    fn shown(&self, entries: Vec<Entry>) -> Vec<Entry> {
-        entries.into_iter().map(|entry| self.who.shown(entry)).collect()
-    }
 }
 
 /// An answer as one text.

@@ -90,11 +90,6 @@ impl Caller {
         self.may_change
     }
 
-    /// Whether they see the values of variables that runs were submitted with.
-    pub(super) const fn sees_values(&self) -> bool {
-        self.is_operator
-    }
-
     /// Refuses an account that is neither root nor the one whose own coordinator it is.
     ///
     /// # Errors

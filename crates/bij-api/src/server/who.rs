@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use bij_core::definition::{SourceFile, SpecOverlay};
 use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::{Connection, fdo};
 
 use super::clients::Seat;
 use super::{Caller, Rights};
-use crate::message::Entry;
 use crate::{Refusal, RefusalKind};
 
 /// Where the knowledge of a caller comes from.
@@ -50,19 +48,6 @@ impl Who {
 }
 
 impl Who {
-    /// Hides from callers who are neither root nor the owner the values of variables that a run was
-    /// submitted with. On a bus they are hidden from every caller.
-    pub(super) fn shown(&self, mut entry: Entry) -> Entry {
-        let sees_values = matches!(self, Self::Peer { caller, .. } if caller.sees_values());
-        if !sees_values && !entry.extras.is_empty() {
-            let extras = SpecOverlay::parse(SourceFile::new("extras", entry.extras.as_bytes()));
-            // What cannot be read is no definition's, and shown to no one.
-            entry.extras =
-                extras.map(|extras| extras.without_values().to_toml()).unwrap_or_default();
-        }
-        entry
-    }
-
     /// Waits until a large answer may be made. On a bus, which brings one call after another, there is
     /// never more than one.
     pub(super) async fn large_answer(&self) {

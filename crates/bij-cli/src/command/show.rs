@@ -153,7 +153,6 @@ fn of_paths(context: &Context, id: &ExperimentId) -> Vec<Setting> {
         ("StateDirectory", layout.experiment_state(id)),
         ("ProgressFile", layout.progress(id)),
         ("StopFile", layout.stop_file(id)),
-        ("EnvironmentFile", layout.environment(id)),
         ("DropIn", layout.drop_in(id)),
         ("Database", layout.database()),
     ];

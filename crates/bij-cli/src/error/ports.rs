@@ -92,11 +92,12 @@ impl From<LedgerError> for CliError {
                      brain-experiment-coordinator`, move state.db, state.db-wal and state.db-shm \
                      away, `systemctl start brain-experiment-coordinator`",
             ),
-            LedgerError::Replaced(_) => Self::of(Kind::Database, &error).hint("try again"),
             LedgerError::Newer { .. } => {
                 Self::of(Kind::Database, &error).hint("install the newer bij")
             }
-            LedgerError::Busy(_) => Self::of(Kind::Database, &error).hint("try again"),
+            LedgerError::Busy(_) | LedgerError::Replaced(_) => {
+                Self::of(Kind::Database, &error).hint("try again")
+            }
             LedgerError::Full(_) => {
                 Self::of(Kind::Database, &error).hint("make room on that file system")
             }

@@ -75,7 +75,10 @@ impl<'a> Live<'a> {
             self.changes = None;
             // Where there is no other way to look, the next question waits for its return.
             if past::may_open(self.context) {
-                self.go_on_from_disk(&CliError::new(Kind::Unreachable, "the coordinator went away"));
+                self.go_on_from_disk(&CliError::new(
+                    Kind::Unreachable,
+                    "the coordinator went away",
+                ));
             }
         }
     }

@@ -30,11 +30,12 @@ impl ThroughCoordinator {
         id: &ExperimentId,
         verb: UnitVerb,
     ) -> Result<Result<UnitEffect, ClientError>, UnitError> {
-        let done = async {
+        // A future of the bus's client is large, and this one is part of many.
+        let done = Box::pin(async {
             // A connection of its own: calls of one connection wait for each other.
             let client = coordinator::connect_to(&self.socket).await?;
             client.steer_unit(id, verb).await
-        };
+        });
         match done.await {
             Ok(done) if done.effect == UnitEffect::Failed => Err(UnitError::Job {
                 id: id.clone(),
@@ -98,7 +99,7 @@ const fn outcome(effect: UnitEffect) -> Outcome {
 impl UnitManager for ThroughCoordinator {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         let asked = self.ask(id, UnitVerb::Start).await?;
-        or_directly(asked, started, self.systemd.start(id)).await
+        or_directly(asked, started, Box::pin(self.systemd.start(id))).await
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
@@ -108,7 +109,7 @@ impl UnitManager for ThroughCoordinator {
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         let asked = self.ask(id, UnitVerb::Restart).await?;
-        or_directly(asked, started, self.systemd.restart(id)).await
+        or_directly(asked, started, Box::pin(self.systemd.restart(id))).await
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {

@@ -25,9 +25,9 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
         }
         let (first, others) = rest.split_at(c.len_utf8());
         if c == '\t' {
-            shown.push(c)
+            shown.push(c);
         } else {
-            shown.push_str(&printable(first))
+            shown.push_str(&printable(first));
         }
         rest = others;
     }
@@ -83,7 +83,7 @@ fn control_sequence(text: &str) -> Option<&str> {
     let intermediate = |byte: &u8| (b' '..=b'/').contains(byte);
     let mut bytes = body.bytes().enumerate().skip_while(|(_, byte)| parameters(byte));
     let (end, last) = bytes.find(|(_, byte)| !intermediate(byte))?;
-    (b'@'..=b'~').contains(&last).then(|| &text[..text.len() - body.len() + end + 1])
+    (b'@'..=b'~').contains(&last).then(|| &text[..=text.len() - body.len() + end])
 }
 
 /// The last of the frames that a progress bar drew over each other with carriage returns.

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery,
+    MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
+    TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
 };
 use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};

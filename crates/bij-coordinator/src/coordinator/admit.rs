@@ -108,7 +108,9 @@ impl<P: Ports> Coordinator<P> {
                 match taken {
                     Ok(runs) => {
                         self.troubles.gone(With::Store);
-                        runs.into_iter().for_each(|run| drop(self.join(run)));
+                        for run in runs {
+                            drop(self.join(run));
+                        }
                         Ok(())
                     }
                     Err(error) => {

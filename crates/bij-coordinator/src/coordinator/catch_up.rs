@@ -67,13 +67,13 @@ impl<P: Ports> Coordinator<P> {
     /// Tells of runs that the copy had and of which the store knows nothing: another database has
     /// taken the place of the one that they were submitted to.
     fn tell_lost(&mut self, before: &BTreeMap<RunId, QueuedRun>) {
-        let is_lost = |run: &&QueuedRun| match self.state.runs.get(&run.run) {
-            // Another run by the same number.
-            Some(now) => now.submitted != run.submitted,
-            None => {
-                let state = self.adapters.store.run_state(&RunRef::Run(run.run.clone()));
-                matches!(state, Ok(None))
+        let is_lost = |run: &&QueuedRun| {
+            if let Some(now) = self.state.runs.get(&run.run) {
+                // Another run by the same number.
+                return now.submitted != run.submitted;
             }
+            let state = self.adapters.store.run_state(&RunRef::Run(run.run.clone()));
+            matches!(state, Ok(None))
         };
         let lost: Vec<String> =
             before.values().filter(is_lost).map(|run| run.run.to_string()).collect();

@@ -68,6 +68,11 @@ pub(crate) fn is_limit(name: &str) -> bool {
     ["EXPERIMENT_RAM_LIMIT", "EXPERIMENT_CPU_QUOTA", "MAX_TEMP_CELSIUS"].contains(&name)
 }
 
+/// Whether a variable is a setting of the older tool, which changes more than the process sees.
+pub(crate) fn is_setting(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.name == name)
+}
+
 /// A definition to try settings on.
 fn scratch() -> ExperimentSpec {
     let id = ExperimentId::new("x").expect("x is a letter");
@@ -82,7 +87,7 @@ pub(crate) fn lay_over(
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Vec<Problem>> {
     let text = file.text().map_err(|problem| vec![problem])?;
-    let is_known = |name: &str| KNOWN.iter().any(|known| known.name == name);
+    let is_known = is_setting;
     let mut faults = Faults::default();
     for Assignment { at, name, value } in variables(&text, is_known, warnings) {
         let set = match names::environment_name(&name) {

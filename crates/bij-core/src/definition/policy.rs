@@ -179,7 +179,8 @@ pub fn judge_extras(
             if steers(&name()) {
                 return Err(DeniedExtra::Steering { name: name() });
             }
-            if !policy.lets_set(&name()) && !older::is_limit(&name()) {
+            let is_open = policy.lets_set(&name()) && !older::is_setting(&name());
+            if !is_open && !older::is_limit(&name()) {
                 return Err(DeniedExtra::Variable { name: name() });
             }
         }
@@ -191,12 +192,12 @@ pub fn judge_extras(
     extras.apply(&mut by_all);
     for changed in [by_variables, by_all] {
         not_above(&spec.limits, &changed.limits, total)?;
-        let (defined, asked) = (spec.thermal.max_celsius, changed.thermal.max_celsius);
-        if asked != defined && asked.zip(defined).is_none_or(|(asked, defined)| asked > defined) {
+        let (most, wanted) = (spec.thermal.max_celsius, changed.thermal.max_celsius);
+        if wanted != most && wanted.zip(most).is_none_or(|(wanted, most)| wanted > most) {
             let text = |celsius: Option<f64>| {
                 celsius.map_or_else(|| "nothing".to_owned(), |celsius| celsius.to_string())
             };
-            return Err(denied("thermal.max_celsius", text(asked), text(defined)));
+            return Err(denied("thermal.max_celsius", text(wanted), text(most)));
         }
     }
     Ok(())
@@ -218,9 +219,9 @@ fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(
             return Err(denied(key, asked.to_string(), defined.to_string()));
         }
     }
-    not_above_one("limits.cpu", *cpu, defined.cpu.unwrap_or(Limit::Max))?;
-    not_above_one("limits.tasks", *tasks, defined.tasks.unwrap_or(Limits::DEFAULT_TASKS))?;
-    not_above_one("limits.time", *time, defined.time.unwrap_or(Limit::Max))?;
+    not_above_one("limits.cpu", *cpu, &defined.cpu.unwrap_or(Limit::Max))?;
+    not_above_one("limits.tasks", *tasks, &defined.tasks.unwrap_or(Limits::DEFAULT_TASKS))?;
+    not_above_one("limits.time", *time, &defined.time.unwrap_or(Limit::Max))?;
     match (cpus, &defined.cpus) {
         (Some(asked), Some(defined)) if !is_subset(asked, defined) => {
             Err(denied("limits.cpus", asked.to_string(), defined.to_string()))
@@ -233,10 +234,10 @@ fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(
 fn not_above_one<T: PartialOrd + fmt::Display>(
     key: &'static str,
     asked: Option<Limit<T>>,
-    defined: Limit<T>,
+    defined: &Limit<T>,
 ) -> Result<(), DeniedExtra> {
     match asked {
-        Some(asked) if !at_most(&asked, &defined) => {
+        Some(asked) if !at_most(&asked, defined) => {
             Err(denied(key, asked.to_string(), defined.to_string()))
         }
         Some(_) | None => Ok(()),

@@ -76,19 +76,13 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         id: &ExperimentId,
         wanted: Option<&Wanted>,
     ) -> Result<Outcome, BeginError> {
-        match wanted {
-            Some(wanted) => Renderer::new(self.place)
+        if let Some(wanted) = wanted {
+            return Renderer::new(self.place)
                 .write(wanted)
-                .map_err(|source| BeginError::Render { id: id.clone(), source }),
-            None => {
-                let path = self.place.layout().drop_in(id);
-                remove_drop_in(&path).map_err(|source| BeginError::Remove {
-                    id: id.clone(),
-                    path,
-                    source,
-                })
-            }
+                .map_err(|source| BeginError::Render { id: id.clone(), source });
         }
+        let path = self.place.layout().drop_in(id);
+        remove_drop_in(&path).map_err(|source| BeginError::Remove { id: id.clone(), path, source })
     }
 
     fn still_stale(&self, id: &ExperimentId) -> BeginError {

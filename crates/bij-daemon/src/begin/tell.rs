@@ -5,7 +5,7 @@ use bij_core::port::{DefinitionSource, Ledger, Opened};
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
 
 use super::{Begin, BeginError, logged};
-use crate::owner::owner;
+use crate::owner::{Reader, reader};
 use crate::progress_file::read_progress;
 use crate::{Journal, Manager, attempt_env, files};
 
@@ -18,11 +18,17 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         recent: &[Attempt],
     ) -> Result<(), BeginError> {
         let layout = self.place.layout();
-        let owner = owner(self.place, spec)?;
+        let reader = reader(self.place, spec)?;
         let text = attempt_env::render(spec, layout, &self.told_of(&spec.id, opened, recent));
-        let path = layout.environment(&spec.id);
-        files::put_for(owner, &path, &text)
-            .map_err(|source| BeginError::Environment { path: path.clone(), source })
+        let path = match reader {
+            Reader::User(_) => layout.environment(&spec.id),
+            Reader::Namespace => layout.sealed_environment(&spec.id),
+        };
+        let write = || match reader {
+            Reader::User(uid) => files::put_for(uid, &path, &text),
+            Reader::Namespace => files::put_sealed(&path, &text),
+        };
+        write().map_err(|source| BeginError::Environment { path: path.clone(), source })
     }
 
     /// What changes from attempt to attempt.

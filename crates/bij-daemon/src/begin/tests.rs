@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
+use nix::unistd::geteuid;
 
 use super::*;
 use crate::LoggedEnd;
@@ -385,11 +386,19 @@ fn the_environment_is_its_users_alone_and_gone_after_the_end() {
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.environment =
         [("TOKEN".to_owned(), "secret".to_owned())].into();
     machine.begin_and_read(&life);
-    let path = machine.path("run/brain-in-jar/environments/x");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
-    assert!(fs::read_to_string(&path).unwrap().starts_with("TOKEN=secret\0BIJ_EXPERIMENT=x\0"));
+    let mode = |path: &str| fs::metadata(machine.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("run/brain-in-jar/sealed"), 0o700, "the file is read in its namespace only");
+    let sealed = machine.path("run/brain-in-jar/sealed/x");
+    assert!(fs::read_to_string(&sealed).unwrap().starts_with("TOKEN=secret\0BIJ_EXPERIMENT=x\0"));
     machine.end(&life, "success", Some(Exit::Code(0)));
-    assert!(!path.exists());
+    assert!(!sealed.exists());
+    let user = geteuid().to_string();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().0.user = Some(user);
+    machine.begin(&machine.life()).unwrap();
+    assert!(!sealed.exists(), "a user that is known reads what is its own");
+    assert_eq!(mode("run/brain-in-jar/environments/x"), 0o400);
+    let text = fs::read_to_string(machine.path("run/brain-in-jar/environments/x")).unwrap();
+    assert!(text.starts_with("TOKEN=secret\0"));
 }
 
 #[test]
@@ -413,7 +422,7 @@ fn a_program_that_is_not_there_fails_the_start_and_stands_in_the_history() {
 #[test]
 fn without_its_environment_nothing_starts() {
     let machine = Machine::new();
-    machine.write("run/brain-in-jar/environments", "in the way");
+    machine.write("run/brain-in-jar/sealed", "in the way");
     let error = machine.begin(&machine.life()).unwrap_err();
     assert!(error.to_string().starts_with("its environment cannot be written to "), "{error}");
 }

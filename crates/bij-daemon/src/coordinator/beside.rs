@@ -28,15 +28,15 @@ impl Beside {
     ) -> Result<Self> {
         let runtime = super::run::runtime()?;
         let (end, ended) = oneshot::channel();
-        let (begun, beginning) = mpsc::channel();
+        let (first_word, heard) = mpsc::channel();
         let run = move || {
             runtime.block_on(async move {
                 let it = match begin() {
                     Ok(it) => it,
-                    Err(error) => return drop(begun.send(Err(error))),
+                    Err(error) => return drop(first_word.send(Err(error))),
                 };
                 // It is waited for below.
-                drop(begun.send(Ok(())));
+                drop(first_word.send(Ok(())));
                 tokio::select! {
                     () = serve(&it) => {}
                     // Dropped, not sent.
@@ -48,7 +48,7 @@ impl Beside {
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
         let thread = thread.context("no thread can be made")?;
         let this = Self { end: Some(end), thread: Some(thread) };
-        beginning.recv().unwrap_or_else(|_| Err(anyhow!("the thread {name} has panicked")))?;
+        heard.recv().unwrap_or_else(|_| Err(anyhow!("the thread {name} has panicked")))?;
         Ok(this)
     }
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Why,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery,
+    UnitDone, UnitVerb, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{

@@ -39,9 +39,8 @@ pub(super) async fn tell_events<P: Ports>(
         }
         troubles = status.troubles;
         let again_after = if troubles.is_empty() { LOOKS_EVERY } else { LOOKS_IN_TROUBLE_EVERY };
-        match timeout(again_after, newest.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = timeout(again_after, newest.changed()).await {
+            return;
         }
     }
 }

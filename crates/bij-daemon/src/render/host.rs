@@ -56,12 +56,12 @@ const NO_USER: &str = "0";
 /// The name of systemd's own library tells its version. It lies in `usr/lib/systemd`, or on Debian and
 /// Ubuntu, for some versions, in a directory of the architecture.
 fn systemd_version(root: &Path) -> SystemdVersion {
-    let named = ["usr/lib", "usr/lib64", "lib"].map(|name| root.join(name));
-    let of_architecture = fs::read_dir(&named[0]).into_iter().flatten().flatten();
+    let usual = ["usr/lib", "usr/lib64", "lib"].map(|name| root.join(name));
+    let of_architecture = fs::read_dir(&usual[0]).into_iter().flatten().flatten();
     let of_architecture = of_architecture
         .filter(|entry| entry.file_name().to_string_lossy().contains("-linux-"))
         .map(|entry| entry.path());
-    let directories = named.iter().cloned().chain(of_architecture);
+    let directories = usual.iter().cloned().chain(of_architecture);
     let entries = directories.filter_map(|path| fs::read_dir(path.join("systemd")).ok());
     let names = entries.flatten().flatten().map(|entry| entry.file_name());
     let numbers = names.filter_map(|name| {

@@ -109,7 +109,7 @@ impl Life {
             user,
             directory,
             command: spec.command.clone(),
-            environment,
+            environment: environment.into_iter().collect(),
             watchdog: spec.health.watchdog.is_some(),
         };
         let (ours, theirs) = UnixStream::pair().map_err(PrepareError::Spawn)?;

@@ -27,7 +27,7 @@ fn back_up(database: &Path, to: &Path) {
     std::mem::forget(connection);
 }
 
-fn is_replaced<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> bool {
+fn is_replaced<T: std::fmt::Debug>(answer: &Result<T, LedgerError>) -> bool {
     matches!(answer, Err(LedgerError::Replaced(_)))
 }
 
@@ -77,9 +77,9 @@ fn nothing_is_acknowledged_without_the_file_and_it_is_taken_up_when_it_is_back()
     ledger.load().unwrap();
     ledger.submit(&[queue::submission("x")], fixture::at(0)).unwrap();
     fs::rename(&database, &aside).unwrap();
-    assert!(is_replaced(ledger.submit(&[queue::submission("y")], fixture::at(1))));
-    assert!(is_replaced(ledger.events(0, 1)));
-    assert!(is_replaced(ledger.load()), "an empty queue is not what was loaded");
+    assert!(is_replaced(&ledger.submit(&[queue::submission("y")], fixture::at(1))));
+    assert!(is_replaced(&ledger.events(0, 1)));
+    assert!(is_replaced(&ledger.load()), "an empty queue is not what was loaded");
     assert!(!database.exists(), "no new one is made");
     // It is whole, without its log.
     let copy = room.path().join("copy");
@@ -103,8 +103,8 @@ fn a_backup_in_its_place_is_taken_up_by_the_next_load() {
     let aside = room.path().join("aside");
     fs::rename(&database, &aside).unwrap();
     fs::rename(&backup, &database).unwrap();
-    assert!(is_replaced(ledger.events(0, 1)));
-    assert!(is_replaced(ledger.submit(&[queue::submission("z")], fixture::at(2))));
+    assert!(is_replaced(&ledger.events(0, 1)));
+    assert!(is_replaced(&ledger.submit(&[queue::submission("z")], fixture::at(2))));
     let runs = ledger.load().unwrap().runs;
     assert_eq!(runs.len(), 1, "{runs:?}");
     ledger.submit(&[queue::submission("z")], fixture::at(3)).unwrap();
@@ -119,7 +119,7 @@ fn a_database_that_another_process_makes_is_one_to_load() {
     let mut ledger = RobustLedger::new(database.clone(), room.path().join("spool"));
     assert!(ledger.load().unwrap().runs.is_empty());
     live(&database, 1);
-    assert!(is_replaced(ledger.submit(&[queue::submission("y")], fixture::at(1))));
+    assert!(is_replaced(&ledger.submit(&[queue::submission("y")], fixture::at(1))));
     ledger.load().unwrap();
     ledger.submit(&[queue::submission("y")], fixture::at(2)).unwrap();
 }

@@ -14,7 +14,7 @@ const LONGEST: usize = 31;
 /// be one user, free to read each other's state and to kill each other.
 ///
 /// A name tells whose it is, where it can. Others begin differently, so that none is another's.
-pub fn own_user(id: &ExperimentId) -> String {
+pub(super) fn own_user(id: &ExperimentId) -> String {
     let name = format!("bij-{id}");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.len() <= LONGEST && name.bytes().all(plain) {

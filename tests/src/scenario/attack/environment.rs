@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::super::Scenario;
 use crate::bij::{
-    SOON, define_script, ensure_causes, history, override_unit, render_all, systemctl, unit,
-    wait_for_ended, wait_for_line, wait_for_state,
+    SOON, define_script, ensure_causes, history, override_unit, systemctl, unit, wait_for_ended,
+    wait_for_line, wait_for_state,
 };
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
@@ -21,7 +21,7 @@ use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 use crate::steps::{define_env, property};
 
-use names::{NAMES, TRACING};
+use names::{NAMES, REFUSED, TRACING};
 
 pub(in super::super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -165,6 +165,16 @@ fn variables_reach_no_privileged_process(guest: &Guest) -> Result<Next, Failure>
         "{} names reach the experiment and none of 5 processes of root",
         NAMES.len()
     ));
+    for name in REFUSED {
+        define_script(
+            "attack_refused",
+            "exit 0",
+            &format!("[environment]\n{name} = \"{FORGED}\""),
+        )?;
+        let checked = run("bij", ["check", "attack_refused"])?;
+        ensure!(!checked.succeeded(), "a definition may set {name}");
+        checked.says("set this variable themselves")?;
+    }
     traced(guest)
 }
 
@@ -264,33 +274,29 @@ fn by_every_way(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
-/// A life that fails is recorded as failed, whatever the unit's variables say of it.
+/// A life that fails is recorded as failed, whatever an operator's drop-in sets for the whole unit. A
+/// definition cannot set these names.
 fn forged_results_are_not_believed(guest: &Guest) -> Result<Next, Failure> {
+    let id = "forged_by_operator";
     let forged = [
         ("INVOCATION_ID", "00000000000000000000000000000001"),
         ("SERVICE_RESULT", "exec-condition"),
         ("EXIT_CODE", "exited"),
         ("EXIT_STATUS", "0"),
     ];
-    let mut table = String::from("[restart]\nburst = 1\n[environment]\n");
     let mut drop_in = String::from("[Service]\n");
     for (name, value) in forged {
-        writeln!(table, "{name} = \"{value}\"").expect("a String takes everything");
         writeln!(drop_in, "Environment={name}={value}").expect("a String takes everything");
     }
-    define_script("forged_by_definition", "exit 9", &table)?;
-    define_script("forged_by_operator", "exit 9", "[restart]\nburst = 1\n")?;
-    override_unit("forged_by_operator", &drop_in)?;
-    for id in ["forged_by_definition", "forged_by_operator"] {
-        render_all()?;
-        systemctl("start", id)?;
-        let rows = wait_for_ended(guest, id, 1)?;
-        ensure_causes(&rows, &["exit"])?;
-        ensure_eq!(rows[0]["exit_code"], 9, "the exit code of {id}");
-        let invocation = rows[0]["invocation_id"].as_str().unwrap_or_default();
-        ensure!(invocation != forged[0].1, "{id} is recorded as another life");
-    }
-    wait_for_line(guest, "forged_by_operator", "is not this life of its unit")?;
+    define_script(id, "exit 9", "[restart]\nburst = 1\n")?;
+    override_unit(id, &drop_in)?;
+    systemctl("start", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_causes(&rows, &["exit"])?;
+    ensure_eq!(rows[0]["exit_code"], 9, "the exit code of {id}");
+    let invocation = rows[0]["invocation_id"].as_str().unwrap_or_default();
+    ensure!(!invocation.is_empty() && invocation != forged[0].1, "recorded as {invocation:?}");
+    wait_for_line(guest, id, "is not this life of its unit")?;
     Ok(Next::Done)
 }
 

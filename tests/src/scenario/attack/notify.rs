@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::create_attackers;
 use crate::bij::{
-    SOON, render_all, define_script, ensure_causes, systemctl, unit, wait_for_ended,
-    wait_for_line, wait_for_state,
+    SOON, define_script, ensure_causes, render_all, systemctl, unit, wait_for_ended, wait_for_line,
+    wait_for_state,
 };
 use crate::check::{Failure, ensure};
 use crate::command::{run, sh};

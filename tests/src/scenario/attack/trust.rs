@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{STRANGER_HOME, create_attackers};
-use crate::bij::{render_all, define_script, systemctl, wait_for_line, wait_for_state};
+use crate::bij::{define_script, render_all, systemctl, wait_for_line, wait_for_state};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
@@ -226,7 +226,7 @@ fn what_others_can_write_settles_nothing(guest: &Guest) -> Result<Next, Failure>
     {
         let _settings = Settings::set("[coordinator]\nmax_concurrent = 1\n")?;
         run("chown", ["stranger", SETTINGS])?.success()?;
-        run("bij", ["reload"])?.code(101)?.says("chown root")?;
+        run("bij", ["reload"])?.code(2)?.says("chown root")?;
         run("bij", ["check"])?.code(101)?.says(SETTINGS)?;
     }
     run("bij", ["check", "trust_x"])?.success()?;

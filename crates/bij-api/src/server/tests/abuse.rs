@@ -67,18 +67,18 @@ async fn two_hundred_clients_are_served_at_the_same_time() {
 
 #[tokio::test]
 async fn idle_connections_of_many_keep_out_nobody() {
-    let served = Served::start();
-    let owners = served.room.path().join("owner.sock");
+    let model = Served::start();
+    let owners = model.room.path().join("owner.sock");
     let listener = Listener::bind_owners(&owners).unwrap();
     let (_newest, watched) = watch::channel(0);
     let uid = nix::unistd::geteuid().as_raw();
     let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
     let serving = tokio::spawn(async move { server.serve_owners_socket(&listener).await });
     // They have said nothing, and stay. All are of one user here, the owner.
-    let idle: Vec<Stream> = (0..600).map(|_| Stream::connect(served.socket()).unwrap()).collect();
+    let idle: Vec<Stream> = (0..600).map(|_| Stream::connect(model.socket()).unwrap()).collect();
     let asked = std::time::Instant::now();
     assert_eq!(Client::connect(&owners).await.unwrap().status().await.unwrap().waiting, 0);
-    assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
+    assert_eq!(model.client().await.status().await.unwrap().waiting, 0);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     drop(idle);
     serving.abort();

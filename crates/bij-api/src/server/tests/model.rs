@@ -14,7 +14,10 @@ use bij_core::{
 };
 
 use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why, ZoneSample,
+    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
+    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone,
+    UnitVerb, Waiting, Why, ZoneSample,
 };
 use crate::{Caller, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Steer};
 

@@ -3,7 +3,23 @@
 /// With one of these the dynamic linker lists what it would load, and does not run the program.
 pub(super) const TRACING: &[&str] = &["LD_TRACE_LOADED_OBJECTS"];
 
-/// All others. Names that begin with `BIJ_` are not among them: a definition with one is refused.
+/// Those that systemd or bij sets: a definition with one is refused.
+pub(super) const REFUSED: &[&str] = &[
+    "EXIT_CODE",
+    "EXIT_STATUS",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "MONITOR_EXIT_CODE",
+    "NOTIFY_SOCKET",
+    "SERVICE_RESULT",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "BIJ_STAMP",
+];
+
+/// All others.
 pub(super) const NAMES: &[&str] = &[
     // The dynamic linker: ld.so(8).
     "LD_ASSUME_KERNEL",
@@ -81,23 +97,12 @@ pub(super) const NAMES: &[&str] = &[
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
     // What systemd tells a service, and what its own programs read.
-    "EXIT_CODE",
-    "EXIT_STATUS",
-    "INVOCATION_ID",
-    "JOURNAL_STREAM",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "MONITOR_EXIT_CODE",
-    "NOTIFY_SOCKET",
     "PAGER",
-    "SERVICE_RESULT",
     "SYSTEMD_COLORS",
     "SYSTEMD_LOG_LEVEL",
     "SYSTEMD_LOG_TARGET",
     "SYSTEMD_PAGER",
     "SYSTEMD_SCOPE",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
     // Terminals.
     "COLUMNS",
     "LS_COLORS",
