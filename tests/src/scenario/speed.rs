@@ -69,13 +69,19 @@ fn of_looking(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
-/// What takes the hooks' place in the units that a start with hooks is compared with.
+/// What takes the place of the hooks, and of the launcher that reads what they write, in the units that a
+/// start with hooks is compared with.
 const INSTEAD_OF_HOOKS: [(&str, &str); 2] = [
-    ("speed_bare", "[Service]\nExecCondition=\nExecStopPost=\n"),
+    (
+        "speed_bare",
+        "[Service]\nExecCondition=\nExecStopPost=\n\
+         ExecStart=\nExecStart=/bin/sh -c \"exec sleep 600\"\n",
+    ),
     (
         "speed_empty",
         "[Service]\nExecCondition=\nExecStopPost=\n\
-         ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\n",
+         ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\n\
+         ExecStart=\nExecStart=/bin/sh -c \"exec sleep 600\"\n",
     ),
 ];
 
