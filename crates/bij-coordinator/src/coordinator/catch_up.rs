@@ -126,12 +126,14 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn read_new_events(&mut self) -> Result<(), LedgerError> {
-        if !knows(&self.adapters.store, self.seq)? {
-            return self.load();
-        }
         loop {
-            let events = self.adapters.store.events(self.seq, AT_ONCE)?;
+            // From the newest that is known on: without that one they are another database's.
+            let events = self.adapters.store.events(self.seq.saturating_sub(1), AT_ONCE)?;
             let is_last = events.len() < AT_ONCE;
+            let mut events = events.into_iter();
+            if self.seq > 0 && events.next().is_none_or(|known| known.seq != self.seq) {
+                return self.load();
+            }
             for event in events {
                 if event.seq != self.seq + 1 {
                     // Those in between are no longer kept.

@@ -12,9 +12,6 @@ use super::{Action, LastAttempt, Observation, Report, State};
 /// left a note that another takes in. Then the run is not kept from ending.
 const PATIENCE: TimeSpan = TimeSpan::from_secs(60);
 
-/// How soon it is heard of a unit that is down that its restart was skipped; then its run waits again.
-const SKIP_IS_TOLD_WITHIN: TimeSpan = TimeSpan::from_secs(2);
-
 /// Ends running ones whose unit is down for good.
 ///
 /// A unit that waits to be restarted is `activating`, and one that is just being restarted has a job,
@@ -36,17 +33,11 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         let failed = (seen.units.get(experiment))
             .is_some_and(|unit| unit.active_state == ActiveState::Failed);
         let patience_ends = after(lost.since, PATIENCE);
-        let told_until = after(lost.since, SKIP_IS_TOLD_WITHIN);
-        let may_be_told = !failed && for_memory.is_none() && run.stop.is_none();
         let by = match lost.last {
             // The machine is going down; the next boot carries it on.
             LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
             LastAttempt::Open if seen.now.uptime < patience_ends => {
                 report.look_at(patience_ends);
-                continue;
-            }
-            LastAttempt::Ended(_) if may_be_told && seen.now.uptime < told_until => {
-                report.look_at(told_until);
                 continue;
             }
             _ if for_memory.is_some() => {

@@ -95,15 +95,6 @@ fn a_run_whose_unit_has_failed_for_good_has_given_up() {
 }
 
 #[test]
-fn a_restart_may_have_been_skipped_before_it_is_given_up() {
-    let mut world = lost(waiting("a#1"), &ActiveState::Inactive, LastAttempt::Ended(Cause::Exit));
-    world.seen.lost.values_mut().for_each(|lost| lost.since = TimeSpan::from_secs(599));
-    assert_eq!(ends(&world), []);
-    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(601)));
-    assert_eq!(ends(&world.at(601)).len(), 1);
-}
-
-#[test]
 fn a_run_that_is_just_being_restarted_has_not_given_up() {
     let crashed = LastAttempt::Ended(Cause::Exit);
     let mut world = lost(waiting("a#1"), &ActiveState::Activating, crashed);
