@@ -98,15 +98,7 @@ fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
 /// # Errors
 /// What the system says; the target is then as it was.
 pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let draft = Draft { path, content, mode, owner: None };
-    let written = draft.put();
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_directory(draft.directory())?;
-            draft.put()
-        }
-        other => other,
-    }
+    Draft { path, content, mode, owner: None }.put_in(None)
 }
 
 /// As [`put`], a file that only this user and root can read, in a directory that nobody can list.
@@ -114,17 +106,7 @@ pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// What the system says; the target is then as it was.
 pub(crate) fn put_for(owner: Uid, path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = Draft { path, content, mode: 0o400, owner: Some(owner) };
-    match draft.put() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = draft.directory();
-            make_directory(directory)?;
-            // Whatever the umask of the unit is: the owner must be able to enter.
-            fs::set_permissions(directory, Permissions::from_mode(0o711))?;
-            draft.put()
-        }
-        other => other,
-    }
+    Draft { path, content, mode: 0o400, owner: Some(owner) }.put_in(Some(0o711))
 }
 
 /// As [`put`], a file that every user could read, in a directory that only root can enter.
@@ -132,16 +114,7 @@ pub(crate) fn put_for(owner: Uid, path: &Path, content: &[u8]) -> io::Result<()>
 /// # Errors
 /// What the system says; the target is then as it was.
 pub(crate) fn put_sealed(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = Draft { path, content, mode: 0o444, owner: None };
-    match draft.put() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = draft.directory();
-            make_directory(directory)?;
-            fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-            draft.put()
-        }
-        other => other,
-    }
+    Draft { path, content, mode: 0o444, owner: None }.put_in(Some(0o700))
 }
 
 /// A file to be written beside the one that it will become.
@@ -156,6 +129,22 @@ struct Draft<'a> {
 impl Draft<'_> {
     fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Puts the file in place; makes its directory if it is missing, with exactly this mode where one is
+    /// given, whatever the umask of the unit is.
+    fn put_in(&self, directory_mode: Option<u32>) -> io::Result<()> {
+        match self.put() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let directory = self.directory();
+                make_directory(directory)?;
+                if let Some(mode) = directory_mode {
+                    fs::set_permissions(directory, Permissions::from_mode(mode))?;
+                }
+                self.put()
+            }
+            other => other,
+        }
     }
 
     fn put(&self) -> io::Result<()> {
