@@ -5,7 +5,8 @@
 //! tried as it is, then mutated; others are made of the target's own tokens, and of noise.
 //!
 //! In a normal test run a target tries some hundred inputs, always the same ones. With
-//! `$BIJ_FUZZ_SECONDS` it goes on for that long with new ones; `cargo xtask fuzz` sets it. An input that
+//! `$BIJ_FUZZ_SECONDS` it goes on for that long with new ones, with `$BIJ_FUZZ_SEED` in an order that is
+//! always the same; `cargo xtask fuzz` sets both. An input that
 //! fails is made smaller and written into the corpus as `failed-…`, where every later run tries it first.
 //!
 //! Besides what the target checks, no input may take longer than [`TIME_LIMIT`] of processor time or, when
@@ -107,9 +108,12 @@ impl Target {
     }
 
     fn try_for(&self, time: Duration, check: impl Fn(&[u8])) {
+        let seed = std::env::var("BIJ_FUZZ_SEED").ok();
+        let mut seed = seed.map(|seed| seed.parse::<u64>().expect("BIJ_FUZZ_SEED is a number"));
         let started = Instant::now();
         while started.elapsed() < time {
-            self.try_cases(TestRunner::new(config(1000)), &check);
+            self.try_cases(runner(seed), &check);
+            seed = seed.map(|seed| seed.wrapping_add(1));
         }
     }
 
@@ -136,6 +140,15 @@ impl Target {
     fn keep(&self, what: &str, bytes: &[u8]) -> PathBuf {
         keep(&self.corpus, what, bytes)
     }
+}
+
+/// A runner for many inputs: those of this seed, or others each time.
+fn runner(seed: Option<u64>) -> TestRunner {
+    let Some(seed) = seed else { return TestRunner::new(config(1000)) };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    TestRunner::new_with_rng(config(1000), rng)
 }
 
 /// A runner whose inputs are the same each time.

@@ -180,12 +180,10 @@ pub(crate) fn power_mode(node: &Node) -> Result<PowerMode, Fault> {
         Value::Number(number) => number,
         _ => text(node)?,
     };
-    if let Ok(number) = mode.parse() {
-        return Ok(PowerMode::Number(number));
-    }
-    match (&node.value, line(node)) {
-        (Value::Text(name), Ok(_)) if !name.trim().is_empty() && name.len() <= 64 => {
-            Ok(PowerMode::Name(name.trim().to_owned()))
+    match (PowerMode::from(mode), &node.value, line(node)) {
+        (mode @ PowerMode::Number(_), ..) => Ok(mode),
+        (PowerMode::Name(name), Value::Text(_), Ok(_)) if (1..=64).contains(&name.len()) => {
+            Ok(PowerMode::Name(name))
         }
         _ => Err(node.instead_of(expected)),
     }
