@@ -25,9 +25,10 @@ pub(crate) struct Options {
     /// Boot every Debian release
     #[arg(long, conflicts_with = "suites")]
     all_suites: bool,
-    /// Run only the scenarios whose name contains this; says nothing to the unit lane
-    #[arg(long, value_name = "TEXT")]
-    scenario: Option<String>,
+    /// Run only the scenarios whose name contains this (may be given several times); says nothing to the
+    /// unit lane
+    #[arg(long = "scenario", value_name = "TEXT")]
+    scenarios: Vec<String>,
     /// Test this staged tree in the machines, instead of staging what the sources make
     #[arg(long, value_name = "DIR")]
     staged: Option<PathBuf>,
@@ -99,7 +100,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let jobs = options.jobs();
     if !jobs.is_empty() {
         let wishes = lab::Wishes {
-            pattern: options.scenario.as_deref(),
+            patterns: &options.scenarios,
             staged: options.staged.as_deref(),
             retry: options.retry,
         };

@@ -52,10 +52,13 @@ impl Job {
         format!("{}-{}", self.suite.name, self.lane)
     }
 
-    fn scenarios(&self, pattern: Option<&str>) -> Vec<&'static Scenario> {
+    fn scenarios(&self, patterns: &[String]) -> Vec<&'static Scenario> {
+        let wanted = |name: &str| {
+            patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern))
+        };
         bij_e2e::all_scenarios()
             .filter(|scenario| scenario.lanes.contains(&self.lane))
-            .filter(|scenario| pattern.is_none_or(|pattern| scenario.name.contains(pattern)))
+            .filter(|scenario| wanted(scenario.name))
             .collect()
     }
 
@@ -73,7 +76,7 @@ impl Job {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes<'a> {
     /// Scenarios whose name contains this.
-    pub(crate) pattern: Option<&'a str>,
+    pub(crate) patterns: &'a [String],
     /// The tree that machines get, instead of one that is staged for them.
     pub(crate) staged: Option<&'a Path>,
     /// Whether what fails is tried once more.
@@ -82,7 +85,7 @@ pub(crate) struct Wishes<'a> {
 
 /// Boots these machines, at most two at a time, and counts what held.
 pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
-    let Wishes { pattern, staged, retry } = wishes;
+    let Wishes { patterns, staged, retry } = wishes;
     let vm = jobs.iter().any(|job| job.lane != Lane::Machine);
     packages::provide(vm).context("the machine and vm lanes cannot run")?;
     let directory = Metadata::read()?.target_directory.join("lab");
@@ -107,7 +110,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
                     let counted = payload
                         .as_ref()
                         .ok_or_else(|| anyhow!("no payload was built for it"))
-                        .and_then(|payload| run_one(job, pattern, retry, payload, &directory));
+                        .and_then(|payload| run_one(job, patterns, retry, payload, &directory));
                     let mut tally = tally.lock().expect("no machine's thread panics");
                     match counted {
                         Ok(counted) => tally.add(counted),
@@ -122,7 +125,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
     });
     let tally = tally.into_inner().expect("no machine's thread panics");
     if tally == Tally::default() {
-        bail!("no scenario's name contains {:?}", pattern.unwrap_or_default());
+        bail!("no scenario's name contains {}", patterns.join(" or "));
     }
     Ok(tally)
 }
@@ -151,12 +154,12 @@ fn payload_for(
 
 fn run_one(
     job: &Job,
-    pattern: Option<&str>,
+    patterns: &[String],
     retry: bool,
     payload: &Payload,
     directory: &Path,
 ) -> Result<Tally> {
-    let scenarios = job.scenarios(pattern);
+    let scenarios = job.scenarios(patterns);
     if scenarios.is_empty() {
         return Ok(Tally::default());
     }
@@ -166,7 +169,7 @@ fn run_one(
         return Ok(Tally { passed, failed, flaky: 0 });
     }
     let name = format!("{}-again", job.name());
-    let mut scenarios = job.scenarios(pattern);
+    let mut scenarios = job.scenarios(patterns);
     scenarios.retain(|scenario| failed.iter().any(|failed| failed == scenario.name));
     let again = boot(job, &name, scenarios, payload, directory)?;
     let holds_now = |scenario: &&String| !again.failed.contains(scenario);

@@ -116,9 +116,12 @@ impl<P: Ports> Coordinator<P> {
         if self.unseen.all_units {
             strays.extend(self.strays_by_ledger(&strays)?);
         }
-        let uptime = self.seen.now.uptime;
-        let Self { let_in, state, .. } = self;
-        let_in.retain(|id, it| uptime < it.until && state.up_of(id).is_none());
+        let Self { let_in, state, seen, unseen, .. } = self;
+        let_in.retain(|id, it| {
+            let has_been_seen_down =
+                !unseen.all_units && !unseen.units.contains(id) && !seen.is_coming_up(id);
+            seen.now.uptime < it.until && state.up_of(id).is_none() && !has_been_seen_down
+        });
         strays.extend(self.let_in.values().map(|let_in| let_in.stray.clone()));
         self.seen.strays = strays;
         Ok(())

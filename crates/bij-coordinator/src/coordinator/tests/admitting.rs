@@ -1,5 +1,6 @@
 //! Starts that come from elsewhere.
 
+use bij_core::port::UnitManager as _;
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
 use bij_sim::{Fault, LifeEnd, Script};
@@ -168,6 +169,23 @@ fn a_full_disk_keeps_no_start_from_being_judged() {
     assert!(!verdict.admitted, "those that could not be recorded count");
     assert!(verdict.text.unwrap().contains("could not be queued"));
     assert_eq!(machine.coordinator.status().memory_claimed, Bytes::new(2 << 30));
+}
+
+#[test]
+fn a_start_without_a_record_keeps_its_slot_no_longer_than_its_unit_is_up() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::ends(TimeSpan::from_secs(1), LifeEnd::Exit(0)));
+    machine.define("b", Script::runs());
+    machine.settle();
+    machine.ledger.fail(Some(Fault::Full));
+    assert!(machine.admit("a").admitted);
+    machine.ledger.fail(None);
+    assert!(!machine.admit("b").admitted, "a is on its way");
+    // The unit has come and gone before it was looked at.
+    at_once(machine.units.start(&id("a"))).unwrap();
+    machine.units.advance(TimeSpan::from_secs(2));
+    machine.settle();
+    assert!(machine.up().contains(&"b".to_owned()), "the slot of a is free");
 }
 
 #[test]
