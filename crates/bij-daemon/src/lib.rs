@@ -54,6 +54,7 @@ mod record;
 mod refuse;
 mod render;
 mod runnable;
+mod runtime;
 mod sentence;
 mod status_meaning;
 mod systemd;

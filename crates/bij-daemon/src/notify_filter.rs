@@ -5,9 +5,9 @@
 //! ([`notice`]), bounded in rate by unit ([`mailbox`]), and passed on in the name of the process that sent
 //! it, so that systemd applies `NotifyAccess=` as if it had come directly.
 //!
-//! A message is dealt with completely before the next one is read. A sender that waits for
-//! `sd_notify_barrier(3)` before it leaves can therefore rely on its words having reached the manager, or
-//! on their being kept here until the unit's rate allows for them.
+//! A sender that waits for `sd_notify_barrier(3)` is kept waiting until the manager has dealt with what was
+//! passed on before: the manager ignores words of a process that has gone. What the unit's rate does not
+//! allow for yet is passed on later, in the name of another process of the unit.
 //!
 //! # Invariants
 //! - What is kept is bounded: one [`mailbox::Mailbox`] for each unit that has spoken recently.
@@ -20,18 +20,26 @@ mod senders;
 mod wire;
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+use tokio::net::unix::pipe;
+use tokio::sync::Semaphore;
+use tokio::time::{timeout, timeout_at};
 
 use mailbox::Mailbox;
 use notice::Notice;
 use senders::{Sender, Senders};
-use wire::{Outlet, Received};
+use wire::{Outlet, Passed, Received};
+
+use crate::runtime::interrupted_runtime;
 
 /// How long the filter stays without work. systemd starts it again with the next message.
 const IDLE: Duration = Duration::from_secs(120);
@@ -41,6 +49,12 @@ const FORGET: Duration = Duration::from_secs(30);
 
 /// How many datagrams are read before what is due is sent.
 const ROUND: usize = 256;
+
+/// How many senders may wait for the manager at once; one too many is answered without it.
+const BARRIERS: usize = 64;
+
+/// A manager that takes longer is not waited for; senders themselves wait five seconds by default.
+const BARRIER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the filter cannot work.
 #[derive(Debug, Error)]
@@ -60,7 +74,7 @@ pub enum FilterError {
     },
     /// The kernel does not say when messages come.
     #[error("cannot wait for messages")]
-    Wait(#[source] Errno),
+    Wait(#[source] io::Error),
 }
 
 /// Passes messages that arrive at `socket` on to the service manager that listens at `manager`, until there
@@ -76,28 +90,30 @@ pub fn filter_notifications(
     wire::tell_senders(&socket).map_err(FilterError::Socket)?;
     let outlet = Outlet::to(manager)
         .map_err(|source| FilterError::Outlet { path: manager.to_owned(), source })?;
-    let now = Instant::now();
-    let mut filter =
-        Filter { outlet, senders: Senders::new(root, now), boxes: HashMap::new(), active: now };
-    loop {
-        let now = Instant::now();
-        filter.forget(now);
-        let wait = match filter.due(now) {
-            Some(due) => due.saturating_duration_since(now),
-            None if now.saturating_duration_since(filter.active) >= IDLE => return Ok(()),
-            None => IDLE,
-        };
-        // Rounded up, so that the loop does not spin through the last millisecond.
-        let wait =
-            PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-        let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut ready, wait) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(FilterError::Wait(error)),
+    let mut filter = Filter::new(outlet, root);
+    interrupted_runtime().map_err(FilterError::Wait)?.block_on(async {
+        let socket = listen(&socket).map_err(FilterError::Wait)?;
+        loop {
+            let now = Instant::now();
+            filter.forget(now);
+            let due = filter.due(now);
+            if due.is_none() && now.saturating_duration_since(filter.active) >= IDLE {
+                return Ok(());
+            }
+            let until = due.unwrap_or(now + IDLE);
+            if let Ok(readable) = timeout_at(until.into(), socket.readable()).await {
+                readable.map_err(FilterError::Wait)?;
+                filter.read_ready(&socket)?;
+            }
+            filter.send_due(Instant::now());
         }
-        filter.read(&socket)?;
-        filter.send_due(Instant::now());
-    }
+    })
+}
+
+fn listen(socket: &impl AsFd) -> io::Result<UnixDatagram> {
+    let socket = std::os::unix::net::UnixDatagram::from(socket.as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(true)?;
+    UnixDatagram::from_std(socket)
 }
 
 /// What one unit has said, and who said it last.
@@ -116,22 +132,61 @@ struct Filter {
     outlet: Outlet,
     senders: Senders,
     boxes: HashMap<Sender, Correspondent>,
+    /// Room for senders that wait for the manager.
+    barriers: Arc<Semaphore>,
     /// When the last datagram came.
     active: Instant,
 }
 
 impl Filter {
-    /// Reads up to a round of datagrams.
-    fn read(&mut self, socket: &impl AsFd) -> Result<(), FilterError> {
+    fn new(outlet: Outlet, root: &Path) -> Self {
+        let now = Instant::now();
+        Self {
+            outlet,
+            senders: Senders::new(root, now),
+            boxes: HashMap::new(),
+            barriers: Arc::new(Semaphore::new(BARRIERS)),
+            active: now,
+        }
+    }
+
+    /// As [`Self::read`], and lets the runtime know when there are no more.
+    fn read_ready(&mut self, socket: &UnixDatagram) -> Result<(), FilterError> {
+        let mut read = Ok(true);
+        let _ = socket.try_io(Interest::READABLE, || {
+            read = self.read(socket);
+            if let Ok(true) = read { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        read.map(drop)
+    }
+
+    /// Reads up to a round of datagrams; says whether there are no more for now.
+    fn read(&mut self, socket: &impl AsFd) -> Result<bool, FilterError> {
         for _ in 0..ROUND {
             match wire::receive(socket).map_err(FilterError::Socket)? {
                 Received::Message(datagram, pid) => self.take(&datagram, pid),
+                Received::Barrier(passed, pid) => self.hold(passed, pid),
                 Received::Other => {}
-                Received::Empty => return Ok(()),
+                Received::Empty => return Ok(true),
             }
             self.active = Instant::now();
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Keeps a sender waiting until the manager has dealt with what has been passed on.
+    fn hold(&mut self, passed: Passed, pid: i32) {
+        if self.senders.find(pid, Instant::now()).is_none() {
+            return;
+        }
+        let Ok(room) = Arc::clone(&self.barriers).try_acquire_owned() else { return };
+        let answer = self.outlet.barrier().map_err(io::Error::from);
+        let Ok(answer) = answer.and_then(pipe::Receiver::from_owned_fd) else { return };
+        tokio::spawn(async move {
+            // Nothing is ever written to it: it becomes readable when the manager closes its end.
+            let _ = timeout(BARRIER_WITHIN, answer.readable()).await;
+            drop((passed, room));
+        });
     }
 
     /// Takes a message in, and passes it on if the rate of its unit allows.

@@ -47,8 +47,9 @@ impl<'a> Gates<'a> {
         let Self { state, seen, room, memory, power, closed_to_all } = self;
         let mut closed = closed_to_all.clone();
         closed.extend(hold::held(run));
-        closed.extend(slots::same_experiment(run, state, room));
+        // Tells more than that its unit is on its way down.
         closed.extend(time::back_off(run, state, seen));
+        closed.extend(slots::same_experiment(run, state, room));
         closed.extend(heat::closed_by_heat(run, state, seen));
         if run.terms.now {
             return closed;

@@ -44,6 +44,7 @@ use super::unit_steering::UnitSteering;
 use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
+use crate::runtime::interrupted_runtime;
 use crate::systemd::{is_elsewhere, scope};
 use crate::{Place, asked, chain, ledger};
 
@@ -108,7 +109,8 @@ pub fn run_coordinator(
     let outside =
         Outside { place, notify, reload, handle, gpu, power, watchdog: told.watchdog, hour, shut };
     // Moved in, so that no hand on the loop is left when this is over: the loop ends with the last.
-    let result = runtime()?.block_on(async move {
+    let runtime = interrupted_runtime().context("no runtime can be made")?;
+    let result = runtime.block_on(async move {
         tokio::select! {
             result = outside.run(settings.is_err()) => result,
             // Dropped, not sent: the loop tells its own error when it is joined.

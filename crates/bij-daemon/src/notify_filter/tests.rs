@@ -25,13 +25,7 @@ impl Room {
         wire::tell_senders(&socket).unwrap();
         let manager = UnixDatagram::bind(at("manager")).unwrap();
         manager.set_nonblocking(true).unwrap();
-        let now = Instant::now();
-        let filter = Filter {
-            outlet: Outlet::to(&at("manager")).unwrap(),
-            senders: Senders::new(directory.path(), now),
-            boxes: HashMap::new(),
-            active: now,
-        };
+        let filter = Filter::new(Outlet::to(&at("manager")).unwrap(), directory.path());
         Self { directory, socket, manager, filter }
     }
 
@@ -69,6 +63,31 @@ fn messages_of_other_processes_are_dropped() {
     room.say("READY=1");
     room.filter.read(&room.socket).unwrap();
     assert!(room.heard().is_empty() && room.filter.boxes.is_empty());
+}
+
+#[tokio::test]
+async fn a_sender_waits_until_the_manager_has_dealt_with_its_words() {
+    let mut room = Room::new(UNIT);
+    let sender = Outlet::to(&room.directory.path().join("filter")).unwrap();
+    let answer = || pipe::Receiver::from_owned_fd(sender.barrier().unwrap()).unwrap();
+    room.say("READY=1");
+    let first = answer();
+    assert!(room.filter.read(&room.socket).unwrap());
+    let wait = Duration::from_millis(50);
+    assert!(timeout(wait, first.readable()).await.is_err(), "the manager has not answered");
+    assert_eq!(room.heard(), ["READY=1", "BARRIER=1"]);
+    timeout(BARRIER_WITHIN / 2, first.readable()).await.expect("the manager has answered").unwrap();
+    // One too many at once, and strangers, are let go.
+    let barriers = Arc::clone(&room.filter.barriers);
+    let all = barriers.try_acquire_many(u32::try_from(BARRIERS).unwrap()).unwrap();
+    let last = answer();
+    room.filter.read(&room.socket).unwrap();
+    timeout(wait, last.readable()).await.expect("it is let go").unwrap();
+    drop(all);
+    room.filter.senders = Senders::new(Path::new("/nonexistent"), Instant::now());
+    let stranger = answer();
+    room.filter.read(&room.socket).unwrap();
+    timeout(wait, stranger.readable()).await.expect("it is let go").unwrap();
 }
 
 #[test]

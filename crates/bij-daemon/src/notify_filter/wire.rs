@@ -2,17 +2,18 @@
 //! `SCM_CREDENTIALS`).
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
     UnixCredentials, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{close, getegid, geteuid, getpid, pipe2};
 
 /// systemd takes messages of up to `PIPE_BUF` bytes.
 const MESSAGE_MAX: usize = 4096;
@@ -22,13 +23,23 @@ const MESSAGE_MAX: usize = 4096;
 pub(super) enum Received {
     /// A message, and the process that sent it.
     Message(Vec<u8>, i32),
-    /// A datagram that is no message: it is too long, brings descriptors, or tells no process.
-    ///
-    /// The kernel closes descriptors for which no room is given. For `BARRIER=1` that is the answer that
-    /// its sender waits for, and it comes when everything that was sent before has been dealt with.
+    /// `BARRIER=1`: its sender waits until the descriptor is closed (`sd_notify_barrier(3)`).
+    Barrier(Passed, i32),
+    /// A datagram that is no message: it is too long, brings other descriptors, or tells no process.
     Other,
     /// Nothing.
     Empty,
+}
+
+/// A descriptor that a message has brought; it is closed in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Passed(RawFd);
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        // What closing it says concerns its sender.
+        let _ = close(self.0);
+    }
 }
 
 /// Has the kernel tell the sender of each datagram.
@@ -39,7 +50,7 @@ pub(super) fn tell_senders(socket: &impl AsFd) -> Result<(), Errno> {
 /// Takes the next datagram without waiting.
 pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
     let mut buffer = [0; MESSAGE_MAX];
-    let mut control = cmsg_space!(UnixCredentials);
+    let mut control = cmsg_space!(UnixCredentials, [RawFd; 1]);
     let mut parts = [IoSliceMut::new(&mut buffer)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let descriptor = socket.as_fd().as_raw_fd();
@@ -49,19 +60,25 @@ pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
         Err(error) => return Err(error),
     };
     let length = received.bytes;
+    // The kernel closes descriptors for which no room was given.
     let truncated = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
-    if received.flags.intersects(truncated) {
-        return Ok(Received::Other);
+    let is_whole = !received.flags.intersects(truncated);
+    let (mut passed, mut pid) = (Vec::new(), None);
+    for message in received.cmsgs().into_iter().flatten() {
+        match message {
+            ControlMessageOwned::ScmCredentials(credentials) => pid = Some(credentials.pid()),
+            ControlMessageOwned::ScmRights(descriptors) => {
+                passed.extend(descriptors.into_iter().map(Passed));
+            }
+            _ => {}
+        }
     }
-    let pid = received.cmsgs().ok().and_then(|mut messages| {
-        messages.find_map(|message| match message {
-            ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
-            _ => None,
-        })
-    });
+    let text = &buffer[..length];
+    let barrier = passed.pop();
     // A process of another namespace that cannot be seen from here is 0.
-    Ok(match pid {
-        Some(pid) if pid > 0 => Received::Message(buffer[..length].to_vec(), pid),
+    Ok(match (pid.filter(|pid| *pid > 0 && is_whole && passed.is_empty()), barrier) {
+        (Some(pid), None) => Received::Message(text.to_vec(), pid),
+        (Some(pid), Some(barrier)) if text == b"BARRIER=1" => Received::Barrier(barrier, pid),
         _ => Received::Other,
     })
 }
@@ -86,12 +103,27 @@ impl Outlet {
     /// For another process than this one that takes `CAP_SYS_ADMIN`. `ESRCH` means that the process has
     /// gone, `EAGAIN` that the receiver has no room.
     pub(super) fn send(&self, message: &str, pid: i32) -> Result<(), Errno> {
+        self.send_with(message, pid, &[])
+    }
+
+    /// Asks the receiver to tell when it has dealt with everything that was sent before: nothing holds the
+    /// other end of the pipe then.
+    pub(super) fn barrier(&self) -> Result<OwnedFd, Errno> {
+        let (answer, held) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        self.send_with("BARRIER=1", getpid().as_raw(), &[held.as_raw_fd()])?;
+        Ok(answer)
+    }
+
+    fn send_with(&self, message: &str, pid: i32, passed: &[RawFd]) -> Result<(), Errno> {
         let credentials = UnixCredentials::from(libc::ucred {
             pid,
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
         });
-        let control = [ControlMessage::ScmCredentials(&credentials)];
+        let mut control = vec![ControlMessage::ScmCredentials(&credentials)];
+        if !passed.is_empty() {
+            control.push(ControlMessage::ScmRights(passed));
+        }
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let parts = [IoSlice::new(message.as_bytes())];
         let descriptor = self.socket.as_raw_fd();
@@ -107,7 +139,7 @@ mod tests {
     use super::*;
 
     fn own_pid() -> i32 {
-        nix::unistd::getpid().as_raw()
+        getpid().as_raw()
     }
 
     fn listen() -> (tempfile::TempDir, UnixDatagram, Outlet) {
@@ -140,16 +172,29 @@ mod tests {
     #[test]
     fn descriptors_that_come_along_are_closed() {
         let (directory, listener, _outlet) = listen();
-        let (kept, sent) = UnixDatagram::pair().unwrap();
-        let sender = UnixDatagram::unbound().unwrap();
-        sender.connect(directory.path().join("notify")).unwrap();
-        let descriptors = [sent.as_raw_fd()];
-        let control = [ControlMessage::ScmRights(&descriptors)];
-        let parts = [IoSlice::new(b"BARRIER=1")];
-        sendmsg::<()>(sender.as_raw_fd(), &parts, &control, MsgFlags::empty(), None).unwrap();
-        drop(sent);
-        kept.send(b"somebody holds the other end").unwrap();
-        assert_eq!(receive(&listener).unwrap(), Received::Other);
-        assert!(kept.send(b"nobody holds it").is_err());
+        for (text, count) in [("BARRIER=1", 1), ("BARRIER=1", 2), ("FDSTORE=1", 1)] {
+            let (kept, sent) = UnixDatagram::pair().unwrap();
+            let sender = UnixDatagram::unbound().unwrap();
+            sender.connect(directory.path().join("notify")).unwrap();
+            let descriptors = vec![sent.as_raw_fd(); count];
+            let control = [ControlMessage::ScmRights(&descriptors)];
+            let parts = [IoSlice::new(text.as_bytes())];
+            let flags = MsgFlags::empty();
+            sendmsg::<()>(sender.as_raw_fd(), &parts, &control, flags, None).unwrap();
+            drop(sent);
+            kept.send(b"the queue holds the other end").unwrap();
+            match receive(&listener).unwrap() {
+                Received::Barrier(passed, pid) => {
+                    assert_eq!((text, count, pid), ("BARRIER=1", 1, own_pid()));
+                    kept.send(b"the receiver holds the other end").unwrap();
+                    drop(passed);
+                }
+                received => {
+                    assert_eq!(received, Received::Other);
+                    assert_ne!((text, count), ("BARRIER=1", 1));
+                }
+            }
+            assert!(kept.send(b"nothing holds it").is_err());
+        }
     }
 }

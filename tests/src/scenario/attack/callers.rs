@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{as_member, as_stranger, create_attackers};
 use crate::bij::{define_script, render_all, wait_for_line};
 use crate::check::{Failure, ensure, ensure_eq};
-use crate::command::sh;
+use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 use crate::scenario::Scenario;
@@ -177,8 +177,10 @@ fn every_caller_may_do_what_the_table_says(guest: &Guest) -> Result<Next, Failur
     // One run for each caller to cancel, of root's.
     sh("systemctl start brain-experiment-coordinator
         for run in 1 2 3 4; do bij submit --hold callers_held; done
-        bij start callers_run; bij stop callers_run")?
+        bij start callers_run")?
     .success()?;
+    wait_for_line(guest, "callers_run", "printed")?;
+    run("bij", ["stop", "callers_run"])?.success()?;
     let mut found = BTreeMap::new();
     // The experiment comes first, because the others clear nothing away that it is refused.
     let path = "$BIJ_STATE_DIR/codes";

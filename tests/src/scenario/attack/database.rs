@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
+
 use crate::bij::{SOON, define_script, systemctl, unit, wait_for_state};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{Output, run, sh};
@@ -111,16 +113,16 @@ a.backup(b); b.close()'"
     Ok(Next::Done)
 }
 
-/// What the machine's own SQLite finds wrong with a database, and the experiments in it.
+/// What SQLite finds wrong with a database, and the experiments in it.
 fn contents(database: &str) -> Result<String, Failure> {
-    let output = sh(&format!(
-        "python3 -c 'import sqlite3
-c = sqlite3.connect(\"{database}\")
-print(c.execute(\"PRAGMA integrity_check\").fetchone()[0])
-print([r[0] for r in c.execute(\"select name from experiments\")])'"
-    ))?
-    .success()?;
-    Ok(output.stdout().to_owned())
+    let read = || {
+        let database = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let found: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        let mut names = database.prepare("SELECT name FROM experiments")?;
+        let names = names.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        Ok(format!("{found}\n{names:?}"))
+    };
+    read().map_err(|error: rusqlite::Error| Failure::new(format!("{database}: {error}")))
 }
 
 /// Starts are held while the database is garbage, with the reason, and begin when it is well.

@@ -17,6 +17,7 @@ pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[
         time_limit: Duration::from_secs(120),
         ..Scenario::new("attack_idle_connections", Lane::CONTAINER, idle_connections)
     },
+    Scenario::new("attack_sockets_that_linger", Lane::CONTAINER, sockets_that_linger),
     Scenario {
         time_limit: Duration::from_secs(120),
         ..Scenario::new("attack_absent_answer_is_no_yes", Lane::CONTAINER, absent_answer_is_no_yes)
@@ -102,6 +103,61 @@ fn idle_connections(guest: &Guest) -> Result<Next, Failure> {
     ensure!(flooded <= bound, "a start took {flooded:?} instead of {quiet:?}");
     ensure!(member <= guest.patience(Duration::from_secs(2)), "a member waited {member:?}");
     ensure_eq!(property(&unit(second), "ActiveState")?, "inactive", "the one without a slot");
+    Ok(Next::Done)
+}
+
+/// Passes sockets along that take an hour to close, to the coordinator's socket as a stranger and to the
+/// filter's as a stranger again.
+const LINGER: &str = r"
+import array, os, socket, struct, time
+os.setgroups([]); os.setgid(20001); os.setuid(20001)
+server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(64)
+theirs = []
+def lingering():
+    s = socket.create_connection(server.getsockname()); theirs.append(server.accept())
+    s.setblocking(False)
+    try:
+        while True: s.send(b'x' * 65536)
+    except BlockingIOError: pass
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
+    return s
+def attack(path, kind, text):
+    with socket.socket(socket.AF_UNIX, kind) as s:
+        s.connect(path)
+        passed = [lingering() for _ in range(3)]
+        rights = array.array('i', [it.fileno() for it in passed])
+        s.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        for it in passed: it.close()
+for _ in range(5):
+    attack('/run/brain-in-jar/coordinator.sock', socket.SOCK_STREAM, b'\0AUTH EXTERNAL\r\n')
+    attack('/run/brain-in-jar/notify', socket.SOCK_DGRAM, b'BARRIER=1')
+print('attacked', flush=True)
+time.sleep(600)
+";
+
+/// Sockets whose closing takes an hour come with messages: the coordinator answers, and heartbeats arrive.
+fn sockets_that_linger(guest: &Guest) -> Result<Next, Failure> {
+    create_attackers()?;
+    let beats = "systemd-notify --ready; while :; do systemd-notify WATCHDOG=1; sleep 0.5; done";
+    let id = "attack_linger_beats";
+    define_script(id, beats, "[health]\nnotify = true\nwatchdog = \"5s\"\n")?;
+    systemctl("start", id)?.success()?;
+    write(std::path::Path::new("/run/linger.py"), LINGER)?;
+    sh("systemd-run --quiet --unit=attack-linger python3 /run/linger.py")?.success()?;
+    let outcome = guest.wait_for("the attack", SOON, || {
+        let told = sh("journalctl -b -o cat -u attack-linger")?;
+        Ok(told.stdout().contains("attacked").then_some(()))
+    });
+    let begun = Instant::now();
+    let answered = super::as_member("bij pause; bij resume; bij --json queue");
+    let took = begun.elapsed();
+    std::thread::sleep(guest.patience(Duration::from_secs(6)));
+    let restarts = property(&unit(id), "NRestarts");
+    sh("systemctl stop attack-linger")?.success()?;
+    outcome?;
+    answered?.success()?;
+    ensure!(took <= guest.patience(Duration::from_secs(5)), "a member waited {took:?}");
+    ensure_eq!(restarts?, "0", "restarts by a watchdog without heartbeats");
     Ok(Next::Done)
 }
 

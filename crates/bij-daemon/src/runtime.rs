@@ -1,0 +1,125 @@
+//! A runtime that no sender can hold up.
+//!
+//! Whoever may send to a Unix socket may pass descriptors along (unix(7), `SCM_RIGHTS`), wanted or not, and
+//! the receiver is the one that closes the last copy. Closing a TCP socket with `SO_LINGER` (socket(7))
+//! takes as long as its sender has chosen, hours if need be. The kernel breaks that off when a signal comes.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use nix::libc;
+use nix::sys::signal::{SigEvent, SigevNotify, Signal};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+use nix::unistd::gettid;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// After so much time without a pause a runtime's thread gets a signal, and again each time it has passed.
+/// Descriptors that one message brings are let go together.
+const WITHOUT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Nothing else sends it here, and by default it does nothing.
+const SIGNAL: Signal = Signal::SIGURG;
+
+thread_local! {
+    /// Sends the signal to this thread.
+    static TIMER: RefCell<Option<Timer>> = const { RefCell::new(None) };
+}
+
+/// A runtime on the calling thread for work that takes messages from sockets others may send to.
+///
+/// System calls of that thread may be interrupted; those that the kernel can restart are (`SA_RESTART`).
+///
+/// # Errors
+/// If the kernel gives no descriptors for it, or no timer.
+pub(crate) fn interrupted_runtime() -> io::Result<Runtime> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(|| set_timer(WITHOUT_PAUSE))
+        .on_thread_park(|| set_timer(Duration::ZERO))
+        .build()?;
+    {
+        let _context = runtime.enter();
+        // The handler stays when this is dropped; without one the kernel does not deliver the signal.
+        drop(signal(SignalKind::from_raw(SIGNAL as libc::c_int))?);
+    }
+    let to_this_thread =
+        SigevNotify::SigevThreadId { signal: SIGNAL, thread_id: gettid().as_raw(), si_value: 0 };
+    let timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(to_this_thread))?;
+    TIMER.with_borrow_mut(|slot| *slot = Some(timer));
+    set_timer(WITHOUT_PAUSE);
+    Ok(runtime)
+}
+
+/// Sets this thread's timer; zero stops it.
+fn set_timer(every: Duration) {
+    TIMER.with_borrow_mut(|timer| {
+        let Some(timer) = timer else { return };
+        let expiration = Expiration::IntervalDelayed(every.into(), every.into());
+        // The timer exists, and the time is a valid one.
+        let _ = timer.set(expiration, TimerSetTimeFlags::empty());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSlice, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// Longer than a test may take.
+    const LINGER: i32 = 3600;
+
+    /// A connection that takes an hour to close, and the end that takes nothing from it.
+    fn lingering() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (other, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        while socket.write(&[0; 4096]).is_ok() {}
+        socket.set_nonblocking(false).unwrap();
+        let linger = libc::linger { l_onoff: 1, l_linger: LINGER };
+        setsockopt(&socket, sockopt::Linger, &linger).unwrap();
+        (socket, other)
+    }
+
+    fn send(to: &UnixStream, passed: &[TcpStream]) {
+        let descriptors: Vec<_> = passed.iter().map(AsRawFd::as_raw_fd).collect();
+        let control = [ControlMessage::ScmRights(&descriptors)];
+        let parts = [IoSlice::new(b"hello")];
+        sendmsg::<()>(to.as_raw_fd(), &parts, &control, MsgFlags::empty(), None).unwrap();
+    }
+
+    #[test]
+    fn descriptors_that_are_slow_to_close_hold_nothing_up() {
+        let (client, server) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        // One message is read, the other one goes with its connection.
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            let (passed, their_ends): (Vec<_>, Vec<_>) = (0..20).map(|_| lingering()).unzip();
+            send(&client, &passed);
+            others.push(their_ends);
+        }
+        let started = Instant::now();
+        interrupted_runtime().unwrap().block_on(async {
+            let mut server = tokio::net::UnixStream::from_std(server).unwrap();
+            let mut buffer = [0; 5];
+            server.read_exact(&mut buffer).await.unwrap();
+            tokio::task::yield_now().await;
+            drop(server);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        });
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+        drop(others);
+    }
+}
