@@ -20,6 +20,8 @@ const TARGETS: &[(&str, &str)] = &[
     ("framing", "bij-api"),
     ("journal-record", "bij-systemd"),
     ("spool-record", "bij-store"),
+    ("notice", "bij-daemon"),
+    ("log-line", "bij-local"),
 ];
 
 /// What to give hostile input, and for how long.

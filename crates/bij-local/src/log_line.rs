@@ -104,4 +104,18 @@ mod tests {
             assert_eq!(LogLine::parse(&id, torn), None, "{torn:?}");
         }
     }
+
+    /// What is taken for a line is read again as the same line.
+    #[test]
+    fn fuzz_log_line() {
+        let id = ExperimentId::new("x").unwrap();
+        bij_fuzz::Target::new("log-line", env!("CARGO_MANIFEST_DIR"))
+            .tokens(&["2026-11-23T22:00:00.000000Z", " ", "3.1", "out", "err+", "bij"])
+            .run(|bytes| {
+                for line in String::from_utf8_lossy(bytes).lines() {
+                    let Some(read) = LogLine::parse(&id, line) else { continue };
+                    assert_eq!(LogLine::parse(&id, &read.to_string()), Some(read));
+                }
+            });
+    }
 }

@@ -110,11 +110,9 @@ impl Notice {
 
 /// The text without control characters, which terminals obey, cut to [`STATUS_MAX`].
 fn one_line(text: &str) -> String {
-    let mut line: String =
-        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let end = (0..=STATUS_MAX.min(line.len())).rev().find(|end| line.is_char_boundary(*end));
-    line.truncate(end.unwrap_or(0));
-    line
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line.trim();
+    line[..line.floor_char_boundary(STATUS_MAX)].trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -183,6 +181,20 @@ mod tests {
         assert!(notice.has_words() && !notice.has_heartbeat());
         assert_eq!(notice.take_words().to_datagram(), "READY=1\nSTATUS=b\nERRNO=5");
         assert!(notice.is_empty());
+    }
+
+    #[test]
+    fn fuzz_notice() {
+        bij_fuzz::Target::new("notice", env!("CARGO_MANIFEST_DIR"))
+            .tokens(&["READY=1", "STATUS=", "WATCHDOG=", "ERRNO=", "MAINPID=1", "BARRIER=1", "\n"])
+            .run(|datagram| {
+                let notice = Notice::parse(datagram);
+                let text = notice.to_datagram();
+                assert_eq!(Notice::parse(text.as_bytes()), notice, "{text:?}");
+                let status = text.lines().find_map(|line| line.strip_prefix("STATUS="));
+                assert!(status.is_none_or(|status| status.len() <= STATUS_MAX), "{text:?}");
+                assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            });
     }
 
     proptest! {

@@ -265,6 +265,27 @@ fn by_every_way(guest: &Guest) -> Result<Next, Failure> {
         wait_for_ended(guest, id, 2)?;
         ensure_causes(&history(id)?, &["exit", "exit"])?;
     }
+    // `bij` as root with its caller's variables (`sudo -E`); those of the dynamic linker sudo strips (sudo(8)).
+    let mut led: Vec<String> = LEADS_THERE
+        .iter()
+        .filter(|(name, _)| !name.starts_with("LD_"))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    led.push("/usr/bin/bij".to_owned());
+    for command in [
+        &["list"][..],
+        &["status", by_option],
+        &["why", by_option],
+        &["logs", by_option],
+        &["queue"],
+        &["start", by_definition],
+        &["stop", by_definition],
+        &["history", by_definition],
+    ] {
+        let mut words = led.clone();
+        words.extend(command.iter().map(|word| (*word).to_owned()));
+        run("/usr/bin/env", &words)?;
+    }
     let traced = sh("ls /run/ | grep traced-by-linker || true")?.success()?;
     ensure_eq!(traced.stdout(), "", "files that the dynamic linker wrote as root");
     for witness in ["ran", "callers"] {

@@ -256,9 +256,17 @@ fn full_run_is_queued(guest: &Guest) -> Result<Next, Failure> {
             let queued = queue()?.into_iter().any(|row| row["experiment"] == id);
             Ok(queued.then_some(()))
         })?;
-        run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", "brain-experiment-coordinator"])?
-            .says("could not prepare its start: is /run or a disk full")?;
-        run("bij", ["start", id])?.says("df -h /run").map(drop)
+        let journal = ["-b", "-o", "cat", "--no-pager", "-u", "brain-experiment-coordinator"];
+        guest.wait_for("the reason in the journal", SOON, || {
+            let told = run("journalctl", journal)?;
+            let reason = "could not prepare its start: is /run or a disk full";
+            Ok(told.stdout().contains(reason).then_some(()))
+        })?;
+        // It tells the last failure, as soon as there has been one.
+        guest.wait_for("the remedy", SOON, || {
+            let told = run("bij", ["start", id])?;
+            Ok(told.says("df -h /run").is_ok().then_some(()))
+        })
     })?;
     guest
         .wait_for("the start that was skipped", Duration::from_secs(60), || {
