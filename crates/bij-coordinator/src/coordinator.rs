@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
+use bij_core::{BootId, Bytes, ExperimentId, InvocationId, RunId, TimeSpan, Timestamp};
 
 pub use finish::Finished;
 pub use heat::Lives;
@@ -74,8 +74,8 @@ pub struct Coordinator<P: Ports> {
     under_way: UnderWay,
     /// Units that were let start although that could not be recorded.
     let_in: BTreeMap<ExperimentId, LetIn>,
-    /// Experiments whose start was turned away just now, and until when a skip of it is expected.
-    turned_away: BTreeMap<ExperimentId, TimeSpan>,
+    /// Starts that were turned away or whose skip was dealt with, and until when that is remembered.
+    turned_away: BTreeMap<InvocationId, TimeSpan>,
     /// Runs whose terms have been compared with their definition.
     adopted: BTreeSet<RunId>,
     health_due: TimeSpan,

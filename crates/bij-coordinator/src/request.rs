@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bij_core::queue::{
     Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, SlotsFrom, WaitingOn,
 };
-use bij_core::{Bytes, ExperimentId, Outcome, RunEnd, RunId, Timestamp};
+use bij_core::{Bytes, ExperimentId, InvocationId, Outcome, RunEnd, RunId, Timestamp};
 
 /// Runs that one caller wants taken in, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +130,8 @@ pub struct Admission {
     pub at_boot: bool,
     /// Who asks, if that is known: `systemctl start`, `boot`.
     pub by: String,
+    /// The invocation of the unit that asks.
+    pub invocation: Option<InvocationId>,
     /// What is laid over the definition for this start, as TOML; empty for nothing. It is kept with
     /// the run if it has to wait.
     pub extras: String,

@@ -57,7 +57,7 @@ pub use tree::Syntax;
 ///
 /// Raise it whenever the same definition gives another drop-in than before: then every start
 /// after an upgrade sees that the loaded unit is of the older kind and reloads.
-pub const RENDERING: u32 = 8;
+pub const RENDERING: u32 = 9;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
 use bij_coordinator::Clock as _;
-use bij_core::ExperimentId;
+use bij_core::{ExperimentId, InvocationId};
 use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
@@ -55,8 +55,12 @@ pub enum NotAdmitted {
 ///
 /// # Errors
 /// [`NotAdmitted`] unless it may.
-pub fn admit(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
-    may_start(place, id)?;
+pub fn admit(
+    place: &Place,
+    id: &ExperimentId,
+    invocation: Option<InvocationId>,
+) -> Result<(), NotAdmitted> {
+    may_start(place, id, invocation)?;
     // What was kept of an earlier start is this one: it is not to come a second time.
     if let Err(error) = asked::forget(place, id) {
         log::warn!("the start of {id} that was kept cannot be forgotten: {error}");
@@ -64,7 +68,11 @@ pub fn admit(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
     Ok(())
 }
 
-fn may_start(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
+fn may_start(
+    place: &Place,
+    id: &ExperimentId,
+    invocation: Option<InvocationId>,
+) -> Result<(), NotAdmitted> {
     let layout = place.layout();
     let sockets = [layout.owners_socket(), layout.coordinator_socket()];
     // The usual case on a machine without a coordinator, and not worth a runtime.
@@ -78,7 +86,7 @@ fn may_start(place: &Place, id: &ExperimentId) -> Result<(), NotAdmitted> {
     };
     let begun = Instant::now();
     loop {
-        let error = match ask(&runtime, &sockets, id) {
+        let error = match ask(&runtime, &sockets, id, invocation) {
             Ok(admission) => return heed(id, admission),
             Err(error) => error,
         };
@@ -104,6 +112,7 @@ fn ask(
     runtime: &Runtime,
     sockets: &[PathBuf; 2],
     id: &ExperimentId,
+    invocation: Option<InvocationId>,
 ) -> Result<Admission, ClientError> {
     let [owners, everyones] = sockets;
     runtime.block_on(async {
@@ -114,7 +123,11 @@ fn ask(
         let client = connected?.with_timeout(ANSWERS_WITHIN);
         let patience = u64::try_from(ANSWERS_WITHIN.as_micros()).unwrap_or(u64::MAX);
         let until = SystemClock.now().uptime.as_micros().saturating_add(patience);
-        let request = AdmissionRequest { until: Some(until), ..AdmissionRequest::default() };
+        let request = AdmissionRequest {
+            until: Some(until),
+            invocation: invocation.map(|invocation| invocation.to_string()),
+            ..AdmissionRequest::default()
+        };
         client.admit(id, &request).await
     })
 }
@@ -301,7 +314,7 @@ mod tests {
     #[test]
     fn without_a_coordinator_everything_may_start() {
         let root = tempfile::tempdir().unwrap();
-        assert!(admit(&Place::system(root.path()), &id()).is_ok());
+        assert!(admit(&Place::system(root.path()), &id(), None).is_ok());
     }
 
     #[test]

@@ -5,11 +5,16 @@ use std::borrow::Cow;
 use bij_core::Layout;
 use bij_core::definition::ExperimentSpec;
 
-/// Renders the environment of an attempt: the definition's variables, then ours, which are stronger,
-/// then what this attempt is told. Each is `NAME=VALUE`, ended by a NUL, so that no value needs quotes.
+/// Renders the environment of an attempt: what a program may presume of a user, then the definition's
+/// variables, then ours, then what this attempt is told; the later ones are stronger. Each is
+/// `NAME=VALUE`, ended by a NUL, so that no value needs quotes.
+///
+/// The entry of a dynamic user in the user database says that its home is `/` (nss-systemd(8)), where
+/// nothing can be written; caches of libraries lie below the home (XDG Base Directory Specification).
 pub(crate) fn render(
     spec: &ExperimentSpec,
     layout: &Layout,
+    is_dynamic: bool,
     told: &[(&'static str, String)],
 ) -> Vec<u8> {
     let id = &spec.id;
@@ -20,12 +25,13 @@ pub(crate) fn render(
         ("BIJ_PROGRESS", shown(layout.progress(id))),
         ("BIJ_STOP_FILE", shown(layout.stop_file(id))),
     ];
+    let home = is_dynamic.then(|| ("HOME", shown(layout.experiment_state(id))));
     let config = spec.config.as_deref().map(|config| ("BIJ_CONFIG", Cow::Borrowed(config)));
     let told = told.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
     let defined =
         spec.environment.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
     let mut text = Vec::new();
-    for (name, value) in defined.chain(ours).chain(config).chain(told) {
+    for (name, value) in home.into_iter().chain(defined).chain(ours).chain(config).chain(told) {
         text.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
     }
     text
@@ -45,7 +51,7 @@ mod tests {
     }
 
     fn rendered(spec: &ExperimentSpec, told: &[(&'static str, String)]) -> Vec<String> {
-        let text = render(spec, &Layout::system(Path::new("/")), told);
+        let text = render(spec, &Layout::system(Path::new("/")), false, told);
         let text = String::from_utf8(text).unwrap();
         text.split_terminator('\0').map(str::to_owned).collect()
     }
@@ -70,6 +76,21 @@ mod tests {
                 "BIJ_ATTEMPT=2",
             ]
         );
+    }
+
+    #[test]
+    fn a_dynamic_user_has_a_home_that_it_can_write_unless_the_definition_sets_one() {
+        let mut spec = spec();
+        assert!(!rendered(&spec, &[]).iter().any(|entry| entry.starts_with("HOME=")));
+        let home = |spec: &ExperimentSpec| {
+            let text = render(spec, &Layout::system(Path::new("/")), true, &[]);
+            let text = String::from_utf8(text).unwrap();
+            let mut entries = text.split_terminator('\0').filter_map(|it| it.strip_prefix("HOME="));
+            entries.next_back().map(str::to_owned)
+        };
+        assert_eq!(home(&spec).as_deref(), Some("/var/lib/brain-in-jar/experiments/x"));
+        spec.environment.insert("HOME".to_owned(), "/opt/brain".to_owned());
+        assert_eq!(home(&spec).as_deref(), Some("/opt/brain"));
     }
 
     proptest! {

@@ -148,7 +148,8 @@ impl CancellationFlag {
         self.0.send_replace(true);
     }
 
-    async fn raised(&self) {
+    /// Waits until it is raised.
+    pub(crate) async fn raised(&self) {
         // The sender lives as long as this.
         let _ = self.0.subscribe().wait_for(|raised| *raised).await;
     }

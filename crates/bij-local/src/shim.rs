@@ -19,9 +19,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use bij_core::Limit;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Pid, Uid, dup2_stdin, getppid, initgroups, setgid, setuid};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,10 @@ pub(crate) struct Orders {
     pub(crate) cgroups: Vec<PathBuf>,
     /// `RLIMIT_DATA`, in bytes.
     pub(crate) data_limit: Option<u64>,
+    /// `RLIMIT_NOFILE`, a number of descriptors.
+    pub(crate) open_files: Option<u64>,
+    /// `RLIMIT_MEMLOCK`, in bytes.
+    pub(crate) locked_memory: Option<u64>,
     /// Processors it may run on.
     pub(crate) cpus: Vec<u16>,
     /// Whom to become.
@@ -79,6 +84,13 @@ pub(crate) struct Orders {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Whether `WATCHDOG_PID=` is to be set.
     pub(crate) watchdog: bool,
+}
+
+impl Orders {
+    /// A limit as the kernel takes it.
+    pub(crate) fn limit_of(limit: Option<Limit<u64>>) -> Option<u64> {
+        limit.map(|limit| limit.at().unwrap_or(RLIM_INFINITY))
+    }
 }
 
 /// A user of the machine.
@@ -225,6 +237,10 @@ fn prepare(orders: &Orders) -> Result<(), Failure> {
         setrlimit(Resource::RLIMIT_DATA, limit, limit)
             .map_err(|e| Step::Limits.failed("cannot set RLIMIT_DATA", &e))?;
     }
+    set_closest(Resource::RLIMIT_NOFILE, orders.open_files)
+        .map_err(|e| Step::Limits.failed("cannot set RLIMIT_NOFILE", &e))?;
+    set_closest(Resource::RLIMIT_MEMLOCK, orders.locked_memory)
+        .map_err(|e| Step::Limits.failed("cannot set RLIMIT_MEMLOCK", &e))?;
     set_affinity(&orders.cpus)?;
     if let Some(user) = &orders.user {
         become_user(user)?;
@@ -233,6 +249,18 @@ fn prepare(orders: &Orders) -> Result<(), Failure> {
         Step::Chdir.failed(&format!("cannot change to {}", orders.directory.display()), &error)
     })?;
     follow_into_death(orders.supervisor)
+}
+
+/// Sets a limit, or the highest one that this user may have, as systemd does for an unprivileged manager.
+fn set_closest(resource: Resource, limit: Option<u64>) -> Result<(), nix::Error> {
+    let Some(limit) = limit else { return Ok(()) };
+    match setrlimit(resource, limit, limit) {
+        Err(nix::Error::EPERM) => {
+            let (_, hard) = getrlimit(resource)?;
+            setrlimit(resource, limit.min(hard), hard)
+        }
+        result => result,
+    }
 }
 
 fn set_affinity(cpus: &[u16]) -> Result<(), Failure> {

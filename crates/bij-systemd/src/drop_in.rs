@@ -144,6 +144,12 @@ impl DropIn<'_> {
         }
         unit.set_if("TasksMax", limits.tasks.map(|limit| limit.to_string()));
         unit.set_if("RuntimeMaxSec", limits.time.map(|limit| limit.to_string()));
+        unit.set_if("LimitNOFILE", limits.open_files.map(|limit| limit.to_string()));
+        let locked = limits.locked_memory.map(|limit| match limit {
+            Limit::Max => "infinity".to_owned(),
+            Limit::At(bytes) => bytes.get().to_string(),
+        });
+        unit.set_if("LimitMEMLOCK", locked);
         unit.set(
             "OOMPolicy",
             match limits.oom_policy {

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bij_core::ExperimentId;
 use bij_core::port::UnitError;
+use bij_core::{ExperimentId, InvocationId};
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, message};
 
@@ -28,8 +28,6 @@ const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
 /// The interface whose changes are heard for every unit.
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
-/// The interface that tells how a start has ended.
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 /// It is started when a manager goes down, the system's and a user's alike (systemd.special(7)); that
 /// it has a job is a change of it.
@@ -49,8 +47,9 @@ const AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(2);
 pub enum UnitSignal {
     /// Something about this one has changed.
     Changed(ExperimentId),
-    /// A start of this one was skipped, whatever its condition has said or could not say.
-    StartSkipped(ExperimentId),
+    /// A start of this one, with this invocation id, was skipped, whatever its condition has said or could
+    /// not say. It is told again with each change of the unit until the next start.
+    StartSkipped(ExperimentId, InvocationId),
     /// The machine, or the user's session, may be going down, or not any more.
     MayGoDown,
     /// Anything may have changed unheard: all are to be looked at.
@@ -88,6 +87,8 @@ enum State {
 struct Listening {
     connection: Connection,
     signals: SelectAll<MessageStream>,
+    /// The unit whose service was told to have been skipped just now.
+    skipped: Option<String>,
 }
 
 impl UnitWatch {
@@ -159,7 +160,7 @@ impl Listening {
             signals.push(stream);
         }
         bus::subscribe(&connection).await?;
-        Ok(Self { connection, signals: select_all(signals) })
+        Ok(Self { connection, signals: select_all(signals), skipped: None })
     }
 
     /// The next signal about an experiment; `None` if the connection is lost.
@@ -168,19 +169,18 @@ impl Listening {
             // An error is the last thing that a stream says.
             let Ok(message) = self.signals.next().await? else { return None };
             match Heard::of(&message) {
-                Some(Heard::Unit(unit)) => {
+                Some(Heard::Unit(unit, invocation)) => {
                     if unit == SHUTDOWN {
                         return Some(UnitSignal::MayGoDown);
                     }
-                    if let Some(id) = ExperimentId::from_unit_name(&unit) {
-                        return Some(UnitSignal::Changed(id));
-                    }
+                    let was_skipped = self.skipped.take_if(|skipped| *skipped == unit).is_some();
+                    let Some(id) = ExperimentId::from_unit_name(&unit) else { continue };
+                    return Some(match invocation {
+                        Some(invocation) if was_skipped => UnitSignal::StartSkipped(id, invocation),
+                        _ => UnitSignal::Changed(id),
+                    });
                 }
-                Some(Heard::Skipped(unit)) => {
-                    if let Some(id) = ExperimentId::from_unit_name(&unit) {
-                        return Some(UnitSignal::StartSkipped(id));
-                    }
-                }
+                Some(Heard::Skipped(unit)) => self.skipped = Some(unit),
                 Some(Heard::Reloaded) => return Some(UnitSignal::Resync),
                 Some(Heard::NewManager) => {
                     // A manager that was executed anew remembers its subscribers; one that was
@@ -199,9 +199,9 @@ impl Listening {
 /// What a message says that matters here.
 #[derive(Debug, PartialEq, Eq)]
 enum Heard {
-    /// Something about a unit, ours or not.
-    Unit(String),
-    /// The condition of a unit has kept it from starting.
+    /// Something about a unit, ours or not, and its invocation if that was told.
+    Unit(String, Option<InvocationId>),
+    /// The condition of a unit has kept it from starting; its [`Heard::Unit`] comes next.
     Skipped(String),
     /// All units have been read again.
     Reloaded,
@@ -217,13 +217,15 @@ impl Heard {
             "PropertiesChanged" => {
                 let unit = unit_of_path(header.path()?.as_str())?;
                 if ExperimentId::from_unit_name(&unit).is_none() {
-                    return Some(Self::Unit(unit));
+                    return Some(Self::Unit(unit, None));
                 }
-                let (interface, changed, _) = body
+                let (interface, mut changed, _) = body
                     .deserialize::<(String, HashMap<String, OwnedVariant>, Vec<String>)>()
                     .ok()?;
                 if interface == UNIT {
-                    return Some(Self::Unit(unit));
+                    let bytes = changed.remove("InvocationID").map(Vec::<u8>::try_from);
+                    let bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes.ok()?).ok());
+                    return Some(Self::Unit(unit, bytes.map(InvocationId::from_bytes)));
                 }
                 let result = changed.get("Result").and_then(|result| <&str>::try_from(result).ok());
                 (result == Some("exec-condition")).then_some(Self::Skipped(unit))
@@ -231,7 +233,7 @@ impl Heard {
             "JobRemoved" => {
                 let (_, _, unit, _) =
                     body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
-                Some(Self::Unit(unit))
+                Some(Self::Unit(unit, None))
             }
             "Reloading" => (!body.deserialize::<bool>().ok()?).then_some(Self::Reloaded),
             "NameOwnerChanged" => {
@@ -244,25 +246,20 @@ impl Heard {
     }
 }
 
-fn rules() -> zbus::Result<[MatchRule<'static>; 5]> {
+fn rules() -> zbus::Result<[MatchRule<'static>; 4]> {
     let signal = || MatchRule::builder().msg_type(message::Type::Signal);
     let from_manager = |member: &'static str| {
         signal().sender(MANAGER).interface(MANAGER_INTERFACE).member(member).build()
     };
-    let changed = |interface: &'static str| {
+    Ok([
+        // A change is told as the service's values and then the unit's, by one rule because each rule has a
+        // queue of its own. A unit that was skipped is forgotten before it could be looked at.
         signal()
             .sender(MANAGER)
             .interface("org.freedesktop.DBus.Properties")
             .member("PropertiesChanged")
             .path_namespace("/org/freedesktop/systemd1/unit")
-            .add_arg(interface)
-            .build()
-    };
-    Ok([
-        // The unit's values come after the service's, in the same change: one hint is enough.
-        changed(UNIT)?,
-        // But a unit that was skipped is forgotten before it could be looked at.
-        changed(SERVICE)?,
+            .build()?,
         from_manager("JobRemoved")?,
         from_manager("Reloading")?,
         signal()

@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         command_arrives_unchanged,
     ),
     Scenario::new("definition_sandbox_is_tight", Lane::CONTAINER, sandbox_is_tight),
+    Scenario::new("definition_programs_find_a_home", Lane::CONTAINER, programs_find_a_home),
     Scenario::new("definition_neighbours_are_strangers", Lane::ALL, neighbours_are_strangers),
     Scenario::new("definition_broken_hurts_nobody_else", Lane::CONTAINER, broken_hurts_nobody_else),
 ];
@@ -108,6 +109,33 @@ fn command_arrives_unchanged(guest: &Guest) -> Result<Next, Failure> {
         fs::read_to_string(&path).map_err(|error| Failure::new(format!("{path}: {error}")))?;
     let arrived: Vec<String> = serde_json::from_str(&text)?;
     ensure_eq!(arrived, AWKWARD, "the arguments");
+    Ok(Next::Done)
+}
+
+/// What programs write below their home, as libraries with a cache do.
+const CACHES: &str = r#"/usr/bin/python3 -c '
+import os, resource
+for place in ("~/.cache/huggingface", "~/.triton/cache", "~/.config/matplotlib"):
+    os.makedirs(os.path.expanduser(place))
+print("home", os.environ["HOME"], "files", resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+      "locked", resource.getrlimit(resource.RLIMIT_MEMLOCK)[0], flush=True)'; exec sleep 600"#;
+
+/// A dynamic user has a home that it can write, in its state directory; limits of a process are the
+/// template's or the definition's.
+fn programs_find_a_home(guest: &Guest) -> Result<Next, Failure> {
+    let (plain, asks) = ("home_plain", "home_asks");
+    define_script(plain, CACHES, "")?;
+    define_script(
+        asks,
+        CACHES,
+        "environment = { HOME = \"/tmp\" }\n[limits]\nopen_files = 4096\nlocked_memory = \"8K\"",
+    )?;
+    for id in [plain, asks] {
+        systemctl("start", id)?.success()?;
+    }
+    let home = format!("home /var/lib/brain-in-jar/experiments/{plain} files 65536");
+    wait_for_line(guest, plain, &home)?;
+    wait_for_line(guest, asks, "home /tmp files 4096 locked 8192")?;
     Ok(Next::Done)
 }
 

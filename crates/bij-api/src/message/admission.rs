@@ -16,6 +16,10 @@ pub struct AdmissionRequest {
     /// of the question any more. Absent is never.
     #[serde(default)]
     pub until: Option<u64>,
+    /// The unit's invocation id (systemd.exec(5), `$INVOCATION_ID`), in hexadecimal: by it a start that was
+    /// turned away is known when the service manager tells that it was skipped.
+    #[serde(default)]
+    pub invocation: Option<String>,
 }
 
 /// Whether a unit may start now.

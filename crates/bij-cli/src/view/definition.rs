@@ -65,6 +65,8 @@ pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
         ("limits.cpus", text(limits.cpus.as_ref())),
         ("limits.tasks", text(limits.tasks)),
         ("limits.time", text(limits.time)),
+        ("limits.open_files", text(limits.open_files)),
+        ("limits.locked_memory", memory(limits.locked_memory.map(MemoryLimit::Absolute))),
         ("limits.oom_policy", Value::from(oom_policy(limits.oom_policy))),
         ("gpu.access", Value::from(gpu.access)),
         ("gpu.exclusive", Value::from(gpu.exclusive)),

@@ -28,7 +28,7 @@ impl<P: Ports> Coordinator<P> {
         self.seen.now = now;
         let verdict = self.judge_start(admission);
         if !verdict.admitted {
-            self.expect_skip(&admission.experiment);
+            self.expect_skip(admission.invocation);
         }
         verdict
     }
@@ -125,7 +125,7 @@ impl<P: Ports> Coordinator<P> {
     /// What is queued for a start of an experiment of which nothing is in the queue. An error is the
     /// verdict where nothing is queued.
     fn submission_for(&self, admission: &Admission) -> Result<Submission, Verdict> {
-        let Admission { experiment, at_boot, by, extras } = admission;
+        let Admission { experiment, at_boot, by, invocation: _, extras } = admission;
         let spec = match self.adapters.definitions.find(experiment) {
             Ok(found) => found.spec,
             // Its own start says aloud what is wrong.

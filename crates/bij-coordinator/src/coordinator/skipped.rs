@@ -6,14 +6,15 @@
 
 use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{EventKind, Origin, QueueState, QueuedRun, Submission};
-use bij_core::{ExperimentId, RunId, TimeSpan};
+use bij_core::{ExperimentId, InvocationId, RunId, TimeSpan};
 
 use super::Coordinator;
 use super::trouble::With;
 use crate::{Now, Ports};
 
-/// How long after a "no" of the coordinator's own a skipped start is taken for its consequence.
-const ITS_OWN: u64 = 30_000_000;
+/// How long a start that was turned away is remembered: a machine under load hears late that it was
+/// skipped.
+const REMEMBERED: u64 = 600_000_000;
 
 /// Why a run waits whose start was skipped without asking.
 const WHY: &str = "the service manager could not prepare its start: is /run or a disk full, or read-only? \
@@ -21,19 +22,24 @@ const WHY: &str = "the service manager could not prepare its start: is /run or a
 
 impl<P: Ports> Coordinator<P> {
     /// Notes that a start was turned away by the coordinator itself: a skip follows.
-    pub(super) fn expect_skip(&mut self, experiment: &ExperimentId) {
-        let until = self.seen.now.uptime.as_micros().saturating_add(ITS_OWN);
-        self.turned_away.insert(experiment.clone(), TimeSpan::from_micros(until));
+    pub(super) fn expect_skip(&mut self, invocation: Option<InvocationId>) {
+        let now = self.seen.now.uptime;
+        self.turned_away.retain(|_, until| now < *until);
+        let until = TimeSpan::from_micros(now.as_micros().saturating_add(REMEMBERED));
+        self.turned_away.extend(invocation.map(|invocation| (invocation, until)));
     }
 
-    /// The unit of an experiment was skipped by its condition. Unless the coordinator has said so, the
-    /// start goes into the queue, and a run that was between two attempts goes back there.
-    pub fn start_skipped(&mut self, experiment: &ExperimentId, now: Now) {
+    /// A start of an experiment's unit, this invocation of it, was skipped by its condition. Unless the
+    /// coordinator has said so, the start goes into the queue, and a run that was between two attempts
+    /// goes back there.
+    pub fn start_skipped(&mut self, experiment: &ExperimentId, invocation: InvocationId, now: Now) {
         self.seen.now = now;
         self.unit_changed(experiment.clone());
-        self.turned_away.retain(|_, until| now.uptime < *until);
+        let is_known = self.turned_away.contains_key(&invocation);
+        // It is told with each change of the unit until the next start.
+        self.expect_skip(Some(invocation));
         // A start of the coordinator's own tells by its result.
-        if self.turned_away.contains_key(experiment) || self.state.busy.contains_key(experiment) {
+        if is_known || self.state.busy.contains_key(experiment) {
             return;
         }
         self.catch_up();

@@ -184,6 +184,7 @@ impl World {
             experiment: call.id.clone(),
             at_boot,
             by: if at_boot { "boot" } else { "systemctl start" }.to_owned(),
+            invocation: None,
             extras: machine.handover.extras_of(&call.id),
         };
         let was_up = door.is_up(&call.id);

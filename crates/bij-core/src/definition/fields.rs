@@ -85,6 +85,12 @@ pub(crate) const FIELDS: &[Field<ExperimentSpec>] = &[
     field("limits", "time", "RuntimeMaxSec", r#""12h""#, |node, spec| {
         put(&mut spec.limits.time, value::span_limit(node))
     }),
+    field("limits", "open_files", "LimitNOFILE", "65536", |node, spec| {
+        put(&mut spec.limits.open_files, value::open_files(node))
+    }),
+    field("limits", "locked_memory", "LimitMEMLOCK", r#""1G""#, |node, spec| {
+        put(&mut spec.limits.locked_memory, value::locked_memory(node))
+    }),
     field("limits", "oom_policy", "OOMPolicy", r#""stop""#, |node, spec| {
         put(&mut spec.limits.oom_policy, value::choice(node, &OOM_POLICIES))
     }),

@@ -209,7 +209,18 @@ fn denied(key: &'static str, asked: String, defined: String) -> DeniedExtra {
 
 fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(), DeniedExtra> {
     // Destructured whole, so that a new limit cannot be forgotten here.
-    let Limits { memory, swap, cpu, cpus, tasks, time, oom_policy: _ } = asked;
+    let Limits {
+        memory,
+        swap,
+        cpu,
+        cpus,
+        tasks,
+        time,
+        // What is submitted with a run cannot set these.
+        open_files: _,
+        locked_memory: _,
+        oom_policy: _,
+    } = asked;
     for (key, asked, defined) in
         [("limits.memory", memory, defined.memory), ("limits.swap", swap, defined.swap)]
     {

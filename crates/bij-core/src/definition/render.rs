@@ -175,7 +175,8 @@ impl Toml {
     }
 
     fn limits(&mut self, limits: &Limits) {
-        let Limits { memory, swap, cpu, cpus, tasks, time, oom_policy } = limits;
+        let Limits { memory, swap, cpu, cpus, tasks, time, open_files, locked_memory, oom_policy } =
+            limits;
         self.table("limits", |toml| {
             toml.quoted("memory", memory.map(exact));
             toml.quoted("swap", swap.map(exact));
@@ -183,6 +184,11 @@ impl Toml {
             toml.quoted("cpus", cpus.as_ref());
             toml.quoted("tasks", *tasks);
             toml.quoted("time", *time);
+            toml.quoted("open_files", *open_files);
+            toml.quoted(
+                "locked_memory",
+                locked_memory.map(|limit| exact(MemoryLimit::Absolute(limit))),
+            );
             toml.word("oom_policy", oom_policy, &OOM_POLICIES);
         });
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::policy::Policy;
-use crate::{CpuQuota, ExperimentId, Limit, MemoryLimit, TimeSpan};
+use crate::{Bytes, CpuQuota, ExperimentId, Limit, MemoryLimit, TimeSpan};
 
 /// One experiment's definition: everything in it is legal.
 ///
@@ -93,6 +93,10 @@ pub struct Limits {
     pub tasks: Option<Limit<u64>>,
     /// `RuntimeMaxSec=`.
     pub time: Option<Limit<TimeSpan>>,
+    /// `LimitNOFILE=`: file descriptors of one process.
+    pub open_files: Option<Limit<u64>>,
+    /// `LimitMEMLOCK=`: memory that one process may lock.
+    pub locked_memory: Option<Limit<Bytes>>,
     /// `OOMPolicy=`.
     pub oom_policy: OomPolicy,
 }

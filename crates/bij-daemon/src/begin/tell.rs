@@ -19,7 +19,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     ) -> Result<(), BeginError> {
         let layout = self.place.layout();
         let reader = reader(self.place, spec)?;
-        let text = attempt_env::render(spec, layout, &self.told_of(&spec.id, opened, recent));
+        let told = self.told_of(&spec.id, opened, recent);
+        let is_dynamic = matches!(reader, Reader::Namespace);
+        let text = attempt_env::render(spec, layout, is_dynamic, &told);
         let path = match reader {
             Reader::User(_) => layout.environment(&spec.id),
             Reader::Namespace => layout.sealed_environment(&spec.id),

@@ -76,7 +76,7 @@ fn run(call: HookCall) -> Result<ExitCode> {
     }
     match verb {
         Verb::Start(id) => {
-            match admit(&place, &id) {
+            match admit(&place, &id, told(&place, &id).invocation) {
                 Ok(()) => {}
                 Err(not_now @ NotAdmitted::NotNow { .. }) => {
                     // To the unit's own lines, where people look first. The run is queued, told or not.

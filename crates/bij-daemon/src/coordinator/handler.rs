@@ -97,7 +97,8 @@ impl<P: Ports> Handler<P> {
         let at_boot = self.manager.is_booting().await;
         let by = if at_boot { "boot" } else { "systemctl start" }.to_owned();
         let extras = self.extras(&experiment);
-        let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
+        let invocation = None;
+        let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
         let taken = self.ask(move |coordinator, now| coordinator.take_in_start(&admission, now));
         taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
     }
@@ -286,7 +287,8 @@ impl<P: Ports> Steer for Handler<P> {
         let [boot, start] = NAMELESS;
         let by = if at_boot { boot } else { start }.to_owned();
         let extras = self.extras(&experiment);
-        let admission = bij_coordinator::Admission { experiment, at_boot, by, extras };
+        let invocation = request.invocation.and_then(|invocation| invocation.parse().ok());
+        let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
         let until = request.until.map(TimeSpan::from_micros);
         let verdict = self.ask(move |coordinator, now| {
             // Else a unit that went on without an answer would be queued, and run once more.

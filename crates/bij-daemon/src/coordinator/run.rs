@@ -394,8 +394,8 @@ impl Outside<'_> {
         loop {
             let passed_on = match watch.next().await {
                 UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
-                UnitSignal::StartSkipped(id) => {
-                    self.handle.ask(move |it, now| it.start_skipped(&id, now)).await
+                UnitSignal::StartSkipped(id, invocation) => {
+                    self.handle.ask(move |it, now| it.start_skipped(&id, invocation, now)).await
                 }
                 UnitSignal::MayGoDown => self.look_whether_machine_goes_down(&manager).await,
                 UnitSignal::Resync => match self.look_whether_machine_goes_down(&manager).await {

@@ -112,7 +112,8 @@ impl Notice {
 fn one_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = line.trim();
-    line[..line.floor_char_boundary(STATUS_MAX)].trim_end().to_owned()
+    let end = (0..=STATUS_MAX.min(line.len())).rev().find(|end| line.is_char_boundary(*end));
+    line[..end.unwrap_or(0)].trim_end().to_owned()
 }
 
 #[cfg(test)]

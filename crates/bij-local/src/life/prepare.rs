@@ -7,11 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
-use bij_core::{Attempt, Cause, ExperimentId, Layout, RunEnd, Timestamp};
+use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, RunEnd, Timestamp};
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
 use tokio::process::Child;
@@ -27,10 +26,6 @@ use crate::output::{Piece, read_lines};
 use crate::progress_file::read_progress;
 use crate::shim::{self, Identity, Orders, Report};
 use crate::status::file_in;
-
-/// How long the pipes of a dead attempt are read on. Their ends close with the last process;
-/// only one that left the group and lives on could hold them.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// An attempt whose process has been started.
 pub(super) struct Prepared {
@@ -105,6 +100,8 @@ impl Life {
             supervisor: i32::try_from(std::process::id()).unwrap_or(0),
             cgroups: jar.procs_files(),
             data_limit: jar.data_limit(),
+            open_files: Orders::limit_of(spec.limits.open_files),
+            locked_memory: Orders::limit_of(spec.limits.locked_memory.map(in_bytes)),
             cpus: spec.limits.cpus.iter().flat_map(CpuSet::iter).collect(),
             user,
             directory,
@@ -181,7 +178,8 @@ impl Life {
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
-        let (log, sink, over) = (around.shared.log.clone(), around.sink.clone(), over.clone());
+        let (log, sink) = (around.shared.log.clone(), around.sink.clone());
+        let flag = over.clone();
         let hand_over = move |piece: Piece| {
             let Piece { stream, continued, text } = piece;
             let line = LogLine {
@@ -193,17 +191,17 @@ impl Life {
                 continued,
                 text,
             };
-            let (log, sink, over) = (log.clone(), sink.clone(), over.clone());
+            let (log, sink, over) = (log.clone(), sink.clone(), flag.clone());
             async move {
                 log.write(line.clone()).await;
                 sink.output(line, &over).await;
             }
         };
         if let Some(pipe) = child.stdout.take() {
-            tasks.spawn(read_lines(pipe, Stream::Out, hand_over.clone()));
+            tasks.spawn(read_lines(pipe, Stream::Out, over.clone(), hand_over.clone()));
         }
         if let Some(pipe) = child.stderr.take() {
-            tasks.spawn(read_lines(pipe, Stream::Err, hand_over));
+            tasks.spawn(read_lines(pipe, Stream::Err, over.clone(), hand_over));
         }
         tasks
     }
@@ -214,9 +212,7 @@ impl Prepared {
     pub(super) async fn clear_away(mut self) -> Counters {
         let counters = self.jar.read().await;
         self.over.raise();
-        let drained = async { while self.output.join_next().await.is_some() {} };
-        // Whoever still holds a pipe then has left the group, and what it prints is nobody's.
-        let _ = tokio::time::timeout(DRAIN, drained).await;
+        while self.output.join_next().await.is_some() {}
         // A stop file that stays would send the next attempt away; that one removes it as well.
         let _ = remove(&self.stop_file);
         self.jar.clear().await;
@@ -299,4 +295,8 @@ fn remove(path: &Path) -> Result<(), PrepareError> {
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
     let path = path.to_owned();
     move |source| PrepareError::File { path, source }
+}
+
+fn in_bytes(limit: Limit<Bytes>) -> Limit<u64> {
+    limit.at().map_or(Limit::Max, |bytes| Limit::At(bytes.get()))
 }

@@ -8,6 +8,8 @@ use zbus::{Guid, connection};
 use super::*;
 use crate::proxy::unit_path;
 
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
 struct Manager(Arc<AtomicUsize>);
 
 #[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
@@ -65,10 +67,9 @@ impl Peer {
         self.changed_to(unit, interface, None).await;
     }
 
-    async fn changed_to(&self, unit: &str, interface: &str, result: Option<&str>) {
-        let result = result.map(|result| ("Result", zbus::Variant::from(result)));
+    async fn changed_to(&self, unit: &str, interface: &str, to: Option<(&str, zbus::Variant<'_>)>) {
         let (changed, invalidated): (HashMap<&str, zbus::Variant<'_>>, &[&str]) =
-            (result.into_iter().collect(), &[]);
+            (to.into_iter().collect(), &[]);
         let body = (interface, changed, invalidated);
         let (properties, member) = ("org.freedesktop.DBus.Properties", "PropertiesChanged");
         let path = unit_path(unit);
@@ -116,14 +117,20 @@ async fn a_change_of_an_experiment_is_heard_and_no_other() {
 async fn a_start_that_its_condition_has_kept_back_is_heard() {
     let (mut watch, peer) = watched().await;
     for (unit, result) in [
-        ("cron.service", "exec-condition"),
+        ("cron-that-is-not-ours.service", "exec-condition"),
         ("brain-experiment@a.service", "success"),
         ("brain-experiment@b.service", "exec-condition"),
     ] {
-        peer.changed_to(unit, SERVICE, Some(result)).await;
+        peer.changed_to(unit, SERVICE, Some(("Result", result.into()))).await;
+        let invocation = vec![unit.as_bytes()[17]; 16];
+        peer.changed_to(unit, UNIT, Some(("InvocationID", invocation.into()))).await;
     }
-    let skipped = UnitSignal::StartSkipped(ExperimentId::new("b").unwrap());
-    assert_eq!(watch.next().await, skipped);
+    assert_eq!(watch.next().await, changed("a"));
+    let skipped = |id, invocation| {
+        let id = ExperimentId::new(id).unwrap();
+        UnitSignal::StartSkipped(id, InvocationId::from_bytes(invocation))
+    };
+    assert_eq!(watch.next().await, skipped("b", [b'b'; 16]));
 }
 
 #[tokio::test]

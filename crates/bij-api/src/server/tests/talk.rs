@@ -114,7 +114,7 @@ async fn every_other_call_arrives_and_is_answered() {
     assert!(client.set_group(&group).await.unwrap());
     assert_eq!(client.groups().await.unwrap()[0].slots, Some(1));
     assert!(client.remove_group(&group.name).await.unwrap());
-    let asked = AdmissionRequest { at_boot: true, until: Some(7) };
+    let asked = AdmissionRequest { at_boot: true, until: Some(7), invocation: None };
     let admission = client.admit(&"y".parse().unwrap(), &asked).await.unwrap();
     assert!(!admission.admitted && admission.waiting_on.len() == 1);
     let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };

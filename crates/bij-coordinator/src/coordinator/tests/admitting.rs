@@ -41,7 +41,7 @@ fn a_start_that_was_skipped_without_asking_is_queued_once_and_started() {
     let mut machine = Machine::new(1);
     machine.define("a", short());
     for _ in 0..3 {
-        machine.skip_start("a");
+        machine.skip_start("a", 1);
     }
     assert_eq!(machine.events(EventKind::Submitted).len(), 1);
     assert_eq!(machine.events(EventKind::StartSkipped).len(), 1);
@@ -58,16 +58,51 @@ fn a_start_that_was_turned_away_is_not_taken_for_one_that_was_skipped_without_as
     assert!(machine.start_from_elsewhere("a").admitted);
     machine.pass(31);
     let by = "the boot".to_owned();
-    let at_boot = Admission { experiment: id("a"), at_boot: true, by, extras: String::new() };
+    let at_boot = Admission {
+        experiment: id("a"),
+        at_boot: true,
+        by,
+        invocation: Some(invocation(1)),
+        extras: String::new(),
+    };
     let now = machine.now();
     assert!(!machine.coordinator.admit(&at_boot, now).admitted, "it has succeeded already");
-    machine.skip_start("a");
+    machine.skip_start("a", 1);
     assert_eq!(machine.ended("a#2"), None);
     machine.pass(31);
     assert_eq!(machine.up(), [""; 0]);
-    machine.skip_start("undefined");
+    machine.skip_start("undefined", 2);
     machine.pass(1);
     assert_eq!(machine.up(), [""; 0]);
+}
+
+/// As on a slow machine whose experiments all start at boot.
+#[test]
+fn a_skip_that_is_heard_of_when_its_run_is_over_makes_no_second_run() {
+    let mut machine = Machine::new(1);
+    machine.define("a", short());
+    machine.define("b", short());
+    assert!(machine.start_from_elsewhere("b").admitted);
+    let mut admission = Admission {
+        experiment: id("a"),
+        at_boot: true,
+        by: "boot".to_owned(),
+        invocation: Some(invocation(1)),
+        extras: String::new(),
+    };
+    for number in [1, 2] {
+        admission.invocation = Some(invocation(number));
+        let now = machine.now();
+        assert!(!machine.coordinator.admit(&admission, now).admitted, "b has the slot");
+    }
+    machine.pass(80);
+    assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Success)));
+    for number in [1, 1, 2, 2] {
+        machine.skip_start("a", number);
+    }
+    machine.pass(80);
+    assert_eq!(machine.ended("a#2"), None, "a second run");
+    assert_eq!(machine.events(EventKind::Submitted).len(), 2);
 }
 
 #[test]
@@ -142,7 +177,8 @@ fn an_experiment_that_has_succeeded_does_not_run_again_at_boot_unless_it_says_so
     let now = machine.now();
     let mut at_boot = |name: &str| {
         let (experiment, by) = (id(name), "boot".to_owned());
-        let admission = Admission { experiment, at_boot: true, by, extras: String::new() };
+        let admission =
+            Admission { experiment, at_boot: true, by, invocation: None, extras: String::new() };
         machine.coordinator.admit(&admission, now)
     };
     let verdict = at_boot("a");

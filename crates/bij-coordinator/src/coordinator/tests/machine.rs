@@ -12,8 +12,9 @@ use bij_core::port::{
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
-    ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, LastWords,
-    Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp, close_other_boots,
+    ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
+    LastWords, Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
+    close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
@@ -108,6 +109,10 @@ pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 pub(super) fn id(text: &str) -> ExperimentId {
     text.parse().unwrap()
+}
+
+pub(super) const fn invocation(number: u8) -> InvocationId {
+    InvocationId::from_bytes([number; 16])
 }
 
 pub(super) const fn boot(number: u8) -> BootId {
@@ -317,6 +322,7 @@ impl Machine {
             experiment: id(name),
             at_boot: false,
             by: "systemctl start".to_owned(),
+            invocation: None,
             extras: String::new(),
         };
         let now = self.now();
@@ -324,9 +330,9 @@ impl Machine {
     }
 
     /// The service manager skips a start: after a "no", or because it cannot even ask.
-    pub(super) fn skip_start(&mut self, name: &str) {
+    pub(super) fn skip_start(&mut self, name: &str, number: u8) {
         let now = self.now();
-        self.coordinator.start_skipped(&id(name), now);
+        self.coordinator.start_skipped(&id(name), invocation(number), now);
     }
 
     /// `systemctl start`: asks, and starts if it may.

@@ -68,17 +68,25 @@ fn limits() -> impl Strategy<Value = Limits> {
         option::of(cpus),
         option::of(limit(1..u64::MAX)),
         option::of(limit(span())),
+        option::of(limit(1..u64::MAX)),
+        option::of(limit((0..u64::MAX).prop_map(Bytes::new))),
         prop_oneof![Just(OomPolicy::Stop), Just(OomPolicy::Continue), Just(OomPolicy::Kill)],
     )
-        .prop_map(|(memory, swap, cpu, cpus, tasks, time, oom_policy)| Limits {
-            memory,
-            swap,
-            cpu,
-            cpus,
-            tasks,
-            time,
-            oom_policy,
-        })
+        .prop_map(
+            |(memory, swap, cpu, cpus, tasks, time, open_files, locked_memory, oom_policy)| {
+                Limits {
+                    memory,
+                    swap,
+                    cpu,
+                    cpus,
+                    tasks,
+                    time,
+                    open_files,
+                    locked_memory,
+                    oom_policy,
+                }
+            },
+        )
 }
 
 fn queue() -> impl Strategy<Value = Queue> {
@@ -191,7 +199,7 @@ proptest! {
         variables in prop::collection::vec(variable(), 0..4),
         config in option::of("[^\\x00-\\x1f\\x7f]{0,20}"),
     ) {
-        let Limits { memory, swap, cpu, cpus, tasks, time, oom_policy: _ } = limits;
+        let Limits { memory, swap, cpu, cpus, tasks, time, .. } = limits;
         let overlay = SpecOverlay {
             config,
             environment: variables.into_iter().collect(),

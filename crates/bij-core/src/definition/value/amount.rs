@@ -97,6 +97,23 @@ pub(crate) fn cpu_quota(node: &Node) -> Result<Limit<CpuQuota>, Fault> {
 
 /// The number of tasks, more than none.
 pub(crate) fn tasks(node: &Node) -> Result<Limit<u64>, Fault> {
+    positive(node, "a number of processes and threads from 1, or \"infinity\"")
+}
+
+/// The number of file descriptors, more than none.
+pub(crate) fn open_files(node: &Node) -> Result<Limit<u64>, Fault> {
+    positive(node, "a number of open files from 1, or \"infinity\"")
+}
+
+/// Memory that may be locked, which may be none.
+pub(crate) fn locked_memory(node: &Node) -> Result<Limit<Bytes>, Fault> {
+    match swap(node)? {
+        MemoryLimit::Absolute(limit) => Ok(limit),
+        MemoryLimit::Share(_) => Err(node.instead_of("a size such as \"1G\", or \"infinity\"")),
+    }
+}
+
+fn positive(node: &Node, expected: &str) -> Result<Limit<u64>, Fault> {
     let text = match &node.value {
         Value::Number(number) => number.as_str(),
         Value::Text(text) => text.trim(),
@@ -106,9 +123,9 @@ pub(crate) fn tasks(node: &Node) -> Result<Limit<u64>, Fault> {
         return Ok(Limit::Max);
     }
     // systemd keeps "no limit" as the highest number of all.
-    match text.parse().ok().filter(|tasks| (1..u64::MAX).contains(tasks)) {
-        Some(tasks) => Ok(Limit::At(tasks)),
-        None => Err(node.instead_of("a number of processes and threads from 1, or \"infinity\"")),
+    match text.parse().ok().filter(|count| (1..u64::MAX).contains(count)) {
+        Some(count) => Ok(Limit::At(count)),
+        None => Err(node.instead_of(expected)),
     }
 }
 
