@@ -101,7 +101,8 @@ fn a_life_from_start_to_end_is_told_in_sentences() {
     let tree = Tree::new();
     let stamp = tree.define("x");
     let told = tree.begin("x", 1, &stamp);
-    assert!(told.starts_with("BIJ_EXPERIMENT=x\0BIJ_STATE_DIR="), "{told:?}");
+    assert!(told.starts_with("HOME="), "{told:?}");
+    assert!(told.contains("/experiments/x\0BIJ_EXPERIMENT=x\0BIJ_STATE_DIR="), "{told:?}");
     assert!(told.ends_with("\0BIJ_RUN=x#1\0BIJ_ATTEMPT=1\0BIJ_CRASHES=0\0"), "{told:?}");
     tree.write(
         "sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.events",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
-use bij_local::{Backend, Ending, Event, LocalUnits};
+use bij_local::{Backend, Ending, Event, LocalUnits, LogQuery, LogReader, Stream};
 use support::{Story, World, id, is_alive, once, order, script, until};
 
 /// Sends a message as `sd_notify(3)` does, with what every machine has.
@@ -250,7 +250,11 @@ async fn who_never_stops_talking_is_stopped_all_the_same() {
     spec.command = ["/usr/bin/perl", "-e", text].map(str::to_owned).to_vec();
     let supervisor = world.supervisor([spec]);
     let events = supervisor.run(&[id("x")]).unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let has_printed = || {
+        let lines = LogReader::new(&world.layout).read(&LogQuery::default()).unwrap_or_default();
+        lines.iter().any(|line| line.stream == Stream::Out)
+    };
+    until("it prints, which it does after its first status", has_printed).await;
     let stopped = tokio::time::timeout(Duration::from_secs(10), supervisor.stop_all(order())).await;
     assert!(stopped.is_ok(), "the order was not heard");
     let story = Story::of(events).await;

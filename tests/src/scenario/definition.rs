@@ -133,7 +133,12 @@ fn programs_find_a_home(guest: &Guest) -> Result<Next, Failure> {
     for id in [plain, asks] {
         systemctl("start", id)?.success()?;
     }
-    let home = format!("home /var/lib/brain-in-jar/experiments/{plain} files 65536");
+    // A container may have a lower hard limit, which systemd then takes.
+    let limits = fs::read_to_string("/proc/1/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let hard = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    let files = hard.unwrap_or(u64::MAX).min(65536);
+    let home = format!("home /var/lib/brain-in-jar/experiments/{plain} files {files}");
     wait_for_line(guest, plain, &home)?;
     wait_for_line(guest, asks, "home /tmp files 4096 locked 8192")?;
     Ok(Next::Done)

@@ -389,7 +389,11 @@ fn the_environment_is_its_users_alone_and_gone_after_the_end() {
     let mode = |path: &str| fs::metadata(machine.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("run/brain-in-jar/sealed"), 0o700, "the file is read in its namespace only");
     let sealed = machine.path("run/brain-in-jar/sealed/x");
-    assert!(fs::read_to_string(&sealed).unwrap().starts_with("TOKEN=secret\0BIJ_EXPERIMENT=x\0"));
+    let text = fs::read_to_string(&sealed).unwrap();
+    assert!(
+        text.starts_with("HOME=") && text.contains("\0TOKEN=secret\0BIJ_EXPERIMENT=x\0"),
+        "{text:?}"
+    );
     machine.end(&life, "success", Some(Exit::Code(0)));
     assert!(!sealed.exists());
     let user = geteuid().to_string();
