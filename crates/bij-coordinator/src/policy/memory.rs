@@ -41,20 +41,26 @@ impl Limits {
         claim: Option<Bytes>,
         room: &Room,
     ) -> impl Iterator<Item = ClosedGate> {
-        let gates =
-            [self.over_budget(claim, room), self.not_available(claim, room), self.pressed()];
-        gates.into_iter().flatten()
+        let over_budget = self.over_budget(claim, room.claimed());
+        let not_available = self.not_available(claim, room.promised());
+        [over_budget, not_available, self.pressed()].into_iter().flatten()
     }
 
-    fn over_budget(&self, claim: Option<Bytes>, room: &Room) -> Option<ClosedGate> {
+    /// Whether too little is left for a claim once another run has taken so much.
+    pub(super) fn is_short_beside(&self, claim: Option<Bytes>, taken: Bytes, room: &Room) -> bool {
+        let with = |sum: Bytes| Bytes::new(sum.get().saturating_add(taken.get()));
+        self.over_budget(claim, with(room.claimed())).is_some()
+            || self.not_available(claim, with(room.promised())).is_some()
+    }
+
+    fn over_budget(&self, claim: Option<Bytes>, claimed: Bytes) -> Option<ClosedGate> {
         let (claim, budget) = (claim?, self.budget?);
-        let free = Bytes::new(budget.get().saturating_sub(room.claimed().get()));
+        let free = Bytes::new(budget.get().saturating_sub(claimed.get()));
         (claim > free).then_some(ClosedGate::Memory { claim, free, budget })
     }
 
-    fn not_available(&self, claim: Option<Bytes>, room: &Room) -> Option<ClosedGate> {
-        let promised = room.promised().get();
-        let available = Bytes::new(self.available?.get().saturating_sub(promised));
+    fn not_available(&self, claim: Option<Bytes>, promised: Bytes) -> Option<ClosedGate> {
+        let available = Bytes::new(self.available?.get().saturating_sub(promised.get()));
         let need = self.need(claim);
         (need > available).then_some(ClosedGate::MemoryAvailable { need, available })
     }

@@ -148,19 +148,19 @@ impl<'a> Board<'a> {
         others.map(|(run, _)| run.to_string()).collect()
     }
 
-    /// Its turn has come, and these gates of it are closed; if it is only this one, what is behind it
-    /// has to leave the board to it.
-    pub(super) fn consider(&mut self, run: &'a QueuedRun, closed: &[ClosedGate]) {
-        let alone = closed.iter().all(|gate| matches!(gate, ClosedGate::PowerMode { .. }));
-        let wanted = run.terms.power.as_ref().filter(|_| alone && self.kept.is_none());
-        let Some(offer) = wanted.and_then(|wanted| self.seen.find(wanted)) else { return };
+    /// Keeps the board for a run that wants another mode, and waits for nothing else, unless it is kept
+    /// for one before it. Returns whether it is kept for this one.
+    pub(super) fn keep_for(&mut self, run: &'a QueuedRun) -> bool {
+        let wanted = run.terms.power.as_ref().filter(|_| self.kept.is_none());
+        let Some(offer) = wanted.and_then(|wanted| self.seen.find(wanted)) else { return false };
         if self.seen.current == Some(offer.id) || !self.seen.can_have(offer) {
-            return;
+            return false;
         }
         self.kept = Some((&run.run, offer.id));
         if self.others_than(offer.id).is_empty() {
             self.wish = Some(offer.id);
         }
+        true
     }
 
     /// One that is let start.

@@ -19,6 +19,18 @@ pub(super) fn group(run: &QueuedRun, state: &State, room: &Room) -> Option<Close
     (taken >= slots).then(|| ClosedGate::GroupSlots { group: group.clone(), taken, slots })
 }
 
+/// Whether a run takes the last slot that the group of another has left.
+pub(super) fn is_last_of_group(
+    other: &QueuedRun,
+    run: &QueuedRun,
+    state: &State,
+    room: &Room,
+) -> bool {
+    let group = &other.terms.group;
+    let slots = state.group_slots(group).map(|(slots, _)| slots);
+    run.terms.group == *group && slots.is_some_and(|slots| room.group_slots(group) + 1 >= slots)
+}
+
 /// An experiment has one unit; as long as that is being stopped, whatever it looks like by now, a
 /// start could be overtaken by the stop.
 pub(super) fn same_experiment(run: &QueuedRun, state: &State, room: &Room) -> Option<ClosedGate> {

@@ -6,6 +6,7 @@ use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
 };
 use bij_core::{ActiveState, BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp, UnitStatus};
+use proptest::prelude::ProptestConfig;
 
 use super::{Action, Decision, Observation, State, decide};
 use crate::Now;
@@ -232,6 +233,12 @@ impl World {
             *available = Bytes::new(change(available.get()));
         }
     }
+}
+
+/// Ten times as many cases as proptest has by default, or ten times `PROPTEST_CASES`.
+pub(super) fn many_cases() -> ProptestConfig {
+    let standard = ProptestConfig::default();
+    ProptestConfig { cases: standard.cases.saturating_mul(10), ..standard }
 }
 
 pub(super) fn started(decision: &Decision) -> Vec<String> {

@@ -11,5 +11,6 @@ mod power_mode;
 mod properties;
 mod recovery;
 mod report;
+mod settled;
 mod starting;
 mod stopping;

@@ -1,7 +1,7 @@
 //! Whose turn it is, and how often a larger run is passed.
 
 use bij_core::port::{Change, Sample};
-use bij_core::queue::{ClosedGate, GpuClaim};
+use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
 
 use crate::policy::Action;
 use crate::policy::testing::*;
@@ -133,4 +133,62 @@ fn one_that_lacks_the_gpu_keeps_its_unit_though_it_waits_for_anothers_turn_as_we
     world.carry_out(decision);
     assert_eq!(world.gates_of("a#1"), ["gpu", "turn"], "the large one is passed no more");
     assert_eq!(world.started(), [""; 0], "what was decided is done");
+}
+
+/// Carries the first decision out and expects the second one to start nothing.
+fn assert_settles(world: &mut World, first: &[&str]) {
+    let decision = world.decide();
+    assert_eq!(started(&decision), first);
+    world.carry_out(decision);
+    assert_eq!(world.started(), [""; 0], "the first decision left nothing to do");
+}
+
+#[test]
+fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_room() {
+    let mut world = World::of([
+        waiting("alone#1").gpu(GpuClaim::Exclusive),
+        waiting("a#1").gpu(GpuClaim::Shared),
+        waiting("a#2").memory(gib(8)),
+        waiting("large#1").memory(gib(24)),
+        waiting("b#1").memory(gib(8)),
+        waiting("b#2"),
+    ]);
+    world.seen.sample.memory_available = Ok(gib(32));
+    assert_settles(&mut world, &["alone#1", "large#1"]);
+    assert_eq!(world.gates_of("a#2"), ["memory-available", "turn"]);
+    assert_eq!(world.gate("b#2", "turn"), ClosedGate::Turn { of: run_id("b#1") });
+}
+
+/// Runs of one group of one slot; the second wants most of the memory and could have it.
+fn full_group(behind: impl IntoIterator<Item = QueuedRun>) -> World {
+    let first = [
+        waiting("r#1").group("g").memory(gib(1)).running(),
+        waiting("a#1").group("g").memory(gib(30)),
+    ];
+    let mut world = World::of(first.into_iter().chain(behind)).slots(9);
+    world.state.settings.groups.insert("g".parse().unwrap(), 1);
+    world
+}
+
+#[test]
+fn a_run_that_waits_for_a_slot_of_its_group_is_kept_the_memory_that_it_claims_and_no_more() {
+    let behind = [waiting("b#1").memory(gib(8)), waiting("c#1").memory(gib(2)), waiting("d#1")];
+    let mut world = full_group(behind).bypass(0);
+    assert_settles(&mut world, &["b#1", "d#1"]);
+    assert_eq!(world.gates_of("a#1"), ["group-slots"]);
+    assert_eq!(world.gate("c#1", "turn"), ClosedGate::Turn { of: run_id("a#1") });
+}
+
+#[test]
+fn a_run_that_is_passed_while_its_group_is_full_stays_the_first_that_wants_memory() {
+    let behind = [
+        waiting("b#1").memory(gib(20)),
+        waiting("c#1").memory(gib(35)),
+        waiting("c#2").group("other"),
+        waiting("d#1").memory(gib(2)),
+    ];
+    let mut world = full_group(behind).bypass(1);
+    assert_settles(&mut world, &["b#1", "c#2"]);
+    assert_eq!(world.gates_of("a#1"), ["group-slots", "memory"]);
+    assert_eq!(world.gate("d#1", "turn"), ClosedGate::Turn { of: run_id("a#1") });
 }

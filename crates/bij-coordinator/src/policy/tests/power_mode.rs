@@ -1,7 +1,7 @@
 //! The power mode of the board.
 
 use bij_core::RunId;
-use bij_core::queue::{ClosedGate, QueuedRun};
+use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
 use proptest::prelude::*;
 
 use crate::heat::Level;
@@ -83,6 +83,55 @@ fn who_waits_for_something_else_as_well_keeps_nobody_out() {
     assert_eq!(world.started(), ["c#1"]);
 }
 
+/// `b#1` waits for the mode alone; `c#1` needs the mode that `a#1` has put in force.
+fn mode_in_use(beside: impl IntoIterator<Item = QueuedRun>) -> World {
+    let runs = [
+        waiting("a#1").mode("MODE_30W").running(),
+        waiting("b#1").mode("MAXN").memory(gib(30)).gpu(GpuClaim::Shared).group("g").priority(1),
+        waiting("c#1").mode("MODE_30W").priority(-1),
+    ];
+    let mut world = board(runs.into_iter().chain(beside)).slots(9);
+    world.state.settings.groups.insert("g".parse().unwrap(), 1);
+    world
+}
+
+#[test]
+fn a_run_that_waits_for_the_mode_alone_loses_none_of_its_room_meanwhile() {
+    let mut world = mode_in_use([
+        waiting("b#2"),
+        waiting("memory#1").memory(gib(11)),
+        waiting("gpu#1").gpu(GpuClaim::Exclusive),
+        waiting("group#1").group("g"),
+        waiting("rest#1").memory(gib(10)).gpu(GpuClaim::Shared),
+    ]);
+    let decision = world.decide();
+    assert_eq!(started(&decision), ["rest#1"]);
+    world.carry_out(decision);
+    assert_eq!(world.started(), [""; 0]);
+    for run in ["b#2", "memory#1", "gpu#1", "group#1"] {
+        assert_eq!(world.gate(run, "turn"), ClosedGate::Turn { of: run_id("b#1") });
+    }
+    world.end(&run_id("a#1"));
+    world.seen.power.current = wish(&world);
+    assert_eq!(world.started(), ["b#1"]);
+}
+
+#[test]
+fn the_board_stays_kept_for_a_run_that_comes_to_wait_for_anothers_turn() {
+    let mut world = mode_in_use([
+        waiting("r#1").memory(gib(3)).running(),
+        waiting("large#1").memory(gib(38)).priority(2),
+        waiting("small#1").memory(gib(1)),
+    ])
+    .bypass(1);
+    let decision = world.decide();
+    assert_eq!(started(&decision), ["small#1"]);
+    world.carry_out(decision);
+    assert_eq!(world.gates_of("b#1"), ["power-mode", "turn"]);
+    assert_eq!(world.started(), [""; 0]);
+    assert!(why(&world, "c#1").starts_with("the board is kept for b#1"));
+}
+
 #[test]
 fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
     let mut world = board([
@@ -162,6 +211,8 @@ fn modes_up(world: &World) -> Vec<String> {
 }
 
 proptest! {
+    #![proptest_config(many_cases())]
+
     /// However runs with and without a wish come and go, those that are up want one mode, it is in
     /// force, and each comes to its turn.
     #[test]

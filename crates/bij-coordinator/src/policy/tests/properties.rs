@@ -43,7 +43,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_world()(
+    pub(super) fn any_world()(
         runs in (0..30u32).prop_flat_map(|count| (0..count).map(any_run).collect::<Vec<_>>()),
         slots in 1..6u32,
         bypass in 0..4u32,
@@ -85,6 +85,8 @@ fn claimed(runs: &[&QueuedRun]) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(many_cases())]
+
     #[test]
     fn what_we_start_exceeds_neither_slots_nor_budget_nor_shares_a_gpu(mut world in any_world()) {
         let before = up(&world).len();
