@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bij_api::message::{Event, Why};
+use bij_api::message::{Entry, Event, QueueQuery, Why};
 use bij_api::{Changes, ClientError};
 use bij_core::queue::RunRef;
 
@@ -21,13 +21,18 @@ pub(crate) struct Live<'a> {
     context: &'a Context,
     source: Source,
     changes: Option<Changes>,
+    /// The number of the newest event that was announced.
+    announced: u64,
+    /// How often the source was replaced.
+    replaced: u32,
 }
 
 impl<'a> Live<'a> {
     /// From now on no change is missed: whoever looks after this and then [waits](Self::wait) sees
     /// each.
     pub(crate) async fn begin(context: &'a Context) -> Result<Self, CliError> {
-        let mut live = Self { context, source: Source::of(context).await?, changes: None };
+        let source = Source::of(context).await?;
+        let mut live = Self { context, source, changes: None, announced: 0, replaced: 0 };
         live.listen().await;
         Ok(live)
     }
@@ -35,6 +40,17 @@ impl<'a> Live<'a> {
     async fn listen(&mut self) {
         if let Source::Coordinator(client) = &self.source {
             self.changes = client.changes().await.ok();
+        }
+    }
+
+    /// Runs that are not over, in starting order.
+    pub(crate) async fn queue(&mut self, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
+        match self.source.queue(query).await {
+            Err(error) if self.is_gone(&error) => {
+                self.lose(&error).await?;
+                self.source.queue(query).await
+            }
+            entries => entries,
         }
     }
 
@@ -65,13 +81,30 @@ impl<'a> Live<'a> {
         self.source.status().await.ok().flatten().map_or(0, |status| status.seq)
     }
 
+    /// The number of the newest event that [`wait`](Self::wait) was told of.
+    pub(crate) const fn announced(&self) -> u64 {
+        self.announced
+    }
+
+    /// How often the source was replaced: a coordinator that went or came back, or another one.
+    pub(crate) const fn replaced(&self) -> u32 {
+        self.replaced
+    }
+
+    /// Whether changes are announced; otherwise they are found by looking again.
+    pub(crate) const fn is_announced(&self) -> bool {
+        self.changes.is_some()
+    }
+
     /// Waits until something may have changed. Cancel-safe.
     pub(crate) async fn wait(&mut self) {
         let Some(changes) = &mut self.changes else {
             tokio::time::sleep(LOOK_EVERY).await;
             return self.come_back().await;
         };
-        if changes.next().await.is_none() {
+        if let Some(newest) = changes.next().await {
+            self.announced = newest;
+        } else {
             self.changes = None;
             // Where there is no other way to look, the next question waits for its return.
             if past::may_open(self.context) {
@@ -94,7 +127,8 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         // There is no other way to look than the coordinator, which is started again if it was killed.
-        self.source = Source::Coordinator(coordinator::connect(self.context).await?);
+        let client = coordinator::connect(self.context).await?;
+        self.replace(Source::Coordinator(client));
         self.listen().await;
         Ok(())
     }
@@ -102,7 +136,7 @@ impl<'a> Live<'a> {
     fn go_on_from_disk(&mut self, error: &CliError) {
         let text = format!("{}; going on with what is on disk", error.sentence());
         self.context.terminal.warning(&text);
-        self.source = Source::of_store(self.context);
+        self.replace(Source::of_store(self.context));
     }
 
     /// Asks the coordinator again as soon as there is one.
@@ -113,8 +147,13 @@ impl<'a> Live<'a> {
             Ok::<_, ClientError>((client, changes))
         };
         if let Ok((client, changes)) = back.await {
-            self.source = Source::Coordinator(client);
+            self.replace(Source::Coordinator(client));
             self.changes = Some(changes);
         }
+    }
+
+    fn replace(&mut self, source: Source) {
+        self.source = source;
+        self.replaced = self.replaced.wrapping_add(1);
     }
 }

@@ -113,6 +113,46 @@ fn waiting_ends_with_the_code_of_the_last_attempt() {
 }
 
 #[test]
+fn waiting_for_many_lists_them_once_and_asks_about_none() {
+    let bij = Bij::new();
+    let coordinator = Coordinator::start(&bij);
+    coordinator.model.put(&["x"; 200]);
+    let names: Vec<String> = (1..=200).map(|number| format!("x#{number}")).collect();
+    let words: Vec<&str> =
+        std::iter::once("wait").chain(names.iter().map(String::as_str)).collect();
+    let child = bij.spawn(&words);
+    wait_until("it waits", || coordinator.model.known().listed == 1);
+    for (at, name) in names.iter().enumerate() {
+        let code = if at == 150 { "3" } else { "0" };
+        let how: &[(&str, &str)] = &[("cause", "success"), ("code", code)];
+        coordinator.model.tell_with(EventKind::AttemptEnded, Some(name), how);
+        coordinator.model.end(name, RunEnd::Success);
+    }
+    let said = finished(child);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert_eq!(said.err.lines().count(), 200, "{said:?}");
+    assert!(said.err.contains("x#151: ended: success, exit code 3\n"), "{said:?}");
+    let known = coordinator.model.known();
+    assert_eq!((known.listed, known.looked, known.history_asked), (1, 0, 0));
+    assert!(known.events_asked <= 401, "{} questions about 400 events", known.events_asked);
+}
+
+#[test]
+fn waiting_goes_on_where_events_are_no_longer_kept() {
+    let bij = Bij::new();
+    let coordinator = Coordinator::start(&bij);
+    coordinator.model.put(&["x", "y"]);
+    let child = bij.spawn(&["wait", "x#1", "y#1"]);
+    wait_until("it waits", || coordinator.model.known().listed == 1);
+    coordinator.model.lose("x#1", RunEnd::Success);
+    coordinator.model.end("y#1", RunEnd::Success);
+    let said = finished(child);
+    assert_eq!((said.code, said.err.lines().count()), (0, 2), "{said:?}");
+    let known = coordinator.model.known();
+    assert_eq!((known.listed, known.looked), (2, 2));
+}
+
+#[test]
 fn what_was_cancelled_never_ends_well_and_any_is_enough() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
@@ -133,8 +173,9 @@ fn waiting_outlives_the_coordinator_and_ends_without_one() {
     let coordinator = Coordinator::start(&bij);
     coordinator.model.put(&["x", "y"]);
     let child = bij.spawn(&["wait", "x", "y"]);
-    // Each is looked at for its name, and then for its state.
-    wait_until("it waits", || coordinator.model.known().looked >= 4);
+    // Each is looked at for its name, and then the queue is listed.
+    wait_until("it waits", || coordinator.model.known().listed == 1);
+    assert_eq!(coordinator.model.known().looked, 2);
     let model = coordinator.kill();
     let then = "2026-11-23T22:01:00Z".parse().unwrap();
     let end = |run| Change::End { run, end: RunEnd::Success, by: "the end hook".to_owned() };
@@ -142,8 +183,9 @@ fn waiting_outlives_the_coordinator_and_ends_without_one() {
     // One that comes back is asked again.
     model.end("x#1", RunEnd::Success);
     let coordinator = Coordinator::start_with(&bij, model);
-    let before = coordinator.model.known().looked;
-    wait_until("it asks again", || coordinator.model.known().looked > before);
+    let before = coordinator.model.known().listed;
+    wait_until("it asks again", || coordinator.model.known().looked > 2);
+    assert!(coordinator.model.known().listed > before, "the queue was listed again");
     coordinator.kill();
     store.change(&[end(y)], then).unwrap();
     let said = finished(child);

@@ -33,6 +33,12 @@ pub(crate) struct Known {
     pub(crate) edits: Vec<Edit>,
     /// How often one run was looked at.
     pub(crate) looked: u32,
+    /// How often the queue was listed.
+    pub(crate) listed: u32,
+    /// How often events were asked for.
+    pub(crate) events_asked: u32,
+    /// How often attempts were asked for.
+    pub(crate) history_asked: u32,
     /// What is answered to a submission instead of a yes.
     pub(crate) refuses: Option<Refusal>,
     /// Submissions are never answered.
@@ -139,8 +145,15 @@ impl Model {
 
     /// Something has changed, and everybody is told.
     pub(crate) fn tell(&self, kind: EventKind, run: Option<&str>) {
+        self.tell_with(kind, run, &[]);
+    }
+
+    /// Something has changed, and everybody is told what else there is to say.
+    pub(crate) fn tell_with(&self, kind: EventKind, run: Option<&str>, data: &[(&str, &str)]) {
         let mut known = self.known();
         known.event(kind, run.map(|run| run.parse().unwrap()).as_ref());
+        let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        known.events.last_mut().unwrap().data.extend(data);
         let seq = number(known.events.len());
         drop(known);
         self.newest.send_replace(seq);
@@ -153,7 +166,18 @@ impl Model {
         let entry = known.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
         *entry = Entry::over(id, end);
         drop(known);
-        self.tell(EventKind::RunEnded, Some(run));
+        self.tell_with(EventKind::RunEnded, Some(run), &[("end", end.as_str())]);
+    }
+
+    /// A run is over, and neither is anybody told nor is the event kept.
+    pub(crate) fn lose(&self, run: &str, end: RunEnd) {
+        let id: RunId = run.parse().unwrap();
+        let mut known = self.known();
+        known.event(EventKind::RunEnded, Some(&id));
+        // The next event keeps its number, and this one is not among those that are kept.
+        known.events.last_mut().unwrap().seq = 0;
+        let entry = known.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
+        *entry = Entry::over(id, end);
     }
 
     /// Runs are in the queue without anybody having asked.
@@ -225,7 +249,8 @@ impl Known {
 
 impl Look for Model {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
-        let known = self.known();
+        let mut known = self.known();
+        known.listed += 1;
         let wanted = |entry: &&Entry| {
             query.experiment.as_ref().is_none_or(|id| entry.experiment == *id)
                 && query.group.as_ref().is_none_or(|group| entry.group == *group)
@@ -260,6 +285,7 @@ impl Look for Model {
     }
 
     async fn attempts(&self, _: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        self.known().history_asked += 1;
         Ok(Vec::new())
     }
 
@@ -273,7 +299,8 @@ impl Look for Model {
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
         let at_most = query.at_most.unwrap_or(PIECE).min(PIECE) as usize;
-        let known = self.known();
+        let mut known = self.known();
+        known.events_asked += 1;
         let after = known.events.iter().filter(|event| event.seq > query.since);
         Ok(after.take(at_most).cloned().collect())
     }
