@@ -1,6 +1,6 @@
 //! What the older Python tool's users have: four variables in `<id>.env`, and `<id>.json`.
 
-use super::env_file::{self, Assignment};
+use super::env_file::{self, Assignment, Oddity};
 use super::error::{Problem, Warning};
 use super::fault::{Fault, Faults};
 use super::names::{self, BadName};
@@ -89,7 +89,7 @@ pub(crate) fn lay_over(
     let text = file.text().map_err(|problem| vec![problem])?;
     let is_known = is_setting;
     let mut faults = Faults::default();
-    for Assignment { at, name, value } in variables(&text, is_known, warnings) {
+    for Assignment { at, name, value, oddities: _ } in variables(&text, is_known, warnings) {
         let set = match names::environment_name(&name) {
             Err(bad @ BadName::Reserved) => Err(Fault::new(at, bad.message()).hint(bad.hint())),
             _ if value.len() > value::MAX_ARGUMENT => {
@@ -122,18 +122,16 @@ pub(crate) fn variables(
     let mut content = env_file::read(text);
     content.drop_what_systemd_drops();
     let mut remarks = content.skipped;
-    for Assignment { at, name, value } in &mut content.assignments {
-        let Some(hash) = value.find('#') else { continue };
-        if is_known(name) {
+    for Assignment { at, name, value, oddities } in &mut content.assignments {
+        let hash = value.find('#').filter(|_| is_known(name));
+        if let Some(hash) = hash {
             value.truncate(value[..hash].trim_end().len());
             let remark = "a comment behind a value is part of it for systemd; bij leaves it out \
                           here. Put it on a line of its own";
             remarks.push((*at, remark.to_owned()));
-        } else if value[..hash].ends_with([' ', '\t']) {
-            let remark = "systemd knows no comments behind a value: the program gets the `#` and \
-                          all that follows it. Put the comment on a line of its own";
-            remarks.push((*at, remark.to_owned()));
         }
+        let told = oddities.iter().filter(|oddity| hash.is_none() || **oddity != Oddity::Comment);
+        remarks.extend(told.map(|oddity| (*at, oddity.remark())));
     }
     remarks.sort();
     let untold = remarks.len().saturating_sub(MOST_REMARKS);
@@ -171,6 +169,12 @@ pub(crate) fn no_definition(at: usize) -> Fault {
         "definitions lie in /etc/brain-in-jar/experiments and are root's; rename the key if it is meant \
          for the program",
     )
+}
+
+/// What to say about a config that Python reads and other programs may not.
+pub(crate) fn beyond_json(text: &Text<'_>, beyond: Faults) -> impl Iterator<Item = Warning> {
+    let problems = beyond.into_problems(text).into_iter();
+    problems.map(|Problem { place, message, .. }| Warning { place, message })
 }
 
 /// Takes what an older config says about itself; all else in it is for the program.

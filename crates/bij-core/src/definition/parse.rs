@@ -117,10 +117,17 @@ impl<'a> Definition<'a> {
             }
         };
         let mut faults = Faults::default();
-        let document = tree::read(&text, self.syntax, &mut faults);
+        let mut beyond = Faults::default();
+        let document = tree::read_leniently(&text, self.syntax, &mut faults, &mut beyond);
         let older = self.only_config
             || self.syntax == Syntax::Json
                 && document.as_ref().is_some_and(|document| older::is_config(document, is_setting));
+        if older {
+            // What bij does not look into is as strict as the program that reads it.
+            warnings.extend(older::beyond_json(&text, beyond));
+        } else {
+            faults.extend(beyond, |fault| fault);
+        }
         let mut runner = None;
         match document {
             Some(document) if self.only_config && older::command(&document).is_some() => {

@@ -85,8 +85,21 @@ impl Node {
 /// Where the syntax is broken, the entries may be incomplete and are not worth reading; duplicate
 /// keys leave the rest readable.
 pub(crate) fn read(text: &Text<'_>, syntax: Syntax, faults: &mut Faults) -> Option<Vec<Entry>> {
+    let mut beyond = Faults::default();
+    let entries = read_leniently(text, syntax, faults, &mut beyond);
+    faults.extend(beyond, |fault| fault);
+    entries
+}
+
+/// The same, with what RFC 8259 forbids and Python's json reads apart, in `beyond`.
+pub(crate) fn read_leniently(
+    text: &Text<'_>,
+    syntax: Syntax,
+    faults: &mut Faults,
+    beyond: &mut Faults,
+) -> Option<Vec<Entry>> {
     match syntax {
         Syntax::Toml => toml::read(text.text, faults),
-        Syntax::Json => json::read(text.text, faults),
+        Syntax::Json => json::read(text.text, faults, beyond),
     }
 }

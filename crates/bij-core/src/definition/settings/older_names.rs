@@ -62,7 +62,7 @@ pub(super) fn lay_over(
     let mut warnings = Vec::new();
     let mut faults = Faults::default();
     let mut last = 0;
-    for Assignment { at, name, value } in
+    for Assignment { at, name, value, oddities: _ } in
         variables(&text, |name| known(name).is_some(), &mut warnings)
     {
         last = at;

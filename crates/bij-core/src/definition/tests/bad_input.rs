@@ -132,7 +132,30 @@ fn broken_syntax_is_told_with_its_line() {
     assert!(complaint.starts_with("x.toml:2: this is not TOML: "), "{complaint}");
     assert!(complaint.contains("x.toml:4: this is not TOML: "), "{complaint}");
     let json = parse_json("{\n\"command\": [\"/bin/true\",]\n}").unwrap_err().to_string();
-    assert_eq!(json, "x.json:2: this is not JSON: trailing commas are not allowed");
+    assert_eq!(
+        json,
+        "x.json:2: this is not JSON: trailing commas are not allowed: found \",\" in column 24"
+    );
+    for (text, told) in [
+        ("{\"a\": nan}", "found \"nan\" in column 7"),
+        (
+            "{\n  // why\n}",
+            "x.json:2: this is not JSON: comments are not allowed: found \"//\" in column 3",
+        ),
+        ("{\"ä\": 'b'}", "found \"'\" in column 7"),
+        ("{\"a\": 1", "in column "),
+    ] {
+        let complaint = parse_json(text).unwrap_err().to_string();
+        assert!(complaint.contains(told), "{text:?}: {complaint}");
+    }
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let text = format!(
+            "{{\"command\": [\"/bin/true\"],\n \"thermal\": {{\"max_celsius\": {number}}}}}"
+        );
+        let complaint = parse_json(&text).unwrap_err().to_string();
+        let told = format!("x.json:2: {number}, in column 29, is no number of JSON");
+        assert!(complaint.contains(&told), "{complaint}");
+    }
     for text in ["", "5", "[]", "null"] {
         assert!(parse_json(text).unwrap_err().to_string().contains("object"), "{text:?}");
     }

@@ -210,3 +210,77 @@ fn wrong_settings_of_the_older_coordinator_are_told() {
     // One alone is measured by the other's default.
     assert!(complaint("CRITICAL_TEMP_CELSIUS=70").contains("is not above 75.0 °C"));
 }
+
+#[test]
+fn an_older_config_may_hold_what_python_reads() {
+    let runner = runner("command = ['/r']");
+    let config = "{\"experiment_id\": \"x\", \"clip\": [Infinity, -Infinity],\n \"lr\": NaN, \"lr\": 2,\n \
+                  \"name\": \"first\", \"name\": \"second\"}";
+    let parsed = older_config(config, Some(&runner)).unwrap();
+    assert_eq!(parsed.spec.description.as_deref(), Some("second"), "Python takes the last");
+    let warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "/configs/x.json:1: Infinity, in column 33, is no number of JSON",
+            "/configs/x.json:1: -Infinity, in column 43, is no number of JSON",
+            "/configs/x.json:2: NaN, in column 8, is no number of JSON",
+            "/configs/x.json:2: the key \"lr\" stands here again, in column 13",
+            "/configs/x.json:3: the key \"name\" stands here again, in column 19",
+        ]
+    );
+    for text in [
+        "{\"experiment_id\": \"x\", \"a\": -NaN}",
+        "{\"experiment_id\": \"x\", \"a\": Nan}",
+        "{\"experiment_id\": \"x\", \"a\": +Infinity}",
+        "{\"experiment_id\": \"x\", // why\n \"a\": 1}",
+        "{\"experiment_id\": \"x\", \"a\": 1,}",
+    ] {
+        assert!(older_config(text, Some(&runner)).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_dotenv_file_means_otherwise_is_told_with_its_line() {
+    let told = |env: &str| {
+        let parsed = with_env(env).unwrap();
+        parsed.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for (line, words) in [
+        ("A=\"value\"  # why", "knows no comments behind a value"),
+        ("A='value'# why", "knows no comments behind a value"),
+        ("A=value # why", "knows no comments behind a value"),
+        ("A= # why", "knows no comments behind a value"),
+        ("A=$HOME/data", "the program gets \"$HOME\" as it stands"),
+        ("A=\"${HOME}/data\"", "the program gets \"$HOME\" as it stands"),
+        ("A=pa$word", "the program gets a `$` with a name behind it as it stands"),
+        ("A=$(date)", "a command in `$(…)`"),
+        ("A=\"`date`\"", "a command in backquotes"),
+        ("A=~/data", "the program gets `~` as it stands"),
+        ("A=\"one\\ntwo\"", "is a backslash and the letter n"),
+        ("A=C:\\new", "leaves out a backslash"),
+        ("A=\"open\nB=2", "this quote is not closed"),
+        ("export\tA=1", "`export` is the shell's"),
+    ] {
+        let told = told(&format!("FIRST=1\n{line}"));
+        assert!(told.starts_with("x.env:2: ") && told.contains(words), "{line:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{line:?}: {told}");
+    }
+    for line in [
+        "A=#fff",
+        "A=a#b",
+        "A='$HOME # ~'",
+        "A=\"\\$HOME\"",
+        "A=\"a # b\"",
+        "A=5$",
+        "A=a~b",
+        "A=it's",
+        "A=$1",
+    ] {
+        assert_eq!(told(line), "", "{line:?}");
+    }
+    let secret = told("A=\"hunter2\" # $secret");
+    assert!(!secret.contains("hunter2") && !secret.contains("secret"), "{secret}");
+    let many = told(&format!("A={}", "$A $B $C $D $E $F ".repeat(5_000)));
+    assert_eq!(many.lines().count(), 5);
+}
