@@ -66,6 +66,39 @@ pub(crate) fn attempts(
     Ok(attempts)
 }
 
+/// The oldest attempts behind a row, and the row of the last one.
+pub(crate) fn attempts_after(
+    connection: &Connection,
+    experiment: Option<&ExperimentId>,
+    run: Option<RunNumber>,
+    after: i64,
+    at_most: usize,
+) -> Result<Vec<(i64, Attempt)>, Failure> {
+    let name = experiment.map(ExperimentId::as_str);
+    let run = run.map(|RunNumber(number)| number);
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let mut conditions = vec!["a.id > :after"];
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":after", &after), (":at_most", &at_most)];
+    if let Some(name) = &name {
+        conditions.push("a.experiment = (SELECT id FROM experiments WHERE name = :name)");
+        values.push((":name", name));
+    }
+    if let Some(run) = &run {
+        conditions.push("r.number = :run");
+        values.push((":run", run));
+    }
+    let (columns, conditions) = (row::ATTEMPT, conditions.join(" AND "));
+    let sql =
+        format!("SELECT {columns} {FROM} WHERE {conditions} ORDER BY a.id ASC LIMIT :at_most");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(values.as_slice())?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        attempts.push((row.get(0)?, row::attempt(row)?));
+    }
+    Ok(attempts)
+}
+
 /// One attempt and its row, by its key.
 pub(crate) fn attempt(
     connection: &Connection,

@@ -15,7 +15,10 @@ use crate::read;
 use crate::spool::{Contents, Spool};
 
 mod histories;
+mod pieces;
 mod queue;
+
+pub use pieces::Pieces;
 
 /// The ledger, read by somebody who need not have the right to write it, nor a database to read:
 /// a missing one is an empty history.

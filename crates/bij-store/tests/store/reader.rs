@@ -4,7 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use bij_core::port::Ledger;
+use bij_core::RunNumber;
+use bij_core::port::{AttemptQuery, Ledger};
 use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh};
 use bij_store::{Reader, Store};
 use rusqlite::Connection;
@@ -161,4 +162,25 @@ fn a_reader_cannot_write() {
     assert!(reader.close(&end(&opening, fixture::success())).is_err());
     assert!(reader.mark_clean_shutdown(fixture::boot(1), fixture::at(0)).is_err());
     assert!(!directory.path().join("state.db").exists());
+}
+
+#[test]
+fn a_long_history_is_read_in_pieces_that_make_up_the_whole() {
+    let directory = place();
+    let database = directory.path().join("state.db");
+    assert_eq!(Reader::new(database.clone()).pieces(None, None).count(), 0, "no database");
+    let mut store = Store::open(&database).unwrap();
+    for number in 1..=1003 {
+        let id = if number % 2 == 0 { "even" } else { "odd" };
+        store.open(&fresh(id, 1, number)).unwrap();
+    }
+    let reader = Reader::new(database);
+    let pieces: Vec<_> = reader.pieces(None, None).map(Result::unwrap).collect();
+    assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 3]);
+    let all = reader.attempts(&AttemptQuery::default()).unwrap();
+    assert_eq!(pieces.concat(), all);
+    let odd: Vec<_> = reader.pieces("odd".parse().ok(), None).map(Result::unwrap).collect();
+    assert_eq!(odd.concat().len(), 502);
+    let first: Vec<_> = reader.pieces("odd".parse().ok(), Some(RunNumber(1))).collect();
+    assert_eq!(first.into_iter().map(Result::unwrap).collect::<Vec<_>>().concat().len(), 1);
 }
