@@ -14,6 +14,8 @@ mod own_user;
 mod quote;
 mod sandbox;
 
+pub(crate) use command::LAUNCHER;
+
 use std::fmt::Write;
 
 use bij_core::definition::{ExperimentSpec, OomPolicy};

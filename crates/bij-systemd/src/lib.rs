@@ -39,7 +39,7 @@ pub use journal::{
     Writer,
 };
 pub use scope::RuntimeScope;
-pub use unit_manager::SystemdUnits;
+pub use unit_manager::{SettingsInForce, SystemdUnits};
 pub use unit_times::UnitTimes;
 pub use version::SystemdVersion;
 pub use watch::{UnitSignal, UnitWatch};

@@ -93,10 +93,21 @@ impl Properties {
 
     /// The files that the unit is made of, the weakest first: its fragment, then its drop-ins.
     pub(crate) fn files(&self) -> Vec<String> {
-        let value = self.unit.get("DropInPaths").and_then(|value| value.try_clone().ok());
-        let drop_ins = value.and_then(|value| Vec::<String>::try_from(value).ok());
         let fragment = self.text("FragmentPath").map(ToOwned::to_owned);
-        fragment.into_iter().chain(drop_ins.into_iter().flatten()).collect()
+        fragment.into_iter().chain(self.drop_ins()).collect()
+    }
+
+    /// The drop-ins of the unit, the weakest first.
+    pub(crate) fn drop_ins(&self) -> Vec<String> {
+        let value = self.unit.get("DropInPaths").and_then(|value| value.try_clone().ok());
+        value.and_then(|value| Vec::<String>::try_from(value).ok()).unwrap_or_default()
+    }
+
+    /// The words of each command of an `Exec…=`.
+    pub(crate) fn commands(&self, name: &str) -> Vec<Vec<String>> {
+        let value = self.service.get(name).and_then(|value| value.try_clone().ok());
+        let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
+        commands.into_iter().flatten().map(|command| command.1).collect()
     }
 
     /// Whether its processes stand still; `None` before systemd 246.

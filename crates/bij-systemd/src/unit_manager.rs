@@ -3,7 +3,10 @@
 mod cpu_cap;
 mod freezer;
 mod kill;
+mod settings;
 mod start;
+
+pub use settings::SettingsInForce;
 
 use std::path::PathBuf;
 

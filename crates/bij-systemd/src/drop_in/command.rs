@@ -5,7 +5,7 @@ use std::path::Path;
 use super::quote::word;
 
 /// Lays the experiment's environment over the unit's own and executes the command in its place.
-const LAUNCHER: &str = "/usr/libexec/brain-in-jar/bij-exec";
+pub(crate) const LAUNCHER: &str = "/usr/libexec/brain-in-jar/bij-exec";
 
 /// The value of `ExecStart=` by which the process gets exactly `command`, with the variables of the
 /// file `environment`.

@@ -4,7 +4,7 @@ mod steering;
 
 use std::time::Duration;
 
-use bij_core::TimeSpan;
+use bij_core::{Limit, TimeSpan};
 
 use super::*;
 use fake::{Job, World, manager};
@@ -202,4 +202,25 @@ async fn enabling_what_is_enabled_reloads_nothing() {
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Changed);
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Unchanged);
     assert_eq!(shared.calls(), ["EnableUnitFiles", "Reload", "EnableUnitFiles"]);
+}
+
+#[tokio::test]
+async fn the_settings_in_force_are_those_of_the_manager() {
+    let override_conf = "/etc/systemd/system/brain-experiment@x.service.d/override.conf".to_owned();
+    let world = World { drop_ins: vec![override_conf.clone()], ..World::default() };
+    let settings = units(world).await.0.settings_in_force(&id()).await.unwrap();
+    let command = Some(vec!["/bin/sleep".to_owned(), "600".to_owned()]);
+    assert_eq!(
+        settings,
+        SettingsInForce {
+            stamp: Some("0".to_owned()),
+            drop_ins: vec![override_conf],
+            command,
+            restart: Some("no".to_owned()),
+            delay: Some(TimeSpan::from_secs(7)),
+            burst: Some(9),
+            interval: Some(Limit::Max),
+            time: Some(Limit::At(TimeSpan::from_secs(60))),
+        }
+    );
 }

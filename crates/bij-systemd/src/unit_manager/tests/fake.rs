@@ -416,6 +416,16 @@ impl Unit {
     }
 
     #[zbus(property)]
+    fn start_limit_burst(&self) -> u32 {
+        9
+    }
+
+    #[zbus(property, name = "StartLimitIntervalUSec")]
+    fn start_limit_interval(&self) -> u64 {
+        u64::MAX
+    }
+
+    #[zbus(property)]
     fn state_change_timestamp(&self) -> u64 {
         9_000_000
     }
@@ -463,6 +473,28 @@ impl Service {
     fn exec_condition(&self) -> Vec<ExecutedCommand> {
         let status = self.0.0.lock().unwrap().condition_status;
         vec![("/hook".to_owned(), vec!["/hook".to_owned()], false, 1, 1, 2, 2, 7, 1, status)]
+    }
+
+    #[zbus(property)]
+    fn exec_start(&self) -> Vec<ExecutedCommand> {
+        let launched = ["/usr/libexec/brain-in-jar/bij-exec", "/run/x", "--", "/bin/sleep", "600"];
+        let words = launched.map(ToOwned::to_owned).to_vec();
+        vec![(words[0].clone(), words, false, 0, 0, 0, 0, 0, 0, 0)]
+    }
+
+    #[zbus(property)]
+    fn restart(&self) -> String {
+        "no".to_owned()
+    }
+
+    #[zbus(property, name = "RestartUSec")]
+    fn restart_delay(&self) -> u64 {
+        7_000_000
+    }
+
+    #[zbus(property, name = "RuntimeMaxUSec")]
+    fn runtime_max(&self) -> u64 {
+        60_000_000
     }
 
     #[zbus(property, name = "CPUQuotaPerSecUSec")]
