@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Global};
 use crate::command;
 use crate::complete;
 use crate::context::Context;
@@ -25,8 +26,13 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return Kind::Internal.into();
         }
     }
-    let Cli { global, command } = match Cli::try_parse_from(words) {
+    let Cli { global, command } = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
+            let json = words.iter().any(|word| word == "--json");
+            let terminal = Terminal::new(&Global { json, ..Global::default() });
+            return finish(&terminal, Err(not_text(&words)));
+        }
         Err(error) => {
             // Help and version end well and go to stdout.
             print(&error);
@@ -48,6 +54,20 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         runtime.block_on(command::dispatch(command, &context))
     });
     finish(&terminal, done)
+}
+
+/// The error of an argument that is no text. Names of experiments, settings and commands are written into
+/// definitions, which are UTF-8; only a path may be of other bytes.
+fn not_text(words: &[OsString]) -> CliError {
+    let is_path = |at: usize| at.checked_sub(1).is_some_and(|before| words[before] == "--root");
+    let mut others = words.iter().enumerate().filter(|(at, _)| !is_path(*at));
+    let Some((at, word)) = others.find(|(_, word)| word.to_str().is_none()) else {
+        return CliError::new(Kind::Usage, "an argument is not UTF-8 text");
+    };
+    let text = format!("argument {at}, {word:?}, is not UTF-8 text");
+    CliError::new(Kind::Usage, text).hint(
+        "a definition can hold no other text; rename the file that it names, or have a script name it",
+    )
 }
 
 /// Prints what the parser of the command line says. It repeats words of the command line, which a shell may

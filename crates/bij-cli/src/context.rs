@@ -58,6 +58,13 @@ impl Context {
         Reader::at(&self.layout)
     }
 
+    /// Tells what is odd about a definition and does no harm by itself.
+    pub(crate) fn warn_of(&self, found: &Found) {
+        for warning in &found.warnings {
+            self.terminal.warning(&warning.to_string());
+        }
+    }
+
     /// Where the history is looked up; chosen when it is first asked for.
     pub(crate) async fn past(&self) -> Result<Arc<Past>, CliError> {
         let choose = || async { Past::of(self).await.map(Arc::new) };

@@ -139,6 +139,28 @@ impl Terminal {
         Ok(out.flush()?)
     }
 
+    /// Prints a result that comes in pieces, each of which is an array in JSON, as one array.
+    pub(crate) fn show_pieces<V: View>(
+        &self,
+        pieces: impl Iterator<Item = Result<V, CliError>>,
+    ) -> Result<(), CliError> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let format = self.format();
+        let mut array = Array::new(self.out.is_terminal);
+        for piece in pieces {
+            let piece = piece?;
+            if self.json {
+                array.write(&mut out, &piece)?;
+            } else {
+                self.draw(&mut out, &piece, &format)?;
+            }
+        }
+        if self.json {
+            array.end(&mut out)?;
+        }
+        Ok(out.flush()?)
+    }
+
     /// Shows what stands for the one before: on a terminal in its place, elsewhere as one line of JSON.
     pub(crate) fn show_again(&self, view: &impl View) -> Result<(), CliError> {
         if self.json || !self.out.is_terminal {
@@ -229,6 +251,47 @@ impl Terminal {
 /// Writes one value of JSON on lines of its own.
 fn json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Result<()> {
     writeln!(out, "{}", in_json(&value?))
+}
+
+/// An array of JSON that is written in pieces.
+struct Array {
+    is_pretty: bool,
+    is_begun: bool,
+}
+
+impl Array {
+    const fn new(is_pretty: bool) -> Self {
+        Self { is_pretty, is_begun: false }
+    }
+
+    /// Writes the elements of an array behind those that were written.
+    fn write(&mut self, out: &mut impl Write, piece: &impl View) -> io::Result<()> {
+        let text = if self.is_pretty {
+            serde_json::to_string_pretty(piece)?
+        } else {
+            serde_json::to_string(piece)?
+        };
+        let elements = text.trim_start_matches('[').trim_end_matches(']').trim_matches('\n');
+        if elements.is_empty() {
+            return Ok(());
+        }
+        let before = match (self.is_begun, self.is_pretty) {
+            (false, false) => "[",
+            (false, true) => "[\n",
+            (true, false) => ",",
+            (true, true) => ",\n",
+        };
+        self.is_begun = true;
+        write!(out, "{before}{}", in_json(elements))
+    }
+
+    fn end(self, out: &mut impl Write) -> io::Result<()> {
+        match (self.is_begun, self.is_pretty) {
+            (false, _) => writeln!(out, "[]"),
+            (true, false) => writeln!(out, "]"),
+            (true, true) => writeln!(out, "\n]"),
+        }
+    }
 }
 
 /// Text that takes the place of a whole screen: from its first line on each line is cleared behind what

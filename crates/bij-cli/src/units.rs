@@ -2,10 +2,10 @@
 
 mod through_coordinator;
 
-use bij_core::Layout;
-use bij_core::port::EitherUnits;
+use bij_core::port::{EitherUnits, UnitError};
+use bij_core::{ExperimentId, Layout};
 use bij_local::LocalUnits;
-use bij_systemd::{RuntimeScope, SystemdUnits};
+use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
 
 use nix::unistd::geteuid;
 
@@ -35,6 +35,19 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
         }
         Scope::Local => EitherUnits::Other(LocalUnits::new(layout.clone())),
     })
+}
+
+/// Returns the settings of a unit that are in force, where a manager can override those of its definition.
+pub(crate) async fn settings_in_force(
+    units: &Units,
+    id: &ExperimentId,
+) -> Result<Option<SettingsInForce>, UnitError> {
+    let systemd = match units {
+        EitherUnits::One(EitherUnits::One(systemd)) => systemd,
+        EitherUnits::One(EitherUnits::Other(through)) => through.systemd(),
+        EitherUnits::Other(_) => return Ok(None),
+    };
+    systemd.settings_in_force(id).await.map(Some)
 }
 
 /// Whether `bij` itself puts down who ends an experiment before it has one stopped. Supervisors and the

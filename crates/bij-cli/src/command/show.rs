@@ -2,6 +2,7 @@
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
+use bij_systemd::SettingsInForce;
 use serde_json::{Map, Value};
 
 use crate::args::{IdArg, ShowArgs};
@@ -9,7 +10,10 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
 use crate::queued;
-use crate::view::{AllProperties, Facts, Properties, Queued, Setting, Status, settings};
+use crate::units::settings_in_force;
+use crate::view::{
+    AllProperties, Facts, Properties, Queued, Setting, Status, settings, settings_under,
+};
 
 /// Shows every property, or those asked for.
 pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
@@ -24,7 +28,8 @@ pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliEr
     queued::look(context, &mut all).await;
     let mut shown = Vec::new();
     for facts in all {
-        let all = properties(context, facts);
+        let in_force = in_force(context, &facts.id).await;
+        let all = properties(context, facts, in_force.as_ref());
         shown.push(Properties { all, bare: args.value }.only(&args.properties));
     }
     match (ids.len(), shown.pop()) {
@@ -36,7 +41,13 @@ pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliEr
     }
 }
 
-fn properties(context: &Context, facts: Facts) -> Vec<Setting> {
+/// What the manager holds the experiment's unit to; nothing where none does, or none answers.
+async fn in_force(context: &Context, id: &ExperimentId) -> Option<SettingsInForce> {
+    let units = context.units().await.ok()?;
+    settings_in_force(&units, id).await.ok()?
+}
+
+fn properties(context: &Context, facts: Facts, in_force: Option<&SettingsInForce>) -> Vec<Setting> {
     let id = facts.id.clone();
     let mut all = of_unit(&facts);
     all.extend(of_ledger(&facts));
@@ -46,7 +57,10 @@ fn properties(context: &Context, facts: Facts) -> Vec<Setting> {
         Ok(found) => {
             all.push(setting("Definition", found.source.as_str()));
             all.push(setting("DefinitionStamp", found.stamp.as_str()));
-            all.extend(settings(&found.spec));
+            all.extend(match in_force {
+                Some(in_force) => settings_under(&found.spec, &found.stamp, in_force),
+                None => settings(&found.spec),
+            });
         }
         Err(FindError::Missing { .. }) => all.push(setting("Definition", Value::Null)),
         Err(error) => {

@@ -38,7 +38,9 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
                 .map_err(|problem| CliError::new(Kind::Definition, problem.to_string()))?;
         }
     }
-    must_be_runnable(&context.definitions().find_with(id, &extras)?)?;
+    let found = context.definitions().find_with(id, &extras)?;
+    context.warn_of(&found);
+    must_be_runnable(&found)?;
     let unit = context.units().await?.status(id).await?;
     let up = !unit.active_state.is_down();
     if up && !extras.is_empty() {

@@ -23,6 +23,11 @@ impl ThroughCoordinator {
         Self { systemd, socket }
     }
 
+    /// systemd itself, for what everyone may look at.
+    pub(super) const fn systemd(&self) -> &SystemdUnits {
+        &self.systemd
+    }
+
     /// Asks the coordinator. `None` if it does not do it for this caller, or is not there: then the caller's
     /// own rights decide, since an operator's rule of polkit may give some.
     async fn ask(

@@ -1,6 +1,7 @@
 //! Attempts and what each ended of.
 
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use bij_core::{Attempt, BootId, Cause, Exit, ExperimentId, InvocationId, Timestamp};
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::attempt_board::AttemptBoardView;
 use super::evidence::EvidenceView;
 use super::status::cause_tone;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Column, Ruled, Ruler, Table};
 use super::{Format, Tone, View, attempt_board, proof, time};
 
 /// A table of attempts, oldest first: `bij history`.
@@ -45,6 +46,16 @@ impl History {
     /// The attempts of several experiments, each with its id.
     pub(crate) fn of_several(attempts: Vec<Attempt>) -> Self {
         Self(attempts.into_iter().map(|attempt| Row::new(attempt, true)).collect())
+    }
+
+    /// The first attempts of these.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.0.truncate(count);
+    }
+
+    /// How many attempts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether there is no attempt.
@@ -101,17 +112,93 @@ impl View for History {
         if self.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new([
-            Column::left("RUN"),
-            Column::right("ATTEMPT"),
-            Column::left("STARTED").dispensable(2),
-            Column::right("TOOK").dispensable(1),
-            Column::left("CAUSE"),
-            Column::left("BOARD").dispensable(3),
-            Column::left("PROOF").flexible(),
-        ]);
+        let mut table = Table::new(columns());
         self.0.iter().for_each(|row| table.row(row.cells(format)));
         table.write(out, format)
+    }
+}
+
+const fn columns() -> [Column; 7] {
+    [
+        Column::left("RUN"),
+        Column::right("ATTEMPT"),
+        Column::left("STARTED").dispensable(2),
+        Column::right("TOOK").dispensable(1),
+        Column::left("CAUSE"),
+        Column::left("BOARD").dispensable(3),
+        Column::left("PROOF").flexible(),
+    ]
+}
+
+/// Measures a history that is not kept in memory.
+pub(crate) struct HistoryRuler {
+    ruler: Ruler,
+    format: Format,
+    count: usize,
+}
+
+impl HistoryRuler {
+    /// Nothing is measured yet.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { ruler: Ruler::new(columns()), format, count: 0 }
+    }
+
+    /// Takes in a piece.
+    pub(crate) fn measure(&mut self, piece: &History) {
+        self.count += piece.0.len();
+        piece.0.iter().for_each(|row| self.ruler.measure(&row.cells(&self.format)));
+    }
+
+    /// How many attempts were measured.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The table for pieces of the same history.
+    pub(crate) fn fit(self) -> RuledHistory {
+        RuledHistory { ruled: Rc::new(self.ruler.fit(self.format.width)), is_begun: false }
+    }
+}
+
+/// A table that is written piece by piece.
+pub(crate) struct RuledHistory {
+    ruled: Rc<Ruled>,
+    is_begun: bool,
+}
+
+impl RuledHistory {
+    /// The next piece of the table; the first one has the titles.
+    pub(crate) fn next(&mut self, piece: History) -> HistoryPiece {
+        let has_titles = !std::mem::replace(&mut self.is_begun, true);
+        HistoryPiece { rows: piece, ruled: Some(Rc::clone(&self.ruled)), has_titles }
+    }
+}
+
+/// A piece of a history: some rows of the table, and in JSON an array of them.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct HistoryPiece {
+    rows: History,
+    #[serde(skip)]
+    ruled: Option<Rc<Ruled>>,
+    #[serde(skip)]
+    has_titles: bool,
+}
+
+impl From<History> for HistoryPiece {
+    /// A piece for programs, which need no table.
+    fn from(rows: History) -> Self {
+        Self { rows, ruled: None, has_titles: false }
+    }
+}
+
+impl View for HistoryPiece {
+    fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let Some(ruled) = &self.ruled else { return self.rows.text(out, format) };
+        if self.has_titles {
+            ruled.titles(out, format)?;
+        }
+        self.rows.0.iter().try_for_each(|row| ruled.row(out, format, &row.cells(format)))
     }
 }
 

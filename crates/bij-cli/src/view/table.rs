@@ -67,50 +67,74 @@ impl<'a, T: Into<Cow<'a, str>>> From<T> for Cell<'a> {
 /// Rows under titles.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
-    columns: Vec<Column>,
+    ruler: Ruler,
     /// Row after row, each with a cell for every column.
     cells: Vec<Cell<'a>>,
+}
+
+impl<'a> Table<'a> {
+    /// A table without rows.
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { ruler: Ruler::new(columns), cells: Vec::new() }
+    }
+
+    /// Adds a row; a cell that is missing is blank.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) {
+        let blanks = std::iter::repeat_with(|| Cell::from(""));
+        let row: Vec<_> = cells.into_iter().chain(blanks).take(self.ruler.columns.len()).collect();
+        self.ruler.measure(&row);
+        self.cells.extend(row);
+    }
+
+    /// Writes titles and rows.
+    pub(crate) fn write(self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let columns = self.ruler.columns.len().max(1);
+        let ruled = self.ruler.fit(format.width);
+        ruled.titles(out, format)?;
+        self.cells.chunks(columns).try_for_each(|cells| ruled.row(out, format, cells))
+    }
+}
+
+/// Measures the rows of a table without keeping them.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruler {
+    columns: Vec<Column>,
+    /// The widest cell of each column.
+    widest: Vec<usize>,
 }
 
 /// The narrowest that a flexible column is cut to.
 const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
-impl<'a> Table<'a> {
-    /// A table without rows.
+impl Ruler {
+    /// Columns of which no row is known.
     pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        Self { columns: columns.into_iter().collect(), cells: Vec::new() }
+        let columns: Vec<Column> = columns.into_iter().collect();
+        Self { widest: vec![0; columns.len()], columns }
     }
 
-    /// Adds a row; a cell that is missing is blank.
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) {
-        let blanks = std::iter::repeat_with(|| Cell::from(""));
-        self.cells.extend(cells.into_iter().chain(blanks).take(self.columns.len()));
+    /// Takes in a row.
+    pub(crate) fn measure(&mut self, cells: &[Cell<'_>]) {
+        for (widest, cell) in self.widest.iter_mut().zip(cells) {
+            *widest = cell.width.max(*widest);
+        }
     }
 
-    /// Writes titles and rows.
-    pub(crate) fn write(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
-        let widths = self.fit(format.width);
-        let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
-        let mut line = String::new();
-        self.line(&mut line, format, &widths, &titles.collect::<Vec<_>>());
-        out.write_all(line.as_bytes())?;
-        self.cells.chunks(self.columns.len().max(1)).try_for_each(|cells| {
-            line.clear();
-            self.line(&mut line, format, &widths, cells);
-            out.write_all(line.as_bytes())
-        })
+    /// The columns as they fit.
+    pub(crate) fn fit(self, limit: Option<usize>) -> Ruled {
+        let widths = self.widths(limit);
+        Ruled { columns: self.columns, widths }
     }
 
     /// The width of each column; `None` for one that is left out.
-    fn fit(&self, limit: Option<usize>) -> Vec<Option<usize>> {
-        let natural = |(at, column): (usize, &Column)| {
-            let cells = self.cells.iter().skip(at).step_by(self.columns.len());
-            let widest = cells.map(|cell| cell.width).max().unwrap_or(0);
+    fn widths(&self, limit: Option<usize>) -> Vec<Option<usize>> {
+        let natural = |(column, widest): (&Column, &usize)| {
             // A column without a single entry says nothing, not even by its title.
-            (widest > 0 || column.dispensable == 0).then(|| widest.max(column.title.len()))
+            (*widest > 0 || column.dispensable == 0).then(|| (*widest).max(column.title.len()))
         };
-        let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(natural).collect();
+        let mut widths: Vec<Option<usize>> =
+            self.columns.iter().zip(&self.widest).map(natural).collect();
         let Some(limit) = limit else { return widths };
         let total = |widths: &[Option<usize>]| {
             let shown = widths.iter().flatten();
@@ -141,16 +165,33 @@ impl<'a> Table<'a> {
             .filter_map(|at| widths[at].map(|width| (at, width.saturating_sub(NARROWEST))))
             .collect()
     }
+}
 
-    fn line(
+/// Columns of known widths.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruled {
+    columns: Vec<Column>,
+    /// `None` for one that is left out.
+    widths: Vec<Option<usize>>,
+}
+
+impl Ruled {
+    /// Writes the titles.
+    pub(crate) fn titles(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+        let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
+        self.row(out, format, &titles.collect::<Vec<_>>())
+    }
+
+    /// Writes one row.
+    pub(crate) fn row(
         &self,
-        line: &mut String,
+        out: &mut dyn Write,
         format: &Format,
-        widths: &[Option<usize>],
         cells: &[Cell<'_>],
-    ) {
+    ) -> io::Result<()> {
+        let mut line = String::new();
         let mut owed = 0;
-        for ((column, width), cell) in self.columns.iter().zip(widths).zip(cells) {
+        for ((column, width), cell) in self.columns.iter().zip(&self.widths).zip(cells) {
             let Some(width) = *width else { continue };
             let text = cut(cell, width);
             let blank = width - cell.width.min(width);
@@ -161,11 +202,12 @@ impl<'a> Table<'a> {
             if !text.is_empty() {
                 line.extend(std::iter::repeat_n(' ', owed));
                 owed = 0;
-                format.paint_onto(line, cell.tone, &text);
+                format.paint_onto(&mut line, cell.tone, &text);
             }
             owed += GAP + if column.right { 0 } else { blank };
         }
         line.push('\n');
+        out.write_all(line.as_bytes())
     }
 }
 

@@ -1,6 +1,9 @@
 //! Bad input: a sentence with the remedy, the exit code of its kind, nothing changed, no panic.
 
-use super::bij::Bij;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::bij::{Bij, Said};
 
 /// Calls it, and expects this code, these words on stderr, nothing on stdout, and an untouched tree.
 fn refused(bij: &Bij, words: &[&str], code: i32, said: &[&str]) {
@@ -28,6 +31,20 @@ fn what_is_no_id_reaches_no_path() {
     refused(&bij, &["run", "--name", "../x", "--", "true"], 2, &["is not an experiment id"]);
     let long = "x".repeat(65);
     refused(&bij, &["status", &long], 2, &["1 to 64"]);
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_told_in_a_sentence() {
+    let bij = Bij::new();
+    for words in [&["status"][..], &["hold"], &["run", "--"], &["submit", "-E"]] {
+        let output = bij.command(words).arg(OsStr::from_bytes(b"caf\xe9")).output().unwrap();
+        let said = Said::from(output);
+        let at = 3 + words.len();
+        let text = format!("error: argument {at}, \"caf\\xE9\", is not UTF-8 text\nhint: ");
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{words:?}: {said:?}");
+        assert!(said.err.starts_with(&text), "{words:?}: {said:?}");
+        assert!(!said.err.contains("Usage"), "{words:?}: {said:?}");
+    }
 }
 
 #[test]

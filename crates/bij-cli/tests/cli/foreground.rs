@@ -184,3 +184,20 @@ fn what_is_added_holds_for_this_run_only() {
     assert_eq!(bij.call(&["run", "-E", "SEED=7", "x"]).out, "7\n");
     assert_eq!(bij.call(&["run", "x"]).out, "\n");
 }
+
+#[test]
+fn an_older_config_that_python_wrote_runs() {
+    let bij = Bij::new();
+    let runner = "[runner]\ncommand = [\"/bin/cat\", \"{config}\"]\n";
+    bij.write("etc/brain-in-jar/coordinator.toml", runner);
+    let config = "{\"experiment_id\": \"inf\", \"clip\": Infinity, \"lr\": 1, \"lr\": 2}\n";
+    bij.define("inf.json", config);
+    let said = bij.call(&["run", "inf"]);
+    assert_eq!((said.code, said.out.as_str()), (0, config), "{said:?}");
+    assert!(said.err.contains("warning: ") && said.err.contains("inf.json:1: Infinity, in column"));
+    assert_eq!(bij.call(&["check", "inf"]).code, 0);
+    bij.define("inf.json", "{\"command\": [\"true\"], \"clip\": Infinity}\n");
+    let said = bij.call(&["check", "inf"]);
+    assert_eq!(said.code, 101, "{said:?}");
+    assert!(said.out.contains("Infinity, in column 31"), "{said:?}");
+}

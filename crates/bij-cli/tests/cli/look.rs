@@ -1,5 +1,7 @@
 //! Looking: with no database, no manager and no rights there is still an answer.
 
+use bij_core::port::{Ledger as _, Opening};
+use bij_core::{AttemptKey, BootId, InvocationId, StartKind};
 use serde_json::json;
 
 use super::bij::Bij;
@@ -58,6 +60,34 @@ fn a_damaged_database_is_told_and_hides_nothing_else() {
     assert_eq!(list.json()[0]["crashes"], json!(null));
     assert!(list.err.contains("warning:") && list.err.contains("hint:"), "{list:?}");
     assert_eq!(bij.call(&["history", "x"]).code, 106);
+}
+
+#[test]
+fn a_history_that_is_streamed_reads_as_one_that_is_not() {
+    let bij = Bij::new();
+    let mut store = super::absent::store(&bij);
+    for number in 1..=1002_u32 {
+        let key = AttemptKey {
+            boot: BootId::from_bytes([1; 16]),
+            invocation: InvocationId::from_bytes(u128::from(number).to_be_bytes()),
+        };
+        let experiment = if number == 1001 { "a_longer_name" } else { "x" }.parse().unwrap();
+        let at = "2026-11-23T22:00:00Z".parse().unwrap();
+        store.open(&Opening { experiment, key, at, start: StartKind::Fresh }).unwrap();
+    }
+    drop(store);
+    for words in
+        [&["history"][..], &["--json", "history"], &["history", "x"], &["--json", "history", "x"]]
+    {
+        let streamed = bij.call(words);
+        let whole = bij.call(&[words, &["-n", "9999"]].concat());
+        assert_eq!((streamed.code, &streamed.err), (0, &whole.err), "{words:?}");
+        // How long an open attempt has taken may differ.
+        let without_clock = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+        assert_eq!(without_clock(&streamed.out), without_clock(&whole.out), "{words:?}");
+        assert!(streamed.out.len() > 10_000);
+    }
+    assert_eq!(bij.call(&["--json", "history"]).json().as_array().unwrap().len(), 1002);
 }
 
 #[test]

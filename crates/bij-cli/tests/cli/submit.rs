@@ -59,6 +59,41 @@ fn a_run_as_the_definition_says_asks_for_nothing_else() {
 }
 
 #[test]
+fn single_submissions_say_which_run_each_is() {
+    let bij = Bij::new();
+    bij.define("train.toml", TRAIN);
+    let _coordinator = Coordinator::start(&bij);
+    for number in 1..=3 {
+        let said = bij.call(&["submit", "train"]);
+        let err = format!("train#{number}, waiting: 4 of 4 slots are taken\n");
+        assert_eq!((said.out, said.err), (format!("train#{number}\n"), err));
+    }
+}
+
+#[test]
+fn an_environment_file_that_means_something_else_is_told_of_when_it_is_submitted() {
+    let bij = Bij::new();
+    bij.define("train.toml", TRAIN);
+    bij.define("train.env", "TOKEN=\"value\"  # mine\nexport SEED=7\nDATA=$HOME/data\n");
+    let _coordinator = Coordinator::start(&bij);
+    for words in [&["submit", "train"][..], &["submit", "train", "--param", "lr=1,2"]] {
+        let said = bij.call(words);
+        assert_eq!(said.code, 0, "{said:?}");
+        for (line, words) in [
+            (1, "systemd knows no comments behind a value"),
+            (2, "`export` is the shell's; systemd skips this line"),
+            (3, "the program gets \"$HOME\" as it stands"),
+        ] {
+            let place = format!("train.env:{line}: ");
+            let mut warnings = said.err.lines().filter(|text| text.starts_with("warning: "));
+            let is_told = warnings.any(|text| text.contains(&place) && text.contains(words));
+            assert!(is_told, "{line}: {said:?}");
+        }
+    }
+    assert_eq!(bij.call(&["check", "train"]).out.matches("train.env:").count(), 3);
+}
+
+#[test]
 fn a_sweep_becomes_an_experiment_a_combination() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);

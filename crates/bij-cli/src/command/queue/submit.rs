@@ -11,7 +11,7 @@ use crate::args::SubmitArgs;
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
-use crate::view::{DryRuns, QueueList, Taken};
+use crate::view::{DryRuns, QueueList, Queued, Taken};
 use plan::Planned;
 
 /// Puts all of them into the queue, or none; prints the names of the runs.
@@ -31,7 +31,7 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> Result<(), C
         Ok(entries) => {
             let list = QueueList(entries);
             if !context.terminal.json() {
-                context.terminal.status(&list.summary());
+                context.terminal.status(&taken_in(&list));
             }
             context.terminal.show(&Taken(list.0))
         }
@@ -41,6 +41,14 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> Result<(), C
             }
             Err(refused(error))
         }
+    }
+}
+
+/// What was taken in: one run by its name, several by their number.
+fn taken_in(list: &QueueList) -> String {
+    match list.0.as_slice() {
+        [one] => Queued::from(one.clone()).sentence(),
+        _ => list.summary(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
                     return Err(CliError::new(Kind::Usage, format!("{id} has its name already"))
                         .hint("--name is for a command or a file"));
                 }
-                Plan::of(context.definitions().find_with(id, &overlay)?, true)?
+                Plan::of(context, context.definitions().find_with(id, &overlay)?, true)?
             }
             Target::File(path) => file(context, path, name)?,
         });
@@ -59,7 +59,13 @@ pub(in crate::command) struct Plan {
 }
 
 impl Plan {
-    pub(in crate::command) fn of(found: Found, defined: bool) -> Result<Self, CliError> {
+    /// Plans what was found, and tells what is odd about it.
+    pub(in crate::command) fn of(
+        context: &Context,
+        found: Found,
+        defined: bool,
+    ) -> Result<Self, CliError> {
+        context.warn_of(&found);
         must_be_runnable(&found)?;
         Ok(Self { spec: found.spec, defined })
     }
@@ -77,7 +83,7 @@ pub(in crate::command) fn file(
     }
     let own = context.definitions().find(&found.spec.id);
     let defined = own.is_ok_and(|own| own.source == found.source);
-    Plan::of(found, defined)
+    Plan::of(context, found, defined)
 }
 
 /// A command becomes a definition, under a made name if it is given none.

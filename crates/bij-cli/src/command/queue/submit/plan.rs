@@ -147,19 +147,22 @@ fn of_target(
                 .hint("--name is for a command, a file or a sweep"))
         }
         Target::Experiment(id) if sweep.is_empty() => {
-            let plan = Plan::of(context.definitions().find_with(id, overlay)?, true)?;
+            let plan = Plan::of(context, context.definitions().find_with(id, overlay)?, true)?;
             Ok(vec![Planned::plain(plan, overlay)])
         }
         Target::Experiment(id) => {
             let base = context.definitions().find_with(id, &SpecOverlay::default())?;
+            context.warn_of(&base);
             members(&base.spec, name.unwrap_or(id), Some(id), overlay, sweep)
         }
         Target::File(path) if sweep.is_empty() => {
             Ok(vec![Planned::plain(file(context, path, name)?, overlay)])
         }
         Target::File(path) => {
-            let base = context.find_file(path)??.spec;
-            members(&base, name.unwrap_or(&base.id), None, overlay, sweep)
+            let base = context.find_file(path)??;
+            context.warn_of(&base);
+            let spec = &base.spec;
+            members(spec, name.unwrap_or(&spec.id), None, overlay, sweep)
         }
     }
 }
