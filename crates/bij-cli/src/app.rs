@@ -64,7 +64,9 @@ fn not_text(words: &[OsString]) -> CliError {
     let Some((at, word)) = others.find(|(_, word)| word.to_str().is_none()) else {
         return CliError::new(Kind::Usage, "an argument is not UTF-8 text");
     };
-    let text = format!("argument {at}, {word:?}, is not UTF-8 text");
+    // With its other bytes as a shell can write them.
+    let word = word.as_encoded_bytes().escape_ascii();
+    let text = format!("argument {at}, \"{word}\", is not UTF-8 text");
     CliError::new(Kind::Usage, text).hint(
         "a definition can hold no other text; rename the file that it names, or have a script name it",
     )

@@ -76,13 +76,13 @@ async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Resul
     if left == 0 {
         return nothing(context, id).await;
     }
-    let mut ruled = ruler.fit();
+    let mut fitted = ruler.fit();
     terminal.show_pieces(pieces().map(|piece| {
         piece.map(|mut piece: History| {
             // What has begun since was not measured.
             piece.truncate(left);
             left -= piece.len();
-            ruled.next(piece)
+            fitted.next(piece)
         })
     }))
 }

@@ -40,7 +40,7 @@ fn an_argument_that_is_no_text_is_told_in_a_sentence() {
         let output = bij.command(words).arg(OsStr::from_bytes(b"caf\xe9")).output().unwrap();
         let said = Said::from(output);
         let at = 3 + words.len();
-        let text = format!("error: argument {at}, \"caf\\xE9\", is not UTF-8 text\nhint: ");
+        let text = format!("error: argument {at}, \"caf\\xe9\", is not UTF-8 text\nhint: ");
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{words:?}: {said:?}");
         assert!(said.err.starts_with(&text), "{words:?}: {said:?}");
         assert!(!said.err.contains("Usage"), "{words:?}: {said:?}");

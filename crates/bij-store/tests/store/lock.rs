@@ -13,7 +13,7 @@ impl Lock {
     /// Takes the right to write.
     pub(crate) fn hold(database: &Path) -> Self {
         let connection = Connection::open(database).unwrap();
-        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(120)).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         Self { connection }
     }
