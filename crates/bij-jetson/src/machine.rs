@@ -32,8 +32,10 @@ pub struct Machine {
 pub struct BoardSample {
     /// Which machine it is.
     pub identity: Identity,
-    /// How hot it is where.
+    /// How hot the processor, the GPU and the rest of their chip are.
     pub zones: Reading<Vec<Zone>>,
+    /// How hot other devices are, with their own limits: network cards, SSDs, the board.
+    pub sensors: Reading<Vec<Zone>>,
     /// What the kernel does about heat.
     pub cooling: Reading<Vec<CoolingDevice>>,
     /// How often the power supply was too weak.
@@ -115,7 +117,7 @@ impl Machine {
         chip(self.patience.files()).is_ok_and(|chip| chip.starts_with("tegra"))
     }
 
-    /// Reads only how hot it is where, with the trips.
+    /// Reads only how hot the processor, the GPU and the rest of their chip are, with the trips.
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
@@ -123,8 +125,8 @@ impl Machine {
         self.patience.take(Zone::all)
     }
 
-    /// Reads only how hot it is where, without the trips: what is needed often, and must not wait for
-    /// anything else.
+    /// Reads only how hot the processor, the GPU and the rest of their chip are, without the trips: what is
+    /// needed often, and must not wait for anything else.
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
@@ -155,6 +157,7 @@ impl BoardSample {
         Self {
             identity: Identity::read(files),
             zones: Zone::with(files, among().unwrap_or_default(), Trips::Read),
+            sensors: Zone::of_others(files, among().unwrap_or_default()),
             cooling: CoolingDevice::all(files),
             over_current: among().map(|chips| OverCurrent::with(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),

@@ -12,7 +12,7 @@ use crate::{CoolingDevice, Files, Gpu, OverCurrent, Rail, Reading, WhyNot, Zone}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pulse {
-    /// How hot it is where, without the trips.
+    /// How hot the processor, the GPU and the rest of their chip are, without the trips.
     pub zones: Reading<Vec<Zone>>,
     /// What is slowed down by heat now.
     pub throttled: Reading<Vec<String>>,

@@ -1,7 +1,9 @@
 //! `bij simulate`, over traces and over the model.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use bij_jetson::CapturedTree;
 use serde_json::Value;
 
 use super::bij::{Bij, Said};
@@ -48,6 +50,22 @@ fn a_trace_is_replayed_against_the_thresholds() {
     assert!(lower.contains(&"cap".to_owned()) && lower.contains(&"stop".to_owned()), "{lower:?}");
     let higher = bij.call(&["simulate", path, "--throttle", "80"]);
     assert!(higher.out.starts_with("No move in "), "{higher:?}");
+}
+
+#[test]
+fn a_warm_network_card_is_no_reason_for_a_move() {
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
+    let bij = Bij::new();
+    let mut tree = CapturedTree::load(&trees.join("igx-thor")).unwrap();
+    tree.set("sys/class/hwmon/hwmon3/temp1_input", "87000\n");
+    tree.unpack(&bij.path("")).unwrap();
+    let board = bij.call(&["--json", "board"]).out;
+    let look = |second: u32| board.replacen('{', &format!("{{\"seconds\":{second},"), 1);
+    let trace: String = (0..600).step_by(5).map(look).collect();
+    let path = bij.write("trace.jsonl", trace);
+    let said = bij.call(&["simulate", path.to_str().unwrap()]);
+    assert!(said.out.starts_with("No move in "), "{said:?}");
+    assert!(said.out.contains("42.1 °C at the hottest"), "{said:?}");
 }
 
 #[test]

@@ -66,8 +66,8 @@ pub trait Board: Send + Sync {
     /// for no device, so it is taken whenever something is to be decided.
     fn sample(&self) -> Sample;
 
-    /// How hot it is where: every thermal zone of the machine, in no order that means anything; none on
-    /// a machine without.
+    /// Reads how hot the processor, the GPU and the rest of their chip are: their thermal zones, in no order that
+    /// means anything; none on a machine without. Sensors of other devices are not among them.
     ///
     /// Sensors answer over buses, and one that hangs costs its reader a deadline: who decides does not
     /// wait for this.

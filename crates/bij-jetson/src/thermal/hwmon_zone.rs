@@ -2,7 +2,13 @@
 
 use super::{Trip, TripKind, Trips, Zone, temperature};
 use crate::hwmon::Chip;
-use crate::{Files, parse};
+use crate::{Files, WhyNot, parse};
+
+/// Returns `true` if a chip has a sensor of temperature.
+pub(super) fn has_sensors(files: &dyn Files, chip: &Chip) -> bool {
+    let mut attributes = chip.attributes(files).iter();
+    attributes.any(|name| parse::numbered(name, "temp", "_input").is_some())
+}
 
 /// The temperatures of a chip: `coretemp package id 0`, `nvme composite`.
 pub(super) fn of_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone> {
@@ -23,7 +29,14 @@ pub(super) fn of_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone
         let trips = trips.map(|(limit, kind)| Trip::new(kind, files.number(&chip.at(&at(limit)))));
         let mut trips: Vec<Trip> = trips.collect();
         trips.sort();
-        let celsius = temperature(files, &chip.at(&at("input")), &chip.name);
+        // A Super-I/O has inputs to which nothing is connected (`tempN_fault` of the kernel's
+        // Documentation/hwmon/sysfs-interface.rst).
+        let is_faulty = has("fault") && files.number(&chip.at(&at("fault"))) == Ok(1);
+        let celsius = if is_faulty {
+            Err(WhyNot::Off)
+        } else {
+            temperature(files, &chip.at(&at("input")), &chip.name)
+        };
         Zone { name: name.to_lowercase(), celsius, trips }
     };
     numbers.iter().map(zone).collect()

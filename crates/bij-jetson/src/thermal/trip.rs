@@ -56,11 +56,13 @@ impl fmt::Display for TripKind {
 }
 
 impl Trip {
-    /// A trip at thousandths of a degree. 0 is how the kernel says that a programmable one is not set;
-    /// a trip at the freezing point would be of no use.
+    /// A trip at thousandths of a degree.
+    ///
+    /// 0 is how the kernel says that a programmable trip is not set. Drivers of hwmon pass on the words of their
+    /// chips for that: an SSD's 65535 K reads as 65261.85 °C, and its 0 K as -273.15 °C.
     pub(super) fn new(kind: TripKind, millis: Reading<i64>) -> Self {
         let celsius = millis.and_then(|millis| match millis {
-            ..=0 => Err(WhyNot::Off),
+            ..=0 | super::HOTTEST.. => Err(WhyNot::Off),
             millis => super::celsius(millis),
         });
         Self { celsius, kind }

@@ -6,6 +6,7 @@
 mod clocks;
 mod contract;
 mod device;
+mod foreign;
 mod modes;
 mod nano;
 mod odd;

@@ -42,7 +42,7 @@ fn renumbered(tree: &CapturedTree, order: &[Index], from: u32) -> CapturedTree {
 
 /// All temperatures, powers and counts that a sample gives, by their names.
 fn values(board: &BoardSample) -> BTreeSet<String> {
-    let zones = board.zones.iter().flatten();
+    let zones = board.zones.iter().chain(&board.sensors).flatten();
     let rails = board.rails.iter().flatten();
     let counters = board.over_current.iter().flatten();
     let zones = zones.filter_map(|z| Some(format!("{} {:?}", z.name, z.celsius.as_ref().ok()?)));
@@ -101,7 +101,7 @@ proptest! {
             tree.set(&paths[index.index(paths.len())], content);
         }
         let board = sample(tree);
-        for zone in board.zones.iter().flatten() {
+        for zone in board.zones.iter().chain(&board.sensors).flatten() {
             if let Ok(celsius) = &zone.celsius {
                 prop_assert!((-100.0..250.0).contains(&celsius.degrees()), "{zone:?}");
             }

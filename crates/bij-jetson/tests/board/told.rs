@@ -8,6 +8,9 @@ pub(crate) fn told(board: &BoardSample) -> String {
     let mut out = String::new();
     writeln!(out, "{:?}", board.identity).unwrap();
     list(&mut out, "zone", &board.zones);
+    if !board.sensors.as_ref().is_ok_and(Vec::is_empty) {
+        list(&mut out, "sensor", &board.sensors);
+    }
     list(&mut out, "cooling", &board.cooling);
     writeln!(out, "throttled {:?}", board.throttled()).unwrap();
     list(&mut out, "over-current", &board.over_current);

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 pub(crate) const JETPACK_5: &str = "agx-orin-jp5";
 pub(crate) const JETPACK_6: &str = "agx-orin-jp6";
 pub(crate) const PC: &str = "generic-pc";
-pub(crate) const ALL: [&str; 3] = [JETPACK_5, JETPACK_6, PC];
+pub(crate) const IGX_THOR: &str = "igx-thor";
+pub(crate) const ALL: [&str; 4] = [JETPACK_5, JETPACK_6, PC, IGX_THOR];
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)

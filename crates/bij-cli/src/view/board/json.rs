@@ -41,6 +41,7 @@ pub(super) struct Board {
     soc: Option<String>,
     l4t: Option<String>,
     zones: Vec<JsonZone>,
+    sensors: Vec<JsonZone>,
     throttled: Vec<String>,
     rails: Vec<JsonRail>,
     total_milliwatts: Option<i64>,
@@ -149,6 +150,7 @@ impl Board {
             soc: why.value("soc", identity.soc.clone()),
             l4t: why.value("l4t", identity.l4t.clone()).map(|l4t| l4t.to_string()),
             zones: why.entries("zones", &sample.zones, JsonZone::of),
+            sensors: why.entries("sensors", &sample.sensors, JsonZone::of),
             throttled: throttled.into_iter().map(ToOwned::to_owned).collect(),
             rails: why.entries("rails", &sample.rails, |rail| {
                 let (milliwatts, why) = part(&rail.milliwatts, bij_core::Milliwatts::get);

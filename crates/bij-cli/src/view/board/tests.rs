@@ -41,6 +41,25 @@ fn a_pc_is_told_for_people() {
 }
 
 #[test]
+fn sensors_of_other_devices_stand_apart_and_are_judged_by_their_own_limits() {
+    let mut tree = captured("igx-thor");
+    let told = text(tree.clone(), None);
+    let (zones, sensors) = told.split_once("\nSENSOR").unwrap();
+    assert!(zones.contains("tj ") && !zones.contains("mlx5"), "{told}");
+    assert!(sensors.contains("mlx5 asic") && sensors.contains("critical 105.0"), "{told}");
+    let json = json(tree.clone());
+    assert_eq!(json["sensors"][1]["name"], "mlx5 asic");
+    assert_eq!(json["zones"].as_array().unwrap().len(), 4);
+    tree.set("sys/class/hwmon/hwmon3/temp1_input", "106000\n");
+    tree.set("sys/class/hwmon/hwmon4/temp1_max", "65261850\n");
+    let mut out = Vec::new();
+    page(tree).text(&mut out, &Format { colour: true, ..Format::for_test() }).unwrap();
+    let told = String::from_utf8(out).unwrap();
+    assert!(told.contains("\u{1b}[31m106.0 °C\u{1b}[0m"), "{told}");
+    assert!(told.contains("critical 84.8") && !told.contains("hot "), "{told}");
+}
+
+#[test]
 fn heat_and_weak_power_stand_out() {
     let mut tree = captured("agx-orin-jp6");
     tree.set("sys/class/thermal/thermal_zone0/temp", "99500\n");
@@ -86,7 +105,7 @@ fn judge(place: &str, value: &Value) {
 
 #[test]
 fn what_is_null_has_its_reason_whatever_is_missing() {
-    for name in ["agx-orin-jp5", "agx-orin-jp6", "generic-pc"] {
+    for name in ["agx-orin-jp5", "agx-orin-jp6", "generic-pc", "igx-thor"] {
         let whole = captured(name);
         judge(name, &json(whole.clone()));
         judge(name, &json(whole.clone().as_user()));

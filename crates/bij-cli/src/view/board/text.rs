@@ -45,7 +45,11 @@ pub(super) fn write(
     line("CPUs", Tone::Plain, &cpus(&board.cpus))?;
     line("Memory", Tone::Plain, &memory(&board.memory))?;
     line("Fan", Tone::Plain, &fan(board))?;
-    zones(&board.zones, out, format)?;
+    zones(&board.zones, ["ZONE", "TRIPS"], out, format)?;
+    // If zones cannot be listed, these cannot either.
+    if board.zones.is_ok() {
+        zones(&board.sensors, ["SENSOR", "LIMITS"], out, format)?;
+    }
     rails(board, out, format)?;
     modes(&board.power, out, format)
 }
@@ -154,15 +158,22 @@ fn fan(board: &BoardSample) -> String {
     }
 }
 
-fn zones(reading: &Reading<Vec<Zone>>, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+/// A table of sensors; `titles` are those of its first and last column.
+fn zones(
+    reading: &Reading<Vec<Zone>>,
+    titles: [&'static str; 2],
+    out: &mut dyn Write,
+    format: &Format,
+) -> io::Result<()> {
     let zones = match reading {
         Ok(zones) if zones.is_empty() => return Ok(()),
         Ok(zones) => zones,
         Err(why) => return writeln!(out, "\nZones: {why}"),
     };
     writeln!(out)?;
+    let [name, limits] = titles;
     let columns =
-        [Column::left("ZONE"), Column::right("TEMPERATURE"), Column::left("TRIPS").flexible()];
+        [Column::left(name), Column::right("TEMPERATURE"), Column::left(limits).flexible()];
     let mut table = Table::new(columns);
     for zone in zones {
         let temperature = match &zone.celsius {
