@@ -53,7 +53,7 @@ pub use health::{HealthMemory, Vitals};
 pub(crate) use heat::reading;
 pub use heat::{Warmth, closed_by_heat, put_first};
 pub use observation::{LastAttempt, Lost, Observation, Stray, Unreachable};
-pub use power_mode::{PowerOffer, PowerSeen, PowerWish};
+pub use power_mode::{PowerOffer, PowerSeen, PowerTrouble, PowerWish};
 pub(crate) use power_mode::{in_the_way, is_free_for};
 pub use recovery::put_back;
 pub use report::Report;

@@ -63,6 +63,9 @@ fn model(files: &dyn Files) -> Reading<String> {
     }
 }
 
+/// The chip of a Thor.
+pub(crate) const THOR: &str = "tegra264";
+
 /// The chip alone, without asking for anything else.
 pub(crate) fn chip(files: &dyn Files) -> Reading<String> {
     soc(&compatible(files)?).ok_or(WhyNot::Absent)

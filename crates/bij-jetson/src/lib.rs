@@ -61,7 +61,7 @@ pub use machine::{BoardSample, Machine};
 pub use memory::Memory;
 pub use nodes::{DeviceAllow, GpuKind, GpuPolicy, PowerOnError, power_on};
 pub use nvpmodel::{
-    ConfError, CurrentMode, ModeSource, Nvpmodel, OfferedMode, ParamKind, PowerConf, PowerMode,
+    CurrentMode, ModeSource, Nvpmodel, OfferedMode, ParamKind, PassedOver, PowerConf, PowerMode,
     PowerModes, PowerParam, PowerSetting, QueryError, SwitchError,
 };
 pub use over_current::OverCurrent;

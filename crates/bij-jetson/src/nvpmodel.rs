@@ -11,9 +11,11 @@ mod predict;
 mod query;
 mod switch;
 
+pub(crate) use current::judge;
+
 pub use conf::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
 pub use current::{CurrentMode, ModeSource};
-pub use parse::ConfError;
+pub use parse::PassedOver;
 pub use query::QueryError;
 pub use switch::{Nvpmodel, SwitchError};
 
@@ -26,10 +28,15 @@ const CONF: &str = "etc/nvpmodel.conf";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerModes {
-    /// The mode that was set last.
+    /// The mode in force, as far as files tell: the recorded one, unless masks of the GPU or processors contradict
+    /// that.
     pub current: Reading<CurrentMode>,
+    /// The mode that nvpmodel has written down. It was set last, or is the one that the next boot comes up with.
+    pub recorded: Reading<CurrentMode>,
     /// What there is to choose from, by their numbers.
     pub offered: Reading<Vec<OfferedMode>>,
+    /// Lines of nvpmodel's configuration that are not understood.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A mode that could be set.
@@ -48,7 +55,12 @@ impl PowerModes {
     /// The modes, as the files tell: nothing is started and nothing is changed.
     pub fn read(files: &dyn Files) -> Self {
         match PowerConf::read(files) {
-            Err(why) => Self { current: Err(why.clone()), offered: Err(why) },
+            Err(why) => Self {
+                current: Err(why.clone()),
+                recorded: Err(why.clone()),
+                offered: Err(why),
+                passed_over: Vec::new(),
+            },
             Ok(conf) => {
                 let mut offered: Vec<OfferedMode> = conf
                     .modes
@@ -60,7 +72,9 @@ impl PowerModes {
                     })
                     .collect();
                 offered.sort();
-                Self { current: current::from_files(files, &conf), offered: Ok(offered) }
+                let recorded = current::recorded(files, &conf);
+                let current = recorded.clone().and_then(|named| judge(files, &conf, named));
+                Self { current, recorded, offered: Ok(offered), passed_over: conf.passed_over }
             }
         }
     }
@@ -70,9 +84,14 @@ impl PowerConf {
     /// The configuration in force.
     ///
     /// # Errors
-    /// [`WhyNot`] if there is none, or it cannot be understood.
+    /// [`WhyNot`] if there is none, or no mode of it is understood.
     pub fn read(files: &dyn Files) -> Reading<Self> {
-        let text = files.text(CONF)?;
-        Self::parse(&text).map_err(|error| WhyNot::unparsable(error.to_string().as_bytes()))
+        let conf = Self::parse(&String::from_utf8_lossy(&files.read(CONF)?));
+        if !conf.modes.is_empty() {
+            return Ok(conf);
+        }
+        let why = conf.passed_over.first().map(ToString::to_string);
+        let why = why.unwrap_or_else(|| "no POWER_MODEL in nvpmodel.conf".to_owned());
+        Err(WhyNot::unparsable(why.as_bytes()))
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bij_core::Outcome;
 
+use crate::nvpmodel::judge;
 use crate::{
     CurrentMode, JetsonClocks, ModeSource, Nvpmodel, OfferedMode, PowerConf, PowerModes, Root,
     SwitchError,
@@ -90,16 +91,25 @@ impl PowerControl {
         &self.clocks
     }
 
-    /// The modes, as the files tell: nothing is started and nothing is changed. Its current mode is the
-    /// one that the next boot comes up with.
+    /// The modes, as the files tell: nothing is started and nothing is changed.
     pub fn modes(&self) -> PowerModes {
         PowerModes::read(&self.root)
     }
 
     /// The mode in force. nvpmodel is asked, which takes a tenth of a second, unless it cannot know;
-    /// where it has no answer, what it has set last is taken for it.
+    /// where it has no answer, what it has set last is taken for it. `None` if that is not known, or masks of the GPU
+    /// and processors contradict it.
     pub fn current(&self, modes: &PowerModes) -> Option<CurrentMode> {
-        let at_next_boot = modes.current.as_ref().ok();
+        let named = self.named(modes)?;
+        match PowerConf::read(&self.root) {
+            Ok(conf) => judge(&self.root, &conf, named).ok(),
+            Err(_) => Some(named),
+        }
+    }
+
+    /// The mode that is named as the one in force.
+    fn named(&self, modes: &PowerModes) -> Option<CurrentMode> {
+        let at_next_boot = modes.recorded.as_ref().ok();
         let Some(note) = self.noted(at_next_boot.map(|mode| mode.id)) else {
             return self.nvpmodel.query().ok().or(at_next_boot.cloned());
         };
@@ -204,7 +214,7 @@ impl PowerControl {
     }
 
     fn noted_now(&self) -> Option<Note> {
-        self.noted(self.modes().current.ok().map(|mode| mode.id))
+        self.noted(self.modes().recorded.ok().map(|mode| mode.id))
     }
 
     /// What was noted, if nobody has set another mode since.

@@ -60,7 +60,12 @@ impl Rail {
             Ok(label) if label == "NC" || label.is_empty() => return Ok(None),
             Ok(label) => label,
             Err(WhyNot::Absent) => return Ok(None),
-            Err(why) => return Err(why),
+            Err(why @ WhyNot::Forbidden) => return Err(why),
+            // One label that cannot be read takes no other rail away.
+            Err(why) => {
+                let name = format!("{} channel {channel}", chip.name);
+                return Ok(Some(Self { name, milliwatts: Err(why) }));
+            }
         };
         let millivolts = || files.number(&chip.at(&format!("in{channel}_input")));
         let milliamperes = || files.number(&chip.at(&format!("curr{channel}_input")));
@@ -171,5 +176,20 @@ mod tests {
         let mut tree = board(&[("VDD_GPU_SOC", "5000", "1000")]);
         tree.fail("sys/class/hwmon/hwmon5/in1_label", nix::errno::Errno::EACCES as i32);
         assert_eq!(Rail::all(&tree), Err(WhyNot::Forbidden));
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_read_takes_no_other_rail_away() {
+        let mut tree = CapturedTree::default();
+        let at = |what: &str| format!("sys/class/hwmon/hwmon3/{what}");
+        tree.set(&at("name"), "ina3221\n");
+        tree.set(&at("in1_label"), "VDD_IN\n");
+        tree.set(&at("in1_input"), "5000\n");
+        tree.set(&at("curr1_input"), "1000\n");
+        tree.fail(&at("in2_label"), nix::errno::Errno::EIO as i32);
+        let rails = Rail::all(&tree).unwrap();
+        assert_eq!(rails[0].milliwatts, Ok(Milliwatts::new(5000)));
+        assert!(matches!(rails[1].milliwatts, Err(WhyNot::Failed(_))), "{rails:?}");
+        assert_eq!(Rail::total(&rails), Ok(Milliwatts::new(5000)));
     }
 }

@@ -27,6 +27,12 @@ pub enum WhyNot {
     /// No answer in time; nothing else is held up by it.
     #[error("blocked: no answer in time")]
     Blocked,
+    /// What is there does not measure it.
+    #[error("unmeasured: {0}")]
+    Unmeasured(String),
+    /// One source says something that another one rules out.
+    #[error("contradicted: {0}")]
+    Contradicted(String),
     /// The system said something else.
     #[error("failed: {0}")]
     Failed(String),

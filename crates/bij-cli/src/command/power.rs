@@ -32,8 +32,14 @@ fn list(context: &Context) -> Result<(), CliError> {
     let modes = control.modes();
     let offered =
         modes.offered.as_ref().map_err(|why| no(&SwitchError::without_modes(why.clone())))?;
-    let at_next_boot = modes.current.as_ref().ok().map(|mode| mode.id);
+    let at_next_boot = modes.recorded.as_ref().ok().map(|mode| mode.id);
     let in_force = control.in_force(&modes);
+    if let (None, Err(why)) = (in_force, &modes.current) {
+        context.terminal.status(&format!("The mode in force is not known: {why}."));
+    }
+    for passed_over in &modes.passed_over {
+        context.terminal.status(&format!("Passed over: {passed_over}."));
+    }
     let clocks = clocks_held(&Root::new(&context.root)).ok();
     context.terminal.show(&PowerPage::new(offered, in_force, at_next_boot, clocks))
 }

@@ -66,6 +66,26 @@ fn a_board_is_switched_and_one_that_would_have_to_reboot_only_later() {
 }
 
 #[test]
+fn no_mode_is_in_force_that_would_need_a_reboot() {
+    let bij = board();
+    // nvpmodel and its file name the mode of the next boot; the mask is that of two others.
+    bij.write("var/lib/nvpmodel/in-force", "1\n");
+    bij.write("var/lib/nvpmodel/status", "pmode:0001\n");
+    let modes = bij.call(&["--json", "power"]).json()["power_modes"].clone();
+    for mode in modes.as_array().unwrap() {
+        assert_eq!(mode["in_force"], false, "{mode}");
+    }
+    assert_eq!(
+        (&modes[1]["at_next_boot"], &modes[1]["needs_reboot"]),
+        (&true.into(), &true.into())
+    );
+    let said = bij.call(&["power"]);
+    assert!(said.err.contains("The mode in force is not known: contradicted: "), "{said:?}");
+    let said = bij.call(&["power", "set", "15W"]);
+    assert!(said.err.contains("power mode 1 needs a reboot"), "{said:?}");
+}
+
+#[test]
 fn a_mode_that_is_not_there_and_a_machine_without_any_are_told() {
     let said = board().call(&["power", "set", "TURBO"]);
     assert_eq!(said.code, 2, "{said:?}");

@@ -208,7 +208,7 @@ impl<P: Ports> Coordinator<P> {
         terms: &Terms,
     ) -> Result<(), RequestError> {
         let total = self.seen.sample.memory_total.as_ref().ok().copied();
-        admissible(terms, &self.state.settings, total)
+        admissible(terms, &self.state.settings, total, &self.seen.power)
             .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
     }
 

@@ -5,6 +5,8 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::queue::Terms;
 use thiserror::Error;
 
+use super::PowerSeen;
+
 /// Why a run could never start on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Inadmissible {
@@ -29,6 +31,14 @@ pub enum Inadmissible {
         /// What the machine has.
         total: Bytes,
     },
+    /// The board does not have its power mode.
+    #[error("wants power mode {wanted}, and {why}")]
+    NoSuchPowerMode {
+        /// The mode that it wants.
+        wanted: String,
+        /// What there is instead.
+        why: String,
+    },
 }
 
 impl Inadmissible {
@@ -42,12 +52,15 @@ impl Inadmissible {
             Self::OverMachine { .. } => {
                 "lower [limits] memory of the definition, or [coordinator] reserve_memory"
             }
+            Self::NoSuchPowerMode { .. } => {
+                "change [power] mode of the definition; `bij power` lists the modes of this board"
+            }
         }
     }
 }
 
-/// Whether a run with these terms could ever start, on a machine with so much memory; where that
-/// is not known, what depends on it is not judged.
+/// Whether a run with these terms could ever start, on a machine with so much memory and these power modes;
+/// where that is not known, what depends on it is not judged.
 ///
 /// # Errors
 /// [`Inadmissible`] with the numbers that speak against it.
@@ -55,8 +68,17 @@ pub fn admissible(
     terms: &Terms,
     settings: &CoordinatorSettings,
     total: Option<Bytes>,
+    power: &PowerSeen,
 ) -> Result<(), Inadmissible> {
-    let Some(claim) = terms.claim.memory.filter(|_| !terms.now) else { return Ok(()) };
+    if terms.now {
+        return Ok(());
+    }
+    if let Some(wanted) = &terms.power
+        && let Some(why) = power.rules_out(wanted)
+    {
+        return Err(Inadmissible::NoSuchPowerMode { wanted: wanted.to_string(), why });
+    }
+    let Some(claim) = terms.claim.memory else { return Ok(()) };
     let budget = settings.budget(total.unwrap_or(Bytes::new(u64::MAX))).at();
     if let Some(budget) = budget.filter(|budget| claim > *budget) {
         return Err(Inadmissible::OverBudget { claim, budget });

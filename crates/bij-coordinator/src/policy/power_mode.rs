@@ -8,6 +8,7 @@
 //! Its clocks are one set for all as well, but no gate: with others a run is slower and not wrong.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bij_core::RunId;
 use bij_core::definition::{Clocks, PowerMode};
@@ -21,8 +22,8 @@ use crate::heat::Level;
 pub struct PowerSeen {
     /// What there is to choose from; none on a board without.
     pub offered: Vec<PowerOffer>,
-    /// Why that cannot be told, where there should be some.
-    pub trouble: Option<String>,
+    /// Why that is not known, where there should be some.
+    pub trouble: Option<PowerTrouble>,
     /// The mode in force, if that is known.
     pub current: Option<u32>,
     /// The mode that the board comes up with.
@@ -33,6 +34,23 @@ pub struct PowerSeen {
     pub failed: BTreeMap<u32, String>,
     /// The mode that was in force before it was switched for a run.
     pub before: Option<u32>,
+}
+
+/// Why the power modes of a board are not known; its `Display` is a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PowerTrouble {
+    /// Their list could not be read. The next look may find it.
+    Unread(String),
+    /// Their list was read, and there is no mode in it that is understood. It stays so until the file is changed.
+    NoneUnderstood(String),
+}
+
+impl fmt::Display for PowerTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(why) | Self::NoneUnderstood(why) => f.write_str(why),
+        }
+    }
 }
 
 /// How the board is to be.
@@ -62,6 +80,26 @@ impl PowerSeen {
             // NVIDIA writes MODE_30W here and 30W there.
             PowerMode::Name(name) => plain(&offer.name) == plain(name),
         })
+    }
+
+    /// Why a mode is not among those of the board.
+    fn why_unknown(&self) -> String {
+        let names =
+            || self.offered.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
+        let trouble = self.trouble.as_ref().map(ToString::to_string);
+        trouble.unwrap_or_else(|| format!("this board has {}", names()))
+    }
+
+    /// Why the board can never be in a mode, as long as its list of modes stays as it is; `None` if it can, or if that
+    /// is not known.
+    pub(super) fn rules_out(&self, wanted: &PowerMode) -> Option<String> {
+        let is_known = match &self.trouble {
+            Some(PowerTrouble::Unread(_)) => false,
+            Some(PowerTrouble::NoneUnderstood(_)) => true,
+            // A board without a list has but one way to run.
+            None => !self.offered.is_empty(),
+        };
+        (is_known && self.find(wanted).is_none()).then(|| self.why_unknown())
     }
 
     fn name(&self, id: u32) -> String {
@@ -105,10 +143,7 @@ impl<'a> Board<'a> {
         }
         let why = match self.seen.find(wanted) {
             Some(offer) => self.in_the_way(&run.run, offer)?,
-            None => self.seen.trouble.clone().unwrap_or_else(|| {
-                let names: Vec<_> = self.seen.offered.iter().map(|it| it.name.as_str()).collect();
-                format!("this board has {}", names.join(", "))
-            }),
+            None => self.seen.why_unknown(),
         };
         let current = self.seen.current.map(|id| self.seen.name(id));
         Some(ClosedGate::PowerMode { wanted: wanted.to_string(), current, why })

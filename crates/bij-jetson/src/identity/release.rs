@@ -49,22 +49,24 @@ impl L4t {
 
     /// `# R36 (release), REVISION: 4.7, GCID: …`; the board that follows is the same for all.
     fn from_release_file(text: &str) -> Option<Self> {
-        let rest = text.lines().find_map(|line| line.strip_prefix("# R"))?;
-        let (major, rest) = rest.split_once(' ')?;
-        let (_, rest) = rest.split_once("REVISION:")?;
-        let revision = rest.split(',').next()?.trim();
-        Self::new(major, revision)
+        text.lines().find_map(|line| {
+            let (major, rest) = line.trim_start().strip_prefix("# R")?.split_once(' ')?;
+            let (_, rest) = rest.split_once("REVISION:")?;
+            Self::new(major, rest.trim_start())
+        })
     }
 
     /// The version of a package: `36.4.7-20250918154033`.
     fn from_package(version: &str) -> Option<Self> {
-        let (major, revision) = version.split('-').next()?.split_once('.')?;
+        let (major, revision) = version.split_once('.')?;
         Self::new(major, revision)
     }
 
-    fn new(major: &str, revision: &str) -> Option<Self> {
-        let numeric = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        revision.split('.').all(numeric).then_some(())?;
+    /// A revision is what begins a text; anything may follow it: `4.7, GCID: …`, `4.0-ea`.
+    fn new(major: &str, text: &str) -> Option<Self> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let revision = text.get(..end)?.trim_end_matches('.');
+        revision.split('.').all(|part| !part.is_empty()).then_some(())?;
         Some(Self { major: major.parse().ok()?, revision: revision.to_owned() })
     }
 }
@@ -77,10 +79,16 @@ impl fmt::Display for L4t {
 
 /// From the release file, or from the package that would have brought it.
 pub(super) fn read(files: &dyn Files) -> Reading<L4t> {
-    match files.text("etc/nv_tegra_release") {
-        Ok(text) => L4t::from_release_file(&text).ok_or(WhyNot::unparsable(text.as_bytes())),
-        Err(WhyNot::Absent) => from_packages(files),
-        Err(why) => Err(why),
+    let why = match files.text("etc/nv_tegra_release") {
+        Ok(text) => match L4t::from_release_file(&text) {
+            Some(release) => return Ok(release),
+            None => WhyNot::unparsable(text.as_bytes()),
+        },
+        Err(why) => why,
+    };
+    match (from_packages(files), why) {
+        (Err(package), WhyNot::Absent) => Err(package),
+        (packages, why) => packages.map_err(|_| why),
     }
 }
 
@@ -115,6 +123,8 @@ mod tests {
         assert_eq!((newer.major(), newer.jetpack()), (40, None));
         assert_eq!(L4t::from_package("36.5-1").unwrap().jetpack(), Some("6.2.2"));
         assert_eq!(L4t::from_release_file("# R36 (release), REVISION: , x"), None);
+        let odd = "# Release notes\n# R of NVIDIA\n # R36 (release), REVISION: 4.0-ea, GCID: 1\n";
+        assert_eq!(L4t::from_release_file(odd).unwrap().to_string(), "36.4.0");
     }
 
     #[test]
@@ -126,6 +136,8 @@ mod tests {
         tree.set("var/lib/dpkg/status", status);
         assert_eq!(read(&tree).unwrap().to_string(), "36.4.7");
         tree.set("etc/nv_tegra_release", "rubbish\n");
+        assert_eq!(read(&tree).unwrap().to_string(), "36.4.7", "where the file says nothing");
+        tree.remove("var/lib/dpkg/status");
         assert_eq!(read(&tree), Err(WhyNot::unparsable(b"rubbish")));
     }
 }

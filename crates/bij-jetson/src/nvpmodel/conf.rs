@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::PassedOver;
+
 /// The configuration of nvpmodel for one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +16,8 @@ pub struct PowerConf {
     pub default: Option<u32>,
     /// The profile of the fan that goes with it, on older releases.
     pub fan_default: Option<String>,
+    /// What is not understood of the file, in its order.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// Something that a mode can set, and through which files.
@@ -24,7 +28,8 @@ pub struct PowerParam {
     pub kind: ParamKind,
     /// `CPU_ONLINE`, `GPU`, `TPC_POWER_GATING`.
     pub name: String,
-    /// Names of arguments and the path of each.
+    /// Names of arguments and the path of each; of [`ParamKind::Hwmon`] a directory, a blank and the name of an
+    /// attribute.
     pub paths: Vec<(String, String)>,
 }
 
@@ -51,6 +56,8 @@ pub struct PowerMode {
     pub name: String,
     /// What it sets, in this order.
     pub settings: Vec<PowerSetting>,
+    /// Whether a line of it is not understood, so that it sets more than is known.
+    pub has_gap: bool,
 }
 
 /// One value of a mode.

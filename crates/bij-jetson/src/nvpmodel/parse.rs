@@ -1,74 +1,94 @@
 //! The grammar of `nvpmodel.conf`, in which nothing is written twice in the same way.
+//!
+//! It is NVIDIA's and grows with each release. What is not understood here is left out and named; everything else
+//! counts.
 
-use thiserror::Error;
+use std::fmt;
 
 use super::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
 
-/// Why a text is no configuration of nvpmodel.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line} of nvpmodel.conf: {what}")]
+/// A line of a configuration of nvpmodel that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ConfError {
-    /// Which line, from 1.
+pub struct PassedOver {
+    /// The number of the line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub what: &'static str,
 }
 
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} of nvpmodel.conf: {}", self.line, self.what)
+    }
+}
+
 /// Where the lines that follow belong.
+#[derive(Clone, Copy)]
 enum Section {
     /// Before the first heading, or below one that has no lines.
     None,
     Param,
     Mode,
-    /// One that nobody here knows: a newer nvpmodel may have it, and its lines are passed over.
-    Unknown,
+    /// Below a heading that is not understood: its lines are passed over with it.
+    PassedOver,
 }
 
 impl PowerConf {
-    /// Reads a configuration.
-    ///
-    /// # Errors
-    /// [`ConfError`] at the first line that cannot be understood.
-    pub fn parse(text: &str) -> Result<Self, ConfError> {
+    /// Reads a configuration. A line that is not understood is passed over, a heading together with the lines below
+    /// it; [`PowerConf::passed_over`] names them.
+    pub fn parse(text: &str) -> Self {
         let mut conf = Self::default();
         let mut section = Section::None;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (at, line) in text.lines().enumerate() {
-            let wrong = |what| ConfError { line: at + 1, what };
             let line = line.trim();
             // NVIDIA's own comments have sample sections in them.
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            if let Some(heading) = line.strip_prefix('<') {
-                let heading = heading.strip_suffix('>').ok_or(wrong("a `<` without its `>`"))?;
-                section = conf.begin(heading).map_err(wrong)?;
-                continue;
+            let taken = match line.strip_prefix('<') {
+                Some(heading) => {
+                    let begun = conf.begin(heading);
+                    section = begun.unwrap_or(Section::PassedOver);
+                    begun.map(drop)
+                }
+                None => conf.take(section, line),
+            };
+            conf.passed_over.extend(taken.err().map(|what| PassedOver { line: at + 1, what }));
+        }
+        conf
+    }
+
+    /// Takes a line in that is no heading.
+    fn take(&mut self, section: Section, line: &str) -> Result<(), &'static str> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match (section, words.as_slice()) {
+            (Section::PassedOver, _) => Ok(()),
+            (Section::None, _) => Err("it belongs to no section"),
+            (Section::Param, [arg, place @ ..]) if !place.is_empty() => {
+                let param = self.params.last_mut().ok_or("it belongs to no section")?;
+                // Of TYPE=HWMON a directory and the name of an attribute, as on a Xavier NX.
+                param.paths.push(((*arg).to_owned(), place.join(" ")));
+                Ok(())
             }
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match (&section, words.as_slice()) {
-                (Section::Unknown, _) => {}
-                (Section::None, _) => return Err(wrong("it belongs to no section")),
-                (Section::Param, [arg, path]) => {
-                    let param = conf.params.last_mut().ok_or(wrong("it belongs to no section"))?;
-                    param.paths.push(((*arg).to_owned(), (*path).to_owned()));
-                }
-                (Section::Mode, [param, arg, value]) => {
-                    let mode = conf.modes.last_mut().ok_or(wrong("it belongs to no section"))?;
-                    let [param, arg, value] = [param, arg, value].map(|word| (*word).to_owned());
-                    mode.settings.push(PowerSetting { param, arg, value });
-                }
-                (Section::Param, _) => return Err(wrong("it should be an argument and a path")),
-                (Section::Mode, _) => {
-                    return Err(wrong("it should be a parameter, an argument and a value"));
-                }
+            (Section::Param, _) => Err("it should be an argument and a path"),
+            (Section::Mode, words) => {
+                let mode = self.modes.last_mut().ok_or("it belongs to no section")?;
+                let [param, arg, value] = words else {
+                    mode.has_gap = true;
+                    return Err("it should be a parameter, an argument and a value");
+                };
+                let [param, arg, value] = [param, arg, value].map(|word| (*word).to_owned());
+                mode.settings.push(PowerSetting { param, arg, value });
+                Ok(())
             }
         }
-        Ok(conf)
     }
 
     /// Takes a heading in, whatever the order of its attributes.
     fn begin(&mut self, heading: &str) -> Result<Section, &'static str> {
+        let heading = heading.strip_suffix('>').ok_or("a `<` without its `>`")?;
         let mut words = heading.split_whitespace();
         let kind = words.next().unwrap_or_default();
         let attributes: Vec<(&str, &str)> = words.filter_map(|word| word.split_once('=')).collect();
@@ -89,7 +109,7 @@ impl PowerConf {
                 if self.mode(id).is_some() {
                     return Err("a second POWER_MODEL with this ID");
                 }
-                self.modes.push(PowerMode { id, name, settings: Vec::new() });
+                self.modes.push(PowerMode { id, name, settings: Vec::new(), has_gap: false });
                 Ok(Section::Mode)
             }
             "PM_CONFIG" => {
@@ -101,7 +121,7 @@ impl PowerConf {
                 self.fan_default = attribute("DEFAULT").map(ToOwned::to_owned);
                 Ok(Section::None)
             }
-            _ => Ok(Section::Unknown),
+            _ => Err("a section that is not known"),
         }
     }
 }
@@ -120,8 +140,7 @@ mod tests {
              < NEWS FROM=R40 >\nwhatever this may be\n\
              < POWER_MODEL NAME=25W ID=3 >\n\tEMC MAX_FREQ  -1\n\
              < PM_CONFIG DEFAULT=3 >\n< FAN_CONFIG DEFAULT=quiet >\n",
-        )
-        .unwrap();
+        );
         assert_eq!(conf.params[0].paths, [("MAX_FREQ".to_owned(), "/a".to_owned())]);
         assert_eq!(conf.params[1].kind, ParamKind::Other("NEW".to_owned()));
         assert_eq!((conf.modes[0].id, conf.modes[0].settings[0].value.as_str()), (3, "-1"));
@@ -140,17 +159,38 @@ mod tests {
             ("< PM_CONFIG DEFAULT=MAXN >\n", 1, "DEFAULT"),
             ("< PM_CONFIG DEFAULT=1\n", 1, "`>`"),
         ] {
-            let error = PowerConf::parse(text).unwrap_err();
-            assert_eq!(error.line, line, "{text}");
-            assert!(error.what.contains(what), "{text}: {error}");
+            let told = PowerConf::parse(text).passed_over;
+            assert_eq!((told.len(), told[0].line), (1, line), "{text}");
+            assert!(told[0].what.contains(what), "{text}: {}", told[0]);
         }
+    }
+
+    #[test]
+    fn what_is_not_understood_takes_nothing_else_away() {
+        let conf = PowerConf::parse(
+            "\u{feff}# of a later release\n\
+             < PARAM TYPE=HWMON NAME=VDDIN_OC_LIMIT >\nWARN /sys/bus/7-0040/hwmon curr1_max\nlonely\n\
+             < PARAM NAME=NO_TYPE >\nX /x\n\
+             < POWER_MODEL ID=zero NAME=BROKEN >\nA B 1\n\
+             < POWER_MODEL ID=2 NAME=MODE_15W_6CORE >\nVDDIN_OC_LIMIT WARN 3000\nA B C 4\n\
+             < POWER_MODEL ID=8 NAME=MODE_20W_6CORE >\nA B 1\n\
+             < NEWS FROM=R40 >\nwhatever this may be\n\
+             < PM_CONFIG DEFAULT=2 >\n",
+        );
+        let modes: Vec<_> = conf.modes.iter().map(|mode| (mode.id, mode.has_gap)).collect();
+        assert_eq!(modes, [(2, true), (8, false)]);
+        assert_eq!(conf.modes[0].settings.len(), 1);
+        assert_eq!(conf.default, Some(2));
+        assert_eq!(conf.params[0].paths[0].1, "/sys/bus/7-0040/hwmon curr1_max");
+        let lines: Vec<usize> = conf.passed_over.iter().map(|told| told.line).collect();
+        assert_eq!(lines, [4, 5, 7, 11, 14]);
     }
 
     #[test]
     fn modes_are_found_as_people_write_them() {
         let conf = "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=7 NAME=MODE_30W >\n\
                     < POWER_MODEL ID=30 NAME=X >\n";
-        let conf = PowerConf::parse(conf).unwrap();
+        let conf = PowerConf::parse(conf);
         let id = |mode: &str| conf.find(mode).map(|mode| mode.id);
         assert_eq!((id("MAXN"), id("maxn"), id("0")), (Some(0), Some(0), Some(0)));
         assert_eq!((id("MODE_30W"), id("30W"), id("30")), (Some(7), Some(7), Some(30)));
@@ -175,12 +215,13 @@ mod tests {
             let settings: Vec<PowerSetting> = paths.iter().map(setting).collect();
             let param = PowerParam { kind: ParamKind::Clock, name: "GPU".to_owned(), paths };
             let modes = modes.into_iter().map(|(id, name)| {
-                PowerMode { id, name, settings: settings.clone() }
+                PowerMode { id, name, settings: settings.clone(), has_gap: false }
             });
             let conf = PowerConf {
                 params: vec![param], modes: modes.collect(), default, fan_default: None,
+                passed_over: Vec::new(),
             };
-            prop_assert_eq!(PowerConf::parse(&conf.to_string()), Ok(conf));
+            prop_assert_eq!(PowerConf::parse(&conf.to_string()), conf);
         }
     }
 }

@@ -20,13 +20,14 @@ pub enum QueryError {
     },
 }
 
-/// The mode that an answer names: `NV Power Mode: MODE_30W`, and its number on the next line. Errors
+/// The mode that an answer names: `NV Power Mode: MODE_30W`, and its number on a line of its own after it. Errors
 /// around it are about what this user may not read.
 pub(super) fn answer(text: &str) -> Result<CurrentMode, QueryError> {
     let mut lines = text.lines();
     let named =
         lines.find_map(|line| line.split_once("NV Power Mode: ").map(|(_, name)| name.trim()));
-    let id = lines.next().and_then(|line| line.trim().parse().ok());
+    // Warnings may stand between the two.
+    let id = lines.find_map(|line| line.trim().parse().ok());
     match (named, id) {
         (Some(name), Some(id)) => {
             Ok(CurrentMode { id, name: Some(name.to_owned()), source: ModeSource::Asked })
@@ -57,6 +58,8 @@ mod tests {
         }
         let warned = "NVPM WARN: fan mode is not set!\nNV Power Mode: 25W\n1\n";
         assert_eq!(answer(warned).unwrap().id, 1);
+        let between = "NV Power Mode: 25W\nNVPM ERROR: failed to read PARAM EMC\n1\n";
+        assert_eq!(answer(between).unwrap().id, 1);
     }
 
     #[test]

@@ -151,7 +151,9 @@ impl Nvpmodel {
             return Err(SwitchError::unknown(&id.to_string(), &conf));
         };
         match self.query() {
-            Ok(current) if current.id == id => return Ok(Outcome::Unchanged),
+            Ok(current) if current.id == id && !is_contradicted(&self.root, &conf, mode) => {
+                return Ok(Outcome::Unchanged);
+            }
             // Whatever is in force, it is about to be left.
             Ok(_) | Err(QueryError::Unanswered { .. }) => {}
             Err(QueryError::Tool(error)) => return Err(error.into()),
@@ -207,6 +209,10 @@ impl Nvpmodel {
             }
         }
     }
+}
+
+fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> bool {
+    matches!(predict::fit(files, conf, mode), predict::Fit::Contradicted(_))
 }
 
 fn is_mode(word: &str) -> bool {

@@ -16,3 +16,4 @@ mod shuffled;
 mod told;
 mod tree;
 mod whole;
+mod xavier;

@@ -17,7 +17,7 @@ fn board() -> (Board, PowerControl) {
 /// The mode in force, and the one that the next boot comes up with.
 fn modes(power: &PowerControl) -> (Option<u32>, Option<u32>) {
     let modes = power.modes();
-    (power.in_force(&modes), modes.current.ok().map(|mode| mode.id))
+    (power.in_force(&modes), modes.recorded.ok().map(|mode| mode.id))
 }
 
 fn set(power: &PowerControl, mode: &str, later: bool) -> Result<(ModeSince, String), SwitchError> {

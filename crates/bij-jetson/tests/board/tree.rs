@@ -11,7 +11,9 @@ pub(crate) const JETPACK_5: &str = "agx-orin-jp5";
 pub(crate) const JETPACK_6: &str = "agx-orin-jp6";
 pub(crate) const PC: &str = "generic-pc";
 pub(crate) const IGX_THOR: &str = "igx-thor";
-pub(crate) const ALL: [&str; 4] = [JETPACK_5, JETPACK_6, PC, IGX_THOR];
+pub(crate) const XAVIER_NX: &str = "xavier-nx";
+pub(crate) const AGX_THOR: &str = "agx-thor";
+pub(crate) const ALL: [&str; 6] = [JETPACK_5, JETPACK_6, PC, IGX_THOR, XAVIER_NX, AGX_THOR];
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)

@@ -193,6 +193,10 @@ pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
                 let message = "this machine has no power modes: what is wanted is passed over";
                 warn("power.mode", message.to_owned());
             }
+            Err(why @ WhyNot::Unparsable(_)) => {
+                let message = format!("no power mode is known: /etc/nvpmodel.conf is {why}");
+                warn("power.mode", message);
+            }
             Ok(_) | Err(_) => {}
         }
     }

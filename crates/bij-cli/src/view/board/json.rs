@@ -12,6 +12,14 @@ use serde::Serialize;
 struct Reasons(BTreeMap<&'static str, String>);
 
 impl Reasons {
+    /// What was passed over, so that the value under this key is not all there is.
+    fn passed_over(&mut self, key: &'static str, parts: &[impl ToString]) {
+        if !parts.is_empty() {
+            let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+            self.0.insert(key, format!("unparsable: {}", parts.join("; ")));
+        }
+    }
+
     /// The value, or nothing and its reason under this key.
     fn value<T>(&mut self, key: &'static str, reading: Reading<T>) -> Option<T> {
         reading.map_err(|why| self.0.insert(key, why.to_string())).ok()
@@ -145,6 +153,7 @@ impl Board {
         let identity = &sample.identity;
         let throttled = sample.throttled();
         let throttled = why.value("throttled", throttled).unwrap_or_default();
+        why.passed_over("power_modes", &sample.power.passed_over);
         Self {
             model: why.value("model", identity.model.clone()),
             soc: why.value("soc", identity.soc.clone()),

@@ -60,6 +60,48 @@ fn sensors_of_other_devices_stand_apart_and_are_judged_by_their_own_limits() {
 }
 
 #[test]
+fn what_is_not_understood_is_named_beside_what_is() {
+    let mut tree = captured("xavier-nx");
+    let told = text(tree.clone(), None);
+    assert!(told.contains("MODE_15W_6CORE    in force") && !told.contains("Passed over"), "{told}");
+    let conf = "< POWER_MODEL ID=2 NAME=A >\nX Y 1\n< NEWS >\n< PM_CONFIG DEFAULT=new >\n";
+    tree.set("etc/nvpmodel.conf", conf);
+    let told = text(tree.clone(), None);
+    assert!(
+        told.contains("Passed over: line 3 of nvpmodel.conf: a section that is not known; 1 more"),
+        "{told}"
+    );
+    let why = json(tree.clone())["why"]["power_modes"].as_str().unwrap().to_owned();
+    assert!(why.contains("line 4 of nvpmodel.conf"), "{why}");
+    tree.set("etc/nvpmodel.conf", "< POWER_MODEL ID=x NAME=A >\n");
+    let told = text(tree.clone(), None);
+    let unknown = "Power mode: none is known, /etc/nvpmodel.conf is unparsable: \"line 1 of";
+    assert!(told.contains(unknown), "{told}");
+    tree.remove("etc/nvpmodel.conf");
+    tree.set("etc/nv_tegra_release", "rubbish\n");
+    let told = text(tree, None);
+    assert!(told.contains("none is known, /etc/nvpmodel.conf is absent"), "{told}");
+    assert!(told.contains("L4T unparsable: \"rubbish\""), "{told}");
+}
+
+#[test]
+fn a_mode_of_the_next_boot_is_not_the_one_in_force() {
+    let mut tree = captured("agx-orin-jp6");
+    // Written down for the next boot; the mask of the GPU and the processors are those of 30 W.
+    tree.set("var/lib/nvpmodel/status", "pmode:0000\n");
+    let told = text(tree.clone(), None);
+    assert!(told.contains("Power mode: MODE_30W (2)"), "{told}");
+    assert!(told.contains("MODE_30W  in force") && told.contains("at the next boot"), "{told}");
+    assert_eq!(json(tree.clone())["power_mode"]["name"], "MODE_30W");
+    tree.set("sys/devices/system/cpu/online", "0-4\n");
+    let board = json(tree.clone());
+    assert!(board["power_mode"]["id"].is_null());
+    let why = board["power_mode"]["why"]["id"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("contradicted: nvpmodel's status file says MAXN, but "), "{why}");
+    assert!(!text(tree, None).contains("in force"));
+}
+
+#[test]
 fn heat_and_weak_power_stand_out() {
     let mut tree = captured("agx-orin-jp6");
     tree.set("sys/class/thermal/thermal_zone0/temp", "99500\n");
@@ -105,7 +147,8 @@ fn judge(place: &str, value: &Value) {
 
 #[test]
 fn what_is_null_has_its_reason_whatever_is_missing() {
-    for name in ["agx-orin-jp5", "agx-orin-jp6", "generic-pc", "igx-thor"] {
+    for name in ["agx-orin-jp5", "agx-orin-jp6", "generic-pc", "igx-thor", "xavier-nx", "agx-thor"]
+    {
         let whole = captured(name);
         judge(name, &json(whole.clone()));
         judge(name, &json(whole.clone().as_user()));

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use bij_core::{Bytes, Celsius};
-use bij_jetson::{BoardSample, Cpu, Gpu, Memory, PowerModes, Reading, TripKind, WhyNot, Zone};
+use bij_jetson::{
+    BoardSample, Cpu, CurrentMode, Gpu, Memory, PowerModes, Reading, TripKind, WhyNot, Zone,
+};
 
 use crate::view::escape::visible;
 use crate::view::table::{Cell, Column, Table};
@@ -23,8 +25,11 @@ pub(super) fn write(
     if let Some(release) = release(board) {
         line("Release", Tone::Plain, &release)?;
     }
-    if board.power.offered.is_ok() {
+    if board.power.offered != Err(WhyNot::Absent) || board.identity.is_jetson() {
         line("Power mode", Tone::Plain, &mode(&board.power))?;
+    }
+    if let [first, more @ ..] = board.power.passed_over.as_slice() {
+        line("Passed over", Tone::Busy, &with_more(&first.to_string(), more.len()))?;
     }
     if clocks_are_held {
         line("Clocks", Tone::Plain, "held where they are")?;
@@ -64,16 +69,28 @@ fn or_why(reading: &Reading<impl ToString>) -> String {
 
 fn release(board: &BoardSample) -> Option<String> {
     let identity = &board.identity;
-    let l4t = identity.l4t.as_ref().ok().map(|l4t| match l4t.jetpack() {
-        Some(jetpack) => format!("L4T {l4t} (JetPack {jetpack})"),
-        None => format!("L4T {l4t}"),
-    });
+    let l4t = match &identity.l4t {
+        Ok(l4t) => Some(match l4t.jetpack() {
+            Some(jetpack) => format!("L4T {l4t} (JetPack {jetpack})"),
+            None => format!("L4T {l4t}"),
+        }),
+        Err(WhyNot::Absent) => None,
+        Err(why) => Some(format!("L4T {why}")),
+    };
     let parts = [l4t, identity.soc.clone().ok(), identity.module.clone().ok()];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// A text that stands for some more of its kind.
+fn with_more(first: &str, more: usize) -> String {
+    if more == 0 { first.to_owned() } else { format!("{first}; {more} more") }
+}
+
 fn mode(power: &PowerModes) -> String {
+    if let Err(why) = &power.offered {
+        return format!("none is known, /etc/nvpmodel.conf is {why}");
+    }
     match &power.current {
         Ok(mode) => match &mode.name {
             Some(name) => format!("{name} ({})", mode.id),
@@ -215,6 +232,7 @@ fn trips(zone: &Zone) -> String {
 }
 
 fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    // The power of the whole board has said why already.
     let Ok(rails) = &board.rails else { return Ok(()) };
     if rails.is_empty() {
         return Ok(());
@@ -236,9 +254,12 @@ fn modes(power: &PowerModes, out: &mut dyn Write, format: &Format) -> io::Result
     let columns = [Column::right("MODE"), Column::left("NAME"), Column::left("SWITCH").flexible()];
     let mut table = Table::new(columns);
     for mode in modes {
-        let current = power.current.as_ref().is_ok_and(|current| current.id == mode.id);
+        let is = |of: &Reading<CurrentMode>| of.as_ref().is_ok_and(|of| of.id == mode.id);
+        let (current, is_known) = (is(&power.current), power.current.is_ok());
         let switch = match &mode.needs_reboot {
             _ if current => Cell::new(Tone::Good, "in force"),
+            // Where the mode in force is not known, it may be left over from an attempt to set it.
+            _ if is_known && is(&power.recorded) => Cell::new(Tone::Busy, "at the next boot"),
             Ok(true) => Cell::new(Tone::Busy, "needs a reboot"),
             Ok(false) => Cell::new(Tone::Plain, "at once"),
             Err(why) => Cell::new(Tone::Plain, format!("unknown, {why}")),

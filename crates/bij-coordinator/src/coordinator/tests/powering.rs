@@ -7,7 +7,7 @@ use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
 use crate::policy::{PowerOffer, PowerSeen};
-use crate::{PowerTold, RequestError};
+use crate::{PowerTold, RequestError, Submit};
 
 fn offer(id: u32, name: &str) -> PowerOffer {
     PowerOffer { id, name: name.to_owned(), needs_reboot: false }
@@ -96,4 +96,22 @@ fn clocks_are_wanted_from_a_start_to_its_end() {
     assert_eq!(machine.coordinator.power_wish().clocks.len(), 1, "the queue remembers it");
     machine.pass(61);
     assert!(machine.coordinator.power_wish().clocks.is_empty());
+}
+
+#[test]
+fn a_mode_that_the_board_does_not_have_is_refused_at_submission() {
+    let mut machine = Machine::new(4);
+    let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+    machine.define_with("a", script, |spec| spec.power.mode = Some("TURBO".into()));
+    tell(&mut machine, 2, None);
+    let refused = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "a could never start: wants power mode TURBO, and this board has MAXN, MODE_30W"
+    );
+    let now = machine.now();
+    machine.coordinator.power(PowerSeen::default(), None, now);
+    machine.submit(&["a"]);
+    machine.settle();
+    assert_eq!(machine.up(), ["a"], "a board without modes has but one way to run");
 }

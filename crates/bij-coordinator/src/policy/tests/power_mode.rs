@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::heat::Level;
 use crate::policy::testing::*;
-use crate::policy::{PowerOffer, PowerSeen, is_free_for};
+use crate::policy::{PowerOffer, PowerSeen, PowerTrouble, is_free_for};
 
 /// A board in mode 2 with four of them, one of which takes a reboot.
 fn board(runs: impl IntoIterator<Item = QueuedRun>) -> World {
@@ -154,7 +154,8 @@ fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
 fn a_board_without_modes_has_the_right_one_unless_that_is_trouble() {
     let mut world = World::of([waiting("a#1").mode("MAXN")]);
     assert_eq!(world.started(), ["a#1"]);
-    world.seen.power.trouble = Some("/etc/nvpmodel.conf is unparsable".to_owned());
+    let trouble = PowerTrouble::Unread("/etc/nvpmodel.conf is blocked".to_owned());
+    world.seen.power.trouble = Some(trouble);
     assert_eq!(world.gates_of("a#1"), ["power-mode"]);
     assert_eq!(World::of([waiting("a#1").mode("MAXN").at_once()]).started(), ["a#1"]);
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use bij_coordinator::policy::PowerTrouble;
 use bij_core::RunId;
 
 use super::*;
@@ -80,8 +81,13 @@ async fn a_machine_without_power_modes_has_none_and_a_wrong_file_is_trouble() {
     fs::remove_file(tree.path().join("etc/nvpmodel.conf")).unwrap();
     assert_eq!(tools.look().await, bij_coordinator::policy::PowerSeen::default());
     fs::write(tree.path().join("etc/nvpmodel.conf"), "< POWER_MODEL >\n").unwrap();
-    let trouble = tools.look().await.trouble.unwrap();
+    let PowerTrouble::NoneUnderstood(trouble) = tools.look().await.trouble.unwrap() else {
+        panic!("it has been read");
+    };
     assert!(trouble.starts_with("/etc/nvpmodel.conf is unparsable"), "{trouble}");
+    fs::write(tree.path().join("etc/nvpmodel.conf"), format!("lonely\n{CONF}")).unwrap();
+    let seen = tools.look().await;
+    assert_eq!((seen.trouble, seen.offered.len(), seen.current), (None, 2, Some(2)));
 }
 
 /// A board with one clock that `jetson_clocks` holds, and the stand-in for that.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bij_coordinator::policy::{PowerOffer, PowerSeen};
+use bij_coordinator::policy::{PowerOffer, PowerSeen, PowerTrouble};
 use bij_core::{Outcome, RunId};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, PowerModes, SwitchError, WhyNot};
 use tokio::task::spawn_blocking;
@@ -80,7 +80,11 @@ impl Tools {
             Ok(offered) => self.seen(offered, &modes, in_force),
             Err(WhyNot::Absent) => PowerSeen::default(),
             Err(why) => {
-                let trouble = format!("/etc/nvpmodel.conf is {why}");
+                let text = format!("/etc/nvpmodel.conf is {why}");
+                let trouble = match why {
+                    WhyNot::Unparsable(_) => PowerTrouble::NoneUnderstood(text),
+                    _ => PowerTrouble::Unread(text),
+                };
                 PowerSeen { trouble: Some(trouble), ..PowerSeen::default() }
             }
         };
@@ -99,7 +103,7 @@ impl Tools {
         PowerSeen {
             offered: offers.collect(),
             current,
-            at_next_boot: modes.current.as_ref().ok().map(|mode| mode.id),
+            at_next_boot: modes.recorded.as_ref().ok().map(|mode| mode.id),
             before,
             failed: self.failed.iter().map(|(id, (why, _))| (*id, why.clone())).collect(),
             ..PowerSeen::default()
