@@ -2,7 +2,7 @@
 
 use bij_core::{Hertz, Percent};
 
-use crate::{Files, Reading, WhyNot};
+use crate::{Files, Reading, WhyNot, identity};
 
 const DEVFREQ: &str = "sys/class/devfreq";
 
@@ -101,6 +101,15 @@ impl Place {
             powered: powered(files, &self.device),
             name: self.name,
         }
+    }
+}
+
+/// Returns `true` if the GPU of a Tegra is driven by nvidia.ko, as cards are, and not by nvgpu: a Thor's.
+pub(crate) fn is_driven_by_nvidia_ko(files: &dyn Files) -> bool {
+    match Place::find(files) {
+        Ok(place) => place.name.starts_with("gpu-gpc-"),
+        // Its entry in devfreq may be late.
+        Err(_) => identity::chip(files).is_ok_and(|chip| chip == identity::THOR),
     }
 }
 

@@ -28,7 +28,7 @@ impl GpuWatch {
     /// Tells as long as something runs, and never ends.
     pub(super) async fn tell<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
         let mut lives = handle.lives();
-        let mut is_told = false;
+        let (mut is_told, mut failed_before) = (false, false);
         if !self.is_needed().await {
             return std::future::pending().await;
         }
@@ -38,13 +38,15 @@ impl GpuWatch {
             let used = if anything { self.look().await } else { None };
             let pause = match used {
                 Some(Ok(used)) => {
-                    is_told = false;
+                    (is_told, failed_before) = (false, false);
                     let _ = handle.gpu_memory(Ok(used)).await;
                     EVERY
                 }
+                // A program that has just begun, or ended, may look like a driver that does not measure.
+                Some(Err(_)) if !std::mem::replace(&mut failed_before, true) => EVERY,
                 Some(Err(why)) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        log::warn!("nobody's share of the GPU's memory is guarded: {why}");
+                        log::warn!("the GPU memory of experiments is not guarded: {why}");
                     }
                     let why = format!("the GPU's driver does not tell: {why}");
                     let _ = handle.gpu_memory(Err(why)).await;

@@ -13,6 +13,7 @@ mod odd;
 mod patience;
 mod power;
 mod shuffled;
+mod thor;
 mod told;
 mod tree;
 mod whole;

@@ -19,7 +19,8 @@ pub(crate) fn told(board: &BoardSample) -> String {
     list(&mut out, "energy", &board.energy);
     writeln!(out, "{:?}", board.gpu).unwrap();
     list(&mut out, "cpu", &board.cpus);
-    writeln!(out, "{:?}\n{:?}\n{:?}", board.emc, board.memory, board.fan).unwrap();
+    let memory = format!("{:?}", board.memory).replace(", gpu_passed_over: []", "");
+    writeln!(out, "{:?}\n{memory}\n{:?}", board.emc, board.fan).unwrap();
     writeln!(out, "power mode {:?}", board.power.current).unwrap();
     list(&mut out, "power mode", &board.power.offered);
     out

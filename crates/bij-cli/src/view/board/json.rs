@@ -234,6 +234,7 @@ impl JsonMemory {
         let bytes = |sizes: BTreeMap<u32, bij_core::Bytes>| {
             sizes.into_iter().map(|(pid, size)| (pid, size.get())).collect()
         };
+        why.passed_over("gpu_by_pid", &memory.gpu_passed_over);
         Self {
             total: why.value("total", memory.total.clone()).map(bij_core::Bytes::get),
             available: why.value("available", memory.available.clone()).map(bij_core::Bytes::get),

@@ -102,6 +102,15 @@ fn a_mode_of_the_next_boot_is_not_the_one_in_force() {
 }
 
 #[test]
+fn memory_that_is_not_measured_is_not_told_as_zero() {
+    let told = text(captured("agx-thor"), None);
+    assert!(told.contains("the GPU's share is unmeasured") && !told.contains("taken by"), "{told}");
+    let memory = json(captured("agx-thor"))["memory"].clone();
+    assert!(memory["gpu_by_pid"].is_null(), "{memory}");
+    assert!(memory["why"]["gpu_by_pid"].as_str().unwrap().contains("nvidia-smi"), "{memory}");
+}
+
+#[test]
 fn heat_and_weak_power_stand_out() {
     let mut tree = captured("agx-orin-jp6");
     tree.set("sys/class/thermal/thermal_zone0/temp", "99500\n");

@@ -157,7 +157,11 @@ fn memory(memory: &Memory) -> String {
             let sum = sizes.values().fold(Bytes::new(0), |sum, size| {
                 sum.checked_add(*size).unwrap_or(Bytes::new(u64::MAX))
             });
-            format!("{of}, {sum} taken by the GPU")
+            let passed_over = match memory.gpu_passed_over.as_slice() {
+                [] => String::new(),
+                [first, more @ ..] => format!("; not understood: {}", with_more(first, more.len())),
+            };
+            format!("{of}, {sum} taken by the GPU{passed_over}")
         }
         Err(WhyNot::Absent) => of,
         Err(why) => format!("{of}; the GPU's share is {why}"),
