@@ -148,6 +148,8 @@ pub struct Verdict {
     pub text: Option<String>,
     /// Every closed gate.
     pub waiting_on: Vec<WaitingOn>,
+    /// It may not go on, and could not be put into the queue; the caller has to keep the start.
+    pub unrecorded: bool,
 }
 
 /// A run that is not over, with every gate that keeps it from starting.

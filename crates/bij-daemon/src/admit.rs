@@ -87,7 +87,7 @@ fn may_start(
     let begun = Instant::now();
     loop {
         let error = match ask(&runtime, &sockets, id, invocation) {
-            Ok(admission) => return heed(id, admission),
+            Ok(admission) => return heed(place, id, admission),
             Err(error) => error,
         };
         match next(&error, || coordinator_state(place).ok(), begun.elapsed()) {
@@ -211,8 +211,8 @@ fn keep(place: &Place, id: &ExperimentId, why: String) -> Result<(), NotAdmitted
     }
 }
 
-fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotAdmitted> {
-    let Admission { admitted, run, text, waiting_on } = admission;
+fn heed(place: &Place, id: &ExperimentId, admission: Admission) -> Result<(), NotAdmitted> {
+    let Admission { admitted, run, text, waiting_on, unrecorded } = admission;
     let mut reasons: Vec<String> = text.into_iter().collect();
     for gate in waiting_on {
         // The sentence may tell the gates already.
@@ -226,6 +226,9 @@ fn heed(id: &ExperimentId, admission: Admission) -> Result<(), NotAdmitted> {
             log::info!(BIJ_EXPERIMENT:% = id, BIJ_EVENT = "admitted"; "{id} may start: {reasons}");
         }
         return Ok(());
+    }
+    if unrecorded {
+        return keep(place, id, reasons);
     }
     let queued = run.map(|run| format!(" (`bij why {id}#{run}`)")).unwrap_or_default();
     Err(NotAdmitted::NotNow { text: format!("{reasons}{queued}") })
@@ -263,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn a_start_that_could_not_be_queued_is_kept_on_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::system(root.path());
+        let admission = Admission {
+            admitted: false,
+            run: None,
+            text: Some("it could not be queued: the database is busy".to_owned()),
+            waiting_on: Vec::new(),
+            unrecorded: true,
+        };
+        let no = heed(&place, &id(), admission).unwrap_err();
+        assert!(no.to_string().contains("the start is kept"), "{no}");
+        assert_eq!(asked::kept(&place), [id()]);
+    }
+
+    #[test]
     fn a_no_tells_every_reason_once_and_where_to_look() {
         let admission = Admission {
             admitted: false,
@@ -272,8 +291,9 @@ mod tests {
                 gate("slots", "4 of 4 slots are taken"),
                 gate("hold", "held by alice"),
             ],
+            unrecorded: false,
         };
-        let no = heed(&id(), admission).unwrap_err();
+        let no = heed(&Place::system(Path::new("/")), &id(), admission).unwrap_err();
         let expected = "not now: 4 of 4 slots are taken; held by alice (`bij why x#3`)";
         assert_eq!(no.to_string(), expected);
     }

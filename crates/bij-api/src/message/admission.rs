@@ -36,4 +36,7 @@ pub struct Admission {
     /// Every closed gate.
     #[serde(default)]
     pub waiting_on: Vec<Waiting>,
+    /// It may not, and could not be put into the queue: the caller has to keep the start.
+    #[serde(default)]
+    pub unrecorded: bool,
 }

@@ -156,7 +156,8 @@ impl<H: Steer> Interface<H> {
     /// Asks whether the unit of an experiment may start now: what its ExecCondition= asks.
     ///
     /// Keys of the request: at_boot (b), until (x, microseconds since the boot, after which the question
-    /// is void), invocation (s: the unit's invocation id). Keys of the answer: admitted (b), run (x), text (s), waiting_on (av). A run that may not
+    /// is void), invocation (s: the unit's invocation id). Keys of the answer: admitted (b), run (x), text (s), waiting_on (av), unrecorded (b: it is not
+    /// in the queue either, and the caller has to keep the start). A run that may not
     /// start is queued. For root, who runs the hooks; of a user's own coordinator for that user.
     #[zbus(out_args("admission"))]
     async fn admit(

@@ -424,7 +424,8 @@ impl Steer for Model {
         let entry = self.known().add(Submit::new(experiment));
         let text = entry.waiting_on.first().map(|gate| gate.text.to_string());
         let waiting_on = entry.waiting_on.to_vec();
-        Ok(Admission { admitted: false, run: Some(entry.run), text, waiting_on })
+        let run = Some(entry.run);
+        Ok(Admission { admitted: false, run, text, waiting_on, unrecorded: false })
     }
 
     async fn steer_unit(

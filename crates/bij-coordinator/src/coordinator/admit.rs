@@ -241,7 +241,8 @@ impl<P: Ports> Coordinator<P> {
             (false, None) => self.turn_away(run, admission, &closed),
             (false, Some(why)) => {
                 let text = format!("{}; it could not be queued: {why}", reasons(&closed));
-                Verdict { waiting_on: self.since(&run.run, closed), ..Verdict::no(None, text) }
+                let waiting_on = self.since(&run.run, closed);
+                Verdict { waiting_on, unrecorded: true, ..Verdict::no(None, text) }
             }
         }
     }
@@ -326,10 +327,10 @@ fn reasons(closed: &[ClosedGate]) -> String {
 
 impl Verdict {
     const fn yes(run: Option<RunId>) -> Self {
-        Self { admitted: true, run, text: None, waiting_on: Vec::new() }
+        Self { admitted: true, run, text: None, waiting_on: Vec::new(), unrecorded: false }
     }
 
     const fn no(run: Option<RunId>, text: String) -> Self {
-        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new() }
+        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new(), unrecorded: false }
     }
 }

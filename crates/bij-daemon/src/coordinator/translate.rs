@@ -107,12 +107,13 @@ pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
 }
 
 pub(super) fn admission(verdict: core::Verdict) -> message::Admission {
-    let core::Verdict { admitted, run, text, waiting_on } = verdict;
+    let core::Verdict { admitted, run, text, waiting_on, unrecorded } = verdict;
     message::Admission {
         admitted,
         run: run.map(|run| run.number),
         text,
         waiting_on: waiting_on.iter().map(message::Waiting::from).collect(),
+        unrecorded,
     }
 }
 

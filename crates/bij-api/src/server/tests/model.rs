@@ -320,6 +320,7 @@ impl Steer for Model {
             run: Some(entry.run),
             text: Some("4 of 4 slots are taken".to_owned()),
             waiting_on: vec![Waiting::from(&gate())],
+            unrecorded: false,
         })
     }
 

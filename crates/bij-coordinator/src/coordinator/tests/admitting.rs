@@ -203,6 +203,7 @@ fn a_full_disk_keeps_no_start_from_being_judged() {
     }
     let verdict = machine.admit("c");
     assert!(!verdict.admitted, "those that could not be recorded count");
+    assert!(verdict.unrecorded, "the caller has to keep it");
     assert!(verdict.text.unwrap().contains("could not be queued"));
     assert_eq!(machine.coordinator.status().memory_claimed, Bytes::new(2 << 30));
 }
