@@ -20,7 +20,7 @@ mod session;
 mod suite;
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bij_e2e::{Lane, Plan, Scenario};
@@ -152,6 +152,9 @@ fn payload_for(
     Payload::build(linking, staged, directory).map(Some)
 }
 
+/// Two containers at once would share their control groups on a host without namespaces for them.
+static ONE_CONTAINER: Mutex<()> = Mutex::new(());
+
 fn run_one(
     job: &Job,
     patterns: &[String],
@@ -163,6 +166,8 @@ fn run_one(
     if scenarios.is_empty() {
         return Ok(Tally::default());
     }
+    let _turn = (job.lane == Lane::Machine)
+        .then(|| ONE_CONTAINER.lock().unwrap_or_else(PoisonError::into_inner));
     let Verdict { passed, failed } = boot(job, &job.name(), scenarios, payload, directory)?;
     if failed.is_empty() || !retry {
         let failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
