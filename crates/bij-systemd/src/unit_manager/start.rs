@@ -85,7 +85,11 @@ async fn bring_up(
     };
     let started = match result {
         Err(error) => Err(with_reason(bus, id, error).await),
-        Ok(Done::Skipped) => Ok(Started::Skipped),
+        // The result of the job where a newer systemd says `done`.
+        Ok(Done::Skipped) => match bus.unit(id).await {
+            Ok(properties) => skipped(id, &properties),
+            Err(_) => Ok(Started::Skipped),
+        },
         Ok(Done::Done) => match bus.unit(id).await {
             Ok(properties) => started(id, &properties),
             Err(error) => Err(error),
@@ -108,17 +112,22 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
     if down && looked && refused {
-        if let Some(status) =
-            properties.condition_statuses().into_iter().find(|status| never_ran(*status))
-        {
-            let meaning = meaning(status);
-            return Err(UnitError::NotPrepared { id: id.clone(), status, meaning });
-        }
-        return Ok(Started::Skipped);
+        return skipped(id, properties);
     }
     match properties.variable("BIJ_STAMP") {
         Some(_) => Ok(Started::Up),
         None => Err(UnitError::NotFound(id.clone())),
+    }
+}
+
+/// A start that a condition has kept back: by its word, or because it could not even be run.
+fn skipped(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+    let mut statuses = properties.condition_statuses().into_iter();
+    match statuses.find(|status| never_ran(*status)) {
+        Some(status) => {
+            Err(UnitError::NotPrepared { id: id.clone(), status, meaning: meaning(status) })
+        }
+        None => Ok(Started::Skipped),
     }
 }
 

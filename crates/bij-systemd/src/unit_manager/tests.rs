@@ -84,9 +84,13 @@ async fn a_condition_that_says_no_is_a_skip_and_a_quick_end_is_not() {
 
 #[tokio::test]
 async fn a_condition_that_could_not_be_asked_is_no_skip() {
-    for (status, skipped) in [(1, true), (238, false), (127, false), (101, false)] {
+    let statuses = [(1, true), (238, false), (127, false), (101, false)];
+    // systemd 247 says of such a job that it was skipped, 252 that it is done.
+    for (result, (status, skipped)) in
+        ["done", "skipped"].into_iter().flat_map(|result| statuses.map(|status| (result, status)))
+    {
         let world = World {
-            job: Job::EndsAtOnce("done"),
+            job: Job::EndsAtOnce(result),
             after: "inactive",
             condition: Some(false),
             condition_status: status,
