@@ -136,10 +136,12 @@ fn forged_lines(guest: &Guest) -> Result<Next, Failure> {
 fn forge(guest: &Guest) -> Result<(), Failure> {
     as_stranger(&format!("{FORGE_PATH} stranger ~"))?.success()?;
     as_member(&format!("{FORGE_PATH} member {MEMBER_HOME}"))?.success()?;
-    let script = format!("{FORGE_PATH} $BIJ_EXPERIMENT \"$BIJ_STATE_DIR\"; exec sleep 600");
+    // A process that is gone when journald looks belongs to no unit; the shell itself does.
+    let script =
+        format!("{FORGE_PATH} $BIJ_EXPERIMENT \"$BIJ_STATE_DIR\"; echo all said; exec sleep 600");
     define_script(EVIL, &script, "")?;
     systemctl("start", EVIL)?.success()?;
-    wait_for_line(guest, EVIL, &format!("forged-{EVIL}-syslog-brain-experiment-{VICTIM}"))?;
+    wait_for_line(guest, EVIL, "all said")?;
     sh("loginctl enable-linger stranger")?.success()?;
     let as_user = |command: &str| {
         as_stranger(&format!("export XDG_RUNTIME_DIR=/run/user/$(id -u); {command}"))
