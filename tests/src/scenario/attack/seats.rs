@@ -109,12 +109,12 @@ fn idle_connections(guest: &Guest) -> Result<Next, Failure> {
 /// Passes sockets along that take an hour to close, to the coordinator's socket as a stranger and to the
 /// filter's as a stranger again.
 const LINGER: &str = r"
-import array, os, socket, struct, time
+import array, os, signal, socket, struct, time
 os.setgroups([]); os.setgid(20001); os.setuid(20001)
+# Nothing is accepted or read: what is sent stays in the way.
 server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(64)
-theirs = []
 def lingering():
-    s = socket.create_connection(server.getsockname()); theirs.append(server.accept())
+    s = socket.create_connection(server.getsockname())
     s.setblocking(False)
     try:
         while True: s.send(b'x' * 65536)
@@ -122,12 +122,19 @@ def lingering():
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
     return s
 def attack(path, kind, text):
-    with socket.socket(socket.AF_UNIX, kind) as s:
+    child = os.fork()
+    if child == 0:
+        s = socket.socket(socket.AF_UNIX, kind)
         s.connect(path)
         passed = [lingering() for _ in range(3)]
         rights = array.array('i', [it.fileno() for it in passed])
         s.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        # The last copy is the one that lingers: should the receiver be the first, this one is ended.
         for it in passed: it.close()
+        os._exit(0)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 for _ in range(5):
     attack('/run/brain-in-jar/coordinator.sock', socket.SOCK_STREAM, b'\0AUTH EXTERNAL\r\n')
     attack('/run/brain-in-jar/notify', socket.SOCK_DGRAM, b'BARRIER=1')
