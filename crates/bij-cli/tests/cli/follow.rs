@@ -179,15 +179,14 @@ fn waiting_outlives_the_coordinator_and_ends_without_one() {
     let model = coordinator.kill();
     let then = "2026-11-23T22:01:00Z".parse().unwrap();
     let end = |run| Change::End { run, end: RunEnd::Success, by: "the end hook".to_owned() };
-    store.change(&[end(x)], then).unwrap();
-    // One that comes back is asked again.
+    // One that comes back is asked again. What is on disk says the same only then: it is looked at meanwhile.
     model.end("x#1", RunEnd::Success);
+    let before = model.known().listed;
     let coordinator = Coordinator::start_with(&bij, model);
-    let before = coordinator.model.known().listed;
     wait_until("it asks again", || coordinator.model.known().looked > 2);
     assert!(coordinator.model.known().listed > before, "the queue was listed again");
     coordinator.kill();
-    store.change(&[end(y)], then).unwrap();
+    store.change(&[end(x), end(y)], then).unwrap();
     let said = finished(child);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.err.contains("warning: the coordinator went away"), "{said:?}");
