@@ -271,7 +271,8 @@ impl Array {
         } else {
             serde_json::to_string(piece)?
         };
-        let elements = text.trim_start_matches('[').trim_end_matches(']').trim_matches('\n');
+        let elements = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let elements = elements.unwrap_or(&text).trim_matches('\n');
         if elements.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! A runtime that no sender can hold up.
 //!
-//! Whoever may send to a Unix socket may pass descriptors along (unix(7), `SCM_RIGHTS`), wanted or not, and
-//! the receiver is the one that closes the last copy. Closing a TCP socket with `SO_LINGER` (socket(7))
+//! A process that may send to a Unix socket may pass descriptors along (unix(7), `SCM_RIGHTS`), wanted or
+//! not, and the receiver may be the one that closes the last copy. Closing a TCP socket with `SO_LINGER` (socket(7))
 //! takes as long as its sender has chosen, hours if need be. The kernel breaks that off when a signal comes.
 
 use std::cell::RefCell;

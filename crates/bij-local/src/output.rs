@@ -53,6 +53,8 @@ pub(crate) async fn read_lines<R, F, W>(
     let mut buffer = vec![0; READ_SIZE];
     let mut rest = Rest { waits: WAITS, bytes: PIPE_MAX };
     let mut is_over = false;
+    // Asked for once, not with each read.
+    let mut raised = std::pin::pin!(over.raised());
     loop {
         let read = if is_over {
             rest.read(&mut pipe, &mut buffer).await
@@ -60,7 +62,7 @@ pub(crate) async fn read_lines<R, F, W>(
             // Cancel-safe: a read that is given up has taken nothing.
             tokio::select! {
                 biased;
-                () = over.raised() => {
+                () = &mut raised => {
                     is_over = true;
                     continue;
                 }

@@ -19,10 +19,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use bij_core::Limit;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Pid, Uid, dup2_stdin, getppid, initgroups, setgid, setuid};
 use serde::{Deserialize, Serialize};
@@ -84,13 +83,6 @@ pub(crate) struct Orders {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Whether `WATCHDOG_PID=` is to be set.
     pub(crate) watchdog: bool,
-}
-
-impl Orders {
-    /// A limit as the kernel takes it.
-    pub(crate) fn limit_of(limit: Option<Limit<u64>>) -> Option<u64> {
-        limit.map(|limit| limit.at().unwrap_or(RLIM_INFINITY))
-    }
 }
 
 /// A user of the machine.

@@ -14,6 +14,24 @@ const FROM: &str =
     "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment
      LEFT JOIN attempt_boards b ON b.attempt = a.id";
 
+/// Adds the conditions of an experiment and of a run. Only what is asked for stands in the statement, so
+/// that SQLite can use the index for it.
+fn of_run<'a>(
+    name: Option<&'a &'a str>,
+    run: Option<&'a u32>,
+    conditions: &mut Vec<&str>,
+    values: &mut Vec<(&str, &'a dyn ToSql)>,
+) {
+    if let Some(name) = name {
+        conditions.push("a.experiment = (SELECT id FROM experiments WHERE name = :name)");
+        values.push((":name", name));
+    }
+    if let Some(run) = run {
+        conditions.push("r.number = :run");
+        values.push((":run", run));
+    }
+}
+
 /// Attempts, oldest first.
 pub(crate) fn attempts(
     connection: &Connection,
@@ -22,17 +40,9 @@ pub(crate) fn attempts(
     let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
     let name = experiment.as_ref().map(ExperimentId::as_str);
     let run = run.map(|RunNumber(number)| number);
-    // Only what is asked for stands in the statement, so that SQLite can use the index for it.
     let mut conditions = vec!["TRUE"];
     let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
-    if let Some(name) = &name {
-        conditions.push("a.experiment = (SELECT id FROM experiments WHERE name = :name)");
-        values.push((":name", name));
-    }
-    if let Some(run) = &run {
-        conditions.push("r.number = :run");
-        values.push((":run", run));
-    }
+    of_run(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
     if *open {
         conditions.push("a.ended IS NULL");
     }
@@ -79,14 +89,7 @@ pub(crate) fn attempts_after(
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     let mut conditions = vec!["a.id > :after"];
     let mut values: Vec<(&str, &dyn ToSql)> = vec![(":after", &after), (":at_most", &at_most)];
-    if let Some(name) = &name {
-        conditions.push("a.experiment = (SELECT id FROM experiments WHERE name = :name)");
-        values.push((":name", name));
-    }
-    if let Some(run) = &run {
-        conditions.push("r.number = :run");
-        values.push((":run", run));
-    }
+    of_run(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
     let (columns, conditions) = (row::ATTEMPT, conditions.join(" AND "));
     let sql =
         format!("SELECT {columns} {FROM} WHERE {conditions} ORDER BY a.id ASC LIMIT :at_most");

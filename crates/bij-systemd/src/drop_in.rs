@@ -147,11 +147,8 @@ impl DropIn<'_> {
         unit.set_if("TasksMax", limits.tasks.map(|limit| limit.to_string()));
         unit.set_if("RuntimeMaxSec", limits.time.map(|limit| limit.to_string()));
         unit.set_if("LimitNOFILE", limits.open_files.map(|limit| limit.to_string()));
-        let locked = limits.locked_memory.map(|limit| match limit {
-            Limit::Max => "infinity".to_owned(),
-            Limit::At(bytes) => bytes.get().to_string(),
-        });
-        unit.set_if("LimitMEMLOCK", locked);
+        let locked = limits.locked_memory.map(MemoryLimit::Absolute);
+        unit.set_if("LimitMEMLOCK", locked.map(memory_limit));
         unit.set(
             "OOMPolicy",
             match limits.oom_policy {

@@ -105,9 +105,14 @@ impl Properties {
 
     /// The words of each command of an `Exec…=`.
     pub(crate) fn commands(&self, name: &str) -> Vec<Vec<String>> {
+        self.executed(name).map(|command| command.1).collect()
+    }
+
+    /// The commands of an `Exec…=`, with what became of their processes.
+    fn executed(&self, name: &str) -> impl Iterator<Item = ExecutedCommand> + use<> {
         let value = self.service.get(name).and_then(|value| value.try_clone().ok());
         let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
-        commands.into_iter().flatten().map(|command| command.1).collect()
+        commands.into_iter().flatten()
     }
 
     /// Whether its processes stand still; `None` before systemd 246.
@@ -120,10 +125,8 @@ impl Properties {
     pub(crate) fn condition_statuses(&self) -> Vec<i32> {
         /// `CLD_EXITED` of sigaction(2).
         const EXITED: i32 = 1;
-        let value = self.service.get("ExecCondition").and_then(|value| value.try_clone().ok());
-        let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
-        let commands = commands.into_iter().flatten();
-        commands.filter(|command| command.8 == EXITED).map(|command| command.9).collect()
+        let exited = self.executed("ExecCondition").filter(|command| command.8 == EXITED);
+        exited.map(|command| command.9).collect()
     }
 
     /// This life of the unit; all zero is none.

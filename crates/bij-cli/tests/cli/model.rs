@@ -143,12 +143,12 @@ impl Model {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something has changed, and everybody is told.
+    /// Announces a new event to every client.
     pub(crate) fn tell(&self, kind: EventKind, run: Option<&str>) {
         self.tell_with(kind, run, &[]);
     }
 
-    /// Something has changed, and everybody is told what else there is to say.
+    /// Announces the newest event to every client, with what was changed before.
     pub(crate) fn tell_with(&self, kind: EventKind, run: Option<&str>, data: &[(&str, &str)]) {
         let mut known = self.known();
         known.event(kind, run.map(|run| run.parse().unwrap()).as_ref());
@@ -159,7 +159,7 @@ impl Model {
         self.newest.send_replace(seq);
     }
 
-    /// A run is over, and everybody is told.
+    /// Ends a run, and announces it to every client.
     pub(crate) fn end(&self, run: &str, end: RunEnd) {
         let id: RunId = run.parse().unwrap();
         let mut known = self.known();
@@ -169,7 +169,7 @@ impl Model {
         self.tell_with(EventKind::RunEnded, Some(run), &[("end", end.as_str())]);
     }
 
-    /// A run is over, and neither is anybody told nor is the event kept.
+    /// Ends a run without an announcement, and without keeping its event.
     pub(crate) fn lose(&self, run: &str, end: RunEnd) {
         let id: RunId = run.parse().unwrap();
         let mut known = self.known();

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
 use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, RunEnd, Timestamp};
+use nix::sys::resource::RLIM_INFINITY;
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
 use tokio::process::Child;
@@ -100,8 +101,8 @@ impl Life {
             supervisor: i32::try_from(std::process::id()).unwrap_or(0),
             cgroups: jar.procs_files(),
             data_limit: jar.data_limit(),
-            open_files: Orders::limit_of(spec.limits.open_files),
-            locked_memory: Orders::limit_of(spec.limits.locked_memory.map(in_bytes)),
+            open_files: spec.limits.open_files.map(|limit| rlimit(limit, u64::from)),
+            locked_memory: spec.limits.locked_memory.map(|limit| rlimit(limit, Bytes::get)),
             cpus: spec.limits.cpus.iter().flat_map(CpuSet::iter).collect(),
             user,
             directory,
@@ -297,6 +298,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
     move |source| PrepareError::File { path, source }
 }
 
-fn in_bytes(limit: Limit<Bytes>) -> Limit<u64> {
-    limit.at().map_or(Limit::Max, |bytes| Limit::At(bytes.get()))
+/// A limit as the kernel takes it.
+fn rlimit<T>(limit: Limit<T>, number: impl FnOnce(T) -> u64) -> u64 {
+    limit.at().map_or(RLIM_INFINITY, number)
 }

@@ -25,7 +25,11 @@ fn a_claim_that_leaves_no_reserve_is_refused_with_the_numbers() {
         .unwrap_err()
         .to_string();
     assert!(said.contains("reserve of 1.0G of the machine's 64.0G"), "{said}");
-    assert_eq!(admissible(&terms, &settings, None, &PowerSeen::default()), Ok(()), "nobody knows");
+    assert_eq!(
+        admissible(&terms, &settings, None, &PowerSeen::default()),
+        Ok(()),
+        "the modes are not known"
+    );
 }
 
 #[test]

@@ -10,6 +10,22 @@ use proptest::prelude::*;
 use crate::policy::testing::*;
 use crate::policy::{Action, Interruption, Unreachable, closed_gates, put_back};
 
+/// What is let start would be let start as well if it asked itself.
+pub(super) fn what_starts_passes_its_gates(mut world: World) -> Result<(), TestCaseError> {
+    for change in put_back(&world.state) {
+        world.state.apply(&change);
+    }
+    let decision = world.decide();
+    for run in started(&decision) {
+        let run = &world.state.runs[&run_id(&run)];
+        if run.state == QueueState::Waiting {
+            let closed = closed_gates(&world.state, &world.seen, run);
+            prop_assert!(closed.is_empty(), "{}: {closed:?}", run.run);
+        }
+    }
+    Ok(())
+}
+
 fn gpu() -> impl Strategy<Value = GpuClaim> {
     prop_oneof![4 => Just(GpuClaim::None), 2 => Just(GpuClaim::Shared), 1 => Just(GpuClaim::Exclusive)]
 }
@@ -137,18 +153,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_starts_through_a_closed_gate(mut world in any_world()) {
-        for change in put_back(&world.state) {
-            world.state.apply(&change);
-        }
-        let decision = world.decide();
-        for run in started(&decision) {
-            let run = &world.state.runs[&run_id(&run)];
-            if run.state == QueueState::Waiting {
-                let closed = closed_gates(&world.state, &world.seen, run);
-                prop_assert!(closed.is_empty(), "{}: {closed:?}", run.run);
-            }
-        }
+    fn nothing_starts_through_a_closed_gate(world in any_world()) {
+        what_starts_passes_its_gates(world)?;
     }
 
     #[test]

@@ -5,9 +5,9 @@ use bij_core::definition::PowerMode;
 use bij_core::queue::{Dependencies, GroupName, QueueState};
 use proptest::prelude::*;
 
-use super::properties::any_world;
+use super::properties::{any_world, what_starts_passes_its_gates};
 use crate::policy::testing::*;
-use crate::policy::{Action, PowerOffer, PowerSeen, closed_gates, put_back};
+use crate::policy::{Action, PowerOffer, PowerSeen, put_back};
 
 /// The modes that runs may want; the last one is not to be had.
 const MODES: [&str; 4] = ["MAXN", "MODE_15W", "MODE_30W", "MODE_50W"];
@@ -69,21 +69,10 @@ proptest! {
 
     #[test]
     fn what_is_let_start_would_be_let_start_if_it_asked_itself(
-        mut world in any_world_of_groups_and_modes(),
+        world in any_world_of_groups_and_modes(),
     ) {
-        for change in put_back(&world.state) {
-            world.state.apply(&change);
-        }
-        let decision = world.decide();
-        for run in started(&decision) {
-            let run = &world.state.runs[&run_id(&run)];
-            if run.state == QueueState::Waiting {
-                let closed = closed_gates(&world.state, &world.seen, run);
-                prop_assert!(closed.is_empty(), "{}: {closed:?}", run.run);
-            }
-        }
+        what_starts_passes_its_gates(world)?;
     }
-
 }
 
 proptest! {
