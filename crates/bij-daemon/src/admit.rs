@@ -17,8 +17,7 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::coordinator::SystemClock;
-use crate::systemd::coordinator_state;
-use crate::{Place, asked, chain};
+use crate::{Place, Systemd, asked, chain};
 
 /// A coordinator that was killed is back by then (`RestartSec=` of its unit).
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -57,10 +56,11 @@ pub enum NotAdmitted {
 /// [`NotAdmitted`] unless it may.
 pub fn admit(
     place: &Place,
+    manager: &Systemd,
     id: &ExperimentId,
     invocation: Option<InvocationId>,
 ) -> Result<(), NotAdmitted> {
-    may_start(place, id, invocation)?;
+    may_start(place, manager, id, invocation)?;
     // What was kept of an earlier start is this one: it is not to come a second time.
     if let Err(error) = asked::forget(place, id) {
         log::warn!("the start of {id} that was kept cannot be forgotten: {error}");
@@ -70,6 +70,7 @@ pub fn admit(
 
 fn may_start(
     place: &Place,
+    manager: &Systemd,
     id: &ExperimentId,
     invocation: Option<InvocationId>,
 ) -> Result<(), NotAdmitted> {
@@ -90,7 +91,7 @@ fn may_start(
             Ok(admission) => return heed(place, id, admission),
             Err(error) => error,
         };
-        match next(&error, || coordinator_state(place).ok(), begun.elapsed()) {
+        match next(&error, || manager.coordinator_state().ok(), begun.elapsed()) {
             Next::Start => {
                 log_alone(id);
                 return Ok(());
@@ -334,7 +335,8 @@ mod tests {
     #[test]
     fn without_a_coordinator_everything_may_start() {
         let root = tempfile::tempdir().unwrap();
-        assert!(admit(&Place::system(root.path()), &id(), None).is_ok());
+        let place = Place::system(root.path());
+        assert!(admit(&place, &Systemd::new(&place), &id(), None).is_ok());
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Systemd {
         !self.elsewhere
     }
 
+    /// How the unit of the coordinator stands.
+    pub(crate) fn coordinator_state(&self) -> Result<ServiceState, ManagerError> {
+        self.view()?.service_state(crate::admit::COORDINATOR).map_err(failed)
+    }
+
     fn ensure_here(&self) -> Result<(), ManagerError> {
         if self.elsewhere { Err(ManagerError(ELSEWHERE.into())) } else { Ok(()) }
     }
@@ -40,14 +45,6 @@ impl Systemd {
 
 fn failed(error: bij_systemd::HookViewError) -> ManagerError {
     ManagerError(Box::new(error))
-}
-
-/// How the unit of the coordinator stands.
-pub(crate) fn coordinator_state(place: &Place) -> Result<ServiceState, ManagerError> {
-    if is_elsewhere(place) {
-        return Err(ManagerError(ELSEWHERE.into()));
-    }
-    ServiceState::of(scope(place), crate::admit::COORDINATOR).map_err(failed)
 }
 
 impl Manager for Systemd {

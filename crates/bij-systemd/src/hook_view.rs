@@ -106,6 +106,18 @@ impl HookView {
         }
     }
 
+    /// Whether a service that systemd starts again whenever it ends is there.
+    ///
+    /// # Errors
+    /// [`HookViewError`] if nobody answers.
+    pub fn service_state(&self, unit: &str) -> Result<ServiceState, HookViewError> {
+        let action = "look at the coordinator";
+        match self.over_bus(|bus| service_over(bus, unit)) {
+            Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
+            None => show::service_state(self.scope, unit),
+        }
+    }
+
     /// Has an experiment's unit stopped, and returns when the job is queued.
     ///
     /// # Errors
@@ -158,6 +170,14 @@ async fn loaded_over(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;
     let action = Action { verb: "list the units", id: None };
     Ok(!call(action, manager.list_units_by_patterns(&[], &[ALL])).await?.is_empty())
+}
+
+async fn service_over(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
+    let manager = bus.manager().await?;
+    let action = Action { verb: "look at the coordinator", id: None };
+    let units = call(action, manager.list_units_by_names(&[unit])).await?;
+    let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
+    Ok(ServiceState::new(&active_state, job != 0))
 }
 
 async fn stop_over(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {

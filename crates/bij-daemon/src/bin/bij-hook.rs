@@ -76,7 +76,9 @@ fn run(call: HookCall) -> Result<ExitCode> {
     }
     match verb {
         Verb::Start(id) => {
-            match admit(&place, &id, told(&place, &id).invocation) {
+            // One connection for both: the first is the dear one.
+            let manager = Systemd::new(&place);
+            match admit(&place, &manager, &id, told(&place, &id).invocation) {
                 Ok(()) => {}
                 Err(not_now @ NotAdmitted::NotNow { .. }) => {
                     // To the unit's own lines, where people look first. The run is queued, told or not.
@@ -85,9 +87,9 @@ fn run(call: HookCall) -> Result<ExitCode> {
                 }
                 Err(error) => return Err(error).with_context(|| format!("{id} cannot start")),
             }
-            begin(&place, &id)?;
+            begin(&place, &manager, &id)?;
         }
-        Verb::Begin(id) => begin(&place, &id)?,
+        Verb::Begin(id) => begin(&place, &Systemd::new(&place), &id)?,
         Verb::End(id) => end(&place, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(place.layout().clone());
@@ -111,13 +113,13 @@ fn told(place: &Place, id: &ExperimentId) -> Told {
     Told::read(|name| env::var(name).ok()).verified(place, id)
 }
 
-fn begin(place: &Place, id: &ExperimentId) -> Result<()> {
+fn begin(place: &Place, manager: &Systemd, id: &ExperimentId) -> Result<()> {
     let begin = Begin {
         place,
         told: &told(place, id),
         definitions: &Definitions::new(place.layout().clone()),
         ledger: &mut ledger(place),
-        manager: &Systemd::new(place),
+        manager,
         journal: &SystemdJournal::new(place),
     };
     begin.run(id).with_context(|| format!("{id} cannot start"))?;

@@ -1,9 +1,5 @@
 //! Whether a service is there, for a hook that has no answer from it.
 
-use super::HookViewError;
-use super::show::systemctl;
-use crate::RuntimeScope;
-
 /// How a service stands that systemd starts again whenever it ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceState {
@@ -16,26 +12,22 @@ pub enum ServiceState {
 }
 
 impl ServiceState {
-    /// Asks `systemctl`, which reaches PID 1 without a bus.
-    ///
-    /// # Errors
-    /// [`HookViewError`] if there is no answer.
-    pub fn of(scope: RuntimeScope, unit: &str) -> Result<Self, HookViewError> {
-        let arguments = ["show", unit, "--property", "ActiveState,Job"];
-        Ok(Self::parse(&systemctl(scope, "look at the coordinator", &arguments)?))
-    }
-
-    /// `ActiveState=` and, while a job is under way, its number as `Job=` (org.freedesktop.systemd1(5)).
-    fn parse(show: &str) -> Self {
-        let value =
-            |name: &str| show.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        let has_job = value("Job").is_some_and(|job| !job.is_empty() && job != "0");
-        match value("ActiveState") {
-            Some("inactive") if !has_job => Self::Stopped,
-            Some("failed") if !has_job => Self::Failed,
+    /// `ActiveState=`, and whether a job is under way (org.freedesktop.systemd1(5)).
+    pub(super) fn new(active_state: &str, has_job: bool) -> Self {
+        match active_state {
+            "inactive" if !has_job => Self::Stopped,
+            "failed" if !has_job => Self::Failed,
             // Every other state is on the way to one of these.
             _ => Self::Up,
         }
+    }
+
+    /// What `systemctl show` says: `ActiveState=` and, while a job is under way, its number as `Job=`.
+    pub(super) fn parse(show: &str) -> Self {
+        let value =
+            |name: &str| show.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let has_job = value("Job").is_some_and(|job| !job.is_empty() && job != "0");
+        Self::new(value("ActiveState").unwrap_or_default(), has_job)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
 
 use super::facts::{Execution, JobType, Moments, UnitFacts, exit};
-use super::{ALL, HookViewError};
+use super::{ALL, HookViewError, ServiceState};
 use crate::{RuntimeScope, tool};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
@@ -35,6 +35,14 @@ pub(super) fn has_loaded_experiments(scope: RuntimeScope) -> Result<bool, HookVi
     Ok(!units.trim().is_empty())
 }
 
+pub(super) fn service_state(
+    scope: RuntimeScope,
+    unit: &str,
+) -> Result<ServiceState, HookViewError> {
+    let arguments = ["show", unit, "--property", "ActiveState,Job"];
+    Ok(ServiceState::parse(&systemctl(scope, "look at the coordinator", &arguments)?))
+}
+
 pub(super) fn stop(scope: RuntimeScope, id: &ExperimentId) -> Result<(), HookViewError> {
     systemctl(scope, "stop the unit", &["stop", "--no-block", &id.unit_name()]).map(drop)
 }
@@ -43,7 +51,7 @@ pub(super) fn reload(scope: RuntimeScope) -> Result<(), HookViewError> {
     systemctl(scope, "reload", &["daemon-reload"]).map(drop)
 }
 
-pub(super) fn systemctl(
+fn systemctl(
     scope: RuntimeScope,
     action: &'static str,
     arguments: &[&str],
