@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::args::Global;
 use crate::error::{CliError, Kind};
+use crate::lingering;
 use crate::log_source::{LogSource, Wanted};
 use crate::past::Past;
 use crate::scope::{self, Scope, Surroundings};
@@ -62,6 +63,15 @@ impl Context {
     pub(crate) fn warn_of(&self, found: &Found) {
         for warning in &found.warnings {
             self.terminal.warning(&warning.to_string());
+        }
+    }
+
+    /// Warns a caller of `--user` whose experiments end with the last session.
+    pub(crate) fn warn_of_lingering(&self) {
+        if self.scope == Scope::User
+            && let Some(warning) = lingering::warning(&self.root)
+        {
+            self.terminal.warning(&warning);
         }
     }
 

@@ -19,6 +19,7 @@ mod coordinator;
 mod error;
 mod facts;
 mod gpu_memory;
+mod lingering;
 mod log_source;
 mod orders;
 mod past;

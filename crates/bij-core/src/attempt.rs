@@ -39,9 +39,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether a reboot or heat ended it: its run goes on by the next start, in whichever boot.
+    /// Whether a reboot, the end of the user's service manager or heat ended it: the next start of its
+    /// run is another attempt of it, in whichever boot.
     pub fn was_interrupted(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| matches!(end.cause, Cause::Reboot | Cause::Heat))
+        self.end.as_ref().is_some_and(|end| {
+            matches!(end.cause, Cause::Reboot | Cause::ManagerStop | Cause::Heat)
+        })
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Cause {
     GpuMemory,
     /// The machine was shut down or restarted in good order.
     Reboot,
+    /// The service manager of its user was stopped, usually with the user's last session, and the
+    /// machine went on. It goes on when that manager is back.
+    ManagerStop,
     /// The machine went away under it: power cut, kernel crash, reset.
     PowerLoss,
     /// It ended and no witness says how.
@@ -49,7 +52,7 @@ pub struct UnknownCause(pub String);
 
 impl Cause {
     /// All causes, in the order in which people are shown them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Success,
         Self::Exit,
         Self::Signal,
@@ -63,6 +66,7 @@ impl Cause {
         Self::Heat,
         Self::GpuMemory,
         Self::Reboot,
+        Self::ManagerStop,
         Self::PowerLoss,
         Self::Unknown,
     ];
@@ -83,6 +87,7 @@ impl Cause {
             Self::Heat => "heat",
             Self::GpuMemory => "gpu-memory",
             Self::Reboot => "reboot",
+            Self::ManagerStop => "manager-stop",
             Self::PowerLoss => "power-loss",
             Self::Unknown => "unknown",
         }
@@ -103,7 +108,12 @@ impl Cause {
             | Self::StopTimeout
             | Self::PowerLoss
             | Self::Unknown => true,
-            Self::Success | Self::TimeLimit | Self::Stopped | Self::Heat | Self::Reboot => false,
+            Self::Success
+            | Self::TimeLimit
+            | Self::Stopped
+            | Self::Heat
+            | Self::Reboot
+            | Self::ManagerStop => false,
         }
     }
 }

@@ -72,6 +72,8 @@ pub enum OrderKind {
     TimeLimit,
     /// The whole machine goes down.
     Shutdown,
+    /// The service manager of the user goes down, and the machine does not.
+    ManagerStop,
 }
 
 impl OrderKind {
@@ -83,6 +85,7 @@ impl OrderKind {
             Self::GpuMemory => Cause::GpuMemory,
             Self::TimeLimit => Cause::TimeLimit,
             Self::Shutdown => Cause::Reboot,
+            Self::ManagerStop => Cause::ManagerStop,
         }
     }
 }

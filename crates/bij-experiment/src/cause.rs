@@ -34,6 +34,8 @@ pub enum Cause {
     GpuMemory,
     /// The machine was restarted in good order.
     Reboot,
+    /// The service manager of its user was stopped, usually with the last session.
+    ManagerStop,
     /// The machine went away under it.
     PowerLoss,
     /// It ended and no witness says how.
@@ -42,7 +44,7 @@ pub enum Cause {
     Other(String),
 }
 
-const WORDS: [(&str, Cause); 15] = [
+const WORDS: [(&str, Cause); 16] = [
     ("success", Cause::Success),
     ("exit", Cause::Exit),
     ("signal", Cause::Signal),
@@ -56,6 +58,7 @@ const WORDS: [(&str, Cause); 15] = [
     ("heat", Cause::Heat),
     ("gpu-memory", Cause::GpuMemory),
     ("reboot", Cause::Reboot),
+    ("manager-stop", Cause::ManagerStop),
     ("power-loss", Cause::PowerLoss),
     ("unknown", Cause::Unknown),
 ];

@@ -21,6 +21,9 @@ use crate::list;
 use crate::properties::Properties;
 use crate::unit_dirs::UnitDirs;
 
+/// Wants all enabled experiments: `WantedBy=` of the template.
+const TARGET: &str = "brain-experiment.target";
+
 /// The units of experiments under PID 1, or under a user's own service manager.
 ///
 /// Reading needs no rights. What a caller without rights may change is polkit's to say.
@@ -128,7 +131,9 @@ impl UnitManager for SystemdUnits {
         let unit = id.unit_name();
         let changes = if enabled {
             let action = Action { verb: "enable", id: Some(id) };
-            call(action, manager.enable_unit_files(&[&unit], false, false)).await?.1
+            // A user's own target is enabled by no package, and starts them all.
+            let units = [unit.as_str(), TARGET];
+            call(action, manager.enable_unit_files(&units, false, false)).await?.1
         } else {
             let action = Action { verb: "disable", id: Some(id) };
             call(action, manager.disable_unit_files(&[&unit], false)).await?

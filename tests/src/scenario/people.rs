@@ -11,6 +11,7 @@ use crate::queue::queue;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("people_run_their_own", Lane::CONTAINER, run_their_own),
     Scenario::new("people_queue_their_own", Lane::CONTAINER, queue_their_own),
+    Scenario::new("people_log_out", Lane::CONTAINER, log_out),
 ];
 
 /// Runs a command as the researcher, within her own manager's environment.
@@ -93,5 +94,36 @@ END
     as_researcher("systemctl --user stop brain-experiment@mine")?.success()?;
     as_researcher("systemctl --user is-active brain-experiment@mine")?.code(3)?;
     as_researcher("bij --user --json status mine")?;
+    Ok(Next::Done)
+}
+
+/// Without lingering her manager stops with her last session. Each command that starts something says so;
+/// what ended with the manager is no reboot, and what is enabled comes back with it.
+fn log_out(guest: &Guest) -> Result<Next, Failure> {
+    hire_researcher(guest)?;
+    let uid = run("id", ["-u", "researcher"])?.success()?.stdout().trim().to_owned();
+    let manager = format!("user@{uid}.service");
+    sh("loginctl disable-linger researcher")?.success()?;
+    run("systemctl", ["start", &manager])?.success()?;
+    as_researcher(
+        "mkdir -p .config/brain-in-jar/experiments
+         echo 'command = [\"sleep\", \"600\"]' >.config/brain-in-jar/experiments/night.toml
+         rm -f .config/brain-in-jar/coordinator.env",
+    )?
+    .success()?;
+    for command in ["bij --user start night", "bij --user enable night"] {
+        as_researcher(command)?.success()?.says("loginctl enable-linger")?;
+    }
+    run("systemctl", ["stop", &manager])?.success()?;
+    run("systemctl", ["start", &manager])?.success()?;
+    guest.wait_for("the experiment that is enabled", SOON, || {
+        let output = as_researcher("systemctl --user is-active brain-experiment@night")?;
+        Ok(output.succeeded().then_some(()))
+    })?;
+    let history = as_researcher("bij --user --json history night")?.success()?.json()?;
+    ensure_eq!(history[0]["cause"], "manager-stop", "how the first attempt ended in {history}");
+    ensure_eq!(history[1]["run"], history[0]["run"], "the run of the second attempt in {history}");
+    as_researcher("bij --user disable --now night")?.success()?;
+    sh("loginctl enable-linger researcher")?.success()?;
     Ok(Next::Done)
 }

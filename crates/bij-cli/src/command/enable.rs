@@ -8,6 +8,7 @@ use crate::error::CliError;
 /// Has experiments started at boot.
 pub(crate) async fn enable(context: &Context, args: &EnableArgs) -> Result<(), CliError> {
     let ids = super::usable(context, &args.ids)?;
+    context.warn_of_lingering();
     act(context, Act::Enable, &ids).await?;
     if args.now { act(context, Act::Start, &ids).await } else { Ok(()) }
 }

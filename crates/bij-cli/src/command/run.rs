@@ -24,6 +24,7 @@ use crate::view::History;
 /// Runs them side by side and ends with the code of the first that did not end well.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
     let ids = prepare::prepare(context, args)?;
+    context.warn_of_lingering();
     let before = attempts_so_far(context, &ids).await?;
     let seen = match context.scope {
         Scope::Local => local::run(context, &ids).await?,

@@ -41,6 +41,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     let found = context.definitions().find_with(id, &extras)?;
     context.warn_of(&found);
     must_be_runnable(&found)?;
+    context.warn_of_lingering();
     let unit = context.units().await?.status(id).await?;
     let up = !unit.active_state.is_down();
     if up && !extras.is_empty() {
@@ -80,6 +81,7 @@ pub(crate) async fn start_all(context: &Context) -> Result<(), CliError> {
         context.terminal.status("No experiment is enabled.");
         context.terminal.hint("bij enable ID makes one of those that start-all and boot start");
     }
+    context.warn_of_lingering();
     act(context, Act::Start, &ids).await
 }
 

@@ -28,5 +28,6 @@ pub(crate) async fn stop_all(context: &Context) -> Result<(), CliError> {
 /// Stops experiments and starts them again.
 pub(crate) async fn restart(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
     let ids = super::usable(context, &args.ids)?;
+    context.warn_of_lingering();
     act(context, Act::Restart, &ids).await
 }

@@ -4,7 +4,7 @@ use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError, RunQue
 use std::collections::BTreeMap;
 
 use bij_core::queue::{Event, EventKind, QueueState, QueuedRun, RunRef};
-use bij_core::{Attempt, RunId, RunNumber};
+use bij_core::{Attempt, Cause, RunId, RunNumber};
 
 use super::{Coordinator, trouble::With};
 use crate::Ports;
@@ -92,7 +92,7 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Finds the runs that were up in another boot.
+    /// Finds the runs that were up in another boot, or under a service manager of the user that is gone.
     fn find_interrupted(&mut self) -> Result<(), LedgerError> {
         self.state.interrupted.clear();
         let Self { adapters, state, .. } = self;
@@ -103,13 +103,18 @@ impl<P: Ports> Coordinator<P> {
                 QueueState::Starting { .. } => Interruption::BeforeItBegan,
                 QueueState::Running => {
                     let newest = newest_attempt(&adapters.store, &run.run)?;
-                    let Some(attempt) = newest.filter(|it| it.key.boot != state.boot) else {
+                    let Some(attempt) = newest else { continue };
+                    let cause = if attempt.key.boot != state.boot {
+                        let clean = adapters.store.ended_cleanly(attempt.key.boot)?;
+                        if clean { Cause::Reboot } else { Cause::PowerLoss }
+                    } else if attempt.end.is_some_and(|end| end.cause == Cause::ManagerStop) {
+                        Cause::ManagerStop
+                    } else {
                         continue;
                     };
-                    let clean = adapters.store.ended_cleanly(attempt.key.boot)?;
                     let definition = adapters.definitions.find(&run.run.experiment);
                     let on_reboot = definition.ok().map(|found| found.spec.restart.on_reboot);
-                    Interruption::Running { clean, on_reboot }
+                    Interruption::Running { cause, on_reboot }
                 }
             };
             state.interrupted.insert(run.run.clone(), how);

@@ -90,7 +90,10 @@ impl<P: Ports> Coordinator<P> {
         match order.kind {
             OrderKind::Stop | OrderKind::TimeLimit => {}
             // That interrupts a run, and what becomes of it is decided.
-            OrderKind::Heat | OrderKind::GpuMemory | OrderKind::Shutdown => return,
+            OrderKind::Heat
+            | OrderKind::GpuMemory
+            | OrderKind::Shutdown
+            | OrderKind::ManagerStop => return,
         }
         if !self.catch_up() {
             return;

@@ -34,8 +34,9 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
             .is_some_and(|unit| unit.active_state == ActiveState::Failed);
         let patience_ends = after(lost.since, PATIENCE);
         let by = match lost.last {
-            // The machine is going down; the next boot carries it on.
-            LastAttempt::Ended(Cause::Reboot | Cause::PowerLoss) => continue,
+            // The machine or the user's manager is going down; the coordinator that comes after it
+            // carries the run on.
+            LastAttempt::Ended(Cause::Reboot | Cause::ManagerStop | Cause::PowerLoss) => continue,
             LastAttempt::Open if seen.now.uptime < patience_ends => {
                 report.look_at(patience_ends);
                 continue;

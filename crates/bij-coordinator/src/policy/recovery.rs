@@ -1,8 +1,8 @@
-//! What becomes of runs that another boot has interrupted.
+//! What becomes of runs that a reboot, or the end of a user's service manager, has interrupted.
 
 use std::borrow::Cow;
 
-use bij_core::RunEnd;
+use bij_core::{Cause, RunEnd};
 use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
@@ -74,14 +74,19 @@ fn target(how: Interruption) -> (QueueState, &'static str) {
             (QueueState::Waiting, "the machine went down before it had begun")
         }
         Interruption::Running { on_reboot: None, .. } => {
-            (held(), "the machine went down, and there is no usable definition any more")
+            (held(), "it was interrupted, and there is no usable definition any more")
         }
-        Interruption::Running { on_reboot: Some(wish), clean } => {
+        Interruption::Running { on_reboot: Some(wish), cause } => {
             let state = match wish {
                 OnReboot::Resume | OnReboot::Requeue => QueueState::Waiting,
                 OnReboot::Hold => held(),
             };
-            (state, if clean { "the machine was rebooted" } else { "the power was lost" })
+            let why = match cause {
+                Cause::Reboot => "the machine was rebooted",
+                Cause::ManagerStop => "the user's service manager was stopped",
+                _ => "the power was lost",
+            };
+            (state, why)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
 use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, SlotsFrom};
-use bij_core::{BootId, ExperimentId, Order, RunId, RunNumber, TimeSpan};
+use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
 
@@ -57,8 +57,9 @@ pub enum Interruption {
     BeforeItBegan,
     /// It was running.
     Running {
-        /// Whether its boot ended in good order.
-        clean: bool,
+        /// What ended its attempt: a [`Reboot`](Cause::Reboot), a [`PowerLoss`](Cause::PowerLoss) or a
+        /// [`ManagerStop`](Cause::ManagerStop).
+        cause: Cause,
         /// `[restart] on_reboot`; `None` if there is no usable definition any more.
         on_reboot: Option<OnReboot>,
     },

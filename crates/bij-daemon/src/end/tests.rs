@@ -114,6 +114,31 @@ fn a_job_tells_a_stop_from_a_shutdown_and_both_from_a_stray_signal() {
 }
 
 #[test]
+fn the_end_of_a_users_manager_is_told_from_that_of_the_machine() {
+    for (is_users, machine_goes_down, cause) in [
+        (true, false, Cause::ManagerStop),
+        (true, true, Cause::Reboot),
+        (false, false, Cause::Reboot),
+    ] {
+        let mut machine = Machine::new();
+        if is_users {
+            machine.place = Place::user(machine.tree.path(), |name| {
+                (name == "HOME").then(|| "/home/ann".into())
+            })
+            .unwrap();
+        }
+        let life = machine.life();
+        machine.begin(&life).unwrap();
+        machine.manager.facts.borrow_mut().job = Some(JobType::Stop);
+        machine.manager.facts.borrow_mut().stopping = true;
+        machine.manager.stopping.set(machine_goes_down);
+        let end = closed(machine.end(&life, "success", Some(Exit::Signal(15))));
+        assert_eq!(end.cause, cause, "of a user: {is_users}, the machine: {machine_goes_down}");
+        assert!(!end.is_crash());
+    }
+}
+
+#[test]
 fn a_success_with_a_late_child_is_one_and_is_not_restarted() {
     let machine = Machine::new();
     let life = machine.life();

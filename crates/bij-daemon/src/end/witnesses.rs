@@ -117,13 +117,23 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             JobType::Restart => "restart",
             JobType::Start | JobType::Other(_) => return None,
         };
-        Some(if facts.stopping {
+        if !facts.stopping {
+            return Some(Order { kind: OrderKind::Stop, by: format!("systemd job {job}") });
+        }
+        // The manager of a user stops with the user's last session as well, and the boot goes on.
+        let machine_goes_down = !self.place.is_user()
+            || logged(self.manager.is_stopping(), "is the machine going down?").unwrap_or(true);
+        Some(if machine_goes_down {
             Order { kind: OrderKind::Shutdown, by: "shutdown of the machine".to_owned() }
         } else {
-            Order { kind: OrderKind::Stop, by: format!("systemd job {job}") }
+            Order { kind: OrderKind::ManagerStop, by: MANAGER_STOPPED.to_owned() }
         })
     }
 }
+
+/// What a user is told of the end of the user's service manager, with the remedy.
+const MANAGER_STOPPED: &str = "the end of the user's service manager, which stops with the last session \
+     unless lingering is on (loginctl enable-linger)";
 
 /// How many processes a note names.
 const NAMED: usize = 8;

@@ -205,7 +205,8 @@ async fn enabling_what_is_enabled_reloads_nothing() {
     let (units, shared) = units(World::default()).await;
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Changed);
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Unchanged);
-    assert_eq!(shared.calls(), ["EnableUnitFiles", "Reload", "EnableUnitFiles"]);
+    let enable = "EnableUnitFiles brain-experiment@x.service brain-experiment.target";
+    assert_eq!(shared.calls(), [enable, "Reload", enable]);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> Result<(), C
     if args.dry_run {
         return dry_run(context, args, not_before, &planned).await;
     }
+    context.warn_of_lingering();
     // Nothing is written where nobody takes it in.
     let client = coordinator::connect(context).await?;
     let defined = define::define(context, &planned)?;

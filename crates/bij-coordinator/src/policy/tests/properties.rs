@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bij_core::definition::OnReboot;
 use bij_core::queue::{GoingDown, GpuClaim, QueueState, QueuedRun};
-use bij_core::{Bytes, RunId};
+use bij_core::{Bytes, Cause, RunId};
 use proptest::prelude::*;
 
 use crate::policy::testing::*;
@@ -81,7 +81,7 @@ prop_compose! {
         world.seen.going_down.extend(going_down.then_some(GoingDown::Machine));
         if cut {
             // The power was cut while those that are up were.
-            let running = |on_reboot| Interruption::Running { clean: false, on_reboot };
+            let running = |on_reboot| Interruption::Running { cause: Cause::PowerLoss, on_reboot };
             let hows = [None, Some(OnReboot::Resume), Some(OnReboot::Requeue), Some(OnReboot::Hold)];
             let up: Vec<_> = world.state.up().map(|run| run.run.clone()).collect();
             let hows = hows.into_iter().map(running).chain([Interruption::BeforeItBegan]);

@@ -9,7 +9,7 @@ use crate::policy::testing::*;
 use crate::policy::{Action, Interruption, LastAttempt, Lost};
 
 fn interrupt(world: &mut World, run: &str, on_reboot: Option<OnReboot>) {
-    let how = Interruption::Running { clean: false, on_reboot };
+    let how = Interruption::Running { cause: Cause::PowerLoss, on_reboot };
     world.state.interrupted.insert(run_id(run), how);
     world.seen.units.clear();
 }
@@ -116,7 +116,9 @@ fn an_end_that_nobody_recorded_is_waited_for_but_not_for_ever() {
 
 #[test]
 fn a_machine_that_goes_down_ends_no_run() {
-    let reboot = LastAttempt::Ended(Cause::Reboot);
-    let world = lost(waiting("a#1"), &ActiveState::Inactive, reboot).at(100_000);
-    assert_eq!(ends(&world), []);
+    for cause in [Cause::Reboot, Cause::ManagerStop] {
+        let last = LastAttempt::Ended(cause);
+        let world = lost(waiting("a#1"), &ActiveState::Inactive, last).at(100_000);
+        assert_eq!(ends(&world), [], "{cause}");
+    }
 }

@@ -239,7 +239,7 @@ impl Manager {
         _runtime: bool,
         _force: bool,
     ) -> (bool, Vec<UnitFileChange>) {
-        self.0.called("EnableUnitFiles");
+        self.0.called(&format!("EnableUnitFiles {}", files.join(" ")));
         let was = std::mem::replace(&mut self.0.0.lock().unwrap().enabled, true);
         let change = |file| ("symlink".to_owned(), file, "/template".to_owned());
         (true, if was { Vec::new() } else { files.into_iter().map(change).collect() })
