@@ -159,6 +159,23 @@ async fn a_change_is_told_to_those_who_listen() {
     assert_eq!(changes.next().await, None, "the coordinator is gone");
 }
 
+/// The queue of a connection takes 64 messages of a stream that is not read.
+#[tokio::test]
+async fn changes_that_are_not_read_hold_up_no_answer() {
+    let served = Served::start();
+    let client = served.client().await.with_timeout(Duration::from_secs(10));
+    let mut changes = client.changes().await.unwrap();
+    client.status().await.unwrap();
+    for seq in 1..=500 {
+        served.newest.send_replace(seq);
+        tokio::task::yield_now().await;
+        if seq % 10 == 0 {
+            client.status().await.unwrap();
+        }
+    }
+    while changes.next().await != Some(500) {}
+}
+
 #[tokio::test]
 async fn no_coordinator_is_told_from_one_that_was_killed() {
     let room = tempfile::tempdir().unwrap();
