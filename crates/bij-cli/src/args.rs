@@ -26,7 +26,7 @@ pub(crate) use target::Target;
 pub(crate) use terms::{EditArgs, SubmitArgs};
 pub(crate) use verbs::{
     BoardArgs, CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs,
-    ShowArgs, StartArgs,
+    ShellArgs, ShowArgs, StartArgs,
 };
 
 /// Runs memory-hungry, crash-prone experiments under the limits of PID 1, brings crashed ones back

@@ -23,6 +23,7 @@
 mod asker;
 mod attempt;
 mod board_record;
+pub mod caller_environment;
 mod cause;
 mod continuation;
 pub mod definition;

@@ -1,7 +1,7 @@
 //! The supervisor: what an embedding program holds.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{
     ActiveState, AttemptKey, BootId, Bytes, ExperimentId, InvocationId, Layout, Order, Timestamp,
+    caller_environment,
 };
 use nix::sys::prctl;
 use procfs::Current as _;
@@ -39,7 +40,8 @@ pub struct Options {
     pub cgroups: PathBuf,
     /// Where cgroups for experiments are made.
     pub place: CgroupPlace,
-    /// What experiments inherit: the program's own environment.
+    /// What experiments inherit: of the program's own environment the variables of its session and those
+    /// that say where programs are found (see [`caller_environment`]).
     pub environment: BTreeMap<OsString, OsString>,
     /// Size at which a log file gives way to a new one, in bytes.
     pub rotate_at: u64,
@@ -51,10 +53,16 @@ impl Default for Options {
             backend: Backend::Auto,
             cgroups: PathBuf::from("/sys/fs/cgroup"),
             place: CgroupPlace::default(),
-            environment: std::env::vars_os().collect(),
+            environment: std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect(),
             rotate_at: ROTATE_AT,
         }
     }
+}
+
+fn is_inherited(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        caller_environment::is_of_session(name) || caller_environment::is_of_tools(name)
+    })
 }
 
 /// Why there is no supervisor.

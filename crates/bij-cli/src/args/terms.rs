@@ -4,7 +4,7 @@ use bij_core::queue::{Dependencies, Dependency, GroupName};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
-use super::verbs::Overlay;
+use super::verbs::{Overlay, ShellArgs};
 use super::{IdArg, RunArg, Target, help};
 use crate::complete;
 use crate::sweep::Param;
@@ -42,6 +42,8 @@ pub(crate) struct SubmitArgs {
     /// Only tell what would be queued
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) shell: ShellArgs,
     /// Experiments, or files with definitions
     #[arg(value_name = "TARGET", required_unless_present = "command", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,

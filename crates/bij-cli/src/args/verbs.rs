@@ -1,5 +1,6 @@
 //! The arguments of each verb.
 
+use std::env::VarError;
 use std::path::PathBuf;
 
 use bij_core::definition::{Problem, SpecOverlay};
@@ -16,8 +17,8 @@ pub(crate) struct Overlay {
     /// Set a limit: memory, swap, cpu, cpus, tasks or time, spelled as in a definition
     #[arg(long = "limit", value_name = "KEY=VALUE", value_parser = limit)]
     limits: Vec<String>,
-    /// Set a variable of the experiment's environment
-    #[arg(short = 'E', long = "setenv", value_name = "NAME=VALUE", value_parser = variable)]
+    /// Set a variable of the experiment's environment; without =VALUE to the value that it has here
+    #[arg(short = 'E', long = "setenv", value_name = "NAME[=VALUE]", value_parser = variable)]
     environment: Vec<String>,
 }
 
@@ -27,8 +28,17 @@ fn limit(assignment: &str) -> Result<String, String> {
 }
 
 /// A variable, or the sentence why it is none.
-fn variable(assignment: &str) -> Result<String, String> {
-    added(assignment, |overlay| overlay.add_environment(assignment))
+fn variable(text: &str) -> Result<String, String> {
+    let assignment = if text.contains('=') {
+        text.to_owned()
+    } else {
+        let value = std::env::var(text).map_err(|error| match error {
+            VarError::NotPresent => format!("{text} is not set here\n  hint: -E {text}=VALUE sets it"),
+            VarError::NotUnicode(_) => format!("the value of {text} is not UTF-8"),
+        })?;
+        format!("{text}={value}")
+    };
+    added(&assignment, |overlay| overlay.add_environment(&assignment))
 }
 
 fn added(
@@ -56,6 +66,14 @@ impl Overlay {
     }
 }
 
+/// What a command takes along of the shell in which it is typed.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ShellArgs {
+    /// Take nothing of this shell's environment along: neither PATH nor an activated environment
+    #[arg(long)]
+    pub(crate) clean_env: bool,
+}
+
 /// `bij run`.
 #[derive(Debug, Args)]
 #[command(after_help = help::RUN)]
@@ -65,6 +83,8 @@ pub(crate) struct RunArgs {
     /// Name the experiment that a command or a file becomes
     #[arg(long, value_name = "ID")]
     pub(crate) name: Option<IdArg>,
+    #[command(flatten)]
+    pub(crate) shell: ShellArgs,
     /// Experiments, or files with definitions
     #[arg(value_name = "TARGET", required_unless_present = "command", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
     context.warn_of_lingering();
     let before = attempts_so_far(context, &ids).await?;
     let seen = match context.scope {
-        Scope::Local => local::run(context, &ids).await?,
+        Scope::Local => local::run(context, &ids, &args.shell).await?,
         Scope::System | Scope::User => {
             systemd::run(context, &ids).await?;
             BTreeMap::new()

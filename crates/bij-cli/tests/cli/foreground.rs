@@ -37,6 +37,27 @@ fn a_command_gets_a_name_keeps_its_arguments_and_runs_here() {
 }
 
 #[test]
+fn a_command_takes_the_tools_of_its_shell_along_and_no_secret() {
+    let bij = Bij::new();
+    let helper = bij.write("env/bin/helper", "#!/bin/sh\necho helped\n");
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", bij.path("env/bin").display());
+    let run = |options: &[&str]| -> Said {
+        let script = "helper; echo [$VIRTUAL_ENV] [$HF_TOKEN] [$SEED] [$LANG]";
+        let words = [&["-q", "run"], options, &["--", "sh", "-c", script]].concat();
+        let mut command = bij.command(&words);
+        command.env("PATH", &path).env("VIRTUAL_ENV", "/v").env("LANG", "C.UTF-8");
+        command.env("HF_TOKEN", "secret").env("SEED", "42").output().unwrap().into()
+    };
+    assert_eq!(run(&[]).out, "helped\n[/v] [] [] [C.UTF-8]\n");
+    assert_eq!(run(&["-E", "SEED"]).out, "helped\n[/v] [] [42] [C.UTF-8]\n");
+    let clean = run(&["--clean-env"]);
+    assert!(clean.out == "[] [] [] [C.UTF-8]\n" && clean.err.contains("helper"), "{clean:?}");
+    let unset = run(&["-E", "NOT_SET_HERE"]);
+    assert!(unset.code == 2 && unset.err.contains("NOT_SET_HERE is not set here"), "{unset:?}");
+}
+
+#[test]
 fn a_crash_is_followed_by_a_resurrection_that_knows() {
     let bij = Bij::new();
     let script = "echo $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE; [ $BIJ_CRASHES = 1 ] || exit 3";

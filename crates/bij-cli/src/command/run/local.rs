@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bij_core::caller_environment::is_of_tools;
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
 use bij_definitions::Definitions;
@@ -16,12 +17,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::cgroup_place::cgroup_place;
 use super::screen::{Reader, Screen};
 use super::signals::{Interrupts, Wish};
-use crate::args::SHIM;
+use crate::args::{SHIM, ShellArgs};
 use crate::context::Context;
 use crate::error::{CliError, Kind, of_file};
 use crate::view::{LiveState, describe_end};
 use crate::who::who;
 
+/// What systemd sets for a service of PID 1 (systemd.exec(5), "$PATH").
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// At most two redraws a second.
 const REDRAW: Duration = Duration::from_millis(500);
 
@@ -29,12 +32,17 @@ const REDRAW: Duration = Duration::from_millis(500);
 pub(super) async fn run(
     context: &Context,
     ids: &[ExperimentId],
+    shell: &ShellArgs,
 ) -> Result<BTreeMap<ExperimentId, AttemptEnd>, CliError> {
     let ledger = RobustLedger::at(&context.layout);
     let definitions = context.definitions().clone();
     let shim = ShimCommand::current_program([SHIM]);
     let mut options = Options::default();
     options.place = cgroup_place().await;
+    if shell.clean_env {
+        options.environment.retain(|name, _| !name.to_str().is_some_and(is_of_tools));
+        options.environment.insert("PATH".into(), DEFAULT_PATH.into());
+    }
     let supervisor = Supervisor::new(context.layout.clone(), ledger, definitions, shim, options);
     let supervisor = Arc::new(supervisor.map_err(|error| CliError::of(Kind::Internal, &error))?);
     let mut interrupts = Interrupts::new()?;

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
+use bij_core::caller_environment::TOOLS;
 use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, Found};
 
-use crate::args::{IdArg, RunArgs, Target};
+use crate::args::{IdArg, RunArgs, ShellArgs, Target};
 use crate::command::check::must_be_runnable;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
@@ -22,7 +23,7 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
         return Err(CliError::new(Kind::Usage, "--name is for one command or one file"));
     }
     if !args.command.is_empty() {
-        return Ok(vec![command(context, &args.command, name, &overlay)?]);
+        return Ok(vec![command(context, args, name, &overlay)?]);
     }
     let mut plans = Vec::new();
     for target in &args.targets {
@@ -89,11 +90,11 @@ pub(in crate::command) fn file(
 /// A command becomes a definition, under a made name if it is given none.
 fn command(
     context: &Context,
-    words: &[String],
+    args: &RunArgs,
     name: Option<&ExperimentId>,
     overlay: &SpecOverlay,
 ) -> Result<ExperimentId, CliError> {
-    let spec = ad_hoc(context, words, name, overlay)?;
+    let spec = ad_hoc(context, &args.command, name, overlay, &args.shell)?;
     if name.is_some() {
         context.definitions().submit(&spec.id, &spec.to_toml())?;
         return Ok(spec.id);
@@ -107,6 +108,7 @@ pub(in crate::command) fn ad_hoc(
     words: &[String],
     name: Option<&ExperimentId>,
     overlay: &SpecOverlay,
+    shell: &ShellArgs,
 ) -> Result<ExperimentSpec, CliError> {
     let mut words = words.to_vec();
     if let Some(program) = words.first_mut() {
@@ -123,8 +125,28 @@ pub(in crate::command) fn ad_hoc(
     spec.description =
         Some(spec.command.join(" ").chars().filter(|c| !c.is_control()).take(80).collect());
     spec.directory = working_directory(context.scope);
+    if !shell.clean_env {
+        tools(context).apply(&mut spec);
+    }
     overlay.apply(&mut spec);
     Ok(spec)
+}
+
+/// The variables of this shell that say where programs and libraries are found.
+fn tools(context: &Context) -> SpecOverlay {
+    let mut tools = SpecOverlay::default();
+    for name in TOOLS {
+        let Some(value) = std::env::var_os(name) else { continue };
+        let added = value.to_str().map(|value| tools.add_environment(&format!("{name}={value}")));
+        match added {
+            Some(Ok(())) => {}
+            Some(Err(problem)) => {
+                context.terminal.warning(&format!("{name} is not taken along: {problem}"));
+            }
+            None => context.terminal.warning(&format!("{name} is not taken along: not UTF-8")),
+        }
+    }
+    tools
 }
 
 /// The program by its full path, found as the caller's shell would, for the manager looks for it

@@ -118,7 +118,7 @@ fn of_command(
     sweep: &Sweep,
 ) -> Result<Vec<Planned>, CliError> {
     // Its limits are its own: they become a part of its definition.
-    let spec = ad_hoc(context, &args.command, name, overlay)?;
+    let spec = ad_hoc(context, &args.command, name, overlay, &args.shell)?;
     if sweep.is_empty() {
         let defined = if name.is_some() { Defined::Named } else { Defined::Unnamed };
         let nothing = SpecOverlay::default();
