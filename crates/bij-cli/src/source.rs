@@ -1,6 +1,7 @@
 //! Where the queue is looked up: at the coordinator, or in the store where there is none.
 
 mod live;
+mod open_runs;
 mod stored;
 
 use bij_api::message::{CoordinatorStatus, Entry, Event, EventQuery, QueueQuery, Why};
@@ -9,6 +10,7 @@ use bij_core::queue::RunRef;
 use bij_store::Reader;
 
 pub(crate) use live::Live;
+pub(crate) use open_runs::{Ended, OpenRuns};
 
 use crate::context::Context;
 use crate::coordinator;

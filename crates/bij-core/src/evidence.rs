@@ -182,6 +182,10 @@ pub struct Evidence {
     /// systemd's `NRestarts` at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u32>,
+    /// The last lines that the experiment printed before it crashed, oldest first, each cut to some hundred
+    /// characters. They outlive the journal, and only those who may open the database see them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
     /// What else a reader should know, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

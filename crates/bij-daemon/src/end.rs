@@ -7,8 +7,8 @@ mod witnesses;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, Outcome, RunEnd, RunId,
-    RunNumber, ServiceResult, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Outcome, RunEnd,
+    RunId, RunNumber, ServiceResult, Timestamp,
 };
 use thiserror::Error;
 
@@ -16,6 +16,10 @@ use crate::begin::logged;
 use crate::record::Record;
 use crate::render::remove_drop_in;
 use crate::{Journal, Manager, Place, PlaceError, Told, files, sentence};
+
+/// A traceback of Python with its last frames.
+const LINES_KEPT: usize = 20;
+const CHARACTERS_KEPT: usize = 300;
 
 /// What `end` did.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +93,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             return Ok(Ended::Nothing);
         };
         let (ready, evidence) = self.hear_witnesses(id, &begun);
-        let end = AttemptEnd { at: self.place.now(), cause: evidence.prove(), evidence };
+        let mut end = AttemptEnd { at: self.place.now(), cause: evidence.prove(), evidence };
+        if end.is_crash() {
+            end.evidence.last_lines = self.last_lines(id, invocation, begun.started);
+        }
         let closing = Closing {
             experiment: id.clone(),
             key,
@@ -103,6 +110,18 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         self.clear(id, &end);
         self.forget_definition(id);
         Ok(Ended::Closed(Box::new(end), outcome))
+    }
+
+    /// Returns the last lines that the experiment printed, each cut to a bearable length.
+    fn last_lines(
+        &self,
+        id: &ExperimentId,
+        invocation: InvocationId,
+        started: Timestamp,
+    ) -> Vec<String> {
+        let read = self.journal.last_lines(id, invocation, started, LINES_KEPT);
+        let lines = logged(read, "the last lines of the attempt are not kept").unwrap_or_default();
+        lines.into_iter().map(|line| line.chars().take(CHARACTERS_KEPT).collect()).collect()
     }
 
     /// The attempt that `begin` opened in this life of the unit: by its record, or by the ledger.

@@ -33,6 +33,19 @@ pub trait Journal {
     /// [`JournalError`] if the journal cannot be read.
     fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError>;
 
+    /// Returns the newest `count` lines that an experiment printed in one life of its unit, oldest first.
+    /// The journal may still be about to take in the very last ones.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal cannot be read.
+    fn last_lines(
+        &self,
+        id: &ExperimentId,
+        invocation: InvocationId,
+        started: Timestamp,
+        count: usize,
+    ) -> Result<Vec<String>, JournalError>;
+
     /// The kernel's newest line about a process that it killed for memory in the unit's control
     /// group since `since` (by the clock that counts from boot), where that can be read.
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;

@@ -1,10 +1,13 @@
 //! The hooks' questions, put to the real systemd.
 
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::path::Path;
 
-use bij_core::{ExperimentId, InvocationId, TimeSpan};
-use bij_systemd::{HookView, JournalEnd, RuntimeScope, ServiceState, UnitFacts};
+use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_systemd::{
+    HookView, JournalEnd, Life, LogQuery, RuntimeScope, ServiceState, UnitFacts, Writer,
+};
 
 use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError, Place};
 
@@ -101,6 +104,35 @@ impl Journal for SystemdJournal {
             return Err(JournalError(ELSEWHERE.into()));
         }
         self.journal.killed_in(invocation).map_err(|error| JournalError(Box::new(error)))
+    }
+
+    fn last_lines(
+        &self,
+        id: &ExperimentId,
+        invocation: InvocationId,
+        started: Timestamp,
+        count: usize,
+    ) -> Result<Vec<String>, JournalError> {
+        if self.elsewhere {
+            return Err(JournalError(ELSEWHERE.into()));
+        }
+        let query = LogQuery {
+            experiments: vec![id.clone()],
+            lives: vec![Life { invocation, started, ended: None }],
+            ..LogQuery::default()
+        };
+        let mut last = VecDeque::with_capacity(count);
+        let lines = self.journal.lines(&query, started);
+        for line in lines.map_err(|error| JournalError(Box::new(error)))? {
+            let line = line.map_err(|error| JournalError(Box::new(error)))?;
+            if matches!(line.writer, Writer::Experiment | Writer::Process(_)) {
+                if last.len() == count {
+                    last.pop_front();
+                }
+                last.push_back(line.text);
+            }
+        }
+        Ok(last.into())
     }
 
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {

@@ -115,6 +115,7 @@ pub(crate) struct FakeJournal {
     pub(crate) end: RefCell<Option<LoggedEnd>>,
     pub(crate) line: RefCell<Option<String>>,
     pub(crate) killed: RefCell<Vec<String>>,
+    pub(crate) printed: RefCell<Vec<String>>,
 }
 
 impl Journal for FakeJournal {
@@ -124,6 +125,17 @@ impl Journal for FakeJournal {
 
     fn killed_in(&self, _: InvocationId) -> Result<Vec<String>, JournalError> {
         Ok(self.killed.borrow().clone())
+    }
+
+    fn last_lines(
+        &self,
+        _: &ExperimentId,
+        _: InvocationId,
+        _: Timestamp,
+        count: usize,
+    ) -> Result<Vec<String>, JournalError> {
+        let printed = self.printed.borrow();
+        Ok(printed[printed.len().saturating_sub(count)..].to_vec())
     }
 
     fn oom_line(&self, _: &ExperimentId, _: Option<TimeSpan>) -> Option<String> {

@@ -22,6 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_time_limit", Lane::CONTAINER, by_time_limit),
     Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
     Scenario::new("death_with_a_child_left_behind", Lane::CONTAINER, with_a_child_left_behind),
+    Scenario::new("death_after_a_flood", Lane::CONTAINER, after_a_flood),
     Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
         time_limit: Duration::from_secs(120),
@@ -43,6 +44,14 @@ const FALLS_SILENT: &str = "exec python3 -c '\
         s.connect(os.environ[\"NOTIFY_SOCKET\"].replace(\"@\", \"\\0\"))\n\
         s.send(b\"READY=1\\nSTATUS=looking around\")\n\
         time.sleep(600)'";
+
+/// Prints a flood of progress at once, works for some seconds, and dies of an exception.
+const FLOODS: &str = "exec python3 -c '\
+        import sys, time\n\
+        for i in range(200000): print(\"step %d loss 0.1234 lr 1e-4\" % i)\n\
+        sys.stdout.flush()\n\
+        time.sleep(3)\n\
+        raise RuntimeError(\"the line that matters\")'";
 
 /// Starts it, waits for its one attempt to end, and returns that attempt.
 fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
@@ -228,5 +237,23 @@ fn three_times_when_new(guest: &Guest) -> Result<Next, Failure> {
     })?;
     crate::bij::wait_for_state(guest, id, "failed")?;
     crate::bij::ensure_causes(&history(id)?, &["exit", "exit", "exit"])?;
+    Ok(Next::Done)
+}
+
+/// A traceback after a flood is in the journal and in the evidence; the evidence outlives the journal. Lines
+/// that journald has dropped are told.
+fn after_a_flood(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_flood";
+    let attempt = die(guest, id, FLOODS, ONCE)?;
+    ensure_cause(&attempt, "exit")?;
+    let kept = attempt["evidence"]["last_lines"].to_string();
+    ensure!(kept.contains("the line that matters"), "the last lines in {attempt}");
+    let shown = run("bij", ["logs", id, "--attempt", "1"])?.success()?;
+    let lines = shown.stdout().lines().filter(|line| line.contains("step ")).count();
+    let is_told = shown.stdout().contains("Suppressed");
+    ensure!(lines == 200_000 || is_told, "{lines} of 200000 lines, and no word of the others");
+    guest.tell(format!("{lines} of 200000 lines of a flood are in the journal"));
+    shown.says("the line that matters")?;
+    run("bij", ["status", id])?.success()?.says("the line that matters")?;
     Ok(Next::Done)
 }

@@ -102,17 +102,34 @@ impl<'a> Live<'a> {
             tokio::time::sleep(LOOK_EVERY).await;
             return self.come_back().await;
         };
-        if let Some(newest) = changes.next().await {
-            self.announced = newest;
-        } else {
-            self.changes = None;
-            // Where there is no other way to look, the next question waits for its return.
-            if past::may_open(self.context) {
-                self.go_on_from_disk(&CliError::new(
-                    Kind::Unreachable,
-                    "the coordinator went away",
-                ));
+        let newest = changes.next().await;
+        self.hear(newest);
+    }
+
+    /// Takes in what has been announced until now, without waiting for more; looks for a coordinator
+    /// where none announces.
+    pub(crate) async fn poll(&mut self) {
+        match &mut self.changes {
+            Some(changes) => {
+                let announced = tokio::time::timeout(Duration::ZERO, changes.next()).await;
+                if let Ok(newest) = announced {
+                    self.hear(newest);
+                }
             }
+            None => self.come_back().await,
+        }
+    }
+
+    /// Takes in an announcement; `None` if the coordinator is gone.
+    fn hear(&mut self, newest: Option<u64>) {
+        if let Some(newest) = newest {
+            self.announced = newest;
+            return;
+        }
+        self.changes = None;
+        // Where there is no other way to look, the next question waits for its return.
+        if past::may_open(self.context) {
+            self.go_on_from_disk(&CliError::new(Kind::Unreachable, "the coordinator went away"));
         }
     }
 

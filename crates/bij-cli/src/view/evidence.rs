@@ -26,6 +26,7 @@ pub(crate) struct EvidenceView {
     status_text: Option<String>,
     progress: Option<Progress>,
     restarts: Option<u32>,
+    last_lines: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -51,6 +52,7 @@ impl From<&Evidence> for EvidenceView {
             status_text: evidence.status_text,
             progress: evidence.progress,
             restarts: evidence.restarts,
+            last_lines: evidence.last_lines,
             notes: evidence.notes,
         }
     }

@@ -26,7 +26,12 @@ pub(super) async fn attempts(
         skip_newest: skip_newest as usize,
         open: false,
     };
-    read(history, move |history| history.attempts(&query)).await
+    let mut attempts = read(history, move |history| history.attempts(&query)).await?;
+    // What an experiment printed is read by those who may read the journal, or the database.
+    for end in attempts.iter_mut().filter_map(|attempt| attempt.end.as_mut()) {
+        end.evidence.last_lines.clear();
+    }
+    Ok(attempts)
 }
 
 /// What histories add up to, in the order of their experiments.

@@ -114,6 +114,24 @@ fn a_job_tells_a_stop_from_a_shutdown_and_both_from_a_stray_signal() {
 }
 
 #[test]
+fn a_crash_keeps_the_last_lines_and_a_success_none() {
+    for (exit, result, kept) in [(1, "exit-code", 20), (0, "success", 0)] {
+        let machine = Machine::new();
+        let life = machine.life();
+        machine.begin_and_read(&life);
+        let mut printed: Vec<String> = (1..=40).map(|step| format!("step {step}")).collect();
+        printed.push("é".repeat(10_000));
+        *machine.journal.printed.borrow_mut() = printed;
+        let end = closed(machine.end(&life, result, Some(Exit::Code(exit))));
+        let lines = end.evidence.last_lines;
+        assert_eq!(lines.len(), kept);
+        if let [first, .., last] = lines.as_slice() {
+            assert_eq!((first.as_str(), last.chars().count()), ("step 22", 300));
+        }
+    }
+}
+
+#[test]
 fn the_end_of_a_users_manager_is_told_from_that_of_the_machine() {
     for (is_users, machine_goes_down, cause) in [
         (true, false, Cause::ManagerStop),

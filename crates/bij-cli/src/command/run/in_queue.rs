@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bij_api::Client;
 use bij_api::message::{Act, State};
 use bij_core::queue::RunRef;
 use bij_core::{ExperimentId, RunId};
@@ -10,48 +9,64 @@ use bij_core::{ExperimentId, RunId};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
+use crate::source::{Live, OpenRuns};
 use crate::view::Queued;
 
-/// Runs that wait for their gates while somebody waits for them.
-#[derive(Debug, Default)]
-pub(super) struct InQueue(BTreeMap<ExperimentId, RunId>);
+/// Runs that wait for their gates while a session waits for them.
+#[derive(Default)]
+pub(super) struct InQueue<'a> {
+    runs: BTreeMap<ExperimentId, RunId>,
+    /// Tells of their ends; there from the first run on.
+    open: Option<OpenRuns<'a>>,
+}
 
-impl InQueue {
-    /// Looks whether a start that was skipped is in the queue now, and tells what it waits for.
-    pub(super) async fn take_in(&mut self, context: &Context, id: &ExperimentId) -> Option<String> {
-        let client = Client::connect(&context.layout.coordinator_socket()).await.ok()?;
-        let entry = client.why(&RunRef::Newest(id.clone())).await.ok()?.entry;
+impl<'a> InQueue<'a> {
+    /// Returns what an experiment waits for if its start was skipped because its run is in the queue.
+    pub(super) async fn take_in(
+        &mut self,
+        context: &'a Context,
+        id: &ExperimentId,
+    ) -> Option<String> {
+        if self.open.is_none() {
+            self.open = Some(OpenRuns::new(Live::begin(context).await.ok()?, []));
+        }
+        let open = self.open.as_mut()?;
+        let entry = open.live().why(&RunRef::Newest(id.clone())).await.ok()?.entry;
         if entry.state == State::Ended {
             return None;
         }
         // It may be on its way up by now.
-        self.0.insert(id.clone(), entry.id());
+        self.runs.insert(id.clone(), entry.id());
+        open.add(entry.id());
         Some(Queued::from(entry).sentence())
     }
 
-    /// It is up: from now on its unit tells how it is.
+    /// Notes that an experiment is up: from now on its unit tells how it is.
     pub(super) fn is_up(&mut self, id: &ExperimentId) {
-        self.0.remove(id);
+        if let Some(run) = self.runs.remove(id)
+            && let Some(open) = &mut self.open
+        {
+            open.remove(&run);
+        }
     }
 
-    /// Whether its unit is down only because its run is not over. A coordinator that does not
-    /// answer will be back.
-    pub(super) async fn awaits(&mut self, context: &Context, id: &ExperimentId) -> bool {
-        let Some(run) = self.0.get(id).cloned() else { return false };
-        let Ok(client) = Client::connect(&context.layout.coordinator_socket()).await else {
-            return true;
-        };
-        let why = client.why(&RunRef::Run(run)).await;
-        let over = why.is_ok_and(|why| why.entry.state == State::Ended);
-        if over {
-            self.0.remove(id);
+    /// Forgets the runs that are over. A coordinator that does not answer will be back.
+    pub(super) async fn catch_up(&mut self) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.is_empty()) else { return };
+        open.live().poll().await;
+        for ended in open.catch_up().await.into_iter().flatten() {
+            self.runs.remove(&ended.run.experiment);
         }
-        !over
+    }
+
+    /// Returns whether the unit of an experiment is down only because its run is not over.
+    pub(super) fn awaits(&self, id: &ExperimentId) -> bool {
+        self.runs.contains_key(id)
     }
 
     /// Takes all of them out of the queue; those that cannot be taken out are no longer waited for.
     pub(super) async fn cancel(&mut self, context: &Context) -> Result<(), CliError> {
-        let runs: Vec<RunRef> = self.0.values().cloned().map(RunRef::Run).collect();
+        let runs: Vec<RunRef> = self.runs.values().cloned().map(RunRef::Run).collect();
         if runs.is_empty() {
             return Ok(());
         }
@@ -61,7 +76,7 @@ impl InQueue {
         };
         let cancelled = cancelled.await;
         if cancelled.is_err() {
-            self.0.clear();
+            self.runs.clear();
         }
         cancelled
     }

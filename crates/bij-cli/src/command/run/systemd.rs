@@ -24,6 +24,8 @@ use crate::units::{Units, puts_down_orders};
 use crate::view::LogRow;
 use crate::who::who;
 
+/// Of more runs that wait than this, one listing tells which units are up.
+const ASKED_ONE_BY_ONE: usize = 8;
 /// How often the manager is asked; at most two redraws a second.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -69,7 +71,7 @@ pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), C
                 }
                 Wish::Kill => session.kill(),
             },
-            _ = ticks.tick() => session.look(context, &units, starts.is_empty()).await?,
+            _ = ticks.tick() => session.look(&units, starts.is_empty()).await?,
         }
     }
     // What they printed last may still be on its way through the journal.
@@ -95,7 +97,7 @@ struct Session<'a> {
     /// Those that are not down for good.
     up: BTreeSet<ExperimentId>,
     /// Those of them that a closed gate keeps from starting.
-    queue: InQueue,
+    queue: InQueue<'a>,
 }
 
 type Starts = JoinSet<(ExperimentId, Result<Started, UnitError>)>;
@@ -124,10 +126,10 @@ fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     async fn started(
         &mut self,
-        context: &Context,
+        context: &'a Context,
         id: &ExperimentId,
         started: Result<Started, UnitError>,
     ) -> Result<(), CliError> {
@@ -167,13 +169,15 @@ impl Session<'_> {
 
     /// Asks the manager how they are; once their jobs are done, those that are down are down for
     /// good.
-    async fn look(
-        &mut self,
-        context: &Context,
-        units: &Units,
-        settled: bool,
-    ) -> Result<(), CliError> {
+    async fn look(&mut self, units: &Units, settled: bool) -> Result<(), CliError> {
+        self.queue.catch_up().await;
+        let waiting = self.up.iter().filter(|id| self.queue.awaits(id)).count();
+        // One answer tells of all units which are up; most runs of a long queue are not.
+        let up = if waiting > ASKED_ONE_BY_ONE { Some(up(units).await?) } else { None };
         for id in self.up.clone() {
+            if self.queue.awaits(&id) && up.as_ref().is_some_and(|up| !up.contains(&id)) {
+                continue;
+            }
             let unit = units.status(&id).await?;
             self.screen.look(&unit);
             match unit.main_pid {
@@ -182,7 +186,7 @@ impl Session<'_> {
             };
             if !is_down(&unit) {
                 self.queue.is_up(&id);
-            } else if settled && !self.queue.awaits(context, &id).await {
+            } else if settled && !self.queue.awaits(&id) {
                 self.up.remove(&id);
             }
         }
@@ -196,6 +200,12 @@ impl Session<'_> {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// The experiments whose units are not down.
+async fn up(units: &Units) -> Result<BTreeSet<ExperimentId>, CliError> {
+    let all = units.list().await?;
+    Ok(all.into_iter().filter(|unit| !is_down(unit)).map(|unit| unit.id).collect())
 }
 
 fn is_down(unit: &UnitStatus) -> bool {
