@@ -21,8 +21,7 @@ pub const TOOLS: [&str; 12] = [
 ];
 
 /// What a login sets (environ(7), locale(7), file-hierarchy(7)).
-const SESSION: [&str; 8] =
-    ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"];
+const SESSION: [&str; 8] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"];
 const SESSION_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
 /// Returns whether a variable says where programs and libraries are found.
@@ -42,7 +41,8 @@ mod tests {
 
     #[test]
     fn secrets_are_of_neither_kind() {
-        for name in ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "WANDB_API_KEY", "SSH_AUTH_SOCK", "PATHS"] {
+        for name in ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "WANDB_API_KEY", "SSH_AUTH_SOCK", "PATHS"]
+        {
             assert!(!is_of_tools(name) && !is_of_session(name), "{name}");
         }
         assert!(is_of_tools("VIRTUAL_ENV") && is_of_session("LC_ALL") && is_of_session("HOME"));

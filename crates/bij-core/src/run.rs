@@ -107,7 +107,14 @@ mod tests {
         assert_eq!(RunEnd::after(&end(Cause::Success, None)), Some(RunEnd::Success));
         assert_eq!(RunEnd::after(&end(Cause::Stopped, None)), Some(RunEnd::Stopped));
         assert_eq!(RunEnd::after(&end(Cause::Exit, Some(Exit::Code(78)))), Some(RunEnd::Never));
-        for cause in [Cause::OomKill, Cause::PowerLoss, Cause::Reboot, Cause::ManagerStop, Cause::Heat, Cause::Exit] {
+        for cause in [
+            Cause::OomKill,
+            Cause::PowerLoss,
+            Cause::Reboot,
+            Cause::ManagerStop,
+            Cause::Heat,
+            Cause::Exit,
+        ] {
             assert_eq!(RunEnd::after(&end(cause, Some(Exit::Code(1)))), None, "{cause}");
         }
     }

@@ -7,8 +7,8 @@ mod witnesses;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Outcome, RunEnd,
-    RunId, RunNumber, ServiceResult, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Outcome,
+    RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
 use thiserror::Error;
 

@@ -17,6 +17,11 @@ use crate::queue::set_coordinator;
 use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "cli_commands_find_the_tools_of_their_shell",
+        Lane::CONTAINER,
+        commands_find_tools,
+    ),
     Scenario::new("cli_run_follows_to_the_end", Lane::CONTAINER, run_follows_to_the_end),
     Scenario::new("cli_run_is_stopped_by_an_interrupt", Lane::CONTAINER, run_is_stopped),
     Scenario::new("cli_waits_in_the_queue", Lane::CONTAINER, waits_in_the_queue),
@@ -192,5 +197,26 @@ fn status_has_its_keys(_: &Guest) -> Result<Next, Failure> {
     let mine = list.as_array().into_iter().flatten().find(|one| one["id"] == id);
     ensure!(mine.is_some_and(|one| one["state"] == "active"), "{id} is not in {list}");
     run("bij", ["status", id])?.success()?.says("Active: active (running) since")?;
+    Ok(Next::Done)
+}
+
+/// An activated environment goes along with a command that is typed, and a secret of the shell does not.
+fn commands_find_tools(_: &Guest) -> Result<Next, Failure> {
+    let call =
+        "mkdir -p /opt/tools/bin && printf '#!/bin/sh\\necho helped\\n' >/opt/tools/bin/helper
+        chmod +x /opt/tools/bin/helper; cd /
+        export PATH=/opt/tools/bin:$PATH VIRTUAL_ENV=/opt/tools HF_TOKEN=secret SEED=42";
+    let script = "helper; echo \"[$VIRTUAL_ENV] [$HF_TOKEN] [$SEED]\"";
+    let run = |id: &str, option: &str| {
+        sh(&format!("{call}; bij -q run {option} --name {id} -- sh -c '{script}'"))
+    };
+    let plain = run("cli_tools", "-E SEED")?.success()?;
+    ensure_eq!(plain.stdout(), "helped\n[/opt/tools] [] [42]\n", "what a command finds");
+    let clean = run("cli_tools_clean", "--clean-env")?.success()?;
+    ensure_eq!(clean.stdout(), "[] [] []\n", "what a command finds with --clean-env");
+    let kept = sh(
+        "grep -rl secret /var/lib/brain-in-jar/definitions /run/brain-in-jar /run/systemd 2>/dev/null",
+    )?;
+    ensure_eq!(kept.stdout(), "", "files that hold the secret");
     Ok(Next::Done)
 }

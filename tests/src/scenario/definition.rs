@@ -1,5 +1,6 @@
 //! What stands in a definition is what runs: limits, commands, sandbox; and a broken one hurts nobody.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -24,6 +25,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new("definition_sandbox_is_tight", Lane::CONTAINER, sandbox_is_tight),
     Scenario::new("definition_programs_find_a_home", Lane::CONTAINER, programs_find_a_home),
+    Scenario::new(
+        "definition_programs_get_what_is_documented",
+        Lane::CONTAINER,
+        programs_get_what_is_documented,
+    ),
     Scenario::new("definition_neighbours_are_strangers", Lane::ALL, neighbours_are_strangers),
     Scenario::new("definition_broken_hurts_nobody_else", Lane::CONTAINER, broken_hurts_nobody_else),
 ];
@@ -141,6 +147,67 @@ fn programs_find_a_home(guest: &Guest) -> Result<Next, Failure> {
     let home = format!("home /var/lib/brain-in-jar/experiments/{plain} files {files}");
     wait_for_line(guest, plain, &home)?;
     wait_for_line(guest, asks, "home /tmp files 4096 locked 8192")?;
+    Ok(Next::Done)
+}
+
+/// Every variable that docs/protocol.md promises to an experiment with a user of its own, as it says.
+fn programs_get_what_is_documented(guest: &Guest) -> Result<Next, Failure> {
+    const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+    let id = "home_documented";
+    let script = "python3 -c 'import json, os; print(\"env \" + json.dumps(dict(os.environ)), flush=True)'; \
+                  test -w /dev/shm && exec sleep 600";
+    define_script(id, script, "")?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "env {")?;
+    let log = run("bij", ["logs", id])?.success()?;
+    let line = log
+        .stdout()
+        .lines()
+        .find_map(|line| line.split_once("env ")?.1.starts_with('{').then_some(line));
+    let json = line.and_then(|line| Some(line.split_once("env ")?.1)).unwrap_or_default();
+    let environment: BTreeMap<String, String> = serde_json::from_str(json)?;
+    let table =
+        PROTOCOL.lines().skip_while(|line| !line.starts_with("| variable or limit |")).skip(2);
+    let mut checked = 0;
+    for row in table.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, names, promise, ..] = cells.as_slice() else {
+            return Err(Failure::new(format!("no row of two cells: {row}")));
+        };
+        let is_variable = |name: &&str| {
+            name.bytes().all(|byte| byte.is_ascii_uppercase() || b"_*".contains(&byte))
+        };
+        for name in names.split('`').skip(1).step_by(2).filter(is_variable) {
+            let found: Vec<_> = match name.split_once('*') {
+                Some((head, tail)) => environment
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(head) && name.ends_with(tail))
+                    .collect(),
+                None => environment.get_key_value(name).into_iter().collect(),
+            };
+            if promise.starts_with("not set") {
+                ensure!(found.is_empty(), "{name} is documented as not set: {found:?}");
+            } else if let Some((value, _)) =
+                promise.strip_prefix('`').and_then(|rest| rest.split_once('`'))
+            {
+                let value = value.replace("ID", id);
+                ensure_eq!(
+                    found.first().map(|(_, is)| is.as_str()),
+                    Some(value.as_str()),
+                    "{name} as documented"
+                );
+            } else if name == "PATH" {
+                ensure!(found[0].1.starts_with("/usr/local/sbin:/usr/local/bin:"), "{found:?}");
+            } else {
+                ensure!(
+                    name.starts_with("LANG") || name.starts_with("LC_"),
+                    "no check for {name}: {promise}"
+                );
+            }
+            checked += 1;
+        }
+    }
+    ensure!(checked >= 9, "only {checked} variables stand in the table");
     Ok(Next::Done)
 }
 

@@ -33,7 +33,9 @@ fn variable(text: &str) -> Result<String, String> {
         text.to_owned()
     } else {
         let value = std::env::var(text).map_err(|error| match error {
-            VarError::NotPresent => format!("{text} is not set here\n  hint: -E {text}=VALUE sets it"),
+            VarError::NotPresent => {
+                format!("{text} is not set here\n  hint: -E {text}=VALUE sets it")
+            }
             VarError::NotUnicode(_) => format!("the value of {text} is not UTF-8"),
         })?;
         format!("{text}={value}")

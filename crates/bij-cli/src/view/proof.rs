@@ -38,11 +38,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
             let limit = evidence.time_limit.map(|limit| format!("ran for {}", time::rough(limit)));
             parts.extend(limit);
         }
-        Cause::Stopped
-        | Cause::Heat
-        | Cause::GpuMemory
-        | Cause::Reboot
-        | Cause::ManagerStop => {
+        Cause::Stopped | Cause::Heat | Cause::GpuMemory | Cause::Reboot | Cause::ManagerStop => {
             parts.extend(by(evidence));
             parts.extend(exit(evidence).filter(|_| evidence.exit != Some(Exit::Code(0))));
         }

@@ -18,11 +18,7 @@ pub(in crate::command) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
     match (end.cause, end.evidence.exit) {
         (Cause::StartFailed, _) => NEVER_RAN,
         (
-            Cause::Success
-            | Cause::Stopped
-            | Cause::Heat
-            | Cause::Reboot
-            | Cause::ManagerStop,
+            Cause::Success | Cause::Stopped | Cause::Heat | Cause::Reboot | Cause::ManagerStop,
             Some(Exit::Code(0)) | None,
         ) => 0,
         (Cause::TimeLimit, Some(Exit::Code(0)) | None) => OUT_OF_TIME,

@@ -1,6 +1,7 @@
 //! JSON into the tree.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
@@ -24,9 +25,20 @@ const AS_PYTHON: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// Reads an object. What RFC 8259 forbids and Python's json reads goes into `beyond`: numbers that are not
-/// finite, and a key that stands twice, of which the last counts.
+/// Reads an object. What Python's json reads and other readers refuse goes into `beyond`: numbers that are
+/// not finite, half of a surrogate pair, and a key that stands twice, of which the last counts.
 pub(super) fn read(text: &str, faults: &mut Faults, beyond: &mut Faults) -> Option<Vec<Entry>> {
+    let halves = lone_surrogates(text);
+    for half in &halves {
+        let (escape, column) = (&text[half.clone()], column(text, half.start));
+        let message = format!("{escape}, in column {column}, is half of a pair of surrogates");
+        beyond.push(Fault::new(half.start, message).hint("write the character itself"));
+    }
+    let mut whole = text.to_owned();
+    for half in halves {
+        whole.replace_range(half, REPLACEMENT);
+    }
+    let text = whole.as_str();
     let parsed = parse_to_ast(text, &CollectOptions::default(), &AS_PYTHON);
     let value = match parsed {
         Ok(parsed) => parsed.value,
@@ -49,6 +61,36 @@ pub(super) fn read(text: &str, faults: &mut Faults, beyond: &mut Faults) -> Opti
             None
         }
     }
+}
+
+/// U+FFFD as an escape, as long as what it takes the place of.
+const REPLACEMENT: &str = "\\ufffd";
+
+/// Finds the escapes `\ud800` to `\udfff` that are no half of a pair.
+fn lone_surrogates(text: &str) -> Vec<Range<usize>> {
+    let unit = |at: usize| {
+        let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut lone, mut at) = (Vec::new(), 0);
+    while let Some(next) = text[at..].find('\\') {
+        at += next;
+        let (first, second) = (unit(at), unit(at + REPLACEMENT.len()));
+        let is_pair = matches!((first, second), (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)));
+        at = match first {
+            _ if is_pair => at + 2 * REPLACEMENT.len(),
+            Some(half) => {
+                let end = at + REPLACEMENT.len();
+                if (0xd800..=0xdfff).contains(&half) {
+                    lone.push(at..end);
+                }
+                end
+            }
+            // The character behind the backslash, whatever it is.
+            None => at + 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    lone
 }
 
 fn lowercase_first(message: &impl ToString) -> String {
