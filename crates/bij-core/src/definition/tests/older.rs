@@ -229,7 +229,8 @@ fn an_older_config_may_hold_what_python_reads() {
             "/configs/x.json:3: the key \"name\" stands here again, in column 19",
         ]
     );
-    let halves = r#"{"experiment_id": "x", "a": "\ud800 \uD83D\uDE00 \\ud800 \udc00\ud801", "\udfff": 1}"#;
+    let halves =
+        r#"{"experiment_id": "x", "a": "\ud800 \uD83D\uDE00 \\ud800 \udc00\ud801", "\udfff": 1}"#;
     let warnings = older_config(halves, Some(&runner)).unwrap().warnings;
     let columns: Vec<_> = warnings.iter().map(|told| told.message.clone()).collect();
     assert_eq!(
