@@ -3,6 +3,7 @@
 mod files;
 mod journal;
 mod lines;
+mod missing;
 
 use bij_core::{Attempt, ExperimentId, Timestamp};
 use bij_local::LogReader;
@@ -14,6 +15,7 @@ use crate::scope::Scope;
 use crate::view::LogRow;
 
 pub(crate) use lines::Lines;
+pub(crate) use missing::{Missing, kept_lines};
 
 /// Which lines are wanted.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +62,18 @@ impl LogSource {
             Self::Journal(journal) => journal::read(journal, wanted, false, hues, sink),
             Self::Files(reader) => files::read(reader, wanted, hues, sink),
         }
+    }
+
+    /// Returns why lines of an attempt are not there, if they were removed or never kept.
+    pub(crate) fn missing(
+        &self,
+        context: &Context,
+        attempt: &Attempt,
+    ) -> Result<Option<Missing>, CliError> {
+        let Self::Journal(journal) = self else { return Ok(None) };
+        let is_persistent = context.root.join("var/log/journal").is_dir();
+        let begins = journal.begins(attempt.key.boot)?;
+        Ok(missing::why(attempt, missing::Kept { begins, is_persistent }))
     }
 
     /// Hands over the lines that there are and those that come, until the sink has had enough.

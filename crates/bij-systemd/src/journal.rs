@@ -16,7 +16,7 @@ mod process;
 mod query;
 mod record;
 
-use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
 use crate::{RuntimeScope, tool};
 
@@ -83,6 +83,17 @@ impl Journal {
                 .filter(|message| kernel::names(message, id))
                 .last()
         })
+    }
+
+    /// Returns the time of the oldest entry of a boot that the caller may read; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the journal cannot be read.
+    pub fn begins(&self, boot: BootId) -> Result<Option<Timestamp>, JournalError> {
+        let mut arguments = query::options();
+        arguments.push(format!("_BOOT_ID={boot}"));
+        let oldest = self.run(arguments)?.next().transpose()?;
+        Ok(oldest.and_then(|record| record.at()))
     }
 
     /// The log lines of experiments, oldest first; with [`LogQuery::follow`] it goes on until it

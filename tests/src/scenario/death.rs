@@ -255,5 +255,9 @@ fn after_a_flood(guest: &Guest) -> Result<Next, Failure> {
     guest.tell(format!("{lines} of 200000 lines of a flood are in the journal"));
     shown.says("the line that matters")?;
     run("bij", ["status", id])?.success()?.says("the line that matters")?;
+    sh("sleep 2; journalctl --rotate && journalctl --vacuum-time=1s")?.success()?;
+    let left = run("bij", ["logs", id])?.success()?;
+    left.says("journald has removed lines of attempt 1")?.says("the line that matters")?;
+    run("bij", ["status", id])?.success()?.says("the line that matters")?;
     Ok(Next::Done)
 }

@@ -6,7 +6,7 @@ use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
 use crate::args::{IdArg, LogsArgs};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::log_source::{LogSource, Wanted};
+use crate::log_source::{LogSource, Wanted, kept_lines};
 use crate::when;
 
 /// As many lines as `journalctl -f` begins with.
@@ -26,6 +26,34 @@ pub(crate) async fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliEr
     })?;
     if !any {
         context.terminal.status("No lines.");
+    }
+    tell_missing(context, &source, &wanted, any).await
+}
+
+/// Says which lines are no longer in the journal, and shows what was kept of an attempt that has none there.
+async fn tell_missing(
+    context: &Context,
+    source: &LogSource,
+    wanted: &Wanted,
+    any: bool,
+) -> Result<(), CliError> {
+    let narrowed = wanted.grep.is_some() || wanted.since.is_some() || wanted.until.is_some();
+    let attempts = match (&wanted.attempts, wanted.ids.as_slice()) {
+        (Some(attempts), _) => attempts.clone(),
+        (None, [id]) if !any && !narrowed => {
+            context.past().await?.tally(id).await?.last.into_iter().collect()
+        }
+        (None, _) => Vec::new(),
+    };
+    for attempt in &attempts {
+        let Some(missing) = source.missing(context, attempt)? else { continue };
+        context.terminal.warning(&missing.text);
+        context.terminal.hint(missing.hint);
+        let kept = kept_lines(attempt);
+        if !any && !narrowed && !kept.is_empty() {
+            context.terminal.status("The last lines before its end, kept with its evidence:");
+            kept.iter().try_for_each(|row| context.terminal.show_next(row))?;
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::args::{IdArg, MaybeIdsArgs};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
+use crate::log_source::kept_lines;
 use crate::queued;
 use crate::view::{Facts, Loaded, Status, StatusPage, StatusPages};
 
@@ -57,6 +58,7 @@ async fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError
 }
 
 fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {
+    let last = facts.tally.as_ref().and_then(|tally| tally.last.clone());
     let status = Status::new(facts);
     if context.terminal.json() {
         // A program reads neither the description nor the log.
@@ -67,6 +69,11 @@ fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {
         Err(FindError::Missing { .. }) => Loaded::Missing,
         Err(error) => Loaded::Bad(CliError::from(error).in_one_line()),
     };
-    let log = if with_log { context.last_lines(&status.id, LAST_LINES) } else { Vec::new() };
+    let mut log = if with_log { context.last_lines(&status.id, LAST_LINES) } else { Vec::new() };
+    if let Some(last) = last.filter(|_| with_log && log.is_empty()) {
+        // The journal has been removed; what the attempt ended with is kept.
+        log = kept_lines(&last);
+        log.drain(..log.len().saturating_sub(LAST_LINES));
+    }
     StatusPage { status, loaded, log }
 }

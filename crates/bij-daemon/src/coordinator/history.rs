@@ -27,11 +27,15 @@ pub(super) async fn attempts(
         open: false,
     };
     let mut attempts = read(history, move |history| history.attempts(&query)).await?;
-    // What an experiment printed is read by those who may read the journal, or the database.
-    for end in attempts.iter_mut().filter_map(|attempt| attempt.end.as_mut()) {
+    attempts.iter_mut().for_each(clear_output);
+    Ok(attempts)
+}
+
+/// Removes what an experiment printed: that is open to those who may read the journal or the database.
+fn clear_output(attempt: &mut Attempt) {
+    if let Some(end) = &mut attempt.end {
         end.evidence.last_lines.clear();
     }
-    Ok(attempts)
 }
 
 /// What histories add up to, in the order of their experiments.
@@ -40,7 +44,7 @@ pub(super) async fn tallies(
     query: TalliesQuery,
 ) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
     let TalliesQuery { experiment, after } = query;
-    read(history, move |history| {
+    let mut tallies: BTreeMap<ExperimentId, Tally> = read(history, move |history| {
         if let Some(id) = experiment {
             let tally = history.tally(&id)?;
             return Ok(BTreeMap::from([(id, tally)]));
@@ -49,7 +53,9 @@ pub(super) async fn tallies(
         let later = all.filter(|(id, _)| after.as_ref().is_none_or(|after| after < id));
         Ok(later.take(PIECE_OF_HISTORY as usize).collect())
     })
-    .await
+    .await?;
+    tallies.values_mut().filter_map(|tally| tally.last.as_mut()).for_each(clear_output);
+    Ok(tallies)
 }
 
 /// Minutes of the board, oldest first.

@@ -138,7 +138,7 @@ impl LogQuery {
 
 /// Neither `--system` nor `--user`: what a unit with `User=` writes lies in that user's journal,
 /// and what the user manager of root writes in the system's.
-fn options() -> Vec<String> {
+pub(super) fn options() -> Vec<String> {
     ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec()
 }
 

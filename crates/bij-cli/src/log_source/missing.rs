@@ -1,0 +1,97 @@
+//! Why lines that an attempt wrote are not in the journal.
+
+use bij_core::{Attempt, Timestamp};
+
+use crate::view::LogRow;
+
+/// What is known of the journal of the boot in which an attempt ran.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    /// The time of its oldest entry; `None` if it has none.
+    pub(super) begins: Option<Timestamp>,
+    /// Whether journald keeps journals on the disk (`Storage=`, journald.conf(5)).
+    pub(super) is_persistent: bool,
+}
+
+/// Why lines are missing, and how to keep them the next time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) text: String,
+    pub(crate) hint: &'static str,
+}
+
+const REMOVED: &str =
+    "SystemMaxUse= and MaxRetentionSec= say how much journald keeps (journald.conf(5))";
+const VOLATILE: &str = "`mkdir /var/log/journal; journalctl --flush` has journald keep journals across reboots \
+     (Storage=, journald.conf(5))";
+
+/// Returns why lines of an attempt are missing, if they can be.
+pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
+    let Attempt { run, number, started, .. } = attempt;
+    let hint = if kept.is_persistent { REMOVED } else { VOLATILE };
+    match kept.begins {
+        None => {
+            let text = format!(
+                "the journal of the boot in which attempt {number} of {run} ran is no longer there"
+            );
+            Some(Missing { text, hint })
+        }
+        Some(begins) if begins > *started => {
+            let text = format!(
+                "journald has removed lines of attempt {number} of {run}: the journal begins after \
+                 its start"
+            );
+            Some(Missing { text, hint: REMOVED })
+        }
+        Some(_) => None,
+    }
+}
+
+/// The last lines of an attempt that were kept with its evidence, at the time of its end.
+pub(crate) fn kept_lines(attempt: &Attempt) -> Vec<LogRow> {
+    let Some(end) = &attempt.end else { return Vec::new() };
+    let row = |message: &String| LogRow {
+        at: end.at,
+        id: attempt.run.experiment.clone(),
+        writer: None,
+        message: message.clone(),
+        hue: None,
+    };
+    end.evidence.last_lines.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::{AttemptKey, AttemptNumber, BootId, InvocationId};
+
+    use super::*;
+
+    fn attempt() -> Attempt {
+        Attempt {
+            run: "x#3".parse().unwrap(),
+            number: AttemptNumber(2),
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes([2; 16]),
+            },
+            started: Timestamp::from_micros(1000),
+            ready: None,
+            end: None,
+            board: None,
+        }
+    }
+
+    fn told(begins: Option<i64>, is_persistent: bool) -> Option<Missing> {
+        why(&attempt(), Kept { begins: begins.map(Timestamp::from_micros), is_persistent })
+    }
+
+    #[test]
+    fn a_journal_that_has_gone_is_told_with_the_setting_that_keeps_it() {
+        let gone = told(None, false).unwrap();
+        assert!(gone.text.contains("attempt 2 of x#3") && gone.hint == VOLATILE, "{gone:?}");
+        assert_eq!(told(None, true).unwrap().hint, REMOVED);
+        let begun_late = told(Some(1001), false).unwrap();
+        assert!(begun_late.text.contains("removed lines") && begun_late.hint == REMOVED);
+        assert_eq!(told(Some(1000), true), None, "an attempt that printed nothing");
+    }
+}
