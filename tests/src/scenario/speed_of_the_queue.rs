@@ -5,24 +5,95 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::Scenario;
 use super::coordinator::{COORDINATOR, ids};
-use crate::bij::{define_script, render_all, unit};
+use crate::bij::{define_command, define_script, override_unit, render_all, unit};
 use crate::check::Failure;
-use crate::command::run;
+use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 use crate::queue::set_coordinator;
 use crate::steps::property;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    time_limit: Duration::from_secs(120),
-    ..Scenario::new("speed_of_the_queue", &[Lane::Machine], of_the_queue)
-}];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("speed_of_the_queue", &[Lane::Machine], of_the_queue)
+    },
+    Scenario {
+        time_limit: Duration::from_secs(300),
+        ..Scenario::new("speed_of_waiting", &[Lane::Machine], of_waiting)
+    },
+];
+
+/// Runs that are waited for, through [`SLOTS`] slots.
+const RUNS: usize = 240;
+const SLOTS: usize = 4;
+/// Commands that do nothing in place of the hooks, and of the launcher that reads what they write.
+const FLOOR: &str = "[Service]\nExecCondition=\nExecStopPost=\n\
+     ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\nExecStart=\nExecStart=/bin/true\n";
+
+/// Many short runs through a few slots, waited for by one `bij wait`, beside the same units with hooks that do
+/// nothing, and `systemd-run --wait` with a like sandbox, as many at a time.
+fn of_waiting(guest: &Guest) -> Result<Next, Failure> {
+    set_coordinator(&format!("MAX_CONCURRENT_EXPERIMENTS={SLOTS}\n"))?;
+    let ids = ids("speed_wait", RUNS);
+    for id in &ids {
+        define_command(id, &["/bin/true"], "")?;
+    }
+    for slot in 1..=SLOTS {
+        let id = format!("speed_floor_{slot}");
+        define_command(&id, &["/bin/true"], "[restart]\nburst = 1000\n")?;
+        override_unit(&id, FLOOR)?;
+    }
+    render_all()?;
+    let each = RUNS / SLOTS;
+    let side_by_side = |command: &str| {
+        let script = format!(
+            "for slot in $(seq {SLOTS}); do (for run in $(seq {each}); do {command} || exit 1; done) & done
+             for job in $(jobs -p); do wait $job || exit 1; done"
+        );
+        let begun = Instant::now();
+        sh(&script)?.success()?;
+        Ok::<_, Failure>(begun.elapsed())
+    };
+    let floor = side_by_side("systemctl start --wait brain-experiment@speed_floor_$slot")?;
+    let systemd_run = side_by_side(
+        "systemd-run --quiet --wait --property=DynamicUser=yes --property=ProtectSystem=strict \
+         --property=PrivateTmp=yes --property=PrivateDevices=yes --property=ProtectHome=read-only /bin/true",
+    )?;
+    let begun = Instant::now();
+    run("bij", ["-q", "submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
+    let waited = run(
+        "python3",
+        ["-c", MEASURED, "bij", "-q", "wait"].into_iter().chain(ids.iter().map(String::as_str)),
+    )?;
+    let ours = begun.elapsed();
+    let processor: f64 = number(waited.success()?.stdout())?;
+    let per_run = |took: Duration| took.as_secs_f64() * 1e3 / (RUNS as f64);
+    guest.tell(format!(
+        "{RUNS} runs of /bin/true through {SLOTS} slots, by one bij wait: {:.1} ms a run, {:.2} x the floor \
+         ({:.1} ms), {:.2} x systemd-run --wait ({:.1} ms); bij wait took {:.2} % of a processor",
+        per_run(ours),
+        ours.as_secs_f64() / floor.as_secs_f64(),
+        per_run(floor),
+        ours.as_secs_f64() / systemd_run.as_secs_f64(),
+        per_run(systemd_run),
+        processor / ours.as_secs_f64() * 100.0,
+    ));
+    Ok(Next::Done)
+}
+
+/// Runs a command and prints how many seconds of a processor it took.
+const MEASURED: &str = "\
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime)";
 
 /// So many moments are told the median of.
 const GAPS: usize = 20;
