@@ -95,7 +95,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let (ready, evidence) = self.hear_witnesses(id, &begun);
         let mut end = AttemptEnd { at: self.place.now(), cause: evidence.prove(), evidence };
         if end.is_crash() {
-            end.evidence.last_lines = self.last_lines(id, invocation, begun.started);
+            end.evidence.last_lines = self.last_lines(id, invocation);
         }
         let closing = Closing {
             experiment: id.clone(),
@@ -113,13 +113,8 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
     }
 
     /// Returns the last lines that the experiment printed, each cut to a bearable length.
-    fn last_lines(
-        &self,
-        id: &ExperimentId,
-        invocation: InvocationId,
-        started: Timestamp,
-    ) -> Vec<String> {
-        let read = self.journal.last_lines(id, invocation, started, LINES_KEPT);
+    fn last_lines(&self, id: &ExperimentId, invocation: InvocationId) -> Vec<String> {
+        let read = self.journal.last_lines(id, invocation, LINES_KEPT);
         let lines = logged(read, "the last lines of the attempt are not kept").unwrap_or_default();
         lines.into_iter().map(|line| line.chars().take(CHARACTERS_KEPT).collect()).collect()
     }

