@@ -52,6 +52,14 @@ pub(crate) const OVERLONG_LOG: u64 = 4 << 20;
 /// is, too.
 pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<(Connection, FileId), Failure> {
     make(path)?;
+    existing_to_write(path, patience)
+}
+
+/// Opens the database to write, and fails if there is none. Returns which file it is, too.
+pub(crate) fn existing_to_write(
+    path: &Path,
+    patience: Duration,
+) -> Result<(Connection, FileId), Failure> {
     let file = FileId::of(path).ok_or_else(|| Failure::Gone { path: path.to_owned() })?;
     side_files::move_strange_log_aside(path, patience)
         .map_err(|source| Failure::File { path: side_files::beside(path, "-wal"), source })?;

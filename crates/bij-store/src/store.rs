@@ -51,6 +51,16 @@ impl Store {
         Ok(Self { connection, path: path.to_owned(), file, patience })
     }
 
+    /// As [`Store::open_with_patience`], but fails if there is no database: one that was moved aside must not
+    /// find an empty one in its place.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_existing(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
+        let (connection, file) = open::existing_to_write(path, patience)?;
+        Ok(Self { connection, path: path.to_owned(), file, patience })
+    }
+
     /// The attempt with this key.
     ///
     /// # Errors

@@ -159,7 +159,7 @@ impl Recorder {
         let excess = self.unwritten.len().saturating_sub(WAITING_ROOM);
         self.unwritten.drain(..excess);
         // Not kept open: something is to be written once a minute.
-        let written = Store::open_with_patience(&self.database, PATIENCE)
+        let written = Store::open_existing(&self.database, PATIENCE)
             .and_then(|mut store| write_all(&mut store, &mut self.unwritten));
         match written {
             Ok(()) => self.in_trouble = false,

@@ -116,6 +116,22 @@ fn of_attempts_whose_beginning_or_end_nobody_saw_nothing_is_said() {
 }
 
 #[test]
+fn a_database_that_was_moved_aside_is_not_made_anew() {
+    let mut bench = Bench::new();
+    bench.pass(1);
+    bench.begin(1);
+    bench.pass(58);
+    let database = bench.recorder.database.clone();
+    let aside = database.with_extension("aside");
+    fs::rename(&database, &aside).unwrap();
+    bench.pass(10);
+    assert!(!database.exists(), "the coordinator would take it for another queue");
+    fs::rename(&aside, &database).unwrap();
+    bench.pass(150);
+    assert!(bench.rows() >= 2, "{} minutes after it was put back", bench.rows());
+}
+
+#[test]
 fn an_end_that_becomes_known_late_says_nothing_about_the_life() {
     let mut bench = Bench::new();
     bench.pass(1);
