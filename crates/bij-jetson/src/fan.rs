@@ -1,5 +1,7 @@
 //! The fan. It is only looked at: NVIDIA's daemon takes back within two seconds what others write.
 
+mod platform;
+
 use bij_core::Percent;
 
 use crate::hwmon::Chip;
@@ -34,6 +36,9 @@ impl Fan {
     pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Self {
         // A Jetson's own fan and its tachometer are chips of their own; a PC has both in one.
         let own = chips.iter().find(|chip| chip.name == "pwmfan");
+        if let (None, Some(fan)) = (own, platform::fan(files, chips)) {
+            return fan;
+        }
         let driven =
             own.or_else(|| chips.iter().find(|chip| first(files, chip, "pwm", "").is_some()));
         let drive = driven.ok_or(WhyNot::Absent).and_then(|chip| drive(files, chip));
@@ -48,8 +53,13 @@ impl Fan {
 
 fn drive(files: &dyn Files, chip: &Chip) -> Reading<Percent> {
     let pwm = first(files, chip, "pwm", "").ok_or(WhyNot::Absent)?;
-    match files.count(&chip.at(&pwm))? {
-        pwm @ 0..=FULL => Ok(Percent::from_permyriad(pwm * 10_000 / FULL)),
+    share(files.count(&chip.at(&pwm))?)
+}
+
+/// A pwm as a share of the fastest.
+fn share(pwm: u64) -> Reading<Percent> {
+    match pwm {
+        0..=FULL => Ok(Percent::from_permyriad(pwm * 10_000 / FULL)),
         wrong => Err(WhyNot::Unparsable(wrong.to_string())),
     }
 }
@@ -98,6 +108,46 @@ mod tests {
         let pc = [("hwmon0/name", "nct6798"), ("hwmon0/pwm2", "51"), ("hwmon0/fan2_input", "812")];
         let fan = machine(&pc);
         assert_eq!((fan.drive, fan.rpm), (Ok(Percent::new(20)), Ok(812)));
+    }
+
+    /// A Nano's, with these files in the directory of its platform device.
+    fn platform(files: &[(&str, &str)]) -> Fan {
+        let mut tree = CapturedTree::default();
+        for (name, text) in files {
+            tree.set(&format!("sys/devices/pwm-fan/{name}"), format!("{text}\n"));
+        }
+        // A card in a slot, which is not the board's fan.
+        tree.set("sys/class/hwmon/hwmon0/name", "nouveau\n");
+        tree.set("sys/class/hwmon/hwmon0/pwm1", "255\n");
+        Fan::read(&tree)
+    }
+
+    #[test]
+    fn a_fan_that_is_a_platform_device_tells_what_it_is_driven_with_now() {
+        let fan = platform(&[("target_pwm", "255"), ("cur_pwm", "51"), ("rpm_measured", "812")]);
+        assert_eq!((fan.drive, fan.rpm), (Ok(Percent::new(20)), Ok(812)));
+        let fan = platform(&[("target_pwm", "102")]);
+        assert_eq!((fan.drive, fan.rpm), (Ok(Percent::new(40)), Err(WhyNot::Absent)));
+        assert_eq!(platform(&[]).drive, Ok(Percent::HUNDRED), "without one the card's is left");
+    }
+
+    #[test]
+    fn a_tachometer_that_is_switched_off_measures_nothing() {
+        let counts = |enabled: &str| {
+            platform(&[("cur_pwm", "255"), ("tach_enable", enabled), ("rpm_measured", "0")]).rpm
+        };
+        assert_eq!(counts("1"), Ok(0), "a fan that is stuck");
+        assert!(matches!(counts("0"), Err(WhyNot::Unmeasured(_))));
+    }
+
+    #[test]
+    fn the_same_driver_as_a_chip_of_hwmon_is_read_there() {
+        let fan = machine(&[
+            ("hwmon1/name", "tegra_pwmfan"),
+            ("hwmon1/cur_pwm", "51"),
+            ("hwmon1/target_pwm", "255"),
+        ]);
+        assert_eq!(fan.drive, Ok(Percent::new(20)));
     }
 
     #[test]

@@ -85,6 +85,10 @@ fn soc(compatible: &[String]) -> Option<String> {
     chips().find(digits).or_else(|| chips().next_back()).map(ToOwned::to_owned)
 }
 
+/// Part numbers of modules: Orin, Thor, Xavier, TX2 and Nano.
+const MODULES: [&str; 9] =
+    ["p3701-", "p3767-", "p3834-", "p2888-", "p3668-", "p3310-", "p3489-", "p3636-", "p3448-"];
+
 /// `pNNNN-NNNN` of the module: the second of two in the first entry names the carrier board.
 fn module(files: &dyn Files, compatible: &[String]) -> Option<String> {
     // JetPack 5 writes one variant for all modules into `compatible`; the name of the source of its
@@ -94,8 +98,7 @@ fn module(files: &dyn Files, compatible: &[String]) -> Option<String> {
     std::iter::once(&source).chain(compatible).find_map(|entry| {
         entry.match_indices('p').find_map(|(at, _)| {
             let part = entry.get(at..at + "p3701-0000".len())?;
-            let is_module = ["p3701-", "p3767-", "p2888-", "p3668-", "p3834-"];
-            let variant = is_module.iter().find_map(|module| part.strip_prefix(module))?;
+            let variant = MODULES.iter().find_map(|module| part.strip_prefix(module))?;
             variant.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.to_owned())
         })
     })
@@ -121,6 +124,8 @@ mod tests {
         let list = ["nvidia,p3768-0000+p3767-0005-super".to_owned(), "nvidia,tegra234".to_owned()];
         assert_eq!(module(&tree, &list).as_deref(), Some("p3767-0005"));
         assert_eq!(module(&tree, &["acme,box".to_owned()]), None);
+        let nano = ["nvidia,p3449-0000-b00+p3448-0000-b00".to_owned()];
+        assert_eq!(module(&tree, &nano).as_deref(), Some("p3448-0000"));
         let mut older = CapturedTree::default();
         older.set("proc/device-tree/nvidia,dtsfilename", "/x/tegra234-p3701-0004-p3737-0000.dts\0");
         let list = ["nvidia,p3737-0000+p3701-0000".to_owned()];

@@ -1,7 +1,7 @@
-//! Power of the rails of a Jetson, by its INA3221 chips, and on Thor of its input, by an INA238.
-//!
-//! The kernel's Documentation/hwmon/ina3221.rst and ina238.rst have the attributes. A channel of an
-//! INA3221 counts if it has a label: what stands in `in4` to `in7` are voltages over shunts and their sum.
+//! Power of the rails of a board, by the chips that measure them: see [`hwmon`] and [`iio`].
+
+mod hwmon;
+mod iio;
 
 use bij_core::Milliwatts;
 
@@ -12,7 +12,7 @@ use crate::{Files, Reading, WhyNot};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Rail {
-    /// As its board labels it: `VDD_GPU_SOC`.
+    /// As its board labels it: `VDD_GPU_SOC`. A rail without a label has the name of its chip: `ina219`.
     pub name: String,
     /// What it carries now; it may feed back.
     pub milliwatts: Reading<Milliwatts>,
@@ -27,70 +27,59 @@ impl Rail {
     ///
     /// # Errors
     /// [`WhyNot::Absent`] where no chip measures them, [`WhyNot::Forbidden`] where not even their names
-    /// can be had: before JetPack 6 only root may read them.
+    /// can be had: with JetPack 5 only root may read them.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         Self::with(files, &Chip::all(files)?)
     }
 
     pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
-        let mut measures = false;
-        let mut rails = Vec::new();
-        for chip in chips {
-            match chip.name.as_str() {
-                "ina3221" => {
-                    for channel in 1..=3 {
-                        rails.extend(Self::of(files, chip, channel)?);
-                    }
-                }
-                "ina238" => rails.push(Self::input(files, chip)),
-                _ => continue,
+        let mut rails = match (hwmon::rails(files, chips), iio::rails(files)) {
+            (Ok(mut rails), Ok(more)) => {
+                rails.extend(more);
+                rails
             }
-            measures = true;
-        }
-        if !measures {
-            return Err(WhyNot::Absent);
-        }
+            (found, Err(WhyNot::Absent)) | (Err(WhyNot::Absent), found) => found?,
+            (Err(why), _) | (_, Err(why)) => return Err(why),
+        };
         rails.sort();
         Ok(rails)
     }
 
-    /// The rail at a channel of a chip, if something is connected there.
-    fn of(files: &dyn Files, chip: &Chip, channel: u32) -> Reading<Option<Self>> {
-        let name = match files.text(&chip.at(&format!("in{channel}_label"))) {
-            Ok(label) if label == "NC" || label.is_empty() => return Ok(None),
-            Ok(label) => label,
-            Err(WhyNot::Absent) => return Ok(None),
-            Err(why @ WhyNot::Forbidden) => return Err(why),
+    /// The rail with this label, if something is connected there; `place` names it where its label cannot be
+    /// read.
+    ///
+    /// # Errors
+    /// [`WhyNot::Forbidden`] if labels are for root alone.
+    fn labelled(
+        label: Reading<String>,
+        place: impl FnOnce() -> String,
+        milliwatts: impl FnOnce() -> Reading<Milliwatts>,
+    ) -> Reading<Option<Self>> {
+        match label {
+            Ok(label) if label == "NC" || label.is_empty() => Ok(None),
+            Ok(name) => Ok(Some(Self { name, milliwatts: milliwatts() })),
+            Err(WhyNot::Absent) => Ok(None),
+            Err(why @ WhyNot::Forbidden) => Err(why),
             // One label that cannot be read takes no other rail away.
-            Err(why) => {
-                let name = format!("{} channel {channel}", chip.name);
-                return Ok(Some(Self { name, milliwatts: Err(why) }));
-            }
-        };
-        let millivolts = || files.number(&chip.at(&format!("in{channel}_input")));
-        let milliamperes = || files.number(&chip.at(&format!("curr{channel}_input")));
-        let milliwatts = millivolts().and_then(|volts| product(volts, milliamperes()?));
-        Ok(Some(Self { name, milliwatts }))
-    }
-
-    /// What feeds the whole board. The chip has one channel and no label; it calculates by itself, in
-    /// microwatts.
-    fn input(files: &dyn Files, chip: &Chip) -> Self {
-        let microwatts = files.number(&chip.at("power1_input"));
-        let milliwatts = microwatts.map(|microwatts| Milliwatts::new(microwatts / 1000));
-        Self { name: "VIN".to_owned(), milliwatts }
+            Err(why) => Ok(Some(Self { name: place(), milliwatts: Err(why) })),
+        }
     }
 
     /// What the whole board draws.
     ///
     /// # Errors
     /// [`WhyNot`] of the first rail that is needed and cannot be read: a sum of some would be wrong.
+    /// [`WhyNot::Unmeasured`] if a rail has no label: it may be the input, or a part of another rail.
     pub fn total(rails: &[Self]) -> Reading<Milliwatts> {
         if let Some(input) = INPUTS.iter().find_map(|name| rails.iter().find(|r| r.name == *name)) {
             return input.milliwatts.clone();
         }
         if rails.is_empty() {
             return Err(WhyNot::Absent);
+        }
+        if let Some(rail) = rails.iter().find(|rail| hwmon::is_monitor(&rail.name)) {
+            let why = format!("{} has no label that tells what it measures", rail.name);
+            return Err(WhyNot::Unmeasured(why));
         }
         rails.iter().try_fold(Milliwatts::default(), |sum, rail| {
             let milliwatts = rail.milliwatts.clone()?;
@@ -99,8 +88,9 @@ impl Rail {
     }
 }
 
-/// Whole milliwatts, as tegrastats calculates them.
-fn product(millivolts: i64, milliamperes: i64) -> Reading<Milliwatts> {
+/// Whole milliwatts of millivolts and milliamperes, as tegrastats calculates them.
+fn product(millivolts: Reading<i64>, milliamperes: Reading<i64>) -> Reading<Milliwatts> {
+    let (millivolts, milliamperes) = (millivolts?, milliamperes?);
     let microwatts = millivolts.checked_mul(milliamperes);
     let microwatts = microwatts.ok_or_else(|| impossible(milliamperes))?;
     Ok(Milliwatts::new(microwatts / 1000))
@@ -152,6 +142,54 @@ mod tests {
         tree.set("sys/class/hwmon/hwmon1/power1_input", "35012000\n");
         let rails = Rail::all(&tree).unwrap();
         assert_eq!((rails.len(), Rail::total(&rails)), (3, Ok(Milliwatts::new(35_012))));
+    }
+
+    #[test]
+    fn a_monitor_without_a_label_leaves_the_total_unknown_unless_the_input_is_measured() {
+        let mut tree = board(&[("VDD_GPU", "20000", "100")]);
+        let at = |what: &str| format!("sys/class/hwmon/hwmon1/{what}");
+        tree.set(&at("name"), "ina219\n");
+        tree.set(&at("power1_input"), "45000000\n");
+        let rails = Rail::all(&tree).unwrap();
+        assert_eq!(rails[1].name, "ina219");
+        assert_eq!(rails[1].milliwatts, Ok(Milliwatts::new(45_000)));
+        assert!(matches!(Rail::total(&rails), Err(WhyNot::Unmeasured(_))), "{rails:?}");
+        tree.set(&at("label"), "VIN\n");
+        let rails = Rail::all(&tree).unwrap();
+        assert_eq!(Rail::total(&rails), Ok(Milliwatts::new(45_000)));
+    }
+
+    #[test]
+    fn of_two_chips_without_a_label_neither_is_known_to_be_the_input() {
+        let mut tree = CapturedTree::default();
+        for (chip, microwatts) in [("hwmon1", "35012000\n"), ("hwmon2", "1000000\n")] {
+            tree.set(&format!("sys/class/hwmon/{chip}/name"), "ina238\n");
+            tree.set(&format!("sys/class/hwmon/{chip}/power1_input"), microwatts);
+        }
+        let rails = Rail::all(&tree).unwrap();
+        assert_eq!((rails[0].name.as_str(), rails[1].name.as_str()), ("ina238", "ina238"));
+        assert!(matches!(Rail::total(&rails), Err(WhyNot::Unmeasured(_))), "{rails:?}");
+    }
+
+    #[test]
+    fn a_chip_of_iio_has_a_power_or_a_voltage_and_a_current() {
+        let mut tree = CapturedTree::default();
+        let at = |what: &str| format!("sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/{what}");
+        tree.set("sys/bus/i2c/drivers/ina3221x/uevent", "");
+        tree.set(&at("rail_name_0"), "POM_5V_IN\n");
+        tree.set(&at("in_power0_input"), "1750\n");
+        tree.set(&at("rail_name_1"), "POM_5V_GPU\n");
+        tree.set(&at("in_voltage1_input"), "5000\n");
+        tree.set(&at("in_current1_input"), "24\n");
+        tree.set(&at("rail_name_2"), "NC\n");
+        tree.set(&at("in_power2_input"), "9\n");
+        let rails = Rail::all(&tree).unwrap();
+        let named: Vec<_> = rails.iter().map(|r| (r.name.as_str(), r.milliwatts.clone())).collect();
+        let watts = |milliwatts| Ok(Milliwatts::new(milliwatts));
+        assert_eq!(named, [("POM_5V_GPU", watts(120)), ("POM_5V_IN", watts(1750))]);
+        assert_eq!(Rail::total(&rails), watts(1750));
+        tree.fail(&at("in_power0_input"), nix::errno::Errno::EACCES as i32);
+        assert_eq!(Rail::total(&Rail::all(&tree).unwrap()), Err(WhyNot::Forbidden));
     }
 
     #[test]

@@ -13,6 +13,18 @@ pub struct L4t {
 
 /// Which JetPack ships which release; what is not here is known by its L4T alone.
 const JETPACKS: &[(&str, &str)] = &[
+    ("32.4.3", "4.4"),
+    ("32.4.4", "4.4.1"),
+    ("32.5.0", "4.5"),
+    ("32.5.1", "4.5.1"),
+    ("32.5.2", "4.5.1"),
+    ("32.6.1", "4.6"),
+    ("32.7.1", "4.6.1"),
+    ("32.7.2", "4.6.2"),
+    ("32.7.3", "4.6.3"),
+    ("32.7.4", "4.6.4"),
+    ("32.7.5", "4.6.5"),
+    ("32.7.6", "4.6.6"),
     ("35.3.1", "5.1.1"),
     ("35.4.1", "5.1.2"),
     ("35.5.0", "5.1.3"),
@@ -34,7 +46,7 @@ const JETPACKS: &[(&str, &str)] = &[
 ];
 
 impl L4t {
-    /// `35` is JetPack 5, `36` JetPack 6, `38` and `39` JetPack 7.
+    /// `32` is JetPack 4, `35` JetPack 5, `36` JetPack 6, `38` and `39` JetPack 7.
     pub fn major(&self) -> u32 {
         self.major
     }

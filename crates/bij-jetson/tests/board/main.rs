@@ -7,6 +7,7 @@ mod clocks;
 mod contract;
 mod device;
 mod foreign;
+mod l4t_32;
 mod modes;
 mod nano;
 mod odd;

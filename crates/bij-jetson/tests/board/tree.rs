@@ -13,7 +13,10 @@ pub(crate) const PC: &str = "generic-pc";
 pub(crate) const IGX_THOR: &str = "igx-thor";
 pub(crate) const XAVIER_NX: &str = "xavier-nx";
 pub(crate) const AGX_THOR: &str = "agx-thor";
-pub(crate) const ALL: [&str; 6] = [JETPACK_5, JETPACK_6, PC, IGX_THOR, XAVIER_NX, AGX_THOR];
+pub(crate) const JETSON_NANO: &str = "jetson-nano";
+pub(crate) const JETSON_TX2: &str = "jetson-tx2";
+pub(crate) const ALL: [&str; 8] =
+    [JETPACK_5, JETPACK_6, PC, IGX_THOR, XAVIER_NX, AGX_THOR, JETSON_NANO, JETSON_TX2];
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)

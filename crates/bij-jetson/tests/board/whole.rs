@@ -6,7 +6,7 @@ use bij_jetson::{Files as _, Machine, PowerConf, Zone};
 use insta::assert_snapshot;
 
 use crate::told::told;
-use crate::tree::{ALL, Board, JETPACK_5, JETPACK_6, PC, XAVIER_NX, captured, sample};
+use crate::tree::{ALL, Board, JETPACK_5, JETPACK_6, JETSON_NANO, PC, XAVIER_NX, captured, sample};
 
 #[test]
 fn an_agx_orin_with_jetpack_5_as_root_sees_it() {
@@ -63,7 +63,7 @@ fn what_is_kept_each_second_is_what_the_whole_board_says() {
 
 #[test]
 fn every_configuration_of_nvpmodel_is_written_as_it_was_read() {
-    for name in [JETPACK_5, JETPACK_6, XAVIER_NX] {
+    for name in [JETPACK_5, JETPACK_6, XAVIER_NX, JETSON_NANO] {
         let tree = captured(name);
         let text = String::from_utf8(tree.read("etc/nvpmodel.conf").unwrap()).unwrap();
         let conf = PowerConf::parse(&text);

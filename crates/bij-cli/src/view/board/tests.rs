@@ -35,6 +35,13 @@ fn a_jetson_is_told_for_people() {
 }
 
 #[test]
+fn a_nano_with_l4t_32_is_told_with_its_rails_and_its_fan() {
+    assert_snapshot!(text(captured("jetson-nano"), None));
+    let json = json(captured("jetson-nano"));
+    assert_eq!(json["rails"].as_array().unwrap().len(), 3, "{json}");
+}
+
+#[test]
 fn a_pc_is_told_for_people() {
     assert_snapshot!(text(captured("generic-pc"), None));
     assert_snapshot!(text(CapturedTree::default(), None));

@@ -172,7 +172,8 @@ fn fan(board: &BoardSample) -> String {
     let fan = &board.fan;
     match (&fan.drive, &fan.rpm) {
         (Ok(drive), Ok(rpm)) => format!("{drive}, {rpm} rpm"),
-        (Ok(drive), Err(_)) => drive.to_string(),
+        (Ok(drive), Err(WhyNot::Absent)) => drive.to_string(),
+        (Ok(drive), Err(why)) => format!("{drive}, rpm {why}"),
         (Err(_), Ok(rpm)) => format!("{rpm} rpm"),
         (Err(WhyNot::Absent), Err(_)) => "none that is known".to_owned(),
         (Err(why), Err(_)) => why.to_string(),
