@@ -12,7 +12,7 @@ use bij_systemd::{Journal, RuntimeScope};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::scope::Scope;
-use crate::view::LogRow;
+use crate::view::{BootClock, LogRow};
 
 pub(crate) use lines::Lines;
 pub(crate) use missing::{Missing, kept_lines};
@@ -30,6 +30,8 @@ pub(crate) struct Wanted {
     pub(crate) attempts: Option<Vec<Attempt>>,
     /// Whose text matches.
     pub(crate) grep: Option<String>,
+    /// The clock of this boot.
+    pub(crate) boot: BootClock,
 }
 
 /// One of the two.

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::signs;
-use crate::view::{Format, Tone, View, Zone, for_terminal, in_json};
+use crate::view::{BootClock, Format, Tone, View, Zone, for_terminal, in_json};
 
 /// stdout for the result, stderr for what is said about it.
 #[derive(Clone, Copy)]
@@ -346,6 +346,7 @@ fn format(stream: Stream) -> Format {
         is_terminal: stream.is_terminal,
         width: stream.width,
         now: std::time::SystemTime::now().into(),
+        boot: BootClock::default(),
         zone: Zone::default(),
     }
 }

@@ -14,6 +14,40 @@ pub(crate) struct InvalidTime {
     found: String,
 }
 
+/// The earliest start that was typed: `22:00` is a time of day, `+1h` a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earliest {
+    At(Timestamp),
+    In(TimeSpan),
+}
+
+impl Earliest {
+    /// Reads one, as [`parse`] reads times.
+    pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Self, InvalidTime> {
+        let span = text.trim().strip_prefix('+').and_then(|span| span.trim().parse().ok());
+        match span {
+            Some(span) => Ok(Self::In(span)),
+            None => parse(text, now, zone).map(Self::At),
+        }
+    }
+
+    /// The time of day, if it is one.
+    pub(crate) const fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::In(_) => None,
+        }
+    }
+
+    /// The span, if it is one.
+    pub(crate) const fn delay(self) -> Option<TimeSpan> {
+        match self {
+            Self::At(_) => None,
+            Self::In(span) => Some(span),
+        }
+    }
+}
+
 /// Reads a time in the zone of whoever types, seen from `now`.
 pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
     let text = text.trim();
@@ -77,6 +111,16 @@ fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_from_now_is_no_time_of_day() {
+        let now: Timestamp = "2026-11-23T22:10:00Z".parse().unwrap();
+        let read = |text: &str| Earliest::parse(text, now, &TimeZone::UTC);
+        assert_eq!(read("+1h 5min"), Ok(Earliest::In(TimeSpan::from_secs(3900))));
+        assert_eq!(read("22:30").unwrap().at(), "2026-11-23T22:30:00Z".parse().ok());
+        assert_eq!(read("-90s").unwrap().delay(), None, "it has passed");
+        assert!(read("+soon").is_err() && read("soon").is_err());
+    }
 
     #[test]
     fn times_are_read_as_journalctl_reads_them() {

@@ -37,7 +37,7 @@ pub use health::Health;
 pub use now::Now;
 pub use ports::{Adapters, Ports, Together};
 pub use request::{
-    Act, Acted, Admission, Edit, GroupStatus, HealthReport, Listed, MoveTo, Status, Submit,
-    SubmitRequest, Verdict, Why,
+    Act, Acted, Admission, Earliest, Edit, GroupStatus, HealthReport, Listed, MoveTo, Status,
+    Submit, SubmitRequest, Verdict, Why,
 };
 pub use serve::{Clock, serve};

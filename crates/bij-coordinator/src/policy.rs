@@ -59,6 +59,7 @@ pub use recovery::put_back;
 pub use report::Report;
 pub use starting::{BackOff, MAX_TRIES};
 pub use state::{Busy, Interruption, State, StopWish};
+pub(crate) use time::after;
 
 use gates::Gates;
 use room::Room;

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_core::queue::{
-    Dependencies, Group, GroupName, Pause, QueuedRun, RunRef, SlotsFrom, WaitingOn,
+    Delay, Dependencies, Group, GroupName, NotBefore, Pause, QueuedRun, RunRef, SlotsFrom,
+    WaitingOn,
 };
-use bij_core::{Bytes, ExperimentId, InvocationId, Outcome, RunEnd, RunId, Timestamp};
+use bij_core::{
+    BootId, Bytes, ExperimentId, InvocationId, Outcome, RunEnd, RunId, TimeSpan, Timestamp,
+};
+
+use crate::Now;
 
 /// Runs that one caller wants taken in, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +44,8 @@ pub struct Submit {
     pub group: Option<GroupName>,
     /// Not before these.
     pub after: Option<Dependencies>,
-    /// Not before this time.
-    pub not_before: Option<Timestamp>,
+    /// Not before this.
+    pub not_before: Option<Earliest>,
     /// Whether it waits for somebody to release it.
     pub hold: bool,
     /// Whether it passes the gates.
@@ -59,6 +64,25 @@ impl Submit {
             not_before: None,
             hold: false,
             now: false,
+        }
+    }
+}
+
+/// The earliest start that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earliest {
+    /// A time of day.
+    At(Timestamp),
+    /// So long after the request.
+    In(TimeSpan),
+}
+
+impl Earliest {
+    /// The earliest start, asked for at this moment of a boot.
+    pub(crate) fn counted_from(self, boot: BootId, now: Now) -> NotBefore {
+        match self {
+            Self::At(at) => NotBefore::At(at),
+            Self::In(span) => NotBefore::Delay(Delay::new(span, boot, now.at, now.uptime)),
         }
     }
 }
@@ -114,8 +138,8 @@ pub struct Edit {
     pub group: Option<GroupName>,
     /// Not before these; an empty list is none.
     pub after: Option<Dependencies>,
-    /// Not before this time; `Some(None)` is at any time.
-    pub not_before: Option<Option<Timestamp>>,
+    /// Not before this; `Some(None)` is at any time.
+    pub not_before: Option<Option<Earliest>>,
     /// Whether it passes the gates.
     pub now: Option<bool>,
 }

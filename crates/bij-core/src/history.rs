@@ -223,7 +223,7 @@ impl History {
 
     /// Opens an attempt that is not known, and says where it is.
     fn begin(&mut self, opening: &Opening, place: Place) -> usize {
-        let Opening { experiment, key, at, start } = opening;
+        let Opening { experiment, key, at, uptime, start } = opening;
         let Continuation { run, gave_up } =
             Continuation::decide(&self.standing(), *start, key.boot);
         if let Some(other) = gave_up {
@@ -240,6 +240,7 @@ impl History {
             number,
             key: *key,
             started: *at,
+            started_uptime: *uptime,
             ready: None,
             end: None,
             board: None,

@@ -5,6 +5,7 @@ mod dependency;
 mod event;
 mod group;
 mod happening;
+mod not_before;
 mod queued_run;
 mod submission;
 mod waiting_on;
@@ -14,6 +15,7 @@ pub use dependency::{Condition, Dependencies, Dependency, InvalidDependency, Run
 pub use event::{Event, EventKind, UnknownEventKind};
 pub use group::{Group, GroupName, InvalidGroupName, Pause, SlotsFrom};
 pub use happening::Happening;
+pub use not_before::{Delay, NotBefore};
 pub use queued_run::{Place, Queue, QueueState, QueuedRun};
 pub use submission::{Origin, Submission, Terms};
 pub use waiting_on::{Amount, ClosedGate, GoingDown, WaitingOn};

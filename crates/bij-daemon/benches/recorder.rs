@@ -45,6 +45,7 @@ fn main() {
         experiment: "x".parse().unwrap(),
         key: AttemptKey { boot, invocation: InvocationId::from_bytes([2; 16]) },
         at: now(0).at,
+        uptime: None,
         start: StartKind::Fresh,
     };
     Store::open(&database).unwrap().open(&opening).unwrap();

@@ -16,9 +16,7 @@ use std::path::PathBuf;
 
 use bij_core::definition::{AbsolutePath, ExperimentSpec};
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Ledger, Opened, Opening};
-use bij_core::{
-    Attempt, AttemptKey, ExperimentId, InvocationId, Limit, RunEnd, StartKind, TimeSpan, Timestamp,
-};
+use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, TimeSpan, Timestamp};
 use thiserror::Error;
 
 use crate::counters::read_counters;
@@ -183,15 +181,15 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let key = AttemptKey { boot: self.place.boot()?, invocation };
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
         let started = self.place.now();
-        let earlier = self.earlier_starts(id, key);
         let mut recent = self.recent(id, key);
         if self.close_left_open(&recent, key) {
             recent = self.recent(id, key);
         }
         self.look_for_directory(&spec)?;
         self.look_for_writable(&spec)?;
-        let start = self.start_kind(&recent, key, started, &earlier)?;
-        let opening = Opening { experiment: id.clone(), key, at: started, start };
+        let uptime = self.place.uptime();
+        let start = self.start_kind(&recent, key, started)?;
+        let opening = Opening { experiment: id.clone(), key, at: started, uptime, start };
         let opened = self.ledger.open(&opening);
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
@@ -199,7 +197,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             .look_for_program(&spec)
             .and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
         let refusal = ready.as_ref().err().map(|refusal| chain(refusal));
-        let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal, earlier);
+        let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal);
         ready.and(recorded)?;
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
@@ -254,7 +252,6 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         recent: &[Attempt],
         here: AttemptKey,
         now: Timestamp,
-        earlier: &[(InvocationId, TimeSpan)],
     ) -> Result<StartKind, BeginError> {
         let Some(newest) = recent.last().filter(|newest| may_be_restarted(newest, here)) else {
             return Ok(StartKind::Fresh);
@@ -265,22 +262,13 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             Some(facts) => {
                 let lives = self.lives_of_run(newest, here);
                 sound_alarm(newest, lives.len(), facts.restarts);
-                let clock = Clock { now, since_boot: self.place.since_boot(), earlier };
+                let clock = Clock { boot: here.boot, now, uptime: self.place.uptime() };
                 start_limit::check(id, &facts, &lives, &clock)?;
                 Ok(StartKind::Restart)
             }
             // A restart is what usually follows a crash; a wrong guess only keeps one run open.
             None => Ok(StartKind::Restart),
         }
-    }
-
-    /// The starts of this boot that the newest record knows.
-    fn earlier_starts(&self, id: &ExperimentId, here: AttemptKey) -> Vec<(InvocationId, TimeSpan)> {
-        let record = Record::read(self.place.layout(), id);
-        let of_this_boot = record.filter(|record| record.key.boot == here.boot);
-        let mut starts = of_this_boot.map(Record::starts).unwrap_or_default();
-        starts.retain(|(invocation, _)| *invocation != here.invocation);
-        starts
     }
 
     /// The attempts of the newest run in this boot, oldest first.
@@ -318,7 +306,6 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         started: Timestamp,
         opened: Option<&Opened>,
         refusal: Option<String>,
-        earlier: Vec<(InvocationId, TimeSpan)>,
     ) -> Result<(), BeginError> {
         let before = read_counters(self.place, id);
         let record = Record {
@@ -333,7 +320,6 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
             refusal,
-            earlier,
         };
         let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
         log::warn!("the attempt's record cannot be left: {source}");

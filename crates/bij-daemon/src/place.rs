@@ -112,14 +112,24 @@ impl Place {
 
     /// The time since boot, by the clock that systemd and the kernel's log use.
     pub fn since_boot(&self) -> Option<TimeSpan> {
-        let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
-        u64::try_from(now.as_micros()).ok().map(TimeSpan::from_micros)
+        clock(ClockId::CLOCK_MONOTONIC)
+    }
+
+    /// The time since boot, that of suspends included (`CLOCK_BOOTTIME`).
+    pub fn uptime(&self) -> Option<TimeSpan> {
+        clock(ClockId::CLOCK_BOOTTIME)
     }
 
     /// The time; it may jump.
     pub fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
+}
+
+/// What a clock shows that counts from the boot.
+pub(crate) fn clock(clock: ClockId) -> Option<TimeSpan> {
+    let now = Duration::from(clock_gettime(clock).ok()?);
+    u64::try_from(now.as_micros()).ok().map(TimeSpan::from_micros)
 }
 
 #[cfg(test)]

@@ -1,18 +1,14 @@
 //! What `begin` leaves for `end`.
 
 use bij_core::{
-    AttemptKey, AttemptNumber, ExperimentId, InvocationId, Layout, RunId, RunNumber, TimeSpan,
-    Timestamp,
+    AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, TimeSpan, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// It is a few hundred bytes of ours, and some more of each earlier start.
+/// It is a few hundred bytes of ours. Before, it had the starts of its boot as well.
 const CAP: u64 = 32 * 1024;
-
-/// As many earlier starts are remembered. A start limit beyond that goes by the clock that jumps.
-const EARLIER: usize = 128;
 
 /// An attempt that was begun in this boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +30,6 @@ pub(crate) struct Record {
     /// Why its start was given up before the process ran.
     #[serde(default)]
     pub(crate) refusal: Option<String>,
-    /// The starts before it in this boot, oldest first: each life of the unit, and when it began by the
-    /// clock that does not jump.
-    #[serde(default)]
-    pub(crate) earlier: Vec<(InvocationId, TimeSpan)>,
 }
 
 /// The place of an attempt in history.
@@ -67,14 +59,6 @@ impl Record {
         files::put(&layout.attempt_record(id), text.as_bytes(), 0o644)
     }
 
-    /// The starts that are known after this one, which is the newest of them.
-    pub(crate) fn starts(self) -> Vec<(InvocationId, TimeSpan)> {
-        let Self { key, started_since_boot, mut earlier, .. } = self;
-        earlier.extend(started_since_boot.map(|since_boot| (key.invocation, since_boot)));
-        earlier.drain(..earlier.len().saturating_sub(EARLIER));
-        earlier
-    }
-
     /// The run that it belongs to, where that is known.
     pub(crate) fn run(&self, id: &ExperimentId) -> Option<RunId> {
         self.place.map(|place| RunId { experiment: id.clone(), number: place.run })
@@ -85,7 +69,7 @@ impl Record {
 mod tests {
     use std::path::Path;
 
-    use bij_core::BootId;
+    use bij_core::{BootId, InvocationId};
 
     use super::*;
 
@@ -106,7 +90,6 @@ mod tests {
             oom_kills_before: Some(0),
             memory_limit_hits_before: None,
             refusal: Some("its program is not there".to_owned()),
-            earlier: vec![(InvocationId::from_bytes([1; 16]), TimeSpan::from_secs(2))],
         };
         record.write(&layout, &id).unwrap();
         assert_eq!(Record::read(&layout, &id), Some(record));

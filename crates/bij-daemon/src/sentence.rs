@@ -14,7 +14,7 @@ pub(crate) fn sentence(
     started: Timestamp,
 ) -> String {
     let verb = if end.is_crash() { "died" } else { "ended" };
-    let ran = end.evidence.ran_for.or_else(|| end.at.since(started));
+    let ran = end.ran_for(started);
     let after = ran.map_or_else(String::new, |ran| format!(" after {}", rounded(ran)));
     format!("attempt {number} of {run} {verb}: {}{after}", how(end.cause, &end.evidence))
 }

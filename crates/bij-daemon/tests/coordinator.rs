@@ -223,7 +223,7 @@ async fn while_something_runs_the_board_is_recorded() {
     let key = AttemptKey { boot, invocation: InvocationId::from_bytes([7; 16]) };
     let experiment = ExperimentId::new("x1").unwrap();
     let at = SystemTime::now().into();
-    let opening = Opening { experiment, key, at, start: StartKind::Fresh };
+    let opening = Opening { experiment, key, at, uptime: None, start: StartKind::Fresh };
     assert_eq!(client.board().await.unwrap(), [], "nothing runs");
     Store::open(&tree.layout().database()).unwrap().open(&opening).unwrap();
     // Something that the coordinator has to tell of.

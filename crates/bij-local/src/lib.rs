@@ -83,6 +83,7 @@ pub mod shim;
 mod status;
 mod supervisor;
 mod unit_manager;
+mod uptime;
 mod ward;
 mod watcher;
 
@@ -93,3 +94,4 @@ pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
 pub use shim::ShimCommand;
 pub use supervisor::{Options, RunError, Supervisor, SupervisorError};
 pub use unit_manager::LocalUnits;
+pub use uptime::uptime;

@@ -24,6 +24,7 @@ use crate::notify_socket::Message;
 use crate::phase::{Machine, Phase, Rules};
 use crate::shim::Report;
 use crate::supervisor::Shared;
+use crate::uptime::uptime;
 
 pub(crate) use verdict::chain;
 
@@ -84,7 +85,8 @@ impl Life {
     ) -> Result<Self, LedgerError> {
         let key = around.shared.new_key();
         let at = Timestamp::from(SystemTime::now());
-        let opening = Opening { experiment: spec.id.clone(), key, at, start };
+        let uptime = uptime();
+        let opening = Opening { experiment: spec.id.clone(), key, at, uptime, start };
         let opened = around.shared.recorder.open(opening).await?;
         around.desk.update(|state| {
             state.active = ActiveState::Activating;

@@ -118,6 +118,7 @@ async fn attempts_of_other_boots_end_by_reboot_or_power_loss() {
             experiment: id("x"),
             key: AttemptKey { boot, invocation: InvocationId::from_bytes([7; 16]) },
             at: Timestamp::from_micros(1_795_471_200_000_000),
+            uptime: None,
             start: StartKind::Fresh,
         };
         ledger.open(&opening).unwrap();

@@ -89,7 +89,7 @@ impl State {
     }
 
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        let Opening { experiment, key, at, start: _ } = opening;
+        let Opening { experiment, key, at, uptime: _, start: _ } = opening;
         let known = self.knows(*key, experiment)?;
         let history = self.histories.entry(experiment.clone()).or_default();
         let (highest, ended) = (history.highest(), history.run_ends().clone());

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = if life == 1 { StartKind::Fresh } else { StartKind::Restart };
         let (experiment, at) = ("embedded".parse()?, SystemTime::now().into());
 
-        let opened = ledger.open(&Opening { experiment, key, at, start })?;
+        let opened = ledger.open(&Opening { experiment, key, at, uptime: None, start })?;
         let (run, attempt, crashes) = (&opened.run, opened.attempt, opened.before.crashes);
         println!("{run} attempt {attempt} begins after {crashes} crashes");
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::failure::Failure;
 use crate::flush::Flush;
-use crate::row::{Column, Cursor};
+use crate::row::{Column, Cursor, signed};
 use crate::{Reader, Store};
 
 impl Store {
@@ -102,11 +102,6 @@ fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Fai
         )?
         .execute([i64::try_from(BoardMinute::KEPT).unwrap_or(i64::MAX)])?;
     Ok(())
-}
-
-/// SQLite's integers have a sign; nothing here comes near to where that matters.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn minutes(connection: &Connection, at_most: usize) -> Result<Vec<BoardMinute>, Failure> {

@@ -16,6 +16,7 @@
 //!         invocation: InvocationId::from_bytes([2; 16]),
 //!     },
 //!     at: Timestamp::from_micros(1_795_471_200_000_000),
+//!     uptime: None,
 //!     start: StartKind::Fresh,
 //! })?;
 //! assert_eq!(opened.run.to_string(), "amnesiac_001#1");

@@ -9,13 +9,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::failure::Failure;
 
 /// The schema that each leads to, and how.
-const MIGRATIONS: [(i64, &str); 6] = [
+const MIGRATIONS: [(i64, &str); 7] = [
     (1, include_str!("../migrations/0001-ledger.sql")),
     (2, include_str!("../migrations/0002-queue.sql")),
     (3, include_str!("../migrations/0003-stop.sql")),
     (4, include_str!("../migrations/0004-board.sql")),
     (5, include_str!("../migrations/0005-power.sql")),
     (6, include_str!("../migrations/0006-clocks.sql")),
+    (7, include_str!("../migrations/0007-clock-of-the-boot.sql")),
 ];
 
 /// The newest schema this program knows.
@@ -70,8 +71,9 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use bij_core::port::{Ledger, RunQueue};
-    use bij_core::queue::QueueState;
+    use bij_core::Timestamp;
+    use bij_core::port::{AttemptQuery, Ledger, RunQueue};
+    use bij_core::queue::{NotBefore, QueueState};
     use bij_sim::contract::ledger_fixture::{experiment, fresh};
     use rusqlite::Connection;
 
@@ -108,6 +110,37 @@ mod tests {
         let opened = store.open(&fresh("x", 9, 2)).unwrap();
         assert_eq!((opened.run.number.0, opened.attempt.0), (2, 2));
         assert_eq!(store.tally(&experiment("x")).unwrap().attempts, 2);
+    }
+
+    #[test]
+    fn what_an_older_bij_wrote_has_times_of_day_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let older = Connection::open(&path).unwrap();
+        for (_, sql) in &MIGRATIONS[..6] {
+            older.execute_batch(sql).unwrap();
+        }
+        older.pragma_update(None, "user_version", 6).unwrap();
+        older.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        older
+            .execute_batch(
+                "INSERT INTO experiments (id, name) VALUES (1, 'x');
+                 INSERT INTO runs (id, experiment, number) VALUES (1, 1, 1), (2, 1, 2);
+                 INSERT INTO attempts (experiment, run, number, boot, invocation, started)
+                     VALUES (1, 1, 1, printf('%032x', 1), printf('%032x', 1), 5);
+                 INSERT INTO queue (run, experiment, state, priority, place, group_name, gpu,
+                         not_before, now, submitted, extras, submitter, origin)
+                     VALUES (2, 1, 'waiting', 0, 9, 'default', 'none', 7, 0, 5, '', 'a', 'submit');",
+            )
+            .unwrap();
+        drop(older);
+        let store = Store::open(&path).unwrap();
+        let runs = store.load().unwrap().runs;
+        let waiting = runs.iter().find(|run| run.run.number.0 == 2).unwrap();
+        let due = Timestamp::from_micros(7);
+        assert_eq!(waiting.terms.not_before, Some(NotBefore::At(due)));
+        let attempts = store.attempts(&AttemptQuery::default()).unwrap();
+        assert_eq!((attempts.len(), attempts[0].started_uptime), (1, None));
     }
 
     #[test]

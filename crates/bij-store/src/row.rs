@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Cause, ExperimentId, InvocationId,
-    RunEnd, RunId, RunNumber, Timestamp,
+    RunEnd, RunId, RunNumber, TimeSpan, Timestamp,
 };
 use rusqlite::Row;
 use rusqlite::types::FromSql;
@@ -22,9 +22,9 @@ pub(crate) struct Column(pub(crate) usize, pub(crate) &'static str);
 /// is one, `attempt_boards b`. Others may follow, from [`NEXT`] on.
 pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number, a.number, a.boot, a.invocation, \
      a.started, a.ready, a.ended, a.cause, a.evidence, b.attempt, b.zone, b.millicelsius, \
-     b.millijoules, b.throttled, b.over_current";
+     b.millijoules, b.throttled, b.over_current, a.started_uptime";
 /// The first column after those of an attempt.
-pub(crate) const NEXT: usize = 17;
+pub(crate) const NEXT: usize = 18;
 
 const ID: usize = 0;
 const NAME: Column = Column(1, "experiment");
@@ -38,6 +38,7 @@ const ENDED: Column = Column(8, "ended");
 const CAUSE: Column = Column(9, "cause");
 const EVIDENCE: Column = Column(10, "evidence");
 const BOARD: usize = 11;
+const STARTED_UPTIME: Column = Column(17, "started_uptime");
 
 /// An attempt from a row of [`ATTEMPT`].
 pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
@@ -61,10 +62,16 @@ pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
             invocation: at.parsed::<InvocationId>(INVOCATION)?,
         },
         started: Timestamp::from_micros(at.value(STARTED)?),
+        started_uptime: at.value::<Option<u64>>(STARTED_UPTIME)?.map(TimeSpan::from_micros),
         ready: at.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
         end,
         board: board::of_attempt(&at, BOARD)?,
     })
+}
+
+/// SQLite's integers have a sign; nothing here comes near to where that matters.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// One row, whose columns are read with a word about where they stand if they cannot be.

@@ -9,6 +9,7 @@ use bij_core::{
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::failure::Failure;
+use crate::row::signed;
 use crate::{queue, read};
 
 /// Opens an attempt, or tells again what it was told when it was opened.
@@ -93,7 +94,7 @@ struct Place {
 impl Place {
     /// Decides, and marks the newest run as ended if that follows.
     fn find(within: &Transaction<'_>, opening: &Opening) -> Result<Self, Failure> {
-        let Opening { experiment, key, at, start } = opening;
+        let Opening { experiment, key, at, uptime: _, start } = opening;
         let mut before = read::tally(within, experiment)?;
         let standing = queue::standing(within, experiment, &before)?;
         let Continuation { run: number, gave_up } =
@@ -111,7 +112,7 @@ impl Place {
 
     /// Writes the attempt, its run and its experiment, as far as they are new.
     fn insert(&self, within: &Transaction<'_>, opening: &Opening) -> Result<i64, Failure> {
-        let Opening { experiment: _, key, at, start: _ } = opening;
+        let Opening { experiment: _, key, at, uptime, start: _ } = opening;
         let name = self.run.experiment.as_str();
         if self.new {
             within.execute(
@@ -125,8 +126,8 @@ impl Place {
             )?;
         }
         within.execute(
-            "INSERT INTO attempts (experiment, run, number, boot, invocation, started)
-             SELECT e.id, r.id, ?3, ?4, ?5, ?6
+            "INSERT INTO attempts (experiment, run, number, boot, invocation, started, started_uptime)
+             SELECT e.id, r.id, ?3, ?4, ?5, ?6, ?7
              FROM experiments e JOIN runs r ON r.experiment = e.id
              WHERE e.name = ?1 AND r.number = ?2",
             params![
@@ -136,6 +137,7 @@ impl Place {
                 key.boot.to_string(),
                 key.invocation.to_string(),
                 at.as_micros(),
+                uptime.map(|uptime| signed(uptime.as_micros())),
             ],
         )?;
         Ok(within.last_insert_rowid())

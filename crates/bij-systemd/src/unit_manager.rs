@@ -4,6 +4,7 @@ mod cpu_cap;
 mod freezer;
 mod kill;
 mod settings;
+mod since;
 mod start;
 
 pub use settings::SettingsInForce;
@@ -230,7 +231,7 @@ fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> U
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
         invocation: properties.invocation(),
-        since: properties.timestamp("StateChangeTimestamp"),
+        since: since::of(properties),
         restarts: properties.u32("NRestarts"),
         enabled: properties
             .text("UnitFileState")

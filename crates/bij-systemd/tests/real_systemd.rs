@@ -264,11 +264,16 @@ fn the_journal_tells_of_an_end_and_of_every_line() {
     let end = journal.end_of(invocation).unwrap().expect("the journal knows");
     assert_eq!(end.evidence.prove(), Cause::Signal, "{end:?}");
     assert!(end.evidence.became_ready && end.ready.is_some() && end.evidence.order.is_none());
-    let this = Life { invocation, started: now, ended: Some(end.at) };
-    let query = LogQuery { lives: vec![this], ..LogQuery::default() };
-    let told: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
-    assert!(told.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{told:?}");
-    assert!(told.iter().any(|line| line.text == "hello from talks"));
+    let boot = line.boot.expect("journald tells the boot");
+    let this = Life { boot, invocation, started: now, ended: Some(end.at), in_order: true };
+    // The clock was set back by then, as far as the ledger knows.
+    let ended = Some(Timestamp::from_micros(5));
+    for life in [this, Life { ended, in_order: false, ..this }] {
+        let query = LogQuery { lives: vec![life], ..LogQuery::default() };
+        let told: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
+        assert!(told.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{told:?}");
+        assert!(told.iter().any(|line| line.text == "hello from talks"));
+    }
 }
 
 #[test]

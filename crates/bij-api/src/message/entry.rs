@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::queue::{
-    Dependencies, GpuClaim, GroupName, Origin, QueueState, QueuedRun, Terms, WaitingOn,
+    Amount, Dependencies, GpuClaim, GroupName, NotBefore, Origin, QueueState, QueuedRun, Terms,
+    WaitingOn,
 };
 use bij_core::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,16 @@ impl State {
     }
 }
 
+/// The earliest start. What its gate says is newer than what was expected when a span began.
+fn due(not_before: NotBefore, waiting_on: &[Waiting]) -> Timestamp {
+    let gate = waiting_on.iter().find(|waiting| &*waiting.gate == "not-before");
+    let told = gate.and_then(|gate| match gate.need.as_ref()? {
+        Amount::Text(text) => text.parse().ok(),
+        Amount::Number(_) => None,
+    });
+    told.unwrap_or(not_before.at())
+}
+
 impl From<&QueueState> for State {
     fn from(state: &QueueState) -> Self {
         match state {
@@ -150,7 +161,7 @@ impl Entry {
             place: Some(place.0),
             memory: claim.memory,
             gpu: claim.gpu,
-            not_before,
+            not_before: not_before.map(|not_before| due(not_before, &waiting_on)),
             after,
             now,
             bypassed,

@@ -1,7 +1,7 @@
 //! What is asked for when runs are taken into the queue, and changed there.
 
 use bij_core::queue::{Dependencies, GroupName};
-use bij_core::{ExperimentId, Timestamp};
+use bij_core::{ExperimentId, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A run that is to be taken into the queue. What is absent is as the definition says.
@@ -25,6 +25,9 @@ pub struct Submit {
     /// Not before this time.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
+    /// Not before so long from now, in place of a time; a clock that is set meanwhile does not count.
+    #[serde(default)]
+    pub delay: Option<TimeSpan>,
     /// Whether it waits for somebody to release it.
     #[serde(default)]
     pub hold: bool,
@@ -43,6 +46,7 @@ impl Submit {
             group: None,
             after: None,
             not_before: None,
+            delay: None,
             hold: false,
             now: false,
         }
@@ -74,6 +78,9 @@ pub struct Edit {
     /// Not before this time.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
+    /// Not before so long from now, in place of a time.
+    #[serde(default)]
+    pub delay: Option<TimeSpan>,
     /// At any time: takes `not_before` away.
     #[serde(default)]
     pub any_time: bool,

@@ -39,7 +39,7 @@ impl<H: Steer> Interface<H> {
     /// Keys of a run: experiment (s), and as far as they are to differ from the definition:
     /// extras (s, TOML laid over the definition in this run only), priority (x), group (s),
     /// after (a{sv}: "all" or "any", a list of "calibrate", "calibrate#3" or "end:calibrate"),
-    /// not_before (s, RFC 3339), hold (b), now (b, passes the gates). Keys of the options:
+    /// not_before (s, RFC 3339) or delay (x, microseconds from now), hold (b), now (b, passes the gates). Keys of the options:
     /// dry_run (b). Answers with the runs as Queue does. For root and members of group bij.
     #[zbus(out_args("queued"))]
     async fn submit(
@@ -61,7 +61,7 @@ impl<H: Steer> Interface<H> {
 
     /// Changes a run that waits or is held, named "ID#NUMBER" or, for the newest run, "ID".
     ///
-    /// Keys: priority (x), group (s), after (a{sv}), not_before (s), any_time (b, takes not_before
+    /// Keys: priority (x), group (s), after (a{sv}), not_before (s) or delay (x), any_time (b, takes not_before
     /// away), now (b). What is absent stays. Answers with the run. For root and members of group
     /// bij.
     #[zbus(out_args("queued"))]

@@ -69,16 +69,21 @@ async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> 
         let time = text.as_ref().map(read).transpose();
         time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
     };
+    let (since, until) = (time(&args.since)?, time(&args.until)?);
+    if since.zip(until).is_some_and(|(since, until)| until < since) {
+        return Err(CliError::new(Kind::Usage, "--since must not be after --until"));
+    }
     let attempts = match (args.run, args.attempt) {
         (None, None) => None,
         (run, attempt) => Some(attempts(context, &ids, run, attempt).await?),
     };
     Ok(Wanted {
         newest: lines.or(args.follow.then_some(BEFORE_FOLLOWING)),
-        since: time(&args.since)?,
-        until: time(&args.until)?,
+        since,
+        until,
         attempts,
         grep: args.grep.clone(),
+        boot: format.boot.clone(),
         ids,
     })
 }

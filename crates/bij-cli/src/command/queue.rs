@@ -12,13 +12,12 @@ mod why;
 use std::process::ExitCode;
 
 use bij_api::message::CoordinatorStatus;
-use bij_core::Timestamp;
 
 use crate::args::QueueVerb;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::view::warnings;
-use crate::when;
+use crate::when::Earliest;
 
 /// Does one verb and tells the exit code.
 pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitCode, CliError> {
@@ -50,9 +49,9 @@ fn warn(context: &Context, status: Option<&CoordinatorStatus>) {
     }
 }
 
-/// A time as it was typed, if one was.
-fn time(context: &Context, text: Option<&String>) -> Result<Option<Timestamp>, CliError> {
+/// The earliest start as it was typed, if one was.
+fn earliest(context: &Context, text: Option<&String>) -> Result<Option<Earliest>, CliError> {
     let format = context.terminal.format();
-    let time = text.map(|text| when::parse(text, format.now, format.zone.get())).transpose();
+    let time = text.map(|text| Earliest::parse(text, format.now, format.zone.get())).transpose();
     time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
 }

@@ -27,7 +27,7 @@ fn query(wanted: &Wanted, follow: bool) -> LogQuery {
     let attempts = wanted.attempts.iter().flatten();
     LogQuery {
         experiments: wanted.ids.clone(),
-        lives: attempts.map(life).collect(),
+        lives: attempts.map(|attempt| life(attempt, wanted)).collect(),
         newest: wanted.newest,
         since: wanted.since.map(words),
         until: wanted.until.map(words),
@@ -36,11 +36,16 @@ fn query(wanted: &Wanted, follow: bool) -> LogQuery {
     }
 }
 
-fn life(attempt: &Attempt) -> Life {
+fn life(attempt: &Attempt, wanted: &Wanted) -> Life {
+    let clock = wanted.boot.get();
     Life {
+        boot: attempt.key.boot,
         invocation: attempt.key.invocation,
         started: attempt.started,
         ended: attempt.end.as_ref().map(|end| end.at),
+        in_order: clock.is_some_and(|(boot, uptime)| {
+            attempt.is_in_order(boot, SystemTime::now().into(), uptime)
+        }),
     }
 }
 

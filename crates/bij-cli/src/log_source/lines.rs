@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use bij_core::{ExperimentId, Timestamp};
+use bij_core::ExperimentId;
 use bij_systemd::{Journal, LogQuery, Stopper};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -27,23 +27,20 @@ pub(crate) struct Lines {
 impl Lines {
     /// Follows the journal on a thread of its own, for reading it blocks.
     pub(crate) fn follow(journal: &Journal, ids: &[ExperimentId]) -> Result<Self, CliError> {
-        let begun = Timestamp::from(SystemTime::now());
         let query = LogQuery {
             experiments: ids.to_vec(),
             newest: Some(0),
             follow: true,
             ..LogQuery::default()
         };
-        let lines = journal.lines(&query, begun)?;
+        let lines = journal.lines(&query, SystemTime::now().into())?;
         let stopper = lines.stopper();
         let mut hues = Hues::of(&Wanted { ids: ids.to_vec(), ..Wanted::default() });
         let (sender, queue) = mpsc::channel(QUEUE);
         let relay = move || {
             for line in lines {
                 let line = line.map_err(CliError::from).map(|line| journal::row(line, &mut hues));
-                // journalctl counts from whole seconds.
-                let before = line.as_ref().is_ok_and(|line| line.at < begun);
-                if !before && sender.blocking_send(line).is_err() {
+                if sender.blocking_send(line).is_err() {
                     return;
                 }
             }

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use bij_core::Timestamp;
+#[cfg(test)]
+use bij_core::{BootId, TimeSpan};
 
-use super::Zone;
+use super::{BootClock, Zone};
 
 /// Everything about the reader that changes how text looks.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Format {
     pub(crate) width: Option<usize>,
     /// What time it is.
     pub(crate) now: Timestamp,
+    /// The same by the clock of the boot, which is not set.
+    pub(crate) boot: BootClock,
     /// Where the reader's clock hangs.
     pub(crate) zone: Zone,
 }
@@ -87,6 +91,7 @@ impl Format {
             is_terminal: false,
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
+            boot: (BootId::from_bytes([1; 16]), TimeSpan::from_secs(1000)).into(),
             zone: jiff::tz::TimeZone::UTC.into(),
         }
     }

@@ -87,10 +87,13 @@ impl Row {
 
     fn cells(&self, format: &Format) -> [Cell<'_>; 7] {
         let end = self.whole.end.as_ref();
-        // The clock may have jumped in between: what the witness measured comes first.
-        let took = end
-            .and_then(|end| end.evidence.ran_for.or_else(|| end.at.since(self.started)))
-            .or_else(|| format.now.since(self.started).filter(|_| end.is_none()));
+        let took = match end {
+            Some(end) => end.ran_for(self.started),
+            None => {
+                let age = format.boot.get().and_then(|(boot, uptime)| self.whole.age(boot, uptime));
+                age.or_else(|| format.now.since(self.started))
+            }
+        };
         let cause = end.map_or_else(
             || Cell::new(Tone::Busy, "open"),
             |end| Cell::new(cause_tone(end), end.cause.as_str()),

@@ -73,7 +73,9 @@ fn a_history_that_is_streamed_reads_as_one_that_is_not() {
         };
         let experiment = if number == 1001 { "a_longer_name" } else { "x" }.parse().unwrap();
         let at = "2026-11-23T22:00:00Z".parse().unwrap();
-        store.open(&Opening { experiment, key, at, start: StartKind::Fresh }).unwrap();
+        store
+            .open(&Opening { experiment, key, at, uptime: None, start: StartKind::Fresh })
+            .unwrap();
     }
     drop(store);
     for words in

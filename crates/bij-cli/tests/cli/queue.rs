@@ -1,5 +1,6 @@
 //! Looking at the queue and changing it.
 
+use bij_core::TimeSpan;
 use serde_json::json;
 
 use super::bij::Bij;
@@ -120,12 +121,13 @@ fn an_edit_says_only_what_is_to_change() {
         serde_json::to_value(first).unwrap(),
         json!({
             "priority": null, "group": null, "after": {"all": []}, "not_before": null,
-            "any_time": true, "now": null
+            "delay": null, "any_time": true, "now": null
         })
     );
     assert_eq!((last.priority, last.now), (Some(7), Some(false)));
     assert_eq!(serde_json::to_value(&last.after).unwrap(), json!({"any": ["x", "y"]}));
-    assert!(last.not_before.is_some() && !last.any_time);
+    assert_eq!((last.not_before, last.any_time), (None, false));
+    assert_eq!(last.delay, Some(TimeSpan::from_secs(3600)), "a span is counted by the coordinator");
     drop(known);
     for words in
         ["edit a", "edit --priority 1", "edit a --after x --after-none", "edit a --now --not-now"]

@@ -30,7 +30,10 @@ impl<P: Ports> Coordinator<P> {
             terms.group.clone_from(group);
         }
         terms.priority = priority.unwrap_or(terms.priority);
-        terms.not_before = not_before.unwrap_or(terms.not_before);
+        if let Some(not_before) = not_before {
+            let Self { state, seen, .. } = self;
+            terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+        }
         terms.now = now.unwrap_or(terms.now);
         if let Some(after) = after {
             for on in after.iter() {

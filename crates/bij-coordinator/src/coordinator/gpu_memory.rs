@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::Restart;
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError};
-use bij_core::{Attempt, Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
+use bij_core::{Attempt, Bytes, ExperimentId, RunId, TimeSpan};
 
 use super::Coordinator;
-use crate::policy::GpuUse;
+use crate::policy::{GpuUse, after};
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
@@ -63,14 +63,16 @@ impl<P: Ports> Coordinator<P> {
             newest: Some(burst),
             ..AttemptQuery::default()
         };
-        let delayed = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
-        let due = Timestamp::from_micros(self.seen.now.at.as_micros().saturating_add(delayed));
+        let now = self.seen.now;
         // One that a clock which went back has in the future is recent.
-        let is_recent = |started| {
-            due.since(started).is_none_or(|ago| interval.at().is_none_or(|interval| ago < interval))
+        let age = |start: &Attempt| {
+            start.age(self.state.boot, now.uptime).or_else(|| now.at.since(start.started))
         };
-        let counts =
-            |start: &Attempt| start.key.boot == self.state.boot && is_recent(start.started);
+        let is_recent = |start: &Attempt| {
+            let ago = age(start).map(|age| after(age, delay));
+            ago.is_none_or(|ago| interval.at().is_none_or(|interval| ago < interval))
+        };
+        let counts = |start: &Attempt| start.key.boot == self.state.boot && is_recent(start);
         let starts = self.adapters.store.attempts(&query)?;
         Ok((starts.iter().filter(|start| counts(start)).count() < burst).then_some(delay))
     }

@@ -7,7 +7,7 @@ use bij_core::port::{
     AttemptQuery, Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
 };
 use bij_core::port::{UnitError, UnitManager};
-use bij_core::queue::{Claim, GroupName, Origin, QueueState, QueuedRun, RunRef, Terms};
+use bij_core::queue::{Claim, GroupName, NotBefore, Origin, QueueState, QueuedRun, RunRef, Terms};
 use bij_core::{
     ActiveState, Bytes, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState,
     TimeSpan, UnitStatus,
@@ -99,6 +99,7 @@ impl<P: Ports> Coordinator<P> {
             return;
         }
         self.look_at_vitals();
+        self.carry_delays_over();
         self.adopt();
         let Self { state, seen, .. } = self;
         state.stops.retain(|id, _| seen.is_up(id) || state.busy.contains_key(id));
@@ -244,6 +245,25 @@ impl<P: Ports> Coordinator<P> {
                 life: unit.invocation,
             };
             self.seen.vitals.insert(run.run.clone(), vitals);
+        }
+    }
+
+    /// What is left of the span that a run waits for, counted in another boot, is counted in this one.
+    fn carry_delays_over(&mut self) {
+        let (boot, now) = (self.state.boot, self.seen.now);
+        let carried = |run: &QueuedRun| match run.terms.not_before? {
+            NotBefore::At(_) => None,
+            NotBefore::Delay(delay) => delay.carried_over(boot, now.at, now.uptime),
+        };
+        let edits = self.state.runs.values().filter(|run| !run.state.is_up()).filter_map(|run| {
+            let not_before = Some(NotBefore::Delay(carried(run)?));
+            let terms = Box::new(Terms { not_before, ..run.terms.clone() });
+            Some(Change::Edit { run: run.run.clone(), terms, by: "the new boot".to_owned() })
+        });
+        let edits: Vec<Change> = edits.collect();
+        if !edits.is_empty() && self.change(&edits).is_err() {
+            // Counted anyway, and written when the queue has been read again.
+            edits.iter().for_each(|edit| self.state.apply(edit));
         }
     }
 

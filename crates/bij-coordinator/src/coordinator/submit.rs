@@ -196,7 +196,8 @@ impl<P: Ports> Coordinator<P> {
             terms.group.clone_from(group);
         }
         terms.after = after.clone().unwrap_or(terms.after);
-        terms.not_before = *not_before;
+        let Self { state, seen, .. } = self;
+        terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
         terms.now = *now;
         self.check_admissible(experiment, &terms)?;
         Ok(terms)

@@ -61,7 +61,7 @@ impl<'a> Gates<'a> {
         closed.extend(gpu::closed(run.terms.claim.gpu, room));
         closed.extend(power.closed(run));
         closed.extend(dependency::closed(run, state, seen));
-        closed.extend(time::not_before(run, seen));
+        closed.extend(time::not_before(run, state, seen));
         closed.extend(time::boot_grace(state, seen));
         closed
     }

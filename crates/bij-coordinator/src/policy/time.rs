@@ -6,10 +6,14 @@ use bij_core::{TimeSpan, Timestamp};
 use super::{Observation, Report, State};
 use crate::Now;
 
-/// Before the time that its terms name.
-pub(super) fn not_before(run: &QueuedRun, seen: &Observation) -> Option<ClosedGate> {
-    let at = run.terms.not_before?;
-    (seen.now.at < at).then_some(ClosedGate::NotBefore { at })
+/// Before the time that its terms name, or the end of the span.
+pub(super) fn not_before(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
+    let not_before = run.terms.not_before?;
+    let left = not_before.left(state.boot, seen.now.at, seen.now.uptime)?;
+    // The time of day may have been set since it was expected.
+    let (expected, at) = (not_before.at(), at_uptime(seen.now, left));
+    let is_as_expected = expected.as_micros().abs_diff(at.as_micros()) < CLOCKS_DIFFER;
+    Some(ClosedGate::NotBefore { at: if is_as_expected { expected } else { at } })
 }
 
 /// In the first moments of a boot.
@@ -37,6 +41,9 @@ fn at_uptime(now: Now, left: TimeSpan) -> Timestamp {
     let left = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(now.at.as_micros().saturating_add(left))
 }
+
+/// Two clocks that are read one after the other differ by less, in microseconds.
+const CLOCKS_DIFFER: u64 = 1_000_000;
 
 /// How soon the machine is looked at again for something that no event tells.
 const LOOK_AGAIN: TimeSpan = TimeSpan::from_secs(5);
@@ -70,6 +77,6 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
 }
 
 /// The uptime so much later.
-pub(super) fn after(uptime: TimeSpan, wait: TimeSpan) -> TimeSpan {
+pub(crate) fn after(uptime: TimeSpan, wait: TimeSpan) -> TimeSpan {
     TimeSpan::from_micros(uptime.as_micros().saturating_add(wait.as_micros()))
 }

@@ -1,6 +1,6 @@
 //! What befalls the world, step by step, as the dice choose.
 
-use bij_coordinator::{Act, Edit, MoveTo, Submit};
+use bij_coordinator::{Act, Earliest, Edit, MoveTo, Submit};
 use bij_core::definition::{
     CoordinatorSettings, ExperimentSpec, Limits, OnReboot, Restart, VariablePattern,
 };
@@ -260,9 +260,13 @@ impl World {
         if self.dice.bool() { Dependencies::All(list) } else { Dependencies::Any(list) }
     }
 
-    fn some_moment(&mut self) -> Timestamp {
+    fn some_start(&mut self) -> Earliest {
+        let seconds = self.dice.u32(0..1_800);
+        if self.dice.bool() {
+            return Earliest::In(TimeSpan::from_secs(seconds));
+        }
         let at = self.machine.clock.at().as_micros();
-        Timestamp::from_micros(at + self.dice.i64(0..1_800) * 1_000_000)
+        Earliest::At(Timestamp::from_micros(at + i64::from(seconds) * 1_000_000))
     }
 
     fn some_submission(&mut self) -> Step {
@@ -275,7 +279,7 @@ impl World {
             submit.priority = (self.dice.u8(..4) == 0).then(|| self.dice.i32(-2..3));
             submit.group = (self.dice.u8(..4) == 0).then(|| self.some_group_name());
             submit.after = (self.dice.u8(..5) == 0).then(|| self.some_dependencies());
-            submit.not_before = (self.dice.u8(..8) == 0).then(|| self.some_moment());
+            submit.not_before = (self.dice.u8(..8) == 0).then(|| self.some_start());
             submit.hold = self.dice.u8(..10) == 0;
             submit.now = self.dice.u8(..16) == 0;
             if self.dice.u8(..4) == 0 {

@@ -13,7 +13,7 @@ fn key(number: u8) -> AttemptKey {
 
 fn opening(number: u8, start: StartKind) -> Opening {
     let at = Timestamp::from_micros(i64::from(number));
-    Opening { experiment: "x".parse().unwrap(), key: key(number), at, start }
+    Opening { experiment: "x".parse().unwrap(), key: key(number), at, uptime: None, start }
 }
 
 fn closing(number: u8, code: i32) -> Closing {

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Evidence, ExperimentId, Outcome, RunId,
-    RunNumber, StartKind, Tally, Timestamp,
+    RunNumber, StartKind, Tally, TimeSpan, Timestamp,
 };
 
 /// An attempt about to be opened.
@@ -18,6 +18,8 @@ pub struct Opening {
     pub key: AttemptKey,
     /// When.
     pub at: Timestamp,
+    /// The uptime of its boot then (`CLOCK_BOOTTIME`), where that is known.
+    pub uptime: Option<TimeSpan>,
     /// Who asked for the start.
     pub start: StartKind,
 }
@@ -69,6 +71,7 @@ impl Closing {
             experiment: self.experiment.clone(),
             key: self.key,
             at: self.started,
+            uptime: None,
             start: self.start_kind(),
         }
     }

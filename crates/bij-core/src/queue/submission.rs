@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Dependencies, GroupName};
+use super::{Claim, Dependencies, GroupName, NotBefore};
+use crate::ExperimentId;
 use crate::definition::{Clocks, PowerMode};
-use crate::{ExperimentId, Timestamp};
 
 /// A run that is to be taken into the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub struct Terms {
     pub group: GroupName,
     /// What it takes of the machine.
     pub claim: Claim,
-    /// Not before this time.
-    pub not_before: Option<Timestamp>,
+    /// Not before this.
+    pub not_before: Option<NotBefore>,
     /// Not before these.
     pub after: Dependencies,
     /// Whether it passes the gates: `bij start --now`.

@@ -5,31 +5,27 @@
 //! attempts that the ledger knows, under the limit that PID 1 has in force, an operator's override
 //! included.
 
-use bij_core::{Attempt, ExperimentId, InvocationId, Limit, TimeSpan, Timestamp};
+use bij_core::{Attempt, BootId, ExperimentId, Limit, TimeSpan, Timestamp};
 use bij_systemd::UnitFacts;
 
 use super::BeginError;
 
 /// What is known of the time.
 #[derive(Debug)]
-pub(super) struct Clock<'a> {
-    /// Now, by the clock that jumps.
+pub(super) struct Clock {
+    /// The boot.
+    pub(super) boot: BootId,
+    /// The time of day, which may be set.
     pub(super) now: Timestamp,
-    /// Now, by the clock that counts from boot.
-    pub(super) since_boot: Option<TimeSpan>,
-    /// When lives of this boot began by that clock.
-    pub(super) earlier: &'a [(InvocationId, TimeSpan)],
+    /// The time since the boot.
+    pub(super) uptime: Option<TimeSpan>,
 }
 
-impl Clock<'_> {
-    /// When a life began, told by the clock of now: it may have been set since.
+impl Clock {
+    /// When a life began, told by the time of day as it is now: it may have been set since.
     fn started(&self, life: &Attempt) -> Timestamp {
-        let known = self.earlier.iter().find(|(invocation, _)| *invocation == life.key.invocation);
-        let age = self
-            .since_boot
-            .zip(known)
-            .map(|(now, (_, started))| now.as_micros().saturating_sub(started.as_micros()));
-        match age.and_then(|age| i64::try_from(age).ok()) {
+        let age = self.uptime.and_then(|uptime| life.age(self.boot, uptime));
+        match age.and_then(|age| i64::try_from(age.as_micros()).ok()) {
             Some(age) => Timestamp::from_micros(self.now.as_micros().saturating_sub(age)),
             None => life.started,
         }
@@ -41,7 +37,7 @@ pub(super) fn check(
     id: &ExperimentId,
     facts: &UnitFacts,
     lives: &[Attempt],
-    clock: &Clock<'_>,
+    clock: &Clock,
 ) -> Result<(), BeginError> {
     let (Some(interval), burst) = (facts.start_limit_interval, facts.start_limit_burst) else {
         return Ok(());
@@ -84,7 +80,7 @@ fn is_used_up(
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{AttemptKey, AttemptNumber, BootId};
+    use bij_core::{AttemptKey, AttemptNumber, InvocationId};
 
     use super::*;
 
@@ -126,26 +122,25 @@ mod tests {
                 number: AttemptNumber(u32::from(n)),
                 key: AttemptKey { boot: BootId::from_bytes([1; 16]), invocation: invocation(n) },
                 started: Timestamp::from_micros(begun + i64::from(n) * 1_000_000),
+                started_uptime: Some(TimeSpan::from_secs(1000 + u32::from(n))),
                 ready: None,
                 end: None,
                 board: None,
             })
             .collect();
-        let earlier: Vec<_> =
-            (1..=4).map(|n| (invocation(n), TimeSpan::from_secs(1000 + u32::from(n)))).collect();
         let mut facts = UnitFacts::default();
         facts.start_limit_burst = 4;
         facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
         let id = "x".parse().unwrap();
         for jump in [0, -TWO_YEARS, TWO_YEARS] {
             let mut clock = Clock {
+                boot: BootId::from_bytes([1; 16]),
                 now: Timestamp::from_micros(begun + 5_000_000 + jump),
-                since_boot: Some(TimeSpan::from_secs(1005)),
-                earlier: &earlier,
+                uptime: Some(TimeSpan::from_secs(1005)),
             };
             assert!(check(&id, &facts, &lives, &clock).is_err(), "a jump of {jump}");
             assert!(check(&id, &facts, &lives[..3], &clock).is_ok(), "a jump of {jump}");
-            clock.since_boot = Some(TimeSpan::from_secs(1400));
+            clock.uptime = Some(TimeSpan::from_secs(1400));
             clock.now = Timestamp::from_micros(begun + 400_000_000 + jump);
             assert!(check(&id, &facts, &lives, &clock).is_ok(), "the window has closed");
         }

@@ -359,6 +359,7 @@ fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
             invocation: first.invocation.unwrap(),
         },
         at: Timestamp::from_micros(machine.place.now().as_micros() + hour),
+        uptime: machine.place.uptime(),
         start: StartKind::Fresh,
     };
     machine.store().open(&opening).unwrap();

@@ -136,6 +136,7 @@ mod tests {
                 invocation: InvocationId::from_bytes([u8::try_from(number).unwrap(); 16]),
             },
             started: Timestamp::from_micros(1),
+            started_uptime: None,
             ready: None,
             end: None,
             board: None,
@@ -148,7 +149,6 @@ mod tests {
             oom_kills_before: None,
             memory_limit_hits_before: None,
             refusal: None,
-            earlier: Vec::new(),
         };
         record.write(place.layout(), &id).unwrap();
         let files = HandoverFiles::new(place);

@@ -7,20 +7,36 @@ use bij_api::{Refusal, message};
 use bij_coordinator as core;
 use bij_coordinator::Health;
 use bij_core::queue::{RunRef, WaitingOn};
-use bij_core::{Celsius, ExperimentId, Milliwatts, Percent, RunId};
+use bij_core::{Celsius, ExperimentId, Milliwatts, Percent, RunId, TimeSpan, Timestamp};
 
 use super::refusal::refusal;
 use super::{Glance, Moment};
 
 pub(super) fn submit(run: message::Submit) -> core::Submit {
-    let message::Submit { experiment, extras, priority, group, after, not_before, hold, now } = run;
+    let message::Submit {
+        experiment,
+        extras,
+        priority,
+        group,
+        after,
+        not_before,
+        delay,
+        hold,
+        now,
+    } = run;
+    let not_before = earliest(not_before, delay);
     core::Submit { experiment, extras, priority, group, after, not_before, hold, now }
 }
 
 pub(super) fn edit(edit: message::Edit) -> core::Edit {
-    let message::Edit { priority, group, after, not_before, any_time, now } = edit;
+    let message::Edit { priority, group, after, not_before, delay, any_time, now } = edit;
+    let not_before = earliest(not_before, delay);
     let not_before = if any_time { Some(None) } else { not_before.map(Some) };
     core::Edit { priority, group, after, not_before, now }
+}
+
+fn earliest(at: Option<Timestamp>, delay: Option<TimeSpan>) -> Option<core::Earliest> {
+    delay.map(core::Earliest::In).or(at.map(core::Earliest::At))
 }
 
 pub(super) fn act(act: message::Act) -> core::Act {

@@ -69,7 +69,8 @@ impl Machine {
         });
         let start =
             if brought_back && call.restarts > 0 { StartKind::Restart } else { StartKind::Fresh };
-        self.store.open(&Opening { experiment: id.clone(), key, at, start })?;
+        let uptime = Some(self.clock.uptime());
+        self.store.open(&Opening { experiment: id.clone(), key, at, uptime, start })?;
         self.handover.clear_order(id);
         Ok(())
     }

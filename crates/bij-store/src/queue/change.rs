@@ -83,23 +83,29 @@ fn set_state(
 fn edit(within: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, Failure> {
     let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
     let Claim { memory, gpu } = claim;
+    let (at, delay, delay_boot, due) = row::not_before_columns(*not_before);
     update(
         within,
         run,
         "priority = ?3, group_name = ?4, memory = ?5, gpu = ?6, not_before = ?7,
-             dependencies = ?8, now = ?9, power = ?10, clocks = ?11
-         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now, power, clocks)
-             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             dependencies = ?8, now = ?9, power = ?10, clocks = ?11, delay = ?12, delay_boot = ?13,
+             delay_due = ?14
+         WHERE (priority, group_name, memory, gpu, not_before, dependencies, now, power, clocks,
+             delay, delay_boot, delay_due)
+             IS NOT (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         &[
             priority,
             &group.as_str(),
             &bytes(*memory),
             &gpu.as_str(),
-            &not_before.map(Timestamp::as_micros),
+            &at,
             &dependencies(after),
             now,
             &power.as_ref().map(ToString::to_string),
             &clocks_word(*clocks),
+            &delay,
+            &delay_boot,
+            &due,
         ],
     )
 }

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::Clocks;
 use bij_core::queue::{
-    Claim, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, Origin, Pause, Place,
-    QueueState, QueuedRun, Terms,
+    Claim, Delay, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, NotBefore, Origin,
+    Pause, Place, QueueState, QueuedRun, Terms,
 };
-use bij_core::{AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, Timestamp};
+use bij_core::{AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, TimeSpan, Timestamp};
 use rusqlite::Row;
 
 use crate::failure::Failure;
-use crate::row::{Column, Cursor};
+use crate::row::{Column, Cursor, signed};
 
 /// The columns that [`queued_run`] reads, from `queue q`, `runs r` and `experiments e`.
 pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.boot, q.priority, \
      q.group_name, q.memory, q.gpu, q.not_before, q.dependencies, q.now, q.place, q.bypassed, \
-     q.submitted, q.extras, q.submitter, q.origin, q.stopper, q.power, q.clocks";
+     q.submitted, q.extras, q.submitter, q.origin, q.stopper, q.power, q.clocks, \
+     q.delay, q.delay_boot, q.delay_due";
 
 /// A run that is not over, from a row of [`QUEUED`].
 pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
@@ -34,9 +35,7 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
                 memory: at.value::<Option<u64>>(Column(8, "memory"))?.map(Bytes::new),
                 gpu: at.one_of(Column(9, "gpu"), &GpuClaim::ALL, GpuClaim::as_str)?,
             },
-            not_before: at
-                .value::<Option<i64>>(Column(10, "not_before"))?
-                .map(Timestamp::from_micros),
+            not_before: not_before(&at)?,
             after: at.json_if_any::<Dependencies>(Column(11, "dependencies"))?.unwrap_or_default(),
             now: at.value(Column(12, "now"))?,
             power: at
@@ -54,6 +53,35 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, Failure> {
         origin: at.one_of(Column(18, "origin"), &Origin::ALL, Origin::as_str)?,
         stop: at.value(Column(19, "stopper"))?,
     })
+}
+
+/// The earliest start: a time of day, or the end of a span where there is one.
+fn not_before(at: &Cursor<'_, '_>) -> Result<Option<NotBefore>, Failure> {
+    let Some(micros) = at.value::<Option<i64>>(Column(10, "not_before"))? else { return Ok(None) };
+    let time = Timestamp::from_micros(micros);
+    let Some(span) = at.value::<Option<u64>>(Column(22, "delay"))? else {
+        return Ok(Some(NotBefore::At(time)));
+    };
+    Ok(Some(NotBefore::Delay(Delay {
+        span: TimeSpan::from_micros(span),
+        boot: at.parsed::<BootId>(Column(23, "delay_boot"))?,
+        due: TimeSpan::from_micros(at.value(Column(24, "delay_due"))?),
+        at: time,
+    })))
+}
+
+/// What [`NotBefore`] is in the columns `not_before`, `delay`, `delay_boot` and `delay_due`.
+pub(super) fn not_before_columns(
+    not_before: Option<NotBefore>,
+) -> (Option<i64>, Option<i64>, Option<String>, Option<i64>) {
+    let at = not_before.map(|not_before| not_before.at().as_micros());
+    match not_before {
+        Some(NotBefore::Delay(Delay { span, boot, due, at: _ })) => {
+            let micros = |span: TimeSpan| Some(signed(span.as_micros()));
+            (at, micros(span), Some(boot.to_string()), micros(due))
+        }
+        Some(NotBefore::At(_)) | None => (at, None, None, None),
+    }
 }
 
 /// Where a run stands, from the columns `state`, `holder` and `boot`, which are the first three

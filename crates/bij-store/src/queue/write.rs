@@ -50,6 +50,7 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
     let (state, holder, boot) = row::state_columns(state);
     let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
     let Claim { memory, gpu } = claim;
+    let (at, delay, delay_boot, due) = row::not_before_columns(*not_before);
     execute(
         within,
         QUEUED,
@@ -65,7 +66,7 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
             group.as_str(),
             bytes(*memory),
             gpu.as_str(),
-            not_before.map(Timestamp::as_micros),
+            at,
             dependencies(after),
             now,
             submitted.as_micros(),
@@ -74,6 +75,9 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
             origin.as_str(),
             power.as_ref().map(ToString::to_string),
             clocks_word(*clocks),
+            delay,
+            delay_boot,
+            due,
         ],
     )?;
     Ok(())
@@ -93,8 +97,9 @@ pub(super) const RUN: &str = "INSERT INTO runs (experiment, number) VALUES (?1, 
 pub(super) const QUEUED: &str = "INSERT INTO queue (
     run, experiment, state, holder, boot, priority, place, bypassed, group_name, memory, gpu,
     not_before, dependencies, now, submitted, extras, submitter, origin, power,
-    clocks
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+    clocks, delay, delay_boot, delay_due
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+    ?23)";
 pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 

@@ -2,7 +2,8 @@
 
 use bij_core::port::{Closing, Opening};
 use bij_core::{
-    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, Timestamp, UnknownCause,
+    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, TimeSpan, Timestamp,
+    UnknownCause,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -49,8 +50,17 @@ struct Raw {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum What {
-    Open { start: StartKind },
-    Close { ready: Option<Timestamp>, ended: Timestamp, cause: String, evidence: Box<Evidence> },
+    Open {
+        start: StartKind,
+        #[serde(default)]
+        uptime: Option<TimeSpan>,
+    },
+    Close {
+        ready: Option<Timestamp>,
+        ended: Timestamp,
+        cause: String,
+        evidence: Box<Evidence>,
+    },
 }
 
 impl Record {
@@ -83,7 +93,10 @@ impl Record {
     /// As one line of JSON.
     pub(crate) fn to_json(&self, sequence: u64) -> String {
         let (started, what) = match self {
-            Self::Open(opening) => (opening.at, What::Open { start: opening.start }),
+            Self::Open(opening) => {
+                let Opening { experiment: _, key: _, at, uptime, start } = opening;
+                (*at, What::Open { start: *start, uptime: *uptime })
+            }
             Self::Close(closing) => {
                 let Closing { experiment: _, key: _, ready, end, started } = closing.as_ref();
                 let AttemptEnd { at, cause, evidence } = end;
@@ -110,7 +123,9 @@ impl Record {
             return Err(BadRecord::Format(format));
         }
         let record = match what {
-            What::Open { start } => Self::Open(Opening { experiment, key, at: started, start }),
+            What::Open { start, uptime } => {
+                Self::Open(Opening { experiment, key, at: started, uptime, start })
+            }
             What::Close { ready, ended, cause, evidence } => {
                 let end =
                     AttemptEnd { at: ended, cause: cause.parse::<Cause>()?, evidence: *evidence };

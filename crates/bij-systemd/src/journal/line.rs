@@ -1,6 +1,6 @@
 //! A line of an experiment's log.
 
-use bij_core::{ExperimentId, InvocationId, Timestamp};
+use bij_core::{BootId, ExperimentId, InvocationId, Timestamp};
 
 use super::author::{Author, Trust, Writer};
 use super::record::Record;
@@ -11,6 +11,8 @@ use super::record::Record;
 pub struct LogLine {
     /// When it was written.
     pub at: Timestamp,
+    /// The boot in which it was written.
+    pub boot: Option<BootId>,
     /// The experiment that it is about.
     pub experiment: ExperimentId,
     /// The life of the unit that it belongs to, where journald could tell.
@@ -29,6 +31,7 @@ impl LogLine {
         let Author { writer, experiment, invocation } = trust.author(record)?;
         Some(Self {
             at: record.at()?,
+            boot: record.number("_BOOT_ID"),
             experiment,
             invocation,
             priority: record.number("PRIORITY"),

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use bij_core::Timestamp;
+use bij_core::{TimeSpan, Timestamp};
+use nix::time::{ClockId, clock_gettime};
 
 use super::process::{JournalError, Records, Running};
 use super::{Journal, LogLine, LogQuery};
@@ -14,6 +16,10 @@ pub struct LogLines {
     journal: Journal,
     query: LogQuery,
     started: Timestamp,
+    /// The same by the clock that counts from the boot (`CLOCK_MONOTONIC`), if the kernel tells.
+    begun: Option<TimeSpan>,
+    /// Lines before this, by the same clock, are not new.
+    new_from: Option<TimeSpan>,
     phase: Phase,
     cursor: Option<String>,
     /// Of single lives journalctl cannot show the newest lines only; they are held back here.
@@ -62,7 +68,19 @@ impl LogLines {
         let stopper = Stopper(Arc::new(Mutex::new(Some(backlog.running().clone()))));
         let phase = Phase::Backlog(backlog);
         let held = VecDeque::new();
-        Ok(Self { journal, query, started, phase, cursor: None, held, stopper })
+        let begun = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
+        let begun = begun.and_then(|begun| u64::try_from(begun.as_micros()).ok());
+        Ok(Self {
+            journal,
+            query,
+            started,
+            begun: begun.map(TimeSpan::from_micros),
+            new_from: None,
+            phase,
+            cursor: None,
+            held,
+            stopper,
+        })
     }
 
     /// A handle that ends it from another thread.
@@ -81,6 +99,9 @@ impl LogLines {
                 Err(error) => return Some(Err(error)),
             };
             self.cursor = record.text("__CURSOR").or_else(|| self.cursor.take());
+            if record.is_before(self.new_from) {
+                continue;
+            }
             let line = LogLine::from_record(&record, self.journal.trust)
                 .filter(|line| self.query.wants(line));
             if let Some(line) = line {
@@ -111,6 +132,8 @@ impl LogLines {
             return Ok(());
         }
         let cursor = self.cursor.as_deref();
+        // journalctl looks from a whole second on, and the time of day may be set while it does.
+        self.new_from = self.begun.filter(|_| cursor.is_none());
         let arguments = self.query.follow_arguments(self.journal.trust, cursor, self.started);
         let records = self.journal.run(arguments)?;
         if self.stopper.guard(records.running()) {

@@ -1,6 +1,6 @@
 //! Which log lines are wanted, and how journalctl is asked for them.
 
-use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
 use super::author::Trust;
 use super::line::LogLine;
@@ -28,25 +28,31 @@ pub struct LogQuery {
 /// One life of a unit, and when it was.
 ///
 /// journald looks up what a line belongs to while its writer is alive. The last words of a process
-/// often come without their invocation, so a line without one is known by its time.
+/// often come without their invocation, so a line without one is known by its boot and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
+    /// The boot that it lived in.
+    pub boot: BootId,
     /// Its name.
     pub invocation: InvocationId,
     /// When it began.
     pub started: Timestamp,
     /// When it ended, if it has.
     pub ended: Option<Timestamp>,
+    /// Whether all of its lines lie between these times: the time of day is known not to have been set
+    /// meanwhile.
+    pub in_order: bool,
 }
 
 impl Life {
     fn is_of(&self, line: &LogLine) -> bool {
-        match line.invocation {
-            Some(invocation) => invocation == self.invocation,
-            None => {
-                line.at >= self.started && self.ended.is_none_or(|ended| line.at <= late(ended))
-            }
+        if let Some(invocation) = line.invocation {
+            return invocation == self.invocation;
         }
+        let begun = line.at >= self.started;
+        let not_over = self.ended.is_none_or(|ended| line.at <= late(ended));
+        let is_its_time = if self.in_order { begun && not_over } else { begun || not_over };
+        is_its_time && line.boot.is_none_or(|boot| boot == self.boot)
     }
 }
 
@@ -88,16 +94,35 @@ impl LogQuery {
         if self.lives.is_empty() {
             arguments.extend(self.shown().map(|newest| format!("--lines={newest}")));
         }
-        let first = self.lives.iter().map(|life| life.started).min();
-        let since = self.since.clone().or_else(|| first.map(words));
+        let (since, until) = self.times();
         arguments.extend(since.map(|since| format!("--since={since}")));
-        let ends: Option<Vec<_>> = self.lives.iter().map(|life| life.ended.map(late)).collect();
-        let last = ends.and_then(|ends| ends.into_iter().max());
-        let until = self.until.clone().or_else(|| last.map(words));
         arguments.extend(until.map(|until| format!("--until={until}")));
         arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
         arguments.extend(self.units(scope));
+        arguments.extend(self.boots().into_iter().map(|boot| format!("_BOOT_ID={boot}")));
         arguments
+    }
+
+    /// The times between which journalctl looks: those that are asked for, or else those of the lives that
+    /// are wanted, as far as these say where their lines are.
+    fn times(&self) -> (Option<String>, Option<String>) {
+        let asked = (self.since.clone(), self.until.clone());
+        let tell = self.lives.iter().all(|life| life.in_order) && self.boots().len() == 1;
+        if asked != (None, None) || !tell {
+            return asked;
+        }
+        let first = self.lives.iter().map(|life| life.started).min();
+        let ends: Option<Vec<_>> = self.lives.iter().map(|life| life.ended.map(late)).collect();
+        let last = ends.and_then(|ends| ends.into_iter().max());
+        (first.map(words), last.map(words))
+    }
+
+    /// The boots of the lives that are wanted, whatever the clock said in them.
+    fn boots(&self) -> Vec<BootId> {
+        let mut boots: Vec<BootId> = self.lives.iter().map(|life| life.boot).collect();
+        boots.sort();
+        boots.dedup();
+        boots
     }
 
     /// Arguments for the lines to come, after `cursor` or else from `started` on.
@@ -188,9 +213,14 @@ mod tests {
         );
     }
 
+    fn boot(number: u8) -> BootId {
+        BootId::from_bytes([number; 16])
+    }
+
     fn line(at: i64, invocation: Option<u8>) -> LogLine {
         LogLine {
             at: Timestamp::from_micros(at),
+            boot: Some(boot(1)),
             experiment: id("a"),
             invocation: invocation.map(|byte| InvocationId::from_bytes([byte; 16])),
             priority: None,
@@ -203,7 +233,7 @@ mod tests {
     fn last_words_without_an_invocation_are_known_by_their_time() {
         let (started, ended) = (Timestamp::from_micros(100), Timestamp::from_micros(200));
         let invocation = InvocationId::from_bytes([1; 16]);
-        let life = Life { invocation, started, ended: Some(ended) };
+        let life = Life { boot: boot(1), invocation, started, ended: Some(ended), in_order: true };
         let query = LogQuery { lives: vec![life], newest: Some(3), ..LogQuery::default() };
         assert!(query.wants(&line(150, Some(1))) && query.wants(&line(150, None)));
         assert!(query.wants(&line(300, None)), "written down late");
@@ -212,11 +242,67 @@ mod tests {
         // journalctl cannot count what it cannot tell apart.
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[5..],
-            ["--since=@0.000100", "--until=@1.000200", "--unit=brain-experiment@*.service"]
+            [
+                "--since=@0.000100",
+                "--until=@1.000200",
+                "--unit=brain-experiment@*.service",
+                "_BOOT_ID=01010101010101010101010101010101",
+            ]
         );
+        let other = LogLine { boot: Some(boot(2)), ..line(150, None) };
+        assert!(!query.wants(&other), "of another boot");
         let open = LogQuery { lives: vec![Life { ended: None, ..life }], ..query };
         assert!(open.wants(&line(2_000_000, None)));
         let arguments = open.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_hides_no_line_of_a_life() {
+        let invocation = InvocationId::from_bytes([1; 16]);
+        // Set back while it lived.
+        let (started, ended) = (Timestamp::from_micros(900_000_000), Timestamp::from_micros(5));
+        let life = Life { boot: boot(1), invocation, started, ended: Some(ended), in_order: false };
+        let query =
+            LogQuery { experiments: vec![id("a")], lives: vec![life], ..LogQuery::default() };
+        let arguments = query.backlog_arguments(RuntimeScope::System);
+        assert_eq!(
+            arguments[5..],
+            ["--unit=brain-experiment@a.service", "_BOOT_ID=01010101010101010101010101010101"]
+        );
+        for at in [3, 900_000_001] {
+            assert!(query.wants(&line(at, Some(1))) && query.wants(&line(at, None)), "{at}");
+        }
+        assert!(!query.wants(&line(400_000_000, None)), "neither before nor after it was set");
+        assert!(!query.wants(&line(3, Some(2))));
+    }
+
+    #[test]
+    fn lives_of_several_boots_are_looked_for_in_all_of_these_at_any_time() {
+        let invocation = InvocationId::from_bytes([1; 16]);
+        let at = Timestamp::from_micros;
+        let first =
+            Life { boot: boot(1), invocation, started: at(7), ended: Some(at(9)), in_order: true };
+        let second = Life { boot: boot(2), started: at(1), ended: Some(at(2)), ..first };
+        let query = LogQuery { lives: vec![first, second, first], ..LogQuery::default() };
+        assert_eq!(
+            query.backlog_arguments(RuntimeScope::System)[6..],
+            [
+                "_BOOT_ID=01010101010101010101010101010101",
+                "_BOOT_ID=02020202020202020202020202020202"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_that_are_asked_for_are_not_mixed_with_those_of_a_life() {
+        let invocation = InvocationId::from_bytes([1; 16]);
+        let at = Timestamp::from_micros;
+        let life =
+            Life { boot: boot(1), invocation, started: at(7), ended: Some(at(9)), in_order: true };
+        let since = Some("@5000000.000000".to_owned());
+        let query = LogQuery { lives: vec![life], since, ..LogQuery::default() };
+        let arguments = query.backlog_arguments(RuntimeScope::System);
+        assert!(!arguments.iter().any(|word| word.starts_with("--until")), "{arguments:?}");
     }
 }

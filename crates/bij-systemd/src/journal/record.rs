@@ -49,6 +49,11 @@ impl Record {
     pub(super) fn monotonic(&self) -> Option<TimeSpan> {
         self.number("__MONOTONIC_TIMESTAMP").map(TimeSpan::from_micros)
     }
+
+    /// Returns `true` if it was written before this, by the clock that counts from boot.
+    pub(super) fn is_before(&self, since_boot: Option<TimeSpan>) -> bool {
+        self.monotonic().zip(since_boot).is_some_and(|(written, from)| written < from)
+    }
 }
 
 /// journalctl writes a text as a string, anything else as an array of bytes, a field that stands

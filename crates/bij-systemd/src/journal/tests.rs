@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use bij_core::InvocationId;
+use bij_core::{BootId, InvocationId};
 
 use super::*;
 
@@ -90,9 +90,26 @@ fn the_newest_lines_of_a_life_are_counted_here() {
     let (one, two) = (said(UNIT, "one"), said(UNIT, "two"));
     let script = format!("echo '{one}'; echo '{two}'; echo '{}'", said("ssh.service", "x"));
     let invocation = InvocationId::from_bytes([7; 16]);
-    let life = Life { invocation, started: NOW(), ended: None };
+    let boot = BootId::from_bytes([1; 16]);
+    let life = Life { boot, invocation, started: NOW(), ended: None, in_order: true };
     let query = LogQuery { lives: vec![life], newest: Some(1), ..LogQuery::default() };
     let lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
     assert_eq!(texts, ["two"]);
+}
+
+#[test]
+fn what_is_new_is_told_by_the_clock_of_the_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |text: &str, monotonic: u64| {
+        said(UNIT, text).replacen('{', &format!(r#"{{"__MONOTONIC_TIMESTAMP":"{monotonic}","#), 1)
+    };
+    let (old, new) = (told("old", 1), told("new", u64::MAX / 2));
+    let script = format!(r#"case "$*" in *--follow*) echo '{old}'; echo '{new}';; esac"#);
+    let query = LogQuery { newest: Some(0), follow: true, ..LogQuery::default() };
+    // As if the time of day had been set back since.
+    let later = Timestamp::from_micros(i64::MAX);
+    let lines = journal(dir.path(), &script).lines(&query, later).unwrap();
+    let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
+    assert_eq!(texts, ["new"]);
 }

@@ -73,6 +73,7 @@ impl Model {
                     invocation: InvocationId::from_bytes(u128::from(n).to_be_bytes()),
                 },
                 started: then(),
+                started_uptime: None,
                 ready: None,
                 end: None,
                 board: None,

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
 use crate::view::Taken;
+use crate::when::Earliest;
 
 /// Changes each run in turn; stops at the first that cannot be.
 pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), CliError> {
@@ -41,11 +42,13 @@ fn wanted(context: &Context, args: &EditArgs) -> Result<Edit, CliError> {
         (false, true) => Some(false),
         (false, false) => None,
     };
+    let not_before = super::earliest(context, args.not_before.as_ref())?;
     Ok(Edit {
         priority: args.priority,
         group: args.group.clone(),
         after,
-        not_before: super::time(context, args.not_before.as_ref())?,
+        not_before: not_before.and_then(Earliest::at),
+        delay: not_before.and_then(Earliest::delay),
         any_time: args.any_time,
         now,
     })

@@ -5,18 +5,19 @@ mod plan;
 
 use bij_api::message::{Submit, SubmitOptions};
 use bij_api::{ClientError, RefusalKind};
-use bij_core::{ExperimentId, Timestamp};
+use bij_core::ExperimentId;
 
 use crate::args::SubmitArgs;
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::view::{DryRuns, QueueList, Queued, Taken};
+use crate::when::Earliest;
 use plan::Planned;
 
 /// Puts all of them into the queue, or none; prints the names of the runs.
 pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> Result<(), CliError> {
-    let not_before = super::time(context, args.not_before.as_ref())?;
+    let not_before = super::earliest(context, args.not_before.as_ref())?;
     let planned = plan::plan(context, args)?;
     if args.dry_run {
         return dry_run(context, args, not_before, &planned).await;
@@ -55,7 +56,7 @@ fn taken_in(list: &QueueList) -> String {
 
 fn submission(
     args: &SubmitArgs,
-    not_before: Option<Timestamp>,
+    not_before: Option<Earliest>,
     id: &ExperimentId,
     extras: String,
 ) -> Submit {
@@ -64,7 +65,8 @@ fn submission(
         priority: args.priority,
         group: args.group.clone(),
         after: args.after.dependencies(),
-        not_before,
+        not_before: not_before.and_then(Earliest::at),
+        delay: not_before.and_then(Earliest::delay),
         hold: args.hold,
         now: args.now,
         ..Submit::new(id.clone())
@@ -76,7 +78,7 @@ fn submission(
 async fn dry_run(
     context: &Context,
     args: &SubmitArgs,
-    not_before: Option<Timestamp>,
+    not_before: Option<Earliest>,
     planned: &[Planned],
 ) -> Result<(), CliError> {
     let known = planned.iter().filter_map(|one| Some((one, one.known_as()?)));

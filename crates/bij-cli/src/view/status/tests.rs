@@ -15,6 +15,7 @@ pub(crate) fn attempt(run: &str, number: u32, end: Option<AttemptEnd>) -> Attemp
             invocation: InvocationId::from_bytes([u8::try_from(number).unwrap(); 16]),
         },
         started: "2026-11-23T22:00:00Z".parse().unwrap(),
+        started_uptime: None,
         ready: None,
         end,
         board: None,

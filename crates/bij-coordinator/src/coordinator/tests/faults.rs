@@ -236,7 +236,8 @@ fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
     let begins = move || {
         let key = AttemptKey { boot: boot(1), invocation: InvocationId::from_bytes([9; 16]) };
         let at = Timestamp::from_micros(1);
-        let opening = Opening { experiment: id("a"), key, at, start: StartKind::Fresh };
+        let opening =
+            Opening { experiment: id("a"), key, at, uptime: None, start: StartKind::Fresh };
         ledger.open(&opening).unwrap();
     };
     *machine.room.1.lock().unwrap() = Some(Box::new(begins));

@@ -89,6 +89,26 @@ fn starts_that_are_long_ago_do_not_count() {
 }
 
 #[test]
+fn a_clock_that_is_set_makes_no_start_longer_ago_or_younger() {
+    const YEAR: i64 = 31_557_600;
+    for set in [-YEAR, YEAR] {
+        let mut machine = greedy(|spec| {
+            spec.restart.burst = 2;
+            spec.restart.interval = Limit::At(TimeSpan::from_secs(3600));
+        });
+        machine.set_clock(set);
+        machine.pass(100);
+        assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)), "set by {set}");
+        let mut machine = greedy(|spec| {
+            spec.restart.interval = Limit::At(TimeSpan::from_secs(30));
+        });
+        machine.set_clock(set);
+        machine.pass(100);
+        assert_eq!(machine.ended("a#1"), Some(RunState::Open), "set by {set}");
+    }
+}
+
+#[test]
 fn one_that_is_never_restarted_ends_at_once() {
     let mut machine = greedy(|spec| spec.restart.burst = 1);
     machine.pass(10);

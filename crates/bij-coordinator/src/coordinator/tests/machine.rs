@@ -128,6 +128,8 @@ pub(super) struct Machine {
     pub(super) settings: CoordinatorSettings,
     pub(super) coordinator: Coordinator<Lab>,
     seconds: u32,
+    /// So far the time of day has been set, in microseconds.
+    set_by: i64,
     boots: u8,
     /// The lives that `begin` has opened.
     open: BTreeMap<ExperimentId, AttemptKey>,
@@ -165,6 +167,7 @@ impl Machine {
             settings,
             coordinator,
             seconds,
+            set_by: 0,
             boots,
             open: BTreeMap::new(),
             kills_ends: false,
@@ -172,7 +175,13 @@ impl Machine {
     }
 
     pub(super) fn now(&self) -> Now {
-        now(self.seconds)
+        let Now { at, uptime } = now(self.seconds);
+        Now { at: Timestamp::from_micros(at.as_micros() + self.set_by), uptime }
+    }
+
+    /// Somebody sets the time of day, by so many seconds forth or back.
+    pub(super) fn set_clock(&mut self, seconds: i64) {
+        self.set_by += seconds * 1_000_000;
     }
 
     /// Defines an experiment that lives so.
@@ -242,8 +251,9 @@ impl Machine {
                 let key = AttemptKey { boot: boot(self.boots), invocation };
                 let fresh = unit.restarts == Some(0);
                 let start = if fresh { StartKind::Fresh } else { StartKind::Restart };
-                let at = self.now().at;
-                let opening = Opening { experiment: name.clone(), key, at, start };
+                let Now { at, uptime } = self.now();
+                let uptime = Some(uptime);
+                let opening = Opening { experiment: name.clone(), key, at, uptime, start };
                 if self.ledger.open(&opening).is_ok() {
                     self.open.insert(name.clone(), key);
                 }

@@ -1,9 +1,10 @@
 //! Each gate for itself: slots, memory, GPU, pauses, time.
 
 use bij_core::port::Sample;
-use bij_core::queue::{ClosedGate, GoingDown, GpuClaim, Group, Pause};
-use bij_core::{ActiveState, Bytes, Percent, TimeSpan};
+use bij_core::queue::{ClosedGate, Delay, GoingDown, GpuClaim, Group, NotBefore, Pause};
+use bij_core::{ActiveState, Bytes, Percent, TimeSpan, Timestamp};
 
+use crate::Now;
 use crate::policy::testing::*;
 use crate::policy::{StopWish, Stray, Unreachable, closed_gates};
 
@@ -143,14 +144,33 @@ fn held_and_paused_ones_wait_and_say_for_whom() {
 
 #[test]
 fn time_opens_its_gates_and_is_asked_for() {
-    let soon = waiting("a#1").with(|run| run.terms.not_before = Some(now(630).at));
+    let soon = waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::At(now(630).at)));
     let world = World::of([soon.clone()]);
     assert_eq!(world.gates_of("a#1"), ["not-before"]);
     assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(630)));
     assert_eq!(World::of([soon]).at(630).started(), ["a#1"]);
     // The clock may be set meanwhile, so a far time is not waited for in one go.
-    let late = waiting("a#1").with(|run| run.terms.not_before = Some(now(100_000).at));
+    let late =
+        waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::At(now(100_000).at)));
     assert_eq!(World::of([late]).decide().report.next_look, Some(TimeSpan::from_secs(660)));
+}
+
+#[test]
+fn the_end_of_a_span_is_told_by_the_time_of_day_as_it_is_now() {
+    let Now { at, uptime } = now(600);
+    let delay = Delay::new(TimeSpan::from_secs(3600), BOOT, at, uptime);
+    let run = waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::Delay(delay)));
+    let mut world = World::of([run.clone()]).at(700);
+    assert_eq!(world.gate("a#1", "not-before"), ClosedGate::NotBefore { at: delay.at });
+    let micros = |at: Timestamp, set: i64| Timestamp::from_micros(at.as_micros() + set);
+    // Two clocks are never read at once.
+    world.seen.now.at = micros(world.seen.now.at, 20);
+    assert_eq!(world.gate("a#1", "not-before"), ClosedGate::NotBefore { at: delay.at });
+    let set = -900_000_000_000_000;
+    world.seen.now.at = micros(now(700).at, set);
+    let at = micros(delay.at, set);
+    assert_eq!(world.gate("a#1", "not-before"), ClosedGate::NotBefore { at });
+    assert_eq!(World::of([run]).at(4200).started(), ["a#1"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use bij_core::port::{Closing, Opening};
 use bij_core::{
     AttemptEnd, AttemptKey, BootId, Cause, Evidence, Exit, ExperimentId, InvocationId, Order,
-    OrderKind, Progress, ServiceResult, StartKind, Timestamp, Witness,
+    OrderKind, Progress, ServiceResult, StartKind, TimeSpan, Timestamp, Witness,
 };
 
 /// A boot.
@@ -37,6 +37,7 @@ pub fn fresh(name: &str, boot_number: u8, invocation: u32) -> Opening {
         experiment: experiment(name),
         key: key(boot_number, invocation),
         at: at(i64::from(invocation)),
+        uptime: Some(TimeSpan::from_secs(invocation)),
         start: StartKind::Fresh,
     }
 }

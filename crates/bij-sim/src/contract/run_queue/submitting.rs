@@ -3,9 +3,10 @@
 use bij_core::definition::Clocks;
 use bij_core::port::{Ledger, RunQueue};
 use bij_core::queue::{
-    Claim, Dependencies, GpuClaim, Origin, Place, QueueState, RunRef, Submission, Terms,
+    Claim, Delay, Dependencies, GpuClaim, NotBefore, Origin, Place, QueueState, RunRef, Submission,
+    Terms,
 };
-use bij_core::{Bytes, RunNumber, RunState};
+use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan};
 
 use super::fixture::{self, READS, WRITES, cancel, change, run, submission, submit};
 use crate::contract::ledger_fixture::{at, experiment};
@@ -31,7 +32,12 @@ fn special() -> Submission {
             priority: -7,
             group: "night".parse().expect("it is a name"),
             claim: Claim { memory: Some(Bytes::new(8 << 30)), gpu: GpuClaim::Exclusive },
-            not_before: Some(at(3600)),
+            not_before: Some(NotBefore::Delay(Delay::new(
+                TimeSpan::from_secs(3600),
+                BootId::from_bytes([7; 16]),
+                at(0),
+                TimeSpan::from_secs(42),
+            ))),
             after: Dependencies::Any(vec![dependency("calibrate#3"), dependency("end:y")]),
             now: true,
             power: Some("MODE_30W".into()),

@@ -1,0 +1,135 @@
+//! The earliest start of a run: a time of day, or the end of a span.
+
+use crate::{BootId, TimeSpan, Timestamp};
+
+/// The earliest start of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotBefore {
+    /// A time of day. It goes by `CLOCK_REALTIME`, wherever that is set.
+    At(Timestamp),
+    /// The end of a span.
+    Delay(Delay),
+}
+
+impl NotBefore {
+    /// Returns the time of day, for a span the one that was expected when its count began.
+    pub const fn at(self) -> Timestamp {
+        match self {
+            Self::At(at) | Self::Delay(Delay { at, .. }) => at,
+        }
+    }
+
+    /// Returns how long it is until then; `None` if it has come.
+    pub fn left(self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
+        match self {
+            Self::At(due) => due.since(at).filter(|left| left.as_micros() > 0),
+            Self::Delay(delay) => delay.left(boot, at, uptime),
+        }
+    }
+}
+
+/// A span that is counted by the clock of one boot (`CLOCK_BOOTTIME`), so that a time of day that is set
+/// meanwhile makes it neither shorter nor longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// The span.
+    pub span: TimeSpan,
+    /// The boot in which it is counted.
+    pub boot: BootId,
+    /// The uptime of that boot at its end.
+    pub due: TimeSpan,
+    /// The time of day at its end, as far as it was known when the count began.
+    pub at: Timestamp,
+}
+
+impl Delay {
+    /// The span that begins now.
+    pub fn new(span: TimeSpan, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Self {
+        let due = TimeSpan::from_micros(uptime.as_micros().saturating_add(span.as_micros()));
+        Self { span, boot, due, at: later(at, span) }
+    }
+
+    /// Returns how much of it is left; `None` if it is over.
+    ///
+    /// Only a time of day tells how long a machine was down. In another boot it is believed as far as that
+    /// can be: no more is left than the whole span.
+    pub fn left(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
+        let left = if self.boot == boot {
+            TimeSpan::from_micros(self.due.as_micros().saturating_sub(uptime.as_micros()))
+        } else {
+            self.at.since(at).unwrap_or_default().min(self.span)
+        };
+        (left.as_micros() > 0).then_some(left)
+    }
+
+    /// Returns what is left of a span of another boot, to be counted by the clock of this one from now on;
+    /// `None` if it is counted by that already, or over.
+    pub fn carried_over(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<Self> {
+        if self.boot == boot {
+            return None;
+        }
+        Some(Self::new(self.left(boot, at, uptime)?, boot, at, uptime))
+    }
+}
+
+/// The time of day after a span.
+fn later(at: Timestamp, span: TimeSpan) -> Timestamp {
+    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(at.as_micros().saturating_add(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: TimeSpan = TimeSpan::from_secs(3600);
+    const FIFTY_SIX_YEARS: i64 = 1_767_225_600;
+
+    fn boot(number: u8) -> BootId {
+        BootId::from_bytes([number; 16])
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    fn secs(seconds: u32) -> TimeSpan {
+        TimeSpan::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_time_of_day_goes_by_the_clock_that_is_set() {
+        let noon = NotBefore::At(at(FIFTY_SIX_YEARS));
+        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS - 10), secs(5)), Some(secs(10)));
+        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS), secs(5)), None);
+        assert!(noon.left(boot(1), at(5), secs(7)).is_some(), "the clock was set back");
+    }
+
+    #[test]
+    fn a_span_is_as_long_whatever_the_clock_is_set_to_meanwhile() {
+        for set_to in [0, 100, FIFTY_SIX_YEARS, 2 * FIFTY_SIX_YEARS] {
+            let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
+            assert_eq!(delay.left(boot(1), at(set_to), secs(1020)), Some(secs(2600)));
+            assert_eq!(delay.left(boot(1), at(set_to), secs(3620)), None);
+            assert_eq!(delay.carried_over(boot(1), at(set_to), secs(1020)), None);
+        }
+    }
+
+    #[test]
+    fn after_a_reboot_the_time_of_day_tells_what_is_left_and_never_more_than_the_whole() {
+        let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
+        let left = |now: i64| delay.left(boot(2), at(now), secs(10));
+        assert_eq!(left(FIFTY_SIX_YEARS + 600), Some(secs(3000)));
+        assert_eq!(left(FIFTY_SIX_YEARS + 3600), None);
+        assert_eq!(left(60), Some(HOUR), "a board without a battery for its clock");
+    }
+
+    #[test]
+    fn what_is_left_after_a_reboot_is_counted_by_the_new_boot() {
+        let delay = Delay::new(HOUR, boot(1), at(0), secs(20));
+        let carried = delay.carried_over(boot(2), at(600), secs(10)).unwrap();
+        assert_eq!(carried, Delay::new(secs(3000), boot(2), at(600), secs(10)));
+        assert_eq!(carried.left(boot(2), at(FIFTY_SIX_YEARS), secs(1010)), Some(secs(2000)));
+        assert_eq!(delay.carried_over(boot(2), at(3600), secs(10)), None);
+    }
+}
