@@ -133,8 +133,8 @@ mod tests {
 
     fn attempt(end: Option<(i64, u32)>) -> Attempt {
         let end = end.map(|(second, ran_for)| {
-            let mut evidence = Evidence::default();
-            evidence.ran_for = Some(TimeSpan::from_secs(ran_for));
+            let ran_for = Some(TimeSpan::from_secs(ran_for));
+            let evidence = Evidence { ran_for, ..Evidence::default() };
             AttemptEnd { at: at(second), cause: evidence.prove(), evidence }
         });
         Attempt {

@@ -89,6 +89,10 @@ impl From<JournalError> for CliError {
 
 #[cfg(test)]
 mod tests {
+    use bij_core::{
+        AttemptEnd, AttemptKey, AttemptNumber, BootId, Evidence, InvocationId, TimeSpan,
+    };
+
     use super::*;
 
     #[test]
@@ -97,6 +101,31 @@ mod tests {
         assert_eq!(writer(Writer::Manager).as_deref(), Some("systemd"));
         let claimed = Writer::Process("systemd".to_owned());
         assert_eq!(writer(claimed).as_deref(), Some("process systemd"));
+    }
+
+    #[test]
+    fn a_life_whose_clock_was_set_is_not_looked_for_by_its_times() {
+        let mut evidence = Evidence::default();
+        evidence.ran_for = Some(TimeSpan::from_secs(62));
+        let at = "2026-11-23T22:01:02Z".parse().unwrap();
+        let mut ended = Attempt {
+            run: "x#1".parse().unwrap(),
+            number: AttemptNumber(1),
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes([2; 16]),
+            },
+            started: "2026-11-23T22:00:00Z".parse().unwrap(),
+            started_uptime: None,
+            ready: None,
+            end: Some(AttemptEnd { at, cause: evidence.prove(), evidence }),
+            board: None,
+        };
+        assert!(life(&ended, &Wanted::default()).in_order, "62 s by both clocks");
+        ended.started = "2026-11-23T23:00:00Z".parse().unwrap();
+        let life = life(&ended, &Wanted::default());
+        assert!(!life.in_order);
+        assert_eq!((life.boot, life.invocation), (ended.key.boot, ended.key.invocation));
     }
 
     #[test]

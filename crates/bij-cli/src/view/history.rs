@@ -87,12 +87,11 @@ impl Row {
 
     fn cells(&self, format: &Format) -> [Cell<'_>; 7] {
         let end = self.whole.end.as_ref();
-        let took = match end {
-            Some(end) => end.ran_for(self.started),
-            None => {
-                let age = format.boot.get().and_then(|(boot, uptime)| self.whole.age(boot, uptime));
-                age.or_else(|| format.now.since(self.started))
-            }
+        let took = if let Some(end) = end {
+            end.ran_for(self.started)
+        } else {
+            let age = format.boot.get().and_then(|(boot, uptime)| self.whole.age(boot, uptime));
+            age.or_else(|| format.now.since(self.started))
         };
         let cause = end.map_or_else(
             || Cell::new(Tone::Busy, "open"),

@@ -263,7 +263,9 @@ impl<P: Ports> Coordinator<P> {
         let edits: Vec<Change> = edits.collect();
         if !edits.is_empty() && self.change(&edits).is_err() {
             // Counted anyway, and written when the queue has been read again.
-            edits.iter().for_each(|edit| self.state.apply(edit));
+            for edit in &edits {
+                self.state.apply(edit);
+            }
         }
     }
 

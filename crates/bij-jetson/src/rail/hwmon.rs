@@ -49,7 +49,7 @@ pub(super) fn rails(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Rail>> {
     }
     let unnamed = |rail: &&mut Rail| rail.name == INPUT;
     if let [input] = rails.iter_mut().filter(unnamed).collect::<Vec<_>>().as_mut_slice() {
-        input.name = "VIN".to_owned();
+        "VIN".clone_into(&mut input.name);
     }
     Ok(rails)
 }

@@ -54,3 +54,12 @@ fn the_span_of_an_attempt_survives_a_clock_that_goes_back() {
     let history = History::of_one(vec![attempt("x#1", 1, Some(oom("2026-11-23T21:00:00Z")))]);
     assert!(text(&history, None).contains("1min 2s"));
 }
+
+#[test]
+fn an_open_attempt_is_as_old_as_its_boot_says() {
+    let mut open = attempt("x#1", 1, None);
+    // The clock was set forward by years since; the boot has lasted for 1000 s.
+    open.started = "1970-01-01T00:00:09Z".parse().unwrap();
+    open.started_uptime = Some(TimeSpan::from_secs(940));
+    assert!(text(&History::of_one(vec![open]), None).contains(" 1min "));
+}
