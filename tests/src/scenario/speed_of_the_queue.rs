@@ -31,8 +31,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Runs that are waited for, through [`SLOTS`] slots.
-const RUNS: usize = 240;
-const SLOTS: usize = 4;
+const RUNS: u32 = 240;
+const SLOTS: u32 = 4;
 /// Commands that do nothing in place of the hooks, and of the launcher that reads what they write.
 const FLOOR: &str = "[Service]\nExecCondition=\nExecStopPost=\n\
      ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\nExecStart=\nExecStart=/bin/true\n";
@@ -41,7 +41,7 @@ const FLOOR: &str = "[Service]\nExecCondition=\nExecStopPost=\n\
 /// nothing, and `systemd-run --wait` with a like sandbox, as many at a time.
 fn of_waiting(guest: &Guest) -> Result<Next, Failure> {
     set_coordinator(&format!("MAX_CONCURRENT_EXPERIMENTS={SLOTS}\n"))?;
-    let ids = ids("speed_wait", RUNS);
+    let ids = ids("speed_wait", RUNS as usize);
     for id in &ids {
         define_command(id, &["/bin/true"], "")?;
     }
@@ -74,7 +74,7 @@ fn of_waiting(guest: &Guest) -> Result<Next, Failure> {
     )?;
     let ours = begun.elapsed();
     let processor: f64 = number(waited.success()?.stdout())?;
-    let per_run = |took: Duration| took.as_secs_f64() * 1e3 / (RUNS as f64);
+    let per_run = |took: Duration| took.as_secs_f64() * 1e3 / f64::from(RUNS);
     guest.tell(format!(
         "{RUNS} runs of /bin/true through {SLOTS} slots, by one bij wait: {:.1} ms a run, {:.2} x the floor \
          ({:.1} ms), {:.2} x systemd-run --wait ({:.1} ms); bij wait took {:.2} % of a processor",
