@@ -114,7 +114,8 @@ impl Cgroup {
             Hierarchy::Hybrid | Hierarchy::Legacy => self
                 .controllers
                 .get(&Controller::Memory)
-                .or_else(|| self.controllers.values().next()),
+                .or_else(|| self.controllers.values().next())
+                .or(self.unified.as_ref()),
         };
         let mut processes = Vec::new();
         let mut left: Vec<PathBuf> = directory.cloned().into_iter().collect();

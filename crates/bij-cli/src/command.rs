@@ -68,7 +68,7 @@ async fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, Cl
 /// The ids, if the definition of each can be used, so that nothing is begun that must fail.
 fn usable(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
     for IdArg(id) in ids {
-        check::must_be_runnable(&context.definitions().find(id)?)?;
+        check::must_be_runnable(context, &context.definitions().find(id)?)?;
     }
     Ok(plain(ids))
 }

@@ -48,6 +48,15 @@ impl Surroundings {
 }
 
 impl Scope {
+    /// Returns the directories in which programs without a path are looked for: the caller's own where the
+    /// caller supervises, else systemd's (systemd-path(1), `search-binaries-default`).
+    pub(crate) fn program_path(self) -> String {
+        let own = std::env::var("PATH").ok().filter(|_| self == Self::Local);
+        own.unwrap_or_else(|| {
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()
+        })
+    }
+
     /// Decides by what was asked for; another tree has no manager of its own to ask.
     pub(crate) fn decide(global: &Global, around: &Surroundings) -> Self {
         if global.local || global.root.is_some() || !around.systemd {

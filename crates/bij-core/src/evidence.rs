@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, Cause, Limit, Progress, ServiceResult, TimeSpan};
 
+mod left_behind;
 mod proof;
+
+pub use left_behind::LeftBehind;
 
 /// How the main process ended, as waitid(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -186,6 +189,9 @@ pub struct Evidence {
     /// characters. They outlive the journal, and only those who may open the database see them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
+    /// The processes that its main process left behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<LeftBehind>,
     /// What else a reader should know, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -28,10 +28,12 @@ mod cause;
 mod continuation;
 pub mod definition;
 mod evidence;
+pub mod executable;
 mod heat_step;
 mod history;
 mod id;
 mod layout;
+mod obstacle;
 mod outcome;
 pub mod port;
 mod printable;
@@ -49,7 +51,7 @@ pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, Standing};
-pub use evidence::{Evidence, Exit, Order, OrderKind, PeakSource, Witness};
+pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
 pub use heat_step::{Haste, HeatStep};
 pub use history::{History, Runs};
 pub use id::{
@@ -57,6 +59,7 @@ pub use id::{
     InvocationId, RunId, RunNumber,
 };
 pub use layout::Layout;
+pub use obstacle::{Obstacle, ProgramTrouble, UnknownToEnv};
 pub use outcome::Outcome;
 pub use printable::{is_printable, printable};
 pub use progress::{InvalidProgress, Progress};

@@ -14,15 +14,16 @@ mod tell;
 use std::io;
 use std::path::PathBuf;
 
-use bij_core::definition::{AbsolutePath, ExperimentSpec};
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Ledger, Opened, Opening};
-use bij_core::{Attempt, AttemptKey, ExperimentId, Limit, RunEnd, StartKind, TimeSpan, Timestamp};
+use bij_core::{
+    Attempt, AttemptKey, ExperimentId, Limit, Obstacle, RunEnd, StartKind, TimeSpan, Timestamp,
+};
 use thiserror::Error;
 
 use crate::counters::read_counters;
 use crate::owner::OwnerError;
 use crate::record::{Record, RecordedPlace};
-use crate::runnable::obstacle;
+use crate::runnable::{command_obstacle, place_obstacle};
 use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, chain, files};
 
 use start_limit::Clock;
@@ -51,29 +52,9 @@ pub enum BeginError {
     /// The definition has changed and the service manager could not be told.
     #[error("the definition has changed, and the service manager has not read it")]
     Reload(#[from] ManagerError),
-    /// Its working directory is not there. systemd is told to pass over that, or it would take the
-    /// failure of a hook to enter it for a condition that says "not now".
-    #[error("the directory {directory} of {id} is not there, or is no directory")]
-    NoDirectory {
-        /// The experiment.
-        id: ExperimentId,
-        /// `directory` of its definition.
-        directory: String,
-    },
-    /// A place that it wants to write to is not there; systemd is told to pass over that as well.
-    #[error("{path}, which {id} is to write to, is not there: mkdir -p {path}")]
-    NotWritable {
-        /// The experiment.
-        id: ExperimentId,
-        /// One of `writable` of its definition.
-        path: String,
-    },
-    /// Its command certainly cannot be executed.
-    #[error("{obstacle}")]
-    CannotRun {
-        /// What is wrong, and what helps.
-        obstacle: String,
-    },
+    /// The machine lacks what its definition names.
+    #[error("{0}")]
+    Obstacle(Obstacle),
     /// It is not known who may read its environment.
     #[error("the user that it runs as is not known")]
     Owner(#[from] OwnerError),
@@ -185,53 +166,21 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         if self.close_left_open(&recent, key) {
             recent = self.recent(id, key);
         }
-        self.look_for_directory(&spec)?;
-        self.look_for_writable(&spec)?;
+        refuse(place_obstacle(self.place.root(), &spec))?;
         let uptime = self.place.uptime();
         let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, uptime, start };
         let opened = self.ledger.open(&opening);
         let opened = logged(opened, "the ledger did not take the attempt's beginning");
         self.clear_the_way(id);
-        let ready = self
-            .look_for_program(&spec)
-            .and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
+        let obstacle = command_obstacle(self.place.root(), &spec, self.told.path.as_deref());
+        let ready =
+            refuse(obstacle).and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
         let refusal = ready.as_ref().err().map(|refusal| chain(refusal));
         let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal);
         ready.and(recorded)?;
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
-    }
-
-    fn look_for_directory(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
-        let Some(directory) = &spec.directory else { return Ok(()) };
-        if self.in_root(directory).is_dir() {
-            return Ok(());
-        }
-        Err(BeginError::NoDirectory {
-            id: spec.id.clone(),
-            directory: directory.as_str().to_owned(),
-        })
-    }
-
-    fn look_for_writable(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
-        match spec.writable.iter().find(|path| !self.in_root(path).exists()) {
-            None => Ok(()),
-            Some(path) => {
-                Err(BeginError::NotWritable { id: spec.id.clone(), path: path.as_str().to_owned() })
-            }
-        }
-    }
-
-    fn look_for_program(&self, spec: &ExperimentSpec) -> Result<(), BeginError> {
-        match obstacle(self.place.root(), spec, self.told.path.as_deref()) {
-            None => Ok(()),
-            Some(obstacle) => Err(BeginError::CannotRun { obstacle }),
-        }
-    }
-
-    fn in_root(&self, path: &AbsolutePath) -> PathBuf {
-        self.place.root().join(path.as_str().trim_start_matches('/'))
     }
 
     /// The newest attempts before this one, oldest first. One question for all that `begin` wants
@@ -320,6 +269,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
             refusal,
+            left_behind: None,
         };
         let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
         log::warn!("the attempt's record cannot be left: {source}");
@@ -329,6 +279,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         }
         Err(BeginError::Unrecorded { id: id.clone(), source })
     }
+}
+
+fn refuse(obstacle: Option<Obstacle>) -> Result<(), BeginError> {
+    obstacle.map_or(Ok(()), |obstacle| Err(BeginError::Obstacle(obstacle)))
 }
 
 /// So many attempts are looked at: what is open, what ended how, and where the newest checkpoint is.

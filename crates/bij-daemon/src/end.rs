@@ -196,7 +196,8 @@ fn say(id: &ExperimentId, begun: &Begun, end: &AttemptEnd) {
         Some(place) if end.is_crash() => format!("; crash {}", place.crashes.saturating_add(1)),
         _ => String::new(),
     };
-    let level = if end.is_crash() { log::Level::Warn } else { log::Level::Info };
+    let is_odd = end.is_crash() || end.evidence.left_behind.is_some();
+    let level = if is_odd { log::Level::Warn } else { log::Level::Info };
     log::log!(
         level,
         BIJ_EXPERIMENT:% = id, BIJ_RUN:% = run, BIJ_ATTEMPT:% = number,

@@ -1,5 +1,6 @@
 //! Who reads an experiment's environment.
 
+use bij_core::Obstacle;
 use bij_core::definition::ExperimentSpec;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
@@ -12,8 +13,8 @@ use crate::Place;
 #[non_exhaustive]
 pub enum OwnerError {
     /// No user has this name.
-    #[error("there is no user {0}")]
-    NoUser(String),
+    #[error("{0}")]
+    NoUser(Obstacle),
     /// The users could not be looked up.
     #[error("user {name} cannot be looked up")]
     Lookup {
@@ -55,7 +56,7 @@ fn named(name: &str) -> Result<Uid, OwnerError> {
     }
     match User::from_name(name) {
         Ok(Some(user)) => Ok(user.uid),
-        Ok(None) => Err(OwnerError::NoUser(name.to_owned())),
+        Ok(None) => Err(OwnerError::NoUser(Obstacle::NoUser { name: name.to_owned() })),
         Err(source) => Err(OwnerError::Lookup { name: name.to_owned(), source }),
     }
 }
@@ -77,6 +78,6 @@ mod tests {
         }
         spec.user = Some("no-such-user".to_owned());
         let lost = reader(&machine.place, &spec).unwrap_err();
-        assert_eq!(lost.to_string(), "there is no user no-such-user");
+        assert!(lost.to_string().starts_with("there is no user no-such-user: create"), "{lost}");
     }
 }

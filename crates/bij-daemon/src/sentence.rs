@@ -16,7 +16,9 @@ pub(crate) fn sentence(
     let verb = if end.is_crash() { "died" } else { "ended" };
     let ran = end.ran_for(started);
     let after = ran.map_or_else(String::new, |ran| format!(" after {}", rounded(ran)));
-    format!("attempt {number} of {run} {verb}: {}{after}", how(end.cause, &end.evidence))
+    let left = end.evidence.left_behind.as_ref().map(|left| format!("; {left}"));
+    let left = left.unwrap_or_default();
+    format!("attempt {number} of {run} {verb}: {}{after}{left}", how(end.cause, &end.evidence))
 }
 
 fn how(cause: Cause, evidence: &Evidence) -> String {
@@ -40,11 +42,15 @@ fn how(cause: Cause, evidence: &Evidence) -> String {
         },
         Cause::OomKill => format!("killed for memory{}", memory(evidence)),
         Cause::Watchdog => "silent for longer than its watchdog allows".to_owned(),
-        Cause::StartFailed => match (&evidence.exit_meaning, &evidence.service_result) {
-            (Some(meaning), _) => format!("could not be started ({meaning})"),
-            (None, Some(result)) => format!("could not be started (result {result})"),
-            (None, None) => "could not be started".to_owned(),
-        },
+        Cause::StartFailed => {
+            let Evidence { notes, exit_meaning, service_result, .. } = evidence;
+            match (notes.first(), exit_meaning, service_result) {
+                (Some(reason), ..) => format!("could not be started: {reason}"),
+                (None, Some(meaning), _) => format!("could not be started ({meaning})"),
+                (None, None, Some(result)) => format!("could not be started (result {result})"),
+                (None, None, None) => "could not be started".to_owned(),
+            }
+        }
         Cause::StartTimeout => "did not say in time that it was ready".to_owned(),
         Cause::StopTimeout => ordered("did not leave in time and was killed"),
         Cause::TimeLimit => "reached its time limit".to_owned(),
@@ -77,7 +83,7 @@ fn rounded(span: TimeSpan) -> TimeSpan {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{Order, OrderKind};
+    use bij_core::{LeftBehind, Order, OrderKind};
 
     use super::*;
 
@@ -99,6 +105,18 @@ mod tests {
         assert_eq!(
             said,
             "attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s"
+        );
+    }
+
+    #[test]
+    fn what_was_left_behind_is_told_beside_the_cause() {
+        let said = say(Cause::Success, |evidence| {
+            evidence.left_behind = LeftBehind::new(["sh", "sleep"]);
+        });
+        assert_eq!(
+            said,
+            "attempt 2 of amnesiac_001#1 ended: success after 12s; 2 processes were left behind and killed \
+             (sh, sleep)"
         );
     }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bij_core::definition::ExperimentSpec;
+use bij_core::executable::Format;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
 use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
 use bij_store::Store;
@@ -181,7 +182,7 @@ impl Machine {
             journal: FakeJournal::default(),
             lives: Cell::new(0),
         };
-        fs::copy("/bin/true", machine.path("bin/true")).unwrap();
+        machine.install("/bin/true");
         machine.boot(1);
         machine.counters("memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n");
         machine
@@ -196,6 +197,15 @@ impl Machine {
 
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Puts a program of this machine into the tree, with what loads it.
+    fn install(&self, program: &str) {
+        fs::copy(program, self.path(&program[1..])).unwrap();
+        let head = fs::read(program).unwrap();
+        if let Format::Elf { loader: Some(loader), .. } = Format::read(&head) {
+            fs::copy(&loader, self.path(&loader[1..])).unwrap();
+        }
     }
 
     /// The machine is now in its `number`th boot.

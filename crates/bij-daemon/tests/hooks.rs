@@ -48,7 +48,8 @@ impl Tree {
     fn define(&self, id: &str) -> String {
         let name = format!("etc/brain-in-jar/experiments/{id}.toml");
         self.write(&name, "command = [\"/bin/true\"]\n");
-        self.write("bin/true", "");
+        // Its interpreter is one that only the unit sees.
+        self.write("bin/true", "#!/tmp/sh\n");
         let program = self.0.path().join("bin/true");
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
         let place = bij_daemon::Place::system(self.0.path());
@@ -119,6 +120,28 @@ fn a_life_from_start_to_end_is_told_in_sentences() {
     let attempts = tree.attempts("x");
     assert_eq!(causes(&attempts), [Some(Cause::OomKill)]);
     assert_eq!(attempts[0].end.as_ref().unwrap().evidence.oom_kills, Some(1));
+}
+
+#[test]
+fn what_the_main_process_leaves_behind_is_noted_before_its_end_and_told_with_it() {
+    let group = "sys/fs/cgroup/brain.slice/brain-experiment@x.service/cgroup.procs";
+    let tree = Tree::new();
+    let stamp = tree.define("x");
+    tree.begin("x", 1, &stamp);
+    tree.write(group, "7\n8\n");
+    tree.write("proc/7/stat", "7 (sh) S 1 1 1\n");
+    tree.write("proc/8/stat", "8 (sleep) S 7 1 1\n");
+    let mut noted = tree.hook("leftovers", "x", 1);
+    succeeded(&noted.env("EXIT_CODE", "exited").env("EXIT_STATUS", "0").output().unwrap());
+    tree.write(group, "");
+    let said = succeeded(&tree.end("x", 1, "success", "exited", "0").output().unwrap());
+    assert!(said.contains("; 2 processes were left behind and killed (sh, sleep)\n"), "{said}");
+    // A stop that was asked for: the main process is one of them.
+    tree.begin("x", 2, &stamp);
+    tree.write(group, "7\n8\n");
+    succeeded(&tree.hook("leftovers", "x", 2).output().unwrap());
+    let said = succeeded(&tree.end("x", 2, "success", "killed", "TERM").output().unwrap());
+    assert!(!said.contains("left behind"), "{said}");
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bij_core::definition::{
-    Definition, DefinitionError, Place, Problem, Runner, Settings, SourceFile, SpecOverlay, Syntax,
-    Warning,
+    Definition, DefinitionError, ExperimentSpec, Place, Problem, Runner, Settings, SourceFile,
+    SpecOverlay, Syntax, Warning,
 };
 use bij_core::port::{DefinitionSource, FindError, Found};
-use bij_core::{Authority, ExperimentId, Layout};
+use bij_core::{Authority, ExperimentId, Layout, Obstacle};
 use nix::unistd::User;
 
+use crate::host_view::HostView;
 use crate::read::{ReadError, Whose, problem, read, read_owned};
 use crate::stamp::stamp;
 use crate::walk::authority;
@@ -282,6 +283,10 @@ impl DefinitionSource for Definitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         self.list()
+    }
+
+    fn obstacles(&self, spec: &ExperimentSpec, path: Option<&str>) -> Vec<Obstacle> {
+        HostView { root: Path::new("/"), path, hidden: &[] }.obstacles(spec)
     }
 
     fn fingerprint(&self, id: &ExperimentId) -> u64 {

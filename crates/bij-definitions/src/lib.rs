@@ -43,6 +43,7 @@
 mod ad_hoc;
 mod definitions;
 mod fingerprint;
+mod host_view;
 mod listing;
 mod openness;
 mod orders;
@@ -53,6 +54,7 @@ mod submit;
 mod walk;
 
 pub use definitions::Definitions;
+pub use host_view::HostView;
 pub use orders::{PutDown, put_down};
 pub use submit::SubmitError;
 pub use walk::{WalkError, Walked, authority, judge_directory, open_trusted, walk};

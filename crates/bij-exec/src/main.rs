@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     };
     let Err(failure) = execute(Path::new(&file), program, &command);
     say(&failure.sentence);
-    notify::failed(failure.errno);
+    notify::failed(failure.errno, &failure.sentence);
     ExitCode::from(EXIT_EXEC)
 }
 
@@ -106,7 +106,9 @@ fn cannot_run(program: &OsString, errno: Errno) -> Failure {
             "it must be a file that the experiment's user may execute, in directories that the user \
              may enter: chmod +x, or another `user`"
         }
-        Errno::ENOEXEC => "it is no program: a script begins with #! and its interpreter",
+        Errno::ENOEXEC => {
+            "it is no program for this machine; a script begins with #! and its interpreter"
+        }
         Errno::E2BIG => "arguments and environment are too long together: shorten them",
         _ => "change `command` in the definition",
     };

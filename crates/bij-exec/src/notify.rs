@@ -1,4 +1,4 @@
-//! One word to the service manager (`sd_notify(3)`).
+//! A word to the service manager (`sd_notify(3)`).
 
 use std::env;
 use std::io;
@@ -8,9 +8,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use nix::errno::Errno;
 
-/// Tells the manager that the program was not executed. Without a manager that listens, only the exit
-/// status tells.
-pub(crate) fn failed(errno: Errno) {
+/// Tells the manager that the program was not executed, and why. Without a manager that listens, only the
+/// exit status tells.
+pub(crate) fn failed(errno: Errno, sentence: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };
@@ -19,7 +19,9 @@ pub(crate) fn failed(errno: Errno) {
             Some(name) => SocketAddr::from_abstract_name(name)?,
             None => SocketAddr::from_pathname(&socket)?,
         };
-        let message = format!("ERRNO={}", errno as i32);
+        // A line break would begin another assignment.
+        let sentence = sentence.replace(char::is_control, " ");
+        let message = format!("ERRNO={}\nSTATUS={sentence}", errno as i32);
         UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)
     };
     // The exit status still says what happened.

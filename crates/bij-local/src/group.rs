@@ -139,6 +139,12 @@ pub(crate) fn proportional(pids: &[i32]) -> Option<u64> {
     Some(total)
 }
 
+/// The name of a process, if it lives.
+pub(crate) fn living_name(pid: i32) -> Option<String> {
+    let stat = Process::new(pid).and_then(|process| process.stat()).ok()?;
+    is_alive(&stat).then_some(stat.comm)
+}
+
 fn is_alive(stat: &Stat) -> bool {
     !matches!(stat.state, 'Z' | 'X' | 'x')
 }

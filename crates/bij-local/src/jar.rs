@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 
 use bij_cgroup::{JarLimits, Setting};
 use bij_core::definition::{Limits, OomPolicy};
-use bij_core::{Bytes, CpuQuota, InvocationId, Limit, MemoryLimit, PeakSource, Resources};
+use bij_core::{
+    Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
+};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::kill_signal::KillSignal;
@@ -203,6 +205,7 @@ enum Order {
     Signal(KillSignal),
     Kill,
     Read(oneshot::Sender<Counters>),
+    LeftBehind(oneshot::Sender<Option<LeftBehind>>),
     /// The main process has been reaped.
     MainEnded,
     Steer(Steer, oneshot::Sender<Steered>),
@@ -243,6 +246,13 @@ impl Jar {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Read(reply));
         answer.await.unwrap_or_else(|_| lock(&self.counters).clone())
+    }
+
+    /// Returns what is still alive a moment after the main process, which has been reaped.
+    pub(crate) async fn left_behind(&self) -> Option<LeftBehind> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::LeftBehind(reply));
+        answer.await.ok().flatten()
     }
 
     /// The counters as of the last look, for others to read at any time.

@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime};
 use bij_cgroup::{Cgroup, CgroupRoot, Controller, Hierarchy, Membership};
 use bij_core::port::{Closing, Ledger, LedgerError};
 use bij_core::{
-    AttemptEnd, Cause, Evidence, InvocationId, PeakSource, ServiceResult, Timestamp, Witness,
+    AttemptEnd, Cause, Evidence, InvocationId, LeftBehind, PeakSource, ServiceResult, Timestamp,
+    Witness,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::all_processes;
 
+use crate::group::living_name;
 use crate::progress_file::read_progress;
 use crate::status::State;
 use crate::supervisor::Shared;
@@ -32,7 +34,9 @@ pub(crate) async fn close<L: Ledger + Send + 'static>(
 ) -> Result<(), LedgerError> {
     let left = left.filter(|state| state.boot == shared.boot && !state.is_down());
     let mut counted = Evidence::default();
-    if let Some(state) = &left {
+    if let Some(before) = left.as_ref().and_then(|state| state.counted.as_deref()) {
+        counted = before.clone();
+    } else if let Some(state) = &left {
         let root = shared.place.root().cloned();
         let state = state.clone();
         let cleared = tokio::task::spawn_blocking(move || clear(root.as_ref(), &state)).await;
@@ -70,11 +74,13 @@ fn lost_supervisor(mut evidence: Evidence) -> (Cause, Evidence) {
     (evidence.prove(), evidence)
 }
 
-/// Kills every process that a state names, and takes their cgroups away; whether there were any.
-pub(crate) fn clear_standing(cgroups: &Path, state: &State) -> bool {
+/// Kills every process that a state names, takes their cgroups away, and notes in the state what was
+/// counted; whether there were any.
+pub(crate) fn clear_standing(cgroups: &Path, state: &mut State) -> bool {
     let root = CgroupRoot::open(cgroups).ok();
     let standing = state.invocation.is_some_and(|invocation| !marked(invocation).is_empty());
-    clear(root.as_ref(), state);
+    let counted = clear(root.as_ref(), state);
+    state.counted.get_or_insert_with(|| Box::new(counted));
     standing
 }
 
@@ -101,6 +107,9 @@ fn clear(root: Option<&CgroupRoot>, state: &State) -> Evidence {
         pids.extend(inside.into_iter().filter_map(|pid| i32::try_from(pid).ok()));
         if pids.is_empty() {
             break;
+        }
+        if waited.is_zero() {
+            evidence.left_behind = LeftBehind::new(pids.iter().copied().filter_map(living_name));
         }
         for pid in pids {
             // One that has gone by itself is as good.

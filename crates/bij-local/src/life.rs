@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Ledger, LedgerError, Opened, Opening};
+use bij_core::port::{DefinitionSource, Ledger, LedgerError, Opened, Opening};
 use bij_core::{
-    ActiveState, AttemptEnd, AttemptKey, Exit, Order, RunId, ServiceResult, StartKind, Timestamp,
+    ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
+    Timestamp,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -33,6 +34,7 @@ use prepare::Prepared;
 /// What all attempts of one experiment share.
 pub(crate) struct Surroundings<L> {
     pub(crate) shared: Arc<Shared<L>>,
+    pub(crate) definitions: Arc<dyn DefinitionSource>,
     pub(crate) desk: Desk,
     pub(crate) sink: EventSink,
     pub(crate) orders: UnboundedReceiver<StopCommand>,
@@ -73,6 +75,7 @@ pub(crate) struct Life {
     stopped: Vec<StopCommand>,
     status_text: Option<String>,
     meaning: Option<String>,
+    left_behind: Option<LeftBehind>,
     notes: Vec<String>,
 }
 
@@ -107,6 +110,7 @@ impl Life {
             stopped: Vec::new(),
             status_text: None,
             meaning: None,
+            left_behind: None,
             notes: Vec::new(),
         })
     }
@@ -158,7 +162,7 @@ impl Life {
         while self.machine.phase() != Phase::Dead {
             let happening = self.happening(&mut around.orders, prepared).await;
             let before = (self.machine.phase(), self.machine.is_ready());
-            for input in self.take(happening, around, prepared).await {
+            for input in self.take(happening, around, prepared, spec).await {
                 for act in self.machine.handle(input, Instant::now()) {
                     self.act(act, around, prepared, spec).await;
                 }

@@ -212,7 +212,7 @@ impl Machine {
     }
 
     /// Whether nothing has ended it yet.
-    fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Start | Phase::Running)
     }
 
@@ -279,7 +279,7 @@ impl Machine {
             ServiceResult::Success if early => ServiceResult::Protocol,
             result => result,
         });
-        // KillMode=mixed, as the unit has it: whatever the main process leaves behind is killed.
+        // An attempt ends with its main process: what that leaves behind is killed.
         self.kill(now)
     }
 

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bij_core::{
-    ActiveState, BootId, Bytes, CpuQuota, ExperimentId, InvocationId, Layout, Limit, Percent,
-    Resources, ServiceResult, Timestamp, UnitStatus,
+    ActiveState, BootId, Bytes, CpuQuota, Evidence, ExperimentId, InvocationId, Layout, Limit,
+    Percent, Resources, ServiceResult, Timestamp, UnitStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,10 @@ pub(crate) struct State {
     /// Whether its processes are made to stand still; only while it is supervised.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) frozen: bool,
+    /// What was counted when processes were killed that its supervisor had left running: the next start
+    /// tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted: Option<Box<Evidence>>,
     /// What it uses now; never in the state file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
@@ -91,6 +95,7 @@ impl State {
             became_ready: false,
             cgroup_procs: Vec::new(),
             frozen: false,
+            counted: None,
             usage: None,
         }
     }

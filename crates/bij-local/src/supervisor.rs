@@ -272,7 +272,7 @@ where
         lock(&self.wards).desks.get(id).cloned()
     }
 
-    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<Ward<L, D>, RunError> {
+    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<Ward<L>, RunError> {
         let layout = &self.shared.layout;
         let seat = Seat::take(layout, id)
             .map_err(|source| RunError::Runtime { path: layout.local(), source })?
@@ -281,16 +281,16 @@ where
         let now = Timestamp::from(SystemTime::now());
         let (desk, orders) = Desk::open(layout, id, self.shared.boot, now);
         let shared = Arc::clone(&self.shared);
+        let definitions = Arc::clone(&self.definitions) as Arc<dyn DefinitionSource>;
         Ok(Ward {
             id: id.clone(),
             seat,
-            definitions: Arc::clone(&self.definitions),
-            around: Surroundings { shared, desk, sink, orders },
+            around: Surroundings { shared, definitions, desk, sink, orders },
             left,
         })
     }
 
-    fn supervise(&self, ward: Ward<L, D>) {
+    fn supervise(&self, ward: Ward<L>) {
         let mut wards = lock(&self.wards);
         wards.desks.retain(|_, desk| desk.state().active != ActiveState::Inactive);
         wards.desks.insert(ward.id.clone(), ward.around.desk.clone());

@@ -245,12 +245,14 @@ fn look(layout: &Layout, id: &ExperimentId) -> Result<Option<State>, UnitError> 
 
 /// Ends what a supervisor that was killed has left running.
 fn clear_up(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
-    let Some(state) = State::read(layout, id).filter(|state| !state.is_down()) else {
+    let Some(mut state) = State::read(layout, id).filter(|state| !state.is_down()) else {
         return Ok(Outcome::Unchanged);
     };
     match Seat::take(layout, id) {
         Ok(Some(_seat)) => {
-            let found = leftovers::clear_standing(Path::new("/sys/fs/cgroup"), &state);
+            let found = leftovers::clear_standing(Path::new("/sys/fs/cgroup"), &mut state);
+            // Another user's: what was counted is lost, and the processes are gone.
+            let _ = state.write(layout);
             Ok(if found { Outcome::Changed } else { Outcome::Unchanged })
         }
         // Somebody has just begun to supervise it, and clears up.

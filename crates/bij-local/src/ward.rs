@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{DefinitionSource, FindError, Ledger};
+use bij_core::port::{FindError, Ledger};
 use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, TimeSpan, Timestamp,
 };
@@ -20,10 +20,9 @@ use crate::policy::{self, StartLimit};
 use crate::status::State;
 
 /// An experiment whose seat is taken.
-pub(crate) struct Ward<L, D> {
+pub(crate) struct Ward<L> {
     pub(crate) id: ExperimentId,
     pub(crate) seat: Seat,
-    pub(crate) definitions: Arc<D>,
     pub(crate) around: Surroundings<L>,
     /// What the last supervisor said of it.
     pub(crate) left: Option<State>,
@@ -35,11 +34,7 @@ enum Next {
     Again { run: RunId, delay: TimeSpan },
 }
 
-impl<L, D> Ward<L, D>
-where
-    L: Ledger + Send + 'static,
-    D: DefinitionSource + 'static,
-{
+impl<L: Ledger + Send + 'static> Ward<L> {
     /// Supervises it to its end.
     pub(crate) async fn supervise(mut self) {
         let (over, stop_serving) = oneshot::channel();
@@ -121,7 +116,7 @@ where
 
     /// The definition as it is now: "edit the file and restart" is enough.
     async fn find(&self) -> Result<ExperimentSpec, FindError> {
-        let (definitions, id) = (Arc::clone(&self.definitions), self.id.clone());
+        let (definitions, id) = (Arc::clone(&self.around.definitions), self.id.clone());
         let found = tokio::task::spawn_blocking(move || definitions.find(&id)).await;
         match found {
             Ok(found) => found.map(|found| found.spec),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Exit, Limit, Progress, ServiceResult, TimeSpan};
 use bij_local::{Ending, Event, RunError};
-use support::{World, id, once, script};
+use support::{World, id, is_alive, once, script};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_is_started_ready_and_recorded() {
@@ -176,20 +176,28 @@ async fn a_start_that_fails_says_which_step_did() {
     let world = World::new();
     let mut missing = once("exec", "");
     missing.command = vec!["/no/such/program".to_owned()];
+    let script = world.path("launch.sh");
+    std::fs::write(&script, "#!/bin/sh\r\necho hi\r\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut windows = once("windows", "");
+    windows.command = vec![script.to_str().unwrap().to_owned()];
     let mut directory = once("chdir", "");
     directory.directory = Some("/no/such/directory".parse().unwrap());
     let mut cpus = once("cpus", "");
     cpus.limits.cpus = Some("8000".parse().unwrap());
-    for (spec, status, meaning) in
-        [(missing, 203, "EXEC: "), (directory, 200, "CHDIR: "), (cpus, 214, "CPUAFFINITY: ")]
-    {
+    for (spec, status, meaning, reason) in [
+        (missing, 203, "EXEC: ", "/no/such/program is not there: install it"),
+        (windows, 203, "EXEC: ", "its interpreter /bin/sh\\r is not there"),
+        (directory, 200, "CHDIR: ", "the directory /no/such/directory is not there: mkdir -p"),
+        (cpus, 214, "CPUAFFINITY: ", "processors"),
+    ] {
         let name = spec.id.clone();
         let story = world.run(spec).await;
         let end = story.end();
         assert_eq!(end.cause, Cause::StartFailed, "{name}");
         assert_eq!(end.evidence.exit, Some(Exit::Code(status)), "{name}");
         let said = end.evidence.exit_meaning.as_deref().unwrap();
-        assert!(said.starts_with(meaning), "{said}");
+        assert!(said.starts_with(meaning) && said.contains(reason), "{said}");
         assert!(!end.evidence.became_ready);
     }
 }
@@ -202,7 +210,13 @@ async fn an_unknown_user_is_a_failed_start_without_a_process() {
     let story = world.run(spec).await;
     let end = story.end();
     assert_eq!((end.cause, end.evidence.exit), (Cause::StartFailed, None));
-    assert_eq!(end.evidence.notes, ["there is no user no-such-user"]);
+    assert_eq!(
+        end.evidence.notes,
+        [
+            "there is no user no-such-user: create the account, or change `user`; without `user` the \
+             experiment gets a user of its own"
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,4 +294,22 @@ async fn several_run_side_by_side() {
     let ended = story.0.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
     assert_eq!(ended, 4);
     assert_eq!(world.attempts().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_in_the_background_is_killed_and_told() {
+    let world = World::new();
+    let text = "setsid sh -c 'sleep 60 & echo $$ > background; wait' > /dev/null 2>&1 &
+        while ! test -s background; do sleep 0.02; done";
+    let story = world.run(script("x", &format!("cd $BIJ_STATE_DIR; {text}"))).await;
+    assert_eq!(story.ending(), &Ending::Success);
+    let end = story.end();
+    assert_eq!(end.cause, Cause::Success);
+    let left = end.evidence.left_behind.clone().unwrap();
+    assert_eq!(left.count, 2, "{left}");
+    assert!(left.to_string().starts_with("2 processes were left behind and killed ("), "{left}");
+    let state = world.layout.experiment_state(&id("x"));
+    assert!(!is_alive(&state.join("background")));
+    let log = std::fs::read_to_string(world.layout.logs().join("x.log")).unwrap();
+    assert!(log.contains(&left.to_string()), "{log}");
 }

@@ -89,6 +89,8 @@ async fn a_killed_supervisor_takes_its_experiment_along_and_the_next_one_clears_
     assert_eq!(lost.cause, Cause::Unknown);
     assert_eq!(lost.evidence.witness, Some(Witness::NextStart));
     assert_eq!(lost.evidence.notes, ["its supervisor died before it did"]);
+    let left = lost.evidence.left_behind.as_ref().unwrap();
+    assert_eq!(left.to_string(), "2 processes were left behind and killed (sleep, sleep)");
     assert_eq!(attempts[1].end.as_ref().unwrap().cause, Cause::Success);
 }
 
@@ -106,6 +108,9 @@ async fn what_a_killed_supervisor_left_can_be_stopped_without_a_new_one() {
         assert!(!is_alive(&state.join(name)), "{name} survives");
     }
     assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Unchanged);
+    world.run(script("x", "true")).await;
+    let lost = world.attempts()[0].end.clone().unwrap();
+    assert_eq!(lost.evidence.left_behind.map(|left| left.count), Some(2), "told by the next start");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,15 @@ pub use record::InvalidRecord;
 use author::Trust;
 use process::Records;
 
+/// When the oldest entry of a boot was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalBegin {
+    /// The time of day.
+    pub at: Timestamp,
+    /// The time since the boot, without the time that the machine was suspended (`CLOCK_MONOTONIC`).
+    pub since_boot: Option<TimeSpan>,
+}
+
 /// The journal as seen from one service manager's side.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -85,15 +94,17 @@ impl Journal {
         })
     }
 
-    /// Returns the time of the oldest entry of a boot that the caller may read; `None` if there is none.
+    /// Returns when the oldest entry of a boot was written that the caller may read; `None` if there is none.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
-    pub fn begins(&self, boot: BootId) -> Result<Option<Timestamp>, JournalError> {
+    pub fn begins(&self, boot: BootId) -> Result<Option<JournalBegin>, JournalError> {
         let mut arguments = query::options();
         arguments.push(format!("_BOOT_ID={boot}"));
         let oldest = self.run(arguments)?.next().transpose()?;
-        Ok(oldest.and_then(|record| record.at()))
+        Ok(oldest.and_then(|record| {
+            Some(JournalBegin { at: record.at()?, since_boot: record.monotonic() })
+        }))
     }
 
     /// The log lines of experiments, oldest first; with [`LogQuery::follow`] it goes on until it

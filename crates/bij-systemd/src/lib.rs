@@ -35,8 +35,8 @@ pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
 pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
-    InvalidRecord, Journal, JournalEnd, JournalError, Life, LogLine, LogLines, LogQuery, Stopper,
-    Writer,
+    InvalidRecord, Journal, JournalBegin, JournalEnd, JournalError, Life, LogLine, LogLines,
+    LogQuery, Stopper, Writer,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::{SettingsInForce, SystemdUnits};

@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
     Scenario::new("death_with_a_child_left_behind", Lane::CONTAINER, with_a_child_left_behind),
     Scenario::new("death_after_a_flood", Lane::CONTAINER, after_a_flood),
+    Scenario::new("death_of_work_in_the_background", Lane::ALL, of_work_in_the_background),
     Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
         time_limit: Duration::from_secs(120),
@@ -168,6 +169,31 @@ fn with_a_child_left_behind(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
+/// A launcher that leaves its work behind is a success, and says what became of the work.
+fn of_work_in_the_background(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_background";
+    let script = "nohup sh -c 'sleep 600; true' >/dev/null 2>&1 & sleep 0.5";
+    let attempt = die(guest, id, script, "")?;
+    ensure_cause(&attempt, "success")?;
+    let left = &attempt["evidence"]["left_behind"];
+    ensure_eq!(left["count"], 2, "the processes that were left behind by {attempt}");
+    let told = "2 processes were left behind and killed (sh, sleep)";
+    wait_for_line(guest, id, told)?;
+    run("bij", ["history", id])?.success()?.says(told)?;
+    crate::bij::wait_for_state(guest, id, "inactive")?;
+    // A stop that the processes follow leaves nothing behind.
+    let id = "death_background_stopped";
+    define_script(id, "sh -c 'sleep 600; true' & echo I listen; wait", "")?;
+    render_all()?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "I listen")?;
+    systemctl("stop", id)?.success()?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "stopped")?;
+    ensure!(rows[0]["evidence"]["left_behind"].is_null(), "it was asked to stop: {}", rows[0]);
+    Ok(Next::Done)
+}
+
 fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_unborn";
     crate::bij::define_command(id, &["/nonexistent/program"], ONCE)?;
@@ -177,10 +203,10 @@ fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "start-failed")?;
     wait_for_line(guest, id, "/nonexistent/program is not there")?;
-    // Only the exec itself can find that its interpreter is missing.
+    // Files that only the unit sees only the exec itself can miss.
     let id = "death_unborn_script";
     let script = "/opt/unborn_script";
-    write(Path::new(script), "#!/nonexistent/interpreter\n")?;
+    write(Path::new(script), "#!/tmp/nonexistent/interpreter\n")?;
     run("chmod", ["+x", script])?.success()?;
     crate::bij::define_command(id, &[script], ONCE)?;
     render_all()?;
@@ -188,7 +214,28 @@ fn before_the_start(guest: &Guest) -> Result<Next, Failure> {
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "start-failed")?;
     ensure_eq!(rows[0]["exit_code"], 203, "the exit status in {}", rows[0]);
-    wait_for_line(guest, id, "cannot execute /opt/unborn_script: No such file")?;
+    let reason = "cannot execute /opt/unborn_script: No such file";
+    wait_for_line(guest, id, reason)?;
+    let notes = rows[0]["evidence"]["notes"].to_string();
+    ensure!(notes.contains(reason), "the launcher's words in {notes}");
+    windows_line_ends(guest)
+}
+
+fn windows_line_ends(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_unborn_windows";
+    let script = "/opt/unborn_windows";
+    write(Path::new(script), "#!/bin/sh\r\necho hi\r\n")?;
+    run("chmod", ["+x", script])?.success()?;
+    crate::bij::define_command(id, &[script], ONCE)?;
+    let reason = "its interpreter /bin/sh\\r is not there";
+    run("bij", ["check", id])?.code(101)?.says(reason)?;
+    render_all()?;
+    systemctl("start", id)?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "start-failed")?;
+    wait_for_line(guest, id, reason)?;
+    let notes = rows[0]["evidence"]["notes"].to_string();
+    ensure!(notes.contains("its interpreter /bin/sh"), "the reason in {notes}");
     Ok(Next::Done)
 }
 

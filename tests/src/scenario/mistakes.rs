@@ -15,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("mistakes_in_definitions_are_named", Lane::CONTAINER, in_definitions_are_named),
     Scenario::new("mistakes_in_names_are_shown", Lane::CONTAINER, in_names_are_shown),
     Scenario::new("mistakes_in_paths_are_told", Lane::CONTAINER, in_paths_are_told),
+    Scenario::new("mistakes_after_submission_are_told", Lane::CONTAINER, after_submission_are_told),
     Scenario::new("mistakes_in_units_are_told", Lane::CONTAINER, in_units_are_told),
     Scenario::new("mistakes_of_permission_are_named", Lane::CONTAINER, of_permission_are_named),
 ];
@@ -93,6 +94,31 @@ fn in_paths_are_told(guest: &Guest) -> Result<Next, Failure> {
             systemctl("reset-failed", id)?;
         }
     }
+    Ok(Next::Done)
+}
+
+/// A directory that is removed while its run is held: the run says so wherever it is looked at, waits for no
+/// other run, and starts once the directory is back.
+fn after_submission_are_told(guest: &Guest) -> Result<Next, Failure> {
+    sh("systemctl start brain-experiment-coordinator")?.success()?;
+    let id = "mistake_removed";
+    sh("mkdir -p /srv/mistake")?.success()?;
+    let text = "command = [\"/bin/sleep\", \"600\"]\ndirectory = \"/srv/mistake\"\n";
+    define(id, text)?;
+    run("bij", ["submit", "--hold", id])?.success()?;
+    sh("rmdir /srv/mistake")?.success()?;
+    run("bij", ["release", id])?.success()?;
+    let reason = "the directory /srv/mistake is not there: mkdir -p /srv/mistake";
+    guest.wait_for("the reason in bij why", SOON, || {
+        run("bij", ["why", id])?.success()?.says(reason).map(Some)
+    })?;
+    let why = run("bij", ["why", id])?.success()?;
+    ensure!(!why.stdout().contains("is up"), "it waits for itself: {}", why.stdout());
+    run("bij", ["events"])?.success()?.says(reason)?;
+    wait_for_line(guest, id, reason)?;
+    sh("mkdir /srv/mistake")?.success()?;
+    wait_for_state(guest, id, "active")?;
+    systemctl("stop", id)?.success()?;
     Ok(Next::Done)
 }
 

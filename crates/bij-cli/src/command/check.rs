@@ -39,12 +39,16 @@ pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError>
 }
 
 /// Whether an experiment can run as far as one can see before it is tried.
-pub(super) fn must_be_runnable(found: &Found) -> Result<(), CliError> {
-    let problems = machine::look(found).problems;
-    let Some(first) = problems.first() else { return Ok(()) };
+pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), CliError> {
+    let Some(obstacle) = obstacle(context, found) else { return Ok(()) };
     let id = &found.spec.id;
-    Err(CliError::new(Kind::Definition, format!("{id} cannot run: {}", first.message))
+    Err(CliError::new(Kind::Definition, format!("{id} cannot run: {obstacle}"))
         .hint(format!("`bij check {id}` tells everything that is wrong with it")))
+}
+
+/// The first of what keeps an experiment from running, as far as one can see.
+pub(super) fn obstacle(context: &Context, found: &Found) -> Option<String> {
+    machine::look(context, found).problems.into_iter().next().map(|problem| problem.message)
 }
 
 /// Every definition there is, and what only looks like one.
@@ -103,7 +107,7 @@ fn judged(
     match found {
         Ok(found) => {
             let mut warnings: Vec<Finding> = found.warnings.iter().map(Finding::from).collect();
-            let machine::Findings { problems, warnings: odd } = machine::look(&found);
+            let machine::Findings { problems, warnings: odd } = machine::look(context, &found);
             warnings.extend(odd);
             warnings.extend(machine::look_for_openness(&found));
             warnings.extend(machine::look_for_gpu(&found, &context.root));

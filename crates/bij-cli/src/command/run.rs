@@ -72,6 +72,15 @@ async fn attempts_since(
 
 /// The closing table: the result itself for a program, a word at parting for people.
 fn close(context: &Context, attempts: &[Attempt]) -> Result<(), CliError> {
+    for Attempt { run, end, .. } in attempts {
+        let left = end.as_ref().and_then(|end| end.evidence.left_behind.as_ref());
+        if let Some(left) = left {
+            context.terminal.warning(&format!(
+                "{run}: {left}: an attempt ends with its main process, so the command must not put its work \
+                 into the background"
+            ));
+        }
+    }
     let history = History::of_several(attempts.to_vec());
     if context.terminal.json() {
         return context.terminal.show(&history);

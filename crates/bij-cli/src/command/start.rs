@@ -40,7 +40,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     }
     let found = context.definitions().find_with(id, &extras)?;
     context.warn_of(&found);
-    must_be_runnable(&found)?;
+    must_be_runnable(context, &found)?;
     context.warn_of_lingering();
     let unit = context.units().await?.status(id).await?;
     let up = !unit.active_state.is_down();

@@ -1,14 +1,15 @@
 //! Why lines that an attempt wrote are not in the journal.
 
-use bij_core::{Attempt, Timestamp};
+use bij_core::Attempt;
+use bij_systemd::JournalBegin;
 
 use crate::view::LogRow;
 
 /// What is known of the journal of the boot in which an attempt ran.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
-    /// The time of its oldest entry; `None` if it has none.
-    pub(super) begins: Option<Timestamp>,
+    /// When its oldest entry was written; `None` if it has none.
+    pub(super) begins: Option<JournalBegin>,
     /// Whether journald keeps journals on the disk (`Storage=`, journald.conf(5)).
     pub(super) is_persistent: bool,
 }
@@ -27,7 +28,7 @@ const VOLATILE: &str = "`mkdir /var/log/journal; journalctl --flush` has journal
 
 /// Returns why lines of an attempt are missing, if they can be.
 pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
-    let Attempt { run, number, started, .. } = attempt;
+    let Attempt { run, number, .. } = attempt;
     let hint = if kept.is_persistent { REMOVED } else { VOLATILE };
     match kept.begins {
         None => {
@@ -36,7 +37,7 @@ pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
             );
             Some(Missing { text, hint })
         }
-        Some(begins) if begins > *started => {
+        Some(begins) if is_after_start(begins, attempt) => {
             let text = format!(
                 "journald has removed lines of attempt {number} of {run}: the journal begins after \
                  its start"
@@ -44,6 +45,15 @@ pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
             Some(Missing { text, hint: REMOVED })
         }
         Some(_) => None,
+    }
+}
+
+/// Returns whether an entry was written after an attempt had been opened, if it can be told by a clock that is
+/// not set. The clock of an attempt counts suspended time as well, so it is never behind.
+fn is_after_start(entry: JournalBegin, attempt: &Attempt) -> bool {
+    match (entry.since_boot, attempt.started_uptime) {
+        (Some(written), Some(started)) => written > started,
+        _ => entry.at > attempt.started,
     }
 }
 
@@ -62,7 +72,7 @@ pub(crate) fn kept_lines(attempt: &Attempt) -> Vec<LogRow> {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{AttemptKey, AttemptNumber, BootId, InvocationId};
+    use bij_core::{AttemptKey, AttemptNumber, BootId, InvocationId, TimeSpan, Timestamp};
 
     use super::*;
 
@@ -75,6 +85,7 @@ mod tests {
                 invocation: InvocationId::from_bytes([2; 16]),
             },
             started: Timestamp::from_micros(1000),
+            started_uptime: None,
             ready: None,
             end: None,
             board: None,
@@ -82,7 +93,8 @@ mod tests {
     }
 
     fn told(begins: Option<i64>, is_persistent: bool) -> Option<Missing> {
-        why(&attempt(), Kept { begins: begins.map(Timestamp::from_micros), is_persistent })
+        let begin = |at| JournalBegin { at: Timestamp::from_micros(at), since_boot: None };
+        why(&attempt(), Kept { begins: begins.map(begin), is_persistent })
     }
 
     #[test]
@@ -93,5 +105,16 @@ mod tests {
         let begun_late = told(Some(1001), false).unwrap();
         assert!(begun_late.text.contains("removed lines") && begun_late.hint == REMOVED);
         assert_eq!(told(Some(1000), true), None, "an attempt that printed nothing");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_does_not_make_lines_missing() {
+        let attempt = Attempt { started_uptime: Some(TimeSpan::from_secs(9)), ..attempt() };
+        let begins = |since_boot| {
+            let since_boot = Some(TimeSpan::from_secs(since_boot));
+            Some(JournalBegin { at: Timestamp::from_micros(5_000), since_boot })
+        };
+        let is_missing = |begins| why(&attempt, Kept { begins, is_persistent: true }).is_some();
+        assert!(!is_missing(begins(1)) && is_missing(begins(10)));
     }
 }

@@ -1,7 +1,8 @@
 //! Evidence as JSON: every key is always there, absent values are null.
 
 use bij_core::{
-    Bytes, Evidence, Exit, Limit, Order, PeakSource, Progress, ServiceResult, TimeSpan, Witness,
+    Bytes, Evidence, Exit, LeftBehind, Limit, Order, PeakSource, Progress, ServiceResult, TimeSpan,
+    Witness,
 };
 use serde::Serialize;
 
@@ -27,12 +28,15 @@ pub(crate) struct EvidenceView {
     progress: Option<Progress>,
     restarts: Option<u32>,
     last_lines: Vec<String>,
+    left_behind: Option<LeftBehind>,
     notes: Vec<String>,
 }
 
 impl From<&Evidence> for EvidenceView {
     fn from(evidence: &Evidence) -> Self {
         let evidence = evidence.clone();
+        // A sentence among the others, for readers of notes.
+        let left = evidence.left_behind.as_ref().map(ToString::to_string);
         Self {
             witness: evidence.witness,
             service_result: evidence.service_result,
@@ -53,7 +57,8 @@ impl From<&Evidence> for EvidenceView {
             progress: evidence.progress,
             restarts: evidence.restarts,
             last_lines: evidence.last_lines,
-            notes: evidence.notes,
+            notes: left.into_iter().chain(evidence.notes).collect(),
+            left_behind: evidence.left_behind,
         }
     }
 }

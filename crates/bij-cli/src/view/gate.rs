@@ -49,6 +49,7 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         "dependency" => "that run".to_owned(),
         "not-before" => format!("time, or bij edit --any-time {run}"),
         "boot-grace" | "back-off" => "time".to_owned(),
+        "unit" => "the end of what its unit still runs".to_owned(),
         "same-experiment" => "the end of that run".to_owned(),
         "turn" => "the start of that run".to_owned(),
         _ => return None,
@@ -72,7 +73,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(names.len(), 18, "{names:?}");
+        assert_eq!(names.len(), 19, "{names:?}");
         for name in names {
             let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
             assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");

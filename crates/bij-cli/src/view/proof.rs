@@ -46,6 +46,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
         Cause::Unknown => parts.push("nobody saw it end".to_owned()),
     }
     parts.extend(peak(evidence));
+    parts.extend(evidence.left_behind.as_ref().map(ToString::to_string));
     parts.extend(evidence.notes.iter().map(|note| visible(note).into_owned()));
     parts.join(", ")
 }
@@ -149,6 +150,15 @@ mod tests {
             e.memory_peak_source = Some(PeakSource::Sampled);
         });
         assert_eq!(told(quick), "success: ");
+    }
+
+    #[test]
+    fn a_success_that_left_work_behind_says_so() {
+        let left = evidence(|e| {
+            e.exit = Some(Exit::Code(0));
+            e.left_behind = bij_core::LeftBehind::new(["sh", "sleep"]);
+        });
+        assert_eq!(told(left), "success: 2 processes were left behind and killed (sh, sleep)");
     }
 
     #[test]

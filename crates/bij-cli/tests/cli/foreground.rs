@@ -94,6 +94,24 @@ fn a_crash_is_followed_by_a_resurrection_that_knows() {
 }
 
 #[test]
+fn work_in_the_background_is_a_success_with_a_warning() {
+    let bij = Bij::new();
+    let text = "setsid sh -c 'sleep 60; true' >/dev/null 2>&1 & sleep 0.1";
+    let ran = bij.call(&["run", "--name", "x", "--", "sh", "-c", text]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told = "left behind and killed (";
+    let warning = ran.err.lines().find(|line| line.starts_with("warning: x#1: "));
+    assert!(warning.is_some_and(|line| line.contains(told)), "{ran:?}");
+    let history = bij.call(&["--json", "history", "x"]).json();
+    assert_eq!(history[0]["cause"], "success");
+    let evidence = &history[0]["evidence"];
+    assert!(evidence["notes"].to_string().contains(told), "{evidence}");
+    assert!(evidence["left_behind"]["count"].as_u64() >= Some(1), "{evidence}");
+    let shown = bij.call(&["history", "x"]);
+    assert!(shown.out.contains("left behind"), "{shown:?}");
+}
+
+#[test]
 fn several_run_side_by_side_and_are_told_apart() {
     let bij = Bij::new();
     let one = bij.write("files/one.toml", "command = [\"echo\", \"1\"]\n");

@@ -149,3 +149,34 @@ fn check_tells_all_problems_at_once_and_passes_what_is_right() {
     let odd = bij.call(&["check", "odd"]);
     assert!(odd.out.contains("there is no user nobody-by-this-name"), "{odd:?}");
 }
+
+#[test]
+fn check_and_run_read_the_first_line_of_a_script_as_the_kernel_does() {
+    let bij = Bij::new();
+    let script = |name: &str, text: &str| {
+        let path = bij.write(name, text);
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, executable).unwrap();
+        bij.define(&format!("{name}.toml"), format!("command = [{path:?}]\n"));
+        path
+    };
+    let windows = script("windows", "#!/bin/sh\r\necho hi\r\n");
+    script("moved", "#!/opt/gone/venv/bin/python\n");
+    script("unknown", "#!/usr/bin/env no-such-python\n");
+    for (id, reason) in [
+        ("windows", "its interpreter /bin/sh\\r is not there"),
+        ("moved", "its interpreter /opt/gone/venv/bin/python is not there"),
+    ] {
+        let checked = bij.call(&["check", id]);
+        assert_eq!(checked.code, 101, "{checked:?}");
+        assert!(checked.out.contains(reason), "{checked:?}");
+        let ran = bij.call(&["run", id]);
+        assert_eq!(ran.code, 101, "{ran:?}");
+        assert!(ran.err.contains(reason), "{ran:?}");
+    }
+    let ran = bij.call(&["run", "--", windows.to_str().unwrap()]);
+    assert!(ran.code == 101 && ran.err.contains("lines of the file end as on Windows"), "{ran:?}");
+    let warned = bij.call(&["check", "unknown"]);
+    assert_eq!(warned.code, 0, "{warned:?}");
+    assert!(warned.out.contains("env finds no no-such-python"), "{warned:?}");
+}

@@ -115,6 +115,11 @@ impl<P: Ports> Coordinator<P> {
         let is_starting =
             |run: &bij_core::queue::QueuedRun| matches!(run.state, QueueState::Starting { .. });
         let Some(queued) = self.state.runs.get(&run).filter(|run| is_starting(run)) else { return };
+        let reason = self.obstacle(&run.experiment).filter(|_| !is_transient);
+        let text = &match reason.filter(|reason| !text.contains(reason.as_str())) {
+            Some(reason) => format!("{text}: {reason}"),
+            None => text.to_owned(),
+        };
         let back_off = BackOff::after(self.state.back_off.get(&run), self.seen.now.uptime, text);
         let mut data = super::EventData::new();
         data.insert("action".to_owned(), "start".to_owned());

@@ -109,7 +109,10 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn look_at_strays(&mut self) -> Result<(), LedgerError> {
         let mut strays = Vec::new();
         for (id, unit) in &self.seen.units {
-            if self.seen.is_up(id) && self.state.up_of(id).is_none() {
+            // A unit that waits for its restart has no processes, and its run, which has been put back,
+            // takes its place: it waits for neither.
+            let is_taken_over = !self.seen.lives(id) && self.state.runs_of(id).next().is_some();
+            if self.seen.is_up(id) && self.state.up_of(id).is_none() && !is_taken_over {
                 strays.push(self.stray(id, unit)?);
                 self.let_in.remove(id);
             }
@@ -300,6 +303,13 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn terms_of(&self, id: &ExperimentId) -> Option<Terms> {
         let found = self.adapters.definitions.find(id).ok()?;
         Some(self.terms_in(&found.spec))
+    }
+
+    /// What this machine lacks for an experiment's start, as a sentence with its remedy.
+    pub(super) fn obstacle(&self, id: &ExperimentId) -> Option<String> {
+        let definitions = &self.adapters.definitions;
+        let found = definitions.find(id).ok()?;
+        definitions.obstacles(&found.spec, None).first().map(ToString::to_string)
     }
 
     /// The terms that a definition asks for.

@@ -55,9 +55,9 @@ impl<P: Ports> Coordinator<P> {
     fn wait_again(&mut self, run: &QueuedRun) {
         let from = Some(run.state.clone());
         let (run, state) = (run.run.clone(), QueueState::Waiting);
-        self.tell_skipped(&run);
+        let why = self.tell_skipped(&run);
         // If the store does not take it, the run is found to be down later.
-        let _ = self.change(&[Change::State { run, from, state, why: WHY.to_owned() }]);
+        let _ = self.change(&[Change::State { run, from, state, why }]);
     }
 
     fn queue_skipped(&mut self, experiment: &ExperimentId) {
@@ -86,8 +86,16 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    fn tell_skipped(&mut self, run: &RunId) {
-        let data = [("by", "the service manager".to_owned()), ("text", WHY.to_owned())];
+    /// Records why a start was skipped, and returns it.
+    fn tell_skipped(&mut self, run: &RunId) -> String {
+        let why = match self.obstacle(&run.experiment) {
+            Some(obstacle) => {
+                format!("the service manager could not prepare its start: {obstacle}")
+            }
+            None => WHY.to_owned(),
+        };
+        let data = [("by", "the service manager".to_owned()), ("text", why.clone())];
         self.note(EventKind::StartSkipped, Some(run), data, self.seen.now);
+        why
     }
 }

@@ -225,7 +225,8 @@ fn lacks_only_room(closed: &[ClosedGate]) -> bool {
         | ClosedGate::NotBefore { .. }
         | ClosedGate::BootGrace { .. }
         | ClosedGate::BackOff { .. }
-        | ClosedGate::SameExperiment { .. } => false,
+        | ClosedGate::SameExperiment { .. }
+        | ClosedGate::Unit => false,
     };
     closed.iter().all(is_room)
         && closed.iter().any(|gate| !matches!(gate, ClosedGate::Slots { .. }))

@@ -32,10 +32,11 @@ pub(super) fn is_last_of_group(
 }
 
 /// An experiment has one unit; as long as that is being stopped, whatever it looks like by now, a
-/// start could be overtaken by the stop.
+/// start could be overtaken by the stop. A run whose own unit that is waits for no other run.
 pub(super) fn same_experiment(run: &QueuedRun, state: &State, room: &Room) -> Option<ClosedGate> {
     let experiment = &run.run.experiment;
     let is_stopped = state.busy.get(experiment) == Some(&Busy::Stopping);
     let up = room.run_of(experiment).or(is_stopped.then_some(&run.run))?;
-    Some(ClosedGate::SameExperiment { run: up.clone() })
+    let is_own = *up == run.run;
+    Some(if is_own { ClosedGate::Unit } else { ClosedGate::SameExperiment { run: up.clone() } })
 }

@@ -71,6 +71,7 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         | ClosedGate::PowerMode { .. }
         | ClosedGate::Dependency { .. }
         | ClosedGate::SameExperiment { .. }
+        | ClosedGate::Unit
         | ClosedGate::Turn { .. } => return,
     };
     report.look_at(after(seen.now.uptime, wait));

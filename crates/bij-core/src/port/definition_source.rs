@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use thiserror::Error;
 
 use crate::definition::{DefinitionError, ExperimentSpec, Warning};
-use crate::{ExperimentId, InvalidExperimentId};
+use crate::{ExperimentId, InvalidExperimentId, Obstacle};
 
 /// A definition as it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,12 @@ pub trait DefinitionSource: Send + Sync {
     /// # Errors
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
+
+    /// Returns what certainly keeps an experiment from being started on this machine, as far as the caller
+    /// can see; `path` is its `$PATH` where the definition gives none.
+    fn obstacles(&self, _: &ExperimentSpec, _path: Option<&str>) -> Vec<Obstacle> {
+        Vec::new()
+    }
 
     /// Changes whenever what [`find`](Self::find) says may have changed. Where definitions are files it
     /// costs a look at their dates, so that somebody who keeps what he has found may ask every second.

@@ -138,6 +138,8 @@ pub enum ClosedGate {
         /// Which.
         run: RunId,
     },
+    /// Its unit is up without it, and on its way down.
+    Unit,
     /// A larger run has been passed often enough: the machine is kept free for it.
     Turn {
         /// For which.
@@ -202,6 +204,7 @@ impl ClosedGate {
             Self::BootGrace { .. } => "boot-grace",
             Self::BackOff { .. } => "back-off",
             Self::SameExperiment { .. } => "same-experiment",
+            Self::Unit => "unit",
             Self::Turn { .. } => "turn",
         }
     }
@@ -224,6 +227,7 @@ impl ClosedGate {
                 Amount::Text(at.to_string())
             }
             Self::BootGrace { left } => Amount::Text(left.to_string()),
+            Self::Unit => Amount::Text("down".to_owned()),
             Self::SameExperiment { .. } | Self::Turn { .. } => return None,
         })
     }
@@ -244,6 +248,7 @@ impl ClosedGate {
             Self::Dependency { ended, .. } => Amount::Text((*ended)?.as_str().to_owned()),
             Self::SameExperiment { run } | Self::Turn { of: run } => Amount::Text(run.to_string()),
             Self::Manager { .. }
+            | Self::Unit
             | Self::GoingDown { .. }
             | Self::NotBefore { .. }
             | Self::BootGrace { .. }
@@ -314,6 +319,7 @@ impl fmt::Display for ClosedGate {
                 write!(f, "put off until {until} after a failed start: {why}")
             }
             Self::SameExperiment { run } => write!(f, "{run} is up"),
+            Self::Unit => f.write_str("its unit has not come down yet"),
             Self::Turn { of } => write!(f, "the machine is kept free for {of}"),
         }
     }

@@ -221,7 +221,10 @@ fn a_missing_directory_is_a_sentence() {
     };
     set(&machine);
     let error = machine.begin(&machine.life()).unwrap_err();
-    assert_eq!(error.to_string(), "the directory /opt/brain of x is not there, or is no directory");
+    assert_eq!(
+        error.to_string(),
+        "the directory /opt/brain is not there: mkdir -p /opt/brain, or change `directory`"
+    );
     fs::create_dir_all(machine.path("opt/brain")).unwrap();
     machine.begin_and_read(&machine.life());
 }
@@ -236,7 +239,7 @@ fn a_place_to_write_to_that_is_missing_is_a_sentence() {
     assert!(machine.attempts().iter().all(|attempt| attempt.end.is_some()), "left open");
     assert_eq!(
         error.to_string(),
-        "/opt/brain/logs, which x is to write to, is not there: mkdir -p /opt/brain/logs"
+        "/opt/brain/logs, which the experiment is to write to, is not there: mkdir -p /opt/brain/logs"
     );
     assert_eq!(machine.attempts().len(), 1);
     machine.write("opt/brain/logs", "a file will do");
@@ -413,7 +416,7 @@ fn a_program_that_is_not_there_fails_the_start_and_stands_in_the_history() {
         vec!["/opt/none".to_owned()];
     let life = machine.life();
     let error = machine.begin(&life).unwrap_err();
-    let reason = "/opt/none is not there; install it, or change `command`";
+    let reason = "/opt/none is not there: install it, or change `command`";
     assert_eq!(error.to_string(), reason);
     assert!(!machine.path("run/brain-in-jar/environments/x").exists());
     machine.end(&life, "exit-code", None);

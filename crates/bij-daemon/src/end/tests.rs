@@ -168,7 +168,10 @@ fn a_success_with_a_late_child_is_one_and_is_not_restarted() {
     *machine.journal.killed.borrow_mut() = vec!["sleep".to_owned()];
     let end = closed(machine.end(&life, "timeout", Some(Exit::Code(0))));
     assert_eq!(end.cause, Cause::Success);
-    assert!(end.evidence.notes.iter().any(|note| note.ends_with("was killed: sleep")), "{end:?}");
+    assert_eq!(
+        end.evidence.left_behind.unwrap().to_string(),
+        "1 process was left behind, did not leave in time and was killed (sleep)"
+    );
     assert_eq!(machine.manager.stops.get(), 1);
 }
 
@@ -199,6 +202,44 @@ fn a_command_that_cannot_be_executed_never_ran() {
     assert_eq!(end.cause, Cause::StartFailed);
     let meaning = end.evidence.exit_meaning.unwrap();
     assert_eq!(meaning, "EXEC: executing the command failed");
+}
+
+#[test]
+fn what_the_launcher_said_stands_in_the_history() {
+    let machine = Machine::new();
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    let said = "cannot execute /tmp/run: No such file or directory";
+    machine.manager.facts.borrow_mut().status_text = Some(said.to_owned());
+    let end = closed(machine.end(&life, "exit-code", Some(Exit::Code(203))));
+    assert_eq!((end.cause, &end.evidence.notes[..]), (Cause::StartFailed, &[said.to_owned()][..]));
+    // A program that was up says by its status what it likes.
+    let life = machine.life();
+    machine.begin_and_read(&life);
+    machine.manager.facts.borrow_mut().ready = Some(Timestamp::from_micros(1));
+    let end = closed(machine.end(&life, "exit-code", Some(Exit::Code(203))));
+    assert_eq!((end.cause, &end.evidence.notes[..]), (Cause::Exit, &[][..]));
+}
+
+#[test]
+fn a_script_whose_interpreter_env_does_not_find_is_told_by_its_status() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = Machine::new();
+    machine.write("opt/run.py", "#!/bin/env python9\n");
+    std::fs::copy(machine.path("bin/true"), machine.path("bin/env")).unwrap();
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(machine.path("opt/run.py"), executable).unwrap();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().0.command =
+        vec!["/opt/run.py".to_owned()];
+    let notes = |status: i32| {
+        let life = Told { path: Some("/bin".to_owned()), ..machine.life() };
+        machine.begin_and_read(&life);
+        machine.manager.facts.borrow_mut().ready = Some(Timestamp::from_micros(1));
+        closed(machine.end(&life, "exit-code", Some(Exit::Code(status)))).evidence.notes
+    };
+    let said = notes(127).concat();
+    assert!(said.starts_with("/opt/run.py: env finds no python9 in"), "{said}");
+    assert_eq!(notes(1), [""; 0]);
 }
 
 #[test]

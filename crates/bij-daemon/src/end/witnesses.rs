@@ -3,8 +3,8 @@
 
 use bij_core::port::{DefinitionSource, Ledger};
 use bij_core::{
-    Evidence, Exit, ExperimentId, Limit, Order, OrderKind, PeakSource, ServiceResult, Timestamp,
-    Witness,
+    Evidence, Exit, ExperimentId, LeftBehind, Limit, Order, OrderKind, PeakSource, ServiceResult,
+    Timestamp, Witness,
 };
 
 use bij_systemd::{JobType, UnitFacts};
@@ -14,6 +14,7 @@ use crate::begin::logged;
 use crate::counters::read_counters;
 use crate::order_file::read_order;
 use crate::progress_file::read_progress;
+use crate::runnable::host_view;
 use crate::status_meaning::status_meaning;
 use crate::{Journal, Manager};
 
@@ -47,9 +48,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             evidence.notes.push("the service manager could not be asked".to_owned());
         }
         let refusal = begun.record.as_ref().and_then(|record| record.refusal.clone());
-        evidence.notes.extend(refusal);
+        evidence.notes.extend(refusal.or_else(|| words_of_launcher(&evidence)));
+        evidence.notes.extend(self.unknown_to_env(id, &evidence));
         evidence.order = self.order(id, facts.as_ref());
-        evidence.notes.extend(self.left_behind(&evidence));
+        evidence.left_behind = self.left_behind(begun, &evidence);
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
             evidence.exit_meaning = meaning.map(str::to_owned);
@@ -81,28 +83,29 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         evidence.cpu_usage_nsec = reading.resources.cpu_usage_nsec;
     }
 
-    /// Returns a note about the processes that outlived the main process and had to be killed.
-    fn left_behind(&self, evidence: &Evidence) -> Option<String> {
+    /// Returns why a script left at once with the status of `env` for a program that it does not find.
+    fn unknown_to_env(&self, id: &ExperimentId, evidence: &Evidence) -> Option<String> {
+        if evidence.exit != Some(Exit::Code(NOT_FOUND_BY_ENV)) {
+            return None;
+        }
+        let found = self.definitions.find(id).ok()?;
+        let view = host_view(self.place.root(), self.told.path.as_deref());
+        view.unknown_to_env(&found.spec).map(|unknown| unknown.to_string())
+    }
+
+    /// Returns the processes that outlived the main process: as they were noted before they were signalled,
+    /// or by the manager's own words if they had to be killed.
+    fn left_behind(&self, begun: &Begun, evidence: &Evidence) -> Option<LeftBehind> {
+        let noted = begun.record.as_ref().and_then(|record| record.left_behind.clone());
         let is_late = evidence.service_result == Some(ServiceResult::Timeout);
         if !(is_late && evidence.left_by_itself) {
-            return None;
+            return noted;
         }
         let killed = self.told.invocation.and_then(|invocation| {
             logged(self.journal.killed_in(invocation), "it is not known what was left behind")
         });
-        let names = killed.unwrap_or_default();
-        let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if names.len() > NAMED { ", …" } else { "" };
-        Some(match names.len() {
-            0 => "its main process left others behind, which did not leave in time and were killed"
-                .to_owned(),
-            1 => format!(
-                "its main process left one behind, which did not leave in time and was killed: {shown}"
-            ),
-            count => format!(
-                "its main process left {count} behind, which did not leave in time and were killed: {shown}{more}"
-            ),
-        })
+        let known = LeftBehind::new(killed.unwrap_or_default()).or(noted).unwrap_or_default();
+        Some(LeftBehind { late: true, ..known })
     }
 
     /// Who asked for this end: a file says it by name, a job of the manager says that it was asked.
@@ -135,8 +138,16 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
 const MANAGER_STOPPED: &str = "the end of the user's service manager, which stops with the last session \
      unless lingering is on (loginctl enable-linger)";
 
-/// How many processes a note names.
-const NAMED: usize = 8;
+/// `EXIT_EXEC` of systemd.exec(5): the launcher could not execute the command.
+const EXIT_EXEC: i32 = 203;
+/// env(1), "Exit status": the program was not found.
+const NOT_FOUND_BY_ENV: i32 = 127;
+
+/// Returns what the launcher has said last, where it could not execute the command.
+fn words_of_launcher(evidence: &Evidence) -> Option<String> {
+    let is_launchers = evidence.exit == Some(Exit::Code(EXIT_EXEC)) && !evidence.became_ready;
+    evidence.status_text.clone().filter(|text| is_launchers && !text.is_empty())
+}
 
 /// Whether the main process got as far as its own code, if the manager does not tell.
 fn ran_at_all(evidence: &Evidence) -> bool {

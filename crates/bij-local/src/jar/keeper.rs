@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use bij_core::{InvocationId, Limit, PeakSource};
+use bij_core::{InvocationId, LeftBehind, Limit, PeakSource};
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Counters, EmptyJar, Order, Sight, lock};
-use crate::group::{Group, Look};
+use crate::group::{Group, Look, living_name};
 use crate::kernel_log::oom_line;
 use crate::kill_signal::KillSignal;
 use crate::watcher::{Verdict, Watcher};
@@ -78,6 +78,10 @@ impl Keeper {
                     self.signal(KillSignal::Standard(Signal::SIGCONT));
                 }
                 Ok(Order::Kill) => self.kill(),
+                Ok(Order::LeftBehind(reply)) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.left_behind());
+                }
                 Ok(Order::MainEnded) => self.main_ended = true,
                 Ok(Order::Read(reply)) => {
                     self.look(true);
@@ -217,6 +221,12 @@ impl Keeper {
         pids.sort_unstable();
         pids.dedup();
         pids
+    }
+
+    /// The processes that outlive the main process.
+    fn left_behind(&mut self) -> Option<LeftBehind> {
+        let names = || self.everybody().into_iter().filter_map(living_name).collect();
+        LeftBehind::observe(names, std::thread::sleep)
     }
 
     /// Kills until nobody is left who could start another one.

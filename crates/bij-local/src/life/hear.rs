@@ -1,5 +1,8 @@
 //! What happens to an attempt becomes inputs of its machine; what the machine wants is done.
 
+use std::ffi::OsStr;
+use std::sync::Arc;
+
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Ledger;
 use nix::sys::signal::Signal;
@@ -11,7 +14,7 @@ use crate::jar::Sight;
 use crate::kill_signal::KillSignal;
 use crate::notify_socket::Message;
 use crate::phase::{Act, Input};
-use crate::shim::Report;
+use crate::shim::{Failure, Report};
 
 impl Life {
     /// Turns what happened into inputs of the machine, and keeps what is evidence.
@@ -20,11 +23,12 @@ impl Life {
         happening: Happening,
         around: &Surroundings<L>,
         prepared: &mut Prepared,
+        spec: &ExperimentSpec,
     ) -> Vec<Input> {
         match happening {
             Happening::Reported(report) => {
                 prepared.report = None;
-                self.hear_report(report, around).await
+                self.hear_report(report, around, spec).await
             }
             Happening::Said(messages) => self.listen(messages, around),
             Happening::Exited(exit) => {
@@ -33,12 +37,16 @@ impl Life {
                     // Its end of the channel has closed with it, so this comes at once.
                     Some(report) => {
                         let report = report.await.unwrap_or(Report::Silent);
-                        self.hear_report(report, around).await
+                        self.hear_report(report, around, spec).await
                     }
                     None => Vec::new(),
                 };
                 inputs.extend(self.listen(prepared.notify.drain(), around));
                 self.ran_for = self.launched.map(|launched| launched.elapsed());
+                // One that was asked to leave may do so before its children.
+                if self.machine.is_up() {
+                    self.left_behind = prepared.jar.left_behind().await;
+                }
                 let kills = prepared.jar.read().await.oom_kills;
                 prepared.jar.main_ended();
                 let for_memory = kills.is_some_and(|kills| kills > 0);
@@ -64,6 +72,7 @@ impl Life {
         &mut self,
         report: Report,
         around: &Surroundings<L>,
+        spec: &ExperimentSpec,
     ) -> Vec<Input> {
         match report {
             Report::Executed => return vec![Input::Executed],
@@ -71,10 +80,10 @@ impl Life {
                 self.notes.push("the shim ended before it could execute the command".to_owned());
             }
             Report::Failed(failure) => {
-                let text =
-                    format!("{} (status {}/{})", failure.message, failure.status, failure.meaning);
-                self.log(around, text).await;
-                self.meaning = Some(format!("{}: {}", failure.meaning, failure.message));
+                let Failure { status, meaning, message } = failure;
+                let reason = obstacle(around, spec, &meaning).await.unwrap_or(message);
+                self.log(around, format!("{reason} (status {status}/{meaning})")).await;
+                self.meaning = Some(format!("{meaning}: {reason}"));
             }
         }
         Vec::new()
@@ -121,4 +130,23 @@ impl Life {
             Act::Kill => prepared.jar.kill(),
         }
     }
+}
+
+/// Returns what the machine lacks for the step of the start that has failed, as far as that can be told.
+async fn obstacle<L>(
+    around: &Surroundings<L>,
+    spec: &ExperimentSpec,
+    meaning: &str,
+) -> Option<String> {
+    let key = match meaning {
+        "CHDIR" => "directory",
+        "EXEC" => "command",
+        _ => return None,
+    };
+    let (definitions, spec) = (Arc::clone(&around.definitions), spec.clone());
+    let path = around.shared.base_environment.get(OsStr::new("PATH"));
+    let path = path.and_then(|path| path.to_str()).map(ToOwned::to_owned);
+    let look = move || definitions.obstacles(&spec, path.as_deref());
+    let obstacles = tokio::task::spawn_blocking(look).await.ok()?;
+    obstacles.iter().find(|obstacle| obstacle.key() == key).map(ToString::to_string)
 }

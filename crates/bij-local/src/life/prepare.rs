@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use bij_core::definition::{CpuSet, ExperimentSpec};
 use bij_core::port::Ledger;
-use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, RunEnd, Timestamp};
+use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, Obstacle, RunEnd, Timestamp};
 use nix::sys::resource::RLIM_INFINITY;
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 use thiserror::Error;
@@ -47,8 +47,8 @@ pub(super) struct Prepared {
 pub(super) enum PrepareError {
     #[error("cannot prepare {}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("there is no user {name}")]
-    NoUser { name: String },
+    #[error("{0}")]
+    NoUser(Obstacle),
     #[error("only root can run an experiment as {name}")]
     NotRoot { name: String },
     #[error("cannot look up the user {name}")]
@@ -237,7 +237,7 @@ fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
     };
     let user = user
         .map_err(|errno| PrepareError::User { name: name.clone(), source: errno.into() })?
-        .ok_or_else(|| PrepareError::NoUser { name: name.clone() })?;
+        .ok_or_else(|| PrepareError::NoUser(Obstacle::NoUser { name: name.clone() }))?;
     if user.uid == geteuid() {
         return Ok(None);
     }

@@ -103,6 +103,7 @@ impl Life {
         evidence.status_text.clone_from(&self.status_text);
         evidence.progress = read_progress(&around.shared.layout.progress(&spec.id));
         evidence.restarts = Some(around.desk.state().restarts);
+        evidence.left_behind.clone_from(&self.left_behind);
         evidence.notes.clone_from(&self.notes);
         evidence
     }
@@ -150,6 +151,7 @@ fn describe(end: &AttemptEnd) -> String {
         evidence.ran_for.map(|ran| format!("after {ran}")),
         evidence.order.as_ref().map(|order| order.by.clone()),
         evidence.memory_peak.map(|peak| format!("memory peak {peak}{how}")),
+        evidence.left_behind.as_ref().map(ToString::to_string),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

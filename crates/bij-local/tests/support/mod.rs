@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{Attempt, AttemptEnd, Cause, ExperimentId, Layout, Order, OrderKind, TimeSpan};
+use bij_core::{
+    Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
+};
+use bij_definitions::HostView;
 use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
@@ -27,6 +30,10 @@ impl DefinitionSource for Definitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         Ok(self.0.keys().cloned().collect())
+    }
+
+    fn obstacles(&self, spec: &ExperimentSpec, path: Option<&str>) -> Vec<Obstacle> {
+        HostView { root: Path::new("/"), path, hidden: &[] }.obstacles(spec)
     }
 }
 

@@ -1,14 +1,13 @@
 //! What can be wrong with a definition on this machine, though it reads well.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bij_core::definition::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_core::port::Found;
+use bij_definitions::HostView;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
-use nix::unistd::User;
 
+use crate::context::Context;
 use crate::view::Finding;
 
 /// What was found; problems keep the experiment from starting.
@@ -18,48 +17,29 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<Finding>,
 }
 
-/// Where systemd looks for programs without a path (systemd-path(1), `search-binaries-default`).
-const PROGRAM_PATH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
 /// Looks at what the definition names: program, directory, user, config, writable paths.
-pub(crate) fn look(found: &Found) -> Findings {
-    let ExperimentSpec { command, directory, user, config, writable, .. } = &found.spec;
-    let mut findings = Findings::default();
-    let finding = |key: &str, message: String| Finding::of_file(&found.source, key, message);
-    let base = directory.as_ref().map(|directory| Path::new(directory.as_str()));
-    if let Some(program) = command.first()
-        && let Err(why) = runnable(program, base)
-    {
-        findings.problems.push(finding("command", why));
-    }
-    if let Some(directory) = directory
-        && let Err(why) = is_directory(Path::new(directory.as_str()))
-    {
-        findings.problems.push(finding("directory", why));
-    }
-    if let Some(name) = user
-        && matches!(User::from_name(name), Ok(None))
-        && name.parse::<u32>().is_err()
-    {
-        findings.problems.push(finding("user", format!("there is no user {name}: name one of /etc/passwd, or leave it out for a user of its own")));
-    }
+pub(crate) fn look(context: &Context, found: &Found) -> Findings {
+    let Found { spec, source, .. } = found;
+    let path = context.scope.program_path();
+    let view = HostView { root: Path::new("/"), path: Some(&path), hidden: &[] };
+    let finding = |key: &str, message: String| Finding::of_file(source, key, message);
+    let obstacles = view.obstacles(spec).into_iter();
+    let mut findings = Findings {
+        problems: obstacles.map(|obstacle| finding(obstacle.key(), obstacle.to_string())).collect(),
+        warnings: view
+            .unknown_to_env(spec)
+            .map(|unknown| finding("command", unknown.to_string()))
+            .into_iter()
+            .collect(),
+    };
     // A config may be any text; one that looks like a path is meant as one.
-    if let Some(config) = config
+    if let Some(config) = &spec.config
         && config.starts_with('/')
         && !config.contains('\n')
         && is_missing(Path::new(config))
     {
         let message = format!("there is no file {config}: write it, or mend the path");
         findings.problems.push(finding("config", message));
-    }
-    for path in writable {
-        let path = path.as_str();
-        if is_missing(Path::new(path)) {
-            let message =
-                format!("there is no {path}, and it is not made for you: mkdir -p {path}");
-            findings.problems.push(finding("writable", message));
-        }
     }
     findings
 }
@@ -210,50 +190,6 @@ pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
 /// Whether nothing is there. What the caller may not see is not judged.
 fn is_missing(path: &Path) -> bool {
     matches!(path.try_exists(), Ok(false))
-}
-
-fn is_directory(path: &Path) -> Result<(), String> {
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_dir() => Err(format!("{} is no directory", path.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(format!("there is no directory {0}: mkdir -p {0}", path.display()))
-        }
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Whether a program can be executed, by its path or where systemd looks for it. What the caller
-/// may not see is not judged.
-fn runnable(program: &str, directory: Option<&Path>) -> Result<(), String> {
-    let candidates: Vec<PathBuf> = match (program.starts_with('/'), program.contains('/')) {
-        (true, _) => vec![PathBuf::from(program)],
-        (false, true) => match directory {
-            Some(directory) => vec![directory.join(program)],
-            // Relative to the state directory, which may be yet to be made.
-            None => return Ok(()),
-        },
-        (false, false) => {
-            PROGRAM_PATH.iter().map(|directory| Path::new(directory).join(program)).collect()
-        }
-    };
-    if candidates.iter().any(|path| path.try_exists().is_err()) {
-        return Ok(());
-    }
-    let Some(file) = candidates.iter().find(|path| path.exists()) else {
-        return Err(if program.contains('/') {
-            format!("there is no program {program}")
-        } else {
-            format!("there is no program {program} in {}", PROGRAM_PATH.join(":"))
-        });
-    };
-    let Ok(metadata) = file.metadata() else { return Ok(()) };
-    if metadata.is_dir() {
-        return Err(format!("{} is a directory", file.display()));
-    }
-    if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(format!("{} is not executable: chmod +x it", file.display()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

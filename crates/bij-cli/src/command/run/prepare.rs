@@ -9,7 +9,7 @@ use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, Found};
 
 use crate::args::{IdArg, RunArgs, ShellArgs, Target};
-use crate::command::check::must_be_runnable;
+use crate::command::check::{must_be_runnable, obstacle};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
@@ -67,7 +67,7 @@ impl Plan {
         defined: bool,
     ) -> Result<Self, CliError> {
         context.warn_of(&found);
-        must_be_runnable(&found)?;
+        must_be_runnable(context, &found)?;
         Ok(Self { spec: found.spec, defined })
     }
 }
@@ -129,7 +129,11 @@ pub(in crate::command) fn ad_hoc(
         tools(context).apply(&mut spec);
     }
     overlay.apply(&mut spec);
-    Ok(spec)
+    let found = Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+    match obstacle(context, &found) {
+        Some(obstacle) => Err(CliError::new(Kind::Definition, obstacle)),
+        None => Ok(found.spec),
+    }
 }
 
 /// The variables of this shell that say where programs and libraries are found.
@@ -170,20 +174,15 @@ fn program_path(program: &str) -> Result<String, CliError> {
     let executable = |path: &&PathBuf| {
         path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     };
-    if let Some(path) = candidates.iter().find(executable) {
-        return match path.to_str() {
+    // What is there and cannot be executed is told with its path.
+    let found = candidates.iter().find(executable);
+    match found.or_else(|| candidates.iter().find(|path| path.exists())) {
+        Some(path) => match path.to_str() {
             Some(path) => Ok(path.to_owned()),
             None => Err(wrong(format!("the path of {program} is not UTF-8"))),
-        };
+        },
+        None => Err(wrong(format!("there is no program {program}"))),
     }
-    Err(match candidates.iter().find(|path| path.exists()) {
-        Some(path) if path.is_dir() => wrong(format!("{} is a directory", path.display())),
-        Some(path) => {
-            CliError::new(Kind::Definition, format!("{} is not executable", path.display()))
-                .hint(format!("chmod +x {}", path.display()))
-        }
-        None => wrong(format!("there is no program {program}")),
-    })
 }
 
 /// Where the command is to run: here, if the user that it runs as can come here.

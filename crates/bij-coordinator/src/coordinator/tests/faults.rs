@@ -1,9 +1,10 @@
 //! What fails at any moment, and what is lost by it: nothing.
 
+use bij_core::definition::Restart;
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
 use bij_core::{
-    AttemptKey, InvocationId, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
+    AttemptKey, InvocationId, Obstacle, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
 };
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
@@ -155,6 +156,32 @@ fn a_start_that_is_refused_is_put_off_longer_each_time_and_held_in_the_end() {
     machine.define("a", Script::runs());
     machine.act("a#1", &Act::Release).unwrap();
     machine.settle();
+    assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn a_start_that_fails_for_what_the_machine_lacks_tells_it_and_waits_for_no_run() {
+    let mut machine = Machine::new(1);
+    let lives = vec![Life { lasts: None, end: LifeEnd::NeverUp }];
+    let restart = Restart { delay: TimeSpan::from_secs(60), ..Restart::default() };
+    machine.define("a", Script { lives, restart: restart.clone(), ..Script::default() });
+    let path = "/srv/wt".to_owned();
+    *machine.definitions.1.lock().unwrap() = vec![Obstacle::NoDirectory { path }];
+    machine.submit(&["a"]);
+    machine.settle();
+    let unit = at_once(machine.units.status(&id("a"))).unwrap();
+    assert_eq!(unit.sub_state, "auto-restart");
+    // Neither its own unit nor the only slot, which nothing else takes, keeps it waiting.
+    assert_eq!(machine.gates_of("a#1"), ["back-off"]);
+    let reason = "the directory /srv/wt is not there: mkdir -p /srv/wt, or change `directory`";
+    let gate = &machine.listed("a#1").waiting_on[0].gate;
+    assert!(gate.to_string().ends_with(reason), "{gate}");
+    let failed = machine.events(EventKind::ActionFailed);
+    assert!(failed[0].data["text"].ends_with(reason), "{failed:?}");
+    // The directory is back.
+    machine.definitions.1.lock().unwrap().clear();
+    machine.define("a", Script { restart, ..Script::runs() });
+    machine.pass(6);
     assert_eq!(machine.up(), ["a"]);
 }
 

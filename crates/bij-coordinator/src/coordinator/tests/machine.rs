@@ -13,7 +13,7 @@ use bij_core::port::{
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
-    LastWords, Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
+    LastWords, Obstacle, Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
     close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
@@ -34,7 +34,11 @@ impl Ports for Lab {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Definitions(Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>);
+pub(super) struct Definitions(
+    Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>,
+    /// What the machine lacks for all of them.
+    pub(super) Arc<Mutex<Vec<Obstacle>>>,
+);
 
 impl DefinitionSource for Definitions {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
@@ -46,6 +50,10 @@ impl DefinitionSource for Definitions {
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
         Ok(self.0.lock().unwrap().keys().cloned().collect())
+    }
+
+    fn obstacles(&self, _: &ExperimentSpec, _: Option<&str>) -> Vec<Obstacle> {
+        self.1.lock().unwrap().clone()
     }
 
     fn fingerprint(&self, id: &ExperimentId) -> u64 {
@@ -384,11 +392,14 @@ impl Machine {
         self.ledger.run_state(&run).unwrap()
     }
 
-    pub(super) fn gates_of(&mut self, run: &str) -> Vec<&'static str> {
+    pub(super) fn listed(&mut self, run: &str) -> Listed {
         let now = self.now();
         let queue = self.coordinator.queue(now);
-        let found = queue.into_iter().find(|it| it.run.run.to_string() == run).unwrap();
-        found.waiting_on.iter().map(|waiting| waiting.gate.name()).collect()
+        queue.into_iter().find(|it| it.run.run.to_string() == run).unwrap()
+    }
+
+    pub(super) fn gates_of(&mut self, run: &str) -> Vec<&'static str> {
+        self.listed(run).waiting_on.iter().map(|waiting| waiting.gate.name()).collect()
     }
 
     pub(super) fn events(&self, kind: EventKind) -> Vec<Event> {

@@ -77,7 +77,7 @@ fn a_run_whose_last_life_is_still_being_stopped_is_not_started_before_that_is_do
     let mut world = World::of([waiting("a#1")]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
     assert_eq!(world.started(), [""; 0], "its unit is down already, and the stop not yet done");
-    assert_eq!(world.gates_of("a#1"), ["same-experiment"]);
+    assert_eq!(world.gates_of("a#1"), ["unit"]);
     world.state.busy.clear();
     assert_eq!(world.started(), ["a#1"]);
 }

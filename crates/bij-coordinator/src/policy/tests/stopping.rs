@@ -46,7 +46,7 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
         let claim = waiting("a#1").terms.claim;
         world.seen.strays.push(Stray { run: run_id("a#1"), group, claim, unwanted });
         assert_eq!(stops(&world).len(), usize::from(unwanted));
-        assert_eq!(world.gates_of("a#1"), ["same-experiment"]);
+        assert_eq!(world.gates_of("a#1"), ["unit"]);
     }
 }
 

@@ -131,7 +131,7 @@ fn of_command(
         return Err(CliError::new(Kind::Usage, "a sweep of a command needs a name")
             .hint("--name ID makes the experiments ID.1, ID.2, …"));
     };
-    members(&spec, name, None, &SpecOverlay::default(), sweep)
+    members(context, &spec, name, None, &SpecOverlay::default(), sweep)
 }
 
 fn of_target(
@@ -153,7 +153,7 @@ fn of_target(
         Target::Experiment(id) => {
             let base = context.definitions().find_with(id, &SpecOverlay::default())?;
             context.warn_of(&base);
-            members(&base.spec, name.unwrap_or(id), Some(id), overlay, sweep)
+            members(context, &base.spec, name.unwrap_or(id), Some(id), overlay, sweep)
         }
         Target::File(path) if sweep.is_empty() => {
             Ok(vec![Planned::plain(file(context, path, name)?, overlay)])
@@ -162,13 +162,14 @@ fn of_target(
             let base = context.find_file(path)??;
             context.warn_of(&base);
             let spec = &base.spec;
-            members(spec, name.unwrap_or(&spec.id), None, overlay, sweep)
+            members(context, spec, name.unwrap_or(&spec.id), None, overlay, sweep)
         }
     }
 }
 
 /// The experiments of a sweep, each of which can be run as far as one can see.
 fn members(
+    context: &Context,
     base: &ExperimentSpec,
     name: &ExperimentId,
     known: Option<&ExperimentId>,
@@ -181,7 +182,7 @@ fn members(
     both.map(|(spec, combination)| {
         let found =
             Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
-        must_be_runnable(&found)?;
+        must_be_runnable(context, &found)?;
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Ok(Planned {
             parameters: combination.into_iter().map(owned).collect(),
