@@ -134,9 +134,11 @@ fn the_manager_is_told_what_the_status_means() {
     let manager = UnixDatagram::bind(&socket).unwrap();
     let mut command = room.command("", &["/nonexistent/program"]);
     refusal(&command.env("NOTIFY_SOCKET", &socket).output().unwrap());
-    let mut heard = [0; 64];
+    let mut heard = [0; 512];
     let length = manager.recv(&mut heard).unwrap();
-    assert_eq!(&heard[..length], b"ERRNO=2");
+    let heard = str::from_utf8(&heard[..length]).unwrap();
+    let status = heard.strip_prefix("ERRNO=2\nSTATUS=").unwrap();
+    assert!(status.starts_with("cannot execute /nonexistent/program: No such file"), "{heard}");
 }
 
 #[test]

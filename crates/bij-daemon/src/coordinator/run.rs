@@ -117,6 +117,8 @@ pub fn run_coordinator(
             _ = ended => Ok(()),
         }
     });
+    // Tasks of connections may still be there, and each has a handle of the loop.
+    runtime.shutdown_background();
     // Its hand on the loop goes with it.
     drop(watching);
     let result = join(loop_).and(result);
