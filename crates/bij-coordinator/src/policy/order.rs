@@ -130,8 +130,9 @@ impl Head<'_> {
             taken
                 .is_some_and(|taken| gates.memory().is_short_beside(own.memory, taken, &gates.room))
         };
-        self.of_memory && takes_memory()
-            || self.of_gpu && gpu::clash(own.gpu, other.gpu)
+        // A head of the board keeps everything that it claims: passed by, it would no longer be one.
+        (self.of_memory || self.of_board) && takes_memory()
+            || (self.of_gpu || self.of_board) && gpu::clash(own.gpu, other.gpu)
             || self.of_board && slots::is_last_of_group(self.run, run, gates.state, &gates.room)
     }
 
