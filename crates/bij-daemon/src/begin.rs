@@ -8,7 +8,7 @@
 
 mod fresh;
 mod left_open;
-mod start_limit;
+pub(crate) mod start_limit;
 mod tell;
 
 use std::io;
@@ -26,7 +26,7 @@ use crate::record::{Record, RecordedPlace};
 use crate::runnable::{command_obstacle, place_obstacle};
 use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, chain, files};
 
-use start_limit::Clock;
+use start_limit::{Clock, lives_of_run};
 
 pub(crate) use left_open::close_other_boots;
 
@@ -209,7 +209,8 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         match logged(self.manager.facts(id), "NRestarts is not known") {
             Some(facts) if facts.restarts == 0 => Ok(StartKind::Fresh),
             Some(facts) => {
-                let lives = self.lives_of_run(newest, here);
+                let mut lives = lives_of_run(self.ledger, &newest.run, here.boot);
+                lives.retain(|life| life.key != here);
                 sound_alarm(newest, lives.len(), facts.restarts);
                 let clock = Clock { boot: here.boot, now, uptime: self.place.uptime() };
                 start_limit::check(id, &facts, &lives, &clock)?;
@@ -218,19 +219,6 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             // A restart is what usually follows a crash; a wrong guess only keeps one run open.
             None => Ok(StartKind::Restart),
         }
-    }
-
-    /// The attempts of the newest run in this boot, oldest first.
-    fn lives_of_run(&self, newest: &Attempt, here: AttemptKey) -> Vec<Attempt> {
-        let query = AttemptQuery {
-            experiment: Some(newest.run.experiment.clone()),
-            run: Some(newest.run.number),
-            ..AttemptQuery::default()
-        };
-        let attempts = logged(self.ledger.attempts(&query), "the ledger cannot be read");
-        let here_and_before =
-            |attempt: &Attempt| attempt.key.boot == here.boot && attempt.key != here;
-        attempts.into_iter().flatten().filter(here_and_before).collect()
     }
 
     /// Removes what asked the attempt before to leave, and makes what is missing.

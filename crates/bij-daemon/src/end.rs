@@ -7,12 +7,13 @@ mod witnesses;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Outcome,
-    RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Limit,
+    Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
 use thiserror::Error;
 
 use crate::begin::logged;
+use crate::begin::start_limit::{Clock, is_reached, lives_of_run};
 use crate::record::Record;
 use crate::render::remove_drop_in;
 use crate::{Journal, Manager, Place, PlaceError, Told, files, sentence};
@@ -107,6 +108,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let outcome = self.ledger.close(&closing)?;
         say(id, &begun, &end);
         self.keep_down(id, &end);
+        self.keep_to_start_limit(id, key, &begun, &end);
         self.clear(id, &end);
         self.forget_definition(id);
         Ok(Ended::Closed(Box::new(end), outcome))
@@ -151,6 +153,32 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let is_failure = self.told.service_result != Some(ServiceResult::Success);
         if is_failure && end.cause == Cause::Success && end.evidence.left_by_itself {
             logged(self.manager.stop(id), "the unit may be restarted though its run is over");
+        }
+    }
+
+    /// Keeps a unit down whose next start would be one too many. systemd counts starts itself, but forgets
+    /// its count whenever units are read again, as they are for a changed definition.
+    fn keep_to_start_limit(
+        &self,
+        id: &ExperimentId,
+        key: AttemptKey,
+        begun: &Begun,
+        end: &AttemptEnd,
+    ) {
+        let comes_back = RunEnd::after(end).is_none() && end.evidence.order.is_none();
+        let Some(run) = begun.run.as_ref().filter(|_| comes_back) else { return };
+        let Some(facts) = logged(self.manager.facts(id), "the start limit is not known") else {
+            return;
+        };
+        let delay = facts.restart_delay.and_then(Limit::at).unwrap_or_default();
+        let clock = Clock { boot: key.boot, now: self.place.now(), uptime: self.place.uptime() };
+        let lives = lives_of_run(self.ledger, run, key.boot);
+        if is_reached(&facts, &lives, &clock.later(delay)) {
+            log::info!(
+                BIJ_EXPERIMENT:% = id, BIJ_RUN:% = run, BIJ_EVENT = "start-limit";
+                "{id} is not restarted: it has used up its {} starts", facts.start_limit_burst
+            );
+            logged(self.manager.stop(id), "the unit may be started once more than it may");
         }
     }
 

@@ -5,23 +5,36 @@
 //! attempts that the ledger knows, under the limit that PID 1 has in force, an operator's override
 //! included.
 
-use bij_core::{Attempt, BootId, ExperimentId, Limit, TimeSpan, Timestamp};
+use bij_core::port::{AttemptQuery, Ledger};
+use bij_core::{Attempt, BootId, ExperimentId, Limit, RunId, TimeSpan, Timestamp};
 use bij_systemd::UnitFacts;
 
-use super::BeginError;
+use super::{BeginError, logged};
 
 /// What is known of the time.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// The boot.
-    pub(super) boot: BootId,
+    pub(crate) boot: BootId,
     /// The time of day, which may be set.
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
     /// The time since the boot.
-    pub(super) uptime: Option<TimeSpan>,
+    pub(crate) uptime: Option<TimeSpan>,
 }
 
 impl Clock {
+    /// The same clock after a delay.
+    pub(crate) fn later(self, delay: TimeSpan) -> Self {
+        let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Self {
+            now: Timestamp::from_micros(self.now.as_micros().saturating_add(micros)),
+            uptime: self.uptime.map(|uptime| {
+                TimeSpan::from_micros(uptime.as_micros().saturating_add(delay.as_micros()))
+            }),
+            ..self
+        }
+    }
+
     /// When a life began, told by the time of day as it is now: it may have been set since.
     fn started(&self, life: &Attempt) -> Timestamp {
         let age = self.uptime.and_then(|uptime| life.age(self.boot, uptime));
@@ -39,14 +52,31 @@ pub(super) fn check(
     lives: &[Attempt],
     clock: &Clock,
 ) -> Result<(), BeginError> {
-    let (Some(interval), burst) = (facts.start_limit_interval, facts.start_limit_burst) else {
-        return Ok(());
-    };
-    let starts = lives.iter().map(|life| clock.started(life));
-    if is_used_up(burst, interval, starts, clock.now) {
-        return Err(BeginError::StartLimit { id: id.clone(), burst, interval });
+    match facts.start_limit_interval {
+        Some(interval) if is_reached(facts, lives, clock) => {
+            Err(BeginError::StartLimit { id: id.clone(), burst: facts.start_limit_burst, interval })
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Returns whether these starts of a run are all that the limit allows by now.
+pub(crate) fn is_reached(facts: &UnitFacts, lives: &[Attempt], clock: &Clock) -> bool {
+    let starts = lives.iter().map(|life| clock.started(life));
+    facts
+        .start_limit_interval
+        .is_some_and(|interval| is_used_up(facts.start_limit_burst, interval, starts, clock.now))
+}
+
+/// Returns the attempts of a run in one boot, oldest first.
+pub(crate) fn lives_of_run(ledger: &impl Ledger, run: &RunId, boot: BootId) -> Vec<Attempt> {
+    let query = AttemptQuery {
+        experiment: Some(run.experiment.clone()),
+        run: Some(run.number),
+        ..AttemptQuery::default()
+    };
+    let attempts = logged(ledger.attempts(&query), "the ledger cannot be read");
+    attempts.into_iter().flatten().filter(|attempt| attempt.key.boot == boot).collect()
 }
 
 /// Whether `burst` starts lie in the window that is open at `now`.

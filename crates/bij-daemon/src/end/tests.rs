@@ -132,6 +132,30 @@ fn a_crash_keeps_the_last_lines_and_a_success_none() {
 }
 
 #[test]
+fn a_crash_after_the_last_start_is_not_followed_by_a_restart() {
+    for (burst, stops) in [(1, [1, 0]), (2, [0, 1]), (3, [0, 0]), (0, [0, 0])] {
+        let machine = Machine::new();
+        {
+            let mut facts = machine.manager.facts.borrow_mut();
+            facts.start_limit_burst = burst;
+            facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
+            facts.restart_delay = Some(Limit::At(TimeSpan::from_secs(5)));
+        }
+        for expected in stops {
+            let life = machine.life();
+            machine.begin_and_read(&life);
+            let before = machine.manager.stops.get();
+            closed(machine.end(&life, "exit-code", Some(Exit::Code(9))));
+            machine.manager.facts.borrow_mut().restarts += 1;
+            assert_eq!(machine.manager.stops.get() - before, expected, "burst {burst}");
+            if expected == 1 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn the_end_of_a_users_manager_is_told_from_that_of_the_machine() {
     for (is_users, machine_goes_down, cause) in [
         (true, false, Cause::ManagerStop),

@@ -63,6 +63,8 @@ pub struct UnitFacts {
     pub start_limit_burst: u32,
     /// `StartLimitIntervalSec=` in force; nothing switches the limit off.
     pub start_limit_interval: Option<Limit<TimeSpan>>,
+    /// `RestartSec=` in force.
+    pub restart_delay: Option<Limit<TimeSpan>>,
     /// `BIJ_STAMP` of the drop-in that is loaded; `None` if the template alone is.
     pub stamp: Option<String>,
     /// Whether the manager itself is going down.
@@ -171,6 +173,7 @@ impl UnitFacts {
             memory_max: properties.bytes_limit("MemoryMax"),
             start_limit_burst: properties.u32("StartLimitBurst").unwrap_or_default(),
             start_limit_interval: properties.span_limit("StartLimitIntervalUSec"),
+            restart_delay: properties.span_limit("RestartUSec"),
             stamp: properties.variable("BIJ_STAMP"),
             stopping: system == "stopping",
         }

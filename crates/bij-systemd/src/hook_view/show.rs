@@ -12,7 +12,7 @@ const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,Act
      ActiveExitTimestampMonotonic,\
      ExecMainStartTimestamp,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,\
      ExecMainCode,ExecMainStatus,Type,StatusErrno,StatusText,RuntimeMaxUSec,MemoryMax,\
-     StartLimitBurst,StartLimitIntervalUSec,Environment";
+     StartLimitBurst,StartLimitIntervalUSec,RestartUSec,Environment";
 
 pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
     let unit = id.unit_name();
@@ -128,6 +128,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
             .and_then(|number| number.parse().ok())
             .unwrap_or_default(),
         start_limit_interval: text("StartLimitIntervalUSec").and_then(|span| span.parse().ok()),
+        restart_delay: text("RestartUSec").and_then(|span| span.parse().ok()),
         stamp: text("Environment").and_then(stamp),
         stopping: system == "stopping",
     }
@@ -162,7 +163,7 @@ mod tests {
              ExecMainStartTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
              ExecMainStartTimestampMonotonic=5000000\nExecMainExitTimestampMonotonic=8000000\n\
              ExecMainCode=2\nExecMainStatus=9\nStatusText=step 3=3\nRuntimeMaxUSec=12h\n\
-             MemoryMax=41943040\nStartLimitBurst=3\nStartLimitIntervalUSec=5min\n\
+             MemoryMax=41943040\nStartLimitBurst=3\nStartLimitIntervalUSec=5min\nRestartUSec=100ms\n\
              Environment=\"A=1 2\" BIJ_EXPERIMENT=x BIJ_STAMP=0123456789abcdef BIJ_STATE_DIR=/v\n";
         let jobs = "  7 ssh.service start waiting\n 12 brain-experiment@x.service stop running\n";
         let facts = parse(show, job_of(jobs, "brain-experiment@x.service"), "stopping");
