@@ -128,17 +128,24 @@ fn a_missing_environment_starts_nothing() {
 }
 
 #[test]
-fn the_manager_is_told_what_the_status_means() {
+fn the_manager_is_told_what_the_status_means_before_the_process_is_gone() {
     let room = Room::new();
     let socket = room.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     let mut command = room.command("", &["/nonexistent/program"]);
-    refusal(&command.env("NOTIFY_SOCKET", &socket).output().unwrap());
+    let mut child = command.env("NOTIFY_SOCKET", &socket).spawn().unwrap();
     let mut heard = [0; 512];
     let length = manager.recv(&mut heard).unwrap();
-    let heard = str::from_utf8(&heard[..length]).unwrap();
-    let status = heard.strip_prefix("ERRNO=2\nSTATUS=").unwrap();
-    assert!(status.starts_with("cannot execute /nonexistent/program: No such file"), "{heard}");
+    let message = str::from_utf8(&heard[..length]).unwrap();
+    let status = message.strip_prefix("ERRNO=2\nSTATUS=").unwrap();
+    assert!(status.starts_with("cannot execute /nonexistent/program: No such file"), "{message}");
+    // It has not read the barrier.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(child.try_wait().unwrap().is_none(), "it is gone before it was heard");
+    // A receiver that takes no descriptors has them closed.
+    let length = manager.recv(&mut heard).unwrap();
+    assert_eq!(&heard[..length], b"BARRIER=1");
+    assert_eq!(child.wait().unwrap().code(), Some(203));
 }
 
 #[test]

@@ -91,19 +91,11 @@ pub(super) struct Execution<'a> {
     pub(super) exit: Option<Exit>,
 }
 
-/// `EXIT_EXEC` of systemd.exec(5): the program could not be executed.
-const EXIT_EXEC: i32 = 203;
-/// Longer than the launcher takes on a slow board that has just begun.
-const LAUNCHED_WITHIN: TimeSpan = TimeSpan::from_secs(5);
-
 impl Execution<'_> {
     /// Whether the experiment's own program never was executed: a status of systemd's says so, if it
-    /// cannot be the program's. The launcher's word for that, `ERRNO=`, may come too late, because the
-    /// process ends right after it; then the 203 of a process that lived for moments only is the launcher's.
-    fn has_failed(self, ran_for: Option<TimeSpan>) -> bool {
-        let is_launchers = self.exit == Some(Exit::Code(EXIT_EXEC))
-            && ran_for.is_some_and(|span| span <= LAUNCHED_WITHIN);
-        let only_launched = is_launchers || self.errno.is_some_and(|errno| errno != 0);
+    /// cannot be the program's. The launcher tells the manager, `ERRNO=`, and is heard before it is gone.
+    fn has_failed(self) -> bool {
+        let only_launched = self.errno.is_some_and(|errno| errno != 0);
         // A unit of `Type=simple`, which is what an older systemd gets, is up before that.
         (self.service_type == Some("simple") || only_launched)
             && self.exit.is_some_and(Exit::is_of_systemd)
@@ -118,7 +110,7 @@ impl Moments {
 
     /// Whether this life was up with its own program.
     pub(super) fn was_ready(self, execution: Execution<'_>) -> bool {
-        self.was_up() && !execution.has_failed(self.ran_for())
+        self.was_up() && !execution.has_failed()
     }
 
     /// Whether the main process had ended before the unit left the state "active". systemd takes down the
@@ -207,11 +199,6 @@ mod tests {
             assert_eq!(up.was_ready(execution("exec", 2)), ready, "{exit:?}");
             assert!(up.was_ready(execution("exec", 0)), "its own program may say so");
         }
-        let of_launcher =
-            Execution { service_type: Some("exec"), errno: Some(0), exit: Some(Exit::Code(203)) };
-        let lived = |seconds: u32| Moments { main_exit: AT(20 + seconds), ..up };
-        assert!(!lived(1).was_ready(of_launcher), "its word came too late");
-        assert!(lived(60).was_ready(of_launcher), "a launcher does not live that long");
         let never_ran = Moments { active: AT(10), ..never };
         assert!(!never_ran.was_up());
     }
