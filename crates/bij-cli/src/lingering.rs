@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn a_user_without_a_file_of_loginds_does_not_linger() {
         let root = tempfile::tempdir().unwrap();
-        assert!(is_off(root.path(), "ann"), "nobody lingers before the first one does");
+        assert!(is_off(root.path(), "ann"), "logind makes the directory with the first file");
         std::fs::create_dir_all(root.path().join(LINGER)).unwrap();
         std::fs::write(root.path().join(LINGER).join("ann"), "").unwrap();
         assert!(!is_off(root.path(), "ann"));

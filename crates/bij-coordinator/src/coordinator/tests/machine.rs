@@ -187,7 +187,7 @@ impl Machine {
         Now { at: Timestamp::from_micros(at.as_micros() + self.set_by), uptime }
     }
 
-    /// Somebody sets the time of day, by so many seconds forth or back.
+    /// The time of day is set forward or back by this many seconds.
     pub(super) fn set_clock(&mut self, seconds: i64) {
         self.set_by += seconds * 1_000_000;
     }
