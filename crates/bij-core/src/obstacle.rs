@@ -85,6 +85,17 @@ impl Obstacle {
             Self::NotInPath { .. } | Self::Program { .. } => "command",
         }
     }
+
+    /// Returns whether the program itself is there and only what it holds keeps the kernel from executing it.
+    /// A start is then an attempt that fails, and its reason stands in the history.
+    pub fn is_of_contents(&self) -> bool {
+        let Self::Program { interpreters, trouble, .. } = self else { return false };
+        let of_file = matches!(
+            trouble,
+            ProgramTrouble::Missing | ProgramTrouble::Directory | ProgramTrouble::NotExecutable
+        );
+        !(of_file && interpreters.is_empty())
+    }
 }
 
 impl fmt::Display for Obstacle {

@@ -46,6 +46,15 @@ pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), C
         .hint(format!("`bij check {id}` tells everything that is wrong with it")))
 }
 
+/// Whether an experiment can be started, if only to fail: a program that is there is executed, and the attempt
+/// tells in the history why that failed.
+pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), CliError> {
+    if machine::is_only_of_contents(context, found) {
+        return Ok(());
+    }
+    must_be_runnable(context, found)
+}
+
 /// The first of what keeps an experiment from running, as far as one can see.
 pub(super) fn obstacle(context: &Context, found: &Found) -> Option<String> {
     machine::look(context, found).problems.into_iter().next().map(|problem| problem.message)

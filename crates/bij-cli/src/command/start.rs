@@ -11,7 +11,7 @@ use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 
 use super::act::{Act, act};
-use super::check::must_be_runnable;
+use super::check::must_be_startable;
 use crate::args::{IdArg, StartArgs};
 use crate::context::Context;
 use crate::coordinator;
@@ -40,7 +40,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     }
     let found = context.definitions().find_with(id, &extras)?;
     context.warn_of(&found);
-    must_be_runnable(context, &found)?;
+    must_be_startable(context, &found)?;
     context.warn_of_lingering();
     let unit = context.units().await?.status(id).await?;
     let up = !unit.active_state.is_down();

@@ -35,7 +35,9 @@ impl CoordinatorCall {
                 Some("--user") => call.user = true,
                 Some("--root") => call.root = arguments.next().ok_or(CoordinatorUsage)?.into(),
                 Some("--board") => {
-                    call.board = Some(arguments.next().ok_or(CoordinatorUsage)?.into());
+                    let board = arguments.next().ok_or(CoordinatorUsage)?;
+                    // The unit passes a variable of an operator's drop-in, which is empty by default.
+                    call.board = Some(board).filter(|board| !board.is_empty()).map(Into::into);
                 }
                 Some(_) | None => return Err(CoordinatorUsage),
             }
@@ -59,6 +61,7 @@ mod tests {
         assert_eq!(call, CoordinatorCall { user: true, root: "/tree".into(), board });
         let plain = CoordinatorCall { user: false, root: "/".into(), board: None };
         assert_eq!(parse(&[]).unwrap(), plain);
+        assert_eq!(parse(&["--board", ""]).unwrap(), plain, "as the unit has it");
         for bad in [&["--root"][..], &["--board"], &["start"], &["--usr"]] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }

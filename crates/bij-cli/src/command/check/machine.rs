@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use bij_core::Obstacle;
 use bij_core::definition::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_core::port::Found;
 use bij_definitions::HostView;
@@ -42,6 +43,14 @@ pub(crate) fn look(context: &Context, found: &Found) -> Findings {
         findings.problems.push(finding("config", message));
     }
     findings
+}
+
+/// Returns whether nothing but the contents of a program keeps an experiment from running.
+pub(super) fn is_only_of_contents(context: &Context, found: &Found) -> bool {
+    let path = context.scope.program_path();
+    let view = HostView { root: Path::new("/"), path: Some(&path), hidden: &[] };
+    let obstacles = view.obstacles(&found.spec);
+    !obstacles.is_empty() && obstacles.iter().all(Obstacle::is_of_contents)
 }
 
 /// System directories: an experiment that may write one of them can change what root runs or reads. The
