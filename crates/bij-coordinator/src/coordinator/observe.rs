@@ -109,10 +109,7 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn look_at_strays(&mut self) -> Result<(), LedgerError> {
         let mut strays = Vec::new();
         for (id, unit) in &self.seen.units {
-            // A unit that waits for its restart has no processes, and its run, which has been put back,
-            // takes its place: it waits for neither.
-            let is_taken_over = !self.seen.lives(id) && self.state.runs_of(id).next().is_some();
-            if self.seen.is_up(id) && self.state.up_of(id).is_none() && !is_taken_over {
+            if self.seen.is_up(id) && self.state.up_of(id).is_none() {
                 strays.push(self.stray(id, unit)?);
                 self.let_in.remove(id);
             }
@@ -264,11 +261,14 @@ impl<P: Ports> Coordinator<P> {
             Some(Change::Edit { run: run.run.clone(), terms, by: "the new boot".to_owned() })
         });
         let edits: Vec<Change> = edits.collect();
-        if !edits.is_empty() && self.change(&edits).is_err() {
-            // Counted anyway, and written when the queue has been read again.
-            for edit in &edits {
-                self.state.apply(edit);
-            }
+        if edits.is_empty() {
+            return;
+        }
+        // A store that cannot be written now is no trouble of its own: the span is counted anyway, and
+        // written when the queue is read again.
+        let _ = self.adapters.store.change(&edits, now.at);
+        for edit in &edits {
+            self.state.apply(edit);
         }
     }
 

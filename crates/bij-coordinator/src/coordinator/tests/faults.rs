@@ -171,8 +171,8 @@ fn a_start_that_fails_for_what_the_machine_lacks_tells_it_and_waits_for_no_run()
     machine.settle();
     let unit = at_once(machine.units.status(&id("a"))).unwrap();
     assert_eq!(unit.sub_state, "auto-restart");
-    // Neither its own unit nor the only slot, which nothing else takes, keeps it waiting.
-    assert_eq!(machine.gates_of("a#1"), ["back-off"]);
+    // It waits for no other run. Its unit, which waits for its restart, still takes the slot.
+    assert_eq!(machine.gates_of("a#1"), ["back-off", "unit", "slots"]);
     let reason = "the directory /srv/wt is not there: mkdir -p /srv/wt, or change `directory`";
     let gate = &machine.listed("a#1").waiting_on[0].gate;
     assert!(gate.to_string().ends_with(reason), "{gate}");
