@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use bij_core::Layout;
+use bij_core::caller_environment::DEFAULT_PATH;
 
 use crate::args::Global;
 use crate::error::{CliError, Kind};
@@ -52,9 +53,7 @@ impl Scope {
     /// caller supervises, else systemd's (systemd-path(1), `search-binaries-default`).
     pub(crate) fn program_path(self) -> String {
         let own = std::env::var("PATH").ok().filter(|_| self == Self::Local);
-        own.unwrap_or_else(|| {
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()
-        })
+        own.unwrap_or_else(|| DEFAULT_PATH.to_owned())
     }
 
     /// Decides by what was asked for; another tree has no manager of its own to ask.

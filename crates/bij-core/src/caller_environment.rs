@@ -20,6 +20,9 @@ pub const TOOLS: [&str; 12] = [
     "CUDA_VISIBLE_DEVICES",
 ];
 
+/// `PATH` of a service of PID 1 where nothing else is set (systemd.exec(5), "$PATH").
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What a login sets (environ(7), locale(7), file-hierarchy(7)).
 const SESSION: [&str; 8] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"];
 const SESSION_PREFIXES: [&str; 2] = ["LC_", "XDG_"];

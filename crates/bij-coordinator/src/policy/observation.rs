@@ -120,7 +120,7 @@ impl Observation {
     }
 
     /// Whether processes of an experiment may live: one that waits to be restarted is up, and has none.
-    pub(crate) fn lives(&self, experiment: &ExperimentId) -> bool {
+    pub(super) fn lives(&self, experiment: &ExperimentId) -> bool {
         let waits = |unit: &UnitStatus| unit.sub_state.starts_with(AUTO_RESTART);
         self.units.get(experiment).is_some_and(|unit| is_up(unit) && !waits(unit))
     }

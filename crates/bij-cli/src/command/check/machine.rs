@@ -22,7 +22,7 @@ pub(crate) struct Findings {
 pub(crate) fn look(context: &Context, found: &Found) -> Findings {
     let Found { spec, source, .. } = found;
     let path = context.scope.program_path();
-    let view = HostView { root: Path::new("/"), path: Some(&path), hidden: &[] };
+    let view = host_view(&path);
     let finding = |key: &str, message: String| Finding::of_file(source, key, message);
     let obstacles = view.obstacles(spec).into_iter();
     let mut findings = Findings {
@@ -45,10 +45,15 @@ pub(crate) fn look(context: &Context, found: &Found) -> Findings {
     findings
 }
 
+/// This machine as an experiment finds it, with programs looked for in `path`.
+fn host_view(path: &str) -> HostView<'_> {
+    HostView { root: Path::new("/"), path: Some(path), hidden: &[] }
+}
+
 /// Returns whether nothing but the contents of a program keeps an experiment from running.
 pub(super) fn is_only_of_contents(context: &Context, found: &Found) -> bool {
     let path = context.scope.program_path();
-    let view = HostView { root: Path::new("/"), path: Some(&path), hidden: &[] };
+    let view = host_view(&path);
     let obstacles = view.obstacles(&found.spec);
     !obstacles.is_empty() && obstacles.iter().all(Obstacle::is_of_contents)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::caller_environment::is_of_tools;
+use bij_core::caller_environment::{DEFAULT_PATH, is_of_tools};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
 use bij_definitions::Definitions;
@@ -23,8 +23,6 @@ use crate::error::{CliError, Kind, of_file};
 use crate::view::{LiveState, describe_end};
 use crate::who::who;
 
-/// What systemd sets for a service of PID 1 (systemd.exec(5), "$PATH").
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// At most two redraws a second.
 const REDRAW: Duration = Duration::from_millis(500);
 
