@@ -159,7 +159,7 @@ fn carry_on(
     progress.save()?;
     port.send(&Message::Started { scenario: name.to_owned() })?;
     let since = journal_cursor();
-    let guest = Guest::new(plan.lane, plan.systemd, plan.slowness, name, phase);
+    let guest = Guest::new(plan, name, phase);
     let verdict = scenario::find(name)
         .ok_or_else(|| Failure::new("the agent knows no scenario of this name"))
         .and_then(|Scenario { run, .. }| run(&guest));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::check::{Failure, ensure};
-use crate::protocol::Lane;
+use crate::protocol::{Lane, Plan};
 use crate::steps::property;
 
 /// Where the agent and its scenarios keep what outlives a boot.
@@ -29,17 +29,19 @@ pub struct Guest {
     lane: Lane,
     systemd: u32,
     slowness: u32,
+    rounds: Option<u32>,
     scenario: String,
     phase: u32,
     told: RefCell<Vec<String>>,
 }
 
 impl Guest {
-    pub(crate) fn new(lane: Lane, systemd: u32, slowness: u32, scenario: &str, phase: u32) -> Self {
+    pub(crate) fn new(plan: &Plan, scenario: &str, phase: u32) -> Self {
         Self {
-            lane,
-            systemd,
-            slowness,
+            lane: plan.lane,
+            systemd: plan.systemd,
+            slowness: plan.slowness,
+            rounds: plan.rounds,
             scenario: scenario.to_owned(),
             phase,
             told: RefCell::default(),
@@ -69,6 +71,11 @@ impl Guest {
     /// What is to be shown.
     pub(crate) fn take_told(&self) -> Vec<String> {
         self.told.take()
+    }
+
+    /// How often to repeat something: this often, unless the host wants another number.
+    pub fn rounds(&self, own: u32) -> u32 {
+        self.rounds.unwrap_or(own)
     }
 
     /// A wait of this length at native speed, made as long as this machine needs.

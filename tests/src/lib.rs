@@ -37,7 +37,8 @@ pub use check::Failure;
 pub use command::{Output, run, run_for, sh};
 pub use guest::{Guest, Next};
 pub use protocol::{
-    Lane, Message, PLAN_PATH, ParseMessageError, Plan, RESULTS_DIRECTORY, RESULTS_PORT, Restart,
+    Lane, Message, PEERS_PATH, PLAN_PATH, ParseMessageError, Plan, RESULTS_DIRECTORY, RESULTS_PORT,
+    Restart, UNIT_TESTS_PATH,
 };
 pub use scenario::{Scenario, all as all_scenarios};
 pub use steps::{define, define_env, property, write};

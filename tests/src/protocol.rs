@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// Where the agent finds its plan.
 pub const PLAN_PATH: &str = "/usr/lib/bij-lab/plan.json";
 
+/// Where a machine finds the programs of peers that a benchmark runs beside bij, if it wants any.
+pub const PEERS_PATH: &str = "/usr/lib/bij-lab/peers";
+
+/// Where a machine finds the test programs of the crates that make control groups.
+pub const UNIT_TESTS_PATH: &str = "/usr/lib/bij-lab/unit-tests";
+
 /// The results port of a machine with a kernel of its own: its second serial port.
 pub const RESULTS_PORT: &str = "/dev/ttyS1";
 
@@ -58,6 +64,9 @@ pub struct Plan {
     pub systemd: u32,
     /// Waits are this many times longer than at native speed.
     pub slowness: u32,
+    /// How often scenarios repeat what they repeat, in place of their own number.
+    #[serde(default)]
+    pub rounds: Option<u32>,
     /// Names of scenarios, in the order to run them.
     pub scenarios: Vec<String>,
 }

@@ -37,6 +37,10 @@ pub(crate) struct Options {
     /// Leave the others out
     #[arg(long)]
     alone: bool,
+    /// Measure instead how long the queue takes for N runs of /bin/true that one `bij wait` waits for, in a
+    /// machine with systemd, beside the same units with hooks that do nothing, systemd-run and pueue
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "5000", conflicts_with_all = ["adds", "queued", "alone", "store"])]
+    waiting: Option<u32>,
     /// Keep these figures as the ones to compare with
     #[arg(long)]
     store: bool,
@@ -49,6 +53,9 @@ fn stored() -> PathBuf {
 
 /// Measures every contender and prints them side by side.
 pub(crate) fn bench(options: &Options) -> Result<()> {
+    if let Some(runs) = options.waiting {
+        return crate::test::bench_of_waiting(runs, &peers::pueue()?);
+    }
     println!("building bij");
     let packages = ["bij-cli", "bij-daemon"];
     let programs = stage::build_release(Linking::Native, &Metadata::read()?, &packages)?;

@@ -19,7 +19,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::shell;
 use crate::workspace::{self, Metadata};
@@ -131,9 +131,19 @@ pub(crate) fn build_release(
     Ok(directory)
 }
 
-/// Builds one of a package's test programs, in the profile in which all tests are built; returns its
-/// path.
-pub(crate) fn build_test(linking: Linking, package: &str, test: &str) -> Result<PathBuf> {
+/// A program that cargo built for a package's tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TestProgram {
+    /// Its target's name.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Whether it runs tests; the others are programs and examples that tests execute by their path.
+    pub(crate) runs_tests: bool,
+}
+
+/// Builds a package's test programs, and the programs and examples that they execute, in the profile in
+/// which all tests are built.
+pub(crate) fn build_tests(linking: Linking, package: &str) -> Result<Vec<TestProgram>> {
     let mut command = match linking {
         Linking::Native => {
             let mut cargo = shell::cargo();
@@ -142,14 +152,21 @@ pub(crate) fn build_test(linking: Linking, package: &str, test: &str) -> Result<
         }
         Linking::Portable => crate::lab::portable::test()?,
     };
-    command.args(["--quiet", "--no-run", "--message-format=json"]);
-    let messages = shell::read(command.args(["--package", package, "--test", test]))?;
-    messages
+    command.args(["--quiet", "--no-run", "--message-format=json", "--package", package]);
+    let messages = shell::read(&mut command)?;
+    let built: Vec<TestProgram> = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == test)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo built no test program {test} of {package}"))
+        .filter_map(|message| {
+            Some(TestProgram {
+                name: message["target"]["name"].as_str()?.to_owned(),
+                path: message["executable"].as_str().map(PathBuf::from)?,
+                runs_tests: message["profile"]["test"].as_bool()?,
+            })
+        })
+        .collect();
+    ensure!(built.iter().any(|program| program.runs_tests), "cargo built no test of {package}");
+    Ok(built)
 }
 
 /// Empties a directory that a former stage made; refuses one that holds anything else.

@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Try scenarios that fail once more, in a fresh machine; those that hold then are told as flaky
     #[arg(long)]
     pub(crate) retry: bool,
+    /// Repeat this often what scenarios repeat, such as killed hooks and runs that are waited for
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,6 +106,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
             patterns: &options.scenarios,
             staged: options.staged.as_deref(),
             retry: options.retry,
+            rounds: options.rounds,
+            peers: &[],
         };
         tally.add(lab::run(&jobs, wishes)?);
     }
@@ -111,6 +116,18 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     println!("{passed} passed{flaky}, {failed} failed");
     if failed > 0 {
         bail!("tests failed");
+    }
+    Ok(())
+}
+
+/// Runs the scenario that waits for this many runs, with these programs of peers beside bij.
+pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf]) -> Result<()> {
+    let job = Job { suite: &BOOKWORM, lane: bij_e2e::Lane::Machine };
+    let patterns = ["speed_of_waiting".to_owned()];
+    let wishes =
+        lab::Wishes { patterns: &patterns, staged: None, retry: false, rounds: Some(runs), peers };
+    if lab::run(&[job], wishes)?.failed > 0 {
+        bail!("the runs were not all carried out");
     }
     Ok(())
 }

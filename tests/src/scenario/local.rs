@@ -15,7 +15,7 @@ use crate::bij::causes;
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{Output, run_for, sh};
 use crate::guest::{Guest, Next};
-use crate::protocol::Lane;
+use crate::protocol::{Lane, UNIT_TESTS_PATH};
 use crate::steps::write;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -25,6 +25,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     patient("local_demo_under_a_read_only_tree", Lane::VM, demo_under_a_read_only_tree),
     patient("local_groups_of_a_container_are_used", &[Lane::VmV2], groups_of_a_container),
     patient("local_killed_supervisor_changes_no_group", Lane::VM, killed_supervisor),
+    patient("local_unit_tests_of_root_hold", Lane::VM, unit_tests_of_root),
+    patient("local_unit_tests_of_a_user_hold", Lane::VM, unit_tests_of_a_user),
 ];
 
 /// The demo takes half a minute by itself.
@@ -331,5 +333,27 @@ fn killed_supervisor(guest: &Guest) -> Result<Next, Failure> {
     as_tenant(guest, &format!("killed {}", root.display()))?.success()?;
     let root = root_of("root", "killed-in-container")?;
     as_root(guest, true, &format!("container killed {}", root.display()))?.success()?;
+    Ok(Next::Done)
+}
+
+/// The tests of the crates that make control groups, from a shell as `cargo xtask test --lane unit` has it.
+fn unit_tests_of_root(guest: &Guest) -> Result<Next, Failure> {
+    ensure_unit_tests(|command| as_root(guest, false, command))
+}
+
+fn unit_tests_of_a_user(guest: &Guest) -> Result<Next, Failure> {
+    root_of("tenant", "unit-tests-of-tenant")?;
+    ensure_unit_tests(|command| as_tenant(guest, command))
+}
+
+fn ensure_unit_tests(in_shell: impl Fn(&str) -> Result<Output, Failure>) -> Result<Next, Failure> {
+    let programs: Vec<PathBuf> = std::fs::read_dir(UNIT_TESTS_PATH)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, Failure>>()?;
+    ensure!(programs.len() > 2, "the test programs are {programs:?}");
+    for program in programs {
+        let output = in_shell(&format!("{} --test-threads=2", program.display()))?.success()?;
+        output.says("test result: ok.")?;
+    }
     Ok(Next::Done)
 }

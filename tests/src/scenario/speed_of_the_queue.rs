@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::Scenario;
 use super::coordinator::{COORDINATOR, ids};
 use crate::bij::{define_command, define_script, override_unit, render_all, unit};
-use crate::check::Failure;
-use crate::command::{run, sh};
+use crate::check::{Failure, ensure_eq};
+use crate::command::{run, run_for};
 use crate::guest::{Guest, Next};
-use crate::protocol::Lane;
-use crate::queue::set_coordinator;
+use crate::protocol::{Lane, PEERS_PATH};
+use crate::queue::{queue, set_coordinator};
 use crate::steps::property;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -34,58 +34,102 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const RUNS: u32 = 240;
 const SLOTS: u32 = 4;
 /// Commands that do nothing in place of the hooks, and of the launcher that reads what they write.
-const FLOOR: &str = "[Service]\nExecCondition=\nExecStopPost=\n\
-     ExecCondition=+/bin/true\nExecStopPost=-+/bin/true\nExecStart=\nExecStart=/bin/true\n";
+const FLOOR: &str = "[Service]\nExecCondition=\nExecStop=\nExecStopPost=\n\
+     ExecCondition=+/bin/true\nExecStop=-+/bin/true\nExecStopPost=-+/bin/true\n\
+     ExecStart=\nExecStart=/bin/true\n";
+/// A sandbox as that of an experiment.
+const SYSTEMD_RUN: &str = "systemd-run --quiet --wait --property=DynamicUser=yes --property=ProtectSystem=strict \
+     --property=PrivateTmp=yes --property=PrivateDevices=yes --property=ProtectHome=read-only /bin/true";
+/// What a bench has for all runs of one contender.
+const BENCH: Duration = Duration::from_secs(1200);
 
 /// Many short runs through a few slots, waited for by one `bij wait`, beside the same units with hooks that do
-/// nothing, and `systemd-run --wait` with a like sandbox, as many at a time.
+/// nothing, `systemd-run --wait` with a like sandbox, as many at a time, and pueue if the host brought it.
 fn of_waiting(guest: &Guest) -> Result<Next, Failure> {
     set_coordinator(&format!("MAX_CONCURRENT_EXPERIMENTS={SLOTS}\n"))?;
-    let ids = ids("speed_wait", RUNS as usize);
+    let runs = guest.rounds(RUNS);
+    // A unit of its own for each run up to a number: thousands of definitions say no more about the queue.
+    let ids = ids("speed_wait", runs.min(RUNS) as usize);
     for id in &ids {
         define_command(id, &["/bin/true"], "")?;
     }
     for slot in 1..=SLOTS {
         let id = format!("speed_floor_{slot}");
-        define_command(&id, &["/bin/true"], "[restart]\nburst = 1000\n")?;
+        define_command(&id, &["/bin/true"], "[restart]\nburst = 1000000\n")?;
         override_unit(&id, FLOOR)?;
     }
     render_all()?;
-    let each = RUNS / SLOTS;
-    let side_by_side = |command: &str| {
-        let script = format!(
-            "for slot in $(seq {SLOTS}); do (for run in $(seq {each}); do {command} || exit 1; done) & done
-             for job in $(jobs -p); do wait $job || exit 1; done"
-        );
-        let begun = Instant::now();
-        sh(&script)?.success()?;
-        Ok::<_, Failure>(begun.elapsed())
-    };
-    let floor = side_by_side("systemctl start --wait brain-experiment@speed_floor_$slot")?;
-    let systemd_run = side_by_side(
-        "systemd-run --quiet --wait --property=DynamicUser=yes --property=ProtectSystem=strict \
-         --property=PrivateTmp=yes --property=PrivateDevices=yes --property=ProtectHome=read-only /bin/true",
-    )?;
-    let begun = Instant::now();
-    run("bij", ["-q", "submit"].into_iter().chain(ids.iter().map(String::as_str)))?.success()?;
-    let waited = run(
-        "python3",
-        ["-c", MEASURED, "bij", "-q", "wait"].into_iter().chain(ids.iter().map(String::as_str)),
-    )?;
-    let ours = begun.elapsed();
-    let processor: f64 = number(waited.success()?.stdout())?;
-    let per_run = |took: Duration| took.as_secs_f64() * 1e3 / f64::from(RUNS);
+    let per_run = |took: Duration, runs: u32| took.as_secs_f64() * 1e3 / f64::from(runs);
+    // The floor is measured before and after: machines are shared.
+    let systemctl = "systemctl start --wait brain-experiment@speed_floor_$slot";
+    let floor_before = per_run(side_by_side(runs / 2, systemctl)?, runs / 2);
+    let (took, processor) = queued(&ids, runs)?;
+    let ours = per_run(took, runs);
+    let floor_after = per_run(side_by_side(runs / 2, systemctl)?, runs / 2);
+    let floor = f64::midpoint(floor_before, floor_after);
     guest.tell(format!(
-        "{RUNS} runs of /bin/true through {SLOTS} slots, by one bij wait: {:.1} ms a run, {:.2} x the floor \
-         ({:.1} ms), {:.2} x systemd-run --wait ({:.1} ms); bij wait took {:.2} % of a processor",
-        per_run(ours),
-        ours.as_secs_f64() / floor.as_secs_f64(),
-        per_run(floor),
-        ours.as_secs_f64() / systemd_run.as_secs_f64(),
-        per_run(systemd_run),
-        processor / ours.as_secs_f64() * 100.0,
+        "{runs} runs of /bin/true through {SLOTS} slots, by one bij wait: {ours:.1} ms a run, {:.2} x the floor \
+         (before {floor_before:.1} ms, after {floor_after:.1} ms); bij wait took {:.2} % of a processor",
+        ours / floor,
+        processor / took.as_secs_f64() * 100.0,
     ));
+    let peers = runs.min(4 * RUNS);
+    let systemd_run = per_run(side_by_side(peers, SYSTEMD_RUN)?, peers);
+    guest.tell(format!(
+        "systemd-run --wait: {systemd_run:.1} ms a run, ours are {:.2} x",
+        ours / systemd_run
+    ));
+    if Path::new(PEERS_PATH).join("pueued").exists() {
+        let pueue = per_run(of_pueue(peers)?, peers);
+        guest.tell(format!("pueue: {pueue:.1} ms a run, ours are {:.2} x", ours / pueue));
+    }
     Ok(Next::Done)
+}
+
+/// How long a command takes that is run this often, through the slots.
+fn side_by_side(runs: u32, command: &str) -> Result<Duration, Failure> {
+    let script = format!(
+        "for slot in $(seq {SLOTS}); do (for run in $(seq {}); do {command} || exit 1; done) & done
+         for job in $(jobs -p); do wait $job || exit 1; done",
+        runs / SLOTS
+    );
+    let begun = Instant::now();
+    run_for(BENCH, "sh", ["-euc", &script])?.success()?;
+    Ok(begun.elapsed())
+}
+
+/// How long the queue takes for this many runs, and how many seconds of a processor `bij wait` took.
+fn queued(ids: &[String], runs: u32) -> Result<(Duration, f64), Failure> {
+    let begun = Instant::now();
+    let mut left = runs as usize;
+    while left > 0 {
+        let next = &ids[..ids.len().min(left)];
+        run("bij", ["-q", "submit"].into_iter().chain(next.iter().map(String::as_str)))?
+            .success()?;
+        left -= next.len();
+    }
+    let line = ["-c", MEASURED, "bij", "-q", "wait"];
+    let waited = run_for(BENCH, "python3", line.into_iter().chain(ids.iter().map(String::as_str)))?;
+    let took = begun.elapsed();
+    ensure_eq!(queue()?.len(), 0, "the runs that are left when the wait is over");
+    Ok((took, number(waited.success()?.stdout())?))
+}
+
+/// How long pueue takes: all runs are added while it is paused, as `bij submit` of many adds them at once.
+fn of_pueue(runs: u32) -> Result<Duration, Failure> {
+    let script = format!(
+        "export PATH={PEERS_PATH}:$PATH HOME=$(mktemp -d) XDG_RUNTIME_DIR=$(mktemp -d)
+         pueued >/dev/null 2>&1 & daemon=$!
+         until pueue pause >/dev/null 2>&1; do sleep 0.1; done
+         pueue parallel {SLOTS} >/dev/null
+         for run in $(seq {runs}); do pueue add -- /bin/true >/dev/null; done
+         begun=$(date +%s%N); pueue start; pueue wait --quiet; ended=$(date +%s%N)
+         kill $daemon; wait $daemon || true
+         echo $((ended - begun)) | tail -n 1"
+    );
+    let output = run_for(BENCH, "sh", ["-euc", &script])?.success()?;
+    let nanoseconds = number(output.stdout().lines().last().unwrap_or_default())?;
+    Ok(Duration::from_secs_f64(nanoseconds / 1e9))
 }
 
 /// Runs a command and prints how many seconds of a processor it took.

@@ -30,6 +30,12 @@ fn provide(package: &str, version: &str) -> Result<PathBuf> {
     Ok(place.join("bin"))
 }
 
+/// The programs of pueue.
+pub(super) fn pueue() -> Result<[PathBuf; 2]> {
+    let programs = provide("pueue", PUEUE)?;
+    Ok(["pueue", "pueued"].map(|name| programs.join(name)))
+}
+
 /// A command that takes a directory of ours for its user's home.
 fn at_home(program: PathBuf, home: &TempDir) -> Command {
     let mut command = Command::new(program);

@@ -19,7 +19,7 @@ pub(crate) mod report;
 mod session;
 mod suite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -62,11 +62,12 @@ impl Job {
             .collect()
     }
 
-    fn plan(&self, scenarios: &[&Scenario]) -> Plan {
+    fn plan(&self, scenarios: &[&Scenario], rounds: Option<u32>) -> Plan {
         Plan {
             lane: self.lane,
             systemd: self.suite.systemd,
             slowness: if self.lane == Lane::Machine { 1 } else { EMULATION_SLOWNESS },
+            rounds,
             scenarios: scenarios.iter().map(|scenario| scenario.name.to_owned()).collect(),
         }
     }
@@ -81,11 +82,14 @@ pub(crate) struct Wishes<'a> {
     pub(crate) staged: Option<&'a Path>,
     /// Whether what fails is tried once more.
     pub(crate) retry: bool,
+    /// How often scenarios repeat what they repeat, in place of their own number.
+    pub(crate) rounds: Option<u32>,
+    /// Programs of peers that machines get as well.
+    pub(crate) peers: &'a [PathBuf],
 }
 
 /// Boots these machines, at most two at a time, and counts what held.
 pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
-    let Wishes { patterns, staged, retry } = wishes;
     let vm = jobs.iter().any(|job| job.lane != Lane::Machine);
     packages::provide(vm).context("the machine and vm lanes cannot run")?;
     let directory = Metadata::read()?.target_directory.join("lab");
@@ -94,8 +98,8 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
     for job in jobs {
         job.suite.image()?;
     }
-    let native = payload_for(jobs, Linking::Native, staged, &directory)?;
-    let portable = payload_for(jobs, Linking::Portable, staged, &directory)?;
+    let native = payload_for(jobs, Linking::Native, wishes, &directory)?;
+    let portable = payload_for(jobs, Linking::Portable, wishes, &directory)?;
     let queue = Mutex::new(jobs.iter());
     let tally = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -110,7 +114,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
                     let counted = payload
                         .as_ref()
                         .ok_or_else(|| anyhow!("no payload was built for it"))
-                        .and_then(|payload| run_one(job, patterns, retry, payload, &directory));
+                        .and_then(|payload| run_one(job, wishes, payload, &directory));
                     let mut tally = tally.lock().expect("no machine's thread panics");
                     match counted {
                         Ok(counted) => tally.add(counted),
@@ -125,7 +129,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
     });
     let tally = tally.into_inner().expect("no machine's thread panics");
     if tally == Tally::default() {
-        bail!("no scenario's name contains {}", patterns.join(" or "));
+        bail!("no scenario's name contains {}", wishes.patterns.join(" or "));
     }
     Ok(tally)
 }
@@ -143,32 +147,27 @@ fn take_turn(directory: &Path) -> Result<std::fs::File> {
 fn payload_for(
     jobs: &[Job],
     linking: Linking,
-    staged: Option<&Path>,
+    wishes: Wishes<'_>,
     directory: &Path,
 ) -> Result<Option<Payload>> {
     if !jobs.iter().any(|job| job.suite.linking() == linking) {
         return Ok(None);
     }
-    Payload::build(linking, staged, directory).map(Some)
+    Payload::build(linking, wishes, directory).map(Some)
 }
 
 /// Two containers at once would share their control groups on a host without namespaces for them.
 static ONE_CONTAINER: Mutex<()> = Mutex::new(());
 
-fn run_one(
-    job: &Job,
-    patterns: &[String],
-    retry: bool,
-    payload: &Payload,
-    directory: &Path,
-) -> Result<Tally> {
+fn run_one(job: &Job, wishes: Wishes<'_>, payload: &Payload, directory: &Path) -> Result<Tally> {
+    let Wishes { patterns, retry, rounds, .. } = wishes;
     let scenarios = job.scenarios(patterns);
     if scenarios.is_empty() {
         return Ok(Tally::default());
     }
     let _turn = (job.lane == Lane::Machine)
         .then(|| ONE_CONTAINER.lock().unwrap_or_else(PoisonError::into_inner));
-    let Verdict { passed, failed } = boot(job, &job.name(), scenarios, payload, directory)?;
+    let Verdict { passed, failed } = boot(job, &job.name(), scenarios, rounds, payload, directory)?;
     if failed.is_empty() || !retry {
         let failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
         return Ok(Tally { passed, failed, flaky: 0 });
@@ -176,7 +175,7 @@ fn run_one(
     let name = format!("{}-again", job.name());
     let mut scenarios = job.scenarios(patterns);
     scenarios.retain(|scenario| failed.iter().any(|failed| failed == scenario.name));
-    let again = boot(job, &name, scenarios, payload, directory)?;
+    let again = boot(job, &name, scenarios, rounds, payload, directory)?;
     let holds_now = |scenario: &&String| !again.failed.contains(scenario);
     for scenario in failed.iter().filter(holds_now) {
         report::flaky(&name, scenario);
@@ -190,6 +189,7 @@ fn boot(
     job: &Job,
     name: &str,
     scenarios: Vec<&'static Scenario>,
+    rounds: Option<u32>,
     payload: &Payload,
     directory: &Path,
 ) -> Result<Verdict> {
@@ -200,12 +200,14 @@ fn boot(
     }
     std::fs::create_dir_all(&directory)?;
     let image = job.suite.image()?;
-    let plan = job.plan(&scenarios);
+    let plan = job.plan(&scenarios, rounds);
     let payload = payload.with_plan(&plan, &directory)?;
     let machine: Box<dyn Machine> = if job.lane == Lane::Machine {
         Box::new(nspawn::Container::prepare(&image, &payload, &directory)?)
     } else {
         Box::new(qemu::Emulator::prepare(job.suite, job.lane, &image, &payload, &directory)?)
     };
-    Session::new(name.to_owned(), machine, plan.slowness, scenarios).run()
+    // What is repeated more often than usual has ten times as long.
+    let slowness = plan.slowness * if rounds.is_some() { 10 } else { 1 };
+    Session::new(name.to_owned(), machine, slowness, scenarios).run()
 }

@@ -5,9 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bij_e2e::{PLAN_PATH, Plan};
 
+use super::Wishes;
 use crate::shell;
 use crate::stage::{self, Linking};
 use crate::workspace::Metadata;
@@ -38,13 +39,13 @@ pub(super) struct Loaded {
 
 impl Payload {
     /// Builds and stages everything, or takes what is staged already, and adds the agent.
-    pub(super) fn build(linking: Linking, staged: Option<&Path>, directory: &Path) -> Result<Self> {
+    pub(super) fn build(linking: Linking, wishes: Wishes<'_>, directory: &Path) -> Result<Self> {
         let tree = directory.join(if linking == Linking::Portable {
             "payload-portable"
         } else {
             "payload"
         });
-        if let Some(staged) = staged {
+        if let Some(staged) = wishes.staged {
             stage::copy(staged, &tree)?;
         } else {
             println!("building and staging the tree that the machines get");
@@ -56,8 +57,12 @@ impl Payload {
             &tree.join("usr/lib/bij-lab/agent"),
             0o755,
         )?;
-        let tests = stage::build_test(linking, "bij-systemd", "real_systemd")?;
-        stage::install(&tests, &tree.join("usr/lib/bij-lab/real-systemd"), 0o755)?;
+        install_tests(linking, &tree)?;
+        for peer in wishes.peers {
+            let name = peer.file_name().context("a peer's program has no name")?;
+            let to = Path::new(bij_e2e::PEERS_PATH).strip_prefix("/")?.join(name);
+            stage::install(peer, &tree.join(to), 0o755)?;
+        }
         let units = tree.join("etc/systemd/system");
         fs::create_dir_all(units.join("multi-user.target.wants"))?;
         fs::write(units.join("bij-lab-agent.service"), AGENT_UNIT)?;
@@ -77,6 +82,27 @@ impl Payload {
         fs::write(&file, serde_json::to_vec_pretty(plan)?)?;
         Ok(Loaded { tree: self.0.clone(), plan: layer })
     }
+}
+
+/// Adds the test programs whose tests ask for a machine with systemd: the contract suite, and those of the
+/// crates that make control groups.
+fn install_tests(linking: Linking, tree: &Path) -> Result<()> {
+    for program in stage::build_tests(linking, "bij-systemd")? {
+        if program.name == "real_systemd" {
+            stage::install(&program.path, &tree.join("usr/lib/bij-lab/real-systemd"), 0o755)?;
+        }
+    }
+    for package in ["bij-cgroup", "bij-local"] {
+        for program in stage::build_tests(linking, package)? {
+            let path = if program.runs_tests {
+                Path::new(bij_e2e::UNIT_TESTS_PATH).join(format!("{package}-{}", program.name))
+            } else {
+                program.path.clone()
+            };
+            stage::install(&program.path, &tree.join(path.strip_prefix("/")?), 0o755)?;
+        }
+    }
+    Ok(())
 }
 
 /// What `systemctl enable brain-experiment-coordinator` does, as installing a package may have done.

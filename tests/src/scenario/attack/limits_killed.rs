@@ -18,36 +18,36 @@ use crate::protocol::Lane;
 use crate::queue::{queue, set_coordinator};
 
 pub(in crate::scenario) const SCENARIOS: &[Scenario] = &[Scenario {
-    time_limit: Duration::from_secs(if ROUNDS > 50 { 1200 } else { 300 }),
+    time_limit: Duration::from_secs(300),
     ..Scenario::new("attack_limits_outlive_killed_hooks", Lane::ALL, outlive_killed_hooks)
 }];
 
-/// How many hooks are killed: `BIJ_LAB_ROUNDS=200` at build time for a thorough run.
-const ROUNDS: u32 = match option_env!("BIJ_LAB_ROUNDS") {
-    Some(rounds) => match u32::from_str_radix(rounds, 10) {
-        Ok(rounds) => rounds,
-        Err(_) => panic!("BIJ_LAB_ROUNDS is a number"),
-    },
-    None => 20,
-};
-
 /// How much of everything there is, by the speed of the machine.
 struct Load {
+    /// How many hooks are killed.
+    rounds: u32,
     sleepers: usize,
     experiments: usize,
     runs_of_each: usize,
 }
 
 impl Load {
-    fn of(guest: &Guest) -> Self {
-        match (guest.lane(), ROUNDS > 50) {
-            (Lane::Machine, true) => Self { sleepers: 40, experiments: 8, runs_of_each: 20 },
-            (Lane::Machine, false) => Self { sleepers: 20, experiments: 4, runs_of_each: 8 },
+    fn new(guest: &Guest) -> Self {
+        // An emulated machine takes ten times as long for each.
+        let own = if guest.lane() == Lane::Machine { 20 } else { 6 };
+        let rounds = guest.rounds(own);
+        match (guest.lane(), rounds > 50) {
+            (Lane::Machine, true) => {
+                Self { rounds, sleepers: 40, experiments: 8, runs_of_each: 20 }
+            }
+            (Lane::Machine, false) => {
+                Self { rounds, sleepers: 20, experiments: 4, runs_of_each: 8 }
+            }
             (Lane::VmV2 | Lane::VmV1, true) => {
-                Self { sleepers: 40, experiments: 4, runs_of_each: 10 }
+                Self { rounds, sleepers: 40, experiments: 4, runs_of_each: 10 }
             }
             (Lane::VmV2 | Lane::VmV1, false) => {
-                Self { sleepers: 6, experiments: 2, runs_of_each: 3 }
+                Self { rounds, sleepers: 6, experiments: 2, runs_of_each: 3 }
             }
         }
     }
@@ -55,7 +55,7 @@ impl Load {
 
 /// What runs keeps its life and its limits, and each acknowledged run ends by itself.
 fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
-    let Load { sleepers, experiments, runs_of_each } = Load::of(guest);
+    let Load { rounds, sleepers, experiments, runs_of_each } = Load::new(guest);
     sh("systemctl start brain-experiment-coordinator")?.success()?;
     set_coordinator(&format!(
         "MAX_CONCURRENT_EXPERIMENTS={}\nTOTAL_RAM_LIMIT_GB=64\n",
@@ -79,8 +79,6 @@ fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
         acknowledged.insert((id, number));
     }
     let (mut killed, mut hung) = (0_u32, 0_u32);
-    // An emulated machine takes ten times as long for each.
-    let rounds = if guest.lane() == Lane::Machine || ROUNDS > 50 { ROUNDS } else { ROUNDS / 3 };
     for round in 1..=rounds {
         edit(round)?;
         run("systemctl", ["daemon-reload"])?.success()?;
