@@ -257,6 +257,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
             refusal,
+            left_behind: None,
         };
         let Err(source) = record.write(self.place.layout(), id) else { return Ok(()) };
         log::warn!("the attempt's record cannot be left: {source}");

@@ -26,6 +26,8 @@ pub enum Verb {
     Start(ExperimentId),
     /// `ExecStartPre=` of a unit that nobody is asked about: opens the attempt.
     Begin(ExperimentId),
+    /// `ExecStop=`: notes which processes the main process has left behind.
+    Leftovers(ExperimentId),
     /// `ExecStopPost=`: closes the attempt.
     End(ExperimentId),
     /// The template's own `ExecStart=`: says why there is nothing to run.
@@ -42,7 +44,7 @@ pub enum Verb {
 pub enum CallError {
     /// It has another form.
     #[error(
-        "usage: bij-hook [--user] [--root DIR] start|begin|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
+        "usage: bij-hook [--user] [--root DIR] start|begin|leftovers|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
     )]
     Usage,
     /// The instance is no experiment's.
@@ -53,7 +55,11 @@ pub enum CallError {
 impl HookCall {
     /// The unit that called, if it is an experiment's.
     pub fn unit(&self) -> Option<AboutUnit> {
-        let (Verb::Start(id) | Verb::Begin(id) | Verb::End(id) | Verb::Refuse(id)) = &self.verb
+        let (Verb::Start(id)
+        | Verb::Begin(id)
+        | Verb::Leftovers(id)
+        | Verb::End(id)
+        | Verb::Refuse(id)) = &self.verb
         else {
             return None;
         };
@@ -81,6 +87,7 @@ impl HookCall {
         let verb = match words[..] {
             ["start", text] => Verb::Start(id(text)?),
             ["begin", text] => Verb::Begin(id(text)?),
+            ["leftovers", text] => Verb::Leftovers(id(text)?),
             ["end", text] => Verb::End(id(text)?),
             ["refuse", text] => Verb::Refuse(id(text)?),
             ["boot"] => Verb::Boot,
@@ -113,7 +120,7 @@ mod tests {
         for bad in ["", "begin", "begin a b", "boot a", "stop a", "boot --root"] {
             assert!(matches!(parse(bad), Err(CallError::Usage)), "{bad}");
         }
-        for bad in ["begin ../x", "end %i", "start a%i", "refuse "] {
+        for bad in ["begin ../x", "end %i", "leftovers /", "start a%i", "refuse "] {
             assert!(matches!(parse(bad), Err(CallError::Id(_))), "{bad}");
         }
     }

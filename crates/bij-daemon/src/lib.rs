@@ -6,6 +6,7 @@
 //! | `ExecCondition=` | [`admit`](fn@admit) | says whether it may start now; if so, then |
 //! | | [`Begin`] | makes sure that the unit is what its definition says, opens the attempt |
 //! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
+//! | `ExecStop=` | [`note_leftovers`] | notes what the main process has left behind |
 //! | `ExecStopPost=` | [`End`] | gathers evidence, decides the cause, closes the attempt |
 //! | `brain-experiment-boot.service` | [`render_at_boot`] | renders every definition before anything starts |
 //! | | [`boot`], [`shutdown`] | tell power cuts from shutdowns |
@@ -41,6 +42,7 @@ mod files;
 mod gpu;
 mod journal;
 mod late;
+mod leftovers;
 mod logging;
 mod manager;
 mod notify;
@@ -74,6 +76,7 @@ pub use coordinator::{
 };
 pub use end::{End, EndError, Ended};
 pub use journal::{Journal, JournalError, LoggedEnd};
+pub use leftovers::note_leftovers;
 pub use logging::{AboutUnit, start_logging};
 pub use manager::{Manager, ManagerError};
 pub use notify::{ask_for_time, tell_status};

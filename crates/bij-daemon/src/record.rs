@@ -1,7 +1,8 @@
 //! What `begin` leaves for `end`.
 
 use bij_core::{
-    AttemptKey, AttemptNumber, ExperimentId, Layout, RunId, RunNumber, TimeSpan, Timestamp,
+    AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, RunId, RunNumber, TimeSpan,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub(crate) struct Record {
     /// Why its start was given up before the process ran.
     #[serde(default)]
     pub(crate) refusal: Option<String>,
+    /// What its main process left behind, once that has ended well.
+    #[serde(default)]
+    pub(crate) left_behind: Option<LeftBehind>,
 }
 
 /// The place of an attempt in history.
@@ -90,6 +94,7 @@ mod tests {
             oom_kills_before: Some(0),
             memory_limit_hits_before: None,
             refusal: Some("its program is not there".to_owned()),
+            left_behind: LeftBehind::new(["sleep"]),
         };
         record.write(&layout, &id).unwrap();
         assert_eq!(Record::read(&layout, &id), Some(record));

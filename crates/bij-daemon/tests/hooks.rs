@@ -123,6 +123,28 @@ fn a_life_from_start_to_end_is_told_in_sentences() {
 }
 
 #[test]
+fn what_the_main_process_leaves_behind_is_noted_before_its_end_and_told_with_it() {
+    let group = "sys/fs/cgroup/brain.slice/brain-experiment@x.service/cgroup.procs";
+    let tree = Tree::new();
+    let stamp = tree.define("x");
+    tree.begin("x", 1, &stamp);
+    tree.write(group, "7\n8\n");
+    tree.write("proc/7/stat", "7 (sh) S 1 1 1\n");
+    tree.write("proc/8/stat", "8 (sleep) S 7 1 1\n");
+    let mut noted = tree.hook("leftovers", "x", 1);
+    succeeded(&noted.env("EXIT_CODE", "exited").env("EXIT_STATUS", "0").output().unwrap());
+    tree.write(group, "");
+    let said = succeeded(&tree.end("x", 1, "success", "exited", "0").output().unwrap());
+    assert!(said.contains("; 2 processes were left behind and killed (sh, sleep)\n"), "{said}");
+    // A stop that was asked for: the main process is one of them.
+    tree.begin("x", 2, &stamp);
+    tree.write(group, "7\n8\n");
+    succeeded(&tree.hook("leftovers", "x", 2).output().unwrap());
+    let said = succeeded(&tree.end("x", 2, "success", "killed", "TERM").output().unwrap());
+    assert!(!said.contains("left behind"), "{said}");
+}
+
+#[test]
 fn a_start_without_a_definition_is_refused_with_78_and_the_remedy() {
     let tree = Tree::new();
     succeeded(&tree.hook("start", "y", 1).output().unwrap());

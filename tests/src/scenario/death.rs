@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
     Scenario::new("death_with_a_child_left_behind", Lane::CONTAINER, with_a_child_left_behind),
     Scenario::new("death_after_a_flood", Lane::CONTAINER, after_a_flood),
+    Scenario::new("death_of_work_in_the_background", Lane::ALL, of_work_in_the_background),
     Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
         time_limit: Duration::from_secs(120),
@@ -165,6 +166,31 @@ fn with_a_child_left_behind(guest: &Guest) -> Result<Next, Failure> {
     systemctl("stop", id)?;
     let rows = wait_for_ended(guest, id, 1)?;
     ensure_cause(&rows[0], "stopped")?;
+    Ok(Next::Done)
+}
+
+/// A launcher that leaves its work behind is a success, and says what became of the work.
+fn of_work_in_the_background(guest: &Guest) -> Result<Next, Failure> {
+    let id = "death_background";
+    let script = "nohup sh -c 'sleep 600; true' >/dev/null 2>&1 & sleep 0.5";
+    let attempt = die(guest, id, script, "")?;
+    ensure_cause(&attempt, "success")?;
+    let left = &attempt["evidence"]["left_behind"];
+    ensure_eq!(left["count"], 2, "the processes that were left behind by {attempt}");
+    let told = "2 processes were left behind and killed (sh, sleep)";
+    wait_for_line(guest, id, told)?;
+    run("bij", ["history", id])?.success()?.says(told)?;
+    crate::bij::wait_for_state(guest, id, "inactive")?;
+    // A stop that the processes follow leaves nothing behind.
+    let id = "death_background_stopped";
+    define_script(id, "sh -c 'sleep 600; true' & echo I listen; wait", "")?;
+    render_all()?;
+    systemctl("start", id)?.success()?;
+    wait_for_line(guest, id, "I listen")?;
+    systemctl("stop", id)?.success()?;
+    let rows = wait_for_ended(guest, id, 1)?;
+    ensure_cause(&rows[0], "stopped")?;
+    ensure!(rows[0]["evidence"]["left_behind"].is_null(), "it was asked to stop: {}", rows[0]);
     Ok(Next::Done)
 }
 

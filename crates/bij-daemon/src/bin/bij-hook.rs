@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_daemon::{
     Begin, End, HookCall, NotAdmitted, Place, Refusal, Systemd, SystemdJournal, Told, Verb, admit,
-    ask_for_time, boot, confine, ledger, refusal, render_at_boot, shutdown, start_logging,
-    tell_status,
+    ask_for_time, boot, confine, ledger, note_leftovers, refusal, render_at_boot, shutdown,
+    start_logging, tell_status,
 };
 use bij_definitions::Definitions;
 
@@ -26,6 +26,11 @@ const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let call = HookCall::parse(env::args_os().skip(1));
+    // A stop that was asked for: the main process has yet to leave, and waits for this.
+    let is_leftovers = matches!(&call, Ok(HookCall { verb: Verb::Leftovers(_), .. }));
+    if is_leftovers && env::var_os("EXIT_CODE").is_none() {
+        return ExitCode::SUCCESS;
+    }
     // A user's own manager is found by its variables, and can do no more than the user.
     let is_users = call.as_ref().is_ok_and(|call| call.user);
     if !is_users && let Err(error) = confine(&[]) {
@@ -68,7 +73,7 @@ fn run(call: HookCall) -> Result<ExitCode> {
     } else {
         Place::system(&root)
     };
-    if matches!(verb, Verb::Start(_) | Verb::Begin(_) | Verb::End(_))
+    if matches!(verb, Verb::Start(_) | Verb::Begin(_) | Verb::Leftovers(_) | Verb::End(_))
         && let Some(socket) = place.manager_socket(env::var_os("NOTIFY_SOCKET").as_deref())
         && let Err(error) = ask_for_time(socket.as_os_str(), TIME_NEEDED)
     {
@@ -90,6 +95,9 @@ fn run(call: HookCall) -> Result<ExitCode> {
             begin(&place, &manager, &id)?;
         }
         Verb::Begin(id) => begin(&place, &Systemd::new(&place), &id)?,
+        Verb::Leftovers(id) => {
+            drop(note_leftovers(&place, &told(&place, &id), &id, std::thread::sleep));
+        }
         Verb::End(id) => end(&place, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(place.layout().clone());

@@ -149,6 +149,7 @@ mod tests {
             oom_kills_before: None,
             memory_limit_hits_before: None,
             refusal: None,
+            left_behind: None,
         };
         record.write(place.layout(), &id).unwrap();
         let files = HandoverFiles::new(place);

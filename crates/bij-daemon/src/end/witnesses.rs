@@ -51,7 +51,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         evidence.notes.extend(refusal.or_else(|| words_of_launcher(&evidence)));
         evidence.notes.extend(self.unknown_to_env(id, &evidence));
         evidence.order = self.order(id, facts.as_ref());
-        evidence.left_behind = self.left_behind(&evidence);
+        evidence.left_behind = self.left_behind(begun, &evidence);
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
             evidence.exit_meaning = meaning.map(str::to_owned);
@@ -93,16 +93,18 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         view.unknown_to_env(&found.spec).map(|unknown| unknown.to_string())
     }
 
-    /// Returns the processes that outlived the main process and had to be killed, by the manager's own words.
-    fn left_behind(&self, evidence: &Evidence) -> Option<LeftBehind> {
+    /// Returns the processes that outlived the main process: as they were noted before they were signalled,
+    /// or by the manager's own words if they had to be killed.
+    fn left_behind(&self, begun: &Begun, evidence: &Evidence) -> Option<LeftBehind> {
+        let noted = begun.record.as_ref().and_then(|record| record.left_behind.clone());
         let is_late = evidence.service_result == Some(ServiceResult::Timeout);
         if !(is_late && evidence.left_by_itself) {
-            return None;
+            return noted;
         }
         let killed = self.told.invocation.and_then(|invocation| {
             logged(self.journal.killed_in(invocation), "it is not known what was left behind")
         });
-        let known = LeftBehind::new(killed.unwrap_or_default()).unwrap_or_default();
+        let known = LeftBehind::new(killed.unwrap_or_default()).or(noted).unwrap_or_default();
         Some(LeftBehind { late: true, ..known })
     }
 
