@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// The time that an experiment has to write a checkpoint when the board is critically hot. It includes
 /// `ExecStop=`, which systemd runs before it signals. With the two hot readings before it, all experiments have
 /// ended within ten seconds.
-const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+const LEAVES_WITHIN: Duration = Duration::from_secs(4);
 
 /// What became of a step.
 #[derive(Debug)]
