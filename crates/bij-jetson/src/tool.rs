@@ -4,10 +4,10 @@ use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -82,12 +82,15 @@ impl Said {
     }
 }
 
-/// So much of what a tool says is kept; it says a screenful when all is well.
-const KEPT: u64 = 256 << 10;
+/// How many bytes of a tool's output are kept; it prints a screenful when all is well.
+const KEPT: usize = 256 << 10;
 
-/// How long the last words of a tool may take after its end, if somebody holds its pipe who has left
-/// its group.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How many bytes are read at once: what a pipe holds by default (`pipe(7)`).
+const CHUNK: usize = 64 << 10;
+
+/// How many chunks are read before the tool is looked at again: the largest pipe that an unprivileged
+/// process may ask for (`/proc/sys/fs/pipe-max-size`) is empty then.
+const CHUNKS: usize = 16;
 
 /// How often it is looked whether a tool has ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -116,37 +119,57 @@ pub(crate) fn run(program: &Path, args: &[&str], limit: Duration) -> Result<Said
     let mut child = command.spawn().map_err(not_started)?;
     // It holds this side's ends of the pipe for writing.
     drop(command);
-    let text = listen(reader);
-    let ended = wait(&child, limit).map_err(not_started)?;
+    let mut output = Output::new(reader).map_err(not_started)?;
+    let ended = wait(&child, &mut output, limit).map_err(not_started)?;
     kill_group(&child);
     if !ended {
         reap(child);
         return Err(ToolError::TimedOut { program: program.to_owned(), limit });
     }
     let status = child.wait().map_err(not_started)?;
-    let text = text.recv_timeout(LAST_WORDS).unwrap_or_default();
-    Ok(Said { text, status })
+    // A process that left the group may hold the pipe open; all that the tool itself wrote is in it.
+    output.read_available().map_err(not_started)?;
+    Ok(Said { text: String::from_utf8_lossy(&output.kept).into_owned(), status })
 }
 
-/// Hears what comes through a pipe until its end; what is too much is thrown away, so that nobody
-/// waits for us to read it.
-fn listen(mut reader: io::PipeReader) -> mpsc::Receiver<String> {
-    let (tell, told) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let mut kept = Vec::new();
-        // An error ends it as the end does: there is no more.
-        let _ = reader.by_ref().take(KEPT).read_to_end(&mut kept);
-        let _ = io::copy(&mut reader, &mut io::sink());
-        let _ = tell.send(String::from_utf8_lossy(&kept).into_owned());
-    });
-    told
+/// What a tool prints, read without waiting for it.
+struct Output {
+    pipe: io::PipeReader,
+    kept: Vec<u8>,
+}
+
+impl Output {
+    fn new(pipe: io::PipeReader) -> io::Result<Self> {
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(Self { pipe, kept: Vec::new() })
+    }
+
+    /// Reads what is in the pipe. Bytes beyond [`KEPT`] are dropped, so that the tool never waits for its
+    /// reader.
+    fn read_available(&mut self) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        for _ in 0..CHUNKS {
+            match self.pipe.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let room = KEPT - self.kept.len();
+                    self.kept.extend_from_slice(&chunk[..read.min(room)]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether it ends in time. It is not reaped, so that its number stays its own.
-fn wait(child: &Child, limit: Duration) -> io::Result<bool> {
+fn wait(child: &Child, output: &mut Output, limit: Duration) -> io::Result<bool> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let begun = Instant::now();
     loop {
+        output.read_available()?;
         match waitid(Id::Pid(pid(child)), look)? {
             WaitStatus::StillAlive if begun.elapsed() >= limit => return Ok(false),
             WaitStatus::StillAlive => thread::sleep(LOOK),
@@ -221,6 +244,12 @@ mod tests {
         let said = shell("printf '\\377'; head -c 5000000 /dev/zero", MINUTE).unwrap();
         assert!(said.text.starts_with('\u{fffd}'));
         assert!(said.end(Path::new("sh")).is_ok());
+    }
+
+    #[test]
+    fn a_pipe_that_another_process_holds_open_cuts_no_output() {
+        let said = shell("setsid sleep 3 & echo heard", MINUTE).unwrap();
+        assert_eq!(said.text, "heard\n");
     }
 
     #[test]
