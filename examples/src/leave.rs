@@ -1,15 +1,15 @@
-//! Hearing that it is time to leave.
+//! Requests to exit.
 
 use bij_experiment::Attempt;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// Knows whether somebody wants this process to save and leave: by the stop file of bij, by
+/// Tells whether this process was asked to save and exit: by the stop file of bij, by
 /// SIGTERM (`systemctl stop`) or by SIGINT (Ctrl-C).
 ///
 /// The signals are blocked and read from a signalfd(2), so they interrupt nothing: the experiment
-/// finishes its step, saves, and leaves by itself.
+/// finishes its step, saves, and exits by itself.
 #[derive(Debug)]
 pub struct Leave {
     signals: SignalFd,
@@ -30,7 +30,7 @@ impl Leave {
         Ok(Self { signals, asked: false })
     }
 
-    /// Whether somebody has asked until now.
+    /// Returns `true` if a request has arrived.
     pub fn asked(&mut self, attempt: &Attempt) -> bool {
         let signalled = || matches!(self.signals.read_signal(), Ok(Some(_)));
         self.asked = self.asked || attempt.stop_requested() || signalled();

@@ -135,7 +135,7 @@ impl Running<'_> {
     /// Waits until `seen` says that it has seen what it waits for; false if the attempt ended first.
     pub(crate) fn until(&mut self, mut seen: impl FnMut(&mut Self) -> bool) -> bool {
         while self.alive() {
-            // A socket that nobody empties would make it wait: datagrams are never dropped.
+            // A full socket would make it wait: datagrams are never dropped.
             self.listen();
             if seen(self) {
                 return true;

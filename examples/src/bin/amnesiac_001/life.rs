@@ -12,7 +12,7 @@ use crate::text::{BOUNDARY, Vocabulary, Word};
 const READING_ORDER: usize = 2;
 /// In talk it remembers ever longer contexts, up to this many words.
 const TALKING_ORDER: usize = 12;
-/// Every so many turns of a life, contexts grow by one word.
+/// Number of turns after which contexts grow by one word.
 const TURNS_PER_ORDER: u64 = 4;
 const SENTENCES_READ_PER_TURN: usize = 8;
 /// Makes a turn cost some 350 KiB of memory: a jar of 64 MiB is full after about 180 of them.

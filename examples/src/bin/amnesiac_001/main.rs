@@ -81,7 +81,7 @@ fn live() -> Result<Ending, Box<dyn Error>> {
     Ok(Ending::Done)
 }
 
-/// Says who and how often, and what is left of the life before.
+/// Says how often it has died and what it still knows.
 fn awake(attempt: &Attempt, memento: &mut Memento<'_>) -> Result<Kept, Box<dyn Error>> {
     let times = |count: u32| if count == 1 { "once".into() } else { format!("{count} times") };
     match (attempt.crashes(), attempt.last_cause()) {
@@ -123,7 +123,7 @@ fn tell(attempt: &Attempt, life: &Life, turns: u64) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// The least time of a turn: the jar fills slowly enough for whoever samples its memory.
+/// The least time of a turn: the jar fills slowly enough for a process that samples its memory.
 const PACE: Duration = Duration::from_millis(15);
-/// Turns of a conversation unless told otherwise.
+/// Default number of turns of a conversation.
 const TURNS: u64 = 450;

@@ -8,7 +8,7 @@
 //! What to look at: `bij history panopticon_003` (a `watchdog`, then a success), the status line in
 //! `bij status panopticon_003` or `systemctl status`, and in the log how long the silence lasted.
 //!
-//! By hand there is no watchdog, and it has nobody to be silent to.
+//! Started by hand it has no watchdog, and does not fall silent.
 
 mod diary;
 mod eye;
@@ -30,7 +30,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// In the first attempt it falls silent after this look.
 const SILENT_AFTER: u64 = 20;
 const LOOKS_PER_CHECKPOINT: u64 = 5;
-/// So many watchdog timeouts it waits in silence; then nobody is watching, whatever was promised.
+/// Number of watchdog timeouts that it waits in silence; after that there is no working watchdog.
 const PATIENCE: u32 = 10;
 
 fn main() -> ExitCode {

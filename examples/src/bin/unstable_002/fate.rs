@@ -6,18 +6,18 @@ use nix::sys::signal::Signal;
 /// What awaits an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It works on to the end.
+    /// It works until the end.
     Live,
-    /// It leaves with this exit code after so many rounds.
+    /// It exits with this code after the given number of rounds.
     Exit { code: u8, after: u64 },
-    /// This signal kills it after so many rounds.
+    /// This signal kills it after the given number of rounds.
     Signal { signal: Signal, after: u64 },
 }
 
 /// None of them has a meaning for bij: 0, 75 and 78 do.
 const CODES: [u8; 5] = [1, 3, 42, 70, 101];
 /// Signals of a program that went wrong. SIGTERM, SIGINT, SIGHUP and SIGPIPE are missing because
-/// systemd takes those for a clean end (systemd.service(5), `Restart=`).
+/// systemd counts them as a clean end (systemd.service(5), `Restart=`).
 const SIGNALS: [Signal; 6] = [
     Signal::SIGSEGV,
     Signal::SIGABRT,
