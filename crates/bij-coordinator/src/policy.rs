@@ -59,7 +59,6 @@ pub use recovery::put_back;
 pub use report::Report;
 pub use starting::{BackOff, MAX_TRIES};
 pub use state::{Busy, Interruption, State, StopWish};
-pub(crate) use time::after;
 
 use gates::Gates;
 use room::Room;

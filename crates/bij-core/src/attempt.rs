@@ -73,7 +73,18 @@ impl Attempt {
     /// is not known.
     pub fn age(&self, boot: BootId, uptime: TimeSpan) -> Option<TimeSpan> {
         let started = self.started_uptime.filter(|_| self.key.boot == boot)?;
-        uptime.as_micros().checked_sub(started.as_micros()).map(TimeSpan::from_micros)
+        uptime.checked_sub(started)
+    }
+
+    /// Returns how long ago it was opened: by the clock of its boot, and by the time of day where that is not
+    /// known; `None` if the time of day was set back since.
+    pub fn started_ago(
+        &self,
+        boot: BootId,
+        uptime: Option<TimeSpan>,
+        now: Timestamp,
+    ) -> Option<TimeSpan> {
+        uptime.and_then(|uptime| self.age(boot, uptime)).or_else(|| now.since(self.started))
     }
 }
 

@@ -42,6 +42,7 @@ mod quantity;
 pub mod queue;
 mod reconcile;
 mod run;
+mod start_limit;
 mod timestamp;
 mod trust;
 mod unit_state;
@@ -69,6 +70,7 @@ pub use quantity::{
 };
 pub use reconcile::{LastWords, close_other_boots, orphans};
 pub use run::{RunEnd, RunState, StartKind};
+pub use start_limit::StartLimit;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trust::{Authority, Openness, Ownership, Step, StepKind, TooOpen};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -173,7 +173,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let delay = facts.restart_delay.and_then(Limit::at).unwrap_or_default();
         let clock = Clock { boot: key.boot, now: self.place.now(), uptime: self.place.uptime() };
         let lives = lives_of_run(self.ledger, run, key.boot);
-        if is_reached(&facts, &lives, &clock.later(delay)) {
+        if is_reached(&facts, &lives, &clock, delay) {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_RUN:% = run, BIJ_EVENT = "start-limit";
                 "{id} is not restarted: it has used up its {} starts", facts.start_limit_burst

@@ -1,12 +1,12 @@
 //! When a dead experiment is brought back: `Restart=on-failure` and the start limit.
 //!
 //! Pure: the time is an argument. The rules are systemd's, `service_shall_restart` of
-//! `src/core/service.c` and `ratelimit_below` of `src/basic/ratelimit.c`, so that an experiment
-//! meets the same fate here and there.
+//! `src/core/service.c` and [`StartLimit`], so that an experiment is restarted in the same cases with systemd
+//! and without.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bij_core::{Exit, Limit, ServiceResult, TimeSpan, definition::Restart};
+use bij_core::{Exit, Limit, ServiceResult, StartLimit, TimeSpan};
 
 /// `RestartPreventExitStatus=78`: `EX_CONFIG` of sysexits.h(3head), "never resurrect me".
 const EXIT_NEVER: i32 = 78;
@@ -37,76 +37,44 @@ pub(crate) fn shall_restart(result: &ServiceResult, exit: Option<Exit>, ordered:
     !matches!(result, ServiceResult::Success | ServiceResult::ExecCondition)
 }
 
-/// `StartLimitBurst=` starts within `StartLimitIntervalSec=`.
-///
-/// The window is fixed, not sliding: it opens with the first start after the last window has
-/// closed, as in systemd.
-#[derive(Clone, Debug)]
-pub(crate) struct StartLimit {
-    interval: Option<Duration>,
-    burst: u32,
-    window: Option<Window>,
-}
+/// The starts of one experiment that its start limit counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CountedStarts(Vec<Instant>);
 
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    opened: Instant,
-    starts: u32,
-}
-
-impl StartLimit {
-    /// No start has happened yet.
-    pub(crate) fn new(restart: &Restart) -> Self {
-        let mut limit = Self { interval: None, burst: 0, window: None };
-        limit.set(restart);
-        limit
+impl CountedStarts {
+    /// Returns whether `limit` allows another start at `at`.
+    pub(crate) fn allow(&self, limit: StartLimit, at: Instant) -> bool {
+        limit.allows(self.0.iter().map(|start| age(*start, at)))
     }
 
-    /// Takes over a changed definition; starts that have happened still count.
-    pub(crate) fn set(&mut self, restart: &Restart) {
-        self.interval = restart.interval.at().map(TimeSpan::as_duration);
-        // An interval of nothing switches the limit off (systemd.unit(5)).
-        let off = restart.interval == Limit::At(TimeSpan::default());
-        self.burst = if off { 0 } else { restart.burst };
+    /// Counts a start. The ones before it are dropped if their window has closed.
+    pub(crate) fn add(&mut self, limit: StartLimit, now: Instant) {
+        let has_closed = |opened: &Instant| match limit.interval {
+            Limit::Max => false,
+            Limit::At(interval) => age(*opened, now) >= interval,
+        };
+        if self.0.first().is_some_and(has_closed) {
+            self.0.clear();
+        }
+        self.0.push(now);
     }
 
     /// Forgets all starts, as `systemctl reset-failed` does.
     pub(crate) fn reset(&mut self) {
-        self.window = None;
+        self.0.clear();
     }
+}
 
-    /// Whether a start at `at` would be allowed.
-    pub(crate) fn would_allow(&self, at: Instant) -> bool {
-        self.burst == 0 || self.open_window(at).is_none_or(|window| window.starts < self.burst)
-    }
-
-    /// Counts a start, if it is allowed.
-    pub(crate) fn start(&mut self, now: Instant) -> bool {
-        if !self.would_allow(now) {
-            return false;
-        }
-        let window = self.open_window(now).unwrap_or(Window { opened: now, starts: 0 });
-        self.window = Some(Window { starts: window.starts + 1, ..window });
-        true
-    }
-
-    fn open_window(&self, at: Instant) -> Option<Window> {
-        let age = |window: &Window| at.saturating_duration_since(window.opened);
-        self.window.filter(|window| self.interval.is_none_or(|interval| age(window) < interval))
-    }
+fn age(start: Instant, at: Instant) -> TimeSpan {
+    let micros = at.saturating_duration_since(start).as_micros();
+    TimeSpan::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-
-    fn restart(burst: u32, interval: Limit<TimeSpan>) -> Restart {
-        Restart { burst, interval, ..Restart::default() }
-    }
-
-    fn secs(secs: u32) -> Limit<TimeSpan> {
-        Limit::At(TimeSpan::from_secs(secs))
-    }
 
     #[test]
     fn failures_are_restarted_and_clean_ends_are_not() {
@@ -131,36 +99,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_counts_and_the_fourth_is_refused() {
-        let now = Instant::now();
-        let mut limit = StartLimit::new(&restart(3, secs(300)));
-        assert!((0..3).all(|second| limit.start(now + Duration::from_secs(second))));
-        assert!(!limit.would_allow(now + Duration::from_secs(4)));
-        assert!(!limit.start(now + Duration::from_secs(299)));
-    }
-
-    #[test]
-    fn the_window_is_fixed_not_sliding() {
+    fn starts_count_until_their_window_closes() {
+        let limit = StartLimit { burst: 2, interval: Limit::At(TimeSpan::from_secs(10)) };
         let now = Instant::now();
         let at = |second| now + Duration::from_secs(second);
-        let mut limit = StartLimit::new(&restart(2, secs(10)));
-        assert!(limit.start(at(0)) && limit.start(at(9)));
-        // A sliding window would still hold the start at 9 s and refuse the second of these.
-        assert!(limit.start(at(10)) && limit.start(at(11)));
-        assert!(!limit.start(at(12)));
-    }
-
-    #[test]
-    fn no_burst_or_no_interval_is_no_limit_and_infinity_never_forgets() {
-        let now = Instant::now();
-        for off in [restart(0, secs(10)), restart(1, secs(0))] {
-            let mut limit = StartLimit::new(&off);
-            assert!((0..50).all(|_| limit.start(now)));
+        let mut starts = CountedStarts::default();
+        for second in [0, 9, 10, 11] {
+            assert!(starts.allow(limit, at(second)), "{second}");
+            starts.add(limit, at(second));
         }
-        let mut limit = StartLimit::new(&restart(1, Limit::Max));
-        assert!(limit.start(now));
-        assert!(!limit.start(now + Duration::from_secs(36_000_000)));
-        limit.reset();
-        assert!(limit.start(now));
+        assert!(!starts.allow(limit, at(12)));
+        assert_eq!(starts.0, [at(10), at(11)], "the window before is dropped");
+        starts.reset();
+        assert!(starts.allow(limit, at(12)));
     }
 }

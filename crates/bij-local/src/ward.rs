@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{FindError, Ledger};
 use bij_core::{
-    ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, TimeSpan, Timestamp,
+    ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, TimeSpan,
+    Timestamp,
 };
 
 use tokio::sync::oneshot;
@@ -16,7 +17,7 @@ use crate::control_socket::{Seat, serve};
 use crate::event::{Ending, Event};
 use crate::leftovers;
 use crate::life::{Life, Lived, Surroundings, chain};
-use crate::policy::{self, StartLimit};
+use crate::policy::{self, CountedStarts};
 use crate::status::State;
 
 /// An experiment whose seat is taken.
@@ -82,27 +83,25 @@ impl<L: Ledger + Send + 'static> Ward<L> {
         if let Err(error) = leftovers::close(&self.around.shared, left, &self.id).await {
             return not_started(&error);
         }
-        let mut limit: Option<StartLimit> = None;
+        let mut starts = CountedStarts::default();
         let mut start = StartKind::Fresh;
         loop {
             let spec = match self.find().await {
                 Ok(spec) => spec,
                 Err(error) => return not_started(&error),
             };
-            let limit = limit.get_or_insert_with(|| StartLimit::new(&spec.restart));
-            limit.set(&spec.restart);
             let started = Timestamp::from(SystemTime::now());
             // Whether it was allowed was asked before the wait; this counts it.
-            limit.start(Instant::now());
+            starts.add(StartLimit::from(&spec.restart), Instant::now());
             let life = match Life::open(&self.around, &spec, start).await {
                 Ok(life) => life,
                 Err(error) => return not_started(&error),
             };
             let lived = life.live(&mut self.around, &spec, started).await;
             if self.around.desk.take_reset() {
-                limit.reset();
+                starts.reset();
             }
-            match self.judge(lived, &spec, limit) {
+            match self.judge(lived, &spec, &starts) {
                 Next::Over(ending) => return ending,
                 Next::Again { run, delay } => {
                     if let Some(ending) = self.wait(run, delay).await {
@@ -127,7 +126,7 @@ impl<L: Ledger + Send + 'static> Ward<L> {
         }
     }
 
-    fn judge(&self, mut lived: Lived, spec: &ExperimentSpec, limit: &StartLimit) -> Next {
+    fn judge(&self, mut lived: Lived, spec: &ExperimentSpec, starts: &CountedStarts) -> Next {
         let (cause, exit) = (lived.end.cause, lived.exit);
         self.around.desk.update(|state| state.result = Some(lived.result.clone()));
         let ordered = !lived.stopped.is_empty();
@@ -137,7 +136,8 @@ impl<L: Ledger + Send + 'static> Ward<L> {
             return Next::Over(ending_of(cause, exit, ordered));
         }
         let delay = spec.restart.delay;
-        if !limit.would_allow(Instant::now() + delay.as_duration()) {
+        let limit = StartLimit::from(&spec.restart);
+        if !starts.allow(limit, Instant::now() + delay.as_duration()) {
             let id = self.id.clone();
             self.around.sink.send(Event::GaveUp { id, starts: spec.restart.burst });
             return Next::Over(Ending::GaveUp { cause, exit });

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ActiveState, Cause, ExperimentId, Layout, Percent, TimeSpan, Timestamp};
+use bij_core::{
+    ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
+};
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
 use bij_systemd::{
     DropIn, HookView, JobType, Journal, Life, LogQuery, RuntimeScope, SystemdUnits, SystemdVersion,
@@ -356,4 +358,32 @@ fn a_bound_that_is_lifted_leaves_an_operators_own_and_no_reload_to_be_done() {
         let revert = ["revert", &spec.id.unit_name()];
         assert!(Command::new("systemctl").args(revert).status().unwrap().success());
     }
+}
+
+#[test]
+#[ignore = "needs systemd as PID 1, and root"]
+fn the_start_limit_counts_as_systemd_does() {
+    let lab = Lab::open();
+    let interval = TimeSpan::from_secs(4);
+    let limit = StartLimit { burst: 2, interval: Limit::At(interval) };
+    let mut spec = spec("counted", &["/bin/true"]);
+    (spec.restart.burst, spec.restart.interval) = (limit.burst, limit.interval);
+    lab.runtime.block_on(lab.put(&spec));
+    let unit = spec.id.unit_name();
+    let mut starts: Vec<Instant> = Vec::new();
+    let begun = Instant::now();
+    // The third and the fourth are in the second window, though the second is less than an interval ago.
+    for millis in [0, 3000, 4300, 4600, 4900] {
+        std::thread::sleep((begun + Duration::from_millis(millis)).duration_since(Instant::now()));
+        let now = Instant::now();
+        let micros = |start: &Instant| u64::try_from((now - *start).as_micros()).unwrap();
+        let ages = starts.iter().map(|start| TimeSpan::from_micros(micros(start)));
+        let expected = limit.allows(ages);
+        let started = Command::new("systemctl").args(["start", "--wait", &unit]).status().unwrap();
+        assert_eq!(started.success(), expected, "{millis} ms after the first start");
+        if expected {
+            starts.push(now);
+        }
+    }
+    assert_eq!(starts.len(), 4, "the last one alone is refused");
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::Restart;
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError};
-use bij_core::{Attempt, Bytes, ExperimentId, RunId, TimeSpan};
+use bij_core::{Bytes, ExperimentId, RunId, StartLimit, TimeSpan};
 
 use super::Coordinator;
-use crate::policy::{GpuUse, after};
+use crate::policy::GpuUse;
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
@@ -55,25 +54,19 @@ impl<P: Ports> Coordinator<P> {
     /// restart it. Without a definition nothing can.
     pub(super) fn restart_after(&self, run: &RunId) -> Result<Option<TimeSpan>, LedgerError> {
         let Ok(found) = self.adapters.definitions.find(&run.experiment) else { return Ok(None) };
-        let Restart { delay, burst, interval, .. } = found.spec.restart;
-        let burst = usize::try_from(burst).unwrap_or(usize::MAX);
+        let restart = &found.spec.restart;
         let query = AttemptQuery {
             experiment: Some(run.experiment.clone()),
             run: Some(run.number),
-            newest: Some(burst),
             ..AttemptQuery::default()
         };
-        let now = self.seen.now;
-        // One that a clock which went back has in the future is recent.
-        let age = |start: &Attempt| {
-            start.age(self.state.boot, now.uptime).or_else(|| now.at.since(start.started))
-        };
-        let is_recent = |start: &Attempt| {
-            let ago = age(start).map(|age| after(age, delay));
-            ago.is_none_or(|ago| interval.at().is_none_or(|interval| ago < interval))
-        };
-        let counts = |start: &Attempt| start.key.boot == self.state.boot && is_recent(start);
-        let starts = self.adapters.store.attempts(&query)?;
-        Ok((starts.iter().filter(|start| counts(start)).count() < burst).then_some(delay))
+        let (boot, now) = (self.state.boot, self.seen.now);
+        let attempts = self.adapters.store.attempts(&query)?;
+        let ages = attempts
+            .iter()
+            .filter(|attempt| attempt.key.boot == boot)
+            .filter_map(|attempt| attempt.started_ago(boot, Some(now.uptime), now.at))
+            .map(|age| age.saturating_add(restart.delay));
+        Ok(StartLimit::from(restart).allows(ages).then_some(restart.delay))
     }
 }

@@ -33,6 +33,33 @@ impl TimeSpan {
         self.0
     }
 
+    /// Returns the sum, or the longest span if the sum is longer than that.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// Returns the difference, or zero if `other` is longer.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Returns the difference, or `None` if `other` is longer.
+    #[must_use]
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(micros) => Some(Self(micros)),
+            None => None,
+        }
+    }
+
+    /// Returns the span `factor` times, or the longest span if the product is longer than that.
+    #[must_use]
+    pub const fn saturating_mul(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
     /// The same as the standard library's type.
     pub const fn as_duration(self) -> Duration {
         Duration::from_micros(self.0)

@@ -1,10 +1,9 @@
 //! One unit of the model: what it is, and what comes next.
 
-use bij_core::definition::Restart;
 use bij_core::port::Started;
 use bij_core::{
-    ActiveState, ExperimentId, InvocationId, Outcome, Resources, ServiceResult, TimeSpan,
-    Timestamp, UnitStatus,
+    ActiveState, ExperimentId, InvocationId, Outcome, Resources, ServiceResult, StartLimit,
+    TimeSpan, Timestamp, UnitStatus,
 };
 
 use super::job::{Done, JobId};
@@ -244,12 +243,12 @@ impl Unit {
     /// As systemd: a start that passes the limit fails, and the unit with it; the result of the
     /// last life stays, unless that was a success.
     fn activate(&mut self, now: &mut Now<'_>) {
-        let Restart { burst, interval, .. } = self.script.restart;
-        let window = interval.at().map_or(u64::MAX, TimeSpan::as_micros);
-        self.starts.retain(|start| now.at.saturating_sub(*start) < window);
+        let limit = StartLimit::from(&self.script.restart);
+        let ages = self.starts.iter().map(|start| now.at.saturating_sub(*start));
+        let is_allowed = limit.allows(ages.map(TimeSpan::from_micros));
         self.start_wanted = false;
         self.stays_down = false;
-        if self.starts.len() >= usize::try_from(burst).unwrap_or(usize::MAX) {
+        if !is_allowed {
             if self.result == Some(ServiceResult::Success) {
                 self.result = Some(ServiceResult::StartLimitHit);
             }

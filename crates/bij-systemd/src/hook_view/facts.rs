@@ -1,6 +1,6 @@
 //! What is known about a unit at one moment.
 
-use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, TimeSpan, Timestamp};
+use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, StartLimit, TimeSpan, Timestamp};
 
 use crate::properties::Properties;
 
@@ -136,6 +136,12 @@ pub(super) fn exit(code: i32, status: i32) -> Option<Exit> {
 }
 
 impl UnitFacts {
+    /// Returns the start limit in force; `None` if systemd told no interval.
+    pub fn start_limit(&self) -> Option<StartLimit> {
+        let interval = self.start_limit_interval?;
+        Some(StartLimit { burst: self.start_limit_burst, interval })
+    }
+
     pub(super) fn from_bus(properties: &Properties, job: Option<&str>, system: &str) -> Self {
         let moments = Moments {
             active: properties.monotonic("ActiveEnterTimestampMonotonic"),
