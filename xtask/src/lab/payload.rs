@@ -45,6 +45,10 @@ impl Payload {
         } else {
             "payload"
         });
+        // Tests execute some programs by the path where they were built, wherever that is.
+        if tree.exists() {
+            fs::remove_dir_all(&tree).with_context(|| format!("cannot clear {}", tree.display()))?;
+        }
         if let Some(staged) = wishes.staged {
             stage::copy(staged, &tree)?;
         } else {
