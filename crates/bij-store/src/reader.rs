@@ -14,11 +14,8 @@ use crate::read;
 use crate::spool::{Contents, Spool};
 
 mod histories;
-mod pieces;
 mod queue;
 mod set_aside;
-
-pub use pieces::Pieces;
 
 /// The ledger, read by somebody who need not have the right to write it, nor a database to read:
 /// a missing one is an empty history.
