@@ -25,7 +25,7 @@ pub use board::{BoardQuery, BoardSample, ZoneSample};
 pub use entry::{Entry, State, Why};
 pub use event::Event;
 pub use group::{GroupInfo, GroupSetting};
-pub use history::{AttemptsQuery, MinutesQuery, TalliesQuery};
+pub use history::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
 pub use page::{EventQuery, Page, QueueQuery};
 pub use power::{PowerSet, PowerSetting};
 pub use status::CoordinatorStatus;

@@ -26,7 +26,7 @@ pub(crate) trait Coordinator {
     fn board_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn attempts_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn tallies_text(&self, query: Dictionary) -> zbus::Result<String>;
-    fn minutes_text(&self, query: Dictionary) -> zbus::Result<String>;
+    fn minutes_text(&self, query: Dictionary) -> zbus::Result<(String, i64)>;
     fn status(&self) -> zbus::Result<Dictionary>;
 
     #[zbus(signal)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bij_api::Client;
-use bij_core::port::{AttemptQuery, Ledger as _};
-use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
+use bij_core::port::{AttemptQuery, AttemptScan, Ledger as _};
+use bij_core::{Attempt, BoardMinute, ExperimentId, RunNumber, Tally};
 use bij_store::Reader;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
@@ -12,6 +12,9 @@ use nix::unistd::{AccessFlags, access};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
+
+/// How many attempts are read from the database at once: they take about a megabyte.
+const PIECE: usize = 1000;
 
 /// Where attempts are looked up.
 pub(crate) enum Past {
@@ -44,11 +47,35 @@ impl Past {
         }
     }
 
-    /// Attempts, oldest first.
-    pub(crate) async fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, CliError> {
+    /// Reads attempts from the oldest to the newest, of which no more than a piece is in memory.
+    pub(crate) const fn scan(&self, scan: AttemptScan, at_most: usize) -> AttemptPieces<'_> {
+        AttemptPieces { past: self, scan, left: at_most }
+    }
+
+    /// The newest attempt, or the newest but so many.
+    pub(crate) async fn newest_attempt(
+        &self,
+        experiment: Option<&ExperimentId>,
+        run: Option<RunNumber>,
+        skip_newest: usize,
+    ) -> Result<Option<Attempt>, CliError> {
         match self {
-            Self::Ledger(reader) => Ok(reader.attempts(query)?),
-            Self::Coordinator(client) => Ok(client.attempts(query).await?),
+            Self::Ledger(reader) => {
+                let experiment = experiment.cloned();
+                let query =
+                    AttemptQuery { experiment, run, newest: Some(1), skip_newest, open: false };
+                Ok(reader.attempts(&query)?.pop())
+            }
+            Self::Coordinator(client) => {
+                Ok(client.newest_attempt(experiment, run, skip_newest).await?)
+            }
+        }
+    }
+
+    async fn attempts_after(&self, scan: &AttemptScan) -> Result<Vec<Attempt>, CliError> {
+        match self {
+            Self::Ledger(reader) => Ok(reader.attempts_after(scan, PIECE)?),
+            Self::Coordinator(client) => Ok(client.attempts_after(scan).await?),
         }
     }
 
@@ -74,6 +101,29 @@ impl Past {
             Self::Ledger(reader) => Ok(reader.board_minutes(newest)?),
             Self::Coordinator(client) => Ok(client.board_minutes(newest).await?),
         }
+    }
+}
+
+/// A history that need not fit into memory.
+pub(crate) struct AttemptPieces<'a> {
+    past: &'a Past,
+    scan: AttemptScan,
+    /// So many attempts are still to come at most.
+    left: usize,
+}
+
+impl AttemptPieces<'_> {
+    /// Reads the next attempts; `None` if there are no more.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Attempt>>, CliError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let mut piece = self.past.attempts_after(&self.scan).await?;
+        piece.truncate(self.left);
+        self.left -= piece.len();
+        let Some(last) = piece.last() else { return Ok(None) };
+        self.scan.after = Some(last.key);
+        Ok(Some(piece))
     }
 }
 

@@ -139,26 +139,10 @@ impl Terminal {
         Ok(out.flush()?)
     }
 
-    /// Prints a result that comes in pieces, each of which is an array in JSON, as one array.
-    pub(crate) fn show_pieces<V: View>(
-        &self,
-        pieces: impl Iterator<Item = Result<V, CliError>>,
-    ) -> Result<(), CliError> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let format = self.format();
-        let mut array = Array::new(self.out.is_terminal);
-        for piece in pieces {
-            let piece = piece?;
-            if self.json {
-                array.write(&mut out, &piece)?;
-            } else {
-                self.draw(&mut out, &piece, &format)?;
-            }
-        }
-        if self.json {
-            array.end(&mut out)?;
-        }
-        Ok(out.flush()?)
+    /// Begins a result that comes in pieces, each of which is an array in JSON.
+    pub(crate) fn pieces(&self) -> Pieces<'_> {
+        let array = Array::new(self.out.is_terminal);
+        Pieces { terminal: self, out: BufWriter::new(io::stdout()), format: self.format(), array }
     }
 
     /// Shows what stands for the one before: on a terminal in its place, elsewhere as one line of JSON.
@@ -251,6 +235,34 @@ impl Terminal {
 /// Writes one value of JSON on lines of its own.
 fn json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Result<()> {
     writeln!(out, "{}", in_json(&value?))
+}
+
+/// A result that comes in pieces, in JSON one array.
+pub(crate) struct Pieces<'a> {
+    terminal: &'a Terminal,
+    out: BufWriter<io::Stdout>,
+    format: Format,
+    array: Array,
+}
+
+impl Pieces<'_> {
+    /// Prints the next piece.
+    pub(crate) fn show(&mut self, piece: &impl View) -> Result<(), CliError> {
+        if self.terminal.json {
+            self.array.write(&mut self.out, piece)?;
+        } else {
+            self.terminal.draw(&mut self.out, piece, &self.format)?;
+        }
+        Ok(())
+    }
+
+    /// Prints what stands behind the last piece.
+    pub(crate) fn end(mut self) -> Result<(), CliError> {
+        if self.terminal.json {
+            self.array.end(&mut self.out)?;
+        }
+        Ok(self.out.flush()?)
+    }
 }
 
 /// An array of JSON that is written in pieces.

@@ -12,6 +12,6 @@ pub use board::{Board, Sample, Unread, ZoneReading};
 pub use definition_source::{DefinitionSource, FindError, Found};
 pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};
-pub use ledger::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
+pub use ledger::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
 pub use run_queue::{Change, RunQueue};
 pub use unit_manager::{EitherUnits, LoadState, NoUnits, Started, UnitError, UnitManager};

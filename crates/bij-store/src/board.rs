@@ -41,7 +41,20 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`] if they could not be read.
     pub fn board_minutes(&self, at_most: usize) -> Result<Vec<BoardMinute>, LedgerError> {
-        self.database.ask(|connection| minutes(connection, at_most))
+        Ok(self.board_minutes_before(None, at_most)?.1)
+    }
+
+    /// Reads the newest minutes of the board, or the newest before the one with a number, oldest first. Before
+    /// them stands the number of the first, 0 if there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they could not be read.
+    pub fn board_minutes_before(
+        &self,
+        before: Option<i64>,
+        at_most: usize,
+    ) -> Result<(i64, Vec<BoardMinute>), LedgerError> {
+        self.database.ask(|connection| minutes(connection, before, at_most))
     }
 }
 
@@ -104,19 +117,25 @@ fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Fai
     Ok(())
 }
 
-fn minutes(connection: &Connection, at_most: usize) -> Result<Vec<BoardMinute>, Failure> {
+fn minutes(
+    connection: &Connection,
+    before: Option<i64>,
+    at_most: usize,
+) -> Result<(i64, Vec<BoardMinute>), Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT id, at, span, samples, zone, zone_max, celsius_min, celsius_mean, celsius_max,
              power_min, power_mean, power_max, gpu_load, available, throttled
-         FROM board_minutes ORDER BY id DESC LIMIT ?1",
+         FROM board_minutes WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
     )?;
-    let mut rows = statement.query([i64::try_from(at_most).unwrap_or(i64::MAX)])?;
-    let mut minutes = Vec::new();
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let mut rows = statement.query([before.unwrap_or(i64::MAX), at_most])?;
+    let (mut first, mut minutes) = (0, Vec::new());
     while let Some(row) = rows.next()? {
+        first = row.get(0)?;
         minutes.push(minute(row)?);
     }
     minutes.reverse();
-    Ok(minutes)
+    Ok((first, minutes))
 }
 
 fn minute(row: &Row<'_>) -> Result<BoardMinute, Failure> {

@@ -62,6 +62,17 @@ impl DatabaseFile {
         Ok(answer?)
     }
 
+    /// Asks something that has an answer without a database, too: then there is no connection.
+    pub(crate) fn ask_even_if_missing<T>(
+        &self,
+        question: impl Fn(Option<&Connection>) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        match self.ask(|connection| question(Some(connection)).map(Some))? {
+            Some(answer) => Ok(answer),
+            None => Ok(question(None)?),
+        }
+    }
+
     fn take_kept(&self, file: Option<FileId>) -> Option<Kept> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let usable = |kept: &Kept| {

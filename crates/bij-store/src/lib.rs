@@ -65,7 +65,7 @@ mod store;
 mod write;
 
 pub use notice::Notice;
-pub use reader::{Pieces, Reader};
+pub use reader::Reader;
 pub use robust::RobustLedger;
 pub use spool::SpoolError;
 pub use store::Store;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::AttemptQuery;
+use bij_core::port::{AttemptQuery, AttemptScan};
 use bij_core::{Attempt, AttemptKey, AttemptNumber, BootId, Cause, ExperimentId, Progress};
 use bij_core::{RunEnd, RunId, RunNumber, Tally};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
@@ -76,19 +76,18 @@ pub(crate) fn attempts(
     Ok(attempts)
 }
 
-/// The oldest attempts behind a row, and the row of the last one.
+/// Reads the oldest attempts of a scan behind a row.
 pub(crate) fn attempts_after(
     connection: &Connection,
-    experiment: Option<&ExperimentId>,
-    run: Option<RunNumber>,
-    after: i64,
+    scan: &AttemptScan,
+    row: i64,
     at_most: usize,
-) -> Result<Vec<(i64, Attempt)>, Failure> {
-    let name = experiment.map(ExperimentId::as_str);
-    let run = run.map(|RunNumber(number)| number);
+) -> Result<Vec<Attempt>, Failure> {
+    let name = scan.experiment.as_ref().map(ExperimentId::as_str);
+    let run = scan.run.map(|RunNumber(number)| number);
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-    let mut conditions = vec!["a.id > :after"];
-    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":after", &after), (":at_most", &at_most)];
+    let mut conditions = vec!["a.id > :row"];
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":row", &row), (":at_most", &at_most)];
     of_run(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
     let (columns, conditions) = (row::ATTEMPT, conditions.join(" AND "));
     let sql =
@@ -97,9 +96,53 @@ pub(crate) fn attempts_after(
     let mut rows = statement.query(values.as_slice())?;
     let mut attempts = Vec::new();
     while let Some(row) = rows.next()? {
-        attempts.push((row.get(0)?, row::attempt(row)?));
+        attempts.push(row::attempt(row)?);
     }
     Ok(attempts)
+}
+
+/// Reads the attempts of an experiment from a row on, and before it those that say how the history stands:
+/// the newest one, the newest that has ended, the newest with a checkpoint, and the newest of each run that
+/// is not over.
+pub(crate) fn newest_attempts(
+    connection: &Connection,
+    experiment: &ExperimentId,
+    row: i64,
+) -> Result<Vec<Attempt>, Failure> {
+    let columns = row::ATTEMPT;
+    let sql = format!(
+        "WITH this AS (SELECT id, newest, newest_ended, checkpoint_of FROM experiments WHERE name = ?1)
+         SELECT {columns} {FROM} WHERE a.id IN (
+             SELECT o.id FROM attempts o JOIN this ON o.experiment = this.id WHERE o.id >= ?2
+             UNION SELECT newest FROM this
+             UNION SELECT newest_ended FROM this
+             UNION SELECT checkpoint_of FROM this
+             UNION SELECT (SELECT o.id FROM attempts o WHERE o.run = q.run ORDER BY o.number DESC LIMIT 1)
+                 FROM queue q JOIN this ON q.experiment = this.id
+         ) ORDER BY a.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![experiment.as_str(), row])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        attempts.push(row::attempt(row)?);
+    }
+    Ok(attempts)
+}
+
+/// Returns the row and the experiment of an attempt, by its key.
+pub(crate) fn owner(
+    connection: &Connection,
+    key: AttemptKey,
+) -> Result<Option<(i64, ExperimentId)>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.id, e.name FROM attempts a JOIN experiments e ON e.id = a.experiment
+         WHERE a.boot = ?1 AND a.invocation = ?2",
+    )?;
+    let mut rows = statement.query(params![key.boot.to_string(), key.invocation.to_string()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let id = row.get(0)?;
+    Ok(Some((id, Cursor::new(row, id).parsed(Column(1, "experiment"))?)))
 }
 
 /// One attempt and its row, by its key.
@@ -117,41 +160,55 @@ pub(crate) fn attempt(
 
 /// One experiment's history, added up.
 pub(crate) fn tally(connection: &Connection, id: &ExperimentId) -> Result<Tally, Failure> {
-    Ok(added_up(connection, Some(id))?.remove(id).unwrap_or_default())
+    let only = "WHERE e.name = ?1";
+    Ok(added_up(connection, only, params![id.as_str()])?.remove(id).unwrap_or_default())
 }
 
 /// Every experiment's history, added up: two queries however many there are.
 pub(crate) fn tallies(connection: &Connection) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
-    added_up(connection, None)
+    added_up(connection, "", params![])
+}
+
+/// The histories of the first experiments behind one, or of all, added up.
+pub(crate) fn tallies_after(
+    connection: &Connection,
+    after: Option<&ExperimentId>,
+    at_most: usize,
+) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
+    let after = after.map_or("", ExperimentId::as_str);
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let later = "WHERE e.name > ?1 ORDER BY e.name LIMIT ?2";
+    added_up(connection, later, params![after, at_most])
 }
 
 fn added_up(
     connection: &Connection,
-    only: Option<&ExperimentId>,
+    condition: &str,
+    values: &[&dyn ToSql],
 ) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
     let columns = row::ATTEMPT;
-    let condition = if only.is_some() { "WHERE e.name = ?1" } else { "" };
     let sql = format!(
         "SELECT {columns}, e.attempts, e.crashes, e.last_cause, e.checkpoint, r.ended_by
          FROM experiments e JOIN attempts a ON a.id = e.newest JOIN runs r ON r.id = a.run
              LEFT JOIN attempt_boards b ON b.attempt = a.id
          {condition}"
     );
-    let name = only.map(ExperimentId::as_str);
     let mut tallies = BTreeMap::new();
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(name))?;
+    let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         let tally = newest(row)?;
         let last = tally.last.as_ref().map(|attempt| attempt.run.experiment.clone());
-        tallies.extend(last.map(|id| (id, tally)));
+        tallies.extend(last.map(|id: ExperimentId| (id, tally)));
     }
-    let sql = format!(
+    let first = tallies.first_key_value().map(|(id, _)| id.as_str());
+    let last = tallies.last_key_value().map(|(id, _)| id.as_str());
+    let mut statement = connection.prepare_cached(
         "SELECT e.id, e.name, c.cause, c.crashes
-         FROM crash_counts c JOIN experiments e ON e.id = c.experiment {condition}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(name))?;
+         FROM crash_counts c JOIN experiments e ON e.id = c.experiment
+         WHERE e.name BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = statement.query(params![first, last])?;
     while let Some(row) = rows.next()? {
         let at = Cursor::new(row, row.get(0)?);
         let id: ExperimentId = at.parsed(Column(1, "experiment"))?;

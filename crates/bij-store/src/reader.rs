@@ -3,22 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{
-    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, Tally, Timestamp,
-};
+use bij_core::port::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
+use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Layout, Outcome, Tally, Timestamp};
 
 use self::histories::Histories;
+use self::set_aside::SetAside;
 use crate::database_file::DatabaseFile;
 use crate::failure::Failure;
 use crate::read;
 use crate::spool::{Contents, Spool};
 
 mod histories;
-mod pieces;
 mod queue;
-
-pub use pieces::Pieces;
+mod set_aside;
 
 /// The ledger, read by somebody who need not have the right to write it, nor a database to read:
 /// a missing one is an empty history.
@@ -61,20 +58,76 @@ impl Reader {
             return Ok(known.map(|(_, attempt)| attempt));
         };
         let experiment = kept.record.experiment();
-        let histories = self.histories([experiment].into(), &contents)?;
+        let histories = self.newest_histories(&[experiment].into(), &contents)?;
         Ok(histories.of(experiment).attempt(key).cloned())
+    }
+
+    /// Reads the next piece of a scan, `at_most` attempts; an empty one is the end.
+    ///
+    /// Attempts that are opened meanwhile come in a later piece, and the same piece is the same before
+    /// and after the database takes in what is set aside.
+    ///
+    /// # Errors
+    /// [`LedgerError::Lost`] if the attempt after which the piece begins has been removed, else
+    /// [`LedgerError`] if it could not be read.
+    pub fn attempts_after(
+        &self,
+        scan: &AttemptScan,
+        at_most: usize,
+    ) -> Result<Vec<Attempt>, LedgerError> {
+        let contents = self.set_aside();
+        let piece = self.database.ask_even_if_missing(|connection| {
+            SetAside::read(connection, &contents, scan.experiment.as_ref())?
+                .piece(connection, scan, at_most)
+        })?;
+        piece.map_err(|key| LedgerError::Lost { key })
+    }
+
+    /// Adds up the histories of the first experiments behind one, or of all, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if they could not be read.
+    pub fn tallies_after(
+        &self,
+        after: Option<&ExperimentId>,
+        at_most: usize,
+    ) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        let contents = self.set_aside();
+        let tallies =
+            self.database.ask(|connection| read::tallies_after(connection, after, at_most))?;
+        let is_later = |id: &&ExperimentId| after.is_none_or(|after| after < *id);
+        let told = contents.experiments().filter(is_later).collect();
+        let mut tallies = self.with_set_aside(tallies, &told, &contents)?;
+        if let Some(next) = tallies.keys().nth(at_most).cloned() {
+            tallies.split_off(&next);
+        }
+        Ok(tallies)
+    }
+
+    /// Puts in the histories of experiments of which the spool tells.
+    fn with_set_aside(
+        &self,
+        mut tallies: BTreeMap<ExperimentId, Tally>,
+        experiments: &BTreeSet<&ExperimentId>,
+        contents: &Contents,
+    ) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
+        if !experiments.is_empty() {
+            let histories = self.newest_histories(experiments, contents)?;
+            let told = histories.of_one.iter();
+            tallies.extend(told.map(|(id, history)| (id.clone(), history.tally())));
+        }
+        Ok(tallies)
     }
 
     /// One attempt's place by the best that is known, if it were opened now.
     pub(crate) fn place(&self, opening: &Opening) -> Opened {
         let contents = self.set_aside();
         let experiments = BTreeSet::from([&opening.experiment]);
-        let mut histories = self.histories(experiments, &contents).unwrap_or_else(|_| {
-            let mut histories = Histories::default();
-            histories.of_one.insert(opening.experiment.clone(), History::default());
-            histories.hear(&contents);
-            histories
-        });
+        let histories = self
+            .database
+            .ask_even_if_missing(|connection| Histories::read(connection, &experiments, &contents));
+        let mut histories =
+            histories.unwrap_or_else(|_| Histories::from_spool(&experiments, &contents));
         histories.open(opening)
     }
 
@@ -83,24 +136,15 @@ impl Reader {
         self.spool.as_ref().and_then(|spool| spool.contents().ok()).unwrap_or_default()
     }
 
-    /// Experiments' histories as they will be when the spool is taken in.
-    fn histories(
+    /// Reads experiments' histories as they will be when the spool is taken in.
+    fn newest_histories(
         &self,
-        experiments: BTreeSet<&ExperimentId>,
+        experiments: &BTreeSet<&ExperimentId>,
         contents: &Contents,
     ) -> Result<Histories, LedgerError> {
-        let mut histories = self.database.ask(|connection| {
-            let mut histories = Histories::read(connection)?;
-            for experiment in &experiments {
-                histories.add(connection, experiment)?;
-            }
-            Ok(histories)
-        })?;
-        for experiment in experiments {
-            histories.of_one.entry(experiment.clone()).or_default();
-        }
-        histories.hear(contents);
-        Ok(histories)
+        self.database.ask_even_if_missing(|connection| {
+            Histories::read_newest(connection, experiments, contents)
+        })
     }
 }
 
@@ -117,32 +161,16 @@ impl Ledger for Reader {
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
         let contents = self.set_aside();
-        if contents.records.is_empty() {
-            return self.database.ask(|connection| read::attempts(connection, query));
-        }
-        let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
-        let mut attempts = self.database.ask(|connection| read::attempts(connection, &of))?;
-        let asked = |experiment: &&ExperimentId| {
-            query.experiment.as_ref().is_none_or(|asked| asked == *experiment)
-        };
-        let told: BTreeSet<_> = contents.experiments().filter(asked).collect();
-        let histories = self.histories(told, &contents)?;
-        for kept in &contents.records {
-            let key = kept.record.key();
-            let Some(history) = histories.of_one.get(kept.record.experiment()) else { continue };
-            let told = history.attempt(key).cloned();
-            match attempts.iter_mut().find(|attempt| attempt.key == key) {
-                Some(known) => *known = told.unwrap_or_else(|| known.clone()),
-                None => attempts.extend(told),
-            }
-        }
-        Ok(query.choose(attempts))
+        self.database.ask_even_if_missing(|connection| {
+            SetAside::read(connection, &contents, query.experiment.as_ref())?
+                .attempts(connection, query)
+        })
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
         let contents = self.set_aside();
         if contents.experiments().any(|told| told == experiment) {
-            let histories = self.histories([experiment].into(), &contents)?;
+            let histories = self.newest_histories(&[experiment].into(), &contents)?;
             return Ok(histories.of(experiment).tally());
         }
         self.database.ask(|connection| read::tally(connection, experiment))
@@ -150,12 +178,8 @@ impl Ledger for Reader {
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         let contents = self.set_aside();
-        let mut tallies = self.database.ask(read::tallies)?;
-        let histories = self.histories(contents.experiments().collect(), &contents)?;
-        for (experiment, history) in &histories.of_one {
-            tallies.insert(experiment.clone(), history.tally());
-        }
-        Ok(tallies)
+        let tallies = self.database.ask(read::tallies)?;
+        self.with_set_aside(tallies, &contents.experiments().collect(), &contents)
     }
 
     /// Always [`LedgerError::Denied`].

@@ -1,9 +1,9 @@
 //! What the ledger has, asked for in pieces.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use bij_core::port::AttemptQuery;
-use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
+use bij_core::port::AttemptScan;
+use bij_core::{Attempt, BoardMinute, ExperimentId, RunNumber, Tally};
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, unreadable};
@@ -11,39 +11,38 @@ use crate::dictionary::Dictionary;
 use crate::message::{AttemptsQuery, MinutesQuery, TalliesQuery};
 
 impl Client {
-    /// Attempts, oldest first, as a ledger reads them.
+    /// Reads the next piece of a scan; an empty piece is the end. The coordinator decides how many attempts a
+    /// piece has.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
-    pub async fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, ClientError> {
-        let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
-        let wanted = if *open { usize::MAX } else { newest.unwrap_or(usize::MAX) };
-        let mut pieces: Vec<Vec<Attempt>> = Vec::new();
-        let (mut count, mut seen) = (0, HashSet::new());
-        while count < wanted {
-            let query = AttemptsQuery {
-                experiment: experiment.clone(),
-                run: *run,
-                newest: Some(number(wanted - count)),
-                skip_newest: number(skip_newest.saturating_add(count)),
-            };
-            let asked = self.ask(self.proxy.attempts_text(Dictionary::of(&query))).await?;
-            let mut piece: Vec<Attempt> = parsed(&asked)?;
-            if piece.is_empty() {
-                break;
-            }
-            count += piece.len();
-            // One that has begun meanwhile moves all others by one.
-            piece.retain(|attempt| seen.insert(attempt.key));
-            pieces.push(piece);
-        }
-        let mut attempts: Vec<Attempt> = pieces.into_iter().rev().flatten().collect();
-        if *open {
-            attempts.retain(|attempt| attempt.end.is_none());
-            let too_many = newest.map_or(0, |newest| attempts.len().saturating_sub(newest));
-            attempts.drain(..too_many);
-        }
-        Ok(attempts)
+    pub async fn attempts_after(&self, scan: &AttemptScan) -> Result<Vec<Attempt>, ClientError> {
+        self.piece_of_attempts(&AttemptsQuery::next(scan)).await
+    }
+
+    /// Returns the newest attempt of an experiment's run, of an experiment or of all, without the
+    /// `skip_newest` newest ones.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub async fn newest_attempt(
+        &self,
+        experiment: Option<&ExperimentId>,
+        run: Option<RunNumber>,
+        skip_newest: usize,
+    ) -> Result<Option<Attempt>, ClientError> {
+        let query = AttemptsQuery {
+            experiment: experiment.cloned(),
+            run,
+            after: None,
+            newest: Some(1),
+            skip_newest: number(skip_newest),
+        };
+        Ok(self.piece_of_attempts(&query).await?.pop())
+    }
+
+    async fn piece_of_attempts(&self, query: &AttemptsQuery) -> Result<Vec<Attempt>, ClientError> {
+        parsed(&self.ask(self.proxy.attempts_text(Dictionary::of(query))).await?)
     }
 
     /// What one experiment's history adds up to.
@@ -87,15 +86,17 @@ impl Client {
     /// [`ClientError`] if there is no answer.
     pub async fn board_minutes(&self, newest: usize) -> Result<Vec<BoardMinute>, ClientError> {
         let mut pieces: Vec<Vec<BoardMinute>> = Vec::new();
-        let mut count = 0;
+        let (mut count, mut before) = (0, None);
         while count < newest {
-            let query =
-                MinutesQuery { newest: Some(number(newest - count)), skip_newest: number(count) };
-            let asked = self.ask(self.proxy.minutes_text(Dictionary::of(&query))).await?;
-            let piece: Vec<BoardMinute> = parsed(&asked)?;
-            if piece.is_empty() {
+            let query = MinutesQuery { newest: Some(number(newest - count)), before };
+            let asked = self.proxy.minutes_text(Dictionary::of(&query));
+            let (text, first) = self.ask(asked).await?;
+            let piece: Vec<BoardMinute> = parsed(&text)?;
+            // A piece that does not go on would be asked for ever.
+            if piece.is_empty() || before.is_some_and(|before| first >= before) {
                 break;
             }
+            before = Some(first);
             count += piece.len();
             pieces.push(piece);
         }

@@ -5,6 +5,7 @@ use bij_core::queue::GroupName;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::PIECE;
 
 /// Which runs of the queue; the default is all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,13 @@ pub struct EventQuery {
     /// At most so many; the coordinator gives no more than 1000 at once.
     #[serde(default)]
     pub at_most: Option<u32>,
+}
+
+impl EventQuery {
+    /// Returns how many events the answer may have.
+    pub fn limit(&self) -> usize {
+        self.at_most.unwrap_or(PIECE).min(PIECE) as usize
+    }
 }
 
 /// A piece of a list.

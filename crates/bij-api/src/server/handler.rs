@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use bij_core::queue::{GroupName, RunRef};
-use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
+use bij_core::{Attempt, ExperimentId, Tally};
 
 use super::Caller;
 use crate::Refusal;
 use crate::message::{
     Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone,
-    UnitVerb, Why,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
+    MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions,
+    TalliesQuery, UnitDone, UnitVerb, Why,
 };
 
 /// Answers what everybody may ask.
@@ -38,7 +38,8 @@ pub trait Look: Send + Sync + 'static {
         query: BoardQuery,
     ) -> impl Future<Output = Result<Vec<BoardSample>, Refusal>> + Send;
 
-    /// Attempts, oldest first: at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY), the newest.
+    /// Attempts, oldest first: at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY), of the oldest or of
+    /// the newest ([`AttemptsQuery::part`]).
     fn attempts(
         &self,
         query: AttemptsQuery,
@@ -52,10 +53,8 @@ pub trait Look: Send + Sync + 'static {
     ) -> impl Future<Output = Result<BTreeMap<ExperimentId, Tally>, Refusal>> + Send;
 
     /// Minutes of the board, oldest first: at most [`PIECE`](crate::PIECE), the newest.
-    fn minutes(
-        &self,
-        query: MinutesQuery,
-    ) -> impl Future<Output = Result<Vec<BoardMinute>, Refusal>> + Send;
+    fn minutes(&self, query: MinutesQuery)
+    -> impl Future<Output = Result<Minutes, Refusal>> + Send;
 
     /// How the coordinator is.
     fn status(&self) -> impl Future<Output = Result<CoordinatorStatus, Refusal>> + Send;

@@ -15,8 +15,8 @@ use super::who::Who;
 use crate::dictionary::{Dictionary, List, Taken};
 use crate::message::{
     Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery, Submit,
-    SubmitOptions, TalliesQuery, UnitRequest, Why,
+    GroupInfo, GroupSetting, Minutes, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery,
+    Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
 };
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
@@ -272,8 +272,11 @@ impl<H: Steer> Interface<H> {
     /// Attempts that the ledger has, oldest first and at most 250, as one text: a JSON array of
     /// objects.
     ///
-    /// Keys of the query: experiment (s), run (x), newest (x, at most so many, the newest),
-    /// skip_newest (x, without so many of the newest). For everybody.
+    /// Keys of the query: experiment (s), run (x), after (a{sv}: boot (s) and invocation (s) of an attempt).
+    /// The answer begins with the oldest attempt that was opened after that one. The next piece is the one
+    /// after the last attempt of this piece, so attempts that begin meanwhile are neither told twice nor
+    /// hide others. With newest (x) instead of after the answer has up to this number of the newest attempts,
+    /// without the skip_newest (x) newest. For everybody.
     #[zbus(out_args("attempts"))]
     async fn attempts_text(&self, query: Dictionary) -> Result<String, Refusal> {
         let query: AttemptsQuery = request(query)?;
@@ -294,15 +297,16 @@ impl<H: Steer> Interface<H> {
     }
 
     /// How the board was, minute by minute in which something ran, oldest first and at most 1000, as
-    /// one text: a JSON array of objects.
+    /// one text: a JSON array of objects. Then the number of the first of them.
     ///
-    /// Keys of the query: newest (x, at most so many, the newest), skip_newest (x, without so many of
-    /// the newest). For everybody.
-    #[zbus(out_args("minutes"))]
-    async fn minutes_text(&self, query: Dictionary) -> Result<String, Refusal> {
+    /// Keys of the query: newest (x, up to this number of the newest), before (x, only minutes before the
+    /// one with this number). For everybody.
+    #[zbus(out_args("minutes", "first"))]
+    async fn minutes_text(&self, query: Dictionary) -> Result<(String, i64), Refusal> {
         let query: MinutesQuery = request(query)?;
         self.who.large_answer().await;
-        text(&self.handler.minutes(query).await?)
+        let Minutes { first, minutes } = self.handler.minutes(query).await?;
+        Ok((text(&minutes)?, first))
     }
 
     /// How the coordinator is: version (s), since (s), seq (x), waiting (x), held (x), running (x),

@@ -1,8 +1,8 @@
 //! `bij history`: attempts and what each ended of.
 
-use bij_core::port::AttemptQuery;
-use bij_core::{ExperimentId, RunNumber};
-use bij_store::Reader;
+use bij_core::ExperimentId;
+use bij_core::port::AttemptScan;
+use bij_core::{Attempt, RunNumber};
 
 use crate::args::{HistoryArgs, IdArg};
 use crate::context::Context;
@@ -10,88 +10,84 @@ use crate::error::CliError;
 use crate::past::Past;
 use crate::view::{History, HistoryPiece, HistoryRuler};
 
+/// A stretch of the history.
+struct Stretch {
+    scan: AttemptScan,
+    at_most: usize,
+}
+
 /// Shows attempts, oldest first.
+///
+/// A history can have a million attempts, so no more than a piece is in memory. For a table they are read
+/// twice, first to measure the columns.
 pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
     let past = context.past().await?;
-    if let (Past::Ledger(reader), None, [] | [_]) = (&*past, args.newest, args.ids.as_slice()) {
-        return stream(context, reader, args).await;
-    }
-    let query = |experiment: Option<ExperimentId>| AttemptQuery {
-        experiment,
-        run: args.run.map(RunNumber),
-        newest: args.newest,
-        ..AttemptQuery::default()
-    };
-    let history = match args.ids.as_slice() {
-        [] => History::of_several(past.attempts(&query(None)).await?),
-        [IdArg(id)] => {
-            let attempts = past.attempts(&query(Some(id.clone()))).await?;
-            if attempts.is_empty() {
-                context.must_exist(id).await?;
-            }
-            History::of_one(attempts)
-        }
-        ids => {
-            let mut attempts = Vec::new();
-            for IdArg(id) in ids {
-                attempts.extend(past.attempts(&query(Some(id.clone()))).await?);
-            }
-            History::of_several(attempts)
-        }
-    };
-    if history.is_empty() {
-        context.terminal.status("No attempts.");
-    }
-    context.terminal.show(&history)
-}
-
-/// Shows a whole history, which can have a million attempts: they are read twice, first to measure the
-/// columns, and never kept.
-async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Result<(), CliError> {
-    let id = args.ids.first().map(|IdArg(id)| id);
-    let pieces = || {
-        let pieces = reader.pieces(id.cloned(), args.run.map(RunNumber));
-        pieces.map(move |piece| {
-            let piece = piece?;
-            let named = id.is_none();
-            Ok::<_, CliError>(if named {
-                History::of_several(piece)
-            } else {
-                History::of_one(piece)
-            })
-        })
+    let mut stretches = stretches(&past, args).await?;
+    let rows = match args.ids.as_slice() {
+        [_] => History::of_one,
+        [] | [_, _, ..] => History::of_several,
     };
     let terminal = context.terminal;
-    if terminal.json() {
-        let mut is_empty = true;
-        let shown = pieces().inspect(|_| is_empty = false);
-        terminal.show_pieces(shown.map(|piece| piece.map(HistoryPiece::from)))?;
-        return if is_empty { nothing(context, id).await } else { Ok(()) };
+    let mut table = if terminal.json() {
+        None
+    } else {
+        let ruler = HistoryRuler::new(terminal.format());
+        Some(measure(&past, &mut stretches, ruler, rows).await?.fit())
+    };
+    let mut shown = terminal.pieces();
+    let mut is_empty = true;
+    for Stretch { scan, at_most } in stretches {
+        let mut pieces = past.scan(scan, at_most);
+        while let Some(piece) = pieces.next().await? {
+            is_empty = false;
+            let piece = rows(piece);
+            shown.show(&match &mut table {
+                Some(table) => table.next(piece),
+                None => HistoryPiece::from(piece),
+            })?;
+        }
     }
-    let mut ruler = HistoryRuler::new(terminal.format());
-    for piece in pieces() {
-        ruler.measure(&piece?);
+    if is_empty {
+        if let [IdArg(id)] = args.ids.as_slice() {
+            context.must_exist(id).await?;
+        }
+        terminal.status("No attempts.");
     }
-    let mut left = ruler.count();
-    if left == 0 {
-        return nothing(context, id).await;
-    }
-    let mut fitted = ruler.fit();
-    terminal.show_pieces(pieces().map(|piece| {
-        piece.map(|mut piece: History| {
-            // What has begun since was not measured.
-            piece.truncate(left);
-            left -= piece.len();
-            fitted.next(piece)
-        })
-    }))
+    shown.end()
 }
 
-/// Tells that there is no attempt.
-async fn nothing(context: &Context, id: Option<&ExperimentId>) -> Result<(), CliError> {
-    if let Some(id) = id {
-        context.must_exist(id).await?;
+/// Decides where to begin: in the whole history, or in that of each experiment.
+async fn stretches(past: &Past, args: &HistoryArgs) -> Result<Vec<Stretch>, CliError> {
+    let ids: Vec<Option<ExperimentId>> = match args.ids.as_slice() {
+        [] => vec![None],
+        ids => ids.iter().map(|IdArg(id)| Some(id.clone())).collect(),
+    };
+    let mut stretches = Vec::new();
+    for experiment in ids {
+        let mut scan = AttemptScan { experiment, run: args.run.map(RunNumber), after: None };
+        if let Some(newest) = args.newest {
+            let before = past.newest_attempt(scan.experiment.as_ref(), scan.run, newest).await?;
+            scan.after = before.map(|attempt| attempt.key);
+        }
+        stretches.push(Stretch { scan, at_most: args.newest.unwrap_or(usize::MAX) });
     }
-    context.terminal.status("No attempts.");
-    Ok(())
+    Ok(stretches)
+}
+
+/// Measures the columns, and ends each stretch with the last attempt that was measured.
+async fn measure(
+    past: &Past,
+    stretches: &mut [Stretch],
+    mut ruler: HistoryRuler,
+    rows: fn(Vec<Attempt>) -> History,
+) -> Result<HistoryRuler, CliError> {
+    for Stretch { scan, at_most } in stretches {
+        let mut pieces = past.scan(scan.clone(), *at_most);
+        *at_most = 0;
+        while let Some(piece) = pieces.next().await? {
+            *at_most += piece.len();
+            ruler.measure(&rows(piece));
+        }
+    }
+    Ok(ruler)
 }

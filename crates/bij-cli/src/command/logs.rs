@@ -1,6 +1,6 @@
 //! `bij logs`: what experiments wrote.
 
-use bij_core::port::{AttemptQuery, DefinitionSource as _};
+use bij_core::port::{AttemptScan, DefinitionSource as _};
 use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
 
 use crate::args::{IdArg, LogsArgs};
@@ -118,10 +118,13 @@ async fn attempts(
         Some(run) => Some(RunNumber(run)),
         None => past.tally(id).await?.last.map(|last| last.run.number),
     };
-    let query = AttemptQuery { experiment: Some(id.clone()), run, ..AttemptQuery::default() };
-    let mut attempts = past.attempts(&query).await?;
-    if let Some(number) = attempt {
-        attempts.retain(|known| known.number == AttemptNumber(number));
+    let mut attempts = Vec::new();
+    let scan = AttemptScan { experiment: Some(id.clone()), run, after: None };
+    let mut pieces = past.scan(scan, usize::MAX);
+    while let Some(piece) = pieces.next().await? {
+        let is_meant =
+            |known: &Attempt| attempt.is_none_or(|number| known.number == AttemptNumber(number));
+        attempts.extend(piece.into_iter().filter(is_meant));
     }
     if attempts.is_empty() {
         let what = attempt.map_or_else(|| "run".to_owned(), |number| format!("attempt {number}"));

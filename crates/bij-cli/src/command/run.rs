@@ -12,8 +12,8 @@ mod systemd;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use bij_core::port::AttemptQuery;
-use bij_core::{Attempt, ExperimentId};
+use bij_core::port::AttemptScan;
+use bij_core::{Attempt, AttemptKey, ExperimentId};
 
 use crate::args::RunArgs;
 use crate::context::Context;
@@ -25,7 +25,7 @@ use crate::view::History;
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
     let ids = prepare::prepare(context, args)?;
     context.warn_of_lingering();
-    let before = attempts_so_far(context, &ids).await?;
+    let before = newest_attempts(context, &ids).await?;
     let seen = match context.scope {
         Scope::Local => local::run(context, &ids, &args.shell).await?,
         Scope::System | Scope::User => {
@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
             BTreeMap::new()
         }
     };
-    let attempts = attempts_since(context, &before).await?;
+    let attempts = attempts_since(context, before).await?;
     close(context, &attempts)?;
     let mut codes = ids.iter().map(|id| {
         let own = |attempt: &&Attempt| attempt.run.experiment == *id;
@@ -43,29 +43,33 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
     Ok(ExitCode::from(codes.find(|code| *code != 0).unwrap_or(0)))
 }
 
-async fn attempts_so_far(
+/// Returns the newest attempt of each experiment, if it has one.
+async fn newest_attempts(
     context: &Context,
     ids: &[ExperimentId],
-) -> Result<BTreeMap<ExperimentId, usize>, CliError> {
+) -> Result<BTreeMap<ExperimentId, Option<AttemptKey>>, CliError> {
     let past = context.past().await?;
-    let mut counts = BTreeMap::new();
+    let mut newest = BTreeMap::new();
     for id in ids {
-        let tally = past.tally(id).await?;
-        counts.insert(id.clone(), usize::try_from(tally.attempts).unwrap_or(usize::MAX));
+        let last = past.tally(id).await?.last;
+        newest.insert(id.clone(), last.map(|attempt| attempt.key));
     }
-    Ok(counts)
+    Ok(newest)
 }
 
 /// The attempts that were opened meanwhile.
 async fn attempts_since(
     context: &Context,
-    before: &BTreeMap<ExperimentId, usize>,
+    before: BTreeMap<ExperimentId, Option<AttemptKey>>,
 ) -> Result<Vec<Attempt>, CliError> {
     let past = context.past().await?;
     let mut all = Vec::new();
-    for (id, count) in before {
-        let query = AttemptQuery { experiment: Some(id.clone()), ..AttemptQuery::default() };
-        all.extend(past.attempts(&query).await?.into_iter().skip(*count));
+    for (id, after) in before {
+        let mut pieces =
+            past.scan(AttemptScan { experiment: Some(id), run: None, after }, usize::MAX);
+        while let Some(piece) = pieces.next().await? {
+            all.extend(piece);
+        }
     }
     Ok(all)
 }

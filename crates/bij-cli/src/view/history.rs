@@ -48,16 +48,6 @@ impl History {
         Self(attempts.into_iter().map(|attempt| Row::new(attempt, true)).collect())
     }
 
-    /// The first attempts of these.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        self.0.truncate(count);
-    }
-
-    /// How many attempts there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether there is no attempt.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -136,24 +126,17 @@ const fn columns() -> [Column; 7] {
 pub(crate) struct HistoryRuler {
     ruler: Ruler,
     format: Format,
-    count: usize,
 }
 
 impl HistoryRuler {
     /// Nothing is measured yet.
     pub(crate) fn new(format: Format) -> Self {
-        Self { ruler: Ruler::new(columns()), format, count: 0 }
+        Self { ruler: Ruler::new(columns()), format }
     }
 
     /// Takes in a piece.
     pub(crate) fn measure(&mut self, piece: &History) {
-        self.count += piece.0.len();
         piece.0.iter().for_each(|row| self.ruler.measure(&row.cells(&self.format)));
-    }
-
-    /// How many attempts were measured.
-    pub(crate) const fn count(&self) -> usize {
-        self.count
     }
 
     /// The table for pieces of the same history.

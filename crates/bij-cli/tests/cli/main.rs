@@ -11,6 +11,7 @@ mod completion;
 mod files;
 mod follow;
 mod foreground;
+mod history;
 mod look;
 mod model;
 mod power;

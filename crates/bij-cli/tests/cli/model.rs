@@ -5,15 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery,
-    MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
-    TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
+    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, BoardSample,
+    Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
+    MinutesQuery, MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit,
+    SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
 };
-use bij_api::{Caller, Listener, Look, PIECE, Refusal, RefusalKind, Rights, Server, Steer};
+use bij_api::{
+    Caller, Listener, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Rights, Server, Steer,
+};
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
 use bij_core::{
-    Attempt, BoardMinute, Bytes, ExperimentId, Outcome, RunEnd, RunId, RunNumber, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Bytes, Evidence, Exit, ExperimentId,
+    InvocationId, Outcome, RunEnd, RunId, RunNumber, Tally, Timestamp,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -39,6 +42,12 @@ pub(crate) struct Known {
     pub(crate) events_asked: u32,
     /// How often attempts were asked for.
     pub(crate) history_asked: u32,
+    /// Every attempt there ever was, oldest first.
+    pub(crate) attempts: Vec<Attempt>,
+    /// An attempt begins before so many further questions about attempts.
+    pub(crate) attempts_meanwhile: u32,
+    /// So many questions about attempts are answered, and no more.
+    pub(crate) history_fails_after: Option<u32>,
     /// What is answered to a submission instead of a yes.
     pub(crate) refuses: Option<Refusal>,
     /// Submissions are never answered.
@@ -189,6 +198,28 @@ impl Model {
 }
 
 impl Known {
+    /// Adds an attempt with two kilobytes of evidence, of x or, one time in three, of a longer name.
+    pub(crate) fn begin_attempt(&mut self) {
+        let number = u32::try_from(self.attempts.len()).unwrap() + 1;
+        let experiment = if number % 3 == 0 { "a_longer_name" } else { "x" }.parse().unwrap();
+        let mut evidence = Evidence::default();
+        evidence.exit = Some(Exit::Code(4));
+        evidence.last_lines = vec!["x".repeat(2000)];
+        self.attempts.push(Attempt {
+            run: RunId { experiment, number: RunNumber(number) },
+            number: AttemptNumber(1),
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes(u128::from(number).to_be_bytes()),
+            },
+            started: then(),
+            started_uptime: None,
+            ready: None,
+            end: Some(AttemptEnd { at: then(), cause: evidence.prove(), evidence }),
+            board: None,
+        });
+    }
+
     fn event(&mut self, kind: EventKind, run: Option<&RunId>) {
         self.events.push(Event {
             seq: number(self.events.len()) + 1,
@@ -284,21 +315,37 @@ impl Look for Model {
         Ok(known.groups.iter().map(group).collect())
     }
 
-    async fn attempts(&self, _: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
-        self.known().history_asked += 1;
-        Ok(Vec::new())
+    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        let mut known = self.known();
+        known.history_asked += 1;
+        if known.history_fails_after.is_some_and(|asked| known.history_asked > asked) {
+            return Err(Refusal::new(RefusalKind::Store, "the disk is gone"));
+        }
+        if known.attempts_meanwhile > 0 {
+            known.attempts_meanwhile -= 1;
+            known.begin_attempt();
+        }
+        let all = &known.attempts;
+        let scan = match query.part()? {
+            AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
+            AttemptsPart::Oldest(scan) => scan,
+        };
+        let place = |key| all.iter().position(|attempt| attempt.key == key).unwrap() + 1;
+        let later = all.iter().skip(scan.after.map_or(0, place));
+        let later = later.filter(|attempt| scan.includes(attempt));
+        Ok(later.take(PIECE_OF_HISTORY as usize).cloned().collect())
     }
 
     async fn tallies(&self, _: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
         Ok(BTreeMap::new())
     }
 
-    async fn minutes(&self, _: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
-        Ok(Vec::new())
+    async fn minutes(&self, _: MinutesQuery) -> Result<Minutes, Refusal> {
+        Ok(Minutes::default())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
-        let at_most = query.at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let at_most = query.limit();
         let mut known = self.known();
         known.events_asked += 1;
         let after = known.events.iter().filter(|event| event.seq > query.since);

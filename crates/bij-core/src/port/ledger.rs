@@ -119,6 +119,29 @@ impl AttemptQuery {
     }
 }
 
+/// Which attempts to read from the oldest to the newest, a piece at a time; `Default` begins with the
+/// oldest of every experiment.
+///
+/// The place is an attempt and not a count, so attempts that are opened between two pieces move nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttemptScan {
+    /// Of one experiment only.
+    pub experiment: Option<ExperimentId>,
+    /// Of one run only.
+    pub run: Option<RunNumber>,
+    /// Only those opened after this attempt, the last one of the piece before.
+    pub after: Option<AttemptKey>,
+}
+
+impl AttemptScan {
+    /// Returns `true` if the attempt is of the experiment and the run, wherever its place is.
+    pub fn includes(&self, attempt: &Attempt) -> bool {
+        let Self { experiment, run, after: _ } = self;
+        experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id)
+            && run.is_none_or(|number| attempt.run.number == number)
+    }
+}
+
 /// Why the ledger could not answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -152,6 +175,14 @@ pub enum LedgerError {
     Claimed {
         /// Whose attempt it is.
         owner: ExperimentId,
+    },
+    /// The attempt after which a scan was to go on has been removed.
+    #[error(
+        "the history has lost attempt {} of boot {}, after which it was to be read on", .key.invocation, .key.boot
+    )]
+    Lost {
+        /// The attempt.
+        key: AttemptKey,
     },
     /// Anything else.
     #[error("the state database failed")]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bij_api::message::{
     Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions, TalliesQuery,
-    UnitDone, UnitVerb, Why,
+    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
+    MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
+    TalliesQuery, UnitDone, UnitVerb, Why,
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
@@ -16,9 +16,7 @@ use bij_coordinator::{
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
-use bij_core::{
-    Attempt, BoardMinute, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan,
-};
+use bij_core::{Attempt, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
@@ -164,8 +162,7 @@ impl<P: Ports> Look for Handler<P> {
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
-        let EventQuery { since, at_most } = query;
-        let at_most = at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let (since, at_most) = (query.since, query.limit());
         let events = self.request(move |coordinator, _| coordinator.events(since, at_most)).await?;
         Ok(events.into_iter().map(Event::from).collect())
     }
@@ -178,7 +175,7 @@ impl<P: Ports> Look for Handler<P> {
         history::tallies(&self.history, query).await
     }
 
-    async fn minutes(&self, query: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
+    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
         history::minutes(&self.history, query).await
     }
 

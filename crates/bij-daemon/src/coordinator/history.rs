@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bij_api::message::{AttemptsQuery, MinutesQuery, TalliesQuery};
-use bij_api::{PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind};
-use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
-use bij_core::{Attempt, BoardMinute, ExperimentId, Tally};
+use bij_api::message::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
+use bij_api::{PIECE_OF_HISTORY, Refusal, RefusalKind};
+use bij_core::port::{Ledger as _, LedgerError};
+use bij_core::{Attempt, ExperimentId, Tally};
 use bij_store::Reader;
 
 use super::refusal::going_down;
@@ -17,16 +17,12 @@ pub(super) async fn attempts(
     history: &Arc<Reader>,
     query: AttemptsQuery,
 ) -> Result<Vec<Attempt>, Refusal> {
-    let AttemptsQuery { experiment, run, newest, skip_newest } = query;
-    let at_most = newest.unwrap_or(u32::MAX).min(PIECE_OF_HISTORY) as usize;
-    let query = AttemptQuery {
-        experiment,
-        run,
-        newest: Some(at_most),
-        skip_newest: skip_newest as usize,
-        open: false,
-    };
-    let mut attempts = read(history, move |history| history.attempts(&query)).await?;
+    let part = query.part()?;
+    let mut attempts = read(history, move |history| match part {
+        AttemptsPart::Oldest(scan) => history.attempts_after(&scan, PIECE_OF_HISTORY as usize),
+        AttemptsPart::Newest(query) => history.attempts(&query),
+    })
+    .await?;
     attempts.iter_mut().for_each(clear_output);
     Ok(attempts)
 }
@@ -49,9 +45,7 @@ pub(super) async fn tallies(
             let tally = history.tally(&id)?;
             return Ok(BTreeMap::from([(id, tally)]));
         }
-        let all = history.tallies()?.into_iter();
-        let later = all.filter(|(id, _)| after.as_ref().is_none_or(|after| after < id));
-        Ok(later.take(PIECE_OF_HISTORY as usize).collect())
+        history.tallies_after(after.as_ref(), PIECE_OF_HISTORY as usize)
     })
     .await?;
     tallies.values_mut().filter_map(|tally| tally.last.as_mut()).for_each(clear_output);
@@ -62,16 +56,11 @@ pub(super) async fn tallies(
 pub(super) async fn minutes(
     history: &Arc<Reader>,
     query: MinutesQuery,
-) -> Result<Vec<BoardMinute>, Refusal> {
-    let MinutesQuery { newest, skip_newest } = query;
-    let at_most = newest.unwrap_or(u32::MAX).min(PIECE) as usize;
-    let skipped = (skip_newest as usize).min(BoardMinute::KEPT);
-    read(history, move |history| {
-        let mut minutes = history.board_minutes(at_most + skipped)?;
-        minutes.truncate(minutes.len().saturating_sub(skipped));
-        Ok(minutes)
-    })
-    .await
+) -> Result<Minutes, Refusal> {
+    let read =
+        read(history, move |history| history.board_minutes_before(query.before, query.limit()));
+    let (first, minutes) = read.await?;
+    Ok(Minutes { first, minutes })
 }
 
 async fn read<T: Send + 'static>(
@@ -84,3 +73,6 @@ async fn read<T: Send + 'static>(
     let read = read.map_err(|_| going_down())?;
     read.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! What is set aside, told on top of what the database says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::{AttemptQuery, Opened, Opening};
 use bij_core::queue::Place;
-use bij_core::{ExperimentId, History};
+use bij_core::{Attempt, ExperimentId, History};
 use rusqlite::Connection;
 
 use crate::failure::Failure;
@@ -21,28 +21,74 @@ pub(super) struct Histories {
 }
 
 impl Histories {
-    /// Of none yet.
-    pub(super) fn read(connection: &Connection) -> Result<Self, Failure> {
-        let Place(last_place) = queue::last_place(connection)?;
-        Ok(Self { last_place, ..Self::default() })
+    /// Reads the histories of some experiments, with all of their attempts.
+    pub(super) fn read(
+        connection: Option<&Connection>,
+        experiments: &BTreeSet<&ExperimentId>,
+        contents: &Contents,
+    ) -> Result<Self, Failure> {
+        Self::read_with(connection, experiments, contents, |connection, experiment| {
+            let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
+            read::attempts(connection, &query)
+        })
     }
 
-    /// Reads one more.
-    pub(super) fn add(
-        &mut self,
-        connection: &Connection,
-        experiment: &ExperimentId,
-    ) -> Result<(), Failure> {
-        let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
-        let tally = read::tally(connection, experiment)?;
-        let attempts = read::attempts(connection, &query)?;
-        let runs = queue::runs(connection, experiment)?;
-        self.of_one.insert(experiment.clone(), History::resume(&tally, attempts, runs));
-        Ok(())
+    /// Reads the histories of some experiments, with no more of their attempts than the spool changes or
+    /// builds upon.
+    pub(super) fn read_newest(
+        connection: Option<&Connection>,
+        experiments: &BTreeSet<&ExperimentId>,
+        contents: &Contents,
+    ) -> Result<Self, Failure> {
+        Self::read_with(connection, experiments, contents, |connection, experiment| {
+            let mut oldest = i64::MAX;
+            for record in contents.records.iter().map(|kept| &kept.record) {
+                if record.experiment() == experiment {
+                    let known = read::owner(connection, record.key())?;
+                    oldest = known.map_or(oldest, |(row, _)| oldest.min(row));
+                }
+            }
+            read::newest_attempts(connection, experiment, oldest)
+        })
+    }
+
+    fn read_with(
+        connection: Option<&Connection>,
+        experiments: &BTreeSet<&ExperimentId>,
+        contents: &Contents,
+        attempts: impl Fn(&Connection, &ExperimentId) -> Result<Vec<Attempt>, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut histories = Self::of_nothing(experiments);
+        if let Some(connection) = connection {
+            let Place(last_place) = queue::last_place(connection)?;
+            histories.last_place = last_place;
+            for experiment in experiments.iter().copied() {
+                let tally = read::tally(connection, experiment)?;
+                let attempts = attempts(connection, experiment)?;
+                let runs = queue::runs(connection, experiment)?;
+                let history = History::resume(&tally, attempts, runs);
+                histories.of_one.insert(experiment.clone(), history);
+            }
+        }
+        histories.hear(contents);
+        Ok(histories)
+    }
+
+    /// Begins histories of which no database tells.
+    fn of_nothing(experiments: &BTreeSet<&ExperimentId>) -> Self {
+        let empty = experiments.iter().map(|id| ((*id).clone(), History::default()));
+        Self { of_one: empty.collect(), last_place: 0 }
+    }
+
+    /// Makes up histories from the spool alone.
+    pub(super) fn from_spool(experiments: &BTreeSet<&ExperimentId>, contents: &Contents) -> Self {
+        let mut histories = Self::of_nothing(experiments);
+        histories.hear(contents);
+        histories
     }
 
     /// Hears what is set aside of them, in its order.
-    pub(super) fn hear(&mut self, contents: &Contents) {
+    fn hear(&mut self, contents: &Contents) {
         for kept in &contents.records {
             self.tell(kept.record.experiment(), |history, place| match &kept.record {
                 Record::Open(opening) => drop(history.open(opening, place)),

@@ -13,7 +13,7 @@ impl RunQueue for Reader {
         let contents = self.set_aside();
         let mut queue = self.database.ask(queue::load)?;
         if !contents.records.is_empty() {
-            let histories = self.histories(contents.experiments().collect(), &contents)?;
+            let histories = self.newest_histories(&contents.experiments().collect(), &contents)?;
             queue.runs.retain(|queued| !histories.of_one.contains_key(&queued.run.experiment));
             queue.runs.extend(histories.of_one.values().flat_map(History::queued).cloned());
         }
@@ -33,7 +33,7 @@ impl RunQueue for Reader {
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
         let contents = self.set_aside();
         if contents.experiments().any(|told| told == run.experiment()) {
-            let histories = self.histories([run.experiment()].into(), &contents)?;
+            let histories = self.newest_histories(&[run.experiment()].into(), &contents)?;
             let history = histories.of(run.experiment());
             let number = match run {
                 RunRef::Newest(_) => history.highest(),

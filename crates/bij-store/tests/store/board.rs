@@ -110,7 +110,10 @@ fn minutes_are_told_as_they_were_oldest_first() {
     }
     let reader = Reader::new(path);
     assert_eq!(reader.board_minutes(10).unwrap(), [minute(1), bare.clone(), minute(3)]);
-    assert_eq!(reader.board_minutes(2).unwrap(), [bare, minute(3)]);
+    assert_eq!(reader.board_minutes(2).unwrap(), [bare.clone(), minute(3)]);
+    assert_eq!(reader.board_minutes_before(None, 2).unwrap(), (2, vec![bare.clone(), minute(3)]));
+    assert_eq!(reader.board_minutes_before(Some(2), 2).unwrap(), (1, vec![minute(1)]));
+    assert_eq!(reader.board_minutes_before(Some(1), 2).unwrap(), (0, vec![]));
 }
 
 #[test]

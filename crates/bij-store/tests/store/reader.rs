@@ -1,13 +1,16 @@
 //! The ledger can be read at any time, by those who may open it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use bij_core::RunNumber;
-use bij_core::port::{AttemptQuery, Ledger};
-use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh};
-use bij_store::{Reader, Store};
+use bij_core::port::{AttemptQuery, AttemptScan, Ledger, LedgerError, RunQueue as _};
+use bij_core::queue::QueuedRun;
+use bij_core::{Attempt, ExperimentId, RunNumber};
+use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh, restart};
+use bij_store::{Reader, RobustLedger, Store};
 use rusqlite::Connection;
 
 use crate::child::{Further, Order, nobody_can_be_had};
@@ -164,23 +167,144 @@ fn a_reader_cannot_write() {
     assert!(!directory.path().join("state.db").exists());
 }
 
+/// Reads a whole scan in pieces, and does something between two of them.
+fn scanned(
+    reader: &Reader,
+    mut scan: AttemptScan,
+    at_most: usize,
+    mut between: impl FnMut(),
+) -> Vec<Attempt> {
+    let mut all = Vec::new();
+    loop {
+        let piece = reader.attempts_after(&scan, at_most).unwrap();
+        assert!(piece.len() <= at_most);
+        let Some(last) = piece.last() else { return all };
+        scan.after = Some(last.key);
+        all.extend(piece);
+        between();
+    }
+}
+
 #[test]
 fn a_long_history_is_read_in_pieces_that_make_up_the_whole() {
     let directory = place();
     let database = directory.path().join("state.db");
-    assert_eq!(Reader::new(database.clone()).pieces(None, None).count(), 0, "no database");
+    let reader = Reader::new(database.clone());
+    let all = AttemptScan::default;
+    assert_eq!(scanned(&reader, all(), 100, || {}), [], "no database");
     let mut store = Store::open(&database).unwrap();
     for number in 1..=1003 {
         let id = if number % 2 == 0 { "even" } else { "odd" };
         store.open(&fresh(id, 1, number)).unwrap();
     }
-    let reader = Reader::new(database);
-    let pieces: Vec<_> = reader.pieces(None, None).map(Result::unwrap).collect();
-    assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 3]);
-    let all = reader.attempts(&AttemptQuery::default()).unwrap();
-    assert_eq!(pieces.concat(), all);
-    let odd: Vec<_> = reader.pieces("odd".parse().ok(), None).map(Result::unwrap).collect();
-    assert_eq!(odd.concat().len(), 502);
-    let first: Vec<_> = reader.pieces("odd".parse().ok(), Some(RunNumber(1))).collect();
-    assert_eq!(first.into_iter().map(Result::unwrap).collect::<Vec<_>>().concat().len(), 1);
+    let whole = reader.attempts(&AttemptQuery::default()).unwrap();
+    for at_most in [1000, 59, 17] {
+        assert_eq!(scanned(&reader, all(), at_most, || {}), whole);
+    }
+    let odd = || AttemptScan { experiment: "odd".parse().ok(), ..all() };
+    assert_eq!(scanned(&reader, odd(), 100, || {}).len(), 502);
+    let first = AttemptScan { run: Some(RunNumber(1)), ..odd() };
+    assert_eq!(scanned(&reader, first, 100, || {}).len(), 1);
+}
+
+#[test]
+fn attempts_that_begin_between_two_pieces_are_read_once_and_hide_none() {
+    let directory = place();
+    let database = directory.path().join("state.db");
+    let mut store = Store::open(&database).unwrap();
+    for number in 1..=20 {
+        store.open(&fresh("x", 1, number)).unwrap();
+    }
+    let mut numbers = 21..30;
+    let reader = Reader::new(database.clone());
+    let read = scanned(&reader, AttemptScan::default(), 3, || {
+        if let Some(number) = numbers.next() {
+            store.open(&fresh("x", 1, number)).unwrap();
+        }
+    });
+    let keys: Vec<_> = read.iter().map(|attempt| attempt.key).collect();
+    assert_eq!(keys, (1..=29).map(|number| fixture::key(1, number)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_scan_tells_that_its_place_is_gone() {
+    let directory = place();
+    let database = directory.path().join("state.db");
+    drop(one_more(&database, 1));
+    let lost = AttemptScan { after: Some(fixture::key(1, 9)), ..AttemptScan::default() };
+    for reader in [Reader::new(database), Reader::new(directory.path().join("none.db"))] {
+        let refused = reader.attempts_after(&lost, 10).unwrap_err();
+        assert!(matches!(refused, LedgerError::Lost { .. }), "{refused:?}");
+    }
+}
+
+#[test]
+fn what_is_set_aside_reads_in_pieces_as_it_will_be_when_it_is_taken_in() {
+    let directory = place();
+    let (database, spool) = (directory.path().join("state.db"), directory.path().join("spool"));
+    let mut store = Store::open(&database).unwrap();
+    let mut openings: Vec<_> =
+        (1..=30).map(|number| fresh(if number % 3 == 0 { "y" } else { "x" }, 1, number)).collect();
+    for opening in &openings {
+        store.open(opening).unwrap();
+        if opening.key != fixture::key(1, 11) {
+            store.close(&end(opening, fixture::with_checkpoint(1, fixture::exit(4)))).unwrap();
+        }
+    }
+    drop(store);
+    let lock = Lock::hold(&database);
+    let robust = || {
+        RobustLedger::new(database.clone(), spool.clone()).with_patience(Duration::from_millis(1))
+    };
+    let mut ledger = robust();
+    ledger.close(&end(&openings[10], fixture::oom_kill())).unwrap();
+    openings.extend([restart("x", 1, 31), fresh("y", 1, 32), fresh("z", 1, 33)]);
+    for opening in &openings[30..] {
+        ledger.open(opening).unwrap();
+    }
+    ledger.close(&end(&openings[30], fixture::segfault())).unwrap();
+
+    let reader = Reader::new(database.clone()).with_spool(spool.clone());
+    let read = || {
+        let mut pieces = Vec::new();
+        let mut queries = Vec::new();
+        for id in [None, Some("x"), Some("y"), Some("z"), Some("none")] {
+            let experiment: Option<ExperimentId> = id.map(|id| id.parse().unwrap());
+            let scan = AttemptScan { experiment: experiment.clone(), ..AttemptScan::default() };
+            for at_most in [1, 4, 31, 100] {
+                pieces.push(scanned(&reader, scan.clone(), at_most, || {}));
+            }
+            for (newest, skip_newest) in
+                [(None, 0), (Some(2), 0), (Some(2), 1), (Some(9), 2), (None, 5)]
+            {
+                for open in [false, true] {
+                    let experiment = experiment.clone();
+                    let query = AttemptQuery { experiment, run: None, newest, skip_newest, open };
+                    queries.push(reader.attempts(&query).unwrap());
+                }
+            }
+        }
+        let tallies = reader.tallies().unwrap();
+        for at_most in [1, 2, 9] {
+            let (mut after, mut told) = (None, BTreeMap::new());
+            loop {
+                let piece = reader.tallies_after(after.as_ref(), at_most).unwrap();
+                let Some((last, _)) = piece.last_key_value() else { break };
+                assert!(piece.len() <= at_most);
+                after = Some(last.clone());
+                told.extend(piece);
+            }
+            assert_eq!(told, tallies);
+        }
+        (pieces, queries, tallies, reader.load().unwrap().runs)
+    };
+    let before = read();
+    lock.release();
+    assert_eq!(robust().take_in().unwrap(), 5);
+    let after = read();
+    assert_eq!(before.0, after.0);
+    assert_eq!(before.1, after.1);
+    assert_eq!(before.2, after.2);
+    let names = |runs: Vec<QueuedRun>| runs.into_iter().map(|run| run.run).collect::<BTreeSet<_>>();
+    assert_eq!(names(before.3), names(after.3));
 }

@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::AttemptQuery;
 use bij_core::queue::{
     ClosedGate, EventKind, Group, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Terms,
     WaitingOn,
 };
 use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
-    Outcome, RunId, RunNumber, Tally, Timestamp,
+    Outcome, RunId, RunNumber, Tally, TimeSpan, Timestamp,
 };
 
 use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, MinutesQuery, Page,
-    Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions, TalliesQuery, UnitDone,
-    UnitVerb, Waiting, Why, ZoneSample,
+    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, BoardSample,
+    Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
+    MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions,
+    TalliesQuery, UnitDone, UnitVerb, Waiting, Why, ZoneSample,
 };
 use crate::{Caller, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Steer};
 
@@ -31,6 +30,10 @@ struct State {
     events: Vec<(EventKind, String)>,
     /// So many runs are in one answer.
     piece: usize,
+    /// So many minutes of the board are kept, numbered from 1 on.
+    minutes: u32,
+    /// An attempt begins before so many further looks at the history.
+    more: u32,
     /// A run is cancelled before so many further looks at the queue.
     restless: usize,
 }
@@ -54,32 +57,33 @@ impl Model {
     /// One that tells so many runs at a time.
     pub(super) fn telling(piece: usize) -> Self {
         let (attempts, runs, groups, events) = Default::default();
-        let state = State { attempts, runs, groups, paused: false, events, piece, restless: 0 };
+        let state = State {
+            attempts,
+            runs,
+            groups,
+            paused: false,
+            events,
+            piece,
+            minutes: 0,
+            more: 0,
+            restless: 0,
+        };
         Self(Mutex::new(state))
     }
 
     /// One with a history: so many attempts, each of an experiment of its own.
     pub(super) fn remembering(count: u32) -> Self {
         let model = Self::default();
-        model.state().attempts = (0..count)
-            .map(|n| Attempt {
-                run: RunId {
-                    experiment: format!("x{n:04}").parse().unwrap(),
-                    number: RunNumber(1),
-                },
-                number: AttemptNumber(1),
-                key: AttemptKey {
-                    boot: BootId::from_bytes([1; 16]),
-                    invocation: InvocationId::from_bytes(u128::from(n).to_be_bytes()),
-                },
-                started: then(),
-                started_uptime: None,
-                ready: None,
-                end: None,
-                board: None,
-            })
-            .collect();
+        model.state().minutes = count;
+        model.state().attempts = (0..count).map(attempt).collect();
         model
+    }
+
+    /// The same, and one more attempt begins, and one more minute is over, before each of so many looks at
+    /// the history.
+    pub(super) fn with_more(self, looks: u32) -> Self {
+        self.state().more = looks;
+        self
     }
 
     /// The same, and each of the first looks at the queue finds one run fewer at its front.
@@ -93,7 +97,49 @@ impl Model {
     }
 }
 
+fn attempt(n: u32) -> Attempt {
+    let experiment = format!("x{n:04}").parse().unwrap();
+    Attempt {
+        run: RunId { experiment, number: RunNumber(1) },
+        number: AttemptNumber(1),
+        key: AttemptKey {
+            boot: BootId::from_bytes([1; 16]),
+            invocation: InvocationId::from_bytes(u128::from(n).to_be_bytes()),
+        },
+        started: then(),
+        started_uptime: None,
+        ready: None,
+        end: None,
+        board: None,
+    }
+}
+
+/// A minute that can be told by how many samples it has.
+fn minute(samples: u32) -> BoardMinute {
+    BoardMinute {
+        at: then(),
+        span: TimeSpan::from_secs(60),
+        samples,
+        hottest: None,
+        celsius: None,
+        power: None,
+        gpu_load: None,
+        memory_available: None,
+        throttled: None,
+    }
+}
+
 impl State {
+    /// Lets one more attempt begin, and one more minute pass, if that is wanted.
+    fn begin_meanwhile(&mut self) {
+        if self.more > 0 {
+            self.more -= 1;
+            self.minutes += 1;
+            let number = u32::try_from(self.attempts.len()).unwrap();
+            self.attempts.push(attempt(number));
+        }
+    }
+
     fn seq(&self) -> u64 {
         u64::try_from(self.events.len()).unwrap()
     }
@@ -168,16 +214,17 @@ impl Look for Model {
     }
 
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
-        let AttemptsQuery { experiment, run, newest, skip_newest } = query;
-        let at_most = newest.unwrap_or(u32::MAX).min(PIECE_OF_HISTORY) as usize;
-        let query = AttemptQuery {
-            experiment,
-            run,
-            newest: Some(at_most),
-            skip_newest: skip_newest as usize,
-            open: false,
+        let mut state = self.state();
+        state.begin_meanwhile();
+        let all = &state.attempts;
+        let scan = match query.part()? {
+            AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
+            AttemptsPart::Oldest(scan) => scan,
         };
-        Ok(query.choose(self.state().attempts.clone()))
+        let place = |key| all.iter().position(|attempt| attempt.key == key).unwrap() + 1;
+        let later = all.iter().skip(scan.after.map_or(0, place));
+        let later = later.filter(|attempt| scan.includes(attempt));
+        Ok(later.take(PIECE_OF_HISTORY as usize).cloned().collect())
     }
 
     async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
@@ -195,13 +242,18 @@ impl Look for Model {
         Ok(tallies.into_iter().filter(wanted).take(PIECE_OF_HISTORY as usize).collect())
     }
 
-    async fn minutes(&self, _: MinutesQuery) -> Result<Vec<BoardMinute>, Refusal> {
-        Ok(Vec::new())
+    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
+        let mut state = self.state();
+        state.begin_meanwhile();
+        let end = query.before.map_or(state.minutes + 1, |before| u32::try_from(before).unwrap());
+        let begin = end.saturating_sub(u32::try_from(query.limit()).unwrap()).max(1);
+        let first = if begin < end { i64::from(begin) } else { 0 };
+        Ok(Minutes { first, minutes: (begin..end).map(minute).collect() })
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
         let state = self.state();
-        let at_most = query.at_most.unwrap_or(PIECE).min(PIECE) as usize;
+        let at_most = query.limit();
         let numbered = (1_u64..).zip(&state.events).filter(|(seq, _)| *seq > query.since);
         let event = |(seq, (kind, text)): (u64, &(EventKind, String))| Event {
             seq,

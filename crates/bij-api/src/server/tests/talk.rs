@@ -1,12 +1,13 @@
 //! Everything that can be asked, and the answers.
 
+use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
 
 use super::*;
 use crate::dictionary::Dictionary;
 use crate::message::{
-    Act, AdmissionRequest, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing, PowerSetting,
-    QueueQuery, State, Submit, SubmitOptions,
+    Act, AdmissionRequest, AttemptsQuery, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing,
+    PowerSetting, QueueQuery, State, Submit, SubmitOptions,
 };
 use crate::queue_text::QueueText;
 use crate::{ClientError, RefusalKind};
@@ -252,23 +253,71 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
     assert_eq!((entries.len(), count, total, seq), (3, 3, of_text, at));
 }
 
+/// The experiments of a whole scan, in the order in which they come, and the largest piece.
+async fn scanned(client: &Client) -> (Vec<String>, usize) {
+    let (mut scan, mut names, mut largest) = (AttemptScan::default(), Vec::new(), 0);
+    loop {
+        let piece = client.attempts_after(&scan).await.unwrap();
+        let Some(last) = piece.last() else { return (names, largest) };
+        scan.after = Some(last.key);
+        largest = largest.max(piece.len());
+        names.extend(piece.iter().map(|attempt| attempt.run.experiment.to_string()));
+    }
+}
+
+fn experiments(count: u32) -> Vec<String> {
+    (0..count).map(|n| format!("x{n:04}")).collect()
+}
+
 #[tokio::test]
 async fn a_history_longer_than_one_answer_comes_whole_and_in_order() {
-    use bij_core::port::AttemptQuery;
     let count = limits::PIECE_OF_HISTORY * 2 + 7;
     let served = Served::with(Model::remembering(count));
     let client = served.client().await;
-    let names = |attempts: Vec<bij_core::Attempt>| -> Vec<String> {
-        attempts.into_iter().map(|attempt| attempt.run.experiment.to_string()).collect()
+    let piece = limits::PIECE_OF_HISTORY as usize;
+    assert_eq!(scanned(&client).await, (experiments(count), piece));
+    let name = async |experiment: Option<&str>, skip| {
+        let experiment = experiment.map(|id| id.parse().unwrap());
+        let newest = client.newest_attempt(experiment.as_ref(), None, skip).await.unwrap();
+        newest.map(|attempt| attempt.run.experiment.to_string())
     };
-    let expected: Vec<String> = (0..count).map(|n| format!("x{n:04}")).collect();
-    let all = client.attempts(&AttemptQuery::default()).await.unwrap();
-    assert_eq!(names(all), expected);
-    let newest = AttemptQuery { newest: Some(300), skip_newest: 1, ..AttemptQuery::default() };
-    let newest = client.attempts(&newest).await.unwrap();
-    let (from, to) = (expected.len() - 301, expected.len() - 1);
-    assert_eq!(names(newest), expected[from..to]);
-    assert_eq!(client.tallies().await.unwrap().len(), expected.len());
+    assert_eq!(name(None, 0).await.as_deref(), Some("x0506"));
+    assert_eq!(name(None, 300).await.as_deref(), Some("x0206"));
+    assert_eq!(name(None, 507).await, None);
+    assert_eq!(name(Some("x0003"), 0).await.as_deref(), Some("x0003"));
+    assert_eq!(client.tallies().await.unwrap().len(), experiments(count).len());
     assert_eq!(client.tally(&"x0003".parse().unwrap()).await.unwrap().attempts, 1);
     assert_eq!(client.tally(&"none".parse().unwrap()).await.unwrap().attempts, 0);
+}
+
+#[tokio::test]
+async fn what_begins_between_two_answers_is_told_once_and_hides_nothing() {
+    let count = limits::PIECE_OF_HISTORY * 2 + 7;
+    let served = Served::with(Model::remembering(count).with_more(3));
+    let (names, _) = scanned(&served.client().await).await;
+    assert_eq!(names, experiments(count + 3));
+
+    let count = limits::PIECE * 2 + 7;
+    let served = Served::with(Model::remembering(count).with_more(3));
+    let client = served.client().await;
+    let minutes = client.board_minutes(usize::MAX).await.unwrap();
+    let told: Vec<u32> = minutes.iter().map(|minute| minute.samples).collect();
+    // One was over before the first answer.
+    assert_eq!(told, (1..=count + 1).collect::<Vec<_>>());
+    assert_eq!(client.board_minutes(1500).await.unwrap().len(), 1500);
+}
+
+#[tokio::test]
+async fn one_answer_is_of_one_end_of_the_history() {
+    let (peer, _newest) = peer().await;
+    let ask = async |query: AttemptsQuery| {
+        let query = Dictionary::of(&query);
+        peer.call_method(Some(NAME), PATH, Some(NAME), "AttemptsText", &query).await.map(drop)
+    };
+    let both = AttemptsQuery { skip_newest: 1, ..AttemptsQuery::default() };
+    let told = ask(both).await.unwrap_err().to_string();
+    assert!(told.contains("skip_newest is for the newest attempts"), "{told}");
+    ask(AttemptsQuery { newest: Some(u32::MAX), skip_newest: 1, ..AttemptsQuery::default() })
+        .await
+        .unwrap();
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-use bij_core::port::AttemptQuery;
 use bij_core::queue::RunRef;
 use bij_core::{AttemptEnd, RunEnd, RunId};
 
@@ -62,14 +61,9 @@ async fn tell(context: &Context, ended: Ended) -> Result<EndedRun, CliError> {
 
 /// The end of a run's last attempt, from the ledger.
 async fn last_attempt(context: &Context, run: &RunId) -> Result<Option<AttemptEnd>, CliError> {
-    let query = AttemptQuery {
-        experiment: Some(run.experiment.clone()),
-        run: Some(run.number),
-        newest: Some(1),
-        ..AttemptQuery::default()
-    };
-    let attempts = context.past().await?.attempts(&query).await?;
-    Ok(attempts.into_iter().next_back().and_then(|attempt| attempt.end))
+    let past = context.past().await?;
+    let last = past.newest_attempt(Some(&run.experiment), Some(run.number), 0).await?;
+    Ok(last.and_then(|attempt| attempt.end))
 }
 
 /// The exit code for a run that is over: its last attempt's, but never 0 for one that was given up.
