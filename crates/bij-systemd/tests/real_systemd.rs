@@ -366,21 +366,23 @@ fn the_start_limit_counts_as_systemd_does() {
     let lab = Lab::open();
     let interval = TimeSpan::from_secs(4);
     let limit = StartLimit { burst: 2, interval: Limit::At(interval) };
-    let mut spec = spec("counted", &["/bin/true"]);
+    // It is never restarted, and failed: an inactive unit is unloaded, and its starts are forgotten.
+    let mut spec = spec("counted", &["/bin/sh", "-c", "exit 78"]);
     (spec.restart.burst, spec.restart.interval) = (limit.burst, limit.interval);
     lab.runtime.block_on(lab.put(&spec));
     let unit = spec.id.unit_name();
     let mut starts: Vec<Instant> = Vec::new();
     let begun = Instant::now();
     // The third and the fourth are in the second window, though the second is less than an interval ago.
-    for millis in [0, 3000, 4300, 4600, 4900] {
+    for millis in [0, 3000, 4500, 5200, 5900] {
         std::thread::sleep((begun + Duration::from_millis(millis)).duration_since(Instant::now()));
         let now = Instant::now();
         let micros = |start: &Instant| u64::try_from((now - *start).as_micros()).unwrap();
         let ages = starts.iter().map(|start| TimeSpan::from_micros(micros(start)));
         let expected = limit.allows(ages);
-        let started = Command::new("systemctl").args(["start", "--wait", &unit]).status().unwrap();
+        let started = Command::new("systemctl").args(["start", &unit]).status().unwrap();
         assert_eq!(started.success(), expected, "{millis} ms after the first start");
+        lab.wait(&spec.id, &ActiveState::Failed);
         if expected {
             starts.push(now);
         }

@@ -47,7 +47,8 @@ impl Payload {
         });
         // Tests execute some programs by the path where they were built, wherever that is.
         if tree.exists() {
-            fs::remove_dir_all(&tree).with_context(|| format!("cannot clear {}", tree.display()))?;
+            fs::remove_dir_all(&tree)
+                .with_context(|| format!("cannot clear {}", tree.display()))?;
         }
         if let Some(staged) = wishes.staged {
             stage::copy(staged, &tree)?;
