@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
 use bij_coordinator::Clock as _;
-use bij_core::{ExperimentId, InvocationId};
+use bij_core::{ExperimentId, InvocationId, error_chain};
 use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::coordinator::SystemClock;
-use crate::{Place, Systemd, asked, chain};
+use crate::{Place, Systemd, asked};
 
 /// A coordinator that was killed is back by then (`RestartSec=` of its unit).
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -100,7 +100,7 @@ fn may_start(
             Next::Keep => {
                 let why = match &error {
                     ClientError::Refused(refusal) => refusal.text.clone(),
-                    error => format!("the coordinator does not answer: {}", chain(error)),
+                    error => format!("the coordinator does not answer: {}", error_chain(error)),
                 };
                 return keep(place, id, why);
             }

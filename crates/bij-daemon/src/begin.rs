@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Ledger, Opened, Opening};
 use bij_core::{
     Attempt, AttemptKey, ExperimentId, Limit, Obstacle, RunEnd, StartKind, TimeSpan, Timestamp,
+    error_chain,
 };
 use thiserror::Error;
 
@@ -24,7 +25,7 @@ use crate::counters::read_counters;
 use crate::owner::OwnerError;
 use crate::record::{Record, RecordedPlace};
 use crate::runnable::{command_obstacle, place_obstacle};
-use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, chain, files};
+use crate::{Journal, Manager, ManagerError, Place, PlaceError, RenderError, Told, files};
 
 use start_limit::{Clock, lives_of_run};
 
@@ -176,7 +177,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         let obstacle = command_obstacle(self.place.root(), &spec, self.told.path.as_deref());
         let ready =
             refuse(obstacle).and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
-        let refusal = ready.as_ref().err().map(|refusal| chain(refusal));
+        let refusal = ready.as_ref().err().map(|refusal| error_chain(refusal));
         let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal);
         ready.and(recorded)?;
         log_begin(id, opened.as_ref());
@@ -314,7 +315,7 @@ pub(crate) fn logged<T, E: std::error::Error + 'static>(
     result: Result<T, E>,
     what: &str,
 ) -> Option<T> {
-    result.inspect_err(|error| log::warn!("{what}: {}", chain(error))).ok()
+    result.inspect_err(|error| log::warn!("{what}: {}", error_chain(error))).ok()
 }
 
 #[cfg(test)]

@@ -4,37 +4,14 @@
 //! other end, or reads more than it was told; and whose word a file is, is judged before it is read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use bij_core::{Layout, StepKind};
-use bij_definitions::{WalkError, Walked, authority, open_trusted, walk};
+use bij_core::Layout;
+use bij_definitions::{WalkError, authority, open_trusted};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
-
-/// The end of a regular file, at most `cap` bytes of it; `None` if there is no such file.
-///
-/// The file is read only if it belongs to the owner of its directory: otherwise a hard link would show
-/// another account's file as the experiment's own.
-///
-/// # Errors
-/// What the system says; a link, directory, FIFO or device is `InvalidInput`.
-pub(crate) fn read_tail(path: &Path, cap: u64) -> io::Result<Option<Vec<u8>>> {
-    let Some(Walked { mut file, len, ownership, steps }) = walk(path).map_err(io_error)? else {
-        return Ok(None);
-    };
-    let holder = steps.iter().rev().find(|step| step.kind == StepKind::Directory);
-    let is_link = steps.iter().any(|step| step.kind == StepKind::Link && step.path == path);
-    if is_link || holder.is_none_or(|holder| holder.ownership.uid != ownership.uid) {
-        let message = format!("it belongs to uid {}, its directory does not", ownership.uid);
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    file.seek(SeekFrom::Start(len.saturating_sub(cap)))?;
-    let mut bytes = Vec::new();
-    file.take(cap).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
 
 /// A whole small text file of ours; `None` if there is no such file.
 ///
@@ -230,13 +207,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_end_of_a_long_file_is_read() {
+    fn a_file_that_is_longer_than_it_may_be_is_refused() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("progress");
         fs::write(&path, "x".repeat(100_000) + "step=7\n").unwrap();
-        assert_eq!(read_tail(&path, 8).unwrap().unwrap(), b"xstep=7\n");
         assert!(read_small(&path, 8).unwrap_err().to_string().contains("100007 bytes"));
-        assert_eq!(read_tail(&room.path().join("none"), 8).unwrap(), None);
+        assert_eq!(read_small(&room.path().join("none"), 8).unwrap(), None);
     }
 
     #[test]
@@ -251,7 +227,6 @@ mod tests {
         let layout = Layout::system(room.path());
         for path in [&link, &fifo, &room.path().to_path_buf()] {
             assert!(read_small(path, 8).is_err(), "{}", path.display());
-            assert!(read_tail(path, 8).is_err(), "{}", path.display());
         }
         assert!(read_own(&fifo, 8, &layout).is_err());
         assert_eq!(read_own(&secret, 8, &layout).unwrap().as_deref(), Some("s"));
@@ -266,11 +241,6 @@ mod tests {
         let error = read_own(&path, 8, &Layout::system(room.path())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("chmod o-w"), "{error}");
-        assert_eq!(
-            read_tail(&path, 8).unwrap().unwrap(),
-            b"s",
-            "an experiment's is its own affair"
-        );
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::hash::Hasher as _;
 use std::thread;
 use std::time::Duration;
 
-use bij_core::Outcome;
 use bij_core::definition::ExperimentSpec;
+use bij_core::{Outcome, error_chain};
 use bij_jetson::{GpuPolicy, Root, power_on};
 use fnv::FnvHasher;
 
-use crate::{Place, chain};
+use crate::Place;
 
 /// How often, and how many times, is looked for the nodes of a GPU that was just switched on: two
 /// seconds in all.
@@ -81,7 +81,7 @@ pub(crate) fn wake(place: &Place, spec: &ExperimentSpec) -> bool {
         Err(error) => {
             log::warn!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "gpu-off";
-                "{id} starts, but may not find the GPU: {}", chain(&error)
+                "{id} starts, but may not find the GPU: {}", error_chain(&error)
             );
             false
         }

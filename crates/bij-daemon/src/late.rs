@@ -2,10 +2,10 @@
 
 use bij_core::port::Closing;
 use bij_core::{Attempt, AttemptEnd, Evidence, Exit, TimeSpan, Witness};
+use bij_host::read_progress;
 
 use crate::begin::logged;
 use crate::order_file::read_order;
-use crate::progress_file::read_progress;
 use crate::record::Record;
 use crate::{Journal, LoggedEnd, Place, sentence};
 

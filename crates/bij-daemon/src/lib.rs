@@ -32,7 +32,6 @@ mod attempt_env;
 mod begin;
 mod boots;
 mod call;
-mod chain;
 mod confine;
 mod coordinator;
 mod counters;
@@ -51,7 +50,6 @@ mod open_ledger;
 mod order_file;
 mod owner;
 mod place;
-mod progress_file;
 mod record;
 mod refuse;
 mod render;
@@ -68,7 +66,6 @@ pub use admit::{NotAdmitted, admit};
 pub use begin::{Begin, BeginError, Begun};
 pub use boots::{BootError, boot, shutdown};
 pub use call::{CallError, HookCall, Verb};
-pub use chain::chain;
 pub use confine::confine;
 pub use coordinator::{
     CoordinatorCall, CoordinatorUsage, Glance, HandoverFiles, Hour, Moment, Recorder, SystemClock,

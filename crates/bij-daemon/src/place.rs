@@ -3,14 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bij_core::{BootId, Layout, TimeSpan, Timestamp};
+use bij_host::{boot_id, monotonic, uptime};
 use bij_systemd::MANAGER_NOTIFY_SOCKET;
-use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
-
-use crate::files;
 
 /// The surroundings of a hook.
 #[derive(Clone, Debug)]
@@ -28,10 +26,10 @@ pub enum PlaceError {
     #[error("neither {0} nor $HOME is set")]
     NoHome(&'static str),
     /// The kernel does not say which boot this is.
-    #[error("cannot read the boot id from {path}")]
+    #[error("cannot read the boot id of the system at {root}")]
     BootId {
-        /// The file.
-        path: PathBuf,
+        /// The root of its tree.
+        root: PathBuf,
         /// What went wrong.
         #[source]
         source: io::Error,
@@ -102,34 +100,23 @@ impl Place {
     /// # Errors
     /// [`PlaceError::BootId`] if the kernel does not say.
     pub fn boot(&self) -> Result<BootId, PlaceError> {
-        let path = self.root.join("proc/sys/kernel/random/boot_id");
-        let read = || {
-            let text = files::read_small(&path, 4096)?.ok_or(io::ErrorKind::NotFound)?;
-            text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        };
-        read().map_err(|source| PlaceError::BootId { path: path.clone(), source })
+        boot_id(&self.root).map_err(|source| PlaceError::BootId { root: self.root.clone(), source })
     }
 
     /// The time since boot, by the clock that systemd and the kernel's log use.
     pub fn since_boot(&self) -> Option<TimeSpan> {
-        clock(ClockId::CLOCK_MONOTONIC)
+        monotonic()
     }
 
     /// The time since boot, that of suspends included (`CLOCK_BOOTTIME`).
     pub fn uptime(&self) -> Option<TimeSpan> {
-        clock(ClockId::CLOCK_BOOTTIME)
+        uptime()
     }
 
     /// The time; it may jump.
     pub fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
-}
-
-/// What a clock shows that counts from the boot.
-pub(crate) fn clock(clock: ClockId) -> Option<TimeSpan> {
-    let now = Duration::from(clock_gettime(clock).ok()?);
-    u64::try_from(now.as_micros()).ok().map(TimeSpan::from_micros)
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 
 use bij_core::port::{DefinitionSource, FindError};
-use bij_core::{ExperimentId, Layout};
-
-use crate::chain;
+use bij_core::{ExperimentId, Layout, error_chain};
 
 /// Why the unit's template was started with no command of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub fn refusal(definitions: &impl DefinitionSource, layout: &Layout, id: &Experi
                 .expect("writing to a String cannot fail");
             last(text)
         }
-        Err(error) => for_now(chain(&error)),
+        Err(error) => for_now(error_chain(&error)),
         Ok(found) => for_now(format!(
             "{} is in order, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
             found.source,

@@ -14,12 +14,12 @@ use std::{io, thread};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
-use bij_core::{ExperimentId, Outcome};
+use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_systemd::DropIn;
 use thiserror::Error;
 
 use crate::systemd::scope;
-use crate::{Manager, Place, chain};
+use crate::{Manager, Place};
 
 use host::Host;
 pub(crate) use put::remove_drop_in;
@@ -207,7 +207,7 @@ pub fn render_at_boot(
 ) {
     let Rendered { written, failures } = render_missing(place, definitions);
     for failure in &failures {
-        log::warn!(BIJ_EVENT = "not-rendered"; "{}", chain(failure));
+        log::warn!(BIJ_EVENT = "not-rendered"; "{}", error_chain(failure));
     }
     log::info!(BIJ_EVENT = "rendered"; "{written} definitions rendered, {} not", failures.len());
     let Some(manager) = manager.filter(|_| written > 0) else { return };

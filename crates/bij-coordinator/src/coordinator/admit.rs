@@ -8,9 +8,9 @@ use bij_core::queue::{
     ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
     WaitingOn,
 };
-use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan};
+use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan, error_chain};
 
-use super::trouble::{With, chain};
+use super::trouble::With;
 use super::{Coordinator, LetIn};
 use crate::policy::{Stray, closed_gates, put_back};
 use crate::{Admission, Now, Ports, Verdict};
@@ -129,7 +129,9 @@ impl<P: Ports> Coordinator<P> {
         let spec = match self.adapters.definitions.find(experiment) {
             Ok(found) => found.spec,
             // Its own start says aloud what is wrong.
-            Err(error) => return Err(Verdict { text: Some(chain(&error)), ..Verdict::yes(None) }),
+            Err(error) => {
+                return Err(Verdict { text: Some(error_chain(&error)), ..Verdict::yes(None) });
+            }
         };
         if *at_boot && !spec.restart.rerun_at_boot && self.has_succeeded(experiment) {
             let text = format!(
@@ -173,7 +175,7 @@ impl<P: Ports> Coordinator<P> {
                 self.unseen.queue = true;
                 self.troubles.met(With::Store, &error, self.seen.now);
                 let unrecorded = self.unrecorded(admission, terms);
-                self.judge(&unrecorded, admission, Some(chain(&error)))
+                self.judge(&unrecorded, admission, Some(error_chain(&error)))
             }
         }
     }
@@ -262,7 +264,7 @@ impl<P: Ports> Coordinator<P> {
             // It counts from now on, recorded or not.
             self.state.apply(&change);
             let error: Arc<_> = error;
-            format!("it starts though that could not be recorded: {}", chain(error.as_ref()))
+            format!("it starts though that could not be recorded: {}", error_chain(error.as_ref()))
         });
         Verdict { text, ..Verdict::yes(Some(run.run.clone())) }
     }
@@ -274,7 +276,7 @@ impl<P: Ports> Coordinator<P> {
             return Ok(());
         }
         let handed_over = self.adapters.handover.extras(&run.run.experiment, &run.extras);
-        handed_over.map_err(|error| chain(&error))
+        handed_over.map_err(|error| error_chain(&error))
     }
 
     fn let_in_unrecorded(&mut self, run: &QueuedRun) {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bij_core::port::{Change, Handover, LedgerError, RunQueue, UnitError, UnitManager};
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{ExperimentId, Outcome, RunId};
+use bij_core::{ExperimentId, Outcome, RunId, error_chain};
 use futures_util::FutureExt;
 
 use super::finish::{Done, Finished};
-use super::trouble::{With, chain};
+use super::trouble::With;
 use super::{Coordinator, EventData};
 use crate::policy::{Action, Busy, Report};
 use crate::{Now, Ports};
@@ -116,7 +116,7 @@ impl<P: Ports> Coordinator<P> {
             return;
         }
         if let Err(error) = self.adapters.handover.extras(experiment, "") {
-            let data = [("action", "end".to_owned()), ("text", chain(&error))];
+            let data = [("action", "end".to_owned()), ("text", error_chain(&error))];
             self.note(EventKind::ActionFailed, Some(run), data, self.seen.now);
         }
     }
@@ -149,7 +149,7 @@ impl<P: Ports> Coordinator<P> {
                     .start(&experiment)
                     .await
                     .map_err(|error| (error.is_transient(), with_remedy(&error))),
-                Err(error) => Err((false, chain(&error))),
+                Err(error) => Err((false, error_chain(&error))),
             };
             Finished { experiment, done: Done::Start { run, result } }
         };
@@ -162,7 +162,7 @@ impl<P: Ports> Coordinator<P> {
         let wish = crate::policy::StopWish { order, not_before: self.seen.now.uptime };
         self.state.stops.entry(experiment.clone()).or_insert(wish);
         if let Some(error) = unsaid {
-            let text = format!("it is stopped without a word to it: {}", chain(&error));
+            let text = format!("it is stopped without a word to it: {}", error_chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];
             let run = self.state.up_of(&experiment).map(|run| run.run.clone());
             self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
@@ -170,7 +170,7 @@ impl<P: Ports> Coordinator<P> {
         let units = Arc::clone(&self.adapters.units);
         let stop = async move {
             let result = units.stop(&experiment).await;
-            let result = result.map_err(|error| (error.is_transient(), chain(&error)));
+            let result = result.map_err(|error| (error.is_transient(), error_chain(&error)));
             Finished { experiment, done: Done::Stop { result } }
         };
         self.under_way.push(stop.boxed());
@@ -187,7 +187,7 @@ enum Order {
 /// keeps a run waiting is told in one text.
 fn with_remedy(error: &UnitError) -> String {
     match error.remedy() {
-        Some(remedy) => format!("{}; what helps is `{remedy}`", chain(error)),
-        None => chain(error),
+        Some(remedy) => format!("{}; what helps is `{remedy}`", error_chain(error)),
+        None => error_chain(error),
     }
 }

@@ -3,10 +3,10 @@
 
 use bij_core::port::{AttemptQuery, Handover, Ledger, LedgerError};
 use bij_core::queue::EventKind;
-use bij_core::{Attempt, TimeSpan};
+use bij_core::{Attempt, TimeSpan, error_chain};
 
 use super::Coordinator;
-use super::trouble::{With, chain};
+use super::trouble::With;
 use crate::Ports;
 
 /// So long after a unit went down what it left open is looked for: who supervises it, or has set
@@ -47,7 +47,7 @@ impl<P: Ports> Coordinator<P> {
             let is_over = self.adapters.store.tally(experiment)?.last_run_end.is_some();
             // As its `end` would have done; what stays there holds for the next run.
             if is_over && let Err(error) = self.adapters.handover.extras(experiment, "") {
-                let data = [("action", "end".to_owned()), ("text", chain(&error))];
+                let data = [("action", "end".to_owned()), ("text", error_chain(&error))];
                 self.note(EventKind::ActionFailed, Some(&attempt.run), data, self.seen.now);
             }
         }

@@ -1,6 +1,6 @@
 //! What does not work at the moment.
 
-use bij_core::{TimeSpan, Timestamp};
+use bij_core::{TimeSpan, Timestamp, error_chain};
 
 use crate::Now;
 use crate::policy::Unreachable;
@@ -37,7 +37,7 @@ impl Troubles {
         let again = TimeSpan::from_micros(again);
         let slot = self.slot(with);
         let since = slot.as_ref().map_or(now.at, |trouble| trouble.since);
-        *slot = Some(Trouble { text: chain(error), since, again });
+        *slot = Some(Trouble { text: error_chain(error), since, again });
     }
 
     /// It works.
@@ -81,15 +81,4 @@ impl Troubles {
             With::Store => &mut self.store,
         }
     }
-}
-
-/// An error with its sources, for events and people.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(next) = source {
-        text = format!("{text}: {next}");
-        source = next.source();
-    }
-    text
 }

@@ -4,10 +4,10 @@ use std::fs;
 
 use bij_core::port::{DefinitionSource, Ledger, LedgerError};
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
+use bij_host::read_progress;
 
 use super::{Begin, logged};
 use crate::late::{find_end, log_late};
-use crate::progress_file::read_progress;
 use crate::{Journal, Manager, Place};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {

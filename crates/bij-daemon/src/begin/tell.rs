@@ -3,10 +3,10 @@
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
+use bij_host::read_progress;
 
 use super::{Begin, BeginError, logged};
 use crate::owner::{Reader, reader};
-use crate::progress_file::read_progress;
 use crate::{Journal, Manager, attempt_env, files};
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {

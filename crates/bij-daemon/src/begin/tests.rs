@@ -127,7 +127,11 @@ fn what_is_still_stale_after_a_reload_does_not_start() {
     assert!(error.to_string().starts_with("the unit of x differs"), "{error}");
     machine.manager.mute.set(true);
     let error = machine.begin(&machine.life()).unwrap_err();
-    assert!(chain(&error).ends_with("cannot be asked: no such socket"), "{}", chain(&error));
+    assert!(
+        error_chain(&error).ends_with("cannot be asked: no such socket"),
+        "{}",
+        error_chain(&error)
+    );
     assert_eq!(machine.attempts(), []);
 }
 

@@ -4,9 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use bij_coordinator::{Clock, Now};
 use bij_core::{TimeSpan, Timestamp};
-use nix::time::ClockId;
-
-use crate::place::clock;
 
 /// The kernel's clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +12,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         // CLOCK_BOOTTIME has been there since Linux 2.6.39; without it nothing would be due.
-        let uptime = clock(ClockId::CLOCK_BOOTTIME).unwrap_or_default();
+        let uptime = bij_host::uptime().unwrap_or_default();
         Now { at: Timestamp::from(SystemTime::now()), uptime }
     }
 

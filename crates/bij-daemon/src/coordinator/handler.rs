@@ -16,7 +16,9 @@ use bij_coordinator::{
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
-use bij_core::{Attempt, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan};
+use bij_core::{
+    Attempt, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan, error_chain,
+};
 use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
@@ -29,7 +31,6 @@ use super::reload::Reload;
 use super::shut::{self, Shut};
 use super::unit_steering::UnitSteering;
 use super::{history, translate};
-use crate::chain;
 
 /// A run on its way up cannot be taken back; who wants to do something to it waits so long at most
 /// until it is there. Clients wait longer for an answer.
@@ -84,7 +85,7 @@ impl<P: Ports> Handler<P> {
             Ok(extras) => extras.map_or_else(String::new, |extras| extras.to_toml()),
             Err(error) => {
                 // `begin` finds the same, and fails the start with a sentence.
-                log::debug!("{}", chain(&error));
+                log::debug!("{}", error_chain(&error));
                 String::new()
             }
         }
@@ -98,7 +99,7 @@ impl<P: Ports> Handler<P> {
         let invocation = None;
         let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
         let taken = self.ask(move |coordinator, now| coordinator.take_in_start(&admission, now));
-        taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
+        taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
     }
 
     /// The number of the newest run of an experiment of which none is in the queue.

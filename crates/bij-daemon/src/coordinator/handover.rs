@@ -4,10 +4,10 @@ use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, put_down};
+use bij_host::read_progress;
 
 use crate::late::{find_end, log_late};
 use crate::order_file::read_order;
-use crate::progress_file::read_progress;
 use crate::record::Record;
 use crate::{Place, SystemdJournal};
 

@@ -287,7 +287,7 @@ impl<P: Ports> Watch<P> {
             };
             match lifted {
                 Ok(_) => self.in_force.take_in(&step),
-                Err(error) => log::warn!("heat: {step}: {}", crate::chain(&error)),
+                Err(error) => log::warn!("heat: {step}: {}", bij_core::error_chain(&error)),
             }
         }
     }

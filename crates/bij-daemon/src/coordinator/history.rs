@@ -6,11 +6,10 @@ use std::sync::Arc;
 use bij_api::message::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
 use bij_api::{PIECE_OF_HISTORY, Refusal, RefusalKind};
 use bij_core::port::{Ledger as _, LedgerError};
-use bij_core::{Attempt, ExperimentId, Tally};
+use bij_core::{Attempt, ExperimentId, Tally, error_chain};
 use bij_store::Reader;
 
 use super::refusal::going_down;
-use crate::chain;
 
 /// Attempts, oldest first.
 pub(super) async fn attempts(
@@ -71,7 +70,7 @@ async fn read<T: Send + 'static>(
     let read = tokio::task::spawn_blocking(move || question(&history)).await;
     // Lost only if the runtime is going down.
     let read = read.map_err(|_| going_down())?;
-    read.map_err(|error| Refusal::new(RefusalKind::Store, chain(&error)))
+    read.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use bij_coordinator::{Handle, Ports};
 use bij_core::port::{Handover, UnitError, UnitManager};
-use bij_core::{ExperimentId, Order, OrderKind, TimeSpan};
+use bij_core::{ExperimentId, Order, OrderKind, TimeSpan, error_chain};
 use bij_systemd::{SystemdUnits, UnitTimes};
 use tokio::time::sleep;
 
 use self::judge::{Overrun, Verdict, judge};
 use super::HandoverFiles;
+use crate::Place;
 use crate::systemd::{is_elsewhere, scope};
-use crate::{Place, chain};
 
 /// How often units are looked at while something runs.
 const EVERY: Duration = Duration::from_secs(2);
@@ -68,7 +68,10 @@ impl LimitWatch {
             if lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok()
                 && let Err(error) = self.look().await
             {
-                log::debug!("limits of time cannot be compared with the clock: {}", chain(&error));
+                log::debug!(
+                    "limits of time cannot be compared with the clock: {}",
+                    error_chain(&error)
+                );
             }
             sleep(EVERY).await;
         }
@@ -136,14 +139,14 @@ impl LimitWatch {
                 );
                 let order = Order { kind: OrderKind::TimeLimit, by };
                 if let Err(error) = self.handover.stop(id, &order) {
-                    log::warn!("{}", chain(&error));
+                    log::warn!("{}", error_chain(&error));
                 }
                 self.units.begin_stop(id).await
             }
         };
         // What fails is tried again at the next look.
         if let Err(error) = done {
-            log::warn!(BIJ_EXPERIMENT:% = id; "{}", chain(&error));
+            log::warn!(BIJ_EXPERIMENT:% = id; "{}", error_chain(&error));
         }
     }
 }

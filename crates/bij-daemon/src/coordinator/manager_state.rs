@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bij_core::error_chain;
 use bij_core::port::UnitError;
 use bij_systemd::{RuntimeScope, SystemdUnits};
 use tokio::sync::OnceCell;
-
-use crate::chain;
 
 /// Asks the service manager how it is itself.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl ManagerState {
                 booting
             }
             Err(error) => {
-                log::debug!("cannot ask whether the machine is booting: {}", chain(&error));
+                log::debug!("cannot ask whether the machine is booting: {}", error_chain(&error));
                 false
             }
         }
@@ -48,7 +47,7 @@ impl ManagerState {
     pub(super) async fn is_going_down(&self) -> bool {
         let asked = async { self.units().await?.is_going_down().await };
         asked.await.unwrap_or_else(|error| {
-            log::debug!("cannot ask whether the machine is going down: {}", chain(&error));
+            log::debug!("cannot ask whether the machine is going down: {}", error_chain(&error));
             false
         })
     }

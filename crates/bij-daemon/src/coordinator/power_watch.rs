@@ -11,13 +11,13 @@ use std::time::Duration;
 use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerTold};
-use bij_core::Outcome;
+use bij_core::{Outcome, error_chain};
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
 use super::refusal::{going_down, refusal};
-use crate::{Place, chain};
+use crate::Place;
 use tools::{Tools, cannot_switch};
 
 /// How soon is looked again: somebody may have set a mode by hand.
@@ -160,7 +160,7 @@ fn refused(error: &SwitchError) -> Refusal {
         SwitchError::UnknownMode { .. } => RefusalKind::Invalid,
         _ => RefusalKind::Impossible,
     };
-    let refusal = Refusal::new(kind, chain(error));
+    let refusal = Refusal::new(kind, error_chain(error));
     match error.remedy() {
         Some(remedy) => refusal.remedy(remedy),
         None => refusal,

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bij_coordinator::Now;
 use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
-use bij_core::{AttemptKey, BootId, TimeSpan};
+use bij_core::{AttemptKey, BootId, TimeSpan, error_chain};
 use bij_jetson::Machine;
 use bij_store::{Reader, Store};
 
@@ -34,8 +34,6 @@ pub use hour::{Hour, Moment};
 pub(super) use thread::{join, spawn};
 
 use book::{Book, Entry};
-
-use crate::chain;
 
 /// How often the board is looked at while something runs.
 const EVERY: TimeSpan = TimeSpan::from_secs(1);
@@ -169,7 +167,7 @@ impl Recorder {
 
     fn tell(&mut self, error: &LedgerError) {
         if !self.in_trouble {
-            log::warn!("what the board went through is not kept for now: {}", chain(error));
+            log::warn!("what the board went through is not kept for now: {}", error_chain(error));
         }
         self.in_trouble = true;
     }

@@ -2,13 +2,12 @@
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::RequestError;
+use bij_core::error_chain;
 use bij_core::port::FindError;
-
-use crate::chain;
 
 /// The refusal of a request.
 pub(super) fn refusal(error: &RequestError) -> Refusal {
-    let refusal = Refusal::new(kind(error), chain(error));
+    let refusal = Refusal::new(kind(error), error_chain(error));
     match error.remedy() {
         Some(remedy) => refusal.remedy(remedy),
         None => refusal,

@@ -3,11 +3,11 @@
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Handle, Ports};
 use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_core::error_chain;
 use bij_definitions::Definitions;
 
 use super::journal::SETTINGS_REFUSED;
 use super::refusal::going_down;
-use crate::chain;
 
 /// Reads `coordinator.toml` and `coordinator.env`.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Reload {
         let (settings, warnings) = self.definitions.settings().inspect_err(|error| {
             log::error!(
                 MESSAGE_ID = SETTINGS_REFUSED, BIJ_EVENT = "settings-refused";
-                "the settings cannot be used: {}", chain(error)
+                "the settings cannot be used: {}", error_chain(error)
             );
         })?;
         for warning in warnings {
@@ -41,7 +41,7 @@ impl Reload {
         by: &str,
     ) -> Result<(), Refusal> {
         let read = self.read();
-        let wrong = read.as_ref().err().map(|error| chain(error));
+        let wrong = read.as_ref().err().map(|error| error_chain(error));
         let by = by.to_owned();
         let told =
             loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().cloned(), &by, now));

@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result, anyhow};
 use bij_api::{Listener, Rights, Server, WhichBus};
 use bij_coordinator::{Adapters, Clock as _, Coordinator, Gone, Handle, Inbox, Ports, serve};
 use bij_core::definition::CoordinatorSettings;
+use bij_core::error_chain;
 use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
 use bij_jetson::Machine;
@@ -46,7 +47,7 @@ use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::notify::ServiceNotify;
 use crate::runtime::interrupted_runtime;
 use crate::systemd::{is_elsewhere, scope};
-use crate::{Place, asked, chain, ledger};
+use crate::{Place, asked, ledger};
 
 /// How long the loop may take to leave: it ends with the store's last write.
 const LEAVES_WITHIN: Duration = Duration::from_secs(10);
@@ -446,7 +447,7 @@ async fn be_on_bus(server: &Server<Handler<Daemon>>, bus: WhichBus) -> Infallibl
             again_after = BUS_AGAIN_AFTER;
             log::info!("the bus is lost; it is looked for again");
         } else if again_after == BUS_AGAIN_AFTER {
-            log::warn!("only the socket can be used to ask: {}", chain(&error));
+            log::warn!("only the socket can be used to ask: {}", error_chain(&error));
         }
         tokio::time::sleep(again_after).await;
         again_after = (again_after * 2).min(BUS_AGAIN_AT_LAST_AFTER);

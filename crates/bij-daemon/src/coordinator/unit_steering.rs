@@ -9,10 +9,8 @@ use std::sync::Arc;
 use bij_api::message::{UnitDone, UnitEffect, UnitVerb};
 use bij_api::{Caller, Refusal, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ExperimentId, Layout, Order, Outcome};
+use bij_core::{ExperimentId, Layout, Order, Outcome, error_chain};
 use bij_definitions::put_down;
-
-use crate::chain;
 
 /// The units of experiments, as callers without rights have them steered.
 pub(super) struct UnitSteering<U> {
@@ -74,7 +72,7 @@ fn refusal(error: &UnitError) -> Refusal {
         error if error.is_transient() => RefusalKind::Trouble,
         _ => RefusalKind::Impossible,
     };
-    let refusal = Refusal::new(kind, chain(error));
+    let refusal = Refusal::new(kind, error_chain(error));
     error.remedy().into_iter().fold(refusal, Refusal::remedy)
 }
 

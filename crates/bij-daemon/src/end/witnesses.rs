@@ -6,6 +6,7 @@ use bij_core::{
     Evidence, Exit, ExperimentId, LeftBehind, Limit, Order, OrderKind, PeakSource, ServiceResult,
     Timestamp, Witness,
 };
+use bij_host::read_progress;
 
 use bij_systemd::{JobType, UnitFacts};
 
@@ -13,7 +14,6 @@ use super::{Begun, End};
 use crate::begin::logged;
 use crate::counters::read_counters;
 use crate::order_file::read_order;
-use crate::progress_file::read_progress;
 use crate::runnable::host_view;
 use crate::status_meaning::status_meaning;
 use crate::{Journal, Manager};

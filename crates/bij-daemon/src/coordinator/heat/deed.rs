@@ -32,7 +32,7 @@ pub(super) struct Failure {
 impl From<UnitError> for Failure {
     fn from(error: UnitError) -> Self {
         let for_good = matches!(error, UnitError::Unsupported(_));
-        Self { text: crate::chain(&error), for_good }
+        Self { text: bij_core::error_chain(&error), for_good }
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn carry_out(
             let order = Order { kind: OrderKind::Heat, by: because.to_string() };
             if let Err(error) = handover.stop(experiment, &order) {
                 // It is stopped all the same, and its end says "stopped".
-                log::warn!("{}", crate::chain(&error));
+                log::warn!("{}", bij_core::error_chain(&error));
             }
             match haste {
                 Haste::Grace => units.stop(experiment).await.map(drop),

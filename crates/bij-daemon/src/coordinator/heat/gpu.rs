@@ -31,7 +31,7 @@ impl<P: Ports> Watch<P> {
     pub(super) fn cap_gpu(&mut self, to: Hertz) {
         let Self { gpu, in_force, .. } = self;
         if let Err(error) = gpu.cap(to, |held| in_force.set_gpu(held)) {
-            let told = crate::chain(&error);
+            let told = bij_core::error_chain(&error);
             log::warn!("heat: {told}; the ladder does without the GPU's clock from now on");
         }
     }
@@ -42,7 +42,7 @@ impl<P: Ports> Watch<P> {
             log::warn!(
                 "heat: {}; the GPU's clock stays bounded until somebody sets it, for example by \
                  `bij power set`",
-                crate::chain(&error)
+                bij_core::error_chain(&error)
             );
         }
     }

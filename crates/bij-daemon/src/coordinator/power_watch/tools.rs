@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_coordinator::policy::{PowerOffer, PowerSeen, PowerTrouble};
-use bij_core::{Outcome, RunId};
+use bij_core::{Outcome, RunId, error_chain};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, PowerModes, SwitchError, WhyNot};
 use tokio::task::spawn_blocking;
 
-use crate::{chain, files};
+use crate::files;
 
 /// How soon is tried again what has failed.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(600);
@@ -163,7 +163,7 @@ impl Tools {
                 self.failed.remove(&to);
             }
             Err(error) => {
-                let why = chain(error);
+                let why = error_chain(error);
                 log::warn!("the board cannot be switched to power mode {to}: {why}");
                 self.failed.insert(to, (why, Instant::now()));
             }
@@ -218,7 +218,10 @@ impl Tools {
             }
             Err(error) => {
                 let what = if are_wanted { "held at their highest" } else { "let go" };
-                self.cannot(are_wanted, format!("the clocks cannot be {what}: {}", chain(&error)))
+                self.cannot(
+                    are_wanted,
+                    format!("the clocks cannot be {what}: {}", error_chain(&error)),
+                )
             }
         }
     }
@@ -251,7 +254,7 @@ impl Tools {
 
 /// What is told of a switch that has failed.
 pub(super) fn cannot_switch(name: &str, error: &SwitchError) -> String {
-    format!("the board cannot be switched to power mode {name}: {}", chain(error))
+    format!("the board cannot be switched to power mode {name}: {}", error_chain(error))
 }
 
 fn so_are_clocks(runs: &[RunId]) -> String {
