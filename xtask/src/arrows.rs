@@ -29,7 +29,21 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-exec", &[], &[]),
     ("bij-fuzz", &[], &[]),
     ("bij-experiment", &[], &["bij-core"]),
-    ("bij-daemon", ADAPTERS, &["bij-sim", "bij-fuzz"]),
+    (
+        "bij-hook",
+        &[
+            "bij-core",
+            "bij-api",
+            "bij-cgroup",
+            "bij-definitions",
+            "bij-host",
+            "bij-jetson",
+            "bij-store",
+            "bij-systemd",
+        ],
+        &["bij-sim"],
+    ),
+    ("bijd", WITH_HOOKS, &["bij-sim", "bij-fuzz"]),
     ("bij-cli", WITH_MODELS, &[]),
     ("bij-examples", &["bij-experiment"], &["bij-core"]),
     ("bij-e2e", &[], ADAPTERS),
@@ -50,7 +64,21 @@ const ADAPTERS: &[&str] = &[
     "bij-local",
 ];
 
-/// The same, and the models: `bij simulate` shows what they do.
+/// The same, and the hooks: the coordinator reads what they leave.
+const WITH_HOOKS: &[&str] = &[
+    "bij-core",
+    "bij-api",
+    "bij-cgroup",
+    "bij-coordinator",
+    "bij-definitions",
+    "bij-hook",
+    "bij-host",
+    "bij-jetson",
+    "bij-store",
+    "bij-systemd",
+];
+
+/// The same as [`ADAPTERS`], and the models: `bij simulate` shows what they do.
 const WITH_MODELS: &[&str] = &[
     "bij-core",
     "bij-api",
@@ -70,7 +98,7 @@ const GUARDED: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["bij-store"], "SQL stays in the store"),
     ("zbus", &["bij-systemd", "bij-api"], "the bus stays in its adapters"),
     ("clap", &["bij-cli", "xtask"], "libraries and hooks have no command line to speak of"),
-    ("anyhow", &["bij-daemon", "xtask"], "libraries name their errors"),
+    ("anyhow", &["bij-hook", "bijd", "xtask"], "libraries name their errors"),
     ("toml", &["bij-core", "bij-definitions", "bij-cli"], "definitions are parsed in one place"),
     (
         "tokio",
@@ -79,7 +107,8 @@ const GUARDED: &[(&str, &[&str], &str)] = &[
             "bij-coordinator",
             "bij-systemd",
             "bij-local",
-            "bij-daemon",
+            "bij-hook",
+            "bijd",
             "bij-cli",
             "bij-sim",
         ],

@@ -57,7 +57,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         return crate::test::bench_of_waiting(runs, &peers::pueue()?);
     }
     println!("building bij");
-    let packages = ["bij-cli", "bij-daemon"];
+    let packages = ["bij-cli", "bijd"];
     let programs = stage::build_release(Linking::Native, &Metadata::read()?, &packages)?;
     let mut contenders: Vec<Box<dyn Contender>> = vec![Box::new(bij::Bij::start(&programs)?)];
     if !options.alone {

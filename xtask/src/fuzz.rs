@@ -20,7 +20,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("framing", "bij-api"),
     ("journal-record", "bij-systemd"),
     ("spool-record", "bij-store"),
-    ("notice", "bij-daemon"),
+    ("notice", "bijd"),
     ("log-line", "bij-local"),
 ];
 

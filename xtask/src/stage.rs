@@ -3,7 +3,7 @@
 //! | from | to |
 //! | --- | --- |
 //! | program `bij` | `usr/bin/` |
-//! | programs `bij-hook`, `bij-exec`, `bij-coordinator`, `bij-notify` | `usr/libexec/brain-in-jar/` |
+//! | programs `bij-hook`, `bij-exec`, `bijd`, `bij-notify` | `usr/libexec/brain-in-jar/` |
 //! | every program of `examples/` | `usr/libexec/brain-in-jar/examples/` |
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
@@ -27,10 +27,10 @@ use crate::workspace::{self, Metadata};
 /// The programs a package has: the crate, the program, its directory.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("bij-cli", "bij", "usr/bin"),
-    ("bij-daemon", "bij-hook", "usr/libexec/brain-in-jar"),
+    ("bij-hook", "bij-hook", "usr/libexec/brain-in-jar"),
     ("bij-exec", "bij-exec", "usr/libexec/brain-in-jar"),
-    ("bij-daemon", "bij-coordinator", "usr/libexec/brain-in-jar"),
-    ("bij-daemon", "bij-notify", "usr/libexec/brain-in-jar"),
+    ("bijd", "bijd", "usr/libexec/brain-in-jar"),
+    ("bijd", "bij-notify", "usr/libexec/brain-in-jar"),
 ];
 
 /// The crate whose programs are the example experiments.

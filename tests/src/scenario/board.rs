@@ -21,7 +21,7 @@ pub(super) fn instead_of_board(
     meanwhile: impl FnOnce() -> Result<Next, Failure>,
 ) -> Result<Next, Failure> {
     let settings = fs::read(SETTINGS)?;
-    let program = "/usr/libexec/brain-in-jar/bij-coordinator";
+    let program = "/usr/libexec/brain-in-jar/bijd";
     let text = format!("[Service]\nExecStart=\nExecStart={program} --board {tree}\n{more}");
     write(Path::new(DROP_IN), &text)?;
     let told = meanwhile();

@@ -24,7 +24,7 @@ impl Bij {
         std::fs::create_dir_all(&definitions)?;
         std::fs::write(definitions.join("bench.toml"), "command = [\"/bin/true\"]\n")?;
         lend_proc(root.path())?;
-        let mut coordinator = Command::new(programs.join("bij-coordinator"));
+        let mut coordinator = Command::new(programs.join("bijd"));
         // As its unit has it.
         coordinator.arg("--root").arg(root.path());
         coordinator.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_ARENA_MAX", "1");

@@ -151,7 +151,7 @@ fn variables_reach_no_privileged_process(guest: &Guest) -> Result<Next, Failure>
     for (process, found) in [
         ("bij-hook start", start),
         ("bij-hook end", end),
-        ("bij-coordinator", coordinator),
+        ("bijd", coordinator),
         ("ExecCondition=+", of("/run/condition-environ")?),
         ("ExecStopPost=+", of("/run/stop-environ")?),
     ] {

@@ -49,7 +49,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// A definition with limits whose command only waits.
 pub(super) fn define_sleeper(id: &str) -> Result<(), Failure> {
-    define_script(id, "echo it lives; exec sleep 600", LIMITS)
+    define_script(id, "echo it lives; exec sleep 86400", LIMITS)
 }
 
 /// Checks that a unit lives the life that it did, and is held to [`LIMITS`] by PID 1, and by the

@@ -194,7 +194,7 @@ fn median_start(id: &str) -> Result<Duration, Failure> {
 /// The coordinator is dead and does not come back for a while: a start is kept on the disk, and
 /// begins in its turn when the coordinator is there again.
 fn absent_answer_is_no_yes(guest: &Guest) -> Result<Next, Failure> {
-    let program = "/usr/libexec/brain-in-jar/bij-coordinator";
+    let program = "/usr/libexec/brain-in-jar/bijd";
     set_coordinator("MAX_CONCURRENT_EXPERIMENTS=1\n")?;
     let (first, second) = ("attack_absent_first", "attack_absent_second");
     for id in [first, second] {

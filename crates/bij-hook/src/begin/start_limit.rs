@@ -1,0 +1,132 @@
+//! The start limit, where systemd has lost count.
+//!
+//! systemd counts starts itself, but forgets the count at every daemon-reload (tried on 252), and a
+//! start whose definition has changed makes one. So an automatic restart is also held against the
+//! attempts that the ledger knows, under the limit that PID 1 has in force, an operator's override
+//! included.
+
+use bij_core::port::{AttemptQuery, Ledger};
+use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp};
+use bij_systemd::UnitFacts;
+
+use bij_host::logged;
+
+use super::BeginError;
+
+/// What is known of the time.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// The boot.
+    pub(crate) boot: BootId,
+    /// The time of day, which may be set.
+    pub(crate) now: Timestamp,
+    /// The time since the boot.
+    pub(crate) uptime: Option<TimeSpan>,
+}
+
+/// Refuses a restart that the limit does not allow.
+pub(super) fn check(
+    id: &ExperimentId,
+    facts: &UnitFacts,
+    attempts: &[Attempt],
+    clock: &Clock,
+) -> Result<(), BeginError> {
+    match facts.start_limit() {
+        Some(StartLimit { burst, interval })
+            if is_reached(facts, attempts, clock, TimeSpan::default()) =>
+        {
+            Err(BeginError::StartLimit { id: id.clone(), burst, interval })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether the limit allows no further start of a run after a delay. An attempt whose start seems to
+/// lie ahead, because the time of day was set back and the clock of the boot is not known, does not count: in doubt
+/// systemd's own count decides.
+pub(crate) fn is_reached(
+    facts: &UnitFacts,
+    attempts: &[Attempt],
+    clock: &Clock,
+    delay: TimeSpan,
+) -> bool {
+    let age = |attempt: &Attempt| attempt.started_ago(clock.boot, clock.uptime, clock.now);
+    let ages = attempts.iter().filter_map(age).map(|age| age.saturating_add(delay));
+    facts.start_limit().is_some_and(|limit| !limit.allows(ages))
+}
+
+/// Returns the attempts of a run in one boot, oldest first.
+pub(crate) fn lives_of_run(ledger: &impl Ledger, run: &RunId, boot: BootId) -> Vec<Attempt> {
+    let query = AttemptQuery {
+        experiment: Some(run.experiment.clone()),
+        run: Some(run.number),
+        ..AttemptQuery::default()
+    };
+    let attempts = logged(ledger.attempts(&query), "the ledger cannot be read");
+    attempts.into_iter().flatten().filter(|attempt| attempt.key.boot == boot).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::{AttemptKey, AttemptNumber, InvocationId, Limit};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_changes_nothing_where_the_clock_of_the_boot_is_known() {
+        const TWO_YEARS: i64 = 63_072_000_000_000;
+        let invocation = |n: u8| InvocationId::from_bytes([n; 16]);
+        let begun = 1_795_471_200_000_000;
+        let lives: Vec<Attempt> = (1..=4)
+            .map(|n| Attempt {
+                run: "x#1".parse().unwrap(),
+                number: AttemptNumber(u32::from(n)),
+                key: AttemptKey { boot: BootId::from_bytes([1; 16]), invocation: invocation(n) },
+                started: Timestamp::from_micros(begun + i64::from(n) * 1_000_000),
+                started_uptime: Some(TimeSpan::from_secs(1000 + u32::from(n))),
+                ready: None,
+                end: None,
+                board: None,
+            })
+            .collect();
+        let mut facts = UnitFacts::default();
+        facts.start_limit_burst = 4;
+        facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
+        let id = "x".parse().unwrap();
+        for jump in [0, -TWO_YEARS, TWO_YEARS] {
+            let mut clock = Clock {
+                boot: BootId::from_bytes([1; 16]),
+                now: Timestamp::from_micros(begun + 5_000_000 + jump),
+                uptime: Some(TimeSpan::from_secs(1005)),
+            };
+            assert!(check(&id, &facts, &lives, &clock).is_err(), "a jump of {jump}");
+            assert!(check(&id, &facts, &lives[..3], &clock).is_ok(), "a jump of {jump}");
+            clock.uptime = Some(TimeSpan::from_secs(1400));
+            clock.now = Timestamp::from_micros(begun + 400_000_000 + jump);
+            assert!(check(&id, &facts, &lives, &clock).is_ok(), "the window has closed");
+        }
+    }
+
+    #[test]
+    fn a_start_that_lies_ahead_does_not_count() {
+        let attempt = Attempt {
+            run: "x#1".parse().unwrap(),
+            number: AttemptNumber(1),
+            key: AttemptKey {
+                boot: BootId::from_bytes([1; 16]),
+                invocation: InvocationId::from_bytes([1; 16]),
+            },
+            started: Timestamp::from_micros(3_600_000_000),
+            started_uptime: None,
+            ready: None,
+            end: None,
+            board: None,
+        };
+        let mut facts = UnitFacts::default();
+        facts.start_limit_burst = 1;
+        facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
+        let now = Timestamp::from_micros(10_000_000);
+        let clock = Clock { boot: attempt.key.boot, now, uptime: None };
+        assert!(check(&"x".parse().unwrap(), &facts, &[attempt], &clock).is_ok());
+    }
+}

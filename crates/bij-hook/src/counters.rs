@@ -1,0 +1,39 @@
+//! The kernel's counters of the control group that a hook runs in: the experiment's own.
+
+use bij_cgroup::{CgroupRoot, Membership, Reading};
+
+use bij_core::ExperimentId;
+
+use bij_host::HostContext;
+
+/// Reads them; `None`, with the reason in the log, if they cannot be found.
+///
+/// Where a hierarchy does not hold the unit apart (a container, a controller that is not enabled),
+/// the counters there are of others as well and prove nothing: they are left out.
+pub(crate) fn read_counters(host: &HostContext, id: &ExperimentId) -> Option<Reading> {
+    let root = CgroupRoot::open(host.root().join("sys/fs/cgroup"))
+        .inspect_err(|error| log::warn!("no counters of the kernel: {error}"))
+        .ok()?;
+    let own = Membership::of_process(&host.root().join("proc"), "self")
+        .inspect_err(|error| log::warn!("cannot tell the own control group: {error}"))
+        .ok()?;
+    let unit = id.unit_name();
+    let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
+    Some(root.of(&own).read())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Machine;
+
+    #[test]
+    fn counters_of_others_prove_nothing() {
+        let machine = Machine::new();
+        machine.counters("memory.events", "max 1\noom_kill 7\n");
+        let read = || super::read_counters(&machine.host, &machine.id).unwrap();
+        assert_eq!(read().oom_kills, Some(7));
+        machine.write("proc/self/cgroup", "0::/brain.slice\n");
+        machine.write("sys/fs/cgroup/brain.slice/memory.events", "max 1\noom_kill 7\n");
+        assert_eq!(read().oom_kills, None);
+    }
+}

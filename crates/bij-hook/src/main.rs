@@ -1,0 +1,149 @@
+//! The hooks of `brain-experiment@.service`; the library of this crate documents them.
+
+use std::env;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bij_core::ExperimentId;
+use bij_definitions::Definitions;
+use bij_hook::{
+    Begin, End, HookCall, HookEnv, NotAdmitted, Refusal, Systemd, SystemdJournal, Verb, admit,
+    boot, ledger, manager_socket, note_leftovers, refusal, render_at_boot, shutdown, start_logging,
+};
+use bij_host::{HostContext, ask_for_time, confine, report_status};
+
+/// `EX_CONFIG` of sysexits.h(3head): systemd does not restart what leaves with it.
+const EX_CONFIG: u8 = 78;
+/// `ExecCondition=` takes 1 to 254 for "not now"; only 255 fails the unit (systemd.service(5)).
+const NOT_NOW: u8 = 1;
+const CONDITION_FAILED: u8 = 255;
+
+/// Longer than a ledger is waited for and a reload takes on a slow board, and no longer than what
+/// systemd gives by itself where nothing else is said (`DefaultTimeoutStopSec=`).
+const TIME_NEEDED: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let call = HookCall::parse(env::args_os().skip(1));
+    // A stop that was asked for: the main process has yet to leave, and waits for this.
+    let is_leftovers = matches!(&call, Ok(HookCall { verb: Verb::Leftovers(_), .. }));
+    if is_leftovers && env::var_os("EXIT_CODE").is_none() {
+        return ExitCode::SUCCESS;
+    }
+    // A user's own manager is found by its variables, and can do no more than the user.
+    let is_users = call.as_ref().is_ok_and(|call| call.user);
+    if !is_users && let Err(error) = confine(&[]) {
+        let _ = writeln!(std::io::stderr(), "bij-hook cannot be executed again: {error}");
+        return ExitCode::from(CONDITION_FAILED);
+    }
+    start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
+    match call {
+        Ok(call) => {
+            let is_start = matches!(call.verb, Verb::Start(_) | Verb::Begin(_));
+            let failed = if matches!(call.verb, Verb::Start(_)) { CONDITION_FAILED } else { 1 };
+            // In the system's units `$NOTIFY_SOCKET` is the experiment's filter, not the manager's socket.
+            let socket = if call.user {
+                env::var_os("NOTIFY_SOCKET")
+            } else {
+                manager_socket(&HostContext::system(&call.root), None).map(Into::into)
+            };
+            run(call).unwrap_or_else(|error| {
+                log::error!("{error:#}");
+                if is_start {
+                    // For `systemctl status` and `bij start`, which wait for this unit.
+                    report_status(socket, &format!("{error:#}"));
+                }
+                ExitCode::from(failed)
+            })
+        }
+        // A unit that calls it in another way, or an instance that is no experiment, fails at its first
+        // hook, whichever that is: any other code would skip the start without a word.
+        Err(error) => {
+            log::error!("{:#}", anyhow::Error::from(error));
+            ExitCode::from(CONDITION_FAILED)
+        }
+    }
+}
+
+fn run(call: HookCall) -> Result<ExitCode> {
+    let HookCall { verb, user, root } = call;
+    let host = if user {
+        HostContext::user(&root, |name| env::var_os(name))
+            .context("the user's files cannot be found")?
+    } else {
+        HostContext::system(&root)
+    };
+    if matches!(verb, Verb::Start(_) | Verb::Begin(_) | Verb::Leftovers(_) | Verb::End(_))
+        && let Some(socket) = manager_socket(&host, env::var_os("NOTIFY_SOCKET").as_deref())
+        && let Err(error) = ask_for_time(socket.as_os_str(), TIME_NEEDED)
+    {
+        log::debug!("cannot ask for more time: {error}");
+    }
+    match verb {
+        Verb::Start(id) => {
+            // One connection for both: the first is the dear one.
+            let manager = Systemd::new(&host);
+            match admit(&host, &manager, &id, told(&host, &id).invocation) {
+                Ok(()) => {}
+                Err(not_now @ NotAdmitted::NotNow { .. }) => {
+                    // To the unit's own lines, where people look first. The run is queued, told or not.
+                    drop(writeln!(std::io::stderr(), "{not_now}"));
+                    return Ok(ExitCode::from(NOT_NOW));
+                }
+                Err(error) => return Err(error).with_context(|| format!("{id} cannot start")),
+            }
+            begin(&host, &manager, &id)?;
+        }
+        Verb::Begin(id) => begin(&host, &Systemd::new(&host), &id)?,
+        Verb::Leftovers(id) => {
+            drop(note_leftovers(&host, &told(&host, &id), &id, std::thread::sleep));
+        }
+        Verb::End(id) => end(&host, &id)?,
+        Verb::Refuse(id) => {
+            let definitions = Definitions::new(host.layout().clone());
+            let Refusal { text, is_final } = refusal(&definitions, host.layout(), &id);
+            // To the unit's own lines, where people look first.
+            writeln!(std::io::stderr(), "{text}")?;
+            return Ok(if is_final { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE });
+        }
+        Verb::Boot => {
+            let definitions = Definitions::new(host.layout().clone());
+            let manager = Systemd::new(&host);
+            render_at_boot(&host, &definitions, manager.is_here().then_some(&manager));
+            boot(&host, &mut ledger(&host))?;
+        }
+        Verb::Shutdown => drop(shutdown(&host, &mut ledger(&host), &Systemd::new(&host))?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(host: &HostContext, id: &ExperimentId) -> HookEnv {
+    HookEnv::read(|name| env::var(name).ok()).verified(host, id)
+}
+
+fn begin(host: &HostContext, manager: &Systemd, id: &ExperimentId) -> Result<()> {
+    let begin = Begin {
+        host,
+        told: &told(host, id),
+        definitions: &Definitions::new(host.layout().clone()),
+        ledger: &mut ledger(host),
+        manager,
+        journal: &SystemdJournal::new(host),
+    };
+    begin.run(id).with_context(|| format!("{id} cannot start"))?;
+    Ok(())
+}
+
+fn end(host: &HostContext, id: &ExperimentId) -> Result<()> {
+    let end = End {
+        host,
+        told: &told(host, id),
+        definitions: &Definitions::new(host.layout().clone()),
+        ledger: &mut ledger(host),
+        manager: &Systemd::new(host),
+        journal: &SystemdJournal::new(host),
+    };
+    end.run(id).with_context(|| format!("the end of {id} is not recorded"))?;
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The ledger as the hooks have it: it tells the journal what becomes of its records.
+
+use bij_store::{Notice, RobustLedger};
+
+use bij_host::HostContext;
+
+/// The ledger of a place. Nothing is opened before something is read or written.
+pub fn ledger(host: &HostContext) -> RobustLedger {
+    RobustLedger::at(host.layout()).with_notices(|notice| {
+        let level = match notice {
+            Notice::Lost { .. } => log::Level::Error,
+            Notice::TakenIn { .. } => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        // A record that nothing could take stands in this line whole: the journal keeps it.
+        log::log!(level, BIJ_EVENT = "ledger"; "{notice}");
+    })
+}

@@ -1,0 +1,97 @@
+//! What a drop-in takes from the machine: its users, its GPU and its systemd.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use bij_core::definition::ExperimentSpec;
+use bij_core::port::Found;
+use bij_systemd::SystemdVersion;
+
+use crate::gpu::{GpuSettings, is_given};
+use bij_host::HostContext;
+
+/// Facts of one machine, each read when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct HostFacts {
+    users: OnceLock<String>,
+    gpu: OnceLock<GpuSettings>,
+    systemd: OnceLock<SystemdVersion>,
+}
+
+impl HostFacts {
+    /// Returns the stamp of a unit: of its definition, of the GPU if it may use it, and of whether its
+    /// user is known.
+    pub(super) fn stamp(&self, host: &HostContext, found: &Found) -> String {
+        let mut stamp = found.stamp.clone();
+        if is_given(host, &found.spec) {
+            stamp.push_str(&self.gpu(host).stamp());
+        }
+        if self.lacks_user(host, &found.spec) {
+            stamp.push_str(NO_USER);
+        }
+        stamp
+    }
+
+    pub(super) fn gpu(&self, host: &HostContext) -> &GpuSettings {
+        self.gpu.get_or_init(|| GpuSettings::find(host))
+    }
+
+    pub(super) fn systemd(&self, host: &HostContext) -> SystemdVersion {
+        *self.systemd.get_or_init(|| systemd_version(host.root()))
+    }
+
+    /// Whether this machine's own files do not know the user of a definition. No directory service is
+    /// asked: at boot there is none.
+    pub(super) fn lacks_user(&self, host: &HostContext, spec: &ExperimentSpec) -> bool {
+        let Some(user) = &spec.user else { return false };
+        let users = || fs::read_to_string(host.root().join("etc/passwd")).unwrap_or_default();
+        user.parse::<u32>().is_err() && !has_entry(self.users.get_or_init(users), user)
+    }
+}
+
+/// Hexadecimal, as every stamp is.
+const NO_USER: &str = "0";
+
+/// The name of systemd's own library tells its version. It lies in `usr/lib/systemd`, or on Debian and
+/// Ubuntu, for some versions, in a directory of the architecture.
+fn systemd_version(root: &Path) -> SystemdVersion {
+    let usual = ["usr/lib", "usr/lib64", "lib"].map(|name| root.join(name));
+    let of_architecture = fs::read_dir(&usual[0]).into_iter().flatten().flatten();
+    let of_architecture = of_architecture
+        .filter(|entry| entry.file_name().to_string_lossy().contains("-linux-"))
+        .map(|entry| entry.path());
+    let directories = usual.iter().cloned().chain(of_architecture);
+    let entries = directories.filter_map(|path| fs::read_dir(path.join("systemd")).ok());
+    let names = entries.flatten().flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| {
+        let version = name.to_str()?.strip_prefix("libsystemd-shared-")?;
+        version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    });
+    numbers.max().map_or(SystemdVersion::OLDEST, SystemdVersion)
+}
+
+/// Whether a file such as passwd(5) has a line for this name.
+fn has_entry(file: &str, name: &str) -> bool {
+    file.lines().any(|line| line.split(':').next() == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Machine;
+
+    #[test]
+    fn the_version_of_systemd_is_that_of_its_library() {
+        let machine = Machine::new();
+        let version = || systemd_version(machine.host.root());
+        assert_eq!(version(), SystemdVersion::OLDEST);
+        machine.write("lib/systemd/libsystemd-shared-247.so", "");
+        assert_eq!(version(), SystemdVersion(247));
+        machine.write("usr/lib/systemd/libsystemd-shared-249.11-0ubuntu3.so", "");
+        machine.write("usr/lib/systemd/systemd", "");
+        assert_eq!(version(), SystemdVersion(249));
+        machine.write("usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so", "");
+        assert_eq!(version(), SystemdVersion(252));
+    }
+}

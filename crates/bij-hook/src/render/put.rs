@@ -1,0 +1,135 @@
+//! Drop-ins on disk: replaced as a whole or not at all.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bij_core::Outcome;
+use nix::fcntl::OFlag;
+
+use bij_host::files;
+
+/// Largest drop-in that is compared; a definition has at most a megabyte.
+const CAP: u64 = 4 << 20;
+
+/// Replaces a drop-in by renaming a file over it, so that the service manager reads the old text or
+/// the new one, also after a writer that was killed.
+///
+/// Mode 0644 whatever the umask is. A drop-in with the same text stays untouched, because systemd takes
+/// a new date for a change on disk.
+///
+/// # Errors
+/// What the system says; the drop-in is then as it was.
+pub(super) fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
+    if matches!(files::read_small(path, CAP), Ok(Some(there)) if there == text) {
+        return Ok(Outcome::Unchanged);
+    }
+    if make_room_for(path)? == Outcome::Unchanged {
+        sweep(path);
+    }
+    let temporary = temporary(path, std::process::id());
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o644).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let mut file = options.open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    Ok(Outcome::Changed)
+}
+
+/// Makes the directory of a drop-in, open to readers whatever the umask is: `UMask=` of the unit holds
+/// for its hooks as well.
+fn make_room_for(path: &Path) -> io::Result<Outcome> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if directory.is_dir() {
+        return Ok(Outcome::Unchanged);
+    }
+    files::make_directory(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    Ok(Outcome::Changed)
+}
+
+/// Removes a drop-in, and its directory if nothing else lies there.
+///
+/// # Errors
+/// What the system says; a drop-in that is not there is no error.
+pub(crate) fn remove_drop_in(path: &Path) -> io::Result<Outcome> {
+    let outcome = match fs::remove_file(path) {
+        Ok(()) => Outcome::Changed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::Unchanged,
+        Err(error) => return Err(error),
+    };
+    sweep(path);
+    if let Some(directory) = path.parent() {
+        // An operator's own drop-ins keep it.
+        drop(fs::remove_dir(directory));
+    }
+    Ok(outcome)
+}
+
+/// The name does not end in `.conf`, so that systemd passes over it (systemd.unit(5)).
+fn temporary(path: &Path, writer: u32) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{writer}"))
+}
+
+/// Removes what killed writers have left beside a drop-in.
+fn sweep(path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_drop_in_is_replaced_whole_and_what_killed_writers_left_is_swept_away() {
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path().join("x.service.d/10-experiment.conf");
+        assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Changed);
+        assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Unchanged);
+        fs::write(temporary(&path, 1), "half").unwrap();
+        assert_eq!(put_drop_in(&path, "two").unwrap(), Outcome::Changed);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_replaced_and_not_followed() {
+        let tree = tempfile::tempdir().unwrap();
+        let (victim, path) = (tree.path().join("victim"), tree.path().join("10-experiment.conf"));
+        fs::write(&victim, "mine").unwrap();
+        symlink(&victim, &path).unwrap();
+        put_drop_in(&path, "text").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        assert!(path.symlink_metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn an_operators_own_drop_in_outlives_ours() {
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path().join("x.service.d/10-experiment.conf");
+        put_drop_in(&path, "text").unwrap();
+        fs::write(path.with_file_name("override.conf"), "theirs").unwrap();
+        assert_eq!(remove_drop_in(&path).unwrap(), Outcome::Changed);
+        assert_eq!(remove_drop_in(&path).unwrap(), Outcome::Unchanged);
+        assert!(path.with_file_name("override.conf").exists());
+        fs::remove_file(path.with_file_name("override.conf")).unwrap();
+        remove_drop_in(&path).unwrap();
+        assert!(!path.parent().unwrap().exists());
+    }
+}

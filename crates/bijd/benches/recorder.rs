@@ -1,0 +1,62 @@
+//! What it costs to record the board of an AGX Orin once a second: `cargo bench -p bijd --bench
+//! recorder`.
+//!
+//! The budget is 0.5 % of a core. Files on a disk answer faster than a board's sensors, so this is bij's
+//! own share, with the rows it writes; processor time, so that others on the machine do not count.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench fails by panicking, and tells"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use bij_coordinator::Now;
+use bij_core::port::{Ledger as _, Opening};
+use bij_core::{AttemptKey, BootId, InvocationId, StartKind, TimeSpan, Timestamp};
+use bij_jetson::{CapturedTree, Machine};
+use bij_store::Store;
+use bijd::Recorder;
+use nix::time::{ClockId, clock_gettime};
+
+/// Half an hour of looks, and thirty rows.
+const LOOKS: u32 = 1800;
+
+/// Processor time of all threads.
+fn spent() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
+}
+
+fn now(second: u32) -> Now {
+    Now {
+        at: Timestamp::from_micros(i64::from(second) * 1_000_000),
+        uptime: TimeSpan::from_secs(second),
+    }
+}
+
+fn main() {
+    let place = tempfile::tempdir().unwrap();
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
+    CapturedTree::load(&tree).unwrap().unpack(&place.path().join("board")).unwrap();
+    let database = place.path().join("state.db");
+    let boot = BootId::from_bytes([1; 16]);
+    let opening = Opening {
+        experiment: "x".parse().unwrap(),
+        key: AttemptKey { boot, invocation: InvocationId::from_bytes([2; 16]) },
+        at: now(0).at,
+        uptime: None,
+        start: StartKind::Fresh,
+    };
+    Store::open(&database).unwrap().open(&opening).unwrap();
+    let mut recorder = Recorder::new(Machine::below(place.path().join("board")), database, boot);
+    recorder.look(now(0));
+    let before = spent();
+    for second in 1..=LOOKS {
+        recorder.look(now(second));
+    }
+    let of_one = spent().saturating_sub(before) / LOOKS;
+    let share = of_one.as_secs_f64() * 100.0;
+    println!("a look takes {of_one:?} of processor time: {share:.3} % of a core at one a second");
+    assert!(share <= 0.5, "the budget is 0.5 %");
+}
