@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bij_core::{ExperimentId, InvalidExperimentId};
+use lexopt::prelude::*;
 use thiserror::Error;
 
 use crate::AboutUnit;
@@ -42,15 +43,20 @@ pub enum Verb {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// It has another form.
-    #[error(
-        "usage: bij-hook [--user] [--root DIR] start|begin|leftovers|end|refuse ID, or bij-hook [--user] [--root DIR] boot|shutdown"
-    )]
-    Usage,
+    /// An option is unknown or lacks its value.
+    #[error("{0}; {USAGE}")]
+    Option(#[from] lexopt::Error),
+    /// The words are none of the calls.
+    #[error("{USAGE}")]
+    Verb,
     /// The instance is no experiment's.
     #[error("the unit's instance names no experiment")]
     Id(#[source] InvalidExperimentId),
 }
+
+/// The calls that there are.
+const USAGE: &str = "usage: bij-hook [--user] [--root DIR] start|begin|leftovers|end|refuse ID, or \
+     bij-hook [--user] [--root DIR] boot|shutdown";
 
 impl HookCall {
     /// The unit that called, if it is an experiment's.
@@ -72,14 +78,14 @@ impl HookCall {
     /// [`CallError`] if they are no call.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CallError> {
         let (mut user, mut root, mut words) = (false, PathBuf::from("/"), Vec::new());
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            if argument == "--user" {
-                user = true;
-            } else if argument == "--root" {
-                root = arguments.next().ok_or(CallError::Usage)?.into();
-            } else {
-                words.push(argument.into_string().map_err(|_| CallError::Usage)?);
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let mut parser = lexopt::Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("user") => user = true,
+                Long("root") => root = parser.value()?.into(),
+                Value(word) => words.push(word.string()?),
+                other => return Err(other.unexpected().into()),
             }
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -92,7 +98,7 @@ impl HookCall {
             ["refuse", text] => Verb::Refuse(id(text)?),
             ["boot"] => Verb::Boot,
             ["shutdown"] => Verb::Shutdown,
-            _ => return Err(CallError::Usage),
+            _ => return Err(CallError::Verb),
         };
         Ok(Self { verb, user, root })
     }
@@ -117,8 +123,11 @@ mod tests {
 
     #[test]
     fn whatever_else_is_refused_before_it_reaches_a_path() {
-        for bad in ["", "begin", "begin a b", "boot a", "stop a", "boot --root"] {
-            assert!(matches!(parse(bad), Err(CallError::Usage)), "{bad}");
+        for bad in ["", "begin", "begin a b", "boot a", "stop a"] {
+            assert!(matches!(parse(bad), Err(CallError::Verb)), "{bad}");
+        }
+        for bad in ["boot --root", "boot --usr", "begin -x"] {
+            assert!(matches!(parse(bad), Err(CallError::Option(_))), "{bad}");
         }
         for bad in ["begin ../x", "end %i", "leftovers /", "start a%i", "refuse "] {
             assert!(matches!(parse(bad), Err(CallError::Id(_))), "{bad}");

@@ -126,22 +126,16 @@ impl Draft<'_> {
 
     fn put(&self) -> io::Result<()> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = self.directory().join(format!(".{name}.{}", std::process::id()));
-        // What a process of the same number left when it was killed may have another mode and owner.
-        remove(&temporary)?;
-        let write = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(self.mode);
-            let mut file = options.open(&temporary)?;
-            // The unit's umask holds for its hooks too.
-            file.set_permissions(Permissions::from_mode(self.mode))?;
-            file.write_all(self.content)?;
-            if let Some(owner) = self.owner {
-                fchown(&file, Some(owner.as_raw()), None)?;
-            }
-            fs::rename(&temporary, self.path)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+        let mut file =
+            tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(self.directory())?;
+        file.write_all(self.content)?;
+        // By the descriptor: the unit's umask also applies to its hooks.
+        file.as_file().set_permissions(Permissions::from_mode(self.mode))?;
+        if let Some(owner) = self.owner {
+            fchown(file.as_file(), Some(owner.as_raw()), None)?;
+        }
+        file.persist(self.path)?;
+        Ok(())
     }
 }
 

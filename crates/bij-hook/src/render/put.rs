@@ -1,12 +1,11 @@
 //! Drop-ins on disk: replaced as a whole or not at all.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use bij_core::Outcome;
-use nix::fcntl::OFlag;
 
 use bij_host::files;
 
@@ -28,16 +27,7 @@ pub(super) fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
     if make_room_for(path)? == Outcome::Unchanged {
         sweep(path);
     }
-    let temporary = temporary(path, std::process::id());
-    let write = || {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o644).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let mut file = options.open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    files::put(path, text.as_bytes(), 0o644)?;
     Ok(Outcome::Changed)
 }
 
@@ -71,13 +61,8 @@ pub(crate) fn remove_drop_in(path: &Path) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-/// The name does not end in `.conf`, so that systemd passes over it (systemd.unit(5)).
-fn temporary(path: &Path, writer: u32) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{writer}"))
-}
-
-/// Removes what killed writers have left beside a drop-in.
+/// Removes what killed writers have left beside a drop-in. Such a name does not end in `.conf`, so systemd ignores
+/// the file (systemd.unit(5)).
 fn sweep(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
@@ -101,7 +86,7 @@ mod tests {
         let path = tree.path().join("x.service.d/10-experiment.conf");
         assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Changed);
         assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Unchanged);
-        fs::write(temporary(&path, 1), "half").unwrap();
+        fs::write(path.with_file_name(".10-experiment.conf.x1y2z3"), "half").unwrap();
         assert_eq!(put_drop_in(&path, "two").unwrap(), Outcome::Changed);
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);

@@ -3,43 +3,45 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lexopt::prelude::Long;
 use thiserror::Error;
 
-/// One call of `bijd`.
+/// The arguments of one call of `bijd`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinatorCall {
-    /// Whose it is: the system's, or a user's (`--user`).
+    /// `--user`: coordinates the experiments of the calling user, and not those of the system.
     pub user: bool,
-    /// The tree that all paths lie in: `/`, or what `--root` says.
+    /// `--root DIR`: the tree that all paths are in; `/` without it.
     pub root: PathBuf,
-    /// Another tree to read the hardware from, memory included (`--board DIR`): a captured board, to try
-    /// out what heat does.
+    /// `--board DIR`: another tree to read the hardware from, memory included, such as a captured board with which
+    /// heat control is tried out.
     pub board: Option<PathBuf>,
 }
 
-/// The command line is of another form.
+/// The arguments are not those of a call.
 #[derive(Debug, Error)]
-#[error("usage: bijd [--user] [--root DIR] [--board DIR]")]
-pub struct CoordinatorUsage;
+#[error("{0}; usage: bijd [--user] [--root DIR] [--board DIR]")]
+pub struct CoordinatorUsage(#[from] lexopt::Error);
 
 impl CoordinatorCall {
     /// Reads the arguments after the program's name.
     ///
     /// # Errors
-    /// [`CoordinatorUsage`] if they are no call.
+    /// [`CoordinatorUsage`] names the argument that is wrong.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CoordinatorUsage> {
         let mut call = Self { user: false, root: PathBuf::from("/"), board: None };
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            match argument.to_str() {
-                Some("--user") => call.user = true,
-                Some("--root") => call.root = arguments.next().ok_or(CoordinatorUsage)?.into(),
-                Some("--board") => {
-                    let board = arguments.next().ok_or(CoordinatorUsage)?;
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let mut parser = lexopt::Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("user") => call.user = true,
+                Long("root") => call.root = parser.value()?.into(),
+                Long("board") => {
                     // The unit passes a variable of an operator's drop-in, which is empty by default.
+                    let board = parser.value()?;
                     call.board = Some(board).filter(|board| !board.is_empty()).map(Into::into);
                 }
-                Some(_) | None => return Err(CoordinatorUsage),
+                other => return Err(other.unexpected().into()),
             }
         }
         Ok(call)

@@ -145,8 +145,7 @@ impl InForce {
         } else {
             let stored = Stored { experiments: self.held.clone(), gpu: self.gpu.clone() };
             let text = serde_json::to_string(&stored).unwrap_or_default();
-            let new = self.path.with_extension("json.new");
-            fs::write(&new, text).and_then(|()| fs::rename(&new, &self.path))
+            files::put(&self.path, text.as_bytes(), 0o644)
         };
         if let Err(error) = written {
             log::warn!("cannot write {}: {error}", self.path.display());
