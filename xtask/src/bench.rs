@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::stage::{self, Linking};
+use crate::stage::{self, Linking, Profile};
 use crate::workspace::{self, Metadata};
 use contender::Contender;
 use depth::Depth;
@@ -58,7 +58,8 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     }
     println!("building bij");
     let packages = ["bij-cli", "bijd"];
-    let programs = stage::build_release(Linking::Native, &Metadata::read()?, &packages)?;
+    let programs =
+        stage::build_programs(Linking::Native, Profile::Release, &Metadata::read()?, &packages)?;
     let mut contenders: Vec<Box<dyn Contender>> = vec![Box::new(bij::Bij::start(&programs)?)];
     if !options.alone {
         contenders.push(Box::new(peers::Pueue::start()?));

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::stage::{self, Linking};
+use crate::stage::{self, Linking, Profile};
 use crate::workspace::{self, Metadata};
 
 /// What runs.
@@ -22,7 +22,12 @@ const INSTALLED: &str = "/usr/libexec/brain-in-jar/examples/";
 pub(crate) fn demo() -> Result<()> {
     println!("building bij and its examples");
     let metadata = Metadata::read()?;
-    let programs = stage::build_release(Linking::Native, &metadata, &["bij-cli", "bij-examples"])?;
+    let programs = stage::build_programs(
+        Linking::Native,
+        Profile::Machines,
+        &metadata,
+        &["bij-cli", "bij-examples"],
+    )?;
     let place = tempfile::Builder::new().prefix("bij-demo-").tempdir()?;
     define(&programs, &place.path().join("etc/brain-in-jar/experiments"))?;
     // It ends with a table of attempts and what each ended of.

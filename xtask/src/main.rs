@@ -17,6 +17,7 @@ mod ci;
 mod demo;
 mod fuzz;
 mod lab;
+mod prose;
 mod shell;
 mod sim;
 mod stage;
@@ -55,8 +56,10 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Everything a change must pass: format, lints, docs, arrows, tests, seeded worlds
     Ci(test::Options),
-    /// Checks who depends on whom, and under which licence
+    /// Checks which crate depends on which, and under which licence
     Arrows,
+    /// Counts what can be counted of the language, and names each place
+    Prose(prose::Options),
 }
 
 fn main() -> ExitCode {
@@ -79,5 +82,6 @@ fn carry_out(chore: Chore) -> anyhow::Result<()> {
         Chore::Fuzz(options) => fuzz::fuzz(&options),
         Chore::Ci(options) => ci::ci(&options),
         Chore::Arrows => arrows::check(),
+        Chore::Prose(options) => prose::prose(options),
     }
 }

@@ -53,15 +53,33 @@ pub(crate) enum Linking {
     Portable,
 }
 
+/// The profile of Cargo.toml that programs are built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What a package has.
+    Release,
+    /// What the laboratory's machines get: built faster.
+    Machines,
+}
+
+impl Profile {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Machines => "machines",
+        }
+    }
+}
+
 /// `cargo xtask stage DIR`.
 pub(crate) fn stage(directory: &Path) -> Result<()> {
-    stage_with(Linking::Native, directory)?;
+    stage_with(Linking::Native, Profile::Release, directory)?;
     println!("staged in {}", directory.display());
     Ok(())
 }
 
-/// Builds everything in the release profile and lays it out in `directory`.
-pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
+/// Builds everything and lays it out in `directory`.
+pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -> Result<()> {
     let metadata = Metadata::read()?;
     let examples = metadata.programs(EXAMPLES);
     let programs: Vec<(&str, &str, &str)> = PROGRAMS
@@ -70,7 +88,7 @@ pub(crate) fn stage_with(linking: Linking, directory: &Path) -> Result<()> {
         .chain(examples.iter().map(|&name| (EXAMPLES, name, "usr/libexec/brain-in-jar/examples")))
         .collect();
     let packages: Vec<&str> = programs.iter().map(|(package, ..)| *package).collect();
-    let programs_directory = build_release(linking, &metadata, &packages)?;
+    let programs_directory = build_programs(linking, profile, &metadata, &packages)?;
     clear(directory)?;
     for (_, program, to) in &programs {
         install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
@@ -109,21 +127,22 @@ pub(crate) fn copy(staged: &Path, directory: &Path) -> Result<()> {
     open_directories(directory)
 }
 
-/// Builds these packages' programs in the release profile; returns the directory they lie in.
-pub(crate) fn build_release(
+/// Builds these packages' programs; returns the directory they lie in.
+pub(crate) fn build_programs(
     linking: Linking,
+    profile: Profile,
     metadata: &Metadata,
     packages: &[&str],
 ) -> Result<PathBuf> {
     let mut command = shell::cargo();
     let directory = if linking == Linking::Portable {
         crate::lab::portable::prepare(&mut command)?;
-        metadata.target_directory.join(crate::lab::portable::TARGET).join("release")
+        metadata.target_directory.join(crate::lab::portable::TARGET).join(profile.name())
     } else {
         command.arg("build");
-        metadata.target_directory.join("release")
+        metadata.target_directory.join(profile.name())
     };
-    command.args(["--quiet", "--release", "--bins"]);
+    command.args(["--quiet", "--bins", "--profile", profile.name()]);
     for package in packages {
         command.args(["--package", package]);
     }

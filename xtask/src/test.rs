@@ -25,8 +25,8 @@ pub(crate) struct Options {
     /// Boot every Debian release
     #[arg(long, conflicts_with = "suites")]
     all_suites: bool,
-    /// Run only the scenarios whose name contains this (may be given several times); says nothing to the
-    /// unit lane
+    /// Run only the scenarios whose name contains this (may be given several times); the unit lane ignores it.
+    /// Without it, scenarios that run on request only are left out and listed
     #[arg(long = "scenario", value_name = "TEXT")]
     scenarios: Vec<String>,
     /// Test this staged tree in the machines, instead of staging what the sources make

@@ -25,8 +25,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     patient("local_demo_under_a_read_only_tree", Lane::VM, demo_under_a_read_only_tree),
     patient("local_groups_of_a_container_are_used", &[Lane::VmV2], groups_of_a_container),
     patient("local_killed_supervisor_changes_no_group", Lane::VM, killed_supervisor),
-    patient("local_unit_tests_of_root_hold", Lane::VM, unit_tests_of_root),
-    patient("local_unit_tests_of_a_user_hold", Lane::VM, unit_tests_of_a_user),
+    Scenario {
+        on_request: true,
+        ..patient("local_unit_tests_of_root_hold", Lane::VM, unit_tests_of_root)
+    },
+    Scenario {
+        on_request: true,
+        ..patient("local_unit_tests_of_a_user_hold", Lane::VM, unit_tests_of_a_user)
+    },
 ];
 
 /// The demo takes half a minute by itself.

@@ -53,13 +53,21 @@ impl Job {
     }
 
     fn scenarios(&self, patterns: &[String]) -> Vec<&'static Scenario> {
-        let wanted = |name: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern))
+        let wanted = |scenario: &Scenario| {
+            let is_named = patterns.iter().any(|pattern| scenario.name.contains(pattern));
+            is_named || patterns.is_empty() && !scenario.on_request
         };
         bij_e2e::all_scenarios()
             .filter(|scenario| scenario.lanes.contains(&self.lane))
-            .filter(|scenario| wanted(scenario.name))
+            .filter(|scenario| wanted(scenario))
             .collect()
+    }
+
+    /// Returns the scenarios that are left out unless they are named.
+    fn scenarios_on_request(&self) -> impl Iterator<Item = &'static Scenario> {
+        let lane = self.lane;
+        bij_e2e::all_scenarios()
+            .filter(move |scenario| scenario.on_request && scenario.lanes.contains(&lane))
     }
 
     fn plan(&self, scenarios: &[&Scenario], rounds: Option<u32>) -> Plan {
@@ -97,6 +105,11 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
     let _turn = take_turn(&directory)?;
     for job in jobs {
         job.suite.image()?;
+        if wishes.patterns.is_empty() {
+            for scenario in job.scenarios_on_request() {
+                println!("{:<18} only on request: {}", job.name(), scenario.name);
+            }
+        }
     }
     let native = payload_for(jobs, Linking::Native, wishes, &directory)?;
     let portable = payload_for(jobs, Linking::Portable, wishes, &directory)?;

@@ -10,7 +10,7 @@ use bij_e2e::{PLAN_PATH, Plan};
 
 use super::Wishes;
 use crate::shell;
-use crate::stage::{self, Linking};
+use crate::stage::{self, Linking, Profile};
 use crate::workspace::Metadata;
 
 /// The agent runs once the boot is over. Should it die, it comes back and says what it was doing.
@@ -54,9 +54,10 @@ impl Payload {
             stage::copy(staged, &tree)?;
         } else {
             println!("building and staging the tree that the machines get");
-            stage::stage_with(linking, &tree)?;
+            stage::stage_with(linking, Profile::Machines, &tree)?;
         }
-        let programs = stage::build_release(linking, &Metadata::read()?, &["bij-e2e"])?;
+        let programs =
+            stage::build_programs(linking, Profile::Machines, &Metadata::read()?, &["bij-e2e"])?;
         stage::install(
             &programs.join("bij-lab-agent"),
             &tree.join("usr/lib/bij-lab/agent"),
