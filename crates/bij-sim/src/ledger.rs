@@ -172,8 +172,9 @@ impl Ledger for MemoryLedger {
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         let state = self.readable()?;
         // An experiment that has only waited has no history yet.
-        let lived = state.histories.iter().filter(|(_, history)| !history.attempts().is_empty());
-        Ok(lived.map(|(id, history)| (id.clone(), history.tally())).collect())
+        let with_attempts =
+            state.histories.iter().filter(|(_, history)| !history.attempts().is_empty());
+        Ok(with_attempts.map(|(id, history)| (id.clone(), history.tally())).collect())
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {

@@ -1,6 +1,6 @@
 //! Models of bij's ports, and the contract suites that judge models and adapters alike.
 //!
-//! A model keeps state, can be told to fail, and needs no machine: code that is generic over a port
+//! A model keeps state, can be made to fail, and needs no machine: code that is generic over a port
 //! is tested with it. The same [`contract`] judges the model and the real adapter, which keeps the
 //! model faithful:
 //!

@@ -77,7 +77,7 @@ impl RunningAttempt {
             .map_err(failed(&notify_path))?;
         let limits = PreparedLimits::new(
             supervisor.backend,
-            &supervisor.place,
+            &supervisor.cgroup_parent,
             &format!("bij-{unique}"),
             &spec.limits,
             supervisor.memory_total,

@@ -67,9 +67,9 @@ pub(super) fn changes_of_ended_and_unknown_runs_change_nothing(
     submit(queue, "x");
     submit(queue, "x");
     change(queue, cancel("x#1"));
-    let lived = fresh("x", 1, 1);
-    queue.open(&lived).expect(WRITES);
-    queue.close(&end(&lived, success())).expect(WRITES);
+    let ended = fresh("x", 1, 1);
+    queue.open(&ended).expect(WRITES);
+    queue.close(&end(&ended, success())).expect(WRITES);
     let recorded = fixture::events(queue);
     for text in ["x#1", "x#2", "x#3", "never#1"] {
         let outcomes = queue.change(&about(text), at(2)).expect(WRITES);
