@@ -1,8 +1,8 @@
-//! The socket beside a supervised experiment, by which other processes look at it and stop it.
+//! The control socket of a supervised experiment, for status, stop and steering by other processes.
 //!
-//! One request and one answer a connection, each a line of JSON. Who asks is known from the kernel
-//! (`SO_PEERCRED`, unix(7)), never from what is said. A lock file tells a living supervisor from a
-//! socket that was left behind: the lock goes with its holder, however that dies.
+//! A connection carries one request and one answer, each a line of JSON. The kernel identifies the
+//! client (`SO_PEERCRED`, unix(7)). A lock file distinguishes a living supervisor from a stale
+//! socket: the kernel releases the lock however its holder dies.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -18,78 +18,78 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
-use crate::jar::{Steer, Steered};
-use crate::status::{State, file_in};
+use crate::resource_guard::{SteerOutcome, SteerRequest};
+use crate::status::{SupervisedState, file_in};
 
 /// Longest request, in bytes.
 const REQUEST_MAX: u64 = 4096;
 
-/// How long somebody may take to say what he wants.
-const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long guests may take for their answers when all is over.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long clients may take to read their answers when supervision has ended.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a supervisor may take for an answer that needs no work: it may be short of processor
-/// time, or suspended.
-const ANSWER_AT_ONCE: Duration = Duration::from_secs(5);
+/// How long a client waits for an answer other than that of a stop: the supervisor may be short of
+/// processor time, or suspended.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is asked.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub(crate) enum Request {
     Status,
     Stop,
     ResetFailed,
-    Steer { steer: Steer },
+    Steer { steer: SteerRequest },
 }
 
-/// What is answered.
+/// The answer of a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub(crate) enum Answer {
-    Status { state: Box<State> },
+    Status { state: Box<SupervisedState> },
     Stopped { changed: bool },
     Reset { changed: bool },
-    Steered { steered: Steered },
+    Steered { steered: SteerOutcome },
     Denied { uid: u32 },
     Malformed,
 }
 
-/// What a supervised experiment can be asked.
+/// Handles the requests to a supervised experiment.
 pub(crate) trait Handler: Clone + Send + Sync + 'static {
-    /// Its state now.
-    fn state(&self) -> State;
-    /// Forgets how often it was started; whether there was something to forget.
+    /// Returns the current state.
+    fn state(&self) -> SupervisedState;
+    /// Resets the start limit. Returns whether there were restarts or a failure to forget.
     fn reset_failed(&self) -> bool;
-    /// Holds back the attempt that is up, or no longer.
-    fn steer(&self, steer: Steer) -> impl Future<Output = Steered> + Send;
-    /// Has it stopped and returns when it is down; false if it was down.
+    /// Freezes, thaws or throttles the current attempt.
+    fn steer(&self, steer: SteerRequest) -> impl Future<Output = SteerOutcome> + Send;
+    /// Stops the experiment and returns when it is down. Returns `false` if it was down before.
     fn stop(&self, order: Order) -> impl Future<Output = bool> + Send;
 }
 
-/// An experiment's place among all supervisors: whoever holds it supervises it.
+/// Lock file of an experiment, held by the one supervisor that runs it.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    /// Holds the lock until it is dropped.
+pub(crate) struct ExperimentLock {
+    /// Holds the lock while it is open.
     _lock: File,
     local: PathBuf,
     id: ExperimentId,
 }
 
-impl Seat {
-    /// Takes the place; `None` if another supervisor has it.
+impl ExperimentLock {
+    /// Takes the lock. Returns `None` if another supervisor holds it.
     pub(crate) fn take(layout: &Layout, id: &ExperimentId) -> io::Result<Option<Self>> {
         let local = layout.local();
         fs::create_dir_all(&local)?;
         let path = file_in(&local, id, "lock");
         let lock = OpenOptions::new().create(true).append(true).open(path)?;
-        // Somebody may just be looking whether it is held; that takes no time.
-        for patience in [20, 0] {
+        // Another process may hold it for a moment in `is_taken`: try twice.
+        for wait in [20, 0] {
             match lock.try_lock() {
                 Ok(()) => return Ok(Some(Self { _lock: lock, local, id: id.clone() })),
                 Err(fs::TryLockError::WouldBlock) => {
-                    std::thread::sleep(Duration::from_millis(patience));
+                    std::thread::sleep(Duration::from_millis(wait));
                 }
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
@@ -97,36 +97,36 @@ impl Seat {
         Ok(None)
     }
 
-    /// Whether a supervisor has the place.
+    /// Returns whether a supervisor holds the lock.
     pub(crate) fn is_taken(layout: &Layout, id: &ExperimentId) -> bool {
         let lock = File::open(file_in(&layout.local(), id, "lock"));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
-    /// Listens; a socket that was left behind is replaced.
+    /// Listens on the control socket; replaces a stale one.
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {
         let path = file_in(&self.local, &self.id, "sock");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = at_short_path(&self.local, &self.id, |short| UnixListener::bind(short))?;
-        // Everybody may look; who may stop is decided by uid.
+        let listener = with_short_path(&self.local, &self.id, |short| UnixListener::bind(short))?;
+        // Every user may read the status; the uid decides who may stop the experiment.
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         Ok(listener)
     }
 }
 
-impl Drop for Seat {
+impl Drop for ExperimentLock {
     fn drop(&mut self) {
-        // One that stays is recognised as stale by the lock.
+        // A socket that stays is recognised as stale by the lock.
         let _ = fs::remove_file(file_in(&self.local, &self.id, "sock"));
     }
 }
 
-/// Calls with a path to an experiment's socket that fits into an address (108 bytes, unix(7)),
-/// however deep the directory lies.
-fn at_short_path<T>(
+/// Calls with a path to an experiment's socket that fits into a socket address (108 bytes, unix(7)),
+/// however deep the directory is.
+fn with_short_path<T>(
     local: &Path,
     id: &ExperimentId,
     call: impl FnOnce(&Path) -> io::Result<T>,
@@ -136,14 +136,14 @@ fn at_short_path<T>(
     call(&file_in(&short, id, "sock"))
 }
 
-/// Answers whoever connects, each for himself, until `over` comes; who has asked by then is still
-/// answered, if he takes the answer.
+/// Answers clients concurrently until `over` resolves. Clients that are connected by then still get
+/// their answers, if they read them.
 pub(crate) async fn serve(
     listener: UnixListener,
     handler: impl Handler,
     mut over: oneshot::Receiver<()>,
 ) {
-    let mut guests = tokio::task::JoinSet::new();
+    let mut connections = tokio::task::JoinSet::new();
     loop {
         // Cancel-safe: a connection is accepted or it stays in the queue.
         let accepted = tokio::select! {
@@ -153,19 +153,19 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 let handler = handler.clone();
-                guests.spawn(async move {
-                    // A guest who goes away before the answer is no matter.
+                connections.spawn(async move {
+                    // The client may disconnect before the answer.
                     let _ = answer(stream, handler).await;
                 });
             }
-            // Out of descriptors, for example: it may pass.
+            // Out of descriptors, for example; retry.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-        while guests.try_join_next().is_some() {}
+        while connections.try_join_next().is_some() {}
     }
-    let answered = async { while guests.join_next().await.is_some() {} };
-    // One that does not read is dropped with the set.
-    let _ = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+    let answered = async { while connections.join_next().await.is_some() {} };
+    // After the time-out, dropping the set closes the connections of clients that do not read.
+    let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, answered).await;
 }
 
 async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()> {
@@ -173,7 +173,7 @@ async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()>
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
-    tokio::time::timeout(REQUEST_WITHIN, reader.read_line(&mut line)).await??;
+    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Status) => Answer::Status { state: Box::new(handler.state()) },
         Ok(Request::Stop) if may_stop(uid) => {
@@ -193,12 +193,12 @@ async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()>
     writer.write_all(&text).await
 }
 
-/// The supervisor's own user, and root.
+/// Returns whether this user may stop the experiment: root, and the supervisor's own user.
 fn may_stop(uid: u32) -> bool {
     uid == 0 || Uid::from_raw(uid) == geteuid()
 }
 
-/// An order to stop, as evidence has it: `bij stop by alice (uid 1000)`.
+/// Returns a stop order for the evidence: `bij stop by alice (uid 1000)`.
 pub(crate) fn stop_order(what: &str, uid: u32) -> Order {
     let who = match User::from_uid(Uid::from_raw(uid)) {
         Ok(Some(user)) => format!("{} (uid {uid})", user.name),
@@ -207,15 +207,16 @@ pub(crate) fn stop_order(what: &str, uid: u32) -> Order {
     Order { kind: OrderKind::Stop, by: format!("{what} by {who}") }
 }
 
-/// Asks the supervisor of an experiment; `None` if there is none. Blocks until it has answered.
-pub(crate) fn ask(
+/// Sends a request to the supervisor of an experiment and blocks until it has answered. Returns
+/// `None` if there is no supervisor.
+pub(crate) fn request(
     layout: &Layout,
     id: &ExperimentId,
     request: &Request,
 ) -> io::Result<Option<Answer>> {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
-    match converse(layout, id, request) {
-        // Nobody listens, or whoever did went away while we asked.
+    match exchange(layout, id, request) {
+        // No supervisor listens, or it ended during the request.
         Err(error)
             if matches!(
                 error.kind(),
@@ -228,11 +229,11 @@ pub(crate) fn ask(
     }
 }
 
-fn converse(layout: &Layout, id: &ExperimentId, request: &Request) -> io::Result<Option<Answer>> {
-    let mut stream = at_short_path(&layout.local(), id, |short| StdUnixStream::connect(short))?;
+fn exchange(layout: &Layout, id: &ExperimentId, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = with_short_path(&layout.local(), id, |short| StdUnixStream::connect(short))?;
     if !matches!(request, Request::Stop) {
-        // A stop takes as long as the experiment's grace; anything else is answered at once.
-        stream.set_read_timeout(Some(ANSWER_AT_ONCE))?;
+        // A stop takes as long as the experiment's grace time; other requests are answered at once.
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     }
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');

@@ -1,4 +1,4 @@
-//! What an attempt is told by its environment.
+//! The environment of an attempt.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,11 +8,10 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::Opened;
 use bij_core::{InvocationId, Layout};
 
-use crate::shim::Identity;
+use crate::shim::UserIdentity;
 
-/// Variables of the supervisor's own environment that speak of the supervisor's own life, and would
-/// be lies in an experiment's.
-const OWN: [&str; 12] = [
+/// Variables that describe the supervisor's own process and would be wrong in an experiment.
+const SUPERVISOR_VARIABLES: [&str; 12] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -27,27 +26,27 @@ const OWN: [&str; 12] = [
     "PWD",
 ];
 
-/// Everything that goes into an attempt's environment.
-pub(crate) struct Telling<'a> {
+/// The sources of an attempt's environment.
+pub(crate) struct AttemptEnvironment<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) spec: &'a ExperimentSpec,
     pub(crate) opened: &'a Opened,
     pub(crate) invocation: InvocationId,
     pub(crate) resume_from: Option<String>,
     pub(crate) notify_socket: &'a OsString,
-    pub(crate) user: Option<&'a Identity>,
+    pub(crate) user: Option<&'a UserIdentity>,
 }
 
-impl Telling<'_> {
-    /// The environment: `base` without what only the supervisor was told, then the user's own
-    /// variables, then the definition's, then bij's, which nothing may contradict.
-    pub(crate) fn environment(
+impl AttemptEnvironment<'_> {
+    /// Returns `base` without the supervisor's own variables, overridden by those of the user, then of
+    /// the definition, then of bij.
+    pub(crate) fn merge_with(
         &self,
         base: &BTreeMap<OsString, OsString>,
     ) -> BTreeMap<OsString, OsString> {
         let inherited = base.iter().filter(|(name, _)| {
             let name = name.to_string_lossy();
-            !name.starts_with("BIJ_") && !OWN.contains(&name.as_ref())
+            !name.starts_with("BIJ_") && !SUPERVISOR_VARIABLES.contains(&name.as_ref())
         });
         let mut environment: BTreeMap<_, _> =
             inherited.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -60,12 +59,14 @@ impl Telling<'_> {
         for (name, value) in &self.spec.environment {
             environment.insert(name.into(), value.into());
         }
-        environment.extend(self.own().into_iter().map(|(name, value)| (name.into(), value)));
+        environment.extend(
+            self.protocol_variables().into_iter().map(|(name, value)| (name.into(), value)),
+        );
         environment
     }
 
-    /// The protocol's variables (`bij(7)`, "What an experiment is told").
-    fn own(&self) -> BTreeMap<&'static str, OsString> {
+    /// Returns the variables of the protocol (`bij(7)`, "What an experiment is told").
+    fn protocol_variables(&self) -> BTreeMap<&'static str, OsString> {
         let Self { layout, spec, opened, .. } = self;
         let id = &spec.id;
         let path = PathBuf::into_os_string;

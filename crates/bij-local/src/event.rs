@@ -1,4 +1,4 @@
-//! What a supervisor tells whoever embeds it.
+//! The events that a supervisor reports to the embedding program.
 
 use std::sync::Arc;
 
@@ -9,74 +9,74 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::log_line::LogLine;
 
-/// Lines of output under way to the embedding program before those who print have to wait.
+/// Lines of output queued for the embedding program before experiments that print have to wait.
 const OUTPUT_QUEUE: usize = 1024;
 
-/// Something that happened to an experiment.
+/// An event of an experiment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// An attempt was opened and its process is being started.
     Started {
-        /// Its run.
+        /// Run of the attempt.
         run: RunId,
         /// Its number within the run.
         attempt: AttemptNumber,
-        /// The process.
+        /// Pid of the main process.
         pid: u32,
-        /// The attempt's id.
+        /// Invocation id of the attempt.
         invocation: InvocationId,
-        /// What does not work here, one sentence each: limits without effect.
+        /// Limits that have no effect on this machine, a sentence each.
         notes: Vec<String>,
     },
-    /// The attempt is up: executed, or with `Type=notify` it said `READY=1`.
+    /// The attempt is up: executed, or with `Type=notify` it sent `READY=1`.
     Ready {
-        /// Its run.
+        /// Run of the attempt.
         run: RunId,
         /// Its number within the run.
         attempt: AttemptNumber,
     },
-    /// It printed a line, or the supervisor wrote one into its log.
+    /// The experiment printed a line, or the supervisor wrote one into its log.
     Output(LogLine),
-    /// It said what it is doing: `STATUS=`. Left out when events are not taken as they come.
+    /// The experiment sent `STATUS=`. Left out while the queue of output is full.
     Status {
-        /// Its run.
+        /// Run of the attempt.
         run: RunId,
-        /// What it said.
+        /// The text of the status.
         text: String,
     },
     /// The attempt has ended.
     Died {
-        /// Its run.
+        /// Run of the attempt.
         run: RunId,
         /// Its number within the run.
         attempt: AttemptNumber,
-        /// How.
+        /// Its end, with cause and evidence.
         end: Box<AttemptEnd>,
-        /// Why the ledger could not take it, if so.
+        /// Why the end could not be recorded in the ledger; `None` if it was.
         unrecorded: Option<String>,
     },
-    /// It is brought back after a while.
+    /// The experiment will be restarted.
     Waiting {
-        /// The run that goes on.
+        /// The run that continues.
         run: RunId,
-        /// `RestartSec=`.
+        /// `RestartSec=` of the definition.
         delay: TimeSpan,
         /// When the next attempt starts.
         until: Timestamp,
     },
-    /// It has used up its starts.
+    /// The start limit is reached.
     GaveUp {
-        /// Whose.
+        /// The experiment that is not restarted.
         id: ExperimentId,
-        /// `StartLimitBurst=`.
+        /// `StartLimitBurst=` of the definition.
         starts: u32,
     },
-    /// Nothing more happens to it.
+    /// Supervision has ended; the last event of the experiment.
     Ended {
-        /// Whose.
+        /// The experiment that was supervised.
         id: ExperimentId,
-        /// How.
+        /// How supervision ended.
         ending: Ending,
     },
 }
@@ -86,56 +86,56 @@ pub enum Event {
 pub enum Ending {
     /// The last attempt was a success.
     Success,
-    /// Somebody stopped it.
+    /// A stop was ordered.
     Stopped {
-        /// Why its last attempt ended; absent if it was stopped between two.
+        /// Cause of the last attempt's end; `None` if it was stopped between two attempts.
         cause: Option<Cause>,
     },
-    /// It ended in a way that is not restarted: exit code 78, or a signal that systemd takes for
-    /// clean.
+    /// The last attempt ended in a way that is not restarted: exit code 78, or a signal that systemd
+    /// considers clean.
     NotRestarted {
-        /// Why.
+        /// Cause of the last attempt's end.
         cause: Cause,
-        /// How its process ended.
+        /// Exit of its main process.
         exit: Option<Exit>,
     },
-    /// It used up its starts.
+    /// The start limit is reached.
     GaveUp {
-        /// Why its last attempt ended.
+        /// Cause of the last attempt's end.
         cause: Cause,
-        /// How its process ended.
+        /// Exit of its main process.
         exit: Option<Exit>,
     },
     /// No attempt could be opened: no usable definition, or no ledger.
     NotStarted {
-        /// What was wrong, with all that led to it.
+        /// The error and its sources.
         reason: String,
     },
 }
 
-/// What happens, in the order in which it happens; it ends when every experiment has ended.
+/// Queue of events, in the order in which they happened. It ends when every experiment has ended.
 ///
-/// Take events as they come. Who does not holds up the experiments that print, not the supervisor.
+/// Read it promptly: a full queue delays the experiments that print, but never the supervisor.
 #[derive(Debug)]
 pub struct Events {
-    queue: mpsc::UnboundedReceiver<Queued>,
+    queue: mpsc::UnboundedReceiver<QueuedEvent>,
 }
 
 #[derive(Debug)]
-struct Queued {
+struct QueuedEvent {
     event: Event,
     /// Makes room for the next line of output when it is dropped.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Events {
-    /// The next event; `None` when all is over. Cancel-safe: a queue is read.
+    /// Returns the next event; `None` after the last. Cancel-safe: a queue is read.
     pub async fn next(&mut self) -> Option<Event> {
         self.queue.recv().await.map(|queued| queued.event)
     }
 }
 
-/// Is raised once and stays so.
+/// A flag that is raised once and stays raised.
 #[derive(Clone, Debug)]
 pub(crate) struct CancellationFlag(Arc<watch::Sender<bool>>);
 
@@ -148,20 +148,20 @@ impl CancellationFlag {
         self.0.send_replace(true);
     }
 
-    /// Waits until it is raised.
+    /// Waits until the flag is raised.
     pub(crate) async fn raised(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|raised| *raised).await;
     }
 }
 
-/// Where events go.
+/// Sender of events.
 ///
-/// One queue for all keeps their order. It has no bound, for the supervisor must never wait for
-/// whoever looks on; what could fill it, output, needs a place in `room`.
+/// One queue keeps their order. It is unbounded, because the supervisor must never wait for its
+/// reader; output, which could fill it, needs a permit of `room`.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSink {
-    queue: mpsc::UnboundedSender<Queued>,
+    queue: mpsc::UnboundedSender<QueuedEvent>,
     room: Arc<Semaphore>,
 }
 
@@ -172,26 +172,26 @@ impl EventSink {
         (Self { queue: sender, room }, Events { queue })
     }
 
-    /// Nobody looks on.
-    pub(crate) fn nowhere() -> Self {
+    /// Returns a sink whose events are discarded.
+    pub(crate) fn discarding() -> Self {
         Self::new().0
     }
 
     pub(crate) fn send(&self, event: Event) {
-        // Whoever looked on may have gone.
-        let _ = self.queue.send(Queued { event, _room: None });
+        // The reader may be gone.
+        let _ = self.queue.send(QueuedEvent { event, _room: None });
     }
 
-    /// Hands over something that the next of its kind makes stale, if there is room.
-    pub(crate) fn offer(&self, event: Event) {
+    /// Sends an event that its successor makes stale, if there is room.
+    pub(crate) fn send_if_room(&self, event: Event) {
         if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
-            let _ = self.queue.send(Queued { event, _room: Some(room) });
+            let _ = self.queue.send(QueuedEvent { event, _room: Some(room) });
         }
     }
 
-    /// Hands over a line when there is room for it, or when `over` has come: what the dead have
-    /// left in a pipe is little, and nobody should wait for it.
-    pub(crate) async fn output(&self, line: LogLine, over: &CancellationFlag) {
+    /// Sends a line as soon as there is room, or `over` is raised: after the end of an attempt little
+    /// is left in the pipe, and it must not delay the next attempt.
+    pub(crate) async fn send_output(&self, line: LogLine, over: &CancellationFlag) {
         if self.queue.is_closed() {
             return;
         }
@@ -201,6 +201,6 @@ impl EventSink {
             () = self.queue.closed() => return,
             () = over.raised() => None,
         };
-        let _ = self.queue.send(Queued { event: Event::Output(line), _room: room });
+        let _ = self.queue.send(QueuedEvent { event: Event::Output(line), _room: room });
     }
 }

@@ -1,4 +1,4 @@
-//! The kernel's own words about a kill for memory.
+//! Finds the kernel's log line about a kill for memory.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _};
@@ -7,11 +7,12 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Longest record that the kernel hands out (`CONSOLE_EXT_LOG_MAX`), with room to spare.
+/// Buffer for one record, in bytes; more than the kernel's `CONSOLE_EXT_LOG_MAX`.
 const RECORD_MAX: usize = 16 * 1024;
 
-/// The newest line of the kernel's log about a kill in the cgroup called `name`; `None` if there
-/// is none, or if we may not read it (`kernel.dmesg_restrict`, sysctl(8)).
+/// Returns the newest line of the kernel's log about a kill in the cgroup called `name`.
+///
+/// `None` if there is none, or if the log may not be read (`kernel.dmesg_restrict`, sysctl(8)).
 pub(crate) fn oom_line(kmsg: &Path, name: &str) -> Option<String> {
     let flags = OFlag::O_NONBLOCK.bits();
     let mut log = OpenOptions::new().read(true).custom_flags(flags).open(kmsg).ok()?;
@@ -21,11 +22,13 @@ pub(crate) fn oom_line(kmsg: &Path, name: &str) -> Option<String> {
         match log.read(&mut record) {
             Ok(0) => return found,
             Ok(length) => {
-                if let Some(line) = about(&String::from_utf8_lossy(&record[..length]), name) {
+                if let Some(line) =
+                    parse_oom_line(&String::from_utf8_lossy(&record[..length]), name)
+                {
                     found = Some(line);
                 }
             }
-            // EPIPE: records were overwritten before we came to them; the next read goes on.
+            // EPIPE: records were overwritten before this read; the next read goes on.
             Err(error)
                 if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
             // EAGAIN is the end of the log.
@@ -34,8 +37,8 @@ pub(crate) fn oom_line(kmsg: &Path, name: &str) -> Option<String> {
     }
 }
 
-/// The text of a record, `priority,number,time,flags;text`, if it tells of that cgroup.
-fn about(record: &str, name: &str) -> Option<String> {
+/// Returns the text of a record, `priority,number,time,flags;text`, if it is an OOM kill in `name`.
+fn parse_oom_line(record: &str, name: &str) -> Option<String> {
     let (_, text) = record.split_once(';')?;
     let line = text.lines().next()?;
     let names = line.split(',').filter_map(|field| field.split_once('='));
@@ -54,9 +57,12 @@ mod tests {
         let line = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,\
              oom_memcg=/a/bij-x-1,task_memcg=/a/bij-x-1,task=perl,pid=4399,uid=0";
         let record = format!("6,2901,4689674328,-;{line}\n SUBSYSTEM=x\n");
-        assert_eq!(about(&record, "bij-x-1").as_deref(), Some(line));
-        assert_eq!(about(&record, "bij-x-10"), None);
-        assert_eq!(about("6,1,1,-;task_memcg=/a/bij-x-1 said by somebody", "bij-x-1"), None);
-        assert_eq!(about("no record", "bij-x-1"), None);
+        assert_eq!(parse_oom_line(&record, "bij-x-1").as_deref(), Some(line));
+        assert_eq!(parse_oom_line(&record, "bij-x-10"), None);
+        assert_eq!(
+            parse_oom_line("6,1,1,-;task_memcg=/a/bij-x-1 in another record", "bij-x-1"),
+            None
+        );
+        assert_eq!(parse_oom_line("no record", "bij-x-1"), None);
     }
 }

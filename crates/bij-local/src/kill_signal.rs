@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The number of `SIGRTMIN` with glibc, whose threads keep the two below for themselves.
+/// The number of `SIGRTMIN` with glibc, which reserves the two below for its threads.
 const RTMIN: i32 = 34;
-/// The number of `SIGRTMAX`.
+/// The number of `SIGRTMAX` on Linux.
 const RTMAX: i32 = 64;
 
-/// A signal that can be sent, the real-time ones included.
+/// A signal, real-time signals included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillSignal {
     Standard(Signal),
@@ -18,7 +18,7 @@ pub(crate) enum KillSignal {
 }
 
 impl KillSignal {
-    /// Reads a name as definitions have it: `SIGTERM`, `SIGRTMIN+3`.
+    /// Parses a name as it stands in definitions: `SIGTERM`, `SIGRTMIN+3`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let offset = |rest: &str, sign: char| match rest.strip_prefix(sign) {
             Some(digits) => digits.parse::<i32>().ok(),
@@ -32,19 +32,19 @@ impl KillSignal {
         realtime.filter(|number| (RTMIN..=RTMAX).contains(number)).map(Self::Realtime)
     }
 
-    /// Sends it and returns how many processes got it.
+    /// Sends the signal and returns how many processes received it.
     pub(crate) fn send(self, pids: &[i32]) -> usize {
         match self {
             Self::Standard(signal) => {
                 pids.iter().filter(|pid| kill(Pid::from_raw(**pid), signal) == Ok(())).count()
             }
-            Self::Realtime(number) => by_shell(number, pids),
+            Self::Realtime(number) => send_by_shell(number, pids),
         }
     }
 }
 
-/// The library's signals end at 31, and its kill(2) takes no other. The shell's takes any.
-fn by_shell(number: i32, pids: &[i32]) -> usize {
+/// Sends a real-time signal with the shell's kill: `nix` sends only signals up to 31.
+fn send_by_shell(number: i32, pids: &[i32]) -> usize {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "kill \"$@\"", "sh", &format!("-{number}")]);
     shell.args(pids.iter().map(ToString::to_string));

@@ -1,8 +1,8 @@
 //! The thread that starts processes.
 //!
 //! `PR_SET_PDEATHSIG` acts when the *thread* that started a process ends, not its program
-//! (prctl(2)). A runtime may end its threads whenever it likes, so processes are started by a
-//! thread of our own that lives exactly as long as the supervisor.
+//! (prctl(2)). A runtime may end its threads at any time, so processes are started by a thread that
+//! lives exactly as long as the supervisor.
 
 use std::io;
 use std::process::Command;
@@ -13,7 +13,7 @@ use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-struct Launch {
+struct LaunchRequest {
     command: Command,
     runtime: Handle,
     reply: oneshot::Sender<io::Result<Child>>,
@@ -22,29 +22,29 @@ struct Launch {
 /// Starts processes from one thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Launcher {
-    orders: mpsc::Sender<Launch>,
+    requests: mpsc::Sender<LaunchRequest>,
 }
 
 impl Launcher {
-    /// Starts the thread; it ends with the last clone of this.
+    /// Starts the thread, which ends when the last clone is dropped.
     pub(crate) fn start() -> io::Result<Self> {
-        let (orders, inbox) = mpsc::channel::<Launch>();
+        let (requests, inbox) = mpsc::channel::<LaunchRequest>();
         thread::Builder::new().name("bij-launcher".to_owned()).spawn(move || {
-            for Launch { command, runtime, reply } in inbox {
+            for LaunchRequest { command, runtime, reply } in inbox {
                 let _entered = runtime.enter();
-                // Whoever asked may have gone; dropping the child then kills it.
+                // If the caller was cancelled, dropping the child kills it.
                 let _ = reply.send(spawn(command));
             }
         })?;
-        Ok(Self { orders })
+        Ok(Self { requests })
     }
 
-    /// Starts a process. Only cancel this if it does not matter that the process is killed.
+    /// Starts a process. Cancelling this kills the process.
     pub(crate) async fn spawn(&self, command: Command) -> io::Result<Child> {
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the launcher's thread has ended");
-        let launch = Launch { command, runtime: Handle::current(), reply };
-        self.orders.send(launch).map_err(|_| gone())?;
+        let launch = LaunchRequest { command, runtime: Handle::current(), reply };
+        self.requests.send(launch).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }

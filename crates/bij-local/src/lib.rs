@@ -1,9 +1,9 @@
-//! Supervises experiments itself, where there is no systemd.
+//! Supervises experiments without systemd.
 //!
 //! A program that embeds a [`Supervisor`] does for its experiments what PID 1 does elsewhere: it
-//! starts them under their limits, watches over them, brings crashed ones back with systemd's own
-//! policy, and writes every attempt into the ledger with the evidence of its end. Definitions and
-//! ledger are ports of `bij-core`; whoever composes the program chooses their adapters.
+//! starts them under their limits, watches them, restarts crashed ones by systemd's own policy, and
+//! records every attempt in the ledger with the evidence of its end. Definitions and ledger are
+//! ports of `bij-core`; the embedding program chooses their adapters.
 //!
 //! ```no_run
 //! # async fn run(layout: bij_core::Layout) -> Result<(), Box<dyn std::error::Error>> {
@@ -27,49 +27,47 @@
 //! ```
 //!
 //! # Theory of operation
-//! Each experiment has a *ward*: a task that holds the experiment's *seat* (a lock file, so that
-//! no two supervisors run one experiment) and lets it live attempt after attempt. An attempt is:
+//! Each experiment is a task (`supervised_experiment.rs`) that holds the experiment's lock file, so
+//! that no two supervisors run one experiment, and runs one attempt after the other. An attempt is:
 //!
 //! ```text
-//! open in the ledger ─► jar, sockets, directories ─► shim ─► exec ─► … ─► evidence ─► close
+//! open in the ledger ─► cgroup, sockets, directories ─► shim ─► exec ─► … ─► evidence ─► close
 //! ```
 //! - **The shim** ([`shim`]) is this same program, started by its hidden subcommand. It enters the
-//!   cgroup, sets limits, user and directory, ties its life to the supervisor's, and becomes the
-//!   experiment by execve(2). What it cannot do, it reports with systemd's exit statuses (200 and
-//!   above), and the attempt's cause is `start-failed`.
-//! - **The machine** (`phase.rs`) decides. It is pure: what happened and when goes in, what to do
-//!   comes out. Time-outs, watchdog and orders are inputs like the death of the process.
-//! - **The jar** (`jar.rs`) holds: a cgroup of version 1 or 2 where one can be made, else rlimits
-//!   and a watcher that samples memory, kills what is above its limit, and says in the evidence
-//!   that it is only a watcher. A thread of its own looks after each jar. Where cgroups are made is
-//!   the program's to say ([`CgroupPlace`]); a cgroup that holds other processes is never changed.
-//! - **Output** is read line by line, kept in `<logs>/<id>.log`, and handed to whoever looks on.
-//! - **The desk** answers others: a socket beside the experiment tells its state and takes orders
-//!   to stop. [`LocalUnits`] is its client, and the port that the rest of bij knows.
+//!   cgroup, sets limits, user and directory, asks the kernel to kill it when the supervisor dies,
+//!   and becomes the experiment by execve(2). It reports a step that fails with systemd's exit
+//!   status (200 and above), and the attempt's cause is `start-failed`.
+//! - **The state machine** (`phase.rs`) decides. It is pure: events with their times go in, actions
+//!   come out. Time-outs, the watchdog and stop orders are inputs like the end of the process.
+//! - **The resource guard** (`resource_guard.rs`) enforces limits: with a cgroup of version 1 or 2
+//!   where one can be made, else with rlimits and a watcher that samples memory, kills an attempt
+//!   above its limit, and notes in the evidence that it only samples. Each guard has its own
+//!   thread. The embedding program says where cgroups are made ([`CgroupPlace`]); a cgroup that
+//!   holds other processes is never changed.
+//! - **Output** is read line by line, kept in `<logs>/<id>.log`, and passed to the embedding program.
+//! - **The control socket** beside each experiment reports its state and takes stop orders from
+//!   other processes. [`LocalUnits`] is its client, and the port that the rest of bij knows.
 //!
-//! # Who dies with whom
+//! # Which process dies with which
 //! All processes of an attempt are killed when its main process ends (`KillMode=mixed`). Orphans
 //! become children of the supervisor, a subreaper, and are found by process group, by descent, by
-//! cgroup and by `INVOCATION_ID=` in their environment. A supervisor that is killed takes the main
-//! processes with it (`PR_SET_PDEATHSIG`); what else it leaves behind is killed, and its attempts
-//! closed, by the next one.
+//! cgroup and by `INVOCATION_ID=` in their environment. When a supervisor is killed, the kernel
+//! kills the main processes too (`PR_SET_PDEATHSIG`); the next supervisor kills the remaining
+//! processes and closes the attempts.
 //!
 //! # Invariants
 //! - The same `Evidence`, the same `Ledger`, the same order of proof as under systemd.
-//! - Nothing an experiment does, prints or fails to read holds up the supervisor.
+//! - Nothing that an experiment does, prints or leaves unread delays the supervisor.
 //! - Knows nothing of systemd but its words and rules.
 
+mod attempt_processes;
+mod control;
 mod control_socket;
-mod desk;
 mod environment;
 mod event;
-mod group;
-mod jar;
 mod kernel_log;
 mod kill_signal;
 mod launcher;
-mod leftovers;
-mod life;
 mod log_file;
 mod log_line;
 mod log_reader;
@@ -79,18 +77,21 @@ mod phase;
 mod policy;
 mod progress_file;
 mod recorder;
+mod recovery;
+mod resource_guard;
+mod running_attempt;
 pub mod shim;
 mod status;
+mod supervised_experiment;
 mod supervisor;
 mod unit_manager;
 mod uptime;
-mod ward;
 mod watcher;
 
 pub use event::{Ending, Event, Events};
-pub use jar::{Backend, CgroupPlace};
 pub use log_line::{LogLine, Stream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
+pub use resource_guard::{Backend, CgroupPlace};
 pub use shim::ShimCommand;
 pub use supervisor::{Options, RunError, Supervisor, SupervisorError};
 pub use unit_manager::LocalUnits;

@@ -1,4 +1,4 @@
-//! Log files are written by one thread, so that a slow disk holds up only those who print.
+//! Writes log files in one thread, so that a slow disk delays only experiments that print.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,48 +12,48 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::log_line::LogLine;
 
-/// Lines under way to the disk before those who print have to wait.
+/// Lines queued for the disk before experiments that print have to wait.
 const QUEUE: usize = 1024;
 
 /// Size at which a file becomes `<id>.log.1`, in bytes.
 pub(crate) const ROTATE_AT: u64 = 64 << 20;
 
-/// What experiments print is their owner's and his group's business.
+/// Mode of log files: their owner and its group may read them.
 const MODE: u32 = 0o640;
 
-/// The file of an experiment's log.
-pub(crate) fn path_of(logs: &Path, id: &ExperimentId) -> PathBuf {
+/// Returns the path of an experiment's log.
+pub(crate) fn log_path(logs: &Path, id: &ExperimentId) -> PathBuf {
     logs.join(format!("{id}.log"))
 }
 
-/// The file before it.
-pub(crate) fn rotated_path_of(logs: &Path, id: &ExperimentId) -> PathBuf {
+/// Returns the path of the rotated log.
+pub(crate) fn rotated_log_path(logs: &Path, id: &ExperimentId) -> PathBuf {
     logs.join(format!("{id}.log.1"))
 }
 
 #[derive(Debug)]
-enum Entry {
+enum LogRequest {
     Line(LogLine),
-    /// Answered when everything before it has been written, with what went wrong since the last.
+    /// Answered when all lines before it are written, with the first error since the last flush.
     Flush(ExperimentId, oneshot::Sender<Option<io::Error>>),
 }
 
-/// Writes log files.
+/// Handle of the thread that writes log files.
 #[derive(Clone, Debug)]
 pub(crate) struct LogWriter {
-    queue: mpsc::Sender<Entry>,
+    queue: mpsc::Sender<LogRequest>,
 }
 
 impl LogWriter {
-    /// Starts the thread; it ends with the last clone of this, everything written.
+    /// Starts the thread. It writes all queued lines and ends when the last clone is dropped.
     pub(crate) fn start(logs: PathBuf, rotate_at: u64) -> io::Result<Self> {
         let (queue, mut inbox) = mpsc::channel(QUEUE);
-        let mut files = Files { logs, rotate_at, open: BTreeMap::new() };
+        let mut files = LogFiles { logs, rotate_at, open: BTreeMap::new() };
         thread::Builder::new().name("bij-log".to_owned()).spawn(move || {
-            while let Some(entry) = inbox.blocking_recv() {
-                files.take(entry);
-                while let Ok(entry) = inbox.try_recv() {
-                    files.take(entry);
+            while let Some(request) = inbox.blocking_recv() {
+                files.handle(request);
+                while let Ok(request) = inbox.try_recv() {
+                    files.handle(request);
                 }
                 files.flush();
             }
@@ -61,19 +61,19 @@ impl LogWriter {
         Ok(Self { queue })
     }
 
-    /// Writes a line; waits while the disk is behind.
+    /// Queues a line; waits while the queue is full.
     pub(crate) async fn write(&self, line: LogLine) {
-        // The thread lives as long as this.
-        let _ = self.queue.send(Entry::Line(line)).await;
+        // The thread lives as long as `self`.
+        let _ = self.queue.send(LogRequest::Line(line)).await;
     }
 
-    /// Waits until an experiment's lines are written, and tells what went wrong with them.
+    /// Waits until the lines of an experiment are written.
     ///
     /// # Errors
-    /// The first failure since the last call: some lines are lost.
+    /// The first error since the last call; some lines are lost then.
     pub(crate) async fn flush(&self, id: &ExperimentId) -> io::Result<()> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.queue.send(Entry::Flush(id.clone(), reply)).await;
+        let _ = self.queue.send(LogRequest::Flush(id.clone(), reply)).await;
         match answer.await {
             Ok(Some(error)) => Err(error),
             Ok(None) | Err(_) => Ok(()),
@@ -81,7 +81,7 @@ impl LogWriter {
     }
 }
 
-struct Files {
+struct LogFiles {
     logs: PathBuf,
     rotate_at: u64,
     open: BTreeMap<ExperimentId, LogFile>,
@@ -94,20 +94,20 @@ struct LogFile {
     error: Option<io::Error>,
 }
 
-impl Files {
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Line(line) => {
+impl LogFiles {
+    fn handle(&mut self, request: LogRequest) {
+        match request {
+            LogRequest::Line(line) => {
                 let id = line.experiment.clone();
                 let log = self.open.entry(id).or_default();
                 let written = log.write(&self.logs, self.rotate_at, &line);
-                log.note(written);
+                log.record_result(written);
             }
-            Entry::Flush(id, reply) => {
+            LogRequest::Flush(id, reply) => {
                 let mut log = self.open.remove(&id).unwrap_or_default();
                 let flushed = log.flush();
-                log.note(flushed);
-                // Whoever asked may have gone.
+                log.record_result(flushed);
+                // The caller may have been cancelled.
                 let _ = reply.send(log.error);
             }
         }
@@ -116,7 +116,7 @@ impl Files {
     fn flush(&mut self) {
         for log in self.open.values_mut() {
             let flushed = log.flush();
-            log.note(flushed);
+            log.record_result(flushed);
         }
     }
 }
@@ -125,11 +125,11 @@ impl LogFile {
     fn write(&mut self, logs: &Path, rotate_at: u64, line: &LogLine) -> io::Result<()> {
         let text = format!("{line}\n");
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        let path = path_of(logs, &line.experiment);
+        let path = log_path(logs, &line.experiment);
         if self.file.is_some() && self.size.saturating_add(length) > rotate_at {
             self.flush()?;
             self.file = None;
-            fs::rename(&path, rotated_path_of(logs, &line.experiment))?;
+            fs::rename(&path, rotated_log_path(logs, &line.experiment))?;
         }
         if self.file.is_none() {
             fs::create_dir_all(logs)?;
@@ -147,11 +147,12 @@ impl LogFile {
         self.file.as_mut().map_or(Ok(()), io::Write::flush)
     }
 
-    /// After a failure the file is opened again for the next line: the disk may have room then.
-    fn note(&mut self, done: io::Result<()>) {
+    /// Keeps the first error and closes the file, which is opened again for the next line: the disk
+    /// may have space by then.
+    fn record_result(&mut self, done: io::Result<()>) {
         if let Err(error) = done {
             if let Some(file) = self.file.take() {
-                // What could not be written is lost; dropping the writer would try again.
+                // The unwritten lines are lost; dropping the writer would write them again.
                 let _ = file.into_parts();
             }
             self.error.get_or_insert(error);

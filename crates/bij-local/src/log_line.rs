@@ -4,19 +4,19 @@ use std::fmt;
 
 use bij_core::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 
-/// Where a line comes from.
+/// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// The experiment's standard output.
     Out,
     /// The experiment's standard error.
     Err,
-    /// The supervisor, about the experiment.
+    /// A message of the supervisor about the experiment.
     Bij,
 }
 
 impl Stream {
-    /// The word for it in the file.
+    /// Returns the word in the log file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Out => "out",
@@ -29,17 +29,17 @@ impl Stream {
 /// One line of an experiment's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// Whose.
+    /// The experiment whose log it is in.
     pub experiment: ExperimentId,
     /// When it was read from the experiment.
     pub at: Timestamp,
     /// The run it belongs to.
     pub run: RunNumber,
-    /// The attempt of that run.
+    /// The attempt within that run.
     pub attempt: AttemptNumber,
-    /// Where it comes from.
+    /// The source of the line.
     pub stream: Stream,
-    /// Whether it carries on the line before it of the same stream, which was too long.
+    /// Whether this continues the previous line of the same stream, which was too long for one.
     pub continued: bool,
     /// The text, without its line end. It may hold control characters other than NUL, carriage
     /// return and line feed: escape them before they reach a terminal.
@@ -47,7 +47,7 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    /// Reads what [`fmt::Display`] writes; `None` if it is something else.
+    /// Parses the format that [`fmt::Display`] writes; `None` if it is malformed.
     pub(crate) fn parse(experiment: &ExperimentId, line: &str) -> Option<Self> {
         let mut fields = line.splitn(4, ' ');
         let at = fields.next()?.parse().ok()?;
@@ -70,8 +70,8 @@ impl LogLine {
 }
 
 impl fmt::Display for LogLine {
-    /// As in the file: `2026-11-23T22:00:00.000000Z 3.1 out text`; `out+` carries on the line
-    /// before.
+    /// Writes the format of the log file: `2026-11-23T22:00:00.000000Z 3.1 out text`; `out+` continues
+    /// the line before.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { experiment: _, at, run, attempt, stream, continued, text } = self;
         let mark = if *continued { "+" } else { "" };
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// What is taken for a line is read again as the same line.
+    /// A parsed line is written and parsed again as the same line.
     #[test]
     fn fuzz_log_line() {
         let id = ExperimentId::new("x").unwrap();

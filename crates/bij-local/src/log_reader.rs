@@ -1,4 +1,4 @@
-//! Reads the log files of experiments, beside whoever writes them.
+//! Reads the log files of experiments while supervisors write them.
 
 mod follower;
 
@@ -13,25 +13,25 @@ use thiserror::Error;
 
 pub use follower::LogFollower;
 
-use crate::log_file::{path_of, rotated_path_of};
+use crate::log_file::{log_path, rotated_log_path};
 use crate::log_line::LogLine;
 
-/// Which lines to read; `Default` reads all of every experiment.
+/// Selects lines of logs; `Default` selects all lines of every experiment.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
-    /// Of these experiments; of all that have a log if empty.
+    /// Lines of these experiments; of all that have a log if empty.
     pub experiments: Vec<ExperimentId>,
-    /// At most so many of those that match, the newest.
+    /// At most this number of matching lines, the newest.
     pub newest: Option<usize>,
-    /// Not before.
+    /// Lines at or after this time.
     pub since: Option<Timestamp>,
-    /// Not after.
+    /// Lines at or before this time.
     pub until: Option<Timestamp>,
-    /// Of one run.
+    /// Lines of runs with this number.
     pub run: Option<RunNumber>,
-    /// Of attempts of this number.
+    /// Lines of attempts with this number.
     pub attempt: Option<AttemptNumber>,
-    /// Whose text matches.
+    /// Lines whose text matches this pattern.
     pub grep: Option<Regex>,
 }
 
@@ -45,33 +45,33 @@ impl LogQuery {
     }
 }
 
-/// Why logs could not be read.
+/// A log file or directory that could not be read.
 #[derive(Debug, Error)]
 #[error("cannot read {}", path.display())]
 pub struct LogError {
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system call.
     #[source]
     pub source: io::Error,
 }
 
-/// The logs of one installation.
+/// Reads the logs of one installation.
 #[derive(Clone, Debug)]
 pub struct LogReader {
     logs: PathBuf,
 }
 
 impl LogReader {
-    /// The logs that a supervisor with this layout writes.
+    /// Returns a reader of the logs that supervisors with this layout write.
     pub fn new(layout: &Layout) -> Self {
         Self { logs: layout.logs().to_owned() }
     }
 
-    /// The experiments that have a log, in alphabetical order.
+    /// Returns the experiments that have a log, in alphabetical order.
     ///
     /// # Errors
-    /// [`LogError`] if the directory cannot be read; one that is not there holds none.
+    /// [`LogError`] if the directory cannot be read; a missing directory has no logs.
     pub fn experiments(&self) -> Result<Vec<ExperimentId>, LogError> {
         let failed = |source| LogError { path: self.logs.clone(), source };
         let entries = match fs::read_dir(&self.logs) {
@@ -88,17 +88,17 @@ impl LogReader {
         Ok(ids)
     }
 
-    /// The lines that a query asks for, by time; those of one experiment in the order in which
-    /// they were written, whatever the clock did.
+    /// Returns the lines that a query selects, by time. Lines of one experiment keep the order in which
+    /// they were written, even if the clock jumped.
     ///
     /// # Errors
-    /// [`LogError`] if a file cannot be read; one that is not there holds no lines.
+    /// [`LogError`] if a file cannot be read; a missing file has no lines.
     pub fn read(&self, query: &LogQuery) -> Result<Vec<LogLine>, LogError> {
         let ids = self.ids(query)?;
         let mut all = Vec::new();
         for id in &ids {
             let mut lines = VecDeque::new();
-            for path in [rotated_path_of(&self.logs, id), path_of(&self.logs, id)] {
+            for path in [rotated_log_path(&self.logs, id), log_path(&self.logs, id)] {
                 read_file(id, &path, &mut |line| {
                     if query.matches(&line) {
                         lines.push_back(line);
@@ -117,8 +117,8 @@ impl LogReader {
         Ok(merged)
     }
 
-    /// Follows what is written from now on, for the experiments of a query; its `newest` has no
-    /// meaning here.
+    /// Follows the lines that are written from now on and that a query selects; its `newest` is
+    /// ignored.
     ///
     /// # Errors
     /// [`LogError`] if the directory cannot be watched.
@@ -137,7 +137,7 @@ impl LogReader {
     }
 }
 
-/// Reads whole lines; what is no log line is passed over: a torn one after a power cut.
+/// Reads whole lines and skips malformed ones, such as a torn line after a power cut.
 fn read_file(
     id: &ExperimentId,
     path: &Path,

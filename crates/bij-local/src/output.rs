@@ -1,4 +1,4 @@
-//! What an attempt prints, as lines.
+//! Reads the output of an attempt as lines.
 
 mod framer;
 
@@ -13,32 +13,31 @@ pub(crate) use framer::Framer;
 use crate::event::CancellationFlag;
 use crate::log_line::Stream;
 
-/// How much is read at once.
+/// Size of one read, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
-/// How long an empty pipe is waited for whose writers are gone, as far as the supervisor knows.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long to wait for output after the attempt has ended: a process outside its group may write.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often it is waited for: a writer that has left the group may print now and then for ever.
-const WAITS: u32 = 8;
+/// How often to wait so: such a process may print now and then for ever.
+const DRAIN_WAITS: u32 = 8;
 
-/// The most that pipes hold where the system's `pipe-max-size` is the kernel's own (pipe(7)).
+/// Capacity of a pipe in bytes, at most, with the kernel's default `pipe-max-size` (pipe(7)).
 const PIPE_MAX: usize = 1 << 20;
 
 /// A line, or a piece of one that is too long for a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct OutputPiece {
     pub(crate) stream: Stream,
-    /// Whether it carries on the piece before it.
+    /// Whether this continues the line of the piece before.
     pub(crate) continued: bool,
     pub(crate) text: String,
 }
 
-/// Reads a pipe to its end and hands over each line; a pipe that fails has ended.
+/// Reads a pipe to its end and hands over each line; an error counts as the end.
 ///
-/// Once the attempt is over, what its group has written is in the pipe and is read, however long that
-/// takes. A process outside of the group can hold the pipe open; what it prints from then on is not waited
-/// for.
+/// When the attempt is over, the output of its group is in the pipe and is read completely. A process
+/// outside the group can keep the pipe open; its later output is not waited for.
 pub(crate) async fn read_lines<R, F, W>(
     mut pipe: R,
     stream: Stream,
@@ -46,20 +45,20 @@ pub(crate) async fn read_lines<R, F, W>(
     mut hand_over: F,
 ) where
     R: AsyncRead + Unpin,
-    F: FnMut(Piece) -> W,
+    F: FnMut(OutputPiece) -> W,
     W: Future<Output = ()>,
 {
     let mut framer = Framer::default();
     let mut buffer = vec![0; READ_SIZE];
-    let mut rest = Rest { waits: WAITS, bytes: PIPE_MAX };
+    let mut remaining = RemainingOutput { waits: DRAIN_WAITS, bytes: PIPE_MAX };
     let mut is_over = false;
-    // Asked for once, not with each read.
+    // Made once, not with each read.
     let mut raised = std::pin::pin!(over.raised());
     loop {
         let read = if is_over {
-            rest.read(&mut pipe, &mut buffer).await
+            remaining.read(&mut pipe, &mut buffer).await
         } else {
-            // Cancel-safe: a read that is given up has taken nothing.
+            // Cancel-safe: a cancelled read has consumed nothing.
             tokio::select! {
                 biased;
                 () = &mut raised => {
@@ -74,22 +73,22 @@ pub(crate) async fn read_lines<R, F, W>(
             Ok(length) => framer.take(&buffer[..length]),
         };
         for (continued, text) in lines {
-            hand_over(Piece { stream, continued, text }).await;
+            hand_over(OutputPiece { stream, continued, text }).await;
         }
     }
     if let Some((continued, text)) = framer.finish() {
-        hand_over(Piece { stream, continued, text }).await;
+        hand_over(OutputPiece { stream, continued, text }).await;
     }
 }
 
-/// What is still read after the attempt is over.
-struct Rest {
+/// How much is still read after the attempt is over.
+struct RemainingOutput {
     waits: u32,
     bytes: usize,
 }
 
-impl Rest {
-    /// Reads on; 0 when everything that the attempt wrote has been read.
+impl RemainingOutput {
+    /// Reads more output. Returns 0 when all output of the attempt has been read.
     async fn read(
         &mut self,
         pipe: &mut (impl AsyncRead + Unpin),
@@ -104,7 +103,7 @@ impl Rest {
             has_waited |= read.is_pending();
             read
         });
-        let read = timeout(SILENCE, read).await.unwrap_or(Ok(0));
+        let read = timeout(DRAIN_TIMEOUT, read).await.unwrap_or(Ok(0));
         self.waits -= u32::from(has_waited);
         self.bytes = self.bytes.saturating_sub(*read.as_ref().unwrap_or(&0));
         read

@@ -1,16 +1,15 @@
-//! Where an attempt is between its start and its end, and what follows from what happens to it.
+//! The state machine of an attempt, from its start to its end.
 //!
-//! A machine without I/O and without a clock: [`Phase::handle`](Machine::handle) takes what
-//! happened and when, and says what to do; [`Machine::due`] says when to come back with
-//! [`Input::Tick`]. States, their names and their order are those of systemd
-//! (`service_enter_signal` and `service_sigchld_event` of `src/core/service.c`):
+//! It has no I/O and no clock: [`AttemptStateMachine::handle`] takes an input and its time and
+//! returns actions; [`AttemptStateMachine::next_deadline`] returns when [`AttemptInput::Tick`] is due.
+//! States, their names and their order are those of systemd (`service_enter_signal` and `service_sigchld_event` of `src/core/service.c`):
 //!
 //! ```text
 //! start ──► running ──► stop-sigterm ──► stop-sigkill ──► dead
 //!   │          │   └──► stop-watchdog ────────▲   │
-//!   └──────────┴──────────▲                       └─ given up: something survives SIGKILL
+//!   └──────────┴──────────▲                       └─ given up: a process survives SIGKILL
 //! ```
-//! `stop-sigkill` is also where the rest of the group goes when its main process has ended.
+//! When the main process has ended, the remaining processes are killed in `stop-sigkill`.
 
 use std::time::{Duration, Instant};
 
@@ -22,15 +21,15 @@ use crate::policy;
 /// `DefaultTimeoutStartSec=` (systemd-system.conf(5)).
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long processes get to disappear after SIGKILL. Only the kernel can hold one up then, for
-/// example in a device driver, and waiting longer helps nobody.
+/// How long processes may take to disappear after SIGKILL. Only the kernel, for example a device
+/// driver, can delay them then, and waiting longer does not help.
 const SIGKILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an attempt may live on when one of its processes was killed for memory. Usually the
-/// process that waits for it ends the attempt by itself, and says by its exit code how.
-const BEREAVED: Duration = Duration::from_secs(1);
+/// How long an attempt may continue after one of its processes was killed for memory. Usually the
+/// parent of the killed process ends the attempt itself, with its own exit code.
+const OOM_STOP_DELAY: Duration = Duration::from_secs(1);
 
-/// Where an attempt is; the words are systemd's sub-states.
+/// Phase of an attempt, with the names of systemd's sub-states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Start,
@@ -42,7 +41,7 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    /// systemd's word.
+    /// Returns systemd's name of the sub-state.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -55,47 +54,47 @@ impl Phase {
     }
 }
 
-/// What happened.
+/// An event that the state machine handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum AttemptInput {
     /// The command was executed.
     Executed,
     /// `READY=1`.
     Ready,
     /// `WATCHDOG=1`.
-    Fed,
-    /// `WATCHDOG=trigger`: it asks to be treated as silent.
-    FeedRefused,
+    WatchdogPing,
+    /// `WATCHDOG=trigger`: the experiment asks for a watchdog time-out.
+    WatchdogTrigger,
     /// The kernel killed one of its processes for memory.
     KilledForMemory,
-    /// The watcher found it above its limit.
+    /// The watcher found the attempt above its memory limit.
     OverLimit,
-    /// Somebody ordered it to stop.
+    /// A stop was ordered.
     Stop,
-    /// The main process ended; `for_memory` if the kernel has killed for memory meanwhile.
+    /// The main process ended; `for_memory` if a process was killed for memory before.
     Exited { exit: Exit, for_memory: bool },
-    /// No process of it is left.
+    /// No process is left.
     Empty,
-    /// [`Machine::due`] has come.
+    /// [`AttemptStateMachine::next_deadline`] has passed.
     Tick,
 }
 
-/// What to do now.
+/// An action for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    /// Make `$BIJ_STOP_FILE` appear.
-    AskByFile,
-    /// `KillSignal=` to every process.
+pub(crate) enum AttemptAction {
+    /// Create `$BIJ_STOP_FILE`.
+    CreateStopFile,
+    /// Send `KillSignal=` to every process.
     Terminate,
-    /// SIGABRT to every process.
+    /// Send SIGABRT to every process.
     Abort,
-    /// SIGKILL to every process.
+    /// Send SIGKILL to every process.
     Kill,
 }
 
-/// What the definition says about time.
+/// The settings of the definition that the state machine uses.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct AttemptRules {
     pub(crate) notify: bool,
     pub(crate) start_timeout: Option<Duration>,
     pub(crate) watchdog: Option<Duration>,
@@ -104,8 +103,8 @@ pub(crate) struct Rules {
     pub(crate) oom_policy: OomPolicy,
 }
 
-impl Rules {
-    pub(crate) fn of(spec: &ExperimentSpec) -> Self {
+impl AttemptRules {
+    pub(crate) fn from_spec(spec: &ExperimentSpec) -> Self {
         // For systemd a time-out of 0 is none (systemd.service(5)).
         let bound = |limit: Limit<TimeSpan>| {
             limit.at().map(TimeSpan::as_duration).filter(|time| !time.is_zero())
@@ -121,25 +120,25 @@ impl Rules {
     }
 }
 
-/// The machine of one attempt.
+/// State machine of one attempt.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine {
-    rules: Rules,
+pub(crate) struct AttemptStateMachine {
+    rules: AttemptRules,
     phase: Phase,
     result: ServiceResult,
     exit: Option<Exit>,
     ready: bool,
-    /// When the phase has lasted too long.
+    /// When the phase times out.
     deadline: Option<Instant>,
-    /// When silence has lasted too long.
-    silent: Option<Instant>,
-    /// When the death of a process for memory becomes the death of all.
-    bereaved: Option<Instant>,
+    /// When the watchdog times out.
+    watchdog_deadline: Option<Instant>,
+    /// When the attempt is stopped because one of its processes was killed for memory.
+    oom_deadline: Option<Instant>,
     survivors: bool,
 }
 
-impl Machine {
-    pub(crate) fn new(rules: Rules, now: Instant) -> Self {
+impl AttemptStateMachine {
+    pub(crate) fn new(rules: AttemptRules, now: Instant) -> Self {
         let deadline = rules.start_timeout.map(|timeout| now + timeout);
         Self {
             rules,
@@ -148,8 +147,8 @@ impl Machine {
             exit: None,
             ready: false,
             deadline,
-            silent: None,
-            bereaved: None,
+            watchdog_deadline: None,
+            oom_deadline: None,
             survivors: false,
         }
     }
@@ -170,97 +169,107 @@ impl Machine {
         self.ready
     }
 
-    /// Whether processes were left that not even SIGKILL could end.
+    /// Returns whether processes survived SIGKILL.
     pub(crate) fn has_survivors(&self) -> bool {
         self.survivors
     }
 
-    /// When [`Input::Tick`] is to be handed in.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        let silent = self.silent.filter(|_| self.phase == Phase::Running);
-        let bereaved = self.bereaved.filter(|_| self.is_up());
-        self.deadline.into_iter().chain(silent).chain(bereaved).min()
+    /// Returns when the next [`AttemptInput::Tick`] is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let watchdog_deadline = self.watchdog_deadline.filter(|_| self.phase == Phase::Running);
+        let oom_deadline = self.oom_deadline.filter(|_| self.is_up());
+        self.deadline.into_iter().chain(watchdog_deadline).chain(oom_deadline).min()
     }
 
-    /// Takes what happened at `now` and says what to do, in this order.
-    pub(crate) fn handle(&mut self, input: Input, now: Instant) -> Vec<Act> {
+    /// Handles an input that came at `now` and returns the actions to execute, in order.
+    pub(crate) fn handle(&mut self, input: AttemptInput, now: Instant) -> Vec<AttemptAction> {
         match input {
-            Input::Executed if self.phase == Phase::Start && !self.rules.notify => self.run(now),
-            Input::Ready if self.phase == Phase::Start && self.rules.notify => self.run(now),
-            Input::Fed => {
-                self.silent = self.rules.watchdog.map(|limit| now + limit);
+            AttemptInput::Executed if self.phase == Phase::Start && !self.rules.notify => {
+                self.enter_running(now)
+            }
+            AttemptInput::Ready if self.phase == Phase::Start && self.rules.notify => {
+                self.enter_running(now)
+            }
+            AttemptInput::WatchdogPing => {
+                self.watchdog_deadline = self.rules.watchdog.map(|limit| now + limit);
                 Vec::new()
             }
-            Input::FeedRefused if self.phase == Phase::Running => self.fall_silent(now),
-            Input::KilledForMemory => self.lose_a_child(now),
-            Input::OverLimit => {
+            AttemptInput::WatchdogTrigger if self.phase == Phase::Running => {
+                self.handle_watchdog_timeout(now)
+            }
+            AttemptInput::KilledForMemory => self.handle_oom_kill(now),
+            AttemptInput::OverLimit => {
                 self.fail(ServiceResult::OomKill);
                 self.kill(now)
             }
-            Input::Stop if self.is_up() => self.stop(now),
-            Input::Exited { exit, for_memory } => self.lose_main(exit, for_memory, now),
-            Input::Empty if self.exit.is_some() => {
+            AttemptInput::Stop if self.is_up() => self.stop(now),
+            AttemptInput::Exited { exit, for_memory } => {
+                self.handle_main_exit(exit, for_memory, now)
+            }
+            AttemptInput::Empty if self.exit.is_some() => {
                 self.phase = Phase::Dead;
                 self.deadline = None;
                 Vec::new()
             }
-            Input::Tick => self.tick(now),
-            Input::Executed | Input::Ready | Input::FeedRefused | Input::Stop | Input::Empty => {
-                Vec::new()
-            }
+            AttemptInput::Tick => self.tick(now),
+            AttemptInput::Executed
+            | AttemptInput::Ready
+            | AttemptInput::WatchdogTrigger
+            | AttemptInput::Stop
+            | AttemptInput::Empty => Vec::new(),
         }
     }
 
-    /// Whether nothing has ended it yet.
+    /// Returns whether the attempt starts or runs, with no stop begun.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Start | Phase::Running)
     }
 
-    fn run(&mut self, now: Instant) -> Vec<Act> {
+    fn enter_running(&mut self, now: Instant) -> Vec<AttemptAction> {
         self.phase = Phase::Running;
         self.ready = true;
         self.deadline = self.rules.time_limit.map(|limit| now + limit);
-        self.silent = self.rules.watchdog.map(|limit| now + limit);
+        self.watchdog_deadline = self.rules.watchdog.map(|limit| now + limit);
         Vec::new()
     }
 
-    /// The first failure is the one that counts.
+    /// Records a failure; the first one counts.
     fn fail(&mut self, result: ServiceResult) {
         if self.result == ServiceResult::Success {
             self.result = result;
         }
     }
 
-    fn stop(&mut self, now: Instant) -> Vec<Act> {
+    fn stop(&mut self, now: Instant) -> Vec<AttemptAction> {
         if self.rules.grace.is_zero() {
-            let mut acts = vec![Act::AskByFile];
-            acts.extend(self.kill(now));
-            return acts;
+            let mut actions = vec![AttemptAction::CreateStopFile];
+            actions.extend(self.kill(now));
+            return actions;
         }
         self.phase = Phase::StopSigterm;
         self.deadline = Some(now + self.rules.grace);
-        vec![Act::AskByFile, Act::Terminate]
+        vec![AttemptAction::CreateStopFile, AttemptAction::Terminate]
     }
 
-    fn kill(&mut self, now: Instant) -> Vec<Act> {
+    fn kill(&mut self, now: Instant) -> Vec<AttemptAction> {
         self.phase = Phase::StopSigkill;
         self.deadline = Some(now + SIGKILL_TIMEOUT);
-        vec![Act::Kill]
+        vec![AttemptAction::Kill]
     }
 
-    fn fall_silent(&mut self, now: Instant) -> Vec<Act> {
+    fn handle_watchdog_timeout(&mut self, now: Instant) -> Vec<AttemptAction> {
         self.fail(ServiceResult::Watchdog);
         self.phase = Phase::StopWatchdog;
         self.deadline = Some(now + self.rules.grace);
-        vec![Act::Abort]
+        vec![AttemptAction::Abort]
     }
 
-    fn lose_a_child(&mut self, now: Instant) -> Vec<Act> {
+    fn handle_oom_kill(&mut self, now: Instant) -> Vec<AttemptAction> {
         match self.rules.oom_policy {
             _ if !self.is_up() => Vec::new(),
             OomPolicy::Continue => Vec::new(),
             OomPolicy::Stop => {
-                self.bereaved.get_or_insert(now + BEREAVED);
+                self.oom_deadline.get_or_insert(now + OOM_STOP_DELAY);
                 Vec::new()
             }
             OomPolicy::Kill => {
@@ -270,38 +279,43 @@ impl Machine {
         }
     }
 
-    fn lose_main(&mut self, exit: Exit, for_memory: bool, now: Instant) -> Vec<Act> {
+    fn handle_main_exit(
+        &mut self,
+        exit: Exit,
+        for_memory: bool,
+        now: Instant,
+    ) -> Vec<AttemptAction> {
         self.exit = Some(exit);
         let early = self.phase == Phase::Start && self.rules.notify;
-        self.fail(match policy::result_of(exit) {
+        self.fail(match policy::result_from_exit(exit) {
             ServiceResult::Signal if for_memory => ServiceResult::OomKill,
-            // It left without ever having said READY=1.
+            // The experiment succeeded without having sent READY=1.
             ServiceResult::Success if early => ServiceResult::Protocol,
             result => result,
         });
-        // An attempt ends with its main process: what that leaves behind is killed.
+        // An attempt ends with its main process; the remaining processes are killed.
         self.kill(now)
     }
 
-    fn tick(&mut self, now: Instant) -> Vec<Act> {
-        let over = self.deadline.is_some_and(|deadline| now >= deadline);
-        let silent = self.silent.is_some_and(|deadline| now >= deadline);
-        let bereaved = self.bereaved.is_some_and(|deadline| now >= deadline);
+    fn tick(&mut self, now: Instant) -> Vec<AttemptAction> {
+        let is_over = self.deadline.is_some_and(|deadline| now >= deadline);
+        let watchdog_deadline = self.watchdog_deadline.is_some_and(|deadline| now >= deadline);
+        let oom_deadline = self.oom_deadline.is_some_and(|deadline| now >= deadline);
         match self.phase {
-            Phase::Start | Phase::Running if bereaved => {
+            Phase::Start | Phase::Running if oom_deadline => {
                 self.fail(ServiceResult::OomKill);
                 self.stop(now)
             }
-            Phase::Running if silent => self.fall_silent(now),
-            Phase::Start | Phase::Running if over => {
+            Phase::Running if watchdog_deadline => self.handle_watchdog_timeout(now),
+            Phase::Start | Phase::Running if is_over => {
                 self.fail(ServiceResult::Timeout);
                 self.stop(now)
             }
-            Phase::StopWatchdog | Phase::StopSigterm if over => {
+            Phase::StopWatchdog | Phase::StopSigterm if is_over => {
                 self.fail(ServiceResult::Timeout);
                 self.kill(now)
             }
-            Phase::StopSigkill if over => {
+            Phase::StopSigkill if is_over => {
                 self.survivors = true;
                 self.phase = Phase::Dead;
                 self.deadline = None;

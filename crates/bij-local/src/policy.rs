@@ -1,14 +1,13 @@
-//! When a dead experiment is brought back: `Restart=on-failure` and the start limit.
+//! Decides whether an experiment is restarted: `Restart=on-failure` and the start limit.
 //!
-//! Pure: the time is an argument. The rules are systemd's, `service_shall_restart` of
-//! `src/core/service.c` and [`StartLimit`], so that an experiment is restarted in the same cases with systemd
-//! and without.
+//! Pure: the time is an argument. The rules are those of systemd (`service_shall_restart` of
+//! `src/core/service.c`, [`StartLimit`]), so that the same ends are restarted with systemd and without.
 
 use std::time::Instant;
 
 use bij_core::{Exit, Limit, ServiceResult, StartLimit, TimeSpan};
 
-/// `RestartPreventExitStatus=78`: `EX_CONFIG` of sysexits.h(3head), "never resurrect me".
+/// `RestartPreventExitStatus=78`: `EX_CONFIG` of sysexits.h(3head).
 const EXIT_NEVER: i32 = 78;
 
 const SIGHUP: i32 = 1;
@@ -16,9 +15,9 @@ const SIGINT: i32 = 2;
 const SIGPIPE: i32 = 13;
 const SIGTERM: i32 = 15;
 
-/// What systemd calls the way in which a main process ended (systemd.service(5),
-/// `SuccessExitStatus=`: code 0 and four signals are clean).
-pub(crate) fn result_of(exit: Exit) -> ServiceResult {
+/// Returns systemd's result for the exit of a main process: code 0 and four signals are clean
+/// (systemd.service(5), `SuccessExitStatus=`).
+pub(crate) fn result_from_exit(exit: Exit) -> ServiceResult {
     match exit {
         Exit::Code(0) | Exit::Signal(SIGHUP | SIGINT | SIGPIPE | SIGTERM) => ServiceResult::Success,
         Exit::Code(_) => ServiceResult::ExitCode,
@@ -27,11 +26,15 @@ pub(crate) fn result_of(exit: Exit) -> ServiceResult {
     }
 }
 
-/// Whether `Restart=on-failure` brings it back.
+/// Returns whether `Restart=on-failure` restarts the experiment.
 ///
-/// An order to stop is stronger than any failure, and exit code 78 is the experiment's own wish.
-pub(crate) fn shall_restart(result: &ServiceResult, exit: Option<Exit>, ordered: bool) -> bool {
-    if ordered || exit == Some(Exit::Code(EXIT_NEVER)) {
+/// It does not after a stop order, nor after exit code 78, by which an experiment declines restarts.
+pub(crate) fn should_restart(
+    result: &ServiceResult,
+    exit: Option<Exit>,
+    stop_ordered: bool,
+) -> bool {
+    if stop_ordered || exit == Some(Exit::Code(EXIT_NEVER)) {
         return false;
     }
     !matches!(result, ServiceResult::Success | ServiceResult::ExecCondition)
@@ -90,11 +93,18 @@ mod tests {
             (Exit::Signal(9), true),
             (Exit::CoreDump(11), true),
         ] {
-            assert_eq!(shall_restart(&result_of(exit), Some(exit), false), expected, "{exit:?}");
-            assert!(!shall_restart(&result_of(exit), Some(exit), true), "{exit:?} when ordered");
+            assert_eq!(
+                should_restart(&result_from_exit(exit), Some(exit), false),
+                expected,
+                "{exit:?}"
+            );
+            assert!(
+                !should_restart(&result_from_exit(exit), Some(exit), true),
+                "{exit:?} when ordered"
+            );
         }
         for result in [ServiceResult::Timeout, ServiceResult::Watchdog, ServiceResult::OomKill] {
-            assert!(shall_restart(&result, Some(Exit::Code(0)), false), "{result}");
+            assert!(should_restart(&result, Some(Exit::Code(0)), false), "{result}");
         }
     }
 

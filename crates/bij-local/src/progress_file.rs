@@ -1,7 +1,6 @@
-//! Reads what an experiment has written to `$BIJ_PROGRESS`.
+//! Reads the progress that an experiment has written to `$BIJ_PROGRESS`.
 //!
-//! The file is the experiment's own, so nothing about it can be trusted: not its size, not even
-//! that it is a file.
+//! The file belongs to the experiment, so neither its size nor its type can be trusted.
 
 use std::fs::OpenOptions;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,12 +10,12 @@ use std::path::Path;
 use bij_core::Progress;
 use nix::fcntl::OFlag;
 
-/// How much of the end of the file is read, in bytes. Progress is its last line.
+/// Bytes read from the end of the file. Progress is its last line.
 const TAIL: u64 = 64 * 1024;
 
-/// The newest progress; `None` if there is none, or something else in its place.
+/// Returns the newest progress; `None` if the file has none or is no regular file.
 pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
-    // A link could lead to what the experiment may not read; a pipe would be waited for.
+    // A link could lead to a file that the experiment may not read; opening a pipe would block.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_is_found_in_whatever_was_written() {
+    fn the_last_line_is_found_in_any_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("progress");
         assert_eq!(read_progress(&path), None);
@@ -45,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_no_progress_and_holds_up_nobody() {
+    fn a_path_that_is_no_regular_file_has_no_progress_and_does_not_block() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         mkfifo(&pipe, Mode::S_IRWXU).unwrap();

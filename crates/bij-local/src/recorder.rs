@@ -1,4 +1,4 @@
-//! The ledger, from async code.
+//! Calls the ledger from async code.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use bij_core::{
     Attempt, BootId, ExperimentId, LastWords, Layout, Outcome, Timestamp, close_other_boots,
 };
 
-use crate::jar::lock;
 use crate::progress_file::read_progress;
+use crate::resource_guard::lock;
 
-/// How long a record that may still succeed is tried again.
-const PATIENCE: Duration = Duration::from_secs(10);
-const AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long a call is repeated after transient errors.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Attempts among which the newest checkpoint is looked for.
-const RECENT: usize = 100;
+/// How many attempts are searched for the newest checkpoint.
+const CHECKPOINT_SEARCH_DEPTH: usize = 100;
 
-/// Keeps the ledger and calls it where blocking does no harm.
+/// Holds the ledger and calls it on the runtime's blocking threads.
 #[derive(Debug)]
 pub(crate) struct Recorder<L> {
     ledger: Arc<Mutex<L>>,
@@ -37,23 +37,29 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
         self.call(move |ledger| ledger.close(&closing)).await
     }
 
-    /// The attempts of an experiment that are open.
-    pub(crate) async fn left_open(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
+    /// Returns the attempts of an experiment without an end record.
+    pub(crate) async fn unclosed_attempts(
+        &self,
+        id: &ExperimentId,
+    ) -> Result<Vec<Attempt>, LedgerError> {
         let query = AttemptQuery { experiment: Some(id.clone()), open: true, ..Default::default() };
         self.call(move |ledger| ledger.attempts(&query)).await
     }
 
-    /// The newest attempts of an experiment, oldest first.
-    pub(crate) async fn recent(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
+    /// Returns the newest attempts of an experiment, oldest first.
+    pub(crate) async fn recent_attempts(
+        &self,
+        id: &ExperimentId,
+    ) -> Result<Vec<Attempt>, LedgerError> {
         let query = AttemptQuery {
             experiment: Some(id.clone()),
-            newest: Some(RECENT),
+            newest: Some(CHECKPOINT_SEARCH_DEPTH),
             ..AttemptQuery::default()
         };
         self.call(move |ledger| ledger.attempts(&query)).await
     }
 
-    /// Ends what other boots have left open, of every experiment.
+    /// Closes the attempts of all experiments that other boots have left unclosed.
     pub(crate) async fn close_other_boots(
         &self,
         current: BootId,
@@ -68,22 +74,22 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
         Ok(())
     }
 
-    /// Calls the ledger, again and again while that may help. Every call of the port may be
-    /// repeated.
-    async fn call<T, F>(&self, ask: F) -> Result<T, LedgerError>
+    /// Calls the ledger and repeats the call after transient errors. The port allows that for every
+    /// call.
+    async fn call<T, F>(&self, operation: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
         F: Fn(&mut L) -> Result<T, LedgerError> + Send + Sync + 'static,
     {
-        let ask = Arc::new(ask);
+        let operation = Arc::new(operation);
         let began = Instant::now();
         loop {
-            let (ledger, ask) = (Arc::clone(&self.ledger), Arc::clone(&ask));
-            let asked = tokio::task::spawn_blocking(move || ask(&mut lock(&ledger)));
-            let answer = asked.await.unwrap_or_else(|lost| Err(LedgerError::Other(lost.into())));
+            let (ledger, operation) = (Arc::clone(&self.ledger), Arc::clone(&operation));
+            let called = tokio::task::spawn_blocking(move || operation(&mut lock(&ledger)));
+            let answer = called.await.unwrap_or_else(|lost| Err(LedgerError::Other(lost.into())));
             match answer {
-                Err(error) if error.is_transient() && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(AGAIN_AFTER).await;
+                Err(error) if error.is_transient() && began.elapsed() < RETRY_FOR => {
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 answer => return answer,
             }

@@ -1,14 +1,13 @@
-//! What stands between the supervisor and an experiment's program.
+//! The shim, which prepares the process of an experiment and then executes its program.
 //!
 //! Between fork and exec only async-signal-safe code may run, which safe Rust cannot express. So
 //! the supervisor starts *itself* a second time, as the shim: an ordinary process that reads what
 //! to prepare, prepares it, and then becomes the experiment by execve(2), keeping its pid.
 //!
-//! Its standard input is one end of a socket pair. The orders come in by it; before the exec it is
-//! replaced by `/dev/null` and only a close-on-exec copy is left. So the supervisor reads an end of
-//! file when the command has been executed, and a sentence when something went wrong. Nothing
-//! passes through the command line, which every user of the machine can read and whose length is
-//! bounded.
+//! Its standard input is one end of a socket pair, by which the instructions arrive. Before the exec
+//! it is replaced by `/dev/null`, and only a close-on-exec copy of the socket remains: the supervisor
+//! reads end of file when the command has been executed, and a report when a step failed. Nothing
+//! passes through the command line, which every user can read and whose length is bounded.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -27,7 +26,7 @@ use nix::unistd::{Gid, Pid, Uid, dup2_stdin, getppid, initgroups, setgid, setuid
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// How to start the shim: a program that calls [`main`] when it is given these arguments.
+/// The command that starts the shim: a program that calls [`main`] when given these arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShimCommand {
     program: PathBuf,
@@ -35,13 +34,13 @@ pub struct ShimCommand {
 }
 
 impl ShimCommand {
-    /// The running program itself, as `/proc/self/exe` names it, with the arguments of its hidden
-    /// subcommand. It finds the right file even if that was replaced or deleted meanwhile.
+    /// Returns the running program, `/proc/self/exe`, with the arguments of its hidden subcommand.
+    /// It is found even if its file was replaced or deleted meanwhile.
     pub fn current_program<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
         Self::new("/proc/self/exe", arguments)
     }
 
-    /// Another program, with its arguments.
+    /// Returns another program with its arguments.
     pub fn new<A: Into<OsString>>(
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = A>,
@@ -57,10 +56,10 @@ impl ShimCommand {
     }
 }
 
-/// What to prepare, in the order in which it is prepared.
+/// What the shim prepares, in this order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Orders {
-    /// The supervisor, whose death is the shim's.
+pub(crate) struct ShimInstructions {
+    /// Pid of the supervisor; the kernel kills the process when the supervisor dies.
     pub(crate) supervisor: i32,
     /// `cgroup.procs` files to join.
     pub(crate) cgroups: Vec<PathBuf>,
@@ -70,16 +69,16 @@ pub(crate) struct Orders {
     pub(crate) open_files: Option<u64>,
     /// `RLIMIT_MEMLOCK`, in bytes.
     pub(crate) locked_memory: Option<u64>,
-    /// Processors it may run on.
+    /// Processors that the process may run on; all if empty.
     pub(crate) cpus: Vec<u16>,
-    /// Whom to become.
-    pub(crate) user: Option<Identity>,
+    /// The user to become; `None` keeps the supervisor's.
+    pub(crate) user: Option<UserIdentity>,
     /// The working directory.
     pub(crate) directory: PathBuf,
-    /// Program and arguments.
+    /// The program and its arguments.
     pub(crate) command: Vec<String>,
-    /// The environment of the program. The shim itself, which can run as root, has none of it: a variable of
-    /// an experiment must not steer it.
+    /// The environment of the program. The shim itself has none of these variables: it can run as
+    /// root, and an experiment must not influence it.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Whether `WATCHDOG_PID=` is to be set.
     pub(crate) watchdog: bool,
@@ -87,7 +86,7 @@ pub(crate) struct Orders {
 
 /// A user of the machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct UserIdentity {
     pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -96,60 +95,62 @@ pub(crate) struct Identity {
 
 /// Why the command was not executed, in the words of systemd.exec(5), "Process Exit Codes".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct ShimFailure {
     /// The exit status: 200 and above.
     pub(crate) status: u8,
-    /// Its meaning: `EXEC`, `CHDIR`, …
+    /// The name of the exit status: `EXEC`, `CHDIR`, …
     pub(crate) meaning: String,
     /// What happened, as a fragment.
     pub(crate) message: String,
 }
 
-/// What the shim says when only the exec is left to do.
+/// What the shim sends just before the exec.
 const PREPARED: &[u8] = b"prepared\n";
 
-/// What became of the preparation.
+/// The result of the preparation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Report {
+pub(crate) enum ShimReport {
     /// The command was executed.
     Executed,
-    /// It was not.
-    Failed(Failure),
-    /// The shim died before it was done.
+    /// A step failed.
+    Failed(ShimFailure),
+    /// The shim died before it could report.
     Silent,
 }
 
-/// Tells the shim what to do and hears what became of it.
-pub(crate) async fn instruct(channel: UnixStream, orders: &Orders) -> io::Result<Report> {
+/// Sends the shim its instructions and returns its report.
+pub(crate) async fn instruct(
+    channel: UnixStream,
+    instructions: &ShimInstructions,
+) -> io::Result<ShimReport> {
     channel.set_nonblocking(true)?;
     let mut channel = tokio::net::UnixStream::from_std(channel)?;
-    // A shim that dies meanwhile leaves nothing to read, which says so.
-    let _ = channel.write_all(&serde_json::to_vec(orders)?).await;
+    // If the shim has died, nothing can be read below, which is reported as `Silent`.
+    let _ = channel.write_all(&serde_json::to_vec(instructions)?).await;
     let _ = channel.shutdown().await;
-    let mut said = Vec::new();
-    channel.read_to_end(&mut said).await?;
-    Ok(match said.strip_prefix(PREPARED) {
-        Some([]) => Report::Executed,
-        rest => {
-            serde_json::from_slice(rest.unwrap_or(&said)).map_or(Report::Silent, Report::Failed)
-        }
+    let mut answer = Vec::new();
+    channel.read_to_end(&mut answer).await?;
+    Ok(match answer.strip_prefix(PREPARED) {
+        Some([]) => ShimReport::Executed,
+        rest => serde_json::from_slice(rest.unwrap_or(&answer))
+            .map_or(ShimReport::Silent, ShimReport::Failed),
     })
 }
 
-/// A step of the preparation, with systemd's exit status for it.
+/// A step of the preparation; its number is systemd's exit status for it.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum PrepareStep {
     Chdir = 200,
     Exec = 203,
     Limits = 205,
     Stdin = 208,
     CpuAffinity = 214,
-    Group = 216,
+    AttemptProcesses = 216,
     User = 217,
     Cgroup = 219,
 }
 
-impl Step {
+impl PrepareStep {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Chdir => "CHDIR",
@@ -157,14 +158,14 @@ impl Step {
             Self::Limits => "LIMITS",
             Self::Stdin => "STDIN",
             Self::CpuAffinity => "CPUAFFINITY",
-            Self::Group => "GROUP",
+            Self::AttemptProcesses => "GROUP",
             Self::User => "USER",
             Self::Cgroup => "CGROUP",
         }
     }
 
-    fn failed(self, what: &str, error: &dyn std::error::Error) -> Failure {
-        Failure {
+    fn failed(self, what: &str, error: &dyn std::error::Error) -> ShimFailure {
+        ShimFailure {
             status: self as u8,
             meaning: self.meaning().to_owned(),
             message: format!("{what}: {error}"),
@@ -172,79 +173,81 @@ impl Step {
     }
 }
 
-/// The shim: prepares what the supervisor orders and becomes the experiment.
+/// Runs the shim: prepares this process as the supervisor instructs and executes the experiment.
 ///
 /// Call it from the hidden subcommand that [`ShimCommand`] names, before any thread is started. It
-/// returns only if that failed; its result is the exit status that systemd would give.
+/// returns only on failure, with the exit status that systemd would give.
 pub fn main() -> ExitCode {
     let failure = match report_channel() {
         Ok(mut channel) => {
-            let failure = match receive(&mut channel) {
-                Ok(orders) => become_experiment(&orders, &mut channel),
+            let failure = match read_instructions(&mut channel) {
+                Ok(instructions) => become_experiment(&instructions, &mut channel),
                 Err(failure) => failure,
             };
             if let Ok(text) = serde_json::to_vec(&failure) {
-                // The exit status says the same, should nobody read this any more.
+                // If the report is not read, the exit status still names the step.
                 let _ = channel.write_all(&text);
             }
             failure
         }
-        Err(error) => Step::Stdin.failed("cannot take over the standard input", &error),
+        Err(error) => PrepareStep::Stdin.failed("cannot take over the standard input", &error),
     };
     ExitCode::from(failure.status)
 }
 
-/// Takes the supervisor's socket off the standard input.
+/// Takes the supervisor's socket from the standard input, which becomes `/dev/null`.
 fn report_channel() -> io::Result<UnixStream> {
     let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     dup2_stdin(File::open("/dev/null")?)?;
     Ok(channel)
 }
 
-fn receive(channel: &mut UnixStream) -> Result<Orders, Failure> {
-    let what = "cannot read the supervisor's orders";
+fn read_instructions(channel: &mut UnixStream) -> Result<ShimInstructions, ShimFailure> {
+    let what = "cannot read the supervisor's instructions";
     let mut text = Vec::new();
-    channel.read_to_end(&mut text).map_err(|error| Step::Stdin.failed(what, &error))?;
-    serde_json::from_slice(&text).map_err(|error| Step::Stdin.failed(what, &error))
+    channel.read_to_end(&mut text).map_err(|error| PrepareStep::Stdin.failed(what, &error))?;
+    serde_json::from_slice(&text).map_err(|error| PrepareStep::Stdin.failed(what, &error))
 }
 
-fn become_experiment(orders: &Orders, channel: &mut UnixStream) -> Failure {
-    match prepare(orders) {
+fn become_experiment(instructions: &ShimInstructions, channel: &mut UnixStream) -> ShimFailure {
+    match prepare(instructions) {
         Ok(()) => {
-            // Should the supervisor not hear it, it takes us for dead and is right soon.
+            // It fails only if the supervisor is gone, and then the kernel kills this process.
             let _ = channel.write_all(PREPARED);
-            execute(orders)
+            execute(instructions)
         }
         Err(failure) => failure,
     }
 }
 
-fn prepare(orders: &Orders) -> Result<(), Failure> {
-    for cgroup in &orders.cgroups {
-        // "0" is whoever writes it (cgroups(7)).
-        std::fs::write(cgroup, "0")
-            .map_err(|e| Step::Cgroup.failed(&format!("cannot join {}", cgroup.display()), &e))?;
+fn prepare(instructions: &ShimInstructions) -> Result<(), ShimFailure> {
+    for cgroup in &instructions.cgroups {
+        // "0" is the writing process (cgroups(7)).
+        std::fs::write(cgroup, "0").map_err(|e| {
+            PrepareStep::Cgroup.failed(&format!("cannot join {}", cgroup.display()), &e)
+        })?;
     }
-    if let Some(limit) = orders.data_limit {
+    if let Some(limit) = instructions.data_limit {
         setrlimit(Resource::RLIMIT_DATA, limit, limit)
-            .map_err(|e| Step::Limits.failed("cannot set RLIMIT_DATA", &e))?;
+            .map_err(|e| PrepareStep::Limits.failed("cannot set RLIMIT_DATA", &e))?;
     }
-    set_closest(Resource::RLIMIT_NOFILE, orders.open_files)
-        .map_err(|e| Step::Limits.failed("cannot set RLIMIT_NOFILE", &e))?;
-    set_closest(Resource::RLIMIT_MEMLOCK, orders.locked_memory)
-        .map_err(|e| Step::Limits.failed("cannot set RLIMIT_MEMLOCK", &e))?;
-    set_affinity(&orders.cpus)?;
-    if let Some(user) = &orders.user {
+    set_limit_or_highest(Resource::RLIMIT_NOFILE, instructions.open_files)
+        .map_err(|e| PrepareStep::Limits.failed("cannot set RLIMIT_NOFILE", &e))?;
+    set_limit_or_highest(Resource::RLIMIT_MEMLOCK, instructions.locked_memory)
+        .map_err(|e| PrepareStep::Limits.failed("cannot set RLIMIT_MEMLOCK", &e))?;
+    set_affinity(&instructions.cpus)?;
+    if let Some(user) = &instructions.user {
         become_user(user)?;
     }
-    std::env::set_current_dir(&orders.directory).map_err(|error| {
-        Step::Chdir.failed(&format!("cannot change to {}", orders.directory.display()), &error)
+    std::env::set_current_dir(&instructions.directory).map_err(|error| {
+        PrepareStep::Chdir
+            .failed(&format!("cannot change to {}", instructions.directory.display()), &error)
     })?;
-    follow_into_death(orders.supervisor)
+    die_with_supervisor(instructions.supervisor)
 }
 
-/// Sets a limit, or the highest one that this user may have, as systemd does for an unprivileged manager.
-fn set_closest(resource: Resource, limit: Option<u64>) -> Result<(), nix::Error> {
+/// Sets a limit, or the highest that this user may set, as systemd's user manager does.
+fn set_limit_or_highest(resource: Resource, limit: Option<u64>) -> Result<(), nix::Error> {
     let Some(limit) = limit else { return Ok(()) };
     match setrlimit(resource, limit, limit) {
         Err(nix::Error::EPERM) => {
@@ -255,7 +258,7 @@ fn set_closest(resource: Resource, limit: Option<u64>) -> Result<(), nix::Error>
     }
 }
 
-fn set_affinity(cpus: &[u16]) -> Result<(), Failure> {
+fn set_affinity(cpus: &[u16]) -> Result<(), ShimFailure> {
     if cpus.is_empty() {
         return Ok(());
     }
@@ -265,43 +268,43 @@ fn set_affinity(cpus: &[u16]) -> Result<(), Failure> {
         let _ = set.set(usize::from(*cpu));
     }
     sched_setaffinity(Pid::from_raw(0), &set)
-        .map_err(|e| Step::CpuAffinity.failed("cannot run on the given processors", &e))
+        .map_err(|e| PrepareStep::CpuAffinity.failed("cannot run on the given processors", &e))
 }
 
-fn become_user(user: &Identity) -> Result<(), Failure> {
+fn become_user(user: &UserIdentity) -> Result<(), ShimFailure> {
     let what = format!("cannot become {}", user.name);
-    let name = CString::new(user.name.as_str()).map_err(|e| Step::User.failed(&what, &e))?;
+    let name = CString::new(user.name.as_str()).map_err(|e| PrepareStep::User.failed(&what, &e))?;
     let group = Gid::from_raw(user.gid);
-    initgroups(&name, group).map_err(|e| Step::Group.failed(&what, &e))?;
-    setgid(group).map_err(|e| Step::Group.failed(&what, &e))?;
-    setuid(Uid::from_raw(user.uid)).map_err(|e| Step::User.failed(&what, &e))
+    initgroups(&name, group).map_err(|e| PrepareStep::AttemptProcesses.failed(&what, &e))?;
+    setgid(group).map_err(|e| PrepareStep::AttemptProcesses.failed(&what, &e))?;
+    setuid(Uid::from_raw(user.uid)).map_err(|e| PrepareStep::User.failed(&what, &e))
 }
 
-/// Has the kernel kill this process when the supervisor dies, also by SIGKILL.
+/// Has the kernel kill this process when the supervisor dies, even by SIGKILL.
 ///
 /// The last step: a change of user would undo it (prctl(2), `PR_SET_PDEATHSIG`).
-fn follow_into_death(supervisor: i32) -> Result<(), Failure> {
-    let what = "cannot tie its life to the supervisor's";
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| Step::Exec.failed(what, &e))?;
+fn die_with_supervisor(supervisor: i32) -> Result<(), ShimFailure> {
+    let what = "cannot have the kernel kill it with the supervisor";
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| PrepareStep::Exec.failed(what, &e))?;
     if getppid().as_raw() == supervisor {
         return Ok(());
     }
     let gone = io::Error::new(io::ErrorKind::NotConnected, "the supervisor has gone");
-    Err(Step::Exec.failed(what, &gone))
+    Err(PrepareStep::Exec.failed(what, &gone))
 }
 
-fn execute(orders: &Orders) -> Failure {
-    let Some((program, arguments)) = orders.command.split_first() else {
+fn execute(instructions: &ShimInstructions) -> ShimFailure {
+    let Some((program, arguments)) = instructions.command.split_first() else {
         let empty = io::Error::new(io::ErrorKind::InvalidInput, "the command is empty");
-        return Step::Exec.failed("cannot execute", &empty);
+        return PrepareStep::Exec.failed("cannot execute", &empty);
     };
     let mut command = Command::new(program);
-    let environment = orders.environment.iter().map(|(name, value)| (name, value));
+    let environment = instructions.environment.iter().map(|(name, value)| (name, value));
     command.args(arguments).env_clear().envs(environment);
-    if orders.watchdog {
+    if instructions.watchdog {
         command.env("WATCHDOG_PID", std::process::id().to_string());
     }
-    // The standard library clears the signal mask and gives SIGPIPE its default meaning back.
+    // The standard library clears the signal mask and restores the default of SIGPIPE.
     let error = command.exec();
-    Step::Exec.failed(&format!("cannot execute {}", Path::new(program).display()), &error)
+    PrepareStep::Exec.failed(&format!("cannot execute {}", Path::new(program).display()), &error)
 }

@@ -1,5 +1,5 @@
-//! What others may know of a supervised experiment: over its socket while it is supervised, from
-//! its state file afterwards.
+//! The state of a supervised experiment: over its control socket while it is supervised, afterwards
+//! from its state file.
 
 use std::fs;
 use std::io;
@@ -11,9 +11,9 @@ use bij_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// An experiment's state.
+/// The state of a supervised experiment, as it stands in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct SupervisedState {
     pub(crate) id: ExperimentId,
     pub(crate) boot: BootId,
     pub(crate) active: ActiveState,
@@ -24,18 +24,17 @@ pub(crate) struct State {
     pub(crate) since: Timestamp,
     pub(crate) restarts: u32,
     pub(crate) status_text: Option<String>,
-    /// Whether the newest attempt has been up.
+    /// Whether the newest attempt was up.
     pub(crate) became_ready: bool,
     /// Files by which a process enters the attempt's cgroup; empty without one.
     pub(crate) cgroup_procs: Vec<PathBuf>,
-    /// Whether its processes are made to stand still; only while it is supervised.
+    /// Whether the processes are frozen; only while the experiment is supervised.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) frozen: bool,
-    /// What was counted when processes were killed that its supervisor had left running: the next start
-    /// tells it.
+    /// Evidence counted when the processes of a lost supervisor were killed; the next start records it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counted: Option<Box<Evidence>>,
-    /// What it uses now; never in the state file.
+    /// What the experiment uses now; never in the state file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
 }
@@ -78,8 +77,8 @@ impl From<Usage> for Resources {
     }
 }
 
-impl State {
-    /// Nothing has happened yet.
+impl SupervisedState {
+    /// Returns the state of an experiment without attempts.
     pub(crate) fn new(id: ExperimentId, boot: BootId, since: Timestamp) -> Self {
         Self {
             id,
@@ -100,12 +99,12 @@ impl State {
         }
     }
 
-    /// Whether no process of it should exist.
+    /// Returns whether no process of the experiment should exist.
     pub(crate) fn is_down(&self) -> bool {
         self.active.is_down()
     }
 
-    /// The same in the words of the port.
+    /// Converts the state into the type of the port.
     pub(crate) fn into_unit_status(self) -> UnitStatus {
         UnitStatus {
             id: self.id,
@@ -125,7 +124,7 @@ impl State {
         }
     }
 
-    /// Keeps it for whoever comes when the supervisor has gone.
+    /// Writes the state file, which outlives the supervisor.
     pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
         let path = state_path(layout, &self.id);
         let text = serde_json::to_vec(&Self { usage: None, ..self.clone() })?;
@@ -134,13 +133,13 @@ impl State {
         fs::rename(fresh, path)
     }
 
-    /// What the last supervisor kept; nothing if there was none, or it is not readable as such.
+    /// Reads the state file of the last supervisor. Returns `None` if it is missing or damaged.
     pub(crate) fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
         let text = fs::read(state_path(layout, id)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// The experiments of which something is kept, in alphabetical order.
+    /// Returns the experiments that have a state file, in alphabetical order.
     pub(crate) fn ids(layout: &Layout) -> Vec<ExperimentId> {
         let entries = fs::read_dir(layout.local()).into_iter().flatten().flatten();
         let mut ids: Vec<_> = entries
@@ -153,7 +152,7 @@ impl State {
         ids
     }
 
-    /// Forgets it; whether there was something to forget.
+    /// Removes the state file. Returns whether it existed.
     pub(crate) fn forget(layout: &Layout, id: &ExperimentId) -> io::Result<bool> {
         match fs::remove_file(state_path(layout, id)) {
             Ok(()) => Ok(true),
@@ -167,7 +166,7 @@ fn state_path(layout: &Layout, id: &ExperimentId) -> PathBuf {
     file_in(&layout.local(), id, "json")
 }
 
-/// A file of an experiment in a directory. The id may hold dots, so its extension is appended.
+/// Returns the path of an experiment's file. The id may contain dots, so the extension is appended.
 pub(crate) fn file_in(directory: &Path, id: &ExperimentId, extension: &str) -> PathBuf {
     directory.join(format!("{id}.{extension}"))
 }

@@ -1,4 +1,4 @@
-//! The supervisor: what an embedding program holds.
+//! The supervisor that a program embeds.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,30 +18,30 @@ use procfs::Current as _;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::control_socket::{Handler as _, Seat};
-use crate::desk::Desk;
+use crate::control::Control;
+use crate::control_socket::{ExperimentLock, Handler as _};
 use crate::event::{EventSink, Events};
-use crate::jar::{Backend, CgroupPlace, Place, lock};
 use crate::launcher::Launcher;
-use crate::life::Surroundings;
 use crate::log_file::{LogWriter, ROTATE_AT};
 use crate::recorder::Recorder;
+use crate::resource_guard::{Backend, CgroupParent, CgroupPlace, lock};
+use crate::running_attempt::ExperimentContext;
 use crate::shim::ShimCommand;
-use crate::status::State;
-use crate::ward::Ward;
+use crate::status::SupervisedState;
+use crate::supervised_experiment::SupervisedExperiment;
 
-/// What can be chosen about a supervisor; `Default` is right for a program that people start.
+/// Options of a supervisor; `Default` suits a program that people start.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// What holds experiments to their limits.
+    /// The mechanism that enforces limits.
     pub backend: Backend,
-    /// Where cgroups are mounted.
+    /// The directory where cgroups are mounted.
     pub cgroups: PathBuf,
     /// Where cgroups for experiments are made.
     pub place: CgroupPlace,
-    /// What experiments inherit: of the program's own environment the variables of its session and those
-    /// that say where programs are found (see [`caller_environment`]).
+    /// Variables that experiments inherit. By default those of the program's session and of its
+    /// search paths (see [`caller_environment`]).
     pub environment: BTreeMap<OsString, OsString>,
     /// Size at which a log file gives way to a new one, in bytes.
     pub rotate_at: u64,
@@ -65,7 +65,7 @@ fn is_inherited(name: &OsStr) -> bool {
     })
 }
 
-/// Why there is no supervisor.
+/// Why no supervisor could be made.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SupervisorError {
@@ -75,31 +75,31 @@ pub enum SupervisorError {
     /// `/proc` cannot be read.
     #[error("cannot read how much memory the machine has")]
     Memory(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Orphans of experiments cannot be looked after.
+    /// This process cannot become a subreaper (prctl(2)).
     #[error("cannot become the parent of orphaned processes")]
     Subreaper(#[source] io::Error),
-    /// The system has no room for a thread.
+    /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
 }
 
-/// Why experiments are not supervised.
+/// Why an experiment was not taken under supervision.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// There is no usable definition.
     #[error("cannot run {id}")]
     Definition {
-        /// Whose.
+        /// The experiment.
         id: ExperimentId,
-        /// What is wrong.
+        /// Why its definition cannot be used.
         #[source]
         source: FindError,
     },
-    /// Somebody supervises it already.
+    /// A supervisor, here or in another process, runs it already.
     #[error("{id} is already running")]
     AlreadyRunning {
-        /// Which.
+        /// The experiment.
         id: ExperimentId,
     },
     /// Its files in the runtime directory cannot be used.
@@ -107,29 +107,29 @@ pub enum RunError {
     Runtime {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system call.
         #[source]
         source: io::Error,
     },
 }
 
-/// What all attempts share.
+/// What all experiments of one supervisor share.
 #[derive(Debug)]
-pub(crate) struct Shared<L> {
+pub(crate) struct SupervisorContext<L> {
     pub(crate) layout: Layout,
     pub(crate) recorder: Recorder<L>,
     pub(crate) shim: ShimCommand,
     pub(crate) launcher: Launcher,
     pub(crate) log: LogWriter,
     pub(crate) backend: Backend,
-    pub(crate) place: Place,
+    pub(crate) cgroup_parent: CgroupParent,
     pub(crate) base_environment: BTreeMap<OsString, OsString>,
     pub(crate) memory_total: Bytes,
     pub(crate) boot: BootId,
 }
 
-impl<L> Shared<L> {
-    /// The key of a new attempt.
+impl<L> SupervisorContext<L> {
+    /// Returns the key of a new attempt.
     pub(crate) fn new_key(&self) -> AttemptKey {
         // Version 4 UUIDs have 122 random bits, from the kernel; systemd's ids are made so as well.
         let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
@@ -140,7 +140,7 @@ impl<L> Shared<L> {
     }
 }
 
-/// Unique within a boot and a machine, if the kernel gives nothing random.
+/// Returns an id that is unique within this boot, for a kernel that gives no random one.
 fn fallback_invocation() -> InvocationId {
     let nanos =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
@@ -154,14 +154,14 @@ fn fallback_invocation() -> InvocationId {
 /// are dropped, every experiment is killed; [`Supervisor::stop_all`] ends them in good order.
 #[derive(Debug)]
 pub struct Supervisor<L, D> {
-    shared: Arc<Shared<L>>,
+    shared: Arc<SupervisorContext<L>>,
     definitions: Arc<D>,
-    wards: Mutex<Wards>,
+    experiments: Mutex<ActiveExperiments>,
 }
 
 #[derive(Debug, Default)]
-struct Wards {
-    desks: BTreeMap<ExperimentId, Desk>,
+struct ActiveExperiments {
+    controls: BTreeMap<ExperimentId, Control>,
     tasks: JoinSet<()>,
 }
 
@@ -170,9 +170,9 @@ where
     L: Ledger + Send + 'static,
     D: DefinitionSource + 'static,
 {
-    /// A supervisor over a ledger and definitions; `shim` leads back into this program.
+    /// Makes a supervisor over a ledger and definitions. `shim` is the command that starts the shim.
     ///
-    /// It makes this process a subreaper (prctl(2)): orphans of experiments become its children.
+    /// Makes this process a subreaper (prctl(2)): orphans of experiments become its children.
     ///
     /// # Errors
     /// [`SupervisorError`] if the machine lacks what any supervision needs.
@@ -192,13 +192,13 @@ where
         prctl::set_child_subreaper(true)
             .map_err(|errno| SupervisorError::Subreaper(errno.into()))?;
         let log = LogWriter::start(layout.logs().to_owned(), options.rotate_at);
-        let shared = Shared {
+        let shared = SupervisorContext {
             recorder: Recorder::new(ledger),
             shim,
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            place: Place::find(&options.cgroups, &options.place, options.backend),
+            cgroup_parent: CgroupParent::find(&options.cgroups, &options.place, options.backend),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,
@@ -207,94 +207,98 @@ where
         Ok(Self {
             shared: Arc::new(shared),
             definitions: Arc::new(definitions),
-            wards: Mutex::default(),
+            experiments: Mutex::default(),
         })
     }
 
-    /// Starts experiments, all or none, and tells what happens to them until each has ended.
+    /// Starts experiments, all or none, and returns their events until each has ended.
     ///
     /// # Errors
-    /// [`RunError`] if one of them cannot be supervised; then none is.
+    /// [`RunError`] if one of them cannot be supervised; then none is started.
     pub fn run(&self, ids: &[ExperimentId]) -> Result<Events, RunError> {
         let (sink, events) = EventSink::new();
-        let mut wards = Vec::new();
+        let mut experiments = Vec::new();
         for id in ids {
             let found = self.definitions.find(id);
             found.map_err(|source| RunError::Definition { id: id.clone(), source })?;
-            wards.push(self.admit(id, sink.clone())?);
+            experiments.push(self.admit(id, sink.clone())?);
         }
-        for ward in wards {
-            self.supervise(ward);
+        for experiment in experiments {
+            self.supervise(experiment);
         }
         Ok(events)
     }
 
-    /// Starts one experiment without looking on.
+    /// Starts one experiment and discards its events.
     ///
     /// # Errors
     /// [`RunError`] if it cannot be supervised.
-    pub(crate) fn start(&self, id: &ExperimentId) -> Result<Desk, RunError> {
+    pub(crate) fn start(&self, id: &ExperimentId) -> Result<Control, RunError> {
         let found = self.definitions.find(id);
         found.map_err(|source| RunError::Definition { id: id.clone(), source })?;
-        let ward = self.admit(id, EventSink::nowhere())?;
-        let desk = ward.around.desk.clone();
-        self.supervise(ward);
-        Ok(desk)
+        let experiment = self.admit(id, EventSink::discarding())?;
+        let control = experiment.context.control.clone();
+        self.supervise(experiment);
+        Ok(control)
     }
 
-    /// Orders an experiment of this supervisor to stop, and returns when it is down; `false` if it
-    /// was down.
+    /// Stops an experiment of this supervisor and returns when it is down. Returns `false` if it was
+    /// down before.
     pub async fn stop(&self, id: &ExperimentId, order: Order) -> bool {
-        match self.desk(id) {
-            Some(desk) => desk.stop(order).await,
+        match self.control(id) {
+            Some(control) => control.stop(order).await,
             None => false,
         }
     }
 
-    /// Orders all experiments of this supervisor to stop, at once, and returns when all are down.
+    /// Stops all experiments of this supervisor at once and returns when all are down.
     pub async fn stop_all(&self, order: Order) {
-        let desks: Vec<Desk> = lock(&self.wards).desks.values().cloned().collect();
+        let controls: Vec<Control> = lock(&self.experiments).controls.values().cloned().collect();
         let mut stops = JoinSet::new();
-        for desk in desks {
+        for control in controls {
             let order = order.clone();
-            stops.spawn(async move { desk.stop(order).await });
+            stops.spawn(async move { control.stop(order).await });
         }
         while stops.join_next().await.is_some() {}
     }
 
-    /// The paths it works with.
+    /// Returns the paths of this supervisor's files.
     pub fn layout(&self) -> &Layout {
         &self.shared.layout
     }
 
-    /// The desk of an experiment that was started here.
-    pub(crate) fn desk(&self, id: &ExperimentId) -> Option<Desk> {
-        lock(&self.wards).desks.get(id).cloned()
+    /// Returns the control of an experiment that this supervisor started.
+    pub(crate) fn control(&self, id: &ExperimentId) -> Option<Control> {
+        lock(&self.experiments).controls.get(id).cloned()
     }
 
-    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<Ward<L>, RunError> {
+    fn admit(
+        &self,
+        id: &ExperimentId,
+        sink: EventSink,
+    ) -> Result<SupervisedExperiment<L>, RunError> {
         let layout = &self.shared.layout;
-        let seat = Seat::take(layout, id)
+        let lock = ExperimentLock::take(layout, id)
             .map_err(|source| RunError::Runtime { path: layout.local(), source })?
             .ok_or_else(|| RunError::AlreadyRunning { id: id.clone() })?;
-        let left = State::read(layout, id);
+        let previous = SupervisedState::read(layout, id);
         let now = Timestamp::from(SystemTime::now());
-        let (desk, orders) = Desk::open(layout, id, self.shared.boot, now);
-        let shared = Arc::clone(&self.shared);
+        let (control, orders) = Control::new(layout, id, self.shared.boot, now);
+        let supervisor = Arc::clone(&self.shared);
         let definitions = Arc::clone(&self.definitions) as Arc<dyn DefinitionSource>;
-        Ok(Ward {
+        Ok(SupervisedExperiment {
             id: id.clone(),
-            seat,
-            around: Surroundings { shared, definitions, desk, sink, orders },
-            left,
+            lock,
+            context: ExperimentContext { supervisor, definitions, control, sink, orders },
+            previous,
         })
     }
 
-    fn supervise(&self, ward: Ward<L>) {
-        let mut wards = lock(&self.wards);
-        wards.desks.retain(|_, desk| desk.state().active != ActiveState::Inactive);
-        wards.desks.insert(ward.id.clone(), ward.around.desk.clone());
-        while wards.tasks.try_join_next().is_some() {}
-        wards.tasks.spawn(ward.supervise());
+    fn supervise(&self, experiment: SupervisedExperiment<L>) {
+        let mut experiments = lock(&self.experiments);
+        experiments.controls.retain(|_, control| control.state().active != ActiveState::Inactive);
+        experiments.controls.insert(experiment.id.clone(), experiment.context.control.clone());
+        while experiments.tasks.try_join_next().is_some() {}
+        experiments.tasks.spawn(experiment.supervise());
     }
 }

@@ -1,4 +1,4 @@
-//! [`UnitManager`] over experiments that supervisors of this machine look after.
+//! [`UnitManager`] over the experiments that supervisors of this machine run.
 
 mod steer;
 
@@ -11,39 +11,38 @@ use std::time::Duration;
 use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
 use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 
-use crate::control_socket::{Answer, Handler as _, Request, Seat, ask};
-use crate::desk::Desk;
-use crate::jar::Steer;
-use crate::leftovers;
-use crate::status::State;
+use crate::control::Control;
+use crate::control_socket::{Answer, ExperimentLock, Handler as _, Request, request};
+use crate::recovery;
+use crate::resource_guard::SteerRequest;
+use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};
 
 const NEEDS_COORDINATOR: &str = "starting an experiment in the background needs a resident \
      coordinator; `bij run` supervises in the foreground";
 const NO_BOOT: &str = "nothing starts experiments at boot where there is no systemd";
 
-/// How often, and how long in all, a start waits for the last supervision of the experiment to
-/// clear away what is left of it.
-const LEAVING_LOOK: Duration = Duration::from_millis(10);
-const LEAVING_LOOKS: usize = 300;
+/// Interval and number of polls in which a start waits until the last supervision has ended.
+const LEAVING_POLL_INTERVAL: Duration = Duration::from_millis(10);
+const LEAVING_POLLS: usize = 300;
 
-/// The experiments under supervision on this machine, whoever supervises them.
+/// The experiments under supervision on this machine, by this process or another.
 ///
-/// It works beside a supervisor in another process: it looks and stops through the socket that
-/// stands beside each experiment. Only one that was given a supervisor of this process can start.
+/// Status, stop and steering go through the control socket of each experiment. Starting needs a
+/// supervisor in this process ([`LocalUnits::with_supervisor`]).
 #[derive(Clone)]
 pub struct LocalUnits {
     layout: Layout,
     starter: Option<Arc<dyn Starter>>,
 }
 
-/// What can start experiments in this process.
+/// Starts experiments in this process.
 trait Starter: Send + Sync {
-    /// Puts an experiment under supervision.
-    fn start(&self, id: &ExperimentId) -> Result<Desk, RunError>;
+    /// Takes an experiment under supervision and returns its control.
+    fn start(&self, id: &ExperimentId) -> Result<Control, RunError>;
 
-    /// The desk of one that was put there before.
-    fn desk(&self, id: &ExperimentId) -> Option<Desk>;
+    /// Returns the control of an experiment that was started before.
+    fn control(&self, id: &ExperimentId) -> Option<Control>;
 }
 
 impl<L, D> Starter for Supervisor<L, D>
@@ -51,22 +50,22 @@ where
     L: Ledger + Send + 'static,
     D: DefinitionSource + 'static,
 {
-    fn start(&self, id: &ExperimentId) -> Result<Desk, RunError> {
+    fn start(&self, id: &ExperimentId) -> Result<Control, RunError> {
         Self::start(self, id)
     }
 
-    fn desk(&self, id: &ExperimentId) -> Option<Desk> {
-        Self::desk(self, id)
+    fn control(&self, id: &ExperimentId) -> Option<Control> {
+        Self::control(self, id)
     }
 }
 
 impl LocalUnits {
-    /// The experiments below a layout, seen from outside.
+    /// Returns the experiments below a layout, without the means to start them.
     pub fn new(layout: Layout) -> Self {
         Self { layout, starter: None }
     }
 
-    /// The experiments below a supervisor's layout; the supervisor starts them.
+    /// Returns the experiments below the layout of `supervisor`, which starts them.
     pub fn with_supervisor<L, D>(supervisor: Arc<Supervisor<L, D>>) -> Self
     where
         L: Ledger + Send + 'static,
@@ -75,7 +74,7 @@ impl LocalUnits {
         Self { layout: supervisor.layout().clone(), starter: Some(supervisor) }
     }
 
-    /// Does blocking work where it does no harm.
+    /// Does blocking work on the runtime's blocking threads.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Layout) -> Result<T, UnitError> + Send + 'static,
@@ -102,15 +101,17 @@ impl fmt::Debug for LocalUnits {
 impl UnitManager for LocalUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         let starter = self.starter()?;
-        let desk = match seat_anew(&**starter, id).await? {
-            Seated::Here(desk) => desk,
-            Seated::Before(desk) if desk.state().active != ActiveState::Active => desk,
-            Seated::Before(_) | Seated::Elsewhere => return Ok(Started::AlreadyUp),
+        let control = match start_or_find(&**starter, id).await? {
+            Supervision::Begun(control) => control,
+            Supervision::Here(control) if control.state().active != ActiveState::Active => control,
+            Supervision::Here(_) | Supervision::Elsewhere => return Ok(Started::AlreadyUp),
         };
-        let mut watch = desk.watch();
-        // As a start job of systemd: done when it is up, failed when its first attempt has failed.
-        let decided =
-            |state: &State| state.became_ready || state.is_down() || state.sub == "auto-restart";
+        let mut watch = control.watch();
+        // As a start job of systemd: done when the experiment is up, failed when its first attempt
+        // has failed.
+        let decided = |state: &SupervisedState| {
+            state.became_ready || state.is_down() || state.sub == "auto-restart"
+        };
         let up = match watch.wait_for(decided).await {
             Ok(state) => state.became_ready,
             Err(_) => false,
@@ -125,18 +126,18 @@ impl UnitManager for LocalUnits {
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| match ask(layout, &id, &Request::Stop) {
+        self.blocking(move |layout| match request(layout, &id, &Request::Stop) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(format!("stop {id}"), uid)),
             Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
-            Ok(None) => clear_up(layout, &id),
+            Ok(None) => kill_unsupervised(layout, &id),
             Err(error) => Err(unreachable(&id, error)),
         })
         .await
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        // Who cannot start must not stop.
+        // Without a way to start it again, the experiment must not be stopped.
         self.starter()?;
         self.stop(id).await?;
         self.start(id).await
@@ -144,11 +145,11 @@ impl UnitManager for LocalUnits {
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| match ask(layout, &id, &Request::ResetFailed) {
+        self.blocking(move |layout| match request(layout, &id, &Request::ResetFailed) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(format!("reset {id}"), uid)),
             Ok(Some(Answer::Reset { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
-            Ok(None) => forget(layout, &id),
+            Ok(None) => forget_failure(layout, &id),
             Err(error) => Err(unreachable(&id, error)),
         })
         .await
@@ -161,8 +162,8 @@ impl UnitManager for LocalUnits {
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
         let id = id.clone();
         self.blocking(move |layout| {
-            let state = look(layout, &id)?;
-            Ok(state.map_or_else(|| UnitStatus::down(id), State::into_unit_status))
+            let state = read_state(layout, &id)?;
+            Ok(state.map_or_else(|| UnitStatus::down(id), SupervisedState::into_unit_status))
         })
         .await
     }
@@ -170,8 +171,8 @@ impl UnitManager for LocalUnits {
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         self.blocking(|layout| {
             let mut units = Vec::new();
-            for id in State::ids(layout) {
-                units.extend(look(layout, &id)?.map(State::into_unit_status));
+            for id in SupervisedState::ids(layout) {
+                units.extend(read_state(layout, &id)?.map(SupervisedState::into_unit_status));
             }
             Ok(units)
         })
@@ -180,7 +181,7 @@ impl UnitManager for LocalUnits {
 
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, Steer::Frozen(frozen))).await
+        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::Frozen(frozen))).await
     }
 
     async fn set_cpu_cap(
@@ -189,7 +190,7 @@ impl UnitManager for LocalUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, Steer::CpuCap(cap))).await
+        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::CpuCap(cap))).await
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
@@ -198,76 +199,82 @@ impl UnitManager for LocalUnits {
     }
 }
 
-/// Where a start has found its experiment.
-enum Seated {
-    /// Nowhere: it begins here and now.
-    Here(Desk),
-    /// Under this supervisor already.
-    Before(Desk),
-    /// Under the supervisor of another process.
+/// Which supervisor runs an experiment after a start.
+enum Supervision {
+    /// This one, since this start.
+    Begun(Control),
+    /// This one, since an earlier start.
+    Here(Control),
+    /// The supervisor of another process.
     Elsewhere,
 }
 
-/// Puts an experiment under supervision; waits for the end of one that is just about to end.
-async fn seat_anew(starter: &dyn Starter, id: &ExperimentId) -> Result<Seated, UnitError> {
-    for _ in 0..LEAVING_LOOKS {
+/// Takes an experiment under supervision, or finds its supervisor. Waits while an earlier
+/// supervision ends.
+async fn start_or_find(starter: &dyn Starter, id: &ExperimentId) -> Result<Supervision, UnitError> {
+    for _ in 0..LEAVING_POLLS {
         match starter.start(id) {
-            Ok(desk) => return Ok(Seated::Here(desk)),
+            Ok(control) => return Ok(Supervision::Begun(control)),
             Err(RunError::AlreadyRunning { .. }) => {}
-            Err(error) => return Err(refused(id, error)),
+            Err(error) => return Err(start_refused(id, error)),
         }
-        match starter.desk(id) {
-            Some(desk) if desk.state().is_down() => tokio::time::sleep(LEAVING_LOOK).await,
-            Some(desk) => return Ok(Seated::Before(desk)),
-            None => return Ok(Seated::Elsewhere),
+        match starter.control(id) {
+            Some(control) if control.state().is_down() => {
+                tokio::time::sleep(LEAVING_POLL_INTERVAL).await;
+            }
+            Some(control) => return Ok(Supervision::Here(control)),
+            None => return Ok(Supervision::Elsewhere),
         }
     }
-    Ok(Seated::Elsewhere)
+    Ok(Supervision::Elsewhere)
 }
 
-/// The state of an experiment: from its supervisor, else what the last one has kept.
-fn look(layout: &Layout, id: &ExperimentId) -> Result<Option<State>, UnitError> {
-    match ask(layout, id, &Request::Status) {
+/// Returns the state of an experiment from its supervisor, else from the state file.
+fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedState>, UnitError> {
+    match request(layout, id, &Request::Status) {
         Ok(Some(Answer::Status { state })) => return Ok(Some(*state)),
         Ok(_) => {}
         Err(error) => return Err(unreachable(id, error)),
     }
-    let Some(mut state) = State::read(layout, id) else { return Ok(None) };
-    // It may be about to listen, or to leave; what it has kept is true then.
-    if !state.is_down() && !Seat::is_taken(layout, id) {
+    let Some(mut state) = SupervisedState::read(layout, id) else { return Ok(None) };
+    // A supervisor that holds the lock is about to listen or to end, and the state file is right.
+    if !state.is_down() && !ExperimentLock::is_taken(layout, id) {
         state.active = ActiveState::Failed;
         "failed".clone_into(&mut state.sub);
         state.main_pid = None;
-        state.status_text = Some("its supervisor is gone; the next start counts this".to_owned());
+        state.status_text = Some(
+            "its supervisor is gone; the next start records the end of this attempt".to_owned(),
+        );
     }
     Ok(Some(state))
 }
 
-/// Ends what a supervisor that was killed has left running.
-fn clear_up(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
-    let Some(mut state) = State::read(layout, id).filter(|state| !state.is_down()) else {
+/// Kills the processes that a killed supervisor has left running.
+fn kill_unsupervised(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
+    let Some(mut state) = SupervisedState::read(layout, id).filter(|state| !state.is_down()) else {
         return Ok(Outcome::Unchanged);
     };
-    match Seat::take(layout, id) {
+    match ExperimentLock::take(layout, id) {
         Ok(Some(_seat)) => {
-            let found = leftovers::clear_standing(Path::new("/sys/fs/cgroup"), &mut state);
-            // Another user's: what was counted is lost, and the processes are gone.
+            let found = recovery::kill_orphans(Path::new("/sys/fs/cgroup"), &mut state);
+            // If the file is another user's, the counters are lost, but the processes are gone.
             let _ = state.write(layout);
             Ok(if found { Outcome::Changed } else { Outcome::Unchanged })
         }
-        // Somebody has just begun to supervise it, and clears up.
+        // A new supervisor has just taken the experiment and kills them.
         Ok(None) => Ok(Outcome::Unchanged),
         Err(error) => Err(unreachable(id, error)),
     }
 }
 
-/// Forgets the failure of an experiment that nobody supervises.
-fn forget(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
-    let failed = State::read(layout, id).filter(|state| state.active == ActiveState::Failed);
+/// Forgets the failure of an experiment without a supervisor.
+fn forget_failure(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
+    let failed =
+        SupervisedState::read(layout, id).filter(|state| state.active == ActiveState::Failed);
     if failed.is_none() {
         return Ok(Outcome::Unchanged);
     }
-    match State::forget(layout, id) {
+    match SupervisedState::forget(layout, id) {
         Ok(true) => Ok(Outcome::Changed),
         Ok(false) => Ok(Outcome::Unchanged),
         Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -277,7 +284,7 @@ fn forget(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
     }
 }
 
-fn refused(id: &ExperimentId, error: RunError) -> UnitError {
+fn start_refused(id: &ExperimentId, error: RunError) -> UnitError {
     match error {
         RunError::Definition { source: FindError::Missing { id, .. }, .. } => {
             UnitError::NotFound(id)
@@ -296,7 +303,10 @@ fn denied(action: String, uid: u32) -> UnitError {
 
 fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return UnitError::Denied { action: format!("look at {id}"), source: error.into() };
+        return UnitError::Denied {
+            action: format!("read the status of {id}"),
+            source: error.into(),
+        };
     }
     UnitError::Unreachable(error.into())
 }

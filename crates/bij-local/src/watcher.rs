@@ -1,69 +1,70 @@
-//! The memory limit where no cgroup holds it: samples, and a kill by our own hand.
+//! The memory limit where no cgroup enforces it: samples memory and kills an attempt above its limit.
 //!
-//! A watcher is no limit. Between two samples a process may use more than it is allowed, and the
-//! true peak may lie above the largest sample; evidence says so ([`NOTE`], `PeakSource::Sampled`).
-//! What it can do is look more often the nearer the limit is, and never let a process keep more.
+//! Between two samples a process may use more than its limit, and the true peak may be above the
+//! largest sample; the evidence says so ([`NOTE`], `PeakSource::Sampled`). The watcher samples more
+//! often the nearer memory is to the limit.
 
 use std::time::{Duration, Instant};
 
 use bij_core::Bytes;
 
-use crate::group::{Look, proportional};
+use crate::attempt_processes::{ProcessSample, proportional_memory};
 
-/// What evidence says where the watcher stands in for a cgroup.
-pub(crate) const NOTE: &str = "memory was held by a watcher that samples, not by the kernel: \
-     peaks between two samples are not seen";
+/// Note in the evidence of an attempt without a memory cgroup.
+pub(crate) const NOTE: &str = "the memory limit was enforced by a watcher that samples, not by \
+     the kernel: peaks between two samples are not seen";
 
-/// How often to look while memory is far from the limit, near it, and very near.
+/// Interval of samples while memory is far from the limit, near it, and very near.
 const FAR: Duration = Duration::from_millis(100);
 const NEAR: Duration = Duration::from_millis(25);
 const VERY_NEAR: Duration = Duration::from_millis(10);
 
-/// Looking may take this part of one processor at most, unless that would be less often than
-/// [`FAR`]: walking the page tables of many gigabytes is not free.
+/// Sampling uses up to 1/`COST_SHARE` of one processor, unless that would make it rarer than [`FAR`]:
+/// walking the page tables of many gigabytes takes time.
 const COST_SHARE: u32 = 20;
 
-/// One attempt's memory under watch.
+/// Watches the memory of one attempt.
 #[derive(Clone, Debug)]
-pub(crate) struct Watcher {
+pub(crate) struct MemoryWatcher {
     limit: u64,
     peak: u64,
 }
 
-/// What a sample says.
+/// The result of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Look again after so long.
+pub(crate) enum MemoryVerdict {
+    /// Within the limit; sample again after this time.
     Within(Duration),
-    /// It uses more than it may.
+    /// Above the limit.
     Over,
 }
 
-impl Watcher {
+impl MemoryWatcher {
     pub(crate) fn new(limit: Bytes) -> Self {
         Self { limit: limit.get(), peak: 0 }
     }
 
-    /// Judges a look that began at `began`; `now` reads the clock when the judging is done.
+    /// Judges a sample whose scan began at `began`. `now` reads the clock afterwards, for the cost.
     pub(crate) fn judge(
         &mut self,
-        look: &Look,
+        sample: &ProcessSample,
         began: Instant,
         now: impl FnOnce() -> Instant,
-    ) -> Verdict {
-        // Shared pages make a sum of resident memory too large; only then is the dear figure read.
-        let shared = look.alive.len() > 1 && look.resident > self.limit / 2;
-        let fair = if shared { proportional(&look.alive) } else { None };
-        let used = fair.unwrap_or(look.resident);
+    ) -> MemoryVerdict {
+        // Shared pages make the sum of resident memory too large. The exact figure is expensive and
+        // is read only where it can matter.
+        let shared = sample.alive.len() > 1 && sample.resident > self.limit / 2;
+        let fair = if shared { proportional_memory(&sample.alive) } else { None };
+        let used = fair.unwrap_or(sample.resident);
         self.peak = self.peak.max(used);
         if used > self.limit {
-            return Verdict::Over;
+            return MemoryVerdict::Over;
         }
         let cost = now().saturating_duration_since(began);
-        Verdict::Within(self.pace(used, cost))
+        MemoryVerdict::Within(self.pace(used, cost))
     }
 
-    /// The largest sample, in bytes.
+    /// Returns the largest sample.
     pub(crate) fn peak(&self) -> Bytes {
         Bytes::new(self.peak)
     }
@@ -84,33 +85,33 @@ impl Watcher {
 mod tests {
     use super::*;
 
-    fn judged(watcher: &mut Watcher, resident: u64, cost: Duration) -> Verdict {
+    fn judge(watcher: &mut MemoryWatcher, resident: u64, cost: Duration) -> MemoryVerdict {
         let began = Instant::now();
-        let look = Look { alive: vec![1], resident, cpu_ticks: 0 };
-        watcher.judge(&look, began, || began + cost)
+        let sample = ProcessSample { alive: vec![1], resident, cpu_ticks: 0 };
+        watcher.judge(&sample, began, || began + cost)
     }
 
     #[test]
-    fn it_looks_more_often_the_nearer_the_limit_is() {
-        let mut watcher = Watcher::new(Bytes::new(1000));
+    fn the_watcher_samples_more_often_the_nearer_the_limit_is() {
+        let mut watcher = MemoryWatcher::new(Bytes::new(1000));
         for (resident, expected) in [
-            (400, Verdict::Within(FAR)),
-            (600, Verdict::Within(NEAR)),
-            (1000, Verdict::Within(VERY_NEAR)),
-            (1001, Verdict::Over),
-            (10, Verdict::Within(FAR)),
+            (400, MemoryVerdict::Within(FAR)),
+            (600, MemoryVerdict::Within(NEAR)),
+            (1000, MemoryVerdict::Within(VERY_NEAR)),
+            (1001, MemoryVerdict::Over),
+            (10, MemoryVerdict::Within(FAR)),
         ] {
-            assert_eq!(judged(&mut watcher, resident, Duration::ZERO), expected, "{resident}");
+            assert_eq!(judge(&mut watcher, resident, Duration::ZERO), expected, "{resident}");
         }
         assert_eq!(watcher.peak(), Bytes::new(1001));
     }
 
     #[test]
-    fn dear_looks_become_rarer_but_never_rarer_than_far() {
-        let mut watcher = Watcher::new(Bytes::new(1000));
+    fn expensive_samples_become_rarer_but_never_rarer_than_far() {
+        let mut watcher = MemoryWatcher::new(Bytes::new(1000));
         let cost = Duration::from_millis(2);
-        let rarer = Verdict::Within(Duration::from_millis(40));
-        assert_eq!(judged(&mut watcher, 900, cost), rarer);
-        assert_eq!(judged(&mut watcher, 900, Duration::from_secs(1)), Verdict::Within(FAR));
+        let rarer = MemoryVerdict::Within(Duration::from_millis(40));
+        assert_eq!(judge(&mut watcher, 900, cost), rarer);
+        assert_eq!(judge(&mut watcher, 900, Duration::from_secs(1)), MemoryVerdict::Within(FAR));
     }
 }

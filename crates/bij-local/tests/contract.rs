@@ -19,11 +19,11 @@ struct Written(Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>);
 
 impl DefinitionSource for Written {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        support::Definitions(self.0.lock().expect("nobody panics").clone()).find(id)
+        support::Definitions(self.0.lock().expect("no thread panics").clone()).find(id)
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
-        Ok(self.0.lock().expect("nobody panics").keys().cloned().collect())
+        Ok(self.0.lock().expect("no thread panics").keys().cloned().collect())
     }
 }
 
@@ -40,9 +40,9 @@ impl UnitLab for Lab {
     }
 
     async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
-        let mut definitions = self.definitions.0.lock().expect("nobody panics");
+        let mut definitions = self.definitions.0.lock().expect("no thread panics");
         definitions.insert(id.clone(), behaviour.spec(id));
-        // Nobody is asked whether an experiment may start here.
+        // The local supervisor has no admission, so it skips no start.
         behaviour != Behaviour::IsSkipped
     }
 
@@ -54,7 +54,7 @@ impl UnitLab for Lab {
 #[tokio::test(flavor = "multi_thread")]
 async fn local_supervision_keeps_the_contract_of_unit_managers() {
     for backend in [Backend::Watcher, Backend::Auto] {
-        let world = World::with(backend);
+        let world = World::with_backend(backend);
         let definitions = Written::default();
         let mut options = Options::default();
         options.backend = backend;

@@ -1,4 +1,4 @@
-//! Memory: limits that are held by a cgroup where one can be made, and by the watcher everywhere.
+//! Memory limits, enforced by a cgroup where one can be made, and by the watcher everywhere.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{World, once, script};
 
 const MIB: u64 = 1 << 20;
 
-/// Grows in steps and stays grown.
+/// Allocates memory in steps and keeps it.
 const GROW: &str = "exec perl -e 'my @a; for (1..400) { push @a, \"x\" x 1048576; \
      select undef, undef, undef, 0.005 } sleep 60'";
 
@@ -22,18 +22,18 @@ fn limited(text: &str, mib: u64) -> bij_core::definition::ExperimentSpec {
     spec
 }
 
-#[expect(clippy::print_stderr, reason = "which of two things was tested must not be silent")]
+#[expect(clippy::print_stderr, reason = "shows whether a cgroup or the watcher was tested")]
 fn print_line(text: &str) {
     eprintln!("{text}");
 }
 
-/// Whether this machine lets us make a cgroup that limits memory. Says so if not: then what is
-/// tested here is the watcher, which `Backend::Auto` falls back to.
+/// Returns whether a cgroup enforced the memory limit. Otherwise prints that the test covered the
+/// watcher, to which `Backend::Auto` falls back.
 fn cgroup_holds(world: &World, evidence: &bij_core::Evidence) -> bool {
     let holds = evidence.memory_peak_source == Some(PeakSource::Kernel);
     if !holds {
         let notes = evidence.notes.join("; ");
-        // Seen with `--no-capture`, and in the output of a failure.
+        // Shown with `--no-capture`, and in the output of a failure.
         print_line(&format!(
             "no cgroup with memory ({:?}): tested the watcher: {notes}",
             world.backend
@@ -43,8 +43,8 @@ fn cgroup_holds(world: &World, evidence: &bij_core::Evidence) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_watcher_kills_what_is_above_its_limit_and_says_that_it_only_watches() {
-    let world = World::with(Backend::Watcher);
+async fn the_watcher_kills_an_attempt_above_its_limit_and_notes_that_it_only_samples() {
+    let world = World::with_backend(Backend::Watcher);
     let story = world.run(limited(GROW, 64)).await;
     let end = story.end();
     let evidence = &end.evidence;
@@ -61,8 +61,8 @@ async fn the_watcher_kills_what_is_above_its_limit_and_says_that_it_only_watches
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_for_memory_is_proved_by_whatever_holds() {
-    let world = World::with(Backend::Auto);
+async fn a_kill_for_memory_is_proved_with_and_without_a_cgroup() {
+    let world = World::with_backend(Backend::Auto);
     let story = world.run(limited(GROW, 64)).await;
     let end = story.end();
     assert_eq!(end.cause, Cause::OomKill, "{:?}", end.evidence);
@@ -76,9 +76,9 @@ async fn a_kill_for_memory_is_proved_by_whatever_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stays_below_its_limit_is_left_alone() {
+async fn an_experiment_below_its_limit_is_not_killed() {
     for backend in [Backend::Watcher, Backend::Auto] {
-        let world = World::with(backend);
+        let world = World::with_backend(backend);
         let text = "perl -e 'my $x = \"x\" x (40 * 1048576); sleep 1'";
         let story = world.run(limited(text, 128)).await;
         let end = story.end();
@@ -89,8 +89,8 @@ async fn what_stays_below_its_limit_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_whole_group_is_weighed_not_only_its_leader() {
-    let world = World::with(Backend::Watcher);
+async fn the_memory_of_the_whole_group_counts() {
+    let world = World::with_backend(Backend::Watcher);
     let child = "perl -e 'my $x = \"x\" x (20 * 1048576); sleep 60' &";
     let text = format!("{}wait", format!("{child}\n").repeat(5));
     let story = world.run(limited(&text, 64)).await;
@@ -99,8 +99,9 @@ async fn the_whole_group_is_weighed_not_only_its_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_that_processes_share_counts_once() {
-    let world = World::with(Backend::Watcher);
-    // One process fills 40 MiB and forks four times: 200 MiB resident in sum, 40 MiB in truth.
+    let world = World::with_backend(Backend::Watcher);
+    // One process fills 40 MiB and forks four times: resident memory sums up to 200 MiB, but only
+    // 40 MiB are used.
     let text = "exec perl -e 'my $x = \"x\" x (20 * 1048576); for (1..4) { if (!fork) { sleep 1; \
                 exit 0 } } sleep 2'";
     let story = world.run(limited(text, 96)).await;
@@ -109,7 +110,7 @@ async fn memory_that_processes_share_counts_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_child_under_a_parent_that_ends_well_is_a_success_whose_evidence_says_so() {
-    let world = World::with(Backend::Auto);
+    let world = World::with_backend(Backend::Auto);
     let story = world.run(limited(&format!("({GROW}); exit 0"), 64)).await;
     let end = story.end();
     if cgroup_holds(&world, &end.evidence) {
@@ -123,11 +124,11 @@ async fn a_killed_child_under_a_parent_that_ends_well_is_a_success_whose_evidenc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parent_that_lives_on_is_stopped_as_the_policy_says() {
+async fn a_parent_that_outlives_a_killed_child_is_handled_by_the_oom_policy() {
     for (policy, cause) in
         [(OomPolicy::Stop, Cause::OomKill), (OomPolicy::Continue, Cause::Success)]
     {
-        let world = World::with(Backend::Auto);
+        let world = World::with_backend(Backend::Auto);
         let mut spec = limited(&format!("({GROW}); sleep 3; exit 0"), 64);
         spec.limits.oom_policy = policy;
         let story = world.run(spec).await;
@@ -139,9 +140,9 @@ async fn a_parent_that_lives_on_is_stopped_as_the_policy_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_for_memory_the_next_attempt_knows() {
+async fn the_next_attempt_knows_of_a_kill_for_memory() {
     for backend in [Backend::Watcher, Backend::Auto] {
-        let world = World::with(backend);
+        let world = World::with_backend(backend);
         let text =
             format!("if [ $BIJ_ATTEMPT = 1 ]; then {GROW}; fi; echo $BIJ_CRASHES $BIJ_LAST_CAUSE");
         let mut spec = limited(&text, 64);
@@ -154,7 +155,7 @@ async fn after_a_kill_for_memory_the_next_attempt_knows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_cgroup_is_left_behind() {
-    let world = World::with(Backend::Auto);
+    let world = World::with_backend(Backend::Auto);
     let story = world.run(limited("cat /proc/self/cgroup", 64)).await;
     let name = story.printed().into_iter().find(|line| line.contains("/bij-x-")).map(str::to_owned);
     let Some(name) = name else {

@@ -1,4 +1,4 @@
-//! What experiments print, whatever it is.
+//! The output of experiments, of any kind and size.
 
 mod support;
 
@@ -35,15 +35,15 @@ async fn a_line_of_ten_megabytes_comes_in_pieces_and_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_nobody_looks_on() {
+async fn no_line_is_lost_when_events_are_not_read() {
     let world = World::new();
     let supervisor = world.supervisor([script("x", "seq 1 200000; exit 0")]);
-    // Held, and not read until the end.
+    // The events are kept, but not read yet.
     let events = supervisor.run(&[id("x")]).unwrap();
     let logs = LogReader::new(&world.layout);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert!(world.attempts()[0].end.is_none(), "who prints waits for who looks on");
-    let story = support::Story::of(events).await;
+    assert!(world.attempts()[0].end.is_none(), "the experiment waits until its events are read");
+    let story = support::Story::collect(events).await;
     assert_eq!(story.printed().len(), 200_000);
     let query = LogQuery { experiments: vec![id("x")], ..LogQuery::default() };
     let lines = logs.read(&query).unwrap();
@@ -51,7 +51,7 @@ async fn nothing_is_lost_when_nobody_looks_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_looker_on_who_leaves_holds_up_nobody() {
+async fn dropping_the_events_delays_no_experiment() {
     let world = World::new();
     let supervisor = world.supervisor([script("x", "seq 1 20000; exit 0")]);
     drop(supervisor.run(&[id("x")]).unwrap());
@@ -60,7 +60,7 @@ async fn a_looker_on_who_leaves_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_tells_attempts_and_the_supervisors_words_apart() {
+async fn the_log_distinguishes_attempts_and_the_supervisors_lines() {
     let world = World::new();
     let story = world.run(script("x", "echo attempt $BIJ_ATTEMPT; test $BIJ_ATTEMPT = 2")).await;
     assert_eq!(story.causes(), [Cause::Exit, Cause::Success]);

@@ -1,4 +1,4 @@
-//! What becomes of experiments whose supervisor dies, and of attempts that others have left open.
+//! Recovery after the death of a supervisor, and of attempts that other boots left unclosed.
 
 #![expect(clippy::unwrap_used, reason = "clippy knows only functions marked as tests")]
 
@@ -15,8 +15,8 @@ use bij_local::{Backend, Ending, LocalUnits};
 use bij_store::RobustLedger;
 use support::{World, id, is_alive, script, until};
 
-/// The example, as a supervisor that can be killed. Cargo builds examples with the tests, except
-/// when only some are asked for.
+/// Returns the example program, a supervisor that can be killed. Cargo builds examples with the
+/// tests, unless only some tests are selected.
 fn embedding() -> PathBuf {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_bij-local-shim")).with_file_name("examples");
     let path = path.join("embedding");
@@ -28,7 +28,7 @@ fn embedding() -> PathBuf {
     path
 }
 
-/// A supervisor in a process of its own, over an experiment that stays.
+/// Starts a supervisor in its own process, over one experiment.
 fn supervise(world: &World, text: &str) -> Killed {
     let definitions = world.layout.definitions();
     std::fs::create_dir_all(&definitions).unwrap();
@@ -39,7 +39,7 @@ fn supervise(world: &World, text: &str) -> Killed {
     Killed(command.spawn().unwrap())
 }
 
-/// A process that is killed at the latest when the test ends, however that does.
+/// A process that is killed at the latest when the test ends.
 struct Killed(Child);
 
 impl Killed {
@@ -51,21 +51,21 @@ impl Killed {
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // It usually has been.
+        // It may have been killed already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Starts children that stay in the group, that leave it, and that have forgotten everything.
+/// Starts a child in the process group and one in its own session.
 const FAMILY: &str = "cd $BIJ_STATE_DIR; sleep 60 & echo $! > child
     setsid sh -c 'echo $$ > session; exec sleep 60' &
     while ! test -s session; do sleep 0.02; done
     echo 'step=5 checkpoint=/five' > $BIJ_PROGRESS; echo $$ > main; exec sleep 60";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_supervisor_takes_its_experiment_along_and_the_next_one_clears_up() {
-    let world = World::with(Backend::Auto);
+async fn the_main_process_dies_with_a_killed_supervisor_and_the_next_one_cleans_up() {
+    let world = World::with_backend(Backend::Auto);
     let mut supervisor = supervise(&world, FAMILY);
     let state = world.layout.experiment_state(&id("x"));
     until("it is up", || state.join("main").exists()).await;
@@ -88,15 +88,15 @@ async fn a_killed_supervisor_takes_its_experiment_along_and_the_next_one_clears_
     let lost = attempts[0].end.as_ref().unwrap();
     assert_eq!(lost.cause, Cause::Unknown);
     assert_eq!(lost.evidence.witness, Some(Witness::NextStart));
-    assert_eq!(lost.evidence.notes, ["its supervisor died before it did"]);
+    assert_eq!(lost.evidence.notes, ["the supervisor died before the attempt ended"]);
     let left = lost.evidence.left_behind.as_ref().unwrap();
     assert_eq!(left.to_string(), "2 processes were left behind and killed (sleep, sleep)");
     assert_eq!(attempts[1].end.as_ref().unwrap().cause, Cause::Success);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_supervisor_left_can_be_stopped_without_a_new_one() {
-    let world = World::with(Backend::Auto);
+async fn processes_of_a_killed_supervisor_can_be_stopped_without_a_new_one() {
+    let world = World::with_backend(Backend::Auto);
     let mut supervisor = supervise(&world, FAMILY);
     let state = world.layout.experiment_state(&id("x"));
     until("it is up", || state.join("main").exists()).await;
@@ -110,7 +110,11 @@ async fn what_a_killed_supervisor_left_can_be_stopped_without_a_new_one() {
     assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Unchanged);
     world.run(script("x", "true")).await;
     let lost = world.attempts()[0].end.clone().unwrap();
-    assert_eq!(lost.evidence.left_behind.map(|left| left.count), Some(2), "told by the next start");
+    assert_eq!(
+        lost.evidence.left_behind.map(|left| left.count),
+        Some(2),
+        "recorded by the next start"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

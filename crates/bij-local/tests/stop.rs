@@ -1,4 +1,4 @@
-//! Orders to stop, watchdog, notification, and what becomes of a process's children.
+//! Stop orders, watchdog, notification, and the end of child processes.
 
 mod support;
 
@@ -10,7 +10,7 @@ use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan
 use bij_local::{Backend, Ending, Event, LocalUnits, LogQuery, LogReader, Stream};
 use support::{Story, World, id, is_alive, once, order, script, until};
 
-/// Sends a message as `sd_notify(3)` does, with what every machine has.
+/// A shell function that sends a message as `sd_notify(3)` does, with perl.
 const NOTIFY: &str = "notify() { perl -MSocket -e 'socket(my $s, PF_UNIX, SOCK_DGRAM, 0); \
      send($s, $ARGV[0], 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!' \"$1\"; };";
 
@@ -19,7 +19,7 @@ fn millis(millis: u64) -> TimeSpan {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_reaches_the_experiment_by_file_and_by_signal() {
+async fn a_stop_order_reaches_the_experiment_by_file_and_by_signal() {
     let world = World::new();
     let text = "trap 'test -e $BIJ_STOP_FILE && echo asked; exit 0' USR1
         touch $BIJ_STATE_DIR/up; while :; do sleep 0.05; done";
@@ -31,8 +31,8 @@ async fn an_order_reaches_the_experiment_by_file_and_by_signal() {
     until("it is up", || up.exists()).await;
     assert!(supervisor.stop(&id("x"), order()).await);
     assert!(!supervisor.stop(&id("x"), order()).await, "it is down");
-    let story = Story::of(events).await;
-    // The shell may tell as well that its `sleep` got the signal.
+    let story = Story::collect(events).await;
+    // The shell may also print that its `sleep` received the signal.
     assert!(story.printed().contains(&"asked"), "{:?}", story.printed());
     assert_eq!(story.end().cause, Cause::Stopped);
     assert_eq!(story.end().evidence.order, Some(order()));
@@ -41,7 +41,7 @@ async fn an_order_reaches_the_experiment_by_file_and_by_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_time_signals_arrive_and_stopped_processes_hear() {
+async fn real_time_signals_reach_stopped_processes() {
     let world = World::new();
     let text = "$SIG{NUM37} = sub { print qq(heard\\n); exit 0 }; open my $f, q(>), qq($ENV{BIJ_STATE_DIR}/up); close $f; kill STOP, $$; sleep 60";
     let mut spec = script("x", "");
@@ -52,13 +52,13 @@ async fn real_time_signals_arrive_and_stopped_processes_hear() {
     let up = world.layout.experiment_state(&id("x")).join("up");
     until("it is up", || up.exists()).await;
     supervisor.stop_all(order()).await;
-    let story = Story::of(events).await;
+    let story = Story::collect(events).await;
     assert_eq!(story.printed(), ["heard"]);
     assert_eq!(story.end().cause, Cause::Stopped);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stubborn_process_is_killed_after_its_grace() {
+async fn a_process_that_ignores_the_stop_is_killed_after_its_grace_time() {
     let world = World::new();
     let mut spec =
         script("x", "trap '' TERM; touch $BIJ_STATE_DIR/up; while :; do sleep 0.05; done");
@@ -71,7 +71,7 @@ async fn a_stubborn_process_is_killed_after_its_grace() {
     supervisor.stop_all(order()).await;
     let took = began.elapsed();
     assert!((Duration::from_millis(400)..Duration::from_secs(5)).contains(&took), "{took:?}");
-    let story = Story::of(events).await;
+    let story = Story::collect(events).await;
     assert_eq!(story.end().cause, Cause::StopTimeout);
     assert_eq!(story.end().evidence.exit, Some(Exit::Signal(9)));
     assert_eq!(story.ending(), &Ending::Stopped { cause: Some(Cause::StopTimeout) });
@@ -96,7 +96,7 @@ async fn two_orders_at_once_are_one_stop_and_both_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_between_two_attempts_ends_the_waiting() {
+async fn a_stop_order_between_two_attempts_ends_the_wait() {
     let world = World::new();
     let mut spec = script("x", "exit 3");
     spec.restart.delay = TimeSpan::from_secs(60);
@@ -104,14 +104,14 @@ async fn an_order_between_two_attempts_ends_the_waiting() {
     let mut events = supervisor.run(&[id("x")]).unwrap();
     while !matches!(events.next().await, Some(Event::Waiting { .. })) {}
     assert!(supervisor.stop(&id("x"), order()).await);
-    let story = Story::of(events).await;
+    let story = Story::collect(events).await;
     assert_eq!(story.ending(), &Ending::Stopped { cause: None });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn children_do_not_survive_however_they_hide() {
+async fn no_child_survives_the_end_of_the_main_process() {
     for backend in [Backend::Watcher, Backend::Auto] {
-        let world = World::with(backend);
+        let world = World::with_backend(backend);
         let text = "cd $BIJ_STATE_DIR
             sleep 60 & echo $! > child
             trap '' TERM; (trap '' TERM; sleep 60 & echo $! > stubborn; wait) &
@@ -129,7 +129,7 @@ async fn children_do_not_survive_however_they_hide() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notifier_is_up_when_it_says_so_and_tells_its_status() {
+async fn a_notifying_experiment_is_up_after_ready_and_reports_its_status() {
     let world = World::new();
     let text = format!(
         "{NOTIFY} sleep 0.3; notify 'MAINPID=1
@@ -148,7 +148,7 @@ STATUS=warming up'; sleep 0.3"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notifier_that_never_speaks_is_a_start_timeout() {
+async fn a_notifying_experiment_that_never_sends_ready_is_a_start_timeout() {
     let world = World::new();
     let mut spec = once("x", "exec sleep 60");
     spec.health.notify = true;
@@ -158,7 +158,7 @@ async fn a_notifier_that_never_speaks_is_a_start_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_noticed_and_heartbeats_are_heard() {
+async fn keep_alive_pings_prevent_the_watchdog_timeout() {
     let world = World::new();
     let text = format!(
         "{NOTIFY} ulimit -c 0; for i in 1 2 3 4 5 6; do sleep 0.5; notify WATCHDOG=1; done; echo silent; \
@@ -176,7 +176,7 @@ async fn silence_is_noticed_and_heartbeats_are_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_see_and_stop_it_through_its_socket() {
+async fn other_processes_read_and_stop_an_experiment_through_its_socket() {
     let world = World::new();
     let text = format!("{NOTIFY} notify 'STATUS=at work'; exec sleep 60");
     let mut spec = script("x", &text);
@@ -200,7 +200,7 @@ async fn others_see_and_stop_it_through_its_socket() {
     assert!(status.main_pid.is_some() && status.invocation.is_some());
     assert!(status.resources.memory_current.is_some());
     assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Changed);
-    let story = Story::of(events).await;
+    let story = Story::collect(events).await;
     assert_eq!(story.ends().len(), 2);
     let list = units.list().await.unwrap();
     let seen: Vec<_> =
@@ -212,7 +212,7 @@ async fn others_see_and_stop_it_through_its_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_runs_what_somebody_else_runs() {
+async fn two_supervisors_never_run_one_experiment() {
     let world = World::new();
     let first = world.supervisor([script("x", "exec sleep 60")]);
     let second = world.supervisor([script("x", "exec sleep 60")]);
@@ -220,14 +220,14 @@ async fn nobody_runs_what_somebody_else_runs() {
     let refused = second.run(&[id("x")]);
     assert!(matches!(refused, Err(bij_local::RunError::AlreadyRunning { .. })), "{refused:?}");
     first.stop_all(order()).await;
-    Story::of(events).await;
+    Story::collect(events).await;
     let events = second.run(&[id("x")]).unwrap();
     second.stop_all(order()).await;
-    assert_eq!(Story::of(events).await.end().cause, Cause::Stopped);
+    assert_eq!(Story::collect(events).await.end().cause, Cause::Stopped);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_the_supervisor_leaves_nobody_behind() {
+async fn dropping_the_supervisor_leaves_no_process_behind() {
     let world = World::new();
     let text = "cd $BIJ_STATE_DIR; sleep 60 & echo $! > child; echo $$ > main; wait";
     let supervisor = world.supervisor([script("x", text)]);
@@ -240,9 +240,9 @@ async fn dropping_the_supervisor_leaves_nobody_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_stops_talking_is_stopped_all_the_same() {
+async fn an_experiment_that_floods_the_supervisor_can_be_stopped() {
     let world = World::new();
-    // Tells its status and prints as fast as it can, and its progress is a pipe.
+    // Sends its status and prints as fast as it can, and its progress file is a pipe.
     let text = "use Socket; use POSIX; POSIX::mkfifo($ENV{BIJ_PROGRESS}, 0600);
         socket(my $s, PF_UNIX, SOCK_DGRAM, 0); connect($s, pack_sockaddr_un($ENV{NOTIFY_SOCKET}));
         $| = 1; while (1) { send($s, 'STATUS=' . $i++, 0); print qq(line $i\\n) }";
@@ -256,8 +256,8 @@ async fn who_never_stops_talking_is_stopped_all_the_same() {
     };
     until("it prints, which it does after its first status", has_printed).await;
     let stopped = tokio::time::timeout(Duration::from_secs(10), supervisor.stop_all(order())).await;
-    assert!(stopped.is_ok(), "the order was not heard");
-    let story = Story::of(events).await;
+    assert!(stopped.is_ok(), "the stop order was not handled");
+    let story = Story::collect(events).await;
     assert_eq!(story.end().cause, Cause::Stopped);
     assert!(story.end().evidence.status_text.is_some());
     assert_eq!(story.end().evidence.progress, None);

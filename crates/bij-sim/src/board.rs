@@ -1,4 +1,4 @@
-//! The hardware of a machine that exists in memory only.
+//! The hardware of a simulated machine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,31 +8,31 @@ use bij_core::{Bytes, Celsius, ExperimentId, Percent};
 
 use crate::SimUnits;
 
-/// A machine whose memory falls with what lives on it; clones share one machine.
+/// A board whose available memory depends on the running experiments; clones share one board.
 #[derive(Clone, Debug)]
 pub struct SimBoard {
     units: SimUnits,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<BoardState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BoardState {
     total: Bytes,
-    /// What others than experiments use.
+    /// Memory that other programs use.
     others: Bytes,
-    uses: BTreeMap<ExperimentId, Bytes>,
+    usage: BTreeMap<ExperimentId, Bytes>,
     pressure: Option<Percent>,
     zones: BTreeMap<String, Result<Celsius, Unread>>,
     unreadable: bool,
 }
 
 impl SimBoard {
-    /// A machine with so much memory, on which these units live.
+    /// Returns a board with this memory, on which these units run.
     pub fn new(total: Bytes, units: SimUnits) -> Self {
-        let state = State {
+        let state = BoardState {
             total,
             others: Bytes::default(),
-            uses: BTreeMap::new(),
+            usage: BTreeMap::new(),
             pressure: None,
             zones: BTreeMap::new(),
             unreadable: false,
@@ -40,34 +40,34 @@ impl SimBoard {
         Self { units, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// So much does an experiment use while it lives.
-    pub fn set_use(&self, id: &ExperimentId, memory: Bytes) {
-        self.state().uses.insert(id.clone(), memory);
+    /// Sets the memory that an experiment uses while it runs.
+    pub fn set_usage(&self, id: &ExperimentId, memory: Bytes) {
+        self.state().usage.insert(id.clone(), memory);
     }
 
-    /// So much do others than experiments use.
-    pub fn set_others(&self, memory: Bytes) {
+    /// Sets the memory that other programs use.
+    pub fn set_other_usage(&self, memory: Bytes) {
         self.state().others = memory;
     }
 
-    /// For such a share of the time some task waits for memory; `None` on a kernel without PSI.
+    /// Sets the share of time in which some task waits for memory; `None` on a kernel without PSI.
     pub fn set_pressure(&self, some: Option<Percent>) {
         self.state().pressure = some;
     }
 
-    /// It is so hot there; `None` where the sensor gives no answer. There is no zone before the first
-    /// call.
+    /// Sets the temperature of a zone; `None` if its sensor does not answer. The zone exists from
+    /// the first call on.
     pub fn set_zone(&self, name: &str, celsius: Option<Celsius>) {
         let celsius = celsius.ok_or_else(|| unread(name));
         self.state().zones.insert(name.to_owned(), celsius);
     }
 
-    /// Whether nothing of it can be read.
+    /// Makes all readings fail, or succeed again.
     pub fn set_unreadable(&self, unreadable: bool) {
         self.state().unreadable = unreadable;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BoardState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,7 +83,7 @@ impl Board for SimBoard {
             sample.memory_pressure = Err(unread("the memory pressure"));
             return sample;
         }
-        let used = living.iter().filter_map(|id| state.uses.get(id)).map(|used| used.get());
+        let used = living.iter().filter_map(|id| state.usage.get(id)).map(|used| used.get());
         let used = used.fold(state.others.get(), u64::saturating_add);
         sample.memory_available = Ok(Bytes::new(state.total.get().saturating_sub(used)));
         sample.memory_pressure = Ok(state.pressure);
@@ -105,7 +105,7 @@ impl Board for SimBoard {
 }
 
 fn unread(what: &str) -> Unread {
-    Unread { what: what.to_owned(), why: "told to fail".to_owned() }
+    Unread { what: what.to_owned(), why: "injected fault".to_owned() }
 }
 
 #[cfg(test)]
@@ -117,13 +117,13 @@ mod tests {
     use crate::contract::board_contract;
 
     #[tokio::test]
-    async fn what_lives_takes_of_the_memory_and_gives_it_back() {
+    async fn running_experiments_use_memory_and_release_it() {
         let units = SimUnits::default();
         let board = SimBoard::new(Bytes::new(100), units.clone());
         let id = ExperimentId::new("x").unwrap();
         units.define(&id, Script::runs());
-        board.set_use(&id, Bytes::new(30));
-        board.set_others(Bytes::new(10));
+        board.set_usage(&id, Bytes::new(30));
+        board.set_other_usage(Bytes::new(10));
         let available = || board.sample().memory_available.unwrap();
         assert_eq!(available(), Bytes::new(90));
         units.start(&id).await.unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_the_contract_well_and_ill() {
+    fn the_board_keeps_the_contract_with_and_without_readings() {
         let board = SimBoard::new(Bytes::new(100), SimUnits::default());
         board_contract(&board);
         board.set_pressure(Some(Percent::from_permyriad(1234)));
@@ -150,19 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_stays_as_it_was_keeps_the_contract() {
+    fn a_fixed_sample_keeps_the_contract() {
         board_contract(&Sample::new(Bytes::new(2), Bytes::new(1)));
     }
 
     #[test]
     #[should_panic(expected = "more is available than there is")]
-    fn the_contract_finds_a_board_that_cannot_be() {
+    fn the_contract_rejects_an_impossible_board() {
         board_contract(&Sample::new(Bytes::new(1), Bytes::new(2)));
     }
 
     #[test]
     #[should_panic(expected = "is not a bare name")]
-    fn the_contract_finds_a_zone_that_is_named_as_the_kernel_does() {
+    fn the_contract_rejects_a_zone_with_the_kernels_name() {
         let board = SimBoard::new(Bytes::new(100), SimUnits::default());
         board.set_zone("CPU-therm", None);
         board_contract(&board);

@@ -1,11 +1,11 @@
-//! The clocks of a machine that exists in memory only.
+//! The clocks of a simulated machine.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::{TimeSpan, Timestamp};
 
-/// The time of day and the time since the boot, which drift apart when the one is set; clones are
-/// further hands on the same clocks.
+/// The time of day and the time since boot, which drift apart when the former is set. Clones share
+/// the same clocks.
 #[derive(Clone, Debug, Default)]
 pub struct SimClock(Arc<Mutex<Hands>>);
 
@@ -18,22 +18,22 @@ struct Hands {
 }
 
 impl SimClock {
-    /// Clocks at a boot at this time of day.
+    /// Returns the clocks of a machine that boots at this time of day.
     pub fn at_boot(at: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Hands { wall: at.as_micros(), uptime: 0 })))
     }
 
-    /// The time of day, `CLOCK_REALTIME`.
+    /// Returns the time of day, `CLOCK_REALTIME`.
     pub fn at(&self) -> Timestamp {
         Timestamp::from_micros(self.hands().wall)
     }
 
-    /// The time since the boot, `CLOCK_BOOTTIME`.
+    /// Returns the time since boot, `CLOCK_BOOTTIME`.
     pub fn uptime(&self) -> TimeSpan {
         TimeSpan::from_micros(self.hands().uptime)
     }
 
-    /// Lets time pass.
+    /// Advances both clocks.
     pub fn advance(&self, span: TimeSpan) {
         let mut hands = self.hands();
         let wall = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
@@ -41,13 +41,13 @@ impl SimClock {
         hands.uptime = hands.uptime.saturating_add(span.as_micros());
     }
 
-    /// Somebody sets the time of day, by so many microseconds forth or back.
+    /// Sets the time of day forward or, if negative, back by this number of microseconds.
     pub fn jump(&self, micros: i64) {
         let mut hands = self.hands();
         hands.wall = hands.wall.saturating_add(micros);
     }
 
-    /// The machine boots anew.
+    /// Resets the time since boot, as a reboot does.
     pub fn reboot(&self) {
         self.hands().uptime = 0;
     }

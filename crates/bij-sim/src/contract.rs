@@ -1,4 +1,4 @@
-//! What every implementation of a port must do. Each clause panics where it is not kept.
+//! Contract suites: what every implementation of a port must do. A violated clause panics.
 
 mod board;
 mod gpu_clock;

@@ -1,9 +1,8 @@
 //! A program that is killed between any two of its calls.
 //!
-//! [`Fused`] stands between a program and one of its ports. While its [`Fuse`] is not lit it hands
-//! every call through; lit, it unwinds out of the program before or after one of the calls, which
-//! is all that a `kill -9` is to the world outside: what was done before it stays done, and nothing
-//! of the program is heard again.
+//! [`Fused`] stands between a program and one of its ports. While its [`Fuse`] is disarmed it
+//! passes every call on. Armed, it unwinds out of the program before or after a call, which has the
+//! effect of `kill -9`: completed calls stay done, and the program does nothing more.
 
 mod port;
 
@@ -11,84 +10,84 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Decides at which call a program is killed; clones are the same fuse.
+/// Decides at which call a program is killed; clones share one fuse.
 #[derive(Clone, Debug, Default)]
-pub struct Fuse(Arc<Wick>);
+pub struct Fuse(Arc<FuseState>);
 
 #[derive(Debug, Default)]
-struct Wick {
-    /// So many crossings are left; 0 is not lit.
+struct FuseState {
+    /// Crossings left until the kill; 0 is disarmed.
     left: AtomicU64,
-    /// So many calls were made.
+    /// Number of calls so far.
     calls: AtomicU64,
-    /// So many of them may have changed something.
-    deeds: AtomicU64,
+    /// Number of calls so far that may have changed something.
+    writes: AtomicU64,
 }
 
-/// It was killed.
+/// The program was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Killed;
 
 /// Whether a call may change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Look,
-    Deed,
+enum CallKind {
+    Read,
+    Write,
 }
 
 impl Fuse {
-    /// Kills the program at the `crossings`th crossing of the line between it and its ports: every
-    /// call crosses it twice, there and back.
-    pub fn light(&self, crossings: u64) {
+    /// Kills the program at the `crossings`th crossing between it and its ports. Every call crosses
+    /// twice, there and back.
+    pub fn arm(&self, crossings: u64) {
         self.0.left.store(crossings, Ordering::Relaxed);
     }
 
-    /// How many crossings are left until it is killed; 0 if it is not to be.
+    /// Returns how many crossings are left until the kill; 0 if the fuse is disarmed.
     pub fn left(&self) -> u64 {
         self.0.left.load(Ordering::Relaxed)
     }
 
-    /// Kills it at none.
-    pub fn put_out(&self) {
-        self.light(0);
+    /// Disarms the fuse.
+    pub fn disarm(&self) {
+        self.arm(0);
     }
 
-    /// How many calls were made.
+    /// Returns the number of calls so far.
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// How many calls were made that may have changed something.
-    pub fn deeds(&self) -> u64 {
-        self.0.deeds.load(Ordering::Relaxed)
+    /// Returns the number of calls so far that may have changed something.
+    pub fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::Relaxed)
     }
 
-    /// Runs a part of the program, unless it is killed in its midst.
+    /// Runs a part of the program, which may be killed.
     ///
     /// # Errors
-    /// [`Killed`] if it was; nothing of it may be used any more then.
+    /// [`Killed`] if it was killed; no value of the program may be used then.
     pub fn run<T>(&self, part: impl FnOnce() -> T) -> Result<T, Killed> {
         match catch_unwind(AssertUnwindSafe(part)) {
             Ok(done) => Ok(done),
             Err(panic) if panic.is::<Killed>() => Err(Killed),
-            // A bug of its own is not hidden.
+            // A real panic of the program is passed on.
             Err(panic) => resume_unwind(panic),
         }
     }
 
     fn cross(&self) {
         let left = &self.0.left;
-        let burnt =
+        let before =
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if burnt == Ok(1) {
+        if before == Ok(1) {
             resume_unwind(Box::new(Killed));
         }
     }
 
-    fn count(&self, kind: Kind) {
+    fn count(&self, kind: CallKind) {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
-        if kind == Kind::Deed {
-            self.0.deeds.fetch_add(1, Ordering::Relaxed);
+        if kind == CallKind::Write {
+            self.0.writes.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -101,21 +100,21 @@ pub struct Fused<T> {
 }
 
 impl<T> Fused<T> {
-    /// The port behind this fuse.
+    /// Puts a port behind a fuse.
     pub const fn new(inner: T, fuse: Fuse) -> Self {
         Self { inner, fuse }
     }
 
-    fn look<R>(&self, call: impl FnOnce(&T) -> R) -> R {
-        self.fuse.count(Kind::Look);
+    fn read<R>(&self, call: impl FnOnce(&T) -> R) -> R {
+        self.fuse.count(CallKind::Read);
         self.fuse.cross();
         let answer = call(&self.inner);
         self.fuse.cross();
         answer
     }
 
-    fn deed<R>(&mut self, call: impl FnOnce(&mut T) -> R) -> R {
-        self.fuse.count(Kind::Deed);
+    fn write<R>(&mut self, call: impl FnOnce(&mut T) -> R) -> R {
+        self.fuse.count(CallKind::Write);
         self.fuse.cross();
         let answer = call(&mut self.inner);
         self.fuse.cross();
@@ -143,13 +142,13 @@ mod tests {
                 run: None,
                 data: std::collections::BTreeMap::new(),
             };
-            fuse.light(crossings);
+            fuse.arm(crossings);
             let at = Timestamp::from_micros(1);
             let killed = fuse.run(|| port.change(std::slice::from_ref(&note), at));
             assert_eq!(killed.err(), Some(Killed));
             assert_eq!(ledger.events(0, 10).unwrap().len(), written);
             assert!(fuse.run(|| port.change(&[note], at)).is_ok(), "it burns only once");
-            assert_eq!((fuse.calls(), fuse.deeds()), (2, 2));
+            assert_eq!((fuse.calls(), fuse.writes()), (2, 2));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The clock of a GPU that exists in memory only.
+//! The clock of a simulated GPU.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,45 +6,45 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bij_core::Hertz;
 use bij_core::port::{GpuClock, GpuClockError, GpuClocks, Unread};
 
-/// A clock that can be bounded; clones share one.
+/// A GPU clock that can be limited; clones share one.
 #[derive(Clone, Debug)]
-pub struct SimGpuClock(Arc<Mutex<State>>);
+pub struct SimGpuClock(Arc<Mutex<GpuClockState>>);
 
 #[derive(Debug)]
-struct State {
+struct GpuClockState {
     rates: Vec<Hertz>,
     max: Hertz,
-    is_there: bool,
+    is_present: bool,
     refuses: bool,
 }
 
 impl SimGpuClock {
-    /// A clock with these rates, ascending, that nothing bounds.
+    /// Returns a clock with these rates, ascending, and no limit.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are no rates.
     pub fn new(rates: impl IntoIterator<Item = Hertz>) -> Self {
         let rates: Vec<Hertz> = rates.into_iter().collect();
         let max = *rates.last().expect("a clock has a rate");
-        Self(Arc::new(Mutex::new(State { rates, max, is_there: true, refuses: false })))
+        Self(Arc::new(Mutex::new(GpuClockState { rates, max, is_present: true, refuses: false })))
     }
 
-    /// Somebody else bounds it, as a power mode does.
-    pub fn set_by_somebody(&self, max: Hertz) {
+    /// Sets the limit as another program does, for example a power mode.
+    pub fn set_externally(&self, max: Hertz) {
         self.state().max = max;
     }
 
-    /// Whether it is there: a driver may come late.
-    pub fn set_there(&self, is_there: bool) {
-        self.state().is_there = is_there;
+    /// Sets whether the clock is present: a driver may load late.
+    pub fn set_present(&self, is_present: bool) {
+        self.state().is_present = is_present;
     }
 
-    /// Whether it refuses to be bounded.
+    /// Sets whether the clock refuses limits.
     pub fn set_refuses(&self, refuses: bool) {
         self.state().refuses = refuses;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GpuClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,7 +52,7 @@ impl SimGpuClock {
 impl GpuClock for SimGpuClock {
     fn clocks(&self) -> Result<GpuClocks, Unread> {
         let state = self.state();
-        if !state.is_there {
+        if !state.is_present {
             let (what, why) = ("the GPU's clock".to_owned(), "absent".to_owned());
             return Err(Unread { what, why });
         }
@@ -77,14 +77,14 @@ mod tests {
     use crate::contract::gpu_clock_contract;
 
     #[test]
-    fn it_keeps_the_contract_and_fails_when_told_to() {
+    fn the_clock_keeps_the_contract_and_fails_with_a_fault() {
         let clock = SimGpuClock::new([300, 600, 900].map(Hertz::new));
         gpu_clock_contract(&clock);
         clock.set_refuses(true);
         assert!(clock.set_max(Hertz::new(300)).is_err());
-        clock.set_by_somebody(Hertz::new(600));
+        clock.set_externally(Hertz::new(600));
         assert_eq!(clock.clocks().unwrap().max, Hertz::new(600));
-        clock.set_there(false);
+        clock.set_present(false);
         assert!(clock.clocks().is_err());
     }
 }

@@ -7,78 +7,78 @@ use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening
 use bij_core::queue::Happening;
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, History, Outcome, Tally, Timestamp};
 
-use crate::queue::Line;
+use crate::queue::MemoryQueue;
 
-/// A ledger and its queue in memory; its clones are further hands on the same ledger.
+/// A ledger and its queue in memory; clones share one ledger.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLedger {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<LedgerState>>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct LedgerState {
     pub(crate) histories: BTreeMap<ExperimentId, History>,
-    /// Every attempt there is, in the order in which they were opened.
+    /// All attempts, in the order in which they were opened.
     order: Vec<AttemptKey>,
-    /// Whose each of them is.
+    /// The experiment of each attempt.
     owners: BTreeMap<AttemptKey, ExperimentId>,
     clean: BTreeSet<BootId>,
-    pub(crate) line: Line,
+    pub(crate) queue: MemoryQueue,
     fault: Option<Fault>,
 }
 
-/// How a ledger in memory can be told to fail.
+/// A failure of a ledger in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Somebody else writes and does not end.
+    /// Another writer does not finish.
     Busy,
-    /// There is no room.
+    /// The disk is full.
     Full,
-    /// It may not be written.
+    /// The file may not be written.
     Denied,
-    /// It is damaged: it cannot be read either.
+    /// The file is damaged and cannot be read either.
     Corrupt,
 }
 
 impl MemoryLedger {
-    /// Fails every write from now on, until told otherwise.
+    /// Fails every write until the fault is removed.
     pub fn fail(&self, fault: Option<Fault>) {
         self.state().fault = fault;
     }
 
-    /// Another ledger with all that is in this one, and no fault.
+    /// Returns another ledger with the same contents and no fault.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let state = State { fault: None, ..self.state().clone() };
+        let state = LedgerState { fault: None, ..self.state().clone() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A clause that has panicked meanwhile says so by itself.
+    fn state(&self) -> MutexGuard<'_, LedgerState> {
+        // A panic of a contract's clause is reported by the test itself.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn readable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+    pub(crate) fn readable(&self) -> Result<MutexGuard<'_, LedgerState>, LedgerError> {
         let state = self.state();
         match state.fault {
-            Some(Fault::Corrupt) => Err(LedgerError::Corrupt("told to fail".into())),
+            Some(Fault::Corrupt) => Err(LedgerError::Corrupt("injected fault".into())),
             Some(Fault::Busy | Fault::Full | Fault::Denied) | None => Ok(state),
         }
     }
 
-    pub(crate) fn writable(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+    pub(crate) fn writable(&self) -> Result<MutexGuard<'_, LedgerState>, LedgerError> {
         let state = self.readable()?;
         match state.fault {
             None | Some(Fault::Corrupt) => Ok(state),
-            Some(Fault::Busy) => Err(LedgerError::Busy("told to fail".into())),
-            Some(Fault::Full) => Err(LedgerError::Full("told to fail".into())),
-            Some(Fault::Denied) => Err(LedgerError::Denied("told to fail".into())),
+            Some(Fault::Busy) => Err(LedgerError::Busy("injected fault".into())),
+            Some(Fault::Full) => Err(LedgerError::Full("injected fault".into())),
+            Some(Fault::Denied) => Err(LedgerError::Denied("injected fault".into())),
         }
     }
 }
 
-impl State {
-    /// Whether the attempt is known; one of another experiment is an error.
+impl LedgerState {
+    /// Returns whether the attempt is known. It is an error if it belongs to another experiment.
     fn knows(&self, key: AttemptKey, experiment: &ExperimentId) -> Result<bool, LedgerError> {
         match self.owners.get(&key) {
             Some(owner) if owner != experiment => {
@@ -93,16 +93,16 @@ impl State {
         let known = self.knows(*key, experiment)?;
         let history = self.histories.entry(experiment.clone()).or_default();
         let (highest, ended) = (history.highest(), history.run_ends().clone());
-        let opened = history.open(opening, self.line.next_place());
+        let opened = history.open(opening, self.queue.next_place());
         if !known {
             self.order.push(*key);
             self.owners.insert(*key, experiment.clone());
-            self.line.tell_run_ends(experiment, &ended, history, *at);
+            self.queue.record_run_ends(experiment, &ended, history, *at);
             let begun = history.attempt(*key).map(Happening::attempt_begun);
-            self.line.tell(begun, *at);
+            self.queue.record(begun, *at);
         }
         if history.highest() != highest {
-            self.line.take_place();
+            self.queue.take_place();
         }
         Ok(opened)
     }
@@ -114,11 +114,11 @@ impl State {
         }
         let history = self.histories.entry(experiment.clone()).or_default();
         let ended = history.run_ends().clone();
-        let outcome = history.close(closing, self.line.next_place());
+        let outcome = history.close(closing, self.queue.next_place());
         if outcome == Outcome::Changed {
-            let told = history.attempt(*key).map(|it| Happening::attempt_ended(it, end));
-            self.line.tell(told, end.at);
-            self.line.tell_run_ends(experiment, &ended, history, end.at);
+            let happenings = history.attempt(*key).map(|it| Happening::attempt_ended(it, end));
+            self.queue.record(happenings, end.at);
+            self.queue.record_run_ends(experiment, &ended, history, end.at);
         }
         Ok(outcome)
     }
@@ -142,7 +142,7 @@ impl Ledger for MemoryLedger {
         };
         let at_most = newest.unwrap_or(usize::MAX);
         let mut chosen: Vec<Attempt> = if let Some(id) = experiment {
-            // One history is in its order.
+            // A history is already in order.
             let attempts = state.histories.get(id).map(History::attempts).unwrap_or_default();
             attempts
                 .iter()
@@ -171,9 +171,10 @@ impl Ledger for MemoryLedger {
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         let state = self.readable()?;
-        // What has only ever waited has no history yet.
-        let lived = state.histories.iter().filter(|(_, history)| !history.attempts().is_empty());
-        Ok(lived.map(|(id, history)| (id.clone(), history.tally())).collect())
+        // An experiment that has only waited has no history yet.
+        let with_attempts =
+            state.histories.iter().filter(|(_, history)| !history.attempts().is_empty());
+        Ok(with_attempts.map(|(id, history)| (id.clone(), history.tally())).collect())
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fails_as_it_is_told_and_recovers() {
+    fn the_ledger_fails_with_a_fault_and_recovers() {
         let mut ledger = MemoryLedger::default();
         let opening = fixture::fresh("x", 1, 1);
         ledger.fail(Some(Fault::Busy));

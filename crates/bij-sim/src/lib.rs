@@ -1,8 +1,8 @@
 //! Models of bij's ports, and the contract suites that judge models and adapters alike.
 //!
-//! A model keeps state, can be told to fail, and needs no machine: what is generic over a port is
-//! tested with it. What keeps a model honest is that the same [`contract`] judges it and the real
-//! thing:
+//! A model keeps state, can be made to fail, and needs no machine: code that is generic over a port
+//! is tested with it. The same [`contract`] judges the model and the real adapter, which keeps the
+//! model faithful:
 //!
 //! ```
 //! use bij_sim::{MemoryLedger, contract};
@@ -10,11 +10,11 @@
 //! contract::ledger_contract(MemoryLedger::default);
 //! ```
 //!
-//! [`MemoryLedger`] is a ledger and the queue of its runs in one, as the database is.
-//! [`SimUnits`] is a service manager with a clock of its own; [`contract::unit_manager_contract`]
-//! judges it, systemd and bij's own supervisor alike. [`Machine`] puts all models together, with
-//! clocks, hooks and a plug that can be pulled; [`Fused`] kills who uses a port at any of its calls.
-//! [`heat`] is a board that grows hot under load, for policies to be judged by.
+//! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
+//! service manager with its own clock; [`contract::unit_manager_contract`] judges it, systemd and
+//! bij's own supervisor. [`SimMachine`] combines all models, with clocks, hooks and power cuts;
+//! [`Fused`] kills the user of a port at any of its calls. [`heat`] is a board that grows hot under
+//! load, for tests of thermal policies.
 
 mod board;
 mod clock;
@@ -33,6 +33,6 @@ pub use fault::{Fuse, Fused, Killed};
 pub use gpu_clock::SimGpuClock;
 pub use ledger::{Fault, MemoryLedger};
 pub use unit_manager::{
-    Ending, Hook, HookCall, Life, LifeEnd, Script, SimUnits, StartFault, UnitFault,
+    Hook, HookCall, Life, LifeEnd, Script, SimEnding, SimUnits, StartFault, UnitFault,
 };
-pub use world::{Machine, SimDefinitions, SimHandover, SimStore};
+pub use world::{SimDefinitions, SimHandover, SimMachine, SimStore};

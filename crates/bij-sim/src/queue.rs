@@ -10,30 +10,30 @@ use bij_core::queue::{
 use bij_core::{ExperimentId, History, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
 
 use crate::MemoryLedger;
-use crate::ledger::State;
+use crate::ledger::LedgerState;
 
-/// What a queue has besides the runs in it.
+/// The parts of a queue besides its runs, which are in the histories.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct MemoryQueue {
     groups: BTreeMap<GroupName, Group>,
     paused: Option<Pause>,
     last_place: i64,
     events: Vec<Event>,
 }
 
-impl Line {
-    /// The place behind all that are there or were.
+impl MemoryQueue {
+    /// Returns the place behind all places given so far.
     pub(crate) const fn next_place(&self) -> Place {
         Place(self.last_place.saturating_add(1))
     }
 
-    /// Gives the next place away.
+    /// Marks the next place as given.
     pub(crate) const fn take_place(&mut self) {
         self.last_place = self.next_place().0;
     }
 
-    /// Writes down what has happened.
-    pub(crate) fn tell(&mut self, happened: impl IntoIterator<Item = Happening>, at: Timestamp) {
+    /// Records events.
+    pub(crate) fn record(&mut self, happened: impl IntoIterator<Item = Happening>, at: Timestamp) {
         for happening in happened {
             let seq = self.events.last().map_or(1, |event| event.seq + 1);
             self.events.push(happening.numbered(seq, at));
@@ -42,8 +42,8 @@ impl Line {
         }
     }
 
-    /// Writes down which runs have ended since.
-    pub(crate) fn tell_run_ends(
+    /// Records the run ends that are new since `before`.
+    pub(crate) fn record_run_ends(
         &mut self,
         experiment: &ExperimentId,
         before: &BTreeMap<RunNumber, RunEnd>,
@@ -51,29 +51,28 @@ impl Line {
         at: Timestamp,
     ) {
         let new = history.run_ends().iter().filter(|(number, _)| !before.contains_key(number));
-        let told = new.map(|(number, end)| {
+        let happenings = new.map(|(number, end)| {
             let run = RunId { experiment: experiment.clone(), number: *number };
             Happening::run_ended(&run, *end, None)
         });
-        self.tell(told, at);
+        self.record(happenings, at);
     }
 }
 
-impl State {
+impl LedgerState {
     fn queued(&mut self, run: &RunId) -> Option<&mut QueuedRun> {
         self.histories.get_mut(&run.experiment)?.queued_mut(run.number)
     }
 
     fn submit(&mut self, submission: &Submission, at: Timestamp) -> QueuedRun {
         let history = self.histories.entry(submission.experiment.clone()).or_default();
-        let queued = history.submit(submission, self.line.next_place(), at).clone();
-        self.line.take_place();
-        self.line.tell([Happening::submitted(&queued)], at);
+        let queued = history.submit(submission, self.queue.next_place(), at).clone();
+        self.queue.take_place();
+        self.queue.record([Happening::submitted(&queued)], at);
         queued
     }
 
-    /// Makes a change; `None` if there was nothing to change, else what there is to tell of it,
-    /// which may be nothing.
+    /// Makes a change. Returns the events to record, possibly none, or `None` if nothing changed.
     fn change(&mut self, change: &Change) -> Option<Vec<Happening>> {
         match change {
             Change::State { run, from, state, why } => {
@@ -81,9 +80,9 @@ impl State {
                 if from.as_ref().is_some_and(|from| queued.state != *from) {
                     return None;
                 }
-                let told = Happening::moved_on(run, &queued.state, state, why);
+                let happening = Happening::moved_on(run, &queued.state, state, why);
                 (queued.state, queued.stop) = (state.clone(), None);
-                Some(vec![told])
+                Some(vec![happening])
             }
             Change::Edit { run, terms, by } => {
                 let queued = self.queued(run).filter(|queued| queued.terms != **terms)?;
@@ -93,7 +92,7 @@ impl State {
             Change::Move { run, place, by } => {
                 let queued = self.queued(run).filter(|queued| queued.place != *place)?;
                 queued.place = *place;
-                self.line.last_place = self.line.last_place.max(place.0);
+                self.queue.last_place = self.queue.last_place.max(place.0);
                 Some(by.iter().map(|by| Happening::moved(run, by)).collect())
             }
             Change::Bypassed { run, times } => {
@@ -115,23 +114,23 @@ impl State {
                 ended.then(|| vec![Happening::run_ended(run, *end, Some(by))])
             }
             Change::SetGroup { group, by } => {
-                let before = self.line.groups.insert(group.name.clone(), group.clone());
+                let before = self.queue.groups.insert(group.name.clone(), group.clone());
                 let changed = before.as_ref() != Some(group);
                 changed.then(|| vec![Happening::group_set(before.as_ref(), group, by)])
             }
             Change::RemoveGroup { name, by } => {
-                self.line.groups.remove(name).map(|_| vec![Happening::group_removed(name, by)])
+                self.queue.groups.remove(name).map(|_| vec![Happening::group_removed(name, by)])
             }
             Change::Pause { pause, by } => {
-                if self.line.paused.is_some() == pause.is_some() {
+                if self.queue.paused.is_some() == pause.is_some() {
                     return None;
                 }
-                self.line.paused.clone_from(pause);
+                self.queue.paused.clone_from(pause);
                 Some(vec![Happening::paused(pause.as_ref(), by)])
             }
             Change::Note { kind, run, data } => {
-                let said = Happening::new(*kind, run.as_ref());
-                Some(vec![Happening { data: data.clone(), ..said }])
+                let note = Happening::new(*kind, run.as_ref());
+                Some(vec![Happening { data: data.clone(), ..note }])
             }
         }
     }
@@ -142,8 +141,8 @@ impl RunQueue for MemoryLedger {
         let state = self.readable()?;
         Ok(Queue {
             runs: state.histories.values().flat_map(History::queued).cloned().collect(),
-            groups: state.line.groups.values().cloned().collect(),
-            paused: state.line.paused.clone(),
+            groups: state.queue.groups.values().cloned().collect(),
+            paused: state.queue.paused.clone(),
         })
     }
 
@@ -161,8 +160,8 @@ impl RunQueue for MemoryLedger {
         let mut outcomes = Vec::new();
         for change in changes {
             outcomes.push(match state.change(change) {
-                Some(told) => {
-                    state.line.tell(told, at);
+                Some(happenings) => {
+                    state.queue.record(happenings, at);
                     Outcome::Changed
                 }
                 None => Outcome::Unchanged,
@@ -181,7 +180,7 @@ impl RunQueue for MemoryLedger {
 
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
         let state = self.readable()?;
-        let events = &state.line.events;
+        let events = &state.queue.events;
         let first = events.partition_point(|event| event.seq <= after);
         Ok(events[first..].iter().take(at_most).cloned().collect())
     }

@@ -1,9 +1,8 @@
 //! A model of a service manager, with a clock of its own.
 //!
-//! It knows what matters to those who use the port: jobs, conditions and hooks, automatic restarts,
-//! the start limit, stops that take their time, and what a unit is like between them. Experiments
-//! are scripts of lives. Time passes only by [`SimUnits::advance`], and what is due then happens in
-//! its order.
+//! It models what users of the port can observe: jobs, conditions and hooks, automatic restarts,
+//! the start limit, stops that take time, and the states between them. Experiments follow a
+//! [`Script`]. Time passes only by [`SimUnits::advance`], which processes due events in order.
 
 mod hook;
 mod job;
@@ -20,42 +19,42 @@ use bij_core::{ExperimentId, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
 pub use hook::{Hook, HookCall};
-use job::{Done, JobEnd, JobId, Jobs};
-pub use script::{Ending, Life, LifeEnd, Script};
-use unit::{Lift, Unit};
+use job::{JobEnd, JobId, JobResult, Jobs};
+pub use script::{Life, LifeEnd, Script, SimEnding};
+use unit::{StartLimitReset, Unit};
 
-/// What a model can be told to answer instead of doing what it is asked.
+/// A failure of the model instead of the requested action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitFault {
-    /// Nobody answers, and nobody hears what becomes of jobs that are under way.
+    /// The manager does not answer, and the ends of running jobs are lost.
     Unreachable,
-    /// The caller may not do this.
+    /// The caller is not permitted to do this.
     Denied,
-    /// The machine is going down: what would start something is refused, everything else works.
+    /// The machine is shutting down: starts are refused, all else works.
     GoingDown,
 }
 
-/// What becomes of the next start that is asked for over the port.
+/// A failure of the next start over the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartFault {
     /// The manager refuses it.
     Refused,
-    /// Its job ends by a time-out for who waits, while the unit goes on.
+    /// The job times out for its caller, while the unit continues.
     TimedOut,
 }
 
 #[derive(Debug, Error)]
-#[error("the model was told to fail")]
-struct ToldToFail;
+#[error("injected fault")]
+struct InjectedFault;
 
-/// A service manager that exists in memory only; clones share one world.
+/// A simulated service manager; clones share one state.
 #[derive(Clone, Debug, Default)]
-pub struct SimUnits(Arc<Mutex<World>>);
+pub struct SimUnits(Arc<Mutex<ManagerState>>);
 
 #[derive(Debug, Default)]
-struct World {
+struct ManagerState {
     now: u64,
-    lives: u64,
+    invocations: u64,
     units: BTreeMap<ExperimentId, Unit>,
     enabled: BTreeSet<ExperimentId>,
     fault: Option<UnitFault>,
@@ -66,103 +65,103 @@ struct World {
 }
 
 impl SimUnits {
-    /// Defines an experiment, or changes what its next lives are like.
+    /// Defines an experiment, or changes the script of its next attempts.
     pub fn define(&self, id: &ExperimentId, script: Script) {
-        let mut world = self.world();
-        match world.units.get_mut(id) {
+        let mut state = self.state();
+        match state.units.get_mut(id) {
             Some(unit) => unit.redefine(script),
             None => {
-                world.units.insert(id.clone(), Unit::new(script));
+                state.units.insert(id.clone(), Unit::new(script));
             }
         }
     }
 
-    /// Lets time pass.
+    /// Advances the time and processes the events that become due.
     pub fn advance(&self, span: TimeSpan) {
-        let mut world = self.world();
-        let until = world.now.saturating_add(span.as_micros());
-        while let Some((due, id)) = world.next_event().filter(|(due, _)| *due <= until) {
-            world.now = due;
-            world.with_unit(&id, Unit::happen);
+        let mut state = self.state();
+        let until = state.now.saturating_add(span.as_micros());
+        while let Some((due, id)) = state.next_event().filter(|(due, _)| *due <= until) {
+            state.now = due;
+            state.with_unit(&id, Unit::process_due);
         }
-        world.now = until;
+        state.now = until;
     }
 
-    /// Has every call fail from now on, or no longer.
+    /// Sets the failure of every following call, or removes it.
     pub fn set_fault(&self, fault: Option<UnitFault>) {
-        let mut world = self.world();
-        world.fault = fault;
+        let mut state = self.state();
+        state.fault = fault;
         if fault == Some(UnitFault::Unreachable) {
-            world.jobs.lose_all();
+            state.jobs.lose_all();
         }
     }
 
-    /// Has the next start fail, or not.
+    /// Sets the failure of the next start, or removes it.
     pub fn fail_next_start(&self, fault: Option<StartFault>) {
-        self.world().start_fault = fault;
+        self.state().start_fault = fault;
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a job done, unless there is a fault or no such experiment.
+    /// Begins a job and waits for its end. Fails if a fault is set or the experiment is unknown.
     async fn job(
         &self,
         id: &ExperimentId,
         verb: &'static str,
-        work: fn(&mut Unit, JobId, &mut Now<'_>),
-    ) -> Result<Done, UnitError> {
+        work: fn(&mut Unit, JobId, &mut UnitContext<'_>),
+    ) -> Result<JobResult, UnitError> {
         let end = {
-            let mut world = self.world();
-            world.check(&format!("{verb} {id}"))?;
-            if verb != "stop" && world.fault == Some(UnitFault::GoingDown) {
-                return Err(UnitError::GoingDown(ToldToFail.into()));
+            let mut state = self.state();
+            state.check(&format!("{verb} {id}"))?;
+            if verb != "stop" && state.fault == Some(UnitFault::GoingDown) {
+                return Err(UnitError::GoingDown(InjectedFault.into()));
             }
-            let fault = if verb == "stop" { None } else { world.start_fault.take() };
+            let fault = if verb == "stop" { None } else { state.start_fault.take() };
             if fault == Some(StartFault::Refused) {
                 let action = format!("{verb} {id}");
-                return Err(UnitError::Refused { action, source: ToldToFail.into() });
+                return Err(UnitError::Refused { action, source: InjectedFault.into() });
             }
-            if !world.units.contains_key(id) {
+            if !state.units.contains_key(id) {
                 return Err(UnitError::NotFound(id.clone()));
             }
-            let job = world.jobs.new_job();
+            let job = state.jobs.new_job();
             if fault == Some(StartFault::TimedOut) {
-                world.jobs.end(job, Done::Failed("timeout"));
+                state.jobs.end(job, JobResult::Failed("timeout"));
             }
-            world.with_unit(id, |unit, now| work(unit, job, now));
-            JobEnd { world: Arc::clone(&self.0), job }
+            state.with_unit(id, |unit, context| work(unit, job, context));
+            JobEnd { state: Arc::clone(&self.0), job }
         };
         match end.await {
-            Done::Failed(result) => Err(UnitError::Job {
+            JobResult::Failed(result) => Err(UnitError::Job {
                 id: id.clone(),
                 verb,
                 result: result.to_owned(),
                 reason: None,
             }),
-            Done::Lost => Err(UnitError::Unreachable(ToldToFail.into())),
-            done @ (Done::Started(_) | Done::Stopped(_)) => Ok(done),
+            JobResult::Lost => Err(UnitError::Unreachable(InjectedFault.into())),
+            done @ (JobResult::Started(_) | JobResult::Stopped(_)) => Ok(done),
         }
     }
 }
 
-/// What a unit sees of the world while something happens to it.
-struct Now<'a> {
-    /// Microseconds since the world began.
+/// What a unit can change outside itself while it handles an event.
+struct UnitContext<'a> {
+    /// Microseconds since the simulation began.
     at: u64,
-    /// How many lives there were, of all units.
-    lives: &'a mut u64,
+    /// Number of invocations so far, of all units.
+    invocations: &'a mut u64,
     jobs: &'a mut Jobs,
 }
 
-impl World {
+impl ManagerState {
     fn check(&self, action: &str) -> Result<(), UnitError> {
         match self.fault {
             None | Some(UnitFault::GoingDown) => Ok(()),
-            Some(UnitFault::Unreachable) => Err(UnitError::Unreachable(ToldToFail.into())),
+            Some(UnitFault::Unreachable) => Err(UnitError::Unreachable(InjectedFault.into())),
             Some(UnitFault::Denied) => {
-                Err(UnitError::Denied { action: action.to_owned(), source: ToldToFail.into() })
+                Err(UnitError::Denied { action: action.to_owned(), source: InjectedFault.into() })
             }
         }
     }
@@ -175,14 +174,14 @@ impl World {
     fn with_unit<T>(
         &mut self,
         id: &ExperimentId,
-        work: impl FnOnce(&mut Unit, &mut Now<'_>) -> T,
+        work: impl FnOnce(&mut Unit, &mut UnitContext<'_>) -> T,
     ) -> Option<T> {
-        let Self { now, lives, units, jobs, signals, attended, .. } = self;
+        let Self { now, invocations, units, jobs, signals, attended, .. } = self;
         let unit = units.get_mut(id)?;
-        let mut now = Now { at: *now, lives, jobs };
-        let done = work(unit, &mut now);
+        let mut context = UnitContext { at: *now, invocations, jobs };
+        let done = work(unit, &mut context);
         if !*attended {
-            unit.hooks_leave(&mut now);
+            unit.exit_hooks(&mut context);
         }
         if std::mem::take(&mut unit.changed) && *attended {
             signals.push(id.clone());
@@ -199,80 +198,82 @@ impl World {
     }
 }
 
-const fn started(done: Done) -> Started {
+const fn started(done: JobResult) -> Started {
     match done {
-        Done::Started(started) => started,
-        Done::Stopped(_) | Done::Failed(_) | Done::Lost => Started::Up,
+        JobResult::Started(started) => started,
+        JobResult::Stopped(_) | JobResult::Failed(_) | JobResult::Lost => Started::Up,
     }
 }
 
 impl UnitManager for SimUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.job(id, "start", |unit, job, now| unit.start(Some(job), Lift::Yes, now))
-            .await
-            .map(started)
+        self.job(id, "start", |unit, job, context| {
+            unit.start(Some(job), StartLimitReset::Yes, context);
+        })
+        .await
+        .map(started)
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        match self.job(id, "stop", |unit, job, now| unit.stop(Some(job), now)).await {
+        match self.job(id, "stop", |unit, job, context| unit.stop(Some(job), context)).await {
             Ok(done) => {
-                // A bound is lifted by who stops it through this port, and by nobody else.
-                self.world().with_unit(id, |unit, _| unit.lift());
-                Ok(if let Done::Stopped(outcome) = done { outcome } else { Outcome::Changed })
+                // As the port requires, a stop removes the cap.
+                self.state().with_unit(id, |unit, _| unit.remove_cap());
+                Ok(if let JobResult::Stopped(outcome) = done { outcome } else { Outcome::Changed })
             }
-            // What is not there is down already.
+            // An unknown unit is down already.
             Err(UnitError::NotFound(_)) => Ok(Outcome::Unchanged),
             Err(error) => Err(error),
         }
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        let restarted = self.job(id, "restart", |unit, job, now| {
-            unit.stop(None, now);
-            unit.start(Some(job), Lift::Yes, now);
+        let restarted = self.job(id, "restart", |unit, job, context| {
+            unit.stop(None, context);
+            unit.start(Some(job), StartLimitReset::Yes, context);
         });
         restarted.await.map(started)
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let mut world = self.world();
-        world.check(&format!("reset {id}"))?;
-        Ok(world.with_unit(id, Unit::reset_failed).unwrap_or(Outcome::Unchanged))
+        let mut state = self.state();
+        state.check(&format!("reset {id}"))?;
+        Ok(state.with_unit(id, Unit::reset_failed).unwrap_or(Outcome::Unchanged))
     }
 
     async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
-        let mut world = self.world();
-        world.check(&format!("enable {id}"))?;
+        let mut state = self.state();
+        state.check(&format!("enable {id}"))?;
         let changed = if enabled {
-            if !world.units.contains_key(id) {
+            if !state.units.contains_key(id) {
                 return Err(UnitError::NotFound(id.clone()));
             }
-            world.enabled.insert(id.clone())
+            state.enabled.insert(id.clone())
         } else {
-            world.enabled.remove(id)
+            state.enabled.remove(id)
         };
         Ok(if changed { Outcome::Changed } else { Outcome::Unchanged })
     }
 
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
-        let world = self.world();
-        world.check(&format!("look at {id}"))?;
-        Ok(world.status(id))
+        let state = self.state();
+        state.check(&format!("look at {id}"))?;
+        Ok(state.status(id))
     }
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-        let world = self.world();
-        world.check("list experiments")?;
-        let loaded = world.units.iter().filter(|(_, unit)| unit.is_loaded());
-        Ok(loaded.map(|(id, _)| world.status(id)).collect())
+        let state = self.state();
+        state.check("list experiments")?;
+        let loaded = state.units.iter().filter(|(_, unit)| unit.is_loaded());
+        Ok(loaded.map(|(id, _)| state.status(id)).collect())
     }
 
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
-        let mut world = self.world();
+        let mut state = self.state();
         let action = format!("{} {id}", if frozen { "freeze" } else { "thaw" });
-        world.check(&action)?;
-        match world.with_unit(id, |unit, now| unit.set_frozen(frozen, now)) {
-            Some(None) => Err(UnitError::Refused { action, source: ToldToFail.into() }),
+        state.check(&action)?;
+        match state.with_unit(id, |unit, context| unit.set_frozen(frozen, context)) {
+            Some(None) => Err(UnitError::Refused { action, source: InjectedFault.into() }),
             outcome => Ok(outcome.flatten().unwrap_or(Outcome::Unchanged)),
         }
     }
@@ -282,14 +283,14 @@ impl UnitManager for SimUnits {
         id: &ExperimentId,
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
-        let mut world = self.world();
-        world.check(&format!("bound the processor time of {id}"))?;
-        Ok(world.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
+        let mut state = self.state();
+        state.check(&format!("bound the processor time of {id}"))?;
+        Ok(state.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
         // Definitions are read at every start.
-        self.world().check("reload")
+        self.state().check("reload")
     }
 }
 

@@ -1,7 +1,7 @@
 //! A machine that exists in memory only: units with their hooks, a store, clocks, a board, power.
 //!
-//! It knows nothing of a coordinator. Whoever drives it lets time pass, answers the hooks that ask
-//! for admission, and may cut the power at any moment.
+//! It contains no coordinator. The test that drives it advances the time, answers the hooks that
+//! ask for admission, and may cut the power at any moment.
 
 mod definitions;
 mod hooks;
@@ -17,29 +17,29 @@ pub use store::SimStore;
 use crate::{Hook, SimBoard, SimClock, SimUnits, UnitFault};
 use journal::SimJournal;
 
-/// A machine with everything on it but a coordinator.
+/// A simulated machine without a coordinator.
 #[derive(Debug)]
-pub struct Machine {
-    /// Its service manager.
+pub struct SimMachine {
+    /// The service manager.
     pub units: SimUnits,
-    /// Its store, which outlives its boots.
+    /// The store, which outlives boots.
     pub store: SimStore,
-    /// Its clocks.
+    /// The clocks of the machine.
     pub clock: SimClock,
-    /// Its hardware.
+    /// The hardware of the machine.
     pub board: SimBoard,
-    /// Its definitions.
+    /// The definitions of experiments.
     pub definitions: SimDefinitions,
-    /// Its runtime directory, which does not outlive its boot.
+    /// The runtime directory, which a boot clears.
     pub handover: SimHandover,
-    /// How lives ended whose `end` was killed, and when.
+    /// Ends of attempts whose `end` hook was killed.
     journal: SimJournal,
     boots: u64,
-    going_down: bool,
+    shutting_down: bool,
 }
 
-impl Machine {
-    /// A machine with so much memory, at its first boot.
+impl SimMachine {
+    /// Returns a machine with this memory, at its first boot.
     pub fn new(memory: Bytes, at: Timestamp) -> Self {
         let units = SimUnits::default().attended();
         let journal = SimJournal::default();
@@ -49,69 +49,69 @@ impl Machine {
             store: SimStore::default(),
             clock: SimClock::at_boot(at),
             definitions: SimDefinitions::default(),
-            handover: SimHandover::reading(journal.clone()),
+            handover: SimHandover::with_journal(journal.clone()),
             journal,
             boots: 1,
-            going_down: false,
+            shutting_down: false,
         }
     }
 
-    /// This boot.
+    /// Returns the id of the current boot.
     pub fn boot_id(&self) -> BootId {
         BootId::from_bytes(u128::from(self.boots).to_be_bytes())
     }
 
-    /// Whether it is being shut down in good order.
-    pub const fn is_going_down(&self) -> bool {
-        self.going_down
+    /// Returns whether a clean shutdown is under way.
+    pub const fn is_shutting_down(&self) -> bool {
+        self.shutting_down
     }
 
-    /// Lets time pass.
+    /// Advances the clocks and the units.
     pub fn advance(&self, span: TimeSpan) {
         self.clock.advance(span);
         self.units.advance(span);
     }
 
-    /// Begins to go down in good order: every unit is told to leave, and nothing starts any more.
-    pub fn begin_to_go_down(&mut self) {
-        self.going_down = true;
+    /// Begins a clean shutdown: stops every unit and refuses new starts.
+    pub fn begin_shutdown(&mut self) {
+        self.shutting_down = true;
         self.units.set_fault(Some(UnitFault::GoingDown));
         self.units.stop_all();
     }
 
-    /// Whether all units are down.
+    /// Returns whether all units are down and no hook runs.
     pub fn is_down(&self) -> bool {
         self.units.hooks().is_empty() && self.units.up().is_empty()
     }
 
-    /// Goes down in good order, when all units are down, and marks that. Hooks that still ask for
-    /// admission are not heard.
-    pub fn go_down(&mut self) {
-        // A store that does not take it makes a power cut of it.
+    /// Finishes a clean shutdown and records it. Hooks that still wait for admission get no answer.
+    pub fn finish_shutdown(&mut self) {
+        // If the store fails, the shutdown counts as a power cut.
         let _ = self.store.mark_clean_shutdown(self.boot_id(), self.clock.at());
         self.cut_power();
     }
 
-    /// The machine is gone from one moment to the next. What was written stays.
+    /// Cuts the power: units, spool and runtime directory are gone, the store stays.
     pub fn cut_power(&mut self) {
         self.units.cut_power();
         self.store.lose_spool();
         self.handover.lose_all();
     }
 
-    /// Boots anew: what other boots left open is closed. What is enabled is started by
-    /// [`SimUnits::start_enabled`], when the coordinator's socket is there.
+    /// Boots anew and closes the attempts that other boots left unclosed.
+    /// [`SimUnits::start_enabled`] starts the enabled units, when the coordinator's socket is
+    /// there.
     pub fn boot(&mut self) {
         self.boots += 1;
-        self.going_down = false;
+        self.shutting_down = false;
         self.clock.reboot();
         self.units.set_fault(None);
         let (here, now) = (self.boot_id(), self.clock.at());
-        // The next `begin` tries again.
+        // If the store fails, the next `begin` tries again.
         let _ = close_other_boots(&mut self.store, here, now, |_| LastWords::default());
     }
 
-    /// Has every hook but those that ask for admission run and leave; says whether there was any.
+    /// Runs every waiting hook except those that ask for admission. Returns whether there was any.
     pub fn run_other_hooks(&mut self) -> bool {
         let calls = self.units.hooks();
         let others = calls.iter().filter(|call| call.hook != Hook::Admit);

@@ -2,7 +2,7 @@
 
 use bij_coordinator::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, Ladder, Living};
 use bij_core::{Celsius, TimeSpan};
-use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving};
+use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob};
 
 /// What became of one life.
 pub(crate) struct Outcome {
@@ -56,7 +56,7 @@ pub(crate) fn ladder(world: HeatWorld, hours: f64, means: Means) -> Outcome {
         ride.look();
     }
     let Ride { world, moves, .. } = ride;
-    Outcome { hottest: world.hottest(), work: world.standing().work, moves, stops: 0 }
+    Outcome { hottest: world.hottest(), work: world.snapshot().work, moves, stops: 0 }
 }
 
 /// A board that the ladder holds back.
@@ -97,7 +97,7 @@ impl Ride {
     }
 }
 
-fn living(one: SimLiving, means: Means) -> Living {
+fn living(one: RunningJob, means: Means) -> Living {
     Living {
         experiment: one.experiment,
         priority: one.priority,
@@ -115,7 +115,7 @@ fn living(one: SimLiving, means: Means) -> Living {
 pub(crate) fn all_or_nothing(mut world: HeatWorld, hours: f64) -> Outcome {
     let (stop_at, start_at) = (Celsius::new(75), Celsius::new(65));
     let stops = bij_sim::heat::all_or_nothing(&mut world, hours * 3600.0, stop_at, start_at);
-    Outcome { hottest: world.hottest(), work: world.standing().work, moves: Vec::new(), stops }
+    Outcome { hottest: world.hottest(), work: world.snapshot().work, moves: Vec::new(), stops }
 }
 
 /// The constant load that just holds the throttle temperature, as far as so much is asked for.
@@ -123,5 +123,5 @@ pub(crate) fn ideal(fan: Fan, load: Load, hours: f64) -> Outcome {
     let mut world = HeatWorld::new(fan, load);
     world.hold_ideally(settings().throttle());
     world.pass(hours * 3600.0);
-    Outcome { hottest: world.hottest(), work: world.standing().work, moves: Vec::new(), stops: 0 }
+    Outcome { hottest: world.hottest(), work: world.snapshot().work, moves: Vec::new(), stops: 0 }
 }

@@ -14,7 +14,7 @@ use bij_core::queue::{
 use bij_core::{
     Attempt, BootId, Bytes, Cause, ExperimentId, Outcome, RunEnd, RunId, RunState, Tally, Timestamp,
 };
-use bij_sim::{Machine, SimDefinitions, SimStore, SimUnits};
+use bij_sim::{SimDefinitions, SimMachine, SimStore, SimUnits};
 
 /// A machine's store as its coordinator has it.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ struct Truth {
 }
 
 impl Door {
-    pub(crate) fn of(machine: &Machine, settings: CoordinatorSettings, memory: Bytes) -> Self {
+    pub(crate) fn of(machine: &SimMachine, settings: CoordinatorSettings, memory: Bytes) -> Self {
         let judge =
             Judge { boot: machine.boot_id(), settings, going_down: false, wrong: Vec::new() };
         Self {

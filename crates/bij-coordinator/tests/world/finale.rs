@@ -74,7 +74,7 @@ impl World {
     }
 
     fn accidents_stop(&mut self) {
-        self.fuse.put_out();
+        self.fuse.disarm();
         self.kills_hook = false;
         self.noise = Noise::default();
         self.machine.units.fail_next_start(None);

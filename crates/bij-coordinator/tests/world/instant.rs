@@ -127,7 +127,7 @@ impl World {
         let queue = self.machine.store.load().unwrap_or_default();
         let is_it = |run: &&QueuedRun| run.run == admitted && run.state == QueueState::Running;
         let Some(run) = queue.runs.iter().find(is_it) else { return };
-        let laid = self.machine.handover.extras_of(id);
+        let laid = self.machine.handover.extras_for(id);
         if laid != run.extras {
             let what = format!("{admitted} has {:?} and begins with {laid:?}", run.extras);
             self.is_wrong("a run has its extras in all its attempts", Err(what));
@@ -185,7 +185,7 @@ impl World {
             at_boot,
             by: if at_boot { "boot" } else { "systemctl start" }.to_owned(),
             invocation: None,
-            extras: machine.handover.extras_of(&call.id),
+            extras: machine.handover.extras_for(&call.id),
         };
         let was_up = door.is_up(&call.id);
         if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
@@ -231,7 +231,7 @@ impl World {
     pub(crate) fn pass(&mut self, span: TimeSpan) {
         let until = self.machine.clock.uptime().as_micros() + span.as_micros();
         let mut wakes = 0;
-        let deeds = self.fuse.deeds();
+        let deeds = self.fuse.writes();
         loop {
             self.settle();
             let uptime = self.machine.clock.uptime().as_micros();
@@ -246,7 +246,7 @@ impl World {
             }
             wakes += 1;
         }
-        self.is_no_hot_loop(span, wakes, self.fuse.deeds() - deeds);
+        self.is_no_hot_loop(span, wakes, self.fuse.writes() - deeds);
     }
 
     /// However long nobody asks for anything, what the coordinator does is bounded by the time that

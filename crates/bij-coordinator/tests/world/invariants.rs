@@ -124,14 +124,14 @@ impl World {
     /// Asks for the queue as people do; who waits without a reason is about to start.
     fn every_waiting_run_has_a_reason(&mut self) -> Result<(), String> {
         let left = self.fuse.left();
-        self.fuse.put_out();
+        self.fuse.disarm();
         let mut bare = self.waits_for_nothing();
         if bare.is_some() {
             self.is_awake = true;
             self.settle();
             bare = self.waits_for_nothing();
         }
-        self.fuse.light(left);
+        self.fuse.arm(left);
         self.read_events()?;
         bare.map_or(Ok(()), |run| Err(format!("{run} waits, and nothing tells why")))
     }
@@ -154,14 +154,14 @@ impl World {
             return Ok(());
         }
         let left = self.fuse.left();
-        self.fuse.put_out();
+        self.fuse.disarm();
         self.looks_at_all();
         self.settle();
-        let before = self.fuse.deeds();
+        let before = self.fuse.writes();
         self.looks_at_all();
         self.tick();
-        let done = self.fuse.deeds() - before;
-        self.fuse.light(left);
+        let done = self.fuse.writes() - before;
+        self.fuse.arm(left);
         self.read_events()?;
         if done == 0 { Ok(()) } else { Err(format!("{done} things were done at rest")) }
     }

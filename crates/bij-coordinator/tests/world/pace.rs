@@ -55,7 +55,7 @@ impl World {
             if let Some(pace) = self.paces.get(&id) {
                 let (step, _) = pace.at(uptime);
                 let progress = Progress { step: Some(step), ..Progress::default() };
-                self.machine.handover.tell_progress(&id, progress);
+                self.machine.handover.set_progress(&id, progress);
             }
         }
     }

@@ -42,7 +42,11 @@ impl UnitManager for Watched {
 
 pub(crate) type SimCoordinator = Coordinator<SimPorts>;
 
-pub(crate) fn adapters(machine: &bij_sim::Machine, door: Door, fuse: &Fuse) -> Adapters<SimPorts> {
+pub(crate) fn adapters(
+    machine: &bij_sim::SimMachine,
+    door: Door,
+    fuse: &Fuse,
+) -> Adapters<SimPorts> {
     Adapters {
         units: Fused::new(Watched(machine.units.clone(), door.clone()), fuse.clone()).into(),
         store: Fused::new(door, fuse.clone()),

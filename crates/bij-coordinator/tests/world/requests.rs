@@ -44,7 +44,7 @@ impl World {
                 // A manager that cannot be reached does not do it.
                 let _ = self.machine.units.set_enabled(&id, enabled).now_or_never();
             }
-            Step::Kill(crossings) => self.fuse.light(crossings),
+            Step::Kill(crossings) => self.fuse.arm(crossings),
             Step::StopCoordinator => self.coordinator_stops(),
             Step::StartCoordinator if self.coordinator.is_none() => self.coordinator_comes(),
             Step::Reboot { in_good_order, coordinator_is_there } => {
@@ -69,7 +69,7 @@ impl World {
             Step::Redefine(id) if !self.door.is_up(&id) => self.define(&id),
             Step::StartCoordinator | Step::Redefine(_) => {}
             Step::Memory { others, pressure, unreadable } => {
-                self.machine.board.set_others(others);
+                self.machine.board.set_other_usage(others);
                 self.machine.board.set_pressure(pressure);
                 self.machine.board.set_unreadable(unreadable);
             }

@@ -112,7 +112,7 @@ impl World {
             ..Script::default()
         };
         self.machine.units.define(id, script);
-        self.machine.board.set_use(id, memory.unwrap_or(Bytes::new(50 * MIB)));
+        self.machine.board.set_usage(id, memory.unwrap_or(Bytes::new(50 * MIB)));
         self.machine.definitions.define(spec);
     }
 

@@ -6,7 +6,7 @@ use bij_coordinator::{Coordinator, Now};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::queue::GoingDown;
 use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
-use bij_sim::{Fuse, Machine, UnitFault};
+use bij_sim::{Fuse, SimMachine, UnitFault};
 
 use crate::chronicle::Chronicle;
 use crate::door::Door;
@@ -32,7 +32,7 @@ pub(crate) struct Noise {
 
 #[expect(clippy::struct_excessive_bools, reason = "each of them happens without the others")]
 pub(crate) struct World {
-    pub(crate) machine: Machine,
+    pub(crate) machine: SimMachine,
     pub(crate) coordinator: Option<SimCoordinator>,
     pub(crate) fuse: Fuse,
     pub(crate) door: Door,
@@ -77,7 +77,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, keeps_story: bool) -> Self {
-        let mut machine = Machine::new(MEMORY, Timestamp::from_micros(1_800_000_000_000_000));
+        let mut machine = SimMachine::new(MEMORY, Timestamp::from_micros(1_800_000_000_000_000));
         let settings = CoordinatorSettings::default();
         machine.boot();
         let mut world = Self {
@@ -139,7 +139,7 @@ impl World {
     pub(crate) fn coordinator_comes(&mut self) {
         self.comes_at = None;
         self.disturbed = self.machine.clock.uptime();
-        self.fuse.put_out();
+        self.fuse.disarm();
         self.door = Door::of(&self.machine, self.settings.clone(), MEMORY);
         let adapters = adapters(&self.machine, self.door.clone(), &self.fuse);
         let (boot, now) = (self.machine.boot_id(), self.now());
@@ -161,7 +161,7 @@ impl World {
     /// The coordinator is gone from one moment to the next.
     pub(crate) fn coordinator_is_killed(&mut self) {
         self.coordinator = None;
-        self.fuse.put_out();
+        self.fuse.disarm();
         self.comes_back_later();
         self.note(|| "the coordinator is killed".to_owned());
     }
@@ -176,13 +176,13 @@ impl World {
         self.coordinator = None;
         self.socket = false;
         self.comes_at = None;
-        self.fuse.put_out();
+        self.fuse.disarm();
     }
 
     /// What befalls a machine whose power is cut, or that is rebooted in good order; then it boots.
     pub(crate) fn reboot(&mut self, in_good_order: bool, coordinator_is_there: bool) {
         if in_good_order {
-            self.machine.begin_to_go_down();
+            self.machine.begin_shutdown();
             self.bus_is_lost = false;
             self.hear_that_it_goes_down();
             for _ in 0..SHUTDOWN {
@@ -194,7 +194,7 @@ impl World {
             }
         }
         if in_good_order {
-            self.machine.go_down();
+            self.machine.finish_shutdown();
         } else {
             self.machine.cut_power();
         }

@@ -14,21 +14,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{LogError, LogQuery, merge};
-use crate::log_file::path_of;
+use crate::log_file::log_path;
 use crate::log_line::LogLine;
 
-/// Hands over lines as they are written, through rotation and for experiments that begin later.
+/// Returns lines as they are written, across rotation and also of experiments that start later.
 #[derive(Debug)]
 pub struct LogFollower {
     logs: PathBuf,
     query: LogQuery,
     inotify: Inotify,
-    files: BTreeMap<ExperimentId, Tail>,
+    files: BTreeMap<ExperimentId, FileTail>,
 }
 
-/// A file and what has been read of it but is no whole line yet.
+/// An open log file and the incomplete line read from its end.
 #[derive(Debug)]
-struct Tail {
+struct FileTail {
     file: File,
     inode: u64,
     partial: Vec<u8>,
@@ -37,7 +37,7 @@ struct Tail {
 impl LogFollower {
     pub(super) fn start(logs: PathBuf, query: LogQuery) -> Result<Self, LogError> {
         let failed = |source| LogError { path: logs.clone(), source };
-        // Somebody may follow before the first line of the first experiment.
+        // The directory may not exist before the first line of the first experiment.
         std::fs::create_dir_all(&logs).map_err(failed)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         let inotify = inotify.map_err(|errno| failed(errno.into()))?;
@@ -46,7 +46,7 @@ impl LogFollower {
         let mut follower = Self { logs, query, inotify, files: BTreeMap::new() };
         for id in follower.ids()? {
             if let Some(mut tail) = follower.open(&id)? {
-                let path = path_of(&follower.logs, &id);
+                let path = log_path(&follower.logs, &id);
                 let end = tail.file.seek(SeekFrom::End(0));
                 end.map_err(|source| LogError { path, source })?;
                 follower.files.insert(id, tail);
@@ -55,8 +55,8 @@ impl LogFollower {
         Ok(follower)
     }
 
-    /// Waits at most so long for new lines and returns them, by time; none if there were none, or
-    /// a signal came.
+    /// Waits up to `timeout` for new lines and returns them by time. Returns none after the time-out or
+    /// a signal.
     ///
     /// # Errors
     /// [`LogError`] if a file cannot be read.
@@ -72,7 +72,7 @@ impl LogFollower {
             Err(errno) => return Err(self.failed(errno.into())),
         }
         match self.inotify.read_events() {
-            // What changed does not matter: every file is looked at, and there are few.
+            // Which file changed does not matter: all are read, and there are few.
             Ok(_) | Err(Errno::EAGAIN) => {}
             Err(errno) => return Err(self.failed(errno.into())),
         }
@@ -83,7 +83,7 @@ impl LogFollower {
         let mut all = Vec::new();
         for id in self.ids()? {
             let mut lines = std::collections::VecDeque::new();
-            // First what was still written to a file that has been rotated away meanwhile.
+            // First the last lines of a file that was rotated meanwhile.
             self.read_on(&id, &mut lines)?;
             if let Some(fresh) = self.open(&id)? {
                 let known = self.files.get(&id).map(|tail| tail.inode);
@@ -104,7 +104,7 @@ impl LogFollower {
         lines: &mut std::collections::VecDeque<LogLine>,
     ) -> Result<(), LogError> {
         let Some(tail) = self.files.get_mut(id) else { return Ok(()) };
-        let path = path_of(&self.logs, id);
+        let path = log_path(&self.logs, id);
         let read = tail.file.read_to_end(&mut tail.partial);
         read.map_err(|source| LogError { path, source })?;
         let whole = tail.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -116,11 +116,11 @@ impl LogFollower {
         Ok(())
     }
 
-    fn open(&self, id: &ExperimentId) -> Result<Option<Tail>, LogError> {
-        let path = path_of(&self.logs, id);
+    fn open(&self, id: &ExperimentId) -> Result<Option<FileTail>, LogError> {
+        let path = log_path(&self.logs, id);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.ino(), file)));
         match opened {
-            Ok((inode, file)) => Ok(Some(Tail { file, inode, partial: Vec::new() })),
+            Ok((inode, file)) => Ok(Some(FileTail { file, inode, partial: Vec::new() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(LogError { path, source }),
         }

@@ -31,7 +31,7 @@ fn texts(lines: &[LogLine]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn filters_choose_and_experiments_are_merged_by_time() {
+async fn queries_filter_lines_and_merge_experiments_by_time() {
     let directory = tempfile::tempdir().unwrap();
     let lines = [
         line("a", 1, 1, "a one"),
@@ -59,7 +59,7 @@ async fn filters_choose_and_experiments_are_merged_by_time() {
 }
 
 #[tokio::test]
-async fn a_full_file_gives_way_and_both_are_read() {
+async fn a_full_file_is_rotated_and_both_files_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let lines: Vec<LogLine> =
         (0..10).map(|n| line("a", n, 1, &format!("line {n} {}", "x".repeat(40)))).collect();
@@ -74,7 +74,7 @@ async fn a_full_file_gives_way_and_both_are_read() {
 }
 
 #[tokio::test]
-async fn following_sees_new_lines_rotation_and_new_experiments() {
+async fn a_follower_returns_new_lines_across_rotation_and_of_new_experiments() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), u64::MAX, &[line("a", 0, 1, "old")]).await;
     let reader = LogReader { logs: directory.path().to_owned() };
@@ -92,7 +92,7 @@ async fn following_sees_new_lines_rotation_and_new_experiments() {
 }
 
 #[test]
-fn no_logs_are_no_error_and_torn_lines_are_passed_over() {
+fn missing_logs_are_no_error_and_torn_lines_are_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let missing = LogReader { logs: directory.path().join("none") };
     assert_eq!(missing.read(&LogQuery::default()).unwrap(), []);

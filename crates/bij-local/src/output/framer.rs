@@ -1,27 +1,26 @@
-//! Bytes become lines.
+//! Cuts bytes into lines.
 
-/// Longest piece, in bytes; a longer line is handed over in several.
+/// Longest piece, in bytes; a longer line is returned in several.
 pub(crate) const PIECE_MAX: usize = 64 * 1024;
 
-/// Cuts a stream of bytes into lines, bounded in memory whatever comes.
+/// Cuts a stream of bytes into lines, with bounded memory.
 ///
-/// A carriage return begins the line anew, as on a terminal: of a progress bar that draws itself a
-/// thousand times only the last frame becomes a line. Bytes that are no UTF-8 become U+FFFD, NUL
-/// becomes U+2400, so that every line is text.
+/// A carriage return restarts the line, as on a terminal: only the last frame of a progress bar
+/// becomes a line. Invalid UTF-8 becomes U+FFFD, NUL becomes U+2400, so that every line is text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Framer {
     line: Vec<u8>,
-    /// Whether a piece of this line has been handed over.
+    /// Whether a piece of this line has been returned.
     continued: bool,
-    /// Whether a carriage return came last: the next byte begins the line anew.
+    /// Whether a carriage return came last, so that the next byte restarts the line.
     returned: bool,
 }
 
-/// Whether it carries on the one before, and its text.
+/// Whether this continues the line of the frame before, and its text.
 type Frame = (bool, String);
 
 impl Framer {
-    /// Takes bytes and returns the lines, or pieces of a long one, that are complete.
+    /// Takes bytes and returns the complete lines, or pieces of a long line.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<Frame> {
         let mut frames = Vec::new();
         for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -39,7 +38,7 @@ impl Framer {
         frames
     }
 
-    /// The line that was left without an end.
+    /// Returns the last line if it has no line end.
     pub(crate) fn finish(&mut self) -> Option<Frame> {
         (!self.line.is_empty()).then(|| self.end_line())
     }
@@ -56,7 +55,7 @@ impl Framer {
             let (head, tail) = text.split_at(PIECE_MAX - self.line.len());
             self.line.extend_from_slice(head);
             let rest = self.line.split_off(char_boundary(&self.line));
-            frames.push((self.continued, text_of(&self.line)));
+            frames.push((self.continued, decode(&self.line)));
             self.line = rest;
             self.continued = true;
             text = tail;
@@ -65,17 +64,17 @@ impl Framer {
     }
 
     fn end_line(&mut self) -> Frame {
-        let frame = (self.continued, text_of(&self.line));
+        let frame = (self.continued, decode(&self.line));
         *self = Self::default();
         frame
     }
 }
 
-fn text_of(bytes: &[u8]) -> String {
+fn decode(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{2400}")
 }
 
-/// The length without a character that is not complete yet.
+/// Returns the length of `bytes` without an incomplete character at the end.
 fn char_boundary(bytes: &[u8]) -> usize {
     let is_continuation = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
     let tail = bytes.iter().rev().take(3).take_while(|byte| is_continuation(byte)).count();
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_lines_however_they_arrive() {
+    fn lines_do_not_depend_on_chunks() {
         assert_eq!(texts(&[b"a\nb\n\nc"]), ["a", "b", "", "c"]);
         assert_eq!(texts(&[b"a", b"b", b"\n", b"c\n"]), ["ab", "c"]);
         assert_eq!(texts(&[b"dos\r\nline\r", b"\n"]), ["dos", "line"]);
@@ -148,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn how_bytes_arrive_does_not_matter(
+        fn chunks_do_not_change_the_frames(
             bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..400),
             cuts in proptest::collection::vec(0usize..400, 0..8),
         ) {

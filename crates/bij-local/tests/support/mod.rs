@@ -1,4 +1,4 @@
-//! A supervisor over real processes, a real database and definitions made in the test.
+//! A supervisor over real processes and a real database, with definitions made by the test.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "clippy knows only functions marked as tests")]
@@ -17,7 +17,7 @@ use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor
 use bij_store::RobustLedger;
 use tempfile::TempDir;
 
-/// Definitions by their ids.
+/// A source of definitions in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Definitions(pub(crate) BTreeMap<ExperimentId, ExperimentSpec>);
 
@@ -45,12 +45,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With the watcher, which works everywhere.
+    /// Returns a world whose supervisors use the watcher, which works everywhere.
     pub(crate) fn new() -> Self {
-        Self::with(Backend::Watcher)
+        Self::with_backend(Backend::Watcher)
     }
 
-    pub(crate) fn with(backend: Backend) -> Self {
+    pub(crate) fn with_backend(backend: Backend) -> Self {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
         Self { root, layout, backend }
@@ -67,14 +67,14 @@ impl World {
         Supervisor::new(self.layout.clone(), ledger, Definitions(specs), shim(), options).unwrap()
     }
 
-    /// Runs one experiment to its end and returns all that happened.
+    /// Runs one experiment to its end and returns its events.
     pub(crate) async fn run(&self, spec: ExperimentSpec) -> Story {
         let id = spec.id.clone();
         let supervisor = self.supervisor([spec]);
-        Story::of(supervisor.run(&[id]).unwrap()).await
+        Story::collect(supervisor.run(&[id]).unwrap()).await
     }
 
-    /// What the ledger has, from a connection of its own.
+    /// Reads the attempts in the ledger over a new connection.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         RobustLedger::at(&self.layout).attempts(&AttemptQuery::default()).unwrap()
     }
@@ -89,11 +89,11 @@ pub(crate) fn shim() -> ShimCommand {
     ShimCommand::new(env!("CARGO_BIN_EXE_bij-local-shim"), [] as [&str; 0])
 }
 
-/// All that happened.
+/// The events of a supervisor, in order.
 pub(crate) struct Story(pub(crate) Vec<Event>);
 
 impl Story {
-    pub(crate) async fn of(mut events: Events) -> Self {
+    pub(crate) async fn collect(mut events: Events) -> Self {
         let mut all = Vec::new();
         let deadline = Duration::from_secs(60);
         let gather = async {
@@ -130,7 +130,7 @@ impl Story {
         }
     }
 
-    /// What the experiment printed.
+    /// Returns the lines that the experiment printed.
     pub(crate) fn printed(&self) -> Vec<&str> {
         let mut texts = Vec::new();
         for event in &self.0 {
@@ -152,7 +152,7 @@ pub(crate) fn id(text: &str) -> ExperimentId {
     ExperimentId::new(text).unwrap()
 }
 
-/// An experiment that is a shell script; it is restarted at once.
+/// Returns an experiment that is a shell script and is restarted at once.
 pub(crate) fn script(name: &str, script: &str) -> ExperimentSpec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let mut spec = ExperimentSpec::new(id(name), command);
@@ -160,7 +160,7 @@ pub(crate) fn script(name: &str, script: &str) -> ExperimentSpec {
     spec
 }
 
-/// An experiment that is never restarted.
+/// Returns an experiment that is a shell script and is never restarted.
 pub(crate) fn once(name: &str, text: &str) -> ExperimentSpec {
     let mut spec = script(name, text);
     spec.restart.burst = 1;
@@ -171,10 +171,10 @@ pub(crate) fn order() -> Order {
     Order { kind: OrderKind::Stop, by: "a test".to_owned() }
 }
 
-/// Waits until something is so.
-pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until a condition holds. Panics after 10 s.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..1000 {
-        if so() {
+        if holds() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -182,7 +182,7 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     panic!("{what}: not within 10 s");
 }
 
-/// Whether a process lives, going by a file that holds its pid.
+/// Returns whether the process is alive whose pid is in a file.
 pub(crate) fn is_alive(pid_file: &Path) -> bool {
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));

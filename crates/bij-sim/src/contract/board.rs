@@ -6,21 +6,21 @@ use std::thread;
 use bij_core::Celsius;
 use bij_core::port::{Board, Unread, ZoneReading};
 
-/// Judges a board, whatever of it can be read at this moment.
+/// Judges a board, whichever of its sensors can be read.
 ///
 /// # Panics
-/// Where a clause is not kept.
+/// If a clause is violated.
 pub fn board_contract(board: &impl Board) {
-    memory_is_of_this_world(board);
+    memory_readings_are_possible(board);
     zones_have_bare_names_and_temperatures(board);
-    what_cannot_be_read_says_which_and_why(board);
-    many_may_look_at_once(board);
+    failed_readings_name_their_reason(board);
+    concurrent_reads_agree(board);
 }
 
-/// Colder or hotter than this is no chip that still answers.
+/// Temperatures at which a chip still works.
 const POSSIBLE: std::ops::Range<Celsius> = Celsius::new(-100)..Celsius::new(250);
 
-fn memory_is_of_this_world(board: &impl Board) {
+fn memory_readings_are_possible(board: &impl Board) {
     let sample = board.sample();
     if let (Ok(total), Ok(available)) = (sample.memory_total, sample.memory_available) {
         assert!(available <= total, "more is available than there is: {available} of {total}");
@@ -42,7 +42,7 @@ fn zones_have_bare_names_and_temperatures(board: &impl Board) {
     }
 }
 
-fn what_cannot_be_read_says_which_and_why(board: &impl Board) {
+fn failed_readings_name_their_reason(board: &impl Board) {
     let sample = board.sample();
     let zones = board.zones();
     let mut unread: Vec<&Unread> = Vec::new();
@@ -53,24 +53,24 @@ fn what_cannot_be_read_says_which_and_why(board: &impl Board) {
     unread.extend(zones.iter().flatten().filter_map(|zone| zone.celsius.as_ref().err()));
     for Unread { what, why } in unread {
         for words in [what, why] {
-            assert!(!words.trim().is_empty(), "{what:?} says nothing: {why:?}");
+            assert!(!words.trim().is_empty(), "{what:?} has no reason: {why:?}");
             assert!(!words.contains('\n'), "{words:?} is no fragment of a sentence");
         }
     }
 }
 
-/// It has the same parts for each of them, and none waits for another for ever.
-fn many_may_look_at_once(board: &impl Board) {
-    let look = || {
+/// Concurrent readers see the same sensors, and none waits forever.
+fn concurrent_reads_agree(board: &impl Board) {
+    let read = || {
         let zones = board.zones().unwrap_or_default();
         let names: BTreeSet<String> = zones.into_iter().map(|zone| zone.name).collect();
         (board.sample().memory_total.is_ok(), names)
     };
-    let alone = look();
+    let alone = read();
     thread::scope(|scope| {
-        let lookers: Vec<_> = (0..4).map(|_| scope.spawn(look)).collect();
-        for looker in lookers {
-            assert_eq!(looker.join().expect("it panicked by itself"), alone);
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+        for reader in readers {
+            assert_eq!(reader.join().expect("the reader does not panic"), alone);
         }
     });
 }

@@ -2,10 +2,10 @@
 
 use bij_core::port::GpuClock;
 
-/// Judges a GPU's clock that can be bounded. It has the bound afterwards that it had before.
+/// Judges a GPU clock that can be limited. Restores its limit.
 ///
 /// # Panics
-/// Where a clause is not kept.
+/// If a clause is violated.
 pub fn gpu_clock_contract(gpu: &impl GpuClock) {
     const CAN: &str = "this one can be read and bounded";
     let before = gpu.clocks().expect(CAN);
@@ -13,7 +13,7 @@ pub fn gpu_clock_contract(gpu: &impl GpuClock) {
     assert!(!rates.is_empty(), "it has no rate at all");
     assert!(rates.is_sorted_by(|a, b| a < b), "not ascending, or twice the same: {rates:?}");
     assert!(rates.contains(&before.max), "it is bounded to {} of {rates:?}", before.max);
-    // Down and up, and what is so already may be set again.
+    // Down and up; the last rate twice, because setting a limit again is allowed.
     for rate in rates.iter().rev().chain(rates).chain(rates.last()) {
         gpu.set_max(*rate).expect(CAN);
         let now = gpu.clocks().expect(CAN);

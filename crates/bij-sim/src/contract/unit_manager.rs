@@ -12,26 +12,26 @@ pub enum Behaviour {
     /// It runs until it is stopped.
     RunsUntilStopped,
     /// It uses processor time until it is stopped.
-    NeverRests,
-    /// It is done after a moment.
+    Computes,
+    /// It succeeds after a moment.
     Succeeds,
-    /// Every life of it is a crash after a moment.
+    /// Every attempt crashes after a moment.
     Crashes,
-    /// There is nothing to run.
+    /// Its command does not exist.
     CannotBeRun,
-    /// A condition says "not now".
+    /// A condition skips its starts.
     IsSkipped,
 }
 
 impl Behaviour {
-    /// A definition that behaves so on a real machine, where a condition does not come in.
+    /// Returns a definition with this behaviour on a real machine, except for conditions.
     ///
-    /// Restarts follow quickly, and the third start is the last that the limit allows.
+    /// Restarts follow quickly, and the limit allows three starts.
     pub fn spec(self, id: &ExperimentId) -> ExperimentSpec {
         let command: &[&str] = match self {
             Self::RunsUntilStopped | Self::IsSkipped => &["/bin/sleep", "600"],
-            Self::NeverRests => &["/bin/sh", "-c", "while :; do :; done"],
-            // A process that is gone before its start was noticed may count as a failed start.
+            Self::Computes => &["/bin/sh", "-c", "while :; do :; done"],
+            // A process that ends before its start was noticed may count as a failed start.
             Self::Succeeds => &["/bin/sleep", "0.2"],
             Self::Crashes => &["/bin/sh", "-c", "sleep 0.2; exit 3"],
             Self::CannotBeRun => &["/nonexistent/brain"],
@@ -45,47 +45,47 @@ impl Behaviour {
     }
 }
 
-/// A place in which a manager can be tried.
+/// The environment in which a unit manager is judged.
 pub trait UnitLab {
-    /// The manager.
+    /// The type of the manager.
     type Manager: UnitManager;
 
-    /// The manager under test.
+    /// Returns the manager to judge.
     fn manager(&self) -> &Self::Manager;
 
-    /// Defines an experiment that behaves so and that nobody has started yet; false if this place
-    /// has no such behaviour, and then the clause that wants it is passed over.
+    /// Defines a new experiment with a behaviour. Returns `false` if this lab cannot provide the
+    /// behaviour, which skips its clause.
     fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> impl Future<Output = bool>;
 
     /// Lets time pass.
     fn pass(&self, span: TimeSpan) -> impl Future<Output = ()>;
 }
 
-/// Judges a manager. Experiments that are left behind are stopped.
+/// Judges a manager. Stops the experiments that it has started.
 ///
 /// # Panics
-/// Where a clause is not kept.
+/// If a clause is violated.
 pub async fn unit_manager_contract(lab: &impl UnitLab) {
     starting_twice_changes_nothing(lab).await;
-    stopping_what_is_down_changes_nothing(lab).await;
-    what_nobody_defined_cannot_be_started(lab).await;
-    a_start_that_fails_says_so(lab).await;
-    crashes_are_brought_back_until_the_limit(lab).await;
-    whoever_starts_by_hand_lifts_the_limit(lab).await;
-    an_end_in_good_order_is_no_failure(lab).await;
-    a_restart_is_a_new_life(lab).await;
+    stopping_a_unit_that_is_down_changes_nothing(lab).await;
+    an_undefined_experiment_cannot_be_started(lab).await;
+    a_failed_start_is_reported(lab).await;
+    crashes_are_restarted_until_the_limit(lab).await;
+    a_manual_start_resets_the_limit(lab).await;
+    a_success_is_no_failure(lab).await;
+    a_restart_is_a_new_invocation(lab).await;
     enabling_twice_changes_nothing(lab).await;
     list_and_status_agree(lab).await;
     a_skip_is_no_failure(lab).await;
-    steering::what_is_frozen_stands_still(lab).await;
-    steering::a_bound_holds_until_it_is_lifted(lab).await;
+    steering::a_frozen_unit_uses_no_processor_time(lab).await;
+    steering::a_cap_stays_in_force_until_it_is_removed(lab).await;
 }
 
-/// What must be answered is answered.
+/// Message for calls that must succeed.
 const ANSWERS: &str = "the manager answers";
-/// How often, and how long in all, a clause looks for what comes by itself.
-const LOOK_EVERY: TimeSpan = TimeSpan::from_micros(100_000);
-const LOOKS: usize = 300;
+/// Interval and number of polls in which a clause waits for a state.
+const POLL_INTERVAL: TimeSpan = TimeSpan::from_micros(100_000);
+const POLLS: usize = 300;
 
 fn id(clause: &str) -> ExperimentId {
     ExperimentId::new(&format!("contract-{clause}")).expect("it is a plain word")
@@ -97,11 +97,11 @@ async fn status(lab: &impl UnitLab, id: &ExperimentId) -> UnitStatus {
 
 async fn until(lab: &impl UnitLab, id: &ExperimentId, wanted: ActiveState) -> UnitStatus {
     let mut last = status(lab, id).await;
-    for _ in 0..LOOKS {
+    for _ in 0..POLLS {
         if last.active_state == wanted {
             return last;
         }
-        lab.pass(LOOK_EVERY).await;
+        lab.pass(POLL_INTERVAL).await;
         last = status(lab, id).await;
     }
     panic!("{id} never was {wanted}: {last:?}");
@@ -120,7 +120,7 @@ async fn starting_twice_changes_nothing(lab: &impl UnitLab) {
     lab.manager().stop(&id).await.expect(ANSWERS);
 }
 
-async fn stopping_what_is_down_changes_nothing(lab: &impl UnitLab) {
+async fn stopping_a_unit_that_is_down_changes_nothing(lab: &impl UnitLab) {
     let id = id("stop");
     lab.define(&id, Behaviour::RunsUntilStopped).await;
     assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
@@ -132,15 +132,15 @@ async fn stopping_what_is_down_changes_nothing(lab: &impl UnitLab) {
     assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
 }
 
-async fn what_nobody_defined_cannot_be_started(lab: &impl UnitLab) {
-    let id = id("nobody");
+async fn an_undefined_experiment_cannot_be_started(lab: &impl UnitLab) {
+    let id = id("undefined");
     let error = lab.manager().start(&id).await.expect_err("there is nothing to start");
     assert!(matches!(error, UnitError::NotFound(_) | UnitError::Job { .. }), "{error:?}");
     assert_ne!(status(lab, &id).await.active_state, ActiveState::Active);
     assert_eq!(lab.manager().stop(&id).await.expect(ANSWERS), Outcome::Unchanged);
 }
 
-async fn a_start_that_fails_says_so(lab: &impl UnitLab) {
+async fn a_failed_start_is_reported(lab: &impl UnitLab) {
     let id = id("cannot");
     if !lab.define(&id, Behaviour::CannotBeRun).await {
         return;
@@ -152,12 +152,12 @@ async fn a_start_that_fails_says_so(lab: &impl UnitLab) {
     lab.manager().reset_failed(&id).await.expect(ANSWERS);
 }
 
-async fn crashes_are_brought_back_until_the_limit(lab: &impl UnitLab) {
+async fn crashes_are_restarted_until_the_limit(lab: &impl UnitLab) {
     let id = id("crashes");
     lab.define(&id, Behaviour::Crashes).await;
     lab.manager().start(&id).await.expect(ANSWERS);
     let given_up = until(lab, &id, ActiveState::Failed).await;
-    // Three starts are two restarts; the one that the limit refuses is counted by some as well.
+    // Three starts are two restarts; some managers also count the restart that the limit refuses.
     assert!(matches!(given_up.restarts, Some(2 | 3)), "{given_up:?}");
     assert_eq!(given_up.result, Some(ServiceResult::ExitCode), "the limit is not the cause");
     assert_eq!(lab.manager().reset_failed(&id).await.expect(ANSWERS), Outcome::Changed);
@@ -165,7 +165,7 @@ async fn crashes_are_brought_back_until_the_limit(lab: &impl UnitLab) {
     assert_eq!(lab.manager().reset_failed(&id).await.expect(ANSWERS), Outcome::Unchanged);
 }
 
-async fn whoever_starts_by_hand_lifts_the_limit(lab: &impl UnitLab) {
+async fn a_manual_start_resets_the_limit(lab: &impl UnitLab) {
     let id = id("by-hand");
     lab.define(&id, Behaviour::Crashes).await;
     lab.manager().start(&id).await.expect(ANSWERS);
@@ -176,16 +176,16 @@ async fn whoever_starts_by_hand_lifts_the_limit(lab: &impl UnitLab) {
     lab.manager().reset_failed(&id).await.expect(ANSWERS);
 }
 
-async fn an_end_in_good_order_is_no_failure(lab: &impl UnitLab) {
+async fn a_success_is_no_failure(lab: &impl UnitLab) {
     let id = id("succeeds");
     lab.define(&id, Behaviour::Succeeds).await;
     assert_eq!(lab.manager().start(&id).await.expect(ANSWERS), Started::Up);
     let done = until(lab, &id, ActiveState::Inactive).await;
-    // A manager may have forgotten it by now.
+    // The manager may have unloaded the unit by now.
     assert!(matches!(done.result, None | Some(ServiceResult::Success)), "{done:?}");
 }
 
-async fn a_restart_is_a_new_life(lab: &impl UnitLab) {
+async fn a_restart_is_a_new_invocation(lab: &impl UnitLab) {
     let id = id("restart");
     lab.define(&id, Behaviour::RunsUntilStopped).await;
     assert_eq!(lab.manager().restart(&id).await.expect(ANSWERS), Started::Up);
@@ -200,7 +200,7 @@ async fn enabling_twice_changes_nothing(lab: &impl UnitLab) {
     let id = id("enable");
     lab.define(&id, Behaviour::RunsUntilStopped).await;
     match lab.manager().set_enabled(&id, true).await {
-        // Nothing is started at boot by this manager.
+        // This manager starts no unit at boot.
         Err(UnitError::Unsupported(_)) => return,
         enabled => assert_eq!(enabled.expect(ANSWERS), Outcome::Changed),
     }
@@ -224,7 +224,7 @@ async fn list_and_status_agree(lab: &impl UnitLab) {
         let alone = status(lab, id).await;
         assert_eq!(row.active_state, alone.active_state);
         assert_eq!(row.sub_state, alone.sub_state);
-        // A list may know less than a look at one, but nothing else.
+        // A list may show less than the status, but nothing else.
         assert!(row.invocation.is_none() || row.invocation == alone.invocation);
         assert_eq!(row.enabled, alone.enabled);
         let limit = row.resources.memory_max;

@@ -13,20 +13,20 @@ use bij_core::{
     UnitStatus,
 };
 
-use super::{Fused, Kind};
+use super::{CallKind, Fused};
 
 impl<T> Fused<T> {
-    /// As [`Fused::deed`], for a call whose answer takes its time.
-    async fn order<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
-        self.fuse.count(Kind::Deed);
+    /// As [`Fused::write`], for an asynchronous call.
+    async fn write_async<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
+        self.fuse.count(CallKind::Write);
         self.fuse.cross();
         let answer = call.await;
         self.fuse.cross();
         answer
     }
 
-    async fn question<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
-        self.fuse.count(Kind::Look);
+    async fn read_async<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
+        self.fuse.count(CallKind::Read);
         self.fuse.cross();
         let answer = call.await;
         self.fuse.cross();
@@ -36,39 +36,39 @@ impl<T> Fused<T> {
 
 impl<T: UnitManager> UnitManager for Fused<T> {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.order(self.inner.start(id)).await
+        self.write_async(self.inner.start(id)).await
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        self.order(self.inner.stop(id)).await
+        self.write_async(self.inner.stop(id)).await
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        self.order(self.inner.restart(id)).await
+        self.write_async(self.inner.restart(id)).await
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        self.order(self.inner.reset_failed(id)).await
+        self.write_async(self.inner.reset_failed(id)).await
     }
 
     async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
-        self.order(self.inner.set_enabled(id, enabled)).await
+        self.write_async(self.inner.set_enabled(id, enabled)).await
     }
 
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
-        self.question(self.inner.status(id)).await
+        self.read_async(self.inner.status(id)).await
     }
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-        self.question(self.inner.list()).await
+        self.read_async(self.inner.list()).await
     }
 
     async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        self.order(self.inner.kill(id)).await
+        self.write_async(self.inner.kill(id)).await
     }
 
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
-        self.order(self.inner.set_frozen(id, frozen)).await
+        self.write_async(self.inner.set_frozen(id, frozen)).await
     }
 
     async fn set_cpu_cap(
@@ -76,17 +76,17 @@ impl<T: UnitManager> UnitManager for Fused<T> {
         id: &ExperimentId,
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
-        self.order(self.inner.set_cpu_cap(id, cap)).await
+        self.write_async(self.inner.set_cpu_cap(id, cap)).await
     }
 
     async fn reload(&self) -> Result<(), UnitError> {
-        self.order(self.inner.reload()).await
+        self.write_async(self.inner.reload()).await
     }
 }
 
 impl<T: RunQueue> RunQueue for Fused<T> {
     fn load(&self) -> Result<Queue, LedgerError> {
-        self.look(T::load)
+        self.read(T::load)
     }
 
     fn submit(
@@ -94,88 +94,88 @@ impl<T: RunQueue> RunQueue for Fused<T> {
         submissions: &[Submission],
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError> {
-        self.deed(|queue| queue.submit(submissions, at))
+        self.write(|queue| queue.submit(submissions, at))
     }
 
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        self.deed(|queue| queue.change(changes, at))
+        self.write(|queue| queue.change(changes, at))
     }
 
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
-        self.look(|queue| queue.run_state(run))
+        self.read(|queue| queue.run_state(run))
     }
 
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
-        self.look(|queue| queue.events(after, at_most))
+        self.read(|queue| queue.events(after, at_most))
     }
 }
 
 impl<T: Ledger> Ledger for Fused<T> {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        self.deed(|ledger| ledger.open(opening))
+        self.write(|ledger| ledger.open(opening))
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        self.deed(|ledger| ledger.close(closing))
+        self.write(|ledger| ledger.close(closing))
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        self.look(|ledger| ledger.attempts(query))
+        self.read(|ledger| ledger.attempts(query))
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        self.look(|ledger| ledger.tally(experiment))
+        self.read(|ledger| ledger.tally(experiment))
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        self.look(T::tallies)
+        self.read(T::tallies)
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
-        self.deed(|ledger| ledger.mark_clean_shutdown(boot, at))
+        self.write(|ledger| ledger.mark_clean_shutdown(boot, at))
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.look(|ledger| ledger.ended_cleanly(boot))
+        self.read(|ledger| ledger.ended_cleanly(boot))
     }
 }
 
 impl<T: Board> Board for Fused<T> {
     fn sample(&self) -> Sample {
-        self.look(T::sample)
+        self.read(T::sample)
     }
 
     fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
-        self.look(T::zones)
+        self.read(T::zones)
     }
 }
 
 impl<T: DefinitionSource> DefinitionSource for Fused<T> {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        self.look(|definitions| definitions.find(id))
+        self.read(|definitions| definitions.find(id))
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
-        self.look(T::ids)
+        self.read(T::ids)
     }
 }
 
 impl<T: Handover> Handover for Fused<T> {
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
-        self.fuse.count(Kind::Deed);
-        self.look(|handover| handover.extras(id, extras))
+        self.fuse.count(CallKind::Write);
+        self.read(|handover| handover.extras(id, extras))
     }
 
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-        self.fuse.count(Kind::Deed);
-        self.look(|handover| handover.stop(id, order))
+        self.fuse.count(CallKind::Write);
+        self.read(|handover| handover.stop(id, order))
     }
 
     fn order(&self, id: &ExperimentId) -> Option<Order> {
-        self.look(|handover| handover.order(id))
+        self.read(|handover| handover.order(id))
     }
 
     fn progress(&self, id: &ExperimentId) -> Option<Progress> {
-        self.look(|handover| handover.progress(id))
+        self.read(|handover| handover.progress(id))
     }
 }

@@ -1,24 +1,24 @@
-//! An experiment that makes heat.
+//! A simulated experiment that produces heat.
 
 use bij_core::{ExperimentId, Percent, TimeSpan};
 
-/// How much an experiment would take of its processors as time goes by.
+/// How the load of an experiment on its processors changes over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Shape {
-    /// All, always.
+pub(super) enum LoadShape {
+    /// Full load, always.
     Steady,
-    /// All for so many seconds, then a tenth for as many.
+    /// Full load for this time in seconds, then a tenth of it for as long.
     Bursts(f64),
-    /// From nothing to all within so many seconds, then back as slowly.
+    /// From nothing to full load within this time in seconds, then back as slowly.
     Ramp(f64),
-    /// From nothing to all within so many seconds, then anew from nothing.
+    /// From nothing to full load within this time in seconds, again and again.
     Sawtooth(f64),
-    /// Another share after so many seconds each.
+    /// A random share for each period of this length in seconds; with a seed.
     Random(f64, u64),
 }
 
-impl Shape {
-    /// The share of its processors at a moment.
+impl LoadShape {
+    /// Returns the share of full load at a time in seconds.
     fn at(self, seconds: f64) -> f64 {
         match self {
             Self::Steady => 1.0,
@@ -32,7 +32,7 @@ impl Shape {
             Self::Ramp(whole) => 1.0 - ((seconds / whole).rem_euclid(2.0) - 1.0).abs(),
             Self::Sawtooth(whole) => (seconds / whole).fract(),
             Self::Random(each, seed) => {
-                // One and the same for the same piece of time, whoever asks in whatever order.
+                // The same share for the same period, in whatever order the periods are asked for.
                 let piece = (seconds / each).floor().to_bits();
                 fastrand::Rng::with_seed(seed ^ piece.rotate_left(17)).f64()
             }
@@ -40,95 +40,96 @@ impl Shape {
     }
 }
 
-/// How an experiment is held back.
+/// The restraints of an experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Hand {
-    /// A bound on its processor time; 100 % is one processor.
+pub struct JobRestraint {
+    /// Cap of its processor time; 100 % is one processor.
     pub cap: Option<Percent>,
-    /// Whether it stands still.
+    /// Whether it is frozen.
     pub frozen: bool,
 }
 
-/// Where an experiment is in its life.
+/// The phase of a simulated experiment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Life {
-    /// It was not started, or was stopped, and waits for its start.
-    Waits,
-    /// It is starting: that heats, but no work is done. So much longer.
-    Starts(f64),
-    /// It works.
-    Works,
-    /// It writes its checkpoint: that heats as well. So much longer.
-    Leaves(f64),
+pub(super) enum JobPhase {
+    /// It waits for its start.
+    Waiting,
+    /// It is starting, which heats but does no work, for this time in seconds.
+    Starting(f64),
+    /// It does its work.
+    Working,
+    /// It writes its checkpoint, which heats too, for this time in seconds.
+    Stopping(f64),
     /// All of its work is done.
     Done,
 }
 
-/// A start loads code, data and a checkpoint.
-pub(super) const STARTING: f64 = 10.0;
-/// A stop writes a checkpoint.
-pub(super) const LEAVING: f64 = 3.0;
+/// Seconds of a start, which loads code, data and a checkpoint.
+pub(super) const START_SECONDS: f64 = 10.0;
+/// Seconds of a stop, which writes a checkpoint.
+pub(super) const STOP_SECONDS: f64 = 3.0;
 
-/// One experiment.
+/// A simulated experiment.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Job {
+pub(super) struct HeatJob {
     pub(super) experiment: ExperimentId,
     pub(super) priority: i32,
-    /// What its definition lets it take, in percent of one processor.
+    /// CPU limit of its definition, in percent of one processor.
     pub(super) cpu: f64,
-    /// What of that it uses.
+    /// Processor time that it uses of that limit under full load.
     pub(super) uses: f64,
-    /// What it makes of the GPU, in the heat of so many percent of a processor.
+    /// Heat that it produces on the GPU, in percent of one processor.
     pub(super) gpu: f64,
-    pub(super) shape: Shape,
-    /// How much work there is, in seconds of one processor; none is without end.
+    pub(super) shape: LoadShape,
+    /// Remaining work, in seconds of one processor; `None` is without end.
     pub(super) left: Option<f64>,
-    pub(super) life: Life,
+    pub(super) phase: JobPhase,
     pub(super) since: f64,
-    /// Processor time taken in this life, in seconds.
+    /// Processor time since its start, in seconds.
     pub(super) cpu_time: f64,
-    pub(super) hand: Hand,
+    pub(super) restraint: JobRestraint,
 }
 
-impl Job {
-    /// How fast it would go on at a moment, as a share of all it can, if others left room for it. Its
-    /// processors and the GPU keep step.
+impl HeatJob {
+    /// Returns its pace at a time, as a share of full speed, before experiments share the board.
+    /// Processors and GPU run at the same pace.
     pub(super) fn pace(&self, at: f64) -> f64 {
-        let wants = match self.life {
-            Life::Waits | Life::Done => 0.0,
-            Life::Starts(_) | Life::Leaves(_) => 1.0,
-            Life::Works => self.shape.at(at),
+        let pace = match self.phase {
+            JobPhase::Waiting | JobPhase::Done => 0.0,
+            JobPhase::Starting(_) | JobPhase::Stopping(_) => 1.0,
+            JobPhase::Working => self.shape.at(at),
         };
-        if self.hand.frozen && !matches!(self.life, Life::Leaves(_)) {
+        if self.restraint.frozen && !matches!(self.phase, JobPhase::Stopping(_)) {
             return 0.0;
         }
-        self.hand.cap.map_or(wants, |cap| wants.min(number(cap) / self.uses))
+        self.restraint.cap.map_or(pace, |cap| pace.min(percent_of_one(cap) / self.uses))
     }
 
-    /// Lets so many seconds pass in which it takes that much of processors and GPU; gives the work done.
-    pub(super) fn pass(&mut self, seconds: f64, takes: f64) -> f64 {
+    /// Advances the time in seconds while it uses this much of processors and GPU. Returns the work
+    /// done.
+    pub(super) fn pass(&mut self, seconds: f64, demand: f64) -> f64 {
         let mut done = 0.0;
-        match &mut self.life {
-            Life::Waits | Life::Done => {}
-            Life::Starts(_) if self.hand.frozen => {}
-            Life::Starts(left) => {
+        match &mut self.phase {
+            JobPhase::Waiting | JobPhase::Done => {}
+            JobPhase::Starting(_) if self.restraint.frozen => {}
+            JobPhase::Starting(left) => {
                 *left -= seconds;
                 if *left <= 0.0 {
-                    self.life = Life::Works;
+                    self.phase = JobPhase::Working;
                 }
             }
-            Life::Leaves(left) => {
+            JobPhase::Stopping(left) => {
                 *left -= seconds;
                 if *left <= 0.0 {
-                    (self.life, self.hand) = (Life::Waits, Hand::default());
+                    (self.phase, self.restraint) = (JobPhase::Waiting, JobRestraint::default());
                 }
             }
-            Life::Works => {
-                done = takes / 100.0 * seconds;
+            JobPhase::Working => {
+                done = demand / 100.0 * seconds;
                 if let Some(left) = &mut self.left {
                     *left -= done;
                     if *left <= 0.0 {
-                        (self.life, self.hand) = (Life::Done, Hand::default());
+                        (self.phase, self.restraint) = (JobPhase::Done, JobRestraint::default());
                     }
                 }
             }
@@ -137,30 +138,30 @@ impl Job {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        !matches!(self.life, Life::Waits | Life::Done)
+        !matches!(self.phase, JobPhase::Waiting | JobPhase::Done)
     }
 }
 
-/// In percent of one processor.
-fn number(percent: Percent) -> f64 {
+/// Converts into percent of one processor, as a float.
+fn percent_of_one(percent: Percent) -> f64 {
     f64::from(u32::try_from(percent.permyriad()).unwrap_or(u32::MAX)) / 100.0
 }
 
-/// An experiment that is up, as one who holds it back sees it.
+/// A running experiment, as a thermal policy sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SimLiving {
-    /// Which.
+pub struct RunningJob {
+    /// The id of the experiment.
     pub experiment: ExperimentId,
-    /// The lowest is held back first.
+    /// The lowest priority is restrained first.
     pub priority: i32,
-    /// Since when it is up.
+    /// Uptime at its start.
     pub since: TimeSpan,
-    /// What it takes at most, 100 % is one processor.
+    /// CPU limit of its definition; 100 % is one processor.
     pub cpu: Percent,
-    /// The processor time that it has taken so far.
+    /// Processor time that it has used since its start.
     pub cpu_time: TimeSpan,
     /// Whether it uses the GPU.
     pub uses_gpu: bool,
-    /// How it is held back.
-    pub hand: Hand,
+    /// The restraints in force.
+    pub restraint: JobRestraint,
 }

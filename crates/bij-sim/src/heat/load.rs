@@ -1,4 +1,4 @@
-//! Kinds of what may be asked of a board.
+//! The loads for which policies are tested.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,50 +6,50 @@ use std::str::FromStr;
 use bij_core::ExperimentId;
 use thiserror::Error;
 
-use super::job::{Hand, Job, Life, Shape};
+use super::job::{HeatJob, JobPhase, JobRestraint, LoadShape};
 use super::world::GPU;
 
-/// What runs on the board.
+/// The set of experiments that run on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     /// One experiment on all processors.
     Constant,
-    /// Two on half of them each.
+    /// Two experiments on half of the processors each.
     Pair,
-    /// Twelve on one each.
+    /// Twelve experiments on one processor each.
     ManySmall,
-    /// A huge one of low priority beside a small one of high priority.
+    /// A huge experiment of low priority and a small one of high priority.
     HugeAndSmall,
-    /// Half a minute of everything, half a minute of next to nothing.
+    /// Half a minute of full load, half a minute of a tenth.
     ShortBursts,
-    /// Ten minutes each.
+    /// Ten minutes of full load, ten minutes of a tenth.
     LongBursts,
-    /// More and more for two hours, then less and less.
+    /// Load that rises for two hours, then falls.
     Ramp,
-    /// More and more for a quarter of an hour, then anew.
+    /// Load that rises for a quarter of an hour, again and again.
     Sawtooth,
-    /// Another share every five minutes.
+    /// A random load for every five minutes.
     Random,
-    /// A queue of experiments that take some twenty minutes each, two at a time.
+    /// A queue of experiments of about twenty minutes each, two at a time.
     Queue,
-    /// One that keeps the GPU busy by two processors.
+    /// An experiment that keeps the GPU busy with two processors.
     Training,
-    /// The same with another share every five minutes.
+    /// As training, with a random load for every five minutes.
     Inference,
-    /// One of high priority that keeps the GPU busy, beside a huge one of low priority that does not.
+    /// A training of high priority and a huge experiment of low priority on the processors.
     TrainingAndHuge,
 }
 
-/// There is no such load.
+/// The error for an unknown name of a load.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{name:?} is no load: {known}", known = Load::ALL.map(Load::name).join(", "))]
 pub struct UnknownLoad {
-    /// What was asked for.
+    /// The name that was given.
     pub name: String,
 }
 
 impl Load {
-    /// All of them.
+    /// All loads, in the order of their output.
     pub const ALL: [Self; 13] = [
         Self::Constant,
         Self::Pair,
@@ -66,7 +66,7 @@ impl Load {
         Self::TrainingAndHuge,
     ];
 
-    /// Its name.
+    /// Returns the name of the load.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",
@@ -85,7 +85,7 @@ impl Load {
         }
     }
 
-    /// How many may be up at the same time.
+    /// Returns how many experiments may run at the same time.
     pub(super) const fn slots(self) -> usize {
         match self {
             Self::Queue => 2,
@@ -93,47 +93,55 @@ impl Load {
         }
     }
 
-    /// Its experiments in starting order, none of them up.
-    pub(super) fn jobs(self) -> Vec<Job> {
+    /// Returns the experiments in starting order; none has been started.
+    pub(super) fn jobs(self) -> Vec<HeatJob> {
         match self {
-            Self::Constant => vec![job("a", 0, 1200.0, Shape::Steady)],
-            Self::Pair => ["a", "b"].map(|name| job(name, 0, 600.0, Shape::Steady)).into(),
+            Self::Constant => vec![job("a", 0, 1200.0, LoadShape::Steady)],
+            Self::Pair => ["a", "b"].map(|name| job(name, 0, 600.0, LoadShape::Steady)).into(),
             Self::ManySmall => (1..=12)
-                .map(|number| job(&format!("small-{number:02}"), number % 3, 100.0, Shape::Steady))
-                .collect(),
-            Self::HugeAndSmall => {
-                vec![job("small", 10, 200.0, Shape::Steady), job("huge", 0, 1000.0, Shape::Steady)]
-            }
-            Self::ShortBursts => vec![job("a", 0, 1200.0, Shape::Bursts(30.0))],
-            Self::LongBursts => vec![job("a", 0, 1200.0, Shape::Bursts(600.0))],
-            Self::Ramp => vec![job("a", 0, 1200.0, Shape::Ramp(7200.0))],
-            Self::Sawtooth => vec![job("a", 0, 1200.0, Shape::Sawtooth(900.0))],
-            Self::Random => vec![job("a", 0, 1200.0, Shape::Random(300.0, 1))],
-            Self::Queue => (1..=200)
-                .map(|number| Job {
-                    left: Some(600.0 / 100.0 * 1200.0),
-                    ..job(&format!("queued-{number:03}"), 0, 600.0, Shape::Steady)
+                .map(|number| {
+                    job(&format!("small-{number:02}"), number % 3, 100.0, LoadShape::Steady)
                 })
                 .collect(),
-            Self::Training => vec![on_gpu("a", 0, Shape::Steady)],
-            Self::Inference => vec![on_gpu("a", 0, Shape::Random(300.0, 2))],
+            Self::HugeAndSmall => {
+                vec![
+                    job("small", 10, 200.0, LoadShape::Steady),
+                    job("huge", 0, 1000.0, LoadShape::Steady),
+                ]
+            }
+            Self::ShortBursts => vec![job("a", 0, 1200.0, LoadShape::Bursts(30.0))],
+            Self::LongBursts => vec![job("a", 0, 1200.0, LoadShape::Bursts(600.0))],
+            Self::Ramp => vec![job("a", 0, 1200.0, LoadShape::Ramp(7200.0))],
+            Self::Sawtooth => vec![job("a", 0, 1200.0, LoadShape::Sawtooth(900.0))],
+            Self::Random => vec![job("a", 0, 1200.0, LoadShape::Random(300.0, 1))],
+            Self::Queue => (1..=200)
+                .map(|number| HeatJob {
+                    left: Some(600.0 / 100.0 * 1200.0),
+                    ..job(&format!("queued-{number:03}"), 0, 600.0, LoadShape::Steady)
+                })
+                .collect(),
+            Self::Training => vec![on_gpu("a", 0, LoadShape::Steady)],
+            Self::Inference => vec![on_gpu("a", 0, LoadShape::Random(300.0, 2))],
             Self::TrainingAndHuge => {
-                vec![on_gpu("training", 10, Shape::Steady), job("huge", 0, 800.0, Shape::Steady)]
+                vec![
+                    on_gpu("training", 10, LoadShape::Steady),
+                    job("huge", 0, 800.0, LoadShape::Steady),
+                ]
             }
         }
     }
 }
 
-/// One that keeps the GPU busy: it may take twice the processor time that it needs for that.
-fn on_gpu(name: &str, priority: i32, shape: Shape) -> Job {
-    Job { uses: 200.0, gpu: GPU, ..job(name, priority, 400.0, shape) }
+/// Returns an experiment that keeps the GPU busy. Its CPU limit is twice what it needs.
+fn on_gpu(name: &str, priority: i32, shape: LoadShape) -> HeatJob {
+    HeatJob { uses: 200.0, gpu: GPU, ..job(name, priority, 400.0, shape) }
 }
 
-fn job(name: &str, priority: i32, cpu: f64, shape: Shape) -> Job {
+fn job(name: &str, priority: i32, cpu: f64, shape: LoadShape) -> HeatJob {
     let experiment = ExperimentId::new(name).expect("the names above are ids");
-    let (life, hand) = (Life::Waits, Hand::default());
+    let (phase, restraint) = (JobPhase::Waiting, JobRestraint::default());
     let (uses, gpu, left, since, cpu_time) = (cpu, 0.0, None, 0.0, 0.0);
-    Job { experiment, priority, cpu, uses, gpu, shape, left, life, since, cpu_time, hand }
+    HeatJob { experiment, priority, cpu, uses, gpu, shape, left, phase, since, cpu_time, restraint }
 }
 
 impl fmt::Display for Load {

@@ -1,42 +1,43 @@
-//! Die, heat sink and air.
+//! The thermal network: die, heat sink and air.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The air around, in degrees.
+/// Temperature of the air, in degrees.
 const AMBIENT: f64 = 27.0;
-/// The die with its spreader follows its load in about ten seconds, by a quarter of a degree a watt.
+/// The die with its spreader follows its load within about ten seconds, by a quarter of a degree a
+/// watt.
 const DIE_CAPACITY: f64 = 40.0;
 const DIE_TO_SINK: f64 = 0.25;
-/// The heat sink takes minutes; in joules a degree.
+/// The heat sink follows within minutes; in joules per degree.
 const SINK_CAPACITY: f64 = 350.0;
-/// What the board takes when nothing runs, and with all processors busy, in watts.
+/// Power of the idle board, and with all processors busy, in watts.
 const IDLE: f64 = 6.0;
 const BUSY: f64 = 60.0;
 
-/// What carries heat off the sink.
+/// The fan on the heat sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fan {
-    /// None: warm air rises.
+    /// No fan: warm air rises.
     None,
-    /// One that is too weak for full load.
+    /// A fan that is too weak for full load.
     Weak,
-    /// One that is just too weak for full load.
+    /// A fan that is just too weak for full load.
     Strong,
 }
 
-/// There is no such fan.
+/// The error for an unknown name of a fan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is no fan: none, weak or strong")]
 pub struct UnknownFan(pub String);
 
 impl Fan {
-    /// All of them.
+    /// All fans, from none to strong.
     pub const ALL: [Self; 3] = [Self::None, Self::Weak, Self::Strong];
 
-    /// Its name.
+    /// Returns the name of the fan.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -45,7 +46,8 @@ impl Fan {
         }
     }
 
-    /// From the heat sink to the air, in degrees a watt: standing still, and at full speed.
+    /// Returns the resistance from the heat sink to the air, in degrees per watt: with the fan off,
+    /// and at full speed.
     const fn resistances(self) -> (f64, f64) {
         match self {
             Self::None => (2.0, 2.0),
@@ -54,12 +56,12 @@ impl Fan {
         }
     }
 
-    /// It is off below 45 degrees, at full speed from 70 on, and linear in between, as are the curves
-    /// of `nvfancontrol`.
+    /// Returns the resistance at a temperature. The fan is off below 45 degrees, at full speed from
+    /// 70 on, and linear in between, as are the curves of `nvfancontrol`.
     fn resistance(self, die: f64) -> f64 {
         let (still, full) = self.resistances();
         let speed = ((die - 45.0) / 25.0).clamp(0.0, 1.0);
-        // What a fan carries off grows with its speed, so the conductances are mixed.
+        // The heat that a fan removes grows with its speed, so the conductances are interpolated.
         1.0 / ((1.0 - speed) / still + speed / full)
     }
 }
@@ -79,23 +81,23 @@ impl FromStr for Fan {
     }
 }
 
-/// The temperatures.
+/// The temperatures of die and heat sink.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Network {
+pub(super) struct ThermalNetwork {
     fan: Fan,
     pub(super) die: f64,
     pub(super) sink: f64,
 }
 
-impl Network {
-    /// A board that has stood idle for long.
+impl ThermalNetwork {
+    /// Returns a board that has been idle for a long time.
     pub(super) fn idle(fan: Fan) -> Self {
         let sink = AMBIENT + IDLE * fan.resistance(AMBIENT);
         Self { fan, die: sink + IDLE * DIE_TO_SINK, sink }
     }
 
-    /// Lets so many seconds pass with this share of all processors busy, or with that much heat of
-    /// others. They should be fewer than the die's ten.
+    /// Advances the time in seconds with this share of all processors busy, GPU heat included. The
+    /// time must be well below the ten seconds of the die.
     pub(super) fn pass(&mut self, seconds: f64, busy: f64) {
         let to_sink = (self.die - self.sink) / DIE_TO_SINK;
         let to_air = (self.sink - AMBIENT) / self.fan.resistance(self.die);
@@ -103,7 +105,7 @@ impl Network {
         self.sink += (to_sink - to_air) * seconds / SINK_CAPACITY;
     }
 
-    /// The share of all processors that holds the die at this temperature for ever.
+    /// Returns the share of all processors that holds the die at this temperature forever.
     pub(super) fn holding(fan: Fan, die: f64) -> f64 {
         let watts = (die - AMBIENT) / (DIE_TO_SINK + fan.resistance(die));
         ((watts - IDLE) / (BUSY - IDLE)).max(0.0)
@@ -121,8 +123,8 @@ mod tests {
     #[test]
     fn the_load_that_holds_a_temperature_holds_it() {
         for fan in Fan::ALL {
-            let mut network = Network::idle(fan);
-            let busy = Network::holding(fan, 75.0);
+            let mut network = ThermalNetwork::idle(fan);
+            let busy = ThermalNetwork::holding(fan, 75.0);
             assert!(busy < 1.0, "full load is too much with fan {fan}");
             for _ in 0..200_000 {
                 network.pass(0.25, busy);
@@ -132,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_board_stays_as_it_is() {
+    fn an_idle_board_keeps_its_temperature() {
         for fan in Fan::ALL {
-            let mut network = Network::idle(fan);
+            let mut network = ThermalNetwork::idle(fan);
             network.pass(0.25, 0.0);
-            assert_eq!(network, Network::idle(fan));
+            assert_eq!(network, ThermalNetwork::idle(fan));
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The board with what runs on it, as virtual time passes.
+//! The board and its experiments in virtual time.
 
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Haste, HeatStep, Hertz, Percent, TimeSpan};
 
-use super::job::{Hand, Job, LEAVING, Life, STARTING, SimLiving};
-use super::network::Network;
+use super::job::{HeatJob, JobPhase, JobRestraint, RunningJob, START_SECONDS, STOP_SECONDS};
+use super::network::ThermalNetwork;
 use super::{Fan, Load};
 
 /// All processors of the board, in percent of one.
 pub const PROCESSORS: Percent = Percent::new(1200);
 const ALL: f64 = 1200.0;
-/// The heat of the GPU at its full clock, in that of so many percent of a processor: 40 W.
+/// Heat of the GPU at its highest clock, in percent of one processor: 40 W.
 pub(super) const GPU: f64 = 900.0;
-/// The rates of its clock: an AGX Orin's.
+/// The clock rates of the GPU: those of an AGX Orin.
 pub const GPU_RATES: [Hertz; 11] = [
     Hertz::new(306_000_000),
     Hertz::new(408_000_000),
@@ -26,21 +26,21 @@ pub const GPU_RATES: [Hertz; 11] = [
     Hertz::new(1_224_000_000),
     Hertz::new(1_300_500_000),
 ];
-/// Time passes in steps of so many seconds.
+/// Length of a time step, in seconds.
 const STEP: f64 = 0.25;
 
 /// A board that grows hot under load.
 #[derive(Clone, Debug)]
 pub struct HeatWorld {
     fan: Fan,
-    network: Network,
+    network: ThermalNetwork,
     slots: usize,
-    jobs: Vec<Job>,
-    /// A bound on the GPU's clock.
+    jobs: Vec<HeatJob>,
+    /// The limit of the GPU's clock.
     gpu: Option<Hertz>,
-    /// A bound on what all take together; what a policy cannot do, but the best one would.
+    /// A cap on the sum of all experiments, which no real policy has: the ideal to compare with.
     ideal: Option<f64>,
-    /// How long a start takes in which no work is done.
+    /// Seconds of a start, in which no work is done.
     starting: f64,
     steps: u32,
     work: f64,
@@ -48,26 +48,26 @@ pub struct HeatWorld {
     noise: fastrand::Rng,
 }
 
-/// How a world stands.
+/// The state of a world at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
-    /// The die, in degrees.
+pub struct HeatSnapshot {
+    /// Temperature of the die, in degrees.
     pub die: f64,
     /// Work done so far, in seconds of one processor.
     pub work: f64,
 }
 
 impl HeatWorld {
-    /// A board that has stood idle for long, and everything is started.
+    /// Returns a board that was idle and has just started all experiments of the load.
     pub fn new(fan: Fan, load: Load) -> Self {
         let mut world = Self {
             fan,
-            network: Network::idle(fan),
+            network: ThermalNetwork::idle(fan),
             slots: load.slots(),
             jobs: load.jobs(),
             gpu: None,
             ideal: None,
-            starting: STARTING,
+            starting: START_SECONDS,
             steps: 0,
             work: 0.0,
             hottest: f64::NEG_INFINITY,
@@ -77,20 +77,20 @@ impl HeatWorld {
         world
     }
 
-    /// Bounds what all take together, at every moment and without any lag, to the constant load that
-    /// just holds this temperature: what no policy is expected to do better.
+    /// Caps the sum of all experiments, at once and exactly, at the constant load that holds this
+    /// temperature. No policy is expected to do better.
     pub fn hold_ideally(&mut self, celsius: Celsius) {
-        self.ideal = Some(Network::holding(self.fan, celsius.degrees()) * ALL);
+        self.ideal = Some(ThermalNetwork::holding(self.fan, celsius.degrees()) * ALL);
     }
 
-    /// Has starts cost nothing, as they do nowhere.
+    /// Makes starts take no time, for an ideal to compare with.
     #[must_use]
     pub fn with_free_starts(mut self) -> Self {
         self.starting = 0.0;
         self
     }
 
-    /// Lets so many seconds pass.
+    /// Advances the time in seconds.
     pub fn pass(&mut self, seconds: f64) {
         let until = self.now() + seconds;
         while self.now() < until {
@@ -98,32 +98,32 @@ impl HeatWorld {
         }
     }
 
-    /// Seconds since the beginning.
+    /// Returns the seconds since the beginning.
     pub fn now(&self) -> f64 {
         f64::from(self.steps) * STEP
     }
 
-    /// The same as a span.
+    /// Returns the time since the beginning as a span.
     pub fn uptime(&self) -> TimeSpan {
         span(self.now())
     }
 
-    /// Has the die and the heat sink be this hot at once, as no board ever is by itself.
+    /// Sets the temperature of die and heat sink, which a real board cannot reach so fast.
     pub fn heat_up_to(&mut self, degrees: f64) {
         (self.network.die, self.network.sink) = (degrees, degrees);
     }
 
-    /// How it stands.
-    pub fn standing(&self) -> Standing {
-        Standing { die: self.network.die, work: self.work }
+    /// Returns the current temperature and work.
+    pub fn snapshot(&self) -> HeatSnapshot {
+        HeatSnapshot { die: self.network.die, work: self.work }
     }
 
-    /// The highest temperature of the die so far.
+    /// Returns the highest temperature of the die so far, in degrees.
     pub fn hottest(&self) -> f64 {
         self.hottest
     }
 
-    /// What the sensors say: with noise, and the zone of a unit that is switched off.
+    /// Returns the sensors' readings, with noise, and with the zone of a unit that is switched off.
     pub fn zones(&mut self) -> Vec<ZoneReading> {
         let mut noisy = |celsius: f64| celsius + (self.noise.f64() - 0.5) / 2.0;
         let (tj, cpu, board) =
@@ -137,92 +137,96 @@ impl HeatWorld {
         vec![zone("cpu", cpu), off, zone("tboard", board), zone("tj", tj)]
     }
 
-    /// Those that are up.
-    pub fn living(&self) -> Vec<SimLiving> {
+    /// Returns the running experiments.
+    pub fn living(&self) -> Vec<RunningJob> {
         let up = self.jobs.iter().filter(|job| job.is_up());
-        up.map(living).collect()
+        up.map(running_job).collect()
     }
 
-    /// The bound that is in force on the GPU's clock.
+    /// Returns the limit of the GPU's clock that is in force.
     pub fn gpu_bound(&self) -> Option<Hertz> {
         self.gpu
     }
 
-    /// Has a step of a ladder done. Whatever waits for its start asks the ladder itself.
+    /// Executes a step of the heat ladder. Starts are left to the caller, which asks the ladder.
     pub fn carry_out(&mut self, step: &HeatStep) {
         match step {
             HeatStep::Hold | HeatStep::Admit => {}
             HeatStep::Cap { experiment, to } => {
-                self.hold_back(experiment, |hand| hand.cap = Some(*to));
+                self.restrain(experiment, |restraint| restraint.cap = Some(*to));
             }
-            HeatStep::Uncap { experiment } => self.hold_back(experiment, |hand| hand.cap = None),
+            HeatStep::Uncap { experiment } => {
+                self.restrain(experiment, |restraint| restraint.cap = None);
+            }
             HeatStep::CapGpu { to } => self.gpu = Some(*to),
             HeatStep::UncapGpu => self.gpu = None,
             HeatStep::Freeze { experiment } => {
-                self.hold_back(experiment, |hand| hand.frozen = true);
+                self.restrain(experiment, |restraint| restraint.frozen = true);
             }
-            HeatStep::Thaw { experiment } => self.hold_back(experiment, |hand| hand.frozen = false),
+            HeatStep::Thaw { experiment } => {
+                self.restrain(experiment, |restraint| restraint.frozen = false);
+            }
             HeatStep::Stop { experiment, haste: Haste::Grace | Haste::Critical } => {
                 self.stop(experiment);
             }
         }
     }
 
-    /// Holds one back, or lets it go; one that is not up is left as it is.
-    pub fn hold_back(&mut self, experiment: &ExperimentId, how: impl FnOnce(&mut Hand)) {
+    /// Changes the restraints of an experiment, if it runs.
+    pub fn restrain(&mut self, experiment: &ExperimentId, how: impl FnOnce(&mut JobRestraint)) {
         if let Some(job) = self.up(experiment) {
-            how(&mut job.hand);
+            how(&mut job.restraint);
         }
     }
 
-    /// Has one leave; it waits for its start then.
+    /// Stops an experiment, if it runs; afterwards it waits for its start.
     pub fn stop(&mut self, experiment: &ExperimentId) {
         if let Some(job) = self.up(experiment)
-            && !matches!(job.life, Life::Leaves(_))
+            && !matches!(job.phase, JobPhase::Stopping(_))
         {
-            job.life = Life::Leaves(LEAVING);
+            job.phase = JobPhase::Stopping(STOP_SECONDS);
         }
     }
 
-    /// The next one that waits for its start, as if it were up; `None` if there is none, or no slot.
-    pub fn next(&self) -> Option<SimLiving> {
+    /// Returns the next waiting experiment, as if it ran; `None` if there is none, or no free slot.
+    pub fn next(&self) -> Option<RunningJob> {
         let up = self.jobs.iter().filter(|job| job.is_up()).count();
-        let next = self.jobs.iter().find(|job| job.life == Life::Waits)?;
-        (up < self.slots).then(|| living(next))
+        let next = self.jobs.iter().find(|job| job.phase == JobPhase::Waiting)?;
+        (up < self.slots).then(|| running_job(next))
     }
 
-    /// Starts [the next one](Self::next), if there is one.
+    /// Starts [the next experiment](Self::next). Returns whether there was one.
     pub fn start_next(&mut self) -> bool {
         if self.next().is_none() {
             return false;
         }
         let since = self.now();
-        let next = self.jobs.iter_mut().find(|job| job.life == Life::Waits);
+        let next = self.jobs.iter_mut().find(|job| job.phase == JobPhase::Waiting);
         next.is_some_and(|job| {
-            (job.life, job.since, job.cpu_time) = (Life::Starts(self.starting), since, 0.0);
+            (job.phase, job.since, job.cpu_time) = (JobPhase::Starting(self.starting), since, 0.0);
             true
         })
     }
 
-    fn up(&mut self, experiment: &ExperimentId) -> Option<&mut Job> {
+    fn up(&mut self, experiment: &ExperimentId) -> Option<&mut HeatJob> {
         self.jobs.iter_mut().find(|job| job.experiment == *experiment && job.is_up())
     }
 
     fn step(&mut self) {
         let now = self.now();
         let mut paces: Vec<f64> = self.jobs.iter().map(|job| job.pace(now)).collect();
-        // There is no more than there is, and all get their share of it. What makes heat does work: a
-        // lower voltage at a lower clock, which does more with less, is left out.
+        // Experiments share the GPU and the processors. Work is proportional to heat: that a lower
+        // clock is more efficient is left out.
         let clock = self.gpu.map_or(1.0, |bound| rate(bound) / rate(GPU_RATES[10]));
         self.share_out(&mut paces, |job| job.gpu, GPU * clock);
         self.share_out(&mut paces, |job| job.uses, ALL);
         self.share_out(&mut paces, |job| job.uses + job.gpu, self.ideal.unwrap_or(f64::INFINITY));
         let mut heat = 0.0;
         for (job, pace) in self.jobs.iter_mut().zip(paces) {
-            let takes = (job.uses + job.gpu) * pace;
-            heat += takes;
+            let demand = (job.uses + job.gpu) * pace;
+            heat += demand;
             job.cpu_time += job.uses * pace / 100.0 * STEP;
-            self.work += job.pass(STEP, takes);
+            self.work += job.pass(STEP, demand);
         }
         self.network.pass(STEP, heat / ALL);
         self.hottest = self.hottest.max(self.network.die);
@@ -230,12 +234,12 @@ impl HeatWorld {
         while self.ideal.is_some() && self.start_next() {}
     }
 
-    /// Slows all down that take of something so that there is enough of it.
-    fn share_out(&self, paces: &mut [f64], takes: impl Fn(&Job) -> f64, most: f64) {
-        let wanted: f64 = self.jobs.iter().zip(&*paces).map(|(job, pace)| takes(job) * pace).sum();
+    /// Slows down all users of a resource so that the sum of their demand fits.
+    fn share_out(&self, paces: &mut [f64], demand: impl Fn(&HeatJob) -> f64, most: f64) {
+        let wanted: f64 = self.jobs.iter().zip(&*paces).map(|(job, pace)| demand(job) * pace).sum();
         if wanted > most {
             for (job, pace) in self.jobs.iter().zip(paces) {
-                if takes(job) > 0.0 {
+                if demand(job) > 0.0 {
                     *pace *= most / wanted;
                 }
             }
@@ -247,15 +251,15 @@ fn rate(hertz: Hertz) -> f64 {
     f64::from(u32::try_from(hertz.get() / 1000).unwrap_or(u32::MAX))
 }
 
-fn living(job: &Job) -> SimLiving {
-    SimLiving {
+fn running_job(job: &HeatJob) -> RunningJob {
+    RunningJob {
         experiment: job.experiment.clone(),
         priority: job.priority,
         since: span(job.since),
         cpu: percent(job.cpu),
         cpu_time: span(job.cpu_time),
         uses_gpu: job.gpu > 0.0,
-        hand: job.hand,
+        restraint: job.restraint,
     }
 }
 

@@ -1,17 +1,17 @@
-//! What stands around every start and end of a unit, left to who attends the model.
+//! The hooks around every start and end of a unit, which the test may run.
 
 use bij_core::{ExperimentId, InvocationId};
 
-use super::{Ending, SimUnits};
+use super::{SimEnding, SimUnits};
 
-/// A hook that is running: its unit goes no further before it has left.
+/// A running hook. Its unit waits until it exits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCall {
-    /// Whose.
+    /// The experiment of the unit.
     pub id: ExperimentId,
-    /// The life of the unit that it belongs to.
+    /// The invocation of the unit that the hook belongs to.
     pub invocation: InvocationId,
-    /// Which.
+    /// Which of the unit's hooks runs.
     pub hook: Hook,
     /// Automatic restarts since the last manual start (`NRestarts`).
     pub restarts: u32,
@@ -20,37 +20,37 @@ pub struct HookCall {
 /// A hook of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// `ExecCondition=bij-hook start` asks whether it may start.
+    /// `ExecCondition=bij-hook start` asks for admission.
     Admit,
-    /// It may, and the same process opens the attempt.
+    /// The same process was admitted and opens the attempt.
     Begin,
-    /// `ExecStopPost=bij-hook end`, with how the life has ended.
-    End(Ending),
+    /// `ExecStopPost=bij-hook end`, with the ending of the attempt.
+    End(SimEnding),
 }
 
 impl SimUnits {
-    /// The same manager, whose hooks run until [`SimUnits::leave`] says that they have left. By
-    /// itself they leave at once.
+    /// Returns the same manager with hooks that run until [`SimUnits::leave`]. Without this, hooks
+    /// exit at once.
     #[must_use]
     pub fn attended(self) -> Self {
-        self.world().attended = true;
+        self.state().attended = true;
         self
     }
 
-    /// The hooks that are running, in the order of their experiments.
+    /// Returns the running hooks, ordered by experiment.
     pub fn hooks(&self) -> Vec<HookCall> {
-        let world = self.world();
-        let calls = world.units.iter().filter_map(|(id, unit)| unit.hook_call(id));
+        let state = self.state();
+        let calls = state.units.iter().filter_map(|(id, unit)| unit.hook_call(id));
         calls.collect()
     }
 
-    /// A hook leaves, with exit code 0 or not. One that runs no more is passed over.
-    pub fn leave(&self, call: &HookCall, well: bool) {
-        let mut world = self.world();
-        if world.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref()
+    /// Has a hook exit, with code 0 if it succeeded. A hook that runs no more is ignored.
+    pub fn leave(&self, call: &HookCall, succeeded: bool) {
+        let mut state = self.state();
+        if state.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref()
             == Some(call)
         {
-            world.with_unit(&call.id, |unit, now| unit.hook_left(well, now));
+            state.with_unit(&call.id, |unit, context| unit.hook_exited(succeeded, context));
         }
     }
 }

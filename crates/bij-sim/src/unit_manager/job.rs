@@ -1,4 +1,4 @@
-//! Jobs of the model: who has asked for a start or a stop waits for its end.
+//! Jobs of the model, for whose end callers wait.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,16 +9,16 @@ use std::task::{Context, Poll, Waker};
 use bij_core::Outcome;
 use bij_core::port::Started;
 
-use super::World;
+use super::ManagerState;
 
-/// What became of a job.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Done {
+pub(super) enum JobResult {
     Started(Started),
     Stopped(Outcome),
-    /// It ended with this result.
+    /// It failed with this result.
     Failed(&'static str),
-    /// The bus was lost before its end was told.
+    /// The bus was lost before its end was reported.
     Lost,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Done {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JobId(u64);
 
-/// The jobs for whose end somebody waits.
+/// The jobs for whose end callers wait.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     last: u64,
@@ -35,7 +35,7 @@ pub(super) struct Jobs {
 
 #[derive(Debug, Default)]
 struct Awaited {
-    done: Option<Done>,
+    result: Option<JobResult>,
     waker: Option<Waker>,
 }
 
@@ -47,40 +47,40 @@ impl Jobs {
         job
     }
 
-    /// A job has ended; the first word on it counts.
-    pub(super) fn end(&mut self, job: JobId, done: Done) {
+    /// Records the end of a job; the first result counts.
+    pub(super) fn end(&mut self, job: JobId, result: JobResult) {
         let Some(awaited) = self.awaited.get_mut(&job) else { return };
-        awaited.done.get_or_insert(done);
+        awaited.result.get_or_insert(result);
         if let Some(waker) = awaited.waker.take() {
             waker.wake();
         }
     }
 
-    /// Nobody will hear of those that are under way.
+    /// Ends all running jobs as [`JobResult::Lost`].
     pub(super) fn lose_all(&mut self) {
         let all: Vec<JobId> = self.awaited.keys().copied().collect();
         for job in all {
-            self.end(job, Done::Lost);
+            self.end(job, JobResult::Lost);
         }
     }
 }
 
-/// Waits for the end of a job. Dropped, it leaves the job alone.
+/// Waits for the end of a job. Dropping it does not cancel the job.
 pub(super) struct JobEnd {
-    pub(super) world: Arc<Mutex<World>>,
+    pub(super) state: Arc<Mutex<ManagerState>>,
     pub(super) job: JobId,
 }
 
 impl Future for JobEnd {
-    type Output = Done;
+    type Output = JobResult;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(awaited) = world.jobs.awaited.get_mut(&self.job) else {
-            return Poll::Ready(Done::Lost);
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobResult> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(awaited) = state.jobs.awaited.get_mut(&self.job) else {
+            return Poll::Ready(JobResult::Lost);
         };
-        if let Some(done) = awaited.done {
-            return Poll::Ready(done);
+        if let Some(result) = awaited.result {
+            return Poll::Ready(result);
         }
         awaited.waker = Some(context.waker().clone());
         Poll::Pending
@@ -89,7 +89,7 @@ impl Future for JobEnd {
 
 impl Drop for JobEnd {
     fn drop(&mut self) {
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.jobs.awaited.remove(&self.job);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.jobs.awaited.remove(&self.job);
     }
 }

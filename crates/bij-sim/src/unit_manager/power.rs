@@ -1,73 +1,74 @@
-//! What befalls a whole machine, and what people do to its units behind a coordinator's back.
+//! Events of the whole machine, and starts and stops that bypass the coordinator.
 
 use bij_core::{ExperimentId, TimeSpan};
 
-use super::unit::Lift;
+use super::unit::StartLimitReset;
 use super::{SimUnits, Unit};
 
 impl SimUnits {
-    /// `systemctl start`, asked for by somebody who waits for nothing: a start limit that was hit
-    /// refuses it.
+    /// Starts a unit as `systemctl start --no-block` does. A start limit that was hit refuses it.
     pub fn start_from_elsewhere(&self, id: &ExperimentId) {
-        let mut world = self.world();
-        world.with_unit(id, |unit, now| unit.start(None, Lift::No, now));
+        let mut state = self.state();
+        state.with_unit(id, |unit, context| unit.start(None, StartLimitReset::No, context));
     }
 
-    /// `systemctl stop`, as [`SimUnits::start_from_elsewhere`].
+    /// Stops a unit as `systemctl stop --no-block` does.
     pub fn stop_from_elsewhere(&self, id: &ExperimentId) {
-        let mut world = self.world();
-        world.with_unit(id, |unit, now| unit.stop(None, now));
+        let mut state = self.state();
+        state.with_unit(id, |unit, context| unit.stop(None, context));
     }
 
-    /// All units are told to leave, as they are when the machine goes down in good order.
+    /// Stops all units, as a clean shutdown does.
     pub fn stop_all(&self) {
-        let mut world = self.world();
-        let ids: Vec<ExperimentId> = world.units.keys().cloned().collect();
+        let mut state = self.state();
+        let ids: Vec<ExperimentId> = state.units.keys().cloned().collect();
         for id in ids {
-            world.with_unit(&id, |unit, now| unit.stop(None, now));
+            state.with_unit(&id, |unit, context| unit.stop(None, context));
         }
     }
 
-    /// The machine is gone from one moment to the next: no unit is up, and nobody hears of it.
+    /// Cuts the power: no unit is up, and no job or signal is reported.
     pub fn cut_power(&self) {
-        let mut world = self.world();
-        world.jobs.lose_all();
-        world.signals.clear();
-        world.units.values_mut().for_each(Unit::power_lost);
+        let mut state = self.state();
+        state.jobs.lose_all();
+        state.signals.clear();
+        state.units.values_mut().for_each(Unit::lose_power);
     }
 
-    /// A boot begins: what is enabled is started.
+    /// Starts the enabled units, as a boot does.
     pub fn start_enabled(&self) {
-        let mut world = self.world();
-        let enabled: Vec<ExperimentId> = world.enabled.iter().cloned().collect();
+        let mut state = self.state();
+        let enabled: Vec<ExperimentId> = state.enabled.iter().cloned().collect();
         for id in enabled {
-            world.with_unit(&id, |unit, now| unit.start(None, Lift::No, now));
+            state.with_unit(&id, |unit, context| unit.start(None, StartLimitReset::No, context));
         }
     }
 
-    /// Whose units have changed since this was last asked, in order; the bus may tell of it.
+    /// Returns the experiments whose units have changed since the last call, in order, as the bus
+    /// signals them.
     pub fn take_signals(&self) -> Vec<ExperimentId> {
-        std::mem::take(&mut self.world().signals)
+        std::mem::take(&mut self.state().signals)
     }
 
-    /// How long it is until something happens by itself.
+    /// Returns the time until the next event that happens by itself.
     pub fn next_due(&self) -> Option<TimeSpan> {
-        let world = self.world();
-        let (due, _) = world.next_event()?;
-        Some(TimeSpan::from_micros(due.saturating_sub(world.now)))
+        let state = self.state();
+        let (due, _) = state.next_event()?;
+        Some(TimeSpan::from_micros(due.saturating_sub(state.now)))
     }
 
-    /// Whose processes live at this moment.
+    /// Returns the experiments that have a process.
     pub fn living(&self) -> Vec<ExperimentId> {
-        let world = self.world();
-        let living = world.units.iter().filter(|(_, unit)| unit.lives());
+        let state = self.state();
+        let living = state.units.iter().filter(|(_, unit)| unit.has_process());
         living.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whose units are neither down nor waiting at their condition, whatever the bus says.
+    /// Returns the experiments whose units are neither down nor at their condition, regardless of
+    /// faults.
     pub fn up(&self) -> Vec<ExperimentId> {
-        let world = self.world();
-        let up = world.units.iter().filter(|(id, unit)| {
+        let state = self.state();
+        let up = state.units.iter().filter(|(id, unit)| {
             let status = unit.status(id, false);
             let down = status.active_state.is_down();
             !down && status.sub_state != "condition"

@@ -1,57 +1,57 @@
-//! What an experiment of the model does, life by life.
+//! Scripts of simulated experiments, attempt by attempt.
 
 use bij_core::definition::{Restart, Stop};
 use bij_core::{Exit, ServiceResult, TimeSpan};
 
-/// One life of an experiment's process.
+/// One scripted attempt of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     /// How long it lasts; `None` until it is stopped.
     pub lasts: Option<TimeSpan>,
-    /// How it ends if nobody stops it.
+    /// How it ends if it is not stopped.
     pub end: LifeEnd,
 }
 
-/// How a life ends by itself.
+/// How an attempt ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifeEnd {
-    /// It never is up: what should run cannot be run.
+    /// The command cannot be executed.
     NeverUp,
-    /// It leaves with this code.
+    /// The process exits with this code.
     Exit(i32),
-    /// A signal kills it.
+    /// The process is killed by a signal.
     Signal,
-    /// The kernel kills it for memory.
+    /// The kernel kills the process for memory.
     OomKill,
-    /// It falls silent.
+    /// The watchdog times out.
     Watchdog,
-    /// It has run for as long as it may (`RuntimeMaxSec=`).
+    /// The time limit is reached (`RuntimeMaxSec=`).
     TimeLimit,
 }
 
-/// How a life has ended, by itself or not.
+/// How an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// By itself.
-    Life(LifeEnd),
-    /// It was told to leave, and left.
+pub enum SimEnding {
+    /// The attempt ended by itself.
+    ByItself(LifeEnd),
+    /// The unit was stopped, and the process exited.
     Stopped,
-    /// It was told to leave, did not within its grace, and was killed.
+    /// The unit was stopped, and the process was killed after the grace time.
     StopTimeout,
 }
 
-/// What an experiment does, life by life; the last life is lived again and again.
+/// What an experiment does, attempt by attempt. The last attempt is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Its lives; without any it runs until it is stopped.
+    /// The attempts. If empty, the experiment runs until it is stopped.
     pub lives: Vec<Life>,
-    /// When and how often it is brought back.
+    /// The restart settings of the unit.
     pub restart: Restart,
-    /// Whether its condition says no.
+    /// Whether the condition refuses starts, if the model runs its hooks.
     pub skipped: bool,
-    /// How long it goes on when it is told to leave.
+    /// How long the process takes to exit after a stop.
     pub leaves_after: TimeSpan,
-    /// When it is killed then.
+    /// When the process is killed after a stop.
     pub grace: TimeSpan,
 }
 
@@ -68,46 +68,46 @@ impl Default for Script {
 }
 
 impl Script {
-    /// It runs until it is stopped.
+    /// Returns an experiment that runs until it is stopped.
     pub fn runs() -> Self {
         Self::default()
     }
 
-    /// Each of its lives lasts so long and ends so.
+    /// Returns an experiment whose attempts last this long and end like this.
     pub fn ends(lasts: TimeSpan, end: LifeEnd) -> Self {
         Self { lives: vec![Life { lasts: Some(lasts), end }], ..Self::default() }
     }
 }
 
-/// SIGSEGV, SIGKILL, SIGABRT, SIGTERM.
+/// SIGSEGV, SIGKILL, SIGABRT and SIGTERM.
 const SEGV: i32 = 11;
 const KILL: i32 = 9;
 const ABRT: i32 = 6;
 const TERM: i32 = 15;
 
-impl Ending {
-    /// What systemd calls it.
+impl SimEnding {
+    /// Returns systemd's result.
     pub const fn result(self) -> ServiceResult {
         match self {
-            Self::Stopped | Self::Life(LifeEnd::Exit(0)) => ServiceResult::Success,
-            Self::StopTimeout | Self::Life(LifeEnd::TimeLimit) => ServiceResult::Timeout,
-            Self::Life(LifeEnd::NeverUp | LifeEnd::Exit(_)) => ServiceResult::ExitCode,
-            Self::Life(LifeEnd::Signal) => ServiceResult::Signal,
-            Self::Life(LifeEnd::OomKill) => ServiceResult::OomKill,
-            Self::Life(LifeEnd::Watchdog) => ServiceResult::Watchdog,
+            Self::Stopped | Self::ByItself(LifeEnd::Exit(0)) => ServiceResult::Success,
+            Self::StopTimeout | Self::ByItself(LifeEnd::TimeLimit) => ServiceResult::Timeout,
+            Self::ByItself(LifeEnd::NeverUp | LifeEnd::Exit(_)) => ServiceResult::ExitCode,
+            Self::ByItself(LifeEnd::Signal) => ServiceResult::Signal,
+            Self::ByItself(LifeEnd::OomKill) => ServiceResult::OomKill,
+            Self::ByItself(LifeEnd::Watchdog) => ServiceResult::Watchdog,
         }
     }
 
-    /// What became of the main process; 203 is systemd's own for what cannot be executed
-    /// (systemd.exec(5)).
+    /// Returns the exit of the main process. systemd's own code for a command that cannot be
+    /// executed is 203 (systemd.exec(5)).
     pub const fn exit(self) -> Exit {
         match self {
-            Self::Life(LifeEnd::NeverUp) => Exit::Code(203),
-            Self::Life(LifeEnd::Exit(code)) => Exit::Code(code),
-            Self::Life(LifeEnd::Signal) => Exit::Signal(SEGV),
-            Self::Life(LifeEnd::OomKill) | Self::StopTimeout => Exit::Signal(KILL),
-            Self::Life(LifeEnd::Watchdog) => Exit::Signal(ABRT),
-            Self::Stopped | Self::Life(LifeEnd::TimeLimit) => Exit::Signal(TERM),
+            Self::ByItself(LifeEnd::NeverUp) => Exit::Code(203),
+            Self::ByItself(LifeEnd::Exit(code)) => Exit::Code(code),
+            Self::ByItself(LifeEnd::Signal) => Exit::Signal(SEGV),
+            Self::ByItself(LifeEnd::OomKill) | Self::StopTimeout => Exit::Signal(KILL),
+            Self::ByItself(LifeEnd::Watchdog) => Exit::Signal(ABRT),
+            Self::Stopped | Self::ByItself(LifeEnd::TimeLimit) => Exit::Signal(TERM),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What holds a unit of the model back: a freezer, and a bound on its processor time.
+//! Freezing and CPU caps of a simulated unit.
 
 use bij_core::{CpuQuota, Limit, Outcome, Percent};
 
-use super::Now;
-use super::unit::{State, Unit};
+use super::UnitContext;
+use super::unit::{Unit, UnitPhase};
 
 #[derive(Debug, Default)]
 pub(super) struct Steering {
-    /// Since when its life stands still.
+    /// When the unit was frozen.
     frozen: Option<u64>,
-    /// A runtime property: it outlives the life it was set for.
+    /// A runtime property, which outlives the attempt that it was set for.
     cap: Option<Percent>,
 }
 
@@ -18,28 +18,33 @@ impl Steering {
         self.frozen.is_some()
     }
 
-    /// What bounds its processor time, if it is bounded.
+    /// Returns the quota that the cap sets.
     pub(super) fn quota(&self) -> Option<Limit<CpuQuota>> {
         self.cap.map(CpuQuota::at_most).map(Limit::At)
     }
 
-    /// Its state is another now: whatever was frozen is over.
-    pub(super) fn moved_on(&mut self) {
+    /// Forgets the freeze: the unit has changed its phase.
+    pub(super) fn reset_frozen(&mut self) {
         self.frozen = None;
     }
 }
 
 impl Unit {
-    /// Freezes or thaws; `None` if it is on its way up or down, which cannot be frozen.
-    pub(super) fn set_frozen(&mut self, frozen: bool, now: &Now<'_>) -> Option<Outcome> {
-        let State::Running { since, .. } = &mut self.state else {
+    /// Freezes or thaws the unit. Returns `None` while it starts or stops, when it cannot be
+    /// frozen.
+    pub(super) fn set_frozen(
+        &mut self,
+        frozen: bool,
+        context: &UnitContext<'_>,
+    ) -> Option<Outcome> {
+        let UnitPhase::Running { since, .. } = &mut self.phase else {
             return (self.is_down() || !frozen).then_some(Outcome::Unchanged);
         };
         match (self.steering.frozen, frozen) {
-            (None, true) => self.steering.frozen = Some(now.at),
+            (None, true) => self.steering.frozen = Some(context.at),
             (Some(from), false) => {
-                // The time in which it stood still is no part of its life.
-                *since = since.saturating_add(now.at.saturating_sub(from));
+                // The attempt lasts longer by the time in which it was frozen.
+                *since = since.saturating_add(context.at.saturating_sub(from));
                 self.steering.frozen = None;
             }
             (None, false) | (Some(_), true) => return Some(Outcome::Unchanged),
@@ -56,7 +61,7 @@ impl Unit {
         Outcome::Changed
     }
 
-    pub(super) fn lift(&mut self) {
+    pub(super) fn remove_cap(&mut self) {
         self.steering.cap = None;
     }
 }

@@ -16,7 +16,7 @@ impl UnitLab for SimLab {
         let moment = TimeSpan::from_micros(1_000);
         let restart = behaviour.spec(id).restart;
         let script = match behaviour {
-            Behaviour::RunsUntilStopped | Behaviour::NeverRests => Script::runs(),
+            Behaviour::RunsUntilStopped | Behaviour::Computes => Script::runs(),
             Behaviour::Succeeds => Script::ends(moment, LifeEnd::Exit(0)),
             Behaviour::Crashes => Script::ends(moment, LifeEnd::Exit(3)),
             Behaviour::CannotBeRun => Script::ends(moment, LifeEnd::NeverUp),
@@ -41,7 +41,7 @@ fn id() -> ExperimentId {
 }
 
 #[tokio::test]
-async fn lives_are_lived_in_their_order_and_at_their_time() {
+async fn attempts_follow_the_script_in_order_and_time() {
     let units = SimUnits::default();
     let second = TimeSpan::from_secs(1);
     let life = |end| Life { lasts: Some(second), end };
@@ -52,7 +52,7 @@ async fn lives_are_lived_in_their_order_and_at_their_time() {
     let status = units.status(&id()).await.unwrap();
     assert_eq!(status.sub_state, "auto-restart");
     assert_eq!(status.result, Some(ServiceResult::OomKill));
-    // Five seconds until it is brought back, one to live, five, one.
+    // Two restart delays of 5 s and one attempt of 1 s.
     units.advance(TimeSpan::from_secs(11));
     let status = units.status(&id()).await.unwrap();
     assert_eq!((status.active_state, status.restarts), (ActiveState::Active, Some(2)));
@@ -63,7 +63,7 @@ async fn lives_are_lived_in_their_order_and_at_their_time() {
 }
 
 #[tokio::test]
-async fn never_means_never() {
+async fn exit_code_78_is_not_restarted() {
     let units = SimUnits::default();
     units.define(&id(), Script::ends(TimeSpan::from_secs(1), LifeEnd::Exit(78)));
     units.start(&id()).await.unwrap();
@@ -73,7 +73,7 @@ async fn never_means_never() {
 }
 
 #[tokio::test]
-async fn a_fault_hits_every_call_until_it_is_taken_back() {
+async fn a_fault_fails_every_call_until_it_is_removed() {
     let units = SimUnits::default();
     units.define(&id(), Script::runs());
     units.set_fault(Some(UnitFault::Denied));
@@ -85,7 +85,7 @@ async fn a_fault_hits_every_call_until_it_is_taken_back() {
 }
 
 #[tokio::test]
-async fn a_frozen_life_goes_on_where_it_stood_still() {
+async fn a_thawed_attempt_continues_where_it_was_frozen() {
     let units = SimUnits::default();
     units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
     units.start(&id()).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_frozen_life_goes_on_where_it_stood_still() {
 }
 
 #[tokio::test]
-async fn a_bound_outlives_the_life_until_somebody_lifts_it() {
+async fn a_cap_outlives_the_attempt_until_it_is_removed() {
     let units = SimUnits::default();
     units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
     units.start(&id()).await.unwrap();

@@ -1,4 +1,4 @@
-//! One unit of the model: what it is, and what comes next.
+//! One unit of the model and its transitions.
 
 use bij_core::port::Started;
 use bij_core::{
@@ -6,40 +6,40 @@ use bij_core::{
     TimeSpan, Timestamp, UnitStatus,
 };
 
-use super::job::{Done, JobId};
+use super::job::{JobId, JobResult};
 use super::steer::Steering;
-use super::{Ending, Hook, HookCall, Life, LifeEnd, Now, Script};
+use super::{Hook, HookCall, Life, LifeEnd, Script, SimEnding, UnitContext};
 
-/// `EX_CONFIG`: `RestartPreventExitStatus=` of the unit.
+/// `EX_CONFIG`, which is in the unit's `RestartPreventExitStatus=`.
 const EXIT_NEVER: i32 = 78;
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum UnitPhase {
     Dead,
     Failed,
-    /// `ExecCondition=` runs, and asks.
+    /// `ExecCondition=` runs and asks for admission.
     Condition,
-    /// `ExecCondition=` still runs: it was let in, and begins.
+    /// `ExecCondition=` was admitted and still runs.
     Beginning,
     Running {
         life: Life,
         since: u64,
     },
-    /// It was told to leave, and does, or is killed.
+    /// The process was told to stop; it exits or is killed.
     Stopping {
         until: u64,
-        ending: Ending,
+        ending: SimEnding,
     },
     /// `ExecStopPost=` runs.
-    StopPost(Ending),
+    StopPost(SimEnding),
     AutoRestart {
         at: u64,
     },
 }
 
-/// Whether a start lifts a start limit that was hit.
+/// Whether a start resets a start limit that was hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lift {
+pub(super) enum StartLimitReset {
     Yes,
     No,
 }
@@ -47,21 +47,21 @@ pub(super) enum Lift {
 #[derive(Debug)]
 pub(super) struct Unit {
     script: Script,
-    lived: usize,
-    pub(super) state: State,
+    attempts_begun: usize,
+    pub(super) phase: UnitPhase,
     pub(super) steering: Steering,
     result: Option<ServiceResult>,
     invocation: Option<InvocationId>,
     since: u64,
     restarts: u32,
-    /// When it was started, for the start limit.
+    /// Times of starts, for the start limit.
     starts: Vec<u64>,
-    /// Whether it starts again once it is down, and who waits for that.
+    /// Whether the unit is started again when it is down.
     start_wanted: bool,
     starting: Vec<JobId>,
     stopping: Vec<JobId>,
-    /// A stop was asked for while it was on its way down: nothing brings it back.
-    stays_down: bool,
+    /// Whether a stop was requested on its way down, which prevents restarts.
+    stop_requested: bool,
     pub(super) changed: bool,
 }
 
@@ -69,8 +69,8 @@ impl Unit {
     pub(super) fn new(script: Script) -> Self {
         Self {
             script,
-            lived: 0,
-            state: State::Dead,
+            attempts_begun: 0,
+            phase: UnitPhase::Dead,
             steering: Steering::default(),
             result: None,
             invocation: None,
@@ -80,121 +80,128 @@ impl Unit {
             start_wanted: false,
             starting: Vec::new(),
             stopping: Vec::new(),
-            stays_down: false,
+            stop_requested: false,
             changed: false,
         }
     }
 
     pub(super) fn redefine(&mut self, script: Script) {
         self.script = script;
-        self.lived = 0;
+        self.attempts_begun = 0;
     }
 
-    /// A manual start.
-    pub(super) fn start(&mut self, job: Option<JobId>, lift: Lift, now: &mut Now<'_>) {
-        if lift == Lift::Yes && self.is_down() {
+    /// Starts the unit manually.
+    pub(super) fn start(
+        &mut self,
+        job: Option<JobId>,
+        reset: StartLimitReset,
+        context: &mut UnitContext<'_>,
+    ) {
+        if reset == StartLimitReset::Yes && self.is_down() {
             self.starts.clear();
         }
-        match self.state {
-            State::Running { .. } => {
+        match self.phase {
+            UnitPhase::Running { .. } => {
                 if let Some(job) = job {
-                    now.jobs.end(job, Done::Started(Started::AlreadyUp));
+                    context.jobs.end(job, JobResult::Started(Started::AlreadyUp));
                 }
             }
-            State::Condition | State::Beginning | State::AutoRestart { .. } => {
-                // systemd keeps the job of a start until the restart that is due anyway.
+            UnitPhase::Condition | UnitPhase::Beginning | UnitPhase::AutoRestart { .. } => {
+                // systemd keeps the start job until the pending restart.
                 self.starting.extend(job);
             }
-            State::Stopping { .. } | State::StopPost(_) => {
+            UnitPhase::Stopping { .. } | UnitPhase::StopPost(_) => {
                 self.starting.extend(job);
                 self.start_wanted = true;
-                self.end_stops(Done::Failed("canceled"), now);
+                self.end_stops(JobResult::Failed("canceled"), context);
             }
-            State::Dead | State::Failed => {
+            UnitPhase::Dead | UnitPhase::Failed => {
                 self.starting.extend(job);
                 self.restarts = 0;
-                self.activate(now);
+                self.activate(context);
             }
         }
     }
 
-    pub(super) fn stop(&mut self, job: Option<JobId>, now: &mut Now<'_>) {
+    pub(super) fn stop(&mut self, job: Option<JobId>, context: &mut UnitContext<'_>) {
         self.start_wanted = false;
-        self.end_starts(Done::Failed("canceled"), now);
+        self.end_starts(JobResult::Failed("canceled"), context);
         let is_down = self.is_down();
-        match &self.state {
-            State::Dead | State::Failed => {}
-            State::Condition | State::AutoRestart { .. } => {
+        match &self.phase {
+            UnitPhase::Dead | UnitPhase::Failed => {}
+            UnitPhase::Condition | UnitPhase::AutoRestart { .. } => {
                 self.result = Some(ServiceResult::Success);
-                self.enter(State::Dead, now);
+                self.enter(UnitPhase::Dead, context);
             }
-            State::Beginning => self.end_life(Ending::Stopped, now),
-            State::Running { .. } => {
+            UnitPhase::Beginning => self.end_attempt(SimEnding::Stopped, context),
+            UnitPhase::Running { .. } => {
                 let Script { leaves_after, grace, .. } = self.script;
                 let ending =
-                    if leaves_after > grace { Ending::StopTimeout } else { Ending::Stopped };
-                let until = now.at.saturating_add(leaves_after.min(grace).as_micros());
-                self.enter(State::Stopping { until, ending }, now);
-                if until == now.at {
-                    self.happen(now);
+                    if leaves_after > grace { SimEnding::StopTimeout } else { SimEnding::Stopped };
+                let until = context.at.saturating_add(leaves_after.min(grace).as_micros());
+                self.enter(UnitPhase::Stopping { until, ending }, context);
+                if until == context.at {
+                    self.process_due(context);
                 }
             }
-            State::Stopping { .. } | State::StopPost(_) => self.stays_down = true,
+            UnitPhase::Stopping { .. } | UnitPhase::StopPost(_) => self.stop_requested = true,
         }
         let outcome = if is_down { Outcome::Unchanged } else { Outcome::Changed };
         match job {
-            Some(job) if self.is_down() => now.jobs.end(job, Done::Stopped(outcome)),
+            Some(job) if self.is_down() => context.jobs.end(job, JobResult::Stopped(outcome)),
             job => self.stopping.extend(job),
         }
     }
 
-    pub(super) fn reset_failed(&mut self, now: &mut Now<'_>) -> Outcome {
-        let failed = matches!(self.state, State::Failed);
+    pub(super) fn reset_failed(&mut self, context: &mut UnitContext<'_>) -> Outcome {
+        let failed = matches!(self.phase, UnitPhase::Failed);
         let restarted = std::mem::take(&mut self.restarts) > 0;
         self.starts.clear();
         if failed {
-            self.enter(State::Dead, now);
+            self.enter(UnitPhase::Dead, context);
             self.result = None;
         }
         if failed || restarted { Outcome::Changed } else { Outcome::Unchanged }
     }
 
-    /// When the next thing happens by itself.
+    /// Returns when the next event of the unit is due.
     pub(super) fn due(&self) -> Option<u64> {
-        match &self.state {
-            State::Running { .. } if self.steering.is_frozen() => None,
-            State::Running { life, since } => Some(since.saturating_add(life.lasts?.as_micros())),
-            State::Stopping { until, .. } => Some(*until),
-            State::AutoRestart { at } => Some(*at),
-            State::Dead
-            | State::Failed
-            | State::Condition
-            | State::Beginning
-            | State::StopPost(_) => None,
+        match &self.phase {
+            UnitPhase::Running { .. } if self.steering.is_frozen() => None,
+            UnitPhase::Running { life, since } => {
+                Some(since.saturating_add(life.lasts?.as_micros()))
+            }
+            UnitPhase::Stopping { until, .. } => Some(*until),
+            UnitPhase::AutoRestart { at } => Some(*at),
+            UnitPhase::Dead
+            | UnitPhase::Failed
+            | UnitPhase::Condition
+            | UnitPhase::Beginning
+            | UnitPhase::StopPost(_) => None,
         }
     }
 
-    /// What is due happens.
-    pub(super) fn happen(&mut self, now: &mut Now<'_>) {
-        match &self.state {
-            State::Running { life, .. } => {
+    /// Processes the event that is due.
+    pub(super) fn process_due(&mut self, context: &mut UnitContext<'_>) {
+        match &self.phase {
+            UnitPhase::Running { life, .. } => {
                 let end = life.end;
-                self.end_life(Ending::Life(end), now);
+                self.end_attempt(SimEnding::ByItself(end), context);
             }
-            State::Stopping { ending, .. } => {
+            UnitPhase::Stopping { ending, .. } => {
                 let ending = *ending;
-                self.end_life(ending, now);
+                self.end_attempt(ending, context);
             }
-            State::AutoRestart { .. } => self.activate(now),
-            State::Dead
-            | State::Failed
-            | State::Condition
-            | State::Beginning
-            | State::StopPost(_) => {}
+            UnitPhase::AutoRestart { .. } => self.activate(context),
+            UnitPhase::Dead
+            | UnitPhase::Failed
+            | UnitPhase::Condition
+            | UnitPhase::Beginning
+            | UnitPhase::StopPost(_) => {}
         }
     }
 
-    /// The hook that is running.
+    /// Returns the running hook.
     pub(super) fn hook_call(&self, id: &ExperimentId) -> Option<HookCall> {
         let hook = self.hook()?;
         let invocation = self.invocation?;
@@ -202,170 +209,181 @@ impl Unit {
     }
 
     fn hook(&self) -> Option<Hook> {
-        match self.state {
-            State::Condition => Some(Hook::Admit),
-            State::Beginning => Some(Hook::Begin),
-            State::StopPost(ending) => Some(Hook::End(ending)),
-            State::Dead
-            | State::Failed
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::AutoRestart { .. } => None,
+        match self.phase {
+            UnitPhase::Condition => Some(Hook::Admit),
+            UnitPhase::Beginning => Some(Hook::Begin),
+            UnitPhase::StopPost(ending) => Some(Hook::End(ending)),
+            UnitPhase::Dead
+            | UnitPhase::Failed
+            | UnitPhase::Running { .. }
+            | UnitPhase::Stopping { .. }
+            | UnitPhase::AutoRestart { .. } => None,
         }
     }
 
-    pub(super) fn hook_left(&mut self, well: bool, now: &mut Now<'_>) {
-        match self.state {
-            State::Condition if well => self.enter(State::Beginning, now),
-            State::Condition => {
+    pub(super) fn hook_exited(&mut self, succeeded: bool, context: &mut UnitContext<'_>) {
+        match self.phase {
+            UnitPhase::Condition if succeeded => self.enter(UnitPhase::Beginning, context),
+            UnitPhase::Condition => {
                 self.result = Some(ServiceResult::ExecCondition);
-                self.end_starts(Done::Started(Started::Skipped), now);
-                self.go_down(State::Dead, now);
+                self.end_starts(JobResult::Started(Started::Skipped), context);
+                self.enter_down(UnitPhase::Dead, context);
             }
-            State::Beginning if well => self.begin_life(now),
-            State::Beginning => self.end_life(Ending::Life(LifeEnd::NeverUp), now),
-            State::StopPost(ending) => self.after_life(ending, now),
-            State::Dead
-            | State::Failed
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::AutoRestart { .. } => {}
+            UnitPhase::Beginning if succeeded => self.begin_attempt(context),
+            UnitPhase::Beginning => {
+                self.end_attempt(SimEnding::ByItself(LifeEnd::NeverUp), context);
+            }
+            UnitPhase::StopPost(ending) => self.finish_attempt(ending, context),
+            UnitPhase::Dead
+            | UnitPhase::Failed
+            | UnitPhase::Running { .. }
+            | UnitPhase::Stopping { .. }
+            | UnitPhase::AutoRestart { .. } => {}
         }
     }
 
-    /// Where nobody attends to hooks, they leave at once.
-    pub(super) fn hooks_leave(&mut self, now: &mut Now<'_>) {
+    /// Lets hooks exit at once, for a model whose hooks no test runs.
+    pub(super) fn exit_hooks(&mut self, context: &mut UnitContext<'_>) {
         while let Some(hook) = self.hook() {
-            self.hook_left(hook != Hook::Admit || !self.script.skipped, now);
+            self.hook_exited(hook != Hook::Admit || !self.script.skipped, context);
         }
     }
 
-    /// As systemd: a start that passes the limit fails, and the unit with it; the result of the
-    /// last life stays, unless that was a success.
-    fn activate(&mut self, now: &mut Now<'_>) {
+    /// As in systemd, a start above the limit fails, and the unit with it. The result of the last
+    /// attempt stays, unless that was a success.
+    fn activate(&mut self, context: &mut UnitContext<'_>) {
         let limit = StartLimit::from(&self.script.restart);
-        let ages = self.starts.iter().map(|start| now.at.saturating_sub(*start));
+        let ages = self.starts.iter().map(|start| context.at.saturating_sub(*start));
         let is_allowed = limit.allows(ages.map(TimeSpan::from_micros));
         self.start_wanted = false;
-        self.stays_down = false;
+        self.stop_requested = false;
         if !is_allowed {
             if self.result == Some(ServiceResult::Success) {
                 self.result = Some(ServiceResult::StartLimitHit);
             }
-            self.end_starts(Done::Failed("failed"), now);
-            self.go_down(State::Failed, now);
+            self.end_starts(JobResult::Failed("failed"), context);
+            self.enter_down(UnitPhase::Failed, context);
             return;
         }
-        self.starts.push(now.at);
-        *now.lives += 1;
-        self.invocation = Some(InvocationId::from_bytes(u128::from(*now.lives).to_be_bytes()));
-        self.enter(State::Condition, now);
+        self.starts.push(context.at);
+        *context.invocations += 1;
+        self.invocation =
+            Some(InvocationId::from_bytes(u128::from(*context.invocations).to_be_bytes()));
+        self.enter(UnitPhase::Condition, context);
     }
 
-    fn begin_life(&mut self, now: &mut Now<'_>) {
-        let life = self.script.lives.get(self.lived).or(self.script.lives.last()).cloned();
-        self.lived += 1;
+    fn begin_attempt(&mut self, context: &mut UnitContext<'_>) {
+        let life = self.script.lives.get(self.attempts_begun).or(self.script.lives.last()).cloned();
+        self.attempts_begun += 1;
         match life.unwrap_or(Life { lasts: None, end: LifeEnd::Exit(0) }) {
             Life { end: LifeEnd::NeverUp, .. } => {
-                self.end_life(Ending::Life(LifeEnd::NeverUp), now);
+                self.end_attempt(SimEnding::ByItself(LifeEnd::NeverUp), context);
             }
             life => {
                 self.result = Some(ServiceResult::Success);
-                self.enter(State::Running { life, since: now.at }, now);
-                self.end_starts(Done::Started(Started::Up), now);
+                self.enter(UnitPhase::Running { life, since: context.at }, context);
+                self.end_starts(JobResult::Started(Started::Up), context);
             }
         }
     }
 
-    fn end_life(&mut self, ending: Ending, now: &mut Now<'_>) {
+    fn end_attempt(&mut self, ending: SimEnding, context: &mut UnitContext<'_>) {
         self.result = Some(ending.result());
         if !self.start_wanted {
-            self.end_starts(Done::Failed("failed"), now);
+            self.end_starts(JobResult::Failed("failed"), context);
         }
-        self.enter(State::StopPost(ending), now);
+        self.enter(UnitPhase::StopPost(ending), context);
     }
 
-    fn after_life(&mut self, ending: Ending, now: &mut Now<'_>) {
+    fn finish_attempt(&mut self, ending: SimEnding, context: &mut UnitContext<'_>) {
         match ending {
-            Ending::Stopped | Ending::Life(LifeEnd::Exit(0)) => self.go_down(State::Dead, now),
-            Ending::StopTimeout | Ending::Life(LifeEnd::Exit(EXIT_NEVER)) => {
-                self.go_down(State::Failed, now);
+            SimEnding::Stopped | SimEnding::ByItself(LifeEnd::Exit(0)) => {
+                self.enter_down(UnitPhase::Dead, context);
             }
-            Ending::Life(_) if self.stays_down => self.go_down(State::Failed, now),
-            Ending::Life(_) => {
+            SimEnding::StopTimeout | SimEnding::ByItself(LifeEnd::Exit(EXIT_NEVER)) => {
+                self.enter_down(UnitPhase::Failed, context);
+            }
+            SimEnding::ByItself(_) if self.stop_requested => {
+                self.enter_down(UnitPhase::Failed, context);
+            }
+            SimEnding::ByItself(_) => {
                 // Counted when it is scheduled, so a restart that the limit refuses counts too.
                 self.restarts += 1;
                 self.start_wanted = false;
                 let delay = self.script.restart.delay.as_micros();
-                self.enter(State::AutoRestart { at: now.at.saturating_add(delay) }, now);
+                self.enter(
+                    UnitPhase::AutoRestart { at: context.at.saturating_add(delay) },
+                    context,
+                );
             }
         }
     }
 
-    fn go_down(&mut self, state: State, now: &mut Now<'_>) {
-        self.enter(state, now);
-        self.stays_down = false;
-        self.end_stops(Done::Stopped(Outcome::Changed), now);
+    fn enter_down(&mut self, phase: UnitPhase, context: &mut UnitContext<'_>) {
+        self.enter(phase, context);
+        self.stop_requested = false;
+        self.end_stops(JobResult::Stopped(Outcome::Changed), context);
         if self.start_wanted {
             self.restarts = 0;
-            self.activate(now);
+            self.activate(context);
         }
     }
 
-    fn end_starts(&mut self, done: Done, now: &mut Now<'_>) {
-        self.starting.drain(..).for_each(|job| now.jobs.end(job, done));
+    fn end_starts(&mut self, done: JobResult, context: &mut UnitContext<'_>) {
+        self.starting.drain(..).for_each(|job| context.jobs.end(job, done));
     }
 
-    fn end_stops(&mut self, done: Done, now: &mut Now<'_>) {
-        self.stopping.drain(..).for_each(|job| now.jobs.end(job, done));
+    fn end_stops(&mut self, done: JobResult, context: &mut UnitContext<'_>) {
+        self.stopping.drain(..).for_each(|job| context.jobs.end(job, done));
     }
 
-    fn enter(&mut self, state: State, now: &Now<'_>) {
-        self.state = state;
-        self.steering.moved_on();
-        self.since = now.at;
+    fn enter(&mut self, phase: UnitPhase, context: &UnitContext<'_>) {
+        self.phase = phase;
+        self.steering.reset_frozen();
+        self.since = context.at;
         self.changed = true;
     }
 
-    /// Nothing is left of it but its script.
-    pub(super) fn power_lost(&mut self) {
+    /// Resets the unit to its script.
+    pub(super) fn lose_power(&mut self) {
         let fresh = Self::new(std::mem::take(&mut self.script));
-        let lived = self.lived;
-        *self = Self { lived, ..fresh };
+        let attempts_begun = self.attempts_begun;
+        *self = Self { attempts_begun, ..fresh };
     }
 
     pub(super) const fn is_down(&self) -> bool {
-        matches!(self.state, State::Dead | State::Failed)
+        matches!(self.phase, UnitPhase::Dead | UnitPhase::Failed)
     }
 
-    /// Whether its process lives.
-    pub(super) const fn lives(&self) -> bool {
-        matches!(self.state, State::Running { .. } | State::Stopping { .. })
+    /// Returns whether the unit has a process.
+    pub(super) const fn has_process(&self) -> bool {
+        matches!(self.phase, UnitPhase::Running { .. } | UnitPhase::Stopping { .. })
     }
 
-    /// Whether a manager would still know it: one that is down in good order is forgotten.
+    /// Returns whether the manager still has the unit loaded: a unit that ended cleanly is
+    /// unloaded.
     pub(super) const fn is_loaded(&self) -> bool {
-        !matches!(self.state, State::Dead)
+        !matches!(self.phase, UnitPhase::Dead)
     }
 
     pub(super) fn status(&self, id: &ExperimentId, enabled: bool) -> UnitStatus {
-        let (active_state, sub_state) = match self.state {
-            State::Dead => (ActiveState::Inactive, "dead"),
-            State::Failed => (ActiveState::Failed, "failed"),
-            State::Condition | State::Beginning => (ActiveState::Activating, "condition"),
-            State::Running { .. } => (ActiveState::Active, "running"),
-            State::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
-            State::StopPost(_) => (ActiveState::Deactivating, "stop-post"),
-            State::AutoRestart { .. } => (ActiveState::Activating, "auto-restart"),
+        let (active_state, sub_state) = match self.phase {
+            UnitPhase::Dead => (ActiveState::Inactive, "dead"),
+            UnitPhase::Failed => (ActiveState::Failed, "failed"),
+            UnitPhase::Condition | UnitPhase::Beginning => (ActiveState::Activating, "condition"),
+            UnitPhase::Running { .. } => (ActiveState::Active, "running"),
+            UnitPhase::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
+            UnitPhase::StopPost(_) => (ActiveState::Deactivating, "stop-post"),
+            UnitPhase::AutoRestart { .. } => (ActiveState::Activating, "auto-restart"),
         };
-        // A number of its own for every life, as a process has one.
-        let pid = || u32::try_from(self.lived).ok()?.checked_add(1_000);
+        // Each attempt has its own pid, as a process does.
+        let pid = || u32::try_from(self.attempts_begun).ok()?.checked_add(1_000);
         UnitStatus {
             id: id.clone(),
             active_state,
             sub_state: sub_state.to_owned(),
-            result: self.result.clone().filter(|_| !self.lives()),
-            main_pid: self.lives().then(pid).flatten(),
+            result: self.result.clone().filter(|_| !self.has_process()),
+            main_pid: self.has_process().then(pid).flatten(),
             invocation: self.invocation.filter(|_| self.is_loaded()),
             since: i64::try_from(self.since).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),

@@ -1,4 +1,4 @@
-//! Definitions of experiments that exist in memory only, and what is handed over to them.
+//! Definitions of experiments in memory, and the files between a coordinator and the hooks.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,7 +10,7 @@ use bij_core::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witn
 
 use super::journal::SimJournal;
 
-/// Definitions in memory; clones share them.
+/// A source of definitions in memory; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct SimDefinitions(Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>);
 
@@ -20,7 +20,7 @@ impl SimDefinitions {
         self.specs().insert(spec.id.clone(), spec);
     }
 
-    /// Takes a definition away.
+    /// Removes a definition.
     pub fn remove(&self, id: &ExperimentId) {
         self.specs().remove(id);
     }
@@ -54,7 +54,7 @@ impl DefinitionSource for SimDefinitions {
     }
 }
 
-/// The files between a coordinator and the hooks in memory; clones share them.
+/// The files between a coordinator and the hooks, in memory; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct SimHandover {
     runtime: Arc<Mutex<Runtime>>,
@@ -69,32 +69,32 @@ struct Runtime {
 }
 
 impl SimHandover {
-    /// Files beside a journal, which tells of ends.
-    pub(super) fn reading(journal: SimJournal) -> Self {
+    /// Returns empty files beside a journal, from which ends are recovered.
+    pub(super) fn with_journal(journal: SimJournal) -> Self {
         Self { journal, ..Self::default() }
     }
 
-    /// What is laid over a definition.
-    pub fn extras_of(&self, id: &ExperimentId) -> String {
+    /// Returns the overlay of an experiment's definition.
+    pub fn extras_for(&self, id: &ExperimentId) -> String {
         self.runtime().extras.get(id).cloned().unwrap_or_default()
     }
 
-    /// An experiment tells its progress.
-    pub fn tell_progress(&self, id: &ExperimentId, progress: Progress) {
+    /// Sets the progress that an experiment reports.
+    pub fn set_progress(&self, id: &ExperimentId, progress: Progress) {
         self.runtime().progress.insert(id.clone(), progress);
     }
 
-    /// Nobody wants the end of an experiment any more: another life of it begins.
+    /// Removes the stop order of an experiment: a new attempt begins.
     pub fn clear_order(&self, id: &ExperimentId) {
         self.runtime().orders.remove(id);
     }
 
-    /// What was laid over a definition held for a run that is over.
+    /// Removes the overlay of a definition: its run has ended.
     pub fn clear_extras(&self, id: &ExperimentId) {
         self.runtime().extras.remove(id);
     }
 
-    /// The runtime directory is gone, with the boot; what is laid over definitions stays.
+    /// Clears the runtime directory, as a boot does; overlays stay.
     pub fn lose_all(&self) {
         let mut runtime = self.runtime();
         let extras = std::mem::take(&mut runtime.extras);
@@ -126,8 +126,8 @@ impl Handover for SimHandover {
     }
 
     fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Option<Closing> {
-        let told = self.journal.end_of(attempt.key.invocation);
-        let (at, mut evidence) = told.unwrap_or_else(|| (now, Evidence::default()));
+        let recorded = self.journal.find_end_of(attempt.key.invocation);
+        let (at, mut evidence) = recorded.unwrap_or_else(|| (now, Evidence::default()));
         evidence.witness.get_or_insert(Witness::Coordinator);
         evidence.order = self.order(&attempt.run.experiment);
         Some(Closing::of(attempt, at, None, evidence))

@@ -1,4 +1,4 @@
-//! What the hooks do to the ledger.
+//! The hooks of a simulated machine, which record attempts in the ledger.
 
 use bij_core::port::{AttemptQuery, Closing, Handover as _, Ledger, LedgerError, Opening};
 use bij_core::{
@@ -6,19 +6,19 @@ use bij_core::{
     TimeSpan, Witness, close_other_boots,
 };
 
-use super::Machine;
-use crate::{Ending, Hook, HookCall, LifeEnd};
+use super::SimMachine;
+use crate::{Hook, HookCall, LifeEnd, SimEnding};
 
-/// How long a life lasts that may not last longer.
+/// Time limit of an attempt.
 const TIME: TimeSpan = TimeSpan::from_secs(60);
-/// `begin` looks at so many attempts.
-const RECENT: usize = 16;
+/// How many attempts `begin` searches for unclosed ones.
+const SEARCH_DEPTH: usize = 16;
 
-impl Machine {
-    /// Runs `begin` or `end`, and has it leave. Whether an experiment is admitted is not for the
-    /// machine to say: it goes on.
+impl SimMachine {
+    /// Runs a hook and has it succeed. `begin` and `end` write to the ledger; admission is always
+    /// granted.
     pub fn run_hook(&mut self, call: &HookCall) {
-        // Trouble with the ledger stops nothing: what can be set aside is.
+        // An error of the ledger stops no hook: the spool keeps what it can.
         let _ = match call.hook {
             Hook::Admit => Ok(()),
             Hook::Begin => self.begin(call),
@@ -27,16 +27,15 @@ impl Machine {
         self.units.leave(call, true);
     }
 
-    /// The hook was killed: it leaves, and nobody has written down what it was to write. PID 1 has
-    /// told the journal how the life ended.
+    /// Kills a hook before it has written its record. PID 1 has logged the end of the attempt.
     pub fn kill_hook(&mut self, call: &HookCall) {
         if let Hook::End(ending) = call.hook {
-            self.journal.tell(call.invocation, self.clock.at(), ending);
+            self.journal.record(call.invocation, self.clock.at(), ending);
         }
         self.units.leave(call, true);
     }
 
-    /// The journal has lost what it was told, as one that is rotated does.
+    /// Loses the journal's entries, as a rotation does.
     pub fn lose_journal(&mut self) {
         self.journal.lose_all();
     }
@@ -45,51 +44,53 @@ impl Machine {
         AttemptKey { boot: self.boot_id(), invocation: call.invocation }
     }
 
-    fn recent(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
+    fn recent_attempts(&self, id: &ExperimentId) -> Result<Vec<Attempt>, LedgerError> {
         let experiment = Some(id.clone());
-        let query = AttemptQuery { experiment, newest: Some(RECENT), ..AttemptQuery::default() };
+        let query =
+            AttemptQuery { experiment, newest: Some(SEARCH_DEPTH), ..AttemptQuery::default() };
         self.store.attempts(&query)
     }
 
     fn begin(&mut self, call: &HookCall) -> Result<(), LedgerError> {
         let (id, key, at) = (&call.id, self.key(call), self.clock.at());
-        let recent = self.recent(id)?;
+        let recent = self.recent_attempts(id)?;
         let open = recent.iter().filter(|attempt| attempt.end.is_none() && attempt.key != key);
         for attempt in open {
             if attempt.key.boot == key.boot {
-                self.store.close(&self.found_open(attempt, call))?;
+                self.store.close(&self.closing_of_unclosed(attempt, call))?;
             } else {
                 close_other_boots(&mut self.store, key.boot, at, |_| LastWords::default())?;
             }
         }
-        let recent = self.recent(id)?;
-        let brought_back = recent.last().is_some_and(|newest| {
+        let recent = self.recent_attempts(id)?;
+        let is_restart = recent.last().is_some_and(|newest| {
             newest.key.boot == key.boot
                 && newest.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none())
         });
         let start =
-            if brought_back && call.restarts > 0 { StartKind::Restart } else { StartKind::Fresh };
+            if is_restart && call.restarts > 0 { StartKind::Restart } else { StartKind::Fresh };
         let uptime = Some(self.clock.uptime());
         self.store.open(&Opening { experiment: id.clone(), key, at, uptime, start })?;
         self.handover.clear_order(id);
         Ok(())
     }
 
-    /// The end of an attempt whose `end` was killed, as the next start in the same boot finds it.
-    fn found_open(&self, attempt: &Attempt, call: &HookCall) -> Closing {
-        let told = self.journal.end_of(attempt.key.invocation);
-        let (at, mut evidence) = told.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
+    /// Returns the end of an attempt whose `end` hook was killed, as the next start of the same
+    /// boot records it.
+    fn closing_of_unclosed(&self, attempt: &Attempt, call: &HookCall) -> Closing {
+        let recorded = self.journal.find_end_of(attempt.key.invocation);
+        let (at, mut evidence) = recorded.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
         evidence.witness.get_or_insert(Witness::NextStart);
         evidence.order = self.handover.order(&attempt.run.experiment);
         evidence.restarts = Some(call.restarts);
         Closing::of(attempt, at, None, evidence)
     }
 
-    fn end(&mut self, call: &HookCall, ending: Ending) -> Result<(), LedgerError> {
+    fn end(&mut self, call: &HookCall, ending: SimEnding) -> Result<(), LedgerError> {
         let (id, key) = (&call.id, self.key(call));
-        let begun = self.recent(id)?.into_iter().find(|attempt| attempt.key == key);
+        let begun = self.recent_attempts(id)?.into_iter().find(|attempt| attempt.key == key);
         let Some(begun) = begun else { return Ok(()) };
-        let mut evidence = told_of(ending, Witness::Hook);
+        let mut evidence = evidence_from(ending, Witness::Hook);
         evidence.order = self.order(id, ending);
         evidence.restarts = Some(call.restarts);
         self.store.close(&Closing::of(&begun, self.clock.at(), None, evidence))?;
@@ -99,26 +100,26 @@ impl Machine {
         Ok(())
     }
 
-    /// The order that was in force when a life ended.
-    fn order(&self, id: &ExperimentId, ending: Ending) -> Option<Order> {
-        let was_told = matches!(ending, Ending::Stopped | Ending::StopTimeout);
-        if self.is_going_down() && was_told {
+    /// Returns the order that was in force when an attempt ended.
+    fn order(&self, id: &ExperimentId, ending: SimEnding) -> Option<Order> {
+        let was_stopped = matches!(ending, SimEnding::Stopped | SimEnding::StopTimeout);
+        if self.is_shutting_down() && was_stopped {
             return Some(Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
         }
         let order = self.handover.order(id);
-        order.or_else(|| was_told.then(|| Order::stop("systemd job stop")))
+        order.or_else(|| was_stopped.then(|| Order::stop("systemd job stop")))
     }
 }
 
-/// What PID 1 says of how a life ended.
-pub(super) fn told_of(ending: Ending, witness: Witness) -> Evidence {
+/// Returns the evidence that PID 1 has of an ending.
+pub(super) fn evidence_from(ending: SimEnding, witness: Witness) -> Evidence {
     let mut evidence = Evidence::default();
     evidence.witness = Some(witness);
     evidence.service_result = Some(ending.result());
     evidence.exit = Some(ending.exit());
-    evidence.became_ready = ending != Ending::Life(LifeEnd::NeverUp);
-    if ending == Ending::Life(LifeEnd::TimeLimit) {
-        // It has had all the time that it may have, however long that is.
+    evidence.became_ready = ending != SimEnding::ByItself(LifeEnd::NeverUp);
+    if ending == SimEnding::ByItself(LifeEnd::TimeLimit) {
+        // The attempt ran for exactly its time limit.
         (evidence.ran_for, evidence.time_limit) = (Some(TIME), Some(TIME));
     }
     evidence

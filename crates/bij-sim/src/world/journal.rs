@@ -1,33 +1,33 @@
-//! What PID 1 has told of ends whose hook was killed.
+//! The ends of attempts that PID 1 has logged although their hook was killed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::{Evidence, InvocationId, Timestamp, Witness};
 
-use super::hooks::told_of;
-use crate::Ending;
+use super::hooks::evidence_from;
+use crate::SimEnding;
 
 /// A journal in memory; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SimJournal(Arc<Mutex<BTreeMap<InvocationId, (Timestamp, Ending)>>>);
+pub(super) struct SimJournal(Arc<Mutex<BTreeMap<InvocationId, (Timestamp, SimEnding)>>>);
 
 impl SimJournal {
-    pub(super) fn tell(&self, invocation: InvocationId, at: Timestamp, ending: Ending) {
-        self.told().insert(invocation, (at, ending));
+    pub(super) fn record(&self, invocation: InvocationId, at: Timestamp, ending: SimEnding) {
+        self.entries().insert(invocation, (at, ending));
     }
 
     pub(super) fn lose_all(&self) {
-        self.told().clear();
+        self.entries().clear();
     }
 
-    /// When and how a life ended, if that was told.
-    pub(super) fn end_of(&self, invocation: InvocationId) -> Option<(Timestamp, Evidence)> {
-        let (at, ending) = self.told().get(&invocation).copied()?;
-        Some((at, told_of(ending, Witness::Journal)))
+    /// Returns when and how an attempt ended, if that was logged.
+    pub(super) fn find_end_of(&self, invocation: InvocationId) -> Option<(Timestamp, Evidence)> {
+        let (at, ending) = self.entries().get(&invocation).copied()?;
+        Some((at, evidence_from(ending, Witness::Journal)))
     }
 
-    fn told(&self) -> MutexGuard<'_, BTreeMap<InvocationId, (Timestamp, Ending)>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<InvocationId, (Timestamp, SimEnding)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The store of a machine, as it is behind every fault: records that it does not take are set aside.
+//! The store of a simulated machine: a ledger with a spool.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,41 +11,41 @@ use bij_core::{Attempt, BootId, ExperimentId, Outcome, RunState, Tally, Timestam
 
 use crate::{Fault, MemoryLedger};
 
-/// A ledger in memory with a spool: what it does not take of attempts is set aside, and taken in by
-/// the next write that it does take, as the database's spool does. What is read of attempts and
-/// runs is the ledger with that on top. Clones share one store.
+/// A ledger in memory with a spool, like the database's: attempts that the ledger cannot record are
+/// spooled, and replayed before the next successful write. Attempts and runs are read as if the
+/// spool had been replayed. Clones share one store.
 #[derive(Clone, Debug, Default)]
 pub struct SimStore {
     ledger: MemoryLedger,
     spool: Arc<Mutex<Spool>>,
 }
 
-/// What was set aside. Nothing is written to the ledger before it was taken in, so what is read
-/// meanwhile need be made only once.
+/// Spooled records. The ledger does not change before they are replayed, so the copy to read from
+/// is made once.
 #[derive(Debug, Default)]
 struct Spool {
-    records: VecDeque<Record>,
-    on_top: Option<MemoryLedger>,
+    records: VecDeque<SpoolRecord>,
+    overlay: Option<MemoryLedger>,
 }
 
 #[derive(Clone, Debug)]
-enum Record {
+enum SpoolRecord {
     Open(Opening),
     Close(Box<Closing>),
 }
 
 impl SimStore {
-    /// Fails every write from now on, until told otherwise.
+    /// Fails every write until the fault is removed.
     pub fn fail(&self, fault: Option<Fault>) {
         self.ledger.fail(fault);
     }
 
-    /// Loses what was set aside: the runtime directory is gone.
+    /// Loses the spool: the runtime directory is gone.
     pub fn lose_spool(&self) {
         *self.spool() = Spool::default();
     }
 
-    /// What is written, without a fault and without what is set aside.
+    /// Returns the ledger itself, without the spool.
     pub const fn written(&self) -> &MemoryLedger {
         &self.ledger
     }
@@ -54,34 +54,34 @@ impl SimStore {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&mut self) -> Result<(), LedgerError> {
+    fn replay(&mut self) -> Result<(), LedgerError> {
         let spool = Arc::clone(&self.spool);
         let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(record) = spool.records.front() {
             record.apply(&mut self.ledger)?;
             spool.records.pop_front();
         }
-        spool.on_top = None;
+        spool.overlay = None;
         Ok(())
     }
 
-    /// The ledger to read from.
-    fn on_top(&self) -> MemoryLedger {
-        self.spool().on_top.clone().unwrap_or_else(|| self.ledger.clone())
+    /// Returns the ledger to read from.
+    fn overlay(&self) -> MemoryLedger {
+        self.spool().overlay.clone().unwrap_or_else(|| self.ledger.clone())
     }
 
     fn set_aside<T>(
         &self,
-        record: Record,
+        record: SpoolRecord,
         apply: impl FnOnce(&mut MemoryLedger) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let mut spool = self.spool();
         spool.records.push_back(record);
-        apply(spool.on_top.get_or_insert_with(|| self.ledger.copy()))
+        apply(spool.overlay.get_or_insert_with(|| self.ledger.copy()))
     }
 }
 
-impl Record {
+impl SpoolRecord {
     fn apply(&self, ledger: &mut MemoryLedger) -> Result<(), LedgerError> {
         match self {
             Self::Open(opening) => ledger.open(opening).map(drop),
@@ -92,7 +92,7 @@ impl Record {
 
 impl RunQueue for SimStore {
     fn load(&self) -> Result<Queue, LedgerError> {
-        self.on_top().load()
+        self.overlay().load()
     }
 
     fn submit(
@@ -100,17 +100,17 @@ impl RunQueue for SimStore {
         submissions: &[Submission],
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError> {
-        self.take_in()?;
+        self.replay()?;
         self.ledger.submit(submissions, at)
     }
 
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        self.take_in()?;
+        self.replay()?;
         self.ledger.change(changes, at)
     }
 
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
-        self.on_top().run_state(run)
+        self.overlay().run_state(run)
     }
 
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
@@ -120,18 +120,18 @@ impl RunQueue for SimStore {
 
 impl Ledger for SimStore {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        match self.take_in().and_then(|()| self.ledger.open(opening)) {
+        match self.replay().and_then(|()| self.ledger.open(opening)) {
             Err(error) if error.is_transient() => {
-                self.set_aside(Record::Open(opening.clone()), |ledger| ledger.open(opening))
+                self.set_aside(SpoolRecord::Open(opening.clone()), |ledger| ledger.open(opening))
             }
             opened => opened,
         }
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        match self.take_in().and_then(|()| self.ledger.close(closing)) {
+        match self.replay().and_then(|()| self.ledger.close(closing)) {
             Err(error) if error.is_transient() => {
-                let record = Record::Close(Box::new(closing.clone()));
+                let record = SpoolRecord::Close(Box::new(closing.clone()));
                 self.set_aside(record, |ledger| ledger.close(closing))
             }
             closed => closed,
@@ -139,19 +139,19 @@ impl Ledger for SimStore {
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        self.on_top().attempts(query)
+        self.overlay().attempts(query)
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        self.on_top().tally(experiment)
+        self.overlay().tally(experiment)
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        self.on_top().tallies()
+        self.overlay().tallies()
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
-        self.take_in()?;
+        self.replay()?;
         self.ledger.mark_clean_shutdown(boot, at)
     }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_take_is_read_on_top_and_taken_in_later() {
+    fn spooled_records_are_read_and_replayed_later() {
         let mut store = SimStore::default();
         let opening = fixture::fresh("x", 1, 1);
         store.fail(Some(Fault::Full));

@@ -9,35 +9,35 @@ fn id() -> ExperimentId {
     ExperimentId::new("x").unwrap()
 }
 
-fn machine(script: Script) -> Machine {
-    let machine = Machine::new(Bytes::new(1 << 30), Timestamp::from_micros(1_000_000));
+fn machine(script: Script) -> SimMachine {
+    let machine = SimMachine::new(Bytes::new(1 << 30), Timestamp::from_micros(1_000_000));
     machine.units.define(&id(), script);
     machine
 }
 
-/// Lets everything happen that happens now, admission being granted.
-fn settle(machine: &mut Machine) {
+/// Runs all waiting hooks; admission is granted.
+fn settle(machine: &mut SimMachine) {
     while let Some(call) = machine.units.hooks().first().cloned() {
         machine.run_hook(&call);
     }
 }
 
-fn pass(machine: &mut Machine, seconds: u32) {
+fn pass(machine: &mut SimMachine, seconds: u32) {
     machine.advance(TimeSpan::from_secs(seconds));
     settle(machine);
 }
 
-fn causes(machine: &Machine) -> Vec<Option<Cause>> {
+fn causes(machine: &SimMachine) -> Vec<Option<Cause>> {
     let attempts = machine.store.attempts(&AttemptQuery::default()).unwrap();
     attempts.into_iter().map(|attempt| attempt.end.map(|end| end.cause)).collect()
 }
 
-fn state(machine: &Machine) -> Option<RunState> {
+fn state(machine: &SimMachine) -> Option<RunState> {
     machine.store.run_state(&RunRef::Newest(id())).unwrap()
 }
 
 #[test]
-fn hooks_write_what_happens_into_the_ledger() {
+fn hooks_record_attempts_in_the_ledger() {
     let second = TimeSpan::from_secs(1);
     let life = |end| Life { lasts: Some(second), end };
     let lives = vec![life(LifeEnd::OomKill), life(LifeEnd::Exit(0))];
@@ -54,7 +54,7 @@ fn hooks_write_what_happens_into_the_ledger() {
 }
 
 #[test]
-fn a_unit_stands_at_its_condition_until_it_is_let_through() {
+fn a_unit_waits_at_its_condition_until_it_is_admitted() {
     let machine = machine(Script::runs());
     machine.units.start_from_elsewhere(&id());
     machine.advance(TimeSpan::from_secs(60));
@@ -66,7 +66,7 @@ fn a_unit_stands_at_its_condition_until_it_is_let_through() {
 }
 
 #[test]
-fn a_power_cut_and_a_reboot_are_told_apart_and_both_carry_on() {
+fn power_cuts_and_reboots_are_distinguished_and_continue_the_run() {
     let mut machine = machine(Script::runs());
     for cut in [true, false] {
         machine.units.start_from_elsewhere(&id());
@@ -74,10 +74,10 @@ fn a_power_cut_and_a_reboot_are_told_apart_and_both_carry_on() {
         if cut {
             machine.cut_power();
         } else {
-            machine.begin_to_go_down();
+            machine.begin_shutdown();
             settle(&mut machine);
             assert!(machine.is_down());
-            machine.go_down();
+            machine.finish_shutdown();
         }
         machine.boot();
         settle(&mut machine);
@@ -89,7 +89,7 @@ fn a_power_cut_and_a_reboot_are_told_apart_and_both_carry_on() {
 }
 
 #[test]
-fn a_stop_takes_its_grace_and_then_kills() {
+fn a_stop_kills_after_the_grace_time() {
     let stubborn = Script {
         leaves_after: TimeSpan::from_secs(60),
         grace: TimeSpan::from_secs(10),
@@ -118,7 +118,7 @@ async fn enabled_units_start_at_boot() {
 }
 
 #[test]
-fn what_a_killed_hook_could_not_say_the_next_start_finds_in_the_journal() {
+fn the_next_start_recovers_the_end_of_a_killed_hook_from_the_journal() {
     let second = TimeSpan::from_secs(1);
     for (kept, cause) in [(true, Cause::TimeLimit), (false, Cause::Unknown)] {
         let lives = vec![Life { lasts: Some(second), end: LifeEnd::TimeLimit }];

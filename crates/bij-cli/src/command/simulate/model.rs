@@ -2,7 +2,7 @@
 
 use bij_coordinator::heat::{GpuSeen, HeatSeen, HeatSettings, Ladder, Living};
 use bij_core::Celsius;
-use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving, all_or_nothing};
+use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all_or_nothing};
 
 use crate::view::{Simulated, SimulatedEnd};
 
@@ -35,7 +35,7 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
     let hottest = Some(Celsius::from_degrees(world.hottest()));
     let mut end = SimulatedEnd::new(world.uptime(), hottest, ladder.level(), moves.len());
     let bound = bound(fan, load, seconds, settings);
-    end.work_percent = percent(world.standing().work, bound);
+    end.work_percent = percent(world.snapshot().work, bound);
     end.all_or_nothing_percent = percent(rival(fan, load, seconds, settings), bound);
     Simulated::new(moves, end)
 }
@@ -45,7 +45,7 @@ fn bound(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
     let mut world = HeatWorld::new(fan, load);
     world.hold_ideally(settings.throttle());
     world.pass(seconds);
-    world.standing().work
+    world.snapshot().work
 }
 
 /// The work of who stops everything at the throttle temperature.
@@ -54,7 +54,7 @@ fn rival(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
     let stop_at = settings.throttle();
     let start_at = Celsius::from_millis(stop_at.millis() - RIVAL_STARTS_BELOW);
     all_or_nothing(&mut world, seconds, stop_at, start_at);
-    world.standing().work
+    world.snapshot().work
 }
 
 /// With one decimal; nothing of nothing is no share.
@@ -62,8 +62,8 @@ fn percent(work: f64, bound: f64) -> Option<f64> {
     (bound > 0.0).then(|| (work / bound * 1000.0).round() / 10.0)
 }
 
-fn living(one: SimLiving) -> Living {
-    let SimLiving { experiment, priority, since, cpu, cpu_time, uses_gpu, hand: _ } = one;
+fn living(one: RunningJob) -> Living {
+    let RunningJob { experiment, priority, since, cpu, cpu_time, uses_gpu, restraint: _ } = one;
     Living {
         experiment,
         priority,

@@ -1,4 +1,4 @@
-//! Counters are those of a whole life, and never go back.
+//! Clauses: counters cover all attempts of an experiment and never decrease.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub(super) fn the_newest_checkpoint_is_kept(ledger: &mut impl Ledger) {
         steps.push(saved.and_then(|progress| progress.step));
     }
     assert_eq!(steps, [None, Some(3), Some(5), Some(5)]);
-    // The late end of an older attempt takes nothing from a newer one.
+    // The late end of an older attempt does not replace the data of a newer one.
     let (older, newer) = (restart("x", 1, 8), restart("x", 1, 9));
     ledger.open(&older).expect(WRITES);
     ledger.open(&newer).expect(WRITES);

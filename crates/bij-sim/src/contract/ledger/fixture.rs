@@ -1,4 +1,4 @@
-//! Attempts to try a ledger with: made from small numbers.
+//! Attempts for tests of ledgers, made from small numbers.
 
 use bij_core::port::{Closing, Opening};
 use bij_core::{
@@ -6,32 +6,32 @@ use bij_core::{
     OrderKind, Progress, ServiceResult, StartKind, TimeSpan, Timestamp, Witness,
 };
 
-/// A boot.
+/// Returns the id of a boot.
 pub const fn boot(number: u8) -> BootId {
     BootId::from_bytes([number; 16])
 }
 
-/// An attempt's key.
+/// Returns the key of an attempt.
 pub const fn key(boot_number: u8, invocation: u32) -> AttemptKey {
     let [a, b, c, d] = invocation.to_be_bytes();
     let bytes = [0xb1, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d];
     AttemptKey { boot: boot(boot_number), invocation: InvocationId::from_bytes(bytes) }
 }
 
-/// An experiment's id.
+/// Returns the id of an experiment.
 ///
 /// # Panics
-/// If the name is none.
+/// If the name is not a valid id.
 pub fn experiment(name: &str) -> ExperimentId {
     name.parse().expect("the contract names experiments as they may be named")
 }
 
-/// So many seconds after 2026-11-23 22:00 UTC.
+/// Returns the time this many seconds after 2026-11-23 22:00 UTC.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros((1_795_471_200 + seconds) * 1_000_000)
 }
 
-/// A start that somebody asked for.
+/// Returns the opening of a requested start.
 pub fn fresh(name: &str, boot_number: u8, invocation: u32) -> Opening {
     Opening {
         experiment: experiment(name),
@@ -42,12 +42,12 @@ pub fn fresh(name: &str, boot_number: u8, invocation: u32) -> Opening {
     }
 }
 
-/// A start by the supervisor after a crash.
+/// Returns the opening of an automatic restart after a crash.
 pub fn restart(name: &str, boot_number: u8, invocation: u32) -> Opening {
     Opening { start: StartKind::Restart, ..fresh(name, boot_number, invocation) }
 }
 
-/// The end of what `opening` opened, ten seconds later.
+/// Returns the end of the attempt that `opening` opened, ten seconds later.
 pub fn end(opening: &Opening, evidence: Evidence) -> Closing {
     let later = Timestamp::from_micros(opening.at.as_micros() + 10_000_000);
     let restarts = u32::from(opening.start == StartKind::Restart);
@@ -65,8 +65,8 @@ pub fn end(opening: &Opening, evidence: Evidence) -> Closing {
     }
 }
 
-/// What the hook saw of a process that ended so.
-pub fn seen(result: ServiceResult, exit: Exit) -> Evidence {
+/// Returns the evidence of a hook for a process with this end.
+pub fn evidence(result: ServiceResult, exit: Exit) -> Evidence {
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Hook);
     evidence.service_result = Some(result);
@@ -75,36 +75,36 @@ pub fn seen(result: ServiceResult, exit: Exit) -> Evidence {
     evidence
 }
 
-/// It was done.
+/// Returns the evidence of a success.
 pub fn success() -> Evidence {
-    seen(ServiceResult::Success, Exit::Code(0))
+    evidence(ServiceResult::Success, Exit::Code(0))
 }
 
-/// It left with this code.
+/// Returns the evidence of an exit with this code.
 pub fn exit(code: i32) -> Evidence {
-    seen(ServiceResult::ExitCode, Exit::Code(code))
+    evidence(ServiceResult::ExitCode, Exit::Code(code))
 }
 
-/// It was killed for memory.
+/// Returns the evidence of a kill for memory.
 pub fn oom_kill() -> Evidence {
-    let mut evidence = seen(ServiceResult::OomKill, Exit::Signal(9));
+    let mut evidence = evidence(ServiceResult::OomKill, Exit::Signal(9));
     evidence.oom_kills = Some(1);
     evidence
 }
 
-/// It crashed by itself.
+/// Returns the evidence of a crash by SIGSEGV.
 pub fn segfault() -> Evidence {
-    seen(ServiceResult::Signal, Exit::Signal(11))
+    evidence(ServiceResult::Signal, Exit::Signal(11))
 }
 
-/// Somebody ended it.
+/// Returns the evidence of an ordered stop.
 pub fn ordered(kind: OrderKind) -> Evidence {
-    let mut evidence = seen(ServiceResult::Success, Exit::Signal(15));
+    let mut evidence = evidence(ServiceResult::Success, Exit::Signal(15));
     evidence.order = Some(Order { kind, by: "the contract".to_owned() });
     evidence
 }
 
-/// It got so far before.
+/// Adds progress with a checkpoint to evidence.
 pub fn with_checkpoint(step: u64, evidence: Evidence) -> Evidence {
     let mut evidence = evidence;
     evidence.progress = Some(Progress {
@@ -116,14 +116,14 @@ pub fn with_checkpoint(step: u64, evidence: Evidence) -> Evidence {
     evidence
 }
 
-/// Evidence for every cause that an exit can prove, with the cause.
+/// Returns evidence for every cause that an exit can prove, with the cause.
 pub fn ways_to_end() -> Vec<(Cause, Evidence)> {
     let all = [
         success(),
         exit(1),
         segfault(),
         oom_kill(),
-        seen(ServiceResult::Watchdog, Exit::Signal(6)),
+        evidence(ServiceResult::Watchdog, Exit::Signal(6)),
         ordered(OrderKind::Stop),
         ordered(OrderKind::Shutdown),
         Evidence::default(),

@@ -1,4 +1,4 @@
-//! What is read is what was asked for.
+//! Clauses: queries return the attempts that they select.
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Attempt, RunNumber, Tally};
@@ -16,7 +16,7 @@ fn invocations(attempts: &[Attempt]) -> Vec<u32> {
     attempts.iter().map(number).collect()
 }
 
-pub(super) fn queries_choose_and_keep_the_order(ledger: &mut impl Ledger) {
+pub(super) fn queries_select_and_keep_the_order(ledger: &mut impl Ledger) {
     let starts = [
         fresh("x", 1, 5),
         fresh("y", 1, 4),
@@ -53,7 +53,7 @@ pub(super) fn queries_choose_and_keep_the_order(ledger: &mut impl Ledger) {
     }
 }
 
-pub(super) fn every_experiment_is_added_up_on_its_own(ledger: &mut impl Ledger) {
+pub(super) fn every_experiment_has_its_own_tally(ledger: &mut impl Ledger) {
     assert_eq!(ledger.tallies().expect(READS), [].into());
     assert_eq!(ledger.tally(&experiment("x")).expect(READS), Tally::default());
     for (name, invocation, evidence) in [

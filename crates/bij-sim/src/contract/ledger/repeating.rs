@@ -1,4 +1,4 @@
-//! Every call may be repeated: the same key tells the same story once.
+//! Clauses: every call may be repeated and has the same result.
 
 use bij_core::port::{AttemptQuery, Ledger, LedgerError};
 use bij_core::{Cause, Outcome};
@@ -8,7 +8,7 @@ use super::fixture::{self, end, fresh, restart};
 const READS: &str = "the ledger can be read";
 const WRITES: &str = "the ledger can be written";
 
-pub(super) fn opening_twice_tells_the_same_story(ledger: &mut impl Ledger) {
+pub(super) fn opening_twice_returns_the_same_result(ledger: &mut impl Ledger) {
     let opening = fresh("x", 1, 1);
     let first = ledger.open(&opening).expect(WRITES);
     let second = ledger.open(&opening).expect(WRITES);
@@ -19,25 +19,25 @@ pub(super) fn opening_twice_tells_the_same_story(ledger: &mut impl Ledger) {
     assert_eq!(ledger.tally(&opening.experiment).expect(READS).attempts, 1);
 }
 
-pub(super) fn opening_again_tells_what_was_told(ledger: &mut impl Ledger) {
+pub(super) fn opening_again_returns_the_first_result(ledger: &mut impl Ledger) {
     let one = fresh("x", 1, 1);
     ledger.open(&one).expect(WRITES);
     let crash = fixture::with_checkpoint(7, fixture::oom_kill());
     ledger.close(&end(&one, crash)).expect(WRITES);
     let two = restart("x", 1, 2);
-    let told = ledger.open(&two).expect(WRITES);
-    assert_eq!(told.before.crashes, 1);
-    assert_eq!(told.before.last_cause, Some(Cause::OomKill));
-    // What happens after it does not change what came before it.
+    let first = ledger.open(&two).expect(WRITES);
+    assert_eq!(first.before.crashes, 1);
+    assert_eq!(first.before.last_cause, Some(Cause::OomKill));
+    // Later events do not change what the opening returned.
     let later = fixture::with_checkpoint(9, fixture::segfault());
     ledger.close(&end(&two, later)).expect(WRITES);
     let three = fresh("x", 1, 3);
     let new_run = ledger.open(&three).expect(WRITES);
-    assert_eq!(ledger.open(&two).expect(WRITES), told);
+    assert_eq!(ledger.open(&two).expect(WRITES), first);
     assert_eq!(ledger.open(&three).expect(WRITES), new_run);
 }
 
-pub(super) fn closing_twice_counts_once_and_the_first_word_stands(ledger: &mut impl Ledger) {
+pub(super) fn closing_twice_counts_once_and_the_first_end_stands(ledger: &mut impl Ledger) {
     let opening = fresh("x", 1, 1);
     ledger.open(&opening).expect(WRITES);
     let crash = end(&opening, fixture::oom_kill());
@@ -52,7 +52,7 @@ pub(super) fn closing_twice_counts_once_and_the_first_word_stands(ledger: &mut i
     assert_eq!(tally.crashes_by_cause, [(Cause::OomKill, 1)].into());
 }
 
-pub(super) fn closing_what_nobody_opened_adds_it(ledger: &mut impl Ledger) {
+pub(super) fn closing_an_unopened_attempt_adds_it(ledger: &mut impl Ledger) {
     let one = fresh("x", 1, 1);
     let closing = end(&one, fixture::oom_kill());
     assert_eq!(ledger.close(&closing).expect(WRITES), Outcome::Changed);
@@ -73,7 +73,7 @@ pub(super) fn closing_what_nobody_opened_adds_it(ledger: &mut impl Ledger) {
     assert_eq!(tally.crashes, 2);
 }
 
-pub(super) fn opening_what_has_ended_changes_nothing(ledger: &mut impl Ledger) {
+pub(super) fn opening_an_ended_attempt_changes_nothing(ledger: &mut impl Ledger) {
     let opening = fresh("x", 1, 1);
     ledger.close(&end(&opening, fixture::success())).expect(WRITES);
     let before = ledger.attempts(&AttemptQuery::default()).expect(READS);

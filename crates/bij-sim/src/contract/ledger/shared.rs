@@ -1,4 +1,4 @@
-//! Many hands on one ledger.
+//! Clauses for many clients of one ledger.
 
 use std::thread;
 
@@ -9,65 +9,71 @@ use super::fixture::{self, end, fresh, restart};
 
 const READS: &str = "the ledger can be read";
 const WRITES: &str = "the ledger can be written";
-const HANDS: u32 = 8;
-const LIVES: u32 = 5;
+const CLIENTS: u32 = 8;
+const ATTEMPTS: u32 = 5;
 
-/// Judges a ledger that several hold at once; each call of `connect` gives a further hand on the
-/// same, at first empty, ledger.
+/// Judges a ledger with several clients. Each call of `connect` returns another client of the same
+/// ledger, which is empty at first.
 ///
 /// # Panics
-/// Where a clause is not kept.
+/// If a clause is violated.
 pub fn shared_ledger_contract<L: Ledger>(connect: impl Fn() -> L + Sync) {
-    ends_in_the_same_moment_are_all_kept(&connect);
-    the_same_end_told_by_many_counts_once(&connect);
-    one_experiment_opened_by_many_has_no_number_twice(&connect);
+    ends_at_the_same_time_are_all_kept(&connect);
+    the_same_end_from_many_clients_counts_once(&connect);
+    many_clients_of_one_experiment_get_no_number_twice(&connect);
 }
 
-fn ends_in_the_same_moment_are_all_kept<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
-    let lead = |hand: u32| {
+fn ends_at_the_same_time_are_all_kept<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
+    let run_client = |client: u32| {
         let mut ledger = connect();
-        for life in 0..LIVES {
-            let opening = fresh(&format!("hand-{hand}"), 1, hand * 100 + life);
+        for life in 0..ATTEMPTS {
+            let opening = fresh(&format!("client-{client}"), 1, client * 100 + life);
             ledger.open(&opening).expect(WRITES);
-            // All at the very same time.
+            // All ends have the same time.
             let mut closing = end(&opening, fixture::oom_kill());
             closing.end.at = fixture::at(0);
             assert_eq!(ledger.close(&closing).expect(WRITES), Outcome::Changed);
         }
     };
     thread::scope(|scope| {
-        for hand in 1..=HANDS {
-            scope.spawn(move || lead(hand));
+        for client in 1..=CLIENTS {
+            scope.spawn(move || run_client(client));
         }
     });
     let tallies = connect().tallies().expect(READS);
-    assert_eq!(tallies.len(), usize::try_from(HANDS).expect("it is small"));
+    assert_eq!(tallies.len(), usize::try_from(CLIENTS).expect("it is small"));
     for tally in tallies.values() {
-        assert_eq!((tally.attempts, tally.crashes), (u64::from(LIVES), u64::from(LIVES)));
+        assert_eq!((tally.attempts, tally.crashes), (u64::from(ATTEMPTS), u64::from(ATTEMPTS)));
     }
 }
 
-fn the_same_end_told_by_many_counts_once<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
-    let opening = fresh("told", 2, 1);
+fn the_same_end_from_many_clients_counts_once<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
+    let opening = fresh("shared", 2, 1);
     connect().open(&opening).expect(WRITES);
     let closing = end(&opening, fixture::segfault());
-    let tell = || connect().close(&closing).expect(WRITES) == Outcome::Changed;
+    let close = || connect().close(&closing).expect(WRITES) == Outcome::Changed;
     let changed = thread::scope(|scope| {
-        let hands: Vec<_> = (0..HANDS).map(|_| scope.spawn(tell)).collect();
-        hands.into_iter().filter_map(|hand| hand.join().ok()).filter(|changed| *changed).count()
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(close)).collect();
+        clients
+            .into_iter()
+            .filter_map(|client| client.join().ok())
+            .filter(|changed| *changed)
+            .count()
     });
     assert_eq!(changed, 1);
     assert_eq!(connect().tally(&opening.experiment).expect(READS).crashes, 1);
 }
 
-fn one_experiment_opened_by_many_has_no_number_twice<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
+fn many_clients_of_one_experiment_get_no_number_twice<L: Ledger>(
+    connect: &(impl Fn() -> L + Sync),
+) {
     thread::scope(|scope| {
-        for hand in 1..=HANDS {
-            scope.spawn(move || connect().open(&restart("one", 3, hand)).expect(WRITES));
+        for client in 1..=CLIENTS {
+            scope.spawn(move || connect().open(&restart("one", 3, client)).expect(WRITES));
         }
     });
     let query = AttemptQuery { experiment: Some(fixture::experiment("one")), ..Default::default() };
     let numbers: Vec<_> =
         connect().attempts(&query).expect(READS).iter().map(|attempt| attempt.number.0).collect();
-    assert_eq!(numbers, (1..=HANDS).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=CLIENTS).collect::<Vec<_>>());
 }

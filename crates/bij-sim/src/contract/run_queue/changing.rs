@@ -1,15 +1,15 @@
-//! Changes to what waits.
+//! Clauses: changes of waiting runs.
 
 use bij_core::port::{Change, Ledger, RunQueue};
 use bij_core::queue::{EventKind, Group, Pause, Place, Queue, QueueState, Terms};
 use bij_core::{Outcome, RunEnd, RunState};
 
 use super::fixture::{
-    self, READS, WRITES, cancel, change, hold, let_start, line, move_to, put_back, run, submit,
+    self, READS, WRITES, cancel, change, hold, let_start, move_to, put_back, run, run_names, submit,
 };
 use crate::contract::ledger_fixture::{at, boot, end, experiment, fresh, success};
 
-/// A change of each kind that is about a run.
+/// Returns a change of each kind for one run.
 fn about(text: &str) -> [Change; 6] {
     let terms = Terms { priority: 3, now: true, ..Terms::default() };
     [
@@ -41,7 +41,7 @@ fn resume() -> Change {
     Change::Pause { pause: None, by: "bob".to_owned() }
 }
 
-pub(super) fn every_change_may_be_asked_for_again(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn every_change_may_be_repeated(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     let remove = Change::RemoveGroup { name: group().name, by: "bob".to_owned() };
     let others = [set(group()), remove, pause("bob", 3), resume()];
@@ -49,10 +49,10 @@ pub(super) fn every_change_may_be_asked_for_again(queue: &mut (impl RunQueue + L
         let both = [change.clone(), change.clone()];
         let outcomes = queue.change(&both, at(2)).expect(WRITES);
         assert_eq!(outcomes, [Outcome::Changed, Outcome::Unchanged], "{change:?}");
-        let (before, told) = (queue.load().expect(READS), fixture::events(queue));
+        let (before, recorded) = (queue.load().expect(READS), fixture::events(queue));
         assert_eq!(fixture::change(queue, change.clone()), Outcome::Unchanged, "{change:?}");
         assert_eq!(queue.load().expect(READS), before);
-        assert_eq!(fixture::events(queue), told, "it leaves no event: {change:?}");
+        assert_eq!(fixture::events(queue), recorded, "it leaves no event: {change:?}");
     }
     assert_eq!(fixture::run_state(queue, "x#1"), Some(RunState::Ended(RunEnd::Cancelled)));
     let note = Change::Note { kind: EventKind::Health, run: None, data: [].into() };
@@ -61,59 +61,59 @@ pub(super) fn every_change_may_be_asked_for_again(queue: &mut (impl RunQueue + L
     }
 }
 
-pub(super) fn what_speaks_of_a_run_that_is_over_or_of_none_changes_nothing(
+pub(super) fn changes_of_ended_and_unknown_runs_change_nothing(
     queue: &mut (impl RunQueue + Ledger),
 ) {
     submit(queue, "x");
     submit(queue, "x");
     change(queue, cancel("x#1"));
-    let lived = fresh("x", 1, 1);
-    queue.open(&lived).expect(WRITES);
-    queue.close(&end(&lived, success())).expect(WRITES);
-    let told = fixture::events(queue);
+    let ended = fresh("x", 1, 1);
+    queue.open(&ended).expect(WRITES);
+    queue.close(&end(&ended, success())).expect(WRITES);
+    let recorded = fixture::events(queue);
     for text in ["x#1", "x#2", "x#3", "never#1"] {
         let outcomes = queue.change(&about(text), at(2)).expect(WRITES);
         assert_eq!(outcomes, [Outcome::Unchanged; 6], "{text}");
     }
     assert_eq!(queue.load().expect(READS), Queue::default());
-    assert_eq!(fixture::events(queue), told);
+    assert_eq!(fixture::events(queue), recorded);
     assert_eq!(fixture::run_state(queue, "x#2"), Some(RunState::Ended(RunEnd::Success)));
     assert_eq!(fixture::run_state(queue, "never"), None, "and makes no experiment");
 }
 
-pub(super) fn what_is_submitted_later_comes_behind_what_was_moved(
-    queue: &mut (impl RunQueue + Ledger),
-) {
+pub(super) fn later_submissions_are_placed_behind_moved_runs(queue: &mut (impl RunQueue + Ledger)) {
     for name in ["a", "b", "c"] {
         submit(queue, name);
     }
     change(queue, move_to("a#1", 1000));
     change(queue, move_to("c#1", -1000));
     submit(queue, "d");
-    // A start that nobody submitted comes behind, too.
+    // A start that was not submitted is placed last, too.
     queue.open(&fresh("e", 1, 1)).expect(WRITES);
     submit(queue, "f");
-    assert_eq!(line(queue), ["c#1", "b#1", "a#1", "d#1", "e#1", "f#1"]);
+    assert_eq!(run_names(queue), ["c#1", "b#1", "a#1", "d#1", "e#1", "f#1"]);
     let first = Terms { priority: 1, ..Terms::default() };
     change(queue, Change::Edit { run: run("d#1"), terms: Box::new(first), by: "bob".to_owned() });
-    assert_eq!(line(queue)[0], "d#1", "priority goes before place");
+    assert_eq!(run_names(queue)[0], "d#1", "priority goes before place");
 }
 
 pub(super) fn several_changes_are_made_in_their_order(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     submit(queue, "y");
     let places = fixture::in_order(queue).iter().map(|queued| queued.place.0).collect::<Vec<_>>();
-    // Two change places, through one that both have for a moment.
+    // Two runs swap places, through a place that both have for a moment.
     let moves = [move_to("x#1", places[1]), move_to("y#1", places[0])];
     assert_eq!(queue.change(&moves, at(1)).expect(WRITES), [Outcome::Changed; 2]);
-    assert_eq!(line(queue), ["y#1", "x#1"]);
+    assert_eq!(run_names(queue), ["y#1", "x#1"]);
     let there_and_back = [hold("x#1"), put_back("x#1"), hold("never#1"), cancel("x#1")];
     let outcomes = queue.change(&there_and_back, at(1)).expect(WRITES);
     let (changed, unchanged) = (Outcome::Changed, Outcome::Unchanged);
     assert_eq!(outcomes, [changed, changed, unchanged, changed]);
 }
 
-pub(super) fn groups_are_kept_whole_until_they_are_removed(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn every_field_of_a_group_is_kept_until_it_is_removed(
+    queue: &mut (impl RunQueue + Ledger),
+) {
     let unlimited = Group { name: "all".parse().expect("it is a name"), slots: None, paused: None };
     change(queue, set(unlimited.clone()));
     change(queue, set(group()));
@@ -126,7 +126,7 @@ pub(super) fn groups_are_kept_whole_until_they_are_removed(queue: &mut (impl Run
     assert_eq!(queue.load().expect(READS).groups, [unlimited]);
 }
 
-pub(super) fn who_paused_first_stands(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn the_first_pause_stands(queue: &mut (impl RunQueue + Ledger)) {
     assert_eq!(change(queue, resume()), Outcome::Unchanged);
     assert_eq!(change(queue, pause("bob", 3)), Outcome::Changed);
     assert_eq!(change(queue, pause("carol", 4)), Outcome::Unchanged);
@@ -136,7 +136,7 @@ pub(super) fn who_paused_first_stands(queue: &mut (impl RunQueue + Ledger)) {
     assert_eq!(queue.load().expect(READS).paused, None);
 }
 
-pub(super) fn a_run_is_where_it_was_said_to_be(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn a_run_has_the_state_and_place_that_were_set(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     let states = [
         QueueState::Held { by: "bob".to_owned() },
@@ -160,7 +160,7 @@ pub(super) fn a_run_is_where_it_was_said_to_be(queue: &mut (impl RunQueue + Ledg
     assert_eq!(queue.tally(&experiment("x")).expect(READS).attempts, 0);
 }
 
-pub(super) fn what_was_decided_of_a_run_that_has_moved_on_is_not_done(
+pub(super) fn a_decision_about_an_outdated_state_changes_nothing(
     queue: &mut (impl RunQueue + Ledger),
 ) {
     submit(queue, "x");
@@ -171,15 +171,15 @@ pub(super) fn what_was_decided_of_a_run_that_has_moved_on_is_not_done(
         state: state.clone(),
         why: "room".to_owned(),
     };
-    // A hook begins an attempt between the reading and the writing.
+    // A hook begins an attempt between the read and the write.
     queue.open(&fresh("x", 1, 1)).expect(WRITES);
-    let told = fixture::events(queue);
+    let recorded = fixture::events(queue);
     for state in [&starting, &QueueState::Held { by: "bob".to_owned() }] {
         assert_eq!(change(queue, goes(&QueueState::Waiting, state)), Outcome::Unchanged);
     }
     assert_eq!(fixture::state(queue, "x#1"), Some(QueueState::Running));
-    assert_eq!(fixture::events(queue), told, "and it leaves no event");
-    // Within a transaction each goes by what the one before it has made.
+    assert_eq!(fixture::events(queue), recorded, "and it leaves no event");
+    // Within a transaction each change sees the changes before it.
     let back_and_up =
         [goes(&QueueState::Running, &QueueState::Waiting), goes(&QueueState::Waiting, &starting)];
     assert_eq!(queue.change(&back_and_up, at(1)).expect(WRITES), [Outcome::Changed; 2]);
@@ -189,7 +189,7 @@ pub(super) fn what_was_decided_of_a_run_that_has_moved_on_is_not_done(
     assert_eq!(change(queue, of_another_boot), Outcome::Unchanged);
 }
 
-pub(super) fn a_stop_is_wanted_until_the_run_is_over_or_put_back(
+pub(super) fn a_stop_request_lasts_until_the_run_ends_or_is_requeued(
     queue: &mut (impl RunQueue + Ledger),
 ) {
     submit(queue, "x");
@@ -199,13 +199,13 @@ pub(super) fn a_stop_is_wanted_until_the_run_is_over_or_put_back(
     queue.open(&fresh("x", 1, 1)).expect(WRITES);
     assert_eq!(change(queue, stop("bob")), Outcome::Changed);
     assert_eq!(change(queue, stop("carol")), Outcome::Unchanged);
-    assert_eq!(wanted_by(queue), Some("bob".to_owned()), "who has asked first stands");
-    let told = fixture::events(queue).pop().expect("it is told");
-    assert_eq!((told.kind, told.data["by"].as_str()), (EventKind::StopRequested, "bob"));
+    assert_eq!(wanted_by(queue), Some("bob".to_owned()), "the first request stands");
+    let recorded = fixture::events(queue).pop().expect("the stop is recorded");
+    assert_eq!((recorded.kind, recorded.data["by"].as_str()), (EventKind::StopRequested, "bob"));
     change(queue, put_back("x#1"));
     assert_eq!(wanted_by(queue), None);
     queue.open(&fresh("x", 1, 2)).expect(WRITES);
-    assert_eq!(wanted_by(queue), None, "its next attempt is none of theirs");
+    assert_eq!(wanted_by(queue), None, "the next attempt has no stop request");
     change(queue, stop("bob"));
     queue.close(&end(&fresh("x", 1, 2), success())).expect(WRITES);
     assert_eq!(queue.load().expect(READS), Queue::default());

@@ -1,4 +1,4 @@
-//! Runs are taken in.
+//! Clauses: submissions become runs.
 
 use bij_core::definition::Clocks;
 use bij_core::port::{Ledger, RunQueue};
@@ -23,7 +23,7 @@ pub(super) fn runs_get_their_numbers_and_places_in_order(queue: &mut (impl RunQu
     assert_eq!(fixture::in_order(queue), taken);
 }
 
-/// A submission in which nothing is as it is when nothing is said.
+/// Returns a submission in which no field has its default value.
 fn special() -> Submission {
     let dependency = |text: &str| text.parse().expect("it is written as dependencies are");
     Submission {
@@ -50,7 +50,7 @@ fn special() -> Submission {
     }
 }
 
-pub(super) fn a_submission_is_kept_whole(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn every_field_of_a_submission_is_kept(queue: &mut (impl RunQueue + Ledger)) {
     let plain = submission("x");
     let special = special();
     let taken = queue.submit(&[plain.clone(), special.clone()], at(5)).expect(WRITES);
@@ -80,10 +80,10 @@ pub(super) fn a_number_is_never_used_twice(queue: &mut (impl RunQueue + Ledger))
         last = queued.place;
         change(queue, cancel(&queued.run.to_string()));
     }
-    assert_eq!(fixture::line(queue), [""; 0]);
+    assert_eq!(fixture::run_names(queue), [""; 0]);
 }
 
-pub(super) fn what_only_waits_has_no_history(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn a_run_that_only_waits_has_no_history(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     assert_eq!(queue.tallies().expect(READS), [].into());
     assert_eq!(queue.tally(&experiment("x")).expect(READS), bij_core::Tally::default());

@@ -1,16 +1,16 @@
-//! What holds an experiment back without ending it.
+//! Clauses: freezing and capping an experiment without ending it.
 
 use bij_core::port::{UnitError, UnitManager as _};
 use bij_core::{
     ActiveState, CpuQuota, ExperimentId, Limit, Outcome, Percent, TimeSpan, UnitStatus,
 };
 
-use super::{ANSWERS, Behaviour, LOOK_EVERY, LOOKS, UnitLab, id, status};
+use super::{ANSWERS, Behaviour, POLL_INTERVAL, POLLS, UnitLab, id, status};
 
-/// Long enough for a place that samples what processes use.
+/// Long enough for a manager that samples the use of resources.
 const A_WHILE: TimeSpan = TimeSpan::from_secs(1);
 
-/// An answer; `None` from a place that cannot do this.
+/// Returns the outcome; `None` from a manager that cannot do this.
 fn unless_unsupported(answer: Result<Outcome, UnitError>) -> Option<Outcome> {
     match answer {
         Err(UnitError::Unsupported(_)) => None,
@@ -18,9 +18,9 @@ fn unless_unsupported(answer: Result<Outcome, UnitError>) -> Option<Outcome> {
     }
 }
 
-pub(super) async fn what_is_frozen_stands_still(lab: &impl UnitLab) {
+pub(super) async fn a_frozen_unit_uses_no_processor_time(lab: &impl UnitLab) {
     let (id, units) = (id("frozen"), lab.manager());
-    lab.define(&id, Behaviour::NeverRests).await;
+    lab.define(&id, Behaviour::Computes).await;
     assert_eq!(units.set_frozen(&id, false).await.ok(), Some(Outcome::Unchanged), "it is down");
     units.start(&id).await.expect(ANSWERS);
     let Some(outcome) = unless_unsupported(units.set_frozen(&id, true).await) else {
@@ -39,24 +39,24 @@ pub(super) async fn what_is_frozen_stands_still(lab: &impl UnitLab) {
     assert_eq!(used(&before), used(&after), "no processor time passes while it is frozen");
     assert_eq!(units.set_frozen(&id, false).await.expect(ANSWERS), Outcome::Changed);
     assert_eq!(units.set_frozen(&id, false).await.expect(ANSWERS), Outcome::Unchanged);
-    goes_on(lab, &after).await;
-    a_stop_ends_what_is_frozen(lab, &id).await;
+    resumes(lab, &after).await;
+    a_frozen_unit_can_be_stopped(lab, &id).await;
 }
 
-async fn goes_on(lab: &impl UnitLab, frozen: &UnitStatus) {
-    for _ in 0..LOOKS {
+async fn resumes(lab: &impl UnitLab, frozen: &UnitStatus) {
+    for _ in 0..POLLS {
         let now = status(lab, &frozen.id).await;
         assert!(!now.frozen && now.invocation == frozen.invocation, "the same life: {now:?}");
-        // A place that counts nothing shows no more than this.
+        // A manager without counters can show no more than this.
         if used(&now).is_none() || used(&now) > used(frozen) {
             return;
         }
-        lab.pass(LOOK_EVERY).await;
+        lab.pass(POLL_INTERVAL).await;
     }
     panic!("{} was thawed and does nothing", frozen.id);
 }
 
-async fn a_stop_ends_what_is_frozen(lab: &impl UnitLab, id: &ExperimentId) {
+async fn a_frozen_unit_can_be_stopped(lab: &impl UnitLab, id: &ExperimentId) {
     let units = lab.manager();
     assert_eq!(units.set_frozen(id, true).await.expect(ANSWERS), Outcome::Changed);
     assert_eq!(units.stop(id).await.expect(ANSWERS), Outcome::Changed);
@@ -68,7 +68,7 @@ async fn a_stop_ends_what_is_frozen(lab: &impl UnitLab, id: &ExperimentId) {
     units.stop(id).await.expect(ANSWERS);
 }
 
-pub(super) async fn a_bound_holds_until_it_is_lifted(lab: &impl UnitLab) {
+pub(super) async fn a_cap_stays_in_force_until_it_is_removed(lab: &impl UnitLab) {
     let (id, units) = (id("bounded"), lab.manager());
     let (half, quarter) = (Percent::new(50), Percent::new(25));
     lab.define(&id, Behaviour::RunsUntilStopped).await;
@@ -89,7 +89,7 @@ pub(super) async fn a_bound_holds_until_it_is_lifted(lab: &impl UnitLab) {
     assert_eq!(units.set_cpu_cap(&id, None).await.expect(ANSWERS), Outcome::Changed);
     assert_eq!(units.set_cpu_cap(&id, None).await.expect(ANSWERS), Outcome::Unchanged);
     assert_eq!(bound(&status(lab, &id).await), own);
-    // It is over with the life that is stopped.
+    // The cap ends with the attempt that is stopped.
     assert_eq!(units.set_cpu_cap(&id, Some(half)).await.expect(ANSWERS), Outcome::Changed);
     units.stop(&id).await.expect(ANSWERS);
     assert_eq!(units.set_cpu_cap(&id, Some(half)).await.expect(ANSWERS), Outcome::Unchanged);

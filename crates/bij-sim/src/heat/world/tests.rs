@@ -1,9 +1,9 @@
-//! The board with what runs on it.
+//! Tests of the board and its experiments.
 
 use super::*;
 
 #[test]
-fn the_ideal_never_passes_the_temperature_that_it_holds() {
+fn the_ideal_never_exceeds_its_temperature() {
     for fan in Fan::ALL {
         for load in Load::ALL {
             let mut world = HeatWorld::new(fan, load);
@@ -15,7 +15,7 @@ fn the_ideal_never_passes_the_temperature_that_it_holds() {
 }
 
 #[test]
-fn without_a_fan_every_load_is_too_much_when_nobody_holds_it_back() {
+fn without_a_fan_every_unrestrained_load_is_too_much() {
     for load in Load::ALL {
         let mut world = HeatWorld::new(Fan::None, load);
         world.pass(2.0 * 3600.0);
@@ -24,20 +24,20 @@ fn without_a_fan_every_load_is_too_much_when_nobody_holds_it_back() {
 }
 
 #[test]
-fn what_is_held_back_works_less_and_what_is_stopped_works_no_more() {
+fn restrained_experiments_do_less_work_and_stopped_ones_none() {
     let mut world = HeatWorld::new(Fan::Strong, Load::Pair);
     let [a, b] = ["a", "b"].map(|name| ExperimentId::new(name).unwrap());
-    world.pass(STARTING);
-    let begun = world.standing().work;
-    world.hold_back(&a, |hand| hand.cap = Some(Percent::new(300)));
-    world.hold_back(&b, |hand| hand.frozen = true);
+    world.pass(START_SECONDS);
+    let begun = world.snapshot().work;
+    world.restrain(&a, |restraint| restraint.cap = Some(Percent::new(300)));
+    world.restrain(&b, |restraint| restraint.frozen = true);
     world.pass(10.0);
-    assert!((world.standing().work - begun - 30.0).abs() < 0.01);
+    assert!((world.snapshot().work - begun - 30.0).abs() < 0.01);
     world.stop(&a);
     world.pass(10.0);
     assert_eq!(world.living().len(), 1);
-    assert!((world.standing().work - begun - 30.0).abs() < 0.01);
+    assert!((world.snapshot().work - begun - 30.0).abs() < 0.01);
     assert!(world.start_next() && !world.start_next());
     assert_eq!(world.living().len(), 2);
-    assert_eq!(world.living()[0].hand, Hand::default());
+    assert_eq!(world.living()[0].restraint, JobRestraint::default());
 }

@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(rein.seen().unwrap().bound, Some(low));
         // It may be killed after any note, with either bound in force.
         for (held, is) in [(&noted[2], high), (&noted[3], low)] {
-            clock.set_by_somebody(is);
+            clock.set_externally(is);
             let mut next = GpuRein::taking_over(clock.clone(), held.clone());
             assert_eq!(next.look(), None);
             assert_eq!(next.seen().unwrap().rates.last(), Some(&top));
@@ -162,7 +162,7 @@ mod tests {
         let [low, high, ..] = rates();
         rein.look();
         rein.cap(low, |_| ()).unwrap();
-        clock.set_by_somebody(high);
+        clock.set_externally(high);
         assert_eq!(rein.look(), Some(high));
         let seen = rein.seen().unwrap();
         assert_eq!((seen.rates, seen.bound), (&[low, high][..], None));
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(max(&clock), high);
         // In the very moment in which it is lifted.
         rein.cap(low, |_| ()).unwrap();
-        clock.set_by_somebody(rates()[2]);
+        clock.set_externally(rates()[2]);
         rein.lift(|_| ()).unwrap();
         assert_eq!(max(&clock), rates()[2]);
     }
@@ -188,10 +188,10 @@ mod tests {
         rein.look();
         assert_eq!(rein.seen(), None);
         let (mut rein, clock) = self::rein(None);
-        clock.set_there(false);
+        clock.set_present(false);
         rein.look();
         assert_eq!(rein.seen(), None);
-        clock.set_there(true);
+        clock.set_present(true);
         rein.look();
         assert!(rein.seen().is_some(), "a driver may come late");
     }

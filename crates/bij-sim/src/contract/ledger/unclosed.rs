@@ -1,4 +1,4 @@
-//! What nobody has ended is found and ended.
+//! Clauses: unclosed attempts are found and closed.
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Cause, LastWords, Outcome, Progress, Witness, close_other_boots, orphans};
@@ -16,7 +16,7 @@ pub(super) fn a_clean_shutdown_is_remembered(ledger: &mut impl Ledger) {
     assert!(!ledger.ended_cleanly(boot(2)).expect(READS));
 }
 
-pub(super) fn what_another_boot_left_open_ends_with_it(ledger: &mut impl Ledger) {
+pub(super) fn unclosed_attempts_of_another_boot_end_with_it(ledger: &mut impl Ledger) {
     let clean = fresh("x", 1, 1);
     let cut = fresh("y", 2, 2);
     let here = fresh("z", 3, 3);
@@ -35,7 +35,7 @@ pub(super) fn what_another_boot_left_open_ends_with_it(ledger: &mut impl Ledger)
         notes: Vec::new(),
     };
     let closed = close_other_boots(ledger, boot(3), at(60), last_words).expect(WRITES);
-    let told: Vec<_> = closed
+    let recorded: Vec<_> = closed
         .iter()
         .map(|attempt| {
             let end = attempt.end.as_ref().expect("it was just ended");
@@ -43,7 +43,7 @@ pub(super) fn what_another_boot_left_open_ends_with_it(ledger: &mut impl Ledger)
         })
         .collect();
     assert_eq!(
-        told,
+        recorded,
         [(clean.key, Cause::Reboot, at(49), 0), (cut.key, Cause::PowerLoss, at(60), 1)]
     );
     for attempt in &closed {
@@ -57,14 +57,14 @@ pub(super) fn what_another_boot_left_open_ends_with_it(ledger: &mut impl Ledger)
     assert_eq!(open, [here.key]);
     let again = close_other_boots(ledger, boot(3), at(70), |_| LastWords::default());
     assert_eq!(again.expect(WRITES), []);
-    // The run goes on where the power cut left it.
+    // The run continues where the power cut interrupted it.
     let resumed = ledger.open(&fresh("y", 3, 5)).expect(WRITES);
     assert_eq!((resumed.run.number.0, resumed.attempt.0), (1, 2));
     assert_eq!(resumed.before.last_checkpoint, Some(progress));
     assert_eq!(resumed.before.crashes, 1);
 }
 
-pub(super) fn what_this_boot_left_open_is_found(ledger: &mut impl Ledger) {
+pub(super) fn unclosed_attempts_of_this_boot_are_found(ledger: &mut impl Ledger) {
     ledger.open(&fresh("x", 1, 1)).expect(WRITES);
     ledger.open(&fresh("y", 1, 2)).expect(WRITES);
     ledger.open(&fresh("z", 2, 3)).expect(WRITES);

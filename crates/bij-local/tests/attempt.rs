@@ -1,4 +1,4 @@
-//! How attempts live and die: exit codes, signals, what they are told, failures of the start.
+//! Attempts from start to end: exit codes, signals, environment, failed starts, restarts.
 
 mod support;
 
@@ -43,7 +43,7 @@ async fn codes_and_signals_are_causes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_are_brought_back_until_the_start_limit() {
+async fn crashes_are_restarted_until_the_start_limit() {
     let world = World::new();
     let story =
         world.run(script("x", "echo attempt $BIJ_ATTEMPT after $BIJ_CRASHES; exit 3")).await;
@@ -63,20 +63,20 @@ async fn crashes_are_brought_back_until_the_start_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pace_of_restarts_is_the_definitions() {
+async fn restarts_follow_the_delay_and_burst_of_the_definition() {
     let world = World::new();
     let mut spec = script("x", "exit 3");
     (spec.restart.burst, spec.restart.delay) = (2, TimeSpan::from_micros(400_000));
     let began = std::time::Instant::now();
     let story = world.run(spec).await;
     assert_eq!(story.ends().len(), 2);
-    // One wait, not two: it is known at once that the third start would be refused.
+    // One wait, not two: the third start is refused without a wait.
     let took = began.elapsed();
     assert!(took.as_millis() >= 400, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resurrection_knows_its_history_and_succeeds() {
+async fn a_restarted_attempt_knows_its_history_and_succeeds() {
     let world = World::new();
     let text = "echo \"$BIJ_RUN $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE $BIJ_RESUME_FROM\"
         if [ $BIJ_ATTEMPT = 1 ]; then
@@ -93,7 +93,7 @@ async fn a_resurrection_knows_its_history_and_succeeds() {
         checkpoint: Some("/a b/c".to_owned()),
     };
     assert_eq!(progress, Some(expected));
-    // A run that follows a success begins anew, but nobody forgets the crash.
+    // A run that follows a success has no checkpoint, but the crash still counts.
     let story = world.run(script("x", "echo \"$BIJ_RUN $BIJ_CRASHES $BIJ_RESUME_FROM\"")).await;
     assert_eq!(story.printed(), ["x#2 1 "]);
 }
@@ -115,7 +115,7 @@ async fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seventy_eight_and_clean_signals_are_never_brought_back() {
+async fn exit_code_78_and_clean_signals_are_not_restarted() {
     let world = World::new();
     let story = world.run(script("never", "exit 78")).await;
     let never = Ending::NotRestarted { cause: Cause::Exit, exit: Some(Exit::Code(78)) };
@@ -126,7 +126,7 @@ async fn seventy_eight_and_clean_signals_are_never_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_is_told_what_the_protocol_says() {
+async fn an_attempt_has_the_environment_of_the_protocol() {
     let world = World::new();
     let mut spec = script("x", "env; pwd; cat; kill -0 $BIJ_X 2>/dev/null; echo done");
     spec.environment.insert("MINE".to_owned(), "a $b\n'c'".to_owned());
@@ -172,7 +172,7 @@ async fn strange_arguments_arrive_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_fails_says_which_step_did() {
+async fn a_failed_start_names_its_step() {
     let world = World::new();
     let mut missing = once("exec", "");
     missing.command = vec!["/no/such/program".to_owned()];
@@ -196,8 +196,11 @@ async fn a_start_that_fails_says_which_step_did() {
         let end = story.end();
         assert_eq!(end.cause, Cause::StartFailed, "{name}");
         assert_eq!(end.evidence.exit, Some(Exit::Code(status)), "{name}");
-        let said = end.evidence.exit_meaning.as_deref().unwrap();
-        assert!(said.starts_with(meaning) && said.contains(reason), "{said}");
+        let meaning_of_exit = end.evidence.exit_meaning.as_deref().unwrap();
+        assert!(
+            meaning_of_exit.starts_with(meaning) && meaning_of_exit.contains(reason),
+            "{meaning_of_exit}"
+        );
         assert!(!end.evidence.became_ready);
     }
 }
@@ -222,7 +225,7 @@ async fn an_unknown_user_is_a_failed_start_without_a_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_gets_the_state_directory_and_nothing_of_roots() {
     if !nix::unistd::geteuid().is_root() {
-        // Only root can become somebody else; that others cannot is the shim's own error.
+        // Only root can become another user.
         return;
     }
     let world = World::new();
@@ -241,7 +244,7 @@ async fn another_user_gets_the_state_directory_and_nothing_of_roots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_variable_of_an_experiment_reaches_a_process_of_the_supervisors_user() {
     if !nix::unistd::geteuid().is_root() {
-        // Only root can become somebody else.
+        // Only root can become another user.
         return;
     }
     let world = World::new();
@@ -260,7 +263,7 @@ async fn no_variable_of_an_experiment_reaches_a_process_of_the_supervisors_user(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_limit_ends_it_and_is_no_crash() {
+async fn a_time_limit_ends_the_attempt_and_is_no_crash() {
     let world = World::new();
     let mut spec = once("x", "exec sleep 60");
     spec.limits.time = Some(Limit::At(TimeSpan::from_micros(300_000)));
@@ -271,23 +274,23 @@ async fn a_time_limit_ends_it_and_is_no_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_not_run_and_nothing_else_is_either() {
+async fn a_missing_definition_starts_no_experiment() {
     let world = World::new();
     let supervisor = world.supervisor([script("there", "true")]);
     let refused = supervisor.run(&[id("there"), id("missing")]);
     assert!(matches!(refused, Err(RunError::Definition { .. })), "{refused:?}");
     assert!(world.attempts().is_empty());
-    let story = support::Story::of(supervisor.run(&[id("there")]).unwrap()).await;
+    let story = support::Story::collect(supervisor.run(&[id("there")]).unwrap()).await;
     assert_eq!(story.ending(), &Ending::Success);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_run_side_by_side() {
+async fn several_experiments_run_side_by_side() {
     let world = World::new();
     let names = ["a", "b", "c", "d"];
     let supervisor =
         world.supervisor(names.map(|name| script(name, "sleep 0.2; echo $BIJ_EXPERIMENT")));
-    let story = support::Story::of(supervisor.run(&names.map(id)).unwrap()).await;
+    let story = support::Story::collect(supervisor.run(&names.map(id)).unwrap()).await;
     let mut printed = story.printed();
     printed.sort_unstable();
     assert_eq!(printed, names);
@@ -297,7 +300,7 @@ async fn several_run_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_in_the_background_is_killed_and_told() {
+async fn background_processes_are_killed_and_reported() {
     let world = World::new();
     let text = "setsid sh -c 'sleep 60 & echo $$ > background; wait' > /dev/null 2>&1 &
         while ! test -s background; do sleep 0.02; done";

@@ -1,4 +1,4 @@
-//! What is known when an attempt has ended, and what is said about it.
+//! The end of an attempt: evidence, cause, and its record in the ledger.
 
 use std::error::Error;
 use std::io;
@@ -12,34 +12,34 @@ use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
 };
 
-use super::{Life, Lived, Surroundings};
+use super::{AttemptOutcome, ExperimentContext, RunningAttempt};
 use crate::control_socket::Handler as _;
 use crate::event::Event;
-use crate::jar::Counters;
 use crate::progress_file::read_progress;
+use crate::resource_guard::Counters;
 
-impl Life {
+impl RunningAttempt {
     /// Gathers the evidence, proves the cause and closes the attempt in the ledger.
-    pub(super) async fn conclude<L: Ledger + Send + 'static>(
+    pub(super) async fn close<L: Ledger + Send + 'static>(
         mut self,
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         spec: &ExperimentSpec,
         started: Timestamp,
         counters: Counters,
-    ) -> Lived {
+    ) -> AttemptOutcome {
         let result = if self.launched.is_some() {
             self.machine.result().clone()
         } else {
             ServiceResult::Resources
         };
         if self.machine.has_survivors() {
-            self.notes.push("processes of it survive SIGKILL".to_owned());
+            self.notes.push("some of its processes survived SIGKILL".to_owned());
         }
         self.note_killed_children(&counters);
-        let evidence = self.evidence(around, spec, &result, counters);
+        let evidence = self.evidence(context, spec, &result, counters);
         let cause = evidence.prove();
         let end = AttemptEnd { at: Timestamp::from(SystemTime::now()), cause, evidence };
-        self.log(around, format!("ended: {}", describe(&end))).await;
+        self.log(context, format!("ended: {}", describe(&end))).await;
         let closing = Closing {
             experiment: spec.id.clone(),
             key: self.key,
@@ -47,38 +47,38 @@ impl Life {
             end: end.clone(),
             started,
         };
-        let recorded = around.shared.recorder.close(closing).await;
-        let unrecorded = recorded.err().map(|error| chain(&error));
+        let recorded = context.supervisor.recorder.close(closing).await;
+        let unrecorded = recorded.err().map(|error| error_chain(&error));
         if let Some(error) = &unrecorded {
-            self.log(around, format!("the ledger did not take this: {error}")).await;
+            self.log(context, format!("cannot record this end in the ledger: {error}")).await;
         }
-        if let Err(error) = around.shared.log.flush(&spec.id).await {
-            // The log cannot say so itself.
-            let lost = self.line(format!("lines of the log are lost: {error}"));
-            around.sink.send(Event::Output(lost));
+        if let Err(error) = context.supervisor.log.flush(&spec.id).await {
+            // The log cannot be written, so only the event reports it.
+            let lost = self.line(format!("cannot write the log, some lines are lost: {error}"));
+            context.sink.send(Event::Output(lost));
         }
-        around.sink.send(Event::Died {
+        context.sink.send(Event::Died {
             run: self.opened.run.clone(),
             attempt: self.opened.attempt,
             end: Box::new(end.clone()),
             unrecorded,
         });
         let (run, exit) = (self.opened.run, self.machine.exit());
-        Lived { run, result, exit, end, stopped: self.stopped }
+        AttemptOutcome { run, result, exit, end, stopped: self.stopped }
     }
 
     fn note_killed_children(&mut self, counters: &Counters) {
         let kills = counters.oom_kills.unwrap_or(0);
         if kills > 0 && self.machine.exit() == Some(Exit::Code(0)) {
             self.notes.push(format!(
-                "{kills} of its processes were killed for memory while its main process ended well"
+                "{kills} of its processes were killed for memory although its main process succeeded"
             ));
         }
     }
 
     fn evidence<L>(
         &self,
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         spec: &ExperimentSpec,
         result: &ServiceResult,
         counters: Counters,
@@ -101,29 +101,29 @@ impl Life {
         evidence.cpu_usage_nsec = resources.cpu_usage_nsec;
         evidence.kernel_line = counters.kernel_line;
         evidence.status_text.clone_from(&self.status_text);
-        evidence.progress = read_progress(&around.shared.layout.progress(&spec.id));
-        evidence.restarts = Some(around.desk.state().restarts);
+        evidence.progress = read_progress(&context.supervisor.layout.progress(&spec.id));
+        evidence.restarts = Some(context.control.state().restarts);
         evidence.left_behind.clone_from(&self.left_behind);
         evidence.notes.clone_from(&self.notes);
         evidence
     }
 }
 
-/// How waitid(2) says that a process has ended.
-pub(super) fn exit_of(status: &io::Result<ExitStatus>) -> Exit {
+/// Returns how a process ended, from its wait status.
+pub(super) fn exit_from_status(status: &io::Result<ExitStatus>) -> Exit {
     match status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),
             (None, Some(signal)) if status.core_dumped() => Exit::CoreDump(signal),
             (None, signal) => Exit::Signal(signal.unwrap_or(0)),
         },
-        // Somebody else of this program has waited for it: that it is gone is all we know.
+        // Other code of this program has reaped the process, so its status is unknown.
         Err(_) => Exit::Signal(0),
     }
 }
 
-/// An error with all that led to it.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// Returns an error and its sources as one fragment, separated by colons.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -134,7 +134,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// An end in a line: `oom-kill, signal 9, after 3s, memory peak 64.0M`.
+/// Returns an end as one line: `oom-kill, signal 9, after 3s, memory peak 64.0M`.
 fn describe(end: &AttemptEnd) -> String {
     let evidence = &end.evidence;
     let exit = evidence.exit.map(|exit| match exit {
@@ -156,7 +156,7 @@ fn describe(end: &AttemptEnd) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// To the millisecond: nobody reads more.
+/// Rounds down to milliseconds, which is precise enough for a reader.
 fn span(duration: Duration) -> TimeSpan {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 1000);
     TimeSpan::from_micros(millis.saturating_mul(1000))

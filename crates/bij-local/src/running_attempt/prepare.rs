@@ -1,4 +1,4 @@
-//! What an attempt needs before it can live: directories, a jar, a socket, a process.
+//! Prepares an attempt: its directories, resource guard, notification socket and process.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -17,32 +17,32 @@ use thiserror::Error;
 use tokio::process::Child;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Life, Surroundings};
-use crate::environment::Telling;
+use super::{ExperimentContext, RunningAttempt};
+use crate::environment::AttemptEnvironment;
 use crate::event::CancellationFlag;
-use crate::jar::{Counters, EmptyJar, Jar};
 use crate::log_line::{LogLine, Stream};
 use crate::notify_socket::NotifySocket;
-use crate::output::{Piece, read_lines};
+use crate::output::{OutputPiece, read_lines};
 use crate::progress_file::read_progress;
-use crate::shim::{self, Identity, Orders, Report};
+use crate::resource_guard::{Counters, PreparedLimits, ResourceGuard};
+use crate::shim::{self, ShimInstructions, ShimReport, UserIdentity};
 use crate::status::file_in;
 
 /// An attempt whose process has been started.
 pub(super) struct Prepared {
     pub(super) pid: u32,
     pub(super) child: Child,
-    pub(super) jar: Jar,
+    pub(super) guard: ResourceGuard,
     pub(super) cgroup_procs: Vec<PathBuf>,
     pub(super) notify: NotifySocket,
-    pub(super) report: Option<JoinHandle<Report>>,
+    pub(super) report: Option<JoinHandle<ShimReport>>,
     pub(super) stop_file: PathBuf,
     pub(super) notes: Vec<String>,
     output: JoinSet<()>,
     over: CancellationFlag,
 }
 
-/// Why there is no process.
+/// Why no process could be started.
 #[derive(Debug, Error)]
 pub(super) enum PrepareError {
     #[error("cannot prepare {}", path.display())]
@@ -53,37 +53,37 @@ pub(super) enum PrepareError {
     NotRoot { name: String },
     #[error("cannot look up the user {name}")]
     User { name: String, source: io::Error },
-    #[error("cannot hold it to its limits")]
-    Jar(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot enforce its limits")]
+    Limits(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("cannot start the shim")]
     Spawn(#[source] io::Error),
 }
 
-impl Life {
+impl RunningAttempt {
     /// Prepares the attempt and starts its process.
     pub(super) async fn prepare<L: Ledger + Send + 'static>(
         &mut self,
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         spec: &ExperimentSpec,
     ) -> Result<Prepared, PrepareError> {
-        let shared = &around.shared;
-        let layout = &shared.layout;
-        let user = identity(spec)?;
-        let (state_dir, stop_file) = make_places(layout, &spec.id, user.as_ref())?;
-        let resume_from = self.resume_from(around, spec).await?;
+        let supervisor = &context.supervisor;
+        let layout = &supervisor.layout;
+        let user = user_identity(spec)?;
+        let (state_dir, stop_file) = make_paths(layout, &spec.id, user.as_ref())?;
+        let resume_from = self.resume_from(context, spec).await?;
         let notify_path = file_in(&layout.local(), &spec.id, "notify");
         let unique = format!("{}-{}", spec.id, self.key.invocation);
         let notify = NotifySocket::bind(&notify_path, &unique, user.as_ref())
             .map_err(failed(&notify_path))?;
-        let jar = EmptyJar::make(
-            shared.backend,
-            &shared.place,
+        let limits = PreparedLimits::new(
+            supervisor.backend,
+            &supervisor.cgroup_parent,
             &format!("bij-{unique}"),
             &spec.limits,
-            shared.memory_total,
+            supervisor.memory_total,
         )
-        .map_err(PrepareError::Jar)?;
-        let telling = Telling {
+        .map_err(PrepareError::Limits)?;
+        let environment = AttemptEnvironment {
             layout,
             spec,
             opened: &self.opened,
@@ -92,15 +92,15 @@ impl Life {
             notify_socket: notify.address(),
             user: user.as_ref(),
         };
-        let environment = telling.environment(&shared.base_environment);
+        let environment = environment.merge_with(&supervisor.base_environment);
         let directory = match &spec.directory {
             Some(directory) => PathBuf::from(directory.as_str()),
             None => state_dir,
         };
-        let orders = Orders {
+        let instructions = ShimInstructions {
             supervisor: i32::try_from(std::process::id()).unwrap_or(0),
-            cgroups: jar.procs_files(),
-            data_limit: jar.data_limit(),
+            cgroups: limits.procs_files(),
+            data_limit: limits.data_limit(),
             open_files: spec.limits.open_files.map(|limit| rlimit(limit, u64::from)),
             locked_memory: spec.limits.locked_memory.map(|limit| rlimit(limit, Bytes::get)),
             cpus: spec.limits.cpus.iter().flat_map(CpuSet::iter).collect(),
@@ -111,33 +111,32 @@ impl Life {
             watchdog: spec.health.watchdog.is_some(),
         };
         let (ours, theirs) = UnixStream::pair().map_err(PrepareError::Spawn)?;
-        let mut command = shared.shim.command();
+        let mut command = supervisor.shim.command();
         command
             .env_clear()
-            // By this a process is known for one of the attempt.
+            // Identifies the processes of the attempt.
             .env("INVOCATION_ID", self.key.invocation.to_string())
             .process_group(0)
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = shared.launcher.spawn(command).await.map_err(PrepareError::Spawn)?;
+        let mut child = supervisor.launcher.spawn(command).await.map_err(PrepareError::Spawn)?;
         let pid = child.id().ok_or_else(|| PrepareError::Spawn(io::ErrorKind::NotFound.into()))?;
         let over = CancellationFlag::new();
-        let output = self.read_output(around, &mut child, &over);
-        let notes = jar.notes().to_vec();
-        let cgroup_procs = jar.procs_files();
+        let output = self.read_output(context, &mut child, &over);
+        let notes = limits.notes().to_vec();
+        let cgroup_procs = limits.procs_files();
         let main = i32::try_from(pid).unwrap_or(i32::MAX);
-        let jar = jar.close(main, self.key.invocation).map_err(PrepareError::Spawn)?;
-        // The jar looks before the shim is told to go on, so no life is too short to be seen.
-        let report =
-            tokio::spawn(
-                async move { shim::instruct(ours, &orders).await.unwrap_or(Report::Silent) },
-            );
+        let guard = limits.guard(main, self.key.invocation).map_err(PrepareError::Spawn)?;
+        // The guard samples before the shim goes on, so that even the shortest attempt is counted.
+        let report = tokio::spawn(async move {
+            shim::instruct(ours, &instructions).await.unwrap_or(ShimReport::Silent)
+        });
         let report = Some(report);
         Ok(Prepared {
             pid,
             child,
-            jar,
+            guard,
             cgroup_procs,
             notify,
             report,
@@ -148,16 +147,14 @@ impl Life {
         })
     }
 
-    /// The checkpoint to go on from: what the experiment wrote last, else the newest one that an
-    /// attempt ended with since the work was finished last.
-    ///
-    /// A run that follows a success begins anew.
+    /// Returns the checkpoint to resume from: the one in the progress file, else the newest of an
+    /// attempt since the last success. A run that follows a success has none.
     async fn resume_from<L: Ledger + Send + 'static>(
         &self,
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         spec: &ExperimentSpec,
     ) -> Result<Option<String>, PrepareError> {
-        let path = around.shared.layout.progress(&spec.id);
+        let path = context.supervisor.layout.progress(&spec.id);
         if self.opened.before.last_run_end == Some(RunEnd::Success) {
             remove(&path)?;
             return Ok(None);
@@ -166,23 +163,24 @@ impl Life {
         if written.is_some() || self.opened.before.last_checkpoint.is_none() {
             return Ok(written);
         }
-        // A ledger that cannot answer now costs the way that was made, not the attempt.
-        let recent = around.shared.recorder.recent(&spec.id).await.unwrap_or_default();
+        // If the ledger cannot be read, the attempt starts without a checkpoint.
+        let recent =
+            context.supervisor.recorder.recent_attempts(&spec.id).await.unwrap_or_default();
         Ok(last_checkpoint(&recent))
     }
 
     fn read_output<L: Ledger + Send + 'static>(
         &self,
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         child: &mut Child,
         over: &CancellationFlag,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
-        let (log, sink) = (around.shared.log.clone(), around.sink.clone());
+        let (log, sink) = (context.supervisor.log.clone(), context.sink.clone());
         let flag = over.clone();
-        let hand_over = move |piece: Piece| {
-            let Piece { stream, continued, text } = piece;
+        let hand_over = move |piece: OutputPiece| {
+            let OutputPiece { stream, continued, text } = piece;
             let line = LogLine {
                 experiment: run.experiment.clone(),
                 at: Timestamp::from(std::time::SystemTime::now()),
@@ -195,7 +193,7 @@ impl Life {
             let (log, sink, over) = (log.clone(), sink.clone(), flag.clone());
             async move {
                 log.write(line.clone()).await;
-                sink.output(line, &over).await;
+                sink.send_output(line, &over).await;
             }
         };
         if let Some(pipe) = child.stdout.take() {
@@ -209,14 +207,14 @@ impl Life {
 }
 
 impl Prepared {
-    /// Takes away what the attempt needed and returns what was counted.
-    pub(super) async fn clear_away(mut self) -> Counters {
-        let counters = self.jar.read().await;
+    /// Releases what the attempt used and returns its final counters.
+    pub(super) async fn clean_up(mut self) -> Counters {
+        let counters = self.guard.read().await;
         self.over.raise();
         while self.output.join_next().await.is_some() {}
-        // A stop file that stays would send the next attempt away; that one removes it as well.
+        // A remaining stop file would stop the next attempt, which therefore removes it too.
         let _ = remove(&self.stop_file);
-        self.jar.clear().await;
+        self.guard.shut_down().await;
         counters
     }
 }
@@ -227,10 +225,10 @@ fn last_checkpoint(recent: &[Attempt]) -> Option<String> {
         .find_map(|end| end.evidence.progress.as_ref()?.checkpoint.clone())
 }
 
-/// Whom the experiment runs as, if that is somebody else than the supervisor.
-fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
+/// Returns the user of the experiment, or `None` if it is the supervisor's own.
+fn user_identity(spec: &ExperimentSpec) -> Result<Option<UserIdentity>, PrepareError> {
     let Some(name) = &spec.user else { return Ok(None) };
-    // systemd takes numbers as well.
+    // As in systemd, a number is a uid.
     let user = match name.parse() {
         Ok(uid) => User::from_uid(Uid::from_raw(uid)),
         Err(_) => User::from_name(name),
@@ -244,7 +242,7 @@ fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
     if !geteuid().is_root() {
         return Err(PrepareError::NotRoot { name: name.clone() });
     }
-    Ok(Some(Identity {
+    Ok(Some(UserIdentity {
         name: user.name,
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),
@@ -252,12 +250,12 @@ fn identity(spec: &ExperimentSpec) -> Result<Option<Identity>, PrepareError> {
     }))
 }
 
-/// Makes the directories that an attempt needs, and returns its state directory and its stop file,
-/// which is not there yet.
-fn make_places(
+/// Makes the directories of an attempt and removes an old stop file. Returns the paths of the state
+/// directory and of the stop file.
+fn make_paths(
     layout: &Layout,
     id: &ExperimentId,
-    user: Option<&Identity>,
+    user: Option<&UserIdentity>,
 ) -> Result<(PathBuf, PathBuf), PrepareError> {
     let (state_dir, stop_file) = (layout.experiment_state(id), layout.stop_file(id));
     make_directory(&state_dir, user)?;
@@ -268,8 +266,8 @@ fn make_places(
     Ok((state_dir, stop_file))
 }
 
-/// The experiment's own directory: nobody else's business (systemd.exec(5), `UMask=0077`).
-fn make_directory(path: &Path, user: Option<&Identity>) -> Result<(), PrepareError> {
+/// Makes a directory that only the experiment's user can enter.
+fn make_directory(path: &Path, user: Option<&UserIdentity>) -> Result<(), PrepareError> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above).map_err(failed(above))?;
     }
@@ -298,7 +296,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
     move |source| PrepareError::File { path, source }
 }
 
-/// A limit as the kernel takes it.
+/// Returns a limit as setrlimit(2) takes it.
 fn rlimit<T>(limit: Limit<T>, number: impl FnOnce(T) -> u64) -> u64 {
     limit.at().map_or(RLIM_INFINITY, number)
 }

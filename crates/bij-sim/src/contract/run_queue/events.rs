@@ -1,4 +1,4 @@
-//! Every change is told once, by a number.
+//! Clauses: every change is recorded as one numbered event.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::fixture::{
 };
 use crate::contract::ledger_fixture::{at, end, exit, experiment, fresh, oom_kill, restart};
 
-/// An event in a line.
-fn told(event: &Event) -> String {
+/// Returns an event as one line.
+fn event_line(event: &Event) -> String {
     let Event { seq, at: _, kind, experiment, run, attempt, data } = event;
     let mut text = format!("{seq} {kind}");
     for part in [
@@ -25,14 +25,14 @@ fn told(event: &Event) -> String {
     data.iter().fold(text, |text, (key, value)| format!("{text} {key}={value}"))
 }
 
-pub(super) fn every_change_is_told_once(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn every_change_is_recorded_once(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     let name = "night".parse().expect("it is a name");
     let by = || "bob".to_owned();
     let group = Group { name, slots: Some(2), paused: None };
     let pause = Some(Pause { by: by(), since: at(3) });
     let terms = Box::new(Terms { now: true, ..Terms::default() });
-    let said: BTreeMap<_, _> = [("text".to_owned(), "no step for \"10 min\"".to_owned())].into();
+    let data: BTreeMap<_, _> = [("text".to_owned(), "no step for \"10 min\"".to_owned())].into();
     let set = |group: Group| Change::SetGroup { group, by: by() };
     let changes = [
         Change::Edit { run: run("x#1"), terms, by: by() },
@@ -49,12 +49,12 @@ pub(super) fn every_change_is_told_once(queue: &mut (impl RunQueue + Ledger)) {
         Change::RemoveGroup { name: group.name, by: by() },
         Change::Pause { pause, by: by() },
         Change::Pause { pause: None, by: by() },
-        Change::Note { kind: EventKind::Health, run: Some(run("x#1")), data: said },
+        Change::Note { kind: EventKind::Health, run: Some(run("x#1")), data },
         cancel("x#1"),
     ];
     queue.change(&changes, at(9)).expect(WRITES);
     let all = events(queue);
-    let lines: Vec<_> = all.iter().map(told).collect();
+    let lines: Vec<_> = all.iter().map(event_line).collect();
     assert_eq!(
         lines,
         [
@@ -79,7 +79,7 @@ pub(super) fn every_change_is_told_once(queue: &mut (impl RunQueue + Ledger)) {
     assert!(all[1..].iter().all(|event| event.at == at(9)));
 }
 
-pub(super) fn attempts_and_ends_are_told_by_whoever_writes_them(
+pub(super) fn attempts_and_ends_are_recorded_with_their_write(
     queue: &mut (impl RunQueue + Ledger),
 ) {
     let one = fresh("x", 1, 1);
@@ -93,11 +93,12 @@ pub(super) fn attempts_and_ends_are_told_by_whoever_writes_them(
     let two = restart("x", 1, 2);
     queue.open(&two).expect(WRITES);
     queue.close(&end(&two, exit(75))).expect(WRITES);
-    // A fresh start: the run gave up. Its own opening is told by its end.
+    // A fresh start: the run before gave up. The end of an unopened attempt records its opening
+    // too.
     let three = end(&fresh("x", 1, 3), exit(78));
     queue.close(&three).expect(WRITES);
     let all = events(queue);
-    let lines: Vec<_> = all.iter().map(told).collect();
+    let lines: Vec<_> = all.iter().map(event_line).collect();
     assert_eq!(
         lines,
         [

@@ -1,4 +1,4 @@
-//! Where a supervised experiment can be asked and ordered, from inside and from outside.
+//! The control handle of a supervised experiment: reads its state, stops it, steers it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,51 +7,53 @@ use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::control_socket::Handler;
-use crate::jar::{Counters, Jar, Steer, Steered, Wheel, lock};
-use crate::status::State;
+use crate::resource_guard::{
+    Counters, ResourceGuard, SteerOutcome, SteerRequest, SteeringHandle, lock,
+};
+use crate::status::SupervisedState;
 
-/// An order to stop. Whoever gave it waits for the sender to be dropped.
+/// An order to stop. The caller waits until its sender is dropped.
 #[derive(Debug)]
 pub(crate) struct StopCommand {
     pub(crate) order: Order,
     _done: oneshot::Sender<()>,
 }
 
-/// The desk of one experiment; clones are the same desk.
+/// Control handle of one experiment; clones share its state.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk(Arc<Inner>);
+pub(crate) struct Control(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     layout: Layout,
-    state: watch::Sender<State>,
+    state: watch::Sender<SupervisedState>,
     counters: Mutex<Option<Arc<Mutex<Counters>>>>,
-    wheel: Mutex<Option<Wheel>>,
+    steering: Mutex<Option<SteeringHandle>>,
     orders: mpsc::UnboundedSender<StopCommand>,
-    /// Whether starts are to be forgotten.
+    /// Whether the start limit is to be reset.
     reset: AtomicBool,
-    /// Orders that have been carried out, until everything is over.
+    /// Executed stop orders, which are answered when supervision ends.
     held: Mutex<Vec<StopCommand>>,
 }
 
-impl Desk {
-    /// A desk, and where its orders come out.
-    pub(crate) fn open(
+impl Control {
+    /// Makes a control and the queue from which the supervisor takes its orders.
+    pub(crate) fn new(
         layout: &Layout,
         id: &ExperimentId,
         boot: BootId,
         now: Timestamp,
     ) -> (Self, mpsc::UnboundedReceiver<StopCommand>) {
         let (orders, inbox) = mpsc::unbounded_channel();
-        // From the first moment it is on its way up: whoever asks must not take it for down.
-        let mut state = State::new(id.clone(), boot, now);
+        // Activating from the first moment, so that no client takes the experiment for down.
+        let mut state = SupervisedState::new(id.clone(), boot, now);
         (state.active, state.sub) = (ActiveState::Activating, "start-pre".to_owned());
         let state = watch::Sender::new(state);
         let inner = Inner {
             layout: layout.clone(),
             state,
             counters: Mutex::new(None),
-            wheel: Mutex::new(None),
+            steering: Mutex::new(None),
             orders,
             reset: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
@@ -59,46 +61,46 @@ impl Desk {
         (Self(Arc::new(inner)), inbox)
     }
 
-    /// Keeps orders whose givers are to be answered when everything is over.
-    pub(crate) fn hold(&self, commands: impl IntoIterator<Item = StopCommand>) {
+    /// Keeps executed stop orders until [`Self::close`] answers them.
+    pub(crate) fn hold_until_closed(&self, commands: impl IntoIterator<Item = StopCommand>) {
         lock(&self.0.held).extend(commands);
     }
 
-    /// Whether somebody has asked to forget how often it was started, since the last call.
-    pub(crate) fn take_reset(&self) -> bool {
+    /// Returns whether a client has asked to reset the start limit since the last call.
+    pub(crate) fn take_reset_request(&self) -> bool {
         self.0.reset.swap(false, Ordering::Relaxed)
     }
 
-    /// Everything is over: answers whoever ordered it.
+    /// Answers the stop orders: supervision has ended.
     pub(crate) fn close(&self) {
         lock(&self.0.held).clear();
     }
 
-    /// Changes the state, for those who watch and for those who come later.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state and writes it to the state file.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut SupervisedState)) {
         self.0.state.send_modify(change);
-        // Without the file a later `status` knows less; the ledger has the whole story.
+        // Without the file a later `status` shows less; the ledger is complete.
         let _ = self.0.state.borrow().write(&self.0.layout);
     }
 
-    /// Changes what only those who ask now need to know.
-    pub(crate) fn show(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state without writing the file, for values that matter only while it runs.
+    pub(crate) fn update_live(&self, change: impl FnOnce(&mut SupervisedState)) {
         self.0.state.send_modify(change);
     }
 
-    /// Whose counters to read and whom to hold back, while there is an attempt.
-    pub(crate) fn set_jar(&self, jar: Option<&Jar>) {
-        *lock(&self.0.counters) = jar.map(Jar::shared);
-        *lock(&self.0.wheel) = jar.and_then(Jar::wheel);
+    /// Sets the guard of the current attempt, whose counters are read and which is steered.
+    pub(crate) fn set_guard(&self, guard: Option<&ResourceGuard>) {
+        *lock(&self.0.counters) = guard.map(ResourceGuard::shared_counters);
+        *lock(&self.0.steering) = guard.and_then(ResourceGuard::steering);
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+    pub(crate) fn watch(&self) -> watch::Receiver<SupervisedState> {
         self.0.state.subscribe()
     }
 }
 
-impl Handler for Desk {
-    fn state(&self) -> State {
+impl Handler for Control {
+    fn state(&self) -> SupervisedState {
         let mut state = self.0.state.borrow().clone();
         if let Some(counters) = lock(&self.0.counters).clone() {
             let counters = lock(&counters);
@@ -116,7 +118,7 @@ impl Handler for Desk {
         };
         self.update(|state| {
             state.restarts = 0;
-            // Its supervisor may be just about to leave.
+            // Supervision may be just about to end.
             if state.active == ActiveState::Failed {
                 (state.active, state.result) = (ActiveState::Inactive, None);
                 "dead".clone_into(&mut state.sub);
@@ -125,12 +127,12 @@ impl Handler for Desk {
         changed
     }
 
-    async fn steer(&self, steer: Steer) -> Steered {
-        let wheel = lock(&self.0.wheel).clone();
-        match wheel {
-            Some(wheel) => wheel.turn(steer).await,
-            None if self.0.state.borrow().is_down() => Steered::Unchanged,
-            None => Steered::NotUp,
+    async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
+        let steering = lock(&self.0.steering).clone();
+        match steering {
+            Some(steering) => steering.steer(steer).await,
+            None if self.0.state.borrow().is_down() => SteerOutcome::Unchanged,
+            None => SteerOutcome::NotUp,
         }
     }
 
@@ -139,9 +141,9 @@ impl Handler for Desk {
             return false;
         }
         let (done, finished) = oneshot::channel();
-        // If nobody takes orders any more, it has ended already.
+        // A closed queue means that supervision has ended already.
         if self.0.orders.send(StopCommand { order, _done: done }).is_ok() {
-            // Never answered, only dropped when all is over.
+            // No value is sent: the sender is dropped when supervision ends.
             let _ = finished.await;
         }
         true

@@ -1,10 +1,11 @@
-//! Where the cgroups of experiments are made.
+//! The parent of the cgroups that are made for experiments.
 
 use std::path::Path;
 
 use bij_cgroup::{CgroupRoot, Membership, ParentCgroup, Tenure};
 
-use super::{Backend, chain};
+use super::Backend;
+use crate::running_attempt::error_chain;
 
 /// Where a supervisor makes cgroups for its experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,37 +20,37 @@ pub enum CgroupPlace {
     Nowhere(String),
 }
 
-/// Where cgroups are mounted, and the parent of those that are made.
+/// The mounted cgroup tree and the parent of the cgroups made in it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct CgroupParent {
     root: Option<CgroupRoot>,
     parent: Result<ParentCgroup, String>,
 }
 
-impl Place {
-    /// Finds the parent, unless no cgroups are wanted.
+impl CgroupParent {
+    /// Finds the parent, unless the backend needs no cgroups.
     pub(crate) fn find(cgroups: &Path, place: &CgroupPlace, backend: Backend) -> Self {
         let root = CgroupRoot::open(cgroups);
         let tenure = match (backend, place) {
-            (Backend::Watcher, _) => Err("none are wanted".to_owned()),
+            (Backend::Watcher, _) => Err("the watcher was chosen".to_owned()),
             (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
             (_, CgroupPlace::Delegated) => Ok(Tenure::Delegated),
             (_, CgroupPlace::Found) => Ok(Tenure::Unknown),
         };
         let parent = match (tenure, &root) {
             (Ok(tenure), Ok(root)) => parent(root, tenure),
-            (Ok(_), Err(error)) => Err(chain(error)),
+            (Ok(_), Err(error)) => Err(error_chain(error)),
             (Err(reason), _) => Err(reason),
         };
         Self { root: root.ok(), parent }
     }
 
-    /// Where cgroups are mounted, if they are.
+    /// Returns the mounted cgroup tree, if there is one.
     pub(crate) fn root(&self) -> Option<&CgroupRoot> {
         self.root.as_ref()
     }
 
-    /// The parent of new cgroups, or why there is none.
+    /// Returns the parent of new cgroups, or the reason why there is none.
     pub(super) fn parent(&self) -> Result<&ParentCgroup, &str> {
         self.parent.as_ref().map_err(String::as_str)
     }
@@ -58,7 +59,7 @@ impl Place {
 fn parent(root: &CgroupRoot, tenure: Tenure) -> Result<ParentCgroup, String> {
     let own = Membership::of_process(Path::new("/proc"), "self")
         .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
-    ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| chain(&error))
+    ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| error_chain(&error))
 }
 
 #[cfg(test)]
@@ -69,13 +70,13 @@ mod tests {
     fn the_reason_why_there_is_no_parent_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let reason = |place: &CgroupPlace, backend| {
-            let place = Place::find(dir.path(), place, backend);
-            place.parent().map(drop).unwrap_err().to_owned()
+            let parent = CgroupParent::find(dir.path(), place, backend);
+            parent.parent().map(drop).unwrap_err().to_owned()
         };
         let nowhere = CgroupPlace::Nowhere("systemd is not reachable".to_owned());
         assert_eq!(reason(&nowhere, Backend::Auto), "systemd is not reachable");
         let unmounted = reason(&CgroupPlace::Found, Backend::Cgroup);
         assert!(unmounted.starts_with("no control groups are mounted at"), "{unmounted}");
-        assert_eq!(reason(&CgroupPlace::Delegated, Backend::Watcher), "none are wanted");
+        assert_eq!(reason(&CgroupPlace::Delegated, Backend::Watcher), "the watcher was chosen");
     }
 }

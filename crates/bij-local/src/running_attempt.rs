@@ -1,8 +1,8 @@
 //! One attempt, from its opening in the ledger to its end there.
 
-mod hear;
+mod conclude;
+mod handle;
 mod prepare;
-mod verdict;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -16,59 +16,59 @@ use bij_core::{
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use crate::control::{Control, StopCommand};
 use crate::control_socket::Handler as _;
-use crate::desk::{Desk, StopCommand};
 use crate::event::{Event, EventSink};
-use crate::jar::Sight;
 use crate::log_line::{LogLine, Stream};
-use crate::notify_socket::Message;
-use crate::phase::{Machine, Phase, Rules};
-use crate::shim::Report;
-use crate::supervisor::Shared;
+use crate::notify_socket::NotifyMessage;
+use crate::phase::{AttemptRules, AttemptStateMachine, Phase};
+use crate::resource_guard::GuardEvent;
+use crate::shim::ShimReport;
+use crate::supervisor::SupervisorContext;
 use crate::uptime::uptime;
 
-pub(crate) use verdict::chain;
+pub(crate) use conclude::error_chain;
 
 use prepare::Prepared;
 
 /// What all attempts of one experiment share.
-pub(crate) struct Surroundings<L> {
-    pub(crate) shared: Arc<Shared<L>>,
+pub(crate) struct ExperimentContext<L> {
+    pub(crate) supervisor: Arc<SupervisorContext<L>>,
     pub(crate) definitions: Arc<dyn DefinitionSource>,
-    pub(crate) desk: Desk,
+    pub(crate) control: Control,
     pub(crate) sink: EventSink,
     pub(crate) orders: UnboundedReceiver<StopCommand>,
 }
 
-/// What follows from an attempt that has ended.
+/// The result of an attempt, from which the supervisor decides about a restart.
 #[derive(Debug)]
-pub(crate) struct Lived {
+pub(crate) struct AttemptOutcome {
     pub(crate) run: RunId,
     pub(crate) result: ServiceResult,
     pub(crate) exit: Option<Exit>,
     pub(crate) end: AttemptEnd,
-    /// Kept until the experiment is left alone: whoever gave the order waits for it.
+    /// Stop orders that came during the attempt, not answered yet.
     pub(crate) stopped: Vec<StopCommand>,
 }
 
 /// Something that happened to an attempt.
-enum Happening {
-    Reported(Report),
-    Said(Vec<Message>),
+enum AttemptEvent {
+    ShimReported(ShimReport),
+    Notified(Vec<NotifyMessage>),
     Exited(Exit),
-    Saw(Sight),
-    Ordered(StopCommand),
-    Due,
+    Guard(GuardEvent),
+    StopOrdered(StopCommand),
+    DeadlinePassed,
 }
 
 /// An attempt under way.
-pub(crate) struct Life {
+pub(crate) struct RunningAttempt {
     opened: Opened,
     key: AttemptKey,
-    machine: Machine,
+    machine: AttemptStateMachine,
     /// When the main process was started.
     launched: Option<Instant>,
-    /// When it was up.
+    /// When the attempt was up.
     ready: Option<Timestamp>,
     ran_for: Option<std::time::Duration>,
     order: Option<Order>,
@@ -79,19 +79,19 @@ pub(crate) struct Life {
     notes: Vec<String>,
 }
 
-impl Life {
+impl RunningAttempt {
     /// Opens an attempt in the ledger.
     pub(crate) async fn open<L: Ledger + Send + 'static>(
-        around: &Surroundings<L>,
+        context: &ExperimentContext<L>,
         spec: &ExperimentSpec,
         start: StartKind,
     ) -> Result<Self, LedgerError> {
-        let key = around.shared.new_key();
+        let key = context.supervisor.new_key();
         let at = Timestamp::from(SystemTime::now());
         let uptime = uptime();
         let opening = Opening { experiment: spec.id.clone(), key, at, uptime, start };
-        let opened = around.shared.recorder.open(opening).await?;
-        around.desk.update(|state| {
+        let opened = context.supervisor.recorder.open(opening).await?;
+        context.control.update(|state| {
             state.active = ActiveState::Activating;
             "start".clone_into(&mut state.sub);
             state.invocation = Some(key.invocation);
@@ -102,7 +102,7 @@ impl Life {
         Ok(Self {
             opened,
             key,
-            machine: Machine::new(Rules::of(spec), Instant::now()),
+            machine: AttemptStateMachine::new(AttemptRules::from_spec(spec), Instant::now()),
             launched: None,
             ready: None,
             ran_for: None,
@@ -115,97 +115,97 @@ impl Life {
         })
     }
 
-    /// Lives it to its end and closes it in the ledger.
-    pub(crate) async fn live<L: Ledger + Send + 'static>(
+    /// Runs the attempt to its end and closes it in the ledger.
+    pub(crate) async fn run<L: Ledger + Send + 'static>(
         mut self,
-        around: &mut Surroundings<L>,
+        context: &mut ExperimentContext<L>,
         spec: &ExperimentSpec,
         started: Timestamp,
-    ) -> Lived {
-        let counters = match self.prepare(around, spec).await {
+    ) -> AttemptOutcome {
+        let counters = match self.prepare(context, spec).await {
             Ok(mut prepared) => {
                 self.notes.extend_from_slice(&prepared.notes);
-                self.go_through(around, &mut prepared, spec).await;
-                prepared.clear_away().await
+                self.supervise(context, &mut prepared, spec).await;
+                prepared.clean_up().await
             }
             Err(error) => {
-                // systemd's result for "could not get what the start needed".
-                self.notes.push(chain(&error));
-                crate::jar::Counters::default()
+                // The attempt ends with systemd's result `resources`.
+                self.notes.push(error_chain(&error));
+                crate::resource_guard::Counters::default()
             }
         };
-        around.desk.set_jar(None);
-        self.conclude(around, spec, started, counters).await
+        context.control.set_guard(None);
+        self.close(context, spec, started, counters).await
     }
 
-    async fn go_through<L: Ledger + Send + 'static>(
+    async fn supervise<L: Ledger + Send + 'static>(
         &mut self,
-        around: &mut Surroundings<L>,
+        context: &mut ExperimentContext<L>,
         prepared: &mut Prepared,
         spec: &ExperimentSpec,
     ) {
         self.launched = Some(Instant::now());
         let pid = prepared.pid;
-        around.desk.set_jar(Some(&prepared.jar));
-        around.desk.update(|state| {
+        context.control.set_guard(Some(&prepared.guard));
+        context.control.update(|state| {
             state.main_pid = Some(pid);
             state.cgroup_procs.clone_from(&prepared.cgroup_procs);
         });
-        around.sink.send(Event::Started {
+        context.sink.send(Event::Started {
             run: self.opened.run.clone(),
             attempt: self.opened.attempt,
             pid,
             invocation: self.key.invocation,
             notes: prepared.notes.clone(),
         });
-        self.log(around, format!("started as process {pid}")).await;
+        self.log(context, format!("started as process {pid}")).await;
         while self.machine.phase() != Phase::Dead {
-            let happening = self.happening(&mut around.orders, prepared).await;
+            let event = self.next_event(&mut context.orders, prepared).await;
             let before = (self.machine.phase(), self.machine.is_ready());
-            for input in self.take(happening, around, prepared, spec).await {
-                for act in self.machine.handle(input, Instant::now()) {
-                    self.act(act, around, prepared, spec).await;
+            for input in self.inputs_from(event, context, prepared, spec).await {
+                for action in self.machine.handle(input, Instant::now()) {
+                    self.execute(action, context, prepared, spec).await;
                 }
             }
             if (self.machine.phase(), self.machine.is_ready()) != before {
-                self.show(around);
+                self.publish(context);
             }
         }
     }
 
-    /// Waits for the next thing to happen; only builds it, so that every arm is cancel-safe: a
-    /// task handle, a datagram, waitpid and two queues.
-    async fn happening(
+    /// Waits for the next event. Handles nothing itself, so that every arm is cancel-safe: a task
+    /// handle, a datagram, waitpid and two queues.
+    async fn next_event(
         &self,
         orders: &mut UnboundedReceiver<StopCommand>,
         prepared: &mut Prepared,
-    ) -> Happening {
-        let due = async {
-            match self.machine.due() {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
+    ) -> AttemptEvent {
+        let deadline = async {
+            match self.machine.next_deadline() {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
                 None => std::future::pending().await,
             }
         };
-        // Not biased: who never stops talking must not keep orders from being heard.
+        // Not biased: an experiment that sends messages without pause must not delay stop orders.
         tokio::select! {
-            report = hear(&mut prepared.report) => Happening::Reported(report),
-            messages = prepared.notify.receive() => Happening::Said(messages),
+            report = next_report(&mut prepared.report) => AttemptEvent::ShimReported(report),
+            messages = prepared.notify.receive() => AttemptEvent::Notified(messages),
             exit = prepared.child.wait(), if self.machine.exit().is_none() => {
-                Happening::Exited(verdict::exit_of(&exit))
+                AttemptEvent::Exited(conclude::exit_from_status(&exit))
             }
-            sight = prepared.jar.sight() => Happening::Saw(sight),
-            Some(command) = orders.recv() => Happening::Ordered(command),
-            () = due => Happening::Due,
+            event = prepared.guard.next_event() => AttemptEvent::Guard(event),
+            Some(command) = orders.recv() => AttemptEvent::StopOrdered(command),
+            () = deadline => AttemptEvent::DeadlinePassed,
         }
     }
 
-    /// Tells everybody what has changed.
-    fn show<L>(&mut self, around: &Surroundings<L>) {
+    /// Publishes the phase to clients and to the embedding program.
+    fn publish<L>(&mut self, context: &ExperimentContext<L>) {
         let now = Timestamp::from(SystemTime::now());
         if self.machine.is_ready() && self.ready.is_none() {
             self.ready = Some(now);
             let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
-            around.sink.send(Event::Ready { run, attempt });
+            context.sink.send(Event::Ready { run, attempt });
         }
         let phase = self.machine.phase();
         let active = match phase {
@@ -214,28 +214,28 @@ impl Life {
             Phase::StopWatchdog | Phase::StopSigterm | Phase::StopSigkill => {
                 ActiveState::Deactivating
             }
-            // The experiment's end says what becomes of it.
+            // What follows is published by the supervised experiment.
             Phase::Dead => return,
         };
-        if around.desk.state().active != active {
-            around.desk.update(|state| state.since = now);
+        if context.control.state().active != active {
+            context.control.update(|state| state.since = now);
         }
         let ready = self.machine.is_ready();
-        around.desk.update(|state| {
+        context.control.update(|state| {
             state.became_ready = ready;
             state.active = active;
             phase.as_str().clone_into(&mut state.sub);
         });
     }
 
-    /// Writes a line of the supervisor's own into the experiment's log.
-    async fn log<L>(&self, around: &Surroundings<L>, text: String) {
+    /// Writes a line of the supervisor into the experiment's log.
+    async fn log<L>(&self, context: &ExperimentContext<L>, text: String) {
         let line = self.line(text);
-        around.shared.log.write(line.clone()).await;
-        around.sink.send(Event::Output(line));
+        context.supervisor.log.write(line.clone()).await;
+        context.sink.send(Event::Output(line));
     }
 
-    /// A line of the supervisor's own.
+    /// Returns `text` as a log line of the supervisor.
     fn line(&self, text: String) -> LogLine {
         LogLine {
             experiment: self.opened.run.experiment.clone(),
@@ -249,10 +249,10 @@ impl Life {
     }
 }
 
-/// Waits for the shim's report; forever if there is none to come.
-async fn hear(report: &mut Option<JoinHandle<Report>>) -> Report {
+/// Waits for the shim's report; never returns if it has been taken already.
+async fn next_report(report: &mut Option<JoinHandle<ShimReport>>) -> ShimReport {
     match report {
-        Some(report) => report.await.unwrap_or(Report::Silent),
+        Some(report) => report.await.unwrap_or(ShimReport::Silent),
         None => std::future::pending().await,
     }
 }

@@ -1,11 +1,11 @@
-//! The policy that a better one is measured by.
+//! A simple policy as the baseline for better ones.
 
 use bij_core::Celsius;
 
 use super::HeatWorld;
 
-/// Stops everything from one temperature on and starts everything from another down, for so many
-/// seconds; gives how often everything was stopped.
+/// Stops all experiments at one temperature and starts them again at another, for a time in
+/// seconds. Returns how often they were stopped.
 pub fn all_or_nothing(
     world: &mut HeatWorld,
     seconds: f64,
@@ -15,7 +15,7 @@ pub fn all_or_nothing(
     let until = world.now() + seconds;
     let (mut starts, mut stops) = (true, 0);
     while world.now() < until {
-        let die = world.standing().die;
+        let die = world.snapshot().die;
         if die >= stop_at.degrees() {
             stops += usize::from(starts);
             starts = false;
