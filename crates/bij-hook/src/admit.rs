@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
 use bij_core::{ExperimentId, InvocationId, error_chain};
+use bij_host::{HostContext, uptime};
 use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::{Systemd, deferred_start};
-use bij_host::{HostContext, uptime};
 
 /// A coordinator that was killed is back by then (`RestartSec=` of its unit).
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);

@@ -4,9 +4,8 @@ use bij_core::{
     AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, RunId, RunNumber, TimeSpan,
     Timestamp,
 };
-use serde::{Deserialize, Serialize};
-
 use bij_host::files;
+use serde::{Deserialize, Serialize};
 
 /// It is a few hundred bytes of ours. Before, it had the starts of its boot as well.
 const CAP: u64 = 32 * 1024;

@@ -1,8 +1,7 @@
 //! The ledger as the hooks have it: it tells the journal what becomes of its records.
 
-use bij_store::{Notice, RobustLedger};
-
 use bij_host::HostContext;
+use bij_store::{Notice, RobustLedger};
 
 /// The ledger of a place. Nothing is opened before something is read or written.
 pub fn ledger(host: &HostContext) -> RobustLedger {

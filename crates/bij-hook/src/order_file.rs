@@ -1,9 +1,7 @@
 //! The order to stop that was put down for an experiment.
 
 use bij_core::{ExperimentId, Layout, Order};
-
-use bij_host::files;
-use bij_host::logged;
+use bij_host::{files, logged};
 
 /// An order is a line of JSON.
 const CAP: u64 = 16 * 1024;

@@ -2,11 +2,10 @@
 
 use bij_core::Obstacle;
 use bij_core::definition::ExperimentSpec;
+use bij_host::HostContext;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
 use thiserror::Error;
-
-use bij_host::HostContext;
 
 /// Why it is not known which user an experiment runs as.
 #[derive(Debug, Error)]

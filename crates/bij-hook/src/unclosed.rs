@@ -2,13 +2,11 @@
 
 use bij_core::port::Closing;
 use bij_core::{Attempt, AttemptEnd, Evidence, Exit, TimeSpan, Witness};
-use bij_host::read_progress;
+use bij_host::{HostContext, logged, read_progress};
 
 use crate::attempt_record::AttemptRecord;
 use crate::order_file::read_order;
 use crate::{Journal, LoggedEnd, sentence};
-use bij_host::HostContext;
-use bij_host::logged;
 
 /// The clock of the kernel's log is a little off the one that was read.
 const CLOCKS_DIFFER: TimeSpan = TimeSpan::from_secs(1);

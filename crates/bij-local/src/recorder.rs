@@ -7,8 +7,8 @@ use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening
 use bij_core::{
     Attempt, BootId, ExperimentId, LastWords, Layout, Outcome, Timestamp, close_other_boots,
 };
+use bij_host::read_progress;
 
-use crate::progress_file::read_progress;
 use crate::resource_guard::lock;
 
 /// How long a call is repeated after transient errors.

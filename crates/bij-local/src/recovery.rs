@@ -14,12 +14,12 @@ use bij_core::{
     AttemptEnd, Cause, Evidence, InvocationId, LeftBehind, PeakSource, ServiceResult, Timestamp,
     Witness,
 };
+use bij_host::read_progress;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::all_processes;
 
 use crate::attempt_processes::name_if_alive;
-use crate::progress_file::read_progress;
 use crate::status::SupervisedState;
 use crate::supervisor::SupervisorContext;
 

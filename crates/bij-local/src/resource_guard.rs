@@ -19,8 +19,8 @@ use bij_core::{
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::kill_signal::KillSignal;
-use crate::running_attempt::error_chain;
 use crate::watcher;
+use bij_core::error_chain;
 
 pub(crate) use cgroup_place::CgroupParent;
 pub use cgroup_place::CgroupPlace;

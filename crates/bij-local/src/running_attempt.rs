@@ -11,8 +11,9 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, LedgerError, Opened, Opening};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
-    Timestamp,
+    Timestamp, error_chain,
 };
+use bij_host::uptime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -25,10 +26,6 @@ use crate::phase::{AttemptRules, AttemptStateMachine, Phase};
 use crate::resource_guard::GuardEvent;
 use crate::shim::ShimReport;
 use crate::supervisor::SupervisorContext;
-use crate::uptime::uptime;
-
-pub(crate) use conclude::error_chain;
-
 use prepare::Prepared;
 
 /// What all attempts of one experiment share.

@@ -7,9 +7,8 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{FindError, Ledger};
 use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, TimeSpan,
-    Timestamp,
+    Timestamp, error_chain,
 };
-
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -17,7 +16,7 @@ use crate::control_socket::{ExperimentLock, serve};
 use crate::event::{Ending, Event};
 use crate::policy::{self, CountedStarts};
 use crate::recovery;
-use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt, error_chain};
+use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt};
 use crate::status::SupervisedState;
 
 /// An experiment whose lock this supervisor holds.

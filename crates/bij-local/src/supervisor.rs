@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -13,6 +13,7 @@ use bij_core::{
     ActiveState, AttemptKey, BootId, Bytes, ExperimentId, InvocationId, Layout, Order, Timestamp,
     caller_environment,
 };
+use bij_host::boot_id;
 use nix::sys::prctl;
 use procfs::Current as _;
 use thiserror::Error;
@@ -183,10 +184,7 @@ where
         shim: ShimCommand,
         options: Options,
     ) -> Result<Self, SupervisorError> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| SupervisorError::Boot(error.into()))?
-            .parse()
-            .map_err(|error: bij_core::InvalidId128| SupervisorError::Boot(error.into()))?;
+        let boot = boot_id(Path::new("/")).map_err(|error| SupervisorError::Boot(error.into()))?;
         let memory = procfs::Meminfo::current();
         let memory = memory.map_err(|error| SupervisorError::Memory(error.into()))?;
         prctl::set_child_subreaper(true)

@@ -10,16 +10,13 @@ use std::time::{Duration, Instant};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{ExperimentId, Outcome};
-
-use bij_host::logged;
+use bij_host::{files, logged, set_watchdog};
 
 use super::{Begin, BeginError};
 use crate::gpu::wake;
 use crate::manager_socket;
 use crate::render::{Renderer, Wanted, remove_drop_in};
 use crate::{Journal, Manager};
-use bij_host::files;
-use bij_host::set_watchdog;
 
 /// How long a start waits for another one that reloads the service manager, before it does so itself.
 const TURN_WITHIN: Duration = Duration::from_secs(10);

@@ -4,14 +4,11 @@ use std::fs;
 
 use bij_core::port::{DefinitionSource, Ledger, LedgerError};
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
-use bij_host::read_progress;
-
-use bij_host::logged;
+use bij_host::{HostContext, logged, read_progress};
 
 use super::Begin;
 use crate::unclosed::{find_end, log_unclosed};
 use crate::{Journal, Manager};
-use bij_host::HostContext;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Closes whatever of this experiment's recent attempts is open; returns whether anything was.

@@ -7,9 +7,8 @@
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp};
-use bij_systemd::UnitFacts;
-
 use bij_host::logged;
+use bij_systemd::UnitFacts;
 
 use super::BeginError;
 

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
+use bij_host::HostContext;
 use bij_systemd::SystemdVersion;
 
 use crate::gpu::{GpuSettings, is_given};
-use bij_host::HostContext;
 
 /// Facts of one machine, each read when it is first asked for.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use bij_cgroup::{CgroupRoot, Membership, ParentCgroup, Tenure};
+use bij_core::error_chain;
 
 use super::Backend;
-use crate::running_attempt::error_chain;
 
 /// Where a supervisor makes cgroups for its experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The end of an attempt: evidence, cause, and its record in the ledger.
 
-use std::error::Error;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -10,12 +9,13 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Closing, Ledger};
 use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
+    error_chain,
 };
+use bij_host::read_progress;
 
 use super::{AttemptOutcome, ExperimentContext, RunningAttempt};
 use crate::control_socket::Handler as _;
 use crate::event::Event;
-use crate::progress_file::read_progress;
 use crate::resource_guard::Counters;
 
 impl RunningAttempt {
@@ -120,18 +120,6 @@ pub(super) fn exit_from_status(status: &io::Result<ExitStatus>) -> Exit {
         // Other code of this program has reaped the process, so its status is unknown.
         Err(_) => Exit::Signal(0),
     }
-}
-
-/// Returns an error and its sources as one fragment, separated by colons.
-pub(crate) fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Returns an end as one line: `oom-kill, signal 9, after 3s, memory peak 64.0M`.

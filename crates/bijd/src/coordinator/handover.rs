@@ -4,13 +4,11 @@ use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, put_down};
-use bij_host::read_progress;
-
 use bij_hook::AttemptRecord;
 use bij_hook::SystemdJournal;
 use bij_hook::read_order;
 use bij_hook::{find_end, log_unclosed};
-use bij_host::HostContext;
+use bij_host::{HostContext, read_progress};
 
 /// The files of one place.
 #[derive(Clone, Debug)]

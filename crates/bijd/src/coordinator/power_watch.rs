@@ -12,12 +12,12 @@ use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerTold};
 use bij_core::{Outcome, error_chain};
+use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
 use super::refusal::{going_down, refusal};
-use bij_host::HostContext;
 use tools::{Tools, cannot_switch};
 
 /// How soon is looked again: somebody may have set a mode by hand.

@@ -21,6 +21,9 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::error_chain;
 use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
+use bij_hook::{deferred_start, ledger};
+use bij_hook::{is_elsewhere, scope};
+use bij_host::{HostContext, ServiceNotify};
 use bij_jetson::Machine;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
@@ -45,10 +48,6 @@ use super::unit_steering::UnitSteering;
 use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::runtime::interrupted_runtime;
-use bij_hook::{deferred_start, ledger};
-use bij_hook::{is_elsewhere, scope};
-use bij_host::HostContext;
-use bij_host::ServiceNotify;
 
 /// How long the loop may take to leave: it ends with the store's last write.
 const LEAVES_WITHIN: Duration = Duration::from_secs(10);

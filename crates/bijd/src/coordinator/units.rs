@@ -1,10 +1,9 @@
 //! The service manager that a coordinator works with.
 
 use bij_core::port::{EitherUnits, NoUnits};
-use bij_systemd::SystemdUnits;
-
 use bij_hook::{ELSEWHERE, is_elsewhere, scope};
 use bij_host::HostContext;
+use bij_systemd::SystemdUnits;
 
 /// PID 1, or a user's own; or nobody: where the tree is not the machine's own, its manager does not
 /// run, and nobody else's is touched.

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use bij_coordinator::heat::{HeatStep, Living, Motion, Restraint};
 use bij_core::{ExperimentId, Layout, Percent};
+use bij_host::files;
 use serde::{Deserialize, Serialize};
 
 use super::gpu_rein::HeldGpu;
-use bij_host::files;
 
 /// A few dozen bytes for each experiment.
 const CAP: u64 = 1 << 20;
