@@ -1,6 +1,6 @@
 //! The ledger as the hooks have it: it tells the journal what becomes of its records.
 
-use bij_store::{Notice, RobustLedger};
+use bij_store::{LedgerNotice, RobustLedger};
 
 use crate::Place;
 
@@ -8,8 +8,8 @@ use crate::Place;
 pub fn ledger(place: &Place) -> RobustLedger {
     RobustLedger::at(place.layout()).with_notices(|notice| {
         let level = match notice {
-            Notice::Lost { .. } => log::Level::Error,
-            Notice::TakenIn { .. } => log::Level::Info,
+            LedgerNotice::Lost { .. } => log::Level::Error,
+            LedgerNotice::Applied { .. } => log::Level::Info,
             _ => log::Level::Warn,
         };
         // A record that nothing could take stands in this line whole: the journal keeps it.

@@ -1,4 +1,4 @@
-//! The ledger for those who may only look.
+//! The ledger for callers without write permission.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,23 +9,22 @@ use bij_core::{
 };
 
 use self::histories::Histories;
+use crate::database_error::DatabaseError;
 use crate::database_file::DatabaseFile;
-use crate::failure::Failure;
 use crate::read;
-use crate::spool::{Contents, Spool};
+use crate::spool::{Spool, SpoolContents};
 
+mod attempt_chunks;
 mod histories;
-mod pieces;
 mod queue;
 
-pub use pieces::Pieces;
+pub use attempt_chunks::AttemptChunks;
 
-/// The ledger, read by somebody who need not have the right to write it, nor a database to read:
-/// a missing one is an empty history.
+/// Reads the ledger and the queue without write permission. A missing database is an empty history.
 ///
-/// What lies in the spool is read on top of the database, so an answer is the same before and after
-/// the database takes it in. Both are looked at anew for every question, so a reader may live long;
-/// between two questions it keeps nobody from writing, replacing or removing them.
+/// Reads show the database with the spool on top, so they return the same before and after the spool is
+/// applied. Every read opens both anew and keeps no lock: other processes can write, replace or remove
+/// them between two reads.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(crate) database: DatabaseFile,
@@ -33,63 +32,63 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the database at `path` alone.
+    /// Reads the database at `path`, without a spool.
     pub const fn new(path: PathBuf) -> Self {
         Self { database: DatabaseFile::new(path), spool: None }
     }
 
-    /// Reads the ledger of an installation, with what is set aside.
+    /// Reads the database and the spool of an installation.
     pub fn at(layout: &Layout) -> Self {
         Self::new(layout.database()).with_spool(layout.spool())
     }
 
-    /// Reads what is set aside in this directory, too.
+    /// Also reads the spool in this directory.
     #[must_use]
     pub fn with_spool(mut self, directory: PathBuf) -> Self {
         self.spool = Some(Spool::new(directory));
         self
     }
 
-    /// The attempt with this key.
+    /// Returns the attempt with this key.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     pub fn attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, LedgerError> {
-        let contents = self.set_aside();
-        let Some(kept) = contents.records.iter().find(|kept| kept.record.key() == key) else {
-            let known = self.database.ask(|connection| read::attempt(connection, key))?;
-            return Ok(known.map(|(_, attempt)| attempt));
+        let contents = self.spool_contents();
+        let Some(entry) = contents.records.iter().find(|entry| entry.record.key() == key) else {
+            let stored = self.database.query(|connection| read::attempt(connection, key))?;
+            return Ok(stored.map(|(_, attempt)| attempt));
         };
-        let experiment = kept.record.experiment();
+        let experiment = entry.record.experiment();
         let histories = self.histories([experiment].into(), &contents)?;
-        Ok(histories.of(experiment).attempt(key).cloned())
+        Ok(histories.get(experiment).attempt(key).cloned())
     }
 
-    /// One attempt's place by the best that is known, if it were opened now.
-    pub(crate) fn place(&self, opening: &Opening) -> Opened {
-        let contents = self.set_aside();
+    /// Returns what opening an attempt now would return, from the best that is known.
+    pub(crate) fn preview_opening(&self, opening: &Opening) -> Opened {
+        let contents = self.spool_contents();
         let experiments = BTreeSet::from([&opening.experiment]);
         let mut histories = self.histories(experiments, &contents).unwrap_or_else(|_| {
             let mut histories = Histories::default();
-            histories.of_one.insert(opening.experiment.clone(), History::default());
-            histories.hear(&contents);
+            histories.by_experiment.insert(opening.experiment.clone(), History::default());
+            histories.apply(&contents);
             histories
         });
         histories.open(opening)
     }
 
-    /// What is set aside. A spool that cannot be read hides nothing that a database tells.
-    fn set_aside(&self) -> Contents {
+    /// Reads the spool; an unreadable one counts as empty, so that the database can still be read.
+    fn spool_contents(&self) -> SpoolContents {
         self.spool.as_ref().and_then(|spool| spool.contents().ok()).unwrap_or_default()
     }
 
-    /// Experiments' histories as they will be when the spool is taken in.
+    /// Returns the histories of experiments as they will be once the spool is applied.
     fn histories(
         &self,
         experiments: BTreeSet<&ExperimentId>,
-        contents: &Contents,
+        contents: &SpoolContents,
     ) -> Result<Histories, LedgerError> {
-        let mut histories = self.database.ask(|connection| {
+        let mut histories = self.database.query(|connection| {
             let mut histories = Histories::read(connection)?;
             for experiment in &experiments {
                 histories.add(connection, experiment)?;
@@ -97,73 +96,75 @@ impl Reader {
             Ok(histories)
         })?;
         for experiment in experiments {
-            histories.of_one.entry(experiment.clone()).or_default();
+            histories.by_experiment.entry(experiment.clone()).or_default();
         }
-        histories.hear(contents);
+        histories.apply(contents);
         Ok(histories)
     }
 }
 
 impl Ledger for Reader {
-    /// Always [`LedgerError::Denied`].
+    /// Always returns [`LedgerError::Denied`].
     fn open(&mut self, _: &Opening) -> Result<Opened, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
-    /// Always [`LedgerError::Denied`].
+    /// Always returns [`LedgerError::Denied`].
     fn close(&mut self, _: &Closing) -> Result<Outcome, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        let contents = self.set_aside();
+        let contents = self.spool_contents();
         if contents.records.is_empty() {
-            return self.database.ask(|connection| read::attempts(connection, query));
+            return self.database.query(|connection| read::attempts(connection, query));
         }
-        let of = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
-        let mut attempts = self.database.ask(|connection| read::attempts(connection, &of))?;
-        let asked = |experiment: &&ExperimentId| {
-            query.experiment.as_ref().is_none_or(|asked| asked == *experiment)
+        let all = AttemptQuery { experiment: query.experiment.clone(), ..Default::default() };
+        let mut attempts = self.database.query(|connection| read::attempts(connection, &all))?;
+        let is_wanted = |experiment: &&ExperimentId| {
+            query.experiment.as_ref().is_none_or(|wanted| wanted == *experiment)
         };
-        let told: BTreeSet<_> = contents.experiments().filter(asked).collect();
-        let histories = self.histories(told, &contents)?;
-        for kept in &contents.records {
-            let key = kept.record.key();
-            let Some(history) = histories.of_one.get(kept.record.experiment()) else { continue };
-            let told = history.attempt(key).cloned();
+        let experiments: BTreeSet<_> = contents.experiments().filter(is_wanted).collect();
+        let histories = self.histories(experiments, &contents)?;
+        for entry in &contents.records {
+            let key = entry.record.key();
+            let Some(history) = histories.by_experiment.get(entry.record.experiment()) else {
+                continue;
+            };
+            let spooled = history.attempt(key).cloned();
             match attempts.iter_mut().find(|attempt| attempt.key == key) {
-                Some(known) => *known = told.unwrap_or_else(|| known.clone()),
-                None => attempts.extend(told),
+                Some(stored) => *stored = spooled.unwrap_or_else(|| stored.clone()),
+                None => attempts.extend(spooled),
             }
         }
         Ok(query.choose(attempts))
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        let contents = self.set_aside();
-        if contents.experiments().any(|told| told == experiment) {
+        let contents = self.spool_contents();
+        if contents.experiments().any(|spooled| spooled == experiment) {
             let histories = self.histories([experiment].into(), &contents)?;
-            return Ok(histories.of(experiment).tally());
+            return Ok(histories.get(experiment).tally());
         }
-        self.database.ask(|connection| read::tally(connection, experiment))
+        self.database.query(|connection| read::tally(connection, experiment))
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        let contents = self.set_aside();
-        let mut tallies = self.database.ask(read::tallies)?;
+        let contents = self.spool_contents();
+        let mut tallies = self.database.query(read::tallies)?;
         let histories = self.histories(contents.experiments().collect(), &contents)?;
-        for (experiment, history) in &histories.of_one {
+        for (experiment, history) in &histories.by_experiment {
             tallies.insert(experiment.clone(), history.tally());
         }
         Ok(tallies)
     }
 
-    /// Always [`LedgerError::Denied`].
+    /// Always returns [`LedgerError::Denied`].
     fn mark_clean_shutdown(&mut self, _: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.database.ask(|connection| read::ended_cleanly(connection, boot))
+        self.database.query(|connection| read::ended_cleanly(connection, boot))
     }
 }

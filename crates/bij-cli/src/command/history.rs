@@ -50,7 +50,7 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(),
 async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Result<(), CliError> {
     let id = args.ids.first().map(|IdArg(id)| id);
     let pieces = || {
-        let pieces = reader.pieces(id.cloned(), args.run.map(RunNumber));
+        let pieces = reader.attempt_chunks(id.cloned(), args.run.map(RunNumber));
         pieces.map(move |piece| {
             let piece = piece?;
             let named = id.is_none();

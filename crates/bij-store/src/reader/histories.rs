@@ -1,4 +1,4 @@
-//! What is set aside, told on top of what the database says.
+//! Histories from the database with the spool on top.
 
 use std::collections::BTreeMap;
 
@@ -7,46 +7,45 @@ use bij_core::queue::Place;
 use bij_core::{ExperimentId, History};
 use rusqlite::Connection;
 
-use crate::failure::Failure;
-use crate::spool::{Contents, Record};
+use crate::database_error::DatabaseError;
+use crate::spool::{SpoolContents, SpoolRecord};
 use crate::{queue, read};
 
 /// The histories of some experiments.
 #[derive(Debug, Default)]
 pub(super) struct Histories {
-    /// Each by its experiment.
-    pub(super) of_one: BTreeMap<ExperimentId, History>,
-    /// The last place that was given away.
+    pub(super) by_experiment: BTreeMap<ExperimentId, History>,
+    /// The last queue position in use.
     last_place: i64,
 }
 
 impl Histories {
-    /// Of none yet.
-    pub(super) fn read(connection: &Connection) -> Result<Self, Failure> {
+    /// Reads the last queue position; no experiment yet.
+    pub(super) fn read(connection: &Connection) -> Result<Self, DatabaseError> {
         let Place(last_place) = queue::last_place(connection)?;
         Ok(Self { last_place, ..Self::default() })
     }
 
-    /// Reads one more.
+    /// Adds the history of an experiment.
     pub(super) fn add(
         &mut self,
         connection: &Connection,
         experiment: &ExperimentId,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DatabaseError> {
         let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
         let tally = read::tally(connection, experiment)?;
         let attempts = read::attempts(connection, &query)?;
         let runs = queue::runs(connection, experiment)?;
-        self.of_one.insert(experiment.clone(), History::resume(&tally, attempts, runs));
+        self.by_experiment.insert(experiment.clone(), History::resume(&tally, attempts, runs));
         Ok(())
     }
 
-    /// Hears what is set aside of them, in its order.
-    pub(super) fn hear(&mut self, contents: &Contents) {
-        for kept in &contents.records {
-            self.tell(kept.record.experiment(), |history, place| match &kept.record {
-                Record::Open(opening) => drop(history.open(opening, place)),
-                Record::Close(closing) => {
+    /// Applies the spooled records of these experiments, in order.
+    pub(super) fn apply(&mut self, contents: &SpoolContents) {
+        for entry in &contents.records {
+            self.update(entry.record.experiment(), |history, place| match &entry.record {
+                SpoolRecord::Open(opening) => drop(history.open(opening, place)),
+                SpoolRecord::Close(closing) => {
                     history.close(closing, place);
                 }
             });
@@ -55,27 +54,29 @@ impl Histories {
 
     /// Opens an attempt.
     pub(super) fn open(&mut self, opening: &Opening) -> Opened {
-        self.of_one.entry(opening.experiment.clone()).or_default();
-        self.tell(&opening.experiment, |history, place| history.open(opening, place))
-            .expect("the history has just been put there")
+        self.by_experiment.entry(opening.experiment.clone()).or_default();
+        self.update(&opening.experiment, |history, place| history.open(opening, place))
+            .expect("the history was inserted above")
     }
 
-    /// One of them.
-    pub(super) fn of(&self, experiment: &ExperimentId) -> &History {
-        self.of_one.get(experiment).expect("whoever asks for a history has had it read")
+    /// Returns the history of an experiment that was added.
+    pub(super) fn get(&self, experiment: &ExperimentId) -> &History {
+        self.by_experiment.get(experiment).expect("callers add an experiment before they get it")
     }
 
-    fn tell<T>(
+    /// Changes the history of an experiment; a run that this adds takes the next queue position. `None` if
+    /// the experiment was not added.
+    fn update<T>(
         &mut self,
         experiment: &ExperimentId,
-        news: impl FnOnce(&mut History, Place) -> T,
+        change: impl FnOnce(&mut History, Place) -> T,
     ) -> Option<T> {
-        let history = self.of_one.get_mut(experiment)?;
+        let history = self.by_experiment.get_mut(experiment)?;
         let highest = history.highest();
-        let answer = news(history, Place(self.last_place + 1));
+        let result = change(history, Place(self.last_place + 1));
         if history.highest() != highest {
             self.last_place += 1;
         }
-        Some(answer)
+        Some(result)
     }
 }
