@@ -1,6 +1,6 @@
 //! The kernel's counters of the control group that a hook runs in: the experiment's own.
 
-use bij_cgroup::{CgroupRoot, Membership, Reading};
+use bij_cgroup::{CgroupReading, CgroupRoot, Membership};
 
 use bij_core::ExperimentId;
 
@@ -10,7 +10,7 @@ use crate::Place;
 ///
 /// Where a hierarchy does not hold the unit apart (a container, a controller that is not enabled),
 /// the counters there are of others as well and prove nothing: they are left out.
-pub(crate) fn read_counters(place: &Place, id: &ExperimentId) -> Option<Reading> {
+pub(crate) fn read_counters(place: &Place, id: &ExperimentId) -> Option<CgroupReading> {
     let root = CgroupRoot::open(place.root().join("sys/fs/cgroup"))
         .inspect_err(|error| log::warn!("no counters of the kernel: {error}"))
         .ok()?;
@@ -19,7 +19,7 @@ pub(crate) fn read_counters(place: &Place, id: &ExperimentId) -> Option<Reading>
         .ok()?;
     let unit = id.unit_name();
     let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
-    Some(root.of(&own).read())
+    Some(root.for_membership(&own).read())
 }
 
 #[cfg(test)]

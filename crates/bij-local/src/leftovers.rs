@@ -166,5 +166,5 @@ fn group_of(root: &CgroupRoot, procs_files: &[PathBuf]) -> Option<Cgroup> {
             format!("1:{}:/{}\n", Controller::Memory.as_str(), path.display())
         }
     };
-    Some(root.of(&Membership::parse(&text)))
+    Some(root.for_membership(&Membership::parse(&text)))
 }

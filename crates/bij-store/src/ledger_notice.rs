@@ -32,7 +32,7 @@ pub enum LedgerNotice<'a> {
     },
     /// The database now holds records that were in the spool.
     Applied {
-        /// Number of records.
+        /// Number of applied records.
         records: usize,
     },
     /// The spool, or a file in it, cannot be read or removed. The next write tries again.

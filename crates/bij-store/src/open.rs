@@ -196,7 +196,7 @@ fn retry_while_busy<T>(
 /// How a database is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
-    /// Beside writers.
+    /// While other processes write it.
     Shared,
     /// As a file without writers: its last writer has removed the log, and a reader without write
     /// permission cannot create the index of the log that SQLite needs.

@@ -104,12 +104,12 @@ impl Reader {
 }
 
 impl Ledger for Reader {
-    /// Always returns [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn open(&mut self, _: &Opening) -> Result<Opened, LedgerError> {
         Err(DatabaseError::ReadOnly.into())
     }
 
-    /// Always returns [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn close(&mut self, _: &Closing) -> Result<Outcome, LedgerError> {
         Err(DatabaseError::ReadOnly.into())
     }
@@ -159,7 +159,7 @@ impl Ledger for Reader {
         Ok(tallies)
     }
 
-    /// Always returns [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn mark_clean_shutdown(&mut self, _: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
         Err(DatabaseError::ReadOnly.into())
     }

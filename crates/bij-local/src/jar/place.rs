@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bij_cgroup::{CgroupRoot, Membership, ParentCgroup, Tenure};
+use bij_cgroup::{CgroupRoot, Membership, Ownership, ParentCgroup};
 
 use super::{Backend, chain};
 
@@ -33,8 +33,8 @@ impl Place {
         let tenure = match (backend, place) {
             (Backend::Watcher, _) => Err("none are wanted".to_owned()),
             (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
-            (_, CgroupPlace::Delegated) => Ok(Tenure::Delegated),
-            (_, CgroupPlace::Found) => Ok(Tenure::Unknown),
+            (_, CgroupPlace::Delegated) => Ok(Ownership::Delegated),
+            (_, CgroupPlace::Found) => Ok(Ownership::Unknown),
         };
         let parent = match (tenure, &root) {
             (Ok(tenure), Ok(root)) => parent(root, tenure),
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-fn parent(root: &CgroupRoot, tenure: Tenure) -> Result<ParentCgroup, String> {
+fn parent(root: &CgroupRoot, tenure: Ownership) -> Result<ParentCgroup, String> {
     let own = Membership::of_process(Path::new("/proc"), "self")
         .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
     ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| chain(&error))

@@ -22,12 +22,12 @@ impl RunQueue for Reader {
         Ok(queue)
     }
 
-    /// Always returns [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn submit(&mut self, _: &[Submission], _: Timestamp) -> Result<Vec<QueuedRun>, LedgerError> {
         Err(DatabaseError::ReadOnly.into())
     }
 
-    /// Always returns [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn change(&mut self, _: &[Change], _: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
         Err(DatabaseError::ReadOnly.into())
     }
