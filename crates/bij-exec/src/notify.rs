@@ -15,8 +15,9 @@ use nix::unistd::pipe2;
 /// How long to wait for the manager to read the messages, in milliseconds; as `systemd-notify` does.
 const BARRIER_TIMEOUT_MS: u16 = 5000;
 
-/// Reports to the manager why the program was not executed, and waits until the manager has read it: it
-/// drops messages of a process that is gone. Without a manager there is only the exit status.
+/// Reports to the manager why the program was not executed, and waits until the manager has read it: the
+/// manager cannot attribute a message to a process that is gone. Without a manager there is only the exit
+/// status.
 pub(crate) fn report_failure(errno: Errno, message: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
