@@ -1,4 +1,4 @@
-//! The attempt that this process is: what bij passes to it, and its reports.
+//! This process as an attempt: its variables and its reports.
 
 use std::env;
 use std::ffi::OsString;

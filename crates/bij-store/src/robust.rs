@@ -19,7 +19,7 @@ use crate::{Reader, Store};
 
 mod queue;
 
-/// The database, and the spool for what it cannot take.
+/// The database, with a spool for records that it refuses.
 ///
 /// A record that the database refuses, for whatever reason, is set aside in the spool and reported by a
 /// [`LedgerNotice`]. The next write to a working database first applies the spool in order, so no record

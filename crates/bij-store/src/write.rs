@@ -12,7 +12,7 @@ use crate::database_error::DatabaseError;
 use crate::row::saturating_i64;
 use crate::{queue, read};
 
-/// Opens an attempt. For one that was opened before, returns the same again.
+/// Opens an attempt. Returns the same again for an attempt that the database has already.
 pub(crate) fn open(
     transaction: &Transaction<'_>,
     opening: &Opening,

@@ -79,7 +79,7 @@ fn no_write_is_acknowledged_without_the_file_and_writes_go_on_when_it_is_back() 
     fs::rename(&database, &aside).unwrap();
     assert!(is_replaced(&ledger.submit(&[queue::submission("y")], fixture::at(1))));
     assert!(is_replaced(&ledger.events(0, 1)));
-    assert!(is_replaced(&ledger.load()), "an empty queue is not what was loaded");
+    assert!(is_replaced(&ledger.load()), "an empty queue is not the loaded one");
     assert!(!database.exists(), "no new one is made");
     // The file is complete without its log.
     let copy = directory.path().join("copy");

@@ -87,7 +87,7 @@ fn records_that_a_locked_database_refused_are_applied_later_in_order() {
     assert_eq!(files(&installation.spool()), [""; 0]);
     let store = Store::open(&installation.database()).unwrap();
     let after = store.attempts(&AttemptQuery::default()).unwrap();
-    assert_eq!(after[..2], before[..], "what was read before is what is there now");
+    assert_eq!(after[..2], before[..], "the attempts are the same before and after");
     assert_eq!(store.tally(&one.experiment).unwrap().crashes, 2);
 }
 
