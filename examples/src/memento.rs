@@ -71,7 +71,7 @@ impl<'a> Memento<'a> {
     /// # Errors
     /// When the progress cannot be written.
     pub fn report(&self, step: u64, total: u64) -> Result<(), RememberError> {
-        let mut progress = Progress::at(step).of(total);
+        let mut progress = Progress::at(step).total(total);
         if let Some(path) = &self.newest {
             progress = progress.checkpoint(path);
         }

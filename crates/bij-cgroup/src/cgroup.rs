@@ -1,4 +1,4 @@
-//! One control group, and what the kernel counts for it.
+//! One control group and the kernel's counters for it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use bij_core::{Bytes, Resources};
 
 use crate::{Controller, Hierarchy, parse};
 
-/// One control group, in whichever hierarchies it exists.
+/// One control group, with its directory in each hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
     hierarchy: Hierarchy,
@@ -17,17 +17,17 @@ pub struct Cgroup {
     controllers: BTreeMap<Controller, PathBuf>,
 }
 
-/// What the kernel counts for a control group; what it does not count here is `None`.
+/// The kernel's counters of a control group; `None` where this kernel does not count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Reading {
-    /// Memory, processor time, limits in force.
+pub struct CgroupReading {
+    /// Memory, processor time and the limits in force.
     pub resources: Resources,
-    /// Processes killed for memory since the group was made.
+    /// Processes killed for lack of memory since the group was created.
     ///
-    /// In version 2 those of groups below it are counted too, in version 1 they are not.
+    /// Version 2 includes the groups below it, version 1 does not.
     pub oom_kills: Option<u64>,
-    /// How often the memory limit was hit since the group was made.
+    /// How often the memory limit was hit since the group was created.
     pub memory_limit_hits: Option<u64>,
 }
 
@@ -45,10 +45,10 @@ impl Cgroup {
         self.directories().any(Path::is_dir)
     }
 
-    /// Reads everything that is counted for it.
+    /// Reads all counters.
     ///
-    /// It may vanish at any time: whatever could not be read is `None`.
-    pub fn read(&self) -> Reading {
+    /// The group may vanish at any time: a counter that cannot be read is `None`.
+    pub fn read(&self) -> CgroupReading {
         let mut resources = self.resources();
         // A hybrid tree has the pressure files beside the version 1 controllers.
         let pressure = self.unified().and_then(|group| read(group, "memory.pressure"));
@@ -58,7 +58,7 @@ impl Cgroup {
                 let events = self.unified().and_then(|group| read(group, "memory.events"));
                 let event = |key| events.as_deref().and_then(|text| parse::keyed(text, key));
                 let (oom_kills, memory_limit_hits) = (event("oom_kill"), event("max"));
-                Reading { resources, oom_kills, memory_limit_hits }
+                CgroupReading { resources, oom_kills, memory_limit_hits }
             }
             Hierarchy::Hybrid | Hierarchy::Legacy => {
                 let memory = |name| read(self.controller(Controller::Memory)?, name);
@@ -69,13 +69,13 @@ impl Cgroup {
                     memory.saturating_add(hits("memory.memsw.failcnt").unwrap_or(0))
                 });
                 let oom_kills = oom.as_deref().and_then(|text| parse::keyed(text, "oom_kill"));
-                Reading { resources, oom_kills, memory_limit_hits }
+                CgroupReading { resources, oom_kills, memory_limit_hits }
             }
         }
     }
 
-    /// Reads what its processes use and the limits in force, without pressure: less than
-    /// [`read`](Self::read), for where there are many groups.
+    /// Reads the resources in use and the limits in force, without pressure. Faster than
+    /// [`read`](Self::read), for callers with many groups.
     pub fn resources(&self) -> Resources {
         match self.hierarchy {
             Hierarchy::Unified => self.unified().map(resources).unwrap_or_default(),
@@ -83,8 +83,8 @@ impl Cgroup {
         }
     }
 
-    /// Whether all of its processes stand still: `frozen` of `cgroup.events`, since Linux 5.2.
-    /// `None` where no version 2 group is there to tell.
+    /// Whether all of its processes are frozen: `frozen` of `cgroup.events`, since Linux 5.2. `None` without
+    /// a version 2 group.
     pub fn is_frozen(&self) -> Option<bool> {
         let events = read(self.unified()?, "cgroup.events")?;
         parse::keyed(&events, "frozen").map(|frozen| frozen == 1)
@@ -105,10 +105,10 @@ impl Cgroup {
         }
     }
 
-    /// The ids of its processes, those of groups below it included, in no order.
+    /// Returns the ids of the processes in it and in the groups below it, in no order.
     pub fn processes(&self) -> Vec<u32> {
-        // In version 1 all hierarchies hold the same processes if the group was made for them;
-        // the one with memory is the one that matters.
+        // In version 1 all hierarchies of an experiment's group hold the same processes; prefer memory,
+        // whose limit matters most.
         let directory = match self.hierarchy {
             Hierarchy::Unified => self.unified.as_ref(),
             Hierarchy::Hybrid | Hierarchy::Legacy => self
@@ -130,12 +130,12 @@ impl Cgroup {
         processes
     }
 
-    /// Its directory in the version 2 tree.
+    /// Returns its directory in the version 2 tree.
     pub(crate) fn unified(&self) -> Option<&Path> {
         self.unified.as_deref()
     }
 
-    /// Its directory in the tree of a controller.
+    /// Returns its directory in the version 1 tree of a controller.
     pub(crate) fn controller(&self, controller: Controller) -> Option<&Path> {
         self.controllers.get(&controller).map(PathBuf::as_path)
     }
@@ -162,7 +162,7 @@ impl Cgroup {
     }
 }
 
-/// The resources of a version 2 group.
+/// Reads the resources of a version 2 group.
 fn resources(group: &Path) -> Resources {
     let file = |name| read(group, name);
     let cpu = file("cpu.stat");
@@ -173,16 +173,16 @@ fn resources(group: &Path) -> Resources {
         memory_peak: bytes(file("memory.peak").as_deref()),
         memory_max: file("memory.max").as_deref().and_then(parse::memory_max),
         cpu_usage_nsec: used.and_then(|micros| micros.checked_mul(1_000)),
-        // There only if the kernel has CONFIG_CFS_BANDWIDTH, whatever systemd reports.
+        // Only with CONFIG_CFS_BANDWIDTH in the kernel, whatever systemd reports.
         cpu_quota: file("cpu.max").as_deref().and_then(parse::cpu_max),
         memory_pressure: None,
     }
 }
 
-/// A file's text; any failure means that the kernel does not tell.
+/// Reads a file; `None` after any error.
 ///
-/// The kernel gives a small file in one read, so neither its size nor its end is asked for: with
-/// a thousand groups that is half of the time.
+/// The kernel returns a small file in one read, so neither its size nor its end is checked: with a
+/// thousand groups that saves half of the time.
 fn read(group: &Path, name: &str) -> Option<String> {
     let mut file = fs::File::open(group.join(name)).ok()?;
     let mut text = vec![0; LARGEST_FILE];
@@ -191,7 +191,7 @@ fn read(group: &Path, name: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// More than `cpu.stat`, the largest of the files read here, has (about 300 bytes).
+/// Buffer size; `cpu.stat`, the largest of these files, has about 300 bytes.
 const LARGEST_FILE: usize = 4096;
 
 fn bytes(text: Option<&str>) -> Option<Bytes> {

@@ -1,27 +1,27 @@
-//! The kernel's controllers that matter here.
+//! The kernel's controllers that bij uses.
 
 use std::fmt;
 
 /// A controller of control groups (cgroups(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Controller {
-    /// Memory: limit, use, kills.
+    /// Limits and counts memory and its kills.
     Memory,
-    /// Processor time: quota and weight.
+    /// Limits processor time by quota and weight.
     Cpu,
-    /// Processor time: accounting (a controller of its own in version 1 only).
+    /// Counts processor time; in version 2 part of `cpu`.
     CpuAcct,
-    /// Which processors.
+    /// Restricts processes to some processors.
     CpuSet,
-    /// Number of tasks.
+    /// Limits the number of tasks.
     Pids,
 }
 
 impl Controller {
-    /// All of them.
+    /// All controllers, in declaration order.
     pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::CpuAcct, Self::CpuSet, Self::Pids];
 
-    /// The kernel's name for it.
+    /// Returns the kernel's name of the controller.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -32,8 +32,8 @@ impl Controller {
         }
     }
 
-    /// The directories of a version 1 tree in which it may be mounted, in order of preference:
-    /// distributions mount the two cpu controllers together and link their names.
+    /// Returns the directories in which its version 1 tree may be mounted, in order of preference.
+    /// Distributions mount the two cpu controllers together and link their names.
     pub(crate) const fn v1_directories(self) -> &'static [&'static str] {
         match self {
             Self::Memory => &["memory"],

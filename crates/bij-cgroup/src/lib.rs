@@ -1,9 +1,9 @@
-//! Reads what the kernel counts for one control group, and makes control groups with limits.
+//! Reads the kernel's counters of one control group, and creates control groups with limits.
 //!
-//! Three worlds are known (cgroups(7)): version 2 ("unified"), version 1 ("legacy"), and systemd's
-//! hybrid, in which the controllers are version 1 and an empty version 2 tree stands beside them.
-//! A [`CgroupRoot`] is a directory such as `/sys/fs/cgroup` and finds out which of them it is;
-//! from then on a [`Cgroup`] answers the same questions in all three:
+//! There are three kinds of hierarchy (cgroups(7)): version 2 ("unified"), version 1 ("legacy"), and
+//! systemd's hybrid, which has version 1 controllers and an empty version 2 tree beside them. A
+//! [`CgroupRoot`] is a directory such as `/sys/fs/cgroup` and detects the kind; a [`Cgroup`] has the same
+//! methods for all three:
 //!
 //! ```no_run
 //! use bij_cgroup::{CgroupPath, CgroupRoot};
@@ -15,31 +15,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Jar`] is a control group that this program makes, for processes that no service manager limits;
-//! a [`ParentCgroup`] is where one can be made.
+//! An [`OwnedCgroup`] is a control group that this program creates, for processes that no service manager
+//! limits; a [`ParentCgroup`] is the group below which it can be created.
 //!
 //! # Invariants
-//! - Every path lies below a root that is a parameter; parsing text and touching files are apart.
-//! - What a kernel does not count is `None`, never 0.
-//! - A control group that holds processes which are not the caller's is never changed.
-//! - Nothing here knows systemd beyond the shape of its paths.
+//! - Every path lies below a root that is a parameter; parsing text is separate from reading files.
+//! - A counter that the kernel does not have is `None`, never 0.
+//! - A control group that holds processes other than the caller is never changed.
+//! - Knows nothing of systemd but the form of its paths.
 
 mod cgroup;
 mod controller;
-mod jar;
 mod membership;
+mod owned;
 mod parent;
 mod parse;
 mod path;
 mod root;
 
-pub use cgroup::{Cgroup, Reading};
+pub use cgroup::{Cgroup, CgroupReading};
 pub use controller::Controller;
-pub use jar::{
-    EnterError, Jar, JarError, JarLimits, KillError, MissingLimit, MissingReason, RemoveError,
-    Setting,
-};
 pub use membership::Membership;
-pub use parent::{ParentCgroup, ParentError, Tenure};
+pub use owned::{
+    CgroupLimits, CgroupSetting, CreateError, EnterError, KillError, MissingLimit, MissingReason,
+    OwnedCgroup, RemoveError,
+};
+pub use parent::{Ownership, ParentCgroup, ParentError};
 pub use path::{CgroupPath, InvalidCgroupPath};
 pub use root::{CgroupRoot, Hierarchy, RootError};

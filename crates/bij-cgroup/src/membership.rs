@@ -1,4 +1,4 @@
-//! Which control groups a process is in.
+//! The control groups of a process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,17 +15,17 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// The same path in every hierarchy, as systemd places units.
-    pub fn everywhere(path: &CgroupPath) -> Self {
+    /// Returns a membership with the same path in every hierarchy, as systemd places units.
+    pub fn in_all_hierarchies(path: &CgroupPath) -> Self {
         Self {
             unified: Some(path.clone()),
             controllers: Controller::ALL.into_iter().map(|c| (c, path.clone())).collect(),
         }
     }
 
-    /// Reads the text of `/proc/PID/cgroup`: lines of `hierarchy:controllers:path` (cgroups(7)).
+    /// Parses `/proc/PID/cgroup`: lines of `hierarchy:controllers:path` (cgroups(7)).
     ///
-    /// Lines that say nothing to us (other controllers, named hierarchies) are passed over.
+    /// Lines of other controllers and of named hierarchies are ignored.
     pub fn parse(text: &str) -> Self {
         let mut membership = Self::default();
         for line in text.lines() {
@@ -35,7 +35,7 @@ impl Membership {
             else {
                 continue;
             };
-            // The kernel adds this to the path of a group that has been removed meanwhile.
+            // The kernel adds this to the path of a group that has been removed.
             let Ok(path) = path.trim_end_matches(" (deleted)").parse::<CgroupPath>() else {
                 continue;
             };
@@ -55,13 +55,13 @@ impl Membership {
     /// Reads the control groups of a process; `proc` is usually `/proc`, `pid` a number or `self`.
     ///
     /// # Errors
-    /// When the file cannot be read, for example because the process is gone.
+    /// If the file cannot be read, for example because the process is gone.
     pub fn of_process(proc: &Path, pid: &str) -> io::Result<Self> {
         let text = std::fs::read(proc.join(pid).join("cgroup"))?;
         Ok(Self::parse(&String::from_utf8_lossy(&text)))
     }
 
-    /// Only those hierarchies in which its control group is a `wanted` one.
+    /// Keeps only the hierarchies for whose control group `wanted` returns `true`.
     #[must_use]
     pub fn only(mut self, wanted: impl Fn(&CgroupPath) -> bool) -> Self {
         self.unified = self.unified.filter(&wanted);
@@ -69,12 +69,12 @@ impl Membership {
         self
     }
 
-    /// Its control group in the version 2 tree.
+    /// Returns the control group in the version 2 tree.
     pub fn unified(&self) -> Option<&CgroupPath> {
         self.unified.as_ref()
     }
 
-    /// Its control group in the hierarchy of a version 1 controller.
+    /// Returns the control group in the hierarchy of a version 1 controller.
     pub fn controller(&self, controller: Controller) -> Option<&CgroupPath> {
         self.controllers.get(&controller)
     }

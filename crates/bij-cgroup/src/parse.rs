@@ -1,16 +1,15 @@
-//! Texts of the kernel's files, read without touching any file.
+//! Parses the text of the kernel's files.
 //!
 //! Sources: the kernel's `admin-guide/cgroup-v2.rst` and `admin-guide/cgroup-v1/memory.rst`.
 
 use bij_core::{Bytes, CpuQuota, Limit, Percent};
 
-/// A single number, as most files hold.
+/// Parses a single number, the content of most files.
 pub(crate) fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// The value of a key in a file of `key value` lines: `memory.events`, `cpu.stat`,
-/// `memory.oom_control`.
+/// Returns the value of a key in `key value` lines: `memory.events`, `cpu.stat`, `memory.oom_control`.
 pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(' ')?;
@@ -18,7 +17,7 @@ pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
     })
 }
 
-/// `memory.max`: a number of bytes, or `max`.
+/// Parses `memory.max`: a number of bytes, or `max`.
 pub(crate) fn memory_max(text: &str) -> Option<Limit<Bytes>> {
     match text.trim() {
         "max" => Some(Limit::Max),
@@ -26,11 +25,11 @@ pub(crate) fn memory_max(text: &str) -> Option<Limit<Bytes>> {
     }
 }
 
-/// Version 1 has no word for "no limit": it is the largest signed number, rounded down to a page,
-/// and pages have at most 64 KiB where Linux runs.
+/// Version 1 writes "no limit" as the largest signed number, rounded down to a page; pages have up to
+/// 64 KiB.
 const V1_NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
 
-/// `memory.limit_in_bytes`.
+/// Parses `memory.limit_in_bytes`.
 pub(crate) fn v1_memory_limit(text: &str) -> Option<Limit<Bytes>> {
     number(text).map(|bytes| match bytes {
         V1_NO_LIMIT.. => Limit::Max,
@@ -38,16 +37,16 @@ pub(crate) fn v1_memory_limit(text: &str) -> Option<Limit<Bytes>> {
     })
 }
 
-/// `cpu.max`: `QUOTA PERIOD` in microseconds, the quota may be `max`.
+/// Parses `cpu.max`: `QUOTA PERIOD` in microseconds; the quota may be `max`.
 pub(crate) fn cpu_max(text: &str) -> Option<Limit<CpuQuota>> {
     let (quota, period) = text.trim().split_once(' ')?;
     match quota {
         "max" => Some(Limit::Max),
-        quota => quota_of(number(quota)?, number(period)?).map(Limit::At),
+        quota => quota_per_second(number(quota)?, number(period)?).map(Limit::At),
     }
 }
 
-/// `cpu.cfs_quota_us` and, if it is a quota, `cpu.cfs_period_us`; a quota below 0 is none.
+/// Parses `cpu.cfs_quota_us` and, if there is a quota, `cpu.cfs_period_us`. A negative quota is no limit.
 pub(crate) fn v1_cpu_quota(
     quota: &str,
     period: impl FnOnce() -> Option<String>,
@@ -55,25 +54,25 @@ pub(crate) fn v1_cpu_quota(
     let quota: i64 = quota.trim().parse().ok()?;
     match u64::try_from(quota) {
         Err(_) => Some(Limit::Max),
-        Ok(quota) => quota_of(quota, number(&period()?)?).map(Limit::At),
+        Ok(quota) => quota_per_second(quota, number(&period()?)?).map(Limit::At),
     }
 }
 
-fn quota_of(quota_micros: u64, period_micros: u64) -> Option<CpuQuota> {
+fn quota_per_second(quota_micros: u64, period_micros: u64) -> Option<CpuQuota> {
     let per_second = u128::from(quota_micros) * 1_000_000 / u128::from(period_micros.max(1));
     u64::try_from(per_second).ok().and_then(CpuQuota::from_micros_per_sec)
 }
 
-/// `some avg10` of a pressure file: `some avg10=0.12 avg60=… avg300=… total=…`.
+/// Parses `some avg10` of a pressure file: `some avg10=0.12 avg60=… avg300=… total=…`.
 pub(crate) fn pressure(text: &str) -> Option<Percent> {
     let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let share = some.split(' ').find_map(|field| field.strip_prefix("avg10="))?;
     format!("{share}%").parse().ok()
 }
 
-/// The process ids of a `cgroup.procs`.
+/// Parses the process ids of `cgroup.procs`.
 ///
-/// A process of another PID namespace reads as 0 and is left out: nothing can be done with it.
+/// A process of another PID namespace reads as 0 and is left out, because it cannot be addressed.
 pub(crate) fn processes(text: &str) -> impl Iterator<Item = u32> + '_ {
     text.lines().filter_map(|line| line.trim().parse().ok()).filter(|pid| *pid != 0)
 }
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn quotas_are_time_a_second() {
+    fn quotas_are_processor_time_per_second() {
         let half = Some(Limit::At("50%".parse().unwrap()));
         assert_eq!(cpu_max("50000 100000\n"), half);
         assert_eq!(cpu_max("max 100000\n"), Some(Limit::Max));
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn pressure_is_that_of_some_over_ten_seconds() {
+    fn pressure_is_some_avg10() {
         let text = "some avg10=12.34 avg60=1.00 avg300=0.10 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
         assert_eq!(pressure(text), Some(Percent::from_permyriad(1_234)));
         assert_eq!(pressure(""), None);

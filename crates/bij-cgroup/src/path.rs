@@ -1,4 +1,4 @@
-//! The name of a control group within its hierarchy.
+//! Paths of control groups within their hierarchy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use thiserror::Error;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CgroupPath(String);
 
-/// Why a text is no such path.
+/// A text that is not a path of a control group.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not the absolute path of a control group")]
 pub struct InvalidCgroupPath(pub String);
 
 impl CgroupPath {
-    /// The hierarchy's root.
+    /// Returns the path of the hierarchy's root.
     pub fn root() -> Self {
         Self(String::new())
     }
 
-    /// The path of a child; `name` must be a single part of a path.
+    /// Returns the path of a child; `name` must be a single part of a path.
     ///
     /// # Errors
     /// [`InvalidCgroupPath`] for an empty name, `.`, `..` or one with a `/`.
@@ -33,17 +33,17 @@ impl CgroupPath {
         format!("{}/{name}", self.0).parse()
     }
 
-    /// The last part, `None` for the root.
+    /// Returns the last part; `None` for the root.
     pub fn name(&self) -> Option<&str> {
         self.0.rsplit_once('/').map(|(_, name)| name)
     }
 
-    /// The path without its last part, `None` for the root.
+    /// Returns the path without its last part; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
-    /// Where it lies below the directory of a hierarchy.
+    /// Returns the directory of the group below that of a hierarchy.
     pub(crate) fn below(&self, hierarchy: &Path) -> PathBuf {
         hierarchy.join(self.0.trim_start_matches('/'))
     }

@@ -1,4 +1,4 @@
-//! Where control groups are mounted, and in which version.
+//! The directory in which control groups are mounted, and their version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use thiserror::Error;
 
 use crate::{Cgroup, CgroupPath, Controller, Membership};
 
-/// Which of the three worlds it is.
+/// Versions of control groups in use on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hierarchy {
     /// Version 2: one tree for all controllers.
     Unified,
     /// Version 1 controllers, and a version 2 tree without controllers beside them.
     Hybrid,
-    /// Version 1 alone.
+    /// Version 1 controllers without a version 2 tree.
     Legacy,
 }
 
-/// Why a directory is no root of control groups.
+/// No control groups are mounted in a directory.
 #[derive(Debug, Error)]
 #[error("no control groups are mounted at {}", path.display())]
 pub struct RootError {
-    /// The directory.
+    /// The directory that was opened.
     pub path: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub struct CgroupRoot {
 }
 
 impl CgroupRoot {
-    /// Looks at a directory, usually `/sys/fs/cgroup`, and finds out which world it is.
+    /// Opens a directory, usually `/sys/fs/cgroup`, and detects the version.
     ///
     /// # Errors
     /// [`RootError`] if neither version is mounted there.
@@ -64,12 +64,12 @@ impl CgroupRoot {
         Ok(Self { path, hierarchy, unified, controllers })
     }
 
-    /// Which world it is.
+    /// Returns the versions in use.
     pub fn hierarchy(&self) -> Hierarchy {
         self.hierarchy
     }
 
-    /// The directory.
+    /// Returns the directory in which control groups are mounted.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -84,13 +84,13 @@ impl CgroupRoot {
             .is_some_and(|mount| mount.flags().contains(FsFlags::ST_RDONLY))
     }
 
-    /// The control group of this path in every hierarchy, as systemd places a unit.
+    /// Returns the control group at this path in every hierarchy, as systemd places a unit.
     pub fn at(&self, path: &CgroupPath) -> Cgroup {
-        self.of(&Membership::everywhere(path))
+        self.for_membership(&Membership::in_all_hierarchies(path))
     }
 
-    /// The control groups that a process is in.
-    pub fn of(&self, membership: &Membership) -> Cgroup {
+    /// Returns the control group of a process, whose path may differ between hierarchies.
+    pub fn for_membership(&self, membership: &Membership) -> Cgroup {
         let directory = |controller: Controller| match self.hierarchy {
             Hierarchy::Unified => self.unified_directory(membership),
             Hierarchy::Hybrid | Hierarchy::Legacy => {
@@ -103,10 +103,10 @@ impl CgroupRoot {
         Cgroup::new(self.hierarchy, self.unified_directory(membership), controllers)
     }
 
-    /// The paths of all control groups whose last part satisfies `wanted`, at most `depth` levels
-    /// below `above`, in the tree that holds memory.
+    /// Returns the paths of all control groups whose last part satisfies `wanted`, at most `depth` levels
+    /// below `above`, in the tree of the memory controller.
     ///
-    /// It goes not into those it has found. One that vanishes meanwhile is not an error.
+    /// It does not search below a match. A group that vanishes during the search is not an error.
     pub fn find(
         &self,
         above: &CgroupPath,
@@ -120,20 +120,20 @@ impl CgroupRoot {
             }
         };
         let mut found = Vec::new();
-        let mut left = vec![(above.clone(), depth)];
-        while let (Some(tree), Some((parent, depth))) = (tree, left.pop()) {
+        let mut pending = vec![(above.clone(), depth)];
+        while let (Some(tree), Some((parent, depth))) = (tree, pending.pop()) {
             for path in children(tree, &parent) {
                 if path.name().is_some_and(&wanted) {
                     found.push(path);
                 } else if depth > 1 {
-                    left.push((path, depth - 1));
+                    pending.push((path, depth - 1));
                 }
             }
         }
         found
     }
 
-    /// The version 1 tree of a controller.
+    /// Returns the version 1 tree of a controller.
     pub(crate) fn tree(&self, controller: Controller) -> Option<&Path> {
         self.controllers.get(&controller).map(PathBuf::as_path)
     }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_worlds_are_told_apart() {
+    fn the_hierarchy_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         assert!(CgroupRoot::open(dir.path()).is_err());
         fs::create_dir_all(dir.path().join("cpu,cpuacct")).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_found_in_whatever_slice_they_lie() {
+    fn units_are_found_in_every_slice() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
         for path in ["brain.slice/x@1.service/inner/x@2.service", "system.slice/x@3.service"] {

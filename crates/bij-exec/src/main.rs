@@ -3,15 +3,15 @@
 //! A unit's `Environment=` and `EnvironmentFile=` also hold for its `ExecCondition=` and
 //! `ExecStopPost=`, which run as root. So the unit carries no variable of the experiment. `bij-hook
 //! start` writes them into a file that only the experiment's user can read; this program runs as that
-//! user inside the sandbox, lays the file over its own environment, and executes the program in its
-//! place: process id, control group, watchdog and notify socket stay what systemd made them.
+//! user inside the sandbox, sets the variables of the file, and executes the program in its place: process
+//! id, control group, watchdog and notify socket stay as systemd set them up.
 //!
 //! The program is looked up in the experiment's own `$PATH` and gets its arguments unchanged, with its
-//! name as `argv[0]`. If it cannot be executed, the exit status is that of systemd for the same trouble
-//! (systemd.exec(5), "Process Exit Codes"), and the service manager is told `ERRNO=`, by which
-//! `bij-hook end` tells this status from the same status of a program that did run.
+//! name as `argv[0]`. If it cannot be executed, the exit status is systemd's 203
+//! (systemd.exec(5), "Process Exit Codes"), and the service manager gets `ERRNO=`, by which `bij-hook end`
+//! distinguishes it from a program that ran and exited with the same status.
 
-mod entries;
+mod environment;
 mod lookup;
 mod notify;
 
@@ -25,17 +25,17 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 use nix::unistd::execve;
 
-use entries::Entries;
+use environment::Environment;
 
 /// `EXIT_EXEC` of systemd.exec(5): the program could not be executed.
 const EXIT_EXEC: u8 = 203;
-/// `EX_USAGE` of sysexits.h(3head).
+/// `EX_USAGE` of sysexits.h(3head): wrong arguments.
 const EX_USAGE: u8 = 64;
 
-/// Why the program does not run.
-struct Failure {
+/// Why the program could not be executed.
+struct ExecFailure {
     errno: Errno,
-    sentence: String,
+    message: String,
 }
 
 fn main() -> ExitCode {
@@ -46,45 +46,49 @@ fn main() -> ExitCode {
     let (Some(file), Some(true), [program, ..]) =
         (file, separator.map(|word| word == "--"), &command[..])
     else {
-        say("usage: bij-exec ENVIRONMENT-FILE -- PROGRAM [ARGUMENT...]");
+        print_error("usage: bij-exec ENVIRONMENT-FILE -- PROGRAM [ARGUMENT...]");
         return ExitCode::from(EX_USAGE);
     };
     let Err(failure) = execute(Path::new(&file), program, &command);
-    say(&failure.sentence);
-    notify::failed(failure.errno, &failure.sentence);
+    print_error(&failure.message);
+    notify::report_failure(failure.errno, &failure.message);
     ExitCode::from(EXIT_EXEC)
 }
 
-/// Tells people, in the unit's own lines.
-fn say(sentence: &str) {
-    // Without standard error only the exit status tells.
-    let _ = writeln!(std::io::stderr(), "{sentence}");
+/// Prints an error to the unit's log.
+fn print_error(message: &str) {
+    // Without standard error there is only the exit status.
+    let _ = writeln!(std::io::stderr(), "{message}");
 }
 
-fn execute(file: &Path, program: &OsString, command: &[OsString]) -> Result<Infallible, Failure> {
-    let mut entries = Entries::of_process();
-    let bytes = std::fs::read(file).map_err(|error| Failure {
+fn execute(
+    file: &Path,
+    program: &OsString,
+    command: &[OsString],
+) -> Result<Infallible, ExecFailure> {
+    let mut environment = Environment::from_process();
+    let bytes = std::fs::read(file).map_err(|error| ExecFailure {
         errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
-        sentence: format!(
+        message: format!(
             "the experiment's environment cannot be read from {}: {error}; start the unit again, \
              which writes it anew",
             file.display()
         ),
     })?;
-    // `bij-hook start` always writes something. This is what the file is mounted on, without the mount.
+    // `bij-hook start` never writes an empty file. This is the file below a mount that is missing.
     if bytes.is_empty() {
-        let sentence = format!("{} is not this unit's: start the unit again", file.display());
-        return Err(Failure { errno: Errno::ENODATA, sentence });
+        let message = format!("{} is not this unit's: start the unit again", file.display());
+        return Err(ExecFailure { errno: Errno::ENODATA, message });
     }
-    entries.lay_over(&bytes);
+    environment.override_from(&bytes);
     let argv: Vec<CString> = command.iter().cloned().map(c_string).collect();
-    let environment = entries.into_c_strings();
+    let environment = environment.into_c_strings();
     let mut denied = None;
-    for candidate in lookup::candidates(program, entries::path_of(&environment)) {
-        // It returns only if it fails.
+    for candidate in lookup::candidates(program, environment::path_of(&environment)) {
+        // execve(2) returns only on failure.
         let Err(errno) = execve(&c_string(candidate.into_os_string()), &argv, &environment);
         match errno {
-            // As execvp(3): the next directory may have another one.
+            // As execvp(3): try the next directory.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
             Errno::EACCES => denied = Some(errno),
             errno => return Err(cannot_run(program, errno)),
@@ -93,7 +97,7 @@ fn execute(file: &Path, program: &OsString, command: &[OsString]) -> Result<Infa
     Err(cannot_run(program, denied.unwrap_or(Errno::ENOENT)))
 }
 
-fn cannot_run(program: &OsString, errno: Errno) -> Failure {
+fn cannot_run(program: &OsString, errno: Errno) -> ExecFailure {
     let remedy = match errno {
         Errno::ENOENT if program.as_bytes().contains(&b'/') => {
             "make sure that it and the interpreter in its first line are there, and that the sandbox \
@@ -107,16 +111,16 @@ fn cannot_run(program: &OsString, errno: Errno) -> Failure {
              may enter: chmod +x, or another `user`"
         }
         Errno::ENOEXEC => {
-            "it is no program for this machine; a script begins with #! and its interpreter"
+            "it is not a program for this machine; a script begins with #! and its interpreter"
         }
         Errno::E2BIG => "arguments and environment are too long together: shorten them",
         _ => "change `command` in the definition",
     };
     let program = program.display();
-    Failure { errno, sentence: format!("cannot execute {program}: {}; {remedy}", errno.desc()) }
+    ExecFailure { errno, message: format!("cannot execute {program}: {}; {remedy}", errno.desc()) }
 }
 
-/// Arguments and environment come from the kernel or end at a NUL: none is inside.
+/// Converts an argument; those that execve(2) passes on contain no NUL.
 fn c_string(text: OsString) -> CString {
-    CString::new(text.into_vec()).expect("what execve(2) handed over ends at its first NUL")
+    CString::new(text.into_vec()).expect("arguments from execve(2) end at their first NUL")
 }

@@ -1,4 +1,4 @@
-//! A word to the service manager (`sd_notify(3)`).
+//! Messages to the service manager (`sd_notify(3)`).
 
 use std::env;
 use std::io::{self, IoSlice};
@@ -12,37 +12,38 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use nix::unistd::pipe2;
 
-/// How long the manager may take, in milliseconds, as `systemd-notify` waits.
-const READ_WITHIN: u16 = 5000;
+/// How long to wait for the manager to read the messages, in milliseconds; as `systemd-notify` does.
+const BARRIER_TIMEOUT_MS: u16 = 5000;
 
-/// Tells the manager that the program was not executed, and why, and waits until it has read that: from a
-/// process that is gone it would come too late. Without a manager that listens, only the exit status tells.
-pub(crate) fn failed(errno: Errno, sentence: &str) {
+/// Reports to the manager why the program was not executed, and waits until the manager has read it: the
+/// manager cannot attribute a message to a process that is gone. Without a manager there is only the exit
+/// status.
+pub(crate) fn report_failure(errno: Errno, message: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };
-    let send = || -> io::Result<()> {
+    let send_all = || -> io::Result<()> {
         let address = match socket.as_bytes().strip_prefix(b"@") {
             Some(name) => UnixAddr::new_abstract(name)?,
             None => UnixAddr::new(socket.as_os_str())?,
         };
-        let ours = UnixDatagram::unbound()?;
+        let socket = UnixDatagram::unbound()?;
         // A line break would begin another assignment.
-        let sentence = sentence.replace(char::is_control, " ");
-        let message = format!("ERRNO={}\nSTATUS={sentence}", errno as i32);
-        say(&ours, &address, &message, &[])?;
+        let status = message.replace(char::is_control, " ");
+        let assignments = format!("ERRNO={}\nSTATUS={status}", errno as i32);
+        send_message(&socket, &address, &assignments, &[])?;
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
-        say(&ours, &address, "BARRIER=1", &[write.as_raw_fd()])?;
-        // The manager has the other copy.
+        send_message(&socket, &address, "BARRIER=1", &[write.as_raw_fd()])?;
+        // The manager holds the other copy.
         drop(write);
-        wait_for_end(&read)
+        wait_for_close(&read)
     };
-    // The exit status still says what happened.
-    let _ = send();
+    // After an error there is still the exit status.
+    let _ = send_all();
 }
 
-/// Sends a message, and these descriptors with it.
-fn say(
+/// Sends a message with file descriptors.
+fn send_message(
     socket: &UnixDatagram,
     address: &UnixAddr,
     message: &str,
@@ -56,10 +57,10 @@ fn say(
     Ok(())
 }
 
-/// Waits until the other ends of a pipe are closed: the manager closes what a `BARRIER=1` brings once it has
-/// read all that was sent before.
-fn wait_for_end(pipe: &OwnedFd) -> io::Result<()> {
+/// Waits until the other ends of a pipe are closed: the manager closes the descriptor of `BARRIER=1` once it
+/// has read all earlier messages.
+fn wait_for_close(pipe: &OwnedFd) -> io::Result<()> {
     let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
-    poll(&mut watched, PollTimeout::from(READ_WITHIN))?;
+    poll(&mut watched, PollTimeout::from(BARRIER_TIMEOUT_MS))?;
     Ok(())
 }

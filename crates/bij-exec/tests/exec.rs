@@ -10,9 +10,9 @@ use std::process::{Command, Output};
 
 use proptest::prelude::*;
 
-struct Room(tempfile::TempDir);
+struct Directory(tempfile::TempDir);
 
-impl Room {
+impl Directory {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -29,7 +29,7 @@ impl Room {
         path
     }
 
-    /// Runs a command with an environment file of these bytes, after the name that none is without.
+    /// Runs a command with an environment file of these bytes, after the one variable that every file has.
     fn exec(&self, environment: &str, command: &[&str]) -> Output {
         self.command(environment, command).output().unwrap()
     }
@@ -49,19 +49,19 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The sentence of a failure, which has systemd's status for it.
+/// Returns the message of a failure, whose status is that of systemd.
 fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(203), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[test]
-fn the_file_is_laid_over_what_systemd_set() {
-    let room = Room::new();
-    let mut command = room.command("A=file\0LD_LIBRARY_PATH=/opt/cuda\0", &["/usr/bin/env"]);
+fn the_file_overrides_the_variables_that_systemd_set() {
+    let directory = Directory::new();
+    let mut command = directory.command("A=file\0LD_LIBRARY_PATH=/opt/cuda\0", &["/usr/bin/env"]);
     command.env("A", "systemd").env("NOTIFY_SOCKET", "/run/x");
-    let told = text(&command.output().unwrap());
-    let mut lines: Vec<&str> = told.lines().collect();
+    let output = text(&command.output().unwrap());
+    let mut lines: Vec<&str> = output.lines().collect();
     lines.sort_unstable();
     let expected =
         ["A=file", "BIJ_EXPERIMENT=x", "LD_LIBRARY_PATH=/opt/cuda", "NOTIFY_SOCKET=/run/x"];
@@ -70,8 +70,8 @@ fn the_file_is_laid_over_what_systemd_set() {
 
 #[test]
 fn the_program_takes_the_place_of_the_launcher() {
-    let room = Room::new();
-    let child = room.command("", &["/bin/sh", "-c", "echo $$"]);
+    let directory = Directory::new();
+    let child = directory.command("", &["/bin/sh", "-c", "echo $$"]);
     let mut child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let launcher = child.id();
     let output = {
@@ -83,73 +83,73 @@ fn the_program_takes_the_place_of_the_launcher() {
 
 #[test]
 fn a_bare_name_is_looked_up_in_the_experiments_own_path() {
-    let room = Room::new();
-    room.script("venv/bin/python3", "#!/bin/sh\necho venv\n");
-    let path = format!("PATH=/nonexistent:{}\0", room.path("venv/bin").display());
-    let mut command = room.command(&path, &["python3"]);
+    let directory = Directory::new();
+    directory.script("venv/bin/python3", "#!/bin/sh\necho venv\n");
+    let path = format!("PATH=/nonexistent:{}\0", directory.path("venv/bin").display());
+    let mut command = directory.command(&path, &["python3"]);
     assert_eq!(text(&command.env("PATH", "/usr/bin").output().unwrap()), "venv\n");
 }
 
 #[test]
 fn a_link_keeps_its_name_as_the_programs_name() {
-    let room = Room::new();
-    symlink("/bin/sh", room.path("sh-link")).unwrap();
+    let directory = Directory::new();
+    symlink("/bin/sh", directory.path("sh-link")).unwrap();
     for name in ["./sh-link", "./././sh-link"] {
-        assert_eq!(text(&room.exec("", &[name, "-c", "echo $0"])), format!("{name}\n"));
+        assert_eq!(text(&directory.exec("", &[name, "-c", "echo $0"])), format!("{name}\n"));
     }
 }
 
 #[test]
-fn what_cannot_be_executed_has_systemds_status_and_a_remedy() {
-    let room = Room::new();
-    let script = room.script("no-interpreter", "echo never\n");
-    let said = refusal(&room.exec("", &[script.to_str().unwrap()]));
-    assert!(said.contains("a script begins with #!"), "{said}");
-    let said = refusal(&room.exec("", &["/nonexistent/program"]));
-    assert!(said.contains("cannot execute /nonexistent/program: No such file"), "{said}");
-    let said = refusal(&room.exec("PATH=/nonexistent\0", &["program"]));
-    assert!(said.contains("in no directory of the experiment's PATH"), "{said}");
-    let said = refusal(&room.exec("", &["/etc/passwd"]));
-    assert!(said.contains("chmod +x"), "{said}");
-    let said = refusal(&room.exec("", &["/"]));
-    assert!(said.contains("Permission denied"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    refusal(&room.exec("", &[""]));
+fn a_program_that_cannot_be_executed_has_systemds_status_and_a_remedy() {
+    let directory = Directory::new();
+    let script = directory.script("no-interpreter", "echo never\n");
+    let message = refusal(&directory.exec("", &[script.to_str().unwrap()]));
+    assert!(message.contains("a script begins with #!"), "{message}");
+    let message = refusal(&directory.exec("", &["/nonexistent/program"]));
+    assert!(message.contains("cannot execute /nonexistent/program: No such file"), "{message}");
+    let message = refusal(&directory.exec("PATH=/nonexistent\0", &["program"]));
+    assert!(message.contains("in no directory of the experiment's PATH"), "{message}");
+    let message = refusal(&directory.exec("", &["/etc/passwd"]));
+    assert!(message.contains("chmod +x"), "{message}");
+    let message = refusal(&directory.exec("", &["/"]));
+    assert!(message.contains("Permission denied"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    refusal(&directory.exec("", &[""]));
 }
 
 #[test]
 fn a_missing_environment_starts_nothing() {
-    let room = Room::new();
-    let mut command = room.command("", &["/bin/echo", "ran"]);
-    fs::remove_file(room.path("environment")).unwrap();
+    let directory = Directory::new();
+    let mut command = directory.command("", &["/bin/echo", "ran"]);
+    fs::remove_file(directory.path("environment")).unwrap();
     let output = command.output().unwrap();
     assert!(refusal(&output).contains("start the unit again"), "{output:?}");
     assert!(output.stdout.is_empty());
 }
 
 #[test]
-fn the_manager_is_told_what_the_status_means_before_the_process_is_gone() {
-    let room = Room::new();
-    let socket = room.path("notify");
+fn the_manager_gets_the_reason_before_the_process_is_gone() {
+    let directory = Directory::new();
+    let socket = directory.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
-    let mut command = room.command("", &["/nonexistent/program"]);
+    let mut command = directory.command("", &["/nonexistent/program"]);
     let mut child = command.env("NOTIFY_SOCKET", &socket).spawn().unwrap();
-    let mut heard = [0; 512];
-    let length = manager.recv(&mut heard).unwrap();
-    let message = str::from_utf8(&heard[..length]).unwrap();
+    let mut buffer = [0; 512];
+    let length = manager.recv(&mut buffer).unwrap();
+    let message = str::from_utf8(&buffer[..length]).unwrap();
     let status = message.strip_prefix("ERRNO=2\nSTATUS=").unwrap();
     assert!(status.starts_with("cannot execute /nonexistent/program: No such file"), "{message}");
-    // It has not read the barrier.
+    // The manager has not read the barrier yet.
     std::thread::sleep(std::time::Duration::from_millis(100));
-    assert!(child.try_wait().unwrap().is_none(), "it is gone before it was heard");
-    // A receiver that takes no descriptors has them closed.
-    let length = manager.recv(&mut heard).unwrap();
-    assert_eq!(&heard[..length], b"BARRIER=1");
+    assert!(child.try_wait().unwrap().is_none(), "it is gone before its message was read");
+    // The kernel closes descriptors that the receiver does not take.
+    let length = manager.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"BARRIER=1");
     assert_eq!(child.wait().unwrap().code(), Some(203));
 }
 
 #[test]
-fn another_form_is_a_mistake_of_the_caller() {
+fn wrong_arguments_are_a_usage_error() {
     for arguments in [&[][..], &["file"], &["file", "--"], &["file", "/bin/true"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bij-exec"));
         let output = command.args(arguments).output().unwrap();
@@ -166,12 +166,12 @@ proptest! {
         arguments in proptest::collection::vec("[^\0]{0,12}", 0..6),
         value in "[^\0]{0,30}",
     ) {
-        let room = Room::new();
+        let directory = Directory::new();
         let script = "printf '%s\\0' \"$VALUE\" \"$0\" \"$@\"";
         let mut command = vec!["/bin/sh", "-c", script, "zero"];
         command.extend(arguments.iter().map(String::as_str));
-        let told = text(&room.exec(&format!("VALUE={value}\0"), &command));
-        let words: Vec<&str> = told.split_terminator('\0').collect();
+        let output = text(&directory.exec(&format!("VALUE={value}\0"), &command));
+        let words: Vec<&str> = output.split_terminator('\0').collect();
         let mut expected = vec![value.as_str(), "zero"];
         expected.extend(arguments.iter().map(String::as_str));
         prop_assert_eq!(words, expected);

@@ -1,4 +1,4 @@
-//! What this process is told, and the ways in which it answers.
+//! This process as an attempt: its variables and its reports.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use crate::{Cause, Checkpoints, EnvironmentError, Progress, ReportError};
 
 /// This process: one attempt of one run of an experiment.
 ///
-/// Usable from several threads: each call is whole by itself.
+/// Usable from several threads.
 ///
-/// What is said to the supervisor waits, as `sd_notify(3)` does, while the supervisor's socket is
-/// full: a message is late rather than lost.
+/// A message to the supervisor waits while the supervisor's socket is full, as in `sd_notify(3)`: it is late
+/// rather than lost.
 #[derive(Debug)]
 pub struct Attempt {
     experiment: Option<String>,
@@ -32,21 +32,21 @@ pub struct Attempt {
     notifier: Option<Notifier>,
     watchdog: Option<Duration>,
     last_heartbeat: Mutex<Option<Instant>>,
-    /// Held while the progress file is replaced: two threads would share the file beside it.
+    /// Held while the progress file is replaced: two threads would share the temporary file.
     reporting: Mutex<()>,
 }
 
 impl Attempt {
-    /// Reads what bij and systemd told this process.
+    /// Reads the variables that bij and systemd set for this process.
     ///
     /// # Errors
-    /// When a variable holds what it never should, for example a word for a number.
+    /// If a variable has an invalid value, for example a word instead of a number.
     pub fn from_env() -> Result<Self, EnvironmentError> {
         Self::from_lookup(|name| env::var_os(name), process::id())
     }
 
-    /// The same for any other source of variables, and any process id to compare `WATCHDOG_PID`
-    /// with. An empty variable counts as unset.
+    /// As [`Attempt::from_env`], from another source of variables and with another process id to compare
+    /// `WATCHDOG_PID` with. An empty variable counts as unset.
     ///
     /// # Errors
     /// See [`Attempt::from_env`].
@@ -74,85 +74,85 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// The experiment's id (`BIJ_EXPERIMENT`).
+    /// Returns the experiment's id (`BIJ_EXPERIMENT`).
     pub fn experiment(&self) -> Option<&str> {
         self.experiment.as_deref()
     }
 
-    /// The run this attempt belongs to (`BIJ_RUN`).
+    /// Returns the run of this attempt (`BIJ_RUN`).
     pub fn run(&self) -> Option<&str> {
         self.run.as_deref()
     }
 
-    /// Which attempt of its run this is (`BIJ_ATTEMPT`), from 1.
+    /// Returns the number of this attempt in its run (`BIJ_ATTEMPT`), from 1.
     pub const fn number(&self) -> u32 {
         self.number
     }
 
-    /// How often the experiment has crashed in all its life (`BIJ_CRASHES`).
+    /// Returns the number of crashes of the experiment so far, in all its runs (`BIJ_CRASHES`).
     pub const fn crashes(&self) -> u32 {
         self.crashes
     }
 
-    /// Why the attempt before this one ended (`BIJ_LAST_CAUSE`).
+    /// Returns why the previous attempt ended (`BIJ_LAST_CAUSE`).
     pub const fn last_cause(&self) -> Option<&Cause> {
         self.last_cause.as_ref()
     }
 
-    /// The experiment's own directory (`BIJ_STATE_DIR`): what lies there survives crashes and
-    /// reboots. Without bij it is the working directory.
+    /// Returns the experiment's own directory (`BIJ_STATE_DIR`), whose files survive crashes and reboots.
+    /// Without bij it is the working directory.
     pub fn state_dir(&self) -> &Path {
         self.state_dir.as_deref().unwrap_or(Path::new("."))
     }
 
-    /// The checkpoint that the attempt before this one reported last (`BIJ_RESUME_FROM`).
+    /// Returns the checkpoint that was reported last (`BIJ_RESUME_FROM`).
     pub fn resume_from(&self) -> Option<&Path> {
         self.resume_from.as_deref()
     }
 
-    /// The definition's `config` file (`BIJ_CONFIG`).
+    /// Returns the definition's `config` file (`BIJ_CONFIG`).
     pub fn config(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 
-    /// The checkpoints `<name>-<number>.ckpt` in the state directory.
+    /// Returns the checkpoints `<name>-<number>.ckpt` in the state directory.
     pub fn checkpoints(&self, name: &str) -> Checkpoints {
-        // Absolute, because their paths go into the progress file. A working directory that is
-        // gone leaves the path as it is, and saving then fails with a better message.
+        // Absolute, because their paths go into the progress file. If the working directory is gone the
+        // path stays relative, and saving fails with a better message.
         let directory = std::path::absolute(self.state_dir());
         Checkpoints::new(directory.unwrap_or_else(|_| self.state_dir().to_owned()), name)
     }
 
-    /// Whether it is time to save and leave with [`Ending::ResumeMe`](crate::Ending::ResumeMe):
-    /// the file `BIJ_STOP_FILE` has appeared. Costs one stat(2).
+    /// Whether this process should save and exit with [`Ending::ResumeMe`](crate::Ending::ResumeMe), because
+    /// the file `BIJ_STOP_FILE` exists. Costs one stat(2).
     pub fn stop_requested(&self) -> bool {
         self.stop_file.as_deref().is_some_and(Path::exists)
     }
 
-    /// Replaces the line in `BIJ_PROGRESS` in one step.
+    /// Replaces the line in `BIJ_PROGRESS` atomically.
     ///
-    /// With a checkpoint this waits for the disk, so report at checkpoints and a few times a
-    /// second at most.
+    /// A report with a checkpoint waits for the disk: report at checkpoints, and a few times per second at
+    /// most.
     ///
     /// # Errors
-    /// When the line cannot be written; the old one is then still there.
+    /// If the line cannot be written; the old one then stays.
     pub fn report(&self, progress: &Progress) -> Result<(), ReportError> {
         let Some(file) = &self.progress else { return Ok(()) };
-        let _alone = self.reporting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.reporting.lock().unwrap_or_else(PoisonError::into_inner);
         progress.write_to(file)
     }
 
-    /// Says in one line how things stand (`STATUS=`); `systemctl status` and `bij status` show it.
-    /// Control characters become blanks, and what is longer than 1024 bytes is cut.
+    /// Sends a status line (`STATUS=`) that `systemctl status` and `bij status` show. Control characters
+    /// become blanks, and a text longer than 1024 bytes is cut.
     ///
     /// # Errors
-    /// When there is somebody to tell and the message cannot be sent.
+    /// If there is a supervisor and the message cannot be sent to it.
     pub fn status(&self, text: &str) -> Result<(), NotifyError> {
         self.notify(&status_assignment(text))
     }
 
-    /// Says that start-up is finished (`READY=1`). A definition with `notify = true` needs this,
-    /// for others it does nothing.
+    /// Reports that start-up is finished (`READY=1`). Definitions with `notify = true` need it; for others it
+    /// does nothing.
     ///
     /// # Errors
     /// See [`Attempt::status`].
@@ -160,7 +160,7 @@ impl Attempt {
         self.notify("READY=1")
     }
 
-    /// Says that this process is about to leave (`STOPPING=1`).
+    /// Reports that this process is about to exit (`STOPPING=1`).
     ///
     /// # Errors
     /// See [`Attempt::status`].
@@ -168,18 +168,18 @@ impl Attempt {
         self.notify("STOPPING=1")
     }
 
-    /// How long this process may be silent before it is killed; `None`: as long as it likes.
+    /// Returns the time without a heartbeat after which this process is killed; `None` without a watchdog.
     ///
-    /// `WATCHDOG_USEC`, when `WATCHDOG_PID` is unset or this process (`sd_watchdog_enabled(3)`).
+    /// `WATCHDOG_USEC`, if `WATCHDOG_PID` is unset or this process (`sd_watchdog_enabled(3)`).
     pub const fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// Says that this process is alive and working (`WATCHDOG=1`).
+    /// Reports that this process is working (`WATCHDOG=1`).
     ///
-    /// Call it from the loop that does the work, at least every half of [`Attempt::watchdog`] as
-    /// `sd_watchdog_enabled(3)` recommends, and as often as you like: it sends at most four
-    /// heartbeats in that time. A thread of its own would go on while the work hangs.
+    /// Call it in the loop that does the work, at least every half of [`Attempt::watchdog`] as
+    /// `sd_watchdog_enabled(3)` recommends. More calls are cheap: it sends at most four heartbeats in that
+    /// time. A separate thread would send heartbeats while the work hangs.
     ///
     /// # Errors
     /// See [`Attempt::status`].

@@ -1,46 +1,46 @@
-//! Why the attempt before this one ended.
+//! Causes of the end of an attempt.
 
 use std::fmt;
 
-/// Why the attempt before this one ended, as `BIJ_LAST_CAUSE` says it.
+/// Why the previous attempt ended (`BIJ_LAST_CAUSE`).
 ///
-/// The set is open: a newer bij may know causes that this crate does not.
+/// The set is open: a newer bij may have causes that this crate does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// It was done.
+    /// It exited with code 0.
     Success,
-    /// It left with an exit code other than 0.
+    /// It exited with another code.
     Exit,
     /// A signal killed it.
     Signal,
-    /// It was killed for memory.
+    /// The kernel killed it for lack of memory.
     OomKill,
-    /// It fell silent for longer than its watchdog allows.
+    /// It sent no heartbeat in the time that its watchdog allows.
     Watchdog,
     /// It never ran: it could not be prepared or executed.
     StartFailed,
-    /// It did not say in time that it was ready.
+    /// It did not report in time that it was ready.
     StartTimeout,
-    /// It did not leave in time when asked, and was killed.
+    /// It did not exit in time after a stop, and was killed.
     StopTimeout,
-    /// It ran for longer than it may.
+    /// It ran longer than its time limit.
     TimeLimit,
-    /// Somebody stopped it.
+    /// A user or an administrator stopped it.
     Stopped,
     /// It was stopped because the board was too hot.
     Heat,
-    /// It was stopped because it used more of the GPU's memory than it may.
+    /// It was stopped because it exceeded its limit of GPU memory.
     GpuMemory,
-    /// The machine was restarted in good order.
+    /// The machine was shut down cleanly.
     Reboot,
     /// The service manager of its user was stopped, usually with the last session.
     ManagerStop,
-    /// The machine went away under it.
+    /// The machine lost power or crashed.
     PowerLoss,
-    /// It ended and no witness says how.
+    /// It ended without evidence of the cause.
     Unknown,
-    /// A word that this crate does not know.
+    /// A cause that this crate does not know.
     Other(String),
 }
 

@@ -1,9 +1,9 @@
-//! Checkpoints that know whether they are whole.
+//! Checkpoints with a checksum.
 //!
 //! A checkpoint is a file `<name>-<number>.ckpt`: one line `bij-checkpoint 1 <length> <checksum>`
 //! and then the payload. Length (bytes, decimal) and checksum (FNV-1a, 64 bits, 16 hexadecimal
-//! digits) are those of the payload. [`save()`](crate::save()) already keeps half a file from getting
-//! the name; the header also finds what a disk lost or a person edited.
+//! digits) are those of the payload. [`save()`](crate::save()) never leaves an incomplete file under that
+//! name; the header also detects damage by a disk or an editor.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -18,11 +18,11 @@ const MAGIC: &str = "bij-checkpoint";
 const VERSION: &str = "1";
 const SUFFIX: &str = ".ckpt";
 
-/// Longest header that can be: magic, version, 20 digits, 16 digits, three blanks, a newline.
+/// Maximum length of a header: magic, version, 20 digits, 16 digits, three blanks, a newline.
 const HEADER_MAX: usize = MAGIC.len() + VERSION.len() + 20 + 16 + 4;
 
-/// How many checkpoints stay. The newest may turn out unreadable, and between saving one and
-/// reporting it the progress file still names the one before.
+/// Number of checkpoints to keep. The newest may be unreadable, and until it is reported the progress file
+/// names the one before it.
 const KEPT: usize = 2;
 
 /// The numbered checkpoints of one name in one directory.
@@ -30,43 +30,44 @@ const KEPT: usize = 2;
 pub struct Checkpoints {
     directory: PathBuf,
     name: String,
-    /// Numbers of files that did not load; they never count among those that stay.
+    /// Numbers of files that did not load; they do not count as checkpoints to keep.
     refused: BTreeSet<u64>,
 }
 
 /// A checkpoint that loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Its file.
+    /// File of the checkpoint.
     pub path: PathBuf,
-    /// What was given to [`Checkpoints::save`].
+    /// Content that was passed to [`Checkpoints::save`].
     pub payload: Vec<u8>,
 }
 
-/// What [`Checkpoints::resume`] found.
+/// The checkpoint to resume from, as [`Checkpoints::resume`] found it.
 #[derive(Debug)]
-pub struct Found {
-    /// Where to go on; `None` means from the beginning.
+pub struct ResumePoint {
+    /// Checkpoint to resume from; `None` to begin from the start.
     pub checkpoint: Option<Checkpoint>,
-    /// Those that were tried first and refused, worth a line in the log.
+    /// Files that were tried first and refused; log them.
     pub refused: Vec<LoadError>,
 }
 
 impl Checkpoints {
-    /// The checkpoints `<name>-<number>.ckpt` in `directory`, which need not exist yet.
+    /// Uses the checkpoints `<name>-<number>.ckpt` in `directory`, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>, name: impl Into<String>) -> Self {
         Self { directory: directory.into(), name: name.into(), refused: BTreeSet::new() }
     }
 
-    /// Saves a checkpoint under the next number, then removes all but the newest two that are
-    /// whole. Returns its path, for [`Progress::checkpoint`](crate::Progress::checkpoint).
+    /// Saves a checkpoint under the next number, then removes all but the newest two that were not refused. Returns
+    /// its path, for [`Progress::checkpoint`](crate::Progress::checkpoint).
     ///
     /// # Errors
-    /// When it could not be written; the older ones are then still there.
+    /// If it could not be written; the older ones then stay.
     pub fn save(&mut self, payload: &[u8]) -> Result<PathBuf, SaveError> {
-        let unlisted = |source| SaveError::new(SaveStep::Create, self.directory.clone(), source);
-        fs::create_dir_all(&self.directory).map_err(unlisted)?;
-        let mut numbers = self.numbers().map_err(unlisted)?;
+        let directory_error =
+            |source| SaveError::new(SaveStep::Create, self.directory.clone(), source);
+        fs::create_dir_all(&self.directory).map_err(directory_error)?;
+        let mut numbers = self.numbers().map_err(directory_error)?;
         let number = numbers.last().map_or(1, |last| last.saturating_add(1));
         let path = self.path_of(number);
         save(&path, &seal(payload))?;
@@ -76,19 +77,20 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Finds the checkpoint to go on from: `told` (what `BIJ_RESUME_FROM` says) if it is whole,
-    /// else the newest of this directory that is.
+    /// Finds the checkpoint to resume from: `preferred` (the path in `BIJ_RESUME_FROM`) if it loads, else the
+    /// newest in this directory that does.
     ///
     /// # Errors
-    /// When the directory cannot be listed. A checkpoint that cannot be used is not an error: it
-    /// is listed in [`Found::refused`], and the one before it is tried.
-    pub fn resume(&mut self, told: Option<&Path>) -> Result<Found, ListError> {
-        let listed = self.numbers();
-        let numbers =
-            listed.map_err(|source| ListError { directory: self.directory.clone(), source })?;
-        let mut found = Found { checkpoint: None, refused: Vec::new() };
+    /// If the directory cannot be listed. A checkpoint that does not load is not an error: it is listed in
+    /// [`ResumePoint::refused`], and the next older one is tried.
+    pub fn resume(&mut self, preferred: Option<&Path>) -> Result<ResumePoint, ListError> {
+        let numbers = self
+            .numbers()
+            .map_err(|source| ListError { directory: self.directory.clone(), source })?;
+        let mut found = ResumePoint { checkpoint: None, refused: Vec::new() };
         let newest_first = numbers.into_iter().rev().map(|number| self.path_of(number));
-        let candidates: Vec<_> = told.map(Path::to_owned).into_iter().chain(newest_first).collect();
+        let candidates: Vec<_> =
+            preferred.map(Path::to_owned).into_iter().chain(newest_first).collect();
         for path in candidates {
             if found.refused.iter().any(|refused| refused.path() == path) {
                 continue;
@@ -109,10 +111,10 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// Removes them all: the work is done and nobody will go on from here.
+    /// Removes all checkpoints, once the work is done.
     ///
     /// # Errors
-    /// When the directory cannot be listed or a file in it cannot be removed.
+    /// If the directory cannot be listed or a file in it cannot be removed.
     pub fn remove_all(&mut self) -> Result<(), ListError> {
         let remove = || -> io::Result<()> {
             self.numbers()?.into_iter().try_for_each(|number| fs::remove_file(self.path_of(number)))
@@ -121,7 +123,7 @@ impl Checkpoints {
     }
 
     fn path_of(&self, number: u64) -> PathBuf {
-        // Padded so that `ls` shows them in order; a longer number is still read as one.
+        // Padded so that `ls` shows them in order; longer numbers are read as well.
         self.directory.join(format!("{}-{number:06}{SUFFIX}", self.name))
     }
 
@@ -129,11 +131,11 @@ impl Checkpoints {
         let rest = file_name.to_str()?.strip_prefix(&self.name)?.strip_prefix('-')?;
         let digits = rest.strip_suffix(SUFFIX)?;
         let number = digits.parse().ok()?;
-        // `model-+7.ckpt` and `model-7.ckpt` are somebody else's files.
+        // `model-+7.ckpt` and `model-7.ckpt` were not written by this crate.
         (self.path_of(number).file_name() == Some(file_name)).then_some(number)
     }
 
-    /// The numbers in use, in order. A directory that does not exist holds none.
+    /// Returns the numbers in use in ascending order; none if the directory does not exist.
     fn numbers(&self) -> io::Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -151,7 +153,7 @@ impl Checkpoints {
         let whole = numbers.iter().rev().filter(|number| !self.refused.contains(number));
         let kept: BTreeSet<_> = whole.take(KEPT).collect();
         for number in numbers.iter().filter(|number| !kept.contains(number)) {
-            // Best effort: one that stays costs space, not correctness, and is tried again.
+            // An old file that stays costs only space; the next save tries again.
             let _ = fs::remove_file(self.path_of(*number));
         }
     }
@@ -165,17 +167,17 @@ fn seal(payload: &[u8]) -> Vec<u8> {
 fn load(path: &Path) -> Result<Vec<u8>, LoadError> {
     let path = || path.to_owned();
     let bytes = fs::read(path()).map_err(|source| LoadError::Read { path: path(), source })?;
-    let no_checkpoint = || LoadError::NotACheckpoint { path: path() };
+    let not_a_checkpoint = || LoadError::NotACheckpoint { path: path() };
     let line_end = bytes.iter().take(HEADER_MAX).position(|byte| *byte == b'\n');
-    let (header, payload) = bytes.split_at(line_end.ok_or_else(no_checkpoint)?);
+    let (header, payload) = bytes.split_at(line_end.ok_or_else(not_a_checkpoint)?);
     let payload = &payload[1..];
 
     let words: Vec<_> = std::str::from_utf8(header).unwrap_or_default().split(' ').collect();
-    let [MAGIC, version, length, checksum] = words[..] else { return Err(no_checkpoint()) };
+    let [MAGIC, version, length, checksum] = words[..] else { return Err(not_a_checkpoint()) };
     if version != VERSION {
         return Err(LoadError::Version { path: path(), found: version.to_owned() });
     }
-    let expected: u64 = length.parse().map_err(|_| no_checkpoint())?;
+    let expected: u64 = length.parse().map_err(|_| not_a_checkpoint())?;
     let found = payload.len() as u64;
     if found != expected {
         return Err(LoadError::Length { path: path(), expected, found });
@@ -187,7 +189,7 @@ fn load(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv): each step is a bijection of the state, so one changed
-/// byte always changes the sum. It finds accidents; it is no defence against forgery.
+/// byte always changes the sum. It detects accidents, not forgery.
 fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -200,41 +202,41 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 pub enum LoadError {
     /// It could not be read.
     Read {
-        /// The file.
+        /// The refused file's path.
         path: PathBuf,
-        /// What the system said.
+        /// Error that the system returned.
         source: io::Error,
     },
-    /// It does not begin with the header, or is torn within it.
+    /// It has no complete header.
     NotACheckpoint {
-        /// The file.
+        /// The refused file's path.
         path: PathBuf,
     },
-    /// Another version of the format.
+    /// It has another version of the format.
     Version {
-        /// The file.
+        /// The refused file's path.
         path: PathBuf,
-        /// The version it claims.
+        /// Version in the header.
         found: String,
     },
-    /// It is torn, or something was added to it.
+    /// It is truncated, or longer than it was.
     Length {
-        /// The file.
+        /// The refused file's path.
         path: PathBuf,
-        /// The payload's length according to the header, in bytes.
+        /// Length of the payload in the header, in bytes.
         expected: u64,
-        /// The length found, in bytes.
+        /// Actual length in bytes.
         found: u64,
     },
-    /// Its bytes are not those that were saved.
+    /// Its content is not what was saved.
     Checksum {
-        /// The file.
+        /// The refused file's path.
         path: PathBuf,
     },
 }
 
 impl LoadError {
-    /// The file that was refused.
+    /// Returns the path of the refused file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Read { path, .. }
@@ -251,12 +253,12 @@ impl fmt::Display for LoadError {
         let path = self.path().display();
         match self {
             Self::Read { .. } => write!(f, "could not read the checkpoint {path}"),
-            Self::NotACheckpoint { .. } => write!(f, "{path} is no checkpoint, or torn"),
+            Self::NotACheckpoint { .. } => write!(f, "{path} is not a checkpoint, or is truncated"),
             Self::Version { found, .. } => {
                 write!(f, "{path} is a checkpoint of version {found:?}, not of version {VERSION}")
             }
             Self::Length { expected, found, .. } => {
-                write!(f, "the checkpoint {path} is torn: {found} of {expected} bytes")
+                write!(f, "the checkpoint {path} has {found} bytes instead of {expected}")
             }
             Self::Checksum { .. } => write!(f, "the checkpoint {path} is damaged"),
         }
@@ -272,7 +274,7 @@ impl Error for LoadError {
     }
 }
 
-/// The directory of checkpoints could not be listed or cleared.
+/// A directory of checkpoints could not be listed or cleared.
 #[derive(Debug)]
 pub struct ListError {
     directory: PathBuf,
@@ -281,7 +283,7 @@ pub struct ListError {
 
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "could not look through the checkpoints in {}", self.directory.display())
+        write!(f, "could not list or remove the checkpoints in {}", self.directory.display())
     }
 }
 

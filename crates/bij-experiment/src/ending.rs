@@ -1,23 +1,23 @@
-//! How a process says what should happen next: by its exit code.
+//! Exit codes by which a process tells bij what to do next.
 
 use std::process::{ExitCode, Termination};
 
 /// What a process asks for by its exit code. `main` may return it.
 ///
-/// The numbers are those of sysexits.h(3head). Any other code is a crash, and the experiment is
-/// resurrected as its definition says.
+/// The codes are those of sysexits.h(3head). Any other code is a crash, and the experiment is restarted as
+/// its definition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// 0: done; the run has succeeded.
+    /// 0: the run has succeeded.
     Done,
-    /// 75 (`EX_TEMPFAIL`): all is saved, resume me later. Not a crash.
+    /// 75 (`EX_TEMPFAIL`): the state is saved; start the next attempt later. Not a crash.
     ResumeMe,
-    /// 78 (`EX_CONFIG`): starting me again cannot help, for example because a setting is wrong.
+    /// 78 (`EX_CONFIG`): another attempt cannot help, for example because a setting is wrong.
     NeverAgain,
 }
 
 impl Ending {
-    /// The exit code.
+    /// Returns the exit code.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

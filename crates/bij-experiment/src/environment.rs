@@ -1,4 +1,4 @@
-//! Variables of the environment, each turned into its type once.
+//! Parses the variables of the environment.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::NotifyError;
 use crate::notify::Notifier;
 
-/// A source of variables in which an empty one is an unset one.
+/// A source of variables; an empty variable counts as unset.
 pub(crate) struct Variables<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
@@ -41,26 +41,27 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
     }
 
     pub(crate) fn watchdog(&self, own_pid: u32) -> Result<Option<Duration>, EnvironmentError> {
-        let for_us = self.number("WATCHDOG_PID")?.is_none_or(|pid: u32| pid == own_pid);
+        let is_for_this_process =
+            self.number("WATCHDOG_PID")?.is_none_or(|pid: u32| pid == own_pid);
         let timeout: Option<u64> = self.number("WATCHDOG_USEC")?;
-        Ok(timeout.filter(|usec| for_us && *usec > 0).map(Duration::from_micros))
+        Ok(timeout.filter(|usec| is_for_this_process && *usec > 0).map(Duration::from_micros))
     }
 }
 
-/// A variable holds what it never should.
+/// A variable has an invalid value.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnvironmentError {
-    /// It is no number of the expected size.
+    /// It is not a number of the expected size.
     NotANumber {
-        /// The variable.
+        /// Name of the variable.
         name: &'static str,
-        /// What it holds.
+        /// Value of the variable.
         found: String,
     },
     /// It is not UTF-8.
     NotUtf8 {
-        /// The variable.
+        /// Name of the variable.
         name: &'static str,
     },
     /// `NOTIFY_SOCKET` cannot be used.
@@ -70,7 +71,7 @@ pub enum EnvironmentError {
 impl fmt::Display for EnvironmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotANumber { name, found } => write!(f, "{name}={found:?} is no number"),
+            Self::NotANumber { name, found } => write!(f, "{name}={found:?} is not a valid number"),
             Self::NotUtf8 { name } => write!(f, "{name} is not UTF-8"),
             Self::NotifySocket(_) => f.write_str("the supervisor cannot be notified"),
         }

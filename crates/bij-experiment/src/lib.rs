@@ -1,8 +1,8 @@
-//! What an experiment written in Rust needs to live under bij.
+//! The library for experiments in Rust that run under bij.
 //!
-//! bij tells a process who it is and what happened to it before, by environment variables; the
-//! process says how far it is, by one line in a file and by the messages of `sd_notify(3)`. This
-//! crate is that conversation and nothing else: no dependencies, no threads, no signal handlers.
+//! bij passes the identity of the attempt and its history in environment variables; the process reports its
+//! progress in one line of a file and by the messages of `sd_notify(3)`. This crate implements that protocol
+//! and nothing else: no dependencies, no threads, no signal handlers.
 //!
 //! ```
 //! use bij_experiment::{Attempt, Ending, Progress};
@@ -27,7 +27,7 @@
 //!         attempt.heartbeat()?; // for definitions with a `watchdog`
 //!         if step % 20 == 0 || attempt.stop_requested() {
 //!             let path = checkpoints.save(format!("{step} {sum}").as_bytes())?;
-//!             attempt.report(&Progress::at(step).of(100).checkpoint(path))?;
+//!             attempt.report(&Progress::at(step).total(100).checkpoint(path))?;
 //!             attempt.status(&format!("the sum is {sum}"))?;
 //!         }
 //!         if attempt.stop_requested() {
@@ -40,13 +40,11 @@
 //! ```
 //!
 //! # Invariants
-//! - Everything works without bij: an unset variable means "nobody is asking", and what would
-//!   have been said to nobody is dropped without an error.
-//! - A file that bij or a later attempt reads is always whole: it is written beside its place and
+//! - Everything works without bij: where a variable is unset, the report for it is dropped without an error.
+//! - A file that bij or a later attempt reads is always complete: it is written under another name and
 //!   renamed (see [`save()`]).
-//! - Child processes inherit the environment, and with it `NOTIFY_SOCKET`. Whether systemd listens
-//!   to them is `NotifyAccess=` of the unit; the watchdog is only for the process that
-//!   `WATCHDOG_PID` names.
+//! - Child processes inherit the environment, and with it `NOTIFY_SOCKET`. The unit's `NotifyAccess=` decides
+//!   whether systemd accepts their messages; the watchdog is only for the process in `WATCHDOG_PID`.
 
 mod attempt;
 mod cause;
@@ -59,7 +57,7 @@ mod save;
 
 pub use attempt::Attempt;
 pub use cause::Cause;
-pub use checkpoint::{Checkpoint, Checkpoints, Found, ListError, LoadError};
+pub use checkpoint::{Checkpoint, Checkpoints, ListError, LoadError, ResumePoint};
 pub use ending::Ending;
 pub use environment::EnvironmentError;
 pub use notify::NotifyError;

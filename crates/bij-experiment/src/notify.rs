@@ -8,11 +8,10 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Longest status that is sent, in bytes. systemd reads a message of at most `PIPE_BUF` (4096)
-/// bytes and drops a longer one whole; people read the first line of a screen.
+/// Maximum length of a status in bytes. systemd drops messages longer than `PIPE_BUF` (4096) bytes.
 const STATUS_MAX: usize = 1024;
 
-/// The way to whoever supervises this process.
+/// The connection to the supervisor of this process.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     socket: UnixDatagram,
@@ -20,8 +19,8 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// Takes `NOTIFY_SOCKET`: a path, or `@name` for a socket in the abstract namespace
-    /// (unix(7)). Nothing is sent yet, and the socket need not exist yet.
+    /// Parses `NOTIFY_SOCKET`: a path, or `@name` for a socket in the abstract namespace (unix(7)). The
+    /// socket need not exist yet.
     pub(crate) fn open(address: &OsStr) -> Result<Self, NotifyError> {
         let refused =
             |source| NotifyError::Address { found: address.to_string_lossy().into(), source };
@@ -36,7 +35,7 @@ impl Notifier {
         Ok(Self { socket, address })
     }
 
-    /// Sends assignments such as `READY=1`, one a line.
+    /// Sends assignments such as `READY=1`, one per line.
     pub(crate) fn send(&self, message: &str) -> Result<(), NotifyError> {
         loop {
             match self.socket.send_to_addr(message.as_bytes(), &self.address) {
@@ -48,8 +47,8 @@ impl Notifier {
     }
 }
 
-/// The `STATUS=` assignment for `text`: "a single-line UTF-8 status string" (`sd_notify(3)`), so
-/// control characters become blanks, else a newline would start an assignment of its own.
+/// Returns the `STATUS=` assignment for `text`: "a single-line UTF-8 status string" (`sd_notify(3)`).
+/// Control characters become blanks: a newline would begin another assignment.
 pub(crate) fn status_assignment(text: &str) -> String {
     let mut line: String =
         text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -61,20 +60,20 @@ pub(crate) fn status_assignment(text: &str) -> String {
     format!("STATUS={line}")
 }
 
-/// Why the supervisor could not be told something.
+/// Why a message could not be sent to the supervisor.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotifyError {
-    /// `NOTIFY_SOCKET` is neither an absolute path nor an abstract name, or too long for one.
+    /// `NOTIFY_SOCKET` is neither an absolute path nor an abstract name, or is too long.
     Address {
-        /// What it holds.
+        /// Value of the variable.
         found: String,
-        /// What the system said.
+        /// Error that the system returned.
         source: io::Error,
     },
     /// The message could not be sent.
     Send {
-        /// What the system said.
+        /// Error that the system returned.
         source: io::Error,
     },
 }
@@ -83,7 +82,7 @@ impl fmt::Display for NotifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { found, .. } => {
-                write!(f, "NOTIFY_SOCKET={found:?} is no usable address")
+                write!(f, "NOTIFY_SOCKET={found:?} is not a usable address")
             }
             Self::Send { .. } => f.write_str("could not send to NOTIFY_SOCKET"),
         }
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_cannot_smuggle_in_a_second_assignment() {
+    fn a_status_cannot_contain_a_second_assignment() {
         assert_eq!(status_assignment("fine\nMAINPID=1\r\n"), "STATUS=fine MAINPID=1");
     }
 

@@ -1,4 +1,4 @@
-//! The line in `$BIJ_PROGRESS`.
+//! The progress line in `$BIJ_PROGRESS`.
 
 use std::error::Error;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::save::{Durability, SaveError, write_beside_and_rename};
 
-/// How far the experiment is: the line `step=120 total=1000 checkpoint=PATH`.
+/// Progress of the experiment: the line `step=120 total=1000 checkpoint=PATH`.
 ///
 /// ```
 /// # use bij_experiment::Progress;
-/// let progress = Progress::at(120).of(1000).checkpoint("/var/lib/x/model 7.ckpt");
+/// let progress = Progress::at(120).total(1000).checkpoint("/var/lib/x/model 7.ckpt");
 /// assert_eq!(progress.line()?, "step=120 total=1000 checkpoint=/var/lib/x/model 7.ckpt");
 /// # Ok::<(), bij_experiment::ReportError>(())
 /// ```
@@ -22,74 +22,74 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `step` steps are done.
+    /// Progress after `step` steps.
     pub const fn at(step: u64) -> Self {
         Self { step, total: None, checkpoint: None }
     }
 
-    /// There are `total` steps in all.
+    /// Sets the total number of steps.
     #[must_use]
-    pub const fn of(mut self, total: u64) -> Self {
+    pub const fn total(mut self, total: u64) -> Self {
         self.total = Some(total);
         self
     }
 
-    /// The newest complete checkpoint. The next attempt is told of it as `BIJ_RESUME_FROM`, so
-    /// every report repeats it: one without a checkpoint says that there is none.
+    /// Sets the newest complete checkpoint, which the next attempt gets as `BIJ_RESUME_FROM`. Repeat it in
+    /// every report: a report without a checkpoint means that there is none.
     #[must_use]
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
         self.checkpoint = Some(path.into());
         self
     }
 
-    /// The line, without its newline. The checkpoint stands last: its path may hold blanks.
+    /// Returns the line without its newline. The checkpoint comes last because its path may contain blanks.
     ///
     /// # Errors
-    /// When the line could not be read back: the path is not UTF-8, holds a control character,
-    /// begins or ends with a blank, or holds what looks like the next key.
+    /// If bij could not read the path back: it is not UTF-8, contains a control character, begins or ends
+    /// with a blank, or contains a word that looks like a key.
     pub fn line(&self) -> Result<String, ReportError> {
         let step = format!("step={}", self.step);
         let total = self.total.map(|total| format!("total={total}"));
-        let checkpoint = self.checkpoint.as_deref().map(sayable).transpose()?;
+        let checkpoint = self.checkpoint.as_deref().map(checked_path).transpose()?;
         let checkpoint = checkpoint.map(|path| format!("checkpoint={path}"));
         let parts: Vec<_> = [Some(step), total, checkpoint].into_iter().flatten().collect();
         Ok(parts.join(" "))
     }
 
-    /// Replaces the progress file in one step. With a checkpoint the line must survive a power cut
-    /// as the checkpoint does; without one, a lost line costs nothing and the disk is left alone.
+    /// Replaces the progress file atomically. A line with a checkpoint must survive a power cut as the
+    /// checkpoint does; without one it does not wait for the disk.
     pub(crate) fn write_to(&self, file: &Path) -> Result<(), ReportError> {
         let line = self.line()? + "\n";
         let durability = match self.checkpoint {
             Some(_) => Durability::PowerCut,
-            None => Durability::Process,
+            None => Durability::ProcessEnd,
         };
         write_beside_and_rename(file, line.as_bytes(), durability).map_err(ReportError::Save)
     }
 }
 
-/// The keys that end a value when they follow a blank. `text=` is free text for people, which
-/// [`Attempt::status`](crate::Attempt::status) says better.
+/// The keys that end a value when they follow a blank. `text=` is free text for users;
+/// [`Attempt::status`](crate::Attempt::status) replaces it here.
 const KEYS: [&str; 4] = ["step=", "total=", "text=", "checkpoint="];
 
-fn sayable(path: &Path) -> Result<&str, ReportError> {
-    let unsayable = || ReportError::Unsayable { path: path.to_owned() };
-    let text = path.to_str().ok_or_else(unsayable)?;
+fn checked_path(path: &Path) -> Result<&str, ReportError> {
+    let invalid = || ReportError::InvalidPath { path: path.to_owned() };
+    let text = path.to_str().ok_or_else(invalid)?;
     let looks_like_a_key = |word: &str| KEYS.iter().any(|key| word.starts_with(key));
     let ambiguous = text.is_empty()
         || text.trim() != text
         || text.contains(char::is_control)
         || text.split(char::is_whitespace).any(looks_like_a_key);
-    if ambiguous { Err(unsayable()) } else { Ok(text) }
+    if ambiguous { Err(invalid()) } else { Ok(text) }
 }
 
 /// Why progress could not be reported.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The checkpoint's path does not fit on the line.
-    Unsayable {
-        /// The path.
+    /// bij could not read the checkpoint's path back from the line.
+    InvalidPath {
+        /// Path of the checkpoint.
         path: PathBuf,
     },
     /// The progress file could not be replaced.
@@ -99,9 +99,9 @@ pub enum ReportError {
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsayable { path } => write!(
+            Self::InvalidPath { path } => write!(
                 f,
-                "the checkpoint's path {:?} cannot stand on a progress line: rename it without \
+                "the checkpoint's path {:?} cannot be written on a progress line: rename it without \
                  control characters, outer blanks or words such as step=",
                 path.to_string_lossy()
             ),
@@ -113,7 +113,7 @@ impl fmt::Display for ReportError {
 impl Error for ReportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Unsayable { .. } => None,
+            Self::InvalidPath { .. } => None,
             Self::Save(source) => Some(source),
         }
     }
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_parts_are_left_out() {
+    fn unset_parts_are_left_out() {
         assert_eq!(Progress::at(3).line().unwrap(), "step=3");
-        assert_eq!(Progress::at(3).of(9).line().unwrap(), "step=3 total=9");
+        assert_eq!(Progress::at(3).total(9).line().unwrap(), "step=3 total=9");
         assert_eq!(Progress::at(3).checkpoint("/c").line().unwrap(), "step=3 checkpoint=/c");
     }
 
@@ -139,7 +139,7 @@ mod tests {
             [b"", b" /c", b"/c ", b"/a\nstep=9", b"/a\tb\0", b"/a step=9", b"/\xff", b"/a\xc2\x85"];
         for path in bad {
             let progress = Progress::at(1).checkpoint(OsStr::from_bytes(path));
-            assert!(matches!(progress.line(), Err(ReportError::Unsayable { .. })), "{path:?}");
+            assert!(matches!(progress.line(), Err(ReportError::InvalidPath { .. })), "{path:?}");
         }
         assert!(Progress::at(1).checkpoint("/a=b/step=3 of 9/ü.ckpt").line().is_ok());
     }

@@ -1,4 +1,4 @@
-//! Files that are whole at every instant, also after a power cut.
+//! Replaces files atomically and durably.
 
 use std::error::Error;
 use std::fmt;
@@ -6,30 +6,29 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Replaces the file at `path` by `contents`, durably and in one step.
+/// Replaces the file at `path` by `contents`, atomically and durably.
 ///
-/// Whoever reads `path`, at whatever instant and also after a power cut, finds the old contents or
-/// the new ones, never a part. When this returns, the new ones have reached the disk. The way is
-/// the usual one: write `<path>.tmp` in the same directory, fsync(2) it, rename(2) it over the old
-/// file, fsync the directory: "Calling `fsync()` does not necessarily ensure that the entry in the
-/// directory containing the file has also reached disk" (fsync(2)). A file left over from a
-/// process that was killed in the middle is overwritten by the next one, so at most one is left.
+/// A reader of `path` finds the old contents or the new ones at any time, also after a power cut, never a
+/// part. When this returns, the new contents are on the disk. It writes `<path>.tmp` in the same directory,
+/// calls fsync(2), renames it over the old file with rename(2), and calls fsync on the directory: "Calling
+/// `fsync()` does not necessarily ensure that the entry in the directory containing the file has also reached
+/// disk" (fsync(2)). The temporary file of a killed process is overwritten by the next call.
 ///
 /// Two writers must not save to the same `path` at the same time.
 ///
 /// # Errors
-/// Says at which [`SaveStep`] it failed; the old file is then still in place, except after
-/// [`SaveStep::SyncDirectory`], when the new one is, though perhaps not for good.
+/// [`SaveError`] with the [`SaveStep`] that failed. The old file is then still in place; after
+/// [`SaveStep::SyncDirectory`] the new one is, but a power cut may undo that.
 pub fn save(path: &Path, contents: &[u8]) -> Result<(), SaveError> {
     write_beside_and_rename(path, contents, Durability::PowerCut)
 }
 
-/// What a written file must survive.
+/// The event that a written file must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// The death of the process.
-    Process,
-    /// The death of the machine.
+    /// The end of the process at any moment.
+    ProcessEnd,
+    /// A power cut of the machine.
     PowerCut,
 }
 
@@ -41,7 +40,7 @@ pub(crate) fn write_beside_and_rename(
     let temporary = temporary_beside(path);
     let written = write_and_rename(path, &temporary, contents, durability);
     if written.is_err() {
-        // Best effort: a full disk should get its space back; the error is already on its way.
+        // Frees the space on a full disk. The caller gets the first error.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -83,7 +82,7 @@ fn directory_of(path: &Path) -> &Path {
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(directory)?.sync_all() {
-        // fsync(2): EINVAL is a file system that has no way to do this for directories.
+        // fsync(2): EINVAL if the file system cannot do it for directories.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced,
     }
@@ -92,9 +91,9 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 /// Why a file could not be saved.
 #[derive(Debug)]
 pub struct SaveError {
-    /// What was being done.
+    /// The step that failed.
     pub step: SaveStep,
-    /// The file or directory it was being done to.
+    /// File or directory of the failed step.
     pub path: PathBuf,
     source: io::Error,
 }
@@ -102,15 +101,15 @@ pub struct SaveError {
 /// The steps of [`save()`], in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveStep {
-    /// Creating the file beside the old one.
+    /// Creating the temporary file.
     Create,
-    /// Writing it.
+    /// Writing the temporary file.
     Write,
-    /// Waiting until it is on the disk.
+    /// Waiting until the content is on the disk.
     Sync,
-    /// Renaming it over the old one.
+    /// Renaming the temporary file over the old one.
     Rename,
-    /// Waiting until its name is on the disk.
+    /// Waiting until the directory entry is on the disk.
     SyncDirectory,
 }
 
@@ -125,7 +124,7 @@ impl fmt::Display for SaveError {
         let verb = match self.step {
             SaveStep::Create => "create",
             SaveStep::Write => "write",
-            SaveStep::Sync | SaveStep::SyncDirectory => "bring to the disk",
+            SaveStep::Sync | SaveStep::SyncDirectory => "sync",
             SaveStep::Rename => "replace",
         };
         write!(f, "could not {verb} {}", self.path.display())
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_behind_does_not_shine_through() {
+    fn the_temporary_file_of_a_killed_writer_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         fs::write(dir.path().join("state.tmp"), b"a long torn leftover").unwrap();
@@ -193,7 +192,7 @@ mod tests {
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for turn in 0..200 {
-                    write_beside_and_rename(&path, &contents[turn % 2], Durability::Process)
+                    write_beside_and_rename(&path, &contents[turn % 2], Durability::ProcessEnd)
                         .unwrap();
                 }
             });

@@ -1,4 +1,4 @@
-//! What this crate says is what bij reads, and what bij says is what this crate reads.
+//! bij reads what this crate writes, and this crate reads what bij writes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -24,7 +24,7 @@ fn every_cause_of_bij_is_known() {
 }
 
 #[test]
-fn only_asking_to_be_resumed_is_an_exit_that_is_no_crash() {
+fn only_the_exit_code_for_resuming_is_not_a_crash() {
     let is_crash = |code: u8| bij_core::Cause::Exit.is_crash(Some(code.into()));
     assert!(!is_crash(Ending::ResumeMe.code()));
     assert!(is_crash(Ending::NeverAgain.code()));
@@ -36,13 +36,13 @@ fn a_reported_line_is_read_from_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("progress");
     let attempt = attempt(&[("BIJ_PROGRESS", file.to_str().unwrap())]);
-    attempt.report(&Progress::at(120).of(1000).checkpoint("/state dir/model 7.ckpt")).unwrap();
+    attempt.report(&Progress::at(120).total(1000).checkpoint("/state dir/model 7.ckpt")).unwrap();
     let read: bij_core::Progress = std::fs::read_to_string(&file).unwrap().parse().unwrap();
     assert_eq!((read.step, read.total), (Some(120), Some(1000)));
     assert_eq!(read.checkpoint.as_deref(), Some("/state dir/model 7.ckpt"));
 }
 
-/// Paths of everything that has a meaning on the line, and of anything else.
+/// Paths made of words with a meaning on the line, and any other paths.
 fn path() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         " ",
@@ -69,14 +69,14 @@ fn path() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_line_is_refused_or_read_as_it_was_meant(
+    fn a_line_is_refused_or_read_back_unchanged(
         step: u64,
         total in proptest::option::of(any::<u64>()),
         path in proptest::option::of(path()),
     ) {
         let mut progress = Progress::at(step);
         if let Some(total) = total {
-            progress = progress.of(total);
+            progress = progress.total(total);
         }
         if let Some(path) = &path {
             progress = progress.checkpoint(path);

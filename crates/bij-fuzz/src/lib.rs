@@ -1,16 +1,16 @@
-//! Gives a reader of foreign text hostile input, in the normal test run and for as long as one likes.
+//! Tests parsers of foreign text with hostile input, in the normal test run or for a given time.
 //!
-//! A *target* is a test named `fuzz_<target>` that hands one input to the code in question and checks what
-//! comes back. Inputs are made from the target's corpus, the files in `fuzz/<target>/` of its crate: each is
-//! tried as it is, then mutated; others are made of the target's own tokens, and of noise.
+//! A *target* is a test named `fuzz_<target>` that passes one input to a parser and checks the result. Inputs
+//! come from the target's corpus, the files in `fuzz/<target>/` of its crate: each is tried as it is, then
+//! mutated; others consist of the target's own tokens, or of noise.
 //!
-//! In a normal test run a target tries some hundred inputs, always the same ones. With
-//! `$BIJ_FUZZ_SECONDS` it goes on for that long with new ones, with `$BIJ_FUZZ_SEED` in an order that is
-//! always the same; `cargo xtask fuzz` sets both. An input that
-//! fails is made smaller and written into the corpus as `failed-…`, where every later run tries it first.
+//! In a normal test run a target tries a few hundred inputs, always the same ones. With `$BIJ_FUZZ_SECONDS`
+//! it tries new ones for this time, and with `$BIJ_FUZZ_SEED` in a reproducible order; `cargo xtask fuzz` sets
+//! both. A failing input is minimized and written into the corpus as `failed-…`, where every later run tries
+//! it first.
 //!
-//! Besides what the target checks, no input may take longer than [`TIME_LIMIT`] of processor time or, when
-//! it is run by time, bring the process beyond [`MEMORY_LIMIT`].
+//! Besides the target's own checks, no input may take more processor time than [`TIME_LIMIT`] or, in a run
+//! with a given time, more memory than [`MEMORY_LIMIT`].
 
 mod mutation;
 
@@ -27,20 +27,19 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 
 use mutation::{Material, input};
 
-/// The processor time that one input may take, in a build without optimizations. Readers take
-/// microseconds.
+/// Maximum processor time for one input in a build without optimizations. Parsers take microseconds.
 pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The address space that the process may have when it is run by time.
+/// Maximum address space of the process in a run with a given time, in bytes.
 pub const MEMORY_LIMIT: u64 = 4 << 30;
 
-/// The longest input. Larger ones are refused by size before they are read, which has tests of its own.
-const MOST_BYTES: usize = 32 << 10;
+/// Maximum length of an input in bytes. Parsers refuse long files by their size, which has its own tests.
+const MAX_INPUT_LEN: usize = 32 << 10;
 
-/// The inputs of a normal test run.
+/// Number of inputs in a normal test run.
 const CASES: u32 = 400;
 
-/// A reader of foreign text, and what its input is made of.
+/// A parser of foreign text, and the material for its inputs.
 #[derive(Debug)]
 pub struct Target {
     name: &'static str,
@@ -50,10 +49,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this name of the crate in this directory (`env!("CARGO_MANIFEST_DIR")`).
+    /// Creates a target of the crate in a directory (`env!("CARGO_MANIFEST_DIR")`).
     ///
     /// # Panics
-    /// If it has no corpus.
+    /// If the target has no corpus.
     pub fn new(name: &'static str, manifest_dir: &str) -> Self {
         let corpus = Path::new(manifest_dir).join("fuzz").join(name);
         let seeds = files(&corpus);
@@ -61,57 +60,57 @@ impl Target {
         Self { name, corpus, seeds, tokens: &[] }
     }
 
-    /// Words that mean something to the reader.
+    /// Sets words that have a meaning for the parser.
     #[must_use]
     pub const fn tokens(mut self, tokens: &'static [&'static str]) -> Self {
         self.tokens = tokens;
         self
     }
 
-    /// Takes further files for seeds, for example captured ones of other tests.
+    /// Adds more seeds, for example captured files of other tests.
     #[must_use]
     pub fn also(mut self, seeds: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        self.seeds.extend(seeds.into_iter().filter(|seed| seed.len() <= MOST_BYTES));
+        self.seeds.extend(seeds.into_iter().filter(|seed| seed.len() <= MAX_INPUT_LEN));
         self
     }
 
-    /// Gives `check` one input after the other. It panics if the reader did what it must not.
+    /// Calls `check` with one input after the other; `check` panics if the parser failed.
     ///
     /// # Panics
-    /// If an input failed; the message says where the input was written to.
+    /// If an input failed; the message names the file of the input.
     pub fn run(self, check: impl Fn(&[u8])) {
-        let time = std::env::var("BIJ_FUZZ_SECONDS").ok();
-        let time = time.map(|seconds| seconds.parse().map(Duration::from_secs));
-        let time = time.map(|time| time.expect("BIJ_FUZZ_SECONDS is a number"));
-        if time.is_some() {
+        let duration = std::env::var("BIJ_FUZZ_SECONDS").ok().map(|seconds| {
+            Duration::from_secs(seconds.parse().expect("BIJ_FUZZ_SECONDS is a number"))
+        });
+        if duration.is_some() {
             setrlimit(Resource::RLIMIT_AS, MEMORY_LIMIT, MEMORY_LIMIT)
                 .expect("a limit can always be lowered");
         }
-        let watch = Watch::new(&self);
-        let limited = |bytes: &[u8]| watch.limited(bytes, &check);
+        let watchdog = Watchdog::new(&self);
+        let check_in_time = |bytes: &[u8]| watchdog.check_in_time(bytes, &check);
         std::thread::scope(|scope| {
-            scope.spawn(|| watch.watch());
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            scope.spawn(|| watchdog.watch());
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 for seed in &self.seeds {
-                    limited(seed);
+                    check_in_time(seed);
                 }
-                match time {
-                    None => self.try_cases(same_runner(), limited),
-                    Some(time) => self.try_for(time, limited),
+                match duration {
+                    None => self.try_cases(deterministic_runner(), check_in_time),
+                    Some(duration) => self.try_for(duration, check_in_time),
                 }
             }));
-            watch.end();
-            if let Err(panic) = done {
+            watchdog.end();
+            if let Err(panic) = result {
                 std::panic::resume_unwind(panic);
             }
         });
     }
 
-    fn try_for(&self, time: Duration, check: impl Fn(&[u8])) {
+    fn try_for(&self, duration: Duration, check: impl Fn(&[u8])) {
         let seed = std::env::var("BIJ_FUZZ_SEED").ok();
         let mut seed = seed.map(|seed| seed.parse::<u64>().expect("BIJ_FUZZ_SEED is a number"));
         let started = Instant::now();
-        while started.elapsed() < time {
+        while started.elapsed() < duration {
             self.try_cases(runner(seed), &check);
             seed = seed.map(|seed| seed.wrapping_add(1));
         }
@@ -120,29 +119,25 @@ impl Target {
     fn try_cases(&self, mut runner: TestRunner, check: impl Fn(&[u8])) {
         let material = Material::new(&self.seeds, self.tokens);
         let inputs = input(&material).prop_map(|mut bytes| {
-            bytes.truncate(MOST_BYTES);
+            bytes.truncate(MAX_INPUT_LEN);
             bytes
         });
-        let tried = runner.run(&inputs, |bytes| {
+        let result = runner.run(&inputs, |bytes| {
             check(&bytes);
             Ok::<(), TestCaseError>(())
         });
-        match tried {
+        match result {
             Ok(()) => {}
             Err(TestError::Fail(why, bytes)) => {
-                let file = self.keep("failed", &bytes);
+                let file = write_to_corpus(&self.corpus, "failed", &bytes);
                 panic!("{} failed on {}: {why}", self.name, file.display());
             }
             Err(TestError::Abort(why)) => panic!("{}: no input could be made: {why}", self.name),
         }
     }
-
-    fn keep(&self, what: &str, bytes: &[u8]) -> PathBuf {
-        keep(&self.corpus, what, bytes)
-    }
 }
 
-/// A runner for many inputs: those of this seed, or others each time.
+/// Returns a runner for many inputs: those of a seed, or different ones each time.
 fn runner(seed: Option<u64>) -> TestRunner {
     let Some(seed) = seed else { return TestRunner::new(config(1000)) };
     let mut bytes = [0; 32];
@@ -151,112 +146,113 @@ fn runner(seed: Option<u64>) -> TestRunner {
     TestRunner::new_with_rng(config(1000), rng)
 }
 
-/// A runner whose inputs are the same each time.
-fn same_runner() -> TestRunner {
+/// Returns a runner whose inputs are the same each time.
+fn deterministic_runner() -> TestRunner {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config(CASES), rng)
 }
 
-/// Failures are kept as inputs, not as seeds: these change their meaning with the corpus.
+/// Returns the configuration of a runner. Failures are written as inputs, because the meaning of a seed
+/// changes with the corpus.
 fn config(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
-/// Writes an input into the corpus, under a name made of its bytes (FNV-1a).
-fn keep(corpus: &Path, what: &str, bytes: &[u8]) -> PathBuf {
+/// Writes an input into the corpus, with the hash of its bytes (FNV-1a) in its name.
+fn write_to_corpus(corpus: &Path, prefix: &str, bytes: &[u8]) -> PathBuf {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let file = corpus.join(format!("{what}-{hash:016x}"));
-    fs::write(&file, bytes).expect("the corpus can be written");
+    let file = corpus.join(format!("{prefix}-{hash:016x}"));
+    fs::write(&file, bytes).expect("the corpus is writable");
     file
 }
 
-/// All regular files of a directory, in the order of their names.
+/// Returns the content of all regular files in a directory, in the order of their names.
 ///
 /// # Panics
-/// If one of them cannot be read.
+/// If a file cannot be read.
 pub fn files(directory: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("readable entry").path()).collect();
     paths.retain(|path| path.is_file());
     paths.sort();
-    let read = |path: &PathBuf| fs::read(path).expect("a file of the corpus");
+    let read = |path: &PathBuf| fs::read(path).expect("readable file");
     paths.iter().map(read).collect()
 }
 
-/// Ends the process if one input takes for ever, and keeps that input.
-struct Watch {
+/// Aborts the process if one input hangs, and writes that input into the corpus.
+struct Watchdog {
     corpus: PathBuf,
-    /// The input under way.
+    /// The input of the running check, and the processor time at its start.
     current: Mutex<Option<(Duration, Vec<u8>)>>,
-    is_over: AtomicBool,
+    has_ended: AtomicBool,
 }
 
-/// An input has hung if the process has had so much processor time since it began, other tests of the process
-/// included. The time of day would be the fault of a busy machine.
+/// Processor time of the process, other tests included, after which an input hangs. Wall-clock time would
+/// depend on the load of the machine.
 const HUNG_AFTER: Duration = Duration::from_secs(100);
 
-impl Watch {
+impl Watchdog {
     fn new(target: &Target) -> Self {
         Self {
             corpus: target.corpus.clone(),
             current: Mutex::new(None),
-            is_over: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         }
     }
 
-    /// Gives the check one input and measures it.
-    fn limited(&self, bytes: &[u8], check: &impl Fn(&[u8])) {
-        *self.current.lock().expect("nothing panics with it") =
-            Some((processor_time_of_all(), bytes.to_owned()));
-        let before = processor_time();
+    /// Runs the check for one input and measures its processor time.
+    fn check_in_time(&self, bytes: &[u8], check: &impl Fn(&[u8])) {
+        *self.current.lock().expect("no panic while it is locked") =
+            Some((process_cpu_time(), bytes.to_owned()));
+        let before = thread_cpu_time();
         check(bytes);
-        let took = processor_time().saturating_sub(before);
-        *self.current.lock().expect("nothing panics with it") = None;
+        let took = thread_cpu_time().saturating_sub(before);
+        *self.current.lock().expect("no panic while it is locked") = None;
         assert!(took < TIME_LIMIT, "it took {took:?} of processor time");
     }
 
     fn watch(&self) {
-        while !self.is_over.load(Ordering::Acquire) {
+        while !self.has_ended.load(Ordering::Acquire) {
             std::thread::park_timeout(Duration::from_millis(50));
-            let current = self.current.lock().expect("nothing panics with it");
+            let current = self.current.lock().expect("no panic while it is locked");
             if let Some((since, bytes)) = &*current
-                && processor_time_of_all().saturating_sub(*since) > HUNG_AFTER
+                && process_cpu_time().saturating_sub(*since) > HUNG_AFTER
             {
-                keep(&self.corpus, "hung", bytes);
+                write_to_corpus(&self.corpus, "hung", bytes);
                 std::process::abort();
             }
         }
     }
 
     fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
+        self.has_ended.store(true, Ordering::Release);
     }
 }
 
-/// The processor time that this thread has had.
-fn processor_time() -> Duration {
+/// Returns the processor time of this thread.
+fn thread_cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the clock exists").into()
 }
 
-/// The processor time that this process has had.
-fn processor_time_of_all() -> Duration {
+/// Returns the processor time of this process.
+fn process_cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("the clock exists").into()
 }
 
-/// Checks that a text that people are shown has no character that a terminal obeys, lines and tabs
-/// excepted.
+/// Asserts that a text for users has no character that controls a terminal, except line breaks and tabs.
 ///
 /// # Panics
-/// If it has one.
+/// If the text has such a character.
 pub fn assert_harmless(text: &str) {
     let harmful = |c: &char| c.is_control() && !matches!(c, '\n' | '\t') || is_directional(*c);
     let found: Vec<char> = text.chars().filter(harmful).collect();
     assert!(found.is_empty(), "{found:?} in {text:?}");
 }
 
-/// Marks that reorder text (Unicode Standard Annex #9, "Directional Formatting Characters").
+/// Whether a character reorders text (Unicode Standard Annex #9, "Directional Formatting Characters").
 const fn is_directional(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -268,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_is_made_small_and_kept() {
+    fn a_failing_input_is_minimized_and_written_into_the_corpus() {
         let directory = std::env::temp_dir().join(format!("bij-fuzz-{}", std::process::id()));
         let corpus = directory.join("fuzz/self");
         fs::create_dir_all(&corpus).unwrap();
@@ -281,14 +277,14 @@ mod tests {
         assert_eq!(kept.len(), 2, "{kept:?}");
         let small = |bytes: &&Vec<u8>| bytes.contains(&b'!') && bytes.len() < 20;
         assert_eq!(kept.iter().filter(small).count(), 1, "{kept:?}");
-        // From now on it is the first that is tried.
+        // The next run tries it first.
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
-        Target::new("self", manifest_dir).run(|bytes| assert!(bytes.len() <= MOST_BYTES));
+        Target::new("self", manifest_dir).run(|bytes| assert!(bytes.len() <= MAX_INPUT_LEN));
         fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]
-    fn text_that_a_terminal_would_obey_is_found() {
+    fn characters_that_control_a_terminal_are_found() {
         assert_harmless("a.toml:3: grün\n\thint");
         for harmful in ["\x1b[2J", "\u{9b}", "\u{202e}", "\r"] {
             assert!(catch_unwind(|| assert_harmless(harmful)).is_err(), "{harmful:?}");

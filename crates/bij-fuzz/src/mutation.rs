@@ -1,18 +1,19 @@
-//! Inputs, as changes of known ones: a failing input is made smaller by leaving changes out.
+//! Inputs as mutations of known ones: a failing input is minimized by leaving mutations out.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What inputs are made of.
+/// Seeds and tokens from which inputs are generated.
 #[derive(Clone, Debug)]
 pub(super) struct Material {
     seeds: Vec<Vec<u8>>,
     tokens: Vec<Vec<u8>>,
 }
 
-/// Text that has broken readers before: ends of ranges, odd letters, what a terminal obeys, deep nesting.
-const ODD: &[&str] = &[
+/// Text that often breaks parsers: limits of number ranges, unusual letters, terminal control sequences,
+/// brackets for deep nesting.
+const HOSTILE_TOKENS: &[&str] = &[
     "\0",
     "\r",
     "\n",
@@ -68,12 +69,13 @@ const ODD: &[&str] = &[
 
 impl Material {
     pub(super) fn new(seeds: &[Vec<u8>], tokens: &[&str]) -> Self {
-        let tokens = tokens.iter().chain(ODD).map(|token| token.as_bytes().to_owned()).collect();
+        let tokens =
+            tokens.iter().chain(HOSTILE_TOKENS).map(|token| token.as_bytes().to_owned()).collect();
         Self { seeds: seeds.to_owned(), tokens }
     }
 }
 
-/// One change; places are shares of the length that the input has by then.
+/// One mutation; an index is relative to the current length of the input.
 #[derive(Clone, Debug)]
 enum Mutation {
     Flip { at: Index, byte: u8 },
@@ -86,7 +88,7 @@ enum Mutation {
 
 impl Mutation {
     fn apply(self, input: &mut Vec<u8>) {
-        let place = |at: Index, input: &Vec<u8>| at.index(input.len() + 1);
+        let position = |at: Index, input: &Vec<u8>| at.index(input.len() + 1);
         match self {
             Self::Flip { at, byte } if !input.is_empty() => {
                 let at = at.index(input.len());
@@ -94,27 +96,27 @@ impl Mutation {
             }
             Self::Flip { byte, .. } => input.push(byte),
             Self::Insert { at, bytes } => {
-                let at = place(at, input);
+                let at = position(at, input);
                 input.splice(at..at, bytes);
             }
             Self::Delete { at, length } => {
-                let at = place(at, input);
+                let at = position(at, input);
                 let end = input.len().min(at + length);
                 input.drain(at..end);
             }
             Self::Repeat { at, length, times } => {
-                let at = place(at, input);
+                let at = position(at, input);
                 let end = input.len().min(at + length);
                 let repeated = input[at..end].repeat(times);
                 input.splice(at..at, repeated);
             }
             Self::Splice { at, seed, from, length } => {
-                let (at, from) = (place(at, input), from.index(seed.len() + 1));
+                let (at, from) = (position(at, input), from.index(seed.len() + 1));
                 let end = seed.len().min(from + length);
                 input.splice(at..at, seed[from..end].iter().copied());
             }
             Self::Cut { at } => {
-                let at = place(at, input);
+                let at = position(at, input);
                 input.truncate(at);
             }
         }
@@ -137,7 +139,7 @@ fn mutation(material: &Material) -> impl Strategy<Value = Mutation> + use<> {
     ]
 }
 
-/// Inputs: mostly seeds with some changes, else tokens in a row, or noise.
+/// Generates inputs: mostly mutated seeds, else sequences of tokens, or noise.
 pub(super) fn input(material: &Material) -> impl Strategy<Value = Vec<u8>> + use<> {
     let mutated = (select(material.seeds.clone()), vec(mutation(material), 1..8)).prop_map(
         |(mut input, mutations)| {

@@ -1,6 +1,6 @@
 //! The kernel's counters of the control group that a hook runs in: the experiment's own.
 
-use bij_cgroup::{CgroupRoot, Membership, Reading};
+use bij_cgroup::{CgroupReading, CgroupRoot, Membership};
 use bij_core::ExperimentId;
 use bij_host::HostContext;
 
@@ -8,7 +8,7 @@ use bij_host::HostContext;
 ///
 /// Where a hierarchy does not hold the unit apart (a container, a controller that is not enabled),
 /// the counters there are of others as well and prove nothing: they are left out.
-pub(crate) fn read_counters(host: &HostContext, id: &ExperimentId) -> Option<Reading> {
+pub(crate) fn read_counters(host: &HostContext, id: &ExperimentId) -> Option<CgroupReading> {
     let root = CgroupRoot::open(host.root().join("sys/fs/cgroup"))
         .inspect_err(|error| log::warn!("no counters of the kernel: {error}"))
         .ok()?;
@@ -17,7 +17,7 @@ pub(crate) fn read_counters(host: &HostContext, id: &ExperimentId) -> Option<Rea
         .ok()?;
     let unit = id.unit_name();
     let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
-    Some(root.of(&own).read())
+    Some(root.for_membership(&own).read())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn names(host: &HostContext, id: &ExperimentId) -> Vec<String> {
     let own = logged(Membership::of_process(&proc, "self"), "the own control group is unknown");
     let Some((root, own)) = root.zip(own) else { return Vec::new() };
     let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
-    let mut processes = root.of(&own).processes();
+    let mut processes = root.for_membership(&own).processes();
     processes.sort_unstable();
     let others = processes.into_iter().filter(|pid| *pid != std::process::id());
     others.filter_map(|pid| living(&proc.join(pid.to_string()))).collect()

@@ -82,7 +82,7 @@ impl Tree {
 
     fn attempts(&self, id: &str) -> Vec<Attempt> {
         let mut ledger = RobustLedger::at(&self.layout());
-        ledger.take_in().unwrap();
+        ledger.apply_spool().unwrap();
         let experiment = Some(id.parse().unwrap());
         ledger.attempts(&AttemptQuery { experiment, ..AttemptQuery::default() }).unwrap()
     }

@@ -168,5 +168,5 @@ fn find_cgroup(root: &CgroupRoot, procs_files: &[PathBuf]) -> Option<Cgroup> {
             format!("1:{}:/{}\n", Controller::Memory.as_str(), path.display())
         }
     };
-    Some(root.of(&Membership::parse(&text)))
+    Some(root.for_membership(&Membership::parse(&text)))
 }

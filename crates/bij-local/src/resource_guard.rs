@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use bij_cgroup::{JarLimits, Setting};
+use bij_cgroup::{CgroupLimits, CgroupSetting};
 use bij_core::definition::{Limits, OomPolicy};
 use bij_core::{
     Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
@@ -67,7 +67,7 @@ pub(crate) enum GuardEvent {
 #[derive(Debug)]
 pub(crate) struct PreparedLimits {
     name: String,
-    cgroup: Option<bij_cgroup::Jar>,
+    cgroup: Option<bij_cgroup::OwnedCgroup>,
     memory: Option<Limit<Bytes>>,
     cpu: Option<Limit<CpuQuota>>,
     watched: Option<Bytes>,
@@ -87,7 +87,7 @@ impl PreparedLimits {
         total: Bytes,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let resolve = |limit: MemoryLimit| limit.resolve(total);
-        let wanted = JarLimits {
+        let wanted = CgroupLimits {
             memory: limits.memory.map(resolve),
             swap: limits.swap.map(resolve),
             cpu: limits.cpu,
@@ -98,7 +98,7 @@ impl PreparedLimits {
         };
         let made = match (backend, place.parent()) {
             (Backend::Watcher, _) => Err(None),
-            (_, Ok(parent)) => bij_cgroup::Jar::create(parent, name, &wanted)
+            (_, Ok(parent)) => bij_cgroup::OwnedCgroup::create(parent, name, &wanted)
                 .map_err(|error| Some(error_chain(&error))),
             (_, Err(reason)) => Err(Some(reason.to_owned())),
         };
@@ -110,25 +110,25 @@ impl PreparedLimits {
     }
 
     /// Prepares limits for the watcher. `reason` says why there is no cgroup.
-    fn without_cgroup(name: &str, reason: Option<&str>, wanted: &JarLimits) -> Self {
-        let note = reason.filter(|_| *wanted != JarLimits::default());
+    fn without_cgroup(name: &str, reason: Option<&str>, wanted: &CgroupLimits) -> Self {
+        let note = reason.filter(|_| *wanted != CgroupLimits::default());
         let note = note.map(|reason| format!("the kernel holds no limits here: {reason}"));
         Self::from_cgroup(name, None, wanted, note.into_iter().collect())
     }
 
     fn from_cgroup(
         name: &str,
-        cgroup: Option<bij_cgroup::Jar>,
-        wanted: &JarLimits,
+        cgroup: Option<bij_cgroup::OwnedCgroup>,
+        wanted: &CgroupLimits,
         mut notes: Vec<String>,
     ) -> Self {
         let mut held = cgroup.is_some();
         if let Some(cgroup) = &cgroup {
             for missing in cgroup.missing() {
                 match missing.setting {
-                    Setting::Memory => held = false,
+                    CgroupSetting::Memory => held = false,
                     // The supervisor kills the other processes where the kernel does not.
-                    Setting::KillTogether => {}
+                    CgroupSetting::KillTogether => {}
                     _ => notes.push(format!("{missing}: {}", missing.reason)),
                 }
             }
@@ -163,7 +163,7 @@ impl PreparedLimits {
 
     /// Returns the `cgroup.procs` files by which the shim enters the cgroup.
     pub(crate) fn procs_files(&self) -> Vec<PathBuf> {
-        self.cgroup.as_ref().map(bij_cgroup::Jar::procs_files).unwrap_or_default()
+        self.cgroup.as_ref().map(bij_cgroup::OwnedCgroup::procs_files).unwrap_or_default()
     }
 
     /// Returns `RLIMIT_DATA` for each process, in bytes: twice the watched limit.

@@ -1,7 +1,7 @@
-//! What a ledger of 1,000 experiments with 100 attempts each costs whom.
+//! The cost of a ledger of 1,000 experiments with 100 attempts each.
 //!
-//! `cargo bench -p bij-store`. The hooks' share of a start is "open and close" less what two waits
-//! for the disk cost here ("two waits for the disk"); `bij list` asks "tallies".
+//! `cargo bench -p bij-store`. The time that hooks add to a start is "open and close" minus "two waits for
+//! the disk"; `bij list` reads "tallies".
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::fs::File;
@@ -15,7 +15,7 @@ use bij_store::{Reader, RobustLedger, Store};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rusqlite::Connection;
 
-/// Fills a ledger in one go: all attempts crashed, every tenth with a checkpoint.
+/// Fills a ledger in one transaction: all attempts crashed, every tenth with a checkpoint.
 const FILL: &str = r#"
     PRAGMA synchronous = OFF;
     BEGIN;
@@ -69,7 +69,7 @@ fn writing(criterion: &mut Criterion) {
     let database = place.path().join("state.db");
     fill(&database);
     let mut number = 0;
-    let mut group = criterion.benchmark_group("one life");
+    let mut group = criterion.benchmark_group("one attempt");
     group.sample_size(30);
     group.bench_function("open and close, each as a hook does", |bencher| {
         bencher.iter(|| {
@@ -81,7 +81,7 @@ fn writing(criterion: &mut Criterion) {
         });
     });
     let mut store = Store::open(&database).unwrap();
-    group.bench_function("open and close, by who stays", |bencher| {
+    group.bench_function("open and close, on one connection", |bencher| {
         bencher.iter(|| {
             number += 1;
             let opening = restart("experiment-0500", 2, number);

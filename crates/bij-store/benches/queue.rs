@@ -1,8 +1,8 @@
-//! What the queue costs whom, with none and with 10,000 runs queued.
+//! The cost of the queue with 0 and with 10,000 runs queued.
 //!
-//! `cargo bench -p bij-store --bench queue`. Every submission is on the disk when it is answered, so
-//! "one submission" is to be read beside "one wait for the disk". Before the benches stand figures
-//! that criterion does not have: percentiles of single submissions, and bytes written by each.
+//! `cargo bench -p bij-store --bench queue`. Every submission is on the disk when it returns, so compare
+//! "one submission" with "one wait for the disk". The figures that are printed first are not available
+//! from criterion: percentiles of single submissions, and the bytes that each writes.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 const MANY: usize = 10_000;
 
-/// What a sweep submits: the same experiment, each run with a parameter of its own.
+/// The submissions of a sweep: the same experiment, each run with its own parameter.
 fn sweep(runs: usize) -> Vec<Submission> {
     let claim = Claim { memory: Some(Bytes::new(8 << 30)), ..Claim::default() };
     let one = |number| Submission {
@@ -32,7 +32,7 @@ fn sweep(runs: usize) -> Vec<Submission> {
     (0..runs).map(one).collect()
 }
 
-/// A database with so many runs queued.
+/// A database with this many runs queued.
 fn queued(runs: usize) -> (TempDir, PathBuf, Store) {
     let place = tempfile::tempdir().unwrap();
     let database = place.path().join("state.db");
@@ -41,14 +41,14 @@ fn queued(runs: usize) -> (TempDir, PathBuf, Store) {
     (place, database, store)
 }
 
-/// Bytes that this process has had written to its disks.
+/// Bytes that this process has caused to be written to disks.
 fn written() -> u64 {
     let io = fs::read_to_string("/proc/self/io").unwrap();
     let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
     line.parse().unwrap()
 }
 
-#[expect(clippy::print_stdout, reason = "these figures are what the bench is for")]
+#[expect(clippy::print_stdout, reason = "the bench prints these figures")]
 fn figures() {
     const ADDS: usize = 2000;
     for before in [0, MANY] {
@@ -112,10 +112,10 @@ fn reading(criterion: &mut Criterion) {
     let reader = Reader::new(database);
     let mut group = criterion.benchmark_group("of 10,000 queued");
     group.sample_size(30);
-    group.bench_function("load, by who stays", |bencher| {
+    group.bench_function("load, by a store", |bencher| {
         bencher.iter(|| assert_eq!(black_box(store.load().unwrap()).runs.len(), MANY));
     });
-    group.bench_function("load, by who looks", |bencher| {
+    group.bench_function("load, by a reader", |bencher| {
         bencher.iter(|| assert_eq!(black_box(reader.load().unwrap()).runs.len(), MANY));
     });
     group.bench_function("a thousand events", |bencher| {
@@ -132,13 +132,13 @@ fn starting(criterion: &mut Criterion) {
         drop(store);
         group.bench_function(BenchmarkId::new("queued", before), |bencher| {
             let mut number = 0;
-            bencher.iter(|| one_life(&database, place.path(), &mut number));
+            bencher.iter(|| run_attempt(&database, place.path(), &mut number));
         });
     }
     group.finish();
 }
 
-fn one_life(database: &Path, place: &Path, number: &mut u32) {
+fn run_attempt(database: &Path, place: &Path, number: &mut u32) {
     *number += 1;
     let ledger = || RobustLedger::new(database.to_owned(), place.join("spool"));
     let opening = fixture::fresh("amnesiac_001", 1, *number);

@@ -1,4 +1,4 @@
-//! A program of one's own that keeps a ledger: it pretends to run an experiment that dies once.
+//! A program with its own ledger: it pretends to run an experiment that crashes once.
 //!
 //! `cargo run -p bij-store --example embed -- /tmp/embed/state.db`
 #![expect(clippy::print_stdout, reason = "it is an example that shows what it reads")]
@@ -18,12 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         RobustLedger::new(database, spool).with_notices(|notice| println!("notice: {notice}"));
 
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.parse()?;
-    for (life, code) in [(1_u8, 1), (2, 0)] {
-        // systemd gives a unit's life its id; who supervises by himself makes one up.
-        let mut invocation = [life; 16];
+    for (number, code) in [(1_u8, 1), (2, 0)] {
+        // systemd makes the invocation id of a unit; without systemd the supervisor makes it.
+        let mut invocation = [number; 16];
         invocation[..4].copy_from_slice(&process::id().to_be_bytes());
         let key = AttemptKey { boot, invocation: InvocationId::from_bytes(invocation) };
-        let start = if life == 1 { StartKind::Fresh } else { StartKind::Restart };
+        let start = if number == 1 { StartKind::Fresh } else { StartKind::Restart };
         let (experiment, at) = ("embedded".parse()?, SystemTime::now().into());
 
         let opened = ledger.open(&Opening { experiment, key, at, uptime: None, start })?;

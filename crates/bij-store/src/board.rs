@@ -1,4 +1,4 @@
-//! What is kept of the board: beside each attempt, and minute by minute.
+//! Records of the board: one per attempt, and one per minute.
 
 use bij_core::port::LedgerError;
 use bij_core::{
@@ -7,14 +7,14 @@ use bij_core::{
 };
 use rusqlite::{Connection, Row, Transaction, params};
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::flush::Flush;
-use crate::row::{Column, Cursor, signed};
+use crate::row::{Column, RowReader, saturating_i64};
 use crate::{Reader, Store};
 
 impl Store {
-    /// Keeps what the board went through while an attempt lived that has ended. The first word on it
-    /// stays; of an attempt that is not known, or open, nothing is kept.
+    /// Records the board's values during an ended attempt. The first record stands; for an unknown or open
+    /// attempt nothing is recorded.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
@@ -23,20 +23,20 @@ impl Store {
         key: AttemptKey,
         board: &AttemptBoard,
     ) -> Result<Outcome, LedgerError> {
-        Ok(self.write(Flush::Later, |within| keep_of_attempt(within, key, board))?)
+        Ok(self.write(Flush::Later, |transaction| insert_attempt_board(transaction, key, board))?)
     }
 
-    /// Keeps a minute, and forgets those before the newest [`BoardMinute::KEPT`].
+    /// Records a minute, and removes all but the newest [`BoardMinute::KEPT`].
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
     pub fn keep_board_minute(&mut self, minute: &BoardMinute) -> Result<(), LedgerError> {
-        Ok(self.write(Flush::Later, |within| keep_minute(within, minute))?)
+        Ok(self.write(Flush::Later, |transaction| insert_minute(transaction, minute))?)
     }
 }
 
 impl Reader {
-    /// The newest minutes of the board, at most so many, oldest first.
+    /// Returns up to `at_most` of the newest minutes of the board, oldest first.
     ///
     /// # Errors
     /// [`LedgerError`] if they could not be read.
@@ -54,17 +54,17 @@ impl Reader {
         before: Option<i64>,
         at_most: usize,
     ) -> Result<(i64, Vec<BoardMinute>), LedgerError> {
-        self.database.ask(|connection| minutes(connection, before, at_most))
+        self.database.query(|connection| minutes(connection, before, at_most))
     }
 }
 
-fn keep_of_attempt(
-    within: &Transaction<'_>,
+fn insert_attempt_board(
+    transaction: &Transaction<'_>,
     key: AttemptKey,
     board: &AttemptBoard,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, DatabaseError> {
     let AttemptBoard { hottest, energy, throttled, over_current } = board;
-    let added = within
+    let added = transaction
         .prepare_cached(
             "INSERT INTO attempt_boards
                  (attempt, zone, millicelsius, millijoules, throttled, over_current)
@@ -78,15 +78,15 @@ fn keep_of_attempt(
             hottest.as_ref().map(|hottest| &hottest.zone),
             hottest.as_ref().map(|hottest| hottest.celsius.millis()),
             energy.map(Millijoules::get),
-            throttled.map(|span| signed(span.as_micros())),
-            over_current.map(signed),
+            throttled.map(|span| saturating_i64(span.as_micros())),
+            over_current.map(saturating_i64),
         ])?;
     Ok(if added == 0 { Outcome::Unchanged } else { Outcome::Changed })
 }
 
-fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Failure> {
+fn insert_minute(transaction: &Transaction<'_>, minute: &BoardMinute) -> Result<(), DatabaseError> {
     let BoardMinute { at, span, samples, hottest, celsius, power, gpu_load, .. } = minute;
-    within
+    transaction
         .prepare_cached(
             "INSERT INTO board_minutes (at, span, samples, zone, zone_max,
                  celsius_min, celsius_mean, celsius_max, power_min, power_mean, power_max,
@@ -95,7 +95,7 @@ fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Fai
         )?
         .execute(params![
             at.as_micros(),
-            signed(span.as_micros()),
+            saturating_i64(span.as_micros()),
             samples,
             hottest.as_ref().map(|hottest| &hottest.zone),
             hottest.as_ref().map(|hottest| hottest.celsius.millis()),
@@ -105,11 +105,11 @@ fn keep_minute(within: &Transaction<'_>, minute: &BoardMinute) -> Result<(), Fai
             power.map(|power| power.min.get()),
             power.map(|power| power.mean.get()),
             power.map(|power| power.max.get()),
-            gpu_load.map(|load| signed(load.permyriad())),
-            minute.memory_available.map(|memory| signed(memory.get())),
+            gpu_load.map(|load| saturating_i64(load.permyriad())),
+            minute.memory_available.map(|memory| saturating_i64(memory.get())),
             minute.throttled,
         ])?;
-    within
+    transaction
         .prepare_cached(
             "DELETE FROM board_minutes WHERE id <= (SELECT max(id) FROM board_minutes) - ?1",
         )?
@@ -121,7 +121,7 @@ fn minutes(
     connection: &Connection,
     before: Option<i64>,
     at_most: usize,
-) -> Result<(i64, Vec<BoardMinute>), Failure> {
+) -> Result<(i64, Vec<BoardMinute>), DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, at, span, samples, zone, zone_max, celsius_min, celsius_mean, celsius_max,
              power_min, power_mean, power_max, gpu_load, available, throttled
@@ -138,28 +138,32 @@ fn minutes(
     Ok((first, minutes))
 }
 
-fn minute(row: &Row<'_>) -> Result<BoardMinute, Failure> {
-    let at = Cursor::new(row, row.get(0)?);
+fn minute(row: &Row<'_>) -> Result<BoardMinute, DatabaseError> {
+    let fields = RowReader::new(row, row.get(0)?);
     let celsius = |number, name| {
-        Ok::<_, Failure>(at.value::<Option<i32>>(Column(number, name))?.map(Celsius::from_millis))
+        Ok::<_, DatabaseError>(
+            fields.value::<Option<i32>>(Column(number, name))?.map(Celsius::from_millis),
+        )
     };
     let power = |number, name| {
-        Ok::<_, Failure>(at.value::<Option<i64>>(Column(number, name))?.map(Milliwatts::new))
+        Ok::<_, DatabaseError>(
+            fields.value::<Option<i64>>(Column(number, name))?.map(Milliwatts::new),
+        )
     };
     Ok(BoardMinute {
-        at: Timestamp::from_micros(at.value(Column(1, "at"))?),
-        span: TimeSpan::from_micros(at.value(Column(2, "span"))?),
-        samples: at.value(Column(3, "samples"))?,
-        hottest: hottest(&at, Column(4, "zone"), Column(5, "zone_max"))?,
+        at: Timestamp::from_micros(fields.value(Column(1, "at"))?),
+        span: TimeSpan::from_micros(fields.value(Column(2, "span"))?),
+        samples: fields.value(Column(3, "samples"))?,
+        hottest: hottest(&fields, Column(4, "zone"), Column(5, "zone_max"))?,
         celsius: spread(
             celsius(6, "celsius_min")?,
             celsius(7, "celsius_mean")?,
             celsius(8, "celsius_max")?,
         ),
         power: spread(power(9, "power_min")?, power(10, "power_mean")?, power(11, "power_max")?),
-        gpu_load: at.value::<Option<u64>>(Column(12, "gpu_load"))?.map(Percent::from_permyriad),
-        memory_available: at.value::<Option<u64>>(Column(13, "available"))?.map(Bytes::new),
-        throttled: at.value(Column(14, "throttled"))?,
+        gpu_load: fields.value::<Option<u64>>(Column(12, "gpu_load"))?.map(Percent::from_permyriad),
+        memory_available: fields.value::<Option<u64>>(Column(13, "available"))?.map(Bytes::new),
+        throttled: fields.value(Column(14, "throttled"))?,
     })
 }
 
@@ -167,27 +171,31 @@ fn spread<T>(min: Option<T>, mean: Option<T>, max: Option<T>) -> Option<Spread<T
     Some(Spread { min: min?, mean: mean?, max: max? })
 }
 
-fn hottest(at: &Cursor<'_, '_>, zone: Column, celsius: Column) -> Result<Option<Hottest>, Failure> {
-    let zone: Option<String> = at.value(zone)?;
-    let celsius: Option<i32> = at.value(celsius)?;
-    let of = |(zone, celsius)| Hottest { zone, celsius: Celsius::from_millis(celsius) };
-    Ok(zone.zip(celsius).map(of))
+fn hottest(
+    fields: &RowReader<'_, '_>,
+    zone: Column,
+    celsius: Column,
+) -> Result<Option<Hottest>, DatabaseError> {
+    let zone: Option<String> = fields.value(zone)?;
+    let celsius: Option<i32> = fields.value(celsius)?;
+    let to_hottest = |(zone, celsius)| Hottest { zone, celsius: Celsius::from_millis(celsius) };
+    Ok(zone.zip(celsius).map(to_hottest))
 }
 
-/// What the board went through, from six columns, of which the first is set if there is anything.
-pub(crate) fn of_attempt(
-    at: &Cursor<'_, '_>,
+/// Reads the board's values during an attempt from six columns; `None` if the first is null.
+pub(crate) fn attempt_board(
+    fields: &RowReader<'_, '_>,
     first: usize,
-) -> Result<Option<AttemptBoard>, Failure> {
+) -> Result<Option<AttemptBoard>, DatabaseError> {
     let column = |offset: usize, name| Column(first + offset, name);
-    if at.value::<Option<i64>>(column(0, "attempt"))?.is_none() {
+    if fields.value::<Option<i64>>(column(0, "attempt"))?.is_none() {
         return Ok(None);
     }
-    let throttled: Option<u64> = at.value(column(4, "throttled"))?;
+    let throttled: Option<u64> = fields.value(column(4, "throttled"))?;
     Ok(Some(AttemptBoard {
-        hottest: hottest(at, column(1, "zone"), column(2, "millicelsius"))?,
-        energy: at.value::<Option<i64>>(column(3, "millijoules"))?.map(Millijoules::new),
+        hottest: hottest(fields, column(1, "zone"), column(2, "millicelsius"))?,
+        energy: fields.value::<Option<i64>>(column(3, "millijoules"))?.map(Millijoules::new),
         throttled: throttled.map(TimeSpan::from_micros),
-        over_current: at.value(column(5, "over_current"))?,
+        over_current: fields.value(column(5, "over_current"))?,
     }))
 }

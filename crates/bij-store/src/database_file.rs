@@ -1,4 +1,4 @@
-//! A database that is looked at by somebody who need not have the right to write it.
+//! Reads a database without the permission to write it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,88 +7,87 @@ use std::sync::{Mutex, PoisonError};
 use bij_core::port::LedgerError;
 use rusqlite::Connection;
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::file_id::FileId;
-use crate::open::{self, Reading};
+use crate::open::{self, ReadMode};
 use crate::{migration, read};
 
-/// The place of a database, which is looked for anew at every question: it may be missing, made,
-/// replaced or cleaned up in between. No lock on its content is held from one question to the next.
+/// The path of a database that may be missing, created or replaced between two queries. No lock is held
+/// between them.
 pub(crate) struct DatabaseFile {
     path: PathBuf,
-    /// As long as it is the same file, its connection serves again: to open one costs as much as to
-    /// ask several questions. Whoever asks takes it out.
-    kept: Mutex<Option<Kept>>,
+    /// Reused while it is the same file: opening a connection costs as much as several queries. A query
+    /// takes it out and puts it back.
+    idle: Mutex<Option<OpenDatabase>>,
 }
 
-struct Kept {
+struct OpenDatabase {
     file: FileId,
     connection: Connection,
 }
 
 impl DatabaseFile {
     pub(crate) const fn new(path: PathBuf) -> Self {
-        Self { path, kept: Mutex::new(None) }
+        Self { path, idle: Mutex::new(None) }
     }
 
-    /// Asks something of one state of the database; a missing one answers with nothing.
-    pub(crate) fn ask<T: Default>(
+    /// Runs a query on one snapshot of the database; the default value if there is no database.
+    pub(crate) fn query<T: Default>(
         &self,
-        question: impl Fn(&Connection) -> Result<T, Failure>,
+        query: impl Fn(&Connection) -> Result<T, DatabaseError>,
     ) -> Result<T, LedgerError> {
-        let file = FileId::of(&self.path);
-        if let Some(kept) = self.take_kept(file) {
-            let answer = read::at_one_moment(&kept.connection, &question);
-            if let Ok(answer) = answer {
-                self.keep(kept);
-                return Ok(answer);
-            }
-            // What is wrong with it, a new one may not have.
+        let file = FileId::read(&self.path);
+        if let Some(idle) = self.take_idle(file)
+            // A new connection may succeed where this one failed.
+            && let Ok(answer) = read::in_snapshot(&idle.connection, &query)
+        {
+            self.put_idle(idle);
+            return Ok(answer);
         }
-        let Some((connection, reading)) = open::to_read(&self.path)? else {
+        let Some((connection, mode)) = open::for_reading(&self.path)? else {
             return Ok(T::default());
         };
-        let answer = read::at_one_moment(&connection, &question);
-        if reading == Reading::Still && open::log_has_content(&self.path) {
-            // Somebody has begun to write. Now there is a log, and an index to read it by.
-            let Some((connection, _)) = open::to_read(&self.path)? else {
+        let answer = read::in_snapshot(&connection, &query);
+        if mode == ReadMode::Immutable && open::wal_has_content(&self.path) {
+            // A writer has begun since: there is a log now, and an index to read it by.
+            let Some((connection, _)) = open::for_reading(&self.path)? else {
                 return Ok(T::default());
             };
-            return Ok(read::at_one_moment(&connection, &question)?);
+            return Ok(read::in_snapshot(&connection, &query)?);
         }
-        if let (Reading::Shared, Ok(_), Some(file)) = (reading, &answer, file) {
-            self.keep(Kept { file, connection });
+        if let (ReadMode::Shared, Ok(_), Some(file)) = (mode, &answer, file) {
+            self.put_idle(OpenDatabase { file, connection });
         }
         Ok(answer?)
     }
 
-    /// Asks something that has an answer without a database, too: then there is no connection.
-    pub(crate) fn ask_even_if_missing<T>(
+    /// Runs a query that also has a result without a database, for which it gets no connection.
+    pub(crate) fn query_even_if_missing<T>(
         &self,
-        question: impl Fn(Option<&Connection>) -> Result<T, Failure>,
+        query: impl Fn(Option<&Connection>) -> Result<T, DatabaseError>,
     ) -> Result<T, LedgerError> {
-        match self.ask(|connection| question(Some(connection)).map(Some))? {
+        match self.query(|connection| query(Some(connection)).map(Some))? {
             Some(answer) => Ok(answer),
-            None => Ok(question(None)?),
+            None => Ok(query(None)?),
         }
     }
 
-    fn take_kept(&self, file: Option<FileId>) -> Option<Kept> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let usable = |kept: &Kept| {
-            Some(kept.file) == file
-                && migration::version(&kept.connection)
+    fn take_idle(&self, file: Option<FileId>) -> Option<OpenDatabase> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let is_usable = |idle: &OpenDatabase| {
+            Some(idle.file) == file
+                && migration::version(&idle.connection)
                     .is_ok_and(|version| version == migration::KNOWN)
         };
-        kept.filter(usable)
+        idle.filter(is_usable)
     }
 
-    fn keep(&self, kept: Kept) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    fn put_idle(&self, idle: OpenDatabase) {
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(idle);
     }
 }
 
-/// The place alone: each has a connection of its own.
+/// Copies the path alone: each clone opens its own connection.
 impl Clone for DatabaseFile {
     fn clone(&self) -> Self {
         Self::new(self.path.clone())

@@ -1,32 +1,31 @@
-//! When a commit reaches the disk.
+//! Durability of a commit.
 
 use bij_core::port::Change;
 use bij_core::queue::{Origin, QueueState, Submission};
 
-/// When a commit reaches the disk. The log is one file: what is flushed takes all before it along.
+/// When a commit reaches the disk. A flush of the log includes all earlier commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// Before the call returns.
     Now,
-    /// With the next commit that is flushed, or when the kernel gets to it. A process that is killed
-    /// loses nothing.
+    /// With the next flushed commit, or when the kernel writes the file back. A kill loses nothing.
     Later,
 }
 
 impl Flush {
-    /// A start from elsewhere is either let in, and then its attempt is flushed, or turned away, and
-    /// then the event of that is.
-    pub(crate) fn of_submissions(submissions: &[Submission]) -> Self {
+    /// Returns [`Flush::Later`] if all runs come from starts outside of the queue: the write that follows,
+    /// of the attempt or of the refusal, is flushed.
+    pub(crate) fn for_submissions(submissions: &[Submission]) -> Self {
         Self::later_if(submissions.iter().all(|run| run.origin == Origin::Start))
     }
 
-    /// A start that a power cut comes before has to be asked for again, and a run that another boot
-    /// let start is put back: without this change it waits as well.
-    pub(crate) fn of_changes(changes: &[Change]) -> Self {
-        let lets_start = |change: &Change| {
+    /// Returns [`Flush::Later`] if all changes let runs start: after a power cut, the next boot puts such
+    /// runs back to waiting, where they also are without the change.
+    pub(crate) fn for_changes(changes: &[Change]) -> Self {
+        let is_start = |change: &Change| {
             matches!(change, Change::State { state: QueueState::Starting { .. }, .. })
         };
-        Self::later_if(changes.iter().all(lets_start))
+        Self::later_if(changes.iter().all(is_start))
     }
 
     /// The value of `PRAGMA synchronous` (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
@@ -37,8 +36,8 @@ impl Flush {
         }
     }
 
-    const fn later_if(whether: bool) -> Self {
-        if whether { Self::Later } else { Self::Now }
+    const fn later_if(condition: bool) -> Self {
+        if condition { Self::Later } else { Self::Now }
     }
 }
 
@@ -61,33 +60,33 @@ mod tests {
     }
 
     #[test]
-    fn a_submission_is_flushed_and_so_is_all_that_somebody_asked_for() {
-        assert_eq!(Flush::of_submissions(&[queue::submission("x")]), Flush::Now);
-        assert_eq!(Flush::of_submissions(&[started(), queue::submission("x")]), Flush::Now);
+    fn submissions_and_requested_changes_are_flushed() {
+        assert_eq!(Flush::for_submissions(&[queue::submission("x")]), Flush::Now);
+        assert_eq!(Flush::for_submissions(&[started(), queue::submission("x")]), Flush::Now);
         let pause = Change::Pause { pause: None, by: String::new() };
-        assert_eq!(Flush::of_changes(&[pause]), Flush::Now);
+        assert_eq!(Flush::for_changes(&[pause]), Flush::Now);
     }
 
     #[test]
-    fn after_a_start_that_was_let_in_the_next_write_is_flushed_again() {
+    fn the_write_after_an_admitted_start_is_flushed_again() {
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(&directory.path().join("state.db")).unwrap();
         let run = store.submit(&[started()], fixture::at(0)).unwrap().remove(0);
         let changes = [starting(&run)];
-        assert_eq!(Flush::of_changes(&changes), Flush::Later);
+        assert_eq!(Flush::for_changes(&changes), Flush::Later);
         store.change(&changes, fixture::at(1)).unwrap();
         let level = |store: &mut Store| -> i64 {
             let pragma = "PRAGMA synchronous";
             store.connection().query_row(pragma, [], |row| row.get(0)).unwrap()
         };
         assert_eq!(level(&mut store), 2, "FULL");
-        let nobodys = Change::State {
+        let unknown_run = Change::State {
             run: "y#1".parse().unwrap(),
             from: None,
             state: QueueState::Starting { boot: fixture::boot(1) },
             why: String::new(),
         };
-        store.change(&[nobodys], fixture::at(2)).unwrap();
+        store.change(&[unknown_run], fixture::at(2)).unwrap();
         assert_eq!(level(&mut store), 2, "also where nothing was changed");
     }
 }

@@ -22,49 +22,48 @@
 //! assert_eq!(opened.run.to_string(), "amnesiac_001#1");
 //! assert_eq!(opened.before.crashes, 0);
 //!
-//! // A reader needs no right to write.
+//! // A reader needs no write permission.
 //! let reader = Reader::new(path);
 //! assert_eq!(reader.tally(&"amnesiac_001".parse()?)?.attempts, 1);
-//! // A run is in the queue while it is not over, submitted or not.
+//! // A run is in the queue while it is open, submitted or not.
 //! assert_eq!(reader.load()?.runs[0].run, opened.run);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Three ways to hold the same ledger and queue:
-//! - [`Store`] is the database for those who may write it, and fails where the database does;
-//! - [`RobustLedger`] is the database and the spool: what the one cannot take, the other keeps. The
-//!   hooks and supervisors use it, because no start may fail for the ledger's sake. A submission is
-//!   never set aside but refused;
-//! - [`Reader`] looks at both, with no right to write and before there is a database.
+//! Three types give access to the same ledger and queue:
+//! - [`Store`] writes the database, and fails if the database does;
+//! - [`RobustLedger`] puts records that the database refuses into a spool. Hooks and supervisors use it,
+//!   because no start may fail because of the ledger. A refused submission is an error, never spooled;
+//! - [`Reader`] reads both without write permission, also before there is a database.
 //!
 //! # Invariants
-//! - The only crate that knows SQL; no type of rusqlite's is in a public signature.
-//! - An attempt or a run that has ended is never changed, and counters never go back: the database
-//!   itself refuses it, whoever writes.
-//! - A run has a row in the queue exactly while it is not over, and every change to it has its event
-//!   in the same transaction: by triggers, whoever starts and ends attempts.
+//! - The only crate that knows SQL; no type of rusqlite is in a public signature.
+//! - An attempt or a run that has ended is never changed, and counters never go back: triggers enforce it
+//!   for every writer.
+//! - A run has a row in the queue exactly while it is open, and every change to it has its event in the same
+//!   transaction: triggers do both for attempts.
 //! - Rows are ordered by their ids, never by a clock.
 
 mod board;
+mod database_error;
 mod database_file;
-mod failure;
 mod file_id;
 mod flush;
+mod ledger_notice;
 mod migration;
-mod notice;
 mod open;
 mod queue;
 mod read;
 mod reader;
 mod robust;
 mod row;
-mod side_files;
 mod spool;
 mod store;
+mod wal_owner;
 mod write;
 
-pub use notice::Notice;
+pub use ledger_notice::LedgerNotice;
 pub use reader::Reader;
 pub use robust::RobustLedger;
 pub use spool::SpoolError;

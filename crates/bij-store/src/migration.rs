@@ -1,14 +1,14 @@
-//! Brings a database to the schema that this program knows.
+//! Upgrades a database to the schema of this program.
 //!
-//! One file a schema version, never edited after its release; `PRAGMA user_version` says how many
-//! have been applied. All that are missing run in one transaction, so a kill leaves the database as
-//! it was, and a reader never sees a new one half made.
+//! Each schema version is one file, which is never edited after its release; `PRAGMA user_version` is the
+//! number of the last one applied. All missing ones run in one transaction, so a kill leaves the database
+//! unchanged, and a reader never sees an incomplete schema.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 
-/// The schema that each leads to, and how.
+/// Schema versions, each with the SQL that upgrades to it.
 const MIGRATIONS: [(i64, &str); 7] = [
     (1, include_str!("../migrations/0001-ledger.sql")),
     (2, include_str!("../migrations/0002-queue.sql")),
@@ -19,39 +19,41 @@ const MIGRATIONS: [(i64, &str); 7] = [
     (7, include_str!("../migrations/0007-clock-of-the-boot.sql")),
 ];
 
-/// The newest schema this program knows.
+/// Newest schema version that this program knows.
 pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
-/// `PRAGMA application_id` of bij's databases (`file(1)` and others can tell them by it): "bij" and
-/// a format number.
+/// `PRAGMA application_id` of bij's databases, by which file(1) recognizes them: "bij" and a format
+/// number.
 pub(crate) const APPLICATION_ID: i32 = 0x6269_6a01;
 
-/// Which schema a database has; 0 is an empty one.
+/// Returns the schema version of a database; 0 if it is empty.
 ///
-/// Refuses a database of somebody else's, and one that a newer bij has written.
-pub(crate) fn version(connection: &Connection) -> Result<i64, Failure> {
-    // Three questions are one answer: somebody may be making the schema between two of them.
+/// # Errors
+/// [`DatabaseError::NotOurs`] for another program's database, [`DatabaseError::Newer`] for one that a newer
+/// bij has written.
+pub(crate) fn version(connection: &Connection) -> Result<i64, DatabaseError> {
+    // One snapshot for all three queries: another process may be creating the schema.
     let _snapshot =
         connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let untouched = version == 0 && application == 0 && tables(connection)? == 0;
     if application != APPLICATION_ID && !untouched {
-        return Err(Failure::NotOurs { application });
+        return Err(DatabaseError::NotOurs { application });
     }
     if version > KNOWN {
-        return Err(Failure::Newer { found: version, known: KNOWN });
+        return Err(DatabaseError::Newer { found: version, known: KNOWN });
     }
     Ok(version)
 }
 
-/// Applies what is missing.
-pub(crate) fn apply(connection: &mut Connection) -> Result<(), Failure> {
+/// Applies the missing migrations.
+pub(crate) fn apply(connection: &mut Connection) -> Result<(), DatabaseError> {
     if version(connection)? == KNOWN {
         return Ok(());
     }
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Somebody else may have been faster.
+    // Another process may have been faster.
     let found = version(&step)?;
     for (target, sql) in MIGRATIONS.into_iter().filter(|(target, _)| *target > found) {
         step.execute_batch(sql)?;
@@ -62,7 +64,7 @@ pub(crate) fn apply(connection: &mut Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tables(connection: &Connection) -> Result<i64, Failure> {
+fn tables(connection: &Connection) -> Result<i64, DatabaseError> {
     Ok(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?)
 }
 
@@ -79,10 +81,10 @@ mod tests {
 
     use super::{APPLICATION_ID, MIGRATIONS};
     use crate::Store;
-    use crate::open::{to_read, to_write};
+    use crate::open::{for_reading, for_writing};
 
     #[test]
-    fn runs_that_were_open_before_there_was_a_queue_are_in_it() {
+    fn open_runs_of_schema_1_are_in_the_queue_after_the_upgrade() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state.db");
         let older = Connection::open(&path).unwrap();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_bij_wrote_has_times_of_day_alone() {
+    fn rows_of_schema_6_have_times_of_day_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state.db");
         let older = Connection::open(&path).unwrap();
@@ -144,16 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_database_in_the_making_is_nobody_elses() {
+    fn a_database_that_is_being_created_is_not_taken_for_another_programs() {
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("state.db");
-            let maker = {
+            let creator = {
                 let path = path.clone();
-                thread::spawn(move || to_write(&path, Duration::from_secs(5)).map(drop))
+                thread::spawn(move || for_writing(&path, Duration::from_secs(5)).map(drop))
             };
-            while to_read(&path).unwrap().is_none() {}
-            maker.join().unwrap().unwrap();
+            while for_reading(&path).unwrap().is_none() {}
+            creator.join().unwrap().unwrap();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Opening the database: to write, and to read with no right to write.
+//! Opens the database for writing, or for reading without write permission.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -11,108 +11,112 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::file_id::FileId;
 use crate::flush::Flush;
-use crate::{migration, side_files};
+use crate::{migration, wal_owner};
 
-/// How long a call waits while somebody else writes. A write of bij's takes milliseconds, so
-/// whoever is slower than this is stuck, or is a person with a SQLite shell.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits for another writer. A write of bij takes milliseconds, so a lock held longer
+/// than this belongs to a stuck process, or to a person with a SQLite shell.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Only its owner opens it: what may be opened to read can be locked, and so held up. Others ask the
-/// coordinator. SQLite gives the log and its index the mode of the database.
+/// Mode of the database. A user who can open a file for reading can also lock it, so only the owner can;
+/// other users ask the coordinator. SQLite gives the log and its index the same mode.
 const FILE_MODE: u32 = 0o600;
-/// Others may pass through to what lies below, and see nothing of what lies here.
+/// Mode of the database's directory: other users can enter directories below it, but not list it.
 const DIRECTORY_MODE: u32 = 0o711;
 
-/// The log takes a page whole, however little of it has changed. A submission changes seven pages:
-/// of 1 KiB they are 12 KiB for the disk, of SQLite's usual 4 KiB they are 31 KiB, in the same time.
+/// Page size in bytes. The log takes whole pages: the seven that a submission changes are 12 KiB on the
+/// disk with pages of 1 KiB, and 31 KiB with SQLite's default of 4 KiB, in the same time.
 const PAGE_SIZE: u32 = 1024;
 
-/// What a connection keeps of the database in memory, in KiB (negative, as SQLite has it): a question
-/// or a change touches a few dozen pages, and somebody has them in the kernel's cache anyway.
+/// Page cache of a connection, in KiB (SQLite writes KiB as a negative number). A query or a change
+/// touches a few dozen pages, which are usually in the kernel's cache as well.
 const CACHE_SIZE: i32 = -512;
 
-/// From this length on, in bytes, the write-ahead log is moved into the database when there is time
-/// for it. A commit adds a dozen pages or so; whoever opens the database first after others have
-/// left it reads the whole log.
-pub(crate) const LONG_LOG: u64 = 1 << 20;
+/// From this length on, in bytes, the write-ahead log is checkpointed after the end of an attempt. A
+/// commit adds about a dozen pages, and the first process to open an unused database reads the whole log.
+pub(crate) const WAL_TRUNCATE_BYTES: u64 = 1 << 20;
 
-/// From this length on, in pages, SQLite by itself moves the log in the midst of a commit: twice as
-/// long as [`LONG_LOG`], so that no start of a unit has to wait for it where hooks alone write, and
-/// so that of those who submit by a connection that stays fewer than one in a hundred have to.
-const LONGEST_LOG: u32 = 2048;
+/// From this length on, in pages, SQLite itself checkpoints the log during a commit. That is twice
+/// [`WAL_TRUNCATE_BYTES`], so that a unit's start never waits for it where only hooks write, and fewer than
+/// one submission in a hundred waits for it on a connection that stays open.
+const WAL_AUTOCHECKPOINT_PAGES: u32 = 2048;
 
-/// What the log never reaches, in bytes, where somebody stays: [`LONGEST_LOG`] is half of it. Who
-/// comes to submit and leaves empties it from here on.
-pub(crate) const OVERLONG_LOG: u64 = 4 << 20;
+/// From this length on, in bytes, a submission or a change checkpoints the log. [`WAL_AUTOCHECKPOINT_PAGES`]
+/// is half of it, so only processes that submit once and exit let the log grow this long.
+pub(crate) const WAL_TRUNCATE_BYTES_ON_SUBMIT: u64 = 4 << 20;
 
-/// Opens the database to write; makes it, and its directory, if there is none. Returns which file it
-/// is, too.
-pub(crate) fn to_write(path: &Path, patience: Duration) -> Result<(Connection, FileId), Failure> {
-    make(path)?;
-    existing_to_write(path, patience)
+/// Opens the database for writing; creates it and its directory if they are missing. Also returns the
+/// identity of the open file.
+pub(crate) fn for_writing(
+    path: &Path,
+    busy_timeout: Duration,
+) -> Result<(Connection, FileId), DatabaseError> {
+    create_if_missing(path)?;
+    existing_for_writing(path, busy_timeout)
 }
 
-/// Opens the database to write, and fails if there is none. Returns which file it is, too.
-pub(crate) fn existing_to_write(
+/// Opens an existing database for writing. Also returns the identity of the open file.
+pub(crate) fn existing_for_writing(
     path: &Path,
-    patience: Duration,
-) -> Result<(Connection, FileId), Failure> {
-    let file = FileId::of(path).ok_or_else(|| Failure::Gone { path: path.to_owned() })?;
-    side_files::move_strange_log_aside(path, patience)
-        .map_err(|source| Failure::File { path: side_files::beside(path, "-wal"), source })?;
+    busy_timeout: Duration,
+) -> Result<(Connection, FileId), DatabaseError> {
+    let file = FileId::read(path).ok_or_else(|| DatabaseError::Gone { path: path.to_owned() })?;
+    wal_owner::move_foreign_wal_aside(path, busy_timeout)
+        .map_err(|source| DatabaseError::File { path: wal_owner::beside(path, "-wal"), source })?;
     let connection =
-        connect_to_write(path, patience).map_err(|failure| in_the_kernels_words(path, failure))?;
-    file.must_be_at(path)?;
-    // A disk without room has none for the mark, and must not keep the database from being used.
-    side_files::mark(path).unwrap_or_default();
+        connect_for_writing(path, busy_timeout).map_err(|error| with_system_error(path, error))?;
+    file.ensure_at(path)?;
+    // A full disk must not make the database unusable.
+    wal_owner::record(path).unwrap_or_default();
     Ok((connection, file))
 }
 
-fn connect_to_write(path: &Path, patience: Duration) -> Result<Connection, Failure> {
+fn connect_for_writing(path: &Path, busy_timeout: Duration) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(patience)?;
-    // Only a database in the making takes it.
+    connection.busy_timeout(busy_timeout)?;
+    // Only a new database takes this setting.
     connection.pragma_update(None, "page_size", PAGE_SIZE)?;
-    // SQLite does not wait by itself where two make the same new database a WAL one.
-    while_busy(patience, || Ok(connection.pragma_update(None, "journal_mode", "WAL")?))?;
-    // An attempt that was acknowledged is still there after a power cut.
+    // SQLite itself does not wait where two processes switch the same new database to WAL.
+    retry_while_busy(busy_timeout, || {
+        Ok(connection.pragma_update(None, "journal_mode", "WAL")?)
+    })?;
+    // An acknowledged attempt must survive a power cut.
     connection.pragma_update(None, "synchronous", Flush::Now.synchronous())?;
-    connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG)?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES)?;
     prepare(&connection)?;
-    // The last one to leave would move the log into the database and remove it: two waits for the
-    // disk at the end of every hook, and no file left by which a reader without rights can read.
+    // The last connection to close would checkpoint and remove the log: two waits for the disk at the end
+    // of every hook, and no index left for a reader without write permission.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     migration::apply(&mut connection)?;
     Ok(connection)
 }
 
-fn prepare(connection: &Connection) -> Result<(), Failure> {
+fn prepare(connection: &Connection) -> Result<(), DatabaseError> {
     connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
-    // Its files for a sort would lie where `$SQLITE_TMPDIR` or `$TMPDIR` says.
+    // Temporary files would otherwise lie where `$SQLITE_TMPDIR` or `$TMPDIR` says.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(())
 }
 
-/// Makes the directory and an empty file, so that both have their modes whatever the umask is, and
-/// so that a disk without room or rights is told by the kernel in its own words. SQLite gives its
-/// other files the mode of this one.
-fn make(path: &Path) -> Result<(), Failure> {
-    // Nor may another thread have it open by the time this one closes what it has made.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+/// Creates the directory and an empty file, so that both have their modes under any umask, and so that
+/// a full or read-only disk is reported with the kernel's error. SQLite gives its other files the mode
+/// of this one.
+fn create_if_missing(path: &Path) -> Result<(), DatabaseError> {
+    // Closing the new file drops the locks that another thread holds on it: see below.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _guard = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     let at = |path: &Path| {
         let path = path.to_owned();
-        move |source| Failure::File { path, source }
+        move |source| DatabaseError::File { path, source }
     };
-    // A bare file name has "" for its parent, which is where we are.
+    // The parent of a bare file name is "": the working directory.
     let missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
     if let Some(directory) = path.parent().filter(missing) {
         DirBuilder::new()
@@ -124,44 +128,45 @@ fn make(path: &Path) -> Result<(), Failure> {
     }
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(at(path)),
-        // Not opened, and so not closed: closing any file drops every lock that this process has on
-        // it (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+        // Not opened, and therefore not closed: closing a file drops every lock that this process has
+        // on it (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            close_to_others(path);
+            restrict_to_owner(path);
             Ok(())
         }
         Err(source) => Err(at(path)(source)),
     }
 }
 
-/// Takes from others what an older version gave them. Where that may not be done the files are
-/// another's, who is the one to do it.
-fn close_to_others(path: &Path) {
+/// Removes the permissions that an older version gave to other users. Where this process cannot, the
+/// files belong to another user, whose processes do it.
+fn restrict_to_owner(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
-        let path = side_files::beside(path, suffix);
+        let path = wal_owner::beside(path, suffix);
         let is_open = |file: &fs::Metadata| file.permissions().mode() & 0o077 != 0;
-        // The file itself, never what a link leads to; and not opened (see above).
+        // Never the target of a symbolic link, and without opening the file (see above).
         if fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && is_open(&file)) {
             fs::set_permissions(&path, Permissions::from_mode(FILE_MODE)).unwrap_or_default();
         }
     }
 }
 
-/// SQLite says "unable to open" whatever keeps it from making its log; the kernel says why.
-fn in_the_kernels_words(path: &Path, failure: Failure) -> Failure {
-    if !matches!(&failure, Failure::Sqlite(error) if cannot_open(error)) {
-        return failure;
+/// Replaces SQLite's "unable to open", which has no reason, by the kernel's error for a new file in the
+/// same directory.
+fn with_system_error(path: &Path, error: DatabaseError) -> DatabaseError {
+    if !matches!(&error, DatabaseError::Sqlite(error) if cannot_open(error)) {
+        return error;
     }
     let mut probe = path.as_os_str().to_owned();
     probe.push(format!("-probe-{}", std::process::id()));
     let probe = PathBuf::from(probe);
     match OpenOptions::new().write(true).create_new(true).open(&probe) {
         Ok(_) => {
-            // It is empty and nobody's: should it stay, it harms nobody.
+            // An empty file does no harm if it stays.
             fs::remove_file(&probe).unwrap_or_default();
-            failure
+            error
         }
-        Err(source) => Failure::File { path: path.to_owned(), source },
+        Err(source) => DatabaseError::File { path: path.to_owned(), source },
     }
 }
 
@@ -169,139 +174,142 @@ fn cannot_open(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
 }
 
-/// Repeats what SQLite refuses at once although waiting would help.
-fn while_busy<T>(
-    patience: Duration,
-    mut step: impl FnMut() -> Result<T, Failure>,
-) -> Result<T, Failure> {
+/// Repeats a step for which SQLite itself does not wait.
+fn retry_while_busy<T>(
+    busy_timeout: Duration,
+    mut step: impl FnMut() -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     let started = Instant::now();
     loop {
         match step() {
-            Err(Failure::Sqlite(error))
+            Err(DatabaseError::Sqlite(error))
                 if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
-                    && started.elapsed() < patience =>
+                    && started.elapsed() < busy_timeout =>
             {
                 thread::sleep(Duration::from_millis(10));
             }
-            done => return done,
+            result => return result,
         }
     }
 }
 
-/// How a database can be read.
+/// How a database is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// As SQLite reads a database that others write.
+pub(crate) enum ReadMode {
+    /// While other processes write it.
     Shared,
-    /// As a file that nobody writes: its log was cleaned away by its last writer, and a reader
-    /// without rights cannot make the log's index that SQLite asks for.
-    Still,
+    /// As a file without writers: its last writer has removed the log, and a reader without write
+    /// permission cannot create the index of the log that SQLite needs.
+    Immutable,
 }
 
-/// Moves a write-ahead log of this length into the database and empties it, unless somebody is in
-/// the way.
+/// Checkpoints and empties a write-ahead log of `min_length` bytes or more, unless another connection
+/// uses it.
 ///
-/// SQLite by itself begins the log anew only if one connection lives for two commits after it was
-/// moved. Hooks commit once and leave: without this it would grow for ever, and be moved whole by
-/// each of them.
-pub(crate) fn shorten_log(connection: &Connection, path: &Path, patience: Duration, from: u64) {
-    if log_length(path) < from {
+/// SQLite itself restarts the log only if one connection makes two commits after a checkpoint. Hooks
+/// commit once and exit: the log would grow for ever, and each of them would checkpoint all of it.
+pub(crate) fn truncate_wal(
+    connection: &Connection,
+    path: &Path,
+    busy_timeout: Duration,
+    min_length: u64,
+) {
+    if wal_length(path) < min_length {
         return;
     }
-    let shorten = || {
+    let truncate = || {
         connection.busy_timeout(Duration::ZERO)?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        connection.busy_timeout(patience)
+        connection.busy_timeout(busy_timeout)
     };
-    // What is in the log is safe there, on a full disk too: the next one tries again.
-    shorten().or_else(|_| connection.busy_timeout(patience)).unwrap_or_default();
+    // The content of the log is safe there, also on a full disk: the next write tries again.
+    truncate().or_else(|_| connection.busy_timeout(busy_timeout)).unwrap_or_default();
 }
 
-/// Moves the whole write-ahead log into the database, for which this connection is the last that can:
-/// the file has lost its place, and will be opened without its log.
-pub(crate) fn complete(connection: &Connection) {
-    let complete = || {
+/// Checkpoints the whole write-ahead log of a file that is no longer at its path: no later connection
+/// will find the log.
+pub(crate) fn checkpoint_wal(connection: &Connection) {
+    let truncate = || {
         connection.busy_timeout(Duration::ZERO)?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     };
-    // On a full disk the log stays beside it under a name of its own.
-    complete().unwrap_or_default();
+    // On a full disk the log stays beside the new database under a name of its own.
+    truncate().unwrap_or_default();
 }
 
-/// Opens the database to read; `None` if there is none yet.
-pub(crate) fn to_read(path: &Path) -> Result<Option<(Connection, Reading)>, Failure> {
+/// Opens the database for reading; `None` if there is none yet.
+pub(crate) fn for_reading(path: &Path) -> Result<Option<(Connection, ReadMode)>, DatabaseError> {
     let shared = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Failure::File { path: path.to_owned(), source }),
-        Ok(file) if file.len() == 0 && !log_has_content(path) => return Ok(None),
+        Err(source) => return Err(DatabaseError::File { path: path.to_owned(), source }),
+        Ok(file) if file.len() == 0 && !wal_has_content(path) => return Ok(None),
         Ok(_) => {
-            side_files::move_strange_log_aside(path, PATIENCE).map_err(|source| Failure::File {
-                path: side_files::beside(path, "-wal"),
-                source,
+            wal_owner::move_foreign_wal_aside(path, BUSY_TIMEOUT).map_err(|source| {
+                DatabaseError::File { path: wal_owner::beside(path, "-wal"), source }
             })?;
-            connect_to_read(path, Reading::Shared)
+            connect_for_reading(path, ReadMode::Shared)
         }
     };
-    let (connection, reading) = match shared {
-        Err(Failure::Sqlite(error)) if needs_index(&error) => {
-            if log_has_content(path) {
-                return Err(Failure::NoIndex);
+    let (connection, mode) = match shared {
+        Err(DatabaseError::Sqlite(error)) if needs_index(&error) => {
+            if wal_has_content(path) {
+                return Err(DatabaseError::NoIndex);
             }
-            (connect_to_read(path, Reading::Still)?, Reading::Still)
+            (connect_for_reading(path, ReadMode::Immutable)?, ReadMode::Immutable)
         }
-        other => (other?, Reading::Shared),
+        other => (other?, ReadMode::Shared),
     };
     match migration::version(&connection)? {
         0 => Ok(None),
-        migration::KNOWN => Ok(Some((connection, reading))),
-        found => Err(Failure::Older { found }),
+        migration::KNOWN => Ok(Some((connection, mode))),
+        found => Err(DatabaseError::Older { found }),
     }
 }
 
-fn connect_to_read(path: &Path, reading: Reading) -> Result<Connection, Failure> {
+fn connect_for_reading(path: &Path, mode: ReadMode) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(address(path, reading), flags)?;
-    connection.busy_timeout(PATIENCE)?;
+    let connection = Connection::open_with_flags(file_uri(path, mode), flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     prepare(&connection)?;
-    // SQLite opens its files at the first question.
+    // SQLite opens its files at the first query.
     migration::version(&connection)?;
     Ok(connection)
 }
 
-/// The log's index is missing and cannot be made (`SQLITE_CANTOPEN`, `SQLITE_READONLY_*`):
+/// Whether the log's index is missing and cannot be created (`SQLITE_CANTOPEN`, `SQLITE_READONLY_*`):
 /// <https://www.sqlite.org/wal.html#read_only_databases>.
 fn needs_index(error: &rusqlite::Error) -> bool {
     cannot_open(error) || error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly)
 }
 
-/// Whether the database's write-ahead log holds anything.
-pub(crate) fn log_has_content(path: &Path) -> bool {
-    log_length(path) > 0
+/// Whether the database has a write-ahead log that is not empty.
+pub(crate) fn wal_has_content(path: &Path) -> bool {
+    wal_length(path) > 0
 }
 
-/// How long the database's write-ahead log is, in bytes; one that is not there has no length.
-fn log_length(path: &Path) -> u64 {
-    fs::metadata(side_files::beside(path, "-wal")).map_or(0, |file| file.len())
+/// Length of the database's write-ahead log in bytes; 0 if it is missing.
+fn wal_length(path: &Path) -> u64 {
+    fs::metadata(wal_owner::beside(path, "-wal")).map_or(0, |file| file.len())
 }
 
-/// The URI of a file (RFC 3986; <https://www.sqlite.org/uri.html>).
-fn address(path: &Path, reading: Reading) -> String {
+/// URI of a file (RFC 3986; <https://www.sqlite.org/uri.html>).
+fn file_uri(path: &Path, mode: ReadMode) -> String {
     use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
-    let mut address = String::from("file:");
+    let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
-            address.push(char::from(*byte));
+            uri.push(char::from(*byte));
         } else {
-            write!(address, "%{byte:02X}").expect("a String takes all that is written to it");
+            write!(uri, "%{byte:02X}").expect("a String takes all that is written to it");
         }
     }
-    address.push_str("?mode=ro");
-    if reading == Reading::Still {
-        address.push_str("&immutable=1");
+    uri.push_str("?mode=ro");
+    if mode == ReadMode::Immutable {
+        uri.push_str("&immutable=1");
     }
-    address
+    uri
 }

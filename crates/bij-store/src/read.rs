@@ -1,4 +1,4 @@
-//! What the database is asked; every function takes the connection it asks by.
+//! Queries on attempts and tallies.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use bij_core::{Attempt, AttemptKey, AttemptNumber, BootId, Cause, ExperimentId, 
 use bij_core::{RunEnd, RunId, RunNumber, Tally};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
-use crate::failure::Failure;
-use crate::row::{self, Column, Cursor, NEXT};
+use crate::database_error::DatabaseError;
+use crate::row::{self, Column, NEXT, RowReader};
 
 const FROM: &str =
     "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment
      LEFT JOIN attempt_boards b ON b.attempt = a.id";
 
-/// Adds the conditions of an experiment and of a run. Only what is asked for stands in the statement, so
-/// that SQLite can use the index for it.
-fn of_run<'a>(
+/// Adds the conditions for an experiment and a run. The statement holds only those that apply, so that
+/// SQLite can use the index.
+fn add_run_conditions<'a>(
     name: Option<&'a &'a str>,
     run: Option<&'a u32>,
     conditions: &mut Vec<&str>,
@@ -32,24 +32,24 @@ fn of_run<'a>(
     }
 }
 
-/// Attempts, oldest first.
+/// Returns the attempts that match a query, oldest first.
 pub(crate) fn attempts(
     connection: &Connection,
     query: &AttemptQuery,
-) -> Result<Vec<Attempt>, Failure> {
+) -> Result<Vec<Attempt>, DatabaseError> {
     let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
     let name = experiment.as_ref().map(ExperimentId::as_str);
     let run = run.map(|RunNumber(number)| number);
     let mut conditions = vec!["TRUE"];
     let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
-    of_run(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
+    add_run_conditions(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
     if *open {
         conditions.push("a.ended IS NULL");
     }
-    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let skipped = count(*skip_newest);
-    // A negative limit is none (<https://www.sqlite.org/lang_select.html#limitoffset>).
-    let limit = newest.map_or(-1, count);
+    let to_i64 = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let skipped = to_i64(*skip_newest);
+    // A negative limit means no limit (<https://www.sqlite.org/lang_select.html#limitoffset>).
+    let limit = newest.map_or(-1, to_i64);
     let is_part = newest.is_some() || *skip_newest > 0;
     let order = if is_part {
         values.push((":limit", &limit));
@@ -58,7 +58,7 @@ pub(crate) fn attempts(
     } else {
         "ASC"
     };
-    // Open attempts are few; SQLite, which cannot know, would rather read all in their order.
+    // Open attempts are few. SQLite does not know that and would scan all attempts in order.
     let index = if *open { "INDEXED BY attempts_open" } else { "" };
     let from = FROM.replacen("attempts a", &format!("attempts a {index}"), 1);
     let columns = row::ATTEMPT;
@@ -82,13 +82,13 @@ pub(crate) fn attempts_after(
     scan: &AttemptScan,
     row: i64,
     at_most: usize,
-) -> Result<Vec<Attempt>, Failure> {
+) -> Result<Vec<Attempt>, DatabaseError> {
     let name = scan.experiment.as_ref().map(ExperimentId::as_str);
     let run = scan.run.map(|RunNumber(number)| number);
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     let mut conditions = vec!["a.id > :row"];
     let mut values: Vec<(&str, &dyn ToSql)> = vec![(":row", &row), (":at_most", &at_most)];
-    of_run(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
+    add_run_conditions(name.as_ref(), run.as_ref(), &mut conditions, &mut values);
     let (columns, conditions) = (row::ATTEMPT, conditions.join(" AND "));
     let sql =
         format!("SELECT {columns} {FROM} WHERE {conditions} ORDER BY a.id ASC LIMIT :at_most");
@@ -108,7 +108,7 @@ pub(crate) fn newest_attempts(
     connection: &Connection,
     experiment: &ExperimentId,
     row: i64,
-) -> Result<Vec<Attempt>, Failure> {
+) -> Result<Vec<Attempt>, DatabaseError> {
     let columns = row::ATTEMPT;
     let sql = format!(
         "WITH this AS (SELECT id, newest, newest_ended, checkpoint_of FROM experiments WHERE name = ?1)
@@ -134,7 +134,7 @@ pub(crate) fn newest_attempts(
 pub(crate) fn owner(
     connection: &Connection,
     key: AttemptKey,
-) -> Result<Option<(i64, ExperimentId)>, Failure> {
+) -> Result<Option<(i64, ExperimentId)>, DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT a.id, e.name FROM attempts a JOIN experiments e ON e.id = a.experiment
          WHERE a.boot = ?1 AND a.invocation = ?2",
@@ -142,14 +142,14 @@ pub(crate) fn owner(
     let mut rows = statement.query(params![key.boot.to_string(), key.invocation.to_string()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let id = row.get(0)?;
-    Ok(Some((id, Cursor::new(row, id).parsed(Column(1, "experiment"))?)))
+    Ok(Some((id, RowReader::new(row, id).parsed(Column(1, "experiment"))?)))
 }
 
 /// One attempt and its row, by its key.
 pub(crate) fn attempt(
     connection: &Connection,
     key: AttemptKey,
-) -> Result<Option<(i64, Attempt)>, Failure> {
+) -> Result<Option<(i64, Attempt)>, DatabaseError> {
     let columns = row::ATTEMPT;
     let sql = format!("SELECT {columns} {FROM} WHERE a.boot = ?1 AND a.invocation = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -159,14 +159,16 @@ pub(crate) fn attempt(
 }
 
 /// One experiment's history, added up.
-pub(crate) fn tally(connection: &Connection, id: &ExperimentId) -> Result<Tally, Failure> {
+pub(crate) fn tally(connection: &Connection, id: &ExperimentId) -> Result<Tally, DatabaseError> {
     let only = "WHERE e.name = ?1";
-    Ok(added_up(connection, only, params![id.as_str()])?.remove(id).unwrap_or_default())
+    Ok(aggregate_tallies(connection, only, params![id.as_str()])?.remove(id).unwrap_or_default())
 }
 
 /// Every experiment's history, added up: two queries however many there are.
-pub(crate) fn tallies(connection: &Connection) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
-    added_up(connection, "", params![])
+pub(crate) fn tallies(
+    connection: &Connection,
+) -> Result<BTreeMap<ExperimentId, Tally>, DatabaseError> {
+    aggregate_tallies(connection, "", params![])
 }
 
 /// The histories of the first experiments behind one, or of all, added up.
@@ -174,18 +176,18 @@ pub(crate) fn tallies_after(
     connection: &Connection,
     after: Option<&ExperimentId>,
     at_most: usize,
-) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
+) -> Result<BTreeMap<ExperimentId, Tally>, DatabaseError> {
     let after = after.map_or("", ExperimentId::as_str);
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     let later = "WHERE e.name > ?1 ORDER BY e.name LIMIT ?2";
-    added_up(connection, later, params![after, at_most])
+    aggregate_tallies(connection, later, params![after, at_most])
 }
 
-fn added_up(
+fn aggregate_tallies(
     connection: &Connection,
     condition: &str,
     values: &[&dyn ToSql],
-) -> Result<BTreeMap<ExperimentId, Tally>, Failure> {
+) -> Result<BTreeMap<ExperimentId, Tally>, DatabaseError> {
     let columns = row::ATTEMPT;
     let sql = format!(
         "SELECT {columns}, e.attempts, e.crashes, e.last_cause, e.checkpoint, r.ended_by
@@ -197,7 +199,7 @@ fn added_up(
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
-        let tally = newest(row)?;
+        let tally = tally_from_row(row)?;
         let last = tally.last.as_ref().map(|attempt| attempt.run.experiment.clone());
         tallies.extend(last.map(|id: ExperimentId| (id, tally)));
     }
@@ -210,38 +212,38 @@ fn added_up(
     )?;
     let mut rows = statement.query(params![first, last])?;
     while let Some(row) = rows.next()? {
-        let at = Cursor::new(row, row.get(0)?);
-        let id: ExperimentId = at.parsed(Column(1, "experiment"))?;
+        let fields = RowReader::new(row, row.get(0)?);
+        let id: ExperimentId = fields.parsed(Column(1, "experiment"))?;
         if let Some(tally) = tallies.get_mut(&id) {
-            let cause: Cause = at.parsed(Column(2, "cause"))?;
-            tally.crashes_by_cause.insert(cause, at.value(Column(3, "crashes"))?);
+            let cause: Cause = fields.parsed(Column(2, "cause"))?;
+            tally.crashes_by_cause.insert(cause, fields.value(Column(3, "crashes"))?);
         }
     }
     Ok(tallies)
 }
 
-/// A tally, but for the crashes by cause, from a row of `added_up`.
-fn newest(row: &Row<'_>) -> Result<Tally, Failure> {
-    let at = Cursor::of_attempt(row)?;
+/// Reads a tally without its crashes by cause from a row of [`aggregate_tallies`].
+fn tally_from_row(row: &Row<'_>) -> Result<Tally, DatabaseError> {
+    let fields = RowReader::from_attempt(row)?;
     Ok(Tally {
-        attempts: at.value(Column(NEXT, "attempts"))?,
-        crashes: at.value(Column(NEXT + 1, "crashes"))?,
+        attempts: fields.value(Column(NEXT, "attempts"))?,
+        crashes: fields.value(Column(NEXT + 1, "crashes"))?,
         crashes_by_cause: BTreeMap::new(),
         last: Some(row::attempt(row)?),
-        last_cause: at.parsed_if_any::<Cause>(Column(NEXT + 2, "last_cause"))?,
-        last_checkpoint: at.json_if_any::<Progress>(Column(NEXT + 3, "checkpoint"))?,
-        last_run_end: at.run_end(Column(NEXT + 4, "ended_by"))?,
+        last_cause: fields.parsed_optional::<Cause>(Column(NEXT + 2, "last_cause"))?,
+        last_checkpoint: fields.json_optional::<Progress>(Column(NEXT + 3, "checkpoint"))?,
+        last_run_end: fields.run_end(Column(NEXT + 4, "ended_by"))?,
     })
 }
 
-/// What an attempt was told when it was opened: the history of its experiment up to it.
+/// Returns the tally of an experiment as it was before an attempt of it was opened.
 ///
-/// The counters are today's less what came since, so that it holds when old rows are gone.
+/// The counters are the current ones minus the attempts since, so that removed rows still count.
 pub(crate) fn before(
     connection: &Connection,
     row: i64,
     attempt: &Attempt,
-) -> Result<Tally, Failure> {
+) -> Result<Tally, DatabaseError> {
     let experiment = &attempt.run.experiment;
     let mut tally = tally(connection, experiment)?;
     let since = "SELECT a.cause, a.crash, count(*) FROM attempts a
@@ -250,14 +252,14 @@ pub(crate) fn before(
     let mut statement = connection.prepare_cached(since)?;
     let mut rows = statement.query(params![experiment.as_str(), row])?;
     while let Some(found) = rows.next()? {
-        let at = Cursor::new(found, row);
-        let count: u64 = at.value(Column(2, "count"))?;
+        let fields = RowReader::new(found, row);
+        let count: u64 = fields.value(Column(2, "count"))?;
         tally.attempts = tally.attempts.saturating_sub(count);
-        if at.value::<bool>(Column(1, "crash"))? {
+        if fields.value::<bool>(Column(1, "crash"))? {
             tally.crashes = tally.crashes.saturating_sub(count);
-            let cause: Cause = at.parsed(Column(0, "cause"))?;
-            let of_cause = tally.crashes_by_cause.entry(cause).or_default();
-            *of_cause = of_cause.saturating_sub(count);
+            let cause: Cause = fields.parsed(Column(0, "cause"))?;
+            let crashes = tally.crashes_by_cause.entry(cause).or_default();
+            *crashes = crashes.saturating_sub(count);
         }
     }
     tally.crashes_by_cause.retain(|_, count| *count > 0);
@@ -269,7 +271,7 @@ pub(crate) fn before(
     tally.last_checkpoint =
         saved.and_then(|attempt| attempt.end).and_then(|end| end.evidence.progress);
     tally.last_run_end = match &tally.last {
-        Some(last) if last.run != attempt.run => how_run_ended(connection, last)?,
+        Some(last) if last.run != attempt.run => run_end(connection, last)?,
         _ => None,
     };
     Ok(tally)
@@ -280,7 +282,7 @@ fn newest_before(
     experiment: &ExperimentId,
     row: i64,
     condition: &'static str,
-) -> Result<Option<Attempt>, Failure> {
+) -> Result<Option<Attempt>, DatabaseError> {
     let columns = row::ATTEMPT;
     let sql = format!(
         "SELECT {columns} {FROM} WHERE e.name = :name AND a.id < :row AND {condition}
@@ -291,8 +293,11 @@ fn newest_before(
     rows.next()?.map(row::attempt).transpose()
 }
 
-/// The number of a run's next attempt.
-pub(crate) fn next_attempt(connection: &Connection, run: &RunId) -> Result<AttemptNumber, Failure> {
+/// Returns the number of a run's next attempt.
+pub(crate) fn next_attempt(
+    connection: &Connection,
+    run: &RunId,
+) -> Result<AttemptNumber, DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT coalesce(max(a.number), 0) + 1 FROM attempts a WHERE a.run = (
              SELECT id FROM runs WHERE number = ?2
@@ -304,7 +309,7 @@ pub(crate) fn next_attempt(connection: &Connection, run: &RunId) -> Result<Attem
     Ok(AttemptNumber(number))
 }
 
-fn how_run_ended(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>, Failure> {
+fn run_end(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>, DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT r.id, r.ended_by FROM runs r JOIN experiments e ON e.id = r.experiment
          WHERE e.name = ?1 AND r.number = ?2",
@@ -312,22 +317,22 @@ fn how_run_ended(connection: &Connection, attempt: &Attempt) -> Result<Option<Ru
     let mut rows =
         statement.query(params![attempt.run.experiment.as_str(), attempt.run.number.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Cursor::new(row, row.get(0)?).run_end(Column(1, "ended_by"))
+    RowReader::new(row, row.get(0)?).run_end(Column(1, "ended_by"))
 }
 
-/// Whether a boot was marked as ended in good order.
-pub(crate) fn ended_cleanly(connection: &Connection, boot: BootId) -> Result<bool, Failure> {
+/// Whether a boot ended with a clean shutdown.
+pub(crate) fn ended_cleanly(connection: &Connection, boot: BootId) -> Result<bool, DatabaseError> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM boots WHERE id = ?1")?;
     Ok(statement.query_row([boot.to_string()], |_| Ok(())).optional()?.is_some())
 }
 
-/// Asks several things of one state of the database.
-pub(crate) fn at_one_moment<T>(
+/// Runs several queries on one snapshot of the database.
+pub(crate) fn in_snapshot<T>(
     connection: &Connection,
-    question: impl FnOnce(&Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let moment = connection.unchecked_transaction()?;
-    let answer = question(&moment)?;
-    moment.finish()?;
-    Ok(answer)
+    query: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let snapshot = connection.unchecked_transaction()?;
+    let result = query(&snapshot)?;
+    snapshot.finish()?;
+    Ok(result)
 }

@@ -1,4 +1,4 @@
-//! The ledger for those who may only look.
+//! The ledger for callers without write permission.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -8,21 +8,20 @@ use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Layout, Outcome, Tally
 
 use self::histories::Histories;
 use self::set_aside::SetAside;
+use crate::database_error::DatabaseError;
 use crate::database_file::DatabaseFile;
-use crate::failure::Failure;
 use crate::read;
-use crate::spool::{Contents, Spool};
+use crate::spool::{Spool, SpoolContents};
 
 mod histories;
 mod queue;
 mod set_aside;
 
-/// The ledger, read by somebody who need not have the right to write it, nor a database to read:
-/// a missing one is an empty history.
+/// Reads the ledger and the queue without write permission. A missing database is an empty history.
 ///
-/// What lies in the spool is read on top of the database, so an answer is the same before and after
-/// the database takes it in. Both are looked at anew for every question, so a reader may live long;
-/// between two questions it keeps nobody from writing, replacing or removing them.
+/// Reads show the database with the spool on top, so they return the same before and after the spool is
+/// applied. Every read opens both anew and keeps no lock: other processes can write, replace or remove
+/// them between two reads.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(crate) database: DatabaseFile,
@@ -30,36 +29,36 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the database at `path` alone.
+    /// Reads the database at `path`, without a spool.
     pub const fn new(path: PathBuf) -> Self {
         Self { database: DatabaseFile::new(path), spool: None }
     }
 
-    /// Reads the ledger of an installation, with what is set aside.
+    /// Reads the database and the spool of an installation.
     pub fn at(layout: &Layout) -> Self {
         Self::new(layout.database()).with_spool(layout.spool())
     }
 
-    /// Reads what is set aside in this directory, too.
+    /// Also reads the spool in this directory.
     #[must_use]
     pub fn with_spool(mut self, directory: PathBuf) -> Self {
         self.spool = Some(Spool::new(directory));
         self
     }
 
-    /// The attempt with this key.
+    /// Returns the attempt with this key.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     pub fn attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, LedgerError> {
-        let contents = self.set_aside();
-        let Some(kept) = contents.records.iter().find(|kept| kept.record.key() == key) else {
-            let known = self.database.ask(|connection| read::attempt(connection, key))?;
-            return Ok(known.map(|(_, attempt)| attempt));
+        let contents = self.spool_contents();
+        let Some(entry) = contents.records.iter().find(|entry| entry.record.key() == key) else {
+            let stored = self.database.query(|connection| read::attempt(connection, key))?;
+            return Ok(stored.map(|(_, attempt)| attempt));
         };
-        let experiment = kept.record.experiment();
+        let experiment = entry.record.experiment();
         let histories = self.newest_histories(&[experiment].into(), &contents)?;
-        Ok(histories.of(experiment).attempt(key).cloned())
+        Ok(histories.get(experiment).attempt(key).cloned())
     }
 
     /// Reads the next piece of a scan, `at_most` attempts; an empty one is the end.
@@ -75,8 +74,8 @@ impl Reader {
         scan: &AttemptScan,
         at_most: usize,
     ) -> Result<Vec<Attempt>, LedgerError> {
-        let contents = self.set_aside();
-        let piece = self.database.ask_even_if_missing(|connection| {
+        let contents = self.spool_contents();
+        let piece = self.database.query_even_if_missing(|connection| {
             SetAside::read(connection, &contents, scan.experiment.as_ref())?
                 .piece(connection, scan, at_most)
         })?;
@@ -92,9 +91,9 @@ impl Reader {
         after: Option<&ExperimentId>,
         at_most: usize,
     ) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        let contents = self.set_aside();
+        let contents = self.spool_contents();
         let tallies =
-            self.database.ask(|connection| read::tallies_after(connection, after, at_most))?;
+            self.database.query(|connection| read::tallies_after(connection, after, at_most))?;
         let is_later = |id: &&ExperimentId| after.is_none_or(|after| after < *id);
         let told = contents.experiments().filter(is_later).collect();
         let mut tallies = self.with_set_aside(tallies, &told, &contents)?;
@@ -104,90 +103,90 @@ impl Reader {
         Ok(tallies)
     }
 
-    /// Puts in the histories of experiments of which the spool tells.
+    /// Replaces the tallies of experiments that have records in the spool.
     fn with_set_aside(
         &self,
         mut tallies: BTreeMap<ExperimentId, Tally>,
         experiments: &BTreeSet<&ExperimentId>,
-        contents: &Contents,
+        contents: &SpoolContents,
     ) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         if !experiments.is_empty() {
             let histories = self.newest_histories(experiments, contents)?;
-            let told = histories.of_one.iter();
+            let told = histories.by_experiment.iter();
             tallies.extend(told.map(|(id, history)| (id.clone(), history.tally())));
         }
         Ok(tallies)
     }
 
-    /// One attempt's place by the best that is known, if it were opened now.
-    pub(crate) fn place(&self, opening: &Opening) -> Opened {
-        let contents = self.set_aside();
+    /// Returns what opening an attempt now would return, from the best that is known.
+    pub(crate) fn preview_opening(&self, opening: &Opening) -> Opened {
+        let contents = self.spool_contents();
         let experiments = BTreeSet::from([&opening.experiment]);
-        let histories = self
-            .database
-            .ask_even_if_missing(|connection| Histories::read(connection, &experiments, &contents));
+        let histories = self.database.query_even_if_missing(|connection| {
+            Histories::read(connection, &experiments, &contents)
+        });
         let mut histories =
             histories.unwrap_or_else(|_| Histories::from_spool(&experiments, &contents));
         histories.open(opening)
     }
 
-    /// What is set aside. A spool that cannot be read hides nothing that a database tells.
-    fn set_aside(&self) -> Contents {
+    /// Reads the spool; an unreadable one counts as empty, so that the database can still be read.
+    fn spool_contents(&self) -> SpoolContents {
         self.spool.as_ref().and_then(|spool| spool.contents().ok()).unwrap_or_default()
     }
 
-    /// Reads experiments' histories as they will be when the spool is taken in.
+    /// Reads experiments' histories as they will be once the spool is applied.
     fn newest_histories(
         &self,
         experiments: &BTreeSet<&ExperimentId>,
-        contents: &Contents,
+        contents: &SpoolContents,
     ) -> Result<Histories, LedgerError> {
-        self.database.ask_even_if_missing(|connection| {
+        self.database.query_even_if_missing(|connection| {
             Histories::read_newest(connection, experiments, contents)
         })
     }
 }
 
 impl Ledger for Reader {
-    /// Always [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn open(&mut self, _: &Opening) -> Result<Opened, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
-    /// Always [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn close(&mut self, _: &Closing) -> Result<Outcome, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError> {
-        let contents = self.set_aside();
-        self.database.ask_even_if_missing(|connection| {
+        let contents = self.spool_contents();
+        self.database.query_even_if_missing(|connection| {
             SetAside::read(connection, &contents, query.experiment.as_ref())?
                 .attempts(connection, query)
         })
     }
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
-        let contents = self.set_aside();
+        let contents = self.spool_contents();
         if contents.experiments().any(|told| told == experiment) {
             let histories = self.newest_histories(&[experiment].into(), &contents)?;
-            return Ok(histories.of(experiment).tally());
+            return Ok(histories.get(experiment).tally());
         }
-        self.database.ask(|connection| read::tally(connection, experiment))
+        self.database.query(|connection| read::tally(connection, experiment))
     }
 
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
-        let contents = self.set_aside();
-        let tallies = self.database.ask(read::tallies)?;
+        let contents = self.spool_contents();
+        let tallies = self.database.query(read::tallies)?;
         self.with_set_aside(tallies, &contents.experiments().collect(), &contents)
     }
 
-    /// Always [`LedgerError::Denied`].
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
     fn mark_clean_shutdown(&mut self, _: BootId, _: Timestamp) -> Result<Outcome, LedgerError> {
-        Err(Failure::ReadOnly.into())
+        Err(DatabaseError::ReadOnly.into())
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
-        self.database.ask(|connection| read::ended_cleanly(connection, boot))
+        self.database.query(|connection| read::ended_cleanly(connection, boot))
     }
 }

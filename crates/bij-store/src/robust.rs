@@ -1,4 +1,4 @@
-//! The ledger that no fault of the database keeps from working.
+//! The ledger that works while the database does not.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,161 +10,163 @@ use std::time::Duration;
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 use bij_core::{Attempt, BootId, ExperimentId, Layout, Outcome, Tally, Timestamp};
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::file_id::FileId;
-use crate::notice::Notice;
-use crate::open::PATIENCE;
-use crate::spool::{self, Contents, Record, Spool};
+use crate::ledger_notice::LedgerNotice;
+use crate::open::BUSY_TIMEOUT;
+use crate::spool::{self, Spool, SpoolContents, SpoolRecord};
 use crate::{Reader, Store};
 
 mod queue;
 
-/// The database, and the spool for what it cannot take.
+/// The database, with a spool for records that it refuses.
 ///
-/// A record that the database does not take, for whatever reason, is set aside in the spool, and a
-/// [`Notice`] tells so. The next write that finds the database well takes in what was set aside, in
-/// order, before anything else; nothing overtakes a record of the same experiment. What is read is
-/// the database with what is set aside on top, so an answer is the same before and after.
+/// A record that the database refuses, for whatever reason, is set aside in the spool and reported by a
+/// [`LedgerNotice`]. The next write to a working database first applies the spool in order, so no record
+/// overtakes another one of the same experiment. Reads show the database with the spool on top: they
+/// return the same before and after the spool is applied.
 ///
-/// A start never fails for the ledger's sake: [`Ledger::open`] always tells an attempt its place,
-/// from the best that is known.
+/// A start never fails because of the ledger: [`Ledger::open`] returns the number of the attempt from the
+/// best that is known.
 pub struct RobustLedger {
     database: PathBuf,
-    patience: Duration,
+    busy_timeout: Duration,
     store: Option<Store>,
-    /// What [`RunQueue::load`](bij_core::port::RunQueue::load) has read.
-    loaded: Mutex<Loaded>,
+    /// Database that [`RunQueue::load`](bij_core::port::RunQueue::load) has read.
+    loaded: Mutex<LoadedDatabase>,
     spool: Spool,
     reader: Reader,
-    notify: Box<dyn FnMut(&Notice<'_>) + Send>,
+    notify: Box<dyn FnMut(&LedgerNotice<'_>) + Send>,
 }
 
-/// What was loaded of a queue, and so what its copy in memory is a copy of.
+/// The database that the caller's copy of the queue was loaded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loaded {
-    /// Nothing was: each call looks at what is there, as hooks do.
+enum LoadedDatabase {
+    /// The queue was never loaded, as in hooks: each call uses the file that it finds.
     Never,
     /// There was no database.
-    Nothing,
-    /// This one.
+    Missing,
+    /// The database in this file.
     File(FileId),
 }
 
 impl RobustLedger {
-    /// Works on the database and the spool directory at these paths; both are made when needed.
+    /// Uses the database and the spool directory at these paths; both are created when needed.
     pub fn new(database: PathBuf, spool: PathBuf) -> Self {
         Self {
             reader: Reader::new(database.clone()).with_spool(spool.clone()),
             database,
-            patience: PATIENCE,
+            busy_timeout: BUSY_TIMEOUT,
             store: None,
-            loaded: Mutex::new(Loaded::Never),
+            loaded: Mutex::new(LoadedDatabase::Never),
             spool: Spool::new(spool),
             notify: Box::new(|_| {}),
         }
     }
 
-    /// Works where an installation has its ledger.
+    /// Uses the database and the spool of an installation.
     pub fn at(layout: &Layout) -> Self {
         Self::new(layout.database(), layout.spool())
     }
 
-    /// Tells `notify` what the journal should tell.
+    /// Calls `notify` for every event that belongs in the journal.
     #[must_use]
-    pub fn with_notices(mut self, notify: impl FnMut(&Notice<'_>) + Send + 'static) -> Self {
+    pub fn with_notices(mut self, notify: impl FnMut(&LedgerNotice<'_>) + Send + 'static) -> Self {
         self.notify = Box::new(notify);
         self
     }
 
-    /// Waits so long, instead of five seconds, while somebody else writes.
+    /// Sets how long a call waits for another writer; five seconds by default.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub const fn with_busy_timeout(mut self, busy_timeout: Duration) -> Self {
+        self.busy_timeout = busy_timeout;
         self
     }
 
-    /// Has the database take in what was set aside, and says how many records that were.
+    /// Applies the records of the spool to the database and returns their number.
     ///
-    /// Every write does so by itself; this is for who writes nothing.
+    /// Every write does this first; call it where nothing is written.
     ///
     /// # Errors
-    /// [`LedgerError`] if some could not be taken in; they stay in the spool.
-    pub fn take_in(&mut self) -> Result<usize, LedgerError> {
-        let taken = self.try_to_take_in();
-        if taken.is_err() {
+    /// [`LedgerError`] if a record could not be applied; it and those after it stay in the spool.
+    pub fn apply_spool(&mut self) -> Result<usize, LedgerError> {
+        let applied = self.try_apply_spool();
+        if applied.is_err() {
             self.store = None;
         }
-        taken
+        applied
     }
 
-    fn try_to_take_in(&mut self) -> Result<usize, LedgerError> {
-        // Trouble with the spool is told, and keeps nothing from the database.
-        let Contents { records, damaged, unreadable, .. } = self
-            .spool
-            .contents()
-            .unwrap_or_else(|why| Contents { unreadable: vec![why], ..Contents::default() });
+    fn try_apply_spool(&mut self) -> Result<usize, LedgerError> {
+        // An unreadable spool is reported, and does not stop the write that follows.
+        let SpoolContents { records, damaged, unreadable, .. } =
+            self.spool.contents().unwrap_or_else(|why| SpoolContents {
+                unreadable: vec![why],
+                ..SpoolContents::default()
+            });
         for why in unreadable {
-            (self.notify)(&Notice::Unreadable { why: &why });
+            (self.notify)(&LedgerNotice::Unreadable { why: &why });
         }
         for (file, why) in damaged {
-            self.refuse(&file, &why);
+            self.discard(&file, &why);
         }
-        let mut taken = 0;
-        for kept in records {
-            match self.store()?.apply(&kept.record) {
-                Ok(()) => taken += 1,
-                // It will be wrong for ever, and must not keep the others out.
-                Err(why) if why.is_about_the_record() => {
-                    self.refuse(&kept.file, &why);
+        let mut applied = 0;
+        for entry in records {
+            match self.store()?.apply(&entry.record) {
+                Ok(()) => applied += 1,
+                // It must not block the records after it for ever.
+                Err(why) if why.is_permanent_for_record() => {
+                    self.discard(&entry.file, &why);
                     continue;
                 }
-                Err(failure) => return Err(failure.into()),
+                Err(error) => return Err(error.into()),
             }
-            if let Err(why) = spool::remove(&kept.file) {
-                // It is taken in again by the next write, which changes nothing.
-                (self.notify)(&Notice::Unreadable { why: &why });
+            if let Err(why) = spool::remove(&entry.file) {
+                // The next write applies it again, which changes nothing.
+                (self.notify)(&LedgerNotice::Unreadable { why: &why });
             }
         }
-        if taken > 0 {
-            (self.notify)(&Notice::TakenIn { records: taken });
+        if applied > 0 {
+            (self.notify)(&LedgerNotice::Applied { records: applied });
         }
-        Ok(taken)
+        Ok(applied)
     }
 
-    fn refuse(&mut self, file: &Path, why: &(dyn Error + 'static)) {
+    /// Moves a file of the spool aside that can never be applied.
+    fn discard(&mut self, file: &Path, why: &(dyn Error + 'static)) {
         match spool::move_aside(file) {
-            Ok(file) => (self.notify)(&Notice::Damaged { file, why }),
-            Err(why) => (self.notify)(&Notice::Unreadable { why: &why }),
+            Ok(file) => (self.notify)(&LedgerNotice::Damaged { file, why }),
+            Err(why) => (self.notify)(&LedgerNotice::Unreadable { why: &why }),
         }
     }
 
     fn store(&mut self) -> Result<&mut Store, LedgerError> {
-        self.must_be_what_was_loaded()?;
+        self.ensure_loaded_file()?;
         let store = match self.store.take() {
-            Some(store) if Some(store.file()) == FileId::of(&self.database) => store,
+            Some(store) if Some(store.file()) == FileId::read(&self.database) => store,
             stale => {
-                stale.into_iter().for_each(Store::give_up);
-                Store::open_with_patience(&self.database, self.patience)?
+                stale.into_iter().for_each(Store::abandon);
+                Store::open_with_timeout(&self.database, self.busy_timeout)?
             }
         };
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if *loaded == Loaded::Nothing {
-            *loaded = Loaded::File(store.file());
+        if *loaded == LoadedDatabase::Missing {
+            *loaded = LoadedDatabase::File(store.file());
         }
         drop(loaded);
         Ok(self.store.insert(store))
     }
 
-    /// Refuses to go on with another database than the one whose queue was loaded.
-    pub(super) fn must_be_what_was_loaded(&self) -> Result<(), LedgerError> {
+    /// Returns an error if the database is not the one whose queue was loaded.
+    pub(super) fn ensure_loaded_file(&self) -> Result<(), LedgerError> {
         let loaded = *self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         match loaded {
-            Loaded::Never => Ok(()),
-            Loaded::File(file) => Ok(file.must_be_at(&self.database)?),
-            // It is made by the first write, of this process or of another one.
-            Loaded::Nothing => match FileId::of(&self.database) {
+            LoadedDatabase::Never => Ok(()),
+            LoadedDatabase::File(file) => Ok(file.ensure_at(&self.database)?),
+            // The first write creates it, in this process or in another one.
+            LoadedDatabase::Missing => match FileId::read(&self.database) {
                 None => Ok(()),
-                Some(_) => Err(Failure::Another { path: self.database.clone() }.into()),
+                Some(_) => Err(DatabaseError::Another { path: self.database.clone() }.into()),
             },
         }
     }
@@ -173,39 +175,43 @@ impl RobustLedger {
         &mut self,
         change: impl FnOnce(&mut Store) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let written = self.try_to_take_in().and_then(|_| change(self.store()?));
+        let written = self.try_apply_spool().and_then(|_| change(self.store()?));
         if let Err(error) = &written {
-            // The next write begins anew.
+            // The next write opens the database again.
             let store = self.store.take();
             if matches!(error, LedgerError::Replaced(_)) {
-                store.into_iter().for_each(Store::give_up);
+                store.into_iter().for_each(Store::abandon);
             }
         }
         written
     }
 
-    /// Keeps a record that the database did not take.
-    fn set_aside(&mut self, record: &Record, why: LedgerError) -> Result<Outcome, LedgerError> {
-        self.unclaimed(record)?;
+    /// Puts a record into the spool that the database refused.
+    fn set_aside(
+        &mut self,
+        record: &SpoolRecord,
+        why: LedgerError,
+    ) -> Result<Outcome, LedgerError> {
+        self.check_owner(record)?;
         let text = record.to_json(0);
         match self.spool.put(record) {
             Ok(Some(file)) => {
-                (self.notify)(&Notice::SetAside { record: &text, file: &file, why: &why });
+                (self.notify)(&LedgerNotice::Spooled { record: &text, file: &file, why: &why });
                 Ok(Outcome::Changed)
             }
             Ok(None) => Ok(Outcome::Unchanged),
             Err(spool) => {
-                (self.notify)(&Notice::Lost { record: &text, why: &why, spool: &spool });
+                (self.notify)(&LedgerNotice::Lost { record: &text, why: &why, spool: &spool });
                 Err(why)
             }
         }
     }
 
-    /// Refuses a record of an attempt that is known as another experiment's.
-    fn unclaimed(&self, record: &Record) -> Result<(), LedgerError> {
+    /// Returns [`LedgerError::Claimed`] if the attempt belongs to another experiment.
+    fn check_owner(&self, record: &SpoolRecord) -> Result<(), LedgerError> {
         let known = match self.reader.attempt(record.key()) {
             Ok(known) => known.map(|attempt| attempt.run.experiment),
-            // A database that cannot be read refuses nothing.
+            // An unreadable database must not refuse a record.
             Err(_) => None,
         };
         match known {
@@ -216,15 +222,15 @@ impl RobustLedger {
 }
 
 impl Ledger for RobustLedger {
-    /// Fails for [`LedgerError::Claimed`], and for what neither the database nor the spool could take:
-    /// [`Notice::Lost`] tells of that.
+    /// Fails with [`LedgerError::Claimed`], or if neither the database nor the spool took the record: then
+    /// there is a [`LedgerNotice::Lost`].
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         match self.write(|store| store.open(opening)) {
             Ok(opened) => Ok(opened),
             Err(why @ LedgerError::Claimed { .. }) => Err(why),
             Err(why) => {
-                let opened = self.reader.place(opening);
-                self.set_aside(&Record::Open(opening.clone()), why).map(|_| opened)
+                let opened = self.reader.preview_opening(opening);
+                self.set_aside(&SpoolRecord::Open(opening.clone()), why).map(|_| opened)
             }
         }
     }
@@ -233,7 +239,7 @@ impl Ledger for RobustLedger {
         match self.write(|store| store.close(closing)) {
             Ok(outcome) => Ok(outcome),
             Err(why @ LedgerError::Claimed { .. }) => Err(why),
-            Err(why) => self.set_aside(&Record::Close(Box::new(closing.clone())), why),
+            Err(why) => self.set_aside(&SpoolRecord::Close(Box::new(closing.clone())), why),
         }
     }
 
@@ -249,7 +255,7 @@ impl Ledger for RobustLedger {
         self.reader.tallies()
     }
 
-    /// Fails if the database cannot take it: the spool would be gone with this boot.
+    /// Fails if the database refuses the mark: the spool would be lost at the reboot.
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
         self.write(|store| store.mark_clean_shutdown(boot, at))
     }

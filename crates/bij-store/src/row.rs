@@ -1,4 +1,4 @@
-//! Rows become domain types here, and nowhere else.
+//! Converts rows to domain types.
 
 use std::error::Error;
 use std::str::FromStr;
@@ -12,18 +12,18 @@ use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 
 use crate::board;
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 
-/// A column: where it stands in what is selected, and its name for errors.
+/// Index of a column in a result row, and its name for error messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Column(pub(crate) usize, pub(crate) &'static str);
 
-/// The columns that [`attempt`] reads, from `attempts a`, `runs r`, `experiments e` and, where there
-/// is one, `attempt_boards b`. Others may follow, from [`NEXT`] on.
+/// The columns that [`attempt`] reads, from `attempts a`, `runs r`, `experiments e` and `attempt_boards b`
+/// (outer join). More columns may follow from [`NEXT`] on.
 pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number, a.number, a.boot, a.invocation, \
      a.started, a.ready, a.ended, a.cause, a.evidence, b.attempt, b.zone, b.millicelsius, \
      b.millijoules, b.throttled, b.over_current, a.started_uptime";
-/// The first column after those of an attempt.
+/// Index of the first column after those of an attempt.
 pub(crate) const NEXT: usize = 18;
 
 const ID: usize = 0;
@@ -40,143 +40,151 @@ const EVIDENCE: Column = Column(10, "evidence");
 const BOARD: usize = 11;
 const STARTED_UPTIME: Column = Column(17, "started_uptime");
 
-/// An attempt from a row of [`ATTEMPT`].
-pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
-    let at = Cursor::of_attempt(row)?;
-    let end = match at.value::<Option<i64>>(ENDED)? {
+/// Reads an attempt from a row of [`ATTEMPT`].
+pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, DatabaseError> {
+    let fields = RowReader::from_attempt(row)?;
+    let end = match fields.value::<Option<i64>>(ENDED)? {
         None => None,
         Some(ended) => Some(AttemptEnd {
             at: Timestamp::from_micros(ended),
-            cause: at.parsed::<Cause>(CAUSE)?,
-            evidence: at.json(EVIDENCE)?,
+            cause: fields.parsed::<Cause>(CAUSE)?,
+            evidence: fields.json(EVIDENCE)?,
         }),
     };
     Ok(Attempt {
         run: RunId {
-            experiment: at.parsed::<ExperimentId>(NAME)?,
-            number: RunNumber(at.value(RUN)?),
+            experiment: fields.parsed::<ExperimentId>(NAME)?,
+            number: RunNumber(fields.value(RUN)?),
         },
-        number: AttemptNumber(at.value(NUMBER)?),
+        number: AttemptNumber(fields.value(NUMBER)?),
         key: AttemptKey {
-            boot: at.parsed::<BootId>(BOOT)?,
-            invocation: at.parsed::<InvocationId>(INVOCATION)?,
+            boot: fields.parsed::<BootId>(BOOT)?,
+            invocation: fields.parsed::<InvocationId>(INVOCATION)?,
         },
-        started: Timestamp::from_micros(at.value(STARTED)?),
-        started_uptime: at.value::<Option<u64>>(STARTED_UPTIME)?.map(TimeSpan::from_micros),
-        ready: at.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
+        started: Timestamp::from_micros(fields.value(STARTED)?),
+        started_uptime: fields.value::<Option<u64>>(STARTED_UPTIME)?.map(TimeSpan::from_micros),
+        ready: fields.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
         end,
-        board: board::of_attempt(&at, BOARD)?,
+        board: board::attempt_board(&fields, BOARD)?,
     })
 }
 
-/// SQLite's integers have a sign; nothing here comes near to where that matters.
-pub(crate) fn signed(number: u64) -> i64 {
+/// Converts to SQLite's signed integers; larger values become the maximum, which no real value reaches.
+pub(crate) fn saturating_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// One row, whose columns are read with a word about where they stand if they cannot be.
-pub(crate) struct Cursor<'row, 'statement> {
+/// Reads the columns of one row; an error names the row and the column.
+pub(crate) struct RowReader<'row, 'statement> {
     row: &'row Row<'statement>,
     id: i64,
 }
 
-impl<'row, 'statement> Cursor<'row, 'statement> {
-    /// A row that begins with [`ATTEMPT`].
-    pub(crate) fn of_attempt(row: &'row Row<'statement>) -> Result<Self, Failure> {
+impl<'row, 'statement> RowReader<'row, 'statement> {
+    /// Reads a row that begins with [`ATTEMPT`].
+    pub(crate) fn from_attempt(row: &'row Row<'statement>) -> Result<Self, DatabaseError> {
         Ok(Self { row, id: row.get(ID)? })
     }
 
-    /// A row about the attempt, or whatever it is, with this id.
+    /// Reads a row; errors call it by this id.
     pub(crate) const fn new(row: &'row Row<'statement>, id: i64) -> Self {
         Self { row, id }
     }
 
-    /// A plain value.
-    pub(crate) fn value<T: FromSql>(&self, column: Column) -> Result<T, Failure> {
-        self.row.get(column.0).map_err(|source| self.bad(column, source))
+    /// Reads a value that SQLite converts.
+    pub(crate) fn value<T: FromSql>(&self, column: Column) -> Result<T, DatabaseError> {
+        self.row.get(column.0).map_err(|source| self.invalid(column, source))
     }
 
-    /// A text that is a word of ours.
-    pub(crate) fn parsed<T>(&self, column: Column) -> Result<T, Failure>
+    /// Parses a text.
+    pub(crate) fn parsed<T>(&self, column: Column) -> Result<T, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
-        self.word(self.text(column)?, column)
+        self.parse(self.text(column)?, column)
     }
 
-    /// As [`Cursor::parsed`], where there need not be one.
-    pub(crate) fn parsed_if_any<T>(&self, column: Column) -> Result<Option<T>, Failure>
+    /// As [`RowReader::parsed`]; `None` for null.
+    pub(crate) fn parsed_optional<T>(&self, column: Column) -> Result<Option<T>, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
-        let text = self.text_if_any(column)?;
-        text.map(|text| self.word(text, column)).transpose()
+        let text = self.text_optional(column)?;
+        text.map(|text| self.parse(text, column)).transpose()
     }
 
-    /// A text that is JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, Failure> {
-        self.document(self.text(column)?, column)
+    /// Parses a text as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, DatabaseError> {
+        self.parse_json(self.text(column)?, column)
     }
 
-    /// As [`Cursor::json`], where there need not be one.
-    pub(crate) fn json_if_any<T: DeserializeOwned>(
+    /// As [`RowReader::json`]; `None` for null.
+    pub(crate) fn json_optional<T: DeserializeOwned>(
         &self,
         column: Column,
-    ) -> Result<Option<T>, Failure> {
-        let text = self.text_if_any(column)?;
-        text.map(|text| self.document(text, column)).transpose()
+    ) -> Result<Option<T>, DatabaseError> {
+        let text = self.text_optional(column)?;
+        text.map(|text| self.parse_json(text, column)).transpose()
     }
 
-    /// A text that is the word for one of these.
+    /// Returns the value among `all` whose text is in the column.
     pub(crate) fn one_of<T: Copy>(
         &self,
         column: Column,
         all: &[T],
-        word: impl Fn(T) -> &'static str,
-    ) -> Result<T, Failure> {
+        as_str: impl Fn(T) -> &'static str,
+    ) -> Result<T, DatabaseError> {
         let text = self.text(column)?;
-        let known = all.iter().copied().find(|one| word(*one) == text);
-        known.ok_or_else(|| self.bad(column, format!("{text:?} is no word for it")))
+        let known = all.iter().copied().find(|value| as_str(*value) == text);
+        known.ok_or_else(|| self.invalid(column, format!("unknown value {text:?}")))
     }
 
-    /// As [`one_of`](Self::one_of), if there is any text.
-    pub(crate) fn one_of_if_any<T: Copy>(
+    /// As [`one_of`](Self::one_of); `None` for null.
+    pub(crate) fn one_of_optional<T: Copy>(
         &self,
         column: Column,
         all: &[T],
-        word: impl Fn(T) -> &'static str,
-    ) -> Result<Option<T>, Failure> {
-        let any = self.text_if_any(column)?.is_some();
-        any.then(|| self.one_of(column, all, word)).transpose()
+        as_str: impl Fn(T) -> &'static str,
+    ) -> Result<Option<T>, DatabaseError> {
+        let has_text = self.text_optional(column)?.is_some();
+        has_text.then(|| self.one_of(column, all, as_str)).transpose()
     }
 
-    /// How a run ended, if it did.
-    pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, Failure> {
-        self.one_of_if_any(column, &RunEnd::ALL, RunEnd::as_str)
+    /// Reads how a run ended; `None` if it is open.
+    pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, DatabaseError> {
+        self.one_of_optional(column, &RunEnd::ALL, RunEnd::as_str)
     }
 
-    fn text(&self, column: Column) -> Result<&'row str, Failure> {
+    fn text(&self, column: Column) -> Result<&'row str, DatabaseError> {
         let text = self.row.get_ref(column.0)?.as_str();
-        text.map_err(|source| self.bad(column, source))
+        text.map_err(|source| self.invalid(column, source))
     }
 
-    fn text_if_any(&self, column: Column) -> Result<Option<&'row str>, Failure> {
+    fn text_optional(&self, column: Column) -> Result<Option<&'row str>, DatabaseError> {
         let text = self.row.get_ref(column.0)?.as_str_or_null();
-        text.map_err(|source| self.bad(column, source))
+        text.map_err(|source| self.invalid(column, source))
     }
 
-    fn word<T>(&self, text: &str, column: Column) -> Result<T, Failure>
+    fn parse<T>(&self, text: &str, column: Column) -> Result<T, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
-        text.parse().map_err(|source| self.bad(column, source))
+        text.parse().map_err(|source| self.invalid(column, source))
     }
 
-    fn document<T: DeserializeOwned>(&self, text: &str, column: Column) -> Result<T, Failure> {
-        serde_json::from_str(text).map_err(|source| self.bad(column, source))
+    fn parse_json<T: DeserializeOwned>(
+        &self,
+        text: &str,
+        column: Column,
+    ) -> Result<T, DatabaseError> {
+        serde_json::from_str(text).map_err(|source| self.invalid(column, source))
     }
 
-    fn bad(&self, column: Column, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-        Failure::Value { row: self.id, column: column.1, source: source.into() }
+    fn invalid(
+        &self,
+        column: Column,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> DatabaseError {
+        DatabaseError::Value { row: self.id, column: column.1, source: source.into() }
     }
 }

@@ -1,10 +1,10 @@
-//! Records that the database could not take, as files in the runtime directory.
+//! Records that the database refused, as files in the runtime directory.
 //!
-//! A record is one file, complete or absent: written under another name, then linked to its own,
-//! which is made of the attempt's key. So the same record told twice is one file, the first one
-//! stands, and no lock is needed: who takes a record in removes it only after the database has it,
-//! and taking in twice changes nothing. Records carry a number, one more than the highest that was
-//! there, and are taken in in that order.
+//! A record is one file, complete or absent: it is written under another name and then linked to its own,
+//! which consists of the attempt's key. So the first of two equal records stands. No lock is needed,
+//! because a file is removed only after the database has its record, and applying a record twice changes
+//! nothing. Each record has a sequence number, one above the highest in the spool; they are applied in
+//! that order.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -16,14 +16,14 @@ use std::process;
 use bij_core::ExperimentId;
 use thiserror::Error;
 
-use self::record::BadRecord;
-pub(crate) use self::record::Record;
+use self::record::InvalidRecord;
+pub(crate) use self::record::SpoolRecord;
 
 #[cfg(test)]
 mod fuzz;
 mod record;
 
-/// Why the spool could not keep or give a record.
+/// A file or directory of the spool could not be used.
 #[derive(Debug, Error)]
 #[error("{}", path.display())]
 pub struct SpoolError {
@@ -37,33 +37,31 @@ pub(crate) struct Spool {
     directory: PathBuf,
 }
 
-/// What lies in the spool.
+/// The files of the spool.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
-    /// In the order in which they were put there.
-    pub(crate) records: Vec<Kept>,
-    /// Files that are no records.
-    pub(crate) damaged: Vec<(PathBuf, BadRecord)>,
+pub(crate) struct SpoolContents {
+    /// Records in the order in which they were written.
+    pub(crate) records: Vec<SpoolEntry>,
+    /// Files whose content is not a record.
+    pub(crate) damaged: Vec<(PathBuf, InvalidRecord)>,
     /// Files that could not be read this time.
     pub(crate) unreadable: Vec<SpoolError>,
-    /// The highest number that a record carries.
+    /// Highest sequence number of the records.
     pub(crate) highest: u64,
 }
 
-impl Contents {
-    /// Whose records they are, each as often as it has one.
+impl SpoolContents {
+    /// Returns the experiment of each record, with repetitions.
     pub(crate) fn experiments(&self) -> impl Iterator<Item = &ExperimentId> {
-        self.records.iter().map(|kept| kept.record.experiment())
+        self.records.iter().map(|entry| entry.record.experiment())
     }
 }
 
 /// A record and its file.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    /// Its file.
+pub(crate) struct SpoolEntry {
     pub(crate) file: PathBuf,
-    /// What it says.
-    pub(crate) record: Record,
+    pub(crate) record: SpoolRecord,
 }
 
 impl Spool {
@@ -71,8 +69,8 @@ impl Spool {
         Self { directory }
     }
 
-    /// Keeps a record, and says where; `None` if the same record is there already.
-    pub(crate) fn put(&self, record: &Record) -> Result<Option<PathBuf>, SpoolError> {
+    /// Writes a record and returns its file; `None` if the spool holds the record already.
+    pub(crate) fn put(&self, record: &SpoolRecord) -> Result<Option<PathBuf>, SpoolError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -80,35 +78,35 @@ impl Spool {
             .map_err(at(&self.directory))?;
         let sequence = self.contents()?.highest.saturating_add(1);
         let file = self.directory.join(record.file_name());
-        let unfinished = file.with_extension(format!("{}.tmp", process::id()));
+        let temporary = file.with_extension(format!("{}.tmp", process::id()));
         let write = || {
-            let mut to = OpenOptions::new()
+            let mut writer = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(true)
                 .mode(0o644)
-                .open(&unfinished)?;
-            to.write_all(record.to_json(sequence).as_bytes())?;
-            to.sync_all()
+                .open(&temporary)?;
+            writer.write_all(record.to_json(sequence).as_bytes())?;
+            writer.sync_all()
         };
-        let kept = write().and_then(|()| match fs::hard_link(&unfinished, &file) {
+        let written = write().and_then(|()| match fs::hard_link(&temporary, &file) {
             Ok(()) => Ok(Some(file.clone())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
             Err(error) => Err(error),
         });
-        // Half a file on a full disk is in the way of the next one.
-        let removed = fs::remove_file(&unfinished);
-        let kept = kept.map_err(at(&file))?;
-        removed.map_err(at(&unfinished))?;
+        // On a full disk, an incomplete file takes the space of the next one.
+        let removed = fs::remove_file(&temporary);
+        let written = written.map_err(at(&file))?;
+        removed.map_err(at(&temporary))?;
         fs::File::open(&self.directory)
             .and_then(|directory| directory.sync_all())
             .map_err(at(&self.directory))?;
-        Ok(kept)
+        Ok(written)
     }
 
-    /// What lies there; a directory that is not there is empty.
-    pub(crate) fn contents(&self) -> Result<Contents, SpoolError> {
-        let mut contents = Contents::default();
+    /// Reads all files; a missing directory is empty.
+    pub(crate) fn contents(&self) -> Result<SpoolContents, SpoolError> {
+        let mut contents = SpoolContents::default();
         let mut numbered = Vec::new();
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(contents),
@@ -121,26 +119,26 @@ impl Spool {
             }
             let text = match fs::read(&file) {
                 Ok(text) => text,
-                // Somebody else has taken it in meanwhile.
+                // Another process has applied it in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
                     contents.unreadable.push(at(&file)(error));
                     continue;
                 }
             };
-            match Record::from_json(&text) {
-                Ok((sequence, record)) => numbered.push((sequence, Kept { file, record })),
+            match SpoolRecord::from_json(&text) {
+                Ok((sequence, record)) => numbered.push((sequence, SpoolEntry { file, record })),
                 Err(why) => contents.damaged.push((file, why)),
             }
         }
         numbered.sort_by(|(a, one), (b, other)| (a, &one.file).cmp(&(b, &other.file)));
         contents.highest = numbered.last().map_or(0, |(sequence, _)| *sequence);
-        contents.records = numbered.into_iter().map(|(_, kept)| kept).collect();
+        contents.records = numbered.into_iter().map(|(_, entry)| entry).collect();
         Ok(contents)
     }
 }
 
-/// Removes a file whose record the database has.
+/// Removes a file whose record is in the database.
 pub(crate) fn remove(file: &Path) -> Result<(), SpoolError> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(file)(error)),
@@ -148,14 +146,14 @@ pub(crate) fn remove(file: &Path) -> Result<(), SpoolError> {
     }
 }
 
-/// Moves a file that cannot be taken in out of the way, where a person may look at it, and says
-/// where to; `None` if it is gone.
+/// Renames a file that cannot be applied, so that an administrator can examine it. Returns its new path;
+/// `None` if it is gone.
 pub(crate) fn move_aside(file: &Path) -> Result<Option<PathBuf>, SpoolError> {
     for number in 0_u32.. {
         let suffix = if number == 0 { "bad".to_owned() } else { format!("{number}.bad") };
-        let aside = file.with_extension(suffix);
-        match fs::hard_link(file, &aside) {
-            Ok(()) => return remove(file).map(|()| Some(aside)),
+        let renamed = file.with_extension(suffix);
+        match fs::hard_link(file, &renamed) {
+            Ok(()) => return remove(file).map(|()| Some(renamed)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(at(file)(error)),

@@ -1,4 +1,4 @@
-//! The ledger and the queue for those who may write them.
+//! The ledger and the queue with write permission.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,57 +11,57 @@ use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, RunState, Tally, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::file_id::FileId;
 use crate::flush::Flush;
-use crate::spool::Record;
+use crate::spool::SpoolRecord;
 use crate::{open, queue, read, write};
 
 /// The ledger and the queue in their database.
 ///
-/// Each write is one transaction that takes the right to write before it reads (`BEGIN IMMEDIATE`),
-/// so that any number of processes agree on the numbers of runs and attempts. When a write has
-/// returned, it is on the disk, but for what a power cut would undo by itself ([`RunQueue`]).
+/// Each write is one transaction that takes the write lock before it reads (`BEGIN IMMEDIATE`), so any
+/// number of processes agree on the numbers of runs and attempts. A write is on the disk when it returns,
+/// except for changes that a power cut makes void anyway ([`RunQueue`]).
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    /// The file that is open. What is written into it is kept only while it is at its path.
+    /// The open file. Writes count only while it is at its path.
     file: FileId,
-    patience: Duration,
+    busy_timeout: Duration,
 }
 
 impl Store {
-    /// Opens the database to write; makes it, and its directory, if there is none.
+    /// Opens the database for writing; creates it and its directory if they are missing.
     ///
-    /// A call waits up to five seconds while somebody else writes.
+    /// A call waits up to five seconds for another writer.
     ///
     /// # Errors
-    /// [`LedgerError`], above all if it may not be written, is damaged, or is of a newer bij.
+    /// [`LedgerError`], above all if the database is not writable, damaged, or from a newer bij.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        Self::open_with_patience(path, open::PATIENCE)
+        Self::open_with_timeout(path, open::BUSY_TIMEOUT)
     }
 
-    /// As [`Store::open`], with another time to wait while somebody else writes.
+    /// As [`Store::open`], with another time to wait for another writer.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_with_patience(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
-        let (connection, file) = open::to_write(path, patience)?;
-        Ok(Self { connection, path: path.to_owned(), file, patience })
+    pub fn open_with_timeout(path: &Path, busy_timeout: Duration) -> Result<Self, LedgerError> {
+        let (connection, file) = open::for_writing(path, busy_timeout)?;
+        Ok(Self { connection, path: path.to_owned(), file, busy_timeout })
     }
 
-    /// As [`Store::open_with_patience`], but fails if there is no database: one that was moved aside must not
-    /// find an empty one in its place.
+    /// As [`Store::open_with_timeout`], but fails if there is no database: a database that was moved aside
+    /// must not be replaced by an empty one.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_existing(path: &Path, patience: Duration) -> Result<Self, LedgerError> {
-        let (connection, file) = open::existing_to_write(path, patience)?;
-        Ok(Self { connection, path: path.to_owned(), file, patience })
+    pub fn open_existing(path: &Path, busy_timeout: Duration) -> Result<Self, LedgerError> {
+        let (connection, file) = open::existing_for_writing(path, busy_timeout)?;
+        Ok(Self { connection, path: path.to_owned(), file, busy_timeout })
     }
 
-    /// The attempt with this key.
+    /// Returns the attempt with this key.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
@@ -69,75 +69,75 @@ impl Store {
         Ok(read::attempt(&self.connection, key)?.map(|(_, attempt)| attempt))
     }
 
-    /// Takes in what was set aside; a record that is known already changes nothing.
-    pub(crate) fn apply(&mut self, record: &Record) -> Result<(), Failure> {
-        self.write(Flush::Now, |within| match record {
-            Record::Open(opening) => write::open(within, opening).map(drop),
-            Record::Close(closing) => write::close(within, closing).map(drop),
+    /// Applies a spooled record; one that the database has already changes nothing.
+    pub(crate) fn apply(&mut self, record: &SpoolRecord) -> Result<(), DatabaseError> {
+        self.write(Flush::Now, |transaction| match record {
+            SpoolRecord::Open(opening) => write::open(transaction, opening).map(drop),
+            SpoolRecord::Close(closing) => write::close(transaction, closing).map(drop),
         })
     }
 
-    /// What tests look into.
     #[cfg(test)]
     pub(crate) const fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
+    /// Makes a change in one transaction.
     pub(crate) fn write<T>(
         &mut self,
         flush: Flush,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.file.must_be_at(&self.path)?;
-        let done = if flush == Flush::Now {
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        self.file.ensure_at(&self.path)?;
+        let result = if flush == Flush::Now {
             in_transaction(&mut self.connection, change)
         } else {
             self.set_flush(flush)?;
-            let done = in_transaction(&mut self.connection, change);
+            let result = in_transaction(&mut self.connection, change);
             self.set_flush(Flush::Now)?;
-            done
+            result
         };
-        // What went into a file that has lost its place meanwhile is not acknowledged.
-        self.file.must_be_at(&self.path)?;
-        done
+        // A write to a file that was moved in the meantime is not acknowledged.
+        self.file.ensure_at(&self.path)?;
+        result
     }
 
-    /// The file that is open.
+    /// Returns the identity of the open file.
     pub(crate) const fn file(&self) -> FileId {
         self.file
     }
 
-    /// Gives up a database that has lost its place; the file, wherever it is now, is left whole.
-    pub(crate) fn give_up(self) {
-        open::complete(&self.connection);
+    /// Closes a database whose file is no longer at its path, and leaves that file complete without its log.
+    pub(crate) fn abandon(self) {
+        open::checkpoint_wal(&self.connection);
     }
 
-    /// Has the log flushed at each commit from now on, or not.
-    fn set_flush(&self, flush: Flush) -> Result<(), Failure> {
+    /// Sets whether each commit from now on flushes the log.
+    fn set_flush(&self, flush: Flush) -> Result<(), DatabaseError> {
         Ok(self.connection.pragma_update(None, "synchronous", flush.synchronous())?)
     }
 
-    pub(crate) fn shorten_log(&self, from: u64) {
-        open::shorten_log(&self.connection, &self.path, self.patience, from);
+    pub(crate) fn truncate_wal(&self, min_length: u64) {
+        open::truncate_wal(&self.connection, &self.path, self.busy_timeout, min_length);
     }
 
-    /// Reads several things as they are at one moment.
+    /// Runs several queries on one snapshot.
     fn read<T>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Failure>,
+        query: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
     ) -> Result<T, LedgerError> {
-        Ok(read::at_one_moment(&self.connection, question)?)
+        Ok(read::in_snapshot(&self.connection, query)?)
     }
 }
 
 fn in_transaction<T>(
     connection: &mut Connection,
-    change: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done = change(&transaction)?;
+    let result = change(&transaction)?;
     transaction.commit()?;
-    Ok(done)
+    Ok(result)
 }
 
 impl RunQueue for Store {
@@ -150,17 +150,18 @@ impl RunQueue for Store {
         submissions: &[Submission],
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError> {
-        let flush = Flush::of_submissions(submissions);
-        let taken = self.write(flush, |within| queue::submit(within, submissions, at))?;
-        self.shorten_log(open::OVERLONG_LOG);
-        Ok(taken)
+        let flush = Flush::for_submissions(submissions);
+        let queued =
+            self.write(flush, |transaction| queue::submit(transaction, submissions, at))?;
+        self.truncate_wal(open::WAL_TRUNCATE_BYTES_ON_SUBMIT);
+        Ok(queued)
     }
 
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let outcomes = self.write(Flush::of_changes(changes), |within| {
-            changes.iter().map(|change| queue::change(within, change, at)).collect()
+        let outcomes = self.write(Flush::for_changes(changes), |transaction| {
+            changes.iter().map(|change| queue::change(transaction, change, at)).collect()
         })?;
-        self.shorten_log(open::OVERLONG_LOG);
+        self.truncate_wal(open::WAL_TRUNCATE_BYTES_ON_SUBMIT);
         Ok(outcomes)
     }
 
@@ -175,13 +176,13 @@ impl RunQueue for Store {
 
 impl Ledger for Store {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
-        Ok(self.write(Flush::Now, |within| write::open(within, opening))?)
+        Ok(self.write(Flush::Now, |transaction| write::open(transaction, opening))?)
     }
 
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
-        let outcome = self.write(Flush::Now, |within| write::close(within, closing))?;
-        // Here and not at the beginning, where a start waits for it.
-        self.shorten_log(open::LONG_LOG);
+        let outcome = self.write(Flush::Now, |transaction| write::close(transaction, closing))?;
+        // Not when an attempt is opened: the start would wait for it.
+        self.truncate_wal(open::WAL_TRUNCATE_BYTES);
         Ok(outcome)
     }
 
@@ -198,7 +199,8 @@ impl Ledger for Store {
     }
 
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError> {
-        Ok(self.write(Flush::Now, |within| write::mark_clean_shutdown(within, boot, at))?)
+        Ok(self
+            .write(Flush::Now, |transaction| write::mark_clean_shutdown(transaction, boot, at))?)
     }
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {

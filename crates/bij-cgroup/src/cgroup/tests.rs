@@ -3,7 +3,7 @@ use std::path::Path;
 
 use bij_core::{Bytes, Limit, Percent};
 
-use crate::{CgroupPath, CgroupRoot, Membership, Reading};
+use crate::{CgroupPath, CgroupReading, CgroupRoot, Membership};
 
 const UNIT: &str = "brain.slice/brain-experiment@x.service";
 
@@ -20,7 +20,7 @@ fn unit_path() -> CgroupPath {
 }
 
 #[test]
-fn version_2_is_read_whole() {
+fn all_counters_of_version_2_are_read() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[("cgroup.controllers", "cpu memory pids\n")]);
     write(
@@ -38,7 +38,7 @@ fn version_2_is_read_whole() {
         ],
     );
     let group = CgroupRoot::open(dir.path()).unwrap().at(&unit_path());
-    let Reading { resources, oom_kills, memory_limit_hits } = group.read();
+    let CgroupReading { resources, oom_kills, memory_limit_hits } = group.read();
     assert_eq!((oom_kills, memory_limit_hits), (Some(1), Some(25)));
     assert_eq!(resources.memory_current, Some(Bytes::new(41_930_752)));
     assert_eq!(resources.memory_peak, Some(Bytes::new(41_943_040)));
@@ -52,7 +52,7 @@ fn version_2_is_read_whole() {
 }
 
 #[test]
-fn an_old_kernel_tells_less_and_nothing_is_made_up() {
+fn counters_that_an_old_kernel_lacks_are_none() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[("cgroup.controllers", "memory\n")]);
     // Linux 5.15 as NVIDIA configures it: no memory.peak, no cpu.max, no pressure.
@@ -98,19 +98,19 @@ fn version_1_is_read_from_each_controller() {
     assert_eq!(reading.resources.cpu_quota, Some(Limit::Max));
     assert_eq!(reading.resources.memory_pressure, Some(Percent::new(0)));
 
-    // The same by the lines of /proc/PID/cgroup: only what they name is read.
+    // By the lines of /proc/PID/cgroup, only the controllers in them are read.
     let own = Membership::parse(&format!("4:memory:/{UNIT}\n2:cpu,cpuacct:/\n0::/\n"));
-    let reading = root.of(&own).read();
+    let reading = root.for_membership(&own).read();
     assert_eq!(reading.oom_kills, Some(2));
     assert_eq!(reading.resources.cpu_usage_nsec, None);
 }
 
 #[test]
-fn a_group_that_is_gone_says_nothing() {
+fn a_missing_group_has_no_counters() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[("cgroup.controllers", "memory\n")]);
     let group = CgroupRoot::open(dir.path()).unwrap().at(&unit_path());
     assert!(!group.exists());
-    assert_eq!(group.read(), Reading::default());
+    assert_eq!(group.read(), CgroupReading::default());
     assert!(group.processes().is_empty());
 }

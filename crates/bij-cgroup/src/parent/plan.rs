@@ -1,66 +1,66 @@
-//! The decision where control groups can be made in version 2.
+//! Decides where control groups can be created in version 2.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{LEAF, ParentError, Tenure};
+use super::{LEAF, Ownership, ParentError};
 use crate::Controller;
 
-/// Controllers that limits need, and that a group can hand down (version 2 has no `cpuacct`).
+/// Controllers that limits need (version 2 has no `cpuacct`).
 const WANTED: [Controller; 4] =
     [Controller::Memory, Controller::Cpu, Controller::Pids, Controller::CpuSet];
 
-/// Suffixes of groups that systemd made for a unit: what lies in such a group, and is not delegated, is
-/// systemd's to change (`CGROUP_DELEGATION.md`, the single-writer rule).
+/// Suffixes of groups that systemd created for a unit. Only systemd may change such a group, unless it is
+/// delegated (`CGROUP_DELEGATION.md`, the single-writer rule).
 const UNITS: [&str; 3] = [".slice", ".scope", ".service"];
 
 /// One group of the version 2 tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct GroupState {
     /// The last part of its path; `None` for the root of the mount.
     pub(super) name: Option<String>,
     pub(super) kind: GroupType,
     /// Processes in the group itself; 0 stands for those of other PID namespaces.
     pub(super) processes: Vec<u32>,
-    /// `cgroup.controllers`.
+    /// Controllers that the group can enable: `cgroup.controllers`.
     pub(super) available: BTreeSet<Controller>,
-    /// `cgroup.subtree_control`.
-    pub(super) handed_down: BTreeSet<Controller>,
-    /// Whether the caller may make groups in it and move processes there.
+    /// Controllers of the groups below it: `cgroup.subtree_control`.
+    pub(super) enabled: BTreeSet<Controller>,
+    /// Whether the caller can create groups in it and move processes there.
     pub(super) writable: bool,
 }
 
-/// `cgroup.type`.
+/// Type of the group from `cgroup.type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GroupType {
-    /// The root of the whole tree, which has no such file and may hold processes beside its children.
+    /// The root of the whole tree, which has no such file and may hold processes as well as groups.
     RealRoot,
     Domain,
     /// `domain threaded`, `domain invalid` or `threaded`.
     Other(String),
 }
 
-/// All that the decision depends on.
+/// The input of the decision.
 #[derive(Clone, Debug)]
-pub(super) struct Surroundings {
-    /// The caller's group.
-    pub(super) own: Group,
+pub(super) struct ParentSituation {
+    /// The group of the caller.
+    pub(super) own: GroupState,
     /// The group above it, if the mount shows one.
-    pub(super) above: Option<Group>,
-    /// The caller, in its own PID namespace.
+    pub(super) above: Option<GroupState>,
+    /// Process id of the caller in its own PID namespace.
     pub(super) pid: u32,
 }
 
-/// Where groups can be made, and what has to be done before.
+/// Where groups can be created, and what has to be done first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
-    /// Below the caller's group, which hands memory down already.
+pub(super) enum ParentPlan {
+    /// Below the caller's group, which enables memory already.
     Below,
     /// Below the group above it.
     Beside,
     /// Below the caller's group, after the caller has moved into a leaf of it.
-    MoveAside {
-        /// What the group then hands down.
+    MoveIntoLeaf {
+        /// Controllers to enable for groups below it.
         controllers: Vec<Controller>,
     },
 }
@@ -89,52 +89,55 @@ impl Refusal {
     }
 }
 
-/// Decides where groups can be made such that no group with other processes in it is changed.
-pub(super) fn decide(around: &Surroundings, tenure: Tenure) -> Result<Plan, Refusal> {
-    let Surroundings { own, above, pid } = around;
+/// Decides where groups can be created without changing a group that holds other processes.
+pub(super) fn decide(
+    situation: &ParentSituation,
+    ownership: Ownership,
+) -> Result<ParentPlan, Refusal> {
+    let ParentSituation { own, above, pid } = situation;
     if !own.processes.contains(pid) {
         return Err(Refusal::Elsewhere);
     }
-    let beside = above.as_ref().filter(|above| above.takes_groups());
+    let beside = above.as_ref().filter(|above| above.can_hold_limited_groups());
     if beside.is_some() && own.name.as_deref() == Some(LEAF) {
-        // This process has moved there before.
-        return Ok(Plan::Beside);
+        // This process has moved into the leaf before.
+        return Ok(ParentPlan::Beside);
     }
-    match (&own.kind, tenure) {
-        (GroupType::RealRoot, _) if own.takes_groups() => Ok(Plan::Below),
-        (GroupType::RealRoot, _) => Err(own.why_not().unwrap_or(Refusal::NoMemory)),
+    match (&own.kind, ownership) {
+        (GroupType::RealRoot, _) if own.can_hold_limited_groups() => Ok(ParentPlan::Below),
+        (GroupType::RealRoot, _) => Err(own.memory_refusal().unwrap_or(Refusal::NoMemory)),
         (GroupType::Other(kind), _) => Err(Refusal::Threaded(kind.clone())),
-        (GroupType::Domain, Tenure::Delegated) => move_aside(own, *pid),
-        (GroupType::Domain, Tenure::Unknown) => {
+        (GroupType::Domain, Ownership::Delegated) => move_into_leaf(own, *pid),
+        (GroupType::Domain, Ownership::Unknown) => {
             if beside.is_some_and(|above| !above.is_unit() && !own.is_unit()) {
-                return Ok(Plan::Beside);
+                return Ok(ParentPlan::Beside);
             }
-            // The first process of a container takes all others with it when it ends, and with them
-            // the container's group: nobody finds that changed.
-            if *pid == 1 { move_aside(own, *pid) } else { Err(Refusal::Shared) }
+            // When the first process of a container ends, the kernel kills all others and the group is
+            // removed: no later process finds it changed.
+            if *pid == 1 { move_into_leaf(own, *pid) } else { Err(Refusal::Shared) }
         }
     }
 }
 
-fn move_aside(own: &Group, pid: u32) -> Result<Plan, Refusal> {
+fn move_into_leaf(own: &GroupState, pid: u32) -> Result<ParentPlan, Refusal> {
     if own.processes != [pid] {
         return Err(Refusal::Shared);
     }
-    if let Some(refusal) = own.why_not() {
+    if let Some(refusal) = own.memory_refusal() {
         return Err(refusal);
     }
     let wanted = WANTED.into_iter().filter(|controller| own.available.contains(controller));
-    Ok(Plan::MoveAside { controllers: wanted.collect() })
+    Ok(ParentPlan::MoveIntoLeaf { controllers: wanted.collect() })
 }
 
-impl Group {
-    /// Whether groups with a memory limit can be made in it as it is.
-    fn takes_groups(&self) -> bool {
-        self.writable && self.handed_down.contains(&Controller::Memory)
+impl GroupState {
+    /// Whether groups with a memory limit can be created in it without a change.
+    fn can_hold_limited_groups(&self) -> bool {
+        self.writable && self.enabled.contains(&Controller::Memory)
     }
 
-    /// What keeps it from ever handing memory down.
-    fn why_not(&self) -> Option<Refusal> {
+    /// Returns the reason why it can never enable memory for groups below it.
+    fn memory_refusal(&self) -> Option<Refusal> {
         if !self.writable {
             Some(Refusal::NotWritable)
         } else if !self.available.contains(&Controller::Memory) {
@@ -155,37 +158,41 @@ mod tests {
 
     const PID: u32 = 100;
 
-    fn group(name: &str, processes: &[u32]) -> Group {
-        Group {
+    fn group(name: &str, processes: &[u32]) -> GroupState {
+        GroupState {
             name: Some(name.to_owned()).filter(|name| !name.is_empty()),
             kind: GroupType::Domain,
             processes: processes.to_vec(),
             available: WANTED.into(),
-            handed_down: BTreeSet::new(),
+            enabled: BTreeSet::new(),
             writable: true,
         }
     }
 
-    fn handing_down(name: &str) -> Group {
-        Group { handed_down: WANTED.into(), ..group(name, &[]) }
+    fn enabling_group(name: &str) -> GroupState {
+        GroupState { enabled: WANTED.into(), ..group(name, &[]) }
     }
 
-    fn around(own: Group, above: Group) -> Surroundings {
-        Surroundings { own, above: Some(above), pid: PID }
+    fn situation(own: GroupState, above: GroupState) -> ParentSituation {
+        ParentSituation { own, above: Some(above), pid: PID }
     }
 
-    fn aside() -> Plan {
-        Plan::MoveAside { controllers: WANTED.to_vec() }
+    fn leaf_plan() -> ParentPlan {
+        ParentPlan::MoveIntoLeaf { controllers: WANTED.to_vec() }
     }
 
     #[test]
     fn a_group_with_other_processes_is_never_changed() {
         for others in [&[99, PID][..], &[PID, 101], &[0, PID]] {
-            for tenure in [Tenure::Delegated, Tenure::Unknown] {
+            for ownership in [Ownership::Delegated, Ownership::Unknown] {
                 for pid in [PID, 1] {
                     let own = group("shell", &[&[pid][..], others].concat());
-                    let around = Surroundings { own, above: Some(group("", &[])), pid };
-                    assert_eq!(decide(&around, tenure), Err(Refusal::Shared), "{around:?}");
+                    let situation = ParentSituation { own, above: Some(group("", &[])), pid };
+                    assert_eq!(
+                        decide(&situation, ownership),
+                        Err(Refusal::Shared),
+                        "{situation:?}"
+                    );
                 }
             }
         }
@@ -193,70 +200,75 @@ mod tests {
 
     #[test]
     fn a_delegated_group_is_divided_below() {
-        let around = around(group("bij.scope", &[PID]), handing_down("system.slice"));
-        assert_eq!(decide(&around, Tenure::Delegated), Ok(aside()));
-        assert_eq!(decide(&around, Tenure::Unknown), Err(Refusal::Shared), "nothing is delegated");
+        let situation = situation(group("bij.scope", &[PID]), enabling_group("system.slice"));
+        assert_eq!(decide(&situation, Ownership::Delegated), Ok(leaf_plan()));
+        assert_eq!(
+            decide(&situation, Ownership::Unknown),
+            Err(Refusal::Shared),
+            "nothing is delegated"
+        );
     }
 
     #[test]
     fn a_second_parent_of_one_process_finds_the_first() {
-        let around = around(group(LEAF, &[PID]), handing_down("bij.scope"));
-        for tenure in [Tenure::Delegated, Tenure::Unknown] {
-            assert_eq!(decide(&around, tenure), Ok(Plan::Beside));
+        let situation = situation(group(LEAF, &[PID]), enabling_group("bij.scope"));
+        for ownership in [Ownership::Delegated, Ownership::Unknown] {
+            assert_eq!(decide(&situation, ownership), Ok(ParentPlan::Beside));
         }
     }
 
     #[test]
-    fn groups_are_made_beside_where_memory_is_handed_down_already() {
-        let (shell, root) = (group("init", &[1, PID]), handing_down(""));
-        let decided = |own: &Group, above: &Group| {
-            decide(&around(own.clone(), above.clone()), Tenure::Unknown)
+    fn groups_are_made_beside_where_the_group_above_enables_memory() {
+        let (shell, root) = (group("init", &[1, PID]), enabling_group(""));
+        let decided = |own: &GroupState, above: &GroupState| {
+            decide(&situation(own.clone(), above.clone()), Ownership::Unknown)
         };
-        assert_eq!(decided(&shell, &root), Ok(Plan::Beside));
-        let closed = Group { writable: false, ..root.clone() };
+        assert_eq!(decided(&shell, &root), Ok(ParentPlan::Beside));
+        let closed = GroupState { writable: false, ..root.clone() };
         assert_eq!(decided(&shell, &closed), Err(Refusal::Shared));
         // Not beside a unit: that group is systemd's.
-        assert_eq!(decided(&shell, &handing_down("system.slice")), Err(Refusal::Shared));
+        assert_eq!(decided(&shell, &enabling_group("system.slice")), Err(Refusal::Shared));
         assert_eq!(decided(&group("x.service", &[1, PID]), &root), Err(Refusal::Shared));
     }
 
     #[test]
-    fn only_the_first_process_of_a_container_moves_aside_undelegated() {
-        let root = Group { name: None, ..group("", &[1]) };
-        let first = Surroundings { own: root, above: None, pid: 1 };
-        assert_eq!(decide(&first, Tenure::Unknown), Ok(aside()));
+    fn only_the_first_process_of_a_container_moves_in_an_undelegated_group() {
+        let root = GroupState { name: None, ..group("", &[1]) };
+        let first = ParentSituation { own: root, above: None, pid: 1 };
+        assert_eq!(decide(&first, Ownership::Unknown), Ok(leaf_plan()));
         let own = group("mine", &[PID]);
-        let other = around(own, group("", &[]));
-        assert_eq!(decide(&other, Tenure::Unknown), Err(Refusal::Shared));
+        let other = situation(own, group("", &[]));
+        assert_eq!(decide(&other, Ownership::Unknown), Err(Refusal::Shared));
     }
 
     #[test]
     fn the_real_root_is_used_as_it_is_or_not_at_all() {
-        let root = |handed_down: &[Controller]| Surroundings {
-            own: Group {
+        let root = |enabled: &[Controller]| ParentSituation {
+            own: GroupState {
                 kind: GroupType::RealRoot,
-                handed_down: handed_down.iter().copied().collect(),
+                enabled: enabled.iter().copied().collect(),
                 ..group("", &[1, 2, PID])
             },
             above: None,
             pid: PID,
         };
-        assert_eq!(decide(&root(&WANTED), Tenure::Unknown), Ok(Plan::Below));
-        assert_eq!(decide(&root(&[Controller::Pids]), Tenure::Unknown), Err(Refusal::NoMemory));
+        assert_eq!(decide(&root(&WANTED), Ownership::Unknown), Ok(ParentPlan::Below));
+        assert_eq!(decide(&root(&[Controller::Pids]), Ownership::Unknown), Err(Refusal::NoMemory));
     }
 
     #[test]
-    fn what_cannot_be_had_is_refused_for_its_own_reason() {
-        let decided = |own: Group| {
-            decide(&around(own, handing_down("system.slice")), Tenure::Delegated).unwrap_err()
+    fn every_refusal_has_its_own_reason() {
+        let decided = |own: GroupState| {
+            decide(&situation(own, enabling_group("system.slice")), Ownership::Delegated)
+                .unwrap_err()
         };
         let own = || group("bij.scope", &[PID]);
-        assert_eq!(decided(Group { processes: vec![7], ..own() }), Refusal::Elsewhere);
-        assert_eq!(decided(Group { writable: false, ..own() }), Refusal::NotWritable);
+        assert_eq!(decided(GroupState { processes: vec![7], ..own() }), Refusal::Elsewhere);
+        assert_eq!(decided(GroupState { writable: false, ..own() }), Refusal::NotWritable);
         let available = BTreeSet::from([Controller::Pids]);
-        assert_eq!(decided(Group { available, ..own() }), Refusal::NoMemory);
+        assert_eq!(decided(GroupState { available, ..own() }), Refusal::NoMemory);
         let kind = || "domain threaded".to_owned();
-        let threaded = Group { kind: GroupType::Other(kind()), ..own() };
+        let threaded = GroupState { kind: GroupType::Other(kind()), ..own() };
         assert_eq!(decided(threaded), Refusal::Threaded(kind()));
     }
 }

@@ -1,9 +1,10 @@
 //! The clock of this boot.
 
-use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use bij_core::{BootId, TimeSpan};
+use bij_host::{boot_id, uptime};
 
 /// This boot and how long it has lasted, read when something is first counted by it.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +14,7 @@ impl BootClock {
     /// The boot and its uptime; `None` if the kernel does not tell.
     pub(crate) fn get(&self) -> Option<(BootId, TimeSpan)> {
         *self.0.get_or_init(|| {
-            let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-            Some((boot.trim().parse().ok()?, bij_local::uptime()?))
+            Some((boot_id(Path::new("/")).ok()?, uptime()?))
         })
     }
 }

@@ -8,8 +8,8 @@ fn files(directory: &Path) -> Vec<String> {
     names
 }
 
-fn resumed(checkpoints: &mut Checkpoints, told: Option<&Path>) -> Option<Vec<u8>> {
-    checkpoints.resume(told).unwrap().checkpoint.map(|checkpoint| checkpoint.payload)
+fn resumed(checkpoints: &mut Checkpoints, preferred: Option<&Path>) -> Option<Vec<u8>> {
+    checkpoints.resume(preferred).unwrap().checkpoint.map(|checkpoint| checkpoint.payload)
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn a_refused_checkpoint_never_crowds_out_a_whole_one() {
 }
 
 #[test]
-fn what_one_is_told_comes_first_wherever_it_lies() {
+fn the_preferred_checkpoint_comes_first_in_any_directory() {
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let told = Checkpoints::new(elsewhere.path(), "other").save(b"told").unwrap();
+    let preferred = Checkpoints::new(elsewhere.path(), "other").save(b"told").unwrap();
     let mut checkpoints = Checkpoints::new(dir.path(), "model");
     checkpoints.save(b"own").unwrap();
-    assert_eq!(resumed(&mut checkpoints, Some(&told)).unwrap(), b"told");
+    assert_eq!(resumed(&mut checkpoints, Some(&preferred)).unwrap(), b"told");
 
     let gone = elsewhere.path().join("gone.ckpt");
     let found = checkpoints.resume(Some(&gone)).unwrap();
@@ -90,7 +90,7 @@ fn what_one_is_told_comes_first_wherever_it_lies() {
 }
 
 #[test]
-fn files_of_others_are_neither_read_nor_removed() {
+fn other_files_are_neither_read_nor_removed() {
     let dir = tempfile::tempdir().unwrap();
     let others =
         ["model-+00003.ckpt", "model-3.ckpt", "model-000004.ckpt.tmp", "models-000009.ckpt", "x"];
@@ -104,12 +104,12 @@ fn files_of_others_are_neither_read_nor_removed() {
     }
     checkpoints.remove_all().unwrap();
     let mut left = files(dir.path());
-    left.retain(|name| name != "model-000004.ckpt.tmp"); // overwritten as our own leftover
+    left.retain(|name| name != "model-000004.ckpt.tmp"); // overwritten: the temporary file of a save
     assert_eq!(left.len(), 4);
 }
 
 #[test]
-fn another_version_says_so() {
+fn another_version_is_refused_with_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model-000001.ckpt");
     fs::write(&path, "bij-checkpoint 2 0 cbf29ce484222325\n").unwrap();

@@ -466,7 +466,7 @@ fn a_ledger_that_cannot_be_written_stops_no_start_and_forgets_nothing() {
     assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
     assert_eq!(machine.told(), "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
-    assert_eq!(ledger.take_in().unwrap(), 1);
+    assert_eq!(ledger.apply_spool().unwrap(), 1);
     assert_eq!(machine.attempts().len(), 1);
 }
 

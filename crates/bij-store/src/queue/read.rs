@@ -1,27 +1,30 @@
-//! What the database is asked about the queue.
+//! Queries on the queue.
 
 use bij_core::queue::{Event, Group, GroupName, Place, Queue, QueueState, QueuedRun, RunRef};
 use bij_core::{BootId, ExperimentId, NewestRun, RunNumber, RunState, Runs, Standing, Tally};
 use rusqlite::{Connection, Params, params};
 
 use super::row;
-use crate::failure::Failure;
-use crate::row::{Column, Cursor};
+use crate::database_error::DatabaseError;
+use crate::row::{Column, RowReader};
 
-/// Everything that is not over.
-pub(crate) fn load(connection: &Connection) -> Result<Queue, Failure> {
+/// Returns the open runs, the groups and the pause.
+pub(crate) fn load(connection: &Connection) -> Result<Queue, DatabaseError> {
     let sql = "SELECT paused_by, paused_since FROM admission";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let paused = match rows.next()? {
-        Some(found) => row::pause(&Cursor::new(found, 1), 0)?,
+        Some(found) => row::pause(&RowReader::new(found, 1), 0)?,
         None => None,
     };
     Ok(Queue { runs: queued(connection, "", [])?, groups: groups(connection)?, paused })
 }
 
-/// All runs of an experiment.
-pub(crate) fn runs(connection: &Connection, experiment: &ExperimentId) -> Result<Runs, Failure> {
+/// Returns all runs of an experiment.
+pub(crate) fn runs(
+    connection: &Connection,
+    experiment: &ExperimentId,
+) -> Result<Runs, DatabaseError> {
     let of_experiment = "WHERE e.name = ?1";
     let mut runs = Runs {
         queued: queued(connection, of_experiment, [experiment.as_str()])?,
@@ -33,9 +36,9 @@ pub(crate) fn runs(connection: &Connection, experiment: &ExperimentId) -> Result
     )?;
     let mut rows = statement.query([experiment.as_str()])?;
     while let Some(found) = rows.next()? {
-        let at = Cursor::new(found, found.get(0)?);
-        let number = RunNumber(at.value(Column(1, "number"))?);
-        runs.ended.extend(at.run_end(Column(2, "ended_by"))?.map(|end| (number, end)));
+        let fields = RowReader::new(found, found.get(0)?);
+        let number = RunNumber(fields.value(Column(1, "number"))?);
+        runs.ended.extend(fields.run_end(Column(2, "ended_by"))?.map(|end| (number, end)));
     }
     Ok(runs)
 }
@@ -44,7 +47,7 @@ fn queued(
     connection: &Connection,
     condition: &str,
     params: impl Params,
-) -> Result<Vec<QueuedRun>, Failure> {
+) -> Result<Vec<QueuedRun>, DatabaseError> {
     let columns = row::QUEUED;
     let sql = format!(
         "SELECT {columns} FROM queue q
@@ -59,7 +62,7 @@ fn queued(
     Ok(queued)
 }
 
-fn groups(connection: &Connection) -> Result<Vec<Group>, Failure> {
+fn groups(connection: &Connection) -> Result<Vec<Group>, DatabaseError> {
     let columns = row::GROUP;
     let mut statement =
         connection.prepare_cached(&format!("SELECT {columns} FROM run_groups ORDER BY name"))?;
@@ -71,8 +74,11 @@ fn groups(connection: &Connection) -> Result<Vec<Group>, Failure> {
     Ok(groups)
 }
 
-/// A group that is set up.
-pub(super) fn group(connection: &Connection, name: &GroupName) -> Result<Option<Group>, Failure> {
+/// Returns a group; `None` if it was never set up.
+pub(super) fn group(
+    connection: &Connection,
+    name: &GroupName,
+) -> Result<Option<Group>, DatabaseError> {
     let columns = row::GROUP;
     let sql = format!("SELECT {columns} FROM run_groups WHERE name = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -80,27 +86,27 @@ pub(super) fn group(connection: &Connection, name: &GroupName) -> Result<Option<
     rows.next()?.map(row::group).transpose()
 }
 
-/// The place of what was taken in last, if it was not moved: the next one comes behind it.
-pub(crate) fn last_place(connection: &Connection) -> Result<Place, Failure> {
+/// Returns the queue position that the newest run got when it was submitted; the next run comes after it.
+pub(crate) fn last_place(connection: &Connection) -> Result<Place, DatabaseError> {
     let sql = "SELECT coalesce((SELECT max(id) FROM runs), 0) + shift FROM admission";
     Ok(Place(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
 }
 
-/// What a start has to know of an experiment with this tally.
+/// Returns the facts about an experiment that decide which run a start continues.
 pub(crate) fn standing(
     connection: &Connection,
     experiment: &ExperimentId,
     tally: &Tally,
-) -> Result<Standing, Failure> {
+) -> Result<Standing, DatabaseError> {
     let mut standing =
         Standing { starting: starting(connection, experiment)?, ..Standing::default() };
     let mut statement = connection.prepare_cached(STANDING)?;
     let mut rows = statement.query([experiment.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(standing) };
-    let at = Cursor::new(found, found.get(0)?);
-    standing.highest = at.value::<Option<u32>>(Column(1, "number"))?.map(RunNumber);
-    standing.waiting = at.value::<Option<u32>>(Column(2, "waiting"))?.map(RunNumber);
-    let state: Option<String> = at.value(Column(3, "state"))?;
+    let fields = RowReader::new(found, found.get(0)?);
+    standing.highest = fields.value::<Option<u32>>(Column(1, "number"))?.map(RunNumber);
+    standing.waiting = fields.value::<Option<u32>>(Column(2, "waiting"))?.map(RunNumber);
+    let state: Option<String> = fields.value(Column(3, "state"))?;
     standing.newest = tally.last.as_ref().zip(state).map(|(last, state)| NewestRun {
         number: last.run.number,
         boot: last.key.boot,
@@ -110,7 +116,7 @@ pub(crate) fn standing(
     Ok(standing)
 }
 
-/// Three questions about one experiment, each answered by one look into an index.
+/// Three facts about one experiment, each with one lookup in an index.
 pub(super) const STANDING: &str = "SELECT e.id,
     (SELECT max(number) FROM runs WHERE experiment = e.id),
     (SELECT number FROM runs WHERE id = (
@@ -120,7 +126,7 @@ pub(super) const STANDING: &str = "SELECT e.id,
     (SELECT state FROM queue WHERE run = (SELECT run FROM attempts WHERE id = e.newest))
     FROM experiments e WHERE e.name = ?1";
 
-/// The few runs of an experiment that were let start.
+/// The few runs of an experiment in state `starting`.
 pub(super) const STARTING: &str = "SELECT q.run, q.state, q.holder, q.boot, r.number
     FROM queue q JOIN runs r ON r.id = q.run
     WHERE q.experiment = (SELECT id FROM experiments WHERE name = ?1) AND q.state = 'starting'
@@ -129,24 +135,24 @@ pub(super) const STARTING: &str = "SELECT q.run, q.state, q.holder, q.boot, r.nu
 fn starting(
     connection: &Connection,
     experiment: &ExperimentId,
-) -> Result<Vec<(RunNumber, BootId)>, Failure> {
+) -> Result<Vec<(RunNumber, BootId)>, DatabaseError> {
     let mut statement = connection.prepare_cached(STARTING)?;
     let mut rows = statement.query([experiment.as_str()])?;
     let mut starting = Vec::new();
     while let Some(found) = rows.next()? {
-        let at = Cursor::new(found, found.get(0)?);
-        if let QueueState::Starting { boot } = row::state(&at, 1)? {
-            starting.push((RunNumber(at.value(Column(4, "number"))?), boot));
+        let fields = RowReader::new(found, found.get(0)?);
+        if let QueueState::Starting { boot } = row::state(&fields, 1)? {
+            starting.push((RunNumber(fields.value(Column(4, "number"))?), boot));
         }
     }
     Ok(starting)
 }
 
-/// Where a run is.
+/// Returns whether a run is open or how it ended; `None` if there is no such run.
 pub(crate) fn run_state(
     connection: &Connection,
     run: &RunRef,
-) -> Result<Option<RunState>, Failure> {
+) -> Result<Option<RunState>, DatabaseError> {
     let number = match run {
         RunRef::Newest(_) => None,
         RunRef::Run(run) => Some(run.number.0),
@@ -159,16 +165,16 @@ pub(crate) fn run_state(
     )?;
     let mut rows = statement.query(params![run.experiment().as_str(), number])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let end = Cursor::new(found, found.get(0)?).run_end(Column(1, "ended_by"))?;
+    let end = RowReader::new(found, found.get(0)?).run_end(Column(1, "ended_by"))?;
     Ok(Some(end.map_or(RunState::Open, RunState::Ended)))
 }
 
-/// The events after one, oldest first, at most so many.
+/// Returns up to `at_most` events after number `after`, oldest first.
 pub(crate) fn events(
     connection: &Connection,
     after: u64,
     at_most: usize,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<Event>, DatabaseError> {
     let columns = row::EVENT;
     let sql = format!("SELECT {columns} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;

@@ -1,4 +1,4 @@
-//! What a submission costs, told by counting and not by a clock.
+//! The cost of a submission in counted steps, independent of clocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ fn store() -> (TempDir, Store) {
     (directory, store)
 }
 
-/// Steps that SQLite's machine takes for what `work` asks of it, triggers included.
+/// Returns the steps of SQLite's virtual machine during `work`, triggers included.
 fn steps(store: &mut Store, work: impl FnOnce(&mut Store)) -> u64 {
     let steps = Arc::new(AtomicU64::new(0));
     let count = {
@@ -35,12 +35,12 @@ fn steps(store: &mut Store, work: impl FnOnce(&mut Store)) -> u64 {
 }
 
 #[test]
-fn a_submission_and_a_start_take_as_many_steps_however_many_are_queued() {
+fn submissions_and_starts_take_the_same_number_of_steps_in_a_long_queue() {
     let (_directory, mut store) = store();
     let submit = |store: &mut Store, runs: usize| {
         store.submit(&vec![queue::submission("x"); runs], fixture::at(0)).unwrap();
     };
-    let one_life = |store: &mut Store, number: u32| {
+    let run_attempt = |store: &mut Store, number: u32| {
         let opening = fixture::fresh("x", 1, number);
         store.open(&opening).unwrap();
         store.close(&fixture::end(&opening, fixture::success())).unwrap();
@@ -48,31 +48,31 @@ fn a_submission_and_a_start_take_as_many_steps_however_many_are_queued() {
     let mut costs = Vec::new();
     for (number, more) in [(1, 10), (2, 5000)] {
         submit(&mut store, more);
-        one_life(&mut store, number);
-        // Every 64th event clears away old ones: none of these does.
-        let told = store.events(0, usize::MAX).unwrap().len();
-        submit(&mut store, 64 - told % 64);
+        run_attempt(&mut store, number);
+        // Every 64th event removes old ones: none of these does.
+        let events = store.events(0, usize::MAX).unwrap().len();
+        submit(&mut store, 64 - events % 64);
         let submission = steps(&mut store, |store| submit(store, 1));
-        let life = steps(&mut store, |store| one_life(store, number + 10));
-        costs.push((submission, life));
+        let attempt = steps(&mut store, |store| run_attempt(store, number + 10));
+        costs.push((submission, attempt));
     }
     assert!(costs[0].0 > 50, "they are counted: {costs:?}");
     assert_eq!(costs[0], costs[1]);
 }
 
 #[test]
-fn no_question_of_a_submission_or_a_start_looks_at_all_rows() {
+fn no_query_of_a_submission_or_a_start_scans_a_table() {
     let (_directory, mut store) = store();
-    let looks = |connection: &Connection, sql: &str| {
+    let plan = |connection: &Connection, sql: &str| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut rows = statement.raw_query();
-        let mut looks = Vec::new();
+        let mut steps = Vec::new();
         while let Some(row) = rows.next().unwrap() {
-            looks.push(row.get::<_, String>("detail").unwrap());
+            steps.push(row.get::<_, String>("detail").unwrap());
         }
-        looks
+        steps
     };
-    let questions = [
+    let queries = [
         read::STANDING,
         read::STARTING,
         write::EXPERIMENT,
@@ -81,9 +81,9 @@ fn no_question_of_a_submission_or_a_start_looks_at_all_rows() {
         write::QUEUED,
         write::EVENT,
     ];
-    for sql in questions {
-        for look in looks(store.connection(), sql) {
-            assert!(!look.contains("SCAN") && !look.contains("B-TREE"), "{sql}: {look}");
+    for sql in queries {
+        for step in plan(store.connection(), sql) {
+            assert!(!step.contains("SCAN") && !step.contains("B-TREE"), "{sql}: {step}");
         }
     }
 }
@@ -93,7 +93,7 @@ fn a_submission_writes_no_more_than_sixteen_kibibytes() {
     const ADDS: u64 = 100;
     let (directory, mut store) = store();
     store.submit(&vec![queue::submission("x"); 2000], fixture::at(0)).unwrap();
-    store.shorten_log(0);
+    store.truncate_wal(0);
     let length = || std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
     let before = length();
     for _ in 0..ADDS {
@@ -108,7 +108,7 @@ fn a_submission_writes_no_more_than_sixteen_kibibytes() {
 fn the_newest_events_are_kept_and_a_reader_sees_where_they_begin() {
     let (_directory, mut store) = store();
     store.submit(&[queue::submission("x")], fixture::at(0)).unwrap();
-    // As if almost as many had happened as are kept.
+    // As if almost as many events had been recorded as are kept.
     let kept = u64::try_from(Event::KEPT).unwrap();
     let jump = format!("UPDATE sqlite_sequence SET seq = {} WHERE name = 'events'", kept - 10);
     store.connection().execute_batch(&jump).unwrap();

@@ -1,4 +1,4 @@
-//! What is written into the queue; every function runs inside its caller's transaction.
+//! Writes submissions and events; every function runs inside its caller's transaction.
 
 use std::collections::BTreeMap;
 
@@ -8,51 +8,58 @@ use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};
 
 use super::{read, row};
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 
-/// Takes runs in. However many are queued, each costs the same few looks into indexes.
+/// Adds runs to the queue. Each takes the same few index lookups, however many runs are queued.
 pub(crate) fn submit(
-    within: &Transaction<'_>,
+    transaction: &Transaction<'_>,
     submissions: &[Submission],
     at: Timestamp,
-) -> Result<Vec<QueuedRun>, Failure> {
+) -> Result<Vec<QueuedRun>, DatabaseError> {
     let mut known = BTreeMap::<&ExperimentId, (i64, u32)>::new();
-    let mut taken = Vec::with_capacity(submissions.len());
-    let Place(mut last) = read::last_place(within)?;
+    let mut added = Vec::with_capacity(submissions.len());
+    let Place(mut last) = read::last_place(transaction)?;
     for submission in submissions {
         let name = &submission.experiment;
         let (experiment, highest) = match known.get_mut(name) {
             Some(known) => known,
-            None => known.entry(name).or_insert(experiment(within, name)?),
+            None => known.entry(name).or_insert(experiment(transaction, name)?),
         };
         *highest += 1;
         last += 1;
         let queued = QueuedRun::submitted(submission, RunNumber(*highest), Place(last), at);
-        insert(within, *experiment, &queued)?;
-        tell(within, &Happening::submitted(&queued), at)?;
-        taken.push(queued);
+        insert(transaction, *experiment, &queued)?;
+        insert_event(transaction, &Happening::submitted(&queued), at)?;
+        added.push(queued);
     }
-    Ok(taken)
+    Ok(added)
 }
 
-/// An experiment's row, which is made where it is missing, and the highest number of its runs.
-fn experiment(within: &Transaction<'_>, name: &ExperimentId) -> Result<(i64, u32), Failure> {
-    execute(within, EXPERIMENT, [name.as_str()])?;
-    let mut statement = within.prepare_cached(HIGHEST)?;
+/// Returns the row of an experiment, which is inserted if it is missing, and the highest number of its runs.
+fn experiment(
+    transaction: &Transaction<'_>,
+    name: &ExperimentId,
+) -> Result<(i64, u32), DatabaseError> {
+    execute(transaction, EXPERIMENT, [name.as_str()])?;
+    let mut statement = transaction.prepare_cached(HIGHEST)?;
     Ok(statement.query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Result<(), Failure> {
-    // One that is taken in is not up, so nobody wants it stopped.
+fn insert(
+    transaction: &Transaction<'_>,
+    experiment: i64,
+    queued: &QueuedRun,
+) -> Result<(), DatabaseError> {
+    // No stop can be requested before a run has started.
     let QueuedRun { run, state, terms, place, bypassed, submitted, extras, by, origin, stop: _ } =
         queued;
-    let id = within.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
+    let id = transaction.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
     let (state, holder, boot) = row::state_columns(state);
     let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
     let Claim { memory, gpu } = claim;
     let (at, delay, delay_boot, due) = row::not_before_columns(*not_before);
     execute(
-        within,
+        transaction,
         QUEUED,
         params![
             id,
@@ -83,7 +90,7 @@ fn insert(within: &Transaction<'_>, experiment: i64, queued: &QueuedRun) -> Resu
     Ok(())
 }
 
-/// Most runs say nothing of clocks, and then there is nothing to keep.
+/// Returns the value of the column `clocks`; null for the default.
 pub(super) fn clocks_word(clocks: Clocks) -> Option<&'static str> {
     (clocks != Clocks::default()).then(|| clocks.as_str())
 }
@@ -103,26 +110,25 @@ pub(super) const QUEUED: &str = "INSERT INTO queue (
 pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Whether the statement has changed a row.
+/// Executes a statement. Returns `true` if it has changed a row.
 pub(super) fn execute(
-    within: &Transaction<'_>,
+    transaction: &Transaction<'_>,
     sql: &str,
     params: impl Params,
-) -> Result<bool, Failure> {
-    Ok(within.prepare_cached(sql)?.execute(params)? > 0)
+) -> Result<bool, DatabaseError> {
+    Ok(transaction.prepare_cached(sql)?.execute(params)? > 0)
 }
 
-pub(super) fn tell(
-    within: &Transaction<'_>,
-    happening: &Happening,
+pub(super) fn insert_event(
+    transaction: &Transaction<'_>,
+    event: &Happening,
     at: Timestamp,
-) -> Result<(), Failure> {
-    let Happening { kind, experiment, run, attempt, data } = happening;
-    let data = (!data.is_empty()).then(|| {
-        serde_json::to_string(data).expect("texts by texts are what JSON can always write")
-    });
+) -> Result<(), DatabaseError> {
+    let Happening { kind, experiment, run, attempt, data } = event;
+    let data = (!data.is_empty())
+        .then(|| serde_json::to_string(data).expect("JSON can hold any map from text to text"));
     execute(
-        within,
+        transaction,
         EVENT,
         params![
             at.as_micros(),
@@ -136,13 +142,12 @@ pub(super) fn tell(
     Ok(())
 }
 
-/// As the database has it: what is more than it can write is no limit that any machine has.
+/// Returns the value of the column `memory`; amounts above SQLite's maximum exceed any machine's memory.
 pub(super) fn bytes(memory: Option<Bytes>) -> Option<i64> {
     memory.map(|memory| i64::try_from(memory.get()).unwrap_or(i64::MAX))
 }
 
 pub(super) fn dependencies(after: &Dependencies) -> Option<String> {
-    (*after != Dependencies::default()).then(|| {
-        serde_json::to_string(after).expect("a list of texts is what JSON can always write")
-    })
+    (*after != Dependencies::default())
+        .then(|| serde_json::to_string(after).expect("JSON can hold any list of texts"))
 }

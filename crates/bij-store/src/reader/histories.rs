@@ -1,4 +1,4 @@
-//! What is set aside, told on top of what the database says.
+//! Histories from the database with the spool on top.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,15 @@ use bij_core::queue::Place;
 use bij_core::{Attempt, ExperimentId, History};
 use rusqlite::Connection;
 
-use crate::failure::Failure;
-use crate::spool::{Contents, Record};
+use crate::database_error::DatabaseError;
+use crate::spool::{SpoolContents, SpoolRecord};
 use crate::{queue, read};
 
 /// The histories of some experiments.
 #[derive(Debug, Default)]
 pub(super) struct Histories {
-    /// Each by its experiment.
-    pub(super) of_one: BTreeMap<ExperimentId, History>,
-    /// The last place that was given away.
+    pub(super) by_experiment: BTreeMap<ExperimentId, History>,
+    /// The last queue position in use.
     last_place: i64,
 }
 
@@ -25,8 +24,8 @@ impl Histories {
     pub(super) fn read(
         connection: Option<&Connection>,
         experiments: &BTreeSet<&ExperimentId>,
-        contents: &Contents,
-    ) -> Result<Self, Failure> {
+        contents: &SpoolContents,
+    ) -> Result<Self, DatabaseError> {
         Self::read_with(connection, experiments, contents, |connection, experiment| {
             let query = AttemptQuery { experiment: Some(experiment.clone()), ..Default::default() };
             read::attempts(connection, &query)
@@ -38,8 +37,8 @@ impl Histories {
     pub(super) fn read_newest(
         connection: Option<&Connection>,
         experiments: &BTreeSet<&ExperimentId>,
-        contents: &Contents,
-    ) -> Result<Self, Failure> {
+        contents: &SpoolContents,
+    ) -> Result<Self, DatabaseError> {
         Self::read_with(connection, experiments, contents, |connection, experiment| {
             let mut oldest = i64::MAX;
             for record in contents.records.iter().map(|kept| &kept.record) {
@@ -55,10 +54,10 @@ impl Histories {
     fn read_with(
         connection: Option<&Connection>,
         experiments: &BTreeSet<&ExperimentId>,
-        contents: &Contents,
-        attempts: impl Fn(&Connection, &ExperimentId) -> Result<Vec<Attempt>, Failure>,
-    ) -> Result<Self, Failure> {
-        let mut histories = Self::of_nothing(experiments);
+        contents: &SpoolContents,
+        attempts: impl Fn(&Connection, &ExperimentId) -> Result<Vec<Attempt>, DatabaseError>,
+    ) -> Result<Self, DatabaseError> {
+        let mut histories = Self::empty(experiments);
         if let Some(connection) = connection {
             let Place(last_place) = queue::last_place(connection)?;
             histories.last_place = last_place;
@@ -67,32 +66,35 @@ impl Histories {
                 let attempts = attempts(connection, experiment)?;
                 let runs = queue::runs(connection, experiment)?;
                 let history = History::resume(&tally, attempts, runs);
-                histories.of_one.insert(experiment.clone(), history);
+                histories.by_experiment.insert(experiment.clone(), history);
             }
         }
-        histories.hear(contents);
+        histories.apply(contents);
         Ok(histories)
     }
 
-    /// Begins histories of which no database tells.
-    fn of_nothing(experiments: &BTreeSet<&ExperimentId>) -> Self {
+    /// Returns histories without attempts.
+    fn empty(experiments: &BTreeSet<&ExperimentId>) -> Self {
         let empty = experiments.iter().map(|id| ((*id).clone(), History::default()));
-        Self { of_one: empty.collect(), last_place: 0 }
+        Self { by_experiment: empty.collect(), last_place: 0 }
     }
 
-    /// Makes up histories from the spool alone.
-    pub(super) fn from_spool(experiments: &BTreeSet<&ExperimentId>, contents: &Contents) -> Self {
-        let mut histories = Self::of_nothing(experiments);
-        histories.hear(contents);
+    /// Returns the histories that the spool alone makes.
+    pub(super) fn from_spool(
+        experiments: &BTreeSet<&ExperimentId>,
+        contents: &SpoolContents,
+    ) -> Self {
+        let mut histories = Self::empty(experiments);
+        histories.apply(contents);
         histories
     }
 
-    /// Hears what is set aside of them, in its order.
-    fn hear(&mut self, contents: &Contents) {
-        for kept in &contents.records {
-            self.tell(kept.record.experiment(), |history, place| match &kept.record {
-                Record::Open(opening) => drop(history.open(opening, place)),
-                Record::Close(closing) => {
+    /// Applies the spooled records of these experiments, in order.
+    fn apply(&mut self, contents: &SpoolContents) {
+        for entry in &contents.records {
+            self.update(entry.record.experiment(), |history, place| match &entry.record {
+                SpoolRecord::Open(opening) => drop(history.open(opening, place)),
+                SpoolRecord::Close(closing) => {
                     history.close(closing, place);
                 }
             });
@@ -101,27 +103,29 @@ impl Histories {
 
     /// Opens an attempt.
     pub(super) fn open(&mut self, opening: &Opening) -> Opened {
-        self.of_one.entry(opening.experiment.clone()).or_default();
-        self.tell(&opening.experiment, |history, place| history.open(opening, place))
-            .expect("the history has just been put there")
+        self.by_experiment.entry(opening.experiment.clone()).or_default();
+        self.update(&opening.experiment, |history, place| history.open(opening, place))
+            .expect("the history was inserted above")
     }
 
-    /// One of them.
-    pub(super) fn of(&self, experiment: &ExperimentId) -> &History {
-        self.of_one.get(experiment).expect("whoever asks for a history has had it read")
+    /// Returns the history of an experiment that was added.
+    pub(super) fn get(&self, experiment: &ExperimentId) -> &History {
+        self.by_experiment.get(experiment).expect("callers add an experiment before they get it")
     }
 
-    fn tell<T>(
+    /// Changes the history of an experiment; a run that this adds takes the next queue position. `None` if
+    /// the experiment was not added.
+    fn update<T>(
         &mut self,
         experiment: &ExperimentId,
-        news: impl FnOnce(&mut History, Place) -> T,
+        change: impl FnOnce(&mut History, Place) -> T,
     ) -> Option<T> {
-        let history = self.of_one.get_mut(experiment)?;
+        let history = self.by_experiment.get_mut(experiment)?;
         let highest = history.highest();
-        let answer = news(history, Place(self.last_place + 1));
+        let result = change(history, Place(self.last_place + 1));
         if history.highest() != highest {
             self.last_place += 1;
         }
-        Some(answer)
+        Some(result)
     }
 }

@@ -7,9 +7,9 @@ use bij_core::{Attempt, AttemptKey, ExperimentId};
 use rusqlite::Connection;
 
 use super::histories::Histories;
-use crate::failure::Failure;
+use crate::database_error::DatabaseError;
 use crate::read;
-use crate::spool::Contents;
+use crate::spool::SpoolContents;
 
 /// What the spool changes in the attempts of a database.
 #[derive(Default)]
@@ -24,9 +24,9 @@ impl SetAside {
     /// Reads what the spool says of an experiment, or of all.
     pub(super) fn read(
         connection: Option<&Connection>,
-        contents: &Contents,
+        contents: &SpoolContents,
         experiment: Option<&ExperimentId>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, DatabaseError> {
         let mut set_aside = Self::default();
         if contents.records.is_empty() {
             return Ok(set_aside);
@@ -37,7 +37,7 @@ impl SetAside {
         let mut seen = HashSet::new();
         for kept in &contents.records {
             let (key, experiment) = (kept.record.key(), kept.record.experiment());
-            let history = histories.of_one.get(experiment);
+            let history = histories.by_experiment.get(experiment);
             let Some(attempt) = history.and_then(|history| history.attempt(key)) else { continue };
             if seen.insert(key) {
                 match owner(connection, key)? {
@@ -58,7 +58,7 @@ impl SetAside {
         mut self,
         connection: Option<&Connection>,
         query: &AttemptQuery,
-    ) -> Result<Vec<Attempt>, Failure> {
+    ) -> Result<Vec<Attempt>, DatabaseError> {
         let AttemptQuery { experiment, run, newest, skip_newest, open } = query;
         let of = AttemptQuery {
             experiment: experiment.clone(),
@@ -92,7 +92,7 @@ impl SetAside {
         connection: Option<&Connection>,
         scan: &AttemptScan,
         at_most: usize,
-    ) -> Result<Result<Vec<Attempt>, AttemptKey>, Failure> {
+    ) -> Result<Result<Vec<Attempt>, AttemptKey>, DatabaseError> {
         let new = std::mem::take(&mut self.new);
         let mut new = new.into_iter().filter(|attempt| scan.includes(attempt));
         let row = match scan.after {
@@ -119,7 +119,7 @@ impl SetAside {
         &mut self,
         connection: Option<&Connection>,
         query: &AttemptQuery,
-    ) -> Result<Vec<Attempt>, Failure> {
+    ) -> Result<Vec<Attempt>, DatabaseError> {
         let stored = connection.map(|connection| read::attempts(connection, query));
         Ok(self.update(stored.transpose()?.unwrap_or_default()))
     }
@@ -139,7 +139,7 @@ impl SetAside {
 fn owner(
     connection: Option<&Connection>,
     key: AttemptKey,
-) -> Result<Option<(i64, ExperimentId)>, Failure> {
+) -> Result<Option<(i64, ExperimentId)>, DatabaseError> {
     let known = connection.map(|connection| read::owner(connection, key));
     Ok(known.transpose()?.flatten())
 }

@@ -1,4 +1,4 @@
-//! The queue beside what is set aside.
+//! The queue of the robust ledger.
 
 use bij_core::port::{Change, LedgerError, RunQueue};
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
@@ -6,28 +6,29 @@ use bij_core::{Outcome, RunState, Timestamp};
 
 use std::sync::PoisonError;
 
-use super::{Loaded, RobustLedger};
-use crate::failure::Failure;
+use super::{LoadedDatabase, RobustLedger};
+use crate::database_error::DatabaseError;
 use crate::file_id::FileId;
 
-/// Nothing of the queue is set aside: what the database cannot take is refused, for who has asked
-/// is still there to be told so.
+/// Requests to the queue are never spooled: if the database refuses one, its caller gets the error.
 impl RunQueue for RobustLedger {
-    /// What was loaded and is gone is not given up for an empty queue: that is
-    /// [`LedgerError::Replaced`] until there is a database again.
+    /// Returns [`LedgerError::Replaced`], not an empty queue, while a database that was loaded before is
+    /// missing.
     fn load(&self) -> Result<Queue, LedgerError> {
-        let found = FileId::of(&self.database);
+        let found = FileId::read(&self.database);
         let queue = self.reader.load()?;
-        let now_found = FileId::of(&self.database);
+        let now_found = FileId::read(&self.database);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let new = match (*loaded, found) {
-            (_, Some(file)) if now_found == found => Loaded::File(file),
-            (Loaded::Never | Loaded::Nothing, None) if now_found.is_none() => Loaded::Nothing,
-            (Loaded::File(_), None) => {
-                return Err(Failure::Gone { path: self.database.clone() }.into());
+            (_, Some(file)) if now_found == found => LoadedDatabase::File(file),
+            (LoadedDatabase::Never | LoadedDatabase::Missing, None) if now_found.is_none() => {
+                LoadedDatabase::Missing
             }
-            // It was made, removed or replaced while it was read.
-            _ => return Err(Failure::Another { path: self.database.clone() }.into()),
+            (LoadedDatabase::File(_), None) => {
+                return Err(DatabaseError::Gone { path: self.database.clone() }.into());
+            }
+            // It was created, removed or replaced while it was read.
+            _ => return Err(DatabaseError::Another { path: self.database.clone() }.into()),
         };
         *loaded = new;
         Ok(queue)
@@ -50,7 +51,7 @@ impl RunQueue for RobustLedger {
     }
 
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
-        self.must_be_what_was_loaded()?;
+        self.ensure_loaded_file()?;
         self.reader.events(after, at_most)
     }
 }

@@ -17,30 +17,30 @@ fn names(spool: &Spool) -> Vec<String> {
 }
 
 #[test]
-fn records_come_back_in_the_order_in_which_they_were_put() {
+fn records_are_read_in_the_order_in_which_they_were_written() {
     let (_directory, spool) = spool();
     assert!(spool.contents().unwrap().records.is_empty(), "there is no directory yet");
     let mut put = Vec::new();
-    // Keys that sort the other way round.
+    // Keys that sort in reverse.
     for invocation in (1..=12).rev() {
         let opening = fixture::fresh("x", 1, invocation);
         let closing = fixture::end(&opening, fixture::segfault());
-        put.extend([Record::Open(opening), Record::Close(Box::new(closing))]);
+        put.extend([SpoolRecord::Open(opening), SpoolRecord::Close(Box::new(closing))]);
     }
     for record in &put {
         assert!(spool.put(record).unwrap().is_some());
     }
     let found = spool.contents().unwrap().records;
-    assert_eq!(found.into_iter().map(|kept| kept.record).collect::<Vec<_>>(), put);
+    assert_eq!(found.into_iter().map(|entry| entry.record).collect::<Vec<_>>(), put);
     assert_eq!(names(&spool).len(), put.len(), "nothing else is left behind");
 }
 
 #[test]
-fn the_first_of_two_records_of_one_end_stands() {
+fn the_first_of_two_records_of_the_same_end_is_kept() {
     let (_directory, spool) = spool();
     let opening = fixture::fresh("x", 1, 1);
-    let first = Record::Close(Box::new(fixture::end(&opening, fixture::oom_kill())));
-    let second = Record::Close(Box::new(fixture::end(&opening, fixture::segfault())));
+    let first = SpoolRecord::Close(Box::new(fixture::end(&opening, fixture::oom_kill())));
+    let second = SpoolRecord::Close(Box::new(fixture::end(&opening, fixture::segfault())));
     assert!(spool.put(&first).unwrap().is_some());
     assert_eq!(spool.put(&second).unwrap(), None);
     let found = spool.contents().unwrap().records;
@@ -49,9 +49,9 @@ fn the_first_of_two_records_of_one_end_stands() {
 }
 
 #[test]
-fn damaged_files_are_moved_aside_and_never_over_each_other() {
+fn damaged_files_are_renamed_and_never_overwrite_each_other() {
     let (_directory, spool) = spool();
-    let record = Record::Open(fixture::fresh("x", 1, 1));
+    let record = SpoolRecord::Open(fixture::fresh("x", 1, 1));
     for content in ["{", "half a rec"] {
         let file = spool.put(&record).unwrap().unwrap();
         fs::write(&file, content).unwrap();

@@ -1,4 +1,4 @@
-//! What is kept of the board.
+//! Records of the board.
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{
@@ -14,7 +14,7 @@ fn hottest() -> Hottest {
     Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(71_250) }
 }
 
-fn whole() -> AttemptBoard {
+fn full_board() -> AttemptBoard {
     AttemptBoard {
         hottest: Some(hottest()),
         energy: Some(Millijoules::new(1_234_567)),
@@ -50,38 +50,45 @@ fn database() -> (TempDir, std::path::PathBuf, Store) {
 }
 
 #[test]
-fn what_the_board_went_through_is_told_with_the_attempt() {
+fn an_attempt_is_read_with_its_board_record() {
     let (_directory, path, mut store) = database();
-    let lives: Vec<_> = (1..=3).map(|number| fresh("x", 1, number)).collect();
-    for life in &lives {
-        store.open(life).unwrap();
-        assert_eq!(store.keep_attempt_board(life.key, &whole()).unwrap(), Outcome::Unchanged);
-        store.close(&end(life, fixture::success())).unwrap();
+    let openings: Vec<_> = (1..=3).map(|number| fresh("x", 1, number)).collect();
+    for opening in &openings {
+        store.open(opening).unwrap();
+        assert_eq!(
+            store.keep_attempt_board(opening.key, &full_board()).unwrap(),
+            Outcome::Unchanged
+        );
+        store.close(&end(opening, fixture::success())).unwrap();
     }
     let nothing = AttemptBoard::default();
-    assert_eq!(store.keep_attempt_board(lives[0].key, &whole()).unwrap(), Outcome::Changed);
-    assert_eq!(store.keep_attempt_board(lives[0].key, &nothing).unwrap(), Outcome::Unchanged);
-    assert_eq!(store.keep_attempt_board(lives[2].key, &nothing).unwrap(), Outcome::Changed);
+    assert_eq!(store.keep_attempt_board(openings[0].key, &full_board()).unwrap(), Outcome::Changed);
+    assert_eq!(store.keep_attempt_board(openings[0].key, &nothing).unwrap(), Outcome::Unchanged);
+    assert_eq!(store.keep_attempt_board(openings[2].key, &nothing).unwrap(), Outcome::Changed);
     let boards: Vec<_> = Reader::new(path)
         .attempts(&AttemptQuery::default())
         .unwrap()
         .into_iter()
         .map(|attempt| attempt.board)
         .collect();
-    assert_eq!(boards, [Some(whole()), None, Some(nothing)], "nobody watched the second one");
+    assert_eq!(
+        boards,
+        [Some(full_board()), None, Some(nothing)],
+        "the second one was not recorded"
+    );
     assert_eq!(store.tally(&fixture::experiment("x")).unwrap().last.unwrap().board, boards[2]);
-    let known = store.attempt(lives[0].key).unwrap().unwrap();
-    assert_eq!(known.board, Some(whole()));
+    let known = store.attempt(openings[0].key).unwrap().unwrap();
+    assert_eq!(known.board, Some(full_board()));
 }
 
 #[test]
-fn what_was_kept_of_an_attempt_goes_only_with_the_attempt() {
+fn a_board_record_is_removed_only_with_its_attempt() {
     let (_directory, path, mut store) = database();
     for number in 1..=2 {
-        let life = fresh("x", 1, number);
-        store.open(&life).unwrap();
-        store.close(&end(&life, fixture::success())).unwrap();
-        store.keep_attempt_board(life.key, &whole()).unwrap();
+        let opening = fresh("x", 1, number);
+        store.open(&opening).unwrap();
+        store.close(&end(&opening, fixture::success())).unwrap();
+        store.keep_attempt_board(opening.key, &full_board()).unwrap();
     }
     let shell = Connection::open(&path).unwrap();
     shell.pragma_update(None, "foreign_keys", true).unwrap();
@@ -94,7 +101,7 @@ fn what_was_kept_of_an_attempt_goes_only_with_the_attempt() {
 }
 
 #[test]
-fn minutes_are_told_as_they_were_oldest_first() {
+fn minutes_are_read_unchanged_and_oldest_first() {
     let (_directory, path, mut store) = database();
     let bare = BoardMinute {
         hottest: None,
@@ -120,7 +127,7 @@ fn minutes_are_told_as_they_were_oldest_first() {
 fn a_month_of_minutes_is_kept_and_takes_a_few_megabytes() {
     let (_directory, path, mut store) = database();
     store.keep_board_minute(&minute(0)).unwrap();
-    // As if a month had passed already.
+    // As after a month.
     let shell = Connection::open(&path).unwrap();
     let fill = format!(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {})
@@ -146,6 +153,6 @@ fn a_month_of_minutes_is_kept_and_takes_a_few_megabytes() {
             |row| row.get(0),
         )
         .unwrap();
-    let of_a_day = bytes / 30;
-    assert!(of_a_day < 250_000, "{of_a_day} bytes a day, of days in which something runs all day");
+    let per_day = bytes / 30;
+    assert!(per_day < 250_000, "{per_day} bytes per day with an experiment running all day");
 }

@@ -37,7 +37,7 @@ fn the_store_keeps_the_contract_of_the_queue() {
 }
 
 #[test]
-fn the_robust_ledger_keeps_the_contract_of_the_queue_while_the_database_is_well() {
+fn the_robust_ledger_keeps_the_contract_of_the_queue_while_the_database_works() {
     let directory = tempfile::tempdir().unwrap();
     let number = Cell::new(0);
     run_queue_contract(|| {
@@ -57,7 +57,7 @@ fn many_connections_keep_the_contract() {
 }
 
 #[test]
-fn the_robust_ledger_keeps_the_contract_while_the_database_is_well() {
+fn the_robust_ledger_keeps_the_contract_while_the_database_works() {
     let directory = tempfile::tempdir().unwrap();
     let number = Cell::new(0);
     ledger_contract(|| {
@@ -69,28 +69,28 @@ fn the_robust_ledger_keeps_the_contract_while_the_database_is_well() {
     shared_ledger_contract(|| RobustLedger::new(path.join("state.db"), path.join("spool")));
 }
 
-/// A ledger whose database somebody else keeps locked: every attempt lies in the spool. Marks of
-/// clean shutdowns, which no spool keeps, are kept by the model instead.
-struct Locked {
+/// A ledger whose database is locked: every attempt is in the spool. The model keeps the marks of clean
+/// shutdowns, which are never spooled.
+struct LockedLedger {
     ledger: RobustLedger,
     marks: MemoryLedger,
     _lock: Lock,
     _directory: tempfile::TempDir,
 }
 
-impl Locked {
+impl LockedLedger {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("state.db");
         drop(Store::open(&database).unwrap());
         let ledger = RobustLedger::new(database.clone(), directory.path().join("spool"))
-            .with_patience(Duration::ZERO);
+            .with_busy_timeout(Duration::ZERO);
         let marks = MemoryLedger::default();
         Self { ledger, marks, _lock: Lock::hold(&database), _directory: directory }
     }
 }
 
-impl Ledger for Locked {
+impl Ledger for LockedLedger {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         self.ledger.open(opening)
     }
@@ -116,5 +116,5 @@ impl Ledger for Locked {
 
 #[test]
 fn the_robust_ledger_keeps_the_contract_while_the_database_cannot_be_written() {
-    ledger_contract(Locked::new);
+    ledger_contract(LockedLedger::new);
 }

@@ -15,7 +15,7 @@ use bij_sim::contract::run_queue_fixture as queue;
 use bij_store::{Reader, RobustLedger, Store};
 use rusqlite::Connection;
 
-use crate::child::{Further, Order, say};
+use crate::child::{ChildProcess, Task, report};
 
 fn closing(name: &str, number: u32) -> Closing {
     end(&restart(name, 1, number), fixture::segfault())
@@ -29,10 +29,10 @@ fn robust(directory: &Path) -> RobustLedger {
     RobustLedger::new(directory.join("state.db"), directory.join("spool"))
 }
 
-/// Nothing acknowledged is missing, nothing is there twice, and counters are what rows add up to.
-fn is_whole(directory: &Path, opened: &BTreeSet<u32>, closed: &BTreeSet<u32>) {
+/// Asserts that every acknowledged attempt is there once, and that the counters match the rows.
+fn assert_complete(directory: &Path, opened: &BTreeSet<u32>, closed: &BTreeSet<u32>) {
     let mut ledger = robust(directory);
-    ledger.take_in().unwrap();
+    ledger.apply_spool().unwrap();
     let attempts = ledger.attempts(&AttemptQuery::default()).unwrap();
     for number in opened {
         let key = fixture::key(1, *number);
@@ -57,28 +57,28 @@ fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
     let mut highest = 0;
     for round in 0..24_u32 {
         let first = round * 1000 + 1;
-        let order = Order::Live { name: "x", first, lives: 1000 };
-        let mut victim = Further::start(directory, &order);
-        let mut said = vec![victim.next().unwrap()];
-        // Every other round the database is locked for a while, so that the spool has its part.
+        let task = Task::RunAttempts { name: "x", first, count: 1000 };
+        let mut victim = ChildProcess::start(directory, &task);
+        let mut reports = vec![victim.next().unwrap()];
+        // In every other round the database is locked for a while, so that the spool is used.
         let lock = (round % 2 == 1).then(|| crate::lock::Lock::hold(&directory.join("state.db")));
         thread::sleep(Duration::from_micros(u64::from(round * 1733 % 23) * 1000));
         drop(lock);
         thread::sleep(Duration::from_micros(u64::from(round * 977 % 7) * 500));
-        said.extend(victim.kill());
-        for word in said {
-            let (what, number) = word.split_once(' ').unwrap();
+        reports.extend(victim.kill());
+        for report in reports {
+            let (what, number) = report.split_once(' ').unwrap();
             let known = if what == "opened" { &mut opened } else { &mut closed };
             known.insert(number.parse::<u32>().unwrap());
             highest = highest.max(number.parse().unwrap());
         }
-        // The next start tells the end again that may have been lost, as reconciliation does.
+        // The next start records the end that may have been lost, as reconciliation does.
         let mut ledger = robust(directory);
         ledger.close(&closing("x", highest)).unwrap();
         closed.insert(highest);
         ledger.close(&closing("x", highest)).unwrap();
     }
-    is_whole(directory, &opened, &closed);
+    assert_complete(directory, &opened, &closed);
 }
 
 #[test]
@@ -86,16 +86,16 @@ fn eight_processes_at_once_lose_nothing() {
     let place = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
     let start = |(number, name): (u32, &String)| {
-        let order = Order::Live { name, first: number * 100, lives: 12 };
-        Further::start(place.path(), &order)
+        let task = Task::RunAttempts { name, first: number * 100, count: 12 };
+        ChildProcess::start(place.path(), &task)
     };
-    // None waits for the database to be made by another.
+    // All of them create the database at the same time.
     let processes: Vec<_> = (1..).zip(&names).map(start).collect();
     for mut process in processes {
         assert_eq!(process.finish().len(), 24);
     }
-    // On a slow disk somebody may have waited for too long.
-    robust(place.path()).take_in().unwrap();
+    // On a slow disk a process may have waited for too long and used the spool.
+    robust(place.path()).apply_spool().unwrap();
     let tallies = Reader::new(place.path().join("state.db")).tallies().unwrap();
     assert_eq!(tallies.len(), 8);
     for tally in tallies.values() {
@@ -108,12 +108,12 @@ fn an_end_waits_for_a_database_that_is_locked_for_three_seconds() {
     let place = tempfile::tempdir().unwrap();
     let mut ledger = robust(place.path());
     ledger.open(&restart("x", 1, 1)).unwrap();
-    let mut other = Further::start(place.path(), &Order::Hold(3000));
+    let mut other = ChildProcess::start(place.path(), &Task::HoldLock(3000));
     assert_eq!(other.next().as_deref(), Some("held"));
     ledger.close(&closing("x", 1)).unwrap();
     assert_eq!(spooled(place.path()), 0);
     other.finish();
-    is_whole(place.path(), &[1].into(), &[1].into());
+    assert_complete(place.path(), &[1].into(), &[1].into());
 }
 
 #[test]
@@ -121,20 +121,20 @@ fn an_end_is_set_aside_where_a_database_is_locked_for_eight_seconds() {
     let place = tempfile::tempdir().unwrap();
     let mut ledger = robust(place.path());
     ledger.open(&restart("x", 1, 1)).unwrap();
-    let mut other = Further::start(place.path(), &Order::Hold(8000));
+    let mut other = ChildProcess::start(place.path(), &Task::HoldLock(8000));
     assert_eq!(other.next().as_deref(), Some("held"));
     ledger.close(&closing("x", 1)).unwrap();
     assert_eq!(spooled(place.path()), 1);
     assert_eq!(ledger.tally(&fixture::experiment("x")).unwrap().crashes, 1, "it shows already");
     other.finish();
-    is_whole(place.path(), &[1].into(), &[1].into());
+    assert_complete(place.path(), &[1].into(), &[1].into());
     assert_eq!(spooled(place.path()), 0);
 }
 
 #[test]
 fn a_full_disk_costs_nothing() {
     let place = tempfile::tempdir().unwrap();
-    // A small disk of its own, seen by nobody else, over the place of the database.
+    // A small file system in a mount namespace of its own.
     let mount = "mkdir disk && mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
     let outer = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"];
     let possible = Command::new(outer[0])
@@ -143,24 +143,24 @@ fn a_full_disk_costs_nothing() {
         .output()
         .is_ok_and(|tried| tried.status.success());
     if !possible {
-        #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+        #[expect(clippy::print_stderr, reason = "a test that cannot run reports it")]
         {
             eprintln!("NOT RUN: a full disk needs a mount namespace, which this machine refuses");
         }
         return;
     }
-    let said = Further::start_within(&outer, place.path(), &Order::FillUp).finish();
-    assert_eq!(said, ["full", "told", "taken in"]);
+    let reports = ChildProcess::start_within(&outer, place.path(), &Task::FillUp).finish();
+    assert_eq!(reports, ["full", "refused", "applied"]);
 }
 
-/// The other process of the test above.
-pub(crate) fn live_on_a_disk_that_fills_up() {
+/// The child process of [`a_full_disk_costs_nothing`].
+pub(crate) fn record_attempts_on_a_full_disk() {
     let mut ledger = RobustLedger::new("disk/state.db".into(), "spool".into());
     ledger.open(&restart("x", 1, 1)).unwrap();
     let mut ballast = File::create("disk/ballast").unwrap();
     let error = std::iter::repeat_with(|| ballast.write_all(&[0; 512])).find_map(Result::err);
     assert_eq!(error.unwrap().kind(), std::io::ErrorKind::StorageFull);
-    say("full");
+    report("full");
     ledger.close(&closing("x", 1)).unwrap();
     let mut another = RobustLedger::new("disk/state.db".into(), "spool".into());
     for number in 2..40 {
@@ -170,7 +170,7 @@ pub(crate) fn live_on_a_disk_that_fills_up() {
     assert!(spooled(Path::new(".")) > 0);
     let full = Store::open(Path::new("disk/other/state.db")).map(drop);
     assert!(matches!(full, Err(LedgerError::Full(_))), "{full:?}");
-    // A submission is refused with words, and leaves nothing; what is queued can be read.
+    // A submission is refused and changes nothing; the queue can be read.
     let many = vec![queue::submission("y"); 500];
     for _ in 0..3 {
         let refused = another.submit(&many, fixture::at(0));
@@ -181,16 +181,16 @@ pub(crate) fn live_on_a_disk_that_fills_up() {
     assert!(matches!(at_once, Err(LedgerError::Full(_))), "{at_once:?}");
     assert_eq!(another.run_state(&"y".parse().unwrap()).unwrap(), None);
     assert_eq!(another.load().unwrap().runs.len(), 1);
-    say("told");
+    report("refused");
     drop(ballast);
     fs::remove_file("disk/ballast").unwrap();
-    another.take_in().unwrap();
+    another.apply_spool().unwrap();
     let tally = Reader::new("disk/state.db".into()).tally(&fixture::experiment("x")).unwrap();
     assert_eq!((tally.attempts, tally.crashes), (39, 39));
     assert_eq!(spooled(Path::new(".")), 0);
-    let taken = another.submit(&many, fixture::at(0)).unwrap();
-    assert_eq!(taken.last().unwrap().run.number.0, 500);
-    say("taken in");
+    let submitted = another.submit(&many, fixture::at(0)).unwrap();
+    assert_eq!(submitted.last().unwrap().run.number.0, 500);
+    report("applied");
 }
 
 #[test]
@@ -200,30 +200,30 @@ fn a_directory_that_may_not_be_written_costs_nothing() {
     let directory = place.path();
     robust(directory).open(&restart("x", 1, 1)).unwrap();
     fs::create_dir(directory.join("spool")).unwrap();
-    // Only the spool may be written; by root, whom no mode keeps out, as somebody else.
+    // Only the spool is writable. Root ignores modes, so the writer then runs as `nobody`.
     fs::set_permissions(directory.join("spool"), fs::Permissions::from_mode(0o777)).unwrap();
-    let order = Order::Live { name: "x", first: 2, lives: 2 };
+    let task = Task::RunAttempts { name: "x", first: 2, count: 2 };
     let read_only =
         |mode| fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
     fs::set_permissions(directory.join("state.db"), fs::Permissions::from_mode(0o444)).unwrap();
-    let root = crate::child::nobody_can_be_had();
+    let root = crate::child::can_run_as_nobody();
     let mut writer = if root {
         read_only(0o755);
-        Further::start_as_somebody_else(directory, &order)
+        ChildProcess::start_as_nobody(directory, &task)
     } else {
         read_only(0o555);
-        Further::start(directory, &order)
+        ChildProcess::start(directory, &task)
     };
-    let said = writer.finish();
+    let reports = writer.finish();
     read_only(0o755);
     fs::set_permissions(directory.join("state.db"), fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(said, ["opened 2", "closed 2", "opened 3", "closed 3"]);
+    assert_eq!(reports, ["opened 2", "closed 2", "opened 3", "closed 3"]);
     assert_eq!(spooled(directory), 4);
-    is_whole(directory, &[1, 2, 3].into(), &[2, 3].into());
+    assert_complete(directory, &[1, 2, 3].into(), &[2, 3].into());
 }
 
 #[test]
-fn a_damaged_database_is_told_as_such_and_nothing_panics() {
+fn a_damaged_database_is_reported_as_corrupt_and_nothing_panics() {
     let place = tempfile::tempdir().unwrap();
     let (good, damaged) = (place.path().join("good.db"), place.path().join("state.db"));
     let mut store = Store::open(&good).unwrap();
@@ -232,12 +232,12 @@ fn a_damaged_database_is_told_as_such_and_nothing_panics() {
         store.close(&closing("x", number)).unwrap();
     }
     drop(store);
-    // Everything into one file.
+    // Moves all content into one file.
     let shell = Connection::open(&good).unwrap();
     shell.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(shell);
     let length = fs::metadata(&good).unwrap().len();
-    let mut told = 0;
+    let mut corrupt = 0;
     for round in 0..48_u64 {
         for suffix in ["", "-wal", "-shm"] {
             let name = format!("state.db{suffix}");
@@ -262,8 +262,8 @@ fn a_damaged_database_is_told_as_such_and_nothing_panics() {
             Store::open(&damaged).map(drop),
         ];
         for answer in answers {
-            told += u32::from(matches!(answer, Err(LedgerError::Corrupt(_))));
+            corrupt += u32::from(matches!(answer, Err(LedgerError::Corrupt(_))));
         }
     }
-    assert!(told > 20, "{told}");
+    assert!(corrupt > 20, "{corrupt}");
 }

@@ -1,16 +1,16 @@
-//! Another writer.
+//! A writer that does not finish.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
-/// Somebody who writes and does not end.
+/// An open write transaction on a database.
 pub(crate) struct Lock {
     connection: Connection,
 }
 
 impl Lock {
-    /// Takes the right to write.
+    /// Takes the write lock.
     pub(crate) fn hold(database: &Path) -> Self {
         let connection = Connection::open(database).unwrap();
         connection.busy_timeout(std::time::Duration::from_secs(120)).unwrap();
@@ -18,7 +18,7 @@ impl Lock {
         Self { connection }
     }
 
-    /// Gives it back.
+    /// Releases the lock; nothing was written.
     pub(crate) fn release(self) {
         self.connection.execute_batch("ROLLBACK").unwrap();
     }

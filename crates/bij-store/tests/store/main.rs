@@ -1,4 +1,4 @@
-//! The store, through its public seams and real faults.
+//! The store through its public interface and under real faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod board;

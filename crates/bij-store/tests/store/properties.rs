@@ -1,5 +1,4 @@
-//! Whatever happens in whatever order: the database, alone or with its spool, tells the same
-//! history as the model.
+//! For any sequence of events, the database, alone or with its spool, has the same history as the model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,22 +17,19 @@ use proptest::prelude::*;
 
 use crate::lock::Lock;
 
-/// One thing that happens.
+/// One event of a sequence.
 #[derive(Clone, Debug)]
 enum Step {
     Open(Opening),
     Close(Box<Closing>),
-    /// The process dies and another one goes on.
-    Die,
-    /// Somebody begins, or ends, to keep the database locked.
-    Lock,
-    /// What is set aside is taken in, as far as possible.
-    TakeIn,
-    /// Another boot closes what is open.
+    /// The process is replaced by another one.
+    Restart,
+    /// The database is locked, or unlocked if it was.
+    ToggleLock,
+    ApplySpool,
+    /// Another boot closes the open attempts.
     Boot(u8),
-    /// Runs are taken in.
     Submit(Vec<Submission>),
-    /// The queue is changed.
     Change(Vec<Change>),
 }
 
@@ -54,8 +50,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
     })
 }
 
-/// Few enough attempts that many steps speak of the same one; which experiment's one is follows
-/// from its number, which boot it lives in does not.
+/// Openings of so few attempts that many steps are about the same one. The number decides the experiment,
+/// but not the boot.
 fn opening() -> impl Strategy<Value = Opening> {
     (1_u8..=2, 1_u32..=9, -7200_i64..7200, any::<bool>()).prop_map(|(boot, number, at, asked)| {
         let name = ["a", "b", "c"][usize::try_from(number % 3).unwrap()];
@@ -114,9 +110,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => opening().prop_map(Step::Open),
         6 => (opening(), evidence())
             .prop_map(|(opening, evidence)| Step::Close(Box::new(fixture::end(&opening, evidence)))),
-        1 => Just(Step::Die),
-        1 => Just(Step::Lock),
-        1 => Just(Step::TakeIn),
+        1 => Just(Step::Restart),
+        1 => Just(Step::ToggleLock),
+        1 => Just(Step::ApplySpool),
         1 => (1_u8..=3).prop_map(Step::Boot),
         3 => submissions().prop_map(Step::Submit),
         5 => prop::collection::vec(change(), 1..4).prop_map(Step::Change),
@@ -127,9 +123,9 @@ fn other_boots(ledger: &mut impl Ledger, boot: BootId, now: Timestamp) -> Vec<At
     close_other_boots(ledger, boot, now, |_| LastWords::default()).unwrap()
 }
 
-/// Everything that a ledger and its queue tell, but for the events.
+/// The whole content of a ledger and its queue, except for the events.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct LedgerContent {
     attempts: Vec<Attempt>,
     open: Vec<Attempt>,
     tallies: BTreeMap<ExperimentId, Tally>,
@@ -137,17 +133,17 @@ struct Told {
     runs: Vec<Option<RunState>>,
 }
 
-fn told(ledger: &(impl Ledger + RunQueue)) -> Told {
+fn content(ledger: &(impl Ledger + RunQueue)) -> LedgerContent {
     let mut queue = ledger.load().unwrap();
     queue.runs.sort_by(|a, b| a.order().cmp(&b.order()));
-    let asked = ["a", "b#2", "c#9"];
+    let runs = ["a", "b#2", "c#9"];
     let state = |text: &str| ledger.run_state(&text.parse().unwrap()).unwrap();
-    Told {
+    LedgerContent {
         attempts: ledger.attempts(&AttemptQuery::default()).unwrap(),
         open: ledger.attempts(&AttemptQuery { open: true, ..Default::default() }).unwrap(),
         tallies: ledger.tallies().unwrap(),
         queue,
-        runs: asked.map(state).into(),
+        runs: runs.map(state).into(),
     }
 }
 
@@ -157,17 +153,17 @@ fn events(queue: &impl RunQueue) -> Vec<Event> {
 
 fn robust(directory: &Path) -> RobustLedger {
     RobustLedger::new(directory.join("state.db"), directory.join("spool"))
-        .with_patience(Duration::ZERO)
+        .with_busy_timeout(Duration::ZERO)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_and_its_spool_tell_what_the_model_tells(
+    fn the_store_and_its_spool_have_the_same_content_as_the_model(
         steps in prop::collection::vec(step(), 1..30)
     ) {
-        // Kept in memory where that can be had: no step here is about the disk.
+        // In memory where possible: no step is about the disk.
         let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = place.path().join("store.db");
         let mut model = MemoryLedger::default();
@@ -185,22 +181,22 @@ proptest! {
                 Step::Close(closing) => {
                     let expected = model.close(closing).unwrap();
                     prop_assert_eq!(store.close(closing).unwrap(), expected);
-                    // What is set aside cannot know that the database has it already.
+                    // The spool cannot know that the locked database has the record already.
                     let outcome = ledger.close(closing).unwrap();
                     prop_assert!(outcome == expected || lock.is_some());
                 }
-                Step::Die => {
+                Step::Restart => {
                     store = Store::open(&path).unwrap();
                     ledger = robust(place.path());
                 }
-                Step::Lock => {
+                Step::ToggleLock => {
                     lock = match lock {
                         None => Some(Lock::hold(&place.path().join("state.db"))),
                         Some(lock) => { Lock::release(lock); None }
                     };
                 }
-                Step::TakeIn => {
-                    prop_assert!(ledger.take_in().is_ok() || lock.is_some());
+                Step::ApplySpool => {
+                    prop_assert!(ledger.apply_spool().is_ok() || lock.is_some());
                 }
                 Step::Boot(number) => {
                     let boot = fixture::boot(*number);
@@ -209,7 +205,7 @@ proptest! {
                     prop_assert_eq!(&other_boots(&mut store, boot, now), &expected);
                     prop_assert_eq!(&other_boots(&mut ledger, boot, now), &expected);
                 }
-                // What is locked refuses, and changes nothing.
+                // A locked database refuses, and changes nothing.
                 Step::Submit(all) if lock.is_some() => {
                     let refused = ledger.submit(all, fixture::at(1));
                     prop_assert!(matches!(refused, Err(LedgerError::Busy(_))), "{refused:?}");
@@ -230,14 +226,14 @@ proptest! {
                 }
             }
             prop_assert_eq!(&events(&store), &events(&model), "after {:?}", step);
-            let expected = told(&model);
-            prop_assert_eq!(&told(&store), &expected, "the store after {:?}", step);
-            prop_assert_eq!(&told(&ledger), &expected, "with its spool, after {:?}", step);
+            let expected = content(&model);
+            prop_assert_eq!(&content(&store), &expected, "the store after {:?}", step);
+            prop_assert_eq!(&content(&ledger), &expected, "with its spool, after {:?}", step);
         }
         drop(lock);
-        ledger.take_in().unwrap();
-        let taken_in = Store::open(&place.path().join("state.db")).unwrap();
-        prop_assert_eq!(&told(&taken_in), &told(&model));
-        prop_assert_eq!(&events(&taken_in), &events(&model));
+        ledger.apply_spool().unwrap();
+        let store = Store::open(&place.path().join("state.db")).unwrap();
+        prop_assert_eq!(&content(&store), &content(&model));
+        prop_assert_eq!(&events(&store), &events(&model));
     }
 }

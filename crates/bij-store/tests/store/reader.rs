@@ -1,4 +1,4 @@
-//! The ledger can be read at any time, by those who may open it.
+//! The ledger can be read at any time by a process that can open it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -13,10 +13,10 @@ use bij_sim::contract::ledger_fixture::{self as fixture, end, fresh, restart};
 use bij_store::{Reader, RobustLedger, Store};
 use rusqlite::Connection;
 
-use crate::child::{Further, Order, nobody_can_be_had};
+use crate::child::{ChildProcess, Task, can_run_as_nobody};
 use crate::lock::Lock;
 
-/// A directory as systemd makes it: its owner writes, everybody reads.
+/// A directory as systemd creates it: writable by its owner, readable by all users.
 fn place() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
@@ -31,8 +31,8 @@ fn one_more(database: &Path, number: u32) -> Store {
     store
 }
 
-/// What is read by a process that may read the files and write neither them nor the directory, as on
-/// a file system that is mounted read-only.
+/// Returns the report of a process that can read the files but write neither them nor the directory, as
+/// on a read-only file system.
 fn read_without_writing(directory: &Path) -> String {
     let set = |file: u32, dir: u32| {
         for entry in fs::read_dir(directory).unwrap() {
@@ -40,38 +40,38 @@ fn read_without_writing(directory: &Path) -> String {
         }
         fs::set_permissions(directory, Permissions::from_mode(dir)).unwrap();
     };
-    // Where no other user can be had, this process gives up its own rights for the time.
-    let mut reader = if nobody_can_be_had() {
+    // Where it cannot run as another user, this process removes its own permissions for the time.
+    let mut reader = if can_run_as_nobody() {
         set(0o644, 0o755);
-        Further::start_as_somebody_else(directory, &Order::Read)
+        ChildProcess::start_as_nobody(directory, &Task::Read)
     } else {
         set(0o444, 0o555);
-        Further::start(directory, &Order::Read)
+        ChildProcess::start(directory, &Task::Read)
     };
-    let said = reader.finish();
+    let reports = reader.finish();
     set(0o600, 0o711);
-    said.join("\n")
+    reports.join("\n")
 }
 
 #[test]
 fn another_user_opens_neither_the_database_nor_its_log() {
-    if !nobody_can_be_had() {
-        // Only root can be another user; the modes are looked at below.
+    if !can_run_as_nobody() {
+        // Only root can become another user; another test checks the modes.
         return;
     }
     let directory = place();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
-    let said = Further::start_as_somebody_else(directory.path(), &Order::Read).finish();
-    assert!(said.join("").starts_with("Err(Denied"), "{said:?}");
-    // What an older version has left open to all is closed when it is opened the next time.
+    let reports = ChildProcess::start_as_nobody(directory.path(), &Task::Read).finish();
+    assert!(reports.join("").starts_with("Err(Denied"), "{reports:?}");
+    // Modes that an older version left are corrected when the database is next opened.
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         let path = directory.path().join(name);
         fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
     }
     drop(one_more(&database, 2));
-    let said = Further::start_as_somebody_else(directory.path(), &Order::Read).finish();
-    assert!(said.join("").starts_with("Err(Denied"), "{said:?}");
+    let reports = ChildProcess::start_as_nobody(directory.path(), &Task::Read).finish();
+    assert!(reports.join("").starts_with("Err(Denied"), "{reports:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn no_database_is_an_empty_history() {
 }
 
 #[test]
-fn a_reader_without_the_right_to_write_reads_beside_a_writer_and_after_it() {
+fn a_reader_without_write_permission_reads_beside_a_writer_and_after_it() {
     let directory = place();
     let database = directory.path().join("state.db");
     let store = one_more(&database, 1);
@@ -96,11 +96,11 @@ fn a_reader_without_the_right_to_write_reads_beside_a_writer_and_after_it() {
 }
 
 #[test]
-fn a_reader_without_the_right_to_write_reads_what_others_have_cleaned_away() {
+fn a_reader_without_write_permission_reads_a_database_whose_log_was_removed() {
     let directory = place();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
-    // As `sqlite3 state.db` does when it leaves: no log, no index.
+    // As `sqlite3 state.db` does when it exits: no log, no index.
     let shell = Connection::open(&database).unwrap();
     shell.query_row("SELECT count(*) FROM attempts", [], |_| Ok(())).unwrap();
     drop(shell);
@@ -111,13 +111,13 @@ fn a_reader_without_the_right_to_write_reads_what_others_have_cleaned_away() {
 }
 
 #[test]
-fn a_log_without_an_index_is_told_with_its_remedy() {
+fn a_log_without_an_index_is_an_error_until_a_writer_opens_the_database() {
     let directory = place();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     fs::remove_file(directory.path().join("state.db-shm")).unwrap();
-    let said = read_without_writing(directory.path());
-    assert!(said.starts_with("Err(Denied(NoIndex))"), "{said}");
+    let reports = read_without_writing(directory.path());
+    assert!(reports.starts_with("Err(Denied(NoIndex))"), "{reports}");
     Store::open(&database).unwrap();
     assert_eq!(read_without_writing(directory.path()), "1 of 1");
 }
@@ -126,8 +126,8 @@ fn a_log_without_an_index_is_told_with_its_remedy() {
 fn files_have_their_modes_whatever_the_umask_is() {
     let directory = place();
     let umask = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
-    let order = Order::Live { name: "x", first: 1, lives: 1 };
-    Further::start_within(&umask, directory.path(), &order).finish();
+    let task = Task::RunAttempts { name: "x", first: 1, count: 1 };
+    ChildProcess::start_within(&umask, directory.path(), &task).finish();
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         let file = fs::metadata(directory.path().join(name)).unwrap();
         assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
@@ -186,7 +186,7 @@ fn scanned(
 }
 
 #[test]
-fn a_long_history_is_read_in_pieces_that_make_up_the_whole() {
+fn the_chunks_of_a_long_history_make_up_the_whole() {
     let directory = place();
     let database = directory.path().join("state.db");
     let reader = Reader::new(database.clone());

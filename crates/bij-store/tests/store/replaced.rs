@@ -1,4 +1,4 @@
-//! The file is removed, replaced or put back while it is open.
+//! The database file is removed, replaced or restored while it is open.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use bij_sim::contract::run_queue_fixture as queue;
 use bij_store::{RobustLedger, Store};
 use rusqlite::Connection;
 
-fn live(database: &Path, number: u32) {
+fn record_attempt(database: &Path, number: u32) {
     let mut store = Store::open(database).unwrap();
     let opening = fresh("x", 1, number);
     store.open(&opening).unwrap();
@@ -23,7 +23,7 @@ fn attempts(database: &Path) -> usize {
 fn back_up(database: &Path, to: &Path) {
     let connection = Connection::open(database).unwrap();
     connection.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
-    // As a hook that was killed leaves it: with its log.
+    // As a killed hook leaves it: with its log.
     std::mem::forget(connection);
 }
 
@@ -33,22 +33,22 @@ fn is_replaced<T: std::fmt::Debug>(answer: &Result<T, LedgerError>) -> bool {
 
 #[test]
 fn the_log_of_another_database_is_never_replayed() {
-    let room = tempfile::tempdir().unwrap();
-    let (database, backup) = (room.path().join("state.db"), room.path().join("backup"));
-    live(&database, 1);
+    let directory = tempfile::tempdir().unwrap();
+    let (database, backup) = (directory.path().join("state.db"), directory.path().join("backup"));
+    record_attempt(&database, 1);
     back_up(&database, &backup);
-    live(&database, 2);
-    live(&database, 3);
-    assert!(fs::metadata(room.path().join("state.db-wal")).unwrap().len() > 0);
-    fs::rename(&database, room.path().join("aside")).unwrap();
+    record_attempt(&database, 2);
+    record_attempt(&database, 3);
+    assert!(fs::metadata(directory.path().join("state.db-wal")).unwrap().len() > 0);
+    fs::rename(&database, directory.path().join("aside")).unwrap();
     fs::rename(&backup, &database).unwrap();
     assert_eq!(attempts(&database), 1);
-    let kept = fs::read_dir(room.path()).unwrap().filter(|entry| {
+    let kept = fs::read_dir(directory.path()).unwrap().filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
         name.to_string_lossy().starts_with("state.db-wal.of-")
     });
     assert_eq!(kept.count(), 1, "the log that was left behind is kept");
-    live(&database, 4);
+    record_attempt(&database, 4);
     assert_eq!(attempts(&database), 2);
     let connection = Connection::open(&database).unwrap();
     let check: String =
@@ -58,11 +58,11 @@ fn the_log_of_another_database_is_never_replayed() {
 
 #[test]
 fn a_copy_of_the_whole_directory_keeps_its_log() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    live(&room.path().join("state.db"), 1);
-    live(&room.path().join("state.db"), 2);
-    for entry in fs::read_dir(room.path()).unwrap() {
+    record_attempt(&directory.path().join("state.db"), 1);
+    record_attempt(&directory.path().join("state.db"), 2);
+    for entry in fs::read_dir(directory.path()).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), other.path().join(entry.file_name())).unwrap();
     }
@@ -70,19 +70,19 @@ fn a_copy_of_the_whole_directory_keeps_its_log() {
 }
 
 #[test]
-fn nothing_is_acknowledged_without_the_file_and_it_is_taken_up_when_it_is_back() {
-    let room = tempfile::tempdir().unwrap();
-    let (database, aside) = (room.path().join("state.db"), room.path().join("aside"));
-    let mut ledger = RobustLedger::new(database.clone(), room.path().join("spool"));
+fn no_write_is_acknowledged_without_the_file_and_writes_go_on_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (database, aside) = (directory.path().join("state.db"), directory.path().join("aside"));
+    let mut ledger = RobustLedger::new(database.clone(), directory.path().join("spool"));
     ledger.load().unwrap();
     ledger.submit(&[queue::submission("x")], fixture::at(0)).unwrap();
     fs::rename(&database, &aside).unwrap();
     assert!(is_replaced(&ledger.submit(&[queue::submission("y")], fixture::at(1))));
     assert!(is_replaced(&ledger.events(0, 1)));
-    assert!(is_replaced(&ledger.load()), "an empty queue is not what was loaded");
+    assert!(is_replaced(&ledger.load()), "an empty queue is not the loaded one");
     assert!(!database.exists(), "no new one is made");
-    // It is whole, without its log.
-    let copy = room.path().join("copy");
+    // The file is complete without its log.
+    let copy = directory.path().join("copy");
     fs::copy(&aside, &copy).unwrap();
     assert_eq!(Store::open(&copy).unwrap().load().unwrap().runs.len(), 1);
     fs::rename(&aside, &database).unwrap();
@@ -92,15 +92,15 @@ fn nothing_is_acknowledged_without_the_file_and_it_is_taken_up_when_it_is_back()
 }
 
 #[test]
-fn a_backup_in_its_place_is_taken_up_by_the_next_load() {
-    let room = tempfile::tempdir().unwrap();
-    let (database, backup) = (room.path().join("state.db"), room.path().join("backup"));
-    let mut ledger = RobustLedger::new(database.clone(), room.path().join("spool"));
+fn a_restored_backup_is_used_from_the_next_load_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (database, backup) = (directory.path().join("state.db"), directory.path().join("backup"));
+    let mut ledger = RobustLedger::new(database.clone(), directory.path().join("spool"));
     ledger.load().unwrap();
     ledger.submit(&[queue::submission("x")], fixture::at(0)).unwrap();
     back_up(&database, &backup);
     ledger.submit(&[queue::submission("y")], fixture::at(1)).unwrap();
-    let aside = room.path().join("aside");
+    let aside = directory.path().join("aside");
     fs::rename(&database, &aside).unwrap();
     fs::rename(&backup, &database).unwrap();
     assert!(is_replaced(&ledger.events(0, 1)));
@@ -113,12 +113,12 @@ fn a_backup_in_its_place_is_taken_up_by_the_next_load() {
 }
 
 #[test]
-fn a_database_that_another_process_makes_is_one_to_load() {
-    let room = tempfile::tempdir().unwrap();
-    let database = room.path().join("state.db");
-    let mut ledger = RobustLedger::new(database.clone(), room.path().join("spool"));
+fn a_database_that_another_process_creates_must_be_loaded_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
+    let mut ledger = RobustLedger::new(database.clone(), directory.path().join("spool"));
     assert!(ledger.load().unwrap().runs.is_empty());
-    live(&database, 1);
+    record_attempt(&database, 1);
     assert!(is_replaced(&ledger.submit(&[queue::submission("y")], fixture::at(1))));
     ledger.load().unwrap();
     ledger.submit(&[queue::submission("y")], fixture::at(2)).unwrap();

@@ -1,4 +1,4 @@
-//! What the database itself holds, whoever writes.
+//! What the schema enforces for every writer.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// A database with three crashes in one run and a success in the next, and a shell on it.
-fn lived() -> (TempDir, PathBuf, Connection) {
+fn database_with_attempts() -> (TempDir, PathBuf, Connection) {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
     let saved = fixture::with_checkpoint(3, fixture::segfault());
-    let lives = [
+    let attempts = [
         (fresh("x", 1, 1), fixture::oom_kill()),
         (restart("x", 1, 2), saved),
         (restart("x", 1, 3), fixture::segfault()),
         (fresh("x", 1, 4), fixture::success()),
     ];
-    for (opening, evidence) in lives {
+    for (opening, evidence) in attempts {
         store.open(&opening).unwrap();
         store.close(&end(&opening, evidence)).unwrap();
     }
@@ -33,8 +33,8 @@ fn lived() -> (TempDir, PathBuf, Connection) {
 }
 
 #[test]
-fn what_has_ended_cannot_be_changed_by_anybody() {
-    let (_directory, _, shell) = lived();
+fn no_writer_can_change_ended_attempts_and_runs() {
+    let (_directory, _, shell) = database_with_attempts();
     for (change, refusal) in [
         ("UPDATE attempts SET cause = 'success' WHERE id = 1", "has ended is never changed"),
         ("UPDATE attempts SET ended = NULL, cause = NULL, evidence = NULL", "is never changed"),
@@ -61,8 +61,8 @@ fn what_has_ended_cannot_be_changed_by_anybody() {
 }
 
 #[test]
-fn what_waits_and_what_was_told_cannot_be_lost_by_anybody() {
-    let (_directory, database, shell) = lived();
+fn no_writer_can_remove_open_runs_or_change_events() {
+    let (_directory, database, shell) = database_with_attempts();
     let mut store = Store::open(&database).unwrap();
     store.submit(&[queue::submission("y")], fixture::at(0)).unwrap();
     for (change, refusal) in [
@@ -84,7 +84,7 @@ fn what_waits_and_what_was_told_cannot_be_lost_by_anybody() {
         let refused = shell.execute(change, []).unwrap_err().to_string();
         assert!(refused.contains(refusal), "{change}: {refused}");
     }
-    // Whoever ends a run takes it out of the queue and tells it.
+    // Ending a run removes it from the queue and records the event.
     shell.execute("UPDATE runs SET ended_by = 'cancelled' WHERE ended_by IS NULL", []).unwrap();
     assert_eq!(store.load().unwrap().runs, []);
     let last = store.events(0, 99).unwrap().pop().unwrap();
@@ -93,7 +93,7 @@ fn what_waits_and_what_was_told_cannot_be_lost_by_anybody() {
 
 #[test]
 fn counters_and_numbers_stay_when_old_attempts_are_removed() {
-    let (_directory, database, shell) = lived();
+    let (_directory, database, shell) = database_with_attempts();
     let mut store = Store::open(&database).unwrap();
     let id = fixture::experiment("x");
     let before = store.tally(&id).unwrap();
@@ -110,7 +110,7 @@ fn counters_and_numbers_stay_when_old_attempts_are_removed() {
 
 #[test]
 fn a_database_of_a_newer_bij_is_left_alone() {
-    let (_directory, database, shell) = lived();
+    let (_directory, database, shell) = database_with_attempts();
     shell.pragma_update(None, "user_version", 99).unwrap();
     let refused = Store::open(&database).unwrap_err();
     assert!(matches!(refused, LedgerError::Newer { found: 99, known: 7 }), "{refused:?}");
@@ -134,7 +134,7 @@ fn another_programs_database_is_left_alone() {
 }
 
 #[test]
-fn an_empty_file_is_a_database_to_be() {
+fn an_empty_file_becomes_a_database() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("state.db");
     fs::write(&database, "").unwrap();
@@ -144,38 +144,38 @@ fn an_empty_file_is_a_database_to_be() {
 }
 
 #[test]
-fn a_word_that_bij_never_writes_is_damage() {
-    let (_directory, database, shell) = lived();
+fn a_value_that_bij_never_writes_is_reported_as_corruption() {
+    let (_directory, database, shell) = database_with_attempts();
     shell
         .execute_batch(
             "DROP TRIGGER attempt_ended_is_final;
              UPDATE attempts SET cause = 'bored' WHERE id = 4;",
         )
         .unwrap();
-    let told = Store::open(&database).unwrap().attempts(&AttemptQuery::default()).unwrap_err();
-    assert!(matches!(told, LedgerError::Corrupt(_)), "{told:?}");
-    let source = std::error::Error::source(&told).unwrap().to_string();
+    let error = Store::open(&database).unwrap().attempts(&AttemptQuery::default()).unwrap_err();
+    assert!(matches!(error, LedgerError::Corrupt(_)), "{error:?}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(source, "row 4: cause cannot be read");
 }
 
 #[test]
-fn what_bij_asks_often_is_answered_by_an_index() {
-    let (_directory, _, shell) = lived();
-    for question in [
+fn frequent_queries_use_an_index() {
+    let (_directory, _, shell) = database_with_attempts();
+    for query in [
         "SELECT * FROM attempts WHERE boot = 'b' AND invocation = 'i'",
         "SELECT * FROM attempts WHERE experiment = 1 ORDER BY id DESC LIMIT 1",
         "SELECT * FROM attempts a INDEXED BY attempts_open
          WHERE experiment = 1 AND ended IS NULL ORDER BY a.id",
     ] {
         let plan: String = shell
-            .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| row.get("detail"))
+            .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get("detail"))
             .unwrap();
-        assert!(plan.contains("USING INDEX"), "{question}: {plan}");
+        assert!(plan.contains("USING INDEX"), "{query}: {plan}");
     }
 }
 
 #[test]
-fn the_log_stays_short_however_many_write_once_and_leave() {
+fn the_log_stays_short_when_every_process_writes_once() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("state.db");
     let mut longest = 0;
@@ -187,5 +187,5 @@ fn the_log_stays_short_however_many_write_once_and_leave() {
         longest = longest.max(fs::metadata(directory.path().join("state.db-wal")).unwrap().len());
     }
     assert!(longest > 100_000, "it is not rewritten for every attempt: {longest}");
-    assert!(longest < 1_500_000, "who opens it next has to read it: {longest}");
+    assert!(longest < 1_500_000, "the next open has to read it: {longest}");
 }

@@ -1,4 +1,4 @@
-//! What a person should hear about the ledger, besides its answers.
+//! Events of the ledger that belong in the journal.
 
 use std::error::Error;
 use std::fmt;
@@ -8,78 +8,78 @@ use bij_core::port::LedgerError;
 
 use crate::SpoolError;
 
-/// Something happened to a record that the journal should tell.
+/// An event about spooled records that belongs in the journal.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Notice<'a> {
-    /// The database could not take a record; it is kept in a file and taken in later.
-    SetAside {
-        /// The record, as JSON.
+pub enum LedgerNotice<'a> {
+    /// The database refused a record. It is in a file and will be applied later.
+    Spooled {
+        /// The record as JSON.
         record: &'a str,
-        /// The file.
+        /// The file of the record in the spool.
         file: &'a Path,
-        /// Why.
+        /// Why the database refused the record.
         why: &'a LedgerError,
     },
-    /// Neither the database nor the spool could take a record. This notice is all that is left.
+    /// Neither the database nor the spool took a record. Only this notice holds it.
     Lost {
-        /// The record, as JSON.
+        /// The record as JSON.
         record: &'a str,
-        /// Why the database did not.
+        /// Why the database refused the record.
         why: &'a LedgerError,
-        /// Why the spool did not.
+        /// Why the spool refused the record.
         spool: &'a SpoolError,
     },
-    /// The database has taken in what was set aside before.
-    TakenIn {
-        /// How many records.
+    /// The database now holds records that were in the spool.
+    Applied {
+        /// Number of applied records.
         records: usize,
     },
-    /// The spool, or a file in it, cannot be read or cleaned; it is tried again.
+    /// The spool, or a file in it, cannot be read or removed. The next write tries again.
     Unreadable {
-        /// Why.
+        /// Error of the file system.
         why: &'a SpoolError,
     },
-    /// A file of the spool cannot be taken in, ever, and was moved out of the way.
+    /// A file of the spool can never be applied and was renamed.
     Damaged {
-        /// Where it lies now; `None` if it is gone.
+        /// Its new path; `None` if it is gone.
         file: Option<PathBuf>,
-        /// Why.
+        /// Why it cannot be applied.
         why: &'a (dyn Error + 'static),
     },
 }
 
-impl fmt::Display for Notice<'_> {
+impl fmt::Display for LedgerNotice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetAside { record, file, why } => {
+            Self::Spooled { record, file, why } => {
                 write!(f, "{}; set aside in {}: {record}", Chain(*why), file.display())
             }
             Self::Lost { record, why, spool } => {
                 write!(f, "{}; nor could it be set aside: {}: {record}", Chain(*why), Chain(*spool))
             }
-            Self::TakenIn { records } => {
-                write!(f, "the state database has taken in {records} records that were set aside")
+            Self::Applied { records } => {
+                write!(f, "the state database now holds {records} records that were set aside")
             }
             Self::Unreadable { why } => {
-                write!(f, "what was set aside cannot be taken in: {}", Chain(*why))
+                write!(f, "records that were set aside cannot be read or removed: {}", Chain(*why))
             }
             Self::Damaged { file: Some(file), why } => {
                 write!(
                     f,
-                    "a record that was set aside is no use, see {}: {}",
+                    "a record that was set aside cannot be used and is kept as {}: {}",
                     file.display(),
                     Chain(*why)
                 )
             }
             Self::Damaged { file: None, why } => {
-                write!(f, "a record that was set aside was no use and is gone: {}", Chain(*why))
+                write!(f, "a record that was set aside cannot be used and is gone: {}", Chain(*why))
             }
         }
     }
 }
 
-/// An error with what is behind it.
+/// Displays an error with its sources.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
