@@ -1,22 +1,22 @@
-//! The account that asks for something.
+//! The account that makes a request.
 
-/// The account that asks for something, as the kernel or the bus vouches for it.
+/// The account that makes a request, as authenticated by the kernel or the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// Root, or the user whose own coordinator is asked.
+    /// Root, or the user who owns the coordinator.
     Operator,
-    /// Another account, with the login name where there is one.
+    /// Another account.
     Member {
-        /// User id.
+        /// The user id; `u32::MAX` for a name that no account has.
         uid: u32,
-        /// Login name.
+        /// The login name, if the user database has one.
         login: Option<String>,
     },
 }
 
 /// Returns an account's name for output and for the ledger: `root`, `alice (uid 1000)`, `uid 1000`.
 ///
-/// Only uid 0 is called `root` alone, whatever names the databases hold.
+/// Only uid 0 is called `root` alone, whatever name the user database gives to another account.
 pub fn account_name(uid: u32, login: Option<&str>) -> String {
     match (uid, login) {
         (0, _) => "root".to_owned(),
@@ -25,15 +25,15 @@ pub fn account_name(uid: u32, login: Option<&str>) -> String {
     }
 }
 
-/// What the ledger has in an account's place where the service manager does not say who asked it; only the
-/// hooks, which root runs, bring such a start.
+/// Names in the ledger for starts that the service manager attributes to no account. Only the hooks, which
+/// root runs, report such starts.
 pub const NAMELESS: [&str; 2] = ["boot", "systemctl start"];
 
 impl Asker {
-    /// Returns the account of an [`account_name`]. `owner` is the user whose own coordinator it is, if it is
-    /// one.
+    /// Returns the account that an [`account_name`] names. `owner` is the user who owns the coordinator, if it
+    /// is a user's.
     ///
-    /// A name of any other form is an account's that is nobody's user and may add nothing.
+    /// A name of any other form gives an account that matches no user and has no rights.
     pub fn from_name(name: &str, owner: Option<u32>) -> Self {
         if name == "root" || NAMELESS.contains(&name) {
             return Self::Operator;
@@ -49,7 +49,7 @@ impl Asker {
         }
     }
 
-    /// Whether an experiment's `user` is this account.
+    /// Returns whether this account is an experiment's `user`, given as login or as number.
     pub fn is_user(&self, user: Option<&str>) -> bool {
         let (Self::Member { uid, login }, Some(user)) = (self, user) else { return false };
         login.as_deref() == Some(user) || user.parse() == Ok(*uid)
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_leads_back_to_its_account() {
+    fn an_account_name_parses_back_to_its_account() {
         for (uid, login) in [
             (1000, Some("alice")),
             (1000, None),
@@ -77,10 +77,10 @@ mod tests {
         assert_eq!(Asker::from_name("alice (uid 7)", Some(7)), Asker::Operator);
         assert_eq!(Asker::from_name("boot", None), Asker::Operator);
         for odd in ["alice", "", "uid x", "a (uid 1", "a (uid -1)"] {
-            let nobody = Asker::Member { uid: u32::MAX, login: None };
+            let no_account = Asker::Member { uid: u32::MAX, login: None };
             let found = Asker::from_name(odd, Some(0));
             assert!(matches!(found, Asker::Member { uid: u32::MAX, .. }), "{odd}: {found:?}");
-            assert!(!nobody.is_user(Some("alice")));
+            assert!(!no_account.is_user(Some("alice")));
         }
     }
 

@@ -1,13 +1,13 @@
-//! The words of bij: what an experiment, a run, an attempt and a cause of death are.
+//! The vocabulary of bij as types: experiments, runs, attempts and the causes of their ends.
 //!
 //! Everything here is a plain value or a pure function; adapters in other crates do the I/O and
-//! implement the traits in [`port`]. The heart of it is [`Evidence::prove`], which decides why an
+//! implement the traits in [`port`]. The central function is [`Evidence::prove`], which decides why an
 //! attempt ended:
 //!
 //! ```
 //! use bij_core::{Cause, Evidence, Exit, ServiceResult};
 //!
-//! // cgroup v1: systemd itself only saw a SIGKILL, the kernel's counter tells the truth.
+//! // cgroup v1: systemd saw only a SIGKILL; the kernel's counter shows the OOM kill.
 //! let mut evidence = Evidence::default();
 //! evidence.service_result = Some(ServiceResult::Signal);
 //! evidence.exit = Some(Exit::Signal(9));
@@ -18,7 +18,7 @@
 //!
 //! # Invariants
 //! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
-//! - Whatever a type admits is legal; text becomes one of these types once, at an edge.
+//! - Every value of a type is legal; text is parsed into these types once, at an edge.
 
 mod asker;
 mod attempt;

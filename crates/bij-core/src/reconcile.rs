@@ -1,4 +1,4 @@
-//! What becomes of attempts that nobody has ended.
+//! Unclosed attempts: attempts without an end record.
 
 use std::collections::BTreeSet;
 
@@ -8,47 +8,46 @@ use crate::{
     Timestamp, Witness,
 };
 
-/// What an attempt has left behind, as far as its finder knows.
+/// What is known about the end of an unclosed attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastWords {
-    /// When it ended.
+    /// When it ended, if known.
     pub ended: Option<Timestamp>,
-    /// Its last progress.
+    /// The last progress that it reported.
     pub progress: Option<Progress>,
-    /// What else is known about its end, one sentence each.
+    /// Further remarks for people, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Ends what other boots have left open, and returns it as it is now.
+/// Closes the unclosed attempts of other boots and returns them, oldest first.
 ///
-/// An attempt ended with its boot: by a [`Reboot`](crate::Cause::Reboot) if that boot is marked as
-/// ended in good order, by a [`PowerLoss`](crate::Cause::PowerLoss) if it is not. `last_words` is
-/// asked about the newest such attempt of each experiment; what is found at that place now says
-/// nothing about older ones. An end whose time nobody knows is given `now`, with a note.
+/// Such an attempt ended with its boot: by a [`Reboot`](crate::Cause::Reboot) if that boot had a clean
+/// shutdown, by a [`PowerLoss`](crate::Cause::PowerLoss) if not. `recover` is called for the newest unclosed
+/// attempt of each experiment only, because the files of an experiment say nothing about older attempts. An
+/// unknown end time is recorded as `now`, with a note.
 ///
 /// # Errors
-/// [`LedgerError`] if the ledger could not be read or written; what was ended before stays ended,
-/// and calling again does the rest.
+/// [`LedgerError`] if the ledger could not be read or written. Attempts closed before stay closed, and
+/// calling again closes the rest.
 pub fn close_other_boots(
     ledger: &mut impl Ledger,
     current: BootId,
     now: Timestamp,
-    last_words: impl Fn(&Attempt) -> LastWords,
+    recover: impl Fn(&Attempt) -> LastWords,
 ) -> Result<Vec<Attempt>, LedgerError> {
     let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() })?;
-    let left_open: Vec<Attempt> =
+    let unclosed: Vec<Attempt> =
         open.into_iter().filter(|attempt| attempt.key.boot != current).collect();
-    let mut heard = BTreeSet::<ExperimentId>::new();
+    let mut seen = BTreeSet::<ExperimentId>::new();
     let mut ends = Vec::new();
-    for attempt in left_open.iter().rev() {
-        let newest = heard.insert(attempt.run.experiment.clone());
-        let words = if newest { last_words(attempt) } else { LastWords::default() };
-        let clean = ledger.ended_cleanly(attempt.key.boot)?;
-        ends.push(ended_with_its_boot(attempt, clean, words, now));
+    for attempt in unclosed.iter().rev() {
+        let is_newest = seen.insert(attempt.run.experiment.clone());
+        let recovered = if is_newest { recover(attempt) } else { LastWords::default() };
+        let was_clean = ledger.ended_cleanly(attempt.key.boot)?;
+        ends.push(end_with_boot(attempt, was_clean, recovered, now));
     }
     let mut closed = Vec::new();
-    // Oldest first, as everywhere.
-    for (mut attempt, end) in left_open.into_iter().zip(ends.into_iter().rev()) {
+    for (mut attempt, end) in unclosed.into_iter().zip(ends.into_iter().rev()) {
         let closing = Closing {
             experiment: attempt.run.experiment.clone(),
             key: attempt.key,
@@ -64,32 +63,33 @@ pub fn close_other_boots(
     Ok(closed)
 }
 
-/// Open attempts of this boot whose unit lives another life by now, or none: their `end` was lost,
-/// and the journal may know it. `lives` says whether an attempt is still what its unit runs.
+/// Returns the unclosed attempts of this boot: open attempts that their unit no longer runs, so that the record
+/// of their end was lost. The journal may have it. `is_running` tells whether the unit still runs an attempt.
 ///
 /// # Errors
 /// [`LedgerError`] if the ledger could not be read.
 pub fn orphans(
     ledger: &impl Ledger,
     current: BootId,
-    lives: impl Fn(&Attempt) -> bool,
+    is_running: impl Fn(&Attempt) -> bool,
 ) -> Result<Vec<Attempt>, LedgerError> {
     let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() })?;
-    Ok(open.into_iter().filter(|attempt| attempt.key.boot == current && !lives(attempt)).collect())
+    let is_unclosed = |attempt: &Attempt| attempt.key.boot == current && !is_running(attempt);
+    Ok(open.into_iter().filter(is_unclosed).collect())
 }
 
-/// How an attempt ended that was open when its boot ended.
-fn ended_with_its_boot(
+/// Returns the end of an attempt that was open when its boot ended.
+fn end_with_boot(
     attempt: &Attempt,
-    clean: bool,
-    words: LastWords,
+    was_clean: bool,
+    recovered: LastWords,
     now: Timestamp,
 ) -> AttemptEnd {
-    let LastWords { ended, progress, mut notes } = words;
+    let LastWords { ended, progress, mut notes } = recovered;
     if ended.is_none() {
         notes.push("when it ended is not known; the time given is when it was found".to_owned());
     }
-    let order = clean.then(|| Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
+    let order = was_clean.then(|| Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
     let evidence = Evidence {
         witness: Some(Witness::NextBoot),
         became_ready: attempt.ready.is_some(),
