@@ -106,8 +106,8 @@ impl AttemptEnd {
         self.cause.is_crash(self.evidence.exit.and_then(crate::Exit::code))
     }
 
-    /// Returns how long an attempt opened at `started` ran: as its witness measured it, otherwise by the time of
-    /// day; `None` if the clock was set back.
+    /// Returns how long an attempt opened at `started` ran: as its witness measured it, otherwise by the time
+    /// of day; `None` if the clock was set back.
     pub fn ran_for(&self, started: Timestamp) -> Option<TimeSpan> {
         self.evidence.ran_for.or_else(|| self.at.since(started))
     }

@@ -1,6 +1,6 @@
 //! Which variables an experiment inherits from the environment of its caller.
 //!
-//! A command typed at a shell inherits [the variables that locate tools](is_of_tools), with and without
+//! A command typed at a shell inherits [the variables that locate tools](is_tool_variable), with and without
 //! systemd. Nothing else is inherited: a shell's environment holds secrets, and definitions are kept on disk.
 
 /// Variables that locate programs and libraries: `PATH`, and those that activating an environment of Python,
@@ -28,13 +28,13 @@ const SESSION: [&str; 8] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAG
 const SESSION_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
 /// Returns whether a variable locates programs and libraries.
-pub fn is_of_tools(name: &str) -> bool {
+pub fn is_tool_variable(name: &str) -> bool {
     TOOLS.contains(&name)
 }
 
 /// Returns whether a variable describes the user's session: home, locale, time zone, directories. An
 /// experiment without systemd runs in the session of its caller and inherits these too.
-pub fn is_of_session(name: &str) -> bool {
+pub fn is_session_variable(name: &str) -> bool {
     SESSION.contains(&name) || SESSION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -46,8 +46,12 @@ mod tests {
     fn variables_with_secrets_are_not_inherited() {
         for name in ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "WANDB_API_KEY", "SSH_AUTH_SOCK", "PATHS"]
         {
-            assert!(!is_of_tools(name) && !is_of_session(name), "{name}");
+            assert!(!is_tool_variable(name) && !is_session_variable(name), "{name}");
         }
-        assert!(is_of_tools("VIRTUAL_ENV") && is_of_session("LC_ALL") && is_of_session("HOME"));
+        assert!(
+            is_tool_variable("VIRTUAL_ENV")
+                && is_session_variable("LC_ALL")
+                && is_session_variable("HOME")
+        );
     }
 }

@@ -4,7 +4,7 @@ use crate::{BootId, RunNumber, StartKind};
 
 /// The runs of an experiment that a start may belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct RunCandidates {
     /// The run of the newest attempt, unless that run has ended.
     pub newest: Option<NewestRun>,
     /// The admitted runs without an attempt since their admission, each with the boot of its admission; in
@@ -45,8 +45,8 @@ impl Continuation {
     /// this boot comes first. Without one, a run interrupted by a reboot, a power cut or heat continues. A
     /// fresh start in the boot of a crashed attempt means that systemd did not restart it, because the run had
     /// used up its restarts. Then the first queued run starts, or a new run if none is queued.
-    pub fn decide(standing: &Standing, start: StartKind, boot: BootId) -> Self {
-        let Standing { newest, starting, waiting, highest } = standing;
+    pub fn decide(candidates: &RunCandidates, start: StartKind, boot: BootId) -> Self {
+        let RunCandidates { newest, starting, waiting, highest } = candidates;
         let running = newest.filter(|newest| newest.running);
         let other_than = |run| running.map(|newest| newest.number).filter(|number| *number != run);
         let continued = |run| Self { run, gave_up: None };
@@ -81,26 +81,26 @@ mod tests {
     const THIRD: RunNumber = RunNumber(3);
 
     /// The first run has had an attempt in this boot and is running; the third has the highest number.
-    fn first_is_running() -> Standing {
+    fn first_is_running() -> RunCandidates {
         let newest = NewestRun { number: FIRST, boot: HERE, interrupted: false, running: true };
-        Standing { newest: Some(newest), highest: Some(THIRD), ..Standing::default() }
+        RunCandidates { newest: Some(newest), highest: Some(THIRD), ..RunCandidates::default() }
     }
 
-    fn first_is_requeued() -> Standing {
-        let mut standing = first_is_running();
-        standing.newest.as_mut().unwrap().running = false;
-        standing
+    fn first_is_requeued() -> RunCandidates {
+        let mut candidates = first_is_running();
+        candidates.newest.as_mut().unwrap().running = false;
+        candidates
     }
 
-    fn run(standing: &Standing, start: StartKind, boot: BootId) -> (u32, Option<u32>) {
-        let Continuation { run, gave_up } = Continuation::decide(standing, start, boot);
+    fn run(candidates: &RunCandidates, start: StartKind, boot: BootId) -> (u32, Option<u32>) {
+        let Continuation { run, gave_up } = Continuation::decide(candidates, start, boot);
         (run.0, gave_up.map(|number| number.0))
     }
 
     #[test]
     fn a_restart_continues_the_running_run_before_any_other() {
         for boot in [HERE, THERE] {
-            let all = Standing {
+            let all = RunCandidates {
                 starting: vec![(SECOND, boot)],
                 waiting: Some(THIRD),
                 ..first_is_running()
@@ -113,20 +113,23 @@ mod tests {
     #[test]
     fn a_run_admitted_in_this_boot_comes_before_all_but_a_restart() {
         let admitted = vec![(SECOND, HERE)];
-        let both =
-            Standing { starting: admitted.clone(), waiting: Some(THIRD), ..first_is_running() };
+        let both = RunCandidates {
+            starting: admitted.clone(),
+            waiting: Some(THIRD),
+            ..first_is_running()
+        };
         assert_eq!(run(&both, StartKind::Fresh, HERE), (2, Some(1)), "another one gave up");
-        let queued = Standing { starting: admitted, ..first_is_requeued() };
+        let queued = RunCandidates { starting: admitted, ..first_is_requeued() };
         for start in [StartKind::Fresh, StartKind::Restart] {
             assert_eq!(run(&queued, start, HERE), (2, None), "a requeued run has not given up");
         }
-        let itself = Standing { starting: vec![(FIRST, HERE)], ..first_is_requeued() };
+        let itself = RunCandidates { starting: vec![(FIRST, HERE)], ..first_is_requeued() };
         assert_eq!(run(&itself, StartKind::Fresh, HERE), (1, None));
     }
 
     #[test]
     fn a_run_interrupted_by_a_reboot_or_power_cut_continues() {
-        let waiting = Standing { waiting: Some(THIRD), ..first_is_running() };
+        let waiting = RunCandidates { waiting: Some(THIRD), ..first_is_running() };
         assert_eq!(run(&waiting, StartKind::Fresh, THERE), (1, None));
         let mut interrupted = waiting;
         interrupted.newest.as_mut().unwrap().interrupted = true;
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_fresh_start_after_a_crash_is_the_next_run_and_the_last_run_gave_up() {
-        let next = Standing { waiting: Some(SECOND), ..first_is_running() };
+        let next = RunCandidates { waiting: Some(SECOND), ..first_is_running() };
         assert_eq!(run(&next, StartKind::Fresh, HERE), (2, Some(1)));
         assert_eq!(
             run(&first_is_running(), StartKind::Fresh, HERE),
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_requeued_run_starts_like_any_waiting_run() {
-        let first = Standing { waiting: Some(FIRST), ..first_is_requeued() };
+        let first = RunCandidates { waiting: Some(FIRST), ..first_is_requeued() };
         assert_eq!(run(&first, StartKind::Fresh, HERE), (1, None));
         let held = first_is_requeued();
         assert_eq!(run(&held, StartKind::Fresh, THERE), (4, None), "a held run does not continue");
@@ -154,20 +157,20 @@ mod tests {
 
     #[test]
     fn a_run_admitted_in_another_boot_comes_before_the_waiting_runs() {
-        let stale = Standing {
+        let stale = RunCandidates {
             starting: vec![(SECOND, THERE), (FIRST, THERE)],
             waiting: Some(THIRD),
-            ..Standing::default()
+            ..RunCandidates::default()
         };
         assert_eq!(run(&stale, StartKind::Fresh, HERE), (2, None));
     }
 
     #[test]
     fn an_ended_run_is_never_continued_and_no_number_is_used_twice() {
-        let over = Standing { highest: Some(THIRD), ..Standing::default() };
+        let over = RunCandidates { highest: Some(THIRD), ..RunCandidates::default() };
         for start in [StartKind::Fresh, StartKind::Restart] {
             assert_eq!(run(&over, start, HERE), (4, None));
-            assert_eq!(run(&Standing::default(), start, HERE), (1, None));
+            assert_eq!(run(&RunCandidates::default(), start, HERE), (1, None));
         }
     }
 }

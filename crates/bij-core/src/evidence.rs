@@ -32,7 +32,7 @@ impl Exit {
 
     /// Returns whether the code is one of systemd's own: the program was not executed, unless it chose such a
     /// code itself (systemd.exec(5), "Process Exit Codes").
-    pub const fn is_of_systemd(self) -> bool {
+    pub const fn is_systemd_status(self) -> bool {
         matches!(self, Self::Code(200..))
     }
 

@@ -2,14 +2,14 @@
 
 mod registered;
 
-pub use registered::Registered;
+pub use registered::RegisteredFormat;
 
 /// The number of bytes from which the kernel determines a file's format, `#!` line included
 /// (`BINPRM_BUF_SIZE` of its binfmts.h, since Linux 5.1).
 const HEAD_LEN: usize = 256;
 
 /// The longest chain of scripts that are each other's interpreters (`exec_binprm()` of the kernel's exec.c).
-pub const MOST_INTERPRETERS: usize = 5;
+pub const MAX_INTERPRETERS: usize = 5;
 
 /// The format of an executable file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Interpreter {
 
     /// Returns the name that env(1) searches for in `$PATH`, if the interpreter is `env`: its only argument,
     /// or with `-S` the first word that is neither an option nor a variable.
-    pub fn wanted_of_env(&self) -> Option<&str> {
+    pub fn env_program(&self) -> Option<&str> {
         if self.path.rsplit('/').next() != Some("env") {
             return None;
         }

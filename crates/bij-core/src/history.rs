@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::port::{Closing, Opened, Opening};
 use crate::queue::{Place, QueueState, QueuedRun, Submission};
 use crate::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome, RunEnd,
-    RunId, RunNumber, RunState, Standing, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome,
+    RunCandidates, RunEnd, RunId, RunNumber, RunState, Tally, Timestamp,
 };
 
 /// The history of one experiment in memory, with the behaviour of a [`Ledger`](crate::port::Ledger) and a
@@ -120,7 +120,7 @@ impl History {
     /// gets the position `place`.
     pub fn close(&mut self, closing: &Closing, place: Place) -> Outcome {
         let at =
-            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.as_opening(), place));
+            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.to_opening(), place));
         let attempt = &mut self.attempts[at];
         if attempt.end.is_some() {
             return Outcome::Unchanged;
@@ -166,7 +166,7 @@ impl History {
     }
 
     /// Returns the runs that a start may belong to.
-    pub fn standing(&self) -> Standing {
+    pub fn run_candidates(&self) -> RunCandidates {
         let newest = self.attempts.last().and_then(|attempt| {
             let queued = self.queue.get(&attempt.run.number)?;
             Some(NewestRun {
@@ -183,7 +183,7 @@ impl History {
             QueueState::Waiting | QueueState::Held { .. } | QueueState::Running => None,
         });
         let waiting = ordered.iter().find(|queued| queued.state == QueueState::Waiting);
-        Standing {
+        RunCandidates {
             newest,
             starting: starting.collect(),
             waiting: waiting.map(|queued| queued.run.number),
@@ -227,7 +227,7 @@ impl History {
     fn begin(&mut self, opening: &Opening, place: Place) -> usize {
         let Opening { experiment, key, at, uptime, start } = opening;
         let Continuation { run, gave_up } =
-            Continuation::decide(&self.standing(), *start, key.boot);
+            Continuation::decide(&self.run_candidates(), *start, key.boot);
         if let Some(other) = gave_up {
             self.end(other, RunEnd::GaveUp);
         }

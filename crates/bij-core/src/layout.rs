@@ -39,7 +39,7 @@ impl Layout {
     }
 
     /// Returns whether these are the paths of the running system, whose settings only root may write.
-    pub fn is_machines(&self) -> bool {
+    pub fn is_system(&self) -> bool {
         self.config == Path::new("/etc/brain-in-jar")
     }
 
@@ -121,8 +121,9 @@ impl Layout {
         self.runtime.join("environments").join(id.as_str())
     }
 
-    /// Returns the environment file for an experiment with a dynamic user: it is readable by all, in a directory
-    /// that only root can enter. The unit finds it at [`mounted_environment`](Self::mounted_environment).
+    /// Returns the environment file for an experiment with a dynamic user: it is readable by all, in a
+    /// directory that only root can enter. The unit finds it at
+    /// [`mounted_environment`](Self::mounted_environment).
     pub fn sealed_environment(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("sealed").join(id.as_str())
     }
@@ -164,9 +165,9 @@ impl Layout {
 
     /// Returns the drop-in that a definition is rendered into.
     ///
-    /// Its directory is in the search path of systemd.unit(5), and no reload empties it. For the system's manager
-    /// that excludes `/run/systemd/system`, because `systemctl revert` empties it even while the unit is active.
-    /// A user's manager has no other directory.
+    /// Its directory is in the search path of systemd.unit(5), and no reload empties it. For the system's
+    /// manager that excludes `/run/systemd/system`, because `systemctl revert` empties it even while the unit
+    /// is active. A user's manager has no other directory.
     pub fn drop_in(&self, id: &ExperimentId) -> PathBuf {
         self.drop_ins.join(format!("{}.d", id.unit_name())).join("10-experiment.conf")
     }

@@ -20,7 +20,6 @@
 //! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
 //! - Every value of a type is legal; text is parsed into these types once, at an edge.
 
-mod asker;
 mod attempt;
 mod board_record;
 pub mod caller_environment;
@@ -40,18 +39,18 @@ mod printable;
 mod progress;
 mod quantity;
 pub mod queue;
-mod reconcile;
+mod requester;
 mod run;
 mod start_limit;
 mod timestamp;
 mod trust;
+mod unclosed;
 mod unit_state;
 
-pub use asker::{Asker, NAMELESS, account_name};
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
-pub use continuation::{Continuation, NewestRun, Standing};
+pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
 pub use heat_step::{Haste, HeatStep};
 pub use history::{History, Runs};
@@ -68,9 +67,10 @@ pub use quantity::{
     Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Millijoules, Milliwatts,
     Percent, TimeSpan,
 };
-pub use reconcile::{LastWords, close_other_boots, orphans};
+pub use requester::{Requester, UNATTRIBUTED_STARTS, account_name};
 pub use run::{RunEnd, RunState, StartKind};
 pub use start_limit::StartLimit;
 pub use timestamp::{InvalidTimestamp, Timestamp};
-pub use trust::{Authority, Openness, Ownership, Step, StepKind, TooOpen};
+pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
+pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -88,7 +88,7 @@ impl Obstacle {
 
     /// Returns whether the program exists and is executable, and only its contents keep the kernel from
     /// executing it. A start is then an attempt that fails, and the history shows the reason.
-    pub fn is_of_contents(&self) -> bool {
+    pub fn is_in_file_contents(&self) -> bool {
         let Self::Program { interpreters, trouble, .. } = self else { return false };
         let is_of_file = matches!(
             trouble,
@@ -205,7 +205,7 @@ impl ProgramTrouble {
             Self::TooManyInterpreters => write!(
                 f,
                 "more than {} interpreters are scripts themselves: change the first line of {script}",
-                crate::executable::MOST_INTERPRETERS
+                crate::executable::MAX_INTERPRETERS
             ),
             Self::UnknownFormat | Self::OtherMachine { .. } | Self::NoLoader { .. } => {
                 f.write_str("its interpreter ")?;

@@ -84,7 +84,7 @@ impl MemoryLimit {
     pub fn resolve(self, total: Bytes) -> Limit<Bytes> {
         match self {
             Self::Absolute(limit) => limit,
-            Self::Share(share) => Limit::At(share.of(total)),
+            Self::Share(share) => Limit::At(share.share_of(total)),
         }
     }
 }

@@ -66,8 +66,8 @@ impl RunEnd {
         }
     }
 
-    /// As [`RunEnd::after`], for a run that was requeued during the attempt: a stop of the attempt then does not
-    /// end the run, which waits again.
+    /// As [`RunEnd::after`], for a run that was requeued during the attempt: a stop of the attempt then does
+    /// not end the run, which waits again.
     pub fn after_put_back(end: &AttemptEnd) -> Option<Self> {
         match Self::after(end) {
             Some(Self::Stopped) | None => None,

@@ -2,7 +2,7 @@
 //!
 //! Privileged code reads settings from files. A setting is as trustworthy as the least trusted account that
 //! could have written it: the owner of the file, of a directory on its path, or of a symbolic link on its path,
-//! and every account that may write one of them. [`Authority::judge`] decides from values alone; the adapter
+//! and every account that may write one of them. [`Authority::check`] decides from values alone; the adapter
 //! that opens files collects them.
 
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct Ownership {
 
 /// The kind of a step on the path to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StepKind {
+pub enum PathStepKind {
     /// A directory above the one that holds the next link or the file.
     Ancestor,
     /// The directory that holds a link or the file itself.
@@ -41,7 +41,7 @@ pub enum StepKind {
     File,
 }
 
-impl StepKind {
+impl PathStepKind {
     const fn noun(self) -> &'static str {
         match self {
             Self::Ancestor | Self::Directory => "the directory",
@@ -53,11 +53,11 @@ impl StepKind {
 
 /// A directory, a link or the file itself, on the path from `/` to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct PathStep {
     /// The path of the step.
     pub path: PathBuf,
     /// The kind of the step.
-    pub kind: StepKind,
+    pub kind: PathStepKind,
     /// Its owner and mode.
     pub ownership: Ownership,
 }
@@ -84,16 +84,16 @@ impl Authority {
 
     /// Checks that no other account could have written a step.
     ///
-    /// An ancestor that all users may write is accepted if it is sticky, like `/tmp`: only the owner of the next
-    /// step can replace that step, and its owner is checked too. The directory that holds the file is not
-    /// accepted even if sticky, because a hard link in it can give another file's content a new name.
+    /// An ancestor that all users may write is accepted if it is sticky, like `/tmp`: only the owner of the
+    /// next step can replace that step, and its owner is checked too. The directory that holds the file is
+    /// not accepted even if sticky, because a hard link in it can give another file's content a new name.
     ///
     /// A group with the same number as the user is that user's private group (useradd(8), `USERGROUPS_ENAB`)
     /// and may write the user's files. Root has no such group.
     ///
     /// # Errors
     /// [`TooOpen`] names the first step that another account could have written, and the remedy.
-    pub fn judge<'a>(self, steps: impl IntoIterator<Item = &'a Step>) -> Result<(), TooOpen> {
+    pub fn check<'a>(self, steps: impl IntoIterator<Item = &'a PathStep>) -> Result<(), TooOpen> {
         for step in steps {
             if let Some(why) = self.objection(step) {
                 return Err(TooOpen {
@@ -107,21 +107,21 @@ impl Authority {
         Ok(())
     }
 
-    fn objection(self, Step { path: _, kind, ownership }: &Step) -> Option<Openness> {
+    fn objection(self, PathStep { path: _, kind, ownership }: &PathStep) -> Option<TooOpenReason> {
         let Ownership { uid, gid, mode } = *ownership;
         if uid != 0 && uid != self.uid {
-            return Some(Openness::Owner { uid });
+            return Some(TooOpenReason::Owner { uid });
         }
         let is_shared = match kind {
-            StepKind::Link => return None,
-            StepKind::Ancestor => mode & STICKY == 0,
-            StepKind::Directory | StepKind::File => true,
+            PathStepKind::Link => return None,
+            PathStepKind::Ancestor => mode & STICKY == 0,
+            PathStepKind::Directory | PathStepKind::File => true,
         };
         let is_own_group = self.uid != 0 && gid == self.uid;
         if is_shared && mode & OTHERS_WRITE != 0 {
-            Some(Openness::Others { mode })
+            Some(TooOpenReason::Others { mode })
         } else if is_shared && mode & GROUP_WRITE != 0 && !is_own_group {
-            Some(Openness::Group { gid, mode })
+            Some(TooOpenReason::Group { gid, mode })
         } else {
             None
         }
@@ -130,7 +130,7 @@ impl Authority {
 
 /// Why an untrusted account could have written a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Openness {
+pub enum TooOpenReason {
     /// An untrusted account owns it.
     Owner {
         /// The user id of the owner.
@@ -152,19 +152,19 @@ pub enum Openness {
 
 /// The error for a file that is not trusted, because an untrusted account could have written it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{} {} {why}, so it settles nothing here", .kind.noun(), .path.display())]
+#[error("{} {} {why}, so it is not trusted", .kind.noun(), .path.display())]
 pub struct TooOpen {
     /// The path of the step that an untrusted account could have written.
     pub path: PathBuf,
     /// The kind of that step.
-    pub kind: StepKind,
+    pub kind: PathStepKind,
     /// Why the account could have written it.
-    pub why: Openness,
+    pub why: TooOpenReason,
     /// User id of the owner that the step should have.
     wanted: u32,
 }
 
-impl fmt::Display for Openness {
+impl fmt::Display for TooOpenReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Owner { uid } => write!(f, "belongs to uid {uid}"),
@@ -177,21 +177,21 @@ impl fmt::Display for Openness {
 }
 
 impl TooOpen {
-    /// Returns the command that restricts access. The content must be checked first, because another account may
-    /// have changed it.
+    /// Returns the command that restricts access. The content must be checked first, because another account
+    /// may have changed it.
     pub fn remedy(&self) -> String {
         let path = self.path.display();
         let command = match self.why {
-            Openness::Owner { .. } => {
-                let no_follow = if self.kind == StepKind::Link { "-h " } else { "" };
+            TooOpenReason::Owner { .. } => {
+                let no_follow = if self.kind == PathStepKind::Link { "-h " } else { "" };
                 let owner =
                     if self.wanted == 0 { "root".to_owned() } else { self.wanted.to_string() };
                 format!("chown {no_follow}{owner} {path}")
             }
-            Openness::Group { .. } => format!("chmod g-w {path}"),
-            Openness::Others { .. } => format!("chmod o-w {path}"),
+            TooOpenReason::Group { .. } => format!("chmod g-w {path}"),
+            TooOpenReason::Others { .. } => format!("chmod o-w {path}"),
         };
-        format!("look at what it says, then: {command}")
+        format!("check its contents, then: {command}")
     }
 }
 
@@ -202,13 +202,13 @@ mod tests {
     const ALICE: u32 = 1000;
     const BOB: u32 = 1001;
 
-    fn step(kind: StepKind, uid: u32, gid: u32, mode: u32) -> Step {
-        Step { path: PathBuf::from("/x"), kind, ownership: Ownership { uid, gid, mode } }
+    fn step(kind: PathStepKind, uid: u32, gid: u32, mode: u32) -> PathStep {
+        PathStep { path: PathBuf::from("/x"), kind, ownership: Ownership { uid, gid, mode } }
     }
 
     #[test]
     fn a_step_is_trusted_by_its_owner_and_mode() {
-        use StepKind::{Ancestor, Directory, File, Link};
+        use PathStepKind::{Ancestor, Directory, File, Link};
         let root = Authority::ROOT;
         let alice = Authority::user(ALICE);
         // Kind, owner, group, mode; whether root trusts it, whether alice trusts it.
@@ -240,35 +240,35 @@ mod tests {
         ] {
             let steps = [step(kind, uid, gid, mode)];
             let case = format!("{kind:?} {uid}:{gid} {mode:o}");
-            assert_eq!(root.judge(&steps).is_ok(), for_root, "root, {case}");
-            assert_eq!(alice.judge(&steps).is_ok(), for_alice, "alice, {case}");
+            assert_eq!(root.check(&steps).is_ok(), for_root, "root, {case}");
+            assert_eq!(alice.check(&steps).is_ok(), for_alice, "alice, {case}");
         }
     }
 
     #[test]
     fn one_open_step_is_enough_and_is_named_with_its_remedy() {
         let mut steps = vec![
-            step(StepKind::Ancestor, 0, 0, 0o755),
-            step(StepKind::Directory, 0, 0, 0o755),
-            step(StepKind::File, 0, 0, 0o644),
+            step(PathStepKind::Ancestor, 0, 0, 0o755),
+            step(PathStepKind::Directory, 0, 0, 0o755),
+            step(PathStepKind::File, 0, 0, 0o644),
         ];
-        assert_eq!(Authority::ROOT.judge(&steps), Ok(()));
-        steps[0] = step(StepKind::Ancestor, ALICE, ALICE, 0o755);
+        assert_eq!(Authority::ROOT.check(&steps), Ok(()));
+        steps[0] = step(PathStepKind::Ancestor, ALICE, ALICE, 0o755);
         steps[0].path = PathBuf::from("/home/alice");
-        let error = Authority::ROOT.judge(&steps).unwrap_err();
+        let error = Authority::ROOT.check(&steps).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the directory /home/alice belongs to uid 1000, so it settles nothing here"
+            "the directory /home/alice belongs to uid 1000, so it is not trusted"
         );
-        assert_eq!(error.remedy(), "look at what it says, then: chown root /home/alice");
+        assert_eq!(error.remedy(), "check its contents, then: chown root /home/alice");
         steps[0].ownership = Ownership { uid: 0, gid: 27, mode: 0o2775 };
-        let error = Authority::ROOT.judge(&steps).unwrap_err();
+        let error = Authority::ROOT.check(&steps).unwrap_err();
         assert!(error.to_string().contains("mode 2775: every member of gid 27"), "{error}");
         assert!(error.remedy().ends_with("chmod g-w /home/alice"));
         steps[0].ownership.mode = 0o757;
-        assert!(Authority::ROOT.judge(&steps).unwrap_err().remedy().contains("chmod o-w"));
-        steps[0] = step(StepKind::Link, ALICE, 0, 0o777);
-        assert!(Authority::ROOT.judge(&steps).unwrap_err().remedy().contains("chown -h root"));
-        assert!(Authority::user(BOB).judge(&steps).unwrap_err().remedy().contains("chown -h 1001"));
+        assert!(Authority::ROOT.check(&steps).unwrap_err().remedy().contains("chmod o-w"));
+        steps[0] = step(PathStepKind::Link, ALICE, 0, 0o777);
+        assert!(Authority::ROOT.check(&steps).unwrap_err().remedy().contains("chown -h root"));
+        assert!(Authority::user(BOB).check(&steps).unwrap_err().remedy().contains("chown -h 1001"));
     }
 }

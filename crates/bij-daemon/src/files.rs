@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use bij_core::{Layout, StepKind};
+use bij_core::{Layout, PathStepKind};
 use bij_definitions::{WalkError, Walked, authority, open_trusted, walk};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
@@ -24,8 +24,8 @@ pub(crate) fn read_tail(path: &Path, cap: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(Walked { mut file, len, ownership, steps }) = walk(path).map_err(io_error)? else {
         return Ok(None);
     };
-    let holder = steps.iter().rev().find(|step| step.kind == StepKind::Directory);
-    let is_link = steps.iter().any(|step| step.kind == StepKind::Link && step.path == path);
+    let holder = steps.iter().rev().find(|step| step.kind == PathStepKind::Directory);
+    let is_link = steps.iter().any(|step| step.kind == PathStepKind::Link && step.path == path);
     if is_link || holder.is_none_or(|holder| holder.ownership.uid != ownership.uid) {
         let message = format!("it belongs to uid {}, its directory does not", ownership.uid);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));

@@ -37,7 +37,7 @@ pub(crate) fn find_end(
     }
     hear_kernel(place, journal, attempt, &mut evidence);
     evidence.progress = read_progress(&place.layout().progress(id));
-    Closing::of(attempt, at, ready, evidence)
+    Closing::from_evidence(attempt, at, ready, evidence)
 }
 
 /// Tells people of an end that its hook has not told of.

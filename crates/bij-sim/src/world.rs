@@ -9,7 +9,7 @@ mod journal;
 mod store;
 
 use bij_core::port::Ledger;
-use bij_core::{BootId, Bytes, LastWords, TimeSpan, Timestamp, close_other_boots};
+use bij_core::{BootId, Bytes, RecoveredEnd, TimeSpan, Timestamp, close_other_boots};
 
 pub use definitions::{SimDefinitions, SimHandover};
 pub use store::SimStore;
@@ -108,7 +108,7 @@ impl Machine {
         self.units.set_fault(None);
         let (here, now) = (self.boot_id(), self.clock.at());
         // The next `begin` tries again.
-        let _ = close_other_boots(&mut self.store, here, now, |_| LastWords::default());
+        let _ = close_other_boots(&mut self.store, here, now, |_| RecoveredEnd::default());
     }
 
     /// Has every hook but those that ask for admission run and leave; says whether there was any.

@@ -31,7 +31,7 @@ pub(crate) fn close(within: &Transaction<'_>, closing: &Closing) -> Result<Outco
         Some((_, Attempt { end: Some(_), .. })) => return Ok(Outcome::Unchanged),
         Some((row, _)) => row,
         None => {
-            let opening = closing.as_opening();
+            let opening = closing.to_opening();
             Place::find(within, &opening)?.insert(within, &opening)?
         }
     };

@@ -96,7 +96,7 @@ fn start_failure(evidence: &Evidence) -> Option<Cause> {
     match (&evidence.service_result, evidence.exit) {
         (Some(Resources | Protocol | StartLimitHit | ExecCondition), _) => Some(Cause::StartFailed),
         (Some(result), None) if *result != ServiceResult::Success => Some(Cause::StartFailed),
-        (_, Some(exit)) if exit.is_of_systemd() && !evidence.became_ready => {
+        (_, Some(exit)) if exit.is_systemd_status() && !evidence.became_ready => {
             Some(Cause::StartFailed)
         }
         _ => None,

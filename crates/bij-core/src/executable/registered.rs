@@ -1,16 +1,16 @@
-//! Formats that are registered with the kernel's binfmt_misc.
+//! Formats that are registered with the kernel's `binfmt_misc`.
 
 /// A file format with a registered interpreter, as listed in `/proc/sys/fs/binfmt_misc/*` (the kernel's
 /// Documentation/admin-guide/binfmt-misc.rst).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredFormat {
     extension: Option<String>,
     offset: usize,
     magic: Vec<u8>,
     mask: Option<Vec<u8>>,
 }
 
-impl Registered {
+impl RegisteredFormat {
     /// Parses the text of such a file; `None` if the format is disabled or the text describes none.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
@@ -62,19 +62,19 @@ mod tests {
     fn a_format_is_recognized_by_its_bytes_or_by_its_extension() {
         let text = "enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: OCF\noffset 0\n\
                     magic 7f454c460201\nmask ffffffffff00\n";
-        let qemu = Registered::parse(text).unwrap();
+        let qemu = RegisteredFormat::parse(text).unwrap();
         assert!(qemu.matches("run", b"\x7fELF\x02\x7f..."));
         assert!(!qemu.matches("run", b"\x7fELF\x01\x01..."));
         assert!(!qemu.matches("run", b"\x7fELF"), "the file is shorter than the magic");
         let jar = "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n";
-        let jar = Registered::parse(jar).unwrap();
+        let jar = RegisteredFormat::parse(jar).unwrap();
         assert!(jar.matches("a.b.jar", b"") && !jar.matches("jar", b""));
     }
 
     #[test]
     fn a_disabled_or_malformed_format_is_none() {
         for text in ["disabled\nextension .jar\n", "enabled\n", "", "enabled\nmagic 7\n", "3\n"] {
-            assert_eq!(Registered::parse(text), None, "{text:?}");
+            assert_eq!(RegisteredFormat::parse(text), None, "{text:?}");
         }
     }
 }

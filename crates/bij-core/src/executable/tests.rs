@@ -38,7 +38,7 @@ fn an_interpreter_path_that_the_kernel_would_cut_is_none() {
 #[test]
 fn the_name_that_env_searches_for_is_read() {
     let wanted = |line: &str| match Format::read(line.as_bytes()) {
-        Format::Script(interpreter) => interpreter.wanted_of_env().map(str::to_owned),
+        Format::Script(interpreter) => interpreter.env_program().map(str::to_owned),
         Format::Elf { .. } | Format::Other => None,
     };
     for (line, name) in [

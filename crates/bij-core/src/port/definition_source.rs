@@ -62,7 +62,7 @@ pub enum FindError {
     },
 }
 
-/// Finds definitions.
+/// Finds the definitions of experiments.
 pub trait DefinitionSource: Send + Sync {
     /// Returns the definition of an experiment, with the extras of its next or current run.
     ///
@@ -84,8 +84,8 @@ pub trait DefinitionSource: Send + Sync {
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
 
-    /// Returns the obstacles that certainly keep an experiment from being started on this machine, as far as the
-    /// caller can see them. `path` is its `$PATH` if the definition sets none.
+    /// Returns the obstacles that certainly keep an experiment from being started on this machine, as far as
+    /// the caller can see them. `path` is its `$PATH` if the definition sets none.
     fn obstacles(&self, _: &ExperimentSpec, _path: Option<&str>) -> Vec<Obstacle> {
         Vec::new()
     }

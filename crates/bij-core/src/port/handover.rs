@@ -7,7 +7,7 @@ use crate::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness
 
 /// The error of a handover file that could not be written.
 #[derive(Debug, Error)]
-#[error("cannot put down {what} of {id}")]
+#[error("cannot write {what} of {id}")]
 pub struct HandoverError {
     /// The experiment.
     pub id: ExperimentId,
@@ -53,7 +53,7 @@ pub trait Handover: Send + Sync {
             notes: vec!["no witness says how it ended".to_owned()],
             ..Evidence::default()
         };
-        Some(Closing::of(attempt, now, None, evidence))
+        Some(Closing::from_evidence(attempt, now, None, evidence))
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Closing {
 
 impl Closing {
     /// Creates the end of an attempt that is in the ledger, with the cause that the evidence proves.
-    pub fn of(
+    pub fn from_evidence(
         attempt: &Attempt,
         at: Timestamp,
         ready: Option<Timestamp>,
@@ -66,7 +66,7 @@ impl Closing {
     }
 
     /// Returns the opening of an attempt that was never opened.
-    pub fn as_opening(&self) -> Opening {
+    pub fn to_opening(&self) -> Opening {
         Opening {
             experiment: self.experiment.clone(),
             key: self.key,
@@ -171,15 +171,15 @@ impl LedgerError {
 pub trait Ledger {
     /// Opens an attempt and returns its run, number and history.
     ///
-    /// Unclosed attempts of the same experiment from other boots must be closed first, by [`Ledger::close`]; this
-    /// call leaves an unclosed attempt of the same boot as it is.
+    /// Unclosed attempts of the same experiment from other boots must be closed first, by [`Ledger::close`];
+    /// this call leaves an unclosed attempt of the same boot as it is.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError>;
 
-    /// Closes an attempt. An attempt that is closed already is [`Outcome::Unchanged`]; an attempt that was never
-    /// opened is added.
+    /// Closes an attempt. An attempt that is closed already is [`Outcome::Unchanged`]; an attempt that was
+    /// never opened is added.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.

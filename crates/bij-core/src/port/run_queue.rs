@@ -108,8 +108,8 @@ pub enum Change {
 /// anyway: the admission of a run, and a run that was queued by a start from elsewhere
 /// ([`Origin::Start`](crate::queue::Origin::Start)).
 pub trait RunQueue {
-    /// Reads all runs that have not ended. Every later call fails with [`LedgerError::Replaced`] if the database
-    /// was replaced since, until `load` is called again.
+    /// Reads all runs that have not ended. Every later call fails with [`LedgerError::Replaced`] if the
+    /// database was replaced since, until `load` is called again.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
@@ -132,8 +132,8 @@ pub trait RunQueue {
     /// [`LedgerError`] if they were not recorded.
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError>;
 
-    /// Returns whether a run is open or how it ended; `None` if there never was such a run. The newest run of an
-    /// experiment is the run with the highest number.
+    /// Returns whether a run is open or how it ended; `None` if there never was such a run. The newest run of
+    /// an experiment is the run with the highest number.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
@@ -141,8 +141,8 @@ pub trait RunQueue {
 
     /// Returns up to `at_most` events after the event with number `after`, oldest first.
     ///
-    /// Numbers have no gaps, and at least the newest [`Event::KEPT`] events are kept: if the first returned event
-    /// is not `after + 1`, the events in between have been deleted.
+    /// Numbers have no gaps, and at least the newest [`Event::KEPT`] events are kept: if the first returned
+    /// event is not `after + 1`, the events in between have been deleted.
     ///
     /// # Errors
     /// [`LedgerError`] if they could not be read.

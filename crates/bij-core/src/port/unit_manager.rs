@@ -36,7 +36,7 @@ pub enum LoadState {
 
 impl LoadState {
     /// Parses systemd's word; `None` if the unit is loaded or does not exist.
-    pub fn problem(word: &str) -> Option<Self> {
+    pub fn from_systemd(word: &str) -> Option<Self> {
         match word {
             "loaded" | "not-found" | "stub" | "merged" => None,
             "masked" => Some(Self::Masked),
@@ -49,7 +49,7 @@ impl LoadState {
     /// Returns the rest of a sentence that begins with the unit.
     fn predicate(&self) -> String {
         match self {
-            Self::Masked => "is masked, so that nobody can start it".to_owned(),
+            Self::Masked => "is masked, so it cannot be started".to_owned(),
             Self::BadSetting => "has a bad setting, and systemd does not start it".to_owned(),
             Self::Error => "cannot be loaded by systemd".to_owned(),
             Self::Other(word) => format!("is not loaded by systemd: {word:?}"),
@@ -212,8 +212,9 @@ pub trait UnitManager: Send + Sync {
     /// number of units.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
 
-    /// Freezes or thaws the processes of the experiment. [`Outcome::Unchanged`] if they are in that state already
-    /// or the unit is inactive. A stop ends a frozen unit like any other; the next attempt is not frozen.
+    /// Freezes or thaws the processes of the experiment. [`Outcome::Unchanged`] if they are in that state
+    /// already or the unit is inactive. A stop ends a frozen unit like any other; the next attempt is not
+    /// frozen.
     ///
     /// `FreezeUnit` and `ThawUnit` of `org.freedesktop.systemd1(5)`: since systemd 246, on cgroup v2.
     fn set_frozen(
@@ -228,9 +229,9 @@ pub trait UnitManager: Send + Sync {
     /// `systemd.resource-control(5)`). A tighter limit from its definition or an operator stays in force.
     /// `None` restores the experiment's own limit.
     ///
-    /// A [`stop`](Self::stop) by this manager lifts the limit; automatic restarts keep it. After a unit has ended
-    /// by itself, the caller that set the limit lifts it by `None`. An inactive unit is not limited, and the
-    /// result is [`Outcome::Unchanged`].
+    /// A [`stop`](Self::stop) by this manager lifts the limit; automatic restarts keep it. After a unit has
+    /// ended by itself, the caller that set the limit lifts it by `None`. An inactive unit is not limited,
+    /// and the result is [`Outcome::Unchanged`].
     fn set_cpu_cap(
         &self,
         _: &ExperimentId,
@@ -239,8 +240,8 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
     }
 
-    /// Kills the processes of an experiment (`SIGKILL`), whatever job its unit has: the last resort when it must
-    /// end. The unit ends as after any kill, so a caller that does not want a restart also
+    /// Kills the processes of an experiment (`SIGKILL`), whatever job its unit has: the last resort when it
+    /// must end. The unit ends as after any kill, so a caller that does not want a restart also
     /// [stops](Self::stop) it.
     ///
     /// The main process is killed at once. The hook that records the end may run for a few more seconds, and so

@@ -27,7 +27,7 @@ impl Percent {
     }
 
     /// Returns this share of an amount of memory.
-    pub fn of(self, total: Bytes) -> Bytes {
+    pub fn share_of(self, total: Bytes) -> Bytes {
         let share = u128::from(total.get()) * u128::from(self.0) / 10_000;
         Bytes::new(u64::try_from(share).unwrap_or(u64::MAX))
     }

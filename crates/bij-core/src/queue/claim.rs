@@ -44,9 +44,9 @@ impl GpuClaim {
 }
 
 impl Claim {
-    /// Returns the claim of a definition on a machine with `total` bytes of memory. `shared_with_gpu` is whether
-    /// the GPU uses that memory.
-    pub fn of(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Self {
+    /// Returns the claim of a definition on a machine with `total` bytes of memory. `shared_with_gpu` is
+    /// whether the GPU uses that memory.
+    pub fn from_spec(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Self {
         let bytes = |limit: MemoryLimit| limit.resolve(total).at();
         let own = spec.limits.memory.and_then(bytes);
         // No cgroup counts GPU memory, so it is added to the limit.
@@ -76,7 +76,7 @@ mod tests {
         let total: Bytes = "64G".parse().unwrap();
         let id = ExperimentId::new("x").unwrap();
         let mut spec = ExperimentSpec::new(id, vec!["true".to_owned()]);
-        let claim = |spec: &ExperimentSpec, shared| Claim::of(spec, total, shared).memory;
+        let claim = |spec: &ExperimentSpec, shared| Claim::from_spec(spec, total, shared).memory;
         spec.gpu.memory = Some("25%".parse().unwrap());
         assert_eq!(claim(&spec, true), Some("16G".parse().unwrap()));
         assert_eq!(claim(&spec, false), None);

@@ -140,7 +140,7 @@ pub enum ClosedGate {
     Unit,
     /// A larger run has been passed often enough, so capacity is kept free for it.
     Turn {
-        /// The larger run.
+        /// The larger run that is next.
         of: RunId,
     },
 }
@@ -255,7 +255,7 @@ impl ClosedGate {
     }
 
     /// Returns whether the gate opens when running runs end and release their claims.
-    pub const fn is_room(&self) -> bool {
+    pub const fn is_capacity(&self) -> bool {
         matches!(
             self,
             Self::Slots { .. }

@@ -3,7 +3,9 @@
 use std::fs;
 
 use bij_core::port::{DefinitionSource, Ledger, LedgerError};
-use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
+use bij_core::{
+    Attempt, AttemptKey, BootId, ExperimentId, Outcome, RecoveredEnd, Timestamp, Witness,
+};
 
 use super::{Begin, logged};
 use crate::late::{find_end, log_late};
@@ -56,11 +58,11 @@ pub(crate) fn close_other_boots(
 }
 
 /// What the experiment left in its own directory.
-fn last_words(place: &Place, attempt: &Attempt, now: Timestamp) -> LastWords {
+fn last_words(place: &Place, attempt: &Attempt, now: Timestamp) -> RecoveredEnd {
     let id = &attempt.run.experiment;
     let ended = last_sign_of_life(place, id, attempt.started, now);
     let note = ended.map(|_| "its last progress was written then; it may have lived on".to_owned());
-    LastWords {
+    RecoveredEnd {
         ended,
         progress: read_progress(&place.layout().progress(id)),
         notes: note.into_iter().collect(),

@@ -17,7 +17,8 @@ use bij_coordinator::{
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
 use bij_core::{
-    Attempt, BoardMinute, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan,
+    Attempt, BoardMinute, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan,
+    UNATTRIBUTED_STARTS,
 };
 use bij_definitions::Definitions;
 use bij_store::Reader;
@@ -284,7 +285,7 @@ impl<P: Ports> Steer for Handler<P> {
     ) -> Result<Admission, Refusal> {
         let at_boot = request.at_boot || self.manager.is_booting().await;
         // The hook is called by the service manager, which does not say who asked it.
-        let [boot, start] = NAMELESS;
+        let [boot, start] = UNATTRIBUTED_STARTS;
         let by = if at_boot { boot } else { start }.to_owned();
         let extras = self.extras(&experiment);
         let invocation = request.invocation.and_then(|invocation| invocation.parse().ok());

@@ -3,7 +3,7 @@
 use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
-use bij_definitions::{Definitions, put_down};
+use bij_definitions::{Definitions, write_order};
 
 use crate::late::{find_end, log_late};
 use crate::order_file::read_order;
@@ -54,7 +54,7 @@ impl Handover for HandoverFiles {
     }
 
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-        match put_down(self.layout(), id, order).into_failure() {
+        match write_order(self.layout(), id, order).into_failure() {
             None => Ok(()),
             Some(error) => Err(HandoverError {
                 id: id.clone(),

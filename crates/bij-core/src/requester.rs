@@ -2,7 +2,7 @@
 
 /// The account that makes a request, as authenticated by the kernel or the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     /// Root, or the user who owns the coordinator.
     Operator,
     /// Another account.
@@ -27,15 +27,15 @@ pub fn account_name(uid: u32, login: Option<&str>) -> String {
 
 /// Names in the ledger for starts that the service manager attributes to no account. Only the hooks, which
 /// root runs, report such starts.
-pub const NAMELESS: [&str; 2] = ["boot", "systemctl start"];
+pub const UNATTRIBUTED_STARTS: [&str; 2] = ["boot", "systemctl start"];
 
-impl Asker {
+impl Requester {
     /// Returns the account that an [`account_name`] names. `owner` is the user who owns the coordinator, if it
     /// is a user's.
     ///
     /// A name of any other form gives an account that matches no user and has no rights.
     pub fn from_name(name: &str, owner: Option<u32>) -> Self {
-        if name == "root" || NAMELESS.contains(&name) {
+        if name == "root" || UNATTRIBUTED_STARTS.contains(&name) {
             return Self::Operator;
         }
         let (login, rest) = match name.rsplit_once(" (uid ") {
@@ -70,25 +70,25 @@ mod tests {
             (5, Some("boot")),
             (5, Some("")),
         ] {
-            let asker = Asker::from_name(&account_name(uid, login), None);
-            assert_eq!(asker, Asker::Member { uid, login: login.map(ToOwned::to_owned) });
+            let requester = Requester::from_name(&account_name(uid, login), None);
+            assert_eq!(requester, Requester::Member { uid, login: login.map(ToOwned::to_owned) });
         }
-        assert_eq!(Asker::from_name(&account_name(0, Some("toor")), None), Asker::Operator);
-        assert_eq!(Asker::from_name("alice (uid 7)", Some(7)), Asker::Operator);
-        assert_eq!(Asker::from_name("boot", None), Asker::Operator);
+        assert_eq!(Requester::from_name(&account_name(0, Some("toor")), None), Requester::Operator);
+        assert_eq!(Requester::from_name("alice (uid 7)", Some(7)), Requester::Operator);
+        assert_eq!(Requester::from_name("boot", None), Requester::Operator);
         for odd in ["alice", "", "uid x", "a (uid 1", "a (uid -1)"] {
-            let no_account = Asker::Member { uid: u32::MAX, login: None };
-            let found = Asker::from_name(odd, Some(0));
-            assert!(matches!(found, Asker::Member { uid: u32::MAX, .. }), "{odd}: {found:?}");
+            let no_account = Requester::Member { uid: u32::MAX, login: None };
+            let found = Requester::from_name(odd, Some(0));
+            assert!(matches!(found, Requester::Member { uid: u32::MAX, .. }), "{odd}: {found:?}");
             assert!(!no_account.is_user(Some("alice")));
         }
     }
 
     #[test]
     fn an_experiments_user_is_named_by_login_or_number() {
-        let alice = Asker::from_name("alice (uid 1000)", None);
+        let alice = Requester::from_name("alice (uid 1000)", None);
         assert!(alice.is_user(Some("alice")) && alice.is_user(Some("1000")));
         assert!(!alice.is_user(Some("bob")) && !alice.is_user(None) && !alice.is_user(Some("0")));
-        assert!(!Asker::Operator.is_user(Some("root")));
+        assert!(!Requester::Operator.is_user(Some("root")));
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// What is known about the end of an unclosed attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastWords {
+pub struct RecoveredEnd {
     /// When it ended, if known.
     pub ended: Option<Timestamp>,
     /// The last progress that it reported.
@@ -33,7 +33,7 @@ pub fn close_other_boots(
     ledger: &mut impl Ledger,
     current: BootId,
     now: Timestamp,
-    recover: impl Fn(&Attempt) -> LastWords,
+    recover: impl Fn(&Attempt) -> RecoveredEnd,
 ) -> Result<Vec<Attempt>, LedgerError> {
     let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() })?;
     let unclosed: Vec<Attempt> =
@@ -42,7 +42,7 @@ pub fn close_other_boots(
     let mut ends = Vec::new();
     for attempt in unclosed.iter().rev() {
         let is_newest = seen.insert(attempt.run.experiment.clone());
-        let recovered = if is_newest { recover(attempt) } else { LastWords::default() };
+        let recovered = if is_newest { recover(attempt) } else { RecoveredEnd::default() };
         let was_clean = ledger.ended_cleanly(attempt.key.boot)?;
         ends.push(end_with_boot(attempt, was_clean, recovered, now));
     }
@@ -68,7 +68,7 @@ pub fn close_other_boots(
 ///
 /// # Errors
 /// [`LedgerError`] if the ledger could not be read.
-pub fn orphans(
+pub fn unclosed_attempts(
     ledger: &impl Ledger,
     current: BootId,
     is_running: impl Fn(&Attempt) -> bool,
@@ -82,10 +82,10 @@ pub fn orphans(
 fn end_with_boot(
     attempt: &Attempt,
     was_clean: bool,
-    recovered: LastWords,
+    recovered: RecoveredEnd,
     now: Timestamp,
 ) -> AttemptEnd {
-    let LastWords { ended, progress, mut notes } = recovered;
+    let RecoveredEnd { ended, progress, mut notes } = recovered;
     if ended.is_none() {
         notes.push("when it ended is not known; the time given is when it was found".to_owned());
     }
