@@ -115,7 +115,7 @@ impl fmt::Display for Obstacle {
                 )
             }
             Self::NotADirectory { path } => {
-                write!(f, "{} is no directory: change `directory`", printable(path))
+                write!(f, "{} is not a directory: change `directory`", printable(path))
             }
             Self::NotWritable { path } => {
                 let path = printable(path);
@@ -126,7 +126,7 @@ impl fmt::Display for Obstacle {
             }
             Self::NotInPath { program, path } => write!(
                 f,
-                "{} is no executable file in any directory of the experiment's PATH ({}): give its absolute \
+                "{} is not an executable file in any directory of the experiment's PATH ({}): give its absolute \
                  path in `command`",
                 printable(program),
                 printable(path)

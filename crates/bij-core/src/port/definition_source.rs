@@ -43,7 +43,7 @@ pub enum FindError {
         source: DefinitionError,
     },
     /// The name of the file is not `<id>.toml` or `<id>.json`.
-    #[error("{path} has no experiment's name: rename it to <id>.toml or <id>.json")]
+    #[error("{path} is not named after an experiment id: rename it to <id>.toml or <id>.json")]
     BadName {
         /// The file.
         path: String,

@@ -156,7 +156,7 @@ fn directory_writable_paths_and_user_are_checked() {
     assert_eq!(keys(&spec), ["user", "directory", "writable", "command"]);
     spec.directory = Some("/opt/run".parse().unwrap());
     let message = tree.view().directory(&spec).unwrap().to_string();
-    assert_eq!(message, "/opt/run is no directory: change `directory`");
+    assert_eq!(message, "/opt/run is not a directory: change `directory`");
 }
 
 #[test]
