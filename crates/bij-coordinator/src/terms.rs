@@ -21,7 +21,7 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu
     Terms {
         priority: spec.queue.priority,
         group: group.unwrap_or_default(),
-        claim: Claim::of(spec, total, shared_with_gpu),
+        claim: Claim::from_spec(spec, total, shared_with_gpu),
         not_before: None,
         after,
         now: false,

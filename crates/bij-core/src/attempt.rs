@@ -1,4 +1,4 @@
-//! One life of a run's process, as the ledger keeps it.
+//! An attempt as the ledger records it, and the totals of an experiment's attempts.
 
 use std::collections::BTreeMap;
 
@@ -9,54 +9,55 @@ use crate::{
     TimeSpan, Timestamp,
 };
 
-/// What names an attempt whoever speaks of it: the boot, and systemd's id of the unit's life.
+/// The key of an attempt in every record: the boot, and systemd's invocation id of the unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptKey {
-    /// The boot it lived in.
+    /// The boot in which the attempt ran.
     pub boot: BootId,
-    /// The unit's life it was.
+    /// The invocation of its unit.
     pub invocation: InvocationId,
 }
 
-/// One life of a run's process.
+/// One process lifetime within a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The run it belongs to.
     pub run: RunId,
     /// Its number within the run.
     pub number: AttemptNumber,
-    /// Its key.
+    /// Its boot and invocation.
     pub key: AttemptKey,
     /// When it was opened.
     pub started: Timestamp,
-    /// The uptime of its boot when it was opened (`CLOCK_BOOTTIME`, which is not set), where that is known.
+    /// The uptime of its boot when it was opened, if known (`CLOCK_BOOTTIME`, which is never set).
     #[serde(default)]
     pub started_uptime: Option<TimeSpan>,
-    /// When it was up, where that is known.
+    /// When it became ready, if known.
     pub ready: Option<Timestamp>,
     /// How it ended; `None` while it is open.
     pub end: Option<AttemptEnd>,
-    /// What the board went through while it lived; `None` while it is open, and where nobody watched
-    /// all of its life.
+    /// What the board recorded during the attempt; `None` while it is open, and if the record does not cover
+    /// the whole attempt.
     pub board: Option<AttemptBoard>,
 }
 
-/// Two clocks that are read one after the other differ by less, in microseconds.
-const CLOCKS_DIFFER: u64 = 1_000_000;
-/// What an attempt takes besides the run of its process: to be started, and to be stopped.
+/// The most that two clocks differ because they are read one after the other, in microseconds.
+const MAX_CLOCK_DIFFERENCE: u64 = 1_000_000;
+/// The longest time that an attempt takes to start and to stop, beside the run time of its process, in
+/// microseconds.
 const START_AND_STOP: u64 = 900 * 1_000_000;
 
 impl Attempt {
-    /// Whether a reboot, the end of the user's service manager or heat ended it: the next start of its
-    /// run is another attempt of it, in whichever boot.
+    /// Returns whether a reboot, the end of the user's service manager or heat ended the attempt. The next
+    /// start, in whichever boot, is then another attempt of the same run.
     pub fn was_interrupted(&self) -> bool {
         self.end.as_ref().is_some_and(|end| {
             matches!(end.cause, Cause::Reboot | Cause::ManagerStop | Cause::Heat)
         })
     }
 
-    /// Returns `true` if all that was recorded while it lived lies between its start and its end, or now: as
-    /// much time passed by the time of day as by a clock that is not set.
+    /// Returns whether the time of day was not set during the attempt: by the time of day as much time passed
+    /// as by a clock that is never set. Only then do timestamps place records within the attempt.
     pub fn is_in_order(&self, boot: BootId, now: Timestamp, uptime: TimeSpan) -> bool {
         let (passed, measured) = match &self.end {
             Some(end) => (end.at.since(self.started), end.evidence.ran_for),
@@ -64,20 +65,20 @@ impl Attempt {
         };
         passed.zip(measured).is_some_and(|(passed, measured)| {
             let (passed, measured) = (passed.as_micros(), measured.as_micros());
-            measured.saturating_sub(passed) <= CLOCKS_DIFFER
+            measured.saturating_sub(passed) <= MAX_CLOCK_DIFFERENCE
                 && passed.saturating_sub(measured) <= START_AND_STOP
         })
     }
 
-    /// Returns how long ago it was opened, by the clock of its boot; `None` in another boot, and where that
-    /// is not known.
+    /// Returns how long ago the attempt was opened, by the clock of its boot; `None` in another boot, or if its
+    /// uptime was not recorded.
     pub fn age(&self, boot: BootId, uptime: TimeSpan) -> Option<TimeSpan> {
         let started = self.started_uptime.filter(|_| self.key.boot == boot)?;
         uptime.checked_sub(started)
     }
 
-    /// Returns how long ago it was opened: by the clock of its boot, and by the time of day where that is not
-    /// known; `None` if the time of day was set back since.
+    /// Returns how long ago the attempt was opened: by the clock of its boot if possible, otherwise by the time
+    /// of day; `None` if the time of day was set back since.
     pub fn started_ago(
         &self,
         boot: BootId,
@@ -91,39 +92,39 @@ impl Attempt {
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
-    /// When; may lie before the start if the clock went back.
+    /// When it ended. This may be before its start if the clock was set back.
     pub at: Timestamp,
-    /// Why, from the evidence.
+    /// Why it ended, as proved by the evidence.
     pub cause: Cause,
-    /// What the witnesses said.
+    /// What is known about the end.
     pub evidence: Evidence,
 }
 
 impl AttemptEnd {
-    /// Whether it is a crash.
+    /// Returns whether the attempt crashed.
     pub fn is_crash(&self) -> bool {
         self.cause.is_crash(self.evidence.exit.and_then(crate::Exit::code))
     }
 
-    /// Returns how long an attempt that was opened at this time ran: as its witness measured it, or else
-    /// by the time of day; `None` if that went back.
+    /// Returns how long an attempt opened at `started` ran: as its witness measured it, otherwise by the time
+    /// of day; `None` if the clock was set back.
     pub fn ran_for(&self, started: Timestamp) -> Option<TimeSpan> {
         self.evidence.ran_for.or_else(|| self.at.since(started))
     }
 }
 
-/// What an experiment's whole history adds up to. Its counters never go back.
+/// The totals of an experiment's whole history. They never decrease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Attempts, open ones included.
+    /// The number of attempts, open ones included.
     pub attempts: u64,
-    /// Attempts that crashed, over all runs.
+    /// The number of crashed attempts over all runs.
     pub crashes: u64,
-    /// Crashed attempts by cause.
+    /// The number of crashed attempts by cause.
     pub crashes_by_cause: BTreeMap<Cause, u64>,
     /// The newest attempt.
     pub last: Option<Attempt>,
-    /// How the run of the newest attempt ended, if it did.
+    /// How the run of the newest attempt ended; `None` while it is open.
     pub last_run_end: Option<RunEnd>,
     /// The cause of the newest attempt that has ended.
     pub last_cause: Option<Cause>,
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_in_order_if_both_clocks_passed_alike() {
+    fn an_attempt_is_in_order_if_both_clocks_agree() {
         let is_in_order =
             |end, now| attempt(end).is_in_order(BOOT, at(now), TimeSpan::from_secs(160));
         assert!(is_in_order(Some((STARTED + 10, 7)), 0), "it was started and stopped as well");
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_told_by_the_clock_of_its_boot() {
+    fn the_age_of_an_attempt_is_measured_by_the_clock_of_its_boot() {
         let open = attempt(None);
         assert_eq!(open.age(BOOT, TimeSpan::from_secs(160)), Some(TimeSpan::from_secs(60)));
         assert_eq!(open.age(BootId::from_bytes([9; 16]), TimeSpan::from_secs(160)), None);

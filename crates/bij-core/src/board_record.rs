@@ -1,70 +1,70 @@
-//! What is kept of the board: what an attempt's life was like for it, and how it was, minute by minute.
+//! The record of the board: totals of each attempt, and aggregated samples minute by minute.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, Celsius, Millijoules, Milliwatts, Percent, TimeSpan, Timestamp};
 
-/// A temperature, and where it was measured.
+/// The highest temperature, and the zone in which it was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hottest {
-    /// The zone: `tj`, `cpu`.
+    /// The thermal zone, such as `tj` or `cpu`.
     pub zone: String,
-    /// How hot it was there.
+    /// The temperature in that zone.
     pub celsius: Celsius,
 }
 
-/// What the board went through during an attempt's life. It is known only of lives that were watched
-/// from their beginning to their end, and each part only where the board has such sensors.
+/// What the board recorded during an attempt. It exists only for attempts that were recorded from beginning
+/// to end; a part is `None` if the board has no such sensor.
 ///
-/// All figures are those of the whole board, whatever else was running on it: no sensor tells
-/// experiments apart.
+/// All figures are those of the whole board, whatever else was running on it: no sensor attributes them to
+/// an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptBoard {
-    /// The highest temperature.
+    /// The highest temperature during the attempt.
     pub hottest: Option<Hottest>,
-    /// What the board drew in all: its total power, integrated.
+    /// The energy that the board used: its total power, integrated.
     pub energy: Option<Millijoules>,
-    /// How long something was slowed down by heat.
+    /// How long any device was throttled by heat.
     pub throttled: Option<TimeSpan>,
-    /// How often the power supply was too weak.
+    /// The number of over-current events of the power supply.
     pub over_current: Option<u64>,
 }
 
-/// The least, the mean and the most of something.
+/// The minimum, mean and maximum of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread<T> {
-    /// The least.
+    /// The smallest sample.
     pub min: T,
     /// The mean of the samples.
     pub mean: T,
-    /// The most.
+    /// The largest sample.
     pub max: T,
 }
 
-/// How the board was over some time, a minute as a rule: what is left of its samples.
+/// Samples of the board, aggregated over a span that is usually one minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoardMinute {
-    /// When it began; clocks jump.
+    /// When the span began. Clocks jump, so entries are not ordered by it.
     pub at: Timestamp,
-    /// From its first sample to its last.
+    /// The time from the first sample to the last.
     pub span: TimeSpan,
-    /// How many samples it is made of.
+    /// The number of samples.
     pub samples: u32,
-    /// The hottest zone at its hottest moment.
+    /// The zone with the highest temperature of all samples.
     pub hottest: Option<Hottest>,
-    /// The temperature of whichever zone was the hottest.
+    /// The temperature of the zone that was the hottest in each sample.
     pub celsius: Option<Spread<Celsius>>,
-    /// What the whole board drew.
+    /// The power of the whole board.
     pub power: Option<Spread<Milliwatts>>,
-    /// How busy the GPU was, on the mean.
+    /// The mean load of the GPU.
     pub gpu_load: Option<Percent>,
-    /// The least memory that could be had without swapping.
+    /// The smallest amount of memory that was available without swapping.
     pub memory_available: Option<Bytes>,
-    /// In how many samples something was slowed down by heat.
+    /// The number of samples in which any device was throttled by heat.
     pub throttled: Option<u32>,
 }
 
 impl BoardMinute {
-    /// How many are kept, the newest: thirty days of minutes in which something ran.
+    /// How many of the newest entries are kept: thirty days of minutes in which an experiment ran.
     pub const KEPT: usize = 30 * 24 * 60;
 }

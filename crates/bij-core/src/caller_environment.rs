@@ -1,10 +1,10 @@
-//! Which variables of its caller's environment an experiment gets.
+//! Which variables an experiment inherits from the environment of its caller.
 //!
-//! A command that is typed at a shell takes [the shell's tools](is_of_tools) along, with and without systemd.
-//! Nothing else goes along: a shell's environment holds secrets, and a definition is kept.
+//! A command typed at a shell inherits [the variables that locate tools](is_tool_variable), with and without
+//! systemd. Nothing else is inherited: a shell's environment holds secrets, and definitions are kept on disk.
 
-/// Where programs and libraries are found: `PATH`, and what activating an environment of Python, conda or
-/// CUDA sets.
+/// Variables that locate programs and libraries: `PATH`, and those that activating an environment of Python,
+/// conda or CUDA sets.
 pub const TOOLS: [&str; 12] = [
     "PATH",
     "VIRTUAL_ENV",
@@ -20,21 +20,21 @@ pub const TOOLS: [&str; 12] = [
     "CUDA_VISIBLE_DEVICES",
 ];
 
-/// `PATH` of a service of PID 1 where nothing else is set (systemd.exec(5), "$PATH").
+/// The default `PATH` of a service of PID 1 (systemd.exec(5), "$PATH").
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a login sets (environ(7), locale(7), file-hierarchy(7)).
+/// Variables that a login sets (environ(7), locale(7), file-hierarchy(7)).
 const SESSION: [&str; 8] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"];
 const SESSION_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
-/// Returns whether a variable says where programs and libraries are found.
-pub fn is_of_tools(name: &str) -> bool {
+/// Returns whether a variable locates programs and libraries.
+pub fn is_tool_variable(name: &str) -> bool {
     TOOLS.contains(&name)
 }
 
 /// Returns whether a variable describes the user's session: home, locale, time zone, directories. An
-/// experiment without systemd runs in the session of its caller and gets these too.
-pub fn is_of_session(name: &str) -> bool {
+/// experiment without systemd runs in the session of its caller and inherits these too.
+pub fn is_session_variable(name: &str) -> bool {
     SESSION.contains(&name) || SESSION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -43,11 +43,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_of_neither_kind() {
+    fn variables_with_secrets_are_not_inherited() {
         for name in ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "WANDB_API_KEY", "SSH_AUTH_SOCK", "PATHS"]
         {
-            assert!(!is_of_tools(name) && !is_of_session(name), "{name}");
+            assert!(!is_tool_variable(name) && !is_session_variable(name), "{name}");
         }
-        assert!(is_of_tools("VIRTUAL_ENV") && is_of_session("LC_ALL") && is_of_session("HOME"));
+        assert!(
+            is_tool_variable("VIRTUAL_ENV")
+                && is_session_variable("LC_ALL")
+                && is_session_variable("HOME")
+        );
     }
 }

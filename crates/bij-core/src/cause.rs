@@ -10,48 +10,48 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// It was done: exit code 0 that nobody asked for.
+    /// It exited with code 0 without having been asked to end.
     Success,
-    /// It left with another exit code; 75 (`EX_TEMPFAIL`) asks to be resumed and is no crash.
+    /// It exited with another code; 75 (`EX_TEMPFAIL`) asks to be resumed and is not a crash.
     Exit,
-    /// A signal killed it.
+    /// A signal killed its main process.
     Signal,
-    /// The kernel, or the supervisor's watcher, killed it for memory.
+    /// The kernel, or the supervisor's memory watcher, killed it for its memory use.
     OomKill,
-    /// It fell silent for longer than `WatchdogSec=`.
+    /// It sent no watchdog message for longer than `WatchdogSec=`.
     Watchdog,
     /// It never ran: systemd could not prepare or execute it.
     StartFailed,
-    /// It did not say that it was ready within `TimeoutStartSec=`.
+    /// It did not report that it was ready within `TimeoutStartSec=`.
     StartTimeout,
-    /// It did not leave within `TimeoutStopSec=` when asked and was killed.
+    /// It was asked to stop, did not exit within `TimeoutStopSec=`, and was killed.
     StopTimeout,
     /// It ran for longer than `RuntimeMaxSec=`.
     TimeLimit,
-    /// Somebody stopped it.
+    /// It was stopped on request.
     Stopped,
-    /// It was stopped because the board was too hot; it goes on when that is over.
+    /// It was stopped because the board was too hot; its run continues when the board has cooled down.
     Heat,
-    /// It was stopped because it used more of the GPU's memory than it may.
+    /// It was stopped because it used more GPU memory than its limit.
     GpuMemory,
-    /// The machine was shut down or restarted in good order.
+    /// The machine was shut down or rebooted cleanly.
     Reboot,
-    /// The service manager of its user was stopped, usually with the user's last session, and the
-    /// machine went on. It goes on when that manager is back.
+    /// The service manager of its user was stopped, usually with the user's last session, while the machine
+    /// kept running. Its run continues when that manager starts again.
     ManagerStop,
-    /// The machine went away under it: power cut, kernel crash, reset.
+    /// The machine stopped without a shutdown: power cut, kernel crash, reset.
     PowerLoss,
-    /// It ended and no witness says how.
+    /// It ended, and no evidence shows how.
     Unknown,
 }
 
-/// A word that is no cause.
+/// A word that does not name a cause.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a cause")]
 pub struct UnknownCause(pub String);
 
 impl Cause {
-    /// All causes, in the order in which people are shown them.
+    /// All causes, in the order in which output lists them.
     pub const ALL: [Self; 16] = [
         Self::Success,
         Self::Exit,
@@ -71,7 +71,7 @@ impl Cause {
         Self::Unknown,
     ];
 
-    /// The word for it in output, files and databases.
+    /// Returns the name of the cause in output, files and databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -93,9 +93,9 @@ impl Cause {
         }
     }
 
-    /// Whether an attempt that ended so is a crash: it ended in a way nobody asked for.
+    /// Returns whether an attempt with this cause crashed, which means that its end was not requested.
     ///
-    /// A time limit was asked for by the definition, exit code 75 by the experiment itself.
+    /// A time limit is requested by the definition, exit code 75 by the experiment itself.
     pub const fn is_crash(self, exit_code: Option<i32>) -> bool {
         match self {
             Self::Exit => !matches!(exit_code, Some(EXIT_RESUME)),

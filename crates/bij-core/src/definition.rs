@@ -1,4 +1,4 @@
-//! Definitions: the text of a file becomes an [`ExperimentSpec`], or an error that names the line.
+//! Definitions: parses the text of a file into an [`ExperimentSpec`], or an error that names the line.
 //!
 //! ```
 //! use bij_core::ExperimentId;
@@ -15,8 +15,8 @@
 //! # Ok::<(), bij_core::InvalidExperimentId>(())
 //! ```
 //!
-//! TOML and JSON become one tree of values that know where they stand; one table of keys says
-//! what each may be. Whatever is wrong is told at once, not one problem at a time.
+//! TOML and JSON are parsed into one tree of values with their positions; one table of keys describes the
+//! legal values. An error lists all problems of a file, not only the first.
 
 mod env_file;
 mod error;
@@ -39,11 +39,11 @@ mod template;
 mod tree;
 mod value;
 
-pub use error::{DefinitionError, Place, Problem, Warning};
+pub use error::{DefinitionError, Problem, SourceLocation, Warning};
 pub use nearest::nearest;
 pub use overlay::SpecOverlay;
 pub use parse::{Definition, Parsed};
-pub use policy::{DeniedExtra, InvalidPattern, Policy, VariablePattern, judge_extras};
+pub use policy::{DeniedExtra, InvalidPattern, Policy, VariablePattern, check_extras};
 pub use schema::schema;
 pub use settings::{CoordinatorSettings, Runner, Settings};
 pub use source::{MAX_FILE_BYTES, SourceFile, too_large};
@@ -53,10 +53,10 @@ pub use spec::{
 };
 pub use tree::Syntax;
 
-/// The version of what a definition is rendered into; part of its stamp.
+/// The version of the rendered drop-in; part of a definition's stamp.
 ///
-/// Raise it whenever the same definition gives another drop-in than before: then every start
-/// after an upgrade sees that the loaded unit is of the older kind and reloads.
+/// Raise it whenever the same definition is rendered differently: every start after an upgrade then finds that
+/// the loaded unit has an older rendering, and reloads.
 pub const RENDERING: u32 = 9;
 
 #[cfg(test)]

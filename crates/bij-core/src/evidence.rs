@@ -1,4 +1,4 @@
-//! What the witnesses of an attempt's end say, and what follows from it.
+//! What is known about the end of an attempt, and the cause that follows from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ mod proof;
 
 pub use left_behind::LeftBehind;
 
-/// How the main process ended, as waitid(2) tells it.
+/// How the main process ended, as waitid(2) reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
-    /// It left by itself with this code.
+    /// It exited with this code.
     Code(i32),
     /// This signal killed it.
     Signal(i32),
-    /// This signal killed it and a core was written.
+    /// This signal killed it, and a core dump was written.
     CoreDump(i32),
 }
 
 impl Exit {
-    /// The exit code, if it left by itself.
+    /// Returns the exit code; `None` if a signal killed it.
     pub const fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
@@ -30,13 +30,13 @@ impl Exit {
         }
     }
 
-    /// Whether it is a status of systemd's own, which says that the program was not executed unless
-    /// the program has chosen it (systemd.exec(5), "Process Exit Codes").
-    pub const fn is_of_systemd(self) -> bool {
+    /// Returns whether the code is one of systemd's own: the program was not executed, unless it chose such a
+    /// code itself (systemd.exec(5), "Process Exit Codes").
+    pub const fn is_systemd_status(self) -> bool {
         matches!(self, Self::Code(200..))
     }
 
-    /// The signal that killed it.
+    /// Returns the signal that killed it; `None` if it exited by itself.
     pub const fn signal(self) -> Option<i32> {
         match self {
             Self::Code(_) => None,
@@ -45,42 +45,42 @@ impl Exit {
     }
 }
 
-/// An order to end that was in force when the attempt ended.
+/// An order to stop that was in force when the attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// What was ordered.
+    /// Why the attempt had to stop.
     pub kind: OrderKind,
-    /// By whom, as far as is known: `bij stop by alice (uid 1000)`, `systemd job stop`.
+    /// The origin of the order, as far as known: `bij stop by alice (uid 1000)`, `systemd job stop`.
     pub by: String,
 }
 
 impl Order {
-    /// Somebody wants it stopped.
+    /// Creates an order of kind [`OrderKind::Stop`].
     pub fn stop(by: impl Into<String>) -> Self {
         Self { kind: OrderKind::Stop, by: by.into() }
     }
 }
 
-/// What was ordered.
+/// The kind of an order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderKind {
-    /// Stop, or restart.
+    /// A requested stop or restart.
     Stop,
-    /// Leave, because the board is too hot.
+    /// A stop because the board is too hot.
     Heat,
-    /// Leave, because of the GPU's memory that it uses.
+    /// A stop because the attempt uses too much GPU memory.
     GpuMemory,
-    /// Leave, because a limit of time is over and the service manager has not stopped it.
+    /// A stop because the time limit has passed and the service manager has not enforced it.
     TimeLimit,
-    /// The whole machine goes down.
+    /// The machine shuts down.
     Shutdown,
-    /// The service manager of the user goes down, and the machine does not.
+    /// The user's service manager stops, while the machine keeps running.
     ManagerStop,
 }
 
 impl OrderKind {
-    /// Why an attempt ended that has followed such an order.
+    /// Returns the cause of an attempt that ended because of such an order.
     pub const fn cause(self) -> Cause {
         match self {
             Self::Stop => Cause::Stopped,
@@ -93,11 +93,11 @@ impl OrderKind {
     }
 }
 
-/// Who saw the attempt end.
+/// The component that observed the end of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
-    /// `bij-hook end`, in the unit's own cgroup.
+    /// `bij-hook end`, in the cgroup of the unit.
     Hook,
     /// The records of PID 1 and the kernel in the journal.
     Journal,
@@ -111,24 +111,24 @@ pub enum Witness {
     Coordinator,
 }
 
-/// Where a peak comes from.
+/// How a peak was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeakSource {
-    /// The kernel's own high-water mark.
+    /// By the kernel, as a high-water mark.
     Kernel,
-    /// The largest of samples: the true peak may be higher.
+    /// As the largest of samples; the true peak may be higher.
     Sampled,
 }
 
 /// What is known about the end of an attempt; every part may be missing.
 ///
-/// It is kept whole in the ledger (as JSON), so that a verdict can be read again, and given again.
+/// The ledger keeps all of it as JSON, so that a cause can be explained later, and proved again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Evidence {
-    /// Who saw it.
+    /// The component that observed the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
     /// systemd's `$SERVICE_RESULT` (systemd.exec(5)), or what a supervisor would call it.
@@ -137,21 +137,21 @@ pub struct Evidence {
     /// How the main process ended; absent if it never ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// What systemd means by an exit code of 200 and above, where it applies.
+    /// What systemd means by an exit code of 200 or above, if the code is systemd's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_meaning: Option<String>,
-    /// Whether the attempt ever was up (executed; with `Type=notify`: said `READY=1`).
+    /// Whether the attempt became ready (executed; with `Type=notify`: sent `READY=1`).
     pub became_ready: bool,
-    /// Whether the main process had ended before its unit began to stop: it left by itself.
+    /// Whether the main process had exited before its unit began to stop.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub left_by_itself: bool,
-    /// How long the process ran, by a clock that does not jump.
+    /// How long the process ran, by a monotonic clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran_for: Option<TimeSpan>,
     /// `RuntimeMaxSec=` in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<TimeSpan>,
-    /// An order to end.
+    /// The order to stop that was in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
     /// Processes of this attempt that were killed for memory (`oom_kill` of `memory.events` or
@@ -161,10 +161,10 @@ pub struct Evidence {
     /// How often the memory limit was hit (`max` of `memory.events`, or `memory.failcnt`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_hits: Option<u64>,
-    /// Most memory used at once, in bytes.
+    /// The peak of memory use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak: Option<Bytes>,
-    /// Where the peak comes from.
+    /// How the peak was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak_source: Option<PeakSource>,
     /// The memory limit in force.
@@ -173,32 +173,32 @@ pub struct Evidence {
     /// Processor time used, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_usage_nsec: Option<u64>,
-    /// The kernel's line about the kill, where it can be read.
+    /// The kernel's log line about the OOM kill, if it can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_line: Option<String>,
-    /// The last `STATUS=` text.
+    /// The last `STATUS=` text that the experiment sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_text: Option<String>,
-    /// The last progress.
+    /// The last progress that the experiment reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// systemd's `NRestarts` at the end.
+    /// systemd's `NRestarts` when the attempt ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u32>,
-    /// The last lines that the experiment printed before it crashed, oldest first, each cut to some hundred
-    /// characters. They outlive the journal, and only those who may open the database see them.
+    /// The last lines that the experiment printed before it crashed, oldest first, each cut to a few hundred
+    /// characters. They outlive the journal, and only accounts that may open the database see them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
-    /// The processes that its main process left behind.
+    /// The processes that the main process left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_behind: Option<LeftBehind>,
-    /// What else a reader should know, one sentence each.
+    /// Further remarks for people, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl Evidence {
-    /// The cause that follows from the evidence; the order of proof is told in `proof.rs`.
+    /// Returns the cause that follows from the evidence, in the order of proof of `evidence/proof.rs`.
     pub fn prove(&self) -> Cause {
         proof::prove(self)
     }

@@ -1,43 +1,43 @@
-//! What the kernel makes of a file that is to be executed, from the beginning of its content.
+//! How the kernel executes a file, decided from its first bytes.
 
 mod registered;
 
-pub use registered::Registered;
+pub use registered::RegisteredFormat;
 
-/// What the kernel reads of a file to find out its format, `#!` line included (`BINPRM_BUF_SIZE` of its
-/// binfmts.h, since Linux 5.1).
-const LINE: usize = 256;
+/// The number of bytes from which the kernel determines a file's format, `#!` line included
+/// (`BINPRM_BUF_SIZE` of its binfmts.h, since Linux 5.1).
+const HEAD_LEN: usize = 256;
 
-/// How many scripts may be each other's interpreters (`exec_binprm()` of the kernel's exec.c).
-pub const MOST_INTERPRETERS: usize = 5;
+/// The longest chain of scripts that are each other's interpreters (`exec_binprm()` of the kernel's exec.c).
+pub const MAX_INTERPRETERS: usize = 5;
 
 /// The format of an executable file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A script: its first line names another program, which is executed in its place.
+    /// A script, whose first line names the program that is executed instead.
     Script(Interpreter),
-    /// A program.
+    /// An ELF program (elf(5)).
     Elf {
-        /// The machine that it was built for (`e_machine`, elf(5)).
+        /// The machine that it was built for (`e_machine`).
         machine: Machine,
-        /// The program that loads it and its libraries (`PT_INTERP`); `None` for one that needs none, or
-        /// where the name lies outside of what was read.
+        /// The program that loads it and its libraries (`PT_INTERP`); `None` if it needs no loader, or if
+        /// the name lies beyond the bytes that were read.
         loader: Option<String>,
     },
-    /// Neither: the kernel refuses it with `ENOEXEC`, unless it was told of the format.
+    /// Another format: the kernel refuses it with `ENOEXEC`, unless the format is registered.
     Other,
 }
 
-/// What the first line of a script says after `#!` (execve(2), "Interpreter scripts").
+/// The interpreter that the first line of a script names after `#!` (execve(2), "Interpreter scripts").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// The path, as it stands: a carriage return belongs to it.
+    /// The path as written, a carriage return at its end included.
     pub path: String,
-    /// All that follows, which is one argument.
+    /// The rest of the line, which the kernel passes as one argument.
     pub argument: Option<String>,
 }
 
-/// A machine that programs are built for.
+/// A machine type that programs are built for (`e_machine`, elf(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine(pub u16);
 
@@ -55,13 +55,13 @@ impl Format {
 }
 
 impl Interpreter {
-    /// Reads the line as `load_script()` of the kernel's `binfmt_script.c` does: blanks are spaces and tabs.
+    /// Reads the line as `load_script()` of the kernel's `binfmt_script.c` does; blanks are spaces and tabs.
     fn read(head: &[u8]) -> Option<Self> {
-        let window = &head[..head.len().min(LINE)];
+        let window = &head[..head.len().min(HEAD_LEN)];
         let line = match window.iter().position(|byte| *byte == b'\n') {
             Some(end) => &window[2..end],
-            // A path that may go on beyond what the kernel reads is none.
-            None if head.len() >= LINE => {
+            // The kernel refuses a path that may continue beyond the bytes that it reads.
+            None if head.len() >= HEAD_LEN => {
                 let line = &window[2..];
                 let name = line.iter().position(|byte| !is_blank(*byte))?;
                 line[name..].iter().position(|byte| is_end(*byte))?;
@@ -84,9 +84,9 @@ impl Interpreter {
         Some(Self { path: text(path), argument })
     }
 
-    /// Returns the name that `env` is to look for in `$PATH`, if this is `env` (env(1)): its only argument,
+    /// Returns the name that env(1) searches for in `$PATH`, if the interpreter is `env`: its only argument,
     /// or with `-S` the first word that is neither an option nor a variable.
-    pub fn wanted_of_env(&self) -> Option<&str> {
+    pub fn env_program(&self) -> Option<&str> {
         if self.path.rsplit('/').next() != Some("env") {
             return None;
         }
@@ -118,8 +118,8 @@ impl Machine {
     const AARCH64: Self = Self(183);
     const RISCV: Self = Self(243);
 
-    /// Returns whether a kernel of this architecture (`std::env::consts::ARCH`) certainly executes no
-    /// program for the machine. 64-bit kernels may execute the 32-bit programs of their family.
+    /// Returns whether a kernel of this architecture (`std::env::consts::ARCH`) certainly cannot execute
+    /// programs for this machine. 64-bit kernels may execute the 32-bit programs of their family.
     pub fn is_foreign_to(self, architecture: &str) -> bool {
         let own: &[Self] = match architecture {
             "x86_64" => &[Self::X86_64, Self::I386],
@@ -146,7 +146,7 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The header of a program (elf(5)).
+/// The header of an ELF program (elf(5)).
 struct Elf<'a> {
     bytes: &'a [u8],
     is_64_bit: bool,

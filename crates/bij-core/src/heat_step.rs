@@ -1,51 +1,51 @@
-//! What may be done about heat.
+//! The steps of heat control.
 
 use std::fmt;
 
 use crate::{ExperimentId, Hertz, Percent};
 
-/// What is to be done; doing it twice does no harm.
+/// One step of heat control. Every step may be repeated without effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeatStep {
-    /// Start nothing any more.
+    /// Put new starts on hold.
     Hold,
-    /// Start again what may be started.
+    /// Allow new starts again.
     Admit,
-    /// Bound the experiment's processor time, 100 % is one processor.
+    /// Limit the processor time of an experiment.
     Cap {
-        /// Whose.
+        /// The experiment to limit.
         experiment: ExperimentId,
-        /// So much.
+        /// The limit; 100 % is one processor.
         to: Percent,
     },
-    /// Lift the bound: its definition's own is in force again.
+    /// Lift the limit of processor time; the limit of the definition is in force again.
     Uncap {
-        /// Whose.
+        /// The limited experiment.
         experiment: ExperimentId,
     },
-    /// Bound the GPU's clock, for all that use it.
+    /// Limit the clock of the GPU, for all its users.
     CapGpu {
-        /// So much.
+        /// The highest clock rate.
         to: Hertz,
     },
-    /// Lift that bound: what was in force before is so again.
+    /// Restore the limit of the GPU's clock that was in force before.
     UncapGpu,
-    /// Stop its processes from being scheduled.
+    /// Freeze the processes of an experiment.
     Freeze {
-        /// Whose.
+        /// The experiment to freeze.
         experiment: ExperimentId,
     },
-    /// Let them go on.
+    /// Thaw the processes of an experiment.
     Thaw {
-        /// Whose.
+        /// The frozen experiment.
         experiment: ExperimentId,
     },
-    /// Have it write a checkpoint and leave; its run goes back to the front of the queue. A frozen one
-    /// is not thawed before.
+    /// Stop an experiment with a checkpoint; its run returns to the front of the queue. A frozen experiment
+    /// is stopped without being thawed first.
     Stop {
-        /// Which.
+        /// The experiment to stop.
         experiment: ExperimentId,
-        /// How long it may take.
+        /// How long the stop may take.
         haste: Haste,
     },
 }
@@ -53,14 +53,14 @@ pub enum HeatStep {
 /// How long a stop may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Haste {
-    /// As long as its definition says.
+    /// As long as the definition allows.
     Grace,
-    /// It is critical: all are gone within ten seconds, whatever their definitions say.
+    /// Ten seconds, whatever the definition allows: the temperature is critical.
     Critical,
 }
 
 impl HeatStep {
-    /// Whom it concerns; `None` is all that wait, or all that use the GPU.
+    /// Returns the experiment that the step concerns; `None` if it concerns all starts or all GPU users.
     pub fn experiment(&self) -> Option<&ExperimentId> {
         match self {
             Self::Hold | Self::Admit | Self::CapGpu { .. } | Self::UncapGpu => None,
@@ -72,7 +72,7 @@ impl HeatStep {
         }
     }
 
-    /// Its name in output and JSON.
+    /// Returns the name of the step in output and JSON.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Hold => "hold",
@@ -87,14 +87,14 @@ impl HeatStep {
         }
     }
 
-    /// Whether it lets something go on that an earlier step kept from it.
+    /// Returns whether the step undoes an earlier step.
     pub const fn is_lift(&self) -> bool {
         matches!(self, Self::Admit | Self::Uncap { .. } | Self::UncapGpu | Self::Thaw { .. })
     }
 }
 
 impl fmt::Display for HeatStep {
-    /// A fragment for people: `caps amnesiac_001 at 350%`.
+    /// Writes a fragment for people: `caps amnesiac_001 at 350%`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hold => f.write_str("starts nothing any more"),

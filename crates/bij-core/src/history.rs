@@ -1,4 +1,4 @@
-//! The rules of the ledger and its queue without their storage: one experiment's history as a plain
+//! The rules of the ledger and its queue without their storage: the history of one experiment as a plain
 //! value.
 
 use std::collections::BTreeMap;
@@ -6,106 +6,106 @@ use std::collections::BTreeMap;
 use crate::port::{Closing, Opened, Opening};
 use crate::queue::{Place, QueueState, QueuedRun, Submission};
 use crate::{
-    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome, RunEnd,
-    RunId, RunNumber, RunState, Standing, Tally, Timestamp,
+    Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome,
+    RunCandidates, RunEnd, RunId, RunNumber, RunState, Tally, Timestamp,
 };
 
-/// One experiment's history: what a [`Ledger`](crate::port::Ledger) and a
-/// [`RunQueue`](crate::port::RunQueue) do for it, done in memory.
+/// The history of one experiment in memory, with the behaviour of a [`Ledger`](crate::port::Ledger) and a
+/// [`RunQueue`](crate::port::RunQueue).
 ///
-/// It is how a start finds its place while the database cannot be written, and the model that
-/// every ledger is judged by.
+/// A start uses it to find its run while the database cannot be written, and the contract tests compare
+/// every ledger with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// In the order in which they were opened.
+    /// The attempts in the order in which they were opened.
     attempts: Vec<Attempt>,
-    /// The runs that are not over.
+    /// The runs that have not ended.
     queue: BTreeMap<RunNumber, QueuedRun>,
-    /// The runs that are.
+    /// The runs that have ended.
     run_ends: BTreeMap<RunNumber, RunEnd>,
-    /// What attempts that are not at hand add up to.
-    elsewhere: Tally,
+    /// The totals of older attempts that are not in `attempts`.
+    older: Tally,
 }
 
 /// All runs of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Those that are not over.
+    /// The runs that have not ended.
     pub queued: Vec<QueuedRun>,
-    /// Those that are, and how they ended.
+    /// How the other runs ended.
     pub ended: BTreeMap<RunNumber, RunEnd>,
 }
 
 impl History {
-    /// Carries on from what a ledger says: an experiment's tally, its runs, and the attempts at
-    /// hand, which are all, or the newest of them.
+    /// Restores a history from a ledger: the tally of an experiment, its runs, and all or the newest of its
+    /// attempts.
     pub fn resume(tally: &Tally, attempts: Vec<Attempt>, runs: Runs) -> Self {
         let Runs { queued, ended } = runs;
         let mut history = Self {
             attempts,
             queue: queued.into_iter().map(|queued| (queued.run.number, queued)).collect(),
             run_ends: ended,
-            elsewhere: Tally::default(),
+            older: Tally::default(),
         };
-        let here = history.tally();
-        history.elsewhere = Tally {
+        let newer = history.tally();
+        history.older = Tally {
             last: None,
             last_run_end: None,
-            last_cause: tally.last_cause.filter(|_| here.last_cause.is_none()),
+            last_cause: tally.last_cause.filter(|_| newer.last_cause.is_none()),
             last_checkpoint: tally
                 .last_checkpoint
                 .clone()
-                .filter(|_| here.last_checkpoint.is_none()),
+                .filter(|_| newer.last_checkpoint.is_none()),
             ..tally.clone()
         };
-        history.elsewhere.attempts -= here.attempts.min(tally.attempts);
-        history.elsewhere.crashes -= here.crashes.min(tally.crashes);
-        for (cause, count) in &mut history.elsewhere.crashes_by_cause {
-            *count -= here.crashes_by_cause.get(cause).copied().unwrap_or(0).min(*count);
+        history.older.attempts -= newer.attempts.min(tally.attempts);
+        history.older.crashes -= newer.crashes.min(tally.crashes);
+        for (cause, count) in &mut history.older.crashes_by_cause {
+            *count -= newer.crashes_by_cause.get(cause).copied().unwrap_or(0).min(*count);
         }
-        history.elsewhere.crashes_by_cause.retain(|_, count| *count > 0);
+        history.older.crashes_by_cause.retain(|_, count| *count > 0);
         history
     }
 
-    /// Its attempts, in the order in which they were opened.
+    /// Returns the attempts in the order in which they were opened.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
 
-    /// The attempt with this key.
+    /// Returns the attempt with this key.
     pub fn attempt(&self, key: AttemptKey) -> Option<&Attempt> {
         self.position(key).map(|at| &self.attempts[at])
     }
 
-    /// Its runs that are not over.
+    /// Returns the runs that have not ended.
     pub fn queued(&self) -> impl Iterator<Item = &QueuedRun> {
         self.queue.values()
     }
 
-    /// One of its runs that is not over, to be changed; its state and terms, not its number.
+    /// Returns a run that has not ended, to change its state and terms. Its number must stay the same.
     pub fn queued_mut(&mut self, number: RunNumber) -> Option<&mut QueuedRun> {
         self.queue.get_mut(&number)
     }
 
-    /// How its runs ended that are over.
+    /// Returns how the ended runs ended.
     pub const fn run_ends(&self) -> &BTreeMap<RunNumber, RunEnd> {
         &self.run_ends
     }
 
-    /// The highest number of all its runs.
+    /// Returns the highest number of all runs.
     pub fn highest(&self) -> Option<RunNumber> {
         let queued = self.queue.last_key_value().map(|(number, _)| *number);
         queued.max(self.run_ends.last_key_value().map(|(number, _)| *number))
     }
 
-    /// Where a run is.
+    /// Returns whether a run is open or how it ended; `None` if there is no such run.
     pub fn run_state(&self, number: RunNumber) -> Option<RunState> {
         let ended = self.run_ends.get(&number).map(|end| RunState::Ended(*end));
         ended.or_else(|| self.queue.contains_key(&number).then_some(RunState::Open))
     }
 
-    /// As [`Ledger::open`](crate::port::Ledger::open); a run that nobody has submitted gets this
-    /// place.
+    /// Opens an attempt as [`Ledger::open`](crate::port::Ledger::open) does. A run that was not submitted gets
+    /// the position `place`.
     pub fn open(&mut self, opening: &Opening, place: Place) -> Opened {
         let at = self.position(opening.key).unwrap_or_else(|| self.begin(opening, place));
         let attempt = &self.attempts[at];
@@ -116,11 +116,11 @@ impl History {
         }
     }
 
-    /// As [`Ledger::close`](crate::port::Ledger::close); a run that nobody has submitted gets this
-    /// place.
+    /// Closes an attempt as [`Ledger::close`](crate::port::Ledger::close) does. A run that was not submitted
+    /// gets the position `place`.
     pub fn close(&mut self, closing: &Closing, place: Place) -> Outcome {
         let at =
-            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.as_opening(), place));
+            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.to_opening(), place));
         let attempt = &mut self.attempts[at];
         if attempt.end.is_some() {
             return Outcome::Unchanged;
@@ -128,24 +128,25 @@ impl History {
         attempt.ready = closing.ready.or(attempt.ready);
         attempt.end = Some(closing.end.clone());
         let run = attempt.run.number;
-        // A run that went on after an attempt was not ended by it.
-        let went_on = self.attempts[at + 1..].iter().any(|later| later.run.number == run);
-        let runs = self.queue.get(&run).is_some_and(|queued| queued.state == QueueState::Running);
-        let end = if runs { RunEnd::after } else { RunEnd::after_put_back }(&closing.end);
-        if let Some(end) = end.filter(|_| !went_on) {
+        // An attempt with a later attempt in the same run did not end that run.
+        let was_continued = self.attempts[at + 1..].iter().any(|later| later.run.number == run);
+        let is_running =
+            self.queue.get(&run).is_some_and(|queued| queued.state == QueueState::Running);
+        let end = if is_running { RunEnd::after } else { RunEnd::after_put_back }(&closing.end);
+        if let Some(end) = end.filter(|_| !was_continued) {
             self.end(run, end);
         }
         Outcome::Changed
     }
 
-    /// Takes a run in.
+    /// Adds a submitted run to the queue and returns it.
     pub fn submit(&mut self, submission: &Submission, place: Place, at: Timestamp) -> &QueuedRun {
         let number = RunNumber(self.highest().map_or(1, |highest| highest.0 + 1));
         let queued = QueuedRun::submitted(submission, number, place, at);
         self.queue.entry(number).or_insert(queued)
     }
 
-    /// Ends a run that is not over.
+    /// Ends a run; [`Outcome::Unchanged`] if it has ended already.
     pub fn end(&mut self, number: RunNumber, end: RunEnd) -> Outcome {
         match self.queue.remove(&number) {
             Some(_) => {
@@ -156,7 +157,7 @@ impl History {
         }
     }
 
-    /// Adds it up.
+    /// Returns the totals of the history.
     pub fn tally(&self) -> Tally {
         let last_run = self.attempts.last().map(|attempt| attempt.run.number);
         let mut tally = self.add_up(self.attempts.len());
@@ -164,8 +165,8 @@ impl History {
         tally
     }
 
-    /// What a start has to know of it.
-    pub fn standing(&self) -> Standing {
+    /// Returns the runs that a start may belong to.
+    pub fn run_candidates(&self) -> RunCandidates {
         let newest = self.attempts.last().and_then(|attempt| {
             let queued = self.queue.get(&attempt.run.number)?;
             Some(NewestRun {
@@ -175,14 +176,14 @@ impl History {
                 running: queued.state == QueueState::Running,
             })
         });
-        let mut inline: Vec<&QueuedRun> = self.queue.values().collect();
-        inline.sort_by(|a, b| a.order().cmp(&b.order()));
-        let starting = inline.iter().filter_map(|queued| match queued.state {
+        let mut ordered: Vec<&QueuedRun> = self.queue.values().collect();
+        ordered.sort_by(|a, b| a.order().cmp(&b.order()));
+        let starting = ordered.iter().filter_map(|queued| match queued.state {
             QueueState::Starting { boot } => Some((queued.run.number, boot)),
             QueueState::Waiting | QueueState::Held { .. } | QueueState::Running => None,
         });
-        let waiting = inline.iter().find(|queued| queued.state == QueueState::Waiting);
-        Standing {
+        let waiting = ordered.iter().find(|queued| queued.state == QueueState::Waiting);
+        RunCandidates {
             newest,
             starting: starting.collect(),
             waiting: waiting.map(|queued| queued.run.number),
@@ -190,7 +191,7 @@ impl History {
         }
     }
 
-    /// What came before the attempt at `position`, which belongs to `run`.
+    /// Returns the totals of everything before the attempt at `position`, which belongs to `run`.
     fn tally_before(&self, position: usize, run: RunNumber) -> Tally {
         let mut tally = self.add_up(position);
         let last_run = tally.last.as_ref().map(|attempt| attempt.run.number);
@@ -202,7 +203,7 @@ impl History {
     fn add_up(&self, up_to: usize) -> Tally {
         let counted = &self.attempts[..up_to];
         let ends = || counted.iter().filter_map(|attempt| attempt.end.as_ref());
-        let mut tally = self.elsewhere.clone();
+        let mut tally = self.older.clone();
         tally.attempts += counted.iter().map(|_| 1).sum::<u64>();
         for end in ends().filter(|end| end.is_crash()) {
             tally.crashes += 1;
@@ -210,10 +211,11 @@ impl History {
         }
         tally.last = counted.last().cloned();
         tally.last_cause = ends().next_back().map(|end| end.cause).or(tally.last_cause);
-        let saved = |end: &AttemptEnd| {
+        let checkpointed = |end: &AttemptEnd| {
             end.evidence.progress.clone().filter(|progress| progress.checkpoint.is_some())
         };
-        tally.last_checkpoint = ends().filter_map(saved).next_back().or(tally.last_checkpoint);
+        tally.last_checkpoint =
+            ends().filter_map(checkpointed).next_back().or(tally.last_checkpoint);
         tally
     }
 
@@ -221,11 +223,11 @@ impl History {
         self.attempts.iter().position(|attempt| attempt.key == key)
     }
 
-    /// Opens an attempt that is not known, and says where it is.
+    /// Adds a new attempt and returns its position in `attempts`.
     fn begin(&mut self, opening: &Opening, place: Place) -> usize {
         let Opening { experiment, key, at, uptime, start } = opening;
         let Continuation { run, gave_up } =
-            Continuation::decide(&self.standing(), *start, key.boot);
+            Continuation::decide(&self.run_candidates(), *start, key.boot);
         if let Some(other) = gave_up {
             self.end(other, RunEnd::GaveUp);
         }
@@ -233,8 +235,8 @@ impl History {
         let queued =
             self.queue.entry(run).or_insert_with(|| QueuedRun::begun(id.clone(), place, *at));
         queued.state = QueueState::Running;
-        let of_run = self.attempts.iter().rev().find(|attempt| attempt.run.number == run);
-        let number = AttemptNumber(of_run.map_or(1, |attempt| attempt.number.0 + 1));
+        let previous = self.attempts.iter().rev().find(|attempt| attempt.run.number == run);
+        let number = AttemptNumber(previous.map_or(1, |attempt| attempt.number.0 + 1));
         self.attempts.push(Attempt {
             run: id,
             number,

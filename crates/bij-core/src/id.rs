@@ -1,4 +1,4 @@
-//! Names of things: experiments, runs, attempts, invocations and boots.
+//! Identifiers of experiments, runs, attempts, invocations and boots.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use thiserror::Error;
 
 /// The name of an experiment: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`.
 ///
-/// The alphabet is a subset of what systemd allows in a unit's instance name, so an id is used in
-/// unit names, paths and drop-ins as it is and is never escaped. It can neither hold a `/` nor be
-/// `..`, because its first character is a letter or a digit.
+/// The alphabet is a subset of what systemd allows in the instance name of a unit, so an id needs no
+/// escaping in unit names, paths and drop-ins. It cannot contain `/` and cannot be `..`, because its first
+/// character is a letter or a digit.
 ///
-/// Clones share the text: thousands of runs name the same few experiments again and again.
+/// Clones share the text, because thousands of runs name the same few experiments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ExperimentId(Arc<str>);
 
-/// Why a text is no experiment id.
+/// The error for a text that is not an experiment id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{found:?} is not an experiment id: use 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
@@ -32,10 +32,10 @@ impl ExperimentId {
     /// The longest id, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Checks a text.
+    /// Checks a text and makes it an id.
     ///
     /// # Errors
-    /// [`InvalidExperimentId`] for anything outside of the alphabet or the length.
+    /// [`InvalidExperimentId`] for a text outside of the alphabet or longer than [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(text: &str) -> Result<Self, InvalidExperimentId> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
         let bytes = text.as_bytes();
@@ -49,23 +49,23 @@ impl ExperimentId {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of its systemd unit, `brain-experiment@<id>.service`.
+    /// Returns the name of the experiment's unit, `brain-experiment@<id>.service`.
     pub fn unit_name(&self) -> String {
         format!("brain-experiment@{}.service", self.0)
     }
 
-    /// The id in a unit's name; `None` for a unit that is no experiment's.
+    /// Returns the id in the name of a unit; `None` if the unit is not an experiment's.
     pub fn from_unit_name(unit: &str) -> Option<Self> {
         let instance = unit.strip_prefix("brain-experiment@")?.strip_suffix(".service")?;
         Self::new(instance).ok()
     }
 
-    /// The identifier of its lines in the journal, `brain-experiment-<id>`.
+    /// Returns the syslog identifier of the experiment's journal lines, `brain-experiment-<id>`.
     pub fn syslog_identifier(&self) -> String {
         format!("brain-experiment-{}", self.0)
     }
@@ -129,13 +129,13 @@ impl fmt::Display for AttemptNumber {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId {
-    /// Whose run it is.
+    /// The experiment of the run.
     pub experiment: ExperimentId,
-    /// Its number, from 1.
+    /// The number of the run, from 1.
     pub number: RunNumber,
 }
 
-/// Why a text is no run id.
+/// The error for a text that is not a run id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is not a run: write it as ID#NUMBER, for example amnesiac_001#3")]
 pub struct InvalidRunId {
@@ -173,7 +173,7 @@ impl From<RunId> for String {
     }
 }
 
-/// Why a text is no 128-bit id.
+/// The error for a text that is not a 128-bit id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is not a 128-bit id of 32 hexadecimal digits")]
 pub struct InvalidId128 {
@@ -198,7 +198,7 @@ macro_rules! id128 {
         pub struct $name(u128);
 
         impl $name {
-            /// The id from its 16 bytes, in network order.
+            /// Creates the id from its 16 bytes, in network order.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(u128::from_be_bytes(bytes))
             }
@@ -233,13 +233,12 @@ macro_rules! id128 {
 }
 
 id128! {
-    /// systemd's id of one life of a unit: `$INVOCATION_ID`, 32 hexadecimal digits
-    /// (systemd.exec(5)).
+    /// systemd's id of one activation of a unit: `$INVOCATION_ID`, 32 hexadecimal digits (systemd.exec(5)).
     InvocationId
 }
 id128! {
-    /// The kernel's id of one boot, `/proc/sys/kernel/random/boot_id`; read with or without its
-    /// dashes, written without, as the journal does (`_BOOT_ID`, systemd.journal-fields(7)).
+    /// The kernel's id of one boot, `/proc/sys/kernel/random/boot_id`. It is read with or without dashes and
+    /// written without, as in the journal (`_BOOT_ID`, systemd.journal-fields(7)).
     BootId
 }
 
@@ -248,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_a_plain_word() {
+    fn an_experiment_id_has_a_plain_alphabet() {
         for good in ["a", "0", "amnesiac_001", "A.b-c_d", &"x".repeat(64)] {
             assert_eq!(ExperimentId::new(good).unwrap().as_str(), good);
         }
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_finds_its_way_through_a_unit_name() {
+    fn an_experiment_id_is_read_back_from_its_unit_name() {
         let id = ExperimentId::new("a-b.service").unwrap();
         assert_eq!(ExperimentId::from_unit_name(&id.unit_name()), Some(id));
         assert_eq!(ExperimentId::from_unit_name("brain-experiment@.service"), None);
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_id_is_one_with_and_without_dashes() {
+    fn a_boot_id_is_the_same_with_and_without_dashes() {
         let dashed: BootId = "2f1cbd1b-9d7a-4bd6-8d7c-7d3b2f8a11aa\n".parse().unwrap();
         assert_eq!(dashed.to_string(), "2f1cbd1b9d7a4bd68d7c7d3b2f8a11aa");
         assert_eq!(dashed.to_string().parse::<BootId>().unwrap(), dashed);
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_written_with_a_hash() {
+    fn a_run_id_is_written_with_a_hash() {
         let run: RunId = "amnesiac_001#3".parse().unwrap();
         assert_eq!(run.to_string(), "amnesiac_001#3");
         for bad in ["amnesiac_001", "#3", "x#0", "x#-1", "x#3#4"] {

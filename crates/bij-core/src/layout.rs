@@ -1,4 +1,4 @@
-//! Where things lie.
+//! The paths of an installation.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The system's paths below `root`, which is `/` unless somebody looks at another tree.
+    /// Returns the paths of the system below `root`, which is `/` except for another tree.
     pub fn system(root: &Path) -> Self {
         Self {
             config: root.join("etc/brain-in-jar"),
@@ -26,7 +26,7 @@ impl Layout {
         }
     }
 
-    /// One user's paths, from the directories of file-hierarchy(7): `$XDG_CONFIG_HOME`,
+    /// Returns the paths of one user below the directories of file-hierarchy(7): `$XDG_CONFIG_HOME`,
     /// `$XDG_STATE_HOME` and `$XDG_RUNTIME_DIR`.
     pub fn user(config_home: &Path, state_home: &Path, runtime_dir: &Path) -> Self {
         Self {
@@ -38,135 +38,136 @@ impl Layout {
         }
     }
 
-    /// Whether these are the paths of the machine itself, whose settings are root's alone.
-    pub fn is_machines(&self) -> bool {
+    /// Returns whether these are the paths of the running system, whose settings only root may write.
+    pub fn is_system(&self) -> bool {
         self.config == Path::new("/etc/brain-in-jar")
     }
 
-    /// The directory of settings and of definitions written by hand.
+    /// Returns the directory of the settings and of definitions written by hand.
     pub fn config(&self) -> &Path {
         &self.config
     }
 
-    /// `coordinator.toml`, the settings.
+    /// Returns the path of the settings, `coordinator.toml`.
     pub fn settings(&self) -> PathBuf {
         self.config.join("coordinator.toml")
     }
 
-    /// `coordinator.env`, the settings under the older tool's names; stronger than
+    /// Returns the path of the settings under the older tool's names, `coordinator.env`. It overrides
     /// [`settings`](Self::settings).
     pub fn settings_env(&self) -> PathBuf {
         self.config.join("coordinator.env")
     }
 
-    /// Definitions written by hand.
+    /// Returns the directory of definitions written by hand.
     pub fn definitions(&self) -> PathBuf {
         self.config.join("experiments")
     }
 
-    /// Definitions that were submitted.
+    /// Returns the directory of submitted definitions.
     pub fn submitted(&self) -> PathBuf {
         self.state.join("definitions")
     }
 
-    /// What holds for one run only, on top of the definition: `<id>.toml`.
+    /// Returns the directory of extras, which override the definition for one run only: `<id>.toml`.
     pub fn extras(&self) -> PathBuf {
         self.state.join("extras")
     }
 
-    /// The directory of everything that is kept.
+    /// Returns the directory of persistent state.
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// The ledger.
+    /// Returns the path of the ledger's database.
     pub fn database(&self) -> PathBuf {
         self.state.join("state.db")
     }
 
-    /// An experiment's own state, `$BIJ_STATE_DIR`.
+    /// Returns the state directory of an experiment, `$BIJ_STATE_DIR`.
     pub fn experiment_state(&self, id: &ExperimentId) -> PathBuf {
         self.state.join("experiments").join(id.as_str())
     }
 
-    /// Where an experiment writes how far it is, `$BIJ_PROGRESS`.
+    /// Returns the file to which an experiment writes its progress, `$BIJ_PROGRESS`.
     pub fn progress(&self, id: &ExperimentId) -> PathBuf {
         self.experiment_state(id).join("progress")
     }
 
-    /// The directory of everything that is gone after a reboot.
+    /// Returns the directory of runtime state, which a reboot removes.
     pub fn runtime(&self) -> &Path {
         &self.runtime
     }
 
-    /// Where the coordinator is asked by its owner alone: root and the hooks, or the user.
+    /// Returns the coordinator's socket for its owner alone: root and the hooks, or the user.
     pub fn owners_socket(&self) -> PathBuf {
         self.runtime.join("owner.sock")
     }
 
-    /// Where the coordinator is asked by everyone.
+    /// Returns the coordinator's socket for all users.
     pub fn coordinator_socket(&self) -> PathBuf {
         self.runtime.join("coordinator.sock")
     }
 
-    /// Where experiments send what they have to say to the service manager: the socket of
-    /// brain-experiment-notify.socket. A user's experiments speak to their manager directly.
+    /// Returns the socket of brain-experiment-notify.socket, which passes messages of experiments on to the
+    /// service manager. A user's experiments send them to their manager directly.
     pub fn notify_socket(&self) -> PathBuf {
         self.runtime.join("notify")
     }
 
-    /// The environment that the current attempt is executed with: `NAME=VALUE`, each ended by a NUL.
+    /// Returns the file with the environment of the current attempt: `NAME=VALUE` strings, each ended by a NUL.
     /// Only the experiment's user can read it.
     pub fn environment(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("environments").join(id.as_str())
     }
 
-    /// The same for an experiment with a dynamic user: a file that every user could read, in a directory
-    /// that only root can enter. The unit finds it at [`mounted_environment`](Self::mounted_environment).
+    /// Returns the environment file for an experiment with a dynamic user: it is readable by all, in a
+    /// directory that only root can enter. The unit finds it at
+    /// [`mounted_environment`](Self::mounted_environment).
     pub fn sealed_environment(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("sealed").join(id.as_str())
     }
 
-    /// Where a unit with a dynamic user finds its environment, in its own mount namespace.
+    /// Returns the path of the environment file in the mount namespace of a unit with a dynamic user.
     pub fn mounted_environment(&self) -> PathBuf {
         self.runtime.join("environment")
     }
 
-    /// What `bij-hook start` leaves for `bij-hook end` to know of the current attempt.
+    /// Returns the file with facts on the current attempt that `bij-hook start` writes for `bij-hook end`.
     pub fn attempt_record(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("attempts").join(format!("{id}.json"))
     }
 
-    /// The file that asks an experiment to checkpoint and leave, `$BIJ_STOP_FILE`.
+    /// Returns the file whose existence asks an experiment to write a checkpoint and exit, `$BIJ_STOP_FILE`.
     pub fn stop_file(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("stop").join(id.as_str())
     }
 
-    /// Who asked for an experiment's end.
+    /// Returns the file with the order to stop an experiment.
     pub fn order(&self, id: &ExperimentId) -> PathBuf {
         self.runtime.join("orders").join(format!("{id}.json"))
     }
 
-    /// Records that the database could not take.
+    /// Returns the directory of records that the database could not take.
     pub fn spool(&self) -> PathBuf {
         self.runtime.join("spool")
     }
 
-    /// Sockets and states of experiments that bij supervises itself.
+    /// Returns the directory of sockets and states of experiments that bij supervises itself.
     pub fn local(&self) -> PathBuf {
         self.runtime.join("local")
     }
 
-    /// Log files, where there is no journal.
+    /// Returns the directory of log files, which replace the journal where there is none.
     pub fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// The drop-in that a definition is rendered into.
+    /// Returns the drop-in that a definition is rendered into.
     ///
-    /// It lies in the search path of systemd.unit(5), where no reload empties it. For the system's manager
-    /// that is not `/run/systemd/system`, because `systemctl revert` empties that too, also under a unit
-    /// that is up. A user's manager has no other place.
+    /// Its directory is in the search path of systemd.unit(5), and no reload empties it. For the system's
+    /// manager that excludes `/run/systemd/system`, because `systemctl revert` empties it even while the unit
+    /// is active. A user's manager has no other directory.
     pub fn drop_in(&self, id: &ExperimentId) -> PathBuf {
         self.drop_ins.join(format!("{}.d", id.unit_name())).join("10-experiment.conf")
     }

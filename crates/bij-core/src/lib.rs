@@ -1,13 +1,13 @@
-//! The words of bij: what an experiment, a run, an attempt and a cause of death are.
+//! The vocabulary of bij as types: experiments, runs, attempts and the causes of their ends.
 //!
 //! Everything here is a plain value or a pure function; adapters in other crates do the I/O and
-//! implement the traits in [`port`]. The heart of it is [`Evidence::prove`], which decides why an
+//! implement the traits in [`port`]. The central function is [`Evidence::prove`], which decides why an
 //! attempt ended:
 //!
 //! ```
 //! use bij_core::{Cause, Evidence, Exit, ServiceResult};
 //!
-//! // cgroup v1: systemd itself only saw a SIGKILL, the kernel's counter tells the truth.
+//! // cgroup v1: systemd saw only a SIGKILL; the kernel's counter shows the OOM kill.
 //! let mut evidence = Evidence::default();
 //! evidence.service_result = Some(ServiceResult::Signal);
 //! evidence.exit = Some(Exit::Signal(9));
@@ -18,9 +18,8 @@
 //!
 //! # Invariants
 //! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
-//! - Whatever a type admits is legal; text becomes one of these types once, at an edge.
+//! - Every value of a type is legal; text is parsed into these types once, at an edge.
 
-mod asker;
 mod attempt;
 mod board_record;
 pub mod caller_environment;
@@ -41,14 +40,14 @@ mod printable;
 mod progress;
 mod quantity;
 pub mod queue;
-mod reconcile;
+mod requester;
 mod run;
 mod start_limit;
 mod timestamp;
 mod trust;
+mod unclosed;
 mod unit_state;
 
-pub use asker::{Asker, NAMELESS, account_name};
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
@@ -70,9 +69,10 @@ pub use quantity::{
     Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Millijoules, Milliwatts,
     Percent, TimeSpan,
 };
-pub use reconcile::{LastWords, close_other_boots, orphans};
+pub use requester::{Requester, UNATTRIBUTED_STARTS, account_name};
 pub use run::{RunEnd, RunState, StartKind};
 pub use start_limit::StartLimit;
 pub use timestamp::{InvalidTimestamp, Timestamp};
-pub use trust::{Authority, Openness, Ownership, Step, StepKind, TooOpen};
+pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
+pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};
 pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};

@@ -1,18 +1,18 @@
-//! Why an experiment certainly cannot be started on a machine, in one sentence with its remedy.
+//! Reasons why an experiment certainly cannot be started on a machine, each a sentence with its remedy.
 
 use std::fmt;
 
 use crate::executable::Machine;
 use crate::printable;
 
-/// What keeps an experiment from being started, though its definition is right.
+/// The reason why an experiment cannot be started although its definition is valid.
 ///
-/// Its text is the sentence that the check, the queue, the history and the log all give.
+/// `Display` writes the sentence that `bij check`, the queue, the history and the log all show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The account that it is to run as does not exist.
+    /// The account of the experiment does not exist.
     NoUser {
-        /// Its name.
+        /// The name of the account.
         name: String,
     },
     /// Its working directory does not exist.
@@ -20,30 +20,30 @@ pub enum Obstacle {
         /// `directory` of its definition.
         path: String,
     },
-    /// Its working directory is something else.
+    /// Its working directory is not a directory.
     NotADirectory {
         /// `directory` of its definition.
         path: String,
     },
-    /// A place that it is to write to does not exist.
+    /// A path that it is to write to does not exist.
     NotWritable {
         /// One of `writable` of its definition.
         path: String,
     },
-    /// Its program is in no directory where it is looked for.
+    /// Its program is in none of the directories of `PATH`.
     NotInPath {
-        /// Its name.
+        /// The name of the program.
         program: String,
-        /// The directories.
+        /// The value of `PATH`.
         path: String,
     },
     /// The kernel cannot execute its program.
     Program {
         /// The program, as its definition names it.
         program: String,
-        /// The interpreters that lead to the trouble, each named in the first line of the one before it.
+        /// The chain of interpreters up to the faulty one, each named in the first line of its predecessor.
         interpreters: Vec<String>,
-        /// What is wrong with the last of them, or with the program.
+        /// What is wrong with the last interpreter, or with the program if there is none.
         trouble: ProgramTrouble,
     },
 }
@@ -55,20 +55,20 @@ pub enum ProgramTrouble {
     Missing,
     /// It is a directory.
     Directory,
-    /// Its mode lets no user execute it.
+    /// Its mode permits no user to execute it.
     NotExecutable,
-    /// It is neither a program nor a script that names its interpreter.
+    /// It is neither an ELF program nor a script that names its interpreter.
     UnknownFormat,
     /// It is a program for another machine.
     OtherMachine {
         /// The machine that it was built for.
         machine: Machine,
-        /// The architecture of this one.
+        /// The architecture of this machine.
         here: &'static str,
     },
-    /// The program that is to load it does not exist.
+    /// The program that loads it does not exist.
     NoLoader {
-        /// Its path.
+        /// The path of the loader.
         loader: String,
     },
     /// Too many interpreters are scripts themselves.
@@ -76,7 +76,7 @@ pub enum ProgramTrouble {
 }
 
 impl Obstacle {
-    /// Returns the key of the definition that names what is wrong.
+    /// Returns the key of the definition to which the obstacle belongs.
     pub const fn key(&self) -> &'static str {
         match self {
             Self::NoUser { .. } => "user",
@@ -86,15 +86,15 @@ impl Obstacle {
         }
     }
 
-    /// Returns whether the program itself is there and only what it holds keeps the kernel from executing it.
-    /// A start is then an attempt that fails, and its reason stands in the history.
-    pub fn is_of_contents(&self) -> bool {
+    /// Returns whether the program exists and is executable, and only its contents keep the kernel from
+    /// executing it. A start is then an attempt that fails, and the history shows the reason.
+    pub fn is_in_file_contents(&self) -> bool {
         let Self::Program { interpreters, trouble, .. } = self else { return false };
-        let of_file = matches!(
+        let is_of_file = matches!(
             trouble,
             ProgramTrouble::Missing | ProgramTrouble::Directory | ProgramTrouble::NotExecutable
         );
-        !(of_file && interpreters.is_empty())
+        !(is_of_file && interpreters.is_empty())
     }
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Obstacle {
                 )
             }
             Self::NotADirectory { path } => {
-                write!(f, "{} is no directory: change `directory`", printable(path))
+                write!(f, "{} is not a directory: change `directory`", printable(path))
             }
             Self::NotWritable { path } => {
                 let path = printable(path);
@@ -126,7 +126,7 @@ impl fmt::Display for Obstacle {
             }
             Self::NotInPath { program, path } => write!(
                 f,
-                "{} is no executable file in any directory of the experiment's PATH ({}): give its absolute \
+                "{} is not an executable file in any directory of the experiment's PATH ({}): give its absolute \
                  path in `command`",
                 printable(program),
                 printable(path)
@@ -185,7 +185,7 @@ impl ProgramTrouble {
     ) -> fmt::Result {
         let shown = printable(interpreter);
         match self {
-            // The file is there under a name that shows the same on a terminal.
+            // A terminal does not show the carriage return, so the interpreter would seem to exist.
             Self::Missing if interpreter.ends_with('\r') => write!(
                 f,
                 "its interpreter {shown} is not there, because the lines of the file end as on Windows: \
@@ -205,7 +205,7 @@ impl ProgramTrouble {
             Self::TooManyInterpreters => write!(
                 f,
                 "more than {} interpreters are scripts themselves: change the first line of {script}",
-                crate::executable::MOST_INTERPRETERS
+                crate::executable::MAX_INTERPRETERS
             ),
             Self::UnknownFormat | Self::OtherMachine { .. } | Self::NoLoader { .. } => {
                 f.write_str("its interpreter ")?;
@@ -215,14 +215,14 @@ impl ProgramTrouble {
     }
 }
 
-/// A name that `env` will not find: the script is executed and leaves with exit code 127 at once.
+/// A name that `env` will not find: the script is executed and exits with code 127 at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownToEnv {
-    /// The script whose first line asks for it.
+    /// The script whose first line names it.
     pub script: String,
-    /// The name.
+    /// The name of the program.
     pub name: String,
-    /// The directories where it is looked for.
+    /// The value of `PATH`.
     pub path: String,
 }
 
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_of_windows_are_told_as_such() {
+    fn line_ends_of_windows_are_reported() {
         assert_eq!(
             program(&["/bin/bash\r"], ProgramTrouble::Missing),
             "/opt/run: its interpreter /bin/bash\\r is not there, because the lines of the file end as on \
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_is_mended_in_the_file_that_names_it() {
+    fn the_remedy_for_an_interpreter_is_in_the_file_that_names_it() {
         assert_eq!(
             program(&["/opt/wrap", "/gone/sh"], ProgramTrouble::Missing),
             "/opt/run: its interpreter /gone/sh is not there: install it, or change the first line of \
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_says_of_itself_does_no_harm_on_a_terminal() {
+    fn text_from_files_is_safe_on_a_terminal() {
         for text in [
             program(&["/bin/\u{1b}[2J"], ProgramTrouble::Missing),
             program(&[], ProgramTrouble::NoLoader { loader: "/l\u{1b}[2J".to_owned() }),

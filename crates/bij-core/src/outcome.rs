@@ -1,10 +1,10 @@
-//! Whether an action did anything.
+//! The outcome of idempotent actions.
 
-/// What an idempotent action did.
+/// Whether an idempotent action changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The world already was as asked.
+    /// The requested state already existed.
     Unchanged,
-    /// The world is now as asked.
+    /// The action brought about the requested state.
     Changed,
 }

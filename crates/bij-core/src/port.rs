@@ -1,4 +1,4 @@
-//! The traits that adapters fill, in domain words only.
+//! The traits that adapters implement, in terms of this crate only.
 
 mod board;
 mod definition_source;

@@ -1,12 +1,11 @@
-//! Text from outside, made safe to show.
+//! Untrusted text made safe for terminals.
 
 use std::borrow::Cow;
 
-/// Spells out every character of a text that a reader cannot see or that a terminal obeys; returns the
-/// text itself where it has none.
+/// Returns the text with every character escaped that is invisible or that a terminal interprets.
 ///
-/// What [`is_printable`] refuses is written as in Rust's source, `\n` or `\u{202e}`. The rest stays as it
-/// is, also in letters other than Latin ones.
+/// Characters that are not [printable](is_printable) are escaped as in Rust's source, `\n` or `\u{202e}`. All
+/// others stay, also those of other scripts. A text without such characters is borrowed.
 ///
 /// ```
 /// use bij_core::printable;
@@ -15,7 +14,7 @@ use std::borrow::Cow;
 /// assert_eq!(printable("\x1b[2J\u{202e}txt.exe"), "\\u{1b}[2J\\u{202e}txt.exe");
 /// ```
 pub fn printable(text: &str) -> Cow<'_, str> {
-    // Nearly all text is ASCII, and nearly all of it can be shown.
+    // Fast path: nearly all text is printable ASCII.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_printable) {
         return text.into();
     }
@@ -30,8 +29,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Returns whether a character may be shown as it is. Refused are control characters (Unicode's general
-/// category Cc: a terminal obeys them), format characters (Cf: they are invisible, and some of them
+/// Returns whether a character is safe to print. Not printable are control characters (Unicode's general
+/// category Cc: a terminal interprets them), format characters (Cf: they are invisible, and some of them
 /// reorder the text around them), separators of lines and paragraphs (Zl, Zp), and letters that are
 /// blank by definition (`Default_Ignorable_Code_Point` of category Lo).
 pub fn is_printable(c: char) -> bool {
@@ -41,8 +40,8 @@ pub fn is_printable(c: char) -> bool {
     !(c.is_control() || INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c)))
 }
 
-/// Ranges of the categories Cf, Zl and Zp beyond ASCII, and blank letters, as of Unicode 16. Room that
-/// Unicode keeps for further format characters (U+E0000 to U+E0FFF but for variation selectors) is
+/// Ranges of the categories Cf, Zl and Zp beyond ASCII, and blank letters, as of Unicode 16. The range that
+/// Unicode reserves for further format characters (U+E0000 to U+E0FFF without variation selectors) is
 /// included.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reorders_hides_or_commands_is_spelled_out() {
+    fn characters_that_reorder_hide_or_control_are_escaped() {
         assert_eq!(printable("a\tb\r\n"), "a\\tb\\r\\n");
         assert_eq!(printable("\x1b]0;title\x07"), "\\u{1b}]0;title\\u{7}");
         assert_eq!(printable("\u{9b}2J\u{7f}"), "\\u{9b}2J\\u{7f}");
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_text_of_any_language_stays() {
+    fn ordinary_text_of_any_script_is_unchanged() {
         for text in ["grün 脳 Ελλάδα", "מוח", "دماغ", "e\u{301}", "❤\u{fe0f}", "\u{3000}\u{a0}", ""]
         {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text), "{text:?}");

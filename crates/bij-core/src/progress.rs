@@ -1,17 +1,17 @@
-//! The line an experiment writes to `$BIJ_PROGRESS`.
+//! The progress line that an experiment writes to `$BIJ_PROGRESS`.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How far an experiment says it is.
+/// The progress that an experiment reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Steps done.
+    /// The number of steps done.
     pub step: Option<u64>,
-    /// Steps in all, where known.
+    /// The total number of steps, if known.
     pub total: Option<u64>,
     /// Free text for people.
     pub text: Option<String>,
@@ -19,7 +19,7 @@ pub struct Progress {
     pub checkpoint: Option<String>,
 }
 
-/// Why a text is no progress.
+/// The error for a text without progress.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no progress in {found:?}: write step=N [total=N] [text=…] [checkpoint=PATH]")]
 pub struct InvalidProgress {
@@ -32,8 +32,8 @@ impl FromStr for Progress {
 
     /// Reads the last line that is complete and not empty: `step=120 total=1000 checkpoint=PATH`.
     ///
-    /// `text=` and `checkpoint=` may hold blanks: such a value ends where the next known key
-    /// begins, or with the line. Unknown words are passed over, so that experiments may say more.
+    /// The values of `text=` and `checkpoint=` may contain blanks: they end before the next known key or with
+    /// the line. Unknown words are ignored, so that experiments may report more.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
         let mut progress = Self::default();
@@ -56,7 +56,7 @@ impl FromStr for Progress {
 
 const KEYS: [&str; 4] = ["step=", "total=", "text=", "checkpoint="];
 
-/// The next known `key=value`, its value up to the next known key, and what follows it.
+/// Returns the next known key, its value up to the next known key, and the rest of the line.
 fn next_field(line: &str) -> Option<(&str, &str, &str)> {
     let (start, key) = next_key(line)?;
     let value = &line[start + key.len()..];
@@ -64,7 +64,7 @@ fn next_field(line: &str) -> Option<(&str, &str, &str)> {
     Some((key.trim_end_matches('='), value[..end].trim(), &value[end..]))
 }
 
-/// Where the next known key begins; a key stands at the start or after a blank.
+/// Returns the next known key and its offset. A key is at the start of the line or after a blank.
 fn next_key(line: &str) -> Option<(usize, &'static str)> {
     let at_word = |at: usize| at == 0 || line[..at].ends_with(char::is_whitespace);
     let first = |key: &'static str| {
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_counts_and_unknown_words_do_not_hurt() {
+    fn the_last_line_counts_and_unknown_words_are_ignored() {
         let progress: Progress = "step=1\n loss=0.3 step=2 text=a b total=9\n\n".parse().unwrap();
         assert_eq!((progress.step, progress.total), (Some(2), Some(9)));
         assert_eq!(progress.text.as_deref(), Some("a b"));
     }
 
     #[test]
-    fn nonsense_is_refused_not_guessed() {
+    fn text_without_progress_is_refused() {
         for bad in ["", "\n", "hello", "xstep=3", "step=", "checkpoint="] {
             assert!(bad.parse::<Progress>().is_err(), "{bad:?}");
         }

@@ -1,4 +1,4 @@
-//! Quantities, read and written as systemd reads and writes them.
+//! Quantities in systemd's notation.
 //!
 //! Sources: systemd.resource-control(5) for sizes and percentages, systemd.time(7) for spans.
 
@@ -18,13 +18,13 @@ pub use cpu_quota::{CpuQuota, Percent};
 pub use physical::{Celsius, Hertz, Millijoules, Milliwatts};
 pub use time_span::TimeSpan;
 
-/// Why a text is no quantity of its kind.
+/// The error for a text that is not a quantity of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is not {expected}")]
 pub struct InvalidQuantity {
     /// What was found, cut to 80 characters.
     pub found: String,
-    /// What it should have been, with an example.
+    /// What was expected, with an example.
     pub expected: &'static str,
 }
 
@@ -34,18 +34,18 @@ impl InvalidQuantity {
     }
 }
 
-/// A bound that may be absent; never a magic number.
+/// A limit that may be absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit<T> {
-    /// No bound: `infinity`.
+    /// No limit: `infinity`.
     Max,
-    /// At most this much.
+    /// A limit at this value.
     At(T),
 }
 
 impl<T> Limit<T> {
-    /// The bound, if there is one.
+    /// Returns the limit, if there is one.
     pub fn at(self) -> Option<T> {
         match self {
             Self::Max => None,
@@ -70,21 +70,21 @@ impl<T: FromStr<Err = InvalidQuantity>> FromStr for Limit<T> {
     }
 }
 
-/// A bound on memory: `8G`, `50%` of the machine's memory, or `infinity`.
+/// A limit of memory: `8G`, `50%` of the machine's memory, or `infinity`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemoryLimit {
-    /// So many bytes, or no bound.
+    /// A number of bytes, or no limit.
     Absolute(Limit<Bytes>),
     /// A share of the machine's physical memory.
     Share(Percent),
 }
 
 impl MemoryLimit {
-    /// The bound in bytes on a machine with `total` bytes of memory.
+    /// Returns the limit in bytes on a machine with `total` bytes of memory.
     pub fn resolve(self, total: Bytes) -> Limit<Bytes> {
         match self {
             Self::Absolute(limit) => limit,
-            Self::Share(share) => Limit::At(share.of(total)),
+            Self::Share(share) => Limit::At(share.share_of(total)),
         }
     }
 }
@@ -114,10 +114,8 @@ impl FromStr for MemoryLimit {
     }
 }
 
-/// Reads `12.5` as a whole number of `1/scale`s (scale a power of ten) times `factor`.
-///
-/// Digits past the scale must be there for a reason: they are refused only where they are no
-/// digits, and cut otherwise, as systemd does.
+/// Parses a decimal number such as `12.5` and returns it times `factor`, rounded down; `None` for other text
+/// and if the result exceeds `u64`. As in systemd, decimals beyond the result's precision are cut.
 fn fixed_point(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -127,7 +125,7 @@ fn fixed_point(number: &str, factor: u64) -> Option<u64> {
     let mut value = u128::from(whole.parse::<u64>().ok()?) * u128::from(factor);
     let mut unit = u128::from(factor);
     for digit in fraction.bytes() {
-        // Each place is a tenth of the one before; what is left of the unit is what can be told.
+        // Each decimal place is worth a tenth of the place before it.
         value += unit * u128::from(digit - b'0') / 10;
         unit /= 10;
     }

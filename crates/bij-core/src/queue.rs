@@ -1,4 +1,4 @@
-//! Runs that are not over: what each asks for, where it stands, and what it waits for.
+//! Queued runs: their terms, their state, and the gates they wait for.
 
 mod claim;
 mod dependency;

@@ -1,4 +1,4 @@
-//! When a run goes on and when it is over.
+//! The states and ends of runs.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::cause::EXIT_NEVER;
 use crate::{AttemptEnd, Cause, Exit};
 
-/// Where a run is.
+/// Whether a run is open, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
-    /// An attempt lives, or the next one is expected.
+    /// An attempt is running, or the next one is expected.
     Open,
-    /// It is over.
+    /// The run has ended.
     Ended(RunEnd),
 }
 
@@ -21,24 +21,24 @@ pub enum RunState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEnd {
-    /// Its last attempt was a success.
+    /// Its last attempt succeeded.
     Success,
-    /// Somebody stopped it.
+    /// It was stopped on request.
     Stopped,
-    /// It left with 78: never again.
+    /// Its last attempt exited with 78, which forbids a restart.
     Never,
     /// It used up its restarts.
     GaveUp,
-    /// Somebody took it out of the queue.
+    /// It was removed from the queue on request.
     Cancelled,
 }
 
 impl RunEnd {
-    /// All ways to end.
+    /// All ways in which a run ends.
     pub const ALL: [Self; 5] =
         [Self::Success, Self::Stopped, Self::Never, Self::GaveUp, Self::Cancelled];
 
-    /// The word for it in output and databases.
+    /// Returns the name of the end in output and databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -49,9 +49,9 @@ impl RunEnd {
         }
     }
 
-    /// Whether the end of an attempt is the end of its run.
+    /// Returns how the end of an attempt ends its run; `None` if the run stays open.
     ///
-    /// Power cut, reboot, heat and every crash leave the run open: the next start carries it on, or
+    /// Power cut, reboot, heat and every crash leave the run open: the next start continues it, or
     /// [`Continuation::decide`](crate::Continuation::decide) finds that it gave up.
     pub fn after(end: &AttemptEnd) -> Option<Self> {
         match (end.cause, end.evidence.exit) {
@@ -66,12 +66,12 @@ impl RunEnd {
         }
     }
 
-    /// As [`RunEnd::after`], for a run that was put back into the queue while the attempt lived:
-    /// who stopped the attempt did so to have the run wait, not to end it.
+    /// As [`RunEnd::after`], for a run that was requeued during the attempt: a stop of the attempt then does
+    /// not end the run, which waits again.
     pub fn after_put_back(end: &AttemptEnd) -> Option<Self> {
         match Self::after(end) {
             Some(Self::Stopped) | None => None,
-            Some(how @ (Self::Success | Self::Never | Self::GaveUp | Self::Cancelled)) => Some(how),
+            Some(end @ (Self::Success | Self::Never | Self::GaveUp | Self::Cancelled)) => Some(end),
         }
     }
 }
@@ -82,13 +82,13 @@ impl fmt::Display for RunEnd {
     }
 }
 
-/// Who asked for a start.
+/// Whether a start is an automatic restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartKind {
-    /// The supervisor, after a crash (`Restart=`): `NRestarts` is above zero.
+    /// A restart by the supervisor after a crash (`Restart=`): `NRestarts` is above zero.
     Restart,
-    /// Anyone else: a person, the boot, a coordinator.
+    /// Any other start: by a user, at boot, or by a coordinator.
     Fresh,
 }
 
@@ -120,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_does_not_end_a_run_that_waits_again() {
+    fn a_stop_does_not_end_a_requeued_run() {
         assert_eq!(RunEnd::after_put_back(&end(Cause::Stopped, None)), None);
         assert_eq!(RunEnd::after_put_back(&end(Cause::OomKill, None)), None);
         let done = RunEnd::after_put_back(&end(Cause::Success, None));
-        assert_eq!(done, Some(RunEnd::Success), "it was faster");
+        assert_eq!(done, Some(RunEnd::Success), "it ended before the stop");
     }
 }

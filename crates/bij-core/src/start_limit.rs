@@ -3,13 +3,13 @@
 use crate::definition::Restart;
 use crate::{Limit, TimeSpan};
 
-/// `StartLimitBurst=` starts within `StartLimitIntervalSec=` (systemd.unit(5)).
+/// A limit of `StartLimitBurst=` starts within `StartLimitIntervalSec=` (systemd.unit(5)).
 ///
 /// The window is fixed, as in `ratelimit_below()` of systemd's `src/basic/ratelimit.c`: it opens with the first
 /// start after the last window has closed. A burst or an interval of zero switches the limit off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartLimit {
-    /// Starts within the interval, the first one counted.
+    /// The most starts within the interval, the first start included.
     pub burst: u32,
     /// The length of the window; [`Limit::Max`] never closes it.
     pub interval: Limit<TimeSpan>,

@@ -8,17 +8,18 @@ use thiserror::Error;
 
 use crate::TimeSpan;
 
-/// A point in time: microseconds since 1970-01-01 00:00 UTC, systemd's own unit
-/// (`CLOCK_REALTIME`; it may jump, so nothing is ordered by it).
+/// A point in time in microseconds since 1970-01-01 00:00 UTC, as in systemd. `CLOCK_REALTIME` may jump, so
+/// nothing is ordered by timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
 
-/// 0001-01-01, and the last whole second that jiff writes in UTC.
+/// 0001-01-01 in UTC.
 const FIRST: i64 = -62_135_596_800_000_000;
+/// The last whole second that jiff writes in UTC.
 const LAST: i64 = 253_402_207_199_000_000;
 
-/// Why a text is no timestamp.
+/// The error for a text that is not a timestamp.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is not an RFC 3339 time such as 2026-11-23T22:00:00Z")]
 pub struct InvalidTimestamp {
@@ -27,18 +28,17 @@ pub struct InvalidTimestamp {
 }
 
 impl Timestamp {
-    /// The time `micros` microseconds after the epoch, kept within the years that RFC 3339 can
-    /// write.
+    /// Creates the time `micros` microseconds after the epoch, clamped to the years that RFC 3339 can write.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros.clamp(FIRST, LAST))
     }
 
-    /// Microseconds since the epoch.
+    /// Returns the microseconds since the epoch.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// The time from `earlier` to this; nothing if the clock went backwards in between.
+    /// Returns the time from `earlier` to this; `None` if the clock was set back in between.
     pub fn since(self, earlier: Self) -> Option<TimeSpan> {
         u64::try_from(self.0.checked_sub(earlier.0)?).ok().map(TimeSpan::from_micros)
     }
@@ -55,7 +55,7 @@ impl From<std::time::SystemTime> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with microseconds, `2026-11-23T22:00:00.000000Z`.
+    /// Writes RFC 3339 in UTC with microseconds: `2026-11-23T22:00:00.000000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_microsecond(self.0)
             .expect("from_micros keeps it within jiff's range");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_too_far_to_be_written() {
+    fn every_timestamp_can_be_written() {
         for micros in [i64::MIN, i64::MAX] {
             assert!(!Timestamp::from_micros(micros).to_string().is_empty());
         }

@@ -1,4 +1,4 @@
-//! systemd's view of an experiment's unit.
+//! The status of an experiment's unit, as systemd reports it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ macro_rules! foreign_words {
         }
 
         impl $name {
-            /// systemd's word for it.
+            /// Returns systemd's word.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -67,109 +67,109 @@ macro_rules! foreign_words {
 foreign_words! {
     /// `ActiveState` of a unit (org.freedesktop.systemd1(5)).
     ActiveState {
-        /// It is up.
+        /// The unit is active.
         Active = "active",
-        /// It is up and reloads its configuration.
+        /// The unit is active and reloads its configuration.
         Reloading = "reloading",
-        /// It is down.
+        /// The unit is not running.
         Inactive = "inactive",
-        /// It is down because it failed.
+        /// The unit is not running because it failed.
         Failed = "failed",
-        /// It is on its way up; also while it waits to be restarted.
+        /// The unit is starting, or waits to be restarted.
         Activating = "activating",
-        /// It is on its way down.
+        /// The unit is stopping.
         Deactivating = "deactivating",
     }
 }
 
 foreign_words! {
-    /// `Result` of a service: why it was last terminated (org.freedesktop.systemd1(5)).
+    /// `Result` of a service, the reason of its last termination (org.freedesktop.systemd1(5)).
     ServiceResult {
-        /// It ended well, or by a signal that systemd takes for clean.
+        /// It ended well, or by a signal that systemd treats as clean.
         Success = "success",
-        /// systemd could not get what the start needed.
+        /// systemd could not allocate the resources for the start.
         Resources = "resources",
-        /// It broke the rules of its `Type=`.
+        /// It violated the protocol of its `Type=`.
         Protocol = "protocol",
-        /// A time-out ran out.
+        /// A time-out expired.
         Timeout = "timeout",
-        /// A process left with a code other than 0.
+        /// A process exited with a code other than 0.
         ExitCode = "exit-code",
         /// A signal killed a process.
         Signal = "signal",
-        /// A signal killed a process and a core was written.
+        /// A signal killed a process, and a core dump was written.
         CoreDump = "core-dump",
-        /// The watchdog was not fed.
+        /// It sent no watchdog message in time.
         Watchdog = "watchdog",
         /// It was started too often.
         StartLimitHit = "start-limit-hit",
-        /// The kernel killed one of its processes for memory (cgroup v2 only).
+        /// The kernel killed one of its processes for its memory use (cgroup v2 only).
         OomKill = "oom-kill",
-        /// `ExecCondition=` said no.
+        /// `ExecCondition=` did not allow the start.
         ExecCondition = "exec-condition",
     }
 }
 
 impl ActiveState {
-    /// Whether it is down, well or not, and not on its way anywhere.
+    /// Returns whether the unit is inactive or failed.
     pub const fn is_down(&self) -> bool {
         matches!(self, Self::Inactive | Self::Failed)
     }
 }
 
-/// What an experiment's processes use, from the kernel's cgroup files.
+/// The resource use of an experiment's processes, from the kernel's cgroup files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// Memory in use now.
+    /// The memory in use.
     pub memory_current: Option<Bytes>,
-    /// Most memory in use at once.
+    /// The peak of memory use.
     pub memory_peak: Option<Bytes>,
-    /// The limit in force.
+    /// The memory limit in force.
     pub memory_max: Option<Limit<Bytes>>,
     /// Processor time used, in nanoseconds.
     pub cpu_usage_nsec: Option<u64>,
-    /// The quota in force.
+    /// The CPU quota in force.
     pub cpu_quota: Option<Limit<CpuQuota>>,
-    /// Share of the last ten seconds in which some task waited for memory, (PSI `some avg10`).
+    /// Share of the last ten seconds in which some task waited for memory (PSI `some avg10`).
     pub memory_pressure: Option<Percent>,
 }
 
-/// One experiment's unit.
+/// The status of an experiment's unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitStatus {
-    /// Whose unit.
+    /// The experiment of the unit.
     pub id: ExperimentId,
     /// Its high-level state.
     pub active_state: ActiveState,
     /// Its low-level state: `running`, `auto-restart`, `dead`, …
     pub sub_state: String,
-    /// Why it was last terminated, if it was.
+    /// The reason of its last termination, if it was terminated.
     pub result: Option<ServiceResult>,
-    /// Its main process.
+    /// The process id of its main process.
     pub main_pid: Option<u32>,
-    /// This life of the unit.
+    /// The id of its current or last activation.
     pub invocation: Option<InvocationId>,
-    /// Since when it is in its state.
+    /// When it entered its current state.
     pub since: Option<Timestamp>,
     /// Automatic restarts since the last manual start (`NRestarts`).
     pub restarts: Option<u32>,
-    /// Whether it is down only for now: a job is about to bring it up. In an automatic restart
-    /// systemd stops a unit before it starts it, and shows it as `inactive` in between.
+    /// Whether a queued job is about to start the unit. In an automatic restart systemd stops a unit before it
+    /// starts it, and shows it as `inactive` in between.
     pub start_due: bool,
-    /// Whether its processes stand still until somebody thaws it (`FreezerState`).
+    /// Whether its processes are frozen (`FreezerState`).
     pub frozen: bool,
     /// Whether it is started at boot.
     pub enabled: Option<bool>,
-    /// Whether it cannot be started, by anybody, until it is unmasked (`systemctl mask`).
+    /// Whether it is masked, so that it cannot be started until it is unmasked (`systemctl mask`).
     pub masked: bool,
-    /// Its last `STATUS=` text.
+    /// The last `STATUS=` text that it sent.
     pub status_text: Option<String>,
-    /// What it uses.
+    /// Its resource use.
     pub resources: Resources,
 }
 
 impl UnitStatus {
-    /// A unit of which nothing is known but that it is down.
+    /// Creates the status of an inactive unit of which nothing else is known.
     pub fn down(id: ExperimentId) -> Self {
         Self {
             id,

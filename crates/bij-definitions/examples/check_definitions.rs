@@ -1,4 +1,4 @@
-//! Checks every definition below a root directory and says what is wrong with each.
+//! Checks every definition below a root directory and prints the problems of each.
 //!
 //! `cargo run -p bij-definitions --example check_definitions -- /`
 

@@ -1,18 +1,18 @@
-//! Finding one experiment's definition.
+//! Finding the definition of an experiment.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bij_core::definition::{
-    Definition, DefinitionError, ExperimentSpec, Place, Problem, Runner, Settings, SourceFile,
-    SpecOverlay, Syntax, Warning,
+    Definition, DefinitionError, ExperimentSpec, Problem, Runner, Settings, SourceFile,
+    SourceLocation, SpecOverlay, Syntax, Warning,
 };
 use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{Authority, ExperimentId, Layout, Obstacle};
 use nix::unistd::User;
 
 use crate::host_view::HostView;
-use crate::read::{ReadError, Whose, problem, read, read_owned};
+use crate::read::{ReadError, Trust, problem, read, read_owned};
 use crate::stamp::stamp;
 use crate::walk::authority;
 
@@ -20,87 +20,85 @@ use crate::walk::authority;
 #[derive(Clone, Debug)]
 pub struct Definitions {
     pub(crate) layout: Layout,
-    /// Who may have written them.
+    /// The accounts that may have written them.
     pub(crate) authority: Authority,
 }
 
-/// A file that was read.
-struct Source {
+/// The name and content of a file.
+struct FileContent {
     name: String,
     bytes: Vec<u8>,
 }
 
-impl Source {
+impl FileContent {
     fn file(&self) -> SourceFile<'_> {
         SourceFile::new(&self.name, &self.bytes)
     }
 }
 
 /// The file that defines an experiment.
-struct Candidate {
-    source: Source,
+struct DefiningFile {
+    source: FileContent,
     syntax: Syntax,
-    /// It lies where older configs lie, and is nothing else.
+    /// Whether it is in the directory of older configs and cannot be a definition.
     is_config: bool,
 }
 
 impl Definitions {
-    /// The definitions of an installation. A file that another account than root, or the caller in a tree
-    /// or home directory, could have written is refused.
+    /// Creates the definitions of an installation. Files that an untrusted account could have written are
+    /// refused. Root is trusted, and in a tree or home directory also the caller.
     pub fn new(layout: Layout) -> Self {
         Self { authority: authority(&layout), layout }
     }
 
-    /// Where they lie.
+    /// Returns the paths of the installation.
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The settings, and what is odd about their files; empty if there are none.
+    /// Returns the settings, which are the defaults without files, and harmless oddities of their files.
     ///
     /// # Errors
-    /// [`DefinitionError`] if they cannot be used.
+    /// [`DefinitionError`] if the settings cannot be used.
     pub fn settings(&self) -> Result<(Settings, Vec<Warning>), DefinitionError> {
         let mut settings = self.settings_file()?;
-        let env = self.in_settings(&self.layout.settings_env())?;
+        let env = self.read_settings(&self.layout.settings_env())?;
         let warnings = env.map(|env| settings.lay_over(env.file())).transpose()?;
         Ok((settings, warnings.unwrap_or_default()))
     }
 
-    /// The settings without the older names, which only the coordinator needs: a mistake there
-    /// must not keep experiments from running.
+    /// Returns the settings without `coordinator.env`, which only the coordinator needs: an error in it must
+    /// not keep experiments from running.
     pub(crate) fn settings_file(&self) -> Result<Settings, DefinitionError> {
-        match self.in_settings(&self.layout.settings())? {
+        match self.read_settings(&self.layout.settings())? {
             Some(source) => Settings::parse(source.file()),
             None => Ok(Settings::default()),
         }
     }
 
-    /// What [`find`](DefinitionSource::find) will find once these extras are
-    /// [set](Self::set_extras), with the stamp that it will have then.
+    /// Returns what [`find`](DefinitionSource::find) will return after these extras are
+    /// [set](Self::set_extras), with the same stamp.
     ///
     /// # Errors
     /// As `find`.
     pub fn find_with(&self, id: &ExperimentId, extras: &SpecOverlay) -> Result<Found, FindError> {
         let text = extras.to_toml();
         let name = name_of(&self.extras_path(id));
-        let source = (!extras.is_empty()).then(|| Source { name, bytes: text.into_bytes() });
+        let source = (!extras.is_empty()).then(|| FileContent { name, bytes: text.into_bytes() });
         self.assemble(id, source.as_ref())
     }
 
-    /// The extras that are set for an experiment's next or current run.
+    /// Returns the extras of an experiment's next or current run.
     ///
     /// # Errors
     /// [`FindError`] if their file cannot be used.
     pub fn extras(&self, id: &ExperimentId) -> Result<Option<SpecOverlay>, FindError> {
-        let source = self.own(id, &self.extras_path(id))?;
+        let source = self.read_trusted(id, &self.extras_path(id))?;
         source.map(|source| parse_extras(id, &source)).transpose()
     }
 
-    /// A definition in any file, with the `.env` beside it; its name must be `<id>.toml` or
-    /// `<id>.json`.
-    ///
-    /// Nothing else is laid over it, and no other place is looked at.
+    /// Returns the definition in any file with the name `<id>.toml` or `<id>.json`, merged with the `.env`
+    /// file in the same directory. No other file is read.
     ///
     /// # Errors
     /// [`FindError::Unreadable`] if there is no such file, otherwise as
@@ -108,16 +106,16 @@ impl Definitions {
     pub fn find_file(&self, path: &Path) -> Result<Found, FindError> {
         let unreadable = |source| FindError::Unreadable { path: name_of(path), source };
         let path = std::path::absolute(path).map_err(unreadable)?;
-        // A name that is no file's is mistyped; what else is wrong with it helps nobody.
+        // If the file does not exist, the name is mistyped, and its other problems are irrelevant.
         path.symlink_metadata().map_err(unreadable)?;
-        let (id, syntax) = identity(&path)?;
-        let named = |path: &Path| {
-            read_source(path, Whose::Named).map_err(|error| of_definition(&id, path, error))
+        let (id, syntax) = id_and_syntax(&path)?;
+        let read = |path: &Path| {
+            read_content(path, Trust::Any).map_err(|error| find_error(&id, path, error))
         };
-        let source = named(&path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
-        let env = named(&path.with_extension("env"))?;
-        let candidate = Candidate { source, syntax, is_config: false };
-        self.read_found(&id, &candidate, env.as_ref(), None)
+        let source = read(&path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
+        let env = read(&path.with_extension("env"))?;
+        let file = DefiningFile { source, syntax, is_config: false };
+        self.parse(&id, &file, env.as_ref(), None)
     }
 
     pub(crate) fn extras_path(&self, id: &ExperimentId) -> PathBuf {
@@ -128,24 +126,28 @@ impl Definitions {
         self.layout.definitions().join(format!("{id}.env"))
     }
 
-    fn assemble(&self, id: &ExperimentId, extras: Option<&Source>) -> Result<Found, FindError> {
-        let candidate = self.candidate(id)?;
-        let env = self.own(id, &self.env_path(id))?;
-        self.read_found(id, &candidate, env.as_ref(), extras)
-    }
-
-    fn read_found(
+    fn assemble(
         &self,
         id: &ExperimentId,
-        candidate: &Candidate,
-        env: Option<&Source>,
-        extras: Option<&Source>,
+        extras: Option<&FileContent>,
     ) -> Result<Found, FindError> {
-        let Candidate { source, syntax, is_config } = candidate;
+        let file = self.defining_file(id)?;
+        let env = self.read_trusted(id, &self.env_path(id))?;
+        self.parse(id, &file, env.as_ref(), extras)
+    }
+
+    fn parse(
+        &self,
+        id: &ExperimentId,
+        file: &DefiningFile,
+        env: Option<&FileContent>,
+        extras: Option<&FileContent>,
+    ) -> Result<Found, FindError> {
+        let DefiningFile { source, syntax, is_config } = file;
         let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
-        let ask =
+        let runner =
             || -> Result<Option<Runner>, DefinitionError> { Ok(self.settings_file()?.runner) };
-        let mut definition = Definition::new(id, source.file(), *syntax).with_runner(&ask);
+        let mut definition = Definition::new(id, source.file(), *syntax).with_runner(&runner);
         if *is_config {
             definition = definition.only_config();
         }
@@ -165,16 +167,16 @@ impl Definitions {
         })
     }
 
-    /// The file that defines an experiment, the strongest place first.
-    fn candidate(&self, id: &ExperimentId) -> Result<Candidate, FindError> {
+    /// Returns the file that defines an experiment, from the first directory in the search order that has one.
+    fn defining_file(&self, id: &ExperimentId) -> Result<DefiningFile, FindError> {
         for directory in [self.layout.definitions(), self.layout.submitted()] {
             let toml = directory.join(format!("{id}.toml"));
             let json = directory.join(format!("{id}.json"));
-            let Some(source) = self.own(id, &toml)? else {
-                match self.own(id, &json)? {
+            let Some(source) = self.read_trusted(id, &toml)? else {
+                match self.read_trusted(id, &json)? {
                     Some(source) => {
                         let syntax = Syntax::Json;
-                        return Ok(Candidate { source, syntax, is_config: false });
+                        return Ok(DefiningFile { source, syntax, is_config: false });
                     }
                     None => continue,
                 }
@@ -182,48 +184,51 @@ impl Definitions {
             if json.symlink_metadata().is_ok() {
                 return Err(two_files(id, &source.name, &json));
             }
-            return Ok(Candidate { source, syntax: Syntax::Toml, is_config: false });
+            return Ok(DefiningFile { source, syntax: Syntax::Toml, is_config: false });
         }
         match self.config(id)? {
-            Some(source) => Ok(Candidate { source, syntax: Syntax::Json, is_config: true }),
+            Some(source) => Ok(DefiningFile { source, syntax: Syntax::Json, is_config: true }),
             None => Err(self.missing(id)),
         }
     }
 
-    /// Reads a file that only the authority may have written.
-    fn own(&self, id: &ExperimentId, path: &Path) -> Result<Option<Source>, FindError> {
-        let read = read_source(path, Whose::Only(self.authority));
-        read.map_err(|error| of_definition(id, path, error))
+    /// Reads a file that only the trusted accounts may have written.
+    fn read_trusted(
+        &self,
+        id: &ExperimentId,
+        path: &Path,
+    ) -> Result<Option<FileContent>, FindError> {
+        let read = read_content(path, Trust::Authority(self.authority));
+        read.map_err(|error| find_error(id, path, error))
     }
 
     /// Reads the older tool's config of an experiment.
     ///
-    /// It may belong to another account than the authority's. That account then decides what the runner's
-    /// command is given to read, so the command must not run with more rights than that account has: it
-    /// runs as the config's owner or as a dynamic user.
-    fn config(&self, id: &ExperimentId) -> Result<Option<Source>, FindError> {
+    /// It may belong to an untrusted account. That account then controls the input of the runner's command,
+    /// so the command must not run with more rights than that account has: it runs as the owner of the config
+    /// or as a dynamic user.
+    fn config(&self, id: &ExperimentId) -> Result<Option<FileContent>, FindError> {
         let Some((runner, path)) = self.runner_and_config(id)? else { return Ok(None) };
         if self.authority != Authority::ROOT {
-            return self.own(id, &path);
+            return self.read_trusted(id, &path);
         }
-        let read = read_owned(&path, Whose::Owners);
-        let Some((bytes, ownership)) = read.map_err(|error| of_definition(id, &path, error))?
-        else {
+        let read = read_owned(&path, Trust::Owner);
+        let Some((bytes, ownership)) = read.map_err(|error| find_error(id, &path, error))? else {
             return Ok(None);
         };
         let owner = ownership.uid;
         if let Some(user) = &runner.user
             && owner != 0
-            && uid_of(user) != Some(owner)
+            && user_id(user) != Some(owner)
         {
             return Err(invalid(id, foreign_config(&path, owner, user)));
         }
-        Ok(Some(Source { name: name_of(&path), bytes }))
+        Ok(Some(FileContent { name: name_of(&path), bytes }))
     }
 
     /// Reads a file of the settings.
-    fn in_settings(&self, path: &Path) -> Result<Option<Source>, DefinitionError> {
-        read_source(path, Whose::Only(self.authority)).map_err(|error| {
+    fn read_settings(&self, path: &Path) -> Result<Option<FileContent>, DefinitionError> {
+        read_content(path, Trust::Authority(self.authority)).map_err(|error| {
             DefinitionError::one(match error {
                 ReadError::Refused(problem) => problem,
                 ReadError::Io(error) => problem(path, format!("cannot be read: {error}"), None),
@@ -231,7 +236,8 @@ impl Definitions {
         })
     }
 
-    /// Where the older tool's config of an experiment would lie.
+    /// Returns the path of the older tool's config of an experiment, if the settings have a directory of
+    /// configs.
     pub(crate) fn config_path(&self, id: &ExperimentId) -> Result<Option<PathBuf>, FindError> {
         Ok(self.runner_and_config(id)?.map(|(_, path)| path))
     }
@@ -265,8 +271,8 @@ impl Definitions {
 
 impl DefinitionSource for Definitions {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
-        let extras = match self.own(id, &self.extras_path(id)) {
-            // Extras can hold secrets and are root's to read: others see the definition without them.
+        let extras = match self.read_trusted(id, &self.extras_path(id)) {
+            // Extras can contain secrets, so only root may read them; others get the definition without them.
             Err(FindError::Unreadable { source, .. })
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
@@ -294,37 +300,37 @@ impl DefinitionSource for Definitions {
     }
 }
 
-/// A path for people: absolute, and readable even if it is no UTF-8.
+/// Returns a path for messages: absolute, and printable even if it is not UTF-8.
 pub(crate) fn name_of(path: &Path) -> String {
     let absolute = (!path.is_absolute()).then(|| std::path::absolute(path).ok()).flatten();
     absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn read_source(path: &Path, whose: Whose) -> Result<Option<Source>, ReadError> {
-    Ok(read(path, whose)?.map(|bytes| Source { name: name_of(path), bytes }))
+fn read_content(path: &Path, trust: Trust) -> Result<Option<FileContent>, ReadError> {
+    Ok(read(path, trust)?.map(|bytes| FileContent { name: name_of(path), bytes }))
 }
 
-/// What is no file at all is an error of the definition.
-fn of_definition(id: &ExperimentId, path: &Path, error: ReadError) -> FindError {
+/// Returns the error of a file that cannot be read. A file that is refused is an invalid definition.
+fn find_error(id: &ExperimentId, path: &Path, error: ReadError) -> FindError {
     match error {
         ReadError::Refused(problem) => invalid(id, problem),
         ReadError::Io(source) => FindError::Unreadable { path: name_of(path), source },
     }
 }
 
-/// The user id that `user` of a definition means, if there is such a user.
-fn uid_of(user: &str) -> Option<u32> {
+/// Returns the user id of a user given by name or number; `None` if there is no such user.
+fn user_id(user: &str) -> Option<u32> {
     let number = user.parse().ok();
     number.or_else(|| Some(User::from_name(user).ok()??.uid.as_raw()))
 }
 
 fn foreign_config(path: &Path, owner: u32, user: &str) -> Problem {
     let message = format!(
-        "belongs to uid {owner}, and [runner] user is {user}: a config is given only to a command that \
-         runs as the config's owner, or as a dynamic user"
+        "belongs to uid {owner}, but [runner] user is {user}: a config is passed only to a command that runs \
+         as the config's owner or as a dynamic user"
     );
     let hint = format!(
-        "look at what it says, then: chown {user} {}; or set [runner] user to its owner, or leave it out",
+        "check its contents, then: chown {user} {}; or set [runner] user to its owner, or remove it",
         path.display()
     );
     problem(path, message, Some(hint))
@@ -334,7 +340,7 @@ fn invalid(id: &ExperimentId, problem: Problem) -> FindError {
     FindError::Invalid { id: id.clone(), source: DefinitionError::one(problem) }
 }
 
-fn parse_extras(id: &ExperimentId, extras: &Source) -> Result<SpecOverlay, FindError> {
+fn parse_extras(id: &ExperimentId, extras: &FileContent) -> Result<SpecOverlay, FindError> {
     SpecOverlay::parse(extras.file())
         .map_err(|source| FindError::Invalid { id: id.clone(), source })
 }
@@ -344,16 +350,16 @@ fn two_files(id: &ExperimentId, toml: &str, json: &Path) -> FindError {
     invalid(
         id,
         Problem {
-            place: Place { file: toml.to_owned(), line: None },
+            place: SourceLocation { file: toml.to_owned(), line: None },
             key: None,
-            message: format!("{json} defines {id} as well"),
+            message: format!("{json} also defines {id}"),
             hint: Some("keep one of the two files".to_owned()),
         },
     )
 }
 
-/// The id and the syntax that a file's name says.
-fn identity(path: &Path) -> Result<(ExperimentId, Syntax), FindError> {
+/// Returns the id and the syntax of a definition from the name of its file.
+fn id_and_syntax(path: &Path) -> Result<(ExperimentId, Syntax), FindError> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let id = ExperimentId::new(&stem)
         .map_err(|source| FindError::BadName { path: name_of(path), source })?;
@@ -362,10 +368,10 @@ fn identity(path: &Path) -> Result<(ExperimentId, Syntax), FindError> {
         Some("json") => Ok((id, Syntax::Json)),
         _ => {
             let problem = Problem {
-                place: Place { file: name_of(path), line: None },
+                place: SourceLocation { file: name_of(path), line: None },
                 key: None,
                 message: "the name of a definition ends in .toml or .json".to_owned(),
-                hint: Some("a command of your own is started with: bij run -- COMMAND".to_owned()),
+                hint: Some("to run a command without a definition: bij run -- COMMAND".to_owned()),
             };
             Err(invalid(&id, problem))
         }

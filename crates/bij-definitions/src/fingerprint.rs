@@ -1,4 +1,4 @@
-//! Whether anything that a definition is made from has changed, without reading it.
+//! The fingerprint of a definition: detects changed files without reading them.
 
 use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -10,31 +10,32 @@ use fnv::FnvHasher;
 use crate::Definitions;
 
 impl Definitions {
-    /// What the system knows of all files that a definition may be made from.
+    /// Returns a hash of the metadata of all files that a definition may be made from.
     pub(crate) fn fingerprint_of_files(&self, id: &ExperimentId) -> u64 {
         let mut hasher = FnvHasher::default();
         let mut is_defined = false;
         for directory in [self.layout.definitions(), self.layout.submitted()] {
             for ending in ["toml", "json"] {
-                is_defined |= look(&directory.join(format!("{id}.{ending}")), &mut hasher);
+                is_defined |= hash_metadata(&directory.join(format!("{id}.{ending}")), &mut hasher);
             }
         }
         for path in [self.env_path(id), self.extras_path(id), self.layout.settings()] {
-            look(&path, &mut hasher);
+            hash_metadata(&path, &mut hasher);
         }
-        // Where the older tool's configs lie only the settings tell, so they are read for those alone.
+        // Only the settings name the directory of older configs, so they are read only for experiments
+        // without another definition.
         if !is_defined && let Ok(Some(path)) = self.config_path(id) {
-            look(&path, &mut hasher);
+            hash_metadata(&path, &mut hasher);
         }
         hasher.finish()
     }
 }
 
-/// Takes in a file; says whether it is there. A link counts by what it leads to, as it is read.
-fn look(path: &Path, hasher: &mut FnvHasher) -> bool {
+/// Hashes the metadata of a file, following links; returns whether the file exists.
+fn hash_metadata(path: &Path, hasher: &mut FnvHasher) -> bool {
     let metadata = path.metadata().ok();
     let facts = metadata.as_ref().map(|it| {
-        // The last of them nobody can set back, as an editor or a copy does with the one before.
+        // Editors and copies can set the modification time back; the change time cannot be set.
         let modified = (it.mtime(), it.mtime_nsec());
         let modes = (it.uid(), it.gid(), it.mode());
         (it.dev(), it.ino(), it.size(), modified, (it.ctime(), it.ctime_nsec()), modes)
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_changes_with_each_file_that_a_definition_is_made_from() {
+    fn the_fingerprint_changes_with_each_file_of_a_definition() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
         let definitions = Definitions::new(layout.clone());
@@ -65,9 +66,9 @@ mod tests {
         }
         let settings = format!("[runner]\ncommand = [\"x\"]\nconfig_directory = {configs:?}\n");
         let mut seen = vec![definitions.fingerprint(&id)];
-        let mut look = |what: &str| {
+        let mut check_change = |what: &str| {
             let now = definitions.fingerprint(&id);
-            assert_eq!(now, definitions.fingerprint(&id), "{what}: nothing has changed");
+            assert_eq!(now, definitions.fingerprint(&id), "{what}: unchanged files");
             assert!(!seen.contains(&now), "{what}");
             seen.push(now);
         };
@@ -81,13 +82,13 @@ mod tests {
             (layout.definitions().join("x.env"), "MAX_TEMP_CELSIUS=80"),
         ] {
             fs::write(&path, text).unwrap();
-            look(&path.display().to_string());
+            check_change(&path.display().to_string());
         }
         let overlay: &[u8] = b"limits.tasks = 7\n";
         let overlay = bij_core::definition::SourceFile::new("extras", overlay);
         definitions.set_extras(&id, &SpecOverlay::parse(overlay).unwrap()).unwrap();
-        look("what holds for this run only");
+        check_change("extras");
         fs::remove_file(layout.definitions().join("x.env")).unwrap();
-        look("a file that has gone");
+        check_change("a removed file");
     }
 }

@@ -1,4 +1,4 @@
-//! What a machine lacks that a definition names.
+//! Obstacles: resources that a definition names and that the machine lacks.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -6,31 +6,30 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bij_core::definition::{AbsolutePath, ExperimentSpec};
-use bij_core::executable::{Format, Interpreter, MOST_INTERPRETERS, Registered};
+use bij_core::executable::{Format, Interpreter, MAX_INTERPRETERS, RegisteredFormat};
 use bij_core::{Obstacle, ProgramTrouble, UnknownToEnv};
 use nix::fcntl::OFlag;
 use nix::unistd::User;
 
-/// So much of a program is read: its headers and the name of its loader lie at its beginning.
+/// The number of bytes that are read of a program; its headers and the name of its loader are at its beginning.
 const HEAD: u64 = 4096;
 
-/// The machine as an experiment will find it, as far as the caller can tell beforehand.
+/// The machine as an experiment will see it, as far as the caller can see it.
 ///
-/// Only what certainly keeps an experiment from being started is an [`Obstacle`]. What the caller may not
-/// see is not judged.
+/// Only what certainly keeps an experiment from being started is an [`Obstacle`]. Files that the caller may not
+/// see are not checked.
 #[derive(Clone, Copy, Debug)]
 pub struct HostView<'a> {
-    /// The tree in which programs, directories and interpreters lie.
+    /// The root directory of programs, directories and interpreters.
     pub root: &'a Path,
-    /// `$PATH` of the experiment where its definition gives none; `None` if it is not known.
+    /// `$PATH` of the experiment if its definition sets none; `None` if it is not known.
     pub path: Option<&'a str>,
-    /// Directories that the experiment sees otherwise than the caller.
+    /// Directories that have other contents for the experiment than for the caller.
     pub hidden: &'a [&'a str],
 }
 
 impl HostView<'_> {
-    /// Returns everything that keeps an experiment from being started, in the order in which a start would
-    /// meet it.
+    /// Returns all obstacles of an experiment, in the order in which a start would meet them.
     pub fn obstacles(&self, spec: &ExperimentSpec) -> Vec<Obstacle> {
         let mut obstacles: Vec<Obstacle> = self.user(spec).into_iter().collect();
         obstacles.extend(self.directory(spec));
@@ -39,14 +38,14 @@ impl HostView<'_> {
         obstacles
     }
 
-    /// Looks for the account that the experiment is to run as; a number needs none.
+    /// Checks that the account of the experiment exists; a number needs no account.
     pub fn user(&self, spec: &ExperimentSpec) -> Option<Obstacle> {
         let name = spec.user.as_ref()?;
         let is_missing = name.parse::<u32>().is_err() && matches!(User::from_name(name), Ok(None));
         is_missing.then(|| Obstacle::NoUser { name: name.clone() })
     }
 
-    /// Looks for the working directory.
+    /// Checks that the working directory exists.
     pub fn directory(&self, spec: &ExperimentSpec) -> Option<Obstacle> {
         let path = spec.directory.as_ref()?.as_str();
         match fs::metadata(self.below(Path::new(path))) {
@@ -58,7 +57,7 @@ impl HostView<'_> {
         }
     }
 
-    /// Looks for the places that the experiment is to write to.
+    /// Checks that the paths that the experiment writes to exist.
     pub fn writable(&self, spec: &ExperimentSpec) -> Option<Obstacle> {
         let is_missing = |path: &&str| {
             fs::metadata(self.below(Path::new(path))).is_err_and(|error| is_absence(&error))
@@ -67,8 +66,8 @@ impl HostView<'_> {
         Some(Obstacle::NotWritable { path: path.to_owned() })
     }
 
-    /// Looks whether the kernel can execute the command: its program, the interpreters that lead to the
-    /// program, and what loads that.
+    /// Checks that the kernel can execute the command: its program, the interpreters of its script, and the
+    /// loader.
     pub fn command(&self, spec: &ExperimentSpec) -> Option<Obstacle> {
         let program = spec.command.first()?;
         if program.contains('/') {
@@ -77,9 +76,9 @@ impl HostView<'_> {
             return Some(Obstacle::Program { program: program.clone(), interpreters, trouble });
         }
         let path = spec.environment.get("PATH").map(String::as_str).or(self.path)?;
-        let mut met = None;
+        let mut first = None;
         for directory in path.split(':') {
-            // Another than an absolute directory depends on where the process is.
+            // A relative directory depends on the working directory of the process.
             if !directory.starts_with('/') {
                 return None;
             }
@@ -89,25 +88,25 @@ impl HostView<'_> {
                 ProgramTrouble::Missing if interpreters.is_empty() => {}
                 trouble => {
                     let program = file.to_string_lossy().into_owned();
-                    met.get_or_insert(Obstacle::Program { program, interpreters, trouble });
+                    first.get_or_insert(Obstacle::Program { program, interpreters, trouble });
                 }
             }
         }
         let missing = || Obstacle::NotInPath { program: program.clone(), path: path.to_owned() };
-        Some(met.unwrap_or_else(missing))
+        Some(first.unwrap_or_else(missing))
     }
 
-    /// Looks whether `env`, as the interpreter of the command's script, finds the program that it is asked
-    /// for. It is no obstacle: the script is executed.
+    /// Checks that `env`, as the interpreter of the command's script, finds its program. A missing program is
+    /// not an obstacle, because the script is executed.
     pub fn unknown_to_env(&self, spec: &ExperimentSpec) -> Option<UnknownToEnv> {
         let script = absolute(spec.command.first().filter(|program| program.contains('/'))?, spec)?;
         let Format::Script(interpreter) = Format::read(&self.head(&script)?) else { return None };
         let path = spec.environment.get("PATH").map(String::as_str).or(self.path)?;
-        let name = interpreter.wanted_of_env()?;
+        let name = interpreter.env_program()?;
         let is_missing = |directory: &str| {
             let file = Path::new(directory).join(name);
-            let is_seen = directory.starts_with('/') && !self.is_hidden(&file);
-            is_seen && fs::metadata(self.below(&file)).is_err_and(|error| is_absence(&error))
+            let is_visible = directory.starts_with('/') && !self.is_hidden(&file);
+            is_visible && fs::metadata(self.below(&file)).is_err_and(|error| is_absence(&error))
         };
         let is_unknown = !name.contains('/') && path.split(':').all(is_missing);
         is_unknown.then(|| UnknownToEnv {
@@ -117,8 +116,8 @@ impl HostView<'_> {
         })
     }
 
-    /// Returns what keeps the kernel from executing a file, after the interpreters that lead there; `None`
-    /// also where that cannot be told.
+    /// Returns what keeps the kernel from executing a file, and adds its interpreters to `interpreters`;
+    /// `None` also if that cannot be determined.
     fn trouble(
         &self,
         file: &Path,
@@ -132,7 +131,7 @@ impl HostView<'_> {
         match Format::read(&head) {
             Format::Script(Interpreter { path, .. }) => {
                 interpreters.push(path.clone());
-                if interpreters.len() > MOST_INTERPRETERS {
+                if interpreters.len() > MAX_INTERPRETERS {
                     return Some(ProgramTrouble::TooManyInterpreters);
                 }
                 self.trouble(&absolute(&path, spec)?, spec, interpreters)
@@ -157,9 +156,9 @@ impl HostView<'_> {
         }
     }
 
-    /// Returns what is wrong with a file before it is read, or that nothing is; `None` where the caller
-    /// does not see it.
-    #[expect(clippy::option_option, reason = "not seen, seen and in order, seen and wrong")]
+    /// Returns what is wrong with the type and mode of a file, if anything is; `None` if the caller cannot
+    /// see it.
+    #[expect(clippy::option_option, reason = "not visible, visible and right, visible and wrong")]
     fn trouble_with_mode(&self, file: &Path) -> Option<Option<ProgramTrouble>> {
         if self.is_hidden(file) {
             return None;
@@ -174,13 +173,13 @@ impl HostView<'_> {
         }
     }
 
-    /// Whether the kernel was certainly told of no format that this file is of. Where the list is not
-    /// mounted, as in containers, another mount may have filled it.
+    /// Returns whether no format registered with the kernel's `binfmt_misc` matches this file. `false` if the
+    /// list is not mounted, as in containers, because the host may have registered formats.
     fn is_unknown_to_kernel(&self, file: &Path, head: &[u8]) -> bool {
         let list = self.root.join("proc/sys/fs/binfmt_misc");
         let entries = match fs::read_dir(&list) {
             Ok(entries) => entries,
-            // A kernel without it.
+            // The kernel has no `binfmt_misc`.
             Err(error) => return is_absence(&error),
         };
         if !list.join("status").exists() {
@@ -189,7 +188,7 @@ impl HostView<'_> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let formats = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
         !formats
-            .filter_map(|text| Registered::parse(&text))
+            .filter_map(|text| RegisteredFormat::parse(&text))
             .any(|format| format.matches(&name, head))
     }
 
@@ -213,7 +212,8 @@ impl HostView<'_> {
     }
 }
 
-/// The absolute path of a program; `None` for one relative to a state directory that is yet to be made.
+/// Returns the absolute path of a program; `None` if it is relative to the state directory, which may not exist
+/// yet.
 fn absolute(program: &str, spec: &ExperimentSpec) -> Option<PathBuf> {
     match (program.starts_with('/'), &spec.directory) {
         (true, _) => Some(PathBuf::from(program)),

@@ -1,4 +1,4 @@
-//! The definition files of experiments: where they are looked for, read and written.
+//! The definition files of experiments: finding, reading and writing them.
 //!
 //! ```
 //! use std::path::Path;
@@ -21,32 +21,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where one experiment's definition comes from
-//! The first of these that is there: `<id>.toml` or `<id>.json` written by hand, the one that was
-//! submitted, `<id>.json` in the runner's `config_directory`, which is a config and never a definition.
-//! Two in one directory are an error, because nobody can tell which one was meant. Over it are laid the
-//! `<id>.env` beside the ones written by hand, and what was given for one run only.
+//! # Search order
+//! The first file found defines the experiment: `<id>.toml` or `<id>.json` written by hand, then the
+//! submitted definition, then `<id>.json` in the runner's `config_directory`, which is a config and never a
+//! definition. Both `<id>.toml` and `<id>.json` in one directory are an error, because the intended file is
+//! unclear. The `<id>.env` in the directory of definitions written by hand is merged into it, then the extras
+//! of the run.
 //!
-//! What else is put down in files for the hooks to find are [orders](put_down) to stop.
+//! The crate also writes the files with [orders](write_order) to stop, which the hooks read.
 //!
-//! # Whose word counts
-//! A file settles something only if no other account than root could have written it (in a tree or below
-//! a home directory: root or the caller), which its owner, its mode and those of everything that leads to
-//! it decide ([`bij_core::Authority`]). Only a config in `config_directory` may belong to another account,
-//! and is then given to nothing that has more rights than that account.
+//! # Trust
+//! A file is trusted only if no other account than root could have written it (in a tree or below a home
+//! directory: root or the caller), according to its owner and mode and those of every directory and link on
+//! its path ([`bij_core::Authority`]). Only a config in `config_directory` may belong to another account; it
+//! is then passed only to a command without more rights than that account.
 //!
 //! # Invariants
-//! - Nothing is read but regular files of up to 1 MiB, and nothing waits for a pipe.
-//! - Whoever reads sees a whole file or none: writers rename a synced file into its place.
-//! - Every answer is as fresh as the files; nothing is kept between two questions.
+//! - Only regular files of up to 1 MiB are read, and no read waits for a pipe.
+//! - Readers see a whole file or none: writers rename a synced file into place.
+//! - Every result is as fresh as the files; nothing is cached between calls.
 
 mod ad_hoc;
 mod definitions;
 mod fingerprint;
 mod host_view;
 mod listing;
-mod openness;
 mod orders;
+mod permissions;
 mod read;
 mod replace;
 mod stamp;
@@ -55,6 +56,6 @@ mod walk;
 
 pub use definitions::Definitions;
 pub use host_view::HostView;
-pub use orders::{PutDown, put_down};
+pub use orders::{OrderFiles, write_order};
 pub use submit::SubmitError;
-pub use walk::{WalkError, Walked, authority, judge_directory, open_trusted, walk};
+pub use walk::{WalkError, Walked, authority, check_directory, open_trusted, walk};

@@ -1,4 +1,4 @@
-//! Listing what is there.
+//! Listing definitions and stray files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
-use bij_core::definition::{Place, Warning, nearest};
+use bij_core::definition::{SourceLocation, Warning, nearest};
 use bij_core::port::FindError;
 
 use crate::Definitions;
 use crate::definitions::name_of;
 
 impl Definitions {
-    /// The experiment that was probably meant by an id that nobody has defined.
+    /// Returns the existing experiment with the most similar id, for a mistyped id.
     ///
     /// # Errors
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
@@ -23,8 +23,8 @@ impl Definitions {
         Ok(ids.iter().find(|id| Some(id.as_str()) == near).cloned())
     }
 
-    /// Files that look like part of a definition and are none: a name that is no id, an `.env`
-    /// with nothing to go with.
+    /// Returns warnings about files that no definition uses: a name that is not an id, an `.env` without a
+    /// definition, a submitted definition that is hidden.
     ///
     /// # Errors
     /// [`FindError::Unreadable`] if a directory cannot be read.
@@ -34,82 +34,91 @@ impl Definitions {
         for directory in [self.layout.definitions(), self.layout.submitted()] {
             for name in names(&directory)? {
                 let path = directory.join(&name);
-                let message = match part_of(&name) {
-                    Part::Definition(Err(message)) | Part::Env(Err(message)) => message,
-                    Part::Env(Ok(id)) if !ids.contains(&id) => {
-                        format!("nothing defines {id}; write its command into {id}.toml beside it")
+                let message = match file_role(&name) {
+                    FileRole::Definition(Err(message)) | FileRole::Env(Err(message)) => message,
+                    FileRole::Env(Ok(id)) if !ids.contains(&id) => {
+                        format!(
+                            "nothing defines {id}; write its command to {id}.toml in the same directory"
+                        )
                     }
-                    Part::Definition(Ok(_)) | Part::Env(Ok(_)) | Part::Other => continue,
+                    FileRole::Definition(Ok(_)) | FileRole::Env(Ok(_)) | FileRole::Other => {
+                        continue;
+                    }
                 };
-                strays.push(Warning { place: Place { file: name_of(&path), line: None }, message });
+                strays.push(Warning {
+                    place: SourceLocation { file: name_of(&path), line: None },
+                    message,
+                });
             }
         }
         strays.extend(self.hidden()?);
         Ok(strays)
     }
 
-    /// Submitted definitions that one written by hand hides.
+    /// Returns warnings about submitted definitions that are hidden by one written by hand.
     fn hidden(&self) -> Result<Vec<Warning>, FindError> {
         let by_hand: BTreeSet<_> = defined(&self.layout.definitions())?.into_keys().collect();
         let submitted = defined(&self.layout.submitted())?;
         let hidden = submitted.into_iter().filter(|(id, _)| by_hand.contains(id));
         Ok(hidden
             .map(|(id, path)| Warning {
-                place: Place { file: name_of(&path), line: None },
-                message: format!("is not read: {id} is also defined by hand, which is stronger"),
+                place: SourceLocation { file: name_of(&path), line: None },
+                message: format!(
+                    "is not read: {id} is also defined by hand, which takes precedence"
+                ),
             })
             .collect())
     }
 
-    /// The ids of all definitions.
+    /// Returns the ids of all definitions.
     pub(crate) fn list(&self) -> Result<Vec<ExperimentId>, FindError> {
         let mut ids = BTreeSet::new();
         let mut directories = vec![self.layout.definitions(), self.layout.submitted()];
-        // Broken settings must not hide the definitions that do without them.
+        // Broken settings must not hide the definitions that do not need them.
         directories.extend(self.config_directory());
         for (index, directory) in directories.iter().enumerate() {
             let only_json = index > 1;
             let found = defined(directory)?;
             ids.extend(found.into_iter().filter_map(|(id, path)| {
-                let json = path.extension().is_some_and(|extension| extension == "json");
-                (json || !only_json).then_some(id)
+                let is_json = path.extension().is_some_and(|extension| extension == "json");
+                (is_json || !only_json).then_some(id)
             }));
         }
         Ok(ids.into_iter().collect())
     }
 }
 
-/// What a file's name says that it is.
-enum Part {
+/// The role of a file according to its name.
+enum FileRole {
     Definition(Result<ExperimentId, String>),
     Env(Result<ExperimentId, String>),
     Other,
 }
 
-fn part_of(name: &OsString) -> Part {
+fn file_role(name: &OsString) -> FileRole {
     let path = Path::new(name);
     let stem = || {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         ExperimentId::new(&stem).map_err(|error| format!("is not read: {error}"))
     };
     match path.extension().and_then(|extension| extension.to_str()) {
-        // Editors and our own writers keep hidden files meanwhile.
-        _ if name.as_encoded_bytes().starts_with(b".") => Part::Other,
-        Some("toml" | "json") => Part::Definition(stem()),
-        Some("env") => Part::Env(stem()),
-        _ => Part::Other,
+        // Editors and bij itself write hidden temporary files.
+        _ if name.as_encoded_bytes().starts_with(b".") => FileRole::Other,
+        Some("toml" | "json") => FileRole::Definition(stem()),
+        Some("env") => FileRole::Env(stem()),
+        _ => FileRole::Other,
     }
 }
 
 fn defined(directory: &Path) -> Result<BTreeMap<ExperimentId, PathBuf>, FindError> {
-    let definitions = names(directory)?.into_iter().filter_map(|name| match part_of(&name) {
-        Part::Definition(Ok(id)) => Some((id, directory.join(name))),
+    let definitions = names(directory)?.into_iter().filter_map(|name| match file_role(&name) {
+        FileRole::Definition(Ok(id)) => Some((id, directory.join(name))),
         _ => None,
     });
     Ok(definitions.collect())
 }
 
-/// The names in a directory, in alphabetical order; none if there is no such directory.
+/// Returns the names in a directory in alphabetical order; none if the directory does not exist.
 fn names(directory: &Path) -> Result<Vec<OsString>, FindError> {
     let unreadable = |source| FindError::Unreadable { path: name_of(directory), source };
     let entries = match directory.read_dir() {

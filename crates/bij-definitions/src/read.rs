@@ -1,19 +1,19 @@
-//! Reading files whose word is judged before it counts.
+//! Reading files after a check of their owners and modes.
 
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use bij_core::definition::{MAX_FILE_BYTES, Place, Problem, too_large};
+use bij_core::definition::{MAX_FILE_BYTES, Problem, SourceLocation, too_large};
 use bij_core::{Authority, Ownership};
 
 use crate::walk::{WalkError, Walked, open_trusted, walk};
 
-/// Why a file gave no bytes.
+/// The error of a file that cannot be read.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// It is nothing that a definition can be.
+    /// The file is not trusted or cannot be a definition.
     Refused(Problem),
-    /// The system says no.
+    /// The system reported an error.
     Io(io::Error),
 }
 
@@ -23,37 +23,37 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Whose files are read.
+/// The accounts that are trusted to write a file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Whose {
-    /// The authority's: a file that others could have written is refused.
-    Only(Authority),
-    /// The owner's of the file itself: one that another account but root could have written is refused.
-    Owners,
-    /// The caller has named the file and answers for it.
-    Named,
+pub(crate) enum Trust {
+    /// The accounts of an authority.
+    Authority(Authority),
+    /// The owner of the file, and root.
+    Owner,
+    /// Any account, because the caller has named the file.
+    Any,
 }
 
 /// Reads the content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
-pub(crate) fn read(path: &Path, whose: Whose) -> Result<Option<Vec<u8>>, ReadError> {
-    Ok(read_owned(path, whose)?.map(|(bytes, _)| bytes))
+pub(crate) fn read(path: &Path, trust: Trust) -> Result<Option<Vec<u8>>, ReadError> {
+    Ok(read_owned(path, trust)?.map(|(bytes, _)| bytes))
 }
 
-/// Reads as [`read`] does, and tells who owns the file.
+/// Reads a file as [`read`] does and returns its ownership, too.
 pub(crate) fn read_owned(
     path: &Path,
-    whose: Whose,
+    trust: Trust,
 ) -> Result<Option<(Vec<u8>, Ownership)>, ReadError> {
-    let walked = match whose {
-        Whose::Only(authority) => open_trusted(path, authority),
-        Whose::Owners => walk(path).and_then(|walked| match walked {
+    let walked = match trust {
+        Trust::Authority(authority) => open_trusted(path, authority),
+        Trust::Owner => walk(path).and_then(|walked| match walked {
             Some(walked) => {
-                Authority::user(walked.ownership.uid).judge(&walked.steps)?;
+                Authority::user(walked.ownership.uid).check(&walked.steps)?;
                 Ok(Some(walked))
             }
             None => Ok(None),
         }),
-        Whose::Named => walk(path),
+        Trust::Any => walk(path),
     };
     match walked {
         Ok(None) => Ok(None),
@@ -67,14 +67,14 @@ pub(crate) fn read_owned(
 
 fn content(path: &Path, walked: Walked) -> Result<Vec<u8>, ReadError> {
     let Walked { file, len, .. } = walked;
-    let most = MAX_FILE_BYTES as u64;
+    let max = MAX_FILE_BYTES as u64;
     let mut bytes = Vec::new();
-    if len <= most {
+    if len <= max {
         bytes.reserve_exact(usize::try_from(len).unwrap_or(0) + 1);
         // The file may grow while it is read.
-        file.take(most + 1).read_to_end(&mut bytes)?;
+        file.take(max + 1).read_to_end(&mut bytes)?;
     }
-    if len > most || bytes.len() > MAX_FILE_BYTES {
+    if len > max || bytes.len() > MAX_FILE_BYTES {
         return Err(ReadError::Refused(too_large(&path.to_string_lossy())));
     }
     Ok(bytes)
@@ -82,10 +82,10 @@ fn content(path: &Path, walked: Walked) -> Result<Vec<u8>, ReadError> {
 
 fn refusal(path: &Path, error: WalkError) -> ReadError {
     let hint = match &error {
-        WalkError::NoFile(_) => {
-            "remove or rename it, and write the definition into a plain file".to_owned()
+        WalkError::NotAFile(_) => {
+            "remove or rename it, and write the definition to a regular file".to_owned()
         }
-        WalkError::DanglingLink => "make its target, or remove the link".to_owned(),
+        WalkError::DanglingLink => "create its target, or remove the link".to_owned(),
         WalkError::TooOpen(error) => error.remedy(),
         WalkError::Io(_) => String::new(),
     };
@@ -95,8 +95,8 @@ fn refusal(path: &Path, error: WalkError) -> ReadError {
     }
 }
 
-/// A problem of a file as a whole.
+/// Creates a problem of a whole file.
 pub(crate) fn problem(path: &Path, message: String, hint: Option<String>) -> Problem {
-    let place = Place { file: path.to_string_lossy().into_owned(), line: None };
+    let place = SourceLocation { file: path.to_string_lossy().into_owned(), line: None };
     Problem { place, key: None, message, hint }
 }

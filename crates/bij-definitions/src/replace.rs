@@ -1,4 +1,4 @@
-//! Putting a whole file into its place at once.
+//! Atomic replacement of files.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -6,12 +6,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Who may read a file; only its owner writes it.
+/// The accounts that may read a file; only its owner may write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// Everybody may look at what runs on a machine.
+    /// All users.
     All,
-    /// It holds what can be a secret.
+    /// The owner alone, because the file may contain secrets.
     Owner,
 }
 
@@ -24,27 +24,30 @@ impl Readers {
     }
 }
 
-/// Writes a file that replaces what was there; the directory is made if it is missing.
+/// Replaces a file, and creates its directory if necessary.
 ///
-/// After a power cut there is the earlier file or this one, never a piece of one.
+/// After a power cut there is the old file or the new file, never a part of one.
 pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
-    replace_unsettled(path, content, readers)?;
+    replace_without_sync(path, content, readers)?;
     sync_parent(path)
 }
 
-/// As [`replace`], but which of the two there is after a power cut is settled only by
-/// [`sync_parent`].
-pub(crate) fn replace_unsettled(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+/// Replaces a file as [`replace`] does, but a power cut can restore the old file until [`sync_parent`].
+pub(crate) fn replace_without_sync(
+    path: &Path,
+    content: &[u8],
+    readers: Readers,
+) -> io::Result<()> {
     let draft = Draft::write(path, content, readers)?;
     fs::rename(&draft.path, path)?;
     draft.keep();
     Ok(())
 }
 
-/// Writes a file where there is none yet; `false` if there is one.
+/// Creates a file; `false` if there is one already.
 pub(crate) fn create(path: &Path, content: &[u8], readers: Readers) -> io::Result<bool> {
     let draft = Draft::write(path, content, readers)?;
-    // A link, unlike a rename, replaces nothing.
+    // Unlike a rename, a hard link never replaces a file.
     match fs::hard_link(&draft.path, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
@@ -64,10 +67,10 @@ pub(crate) fn remove(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A synced file beside the one that it will become, removed unless it is kept.
+/// A synced temporary file in the directory of its target; removed on drop unless it is kept.
 struct Draft {
     path: PathBuf,
-    kept: bool,
+    is_kept: bool,
 }
 
 impl Draft {
@@ -78,11 +81,11 @@ impl Draft {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
-        // A draft of this name can only be what a process of the same number left when it died.
+        // A draft of this name can only be left by a dead process with the same id.
         remove(&path)?;
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(&path)?;
-        let draft = Self { path, kept: false };
+        let draft = Self { path, is_kept: false };
         file.set_permissions(Permissions::from_mode(readers.mode()))?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -90,14 +93,14 @@ impl Draft {
     }
 
     fn keep(mut self) {
-        self.kept = true;
+        self.is_kept = true;
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.kept {
-            // What is left is hidden and in nobody's way.
+        if !self.is_kept {
+            // If this fails, a hidden file is left, which is ignored.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -107,7 +110,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Settles what a directory holds.
+/// Syncs the directory of a file, so that a power cut cannot undo a rename in it.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }

@@ -10,62 +10,66 @@ use bij_core::{ExperimentId, Outcome};
 use thiserror::Error;
 
 use crate::Definitions;
-use crate::ad_hoc::made_id;
+use crate::ad_hoc::generated_id;
 use crate::definitions::name_of;
-use crate::read::{Whose, read};
+use crate::read::{Trust, read};
 use crate::replace::{self, Readers};
 
-/// Why nothing was written.
+/// The error of a definition or of extras that were not written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// The definition is wrong.
+    /// The definition has errors.
     #[error("the definition of {id} has an error")]
     Invalid {
-        /// The experiment.
+        /// The experiment of the definition.
         id: ExperimentId,
-        /// What is wrong where.
+        /// The errors and their lines.
         #[source]
         source: DefinitionError,
     },
-    /// One written by hand is there and would hide it.
-    #[error("{path} defines {id} by hand and is stronger: change or remove that file")]
+    /// A definition written by hand would hide it.
+    #[error("{path} defines {id} by hand and takes precedence: change or remove that file")]
     ByHand {
         /// The experiment.
         id: ExperimentId,
-        /// The file.
+        /// The definition written by hand.
         path: String,
     },
-    /// The file system says no.
+    /// The file could not be written.
     #[error("cannot write {path}")]
     Write {
-        /// The file.
+        /// The file that could not be written.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
 }
 
 impl Definitions {
-    /// Takes in a definition, given as TOML; an earlier submitted one is replaced.
+    /// Writes a submitted definition, given as TOML; it replaces an earlier submitted definition.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing has been changed then.
     pub fn submit(&self, id: &ExperimentId, toml: &str) -> Result<Outcome, SubmitError> {
-        let outcome = self.submit_unsettled(id, toml)?;
+        let outcome = self.submit_without_sync(id, toml)?;
         if outcome == Outcome::Changed {
-            self.settle_submitted()?;
+            self.sync_submitted()?;
         }
         Ok(outcome)
     }
 
-    /// As [`submit`](Self::submit), for one of many: a power cut can undo it until
-    /// [`settle_submitted`](Self::settle_submitted), once for all of them.
+    /// Writes one of many definitions as [`submit`](Self::submit) does, but a power cut can undo it until one
+    /// call of [`sync_submitted`](Self::sync_submitted) for all of them.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing has been changed then.
-    pub fn submit_unsettled(&self, id: &ExperimentId, toml: &str) -> Result<Outcome, SubmitError> {
+    pub fn submit_without_sync(
+        &self,
+        id: &ExperimentId,
+        toml: &str,
+    ) -> Result<Outcome, SubmitError> {
         let path = self.layout.submitted().join(format!("{id}.toml"));
         let name = name_of(&path);
         let parsed = Definition::new(id, SourceFile::new(&name, toml.as_bytes()), Syntax::Toml)
@@ -77,29 +81,29 @@ impl Definitions {
                 return Err(SubmitError::ByHand { id: id.clone(), path: name_of(&by_hand) });
             }
         }
-        if matches!(read(&path, Whose::Only(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        if matches!(read(&path, Trust::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
         {
             return Ok(Outcome::Unchanged);
         }
-        replace::replace_unsettled(&path, toml.as_bytes(), readers(&parsed.spec))
+        replace::replace_without_sync(&path, toml.as_bytes(), readers(&parsed.spec))
             .map(|()| Outcome::Changed)
             .map_err(|source| SubmitError::Write { path: name, source })
     }
 
-    /// Sees to it that no power cut undoes what was submitted.
+    /// Syncs the directory of submitted definitions, so that a power cut cannot undo a submission.
     ///
     /// # Errors
-    /// [`SubmitError::Write`] if the file system cannot.
-    pub fn settle_submitted(&self) -> Result<(), SubmitError> {
+    /// [`SubmitError::Write`] if the directory cannot be synced.
+    pub fn sync_submitted(&self) -> Result<(), SubmitError> {
         let directory = self.layout.submitted();
         replace::sync_parent(&directory.join("any"))
             .map_err(|source| SubmitError::Write { path: name_of(&directory), source })
     }
 
-    /// Takes in a definition under a made name, which it returns with the definition: the
-    /// program's and the first number that nobody has had.
+    /// Writes a submitted definition under a generated id and returns it with that id: the name of the
+    /// program and the first unused number.
     ///
-    /// The id of `spec` is not used. Two callers at the same time get two names.
+    /// The id of `spec` is ignored. Concurrent callers get different ids.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing has been changed then.
@@ -107,7 +111,7 @@ impl Definitions {
         let program = spec.command.first().cloned().unwrap_or_default();
         let toml = spec.to_toml();
         for number in 1.. {
-            spec.id = made_id(&program, number);
+            spec.id = generated_id(&program, number);
             let id = &spec.id;
             if self.is_taken(id) {
                 continue;
@@ -134,7 +138,7 @@ impl Definitions {
         remove(&self.layout.submitted().join(format!("{id}.toml")))
     }
 
-    /// Sets what holds for one run only; nothing to add clears it.
+    /// Sets the extras of the next run; empty extras remove them.
     ///
     /// # Errors
     /// [`SubmitError::Write`] if it cannot be written.
@@ -148,7 +152,7 @@ impl Definitions {
         }
         let path = self.extras_path(id);
         let toml = extras.to_toml();
-        if matches!(read(&path, Whose::Only(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        if matches!(read(&path, Trust::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
         {
             return Ok(Outcome::Unchanged);
         }
@@ -157,7 +161,7 @@ impl Definitions {
             .map_err(|source| SubmitError::Write { path: name_of(&path), source })
     }
 
-    /// Removes what held for one run only.
+    /// Removes the extras.
     ///
     /// # Errors
     /// [`SubmitError::Write`] if it cannot be removed.
@@ -165,7 +169,7 @@ impl Definitions {
         remove(&self.extras_path(id))
     }
 
-    /// Whether an id is or was somebody's: then its history and state are not a new command's.
+    /// Returns whether an id has a definition or a state directory, so that a new command must not use it.
     fn is_taken(&self, id: &ExperimentId) -> bool {
         let layout = &self.layout;
         let files = ["toml", "json", "env"].map(|ending| format!("{id}.{ending}"));
@@ -178,7 +182,7 @@ impl Definitions {
     }
 }
 
-/// Those who may read a submitted definition: variables can hold secrets.
+/// Returns the accounts that may read a submitted definition: variables can contain secrets.
 fn readers(spec: &ExperimentSpec) -> Readers {
     if spec.environment.is_empty() { Readers::All } else { Readers::Owner }
 }

@@ -1,7 +1,8 @@
-//! Walking to a file component by component, so that each step can be judged and none is exchanged.
+//! Walking the path of a file component by component, so that each step can be checked and none can be
+//! exchanged.
 //!
-//! Every step is opened without following links and looked at through its own descriptor. The file that
-//! is read is the very one that was judged, whatever is renamed meanwhile.
+//! Every step is opened without following links and examined through its own descriptor. The file that is
+//! read is therefore the file that was checked, whatever is renamed meanwhile.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -10,30 +11,30 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use bij_core::{Authority, Layout, Ownership, Step, StepKind, TooOpen};
+use bij_core::{Authority, Layout, Ownership, PathStep, PathStepKind, TooOpen};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::geteuid;
 use thiserror::Error;
 
-/// As many links as the kernel follows (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+/// The most symbolic links on a path, as in the kernel (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
 
-/// Why a file is not read.
+/// The error of a file that is not read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WalkError {
-    /// An account that must not could have written it.
+    /// An untrusted account could have written it.
     #[error(transparent)]
     TooOpen(#[from] TooOpen),
-    /// Something else has its name, for example "a directory".
+    /// It is not a regular file but, for example, "a directory".
     #[error("is {0}, expected a file")]
-    NoFile(&'static str),
-    /// It is a symbolic link that leads nowhere.
-    #[error("is a symbolic link to a file that is not there")]
+    NotAFile(&'static str),
+    /// It is a symbolic link to a missing file.
+    #[error("is a symbolic link to a file that does not exist")]
     DanglingLink,
-    /// The system says no.
+    /// The system reported an error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -44,71 +45,70 @@ impl From<Errno> for WalkError {
     }
 }
 
-/// A regular file, open for reading, and every step that leads to it.
+/// A regular file, open for reading, and every step on its path.
 #[derive(Debug)]
 pub struct Walked {
-    /// The file.
+    /// The open file.
     pub file: File,
-    /// How many bytes it had when it was opened.
+    /// Its size in bytes when it was opened.
     pub len: u64,
-    /// Who owns it.
+    /// Its owner and mode.
     pub ownership: Ownership,
-    /// From `/` on; the file comes last.
-    pub steps: Vec<Step>,
+    /// The steps from `/` to the file, which comes last.
+    pub steps: Vec<PathStep>,
 }
 
-/// Returns the accounts that may have written the settings of an installation: root alone on the
-/// machine itself, root and the caller in a tree or below a home directory.
+/// Returns the accounts that may have written the settings of an installation: root alone on the running
+/// system, root and the caller in a tree or below a home directory.
 pub fn authority(layout: &Layout) -> Authority {
-    if layout.is_machines() { Authority::ROOT } else { Authority::user(geteuid().as_raw()) }
+    if layout.is_system() { Authority::ROOT } else { Authority::user(geteuid().as_raw()) }
 }
 
-/// Opens a regular file that no other account than the authority's could have written; `None` if there is
-/// no such file.
+/// Opens a regular file that only trusted accounts could have written; `None` if there is no such file.
 ///
 /// # Errors
-/// [`WalkError`] if it is not to be read.
+/// [`WalkError`] if the file is not trusted, not regular, or cannot be opened.
 pub fn open_trusted(path: &Path, authority: Authority) -> Result<Option<Walked>, WalkError> {
     let Some(walked) = walk(path)? else { return Ok(None) };
-    authority.judge(&walked.steps)?;
+    authority.check(&walked.steps)?;
     Ok(Some(walked))
 }
 
-/// Judges a directory that holds files, and what leads to it. A directory that is not there is no
-/// objection.
+/// Checks that only trusted accounts can write a directory of files and the steps on its path. A missing
+/// directory is accepted.
 ///
 /// # Errors
-/// [`WalkError`] if an account that must not can write it, or if it cannot be looked at.
-pub fn judge_directory(path: &Path, authority: Authority) -> Result<(), WalkError> {
+/// [`WalkError`] if an untrusted account can write one of them, or if the directory cannot be examined.
+pub fn check_directory(path: &Path, authority: Authority) -> Result<(), WalkError> {
     let mut walk = Walk::begin(path)?;
-    match walk.go() {
-        Ok(End::Directory | End::Other { .. }) => walk.mark_holder(),
+    match walk.run() {
+        Ok(WalkEnd::Directory | WalkEnd::Other { .. }) => walk.mark_holder(),
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(error),
     }
-    Ok(authority.judge(&walk.steps)?)
+    Ok(authority.check(&walk.steps)?)
 }
 
-/// Who owns a directory; `None` if there is none.
-pub(crate) fn walk_directory(path: &Path) -> Result<Option<Ownership>, WalkError> {
+/// Returns the owner and mode of a directory; `None` if there is no such directory.
+pub(crate) fn directory_owner(path: &Path) -> Result<Option<Ownership>, WalkError> {
     let mut walk = Walk::begin(path)?;
-    match walk.go() {
-        Ok(End::Directory) => Ok(Some(walk.steps[walk.at].ownership)),
-        Ok(End::Other { .. }) => Ok(None),
+    match walk.run() {
+        Ok(WalkEnd::Directory) => Ok(Some(walk.steps[walk.at].ownership)),
+        Ok(WalkEnd::Other { .. }) => Ok(None),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Opens a regular file and tells the steps that lead to it, without judging them.
+/// Opens a regular file and returns the steps on its path without checking them.
 ///
 /// # Errors
-/// As [`open_trusted`], but for [`WalkError::TooOpen`].
+/// As [`open_trusted`], except [`WalkError::TooOpen`].
 pub fn walk(path: &Path) -> Result<Option<Walked>, WalkError> {
     let mut walk = Walk::begin(path)?;
-    match walk.go() {
-        Ok(End::Other { name, stat }) => walk.open_file(&name, &stat).map(Some),
-        Ok(End::Directory) => Err(WalkError::NoFile("a directory")),
+    match walk.run() {
+        Ok(WalkEnd::Other { name, stat }) => walk.open_file(&name, &stat).map(Some),
+        Ok(WalkEnd::Directory) => Err(WalkError::NotAFile("a directory")),
         Err(error) if is_absent(&error) => {
             if walk.ends_in_link {
                 Err(WalkError::DanglingLink)
@@ -124,10 +124,10 @@ fn is_absent(error: &WalkError) -> bool {
     matches!(error, WalkError::Io(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Where a walk has come to.
-enum End {
+/// The end of a walk.
+enum WalkEnd {
     Directory,
-    /// No directory: a file, a pipe, a socket or a device.
+    /// A file, a pipe, a socket or a device, not opened yet.
     Other {
         name: OsString,
         stat: FileStat,
@@ -135,15 +135,16 @@ enum End {
 }
 
 struct Walk {
-    /// The directory that was reached, and its path.
+    /// The directory that was reached.
     here: OwnedFd,
+    /// The path of `here`.
     path: PathBuf,
-    /// Index of its step.
+    /// The index of the step of `here`.
     at: usize,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     rest: VecDeque<OsString>,
     links: usize,
-    /// The path itself names a link.
+    /// Whether the last component of the path is a link.
     ends_in_link: bool,
 }
 
@@ -151,7 +152,7 @@ impl Walk {
     fn begin(path: &Path) -> Result<Self, WalkError> {
         let path = std::path::absolute(path)?;
         let mut walk = Self {
-            here: open("/", LOOK | OFlag::O_DIRECTORY, Mode::empty())?,
+            here: open("/", PATH_ONLY | OFlag::O_DIRECTORY, Mode::empty())?,
             path: PathBuf::from("/"),
             at: 0,
             steps: Vec::with_capacity(8),
@@ -163,14 +164,14 @@ impl Walk {
         Ok(walk)
     }
 
-    fn go(&mut self) -> Result<End, WalkError> {
+    fn run(&mut self) -> Result<WalkEnd, WalkError> {
         while let Some(name) = self.rest.pop_front() {
-            let entry = openat(&self.here, name.as_os_str(), LOOK, Mode::empty())?;
+            let entry = openat(&self.here, name.as_os_str(), PATH_ONLY, Mode::empty())?;
             let stat = fstat(&entry)?;
             match kind(&stat) {
                 SFlag::S_IFLNK => {
                     self.mark_holder();
-                    self.push(&name, StepKind::Link, &stat);
+                    self.push(&name, PathStepKind::Link, &stat);
                     self.follow(&entry)?;
                 }
                 SFlag::S_IFDIR => {
@@ -182,23 +183,23 @@ impl Walk {
                     self.here = entry;
                     self.enter_here(&stat);
                 }
-                _ if self.rest.is_empty() => return Ok(End::Other { name, stat }),
+                _ if self.rest.is_empty() => return Ok(WalkEnd::Other { name, stat }),
                 _ => return Err(Errno::ENOTDIR.into()),
             }
         }
-        Ok(End::Directory)
+        Ok(WalkEnd::Directory)
     }
 
     fn follow(&mut self, link: &OwnedFd) -> Result<(), WalkError> {
         self.links += 1;
-        if self.links > MOST_LINKS {
+        if self.links > MAX_LINKS {
             return Err(Errno::ELOOP.into());
         }
         self.ends_in_link |= self.rest.is_empty();
-        // An empty path reads the link that is open (readlinkat(2)).
+        // An empty path reads the open link itself (readlinkat(2)).
         let target = PathBuf::from(readlinkat(link, "")?);
         if target.is_absolute() {
-            self.here = open("/", LOOK | OFlag::O_DIRECTORY, Mode::empty())?;
+            self.here = open("/", PATH_ONLY | OFlag::O_DIRECTORY, Mode::empty())?;
             self.path = PathBuf::from("/");
             self.enter_here(&fstat(&self.here)?);
         }
@@ -216,34 +217,37 @@ impl Walk {
             | OFlag::O_NOCTTY
             | OFlag::O_CLOEXEC;
         let file = openat(&self.here, name, flags, Mode::empty())?;
-        // It may have been replaced since it was looked at.
+        // The file may have been replaced since its first fstat.
         let stat = fstat(&file)?;
         regular(&stat)?;
         self.mark_holder();
-        self.push(name, StepKind::File, &stat);
+        self.push(name, PathStepKind::File, &stat);
         let len = u64::try_from(stat.st_size).unwrap_or(0);
         Ok(Walked { file: file.into(), len, ownership: ownership(&stat), steps: self.steps })
     }
 
-    /// The directory that was reached holds what is looked for.
+    /// Marks the current directory as the directory that holds the next link or the file.
     fn mark_holder(&mut self) {
-        self.steps[self.at].kind = StepKind::Directory;
+        self.steps[self.at].kind = PathStepKind::Directory;
     }
 
     fn enter_here(&mut self, stat: &FileStat) {
         self.at = self.steps.len();
-        let step =
-            Step { path: self.path.clone(), kind: StepKind::Ancestor, ownership: ownership(stat) };
+        let step = PathStep {
+            path: self.path.clone(),
+            kind: PathStepKind::Ancestor,
+            ownership: ownership(stat),
+        };
         self.steps.push(step);
     }
 
-    fn push(&mut self, name: &OsStr, kind: StepKind, stat: &FileStat) {
-        self.steps.push(Step { path: self.path.join(name), kind, ownership: ownership(stat) });
+    fn push(&mut self, name: &OsStr, kind: PathStepKind, stat: &FileStat) {
+        self.steps.push(PathStep { path: self.path.join(name), kind, ownership: ownership(stat) });
     }
 }
 
-/// Opens nothing but the name: no device and no pipe notices (open(2), `O_PATH`).
-const LOOK: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+/// Opens a name without opening the file: devices and pipes are not affected (open(2), `O_PATH`).
+const PATH_ONLY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     path.components().filter_map(|component| match component {
@@ -260,9 +264,9 @@ fn kind(stat: &FileStat) -> SFlag {
 fn regular(stat: &FileStat) -> Result<(), WalkError> {
     match kind(stat) {
         SFlag::S_IFREG => Ok(()),
-        SFlag::S_IFIFO => Err(WalkError::NoFile("a named pipe")),
-        SFlag::S_IFSOCK => Err(WalkError::NoFile("a socket")),
-        _ => Err(WalkError::NoFile("a device")),
+        SFlag::S_IFIFO => Err(WalkError::NotAFile("a named pipe")),
+        SFlag::S_IFSOCK => Err(WalkError::NotAFile("a socket")),
+        _ => Err(WalkError::NotAFile("a device")),
     }
 }
 
@@ -302,20 +306,20 @@ mod tests {
         }
 
         fn complaint(&self, path: &str) -> String {
-            let told = self.open(path).unwrap_err().to_string();
-            told.replace(&self.0.path().display().to_string(), "")
+            let message = self.open(path).unwrap_err().to_string();
+            message.replace(&self.0.path().display().to_string(), "")
         }
     }
 
     #[test]
-    fn every_step_is_judged_and_the_file_is_the_one_that_was() {
+    fn every_step_and_the_file_itself_are_returned() {
         let tree = Tree::new();
         let walked = tree.open("a/file").unwrap().unwrap();
         assert_eq!(walked.len, 4);
         assert_eq!(walked.steps[0].path, Path::new("/"));
         let tail: Vec<_> = walked.steps.iter().rev().take(2).collect();
-        assert_eq!((tail[0].kind, &tail[0].path), (StepKind::File, &tree.path("a/file")));
-        assert_eq!((tail[1].kind, &tail[1].path), (StepKind::Directory, &tree.path("a")));
+        assert_eq!((tail[0].kind, &tail[0].path), (PathStepKind::File, &tree.path("a/file")));
+        assert_eq!((tail[1].kind, &tail[1].path), (PathStepKind::Directory, &tree.path("a")));
         assert!(tree.open("a/none").unwrap().is_none());
         assert!(tree.open("none/file").unwrap().is_none());
         assert_eq!(tree.complaint("a"), "is a directory, expected a file");
@@ -323,29 +327,29 @@ mod tests {
     }
 
     #[test]
-    fn an_open_file_directory_or_ancestor_is_refused() {
+    fn a_writable_file_directory_or_ancestor_is_refused() {
         let tree = Tree::new();
         let dir = tree.path("");
         tree.chmod("a/file", 0o646);
         assert_eq!(
             tree.complaint("a/file"),
-            "the file /a/file has mode 0646: every user may write it, so it settles nothing here"
+            "the file /a/file has mode 0646: every user may write it, so it is not trusted"
         );
         tree.chmod("a/file", 0o600);
         tree.chmod("a", 0o1777);
         assert!(tree.complaint("a/file").starts_with("the directory /a has mode 1777"));
-        assert!(judge_directory(&tree.path("a"), Authority::user(geteuid().as_raw())).is_err());
+        assert!(check_directory(&tree.path("a"), Authority::user(geteuid().as_raw())).is_err());
         tree.chmod("a", 0o755);
         tree.chmod("", 0o757);
         assert!(tree.complaint("a/file").contains("has mode 0757"));
-        assert!(judge_directory(&tree.path("a"), Authority::user(geteuid().as_raw())).is_err());
+        assert!(check_directory(&tree.path("a"), Authority::user(geteuid().as_raw())).is_err());
         fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(tree.open("a/file").unwrap().is_some(), "a sticky ancestor, as /tmp");
-        assert!(judge_directory(&tree.path("b"), Authority::user(geteuid().as_raw())).is_ok());
+        assert!(tree.open("a/file").unwrap().is_some(), "a sticky ancestor, like /tmp");
+        assert!(check_directory(&tree.path("b"), Authority::user(geteuid().as_raw())).is_ok());
     }
 
     #[test]
-    fn a_link_counts_with_its_target_and_all_that_leads_there() {
+    fn a_link_is_followed_and_its_target_checked() {
         let tree = Tree::new();
         fs::create_dir(tree.path("b")).unwrap();
         tree.chmod("b", 0o755);
@@ -359,7 +363,7 @@ mod tests {
         }
         assert!(
             tree.open("linked/none").unwrap().is_none(),
-            "only a directory on the way is a link"
+            "only a directory on the path is a link"
         );
         assert!(matches!(tree.open("b/dangling"), Err(WalkError::DanglingLink)));
         assert!(matches!(tree.open("b/loop"), Err(WalkError::Io(_))));
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn another_accounts_word_is_not_taken() {
+    fn a_file_of_an_untrusted_account_is_refused() {
         let tree = Tree::new();
         let other = Authority::user(geteuid().as_raw() + 1);
         if geteuid().is_root() {

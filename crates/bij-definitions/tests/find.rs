@@ -37,7 +37,7 @@ impl Tree {
         self.definitions.find(&ExperimentId::new(id).unwrap())
     }
 
-    /// What is said about a definition that cannot be used, without the root.
+    /// Returns the error of an unusable definition, without the root directory in paths.
     fn complaint(&self, id: &str) -> String {
         let error = self.find(id).unwrap_err();
         let source = std::error::Error::source(&error);
@@ -50,7 +50,7 @@ const BY_HAND: &str = "etc/brain-in-jar/experiments";
 const SUBMITTED: &str = "var/lib/brain-in-jar/definitions";
 
 #[test]
-fn what_is_written_by_hand_is_stronger_than_what_was_submitted() {
+fn a_definition_written_by_hand_takes_precedence_over_a_submitted_one() {
     let tree = Tree::new();
     tree.write(&format!("{SUBMITTED}/x.toml"), "command = ['/submitted']");
     assert_eq!(tree.find("x").unwrap().spec.command, ["/submitted"]);
@@ -63,7 +63,7 @@ fn what_is_written_by_hand_is_stronger_than_what_was_submitted() {
 }
 
 #[test]
-fn env_and_extras_are_laid_over_a_definition() {
+fn env_and_extras_are_merged_into_a_definition() {
     let tree = Tree::new();
     tree.write(&format!("{BY_HAND}/x.json"), r#"{"command": ["/r"], "limits": {"memory": "1G"}}"#)
         .write(
@@ -77,19 +77,19 @@ fn env_and_extras_are_laid_over_a_definition() {
     let mut extras = SpecOverlay::default();
     extras.add_limit("memory=3G").unwrap();
     let id = ExperimentId::new("x").unwrap();
-    let foreseen = tree.definitions.find_with(&id, &extras).unwrap();
+    let expected = tree.definitions.find_with(&id, &extras).unwrap();
     tree.definitions.set_extras(&id, &extras).unwrap();
     let found = tree.find("x").unwrap();
     assert_eq!(found.spec.limits.memory, "3G".parse().ok());
     assert_eq!(found.spec.limits.cpu, "50%".parse().ok());
-    assert_eq!(found, foreseen, "the stamp is foreseen as well");
+    assert_eq!(found, expected, "the stamp included");
     assert_eq!(tree.definitions.extras(&id).unwrap(), Some(extras));
     tree.definitions.clear_extras(&id).unwrap();
     assert_eq!(tree.find("x").unwrap().spec.limits.memory, "2G".parse().ok());
 }
 
 #[test]
-fn the_stamp_changes_with_everything_that_is_rendered_and_tells_no_secret() {
+fn the_stamp_changes_with_everything_that_is_rendered_and_reveals_no_secret() {
     let tree = Tree::new();
     let mut seen = std::collections::BTreeSet::new();
     let mut stamp = |change: &str, text: &str| {
@@ -111,7 +111,7 @@ fn the_stamp_changes_with_everything_that_is_rendered_and_tells_no_secret() {
 }
 
 #[test]
-fn the_older_tools_configs_run_from_where_they_lie() {
+fn configs_of_the_older_tool_run_from_their_own_directory() {
     let tree = Tree::new();
     let configs = tree.path("home/user/configs");
     let config = r#"{"experiment_id": "test_001", "name": "Test", "mode": "amnesiac_loop"}"#;
@@ -135,7 +135,7 @@ fn the_older_tools_configs_run_from_where_they_lie() {
     assert_ne!(tree.find("test_001").unwrap().stamp, first.stamp);
 }
 
-/// Writes settings whose runner takes configs from the tree's `configs`.
+/// Writes settings whose runner reads configs from the directory `configs` of the tree.
 fn with_runner(tree: &Tree, user: &str) {
     let directory = tree.path("configs");
     let directory = directory.display();
@@ -144,14 +144,14 @@ fn with_runner(tree: &Tree, user: &str) {
 }
 
 #[test]
-fn what_lies_among_the_older_configs_is_never_a_definition() {
+fn a_file_in_the_directory_of_configs_is_never_a_definition() {
     let tree = Tree::new();
     with_runner(&tree, "");
     let evil = r#"{"command": ["/evil"], "user": "root", "sandbox": {"profile": "trusted"}}"#;
     tree.write("configs/x.json", evil);
-    let said = tree.complaint("x");
-    assert!(said.contains("config_directory is a config and never a definition"), "{said}");
-    // Settings of a definition are the program's there, whatever they are called.
+    let error = tree.complaint("x");
+    assert!(error.contains("config_directory is a config and never a definition"), "{error}");
+    // There, keys of definitions are for the program.
     let config =
         r#"{"user": "root", "limits": {"memory": "1T"}, "sandbox": {"profile": "trusted"}}"#;
     tree.write("configs/x.json", config);
@@ -162,7 +162,7 @@ fn what_lies_among_the_older_configs_is_never_a_definition() {
 }
 
 #[test]
-fn what_others_could_have_written_is_refused_with_the_remedy() {
+fn files_that_others_could_have_written_are_refused_with_the_remedy() {
     let tree = Tree::new();
     tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/r']")
         .write(&format!("{BY_HAND}/x.env"), "LR=1")
@@ -183,12 +183,12 @@ fn what_others_could_have_written_is_refused_with_the_remedy() {
         let mut open = before.clone();
         open.set_mode(before.mode() & 0o7777 | 0o002);
         fs::set_permissions(&full, open).unwrap();
-        let said = tree.complaint(id);
-        assert!(said.contains(&format!("chmod o-w /{path}")), "{path}: {said}");
-        assert!(said.contains("every user may write it"), "{path}: {said}");
+        let error = tree.complaint(id);
+        assert!(error.contains(&format!("chmod o-w /{path}")), "{path}: {error}");
+        assert!(error.contains("every user may write it"), "{path}: {error}");
         if full.is_dir() {
             let all = tree.definitions.too_open();
-            assert!(all.iter().any(|one| one.path == full), "{path}: {all:?}");
+            assert!(all.iter().any(|too_open| too_open.path == full), "{path}: {all:?}");
         }
         fs::set_permissions(&full, before).unwrap();
     }
@@ -209,9 +209,9 @@ fn settings_that_others_could_have_written_are_refused() {
     assert_eq!(tree.definitions.too_open()[0].path, settings);
 }
 
-/// Only root can give files away; for others the modes above say the same.
+/// Only root can change the owner of files; the tests above cover other users by modes.
 #[test]
-fn a_users_config_is_given_to_nothing_with_more_rights() {
+fn a_users_config_is_passed_to_no_command_with_more_rights() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -234,9 +234,9 @@ fn a_users_config_is_given_to_nothing_with_more_rights() {
         let found = tree.find("x");
         assert_eq!(found.is_ok(), is_usable, "{user}: {found:?}");
     }
-    let said = tree.complaint("x");
-    assert!(said.contains("chown no-such-user"), "{said}");
-    // Another account on the way decides as well.
+    let error = tree.complaint("x");
+    assert!(error.contains("chown no-such-user"), "{error}");
+    // The owner of a directory on the path counts, too.
     with_runner(&tree, "");
     give("configs", daemon + 1);
     assert!(tree.complaint("x").contains(&format!("belongs to uid {}", daemon + 1)));
@@ -250,7 +250,7 @@ fn a_users_config_is_given_to_nothing_with_more_rights() {
 }
 
 #[test]
-fn broken_settings_hurt_only_those_who_need_them() {
+fn broken_settings_affect_only_experiments_that_need_them() {
     let tree = Tree::new();
     tree.write("etc/brain-in-jar/coordinator.toml", "[runer]\n")
         .write(&format!("{BY_HAND}/a.toml"), "command = ['/r']")
@@ -278,7 +278,7 @@ fn settings_come_from_both_of_their_files() {
 }
 
 #[test]
-fn a_missing_definition_is_told_with_the_places_that_were_searched() {
+fn a_missing_definition_is_reported_with_the_searched_paths() {
     let tree = Tree::new();
     assert_eq!(
         tree.complaint("x"),
@@ -292,7 +292,7 @@ fn a_missing_definition_is_told_with_the_places_that_were_searched() {
 }
 
 #[test]
-fn a_mistyped_experiment_is_led_back() {
+fn a_mistyped_id_finds_the_similar_experiment() {
     let tree = Tree::new();
     for id in ["amnesiac_001", "unstable_002"] {
         tree.write(&format!("{BY_HAND}/{id}.toml"), "");
@@ -303,17 +303,17 @@ fn a_mistyped_experiment_is_led_back() {
 }
 
 #[test]
-fn two_definitions_in_one_directory_are_one_too_many() {
+fn two_definitions_in_one_directory_are_an_error() {
     let tree = Tree::new();
     tree.write(&format!("{BY_HAND}/x.toml"), "command = ['/r']")
         .write(&format!("{BY_HAND}/x.json"), r#"{"command": ["/r"]}"#);
     let complaint = tree.complaint("x");
-    let expected = format!("/{BY_HAND}/x.toml: /{BY_HAND}/x.json defines x as well");
+    let expected = format!("/{BY_HAND}/x.toml: /{BY_HAND}/x.json also defines x");
     assert!(complaint.contains(&expected), "{complaint}");
 }
 
 #[test]
-fn what_is_no_file_is_refused_with_a_sentence() {
+fn a_definition_that_is_not_a_text_file_is_refused() {
     let tree = Tree::new();
     tree.write(&format!("{BY_HAND}/big.toml"), vec![b'#'; 10 << 20])
         .write(&format!("{BY_HAND}/nul.toml"), b"command = ['/r']\n\0")
@@ -331,13 +331,13 @@ fn what_is_no_file_is_refused_with_a_sentence() {
         ("dir", "/dir.toml: is a directory, expected a file"),
         ("device", "/device.toml: is a device, expected a file"),
         ("pipe", "/pipe.toml: is a named pipe, expected a file"),
-        ("dangling", "/dangling.toml: is a symbolic link to a file that is not there"),
+        ("dangling", "/dangling.toml: is a symbolic link to a file that does not exist"),
         ("loop", "cannot read /"),
     ] {
         let complaint = tree.complaint(id);
         assert!(complaint.contains(message), "{id}: {complaint}");
     }
-    assert_eq!(tree.definitions.ids().unwrap().len(), 8, "all of them are there, if broken");
+    assert_eq!(tree.definitions.ids().unwrap().len(), 8, "broken definitions are listed, too");
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn a_symbolic_link_to_a_file_is_a_definition() {
 }
 
 #[test]
-fn names_that_are_no_ids_are_strays() {
+fn files_whose_names_are_not_ids_are_strays() {
     let tree = Tree::new();
     for name in
         ["../ok.toml", "has space.toml", "%i.json", "-x.env", "only.env", ".hidden.toml", "README"]
@@ -368,7 +368,7 @@ fn names_that_are_no_ids_are_strays() {
 }
 
 #[test]
-fn any_file_can_be_read_as_a_definition_of_its_name() {
+fn any_file_can_be_parsed_as_the_definition_of_its_name() {
     let tree = Tree::new();
     tree.write("home/me/try.toml", "command = ['/r']")
         .write("home/me/try.env", "A=1")

@@ -37,7 +37,7 @@ fn a_submitted_definition_is_found_again() {
 }
 
 #[test]
-fn what_is_wrong_or_hidden_is_not_taken_in() {
+fn an_invalid_or_hidden_definition_is_not_written() {
     let (_root, definitions) = empty();
     let error = definitions.submit(&id("x"), "comand = []").unwrap_err();
     assert!(matches!(error, SubmitError::Invalid { .. }));
@@ -49,7 +49,7 @@ fn what_is_wrong_or_hidden_is_not_taken_in() {
 }
 
 #[test]
-fn commands_get_names_that_nobody_has_had() {
+fn commands_get_unused_ids() {
     let (_root, definitions) = empty();
     let spec = |program: &str| {
         let command = vec![program.to_owned(), "{config} $HOME %i".to_owned()];
@@ -65,7 +65,7 @@ fn commands_get_names_that_nobody_has_had() {
 }
 
 #[test]
-fn commands_at_the_same_time_get_different_names() {
+fn concurrent_commands_get_different_ids() {
     let (_root, definitions) = empty();
     let names: BTreeSet<_> = std::thread::scope(|scope| {
         let submit = || {
@@ -79,7 +79,7 @@ fn commands_at_the_same_time_get_different_names() {
 }
 
 #[test]
-fn extras_come_and_go() {
+fn extras_are_set_and_removed() {
     let (_root, definitions) = empty();
     let mut extras = SpecOverlay::default();
     assert_eq!(definitions.set_extras(&id("x"), &extras).unwrap(), Outcome::Unchanged);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
 use bij_core::{
-    Attempt, BootId, ExperimentId, LastWords, Layout, Outcome, Timestamp, close_other_boots,
+    Attempt, BootId, ExperimentId, Layout, Outcome, RecoveredEnd, Timestamp, close_other_boots,
 };
 use bij_host::read_progress;
 
@@ -66,9 +66,9 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
         now: Timestamp,
         layout: Layout,
     ) -> Result<(), LedgerError> {
-        let last_words = move |attempt: &Attempt| LastWords {
+        let last_words = move |attempt: &Attempt| RecoveredEnd {
             progress: read_progress(&layout.progress(&attempt.run.experiment)),
-            ..LastWords::default()
+            ..RecoveredEnd::default()
         };
         self.call(move |ledger| close_other_boots(ledger, current, now, &last_words)).await?;
         Ok(())

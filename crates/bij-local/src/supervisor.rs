@@ -62,7 +62,7 @@ impl Default for Options {
 
 fn is_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
-        caller_environment::is_of_session(name) || caller_environment::is_of_tools(name)
+        caller_environment::is_session_variable(name) || caller_environment::is_tool_variable(name)
     })
 }
 

@@ -110,7 +110,7 @@ impl LedgerState {
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
         let Closing { experiment, key, end, .. } = closing;
         if !self.knows(*key, experiment)? {
-            self.open(&closing.as_opening())?;
+            self.open(&closing.to_opening())?;
         }
         let history = self.histories.entry(experiment.clone()).or_default();
         let ended = history.run_ends().clone();

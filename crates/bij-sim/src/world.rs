@@ -9,7 +9,7 @@ mod journal;
 mod store;
 
 use bij_core::port::Ledger;
-use bij_core::{BootId, Bytes, LastWords, TimeSpan, Timestamp, close_other_boots};
+use bij_core::{BootId, Bytes, RecoveredEnd, TimeSpan, Timestamp, close_other_boots};
 
 pub use definitions::{SimDefinitions, SimHandover};
 pub use store::SimStore;

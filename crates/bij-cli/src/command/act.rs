@@ -66,7 +66,7 @@ pub(crate) async fn act(context: &Context, act: Act, ids: &[ExperimentId]) -> Re
         let ends = matches!(act, Act::Stop | Act::Restart) && puts_down_orders(&units);
         let order = ends.then(|| {
             let by = format!("bij {} by {}", act.verb(), who());
-            orders::put_down(&context.layout, &id, &Order::stop(by))
+            orders::write_order(&context.layout, &id, &Order::stop(by))
         });
         jobs.spawn(async move {
             let done = one(&units, act, &id).await;

@@ -80,9 +80,9 @@ fn an_environment_file_that_means_something_else_is_told_of_when_it_is_submitted
         let said = bij.call(words);
         assert_eq!(said.code, 0, "{said:?}");
         for (line, words) in [
-            (1, "systemd knows no comments behind a value"),
-            (2, "`export` is the shell's; systemd skips this line"),
-            (3, "the program gets \"$HOME\" as it stands"),
+            (1, "systemd has no comments after a value"),
+            (2, "`export` is shell syntax; systemd skips this line"),
+            (3, "the program gets \"$HOME\" literally"),
         ] {
             let place = format!("train.env:{line}: ");
             let mut warnings = said.err.lines().filter(|text| text.starts_with("warning: "));

@@ -1,7 +1,7 @@
 //! What members lay over a definition is judged: when it is asked for, and again when the run starts.
 
-use bij_core::Asker;
-use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, judge_extras};
+use bij_core::Requester;
+use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, check_extras};
 use bij_core::port::{Change, DefinitionSource};
 use bij_core::queue::{QueueState, QueuedRun};
 
@@ -19,9 +19,9 @@ impl<P: Ports> Coordinator<P> {
         extras: &SpecOverlay,
         by: &str,
     ) -> Result<(), DeniedExtra> {
-        let asker = Asker::from_name(by, self.owner);
+        let asker = Requester::from_name(by, self.owner);
         let total = self.seen.sample.memory_total.as_ref().ok().copied();
-        judge_extras(spec, extras, &asker, &self.state.settings.policy, total)
+        check_extras(spec, extras, &asker, &self.state.settings.policy, total)
     }
 
     /// Returns the change that holds a queued run, and why, if the definition of today does not allow what

@@ -105,7 +105,7 @@ fn degraded(vitals: &Vitals, restarted: bool) -> Option<Health> {
     let short = vitals
         .memory
         .zip(vitals.memory_max)
-        .filter(|(used, limit)| *used >= MEMORY_SHORT.of(*limit));
+        .filter(|(used, limit)| *used >= MEMORY_SHORT.share_of(*limit));
     let reason = if let Some((used, limit)) = short {
         format!("uses {used} of its memory limit of {limit}")
     } else if let Some(some) = vitals.memory_pressure.filter(|some| *some > PRESSED) {

@@ -257,7 +257,7 @@ impl Door {
         let group = found.spec.queue.group.as_deref().and_then(|group| group.parse().ok());
         Taken {
             group: group.unwrap_or_default(),
-            claim: Claim::of(&found.spec, self.memory, false),
+            claim: Claim::from_spec(&found.spec, self.memory, false),
         }
     }
 

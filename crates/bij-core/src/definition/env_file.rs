@@ -6,19 +6,19 @@ use super::source::Text;
 /// One variable of an environment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
-    /// Where its line begins.
+    /// The byte offset of its line.
     pub(crate) at: usize,
     pub(crate) name: String,
     pub(crate) value: String,
-    /// What in its text other readers of such files take otherwise.
+    /// The parts of its text that other programs interpret differently.
     pub(crate) oddities: Vec<Oddity>,
 }
 
-/// A piece of a value that a shell, or a program that reads `.env` files itself, takes otherwise than
-/// systemd does.
+/// A part of a value that a shell, or a program that reads `.env` files itself, interprets differently from
+/// systemd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Oddity {
-    /// A `#` behind blanks or a closing quote.
+    /// A `#` after blanks or a closing quote.
     Comment,
     /// A variable's value, as in `$HOME` or `${HOME}`, or the output of a command.
     Reference(String),
@@ -33,56 +33,55 @@ pub(crate) enum Oddity {
 }
 
 impl Oddity {
-    /// What systemd makes of it, and what to write instead. No more of the value is told than a name,
-    /// because the value may be a secret.
+    /// Returns what systemd does with it, and what to write instead. The remark quotes no more of the value
+    /// than a variable's name, because the value may be a secret.
     pub(crate) fn remark(&self) -> String {
         match self {
             Self::Comment => {
-                "systemd knows no comments behind a value: the program gets the `#` and \
-                              all that follows it. Put the comment on a line of its own"
+                "systemd has no comments after a value: the program gets the `#` and everything \
+                              after it. Put the comment on its own line"
                     .to_owned()
             }
             Self::Reference(text) => format!(
-                "systemd replaces nothing in a value: the program gets {text} as it stands. Write out \
-                 what is meant, or put the value into single quotes if it is meant so"
+                "systemd expands nothing in a value: the program gets {text} literally. Write the value out, \
+                 or put it in single quotes if it is meant literally"
             ),
             Self::Home => {
-                "systemd replaces nothing in a value: the program gets `~` as it stands. \
-                           Write the directory out"
+                "systemd expands nothing in a value: the program gets `~` literally. Write the \
+                           directory out"
                     .to_owned()
             }
             Self::Escape(c) => format!(
-                "for systemd `\\{c}` in double quotes is a backslash and the letter {c}. Put the \
-                 character itself between the quotes, or the value into single quotes if it is meant so"
+                "to systemd, `\\{c}` in double quotes is a backslash and the letter {c}. Write the character \
+                 itself, or put the value in single quotes if it is meant literally"
             ),
             Self::Backslash => {
-                "systemd leaves out a backslash that is not in quotes. Put the value into \
-                                single quotes"
+                "systemd removes a backslash outside of quotes. Put the value in single quotes"
                     .to_owned()
             }
             Self::OpenQuote => {
-                "this quote is not closed: for systemd all lines that follow belong to \
-                                the value. Close it on its line"
+                "this quote is not closed: to systemd, all following lines belong to the \
+                                value. Close it on its line"
                     .to_owned()
             }
         }
     }
 }
 
-/// The most oddities of one value that are told.
-const MOST_ODDITIES: usize = 5;
+/// The most oddities of one value that are reported.
+const MAX_ODDITIES: usize = 5;
 
-/// What an environment file says.
+/// The content of an environment file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EnvironmentFile {
     pub(crate) assignments: Vec<Assignment>,
-    /// Lines that systemd skips, with the reason.
+    /// The byte offsets of lines that systemd skips, with the reasons.
     pub(crate) skipped: Vec<(usize, String)>,
 }
 
-/// Where in a line the reader is; the same states as systemd's `parse_env_file_internal`.
+/// The state of the parser; the same states as in systemd's `parse_env_file_internal`.
 #[derive(Clone, Copy)]
-enum State {
+enum ParserState {
     BeforeKey,
     Key,
     BeforeValue,
@@ -95,20 +94,20 @@ enum State {
     CommentEscape,
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     text: &'a str,
     file: EnvironmentFile,
     oddities: Vec<Oddity>,
     at: usize,
     key: String,
     value: String,
-    /// How much of the value stays when blanks at its end go.
+    /// The length of the value without blanks at its end.
     kept: usize,
 }
 
-/// Reads a whole file; every text is some environment file.
-pub(crate) fn read(text: &Text<'_>) -> EnvironmentFile {
-    let mut reader = Reader {
+/// Parses a whole file. Every text is a valid environment file.
+pub(crate) fn parse(text: &Text<'_>) -> EnvironmentFile {
+    let mut parser = Parser {
         text: text.text,
         file: EnvironmentFile::default(),
         oddities: Vec::new(),
@@ -117,21 +116,21 @@ pub(crate) fn read(text: &Text<'_>) -> EnvironmentFile {
         value: String::new(),
         kept: 0,
     };
-    let mut state = State::BeforeKey;
+    let mut state = ParserState::BeforeKey;
     for (at, c) in text.text.char_indices() {
-        reader.notice(state, at, c);
-        state = reader.step(state, at, c);
+        parser.check_oddity(state, at, c);
+        state = parser.step(state, at, c);
     }
     match state {
-        State::Key => reader.no_value(),
-        State::BeforeKey | State::Comment | State::CommentEscape => {}
-        State::SingleQuoted | State::DoubleQuoted | State::DoubleQuotedEscape => {
-            reader.note(Oddity::OpenQuote);
-            reader.assign();
+        ParserState::Key => parser.skip_line(),
+        ParserState::BeforeKey | ParserState::Comment | ParserState::CommentEscape => {}
+        ParserState::SingleQuoted | ParserState::DoubleQuoted | ParserState::DoubleQuotedEscape => {
+            parser.add_oddity(Oddity::OpenQuote);
+            parser.assign();
         }
-        State::BeforeValue | State::Value | State::ValueEscape => reader.assign(),
+        ParserState::BeforeValue | ParserState::Value | ParserState::ValueEscape => parser.assign(),
     }
-    reader.file
+    parser.file
 }
 
 const fn is_newline(c: char) -> bool {
@@ -142,13 +141,13 @@ const fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Whether a word that begins with `~` is the caller's home directory for a shell.
+/// Returns whether a shell expands a word that begins with `~` to the caller's home directory.
 fn is_home(word: &str) -> bool {
     word[1..].starts_with('/') || word[1..].chars().next().is_none_or(is_blank)
 }
 
-/// What a shell would replace, where a text begins with it.
-fn reference(text: &str) -> Option<String> {
+/// Returns a description of what a shell would expand at the beginning of a text.
+fn shell_expansion(text: &str) -> Option<String> {
     if let Some(rest) = text.strip_prefix('`') {
         return rest.contains('`').then(|| "a command in backquotes".to_owned());
     }
@@ -166,119 +165,120 @@ fn reference(text: &str) -> Option<String> {
     } else if name.starts_with(is_variable) {
         Some(super::tree::quoted(&format!("${name}")))
     } else {
-        Some("a `$` with a name behind it".to_owned())
+        Some("a `$` before a name".to_owned())
     }
 }
 
-impl Reader<'_> {
-    /// Notes what other readers take otherwise, before the character is taken.
-    fn notice(&mut self, state: State, at: usize, c: char) {
+impl Parser<'_> {
+    /// Records an oddity that begins with the next character.
+    fn check_oddity(&mut self, state: ParserState, at: usize, c: char) {
         let (before, rest) = self.text.split_at(at);
         let oddity = match (state, c) {
-            (State::BeforeValue | State::Value, '#') => {
+            (ParserState::BeforeValue | ParserState::Value, '#') => {
                 let begins = |c| is_blank(c) || matches!(c, '"' | '\'');
                 before.ends_with(begins).then_some(Oddity::Comment)
             }
-            (State::BeforeValue, '~') if self.value.is_empty() => {
+            (ParserState::BeforeValue, '~') if self.value.is_empty() => {
                 is_home(rest).then_some(Oddity::Home)
             }
-            (State::BeforeValue | State::Value | State::DoubleQuoted, '$' | '`') => {
-                reference(rest).map(Oddity::Reference)
-            }
-            (State::DoubleQuotedEscape, 'n' | 'r' | 't') => Some(Oddity::Escape(c)),
-            (State::ValueEscape, c) if c.is_alphanumeric() => Some(Oddity::Backslash),
+            (
+                ParserState::BeforeValue | ParserState::Value | ParserState::DoubleQuoted,
+                '$' | '`',
+            ) => shell_expansion(rest).map(Oddity::Reference),
+            (ParserState::DoubleQuotedEscape, 'n' | 'r' | 't') => Some(Oddity::Escape(c)),
+            (ParserState::ValueEscape, c) if c.is_alphanumeric() => Some(Oddity::Backslash),
             _ => None,
         };
         if let Some(oddity) = oddity {
-            self.note(oddity);
+            self.add_oddity(oddity);
         }
     }
 
-    fn note(&mut self, oddity: Oddity) {
-        if self.oddities.len() < MOST_ODDITIES && !self.oddities.contains(&oddity) {
+    fn add_oddity(&mut self, oddity: Oddity) {
+        if self.oddities.len() < MAX_ODDITIES && !self.oddities.contains(&oddity) {
             self.oddities.push(oddity);
         }
     }
 
-    fn step(&mut self, state: State, at: usize, c: char) -> State {
+    fn step(&mut self, state: ParserState, at: usize, c: char) -> ParserState {
         match state {
-            State::BeforeKey => match c {
-                '#' | ';' => State::Comment,
-                c if is_blank(c) => State::BeforeKey,
+            ParserState::BeforeKey => match c {
+                '#' | ';' => ParserState::Comment,
+                c if is_blank(c) => ParserState::BeforeKey,
                 c => {
                     self.at = at;
                     self.key.push(c);
-                    State::Key
+                    ParserState::Key
                 }
             },
-            State::Key => match c {
-                '=' => State::BeforeValue,
+            ParserState::Key => match c {
+                '=' => ParserState::BeforeValue,
                 c if is_newline(c) => {
-                    self.no_value();
-                    State::BeforeKey
+                    self.skip_line();
+                    ParserState::BeforeKey
                 }
                 c => {
                     self.key.push(c);
-                    State::Key
+                    ParserState::Key
                 }
             },
-            State::BeforeValue => match c {
+            ParserState::BeforeValue => match c {
                 c if is_newline(c) => {
                     self.assign();
-                    State::BeforeKey
+                    ParserState::BeforeKey
                 }
-                '\'' => State::SingleQuoted,
-                '"' => State::DoubleQuoted,
-                '\\' => State::ValueEscape,
-                c if is_blank(c) => State::BeforeValue,
-                c => self.keep(c, State::Value),
+                '\'' => ParserState::SingleQuoted,
+                '"' => ParserState::DoubleQuoted,
+                '\\' => ParserState::ValueEscape,
+                c if is_blank(c) => ParserState::BeforeValue,
+                c => self.keep(c, ParserState::Value),
             },
-            State::Value => match c {
+            ParserState::Value => match c {
                 c if is_newline(c) => {
                     self.assign();
-                    State::BeforeKey
+                    ParserState::BeforeKey
                 }
                 '\\' => {
                     self.kept = self.value.len();
-                    State::ValueEscape
+                    ParserState::ValueEscape
                 }
                 c if is_blank(c) => {
                     self.value.push(c);
-                    State::Value
+                    ParserState::Value
                 }
-                c => self.keep(c, State::Value),
+                c => self.keep(c, ParserState::Value),
             },
             // An escaped newline joins two lines.
-            State::ValueEscape if is_newline(c) => State::Value,
-            State::ValueEscape => self.keep(c, State::Value),
-            State::SingleQuoted if c == '\'' => State::BeforeValue,
-            State::SingleQuoted => self.keep(c, State::SingleQuoted),
-            State::DoubleQuoted => match c {
-                '"' => State::BeforeValue,
-                '\\' => State::DoubleQuotedEscape,
-                c => self.keep(c, State::DoubleQuoted),
+            ParserState::ValueEscape if is_newline(c) => ParserState::Value,
+            ParserState::ValueEscape => self.keep(c, ParserState::Value),
+            ParserState::SingleQuoted if c == '\'' => ParserState::BeforeValue,
+            ParserState::SingleQuoted => self.keep(c, ParserState::SingleQuoted),
+            ParserState::DoubleQuoted => match c {
+                '"' => ParserState::BeforeValue,
+                '\\' => ParserState::DoubleQuotedEscape,
+                c => self.keep(c, ParserState::DoubleQuoted),
             },
-            State::DoubleQuotedEscape => match c {
-                '"' | '\\' | '`' | '$' => self.keep(c, State::DoubleQuoted),
-                '\n' => State::DoubleQuoted,
-                // As in a shell: a backslash before anything else stands for itself.
+            ParserState::DoubleQuotedEscape => match c {
+                '"' | '\\' | '`' | '$' => self.keep(c, ParserState::DoubleQuoted),
+                '\n' => ParserState::DoubleQuoted,
+                // As in a shell, a backslash before another character is kept.
                 c => {
                     self.keep('\\', state);
-                    self.keep(c, State::DoubleQuoted)
+                    self.keep(c, ParserState::DoubleQuoted)
                 }
             },
-            State::Comment => match c {
-                '\\' => State::CommentEscape,
-                c if is_newline(c) => State::BeforeKey,
-                _ => State::Comment,
+            ParserState::Comment => match c {
+                '\\' => ParserState::CommentEscape,
+                c if is_newline(c) => ParserState::BeforeKey,
+                _ => ParserState::Comment,
             },
             // Since v254 a comment ends with its line even after a backslash.
-            State::CommentEscape if is_newline(c) => State::BeforeKey,
-            State::CommentEscape => State::Comment,
+            ParserState::CommentEscape if is_newline(c) => ParserState::BeforeKey,
+            ParserState::CommentEscape => ParserState::Comment,
         }
     }
 
-    fn keep(&mut self, c: char, next: State) -> State {
+    fn keep(&mut self, c: char, next: ParserState) -> ParserState {
         self.value.push(c);
         self.kept = self.value.len();
         next
@@ -296,30 +296,29 @@ impl Reader<'_> {
         });
     }
 
-    fn no_value(&mut self) {
+    fn skip_line(&mut self) {
         let key = std::mem::take(&mut self.key);
         let line = super::tree::quoted(key.trim_end_matches(is_blank));
         self.file.skipped.push((self.at, format!("{line} has no `=`; systemd skips this line")));
     }
 }
 
-/// The name behind a shell's `export`.
+/// Returns the name after a shell's `export`.
 fn exported(name: &str) -> Option<&str> {
     name.strip_prefix("export").filter(|rest| rest.starts_with(is_blank)).map(str::trim_start)
 }
 
 impl EnvironmentFile {
-    /// Moves what systemd would skip for its name or value from the assignments to the skipped
-    /// lines.
-    pub(crate) fn drop_what_systemd_drops(&mut self) {
+    /// Moves assignments that systemd skips for their name or value to the skipped lines.
+    pub(crate) fn skip_invalid(&mut self) {
         let skipped = &mut self.skipped;
         self.assignments.retain(|Assignment { at, name, value, oddities: _ }| {
             let reason = if let Some(exported) = exported(name) {
-                let set = super::tree::quoted(exported);
-                format!("`export` is the shell's; systemd skips this line: remove it to set {set}")
+                let variable = super::tree::quoted(exported);
+                format!("`export` is shell syntax; systemd skips this line: remove `export` to set {variable}")
             } else if names::environment_name(name) == Err(names::BadName::Malformed) {
                 let name = super::tree::quoted(name);
-                format!("{name} is no name of a variable; systemd skips this line")
+                format!("{name} is not a variable name; systemd skips this line")
             } else if let Err(bad) = names::environment_value(value) {
                 format!("{bad}; systemd skips this line")
             } else {

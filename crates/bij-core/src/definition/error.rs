@@ -1,4 +1,4 @@
-//! What can be wrong with a definition, and where.
+//! The problems of a definition, with their lines.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use thiserror::Error;
 
 use crate::printable;
 
-/// A place in a file.
+/// A line of a file, or the whole file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file as the user named it.
     pub file: String,
-    /// The line, from 1; absent where the whole file is meant.
+    /// The line, from 1; `None` for the whole file.
     pub line: Option<usize>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", printable(&self.file)),
@@ -24,19 +24,19 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong: `x.toml:7: limits.memroy: unknown key`.
+/// One problem of a definition: `x.toml:7: limits.memroy: unknown key`.
 ///
-/// Displayed, it is one line in which everything can be seen; its fields are as in the file.
+/// `Display` writes one line of printable text; the fields hold the text as in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{place}: {}{}", self.key_prefix(), printable(message))]
 pub struct Problem {
-    /// Where.
-    pub place: Place,
+    /// The line of the problem.
+    pub place: SourceLocation,
     /// The key, with its table: `limits.memory`.
     pub key: Option<String>,
-    /// What was found and what should stand there, as one fragment.
+    /// What was found and what was expected, as one fragment.
     pub message: String,
-    /// What to do about it, for example the nearest right key.
+    /// The remedy, for example the nearest valid key.
     pub hint: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Problem {
         self.key.as_ref().map(|key| format!("{}: ", printable(key))).unwrap_or_default()
     }
 
-    /// The problem and, on a line of its own, what to do about it.
+    /// Returns the problem and its hint, each on its own line.
     fn with_hint(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{self}\n  hint: {}", printable(hint)),
@@ -54,9 +54,9 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong with one definition; never empty.
+/// All problems of one definition; never empty.
 ///
-/// Displayed, each problem has a line, and below it a line with its hint.
+/// `Display` writes a line for each problem and a line for its hint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{}", .problems.iter().map(Problem::with_hint).collect::<Vec<_>>().join("\n"))]
 pub struct DefinitionError {
@@ -65,23 +65,23 @@ pub struct DefinitionError {
 }
 
 impl DefinitionError {
-    /// The error of one problem.
+    /// Creates an error of one problem.
     pub fn one(problem: Problem) -> Self {
         Self { problems: vec![problem] }
     }
 
-    /// The error of these problems, if there are any.
+    /// Returns an error of these problems, if there are any.
     pub(crate) fn from_problems(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 }
 
-/// Something odd that does no harm.
+/// A harmless oddity of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Where.
-    pub place: Place,
-    /// What.
+    /// The line of the oddity.
+    pub place: SourceLocation,
+    /// What is odd, and what to write instead, as one fragment.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Tables of keys, and the one walk that reads a document by them.
+//! Tables of keys, and the function that reads a document by them.
 
 use super::fault::{Fault, Faults};
 use super::nearest::nearest;
@@ -6,23 +6,23 @@ use super::tree::{Entry, Node, Value, quoted};
 
 /// One key that a document may have.
 pub(crate) struct Field<T> {
-    /// The table it stands in; empty for the document itself.
+    /// The table of the key; empty for the document itself.
     pub(crate) table: &'static str,
     pub(crate) name: &'static str,
-    /// What systemd calls it, if systemd has it: people who know that name are led to ours.
+    /// The name of systemd's own setting, for hints; empty if there is none.
     pub(crate) systemd: &'static str,
-    /// A right value, as TOML.
+    /// A valid value, as TOML.
     pub(crate) example: &'static str,
     pub(crate) read: fn(&Node, &mut T) -> Result<(), Faults>,
 }
 
 impl<T> Field<T> {
-    /// The key with its table: `limits.memory`.
+    /// Returns the key with its table: `limits.memory`.
     pub(crate) fn path(&self) -> String {
         path(self.table, self.name)
     }
 
-    /// How to write it, on one line.
+    /// Returns an example of the key on one line.
     fn usage(&self) -> String {
         match self.table {
             "" => format!("{} = {}", self.name, self.example),
@@ -35,7 +35,7 @@ fn path(table: &str, name: &str) -> String {
     if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
 }
 
-/// Reads a document into `target`; whatever is wrong goes into `faults`.
+/// Reads a document into `target` and adds its problems to `faults`.
 pub(crate) fn read_document<T>(
     document: &[Entry],
     fields: &[Field<T>],
@@ -96,19 +96,19 @@ fn unknown<T>(table: &str, entry: &Entry, fields: &[Field<T>]) -> Fault {
     fault.within(name.trim_matches('"')).hint(suggestion(table, key, fields))
 }
 
-/// The key that was probably meant.
+/// Returns a hint that names the key that was probably meant.
 fn suggestion<T>(table: &str, key: &str, fields: &[Field<T>]) -> String {
     let in_table = || fields.iter().filter(|field| field.table == table).map(|field| field.name);
     let tables = || fields.iter().map(|field| field.table).filter(|name| !name.is_empty());
-    let elsewhere = |name: &str| fields.iter().find(|field| field.name == name);
+    let in_any_table = |name: &str| fields.iter().find(|field| field.name == name);
 
     if let Some(field) = fields.iter().find(|f| !f.systemd.is_empty() && f.systemd == key) {
         return format!("systemd's {key}= is written here as: {}", field.usage());
     }
-    if let Some(field) = elsewhere(key) {
+    if let Some(field) = in_any_table(key) {
         return match field.table {
-            "" => format!("`{key}` stands above all tables: {}", field.usage()),
-            right => format!("`{key}` belongs into [{right}]: {}", field.usage()),
+            "" => format!("`{key}` goes above all tables: {}", field.usage()),
+            right => format!("`{key}` belongs in [{right}]: {}", field.usage()),
         };
     }
     let near = match table {
@@ -119,7 +119,7 @@ fn suggestion<T>(table: &str, key: &str, fields: &[Field<T>]) -> String {
         return format!("did you mean `{near}`?");
     }
     let all = fields.iter().map(|field| field.name);
-    if let Some(field) = nearest(key, all).and_then(elsewhere) {
+    if let Some(field) = nearest(key, all).and_then(in_any_table) {
         return format!("did you mean: {}", field.usage());
     }
     let mut known: Vec<_> = in_table().collect();

@@ -1,4 +1,4 @@
-//! The keys of a definition. `schema.json` lists the same ones; a test compares them.
+//! The keys of a definition. `schema.json` lists the same keys; a test compares them.
 
 use super::fault::{Fault, Faults};
 use super::field::Field;
@@ -6,7 +6,7 @@ use super::spec::{Clocks, ExperimentSpec, OnReboot, OomPolicy, SandboxProfile};
 use super::tree::Node;
 use super::value;
 
-type Read = fn(&Node, &mut ExperimentSpec) -> Result<(), Faults>;
+type ReadKey = fn(&Node, &mut ExperimentSpec) -> Result<(), Faults>;
 
 /// The words of `[limits] oom_policy`.
 pub(crate) const OOM_POLICIES: [(&str, OomPolicy); 3] =
@@ -32,12 +32,12 @@ const fn field(
     name: &'static str,
     systemd: &'static str,
     example: &'static str,
-    read: Read,
+    read: ReadKey,
 ) -> Field<ExperimentSpec> {
     Field { table, name, systemd, example, read }
 }
 
-/// Takes a value that was read into its slot.
+/// Stores a parsed value.
 pub(crate) fn put<T>(slot: &mut T, value: Result<impl Into<T>, Fault>) -> Result<(), Faults> {
     *slot = value?.into();
     Ok(())

@@ -1,4 +1,4 @@
-//! Names that systemd and the kernel have rules for.
+//! Names of signals, users and variables, by the rules of systemd and the kernel.
 
 /// Signals and their numbers on Linux (signal(7)); the same on x86-64 and arm64.
 pub(crate) const SIGNALS: &[(&str, u8)] = &[
@@ -38,7 +38,7 @@ pub(crate) const SIGNALS: &[(&str, u8)] = &[
 /// The highest offset from `SIGRTMIN`: 34 to 64 are the real-time signals with glibc.
 const REALTIME: u8 = 30;
 
-/// The full name of a signal given by name, with or without `SIG`, or by number.
+/// Returns the full name of a signal given by name, with or without `SIG`, or by number.
 pub(crate) fn signal(text: &str) -> Option<String> {
     if let Ok(number) = text.parse::<u8>() {
         let found = SIGNALS.iter().find(|(_, signal)| *signal == number);
@@ -60,11 +60,11 @@ pub(crate) fn signal(text: &str) -> Option<String> {
     known.then(|| format!("SIG{name}"))
 }
 
-/// `UT_NAMESIZE` of utmp.h is 32 with the closing NUL.
-const LONGEST_USER: usize = 31;
+/// The longest user name in bytes: `UT_NAMESIZE` of utmp.h is 32 with the closing NUL.
+const MAX_USER_LEN: usize = 31;
 
-/// Whether systemd takes this as `User=`: its strict rule for names (`valid_user_group_name`), or
-/// a number that is a user's.
+/// Returns whether systemd accepts this as `User=`: a name by its strict rule (`valid_user_group_name`), or
+/// the number of a user.
 ///
 /// 65535 and 4294967295 mean "no user" to system calls of 16 and of 32 bits.
 pub(crate) fn is_user(text: &str) -> bool {
@@ -74,13 +74,13 @@ pub(crate) fn is_user(text: &str) -> bool {
     }
     let first = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
     let rest = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    text.len() <= LONGEST_USER
+    text.len() <= MAX_USER_LEN
         && text.as_bytes().first().is_some_and(first)
         && text.bytes().all(rest)
 }
 
 /// Variables that systemd or bij itself sets (systemd.exec(5), "Environment Variables Set on
-/// Spawned Processes"); a definition that set them would make the process believe something wrong.
+/// Spawned Processes"); a definition that set them would mislead the process.
 const RESERVED: &[&str] = &[
     "CACHE_DIRECTORY",
     "CONFIGURATION_DIRECTORY",
@@ -111,7 +111,7 @@ const RESERVED: &[&str] = &[
     "WATCHDOG_USEC",
 ];
 
-/// What is wrong with a name of an environment variable, and what to do.
+/// Why a definition may not set a variable of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadName {
     Malformed,
@@ -131,29 +131,31 @@ impl BadName {
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::Malformed => "for example: HF_HOME",
-            Self::Reserved => "take another name",
+            Self::Reserved => "use another name",
         }
     }
 }
 
-/// Checks the name of an environment variable that a definition wants to set.
+/// Checks the name of an environment variable that a definition sets.
 pub(crate) fn environment_name(name: &str) -> Result<(), BadName> {
     let first = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
     let rest = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if !name.as_bytes().first().is_some_and(first) || !name.bytes().all(rest) {
         return Err(BadName::Malformed);
     }
-    let ours = ["BIJ_", "MONITOR_", "TRIGGER_"].iter().any(|prefix| name.starts_with(prefix));
-    if ours || RESERVED.contains(&name) { Err(BadName::Reserved) } else { Ok(()) }
+    let is_ours = ["BIJ_", "MONITOR_", "TRIGGER_"].iter().any(|prefix| name.starts_with(prefix));
+    if is_ours || RESERVED.contains(&name) { Err(BadName::Reserved) } else { Ok(()) }
 }
 
-/// Checks the value of an environment variable; the error says what is wrong with it.
+/// Checks the value of an environment variable; the error describes the problem.
 ///
 /// systemd drops values with control characters other than tab and newline
-/// (`env_value_is_valid`), and the program would never see them.
+/// (`env_value_is_valid`), so the program would never get them.
 pub(crate) fn environment_value(value: &str) -> Result<(), String> {
     match value.chars().find(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n')) {
         None => Ok(()),
-        Some(bad) => Err(format!("the value holds the control character U+{:04X}", u32::from(bad))),
+        Some(bad) => {
+            Err(format!("the value contains the control character U+{:04X}", u32::from(bad)))
+        }
     }
 }

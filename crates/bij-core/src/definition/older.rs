@@ -1,4 +1,4 @@
-//! What the older Python tool's users have: four variables in `<id>.env`, and `<id>.json`.
+//! Files of the older Python tool: four variables in `<id>.env`, and `<id>.json`.
 
 use super::env_file::{self, Assignment, Oddity};
 use super::error::{Problem, Warning};
@@ -11,7 +11,7 @@ use super::tree::{Entry, Node, Value};
 use super::value;
 use crate::ExperimentId;
 
-/// A variable that sets something besides the process's environment.
+/// A variable that also changes a setting of the definition.
 pub(crate) struct KnownVariable {
     pub(crate) name: &'static str,
     set: fn(&Node, &mut ExperimentSpec) -> Result<(), Fault>,
@@ -38,7 +38,7 @@ pub(crate) const KNOWN: [KnownVariable; 4] = [
     },
 ];
 
-/// Sets what a known variable sets; any other name, and an empty value, sets nothing.
+/// Changes the setting of a known variable; another name or an empty value changes nothing.
 pub(crate) fn set_known(
     name: &str,
     value: &str,
@@ -49,7 +49,7 @@ pub(crate) fn set_known(
     if value.is_empty() {
         return Ok(());
     }
-    // A variable is text; what reads as a number may stand where a number belongs.
+    // A variable is text; text that parses as a number is accepted as a number.
     let value = match value.parse::<f64>() {
         Ok(_) => Value::Number(value.to_owned()),
         Err(_) => Value::Text(value.to_owned()),
@@ -57,30 +57,30 @@ pub(crate) fn set_known(
     (known.set)(&Node { at, value }, spec)
 }
 
-/// Whether a variable, if it is a known one, has a value of its kind.
+/// Checks the value of a variable, if it is a known variable.
 pub(crate) fn check_known(name: &str, value: &str) -> Result<(), Fault> {
     let mut scratch = scratch();
     set_known(name, value, 0, &mut scratch)
 }
 
-/// Whether a variable sets a limit, which is judged by its value.
+/// Returns whether a variable sets a limit, which is checked by its value.
 pub(crate) fn is_limit(name: &str) -> bool {
     ["EXPERIMENT_RAM_LIMIT", "EXPERIMENT_CPU_QUOTA", "MAX_TEMP_CELSIUS"].contains(&name)
 }
 
-/// Whether a variable is a setting of the older tool, which changes more than the process sees.
+/// Returns whether a variable is a known variable of the older tool.
 pub(crate) fn is_setting(name: &str) -> bool {
     KNOWN.iter().any(|known| known.name == name)
 }
 
-/// A definition to try settings on.
+/// Returns a definition to test settings on.
 fn scratch() -> ExperimentSpec {
     let id = ExperimentId::new("x").expect("x is a letter");
     ExperimentSpec::new(id, Vec::new())
 }
 
-/// Lays an `.env` file over a definition: its variables go to the process, and the known ones
-/// set limits.
+/// Applies an `.env` file to a definition: its variables go to the process, and known variables also change
+/// settings.
 pub(crate) fn lay_over(
     file: SourceFile<'_>,
     spec: &mut ExperimentSpec,
@@ -93,7 +93,7 @@ pub(crate) fn lay_over(
         let set = match names::environment_name(&name) {
             Err(bad @ BadName::Reserved) => Err(Fault::new(at, bad.message()).hint(bad.hint())),
             _ if value.len() > value::MAX_ARGUMENT => {
-                Err(Fault::new(at, "the value has more bytes than Linux takes"))
+                Err(Fault::new(at, "the value is longer than Linux allows"))
             }
             _ => set_known(&name, &value, at, spec),
         };
@@ -107,78 +107,79 @@ pub(crate) fn lay_over(
     if faults.is_empty() { Ok(()) } else { Err(faults.into_problems(&text)) }
 }
 
-/// The most lines of an environment file that are warned about one by one.
-const MOST_REMARKS: usize = 50;
+/// The most warnings about one environment file.
+const MAX_REMARKS: usize = 50;
 
-/// The variables of an environment file; what is odd about it goes into `warnings`.
+/// Returns the variables of an environment file and adds its oddities to `warnings`.
 ///
-/// Known ones lose a comment behind their value, because the older tool's documents show such
-/// comments and no right value of a known variable has a `#`.
+/// A comment after the value of a known variable is removed, because the older tool's documents show such
+/// comments and no valid value of a known variable contains `#`.
 pub(crate) fn variables(
     text: &Text<'_>,
     is_known: impl Fn(&str) -> bool,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Assignment> {
-    let mut content = env_file::read(text);
-    content.drop_what_systemd_drops();
+    let mut content = env_file::parse(text);
+    content.skip_invalid();
     let mut remarks = content.skipped;
     for Assignment { at, name, value, oddities } in &mut content.assignments {
         let hash = value.find('#').filter(|_| is_known(name));
         if let Some(hash) = hash {
             value.truncate(value[..hash].trim_end().len());
-            let remark = "a comment behind a value is part of it for systemd; bij leaves it out \
-                          here. Put it on a line of its own";
+            let remark = "to systemd, a comment after a value is part of the value; bij removes it here. \
+                          Put the comment on its own line";
             remarks.push((*at, remark.to_owned()));
         }
-        let told = oddities.iter().filter(|oddity| hash.is_none() || **oddity != Oddity::Comment);
-        remarks.extend(told.map(|oddity| (*at, oddity.remark())));
+        let reported =
+            oddities.iter().filter(|oddity| hash.is_none() || **oddity != Oddity::Comment);
+        remarks.extend(reported.map(|oddity| (*at, oddity.remark())));
     }
     remarks.sort();
-    let untold = remarks.len().saturating_sub(MOST_REMARKS);
-    remarks.truncate(MOST_REMARKS);
+    let unlisted = remarks.len().saturating_sub(MAX_REMARKS);
+    remarks.truncate(MAX_REMARKS);
     let last = remarks.last().map_or(0, |(at, _)| *at);
-    if untold > 0 {
-        remarks.push((last, format!("and {untold} more lines that are odd")));
+    if unlisted > 0 {
+        remarks.push((last, format!("and {unlisted} more warnings")));
     }
     let warning = |(at, message)| Warning { place: text.place(at), message };
     warnings.extend(remarks.into_iter().map(warning));
     content.assignments
 }
 
-/// Whether a JSON document is an older config: it has no command, not even a mistyped one, and
-/// something in it that is no setting of a definition.
+/// Returns whether a JSON document is an older config: it has no command, not even a mistyped one, and at
+/// least one key that is not a key of definitions.
 pub(crate) fn is_config(document: &[Entry], is_setting: impl Fn(&str) -> bool) -> bool {
     let has = |key: &str| document.iter().any(|entry| entry.key == key);
-    let nearly_a_command = |entry: &Entry| nearest(&entry.key, ["command"]).is_some();
+    let is_nearly_command = |entry: &Entry| nearest(&entry.key, ["command"]).is_some();
     !has("command")
         && (has("experiment_id")
             || (document.iter().any(|entry| !is_setting(&entry.key))
-                && !document.iter().any(nearly_a_command)))
+                && !document.iter().any(is_nearly_command)))
 }
 
-/// The entry that makes a document a definition.
+/// Returns the command of a document, which makes it a definition.
 pub(crate) fn command(document: &[Entry]) -> Option<&Entry> {
     document.iter().find(|entry| entry.key == "command")
 }
 
-/// What is wrong with a definition that lies among configs.
-pub(crate) fn no_definition(at: usize) -> Fault {
+/// Returns the fault of a definition in the directory of configs.
+pub(crate) fn not_a_definition(at: usize) -> Fault {
     let message = "a file in [runner] config_directory is a config and never a definition: its \
                    command is not run";
     Fault::new(at, message).within("command").hint(
-        "definitions lie in /etc/brain-in-jar/experiments and are root's; rename the key if it is meant \
-         for the program",
+        "definitions belong in /etc/brain-in-jar/experiments, which only root may write; rename the key if \
+         it is meant for the program",
     )
 }
 
-/// What to say about a config that Python reads and other programs may not.
-pub(crate) fn beyond_json(text: &Text<'_>, beyond: Faults) -> impl Iterator<Item = Warning> {
-    let problems = beyond.into_problems(text).into_iter();
+/// Returns the faults of a config that Python's json accepts, as warnings.
+pub(crate) fn lenient_warnings(text: &Text<'_>, lenient: Faults) -> impl Iterator<Item = Warning> {
+    let problems = lenient.into_problems(text).into_iter();
     problems.map(|Problem { place, message, .. }| Warning { place, message })
 }
 
-/// Takes what an older config says about itself; all else in it is for the program.
-pub(crate) fn take_config(
+/// Reads the name of an older config; all other keys are for the program.
+pub(crate) fn read_config(
     text: &Text<'_>,
     document: &[Entry],
     spec: &mut ExperimentSpec,
@@ -187,7 +188,7 @@ pub(crate) fn take_config(
 ) {
     for Entry { key, at, node } in document {
         match key.as_str() {
-            "experiment_id" => warnings.extend(other_id(text, *at, node, &spec.id)),
+            "experiment_id" => warnings.extend(id_mismatch(text, *at, node, &spec.id)),
             "name" => match value::description(node) {
                 Ok(name) => spec.description = Some(name),
                 Err(fault) => faults.push(fault.within(key)),
@@ -197,19 +198,19 @@ pub(crate) fn take_config(
     }
 }
 
-/// What to say about a config that calls itself otherwise than its file.
+/// Returns a warning if the `experiment_id` of a config differs from its file name.
 ///
-/// It is no error: the older tool's users deploy a config by copying it under a new name.
-fn other_id(text: &Text<'_>, at: usize, node: &Node, id: &ExperimentId) -> Option<Warning> {
+/// It is not an error, because users of the older tool deploy a config by copying it under a new name.
+fn id_mismatch(text: &Text<'_>, at: usize, node: &Node, id: &ExperimentId) -> Option<Warning> {
     if matches!(&node.value, Value::Text(own) if own == id.as_str()) {
         return None;
     }
     let own = node.describe();
-    let message = format!("experiment_id is {own}; bij calls the experiment {id}, as its file");
+    let message = format!("experiment_id is {own}; bij names the experiment {id}, after its file");
     Some(Warning { place: text.place(at), message })
 }
 
-/// The problem of an older config that nothing is there to run.
+/// Returns the problem of an older config without a runner.
 pub(crate) fn no_runner(text: &Text<'_>) -> Problem {
     Problem {
         place: text.place(0),
@@ -217,7 +218,7 @@ pub(crate) fn no_runner(text: &Text<'_>) -> Problem {
         message: "this config names no command, and coordinator.toml has no [runner] for it"
             .to_owned(),
         hint: Some(
-            "put into coordinator.toml: [runner] command = [\"/usr/bin/python3\", \"-m\", \
+            "add to coordinator.toml: [runner] command = [\"/usr/bin/python3\", \"-m\", \
              \"YOUR.RUNNER\", \"{config}\"]"
                 .to_owned(),
         ),

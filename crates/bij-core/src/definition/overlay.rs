@@ -1,8 +1,8 @@
-//! What holds for one run only, on top of a definition.
+//! Extras: settings that override a definition for one run only.
 
 use std::collections::BTreeMap;
 
-use super::error::{DefinitionError, Place, Problem};
+use super::error::{DefinitionError, Problem, SourceLocation};
 use super::fault::{Fault, Faults};
 use super::field::{Field, read_document};
 use super::fields::put;
@@ -13,7 +13,7 @@ use super::tree::{self, Node, Syntax, Value};
 use super::{names, older, value};
 use crate::{CpuQuota, Limit, MemoryLimit, TimeSpan};
 
-/// What `bij start ID CONFIG -E NAME=VALUE --limit KEY=VALUE` adds for one run.
+/// The extras of one run, as in `bij start ID CONFIG -E NAME=VALUE --limit KEY=VALUE`.
 ///
 /// ```
 /// use bij_core::definition::{ExperimentSpec, SpecOverlay};
@@ -97,26 +97,26 @@ const FIELDS: &[Field<SpecOverlay>] = &[
     }),
 ];
 
-/// What stands for the value of a variable.
+/// The text that replaces the value of a variable.
 const HIDDEN: &str = "***";
 
 impl SpecOverlay {
-    /// Whether nothing is added.
+    /// Returns whether there are no extras.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The config that is handed to the command, if another one.
+    /// Returns the config that replaces that of the definition.
     pub fn config(&self) -> Option<&str> {
         self.config.as_deref()
     }
 
-    /// The variables that are added.
+    /// Returns the variables that are added to the environment.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
     }
 
-    /// Returns the same without the values of the variables, for those who may see names only.
+    /// Hides the values of the variables, for callers that may see only the names.
     #[must_use]
     pub fn without_values(mut self) -> Self {
         for value in self.environment.values_mut() {
@@ -125,7 +125,7 @@ impl SpecOverlay {
         self
     }
 
-    /// The limits that are set: each key of `[limits]` with its value.
+    /// Returns the limits that are set: keys of `[limits]` with their values.
     pub fn limits(&self) -> Vec<(&'static str, String)> {
         fn text(value: Option<impl ToString>) -> Option<String> {
             value.map(|value| value.to_string())
@@ -142,15 +142,14 @@ impl SpecOverlay {
         limits.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
-    /// Adds a limit from the command line, `memory=8G`; systemd's name does as well,
-    /// `MemoryMax=8G`.
+    /// Adds a limit from the command line: `memory=8G`, or `MemoryMax=8G` with systemd's name.
     ///
     /// # Errors
-    /// [`Problem`] for a key that is no limit, or a value that is none of its kind.
+    /// [`Problem`] for an unknown limit or an invalid value.
     pub fn add_limit(&mut self, assignment: &str) -> Result<(), Problem> {
-        let wrong = |fault: Fault| on_command_line("--limit", assignment, fault);
+        let problem = |fault: Fault| on_command_line("--limit", assignment, fault);
         let (key, text) = assignment.split_once('=').ok_or_else(|| {
-            wrong(Fault::new(0, "expected KEY=VALUE").hint("for example: memory=8G"))
+            problem(Fault::new(0, "expected KEY=VALUE").hint("for example: memory=8G"))
         })?;
         let key = key.trim();
         let limits = || FIELDS.iter().filter(|field| field.table == "limits");
@@ -160,7 +159,7 @@ impl SpecOverlay {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the limits are {}", names.join(", ")),
             };
-            return Err(wrong(Fault::new(0, format!("there is no limit {key:?}")).hint(hint)));
+            return Err(problem(Fault::new(0, format!("there is no limit {key:?}")).hint(hint)));
         };
         let node = Node { at: 0, value: Value::Text(text.trim().to_owned()) };
         (field.read)(&node, self).map_err(|faults| {
@@ -168,7 +167,7 @@ impl SpecOverlay {
                 let example = field.example.trim_matches('"');
                 Some(format!("for example: {}={example}", field.name))
             });
-            wrong(fault)
+            problem(fault)
         })
     }
 
@@ -177,31 +176,30 @@ impl SpecOverlay {
     /// The older tool's variables set limits here too, as in an `.env` file.
     ///
     /// # Errors
-    /// [`Problem`] for a name that no variable can have, a reserved one, or a value that cannot
-    /// become part of an environment.
+    /// [`Problem`] for an invalid or reserved name, or a value that an environment cannot contain.
     pub fn add_environment(&mut self, assignment: &str) -> Result<(), Problem> {
-        let wrong = |fault: Fault| on_command_line("-E", assignment, fault);
+        let problem = |fault: Fault| on_command_line("-E", assignment, fault);
         let (name, text) = assignment.split_once('=').ok_or_else(|| {
-            wrong(Fault::new(0, "expected NAME=VALUE").hint("for example: SEED=42"))
+            problem(Fault::new(0, "expected NAME=VALUE").hint("for example: SEED=42"))
         })?;
         names::environment_name(name)
-            .map_err(|bad| wrong(Fault::new(0, bad.message()).hint(bad.hint())))?;
+            .map_err(|bad| problem(Fault::new(0, bad.message()).hint(bad.hint())))?;
         let node = Node { at: 0, value: Value::Text(text.to_owned()) };
-        let text = value::environment_value(&node).map_err(wrong)?;
-        older::check_known(name, text).map_err(wrong)?;
+        let text = value::environment_value(&node).map_err(problem)?;
+        older::check_known(name, text).map_err(problem)?;
         self.environment.insert(name.to_owned(), text.to_owned());
         Ok(())
     }
 
-    /// Returns the variables alone, without the limits that are set beside them.
+    /// Returns the variables alone, without the limits and the config.
     pub(crate) fn environment_only(&self) -> Self {
         Self { environment: self.environment.clone(), ..Self::default() }
     }
 
-    /// Sets another config.
+    /// Sets the config that replaces that of the definition.
     ///
     /// # Errors
-    /// [`Problem`] for a text that cannot become an argument and a variable.
+    /// [`Problem`] for a text that cannot be an argument or the value of a variable.
     pub fn set_config(&mut self, config: &str) -> Result<(), Problem> {
         let node = Node { at: 0, value: Value::Text(config.to_owned()) };
         value::environment_value(&node)
@@ -210,15 +208,15 @@ impl SpecOverlay {
         Ok(())
     }
 
-    /// Lays this over a definition.
+    /// Applies the extras to a definition.
     ///
-    /// A command that has had its `{config}` replaced keeps the earlier one; lay a config over a
-    /// definition that is yet to be read by [`Definition::with_overlay`](super::Definition).
+    /// A config does not change a command whose `{config}` has been replaced; use
+    /// [`Definition::with_overlay`](super::Definition) before parsing instead.
     pub fn apply(&self, spec: &mut ExperimentSpec) {
         let Self { config, environment, limits } = self;
         let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = limits;
         for (name, value) in environment {
-            // They were checked when they were added.
+            // The value was checked when it was added.
             let _ = older::set_known(name, value, 0, spec);
             spec.environment.insert(name.clone(), value.clone());
         }
@@ -232,15 +230,15 @@ impl SpecOverlay {
         spec.config = config.clone().or(spec.config.take());
     }
 
-    /// Reads what [`to_toml`](Self::to_toml) wrote.
+    /// Parses extras written by [`to_toml`](Self::to_toml).
     ///
     /// # Errors
-    /// [`DefinitionError`] with everything that is wrong with it.
+    /// [`DefinitionError`] with all problems of the file.
     pub fn parse(file: SourceFile<'_>) -> Result<Self, DefinitionError> {
         let text = file.text().map_err(DefinitionError::one)?;
         let mut faults = Faults::default();
         let mut overlay = Self::default();
-        if let Some(document) = tree::read(&text, Syntax::Toml, &mut faults) {
+        if let Some(document) = tree::parse(&text, Syntax::Toml, &mut faults) {
             read_document(&document, FIELDS, &mut overlay, &mut faults);
         }
         for (name, value) in &overlay.environment {
@@ -256,6 +254,6 @@ impl SpecOverlay {
 fn on_command_line(option: &str, argument: &str, fault: Fault) -> Problem {
     let file = format!("{option} {}", tree::quoted(argument).trim_matches('"'));
     let mut problem = fault.in_text(&super::source::Text { name: &file, text: "" });
-    problem.place = Place { file, line: None };
+    problem.place = SourceLocation { file, line: None };
     problem
 }

@@ -1,4 +1,4 @@
-//! From files to a checked definition.
+//! Parsing of the files of a definition.
 
 use super::error::{DefinitionError, Problem, Warning};
 use super::fault::{Fault, Faults};
@@ -12,12 +12,12 @@ use super::tree::{self, Entry, Node, Syntax};
 use super::{older, template};
 use crate::ExperimentId;
 
-/// Asks for the settings' runner; only older configs need it.
-type AskRunner<'a> = &'a dyn Fn() -> Result<Option<Runner>, DefinitionError>;
+/// Reads the runner of the settings; only older configs need it.
+type ReadRunner<'a> = &'a dyn Fn() -> Result<Option<Runner>, DefinitionError>;
 
-/// The files that make one experiment's definition, as they were read.
+/// The files of one experiment's definition.
 ///
-/// What comes later is stronger: the definition, then its `.env`, then what holds for one run.
+/// Later files override earlier files: the definition, then its `.env`, then the extras of the run.
 #[derive(Clone, Copy)]
 pub struct Definition<'a> {
     id: &'a ExperimentId,
@@ -25,61 +25,61 @@ pub struct Definition<'a> {
     syntax: Syntax,
     env: Option<SourceFile<'a>>,
     overlay: Option<&'a SpecOverlay>,
-    runner: Option<AskRunner<'a>>,
+    runner: Option<ReadRunner<'a>>,
     only_config: bool,
 }
 
-/// A definition that could be used.
+/// The result of parsing a valid definition.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Parsed {
-    /// The definition.
+    /// The definition with all files applied.
     pub spec: ExperimentSpec,
-    /// What is odd about its files but does no harm.
+    /// Harmless oddities of its files.
     pub warnings: Vec<Warning>,
-    /// The runner that carries it, if it is an older config.
+    /// The runner that provides the command, if the definition is an older config.
     pub runner: Option<Runner>,
 }
 
 impl<'a> Definition<'a> {
-    /// A definition in one file.
+    /// Creates a definition of one file.
     pub const fn new(id: &'a ExperimentId, file: SourceFile<'a>, syntax: Syntax) -> Self {
         Self { id, file, syntax, env: None, overlay: None, runner: None, only_config: false }
     }
 
-    /// The same with the `.env` beside it.
+    /// Adds the `.env` file.
     #[must_use]
     pub const fn with_env(mut self, env: SourceFile<'a>) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// The same with what holds for one run only.
+    /// Adds the extras of a run.
     #[must_use]
     pub const fn with_overlay(mut self, overlay: &'a SpecOverlay) -> Self {
         self.overlay = Some(overlay);
         self
     }
 
-    /// The same with a way to the settings' runner, which is asked only for an older config.
+    /// Adds a function that reads the runner of the settings. It is called only for an older config.
     #[must_use]
-    pub const fn with_runner(mut self, runner: AskRunner<'a>) -> Self {
+    pub const fn with_runner(mut self, runner: ReadRunner<'a>) -> Self {
         self.runner = Some(runner);
         self
     }
 
-    /// The same, taken for an older config whatever it says: it never brings a command, a user or limits
-    /// of its own.
+    /// Treats the file as an older config whatever its content, so that it cannot set a command, a user or
+    /// limits.
     #[must_use]
     pub const fn only_config(mut self) -> Self {
         self.only_config = true;
         self
     }
 
-    /// Reads it all.
+    /// Parses all files.
     ///
     /// # Errors
-    /// [`DefinitionError`] with everything that is wrong with any of the files.
+    /// [`DefinitionError`] with all problems of all files.
     pub fn parse(&self) -> Result<Parsed, DefinitionError> {
         let mut spec = ExperimentSpec::new(self.id.clone(), Vec::new());
         let mut warnings = Vec::new();
@@ -102,7 +102,7 @@ impl<'a> Definition<'a> {
         Ok(Parsed { spec, warnings, runner })
     }
 
-    /// Reads the definition itself; the runner is there for an older config that has one.
+    /// Parses the definition itself; returns the runner of an older config.
     fn parse_file(
         &self,
         spec: &mut ExperimentSpec,
@@ -117,28 +117,28 @@ impl<'a> Definition<'a> {
             }
         };
         let mut faults = Faults::default();
-        let mut beyond = Faults::default();
-        let document = tree::read_leniently(&text, self.syntax, &mut faults, &mut beyond);
-        let older = self.only_config
+        let mut lenient = Faults::default();
+        let document = tree::parse_leniently(&text, self.syntax, &mut faults, &mut lenient);
+        let is_older = self.only_config
             || self.syntax == Syntax::Json
                 && document.as_ref().is_some_and(|document| older::is_config(document, is_setting));
-        if older {
-            // What bij does not look into is as strict as the program that reads it.
-            warnings.extend(older::beyond_json(&text, beyond));
+        if is_older {
+            // Only the program interprets an older config, and its parser may be as lenient as Python's.
+            warnings.extend(older::lenient_warnings(&text, lenient));
         } else {
-            faults.extend(beyond, |fault| fault);
+            faults.extend(lenient, |fault| fault);
         }
         let mut runner = None;
         match document {
             Some(document) if self.only_config && older::command(&document).is_some() => {
                 let at = older::command(&document).map_or(0, |entry| entry.at);
-                problems.push(older::no_definition(at).in_text(&text));
+                problems.push(older::not_a_definition(at).in_text(&text));
             }
-            Some(document) if older => {
-                older::take_config(&text, &document, spec, &mut faults, warnings);
-                match self.runner.map_or(Ok(None), |ask| ask()) {
+            Some(document) if is_older => {
+                older::read_config(&text, &document, spec, &mut faults, warnings);
+                match self.runner.map_or(Ok(None), |read| read()) {
                     Ok(Some(found)) => {
-                        found.lend(self.file.name, spec);
+                        found.apply(self.file.name, spec);
                         runner = Some(found);
                     }
                     Ok(None) => problems.push(older::no_runner(&text)),
@@ -177,7 +177,7 @@ fn no_command() -> Fault {
         .hint("for example: command = [\"/usr/bin/python3\", \"run.py\"], above all tables")
 }
 
-/// An experiment that waits for itself would wait for ever.
+/// Checks that an experiment does not wait for itself, which would never end.
 pub(crate) fn not_after_itself(node: &Node, spec: &ExperimentSpec) -> Result<(), Faults> {
     let Some(After::All(ids) | After::Any(ids)) = &spec.queue.after else { return Ok(()) };
     if ids.contains(&spec.id) {

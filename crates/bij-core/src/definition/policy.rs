@@ -1,4 +1,4 @@
-//! `[policy]`: what members of group `bij` may add to a run, and the judgement over what they do add.
+//! `[policy]`: the extras that members of group `bij` may add to a run.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use super::overlay::SpecOverlay;
 use super::spec::{CpuSet, ExperimentSpec, Limits};
 use super::steering::steers;
 use super::{names, older};
-use crate::{Asker, Bytes, Limit, MemoryLimit};
+use crate::{Bytes, Limit, MemoryLimit, Requester};
 
-/// `[policy]`: what members may add. Root may add anything that reads well.
+/// `[policy]`: the extras that members may add. Root may add any valid extras.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The variables that they may set; none if absent.
+    /// The variables that they may set; `None` allows none.
     pub environment: Option<Vec<VariablePattern>>,
-    /// Whether they may hand another config to the command; not if absent.
+    /// Whether they may pass another config to the command; `None` does not allow it.
     pub config: Option<bool>,
 }
 
 impl Policy {
-    /// Returns this policy, with the defaults for what it leaves out.
+    /// Returns this policy, with `defaults` for absent settings.
     #[must_use]
     pub fn or(&self, defaults: &Self) -> Self {
         Self {
@@ -29,44 +29,44 @@ impl Policy {
         }
     }
 
-    fn lets_set(&self, name: &str) -> bool {
+    fn allows(&self, name: &str) -> bool {
         let patterns = self.environment.as_deref().unwrap_or_default();
         patterns.iter().any(|pattern| pattern.matches(name))
     }
 }
 
-/// A variable's name, or the beginning of names with a `*` behind it: `SEED`, `WANDB_*`.
+/// The name of a variable, or a prefix of names followed by `*`: `SEED`, `WANDB_*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VariablePattern(String);
 
-/// Why a text is no [`VariablePattern`].
+/// The error for a text that is not a [`VariablePattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidPattern {
-    /// No variable has such a name.
-    #[error("expected the name of a variable, or the beginning of names and a * behind it")]
+    /// It is not a valid name.
+    #[error("expected the name of a variable, or a prefix of names followed by *")]
     Malformed,
-    /// systemd or bij sets it.
+    /// systemd or bij sets the variable.
     #[error("systemd and bij set this variable themselves")]
     Reserved,
-    /// It decides which code the program runs.
+    /// The variable decides which code the program runs.
     #[error(
-        "this variable decides which code the program runs, so only root may set it, and a user in runs that are that user's own"
+        "this variable decides which code the program runs: only root may set it, and users in runs under their own account"
     )]
     Steers,
 }
 
 impl VariablePattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// [`InvalidPattern`] if it is none, or names only variables that no member may set.
+    /// [`InvalidPattern`] for other text, or a pattern of variables that no member may set.
     pub fn new(text: &str) -> Result<Self, InvalidPattern> {
         let (beginning, is_open) = match text.strip_suffix('*') {
             Some(beginning) => (beginning, true),
             None => (text, false),
         };
-        // `WANDB_` becomes a name with anything behind it.
+        // A letter makes the prefix a name, even an empty prefix.
         let name = if is_open { format!("{beginning}X") } else { beginning.to_owned() };
         match names::environment_name(&name) {
             Err(names::BadName::Malformed) => Err(InvalidPattern::Malformed),
@@ -76,19 +76,19 @@ impl VariablePattern {
         }
     }
 
-    /// The pattern as it is written.
+    /// Returns the pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a member may set this variable by this pattern. No pattern covers variables that decide
-    /// which code the program runs.
+    /// Returns whether the pattern allows a member to set this variable. No pattern matches variables that
+    /// decide which code the program runs.
     pub fn matches(&self, name: &str) -> bool {
-        let is_named = match self.0.strip_suffix('*') {
+        let is_match = match self.0.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
             None => name == self.0,
         };
-        is_named && !steers(name)
+        is_match && !steers(name)
     }
 }
 
@@ -98,48 +98,48 @@ impl fmt::Display for VariablePattern {
     }
 }
 
-/// Something that a member may not add to a run.
+/// An extra that a member may not add to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeniedExtra {
-    /// The definition does not let members set the variable.
+    /// The policy does not allow members to set the variable.
     #[error("may not set {name}: [policy] environment of the definition does not name it")]
     Variable {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
     /// The variable decides which code the program runs.
     #[error("may not set {name}: it decides which code the program runs")]
     Steering {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
-    /// The definition does not let members hand over another config.
-    #[error("may not hand over another config: [policy] config of the definition does not say so")]
+    /// The policy does not allow members to pass another config.
+    #[error("may not pass another config: [policy] config of the definition does not allow it")]
     Config,
-    /// The limit would be higher than the definition's.
+    /// The limit would be higher than that of the definition.
     #[error(
-        "may not raise {key} to {asked}: the definition says {defined}, and a member's limit only goes down"
+        "may not raise {key} to {asked}: the definition sets {defined}, and members may only lower limits"
     )]
     Limit {
         /// The key of the definition.
         key: &'static str,
-        /// What is asked for.
+        /// The limit that the extras set.
         asked: String,
-        /// What the definition says.
+        /// The limit of the definition.
         defined: String,
     },
 }
 
 impl DeniedExtra {
-    /// What helps; a fragment without a full stop.
+    /// Returns the remedy, a fragment without a full stop.
     pub fn remedy(&self) -> String {
         match self {
             Self::Variable { name } => {
                 format!("root may add to the definition: [policy] environment = [\"{name}\"]")
             }
             Self::Steering { .. } => {
-                "root writes it into the definition, or submits the run".to_owned()
+                "have root set it in the definition, or submit the run".to_owned()
             }
             Self::Config => "root may add to the definition: [policy] config = true".to_owned(),
             Self::Limit { key, defined, .. } => {
@@ -149,26 +149,25 @@ impl DeniedExtra {
     }
 }
 
-/// Judges what is laid over a definition for one run.
+/// Checks that an account may add these extras to a run.
 ///
-/// `spec` is the definition with nothing laid over it, `total` the machine's memory if it is known. Limits
-/// are compared by value: an absent limit is as much as systemd gives, and the number of tasks is the
-/// template's then.
+/// `spec` is the definition without extras, `total` the machine's memory if it is known. Limits are compared
+/// by value: an absent limit counts as unlimited, and an absent number of tasks as that of the unit template.
 ///
 /// # Errors
-/// [`DeniedExtra`] for the first thing that the asker may not add.
-pub fn judge_extras(
+/// [`DeniedExtra`] for the first extra that the account may not add.
+pub fn check_extras(
     spec: &ExperimentSpec,
     extras: &SpecOverlay,
-    asker: &Asker,
+    requester: &Requester,
     defaults: &Policy,
     total: Option<Bytes>,
 ) -> Result<(), DeniedExtra> {
-    if *asker == Asker::Operator {
+    if *requester == Requester::Operator {
         return Ok(());
     }
     let policy = spec.policy.or(defaults);
-    if !asker.is_user(spec.user.as_deref()) {
+    if !requester.is_user(spec.user.as_deref()) {
         if extras.config().is_some_and(|config| spec.config.as_deref() != Some(config))
             && policy.config != Some(true)
         {
@@ -179,25 +178,25 @@ pub fn judge_extras(
             if steers(&name()) {
                 return Err(DeniedExtra::Steering { name: name() });
             }
-            let is_open = policy.lets_set(&name()) && !older::is_setting(&name());
-            if !is_open && !older::is_limit(&name()) {
+            let is_allowed = policy.allows(&name()) && !older::is_setting(&name());
+            if !is_allowed && !older::is_limit(&name()) {
                 return Err(DeniedExtra::Variable { name: name() });
             }
         }
     }
-    // The older tool's variables set limits too, and are judged by themselves: the program sees them.
+    // The older tool's variables set limits, too. They are also checked alone, because the program sees them.
     let mut by_variables = spec.clone();
     extras.environment_only().apply(&mut by_variables);
     let mut by_all = spec.clone();
     extras.apply(&mut by_all);
     for changed in [by_variables, by_all] {
-        not_above(&spec.limits, &changed.limits, total)?;
-        let (most, wanted) = (spec.thermal.max_celsius, changed.thermal.max_celsius);
-        if wanted != most && wanted.zip(most).is_none_or(|(wanted, most)| wanted > most) {
+        check_limits(&spec.limits, &changed.limits, total)?;
+        let (defined, asked) = (spec.thermal.max_celsius, changed.thermal.max_celsius);
+        if asked != defined && asked.zip(defined).is_none_or(|(asked, defined)| asked > defined) {
             let text = |celsius: Option<f64>| {
                 celsius.map_or_else(|| "nothing".to_owned(), |celsius| celsius.to_string())
             };
-            return Err(denied("thermal.max_celsius", text(wanted), text(most)));
+            return Err(denied("thermal.max_celsius", text(asked), text(defined)));
         }
     }
     Ok(())
@@ -207,8 +206,8 @@ fn denied(key: &'static str, asked: String, defined: String) -> DeniedExtra {
     DeniedExtra::Limit { key, asked, defined }
 }
 
-fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(), DeniedExtra> {
-    // Destructured whole, so that a new limit cannot be forgotten here.
+fn check_limits(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(), DeniedExtra> {
+    // Destructured without `..`, so that a new limit is not forgotten here.
     let Limits {
         memory,
         swap,
@@ -216,7 +215,7 @@ fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(
         cpus,
         tasks,
         time,
-        // What is submitted with a run cannot set these.
+        // Extras cannot set these.
         open_files: _,
         locked_memory: _,
         oom_policy: _,
@@ -230,9 +229,9 @@ fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(
             return Err(denied(key, asked.to_string(), defined.to_string()));
         }
     }
-    not_above_one("limits.cpu", *cpu, &defined.cpu.unwrap_or(Limit::Max))?;
-    not_above_one("limits.tasks", *tasks, &defined.tasks.unwrap_or(Limits::DEFAULT_TASKS))?;
-    not_above_one("limits.time", *time, &defined.time.unwrap_or(Limit::Max))?;
+    check_limit("limits.cpu", *cpu, &defined.cpu.unwrap_or(Limit::Max))?;
+    check_limit("limits.tasks", *tasks, &defined.tasks.unwrap_or(Limits::DEFAULT_TASKS))?;
+    check_limit("limits.time", *time, &defined.time.unwrap_or(Limit::Max))?;
     match (cpus, &defined.cpus) {
         (Some(asked), Some(defined)) if !is_subset(asked, defined) => {
             Err(denied("limits.cpus", asked.to_string(), defined.to_string()))
@@ -242,7 +241,7 @@ fn not_above(defined: &Limits, asked: &Limits, total: Option<Bytes>) -> Result<(
     }
 }
 
-fn not_above_one<T: PartialOrd + fmt::Display>(
+fn check_limit<T: PartialOrd + fmt::Display>(
     key: &'static str,
     asked: Option<Limit<T>>,
     defined: &Limit<T>,
@@ -263,7 +262,8 @@ fn at_most<T: PartialOrd>(asked: &Limit<T>, defined: &Limit<T>) -> bool {
     }
 }
 
-/// What cannot be compared, because the machine's memory is not known, is not taken for less.
+/// Returns whether `asked` is at most `defined`; `false` if a share and an amount cannot be compared, because
+/// the machine's memory is not known.
 fn memory_at_most(asked: MemoryLimit, defined: MemoryLimit, total: Option<Bytes>) -> bool {
     match (asked, defined, total) {
         (asked, defined, _) if asked == defined => true,
@@ -288,8 +288,8 @@ mod tests {
 
     const TOTAL: Bytes = Bytes::new(16 << 30);
 
-    fn member(login: &str) -> Asker {
-        Asker::Member { uid: 1000, login: Some(login.to_owned()) }
+    fn member(login: &str) -> Requester {
+        Requester::Member { uid: 1000, login: Some(login.to_owned()) }
     }
 
     fn policy(patterns: &[&str]) -> Policy {
@@ -304,7 +304,8 @@ mod tests {
         super::super::Definition::new(&id, file, super::super::Syntax::Toml).parse().unwrap().spec
     }
 
-    /// `-E` for an upper-case name, `--limit` for a lower-case one, `config` for a path.
+    /// Makes extras of words: `-E` for an upper-case name, `--limit` for a lower-case name, `config` for a
+    /// path.
     fn extras(words: &[&str]) -> SpecOverlay {
         let mut extras = SpecOverlay::default();
         for word in words {
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_adds_what_the_definition_names_and_lowers_limits() {
+    fn a_member_may_set_named_variables_and_lower_limits() {
         let open = "policy = { environment = ['LR', 'SEED', 'WANDB_*', '*'] }\nuser = 'alice'\n\
                     limits = { memory = '60M', swap = '0', cpu = '100%', cpus = '0-3', tasks = 100, time = '1h' }\n\
                     thermal = { max_celsius = 80 }";
@@ -369,52 +370,52 @@ mod tests {
             (share, &["memory=60%"], Some("limits.memory")),
         ] {
             let (spec, extras) = (spec(definition), extras(words));
-            let judged =
-                judge_extras(&spec, &extras, &member("member"), &Policy::default(), Some(TOTAL));
-            match (judged, named) {
+            let checked =
+                check_extras(&spec, &extras, &member("member"), &Policy::default(), Some(TOTAL));
+            match (checked, named) {
                 (Ok(()), None) => {}
                 (Err(error), Some(named)) => {
                     assert!(error.to_string().contains(named), "{words:?}: {error}");
                     assert!(error.to_string().starts_with("may not "), "{error}");
                     assert!(!error.remedy().is_empty());
                 }
-                (judged, named) => panic!("{definition}, {words:?}: {judged:?}, not {named:?}"),
+                (checked, named) => panic!("{definition}, {words:?}: {checked:?}, not {named:?}"),
             }
-            let root = judge_extras(&spec, &extras, &Asker::Operator, &Policy::default(), None);
+            let root = check_extras(&spec, &extras, &Requester::Operator, &Policy::default(), None);
             assert_eq!(root, Ok(()), "{words:?}");
         }
     }
 
     #[test]
-    fn the_settings_say_what_a_definition_leaves_out() {
+    fn the_settings_provide_the_policy_that_a_definition_leaves_out() {
         let defaults = policy(&["SEED"]);
-        let judge = |definition: &str, defaults: &Policy, word: &str| {
-            judge_extras(&spec(definition), &extras(&[word]), &member("m"), defaults, None)
+        let check = |definition: &str, defaults: &Policy, word: &str| {
+            check_extras(&spec(definition), &extras(&[word]), &member("m"), defaults, None)
         };
-        assert_eq!(judge("", &defaults, "SEED=1"), Ok(()));
-        assert!(judge("", &Policy::default(), "SEED=1").is_err());
-        assert!(judge("policy = { environment = [] }", &defaults, "SEED=1").is_err());
-        assert!(judge("policy = { environment = ['LR'] }", &defaults, "SEED=1").is_err());
+        assert_eq!(check("", &defaults, "SEED=1"), Ok(()));
+        assert!(check("", &Policy::default(), "SEED=1").is_err());
+        assert!(check("policy = { environment = [] }", &defaults, "SEED=1").is_err());
+        assert!(check("policy = { environment = ['LR'] }", &defaults, "SEED=1").is_err());
         let config = Policy { config: Some(true), ..Policy::default() };
-        assert_eq!(judge("", &config, "/c.json"), Ok(()));
-        assert!(judge("policy = { config = false }", &config, "/c.json").is_err());
+        assert_eq!(check("", &config, "/c.json"), Ok(()));
+        assert!(check("policy = { config = false }", &config, "/c.json").is_err());
         // Without the machine's memory a share cannot be compared with an amount.
-        assert!(judge("limits = { memory = '50%' }", &defaults, "memory=1K").is_err());
+        assert!(check("limits = { memory = '50%' }", &defaults, "memory=1K").is_err());
     }
 
     #[test]
-    fn the_templates_number_of_tasks_is_the_one_that_is_compared() {
+    fn the_default_number_of_tasks_is_that_of_the_unit_templates() {
         let line = format!("\nTasksMax={}\n", Limits::DEFAULT_TASKS);
         for unit in [
             include_str!("../../../../units/usr/lib/systemd/system/brain-experiment@.service"),
             include_str!("../../../../units/usr/lib/systemd/user/brain-experiment@.service"),
         ] {
-            assert!(unit.contains(&line), "a template has another than {line}");
+            assert!(unit.contains(&line), "a template lacks {line}");
         }
     }
 
     #[test]
-    fn a_pattern_names_variables_that_members_may_set() {
+    fn a_pattern_matches_variables_that_members_may_set() {
         for good in ["SEED", "WANDB_*", "*", "_x", "P*"] {
             assert_eq!(VariablePattern::new(good).unwrap().as_str(), good);
         }

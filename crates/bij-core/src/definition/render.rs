@@ -1,4 +1,4 @@
-//! Definitions and extras back into TOML.
+//! Rendering of definitions and extras as TOML.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -13,10 +13,10 @@ use super::template;
 use crate::{Bytes, Limit, MemoryLimit};
 
 impl ExperimentSpec {
-    /// The definition as a file that reads back the same; what is at its default is left out.
+    /// Renders the definition as a file that parses back the same. Defaults are left out.
     pub fn to_toml(&self) -> String {
         let Self {
-            id: _, // the file's name says it
+            id: _, // given by the file name
             description,
             command,
             config,
@@ -37,7 +37,7 @@ impl ExperimentSpec {
         } = self;
         let mut toml = Toml::default();
         toml.text("description", description.as_deref());
-        toml.list("command", command.iter().map(|argument| template::literal(argument)));
+        toml.list("command", command.iter().map(|argument| template::escape(argument)));
         toml.text("config", config.as_deref());
         toml.text("directory", directory.as_ref().map(super::AbsolutePath::as_str));
         toml.text("user", user.as_deref());
@@ -78,7 +78,7 @@ impl ExperimentSpec {
 }
 
 impl SpecOverlay {
-    /// The extras as a file that reads back the same.
+    /// Renders the extras as a file that parses back the same.
     pub fn to_toml(&self) -> String {
         let Self { config, environment, limits } = self;
         let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = limits;
@@ -97,7 +97,7 @@ impl SpecOverlay {
     }
 }
 
-/// A memory limit to the byte; its `Display` rounds, as systemctl's output does.
+/// Renders a memory limit to the byte; its `Display` rounds, as systemctl's output does.
 fn exact(limit: MemoryLimit) -> String {
     let MemoryLimit::Absolute(Limit::At(bytes)) = limit else { return limit.to_string() };
     exact_bytes(bytes)
@@ -117,12 +117,12 @@ fn exact_bytes(bytes: Bytes) -> String {
     }
 }
 
-/// A document in the making.
+/// A writer of a TOML document.
 #[derive(Default)]
 struct Toml(String);
 
 impl Toml {
-    /// A table, if anything is in it.
+    /// Writes a table unless it is empty.
     fn table(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         fill(&mut inner);
@@ -253,7 +253,7 @@ impl Toml {
     }
 }
 
-/// A TOML basic string: quotes, backslashes and control characters escaped.
+/// Renders a TOML basic string, with quotes, backslashes and control characters escaped.
 fn basic_string(text: &str) -> String {
     let mut string = String::with_capacity(text.len() + 2);
     string.push('"');

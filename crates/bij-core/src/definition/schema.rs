@@ -1,9 +1,9 @@
 //! The JSON Schema of definitions.
 
-/// The JSON Schema (draft 2020-12) of a definition, for editors and other tools.
+/// Returns the JSON Schema (draft 2020-12) of a definition, for editors and other tools.
 ///
-/// It names every key; what it says of values is coarser than what
-/// [`Definition::parse`](super::Definition::parse) checks, never stricter.
+/// It describes every key. Its rules for values are never stricter than those of
+/// [`Definition::parse`](super::Definition::parse), but may be less strict.
 pub fn schema() -> &'static str {
     include_str!("schema.json")
 }
@@ -22,7 +22,7 @@ mod tests {
     }
 
     #[test]
-    fn it_names_the_keys_that_are_read_and_no_others() {
+    fn the_schema_has_the_keys_of_the_parser_and_no_others() {
         let document = document();
         let tables: BTreeSet<_> = FIELDS.iter().map(|field| field.table).collect();
         let mut named = BTreeSet::new();
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn it_names_the_words_that_are_read() {
+    fn the_schema_has_the_words_of_the_parser() {
         let document = document();
         let words = |pointer: &str| -> Vec<String> {
             let words = document.pointer(&format!("/properties{pointer}/enum")).unwrap();
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_in_it_leads_somewhere() {
+    fn every_reference_of_the_schema_has_a_target() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(object) => {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_keys_own_example_is_read() {
+    fn the_example_of_every_key_is_valid() {
         for field in FIELDS {
             let text = match field.table {
                 "" if field.name == "command" => format!("command = {}", field.example),

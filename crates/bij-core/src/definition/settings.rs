@@ -1,4 +1,4 @@
-//! `coordinator.toml` and the older `coordinator.env`: settings that hold for all experiments.
+//! `coordinator.toml` and the older `coordinator.env`: settings for all experiments.
 
 mod coordinator;
 mod fields;
@@ -15,26 +15,26 @@ pub use coordinator::CoordinatorSettings;
 use fields::{Draft, FIELDS};
 pub use runner::Runner;
 
-/// What the settings say.
+/// The settings of an installation.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// `[runner]`: what carries older JSON configs, which name no command of their own.
+    /// `[runner]`: the command of older JSON configs, which have none of their own.
     pub runner: Option<Runner>,
-    /// `[coordinator]` and `[groups]`, and what the coordinator is told under the older tool's names.
+    /// `[coordinator]` and `[groups]`, and the settings under the older tool's names.
     pub coordinator: CoordinatorSettings,
 }
 
 impl Settings {
-    /// Reads `coordinator.toml`.
+    /// Parses `coordinator.toml`.
     ///
     /// # Errors
-    /// [`DefinitionError`] with everything that is wrong with it.
+    /// [`DefinitionError`] with all problems of the file.
     pub fn parse(file: SourceFile<'_>) -> Result<Self, DefinitionError> {
         let text = file.text().map_err(DefinitionError::one)?;
         let mut faults = Faults::default();
         let mut draft = Draft::default();
-        if let Some(document) = tree::read(&text, Syntax::Toml, &mut faults) {
+        if let Some(document) = tree::parse(&text, Syntax::Toml, &mut faults) {
             read_document(&document, FIELDS, &mut draft, &mut faults);
         }
         let mut problems = faults.into_problems(&text);
@@ -43,8 +43,9 @@ impl Settings {
         {
             problems.push(no_command(file));
         }
-        if let Some(message) = draft.coordinator.heat_objection().filter(|_| problems.is_empty()) {
-            let hint = "throttling comes first, for example at 75 and 85";
+        if let Some(message) = draft.coordinator.check_thresholds().filter(|_| problems.is_empty())
+        {
+            let hint = "use a higher value than throttle_celsius, for example 75 and 85";
             let mut problem = file.problem(message, Some(hint.to_owned()));
             problem.key = Some("coordinator.critical_celsius".to_owned());
             problems.push(problem);
@@ -54,10 +55,10 @@ impl Settings {
         Ok(Self { runner, coordinator })
     }
 
-    /// Lays `coordinator.env` over the settings and says what is odd about it.
+    /// Applies `coordinator.env` to the settings and returns its harmless oddities.
     ///
     /// # Errors
-    /// [`DefinitionError`] with everything that is wrong with it.
+    /// [`DefinitionError`] with all problems of the file.
     pub fn lay_over(&mut self, env: SourceFile<'_>) -> Result<Vec<Warning>, DefinitionError> {
         older_names::lay_over(env, &mut self.coordinator)
     }

@@ -1,15 +1,15 @@
-//! One file's bytes on their way to text.
+//! The files that definitions are parsed from.
 
 use super::Problem;
-use super::error::Place;
+use super::error::SourceLocation;
 
-/// The most bytes that a definition, its `.env` or the settings may have.
+/// The largest size in bytes of a definition, its `.env` or the settings.
 ///
-/// A definition is a page of text; the bound keeps a mistake (a log, a model's weights) from
-/// costing memory and time in a hook that a boot or a start waits for.
+/// A definition is a page of text. The limit keeps a wrong file (a log, a model's weights) from costing memory
+/// and time in a hook that a boot or a start waits for.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// A file as it was read: its name, for messages, and its bytes.
+/// The content of a file and its name for messages.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceFile<'a> {
     pub(crate) name: &'a str,
@@ -17,22 +17,22 @@ pub struct SourceFile<'a> {
 }
 
 impl<'a> SourceFile<'a> {
-    /// A file of this name (best its whole path) and content.
+    /// Creates a file with this name, preferably its whole path, and content.
     pub const fn new(name: &'a str, bytes: &'a [u8]) -> Self {
         Self { name, bytes }
     }
 
-    /// A problem with the file as a whole.
+    /// Creates a problem of the whole file.
     pub(crate) fn problem(&self, message: impl Into<String>, hint: Option<String>) -> Problem {
         Problem {
-            place: Place { file: self.name.to_owned(), line: None },
+            place: SourceLocation { file: self.name.to_owned(), line: None },
             key: None,
             message: message.into(),
             hint,
         }
     }
 
-    /// The file's text, without a byte order mark.
+    /// Returns the text of the file, without a byte order mark.
     pub(crate) fn text(&self) -> Result<Text<'a>, Problem> {
         let size = self.bytes.len();
         if size > MAX_FILE_BYTES {
@@ -50,7 +50,7 @@ impl<'a> SourceFile<'a> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if let Some(at) = text.find('\0') {
             let mut problem = self.problem(
-                format!("byte {at} is NUL, which no text has"),
+                format!("byte {at} is NUL, which text cannot contain"),
                 Some("save the file as plain UTF-8 text".to_owned()),
             );
             problem.place.line = Some(line_of(text.as_bytes(), at));
@@ -60,15 +60,14 @@ impl<'a> SourceFile<'a> {
     }
 }
 
-/// The problem with a file that has more than [`MAX_FILE_BYTES`].
-///
-/// Adapters that refuse a file before reading all of it say it with the same words.
+/// Creates the problem of a file with more than [`MAX_FILE_BYTES`], also for adapters that refuse a file before
+/// reading all of it.
 pub fn too_large(file: &str) -> Problem {
     Problem {
-        place: Place { file: file.to_owned(), line: None },
+        place: SourceLocation { file: file.to_owned(), line: None },
         key: None,
         message: "the file has more than 1 MiB, too much for a definition".to_owned(),
-        hint: Some("keep data in a file of its own and name it with `config`".to_owned()),
+        hint: Some("keep data in its own file and name that file in `config`".to_owned()),
     }
 }
 
@@ -76,7 +75,7 @@ fn line_of(bytes: &[u8], offset: usize) -> usize {
     bytes[..offset].split(|byte| *byte == b'\n').count()
 }
 
-/// Text whose offsets can be told as lines.
+/// The text of a file, with its name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub(crate) name: &'a str,
@@ -84,9 +83,12 @@ pub(crate) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// The place of a byte offset.
-    pub(crate) fn place(&self, offset: usize) -> Place {
+    /// Returns the line of a byte offset.
+    pub(crate) fn place(&self, offset: usize) -> SourceLocation {
         let offset = offset.min(self.text.len());
-        Place { file: self.name.to_owned(), line: Some(line_of(self.text.as_bytes(), offset)) }
+        SourceLocation {
+            file: self.name.to_owned(),
+            line: Some(line_of(self.text.as_bytes(), offset)),
+        }
     }
 }

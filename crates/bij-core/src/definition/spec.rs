@@ -1,4 +1,4 @@
-//! A definition that has been checked.
+//! Valid definitions as plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,51 +9,51 @@ use thiserror::Error;
 use super::policy::Policy;
 use crate::{Bytes, CpuQuota, ExperimentId, Limit, MemoryLimit, TimeSpan};
 
-/// One experiment's definition: everything in it is legal.
+/// The definition of one experiment. All its values are valid.
 ///
-/// No text in it holds a NUL byte, so all of it can become arguments, environment and paths.
+/// No text contains a NUL byte, so each can be an argument, a variable or a path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExperimentSpec {
-    /// Its name.
+    /// The name of the experiment.
     pub id: ExperimentId,
-    /// A line for people.
+    /// A description for people, in one line.
     pub description: Option<String>,
     /// Program and arguments, at least the program; `{config}` has been replaced.
     pub command: Vec<String>,
-    /// A file or text that is opaque to bij and handed to the command, `$BIJ_CONFIG`.
+    /// A path or text that bij passes to the command uninterpreted, `$BIJ_CONFIG`.
     pub config: Option<String>,
     /// The working directory; the experiment's state directory if absent.
     pub directory: Option<AbsolutePath>,
-    /// The user it runs as; a dynamic user of its own if absent.
+    /// The user to run as; a dynamic user if absent.
     pub user: Option<String>,
-    /// Added to its environment.
+    /// Variables to add to the environment.
     pub environment: BTreeMap<String, String>,
-    /// Paths that it may write besides its state.
+    /// Paths to write to, beside the experiment's state.
     pub writable: Vec<AbsolutePath>,
-    /// `[limits]`.
+    /// The table `[limits]` of resource limits.
     pub limits: Limits,
-    /// `[gpu]`.
+    /// The table `[gpu]`, the use of the GPU.
     pub gpu: Gpu,
-    /// `[queue]`.
+    /// The table `[queue]` of terms in the queue.
     pub queue: Queue,
-    /// `[restart]`.
+    /// The table `[restart]`, when the experiment is restarted.
     pub restart: Restart,
-    /// `[stop]`.
+    /// The table `[stop]`, how the experiment is stopped.
     pub stop: Stop,
-    /// `[health]`.
+    /// The table `[health]` of health checks.
     pub health: Health,
-    /// `[thermal]`.
+    /// The table `[thermal]`, the reaction to heat.
     pub thermal: Thermal,
-    /// `[power]`.
+    /// The table `[power]` of power mode and clocks.
     pub power: Power,
-    /// `[sandbox] profile`.
+    /// The key `profile` of `[sandbox]`.
     pub sandbox: SandboxProfile,
-    /// `[policy]`.
+    /// The table `[policy]`, the extras that members may add.
     pub policy: Policy,
 }
 
 impl ExperimentSpec {
-    /// A definition with nothing but a command: every other setting at its default.
+    /// Creates a definition with a command and defaults for all other settings.
     pub fn new(id: ExperimentId, command: Vec<String>) -> Self {
         Self {
             id,
@@ -78,86 +78,85 @@ impl ExperimentSpec {
     }
 }
 
-/// `[limits]`: systemd's meanings; absent means that systemd's own default holds.
+/// `[limits]`, with systemd's meanings. An absent limit leaves systemd's default in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// `MemoryMax=`, and the claim that admission counts.
+    /// Memory, and the claim that admission counts: `MemoryMax=`.
     pub memory: Option<MemoryLimit>,
-    /// `MemorySwapMax=`.
+    /// Swap space: `MemorySwapMax=`.
     pub swap: Option<MemoryLimit>,
-    /// `CPUQuota=`.
+    /// Processor time: `CPUQuota=`.
     pub cpu: Option<Limit<CpuQuota>>,
-    /// The processors it may run on: `AllowedCPUs=` and `CPUAffinity=`.
+    /// The processors that it may run on: `AllowedCPUs=` and `CPUAffinity=`.
     pub cpus: Option<CpuSet>,
-    /// `TasksMax=`.
+    /// Processes and threads: `TasksMax=`.
     pub tasks: Option<Limit<u64>>,
-    /// `RuntimeMaxSec=`.
+    /// The duration of an attempt: `RuntimeMaxSec=`.
     pub time: Option<Limit<TimeSpan>>,
-    /// `LimitNOFILE=`: file descriptors of one process.
+    /// File descriptors of one process: `LimitNOFILE=`.
     pub open_files: Option<Limit<u64>>,
-    /// `LimitMEMLOCK=`: memory that one process may lock.
+    /// Memory that one process may lock: `LimitMEMLOCK=`.
     pub locked_memory: Option<Limit<Bytes>>,
-    /// `OOMPolicy=`.
+    /// The reaction to an OOM kill: `OOMPolicy=`.
     pub oom_policy: OomPolicy,
 }
 
 impl Limits {
-    /// `TasksMax=` of the template, where a definition sets none.
+    /// The default number of tasks: `TasksMax=` of the unit template.
     pub const DEFAULT_TASKS: Limit<u64> = Limit::At(4096);
 }
 
-/// `OOMPolicy=` (systemd.service(5)): what happens to the rest when one process is killed for
-/// memory.
+/// `OOMPolicy=` (systemd.service(5)): what happens to the other processes after an OOM kill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OomPolicy {
-    /// Only logged.
+    /// They continue; the kill is logged.
     Continue,
-    /// The rest is stopped in good order.
+    /// The unit is stopped cleanly.
     #[default]
     Stop,
-    /// The kernel kills the rest as well.
+    /// The kernel kills all of them.
     Kill,
 }
 
-/// `[gpu]`.
+/// `[gpu]`: the use of the GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gpu {
-    /// Whether it may use the GPU.
+    /// Whether the experiment may use the GPU.
     pub access: bool,
-    /// Whether nobody else may meanwhile.
+    /// Whether no other experiment may use the GPU at the same time.
     pub exclusive: bool,
-    /// The GPU memory it claims.
+    /// The GPU memory that it claims.
     pub memory: Option<MemoryLimit>,
 }
 
-/// `[queue]`.
+/// `[queue]`: terms in the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// Higher goes first.
+    /// The priority; runs with a higher priority start first.
     pub priority: i32,
     /// The group whose slots it uses; `default` if absent.
     pub group: Option<String>,
-    /// What must have happened before.
+    /// The experiments that must have succeeded before.
     pub after: Option<After>,
 }
 
-/// `[queue] after`.
+/// `[queue] after`: the experiments that must have succeeded before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
-    /// All of these have succeeded.
+    /// All of these experiments must have succeeded.
     All(Vec<ExperimentId>),
-    /// One of these has succeeded.
+    /// One of these experiments must have succeeded.
     Any(Vec<ExperimentId>),
 }
 
-/// `[restart]`: `Restart=on-failure` and its pace.
+/// `[restart]`: the settings of `Restart=on-failure`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// `RestartSec=`.
+    /// The delay before a restart: `RestartSec=`.
     pub delay: TimeSpan,
-    /// `StartLimitBurst=`: starts within the interval, the first one counted.
+    /// The most starts within the interval, the first start included: `StartLimitBurst=`.
     pub burst: u32,
-    /// `StartLimitIntervalSec=`.
+    /// The interval of the start limit: `StartLimitIntervalSec=`.
     pub interval: Limit<TimeSpan>,
     /// What a reboot does to an unfinished run.
     pub on_reboot: OnReboot,
@@ -177,24 +176,24 @@ impl Default for Restart {
     }
 }
 
-/// `[restart] on_reboot`.
+/// `[restart] on_reboot`: what a reboot does to an unfinished run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReboot {
-    /// Carried on at once.
+    /// The run continues at once.
     #[default]
     Resume,
-    /// Back into the queue.
+    /// The run is put back into the queue.
     Requeue,
-    /// Held until somebody releases it.
+    /// The run is held until it is released.
     Hold,
 }
 
-/// `[stop]`.
+/// `[stop]`: how the experiment is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// `KillSignal=`, with its `SIG` prefix.
+    /// The signal with its `SIG` prefix: `KillSignal=`.
     pub signal: String,
-    /// `TimeoutStopSec=`: from the request to SIGKILL.
+    /// The time from the request to SIGKILL: `TimeoutStopSec=`.
     pub grace: TimeSpan,
 }
 
@@ -204,60 +203,60 @@ impl Default for Stop {
     }
 }
 
-/// `[health]`.
+/// `[health]`: health checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// `Type=notify` instead of `exec`: `READY=1` says that it is up.
+    /// Whether the unit has `Type=notify` instead of `exec`, and reports readiness by `READY=1`.
     pub notify: bool,
-    /// `WatchdogSec=`.
+    /// The longest time between watchdog messages: `WatchdogSec=`.
     pub watchdog: Option<TimeSpan>,
-    /// It is stalled if there is no new step for so long.
+    /// The time without a new step after which the experiment counts as stalled.
     pub stall_after: Option<TimeSpan>,
-    /// `TimeoutStartSec=`.
+    /// The time to become ready: `TimeoutStartSec=`.
     pub start_timeout: Option<Limit<TimeSpan>>,
 }
 
-/// `[thermal]`.
+/// `[thermal]`: the reaction to heat.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Thermal {
-    /// It does not start, and is throttled, above this.
+    /// The temperature in degrees above which it does not start and is throttled.
     pub max_celsius: Option<f64>,
-    /// Whether it may be frozen for a while before it is stopped for heat. Unless said otherwise it may
-    /// if it has no watchdog, which goes on counting.
+    /// Whether it may be frozen for a while before it is stopped for heat. By default only without a watchdog,
+    /// because the watchdog's time passes while the processes are frozen.
     pub freeze: Option<bool>,
 }
 
 impl Thermal {
-    /// Whether an experiment with this watchdog may be frozen.
+    /// Returns whether an experiment with this watchdog may be frozen.
     pub fn may_freeze(&self, watchdog: Option<TimeSpan>) -> bool {
         self.freeze.unwrap_or(watchdog.is_none())
     }
 }
 
-/// `[power]`.
+/// `[power]`: power mode and clocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Power {
-    /// The power mode it wants.
+    /// The power mode that the experiment needs.
     pub mode: Option<PowerMode>,
-    /// How the clocks of the board are to be while it is up.
+    /// The clocks of the board while it runs.
     pub clocks: Clocks,
 }
 
-/// `[power] clocks`.
+/// `[power] clocks`: the clocks of the board.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clocks {
-    /// They follow the load.
+    /// The clocks follow the load.
     #[default]
     Dynamic,
-    /// All are held at the highest that the power mode allows: what `jetson_clocks` does.
+    /// All clocks are fixed at the maximum of the power mode, as by `jetson_clocks`.
     Max,
 }
 
 impl Clocks {
-    /// Both of them.
+    /// All settings of the clocks.
     pub const ALL: [Self; 2] = [Self::Dynamic, Self::Max];
 
-    /// The word for it in definitions, output and databases.
+    /// Returns the name in definitions, output and databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Dynamic => "dynamic",
@@ -266,12 +265,12 @@ impl Clocks {
     }
 }
 
-/// A power mode of the board's own list.
+/// A power mode of the board's nvpmodel list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerMode {
-    /// By number.
+    /// The mode with this number.
     Number(u32),
-    /// By name.
+    /// The mode with this name.
     Name(String),
 }
 
@@ -284,7 +283,7 @@ impl fmt::Display for PowerMode {
     }
 }
 
-/// No mode of nvpmodel has a number for its name.
+/// A number is always a mode's number, because no mode of nvpmodel has a number as its name.
 impl From<&str> for PowerMode {
     fn from(text: &str) -> Self {
         let text = text.trim();
@@ -292,30 +291,29 @@ impl From<&str> for PowerMode {
     }
 }
 
-/// `[sandbox] profile`.
+/// `[sandbox] profile`: how strictly the unit is sandboxed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxProfile {
-    /// Hardened, and ML libraries still work.
+    /// Hardened, but compatible with ML libraries.
     #[default]
     Default,
-    /// Hardened further: no network, no writable and executable memory, nothing of /proc but
-    /// processes.
+    /// Hardened further: no network, no writable and executable memory, and only processes in /proc.
     Strict,
-    /// No sandbox but the user it runs as.
+    /// No sandbox; only the rights of its user restrict it.
     Trusted,
 }
 
-/// A path that begins with `/` and holds no control characters.
+/// A path that begins with `/`, without control characters and `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AbsolutePath(String);
 
-/// Why a text is no absolute path.
+/// The error for a text that is not an [`AbsolutePath`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not an absolute path without control characters and `..`")]
 pub struct InvalidPath(pub String);
 
 impl AbsolutePath {
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -335,16 +333,16 @@ impl FromStr for AbsolutePath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuSet(BTreeSet<u16>);
 
-/// Why a text is no set of processors.
+/// The error for a text that is not a [`CpuSet`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a set of processors such as 0-3,8")]
 pub struct InvalidCpuSet(pub String);
 
 impl CpuSet {
-    /// The highest processor number taken: the kernel's `CONFIG_NR_CPUS` is 8192 at most.
+    /// The highest processor number: the kernel's `CONFIG_NR_CPUS` is 8192 at most.
     pub const MAX: u16 = 8191;
 
-    /// The processors in ascending order.
+    /// Returns the processors in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         self.0.iter().copied()
     }

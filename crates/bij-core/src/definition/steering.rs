@@ -1,11 +1,11 @@
 //! Variables that decide which code a program runs.
 //!
-//! The dynamic linker, interpreters, shells and libraries take programs, modules and plug-ins from places
-//! that such variables name. An account that sets one of them runs code of its own in the program. No list
-//! can be complete, because each program reads what it likes: it is the second wall. The first is that a
-//! member sets only what the definition names.
+//! The dynamic linker, interpreters, shells and libraries load programs, modules and plug-ins from paths that
+//! such variables name. An account that sets one of them can run its own code in the program. No list can be
+//! complete, because programs may read any variable. The list is the second line of defence: the first is that
+//! members may set only variables that the definition names.
 
-/// Beginnings of names, with the program that reads them.
+/// Prefixes of names, grouped by the programs that read them.
 const PREFIXES: &[&str] = &[
     // The dynamic linker and the C library: ld.so(8), gconv, locales, NSS, malloc hooks.
     "LD_",
@@ -16,7 +16,7 @@ const PREFIXES: &[&str] = &[
     "NSS_",
     "NLS",
     "LOCPATH",
-    // Interpreters and what they import.
+    // Interpreters and their modules.
     "PYTHON",
     "IPYTHON",
     "JUPYTER",
@@ -63,7 +63,7 @@ const PREFIXES: &[&str] = &[
     "CDPATH",
     "PROMPT_COMMAND",
     "GLOBIGNORE",
-    // Programs that programs call.
+    // Programs that other programs call.
     "PATH",
     "GIT_",
     "SSH_",
@@ -100,7 +100,7 @@ const PREFIXES: &[&str] = &[
     "JAX_COMPILATION",
     "XLA_",
     "TF_",
-    // Where libraries find configuration and plug-ins.
+    // Configuration and plug-ins of libraries.
     "XDG_",
     "HF_",
     "TRANSFORMERS_",
@@ -144,7 +144,7 @@ const PREFIXES: &[&str] = &[
     "NSYS",
 ];
 
-/// Whole names.
+/// Names without a prefix rule.
 const NAMES: &[&str] = &[
     "ENV",
     "HOME",
@@ -176,8 +176,8 @@ const NAMES: &[&str] = &[
     "GETCONF_DIR",
 ];
 
-/// Whether a variable decides which code a program runs, or where it looks for its own files. Case does not
-/// count.
+/// Returns whether a variable decides which code a program runs, or where it searches for its own files. Case
+/// does not count.
 pub(crate) fn steers(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -1,17 +1,17 @@
-//! `{config}` in a command.
+//! The placeholder `{config}` in a command.
 
 use super::fault::Fault;
 use super::value::MAX_ARGUMENT;
 
 const PLACEHOLDER: &str = "{config}";
 
-/// The most bytes of all arguments together.
+/// The largest size of all arguments together, in bytes.
 ///
-/// Linux takes more, but `{config}` may stand in many arguments and a unit file's line may have
-/// one megabyte with everything escaped.
+/// Linux allows more, but `{config}` may occur in many arguments, and a line of a unit file may have one
+/// megabyte with everything escaped.
 const MAX_COMMAND: usize = 256 << 10;
 
-/// Whether an argument has a `{config}` that will be replaced.
+/// Returns whether an argument has a `{config}` to replace.
 pub(crate) fn has_placeholder(argument: &str) -> bool {
     pieces(argument).any(|piece| piece == Piece::Config)
 }
@@ -22,8 +22,7 @@ enum Piece<'a> {
     Config,
 }
 
-/// Cuts an argument at its placeholders; one in a further pair of braces, `{{config}}`, is the
-/// text `{config}`.
+/// Splits an argument at its placeholders. `{{config}}` stands for the literal text `{config}`.
 fn pieces(argument: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = Some(argument);
     let mut pending = None;
@@ -45,7 +44,7 @@ fn pieces(argument: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// Puts the config into a command.
+/// Replaces the placeholders of a command by the config.
 pub(crate) fn expand(command: &[String], config: Option<&str>) -> Result<Vec<String>, Fault> {
     let mut size = 0;
     let mut expanded = Vec::with_capacity(command.len());
@@ -57,20 +56,20 @@ pub(crate) fn expand(command: &[String], config: Option<&str>) -> Result<Vec<Str
                 (Piece::Text(text), _) => text,
                 (Piece::Config, Some(config)) => config,
                 (Piece::Config, None) => {
-                    return Err(fault("`{config}` stands here, but there is no config".to_owned())
-                        .hint("set `config = …`; the text itself is written {{config}}"));
+                    return Err(fault("`{config}` is used, but there is no config".to_owned())
+                        .hint("set `config = …`, or write {{config}} for the literal text"));
                 }
             };
             whole.push_str(text);
             if whole.len() > MAX_ARGUMENT {
                 return Err(fault(
-                    "with the config in it, it is longer than Linux takes".to_owned(),
+                    "with the config inserted, it is longer than Linux allows".to_owned(),
                 ));
             }
         }
         size += whole.len() + 1;
         if size > MAX_COMMAND {
-            return Err(fault(format!("the command has more than {MAX_COMMAND} bytes by here"))
+            return Err(fault(format!("up to here the command has more than {MAX_COMMAND} bytes"))
                 .hint("keep long texts in files and name the files"));
         }
         expanded.push(whole);
@@ -78,7 +77,7 @@ pub(crate) fn expand(command: &[String], config: Option<&str>) -> Result<Vec<Str
     Ok(expanded)
 }
 
-/// An argument as it must be written so that nothing in it is replaced.
-pub(crate) fn literal(argument: &str) -> String {
+/// Escapes an argument so that nothing in it is replaced.
+pub(crate) fn escape(argument: &str) -> String {
     argument.replace(PLACEHOLDER, "{{config}}")
 }

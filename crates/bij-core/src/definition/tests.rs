@@ -1,4 +1,4 @@
-//! Behaviour through [`Definition::parse`](super::Definition::parse), as every user sees it.
+//! Tests of parsing through [`Definition::parse`](super::Definition::parse).
 
 mod bad_input;
 mod coordinator;
@@ -23,12 +23,12 @@ fn parse_json(text: &str) -> Result<Parsed, DefinitionError> {
     Definition::new(&id("x"), SourceFile::new("x.json", text.as_bytes()), Syntax::Json).parse()
 }
 
-/// The spec of a definition that is right.
+/// Parses a valid definition.
 fn spec(text: &str) -> ExperimentSpec {
     parse_toml(text).unwrap_or_else(|error| panic!("{error}")).spec
 }
 
-/// What a wrong definition is told, with a command in line 1.
+/// Returns the error of an invalid definition, with a command in line 1.
 fn complaint(rest: &str) -> String {
     parse_toml(&format!("command = [\"/bin/true\"]\n{rest}")).unwrap_err().to_string()
 }

@@ -1,4 +1,4 @@
-//! What TOML and JSON have in common: values that know where they stand.
+//! The common tree of TOML and JSON: values with their positions.
 
 mod json;
 mod toml;
@@ -6,7 +6,7 @@ mod toml;
 use super::fault::{Fault, Faults};
 use super::source::Text;
 
-/// How a definition is written.
+/// The syntax of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// TOML 1.0.
@@ -15,27 +15,27 @@ pub enum Syntax {
     Json,
 }
 
-/// A value and the byte offset where it begins.
+/// A value with the byte offset of its beginning.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: usize,
     pub(crate) value: Value,
 }
 
-/// A value.
+/// A value of TOML or JSON.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Text(String),
-    /// As it was written, without `_`; decimal.
+    /// The number as written, in decimal and without `_`.
     Number(String),
     Flag(bool),
     List(Vec<Node>),
     Table(Vec<Entry>),
-    /// A kind of value that no setting takes, by its name.
+    /// A value that no setting accepts, described by its kind.
     Other(&'static str),
 }
 
-/// A key of a table with its value.
+/// A key of a table with its byte offset and value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -43,25 +43,25 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// The longest piece of a file that a message quotes, in characters.
-const QUOTED: usize = 60;
+/// The longest part of a file that a message quotes, in characters.
+const MAX_QUOTED: usize = 60;
 
-/// A text in quotes, cut to what a message can bear.
+/// Returns a text in quotes, cut to [`MAX_QUOTED`] characters.
 pub(crate) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
+    match text.char_indices().nth(MAX_QUOTED) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}…", &text[..end]),
     }
 }
 
 impl Node {
-    /// What stands there, for "found …".
+    /// Returns a description of the value, for "found …".
     pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Text(text) => quoted(text),
             Value::Number(number) => {
                 let mut number = number.clone();
-                if let Some((end, _)) = number.char_indices().nth(QUOTED) {
+                if let Some((end, _)) = number.char_indices().nth(MAX_QUOTED) {
                     number.truncate(end);
                     number.push('…');
                 }
@@ -74,32 +74,31 @@ impl Node {
         }
     }
 
-    /// The fault of finding this where something else belongs.
+    /// Returns the fault of a value where another was expected.
     pub(crate) fn instead_of(&self, expected: &str) -> Fault {
         Fault::new(self.at, format!("found {}, expected {expected}", self.describe()))
     }
 }
 
-/// Reads the whole text into entries; what is wrong with the syntax goes into `faults`.
+/// Parses a whole text into entries and adds problems of its syntax to `faults`.
 ///
-/// Where the syntax is broken, the entries may be incomplete and are not worth reading; duplicate
-/// keys leave the rest readable.
-pub(crate) fn read(text: &Text<'_>, syntax: Syntax, faults: &mut Faults) -> Option<Vec<Entry>> {
-    let mut beyond = Faults::default();
-    let entries = read_leniently(text, syntax, faults, &mut beyond);
-    faults.extend(beyond, |fault| fault);
+/// Returns `None` if the syntax is broken; after duplicate keys the entries are still usable.
+pub(crate) fn parse(text: &Text<'_>, syntax: Syntax, faults: &mut Faults) -> Option<Vec<Entry>> {
+    let mut lenient = Faults::default();
+    let entries = parse_leniently(text, syntax, faults, &mut lenient);
+    faults.extend(lenient, |fault| fault);
     entries
 }
 
-/// The same, with what RFC 8259 forbids and Python's json reads apart, in `beyond`.
-pub(crate) fn read_leniently(
+/// Parses like [`parse`], but adds problems that RFC 8259 forbids and Python's json accepts to `lenient`.
+pub(crate) fn parse_leniently(
     text: &Text<'_>,
     syntax: Syntax,
     faults: &mut Faults,
-    beyond: &mut Faults,
+    lenient: &mut Faults,
 ) -> Option<Vec<Entry>> {
     match syntax {
-        Syntax::Toml => toml::read(text.text, faults),
-        Syntax::Json => json::read(text.text, faults, beyond),
+        Syntax::Toml => toml::parse(text.text, faults),
+        Syntax::Json => json::parse(text.text, faults, lenient),
     }
 }

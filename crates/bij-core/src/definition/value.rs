@@ -1,4 +1,4 @@
-//! Readers of values: a node becomes a checked type, or a fault that says what belongs there.
+//! Conversion of nodes into checked types. The faults describe the expected value.
 
 mod amount;
 mod list;

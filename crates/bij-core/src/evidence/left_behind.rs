@@ -7,45 +7,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::printable;
 
-/// How often it is looked for processes that are left, and how long it is waited in between.
-const LOOKS: u32 = 10;
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How often the remaining processes are listed, at most.
+const CHECKS: u32 = 10;
+/// The pause between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The processes that the main process left behind when it ended by itself. They were killed: an attempt
-/// ends with its main process.
+/// The processes that the main process left behind when it exited by itself. They were killed, because an
+/// attempt ends with its main process.
 ///
-/// Its text is a sentence for people.
+/// `Display` writes a sentence for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftBehind {
-    /// How many there were.
+    /// The number of processes.
     pub count: usize,
-    /// The names of the first of them (`comm`, `proc_pid_comm(5)`), made printable: a process chooses its own.
+    /// The names of the first [`NAMED`](Self::NAMED) (`comm`, `proc_pid_comm(5)`), made printable because a
+    /// process chooses its own name.
     pub names: Vec<String>,
-    /// Whether they did not leave in time when they were asked.
+    /// Whether they were asked to exit and did not do so in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
 
 impl LeftBehind {
-    /// How many processes are named.
+    /// The most processes that are named.
     pub const NAMED: usize = 8;
 
-    /// Looks at the processes that are left until there are none, or patience is over: helpers of a library
-    /// end by themselves when their pipe to the main process closes. `names` looks, `wait` lets time pass.
+    /// Lists the remaining processes with `names` until there are none or the number of checks is used up,
+    /// calling `wait` in between. Helper processes of a library exit by themselves when their pipe to the main
+    /// process closes.
     pub fn observe(
         mut names: impl FnMut() -> Vec<String>,
         mut wait: impl FnMut(Duration),
     ) -> Option<Self> {
         let mut left = Self::new(names());
-        for _ in 1..LOOKS {
+        for _ in 1..CHECKS {
             left.as_ref()?;
-            wait(LOOK_AGAIN_AFTER);
+            wait(CHECK_INTERVAL);
             left = Self::new(names());
         }
         left
     }
 
-    /// The processes with these names; `None` if there are none.
+    /// Creates the record of processes with these names; `None` if there are no names.
     pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Option<Self> {
         let mut left = Self::default();
         for name in names {
@@ -82,16 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_left_behind_is_counted_and_named() {
-        let told = |names: &[&str]| LeftBehind::new(names).unwrap().to_string();
-        assert_eq!(told(&["sh", "sleep"]), "2 processes were left behind and killed (sh, sleep)");
-        assert_eq!(told(&["sleep"]), "1 process was left behind and killed (sleep)");
-        assert!(told(&["x"; 99]).ends_with("(x, x, x, x, x, x, x, x, …)"));
+    fn left_behind_processes_are_counted_and_named() {
+        let text = |names: &[&str]| LeftBehind::new(names).unwrap().to_string();
+        assert_eq!(text(&["sh", "sleep"]), "2 processes were left behind and killed (sh, sleep)");
+        assert_eq!(text(&["sleep"]), "1 process was left behind and killed (sleep)");
+        assert!(text(&["x"; 99]).ends_with("(x, x, x, x, x, x, x, x, …)"));
         assert_eq!(LeftBehind::new([""; 0]), None);
     }
 
     #[test]
-    fn what_was_late_is_told_as_such() {
+    fn processes_that_did_not_leave_in_time_are_reported_as_late() {
         let late = |names: &[&str]| LeftBehind {
             late: true,
             ..LeftBehind::new(names).unwrap_or_default()
@@ -108,21 +111,21 @@ mod tests {
 
     #[test]
     fn a_helper_that_ends_by_itself_was_not_left_behind() {
-        let observe = |looks: u32| {
+        let observe = |checks: u32| {
             let mut waited = 0;
-            let helper = |look| if look < looks { vec!["helper".to_owned()] } else { vec![] };
+            let helper = |check| if check < checks { vec!["helper".to_owned()] } else { vec![] };
             let mut left = (0..).map(helper);
             let observed = LeftBehind::observe(|| left.next().unwrap(), |_| waited += 1);
             (observed.map(|left| left.count), waited)
         };
-        assert_eq!(observe(0), (None, 0), "nothing is waited for");
+        assert_eq!(observe(0), (None, 0), "no wait without processes");
         assert_eq!(observe(3), (None, 3));
         assert_eq!(observe(99), (Some(1), 9));
     }
 
     #[test]
-    fn a_name_does_no_harm_on_a_terminal() {
-        let told = LeftBehind::new(["\u{1b}[2J", "a\nb"]).unwrap().to_string();
-        assert!(told.chars().all(crate::is_printable), "{told:?}");
+    fn a_process_name_is_safe_on_a_terminal() {
+        let text = LeftBehind::new(["\u{1b}[2J", "a\nb"]).unwrap().to_string();
+        assert!(text.chars().all(crate::is_printable), "{text:?}");
     }
 }

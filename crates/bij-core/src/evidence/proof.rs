@@ -1,17 +1,17 @@
 //! The order of proof.
 //!
 //! `Result=` alone is not the cause. On cgroup v1 an OOM kill reads `signal`; on v2 systemd may see
-//! the SIGKILL before the kernel's OOM event; SIGTERM from anyone reads `success`; a process that
-//! exits 1 because it was asked to stop reads `exit-code`. So the strongest witness is heard first:
+//! the SIGKILL before the kernel's OOM event; SIGTERM from any sender reads `success`; a process that
+//! exits with 1 because it was asked to stop reads `exit-code`. So the strongest evidence comes first:
 //!
-//! 1. the kernel's (or the watcher's) count of kills for memory, unless all ended well;
-//! 2. the watchdog, which only PID 1 can have raised;
-//! 3. time-outs, told apart by whether the attempt was up, by its time limit and by orders; if the main
-//!    process had left by itself, only what it left behind was late, and its exit counts;
-//! 4. orders in force: shutdown of the machine, then stop, unless a signal nobody sends to stop a
-//!    process (SIGSEGV and its kin) killed it;
-//! 5. the next boot, which found the attempt open and nobody to say that this boot was shut down;
-//! 6. never having run;
+//! 1. the OOM kills that the kernel (or the supervisor's watcher) counted, unless the attempt ended well;
+//! 2. the watchdog, which only PID 1 can have triggered;
+//! 3. time-outs, distinguished by readiness, time limit and orders; if the main process had exited by
+//!    itself, only the processes that it left behind were late, and its exit counts;
+//! 4. an order in force, unless a fault signal such as SIGSEGV, which is not sent to stop a process,
+//!    killed it;
+//! 5. an attempt found open by the next boot, without a mark of a clean shutdown;
+//! 6. a program that was never executed;
 //! 7. the exit itself.
 
 use super::{Evidence, Exit, Order, OrderKind, Witness};
@@ -27,31 +27,31 @@ const SIGSEGV: i32 = 11;
 const SIGSYS: i32 = 31;
 
 pub(super) fn prove(evidence: &Evidence) -> Cause {
-    killed_for_memory(evidence)
-        .or_else(|| fell_silent(evidence))
-        .or_else(|| ran_out_of_time(evidence))
-        .or_else(|| was_ordered(evidence))
-        .or_else(|| went_with_its_boot(evidence))
-        .or_else(|| never_ran(evidence))
-        .unwrap_or_else(|| by_exit(evidence))
+    oom_kill(evidence)
+        .or_else(|| watchdog(evidence))
+        .or_else(|| time_out(evidence))
+        .or_else(|| order(evidence))
+        .or_else(|| power_loss(evidence))
+        .or_else(|| start_failure(evidence))
+        .unwrap_or_else(|| exit(evidence))
 }
 
-fn killed_for_memory(evidence: &Evidence) -> Option<Cause> {
-    let counted = evidence.oom_kills.is_some_and(|kills| kills > 0);
-    let said = evidence.service_result == Some(ServiceResult::OomKill);
-    // A killed child under a parent that ends well did not end the attempt.
-    let ended_well = evidence.exit == Some(Exit::Code(0)) && !said;
-    // A child's earlier death is not why the parent left when it was asked to.
-    let asked =
-        evidence.order.is_some() && !matches!(evidence.exit, Some(Exit::Signal(9))) && !said;
-    (said || counted && !ended_well && !asked).then_some(Cause::OomKill)
+fn oom_kill(evidence: &Evidence) -> Option<Cause> {
+    let is_counted = evidence.oom_kills.is_some_and(|kills| kills > 0);
+    let is_reported = evidence.service_result == Some(ServiceResult::OomKill);
+    // A killed child of a parent that exits with 0 did not end the attempt.
+    let ended_well = evidence.exit == Some(Exit::Code(0)) && !is_reported;
+    // An earlier kill of a child is not why the parent exited when it was asked to stop.
+    let was_asked =
+        evidence.order.is_some() && !matches!(evidence.exit, Some(Exit::Signal(9))) && !is_reported;
+    (is_reported || is_counted && !ended_well && !was_asked).then_some(Cause::OomKill)
 }
 
-fn fell_silent(evidence: &Evidence) -> Option<Cause> {
+fn watchdog(evidence: &Evidence) -> Option<Cause> {
     (evidence.service_result == Some(ServiceResult::Watchdog)).then_some(Cause::Watchdog)
 }
 
-fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
+fn time_out(evidence: &Evidence) -> Option<Cause> {
     if evidence.service_result != Some(ServiceResult::Timeout) {
         return None;
     }
@@ -61,7 +61,7 @@ fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
     if evidence.left_by_itself && matches!(evidence.exit, Some(Exit::Code(_))) {
         return None;
     }
-    // Who is slow to leave is stopped for the same reason as everybody: that is no end of a run.
+    // A slow stop for heat or shutdown keeps the cause of its order, which does not end the run.
     if evidence.order.as_ref().is_some_and(|order| order.kind != OrderKind::Stop) {
         return None;
     }
@@ -72,7 +72,7 @@ fn ran_out_of_time(evidence: &Evidence) -> Option<Cause> {
     Some(Cause::StopTimeout)
 }
 
-fn was_ordered(evidence: &Evidence) -> Option<Cause> {
+fn order(evidence: &Evidence) -> Option<Cause> {
     let Order { kind, by: _ } = evidence.order.as_ref()?;
     if evidence.exit.and_then(Exit::signal).is_some_and(is_fault) {
         return None;
@@ -80,30 +80,30 @@ fn was_ordered(evidence: &Evidence) -> Option<Cause> {
     Some(kind.cause())
 }
 
-fn went_with_its_boot(evidence: &Evidence) -> Option<Cause> {
+fn power_loss(evidence: &Evidence) -> Option<Cause> {
     let Evidence { witness, exit, service_result, .. } = evidence;
-    let alone = exit.is_none() && service_result.is_none();
-    (*witness == Some(Witness::NextBoot) && alone).then_some(Cause::PowerLoss)
+    let is_unobserved = exit.is_none() && service_result.is_none();
+    (*witness == Some(Witness::NextBoot) && is_unobserved).then_some(Cause::PowerLoss)
 }
 
-/// Signals that a process brings upon itself.
+/// Returns whether a signal reports a fault of the process itself.
 fn is_fault(signal: i32) -> bool {
     matches!(signal, SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV | SIGSYS | SIGQUIT)
 }
 
-fn never_ran(evidence: &Evidence) -> Option<Cause> {
+fn start_failure(evidence: &Evidence) -> Option<Cause> {
     use ServiceResult::{ExecCondition, Protocol, Resources, StartLimitHit};
     match (&evidence.service_result, evidence.exit) {
         (Some(Resources | Protocol | StartLimitHit | ExecCondition), _) => Some(Cause::StartFailed),
         (Some(result), None) if *result != ServiceResult::Success => Some(Cause::StartFailed),
-        (_, Some(exit)) if exit.is_of_systemd() && !evidence.became_ready => {
+        (_, Some(exit)) if exit.is_systemd_status() && !evidence.became_ready => {
             Some(Cause::StartFailed)
         }
         _ => None,
     }
 }
 
-fn by_exit(evidence: &Evidence) -> Cause {
+fn exit(evidence: &Evidence) -> Cause {
     match evidence.exit {
         Some(Exit::Code(0)) => Cause::Success,
         Some(Exit::Code(_)) => Cause::Exit,

@@ -1,17 +1,17 @@
-//! Formats that the kernel was told of.
+//! Formats that are registered with the kernel's `binfmt_misc`.
 
-/// A format that the kernel hands to an interpreter of its own, as `/proc/sys/fs/binfmt_misc/*` shows it
-/// (the kernel's Documentation/admin-guide/binfmt-misc.rst).
+/// A file format with a registered interpreter, as listed in `/proc/sys/fs/binfmt_misc/*` (the kernel's
+/// Documentation/admin-guide/binfmt-misc.rst).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredFormat {
     extension: Option<String>,
     offset: usize,
     magic: Vec<u8>,
     mask: Option<Vec<u8>>,
 }
 
-impl Registered {
-    /// Reads the text of such a file; `None` if the format is switched off or the text is another.
+impl RegisteredFormat {
+    /// Parses the text of such a file; `None` if the format is disabled or the text describes none.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next()? != "enabled" {
@@ -32,7 +32,7 @@ impl Registered {
         (format.extension.is_some() || !format.magic.is_empty()).then_some(format)
     }
 
-    /// Returns whether a file with this name and beginning is of the format.
+    /// Returns whether a file with this name and these first bytes has the format.
     pub fn matches(&self, name: &str, head: &[u8]) -> bool {
         if let Some(extension) = &self.extension {
             return name.rsplit_once('.').is_some_and(|(_, own)| own == extension);
@@ -59,22 +59,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_told_by_its_bytes_or_by_its_extension() {
+    fn a_format_is_recognized_by_its_bytes_or_by_its_extension() {
         let text = "enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: OCF\noffset 0\n\
                     magic 7f454c460201\nmask ffffffffff00\n";
-        let qemu = Registered::parse(text).unwrap();
+        let qemu = RegisteredFormat::parse(text).unwrap();
         assert!(qemu.matches("run", b"\x7fELF\x02\x7f..."));
         assert!(!qemu.matches("run", b"\x7fELF\x01\x01..."));
-        assert!(!qemu.matches("run", b"\x7fELF"), "it is shorter");
+        assert!(!qemu.matches("run", b"\x7fELF"), "the file is shorter than the magic");
         let jar = "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n";
-        let jar = Registered::parse(jar).unwrap();
+        let jar = RegisteredFormat::parse(jar).unwrap();
         assert!(jar.matches("a.b.jar", b"") && !jar.matches("jar", b""));
     }
 
     #[test]
-    fn what_is_off_or_is_no_format_is_none() {
+    fn a_disabled_or_malformed_format_is_none() {
         for text in ["disabled\nextension .jar\n", "enabled\n", "", "enabled\nmagic 7\n", "3\n"] {
-            assert_eq!(Registered::parse(text), None, "{text:?}");
+            assert_eq!(RegisteredFormat::parse(text), None, "{text:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ fn named(path: &str, argument: Option<&str>) -> (String, Option<String>) {
 fn the_first_line_is_read_as_the_kernel_reads_it() {
     assert_eq!(interpreter("#!/bin/sh\necho"), Some(named("/bin/sh", None)));
     assert_eq!(interpreter("#! \t/bin/sh -e \t\necho"), Some(named("/bin/sh", Some("-e"))));
-    assert_eq!(interpreter("#!/bin/sh"), Some(named("/bin/sh", None)), "the file ends there");
+    assert_eq!(interpreter("#!/bin/sh"), Some(named("/bin/sh", None)), "without a newline");
     assert_eq!(interpreter("#!/bin/bash\r\necho"), Some(named("/bin/bash\r", None)));
     assert_eq!(interpreter("#!/bin/awk -f x\r\n"), Some(named("/bin/awk", Some("-f x\r"))));
     for none in ["#!\n/bin/sh", "#! \t\n", "#!", "#", "", "echo hi\n", "\n#!/bin/sh"] {
@@ -26,7 +26,7 @@ fn the_first_line_is_read_as_the_kernel_reads_it() {
 }
 
 #[test]
-fn a_path_that_the_kernel_would_cut_is_none() {
+fn an_interpreter_path_that_the_kernel_would_cut_is_none() {
     let long = format!("#!/{}", "x".repeat(400));
     assert_eq!(interpreter(&long), None);
     let argument = format!("#!/bin/sh {}", "x".repeat(400));
@@ -36,9 +36,9 @@ fn a_path_that_the_kernel_would_cut_is_none() {
 }
 
 #[test]
-fn env_is_asked_for_a_name() {
+fn the_name_that_env_searches_for_is_read() {
     let wanted = |line: &str| match Format::read(line.as_bytes()) {
-        Format::Script(interpreter) => interpreter.wanted_of_env().map(str::to_owned),
+        Format::Script(interpreter) => interpreter.env_program().map(str::to_owned),
         Format::Elf { .. } | Format::Other => None,
     };
     for (line, name) in [
@@ -76,7 +76,7 @@ fn elf(machine: u16, is_64_bit: bool, loader: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_program_tells_its_machine_and_its_loader() {
+fn machine_and_loader_are_read_from_a_program() {
     for (machine, is_64_bit, name) in
         [(183, true, "aarch64"), (3, false, "x86"), (21, true, "machine type 21")]
     {
@@ -112,7 +112,7 @@ fn a_kernel_executes_the_programs_of_its_family() {
 
 proptest! {
     #[test]
-    fn no_file_is_too_odd_to_be_read(
+    fn no_file_makes_reading_panic(
         magic in prop_oneof![Just(&b"#!"[..]), Just(&b"\x7fELF\x02\x01"[..]), Just(&b"\x7fELF\x01\x02"[..]), Just(&b""[..])],
         rest in proptest::collection::vec(any::<u8>(), 0..600),
     ) {

@@ -1,4 +1,4 @@
-//! A history that is resumed, and what it makes of ends and of the queue.
+//! Histories restored from a ledger, and the effect of ends on the queue.
 
 use super::*;
 use crate::queue::{Origin, Terms};
@@ -30,8 +30,8 @@ fn closing(number: u8, code: i32) -> Closing {
     }
 }
 
-/// Three crashes, the third after a fresh start, and an attempt that is open.
-fn lived() -> History {
+/// Returns a history of three crashes, the third after a fresh start, and an open attempt.
+fn history_of_crashes() -> History {
     let mut history = History::default();
     for (number, start) in [(1, StartKind::Fresh), (2, StartKind::Restart), (3, StartKind::Fresh)] {
         history.open(&opening(number, start), Place(0));
@@ -41,7 +41,7 @@ fn lived() -> History {
     history
 }
 
-/// The same from what a ledger would say, which is without the first `missing` attempts.
+/// Restores the same history from its tally and all but the first `missing` attempts.
 fn resume(history: &History, missing: usize) -> History {
     let runs =
         Runs { queued: history.queued().cloned().collect(), ended: history.run_ends().clone() };
@@ -61,14 +61,14 @@ fn submission(held: bool) -> Submission {
 
 #[test]
 fn a_history_that_is_resumed_is_the_same() {
-    let history = lived();
+    let history = history_of_crashes();
     let resumed = resume(&history, 0);
     assert_eq!(resumed, history);
 }
 
 #[test]
 fn a_history_resumed_from_its_newest_attempts_counts_the_others_too() {
-    let history = lived();
+    let history = history_of_crashes();
     for missing in 1..history.attempts().len() {
         let mut resumed = resume(&history, missing);
         assert_eq!(resumed.tally(), history.tally(), "{missing} are not at hand");
@@ -82,7 +82,7 @@ fn a_history_resumed_from_its_newest_attempts_counts_the_others_too() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_begin_is_a_restart_unless_the_evidence_says_otherwise() {
+fn an_end_without_an_opening_is_a_restart_unless_the_evidence_shows_otherwise() {
     let mut unknown = closing(1, 1);
     assert_eq!(unknown.start_kind(), StartKind::Restart);
     for (restarts, start) in [(0, StartKind::Fresh), (1, StartKind::Restart)] {
@@ -93,16 +93,20 @@ fn an_end_that_nobody_saw_begin_is_a_restart_unless_the_evidence_says_otherwise(
 }
 
 #[test]
-fn a_start_takes_the_first_run_that_nobody_holds_and_gives_it_its_next_attempt() {
-    let mut history = lived();
+fn a_start_takes_the_first_run_that_is_not_held_and_gives_it_its_next_attempt() {
+    let mut history = history_of_crashes();
     history.close(&closing(4, 0), Place(0));
     let at = Timestamp::from_micros(9);
     for (held, place) in [(true, 1), (false, 3), (false, 2)] {
         history.submit(&submission(held), Place(place), at);
     }
     let opened = history.open(&opening(5, StartKind::Fresh), Place(9));
-    assert_eq!((opened.run.number.0, opened.attempt.0), (5, 1), "the place counts, not the number");
-    // It is put back behind the other one, and stopped.
+    assert_eq!(
+        (opened.run.number.0, opened.attempt.0),
+        (5, 1),
+        "the position counts, not the number"
+    );
+    // The run is requeued behind the other one, and stopped.
     let queued = history.queued_mut(RunNumber(5)).unwrap();
     (queued.state, queued.place) = (QueueState::Waiting, Place(4));
     let mut stopped = closing(5, 0);
@@ -115,5 +119,5 @@ fn a_start_takes_the_first_run_that_nobody_holds_and_gives_it_its_next_attempt()
         numbers.push((opened.run.number.0, opened.attempt.0));
         history.close(&closing(number, 0), Place(9));
     }
-    assert_eq!(numbers, [(4, 1), (5, 2), (6, 1)], "what is held is left alone");
+    assert_eq!(numbers, [(4, 1), (5, 2), (6, 1)], "a held run does not start");
 }

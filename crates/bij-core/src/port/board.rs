@@ -1,48 +1,48 @@
-//! What the machine has left.
+//! The port to the hardware of the machine: memory and temperatures.
 
 use thiserror::Error;
 
 use crate::{Bytes, Celsius, Percent};
 
-/// Why something of the machine could not be read; its `Display` is a fragment for people.
+/// The error of a failed reading. `Display` writes a fragment for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("cannot read {what}: {why}")]
 pub struct Unread {
-    /// What: a file, a sensor.
+    /// The file or sensor that could not be read.
     pub what: String,
-    /// What the system said.
+    /// The error of the system.
     pub why: String,
 }
 
-/// One reading of the machine: each part is a value, or why there is none.
+/// One reading of the machine's memory. Each part is a value or the reason why it could not be read.
 ///
-/// A board with more to tell gets more parts; what is not there yet is made by [`Sample::new`]. How hot
-/// it is takes longer to read: see [`Board::zones`].
+/// Later versions may add parts; [`Sample::new`] fills them with defaults. Temperatures take longer to read:
+/// see [`Board::zones`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// Physical memory in all: `MemTotal` (`proc_meminfo(5)`).
+    /// The total physical memory: `MemTotal` (`proc_meminfo(5)`).
     pub memory_total: Result<Bytes, Unread>,
-    /// What could be had without swapping: `MemAvailable` (`proc_meminfo(5)`).
+    /// The memory available without swapping: `MemAvailable` (`proc_meminfo(5)`).
     pub memory_available: Result<Bytes, Unread>,
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
     pub memory_pressure: Result<Option<Percent>, Unread>,
-    /// Whether the GPU has no memory but this.
+    /// Whether the GPU uses this memory and has none of its own.
     pub shared_with_gpu: bool,
 }
 
-/// How hot it is in one place.
+/// The temperature of one thermal zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneReading {
-    /// Its type in lower case, without `-therm` or `-thermal`: `cpu`, `gpu`, `soc0`, `tj`.
+    /// The type of the zone in lower case, without `-therm` or `-thermal`: `cpu`, `gpu`, `soc0`, `tj`.
     pub name: String,
-    /// The temperature, or why there is none.
+    /// The temperature, or the reason why it could not be read.
     pub celsius: Result<Celsius, Unread>,
 }
 
 impl Sample {
-    /// A reading of a machine of which only the memory is known.
+    /// Creates a reading with these amounts of memory and without memory pressure.
     pub const fn new(total: Bytes, available: Bytes) -> Self {
         Self {
             memory_total: Ok(total),
@@ -52,7 +52,7 @@ impl Sample {
         }
     }
 
-    /// The same with its memory pressure.
+    /// Sets the memory pressure.
     #[must_use]
     pub fn with_pressure(mut self, some_avg10: Percent) -> Self {
         self.memory_pressure = Ok(Some(some_avg10));
@@ -62,22 +62,22 @@ impl Sample {
 
 /// Reads the machine's hardware.
 pub trait Board: Send + Sync {
-    /// Reads what every decision goes by. It costs two small files of the kernel's own memory and waits
-    /// for no device, so it is taken whenever something is to be decided.
+    /// Reads the memory of the machine. This costs two small files of procfs and waits for no device, so every
+    /// decision takes a new sample.
     fn sample(&self) -> Sample;
 
-    /// Reads how hot the processor, the GPU and the rest of their chip are: their thermal zones, in no order that
-    /// means anything; none on a machine without. Sensors of other devices are not among them.
+    /// Reads the thermal zones of the processor, the GPU and the rest of their chip, in no particular order;
+    /// empty on a machine without thermal zones. Sensors of other devices are not included.
     ///
-    /// Sensors answer over buses, and one that hangs costs its reader a deadline: who decides does not
-    /// wait for this.
+    /// Sensors answer over buses, and a hung sensor costs its reader a deadline, so no decision waits for
+    /// this call.
     ///
     /// # Errors
-    /// [`Unread`] if not even their names can be had.
+    /// [`Unread`] if the zones cannot be listed.
     fn zones(&self) -> Result<Vec<ZoneReading>, Unread>;
 }
 
-/// A machine that stays as it was read once, without a thermal zone.
+/// A machine with constant memory readings and without thermal zones.
 impl Board for Sample {
     fn sample(&self) -> Self {
         self.clone()

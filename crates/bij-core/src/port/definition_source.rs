@@ -1,4 +1,4 @@
-//! Where definitions come from.
+//! The port that finds definitions.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,24 +8,24 @@ use thiserror::Error;
 use crate::definition::{DefinitionError, ExperimentSpec, Warning};
 use crate::{ExperimentId, InvalidExperimentId, Obstacle};
 
-/// A definition as it was found.
+/// A definition that was found, and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// The definition, with its `.env` and what holds for this run only laid over it.
+    /// The definition, merged with its `.env` file and with the extras of this run.
     pub spec: ExperimentSpec,
-    /// The name of what it was read from, for people.
+    /// The file that the definition was read from, for people.
     pub source: String,
-    /// Changes whenever anything that it was made from changes: 16 hexadecimal digits.
+    /// A hash of everything that the definition was made from: 16 hexadecimal digits.
     pub stamp: String,
-    /// What is odd about it but does no harm.
+    /// Harmless oddities of the definition.
     pub warnings: Vec<Warning>,
 }
 
-/// Why there is no definition.
+/// The error of a definition that cannot be found or used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// Nobody has defined it.
+    /// There is no definition of the experiment.
     #[error("there is no experiment {id}; looked for {}", looked_for.join(", "))]
     Missing {
         /// The experiment.
@@ -33,17 +33,17 @@ pub enum FindError {
         /// The paths that were tried.
         looked_for: Vec<String>,
     },
-    /// It is there and wrong.
+    /// The definition has errors.
     #[error("the definition of {id} has an error")]
     Invalid {
         /// The experiment.
         id: ExperimentId,
-        /// What is wrong where.
+        /// The errors and their lines.
         #[source]
         source: DefinitionError,
     },
-    /// The file is there, but its name is no experiment's.
-    #[error("{path} has no experiment's name: rename it to <id>.toml or <id>.json")]
+    /// The name of the file is not `<id>.toml` or `<id>.json`.
+    #[error("{path} is not named after an experiment id: rename it to <id>.toml or <id>.json")]
     BadName {
         /// The file.
         path: String,
@@ -51,47 +51,47 @@ pub enum FindError {
         #[source]
         source: InvalidExperimentId,
     },
-    /// It is there and cannot be read.
+    /// The file exists but cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Finds definitions.
+/// Finds the definitions of experiments.
 pub trait DefinitionSource: Send + Sync {
-    /// The definition of one experiment.
+    /// Returns the definition of an experiment, with the extras of its next or current run.
     ///
     /// # Errors
-    /// [`FindError`] if there is none that can be used.
+    /// [`FindError`] if there is no usable definition.
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError>;
 
-    /// The definition of one experiment with nothing laid over it for one run only.
+    /// Returns the definition of an experiment without the extras of a run.
     ///
     /// # Errors
-    /// [`FindError`] if there is none that can be used.
+    /// [`FindError`] if there is no usable definition.
     fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
         self.find(id)
     }
 
-    /// The ids of all definitions, usable or not, in alphabetical order.
+    /// Returns the ids of all definitions, usable or not, in alphabetical order.
     ///
     /// # Errors
     /// [`FindError::Unreadable`] if a directory of definitions cannot be read.
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError>;
 
-    /// Returns what certainly keeps an experiment from being started on this machine, as far as the caller
-    /// can see; `path` is its `$PATH` where the definition gives none.
+    /// Returns the obstacles that certainly keep an experiment from being started on this machine, as far as
+    /// the caller can see them. `path` is its `$PATH` if the definition sets none.
     fn obstacles(&self, _: &ExperimentSpec, _path: Option<&str>) -> Vec<Obstacle> {
         Vec::new()
     }
 
-    /// Changes whenever what [`find`](Self::find) says may have changed. Where definitions are files it
-    /// costs a look at their dates, so that somebody who keeps what he has found may ask every second.
+    /// Returns a number that changes whenever the result of [`find`](Self::find) may have changed. For files it
+    /// is computed from their metadata, so it is cheap enough to check a cached definition every second.
     fn fingerprint(&self, id: &ExperimentId) -> u64 {
         let mut hasher = DefaultHasher::new();
         match self.find(id) {
@@ -102,7 +102,7 @@ pub trait DefinitionSource: Send + Sync {
     }
 }
 
-/// Definitions that a program has made itself.
+/// Definitions that a program has created itself.
 impl DefinitionSource for BTreeMap<ExperimentId, ExperimentSpec> {
     fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
         let missing = || FindError::Missing {

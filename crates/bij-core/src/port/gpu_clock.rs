@@ -1,61 +1,61 @@
-//! The GPU's clock.
+//! The port to the clock of the GPU.
 
 use thiserror::Error;
 
 use super::Unread;
 use crate::Hertz;
 
-/// What the GPU's clock may be bounded to, and what bounds it.
+/// The clock rates of the GPU and its current limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuClocks {
-    /// The rates that it has, ascending and never empty.
+    /// The supported rates, ascending and never empty.
     pub rates: Vec<Hertz>,
-    /// The highest that is allowed now.
+    /// The highest rate that is currently allowed.
     pub max: Hertz,
 }
 
-/// Why the GPU's clock could not be bounded.
+/// The error of a failed attempt to limit the GPU's clock.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GpuClockError {
-    /// There is no clock that could be bounded, or it cannot be told.
+    /// There is no clock that can be limited, or it cannot be read.
     #[error(transparent)]
     Unread(#[from] Unread),
-    /// The system does not let it be set.
+    /// The system refused to set the limit.
     #[error("cannot set {what}")]
     Refused {
-        /// What: a file.
+        /// The file that was written.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It was set, and nothing became of that.
+    /// The limit was set without effect.
     #[error("{what} was set to {to} and is at {is}")]
     NoEffect {
-        /// What: a file.
+        /// The file that was written.
         what: String,
-        /// What it was set to.
+        /// The limit that was set.
         to: Hertz,
-        /// What it is.
+        /// The limit that was read back.
         is: Hertz,
     },
 }
 
-/// Bounds the GPU's clock, which is one for all that use it.
+/// Limits the GPU's clock, which all users of the GPU share.
 ///
-/// Others set the same bound: power modes are made of it. So whoever has set it looks what it is before
-/// he sets it again, and leaves what is not his.
+/// Power modes set the same limit. A caller therefore reads the limit before setting it again, and leaves a
+/// limit that it has not set.
 pub trait GpuClock: Send + Sync {
-    /// The clock as it is.
+    /// Reads the clock rates and the current limit.
     ///
     /// # Errors
-    /// [`Unread`] if there is none that could be bounded, or it cannot be told.
+    /// [`Unread`] if there is no clock that can be limited, or it cannot be read.
     fn clocks(&self) -> Result<GpuClocks, Unread>;
 
-    /// Bounds it, and makes sure of that.
+    /// Sets the limit and verifies it.
     ///
     /// # Errors
-    /// [`GpuClockError`] if it is not bounded so afterwards.
+    /// [`GpuClockError`] if the limit is not in force afterwards.
     fn set_max(&self, max: Hertz) -> Result<(), GpuClockError>;
 }

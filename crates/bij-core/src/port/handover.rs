@@ -1,51 +1,49 @@
-//! What passes between a coordinator and the hooks and processes of an experiment.
+//! The port for files that pass between a coordinator and the hooks and processes of an experiment.
 
 use thiserror::Error;
 
 use super::Closing;
 use crate::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
 
-/// Why something could not be handed over.
+/// The error of a handover file that could not be written.
 #[derive(Debug, Error)]
-#[error("cannot put down {what} of {id}")]
+#[error("cannot write {what} of {id}")]
 pub struct HandoverError {
-    /// Whose.
+    /// The experiment.
     pub id: ExperimentId,
-    /// What: the extras, the order to stop.
+    /// The content that could not be written: the extras, the order to stop.
     pub what: &'static str,
-    /// What the system said.
+    /// The error of the system.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Puts down for hooks what they must find, and reads what an experiment has put down.
+/// Writes files that the hooks read, and reads files that an experiment writes.
 pub trait Handover: Send + Sync {
-    /// Lays this over the definition from the next start on, as TOML; empty takes away what was
-    /// there.
+    /// Sets the extras (TOML) that override the definition from the next start on; an empty text removes them.
     ///
     /// # Errors
-    /// [`HandoverError`] if it is not in place; the start must not go on then.
+    /// [`HandoverError`] if they were not written; the start must then not continue.
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError>;
 
-    /// Says who wants the end of an experiment that is up, and why, and asks it to leave by itself:
-    /// the order that `end` finds, and the stop file.
+    /// Writes the order to stop a running experiment, which its `end` hook reads, and the stop file, which asks
+    /// the experiment to exit by itself.
     ///
     /// # Errors
-    /// [`HandoverError`] if it is not in place; a stop goes on without.
+    /// [`HandoverError`] if a file was not written; a stop continues without it.
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError>;
 
-    /// The order to stop that was put down last, as long as no attempt has begun since.
+    /// Returns the last order to stop, unless an attempt has begun since.
     fn order(&self, id: &ExperimentId) -> Option<Order>;
 
-    /// The newest progress of an experiment that is up, if it has told any.
+    /// Returns the newest progress of a running experiment, if it has reported any.
     fn progress(&self, id: &ExperimentId) -> Option<Progress>;
 
-    /// How an attempt ended whose unit is down, and of whose end nobody has told: its `end` hook was
-    /// killed, or could not run. `now` is when that was found out. `None` if it may live on under
-    /// somebody else, such as a supervisor in the foreground.
+    /// Recovers the end of an attempt whose unit is inactive and whose `end` hook was killed or could not run.
+    /// `now` is the time of that discovery. `None` if another supervisor, such as one in the foreground, may
+    /// still be running the attempt.
     ///
-    /// Where there are no other witnesses, this is what was handed over: the order to stop, and the
-    /// progress.
+    /// Without other sources, the evidence consists of the handover files: the order to stop, and the progress.
     fn find_end(&self, attempt: &Attempt, now: Timestamp) -> Option<Closing> {
         let id = &attempt.run.experiment;
         let evidence = Evidence {
@@ -55,11 +53,11 @@ pub trait Handover: Send + Sync {
             notes: vec!["no witness says how it ended".to_owned()],
             ..Evidence::default()
         };
-        Some(Closing::of(attempt, now, None, evidence))
+        Some(Closing::from_evidence(attempt, now, None, evidence))
     }
 }
 
-/// Where experiments have no hooks there is nobody to hand anything to.
+/// A handover for experiments without hooks, which does nothing.
 impl Handover for () {
     fn extras(&self, _: &ExperimentId, _: &str) -> Result<(), HandoverError> {
         Ok(())

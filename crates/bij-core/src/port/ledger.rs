@@ -1,4 +1,4 @@
-//! The table of attempts and crashes.
+//! The port to the ledger, the record of attempts and crashes.
 
 use std::collections::BTreeMap;
 
@@ -12,36 +12,36 @@ use crate::{
 /// An attempt about to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// Whose.
+    /// The experiment.
     pub experiment: ExperimentId,
-    /// Its key.
+    /// The boot and invocation of the attempt.
     pub key: AttemptKey,
-    /// When.
+    /// When the attempt was started.
     pub at: Timestamp,
-    /// The uptime of its boot then (`CLOCK_BOOTTIME`), where that is known.
+    /// The uptime of its boot at that time, if known (`CLOCK_BOOTTIME`).
     pub uptime: Option<TimeSpan>,
-    /// Who asked for the start.
+    /// Whether the supervisor restarted the run, or the start was requested.
     pub start: StartKind,
 }
 
-/// An attempt that has ended, as its witness reports it.
+/// The end of an attempt, as its witness reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// Whose.
+    /// The experiment.
     pub experiment: ExperimentId,
-    /// Its key.
+    /// The boot and invocation of the attempt.
     pub key: AttemptKey,
-    /// When it was up, where that is known.
+    /// When it became ready, if known.
     pub ready: Option<Timestamp>,
     /// How it ended.
     pub end: AttemptEnd,
-    /// When it started: used only if nobody opened it.
+    /// When it started; used only if the attempt was never opened.
     pub started: Timestamp,
 }
 
 impl Closing {
-    /// The end of an attempt that is in the ledger; the evidence proves its cause.
-    pub fn of(
+    /// Creates the end of an attempt that is in the ledger, with the cause that the evidence proves.
+    pub fn from_evidence(
         attempt: &Attempt,
         at: Timestamp,
         ready: Option<Timestamp>,
@@ -56,8 +56,8 @@ impl Closing {
         }
     }
 
-    /// Who had asked for the start, as far as the evidence tells (`NRestarts`). Where it tells
-    /// nothing the attempt is taken for a restart, so that nobody is said to have given up.
+    /// Returns the kind of the attempt's start according to `NRestarts`. Without that evidence the start counts
+    /// as a restart, so that no run is taken to have used up its restarts.
     pub const fn start_kind(&self) -> StartKind {
         match self.end.evidence.restarts {
             Some(0) => StartKind::Fresh,
@@ -65,8 +65,8 @@ impl Closing {
         }
     }
 
-    /// The opening that nobody has told of it.
-    pub fn as_opening(&self) -> Opening {
+    /// Returns the opening of an attempt that was never opened.
+    pub fn to_opening(&self) -> Opening {
         Opening {
             experiment: self.experiment.clone(),
             key: self.key,
@@ -77,34 +77,34 @@ impl Closing {
     }
 }
 
-/// What an attempt is told of its place in history.
+/// The run and number of an opened attempt, and the history before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The run.
+    /// The run that the attempt belongs to.
     pub run: RunId,
-    /// The attempt's number.
+    /// The number of the attempt within its run.
     pub attempt: AttemptNumber,
-    /// What came before it.
+    /// The totals of all attempts before it.
     pub before: Tally,
 }
 
-/// Which attempts to read; `Default` reads all of every experiment, oldest first.
+/// A selection of attempts. `Default` selects all attempts of every experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptQuery {
-    /// Of one experiment only.
+    /// Selects the attempts of one experiment only.
     pub experiment: Option<ExperimentId>,
-    /// Of one run only.
+    /// Selects the attempts of one run number only.
     pub run: Option<RunNumber>,
-    /// At most so many, the newest.
+    /// Selects at most this number of the newest attempts.
     pub newest: Option<usize>,
-    /// Without this number of the newest, for readers that page backwards.
+    /// Skips this number of the newest attempts, to page backwards.
     pub skip_newest: usize,
-    /// Only those still open.
+    /// Selects open attempts only.
     pub open: bool,
 }
 
 impl AttemptQuery {
-    /// What it chooses from attempts that are in their order.
+    /// Returns the selected attempts of a list in the order of their opening.
     pub fn choose(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
         let Self { experiment, run, newest, skip_newest, open } = self;
         attempts.retain(|attempt| {
@@ -146,34 +146,34 @@ impl AttemptScan {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// Somebody else holds it; trying again may help.
+    /// Another process holds a lock on the database; a later call may succeed.
     #[error("the state database is busy")]
     Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There is no room to write.
+    /// No space is left to write the database.
     #[error("no room is left to write the state database")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It may not be written, or not be read.
+    /// The caller may not read or not write the database.
     #[error("no permission for the state database")]
     Denied(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It is damaged.
+    /// The database is damaged.
     #[error("the state database is damaged")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The file that was open is gone, or another file has taken its place; nothing was recorded.
-    /// [`RunQueue::load`](super::RunQueue::load) takes up the file that is there now.
+    /// The open database file was removed or replaced; nothing was recorded.
+    /// [`RunQueue::load`](super::RunQueue::load) opens the file that is there now.
     #[error("the state database was removed or replaced while it was open")]
     Replaced(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A newer bij has written it.
+    /// A newer bij has written the database.
     #[error("the state database has schema {found}; this bij knows schemas up to {known}")]
     Newer {
-        /// The database's schema.
+        /// The schema of the database.
         found: i64,
-        /// The newest schema this program knows.
+        /// The newest schema that this program knows.
         known: i64,
     },
     /// Another experiment has an attempt with this key.
     #[error("the attempt belongs to experiment {owner}")]
     Claimed {
-        /// Whose attempt it is.
+        /// The experiment of that attempt.
         owner: ExperimentId,
     },
     /// The attempt after which a scan was to go on has been removed.
@@ -190,26 +190,27 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// Whether the same call may succeed later without anybody's help.
+    /// Returns whether the same call may succeed later without intervention.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Full(_))
     }
 }
 
-/// Keeps attempts: written once when opened, once when ended, never changed after.
+/// Records attempts: each is written once when opened and once when closed, and never changed after.
 ///
-/// Every call may be repeated: the same key tells the same story once.
+/// Every call may be repeated; the same key counts once.
 pub trait Ledger {
-    /// Opens an attempt and tells its place in history.
+    /// Opens an attempt and returns its run, number and history.
     ///
-    /// Attempts of the same experiment that another boot left open must be closed before, by
-    /// [`Ledger::close`]; one left open in the same boot is none of this call's business.
+    /// Unclosed attempts of the same experiment from other boots must be closed first, by [`Ledger::close`];
+    /// this call leaves an unclosed attempt of the same boot as it is.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError>;
 
-    /// Ends an attempt; one already ended is [`Outcome::Unchanged`], one never opened is added.
+    /// Closes an attempt. An attempt that is closed already is [`Outcome::Unchanged`]; an attempt that was
+    /// never opened is added.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
@@ -221,25 +222,25 @@ pub trait Ledger {
     /// [`LedgerError`] if they could not be read.
     fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Attempt>, LedgerError>;
 
-    /// Adds up one experiment's history.
+    /// Returns the totals of one experiment.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError>;
 
-    /// Adds up the history of every experiment that has one.
+    /// Returns the totals of every experiment with attempts.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError>;
 
-    /// Records that a boot ended in good order.
+    /// Records that a boot ended with a clean shutdown.
     ///
     /// # Errors
     /// [`LedgerError`] if it was not recorded.
     fn mark_clean_shutdown(&mut self, boot: BootId, at: Timestamp) -> Result<Outcome, LedgerError>;
 
-    /// Whether a boot is known to have ended in good order.
+    /// Returns whether a boot is recorded to have ended with a clean shutdown.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.

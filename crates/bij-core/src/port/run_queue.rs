@@ -1,4 +1,4 @@
-//! The runs that are not over, and the log of all changes.
+//! The port to the queue of runs and to the log of events.
 
 use super::LedgerError;
 use crate::queue::{Event, EventKind, Group, GroupName, Pause, Queue, QueueState, QueuedRun};
@@ -6,117 +6,117 @@ use crate::queue::{Place, RunRef, Submission, Terms};
 use crate::{Outcome, RunEnd, RunId, RunState, Timestamp};
 use std::collections::BTreeMap;
 
-/// One change to the queue. Each may be asked for again: what is so already, and what speaks of a
-/// run that is over or of none, is [`Outcome::Unchanged`] and leaves no event. What the events say
-/// is told by [`Happening`](crate::queue::Happening).
+/// One change to the queue. Changes are idempotent: a change that is already in place, or that names a run
+/// that has ended or never existed, is [`Outcome::Unchanged`] and records no event.
+/// [`Happening`](crate::queue::Happening) describes the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A run is where it was not: let start, held, released, requeued.
+    /// Moves a run to another state: admitted, held, released, requeued.
     ///
-    /// A run that is up is put back *before* its attempt is stopped: the end of an attempt by a stop
-    /// ends a run that is running, and leaves one that waits or is held where it is.
+    /// A running run is requeued *before* its attempt is stopped, because the end of an attempt by a stop ends
+    /// a running run and leaves a waiting or held run in its state.
     State {
-        /// Which.
+        /// The run to move.
         run: RunId,
-        /// Where it was when this was decided. One that has moved on since, because a hook has begun
-        /// an attempt of it, stays where it is: that is [`Outcome::Unchanged`]. `None` is wherever.
+        /// The state for which the change was decided. A run in another state, because a hook has begun an
+        /// attempt of it, is [`Outcome::Unchanged`]. `None` changes any state.
         from: Option<QueueState>,
-        /// Where it stands now.
+        /// The new state.
         state: QueueState,
-        /// Why, for the event.
+        /// The reason, for the event.
         why: String,
     },
-    /// Other terms. For a run that is up they count from now on, too: so a start that nobody has
-    /// submitted gets the claim of its definition.
+    /// Changes the terms of a run. They apply to a running run, too: an untracked unit gets the claim of its
+    /// definition in this way.
     Edit {
-        /// Which.
+        /// The run to change.
         run: RunId,
-        /// The new ones.
+        /// The new terms.
         terms: Box<Terms>,
-        /// Who asked.
+        /// The account that asked for it.
         by: String,
     },
-    /// Another place among those of its priority; what is submitted later comes behind it.
+    /// Moves a run to another position among the runs of its priority. Later submissions come behind it.
     Move {
-        /// Which.
+        /// The run to move.
         run: RunId,
-        /// Where to.
+        /// The new position.
         place: Place,
-        /// Who asked; `None` leaves no event (places are given anew when there is no room between).
+        /// The account that asked for it; `None` records no event (positions are renumbered when no number is
+        /// free between two runs).
         by: Option<String>,
     },
-    /// Smaller runs have passed it. Leaves no event.
+    /// Sets how many smaller runs have passed a run. Records no event.
     Bypassed {
-        /// Which.
+        /// The run that was passed.
         run: RunId,
-        /// How many by now.
+        /// The number of runs that have passed it.
         times: u32,
     },
-    /// Somebody wants a running one stopped, which ends it: kept with the run until it is over or is
-    /// put back. Who has asked first stands.
+    /// Requests the stop of a running run, which ends it. The request is kept until the run ends or is
+    /// requeued; the first request is kept.
     Stop {
-        /// Which.
+        /// The run to stop.
         run: RunId,
-        /// Who asks.
+        /// The account that asked for it.
         by: String,
     },
-    /// It is over without another attempt: cancelled, or given up.
+    /// Ends a run without another attempt: cancelled, or given up.
     End {
-        /// Which.
+        /// The run to end.
         run: RunId,
-        /// How.
+        /// How it ends.
         end: RunEnd,
-        /// Who or what ended it.
+        /// The account or the component that ended it.
         by: String,
     },
-    /// A group is set up or changed.
+    /// Creates or changes a group.
     SetGroup {
-        /// The group, whole.
+        /// The whole group.
         group: Group,
-        /// Who asked.
+        /// The account that asked for it.
         by: String,
     },
-    /// A group is no longer set up.
+    /// Removes a group.
     RemoveGroup {
-        /// Which.
+        /// The group to remove.
         name: GroupName,
-        /// Who asked.
+        /// The account that asked for it.
         by: String,
     },
-    /// Admission of all runs is paused, or (`None`) resumed. Who has paused it first stands.
+    /// Pauses the admission of all runs, or (`None`) resumes it. The first pause is kept.
     Pause {
-        /// By whom, since when.
+        /// The account that paused it, and since when.
         pause: Option<Pause>,
-        /// Who asked.
+        /// The account that asked for it.
         by: String,
     },
-    /// Nothing but an event; always [`Outcome::Changed`].
+    /// Records an event without another change; always [`Outcome::Changed`].
     Note {
-        /// What.
+        /// The kind of the event.
         kind: EventKind,
-        /// Of which run, if of one.
+        /// The run of the event, if it has one.
         run: Option<RunId>,
-        /// What else there is to say.
+        /// The data of the event.
         data: BTreeMap<String, String>,
     },
 }
 
-/// Keeps the queue. What a call has returned is on the disk, and has its events there.
+/// Keeps the queue. When a call returns, its changes and their events are on the disk.
 ///
-/// Two things may get there with whatever is written next, because a power cut before that would undo
-/// them anyway: that a run is let start, and a run that a start from elsewhere
-/// ([`Origin::Start`](crate::queue::Origin::Start)) has brought into the queue to be judged.
+/// Two changes may reach the disk only with the next write, because a power cut before it would undo them
+/// anyway: the admission of a run, and a run that was queued by a start from elsewhere
+/// ([`Origin::Start`](crate::queue::Origin::Start)).
 pub trait RunQueue {
-    /// Everything that is not over. From then on, every other call fails with
-    /// [`LedgerError::Replaced`] as soon as another database has taken the place of this one, until
-    /// `load` is called again.
+    /// Reads all runs that have not ended. Every later call fails with [`LedgerError::Replaced`] if the
+    /// database was replaced since, until `load` is called again.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     fn load(&self) -> Result<Queue, LedgerError>;
 
-    /// Takes runs in, all or none, in one transaction; each gets the next number of its experiment
-    /// and a place behind all that are there. Takes the same time however many are queued.
+    /// Adds runs, all or none, in one transaction. Each gets the next number of its experiment and a position
+    /// behind all queued runs. The cost does not depend on the number of queued runs.
     ///
     /// # Errors
     /// [`LedgerError`] if they were not recorded.
@@ -126,23 +126,23 @@ pub trait RunQueue {
         at: Timestamp,
     ) -> Result<Vec<QueuedRun>, LedgerError>;
 
-    /// Makes changes, all or none, in one transaction; tells of each whether it changed anything.
+    /// Makes changes, all or none, in one transaction; returns the outcome of each.
     ///
     /// # Errors
     /// [`LedgerError`] if they were not recorded.
     fn change(&mut self, changes: &[Change], at: Timestamp) -> Result<Vec<Outcome>, LedgerError>;
 
-    /// Where a run is; `None` if there never was such a run. The newest of an experiment is the one
-    /// with the highest number.
+    /// Returns whether a run is open or how it ended; `None` if there never was such a run. The newest run of
+    /// an experiment is the run with the highest number.
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be read.
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError>;
 
-    /// The events after the one with the number `after`, oldest first, at most so many.
+    /// Returns up to `at_most` events after the event with number `after`, oldest first.
     ///
-    /// Numbers have no holes, and the newest [`Event::KEPT`] are kept, or a few more: where the first that is found is not
-    /// `after + 1`, those in between are no longer kept.
+    /// Numbers have no gaps, and at least the newest [`Event::KEPT`] events are kept: if the first returned
+    /// event is not `after + 1`, the events in between have been deleted.
     ///
     /// # Errors
     /// [`LedgerError`] if they could not be read.

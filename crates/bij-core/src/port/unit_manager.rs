@@ -1,4 +1,4 @@
-//! Starts, stops and looks at the units of experiments.
+//! The port that starts, stops and observes the units of experiments.
 
 mod either;
 
@@ -10,33 +10,33 @@ use crate::{ExperimentId, Outcome, Percent, UnitStatus};
 
 pub use either::{EitherUnits, NoUnits};
 
-/// What became of a start.
+/// The result of a start that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Started {
-    /// It is up.
+    /// The unit was started and is active.
     Up,
-    /// It already was up.
+    /// The unit was active already.
     AlreadyUp,
-    /// A condition said "not now"; nothing failed.
+    /// An `ExecCondition=` did not allow the start.
     Skipped,
 }
 
-/// Why a manager does not load a unit (`LoadState`, org.freedesktop.systemd1(5)).
+/// The reason why a manager does not load a unit (`LoadState`, org.freedesktop.systemd1(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadState {
     /// The operator has masked it: `systemctl mask`.
     Masked,
-    /// A setting of the unit or of one of its drop-ins, without which it cannot run, is wrong.
+    /// An essential setting of the unit or of one of its drop-ins is invalid.
     BadSetting,
-    /// A file of the unit cannot be read or understood.
+    /// A file of the unit cannot be read or parsed.
     Error,
-    /// Another word of a newer systemd.
+    /// A state that a newer systemd has added.
     Other(String),
 }
 
 impl LoadState {
-    /// Reads systemd's word; `None` if the unit is loaded, or is not there at all.
-    pub fn problem(word: &str) -> Option<Self> {
+    /// Parses systemd's word; `None` if the unit is loaded or does not exist.
+    pub fn from_systemd(word: &str) -> Option<Self> {
         match word {
             "loaded" | "not-found" | "stub" | "merged" => None,
             "masked" => Some(Self::Masked),
@@ -46,10 +46,10 @@ impl LoadState {
         }
     }
 
-    /// What it means for the unit: the rest of a sentence that begins with the unit.
-    fn sentence(&self) -> String {
+    /// Returns the rest of a sentence that begins with the unit.
+    fn predicate(&self) -> String {
         match self {
-            Self::Masked => "is masked, so that nobody can start it".to_owned(),
+            Self::Masked => "is masked, so it cannot be started".to_owned(),
             Self::BadSetting => "has a bad setting, and systemd does not start it".to_owned(),
             Self::Error => "cannot be loaded by systemd".to_owned(),
             Self::Other(word) => format!("is not loaded by systemd: {word:?}"),
@@ -68,86 +68,85 @@ impl LoadState {
     }
 }
 
-/// Why a unit could not be handled.
+/// The error of a call to the unit manager.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum UnitError {
     /// There is no such experiment.
     #[error("there is no experiment {0}")]
     NotFound(ExperimentId),
-    /// The manager cannot load the unit, so nobody can start it.
-    #[error("the unit of {id} {}", .load.sentence())]
+    /// The manager cannot load the unit, so it cannot be started.
+    #[error("the unit of {id} {}", .load.predicate())]
     NotLoaded {
-        /// Whose unit.
+        /// The experiment of the unit.
         id: ExperimentId,
-        /// What the manager says of it.
+        /// The load state that the manager reports.
         load: LoadState,
     },
-    /// The job was done and failed.
+    /// The job ended and failed.
     #[error(
         "the {verb} job of {id} ended with result {result:?}{}",
         reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
     )]
     Job {
-        /// Whose job.
+        /// The experiment of the job.
         id: ExperimentId,
         /// `start`, `stop` or `restart`.
         verb: &'static str,
         /// systemd's `JobRemoved` result: `failed`, `timeout`, `canceled`, `dependency`, …
         result: String,
-        /// Why, as the unit itself has told it (`StatusText`); without control characters.
+        /// The reason that the unit itself reports (`StatusText`), without control characters.
         reason: Option<String>,
     },
-    /// The manager could not prepare the process that says whether the unit may start, and has skipped
-    /// the start: on a file system that is full or read-only, for one.
+    /// The manager could not execute the condition of the start and skipped the start, for example because a
+    /// file system is full or read-only.
     #[error(
         "the service manager could not prepare the start of {id} and skipped it ({status}{meaning})"
     )]
     NotPrepared {
-        /// Whose start.
+        /// The experiment that was to be started.
         id: ExperimentId,
-        /// The exit status that says so (systemd.exec(5), "Process Exit Codes").
+        /// The exit status (systemd.exec(5), "Process Exit Codes").
         status: i32,
-        /// Its name there, after a slash; empty if it is unknown.
+        /// The name of the exit status there, after a slash; empty if it is unknown.
         meaning: &'static str,
     },
     /// The caller may not do this.
     #[error("no permission to {action}")]
     Denied {
-        /// What was to be done.
+        /// The action that failed.
         action: String,
-        /// What the manager said.
+        /// The error of the manager.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The manager cannot be reached or did not answer in time.
     #[error("the service manager cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Everything is being stopped, because the machine or the user's session goes down: nothing can
-    /// be started any more.
+    /// The machine or the user's session shuts down, so nothing can be started any more.
     #[error("the service manager is going down and starts nothing any more")]
     GoingDown(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// This manager has no such function.
+    /// The manager does not support the action.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// Anything else the manager said.
+    /// Another error of the manager.
     #[error("the service manager refused to {action}")]
     Refused {
-        /// What was to be done.
+        /// The action that failed.
         action: String,
-        /// What the manager said.
+        /// The error of the manager.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl UnitError {
-    /// Whether the same call may succeed later without anybody's help.
+    /// Returns whether the same call may succeed later without intervention.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::GoingDown(_))
     }
 
-    /// The command that helps, where the error itself tells.
+    /// Returns the command that removes the cause, if it is known.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::NotLoaded { id, load } => Some(load.remedy(&id.unit_name())),
@@ -156,21 +155,21 @@ impl UnitError {
     }
 }
 
-/// Starts, stops and looks at the units of experiments.
+/// Starts, stops and observes the units of experiments.
 ///
-/// A start or stop returns when its job is done, not when it is queued. What only a service manager
-/// can do has an answer here for those that are none: it starts nothing at boot, counts no starts,
-/// and keeps no definition that could be stale.
+/// A start or stop returns when its job is done, not when it is queued. The provided methods are those of a
+/// manager that is not a service manager: it starts nothing at boot, counts no starts, and caches no
+/// definitions.
 pub trait UnitManager: Send + Sync {
-    /// Starts the experiment; one that is already up is [`Started::AlreadyUp`].
+    /// Starts the experiment; [`Started::AlreadyUp`] if its unit is active.
     ///
-    /// A start limit that was hit before is lifted: whoever asks by hand means it.
+    /// A start limit that was hit before is reset, because the start is requested explicitly.
     fn start(&self, id: &ExperimentId) -> impl Future<Output = Result<Started, UnitError>> + Send;
 
-    /// Stops the experiment; one that is down is [`Outcome::Unchanged`].
+    /// Stops the experiment; [`Outcome::Unchanged`] if its unit is inactive.
     fn stop(&self, id: &ExperimentId) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
 
-    /// Stops the experiment if it is up, then starts it.
+    /// Stops the experiment if its unit is active, then starts it.
     fn restart(
         &self,
         id: &ExperimentId,
@@ -181,7 +180,7 @@ pub trait UnitManager: Send + Sync {
         }
     }
 
-    /// Forgets that the unit failed and how often it was started.
+    /// Resets the failed state and the start count of the unit.
     fn reset_failed(
         &self,
         _: &ExperimentId,
@@ -189,7 +188,7 @@ pub trait UnitManager: Send + Sync {
         async { Ok(Outcome::Unchanged) }
     }
 
-    /// Has the experiment started at boot, or no longer.
+    /// Sets whether the experiment is started at boot.
     fn set_enabled(
         &self,
         _: &ExperimentId,
@@ -198,7 +197,7 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("nothing is started at boot here")) }
     }
 
-    /// Looks at one unit; one that is not loaded is `inactive`.
+    /// Returns the status of one unit; a unit that is not loaded is `inactive`.
     fn status(
         &self,
         id: &ExperimentId,
@@ -209,13 +208,13 @@ pub trait UnitManager: Send + Sync {
         }
     }
 
-    /// Looks at every loaded unit of an experiment, by a number of calls to the manager that does
-    /// not depend on how many there are.
+    /// Lists the loaded units of all experiments. The number of calls to the manager does not depend on the
+    /// number of units.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
 
-    /// Stops the processes of the experiment from being scheduled, without their noticing; or lets
-    /// them go on. What is as it should be already is [`Outcome::Unchanged`], and so is one that is
-    /// down. A stop ends a frozen one like any other; its next life is not frozen.
+    /// Freezes or thaws the processes of the experiment. [`Outcome::Unchanged`] if they are in that state
+    /// already or the unit is inactive. A stop ends a frozen unit like any other; the next attempt is not
+    /// frozen.
     ///
     /// `FreezeUnit` and `ThawUnit` of `org.freedesktop.systemd1(5)`: since systemd 246, on cgroup v2.
     fn set_frozen(
@@ -226,13 +225,13 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("nothing can be frozen here")) }
     }
 
-    /// Bounds the processor time of an experiment that is up: 100 % is one processor (`CPUQuota=`,
-    /// `systemd.resource-control(5)`). Where it has a tighter bound of its own, by its definition or an
-    /// operator, that one stays in force. `None` has its own bound in force again.
+    /// Limits the processor time of a running experiment: 100 % is one processor (`CPUQuota=`,
+    /// `systemd.resource-control(5)`). A tighter limit from its definition or an operator stays in force.
+    /// `None` restores the experiment's own limit.
     ///
-    /// A [`stop`](Self::stop) of this manager lifts the bound; automatic restarts keep it. Whoever has
-    /// set one lifts it by `None` when the unit has gone down by itself, which works then too. One that
-    /// is down is not bounded, and that is [`Outcome::Unchanged`].
+    /// A [`stop`](Self::stop) by this manager lifts the limit; automatic restarts keep it. After a unit has
+    /// ended by itself, the caller that set the limit lifts it by `None`. An inactive unit is not limited,
+    /// and the result is [`Outcome::Unchanged`].
     fn set_cpu_cap(
         &self,
         _: &ExperimentId,
@@ -241,17 +240,17 @@ pub trait UnitManager: Send + Sync {
         async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
     }
 
-    /// Kills the processes of an experiment (`SIGKILL`), whatever is under way with its unit: the last
-    /// means where it must be gone. The unit comes to its end as it does after any kill, so whoever
-    /// does not want it restarted has it [stopped](Self::stop) as well.
+    /// Kills the processes of an experiment (`SIGKILL`), whatever job its unit has: the last resort when it
+    /// must end. The unit ends as after any kill, so a caller that does not want a restart also
+    /// [stops](Self::stop) it.
     ///
-    /// The main process goes at once. A hook that writes down how it ended may finish, for some
-    /// seconds, and for as long lives what the main process has left behind.
+    /// The main process is killed at once. The hook that records the end may run for a few more seconds, and so
+    /// may processes that the main process left behind.
     fn kill(&self, _: &ExperimentId) -> impl Future<Output = Result<(), UnitError>> + Send {
         async { Err(UnitError::Unsupported("nothing can be killed at once here")) }
     }
 
-    /// Has changed definitions read again.
+    /// Makes the manager read changed definitions.
     fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send {
         async { Ok(()) }
     }

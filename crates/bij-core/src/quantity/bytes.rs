@@ -28,24 +28,24 @@ const SUFFIXES: [(char, u64); 6] = [
 pub struct Bytes(u64);
 
 impl Bytes {
-    /// So many bytes.
+    /// Creates an amount of this number of bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The sum, if it is still a number of bytes.
+    /// Returns the sum, or `None` on overflow.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 }
 
 impl fmt::Display for Bytes {
-    /// As systemctl writes sizes: `512.0M`, `8.0G`, and plain bytes below a kilobyte (`17B`).
+    /// Writes sizes as systemctl does: `512.0M`, `8.0G`, and plain bytes below a kilobyte (`17B`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match SUFFIXES.iter().find(|(_, factor)| self.0 >= *factor) {
             None => format!("{}B", self.0),
@@ -61,7 +61,7 @@ impl fmt::Display for Bytes {
 impl FromStr for Bytes {
     type Err = InvalidQuantity;
 
-    /// Reads a size; several parts add up while their units fall, as in `1G 512M`.
+    /// Parses a size. Several parts with descending units add up, as in `1G 512M`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidQuantity::new(text, EXPECTED);
         let (mut total, mut ceiling) = (0u64, u64::MAX);

@@ -7,37 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, InvalidQuantity, fixed_point};
 
-/// A share in hundredths of a percent.
+/// A percentage in hundredths of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Percent(u64);
 
 impl Percent {
-    /// All of it.
+    /// One hundred percent.
     pub const HUNDRED: Self = Self(10_000);
 
-    /// A whole number of percent.
+    /// Creates a share of a whole number of percent.
     pub const fn new(percent: u32) -> Self {
         Self(percent as u64 * 100)
     }
 
-    /// So many hundredths of a percent.
+    /// Creates a share from hundredths of a percent.
     pub const fn from_permyriad(permyriad: u64) -> Self {
         Self(permyriad)
     }
 
-    /// This share of an amount of memory.
-    pub fn of(self, total: Bytes) -> Bytes {
+    /// Returns this share of an amount of memory.
+    pub fn share_of(self, total: Bytes) -> Bytes {
         let share = u128::from(total.get()) * u128::from(self.0) / 10_000;
         Bytes::new(u64::try_from(share).unwrap_or(u64::MAX))
     }
 
-    /// Hundredths of a percent.
+    /// Returns the share in hundredths of a percent.
     pub const fn permyriad(self) -> u64 {
         self.0
     }
 
-    /// Percent with their fraction, for those who calculate or print.
+    /// Returns the share in percent with its fraction, for calculations and output.
     pub fn percents(self) -> f64 {
         f64::from(u32::try_from(self.0).unwrap_or(u32::MAX)) / 100.0
     }
@@ -62,33 +62,32 @@ impl FromStr for Percent {
     }
 }
 
-/// Processor time an experiment may use: `100%` is all of one processor, `250%` two and a half.
+/// A limit of processor time: `100%` is one whole processor, `250%` two and a half.
 ///
 /// It is `CPUQuota=` (systemd.resource-control(5)), kept as `CPUQuotaPerSecUSec` keeps it:
-/// microseconds of processor time a second.
+/// microseconds of processor time per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CpuQuota(u64);
 
 impl CpuQuota {
-    /// The quota of so many microseconds of processor time a second; `None` for 0, which systemd
-    /// does not take.
+    /// Creates a quota from microseconds of processor time per second; `None` for 0, which systemd refuses.
     pub fn from_micros_per_sec(micros: u64) -> Option<Self> {
         (micros > 0).then_some(Self(micros))
     }
 
-    /// The quota of so much of one processor; of nothing it is the least that there is.
+    /// Creates the quota of a share of one processor; a share of 0 gives the smallest quota.
     pub const fn at_most(share: Percent) -> Self {
         let micros = share.0.saturating_mul(100);
         Self(if micros == 0 { 1 } else { micros })
     }
 
-    /// Microseconds of processor time a second.
+    /// Returns the quota in microseconds of processor time per second.
     pub const fn micros_per_sec(self) -> u64 {
         self.0
     }
 
-    /// As a share of one processor.
+    /// Returns the quota as a share of one processor.
     pub const fn percent(self) -> Percent {
         Percent(self.0 / 100)
     }

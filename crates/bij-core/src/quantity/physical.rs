@@ -1,7 +1,7 @@
-//! Temperatures, powers and clock rates, as sensors tell them.
+//! Temperatures, powers, energies and clock rates.
 //!
-//! They keep the unit of the kernel's files, so that nothing is rounded on the way: thousandths of a
-//! degree (the kernel's Documentation/ABI/testing/sysfs-class-thermal), thousandths of a watt, and Hz.
+//! They keep the units of the kernel's files, so that nothing is rounded: thousandths of a degree (the
+//! kernel's Documentation/ABI/testing/sysfs-class-thermal), thousandths of a watt, and Hz.
 
 use std::fmt;
 
@@ -13,37 +13,38 @@ use serde::{Deserialize, Serialize};
 pub struct Celsius(i32);
 
 impl Celsius {
-    /// A whole number of degrees.
+    /// Creates a temperature of a whole number of degrees.
     pub const fn new(degrees: i16) -> Self {
         Self(degrees as i32 * 1000)
     }
 
-    /// So many thousandths of a degree.
+    /// Creates a temperature from thousandths of a degree.
     pub const fn from_millis(millis: i32) -> Self {
         Self(millis)
     }
 
-    /// So many degrees, to the nearest thousandth; what is no temperature at all ends at the bounds.
+    /// Creates a temperature from degrees, rounded to the nearest thousandth and clamped to the range of the
+    /// type.
     pub fn from_degrees(degrees: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "rounded, and the bounds are meant")]
+        #[expect(clippy::cast_possible_truncation, reason = "rounded, and clamping is intended")]
         let millis = (degrees * 1000.0).round() as i32;
         Self(millis)
     }
 
-    /// Thousandths of a degree.
+    /// Returns the temperature in thousandths of a degree.
     pub const fn millis(self) -> i32 {
         self.0
     }
 
-    /// Degrees with their fraction, for those who calculate or print.
+    /// Returns the temperature in degrees with their fraction, for calculations and output.
     pub fn degrees(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
 }
 
 impl fmt::Display for Celsius {
-    /// With one decimal: `52.8 °C`. Never rounded up, so that no threshold is shown as reached that
-    /// was not.
+    /// Writes one decimal: `52.8 °C`. It is rounded down, so that a temperature below a threshold is never
+    /// shown as having reached it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = self.0.div_euclid(100);
         let sign = if tenths < 0 { "-" } else { "" };
@@ -52,7 +53,7 @@ impl fmt::Display for Celsius {
     }
 }
 
-/// A power in thousandths of a watt; a rail may feed back, so it has a sign.
+/// A power in thousandths of a watt; negative if a rail feeds power back.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -60,30 +61,30 @@ impl fmt::Display for Celsius {
 pub struct Milliwatts(i64);
 
 impl Milliwatts {
-    /// So many thousandths of a watt.
+    /// Creates a power from thousandths of a watt.
     pub const fn new(milliwatts: i64) -> Self {
         Self(milliwatts)
     }
 
-    /// The number of thousandths of a watt.
+    /// Returns the power in thousandths of a watt.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// The sum, if it is still a number.
+    /// Returns the sum, or `None` on overflow.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 }
 
 impl fmt::Display for Milliwatts {
-    /// As tegrastats writes it: `3178mW`.
+    /// Writes powers as tegrastats does: `3178mW`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}mW", self.0))
     }
 }
 
-/// An energy in thousandths of a joule, which is milliwatts for seconds; what feeds back has a sign.
+/// An energy in thousandths of a joule (milliwatt-seconds); negative if power was fed back.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -91,41 +92,41 @@ impl fmt::Display for Milliwatts {
 pub struct Millijoules(i64);
 
 impl Millijoules {
-    /// So many thousandths of a joule.
+    /// Creates an energy from thousandths of a joule.
     pub const fn new(millijoules: i64) -> Self {
         Self(millijoules)
     }
 
-    /// The number of thousandths of a joule.
+    /// Returns the energy in thousandths of a joule.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// Whole joules, for those who print.
+    /// Returns the energy in whole joules, for output.
     pub const fn joules(self) -> i64 {
         self.0 / 1000
     }
 }
 
 impl fmt::Display for Millijoules {
-    /// In whole joules: `1234 J`.
+    /// Writes whole joules: `1234 J`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{} J", self.joules()))
     }
 }
 
-/// A clock rate.
+/// A clock rate in hertz.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hertz(u64);
 
 impl Hertz {
-    /// So many cycles a second.
+    /// Creates a rate from hertz.
     pub const fn new(hertz: u64) -> Self {
         Self(hertz)
     }
 
-    /// So many thousand cycles a second, if that is still a number.
+    /// Creates a rate from kilohertz; `None` on overflow.
     pub const fn from_kilohertz(kilohertz: u64) -> Option<Self> {
         match kilohertz.checked_mul(1000) {
             Some(hertz) => Some(Self(hertz)),
@@ -133,14 +134,14 @@ impl Hertz {
         }
     }
 
-    /// Cycles a second.
+    /// Returns the rate in hertz.
     pub const fn get(self) -> u64 {
         self.0
     }
 }
 
 impl fmt::Display for Hertz {
-    /// In whole megahertz, as nvpmodel's tables are read: `1300 MHz`.
+    /// Writes whole megahertz, as in nvpmodel's tables: `1300 MHz`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{} MHz", self.0 / 1_000_000))
     }
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn degrees_are_taken_to_the_nearest_thousandth() {
+    fn degrees_are_rounded_to_the_nearest_thousandth() {
         assert_eq!(Celsius::from_degrees(72.5), Celsius::from_millis(72_500));
         assert_eq!(Celsius::from_degrees(-0.0006), Celsius::from_millis(-1));
         assert_eq!(Celsius::from_degrees(1e300), Celsius::from_millis(i32::MAX));
     }
 
     #[test]
-    fn powers_have_a_sign_and_sums_an_end() {
+    fn powers_have_a_sign_and_their_sums_are_checked() {
         assert_eq!(Milliwatts::new(-398).to_string(), "-398mW");
         let sum = Milliwatts::new(500).checked_add(Milliwatts::new(-398));
         assert_eq!(sum, Some(Milliwatts::new(102)));

@@ -11,7 +11,7 @@ fn micros(text: &str) -> Option<u64> {
 }
 
 #[test]
-fn sizes_read_as_systemd_reads_them() {
+fn sizes_are_parsed_as_systemd_parses_them() {
     assert_eq!(bytes("8G"), Some(8 << 30));
     assert_eq!(bytes("1.5G"), Some(3 << 29));
     assert_eq!(bytes("1G 512M"), Some((1 << 30) + (512 << 20)));
@@ -42,7 +42,7 @@ fn memory_is_bytes_a_share_or_unbounded() {
 }
 
 #[test]
-fn spans_read_as_systemd_reads_them() {
+fn spans_are_parsed_as_systemd_parses_them() {
     assert_eq!(micros("5min 20s"), Some(320_000_000));
     assert_eq!(micros("5min20s"), Some(320_000_000));
     assert_eq!(micros("90"), Some(90_000_000));

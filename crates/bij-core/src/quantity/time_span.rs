@@ -18,17 +18,17 @@ const EXPECTED: &str = "a span of time such as 90s, 5min 20s, 12h or 2d (a bare 
 pub struct TimeSpan(u64);
 
 impl TimeSpan {
-    /// So many microseconds.
+    /// Creates a span from microseconds.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// So many seconds.
+    /// Creates a span from seconds.
     pub const fn from_secs(secs: u32) -> Self {
         Self(secs as u64 * 1_000_000)
     }
 
-    /// Microseconds.
+    /// Returns the span in microseconds.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
@@ -54,21 +54,21 @@ impl TimeSpan {
         }
     }
 
-    /// Returns the span `factor` times, or the longest span if the product is longer than that.
+    /// Returns the product, or the longest span if the product is longer than that.
     #[must_use]
     pub const fn saturating_mul(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
 
-    /// The same as the standard library's type.
+    /// Returns the span as the standard library's type.
     pub const fn as_duration(self) -> Duration {
         Duration::from_micros(self.0)
     }
 }
 
-/// The length of a unit's name in microseconds (systemd.time(7), "Parsing Time Spans").
+/// Returns the length of a named unit of time in microseconds (systemd.time(7), "Parsing Time Spans").
 ///
-/// A month is 30.44 days and a year 365.25 days, as there.
+/// As in systemd, a month is 30.44 days and a year 365.25 days.
 fn unit_micros(unit: &str) -> Option<u64> {
     const SEC: u64 = 1_000_000;
     Some(match unit {
@@ -88,7 +88,7 @@ fn unit_micros(unit: &str) -> Option<u64> {
 impl FromStr for TimeSpan {
     type Err = InvalidQuantity;
 
-    /// Reads a span; parts add up and need no blanks between them: `5min20s`.
+    /// Parses a span. Parts add up and need no blanks between them: `5min20s`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidQuantity::new(text, EXPECTED);
         let is_number = |c: char| c.is_ascii_digit() || c == '.';
@@ -111,7 +111,7 @@ impl FromStr for TimeSpan {
 }
 
 impl fmt::Display for TimeSpan {
-    /// As systemd writes spans, largest unit first: `5min 20s`.
+    /// Writes spans as systemd does, largest unit first: `5min 20s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(&str, u64); 6] = [
             ("d", 86_400_000_000),

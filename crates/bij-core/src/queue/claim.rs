@@ -1,18 +1,18 @@
-//! What a run takes of the machine.
+//! The resources that a run claims.
 
 use serde::{Deserialize, Serialize};
 
 use crate::definition::ExperimentSpec;
 use crate::{Bytes, MemoryLimit};
 
-/// What a run takes of the machine while it runs, as its definition claims.
+/// The resources that a run claims while it runs, according to its definition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Claim {
-    /// `[limits] memory`, and `[gpu] memory` where that is the machine's own; `None` is held to no
-    /// limit, and counts as nothing in the budget.
+    /// `[limits] memory`, plus `[gpu] memory` if the GPU shares the machine's memory. `None` is unlimited and
+    /// counts as nothing in the budget.
     pub memory: Option<Bytes>,
-    /// `[gpu]`.
+    /// The use of the GPU, from `[gpu]`.
     pub gpu: GpuClaim,
 }
 
@@ -20,20 +20,20 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GpuClaim {
-    /// Not at all.
+    /// The run does not use the GPU.
     #[default]
     None,
-    /// Beside others.
+    /// The run shares the GPU with other runs.
     Shared,
-    /// Alone.
+    /// The run needs the GPU for itself.
     Exclusive,
 }
 
 impl GpuClaim {
-    /// All of them.
+    /// All ways to use the GPU.
     pub const ALL: [Self; 3] = [Self::None, Self::Shared, Self::Exclusive];
 
-    /// The word for it in output and databases.
+    /// Returns the name in output and databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -44,11 +44,12 @@ impl GpuClaim {
 }
 
 impl Claim {
-    /// What a definition claims on a machine with so much memory, which its GPU shares or not.
-    pub fn of(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Self {
+    /// Returns the claim of a definition on a machine with `total` bytes of memory. `shared_with_gpu` is
+    /// whether the GPU uses that memory.
+    pub fn from_spec(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Self {
         let bytes = |limit: MemoryLimit| limit.resolve(total).at();
         let own = spec.limits.memory.and_then(bytes);
-        // No control group counts it, so it comes on top.
+        // No cgroup counts GPU memory, so it is added to the limit.
         let of_gpu = spec.gpu.memory.filter(|_| shared_with_gpu).and_then(bytes);
         let memory = match (own, of_gpu) {
             (Some(own), Some(of_gpu)) => {
@@ -71,11 +72,11 @@ mod tests {
     use crate::ExperimentId;
 
     #[test]
-    fn the_gpus_memory_counts_where_it_is_the_machines_own() {
+    fn gpu_memory_counts_if_it_is_the_machines_own() {
         let total: Bytes = "64G".parse().unwrap();
         let id = ExperimentId::new("x").unwrap();
         let mut spec = ExperimentSpec::new(id, vec!["true".to_owned()]);
-        let claim = |spec: &ExperimentSpec, shared| Claim::of(spec, total, shared).memory;
+        let claim = |spec: &ExperimentSpec, shared| Claim::from_spec(spec, total, shared).memory;
         spec.gpu.memory = Some("25%".parse().unwrap());
         assert_eq!(claim(&spec, true), Some("16G".parse().unwrap()));
         assert_eq!(claim(&spec, false), None);

@@ -1,4 +1,4 @@
-//! What must have happened before a run may start.
+//! Dependencies of a run on other runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use thiserror::Error;
 
 use crate::{ExperimentId, RunId};
 
-/// All conditions of a run on other runs; the default is none.
+/// All dependencies of a run on other runs; the default is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dependencies {
-    /// Every one of these holds.
+    /// All of these must be met.
     All(Vec<Dependency>),
-    /// At least one of these holds.
+    /// At least one of these must be met.
     Any(Vec<Dependency>),
 }
 
 impl Dependencies {
-    /// Each of them.
+    /// Returns an iterator over the dependencies.
     pub fn iter(&self) -> impl Iterator<Item = &Dependency> {
         match self {
             Self::All(list) | Self::Any(list) => list.iter(),
@@ -33,36 +33,36 @@ impl Default for Dependencies {
     }
 }
 
-/// One condition on another run, written `calibrate`, `calibrate#3` or `end:calibrate`.
+/// A dependency on another run, written `calibrate`, `calibrate#3` or `end:calibrate`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Dependency {
-    /// What it must have come to.
+    /// The end that the other run must have.
     pub condition: Condition,
-    /// Which run.
+    /// The other run.
     pub on: RunRef,
 }
 
-/// What another run must have come to.
+/// The end that another run must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// It has ended by success.
+    /// The run ended with success.
     Success,
-    /// It has ended, however.
+    /// The run ended in any way.
     End,
 }
 
-/// A run of which somebody speaks.
+/// A reference to a run: a certain run, or the newest run of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunRef {
     /// The newest run of an experiment.
     Newest(ExperimentId),
-    /// This run.
+    /// The run with this id.
     Run(RunId),
 }
 
 impl RunRef {
-    /// Whose run.
+    /// Returns the experiment of the run.
     pub const fn experiment(&self) -> &ExperimentId {
         match self {
             Self::Newest(id) => id,
@@ -71,13 +71,13 @@ impl RunRef {
     }
 }
 
-/// Why a text is no dependency.
+/// The error for a text that is not a dependency.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{found:?} is not a dependency: write calibrate (its success), calibrate#3 (that run's) or end:calibrate (its end, however)"
 )]
 pub struct InvalidDependency {
-    /// What was found, shortened.
+    /// What was found, cut to 80 characters.
     pub found: String,
 }
 
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dependency_is_read_as_it_is_written() {
+    fn a_written_dependency_parses_back_the_same() {
         for text in ["calibrate", "calibrate#3", "end:calibrate", "end:calibrate#12"] {
             assert_eq!(text.parse::<Dependency>().unwrap().to_string(), text);
         }

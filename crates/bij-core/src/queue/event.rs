@@ -1,4 +1,4 @@
-//! The log of everything that changed.
+//! The event log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,43 +9,43 @@ use thiserror::Error;
 
 use crate::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 
-/// One change, numbered: whoever has seen one asks for those after it.
+/// A numbered change. A client asks for the events after the last one that it has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its number: each is one higher than the one before, and none is used twice.
+    /// The number of the event. Each is one higher than the number before it, and no number is reused.
     pub seq: u64,
-    /// When; clocks jump, numbers do not.
+    /// The time of the event. Clocks jump, so only numbers give the order.
     pub at: Timestamp,
-    /// What.
+    /// The kind of change.
     pub kind: EventKind,
-    /// Of which experiment, if of one.
+    /// The experiment, if the event has one.
     pub experiment: Option<ExperimentId>,
-    /// Of which run.
+    /// The run, if the event has one.
     pub run: Option<RunNumber>,
-    /// Of which attempt.
+    /// The attempt, if the event has one.
     pub attempt: Option<AttemptNumber>,
-    /// What else there is to say: `cause`, `by`, `text`, ...
+    /// Further data: `cause`, `by`, `text`, ...
     pub data: BTreeMap<String, String>,
 }
 
 impl Event {
-    /// How many are kept, the newest.
+    /// How many of the newest events are kept.
     pub const KEPT: usize = 100_000;
 }
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
-        /// What has changed.
+        /// The kind of an event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum EventKind {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)+
         }
 
         impl EventKind {
-            /// All kinds.
+            /// All kinds of events.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word for it in output and databases.
+            /// Returns the name of the kind in output and databases.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -56,31 +56,31 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A run was taken into the queue.
+    /// A run was added to the queue.
     Submitted = "submitted",
     /// The terms of a waiting run were changed.
     Edited = "edited",
-    /// A waiting run got another place.
+    /// A waiting run got another position.
     Moved = "moved",
-    /// A run was held.
+    /// A run was put on hold.
     Held = "held",
     /// A held run was released.
     Released = "released",
-    /// A run was let start.
+    /// A run was admitted.
     Admitted = "admitted",
-    /// A run that was up waits again.
+    /// A running run was put back into the queue.
     Requeued = "requeued",
-    /// Somebody wants a running one stopped, which ends it.
+    /// The stop of a running run was requested, which ends it.
     StopRequested = "stop-requested",
-    /// A run is over.
+    /// A run has ended.
     RunEnded = "run-ended",
     /// An attempt has begun.
     AttemptBegun = "attempt-begun",
     /// An attempt has ended.
     AttemptEnded = "attempt-ended",
-    /// A start from elsewhere was not let through.
+    /// A start from elsewhere was not allowed and was skipped.
     StartSkipped = "start-skipped",
-    /// Something that was decided could not be done.
+    /// A decided action failed.
     ActionFailed = "action-failed",
     /// Admission was paused.
     Paused = "paused",
@@ -88,23 +88,23 @@ kinds! {
     Resumed = "resumed",
     /// A group was set up, changed or removed.
     GroupChanged = "group-changed",
-    /// A running experiment is healthy, degraded or stalled.
+    /// The health of a running experiment changed: healthy, degraded or stalled.
     Health = "health",
-    /// Something was held back for heat, or goes on.
+    /// Heat control took a step.
     Heat = "heat",
-    /// The board's power mode was switched, or could not be.
+    /// The power mode of the board was switched, or switching failed.
     PowerMode = "power-mode",
-    /// The board's clocks are held at their highest, or let go, or could not be.
+    /// The clocks of the board were fixed at their maximum or released, or that failed.
     Clocks = "clocks",
-    /// The coordinator has come up.
+    /// The coordinator has started.
     CoordinatorStarted = "coordinator-started",
-    /// Settings were read anew.
+    /// The settings were reloaded.
     Reloaded = "reloaded",
-    /// Runs that were queued are not in the database that has taken the place of another one.
+    /// The database was replaced, and queued runs are missing from the new one.
     QueueLost = "queue-lost",
 }
 
-/// A word that is no kind of event.
+/// A word that does not name a kind of event.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a kind of event")]
 pub struct UnknownEventKind(pub String);

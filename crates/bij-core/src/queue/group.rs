@@ -13,25 +13,25 @@ use crate::{ExperimentId, Timestamp};
 #[serde(try_from = "String", into = "String")]
 pub struct GroupName(String);
 
-/// Why a text names no group.
+/// The error for a text that is not a group's name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{found:?} is not a group: use 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
 )]
 pub struct InvalidGroupName {
-    /// What was found, shortened.
+    /// What was found, cut to 80 characters.
     pub found: String,
 }
 
 impl GroupName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Default for GroupName {
-    /// The group of runs that name none.
+    /// Returns the group of runs without a named group.
     fn default() -> Self {
         Self("default".to_owned())
     }
@@ -66,33 +66,32 @@ impl From<GroupName> for String {
     }
 }
 
-/// A group as the operator has set it up; one that nobody has has no limit of its own.
+/// A group with its slots. A group that does not exist has no limit of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
+    /// The name of the group.
     pub name: GroupName,
-    /// How many of its runs run at the same time at most; `None` is as many as the settings say, or
-    /// the machine lets.
+    /// The most runs of the group at the same time; `None` uses the settings, or has no limit.
     pub slots: Option<u32>,
-    /// Whether none of its runs is let start.
+    /// The pause of its admission, if it is paused.
     pub paused: Option<Pause>,
 }
 
-/// Who says how many slots a group has.
+/// The source of a group's number of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotsFrom {
-    /// `bij groups set`.
+    /// The command `bij groups set`.
     Operator,
-    /// `[groups.NAME]` of the settings.
+    /// The table `[groups.NAME]` of the settings.
     Settings,
 }
 
-/// Who has stopped admission, and when.
+/// A pause of admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// Who.
+    /// The account that paused it.
     pub by: String,
-    /// Since when.
+    /// When it was paused.
     pub since: Timestamp,
 }

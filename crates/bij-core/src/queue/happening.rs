@@ -1,4 +1,4 @@
-//! What an event says, before it has its number.
+//! Events before they get their number.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,24 @@ use super::{Event, EventKind, Group, GroupName, Pause, QueueState, QueuedRun};
 use crate::{Attempt, AttemptEnd, AttemptNumber, ExperimentId, RunEnd, RunId, RunNumber};
 use crate::{Exit, Timestamp};
 
-/// An event that has no number yet: what is said of each change, whoever writes it down.
+/// An event without a number and time. Its constructors define the data of each kind, so that every store
+/// records the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
-    /// What.
+    /// The kind of change.
     pub kind: EventKind,
-    /// Of which experiment, if of one.
+    /// The experiment, if the event has one.
     pub experiment: Option<ExperimentId>,
-    /// Of which run.
+    /// The run, if the event has one.
     pub run: Option<RunNumber>,
-    /// Of which attempt.
+    /// The attempt, if the event has one.
     pub attempt: Option<AttemptNumber>,
-    /// What else there is to say.
+    /// Further data: `cause`, `by`, `text`, ...
     pub data: BTreeMap<String, String>,
 }
 
 impl Happening {
-    /// Something about a run, or about none.
+    /// Creates an event without data, of a run if it has one.
     pub fn new(kind: EventKind, run: Option<&RunId>) -> Self {
         Self {
             kind,
@@ -33,25 +34,25 @@ impl Happening {
         }
     }
 
-    /// With one more thing said.
+    /// Adds an entry to the data.
     #[must_use]
     pub fn with(mut self, key: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.data.insert(key.to_owned(), value.to_string());
         self
     }
 
-    /// A run was taken in: `by`, `origin`, and `held` by whom.
+    /// A run was submitted: `by`, `origin`, and `held` if it is on hold.
     pub fn submitted(queued: &QueuedRun) -> Self {
-        let said = Self::new(EventKind::Submitted, Some(&queued.run))
+        let event = Self::new(EventKind::Submitted, Some(&queued.run))
             .with("by", &queued.by)
             .with("origin", queued.origin.as_str());
         match &queued.state {
-            QueueState::Held { by } => said.with("held", by),
-            QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => said,
+            QueueState::Held { by } => event.with("held", by),
+            QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => event,
         }
     }
 
-    /// A run is where it was not: `why`, and `by` for whom holds it.
+    /// A run changed its state: `why`, and `by` if it is on hold.
     pub fn moved_on(run: &RunId, from: &QueueState, to: &QueueState, why: &str) -> Self {
         let kind = match (from, to) {
             (_, QueueState::Held { .. }) => EventKind::Held,
@@ -59,10 +60,10 @@ impl Happening {
             (QueueState::Held { .. }, QueueState::Waiting) => EventKind::Released,
             (_, QueueState::Waiting) => EventKind::Requeued,
         };
-        let said = Self::new(kind, Some(run)).with("why", why);
+        let event = Self::new(kind, Some(run)).with("why", why);
         match to {
-            QueueState::Held { by } => said.with("by", by),
-            QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => said,
+            QueueState::Held { by } => event.with("by", by),
+            QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => event,
         }
     }
 
@@ -71,45 +72,46 @@ impl Happening {
         Self::new(EventKind::Edited, Some(run)).with("by", by)
     }
 
-    /// A run got another place: `by`.
+    /// A run got another position: `by`.
     pub fn moved(run: &RunId, by: &str) -> Self {
         Self::new(EventKind::Moved, Some(run)).with("by", by)
     }
 
-    /// Somebody wants a run stopped: `by`.
+    /// The stop of a run was requested: `by`.
     pub fn stop_requested(run: &RunId, by: &str) -> Self {
         Self::new(EventKind::StopRequested, Some(run)).with("by", by)
     }
 
-    /// A run is over: `end`, and `by` whom or what, if not by its last attempt.
+    /// A run ended: `end`, and `by` unless its last attempt ended it.
     pub fn run_ended(run: &RunId, end: RunEnd, by: Option<&str>) -> Self {
-        let said = Self::new(EventKind::RunEnded, Some(run)).with("end", &end);
+        let event = Self::new(EventKind::RunEnded, Some(run)).with("end", &end);
         match by {
-            Some(by) => said.with("by", by),
-            None => said,
+            Some(by) => event.with("by", by),
+            None => event,
         }
     }
 
     /// An attempt has begun.
     pub fn attempt_begun(attempt: &Attempt) -> Self {
-        let said = Self::new(EventKind::AttemptBegun, Some(&attempt.run));
-        Self { attempt: Some(attempt.number), ..said }
+        let event = Self::new(EventKind::AttemptBegun, Some(&attempt.run));
+        Self { attempt: Some(attempt.number), ..event }
     }
 
-    /// An attempt has ended: `cause`, `code` or `signal`, and `crash` if it was one.
+    /// An attempt has ended: `cause`, `code` or `signal`, and `crash` if it crashed.
     pub fn attempt_ended(attempt: &Attempt, end: &AttemptEnd) -> Self {
-        let said = Self::new(EventKind::AttemptEnded, Some(&attempt.run)).with("cause", &end.cause);
-        let said = match end.evidence.exit {
-            Some(Exit::Code(code)) => said.with("code", &code),
-            Some(Exit::Signal(signal) | Exit::CoreDump(signal)) => said.with("signal", &signal),
-            None => said,
+        let event =
+            Self::new(EventKind::AttemptEnded, Some(&attempt.run)).with("cause", &end.cause);
+        let event = match end.evidence.exit {
+            Some(Exit::Code(code)) => event.with("code", &code),
+            Some(Exit::Signal(signal) | Exit::CoreDump(signal)) => event.with("signal", &signal),
+            None => event,
         };
-        let said = if end.is_crash() { said.with("crash", &true) } else { said };
-        Self { attempt: Some(attempt.number), ..said }
+        let event = if end.is_crash() { event.with("crash", &true) } else { event };
+        Self { attempt: Some(attempt.number), ..event }
     }
 
-    /// A group was set up or changed: `group`, `by`, and `slots` if it has a limit. One that is
-    /// paused by it, or resumed, tells so.
+    /// A group was created or changed: `group`, `by`, and `slots` if it has a limit. The kind tells whether it
+    /// was paused or resumed.
     pub fn group_set(before: Option<&Group>, group: &Group, by: &str) -> Self {
         let paused = |group: &Group| group.paused.is_some();
         let kind = match (before.is_some_and(paused), paused(group)) {
@@ -117,14 +119,14 @@ impl Happening {
             (true, false) => EventKind::Resumed,
             (false, false) | (true, true) => EventKind::GroupChanged,
         };
-        let said = Self::new(kind, None).with("group", &group.name).with("by", by);
+        let event = Self::new(kind, None).with("group", &group.name).with("by", by);
         match group.slots {
-            Some(slots) => said.with("slots", &slots),
-            None => said,
+            Some(slots) => event.with("slots", &slots),
+            None => event,
         }
     }
 
-    /// A group is no longer set up: `group`, `by`, `removed`.
+    /// A group was removed: `group`, `by`, `removed`.
     pub fn group_removed(name: &GroupName, by: &str) -> Self {
         Self::new(EventKind::GroupChanged, None)
             .with("group", name)
@@ -138,7 +140,7 @@ impl Happening {
         Self::new(kind, None).with("by", by)
     }
 
-    /// The event that it is once it has a number.
+    /// Returns the event with its number and time.
     pub fn numbered(self, seq: u64, at: Timestamp) -> Event {
         let Self { kind, experiment, run, attempt, data } = self;
         Event { seq, at, kind, experiment, run, attempt, data }
@@ -151,7 +153,7 @@ mod tests {
     use crate::BootId;
 
     #[test]
-    fn each_way_through_the_queue_has_its_word() {
+    fn each_change_of_a_run_state_has_its_event_kind() {
         let held = || QueueState::Held { by: "alice".to_owned() };
         let starting = || QueueState::Starting { boot: BootId::from_bytes([1; 16]) };
         let run: RunId = "x#1".parse().unwrap();

@@ -1,25 +1,25 @@
-//! The earliest start of a run: a time of day, or the end of a span.
+//! The earliest start of a run: a time of day, or the end of a delay.
 
 use crate::{BootId, TimeSpan, Timestamp};
 
 /// The earliest start of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotBefore {
-    /// A time of day. It goes by `CLOCK_REALTIME`, wherever that is set.
+    /// A time of day by `CLOCK_REALTIME`, however that clock is set.
     At(Timestamp),
-    /// The end of a span.
+    /// The end of a delay.
     Delay(Delay),
 }
 
 impl NotBefore {
-    /// Returns the time of day, for a span the one that was expected when its count began.
+    /// Returns the time of day; for a delay, the time of day that was expected when it began.
     pub const fn at(self) -> Timestamp {
         match self {
             Self::At(at) | Self::Delay(Delay { at, .. }) => at,
         }
     }
 
-    /// Returns how long it is until then; `None` if it has come.
+    /// Returns the time left until then; `None` if it has passed.
     pub fn left(self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
         match self {
             Self::At(due) => due.since(at).filter(|left| left.as_micros() > 0),
@@ -28,31 +28,31 @@ impl NotBefore {
     }
 }
 
-/// A span that is counted by the clock of one boot (`CLOCK_BOOTTIME`), so that a time of day that is set
-/// meanwhile makes it neither shorter nor longer.
+/// A delay measured by the clock of one boot (`CLOCK_BOOTTIME`), so that setting the time of day makes it
+/// neither shorter nor longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delay {
-    /// The span.
+    /// The length of the delay.
     pub span: TimeSpan,
-    /// The boot in which it is counted.
+    /// The boot whose clock measures it.
     pub boot: BootId,
-    /// The uptime of that boot at its end.
+    /// The uptime of that boot at the end of the delay.
     pub due: TimeSpan,
-    /// The time of day at its end, as far as it was known when the count began.
+    /// The time of day at the end of the delay, as expected at its beginning.
     pub at: Timestamp,
 }
 
 impl Delay {
-    /// The span that begins now.
+    /// Creates a delay that begins now.
     pub fn new(span: TimeSpan, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Self {
         let due = TimeSpan::from_micros(uptime.as_micros().saturating_add(span.as_micros()));
         Self { span, boot, due, at: later(at, span) }
     }
 
-    /// Returns how much of it is left; `None` if it is over.
+    /// Returns the time left; `None` if the delay has passed.
     ///
-    /// Only a time of day tells how long a machine was down. In another boot it is believed as far as that
-    /// can be: no more is left than the whole span.
+    /// After a reboot only the time of day shows how long the machine was down. It may be wrong, so the time
+    /// left is at most the whole delay.
     pub fn left(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
         let left = if self.boot == boot {
             TimeSpan::from_micros(self.due.as_micros().saturating_sub(uptime.as_micros()))
@@ -62,8 +62,8 @@ impl Delay {
         (left.as_micros() > 0).then_some(left)
     }
 
-    /// Returns what is left of a span of another boot, to be counted by the clock of this one from now on;
-    /// `None` if it is counted by that already, or over.
+    /// Returns the rest of another boot's delay, measured by the clock of this boot from now on; `None` if this
+    /// boot measures it already, or if it has passed.
     pub fn carried_over(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<Self> {
         if self.boot == boot {
             return None;
@@ -72,7 +72,7 @@ impl Delay {
     }
 }
 
-/// The time of day after a span.
+/// Returns the time of day after a span.
 fn later(at: Timestamp, span: TimeSpan) -> Timestamp {
     let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(at.as_micros().saturating_add(micros))
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_goes_by_the_clock_that_is_set() {
+    fn a_time_of_day_follows_the_clock_as_it_is_set() {
         let noon = NotBefore::At(at(FIFTY_SIX_YEARS));
         assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS - 10), secs(5)), Some(secs(10)));
         assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS), secs(5)), None);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_as_long_whatever_the_clock_is_set_to_meanwhile() {
+    fn a_delay_keeps_its_length_when_the_clock_is_set() {
         for set_to in [0, 100, FIFTY_SIX_YEARS, 2 * FIFTY_SIX_YEARS] {
             let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
             assert_eq!(delay.left(boot(1), at(set_to), secs(1020)), Some(secs(2600)));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_reboot_the_time_of_day_tells_what_is_left_and_never_more_than_the_whole() {
+    fn after_a_reboot_the_time_of_day_gives_the_rest_of_a_delay_up_to_its_length() {
         let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
         let left = |now: i64| delay.left(boot(2), at(now), secs(10));
         assert_eq!(left(FIFTY_SIX_YEARS + 600), Some(secs(3000)));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_after_a_reboot_is_counted_by_the_new_boot() {
+    fn the_rest_of_a_delay_after_a_reboot_is_measured_by_the_new_boot() {
         let delay = Delay::new(HOUR, boot(1), at(0), secs(20));
         let carried = delay.carried_over(boot(2), at(600), secs(10)).unwrap();
         assert_eq!(carried, Delay::new(secs(3000), boot(2), at(600), secs(10)));

@@ -1,49 +1,49 @@
-//! A run that is not over.
+//! The queue and its runs.
 
 use std::cmp::Reverse;
 
 use super::{Group, Origin, Pause, Submission, Terms};
 use crate::{BootId, RunId, RunNumber, Timestamp};
 
-/// Everything in the queue, as the store keeps it.
+/// The queue as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// The runs that are not over, in no particular order.
+    /// The runs that have not ended, in no particular order.
     pub runs: Vec<QueuedRun>,
-    /// The groups that somebody has set up.
+    /// The groups that exist.
     pub groups: Vec<Group>,
-    /// Whether no run at all is let start.
+    /// The pause of the admission of all runs, if it is paused.
     pub paused: Option<Pause>,
 }
 
-/// A run that is not over.
+/// A run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedRun {
-    /// Which.
+    /// The id of the run.
     pub run: RunId,
-    /// Where it stands.
+    /// The state of the run.
     pub state: QueueState,
-    /// On what terms it may start.
+    /// The terms on which it may start.
     pub terms: Terms,
-    /// Its place among those of its priority: lower goes first.
+    /// Its position among the runs of its priority; lower starts first.
     pub place: Place,
-    /// How many smaller runs have passed it while it waited for room.
+    /// How many smaller runs have passed it while it waited for capacity.
     pub bypassed: u32,
-    /// When it was taken in.
+    /// When it was submitted.
     pub submitted: Timestamp,
-    /// What is laid over the definition in this run only, as TOML; empty for nothing.
+    /// Settings that override the definition in this run only, as TOML; empty for none.
     pub extras: String,
-    /// Who asked for it.
+    /// The account that asked for it.
     pub by: String,
-    /// How it came here.
+    /// How it was queued.
     pub origin: Origin,
-    /// Who wants it stopped, which ends it. Nobody does of one that is not running, and who puts it
-    /// back means it to go on.
+    /// The account that requested its stop, which ends it. Only a running run has one, because a requeued run
+    /// is meant to continue.
     pub stop: Option<String>,
 }
 
 impl QueuedRun {
-    /// A run that is taken in.
+    /// Creates a submitted run, which waits or is held.
     pub fn submitted(
         submission: &Submission,
         number: RunNumber,
@@ -68,7 +68,7 @@ impl QueuedRun {
         }
     }
 
-    /// A run that nobody has submitted: its unit was started.
+    /// Creates a running run that was not submitted, because its unit was started directly.
     pub fn begun(run: RunId, place: Place, at: Timestamp) -> Self {
         Self {
             run,
@@ -84,45 +84,45 @@ impl QueuedRun {
         }
     }
 
-    /// Who wants it stopped means the running one only.
+    /// Clears the requested stop unless the run is running.
     pub fn forget_stop_unless_running(&mut self) {
         if self.state != QueueState::Running {
             self.stop = None;
         }
     }
 
-    /// The order in which runs start: the first in it is next.
+    /// Returns the sort key of the starting order; the smallest key starts first.
     pub fn order(&self) -> impl Ord + '_ {
         (Reverse(self.terms.priority), self.place, &self.run)
     }
 }
 
-/// A place in the queue. Later submissions get higher ones; what is put before all others gets a
-/// lower one than any.
+/// A position in the queue. Later submissions get higher positions; a run moved to the front gets a position
+/// lower than all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(pub i64);
 
-/// Where a run stands that is not over.
+/// The state of a run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueState {
     /// It waits for its gates.
     Waiting,
-    /// It waits for somebody to release it.
+    /// It waits to be released.
     Held {
-        /// Who holds it.
+        /// The account that holds it.
         by: String,
     },
-    /// It was let start in this boot, and no attempt has begun yet.
+    /// It was admitted, and no attempt has begun yet.
     Starting {
-        /// The boot.
+        /// The boot of the admission.
         boot: BootId,
     },
-    /// An attempt has begun; it lives, or the next one is due.
+    /// An attempt has begun; it is running, or the next attempt is due.
     Running,
 }
 
 impl QueueState {
-    /// The word for it in output and databases.
+    /// Returns the name of the state in output and databases.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -132,7 +132,7 @@ impl QueueState {
         }
     }
 
-    /// Whether it takes its share of the machine.
+    /// Returns whether the run occupies its claim: it is starting or running.
     pub const fn is_up(&self) -> bool {
         matches!(self, Self::Starting { .. } | Self::Running)
     }

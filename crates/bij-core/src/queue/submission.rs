@@ -1,4 +1,4 @@
-//! What is asked for when a run is taken into the queue.
+//! The submission of a run to the queue.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,38 +6,38 @@ use super::{Claim, Dependencies, GroupName, NotBefore};
 use crate::ExperimentId;
 use crate::definition::{Clocks, PowerMode};
 
-/// A run that is to be taken into the queue.
+/// A run to be added to the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// Of which experiment.
+    /// The experiment of the run.
     pub experiment: ExperimentId,
-    /// When it may start.
+    /// The terms on which it may start.
     pub terms: Terms,
-    /// Who keeps it from starting until it is released, if anybody.
+    /// The account that holds the run until it is released; `None` if it is not held.
     pub held: Option<String>,
-    /// What is laid over the definition in this run only, as TOML; empty for nothing.
+    /// Settings that override the definition in this run only, as TOML; empty for none.
     pub extras: String,
-    /// Who asks, a person's name for output.
+    /// The name of the account that submits it, for output.
     pub by: String,
-    /// How it came here.
+    /// How the run is queued.
     pub origin: Origin,
 }
 
-/// How a run came into the queue.
+/// How a run was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// By `bij submit`.
     Submit,
-    /// By a start of its unit that came from elsewhere: `systemctl start`, the boot.
+    /// By a start of its unit from elsewhere: `systemctl start`, the boot.
     Start,
 }
 
 impl Origin {
-    /// All of them.
+    /// All origins of runs.
     pub const ALL: [Self; 2] = [Self::Submit, Self::Start];
 
-    /// The word for it in output and databases.
+    /// Returns the name of the origin in output and databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Submit => "submit",
@@ -46,23 +46,23 @@ impl Origin {
     }
 }
 
-/// On what terms a run may start; what can be edited while it waits.
+/// The terms on which a run may start. They can be edited while it waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// Higher goes first.
+    /// The priority; runs with a higher priority start first.
     pub priority: i32,
-    /// Whose slots it uses.
+    /// The group whose slots it uses.
     pub group: GroupName,
-    /// What it takes of the machine.
+    /// The resources that it claims.
     pub claim: Claim,
-    /// Not before this.
+    /// The earliest start.
     pub not_before: Option<NotBefore>,
-    /// Not before these.
+    /// The dependencies on other runs.
     pub after: Dependencies,
-    /// Whether it passes the gates: `bij start --now`.
+    /// Whether the run starts even if gates are closed: `bij start --now`.
     pub now: bool,
-    /// `[power] mode`: the power mode of the board that it wants.
+    /// The power mode of the board that it needs: `[power] mode`.
     pub power: Option<PowerMode>,
-    /// `[power] clocks`: how it wants the clocks while it is up.
+    /// The clocks that it needs while it runs: `[power] clocks`.
     pub clocks: Clocks,
 }

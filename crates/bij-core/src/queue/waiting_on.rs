@@ -1,4 +1,4 @@
-//! Why a run does not start now.
+//! Closed gates: the reasons why a run waits.
 
 use std::fmt;
 
@@ -7,152 +7,150 @@ use serde::{Deserialize, Serialize};
 use super::{Dependency, GroupName};
 use crate::{Bytes, Celsius, Percent, RunEnd, RunId, TimeSpan, Timestamp};
 
-/// One closed gate, and since when it keeps the run waiting.
+/// A closed gate, and since when a run waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingOn {
-    /// Which gate, with its numbers.
+    /// The closed gate with its numbers.
     pub gate: ClosedGate,
-    /// Since when, as far as the coordinator has seen.
+    /// When the coordinator first found the gate closed.
     pub since: Timestamp,
 }
 
-/// A gate that is closed, with the numbers that keep it so. Each is one reason of its own; a run
-/// starts when none is left.
+/// A closed gate, with the numbers that explain it. A run starts when none of its gates is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClosedGate {
-    /// The service manager cannot be asked: nothing can be started, and what is up is not known.
+    /// The service manager cannot be reached, so nothing can be started and the running units are unknown.
     Manager {
-        /// Since when.
+        /// Since when it cannot be reached.
         since: Timestamp,
-        /// What asking it came to, as a fragment.
+        /// The error as a fragment.
         why: String,
     },
-    /// Nothing is started any more.
+    /// The machine or the coordinator is going down, so nothing is started any more.
     GoingDown {
-        /// What goes down.
+        /// What is going down.
         what: GoingDown,
     },
-    /// Somebody holds it: `bij release`.
+    /// The run is held, until `bij release`.
     Hold {
-        /// Who.
+        /// The account that holds it.
         by: String,
     },
-    /// Admission is paused, of its group or of all.
+    /// Admission is paused, of the run's group or of all runs.
     Paused {
-        /// The group; `None` is all.
+        /// The paused group; `None` is all runs.
         group: Option<GroupName>,
-        /// Who.
+        /// The account that paused it.
         by: String,
     },
-    /// As many run as may: `MAX_CONCURRENT_EXPERIMENTS`.
+    /// All slots are taken: `MAX_CONCURRENT_EXPERIMENTS`.
     Slots {
-        /// How many take a slot.
+        /// The number of taken slots.
         taken: u32,
-        /// How many there are.
+        /// The number of slots.
         slots: u32,
     },
-    /// As many of its group run as may.
+    /// All slots of the run's group are taken.
     GroupSlots {
         /// The group.
         group: GroupName,
-        /// How many take a slot.
+        /// The number of taken slots.
         taken: u32,
-        /// How many there are.
+        /// The number of slots.
         slots: u32,
     },
-    /// The claims of those that run leave too little of the budget: `TOTAL_RAM_LIMIT_GB`.
+    /// The claims of the running runs leave too little of the budget: `TOTAL_RAM_LIMIT_GB`.
     Memory {
-        /// Its claim.
+        /// The claim of the run.
         claim: Bytes,
-        /// What is left.
+        /// The free part of the budget.
         free: Bytes,
-        /// Of this.
+        /// The whole budget.
         budget: Bytes,
     },
-    /// The machine itself has too little memory left (`MemAvailable`, `proc_meminfo(5)`).
+    /// The machine has too little memory available (`MemAvailable`, `proc_meminfo(5)`).
     MemoryAvailable {
-        /// Its claim, and the reserve.
+        /// The claim of the run plus the reserve.
         need: Bytes,
-        /// What is available.
+        /// The available memory.
         available: Bytes,
     },
-    /// Tasks of the machine stall for memory (PSI, `some avg10`; the kernel's
+    /// Tasks stall because of memory pressure (PSI, `some avg10`; the kernel's
     /// Documentation/accounting/psi.rst).
     MemoryPressure {
-        /// The share of time.
+        /// The share of time in which a task stalled.
         some: Percent,
-        /// The most at which anything is started.
+        /// The highest pressure at which runs start.
         at_most: Percent,
     },
-    /// The GPU is used by others, and one of them or this one wants it alone.
+    /// Other runs use the GPU, and one of them or this run needs it exclusively.
     Gpu {
-        /// Who uses it.
+        /// The runs that use it.
         used_by: Vec<RunId>,
     },
-    /// The board is too hot: `THROTTLE_TEMP_CELSIUS`, or `[thermal] max_celsius` of its own.
-    ///
-    /// Or how hot it is cannot be told any more.
+    /// The board is too hot, or its temperature cannot be read any more. The limit is
+    /// `THROTTLE_TEMP_CELSIUS`, or `[thermal] max_celsius` of the experiment.
     Heat {
-        /// How hot it is, or why that cannot be told, as a fragment.
+        /// The temperature, or why it cannot be read, as a fragment.
         why: String,
-        /// How hot it is where it is hottest, if that can be told.
+        /// The highest temperature, if it can be read.
         celsius: Option<Celsius>,
-        /// From here on something is held back.
+        /// The temperature from which on starts are on hold.
         limit: Celsius,
     },
-    /// The board is in another power mode than it wants: `[power] mode`.
+    /// The board is not in the power mode that the run needs: `[power] mode`.
     PowerMode {
-        /// The mode that it wants.
+        /// The mode that the run needs.
         wanted: String,
-        /// The mode that is in force, if that is known.
+        /// The mode in force, if it is known.
         current: Option<String>,
-        /// What keeps the board from it, as a fragment.
+        /// Why the board is not switched to it, as a fragment.
         why: String,
     },
-    /// Another run has not come to what this one needs.
+    /// Another run has not had the end that this run needs.
     Dependency {
-        /// What it needs.
+        /// The unmet dependency.
         on: Dependency,
-        /// How that run has ended otherwise; `None` while it may still come to it.
+        /// The end of the other run, if it ended in another way; `None` while it may still meet the dependency.
         ended: Option<RunEnd>,
     },
-    /// Its time has not come.
+    /// The earliest start of the run has not come.
     NotBefore {
-        /// When it comes.
+        /// The earliest start.
         at: Timestamp,
     },
-    /// The machine has just booted.
+    /// The machine has booted recently.
     BootGrace {
-        /// How much longer.
+        /// The rest of the grace period.
         left: TimeSpan,
     },
-    /// It is put off after a failed start.
+    /// The run is delayed after a failed start.
     BackOff {
-        /// Until when.
+        /// When the next start is tried.
         until: Timestamp,
         /// Why the start failed, as a fragment.
         why: String,
     },
-    /// Another run of the same experiment is up.
+    /// Another run of the same experiment is starting or running.
     SameExperiment {
-        /// Which.
+        /// That other run.
         run: RunId,
     },
-    /// Its unit is up without it, and on its way down.
+    /// The unit of the experiment is still stopping.
     Unit,
-    /// A larger run has been passed often enough: the machine is kept free for it.
+    /// A larger run has been passed often enough, so capacity is kept free for it.
     Turn {
-        /// For which.
+        /// The larger run that is next.
         of: RunId,
     },
 }
 
-/// What goes down.
+/// The part of the system that is going down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GoingDown {
     /// The machine, or the user's session.
     Machine,
-    /// The coordinator: it was asked to end.
+    /// The coordinator, which was asked to stop.
     Coordinator,
 }
 
@@ -164,7 +162,7 @@ impl GoingDown {
         }
     }
 
-    /// What starts what waits then.
+    /// Returns the event that starts the waiting runs again.
     const fn next(self) -> &'static str {
         match self {
             Self::Machine => "boot",
@@ -173,18 +171,18 @@ impl GoingDown {
     }
 }
 
-/// A number with its unit, as gates tell them.
+/// An amount that a gate needs or has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Amount {
-    /// Of things, or of bytes.
+    /// A count, or a number of bytes.
     Number(u64),
-    /// A time, a run, a name.
+    /// A time, a run, or a name.
     Text(String),
 }
 
 impl ClosedGate {
-    /// The gate's name in output and JSON.
+    /// Returns the name of the gate in output and JSON.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Manager { .. } => "manager",
@@ -209,7 +207,7 @@ impl ClosedGate {
         }
     }
 
-    /// What it needs, in the gate's own unit: bytes, slots, a share in percent, a time, a run.
+    /// Returns what the run needs, in the unit of the gate: bytes, slots, a share in percent, a time, a run.
     pub fn need(&self) -> Option<Amount> {
         Some(match self {
             Self::Manager { .. } => Amount::Text("reachable".to_owned()),
@@ -232,7 +230,7 @@ impl ClosedGate {
         })
     }
 
-    /// What there is of it.
+    /// Returns what is available, in the same unit.
     pub fn have(&self) -> Option<Amount> {
         Some(match self {
             Self::Hold { by } | Self::Paused { by, .. } => Amount::Text(by.clone()),
@@ -256,8 +254,8 @@ impl ClosedGate {
         })
     }
 
-    /// Whether only room is missing: what runs gives it back when it ends.
-    pub const fn is_room(&self) -> bool {
+    /// Returns whether the gate opens when running runs end and release their claims.
+    pub const fn is_capacity(&self) -> bool {
         matches!(
             self,
             Self::Slots { .. }
@@ -269,7 +267,7 @@ impl ClosedGate {
     }
 }
 
-/// The gate as a sentence, without a full stop.
+/// Writes the gate as a sentence without a full stop.
 impl fmt::Display for ClosedGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

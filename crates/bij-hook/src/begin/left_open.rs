@@ -60,7 +60,7 @@ fn last_words(host: &HostContext, attempt: &Attempt, now: Timestamp) -> LastWord
     let id = &attempt.run.experiment;
     let ended = last_sign_of_life(host, id, attempt.started, now);
     let note = ended.map(|_| "its last progress was written then; it may have lived on".to_owned());
-    LastWords {
+    RecoveredEnd {
         ended,
         progress: read_progress(&host.layout().progress(id)),
         notes: note.into_iter().collect(),

@@ -149,7 +149,7 @@ fn words_of_launcher(evidence: &Evidence) -> Option<String> {
 
 /// Whether the main process got as far as its own code, if the manager does not tell.
 fn ran_at_all(evidence: &Evidence) -> bool {
-    evidence.exit.is_some_and(|exit| !exit.is_of_systemd())
+    evidence.exit.is_some_and(|exit| !exit.is_systemd_status())
 }
 
 fn killed_for_memory(evidence: &Evidence) -> bool {

@@ -130,6 +130,6 @@ impl Handover for SimHandover {
         let (at, mut evidence) = recorded.unwrap_or_else(|| (now, Evidence::default()));
         evidence.witness.get_or_insert(Witness::Coordinator);
         evidence.order = self.order(&attempt.run.experiment);
-        Some(Closing::of(attempt, at, None, evidence))
+        Some(Closing::from_evidence(attempt, at, None, evidence))
     }
 }

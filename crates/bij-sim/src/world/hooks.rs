@@ -2,7 +2,7 @@
 
 use bij_core::port::{AttemptQuery, Closing, Handover as _, Ledger, LedgerError, Opening};
 use bij_core::{
-    Attempt, AttemptKey, Evidence, ExperimentId, LastWords, Order, OrderKind, RunEnd, StartKind,
+    Attempt, AttemptKey, Evidence, ExperimentId, Order, OrderKind, RecoveredEnd, RunEnd, StartKind,
     TimeSpan, Witness, close_other_boots,
 };
 
@@ -59,7 +59,7 @@ impl SimMachine {
             if attempt.key.boot == key.boot {
                 self.store.close(&self.closing_of_unclosed(attempt, call))?;
             } else {
-                close_other_boots(&mut self.store, key.boot, at, |_| LastWords::default())?;
+                close_other_boots(&mut self.store, key.boot, at, |_| RecoveredEnd::default())?;
             }
         }
         let recent = self.recent_attempts(id)?;
@@ -83,7 +83,7 @@ impl SimMachine {
         evidence.witness.get_or_insert(Witness::NextStart);
         evidence.order = self.handover.order(&attempt.run.experiment);
         evidence.restarts = Some(call.restarts);
-        Closing::of(attempt, at, None, evidence)
+        Closing::from_evidence(attempt, at, None, evidence)
     }
 
     fn end(&mut self, call: &HookCall, ending: SimEnding) -> Result<(), LedgerError> {
@@ -93,7 +93,7 @@ impl SimMachine {
         let mut evidence = evidence_from(ending, Witness::Hook);
         evidence.order = self.order(id, ending);
         evidence.restarts = Some(call.restarts);
-        self.store.close(&Closing::of(&begun, self.clock.at(), None, evidence))?;
+        self.store.close(&Closing::from_evidence(&begun, self.clock.at(), None, evidence))?;
         if self.store.tally(id)?.last_run_end.is_some() {
             self.handover.clear_extras(id);
         }

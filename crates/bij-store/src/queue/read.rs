@@ -1,7 +1,7 @@
 //! Queries on the queue.
 
 use bij_core::queue::{Event, Group, GroupName, Place, Queue, QueueState, QueuedRun, RunRef};
-use bij_core::{BootId, ExperimentId, NewestRun, RunNumber, RunState, Runs, Standing, Tally};
+use bij_core::{BootId, ExperimentId, NewestRun, RunCandidates, RunNumber, RunState, Runs, Tally};
 use rusqlite::{Connection, Params, params};
 
 use super::row;
@@ -99,7 +99,7 @@ pub(crate) fn standing(
     tally: &Tally,
 ) -> Result<Standing, DatabaseError> {
     let mut standing =
-        Standing { starting: starting(connection, experiment)?, ..Standing::default() };
+        RunCandidates { starting: starting(connection, experiment)?, ..RunCandidates::default() };
     let mut statement = connection.prepare_cached(STANDING)?;
     let mut rows = statement.query([experiment.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(standing) };

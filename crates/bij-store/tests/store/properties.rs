@@ -7,7 +7,7 @@ use std::time::Duration;
 use bij_core::port::{AttemptQuery, Change, Closing, Ledger, LedgerError, Opening, RunQueue};
 use bij_core::queue::{Event, Group, GroupName, Pause, Queue, Submission, Terms};
 use bij_core::{
-    Attempt, BootId, Evidence, ExperimentId, LastWords, OrderKind, RunState, StartKind, Tally,
+    Attempt, BootId, Evidence, ExperimentId, OrderKind, RecoveredEnd, RunState, StartKind, Tally,
     Timestamp, close_other_boots,
 };
 use bij_sim::MemoryLedger;
@@ -120,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn other_boots(ledger: &mut impl Ledger, boot: BootId, now: Timestamp) -> Vec<Attempt> {
-    close_other_boots(ledger, boot, now, |_| LastWords::default()).unwrap()
+    close_other_boots(ledger, boot, now, |_| RecoveredEnd::default()).unwrap()
 }
 
 /// The whole content of a ledger and its queue, except for the events.

@@ -98,7 +98,7 @@ impl Execution<'_> {
         let only_launched = self.errno.is_some_and(|errno| errno != 0);
         // A unit of `Type=simple`, which is what an older systemd gets, is up before that.
         (self.service_type == Some("simple") || only_launched)
-            && self.exit.is_some_and(Exit::is_of_systemd)
+            && self.exit.is_some_and(Exit::is_systemd_status)
     }
 }
 

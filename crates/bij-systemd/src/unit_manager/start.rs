@@ -56,7 +56,7 @@ async fn look(bus: &Bus, id: &ExperimentId) -> Result<Before, UnitError> {
         return Err(not_found());
     }
     // A job would fail as well, but tell less: `NoSuchUnit` of a masked unit, for one.
-    if let Some(load) = LoadState::problem(&load) {
+    if let Some(load) = LoadState::from_systemd(&load) {
         return Err(UnitError::NotLoaded { id: id.clone(), load });
     }
     Ok(Before { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })

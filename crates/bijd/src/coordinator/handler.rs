@@ -282,7 +282,7 @@ impl<P: Ports> Steer for Handler<P> {
     ) -> Result<Admission, Refusal> {
         let at_boot = request.at_boot || self.manager.is_booting().await;
         // The hook is called by the service manager, which does not say who asked it.
-        let [boot, start] = NAMELESS;
+        let [boot, start] = UNATTRIBUTED_STARTS;
         let by = if at_boot { boot } else { start }.to_owned();
         let extras = self.extras(&experiment);
         let invocation = request.invocation.and_then(|invocation| invocation.parse().ok());

@@ -53,7 +53,7 @@ impl Handover for HandoverFiles {
     }
 
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-        match put_down(self.layout(), id, order).into_failure() {
+        match write_order(self.layout(), id, order).into_failure() {
             None => Ok(()),
             Some(error) => Err(HandoverError {
                 id: id.clone(),

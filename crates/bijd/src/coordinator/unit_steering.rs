@@ -30,7 +30,7 @@ impl<U: UnitManager> UnitSteering<U> {
         log::info!(BIJ_EXPERIMENT:% = id; "{} asks to {} {id}", caller.name, verb.as_str());
         let order = matches!(verb, UnitVerb::Stop | UnitVerb::Restart).then(|| {
             let by = format!("bij {} by {}", verb.as_str(), caller.name);
-            put_down(&self.layout, id, &Order::stop(by))
+            write_order(&self.layout, id, &Order::stop(by))
         });
         let done = self.carry_out(id, verb).await;
         let in_vain = matches!(done, Ok(UnitEffect::Unchanged) | Err(_));

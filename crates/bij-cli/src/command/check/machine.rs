@@ -55,7 +55,7 @@ pub(super) fn is_only_of_contents(context: &Context, found: &Found) -> bool {
     let path = context.scope.program_path();
     let view = host_view(&path);
     let obstacles = view.obstacles(&found.spec);
-    !obstacles.is_empty() && obstacles.iter().all(Obstacle::is_of_contents)
+    !obstacles.is_empty() && obstacles.iter().all(Obstacle::is_in_file_contents)
 }
 
 /// System directories: an experiment that may write one of them can change what root runs or reads. The

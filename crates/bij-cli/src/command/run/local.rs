@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::caller_environment::{DEFAULT_PATH, is_of_tools};
+use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
 use bij_definitions::Definitions;
@@ -38,7 +38,7 @@ pub(super) async fn run(
     let mut options = Options::default();
     options.place = cgroup_place().await;
     if shell.clean_env {
-        options.environment.retain(|name, _| !name.to_str().is_some_and(is_of_tools));
+        options.environment.retain(|name, _| !name.to_str().is_some_and(is_tool_variable));
         options.environment.insert("PATH".into(), DEFAULT_PATH.into());
     }
     let supervisor = Supervisor::new(context.layout.clone(), ledger, definitions, shim, options);

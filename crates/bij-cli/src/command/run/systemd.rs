@@ -119,7 +119,7 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
         if puts_down_orders(units) {
-            orders::put_down(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
+            orders::write_order(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
         }
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });

@@ -13,8 +13,8 @@ use bij_core::port::{
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
-    LastWords, Obstacle, Order, Progress, RunState, ServiceResult, StartKind, TimeSpan, Timestamp,
-    close_other_boots,
+    Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult, StartKind, TimeSpan,
+    Timestamp, close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
@@ -315,7 +315,7 @@ impl Machine {
         self.units = units;
         self.open.clear();
         let (current, at) = (boot(self.boots), self.now().at);
-        close_other_boots(&mut self.ledger, current, at, |_| LastWords::default()).unwrap();
+        close_other_boots(&mut self.ledger, current, at, |_| RecoveredEnd::default()).unwrap();
         self.kill();
     }
 

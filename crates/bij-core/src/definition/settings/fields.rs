@@ -7,25 +7,25 @@ use crate::definition::fields::put;
 use crate::definition::tree::Node;
 use crate::definition::value;
 
-/// Settings in the making: a runner is there as soon as one of its keys is.
+/// The settings while they are parsed. The runner exists as soon as one of its keys is read.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) runner: Option<Runner>,
     pub(super) coordinator: CoordinatorSettings,
 }
 
-type Read = fn(&Node, &mut Draft) -> Result<(), Faults>;
+type ReadSetting = fn(&Node, &mut Draft) -> Result<(), Faults>;
 
 const fn runner(
     name: &'static str,
     systemd: &'static str,
     example: &'static str,
-    read: Read,
+    read: ReadSetting,
 ) -> Field<Draft> {
     Field { table: "runner", name, systemd, example, read }
 }
 
-const fn coordinator(name: &'static str, example: &'static str, read: Read) -> Field<Draft> {
+const fn coordinator(name: &'static str, example: &'static str, read: ReadSetting) -> Field<Draft> {
     Field { table: "coordinator", name, systemd: "", example, read }
 }
 

@@ -1,4 +1,4 @@
-//! `[groups.NAME]`: slots that groups of runs share.
+//! `[groups.NAME]`: the slots of groups of runs.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use crate::definition::tree::{Entry, Node, Value, quoted};
 use crate::definition::value;
 use crate::queue::GroupName;
 
-/// The one key that a group has.
+/// The only key of a group.
 const SLOTS: &str = "slots";
 const EXAMPLE: &str = "for example: [groups.night] slots = 2";
 
-/// Every group with its slots.
+/// Reads all groups with their slots.
 pub(super) fn read(node: &Node) -> Result<BTreeMap<GroupName, u32>, Faults> {
     let Value::Table(entries) = &node.value else {
         return Err(node.instead_of("a table of groups").hint(EXAMPLE).into());
@@ -62,7 +62,7 @@ fn group(entry: &Entry) -> Result<(GroupName, u32), Faults> {
     match slots {
         Some(slots) if faults.is_empty() => Ok((name, slots)),
         None if faults.is_empty() => {
-            Err(Fault::new(entry.at, "a group without slots is as good as none").into())
+            Err(Fault::new(entry.at, "a group needs the key `slots`").into())
         }
         _ => Err(faults),
     }

@@ -11,45 +11,53 @@ use crate::definition::tree::{Node, Value};
 use crate::definition::value;
 use crate::{Limit, MemoryLimit};
 
-struct Known {
+struct KnownSetting {
     name: &'static str,
     example: &'static str,
     set: fn(&Node, &mut CoordinatorSettings) -> Result<(), Fault>,
 }
 
-const KNOWN: [Known; 6] = [
-    Known {
+const KNOWN: [KnownSetting; 6] = [
+    KnownSetting {
         name: "MAX_CONCURRENT_EXPERIMENTS",
         example: "4",
-        set: |node, to| value::count(node).map(|count| to.max_concurrent = Some(count)),
+        set: |node, settings| value::count(node).map(|count| settings.max_concurrent = Some(count)),
     },
-    Known {
+    KnownSetting {
         name: "TOTAL_RAM_LIMIT_GB",
         example: "48",
-        set: |node, to| {
+        set: |node, settings| {
             let budget = |bytes| MemoryLimit::Absolute(Limit::At(bytes));
-            value::gibibytes(node).map(|bytes| to.total_memory = Some(budget(bytes)))
+            value::gibibytes(node).map(|bytes| settings.total_memory = Some(budget(bytes)))
         },
     },
-    Known {
+    KnownSetting {
         name: "HEALTH_CHECK_INTERVAL_SECONDS",
         example: "30",
-        set: |node, to| value::span(node).map(|span| to.health_check_interval = Some(span)),
+        set: |node, settings| {
+            value::span(node).map(|span| settings.health_check_interval = Some(span))
+        },
     },
-    Known {
+    KnownSetting {
         name: "TEMPERATURE_CHECK_INTERVAL_SECONDS",
         example: "10",
-        set: |node, to| value::span(node).map(|span| to.temperature_check_interval = Some(span)),
+        set: |node, settings| {
+            value::span(node).map(|span| settings.temperature_check_interval = Some(span))
+        },
     },
-    Known {
+    KnownSetting {
         name: "THROTTLE_TEMP_CELSIUS",
         example: "75",
-        set: |node, to| value::celsius(node).map(|celsius| to.throttle_celsius = Some(celsius)),
+        set: |node, settings| {
+            value::celsius(node).map(|celsius| settings.throttle_celsius = Some(celsius))
+        },
     },
-    Known {
+    KnownSetting {
         name: "CRITICAL_TEMP_CELSIUS",
         example: "85",
-        set: |node, to| value::celsius(node).map(|celsius| to.critical_celsius = Some(celsius)),
+        set: |node, settings| {
+            value::celsius(node).map(|celsius| settings.critical_celsius = Some(celsius))
+        },
     },
 ];
 
@@ -76,13 +84,15 @@ pub(super) fn lay_over(
             let fault = Fault::new(at, "unknown setting").within(&name);
             faults.push(fault.hint(format!("did you mean `{near}`?")));
         } else {
-            let message = format!("{name} is no setting of bij and has no effect");
+            let message = format!("{name} is not a setting of bij and has no effect");
             warnings.push(Warning { place: text.place(at), message });
         }
     }
-    if let Some(message) = settings.heat_objection() {
+    if let Some(message) = settings.check_thresholds() {
         let fault = Fault::new(last, message).within("CRITICAL_TEMP_CELSIUS");
-        faults.push(fault.hint("throttling comes first, for example at 75 and 85"));
+        faults.push(
+            fault.hint("use a higher value than THROTTLE_TEMP_CELSIUS, for example 75 and 85"),
+        );
     }
     DefinitionError::from_problems(faults.into_problems(&text))?;
     Ok(warnings)

@@ -1,31 +1,31 @@
-//! `[runner]`: what carries older configs.
+//! `[runner]`: the command of older configs.
 
 use std::collections::BTreeMap;
 
 use crate::definition::spec::{AbsolutePath, ExperimentSpec};
 use crate::definition::template;
 
-/// `[runner]`.
+/// `[runner]`: command, user and environment of all older configs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Runner {
-    /// Program and arguments; `{config}` is replaced by the config's path, which otherwise
-    /// becomes the last argument.
+    /// Program and arguments; `{config}` is replaced by the path of the config, which is otherwise appended
+    /// as the last argument.
     pub command: Vec<String>,
-    /// Where else the older configs lie.
+    /// The directory of older configs.
     pub config_directory: Option<AbsolutePath>,
-    /// The working directory.
+    /// The working directory; the experiment's state directory if absent.
     pub directory: Option<AbsolutePath>,
-    /// The user they run as; a dynamic user of their own if absent.
+    /// The user to run as; a dynamic user for each experiment if absent.
     pub user: Option<String>,
-    /// Added to their environment.
+    /// Variables to add to the environment.
     pub environment: BTreeMap<String, String>,
-    /// Paths that they may write besides their state.
+    /// Paths to write to, beside the experiment's state.
     pub writable: Vec<AbsolutePath>,
 }
 
 impl Runner {
-    /// Takes the runner's part of an older config's definition.
-    pub(crate) fn lend(&self, config: &str, spec: &mut ExperimentSpec) {
+    /// Applies the runner to the definition of an older config.
+    pub(crate) fn apply(&self, config: &str, spec: &mut ExperimentSpec) {
         spec.command.clone_from(&self.command);
         if !spec.command.iter().any(|argument| template::has_placeholder(argument)) {
             spec.command.push("{config}".to_owned());

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn an_unknown_key_is_told_with_its_line_and_the_nearest_right_one() {
+fn an_unknown_key_is_reported_with_its_line_and_the_nearest_key() {
     assert_eq!(
         complaint("[limits]\ntasks = 5\nmemroy = '8G'"),
         "x.toml:4: limits.memroy: unknown key\n  hint: did you mean `memory`?"
@@ -15,19 +15,19 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_right_one() {
     assert_eq!(
         complaint("memory = '8G'"),
         "x.toml:2: memory: unknown key\n  \
-         hint: `memory` belongs into [limits]: [limits] memory = \"8G\""
+         hint: `memory` belongs in [limits]: [limits] memory = \"8G\""
     );
     assert_eq!(
         complaint("[limits]\nuser = 'me'"),
         "x.toml:3: limits.user: unknown key\n  \
-         hint: `user` stands above all tables: user = \"brain\""
+         hint: `user` goes above all tables: user = \"brain\""
     );
     assert!(complaint("MemoryMax = '8G'").contains("written here as: [limits] memory = \"8G\""));
     assert!(complaint("[power]\nxyzzy = 1").contains("the keys of [power] are mode, clocks"));
 }
 
 #[test]
-fn every_problem_of_a_file_is_told() {
+fn every_problem_of_a_file_is_reported() {
     let error = parse_toml(
         "comand = ['/bin/true']\ndirectory = 'here'\n[limits]\nmemory = 8\ncpu = '2x'\n\
          [sandbox]\nprofile = 'strickt'\n",
@@ -38,7 +38,7 @@ fn every_problem_of_a_file_is_told() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_what_belongs_there() {
+fn an_invalid_value_is_reported_with_what_was_expected() {
     for (rest, message) in [
         ("[limits]\nmemory = 8", "limits.memory: 8 has no unit, expected a size such as"),
         ("[limits]\nmemory = 8", "\"8G\" or \"8M\"?"),
@@ -46,9 +46,9 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
         ("[limits]\nmemory = '8GB'", "did you mean \"8G\"?"),
         ("[limits]\nmemory = '8 gib'", "did you mean \"8G\"?"),
         ("[limits]\nmemory = '8Gi'", "did you mean \"8G\"?"),
-        ("[limits]\nmemory = '0G'", "no memory at all is no limit"),
-        ("[limits]\nmemory = '0%'", "no memory at all is no limit"),
-        ("[limits]\nmemory = '0.0001K'", "no memory at all is no limit"),
+        ("[limits]\nmemory = '0G'", "memory cannot be limited to 0"),
+        ("[limits]\nmemory = '0%'", "memory cannot be limited to 0"),
+        ("[limits]\nmemory = '0.0001K'", "memory cannot be limited to 0"),
         ("[limits]\nmemory = '120%'", "a share of memory up to 100%"),
         ("[limits]\nmemory = true", "found true, expected a size"),
         ("[limits]\ncpu = 2", "2 whole processors are \"200%\""),
@@ -58,9 +58,9 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
         ("[limits]\ntasks = 0", "a number of processes and threads from 1"),
         ("[limits]\ntasks = -1", "found the number -1"),
         ("[limits]\ntasks = 99999999999999999999999", "found the number 99999999999999999999999"),
-        ("[limits]\ntime = 0", "found no time at all"),
+        ("[limits]\ntime = 0", "found a span of 0"),
         ("[limits]\ntime = '12 parsecs'", "found \"12 parsecs\", expected a span of time"),
-        ("[stop]\ngrace = '0s'", "found no time at all"),
+        ("[stop]\ngrace = '0s'", "found a span of 0"),
         ("[stop]\nsignal = 'SIGTREM'", "did you mean \"SIGTERM\"?"),
         ("[stop]\nsignal = 'kill'", "did you mean \"SIGKILL\"?"),
         ("[restart]\nburst = 0", "1 never restarts it"),
@@ -89,7 +89,7 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
         ("environment = { NOTIFY_SOCKET = 'x' }", "systemd and bij set this variable"),
         ("environment = { SEED = 42 }", "put it in quotes: \"42\""),
         ("environment = { A = \"\\u0007\" }", "the control character U+0007"),
-        ("config = \"a\\u0000b\"", "config: the text holds a NUL byte"),
+        ("config = \"a\\u0000b\"", "config: the text contains a NUL byte"),
     ] {
         let complaint = complaint(rest);
         assert!(complaint.contains(message), "{rest:?} gave: {complaint}");
@@ -97,7 +97,7 @@ fn a_wrong_value_is_told_with_what_belongs_there() {
 }
 
 #[test]
-fn a_wrong_command_is_told_with_a_right_one() {
+fn an_invalid_command_is_reported_with_a_valid_one() {
     for (text, message) in [
         ("", "there is no command"),
         ("command = []", "the list is empty"),
@@ -108,7 +108,7 @@ fn a_wrong_command_is_told_with_a_right_one() {
         ("command = ['-x']", "the absolute path of a program, or a bare name"),
         ("command = ['/bin/']", "the path of a program"),
         ("command = ['/bin/true', 5]", "command[1]: found the number 5"),
-        ("command = ['/bin/true', \"a\\u0000\"]", "command[1]: the text holds a NUL byte"),
+        ("command = ['/bin/true', \"a\\u0000\"]", "command[1]: the text contains a NUL byte"),
         ("command = ['/bin/run', '{config}']", "there is no config"),
     ] {
         let complaint = parse_toml(text).unwrap_err().to_string();
@@ -117,17 +117,17 @@ fn a_wrong_command_is_told_with_a_right_one() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_told_beside_the_rest() {
+fn a_duplicate_key_is_reported_with_the_other_problems() {
     let complaint = complaint("[limits]\nmemory = '8G'\nmemory = '9G'\ntasks = 0");
-    assert!(complaint.contains("x.toml:4: the key \"memory\" stands here again"), "{complaint}");
+    assert!(complaint.contains("x.toml:4: duplicate key \"memory\""), "{complaint}");
     assert!(complaint.contains("x.toml:5: limits.tasks"), "{complaint}");
     let json = r#"{"command": ["/bin/true"], "user": "a", "user": "b"}"#;
     let complaint = parse_json(json).unwrap_err().to_string();
-    assert!(complaint.contains("x.json:1: the key \"user\" stands here again"), "{complaint}");
+    assert!(complaint.contains("x.json:1: duplicate key \"user\""), "{complaint}");
 }
 
 #[test]
-fn broken_syntax_is_told_with_its_line() {
+fn broken_syntax_is_reported_with_its_line() {
     let complaint = complaint("[limits\nmemory = '8G'\nx = = 1");
     assert!(complaint.starts_with("x.toml:2: this is not TOML: "), "{complaint}");
     assert!(complaint.contains("x.toml:4: this is not TOML: "), "{complaint}");
@@ -136,7 +136,7 @@ fn broken_syntax_is_told_with_its_line() {
         json,
         "x.json:2: this is not JSON: trailing commas are not allowed: found \",\" in column 24"
     );
-    for (text, told) in [
+    for (text, message) in [
         ("{\"a\": nan}", "found \"nan\" in column 7"),
         (
             "{\n  // why\n}",
@@ -146,15 +146,15 @@ fn broken_syntax_is_told_with_its_line() {
         ("{\"a\": 1", "in column "),
     ] {
         let complaint = parse_json(text).unwrap_err().to_string();
-        assert!(complaint.contains(told), "{text:?}: {complaint}");
+        assert!(complaint.contains(message), "{text:?}: {complaint}");
     }
     for number in ["NaN", "Infinity", "-Infinity"] {
         let text = format!(
             "{{\"command\": [\"/bin/true\"],\n \"thermal\": {{\"max_celsius\": {number}}}}}"
         );
         let complaint = parse_json(&text).unwrap_err().to_string();
-        let told = format!("x.json:2: {number}, in column 29, is no number of JSON");
-        assert!(complaint.contains(&told), "{complaint}");
+        let message = format!("x.json:2: {number}, in column 29, is not a JSON number");
+        assert!(complaint.contains(&message), "{complaint}");
     }
     for text in ["", "5", "[]", "null"] {
         assert!(parse_json(text).unwrap_err().to_string().contains("object"), "{text:?}");
@@ -162,7 +162,7 @@ fn broken_syntax_is_told_with_its_line() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_with_their_place() {
+fn bytes_that_are_not_text_are_reported_with_their_offset() {
     let parse = |bytes: &[u8]| {
         let id = id("x");
         let file = SourceFile::new("x.toml", bytes);
@@ -183,7 +183,7 @@ fn bytes_that_are_no_text_are_told_with_their_place() {
 }
 
 #[test]
-fn a_megabyte_of_rubbish_gives_a_page_of_problems() {
+fn a_megabyte_of_garbage_gives_a_page_of_problems() {
     for text in ["x\n".repeat(100_000), "a=1\n".repeat(50_000)] {
         let error = parse_toml(&text).unwrap_err();
         assert!(error.problems.len() < 60);
@@ -210,12 +210,12 @@ fn a_config_that_would_fill_the_memory_is_refused() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "[\\[\\]{}=\"'.,#:a-z0-9\\\\\n ]{0,80}") {
+    fn no_text_makes_parsing_panic(text in "[\\[\\]{}=\"'.,#:a-z0-9\\\\\n ]{0,80}") {
         let _ = (parse_toml(&text), parse_json(&text));
     }
 
     #[test]
-    fn no_value_makes_it_panic(at in any::<prop::sample::Index>(), value in "\\PC{0,30}") {
+    fn no_value_makes_parsing_panic(at in any::<prop::sample::Index>(), value in "\\PC{0,30}") {
         let fields = fields::FIELDS;
         let field = &fields[at.index(fields.len())];
         for value in [value.clone(), format!("{value:?}")] {
@@ -228,7 +228,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_make_parsing_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let id = id("x");
         for syntax in [Syntax::Toml, Syntax::Json] {
             let file = SourceFile::new("x", &bytes);
@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_with_one_letter_wrong_is_led_back(
+    fn a_key_with_one_wrong_letter_gets_a_hint(
         at in any::<prop::sample::Index>(),
         letter in any::<prop::sample::Index>(),
         replacement in "[a-z]",
@@ -248,11 +248,11 @@ proptest! {
         let letter = letter.index(key.len());
         key[letter] = replacement.chars().next().unwrap();
         let key: String = key.into_iter().collect();
-        // Some changes hit another right key, or are as near to one.
-        let near = |other: &&field::Field<_>| {
+        // Some changes give another valid key, or are as near to one.
+        let is_near = |other: &&field::Field<_>| {
             other.name != field.name && strsim::damerau_levenshtein(other.name, &key) <= 1
         };
-        prop_assume!(field.name != key && !fields.iter().any(|other| near(&other)));
+        prop_assume!(field.name != key && !fields.iter().any(|other| is_near(&other)));
         prop_assume!(field.table.is_empty() || strsim::damerau_levenshtein(field.table, &key) > 1);
         let text = match field.table {
             "" => format!("{key} = 1"),

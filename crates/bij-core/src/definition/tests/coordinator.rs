@@ -1,4 +1,4 @@
-//! `[coordinator]` of `coordinator.toml`, alone and with `coordinator.env` laid over it.
+//! `[coordinator]` of `coordinator.toml`, alone and with `coordinator.env` applied to it.
 
 use super::*;
 use crate::definition::{CoordinatorSettings, Settings};
@@ -14,13 +14,13 @@ fn complaint(key: &str) -> String {
 }
 
 #[test]
-fn what_is_absent_has_the_documented_default() {
+fn an_absent_setting_has_the_documented_default() {
     let settings = read("").unwrap();
     assert_eq!(settings, CoordinatorSettings::default());
     let total: Bytes = "64G".parse().unwrap();
     assert_eq!(settings.slots(), 4);
-    assert_eq!(settings.budget(total), Limit::At(Percent::new(80).of(total)));
-    assert_eq!(settings.reserve(total), Percent::new(5).of(total));
+    assert_eq!(settings.budget(total), Limit::At(Percent::new(80).share_of(total)));
+    assert_eq!(settings.reserve(total), Percent::new(5).share_of(total));
     assert_eq!(settings.pressure(), Percent::new(20));
     assert_eq!(settings.bypass(), 8);
     assert_eq!(settings.grace().to_string(), "0");
@@ -56,32 +56,32 @@ fn every_key_of_the_coordinator_is_read() {
 }
 
 #[test]
-fn throttling_comes_before_the_end_of_everything() {
+fn the_critical_temperature_must_be_above_the_throttling_temperature() {
     let both = complaint("throttle_celsius = 85\ncritical_celsius = 85");
-    assert!(both.contains("coordinator.critical_celsius: 85.0 °C is not above 85.0 °C"), "{both}");
-    assert!(both.contains("for example at 75 and 85"), "{both}");
-    assert!(complaint("throttle_celsius = 90").contains("85.0 °C is not above 90.0 °C"));
+    assert!(both.contains("coordinator.critical_celsius: 85.0 °C is not above the "), "{both}");
+    assert!(both.contains("for example 75 and 85"), "{both}");
+    assert!(complaint("throttle_celsius = 90").contains("temperature of 90.0 °C"));
     assert!(complaint("critical_celsius = 10").contains("degrees Celsius from 20 to 125"));
-    // The older names are measured by what the file says.
+    // The older names are compared with the settings of the file.
     let file = SourceFile::new("c.toml", b"[coordinator]\ncritical_celsius = 80");
     let mut settings = Settings::parse(file).unwrap();
     let env = SourceFile::new("coordinator.env", b"THROTTLE_TEMP_CELSIUS=80\n");
-    assert!(settings.lay_over(env).unwrap_err().to_string().contains("is not above 80.0 °C"));
+    assert!(settings.lay_over(env).unwrap_err().to_string().contains("temperature of 80.0 °C"));
 }
 
 #[test]
-fn nothing_at_all_is_refused_with_a_sentence() {
+fn a_zero_is_refused_where_it_has_no_meaning() {
     assert!(complaint("max_concurrent = 0").contains("expected a whole number from 1"));
-    assert!(complaint("total_memory = '0G'").contains("no memory at all is no limit"));
-    assert!(complaint("total_memory = '0%'").contains("no memory at all is no limit"));
-    assert!(complaint("health_check_interval = 0").contains("no time at all"));
+    assert!(complaint("total_memory = '0G'").contains("memory cannot be limited to 0"));
+    assert!(complaint("total_memory = '0%'").contains("memory cannot be limited to 0"));
+    assert!(complaint("health_check_interval = 0").contains("found a span of 0"));
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_a_hint() {
+fn an_invalid_setting_is_refused_with_a_hint() {
     assert!(complaint("max_concurent = 4").contains("did you mean `max_concurrent`?"));
     assert!(complaint("total_memory = 48").contains("\"48G\" or \"48M\"?"));
-    assert!(complaint("reserve_memory = 'infinity'").contains("all memory is no reserve"));
+    assert!(complaint("reserve_memory = 'infinity'").contains("all memory cannot be reserved"));
     assert!(complaint("max_pressure = '120%'").contains("up to \"100%\""));
     assert!(complaint("max_bypass = -1").contains("a whole number from 0"));
     let unknown = read("[cordinator]\nmax_concurrent = 4").unwrap_err().to_string();
@@ -89,7 +89,7 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
 }
 
 #[test]
-fn the_older_names_are_stronger_than_the_file() {
+fn the_older_names_override_the_file() {
     let file = SourceFile::new("c.toml", b"[coordinator]\nmax_concurrent = 2\nmax_bypass = 3");
     let mut settings = Settings::parse(file).unwrap();
     let env = b"MAX_CONCURRENT_EXPERIMENTS=6\nTOTAL_RAM_LIMIT_GB=1\n";
@@ -103,14 +103,14 @@ fn the_older_names_are_stronger_than_the_file() {
 #[test]
 fn groups_have_their_slots() {
     let settings = read("[groups.night]\nslots = 2\n[groups.\"a.b\"]\nslots = 1\n").unwrap();
-    let told: Vec<_> =
+    let groups: Vec<_> =
         settings.groups.iter().map(|(name, slots)| (name.as_str(), *slots)).collect();
-    assert_eq!(told, [("a.b", 1), ("night", 2)]);
+    assert_eq!(groups, [("a.b", 1), ("night", 2)]);
     assert_eq!(read("groups = { night = { slots = 2 } }").unwrap().groups.len(), 1);
 }
 
 #[test]
-fn what_is_wrong_with_a_group_is_told_with_its_line_and_key() {
+fn a_problem_of_a_group_is_reported_with_its_line_and_key() {
     let complaint = |text: &str| read(text).unwrap_err().to_string();
     let zero = complaint("[coordinator]\n[groups.night]\nslots = 0\n");
     assert!(zero.contains("coordinator.toml:3") && zero.contains("groups.night.slots"), "{zero}");
@@ -118,7 +118,7 @@ fn what_is_wrong_with_a_group_is_told_with_its_line_and_key() {
     let mistyped = complaint("[groups.night]\nslot = 2\n");
     assert!(mistyped.contains("groups.night.slot: unknown key"), "{mistyped}");
     assert!(mistyped.contains("did you mean `slots`?"), "{mistyped}");
-    assert!(complaint("[groups.night]\n").contains("without slots"));
+    assert!(complaint("[groups.night]\n").contains("needs the key `slots`"));
     assert!(complaint("[groups.\"a b\"]\nslots = 1\n").contains("is not a group"));
     let flat = complaint("[groups]\nnight = 2\n");
     assert!(flat.contains("groups.night: found the number 2, expected a table"), "{flat}");

@@ -1,5 +1,5 @@
-//! Files of hostile content: refused with place and words that can be shown, or read and written again
-//! without a difference.
+//! Files of hostile content: each is refused with printable messages, or parses and renders without a
+//! difference.
 
 use bij_fuzz::{Target, assert_harmless, files};
 
@@ -71,8 +71,8 @@ const ENV: &[&str] = &[
     "LD_PRELOAD=/x\n",
 ];
 
-/// What every refusal owes its reader: the file, words, and nothing that a terminal obeys.
-fn assert_tells(error: &DefinitionError, file: &str) {
+/// Checks that an error names the file and has printable messages.
+fn assert_is_printable(error: &DefinitionError, file: &str) {
     assert!(!error.problems.is_empty());
     assert_harmless(&error.to_string());
     for problem in &error.problems {
@@ -83,19 +83,19 @@ fn assert_tells(error: &DefinitionError, file: &str) {
     }
 }
 
-fn assert_warns_harmlessly(warnings: &[Warning]) {
+fn assert_warnings_are_harmless(warnings: &[Warning]) {
     for warning in warnings {
         assert_harmless(&warning.to_string());
     }
 }
 
-/// A definition that is accepted is written so that it is read as the same.
+/// Checks that a valid definition renders as a definition that parses the same.
 fn check_definition(bytes: &[u8], file: &str, syntax: Syntax) {
     let id = id("x");
     match Definition::new(&id, SourceFile::new(file, bytes), syntax).parse() {
-        Err(error) => assert_tells(&error, file),
+        Err(error) => assert_is_printable(&error, file),
         Ok(parsed) => {
-            assert_warns_harmlessly(&parsed.warnings);
+            assert_warnings_are_harmless(&parsed.warnings);
             let text = parsed.spec.to_toml();
             let again = parse_toml(&text).unwrap_or_else(|error| panic!("{error}\nin\n{text}"));
             assert_eq!(again.spec, parsed.spec, "{text}");
@@ -123,7 +123,7 @@ fn fuzz_definition_json() {
 fn fuzz_extras() {
     Target::new("extras", env!("CARGO_MANIFEST_DIR")).tokens(KEYS).run(|bytes| {
         match SpecOverlay::parse(SourceFile::new("extras", bytes)) {
-            Err(error) => assert_tells(&error, "extras"),
+            Err(error) => assert_is_printable(&error, "extras"),
             Ok(overlay) => {
                 let text = overlay.to_toml();
                 let again = SpecOverlay::parse(SourceFile::new("again", text.as_bytes()));
@@ -147,13 +147,13 @@ fn fuzz_settings() {
         .run(|bytes| {
             let file = SourceFile::new("coordinator.toml", bytes);
             match Settings::parse(file) {
-                Err(error) => assert_tells(&error, "coordinator.toml"),
+                Err(error) => assert_is_printable(&error, "coordinator.toml"),
                 Ok(settings) => assert!(settings.coordinator.slots() > 0),
             }
             let mut settings = Settings::default();
             match settings.lay_over(SourceFile::new("coordinator.env", bytes)) {
-                Err(error) => assert_tells(&error, "coordinator.env"),
-                Ok(warnings) => assert_warns_harmlessly(&warnings),
+                Err(error) => assert_is_printable(&error, "coordinator.env"),
+                Ok(warnings) => assert_warnings_are_harmless(&warnings),
             }
         });
 }
@@ -165,9 +165,9 @@ fn fuzz_env_file() {
         let id = id("x");
         let env = SourceFile::new("x.env", bytes);
         match Definition::new(&id, definition, Syntax::Toml).with_env(env).parse() {
-            Err(error) => assert_tells(&error, "x.env"),
+            Err(error) => assert_is_printable(&error, "x.env"),
             Ok(parsed) => {
-                assert_warns_harmlessly(&parsed.warnings);
+                assert_warnings_are_harmless(&parsed.warnings);
                 let text = parsed.spec.to_toml();
                 assert_eq!(parse_toml(&text).map(|again| again.spec), Ok(parsed.spec), "{text}");
             }

@@ -51,7 +51,7 @@ profile = "strict"
 "#;
 
 #[test]
-fn a_definition_with_every_table_is_read() {
+fn a_definition_with_every_table_is_parsed() {
     let spec = spec(WHOLE);
     assert_eq!(spec.command[3], "/opt/brain/configs/amnesiac_001.json");
     assert_eq!(spec.config.as_deref(), Some("/opt/brain/configs/amnesiac_001.json"));
@@ -76,7 +76,7 @@ fn a_definition_with_every_table_is_read() {
 }
 
 #[test]
-fn json_says_the_same_as_toml() {
+fn json_and_toml_give_the_same_definition() {
     let json = r#"{
         "description": "Amnesiac, total",
         "command": ["/opt/brain/venv/bin/python", "-m", "runner", "{config}"],
@@ -105,7 +105,7 @@ fn a_command_is_enough() {
 }
 
 #[test]
-fn values_are_taken_in_every_spelling_that_systemd_takes() {
+fn values_are_accepted_in_every_spelling_of_systemd() {
     let spec = spec(
         "command = ['/bin/true']\nuser = 1000\n[limits]\nmemory = '50%'\nswap = 0\n\
          cpu = 'infinity'\ntasks = 1_024\ntime = 90\n[restart]\ndelay = 0.5\n\
@@ -134,7 +134,7 @@ fn commands_keep_every_character() {
 }
 
 #[test]
-fn the_config_is_put_into_the_command_wherever_it_stands() {
+fn the_config_replaces_every_placeholder_of_the_command() {
     let spec =
         spec("command = ['/bin/run', '--config={config}', '{config}', '{configs}']\nconfig = '/c'");
     assert_eq!(spec.command[1..], ["--config=/c", "/c", "{configs}"]);

@@ -1,4 +1,4 @@
-//! What the manual shows is what is read.
+//! The examples of the manual are valid and complete.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn examples() -> Vec<&'static str> {
 }
 
 #[test]
-fn the_manuals_definition_is_read_and_has_every_key() {
+fn the_definition_of_the_manual_is_valid_and_has_every_key() {
     let text = examples()[0];
     let spec = spec(text);
     assert_eq!(spec.command[3], "/opt/brain/configs/amnesiac_001.json");
@@ -29,7 +29,7 @@ fn the_manuals_definition_is_read_and_has_every_key() {
 }
 
 #[test]
-fn the_manuals_settings_are_read() {
+fn the_settings_of_the_manual_are_valid() {
     let file = SourceFile::new("coordinator.toml", examples()[1].as_bytes());
     let settings = Settings::parse(file).unwrap();
     let coordinator = settings.coordinator;

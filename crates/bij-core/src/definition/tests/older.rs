@@ -26,11 +26,14 @@ fn the_older_variables_set_limits_and_reach_the_process() {
     assert_eq!(spec.environment["A"], "env");
     let warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].starts_with("x.env:6: a comment behind a value"), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("x.env:6: to systemd, a comment after a value"),
+        "{warnings:?}"
+    );
 }
 
 #[test]
-fn an_env_file_is_read_as_systemd_reads_it() {
+fn an_env_file_is_parsed_as_systemd_parses_it() {
     let environment = |text: &str| with_env(text).unwrap().spec.environment;
     let value = |text: &str| environment(&format!("V={text}"))["V"].clone();
     assert_eq!(value("a b  "), "a b");
@@ -48,14 +51,14 @@ fn an_env_file_is_read_as_systemd_reads_it() {
 }
 
 #[test]
-fn lines_that_systemd_skips_are_warned_about() {
+fn lines_that_systemd_skips_give_warnings() {
     let parsed = with_env("export X=1\nnonsense\n1A=2\nB=x # y\nC=a\x07\n").unwrap();
     let warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(parsed.spec.environment.keys().collect::<Vec<_>>(), ["A", "B"]);
     for (line, words) in [
         (1, "`export`"),
         (2, "has no `=`"),
-        (3, "no name of a variable"),
+        (3, "not a variable name"),
         (4, "no comments"),
         (5, "U+0007"),
     ] {
@@ -69,11 +72,11 @@ fn lines_that_systemd_skips_are_warned_about() {
 fn a_megabyte_of_odd_lines_gives_a_page_of_warnings() {
     let warnings = with_env(&"x\n".repeat(500_000)).unwrap().warnings;
     assert_eq!(warnings.len(), 51);
-    assert!(warnings[50].message.contains("499950 more lines"), "{}", warnings[50]);
+    assert!(warnings[50].message.contains("499950 more warnings"), "{}", warnings[50]);
 }
 
 #[test]
-fn a_wrong_variable_is_told_with_its_line() {
+fn an_invalid_variable_is_reported_with_its_line() {
     let complaint = |env: &str| with_env(env).unwrap_err().to_string();
     assert!(
         complaint("\nEXPERIMENT_RAM_LIMIT=8")
@@ -90,9 +93,9 @@ const CONFIG: &str =
 
 fn older_config(text: &str, runner: Option<&Runner>) -> Result<Parsed, DefinitionError> {
     let id = id("x");
-    let ask = || Ok(runner.cloned());
+    let read = || Ok(runner.cloned());
     let file = SourceFile::new("/configs/x.json", text.as_bytes());
-    Definition::new(&id, file, Syntax::Json).with_runner(&ask).parse()
+    Definition::new(&id, file, Syntax::Json).with_runner(&read).parse()
 }
 
 fn runner(lines: &str) -> Runner {
@@ -101,7 +104,7 @@ fn runner(lines: &str) -> Runner {
 }
 
 #[test]
-fn an_older_config_is_carried_by_the_runner() {
+fn an_older_config_gets_its_command_from_the_runner() {
     let runner = runner(
         "command = ['/usr/bin/python3', '-m', 'r', '--config={config}']\nuser = 'brain'\n\
          environment = { A = '1' }\nwritable = ['/logs']\ndirectory = '/opt'",
@@ -116,30 +119,30 @@ fn an_older_config_is_carried_by_the_runner() {
 }
 
 #[test]
-fn a_runner_without_a_place_for_it_gets_the_config_last() {
+fn a_runner_without_placeholder_gets_the_config_as_last_argument() {
     let parsed = older_config(CONFIG, Some(&runner("command = ['/usr/bin/r']"))).unwrap();
     assert_eq!(parsed.spec.command, ["/usr/bin/r", "/configs/x.json"]);
 }
 
 #[test]
-fn an_older_config_that_cannot_run_is_told_the_remedy() {
+fn an_older_config_without_runner_is_reported_with_the_remedy() {
     let complaint = older_config(CONFIG, None).unwrap_err().to_string();
-    assert!(complaint.contains("put into coordinator.toml: [runner] command = ["), "{complaint}");
+    assert!(complaint.contains("add to coordinator.toml: [runner] command = ["), "{complaint}");
 }
 
 #[test]
-fn a_config_that_was_copied_under_a_new_name_runs_under_it() {
+fn a_config_copied_to_a_new_name_runs_under_that_name() {
     let other = CONFIG.replace("\"x\"", "\"y\"");
     let parsed = older_config(&other, Some(&runner("command = ['/r']"))).unwrap();
     assert_eq!(parsed.spec.id, id("x"));
     assert_eq!(
         parsed.warnings[0].to_string(),
-        "/configs/x.json:1: experiment_id is \"y\"; bij calls the experiment x, as its file"
+        "/configs/x.json:1: experiment_id is \"y\"; bij names the experiment x, after its file"
     );
 }
 
 #[test]
-fn a_json_definition_without_its_command_is_no_older_config() {
+fn a_json_definition_without_a_command_is_not_an_older_config() {
     let complaint = older_config(r#"{"limits": {"memory": "8G"}}"#, None).unwrap_err().to_string();
     assert!(complaint.contains("there is no command"), "{complaint}");
     let runner = runner("command = ['/r']");
@@ -173,7 +176,7 @@ fn coordinator_env(text: &str) -> Result<(CoordinatorSettings, Vec<Warning>), De
 }
 
 #[test]
-fn the_older_coordinators_settings_are_read() {
+fn the_settings_of_the_older_coordinator_are_parsed() {
     let (settings, warnings) = coordinator_env(
         "# Resource Management\nMAX_CONCURRENT_EXPERIMENTS=4\nTOTAL_RAM_LIMIT_GB=48 # of 64\n\n\
          HEALTH_CHECK_INTERVAL_SECONDS=30\nTEMPERATURE_CHECK_INTERVAL_SECONDS=10\n\n\
@@ -190,12 +193,12 @@ fn the_older_coordinators_settings_are_read() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert_eq!(
         warnings[1],
-        "coordinator.env:10: PYTHONPATH is no setting of bij and has no effect"
+        "coordinator.env:10: PYTHONPATH is not a setting of bij and has no effect"
     );
 }
 
 #[test]
-fn wrong_settings_of_the_older_coordinator_are_told() {
+fn invalid_settings_of_the_older_coordinator_are_reported() {
     let complaint = |text: &str| coordinator_env(text).unwrap_err().to_string();
     assert!(complaint("MAX_CONCURENT_EXPERIMENTS=4").contains("did you mean `MAX_CONCURRENT_EXP"));
     assert!(complaint("MAX_CONCURRENT_EXPERIMENTS=0").contains("a whole number from 1"));
@@ -205,14 +208,14 @@ fn wrong_settings_of_the_older_coordinator_are_told() {
     );
     assert!(
         complaint("THROTTLE_TEMP_CELSIUS=90\nCRITICAL_TEMP_CELSIUS=85")
-            .contains("85.0 °C is not above 90.0 °C")
+            .contains("85.0 °C is not above the throttling temperature of 90.0 °C")
     );
-    // One alone is measured by the other's default.
-    assert!(complaint("CRITICAL_TEMP_CELSIUS=70").contains("is not above 75.0 °C"));
+    // A single threshold is compared with the default of the other.
+    assert!(complaint("CRITICAL_TEMP_CELSIUS=70").contains("temperature of 75.0 °C"));
 }
 
 #[test]
-fn an_older_config_may_hold_what_python_reads() {
+fn an_older_config_may_contain_whatever_python_accepts() {
     let runner = runner("command = ['/r']");
     let config = "{\"experiment_id\": \"x\", \"clip\": [Infinity, -Infinity],\n \"lr\": NaN, \"lr\": 2,\n \
                   \"name\": \"first\", \"name\": \"second\"}";
@@ -222,24 +225,24 @@ fn an_older_config_may_hold_what_python_reads() {
     assert_eq!(
         warnings,
         [
-            "/configs/x.json:1: Infinity, in column 33, is no number of JSON",
-            "/configs/x.json:1: -Infinity, in column 43, is no number of JSON",
-            "/configs/x.json:2: NaN, in column 8, is no number of JSON",
-            "/configs/x.json:2: the key \"lr\" stands here again, in column 13",
-            "/configs/x.json:3: the key \"name\" stands here again, in column 19",
+            "/configs/x.json:1: Infinity, in column 33, is not a JSON number",
+            "/configs/x.json:1: -Infinity, in column 43, is not a JSON number",
+            "/configs/x.json:2: NaN, in column 8, is not a JSON number",
+            "/configs/x.json:2: duplicate key \"lr\" in column 13",
+            "/configs/x.json:3: duplicate key \"name\" in column 19",
         ]
     );
     let halves =
         r#"{"experiment_id": "x", "a": "\ud800 \uD83D\uDE00 \\ud800 \udc00\ud801", "\udfff": 1}"#;
     let warnings = older_config(halves, Some(&runner)).unwrap().warnings;
-    let columns: Vec<_> = warnings.iter().map(|told| told.message.clone()).collect();
+    let messages: Vec<_> = warnings.iter().map(|warning| warning.message.clone()).collect();
     assert_eq!(
-        columns,
+        messages,
         [
-            r"\ud800, in column 30, is half of a pair of surrogates",
-            r"\udc00, in column 58, is half of a pair of surrogates",
-            r"\ud801, in column 64, is half of a pair of surrogates",
-            r"\udfff, in column 74, is half of a pair of surrogates",
+            r"\ud800, in column 30, is a lone surrogate",
+            r"\udc00, in column 58, is a lone surrogate",
+            r"\ud801, in column 64, is a lone surrogate",
+            r"\udfff, in column 74, is a lone surrogate",
         ]
     );
     for text in [
@@ -254,30 +257,30 @@ fn an_older_config_may_hold_what_python_reads() {
 }
 
 #[test]
-fn what_a_dotenv_file_means_otherwise_is_told_with_its_line() {
-    let told = |env: &str| {
+fn lines_that_other_dotenv_parsers_interpret_differently_give_warnings() {
+    let remarks = |env: &str| {
         let parsed = with_env(env).unwrap();
         parsed.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     for (line, words) in [
-        ("A=\"value\"  # why", "knows no comments behind a value"),
-        ("A='value'# why", "knows no comments behind a value"),
-        ("A=value # why", "knows no comments behind a value"),
-        ("A= # why", "knows no comments behind a value"),
-        ("A=$HOME/data", "the program gets \"$HOME\" as it stands"),
-        ("A=\"${HOME}/data\"", "the program gets \"$HOME\" as it stands"),
-        ("A=pa$word", "the program gets a `$` with a name behind it as it stands"),
+        ("A=\"value\"  # why", "has no comments after a value"),
+        ("A='value'# why", "has no comments after a value"),
+        ("A=value # why", "has no comments after a value"),
+        ("A= # why", "has no comments after a value"),
+        ("A=$HOME/data", "the program gets \"$HOME\" literally"),
+        ("A=\"${HOME}/data\"", "the program gets \"$HOME\" literally"),
+        ("A=pa$word", "the program gets a `$` before a name literally"),
         ("A=$(date)", "a command in `$(…)`"),
         ("A=\"`date`\"", "a command in backquotes"),
-        ("A=~/data", "the program gets `~` as it stands"),
+        ("A=~/data", "the program gets `~` literally"),
         ("A=\"one\\ntwo\"", "is a backslash and the letter n"),
-        ("A=C:\\new", "leaves out a backslash"),
+        ("A=C:\\new", "removes a backslash"),
         ("A=\"open\nB=2", "this quote is not closed"),
-        ("export\tA=1", "`export` is the shell's"),
+        ("export\tA=1", "`export` is shell syntax"),
     ] {
-        let told = told(&format!("FIRST=1\n{line}"));
-        assert!(told.starts_with("x.env:2: ") && told.contains(words), "{line:?}: {told}");
-        assert_eq!(told.lines().count(), 1, "{line:?}: {told}");
+        let remark = remarks(&format!("FIRST=1\n{line}"));
+        assert!(remark.starts_with("x.env:2: ") && remark.contains(words), "{line:?}: {remark}");
+        assert_eq!(remark.lines().count(), 1, "{line:?}: {remark}");
     }
     for line in [
         "A=#fff",
@@ -290,10 +293,10 @@ fn what_a_dotenv_file_means_otherwise_is_told_with_its_line() {
         "A=it's",
         "A=$1",
     ] {
-        assert_eq!(told(line), "", "{line:?}");
+        assert_eq!(remarks(line), "", "{line:?}");
     }
-    let secret = told("A=\"hunter2\" # $secret");
+    let secret = remarks("A=\"hunter2\" # $secret");
     assert!(!secret.contains("hunter2") && !secret.contains("secret"), "{secret}");
-    let many = told(&format!("A={}", "$A $B $C $D $E $F ".repeat(5_000)));
+    let many = remarks(&format!("A={}", "$A $B $C $D $E $F ".repeat(5_000)));
     assert_eq!(many.lines().count(), 5);
 }

@@ -187,14 +187,14 @@ fn legal_spec() -> impl Strategy<Value = ExperimentSpec> {
 
 proptest! {
     #[test]
-    fn every_legal_definition_reads_back_the_same(spec in legal_spec()) {
+    fn every_valid_definition_parses_back_the_same(spec in legal_spec()) {
         let text = spec.to_toml();
         let parsed = parse_toml(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
         prop_assert_eq!(parsed.spec, spec);
     }
 
     #[test]
-    fn extras_read_back_the_same(
+    fn extras_parse_back_the_same(
         limits in limits(),
         variables in prop::collection::vec(variable(), 0..4),
         config in option::of("[^\\x00-\\x1f\\x7f]{0,20}"),
@@ -211,7 +211,7 @@ proptest! {
 }
 
 #[test]
-fn extras_are_stronger_than_the_definition_and_its_env() {
+fn extras_override_the_definition_and_its_env() {
     let mut extras = SpecOverlay::default();
     extras.add_limit("memory=4G").unwrap();
     extras.add_limit("TasksMax = 99").unwrap();
@@ -226,14 +226,14 @@ fn extras_are_stronger_than_the_definition_and_its_env() {
     let definition = Definition::new(&id, file, Syntax::Toml).with_env(env);
     let spec = definition.with_overlay(&extras).parse().unwrap().spec;
     assert_eq!(spec.command, ["/r", "/other"]);
-    assert_eq!(spec.limits.memory, "4G".parse().ok(), "a limit is stronger than a variable");
+    assert_eq!(spec.limits.memory, "4G".parse().ok(), "a limit overrides a variable");
     assert_eq!(spec.limits.tasks, Some(Limit::At(99)));
     assert_eq!(spec.limits.cpu, "50%".parse().ok());
     assert_eq!(spec.environment["EXPERIMENT_RAM_LIMIT"], "2G");
 }
 
 #[test]
-fn extras_of_the_wrong_kind_are_told_as_they_were_typed() {
+fn invalid_extras_are_reported_as_they_were_typed() {
     let mut extras = SpecOverlay::default();
     let complaint = |result: Result<(), Problem>| {
         let problem = result.unwrap_err();
@@ -248,7 +248,7 @@ fn extras_of_the_wrong_kind_are_told_as_they_were_typed() {
     assert!(complaint(extras.add_limit("time=soon")).contains("for example: time=12h"));
     assert!(complaint(extras.add_limit("oom_policy=kill")).contains("the limits are memory"));
     assert!(complaint(extras.add_environment("1=2")).starts_with("-E 1=2: the name of a variable"));
-    assert!(complaint(extras.add_environment("BIJ_RUN=1")).contains("take another name"));
+    assert!(complaint(extras.add_environment("BIJ_RUN=1")).contains("use another name"));
     assert!(complaint(extras.add_environment("EXPERIMENT_RAM_LIMIT=8")).contains("has no unit"));
     assert!(complaint(extras.set_config("a\0")).contains("NUL"));
     assert!(extras.is_empty());

@@ -1,4 +1,4 @@
-//! JSON into the tree.
+//! Parsing of JSON into the tree.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use super::{Entry, Node, Value};
 use crate::definition::fault::{Fault, Faults};
 
-/// No comments, no trailing commas, none of what JSON5 adds to JSON but the numbers that Python's json
-/// writes and reads. Those are told apart below.
+/// No comments, no trailing commas, and none of JSON5's extensions except the numbers that Python's json writes
+/// and accepts, which [`JsonReader::check_finite`] reports.
 const AS_PYTHON: ParseOptions = ParseOptions {
     allow_comments: false,
     allow_loose_object_property_names: false,
@@ -25,14 +25,14 @@ const AS_PYTHON: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// Reads an object. What Python's json reads and other readers refuse goes into `beyond`: numbers that are
-/// not finite, half of a surrogate pair, and a key that stands twice, of which the last counts.
-pub(super) fn read(text: &str, faults: &mut Faults, beyond: &mut Faults) -> Option<Vec<Entry>> {
+/// Parses an object. Problems that Python's json accepts and other parsers refuse are added to `lenient`:
+/// numbers that are not finite, lone surrogates, and duplicate keys, of which the last counts.
+pub(super) fn parse(text: &str, faults: &mut Faults, lenient: &mut Faults) -> Option<Vec<Entry>> {
     let halves = lone_surrogates(text);
     for half in &halves {
         let (escape, column) = (&text[half.clone()], column(text, half.start));
-        let message = format!("{escape}, in column {column}, is half of a pair of surrogates");
-        beyond.push(Fault::new(half.start, message).hint("write the character itself"));
+        let message = format!("{escape}, in column {column}, is a lone surrogate");
+        lenient.push(Fault::new(half.start, message).hint("write the character itself"));
     }
     let mut whole = text.to_owned();
     for half in halves {
@@ -48,7 +48,7 @@ pub(super) fn read(text: &str, faults: &mut Faults, beyond: &mut Faults) -> Opti
             return None;
         }
     };
-    let mut reader = Reader { text, faults, beyond };
+    let mut reader = JsonReader { text, faults, lenient };
     match value {
         Some(ast::Value::Object(object)) => Some(reader.entries(object)),
         Some(other) => {
@@ -63,10 +63,10 @@ pub(super) fn read(text: &str, faults: &mut Faults, beyond: &mut Faults) -> Opti
     }
 }
 
-/// U+FFFD as an escape, as long as what it takes the place of.
+/// U+FFFD as an escape, which has the length of the escape that it replaces.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// Finds the escapes `\ud800` to `\udfff` that are no half of a pair.
+/// Returns the ranges of escapes `\ud800` to `\udfff` that are not part of a pair.
 fn lone_surrogates(text: &str) -> Vec<Range<usize>> {
     let unit = |at: usize| {
         let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
@@ -86,7 +86,7 @@ fn lone_surrogates(text: &str) -> Vec<Range<usize>> {
                 }
                 end
             }
-            // The character behind the backslash, whatever it is.
+            // Another escape: skip the character after the backslash.
             None => at + 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
         };
     }
@@ -99,14 +99,14 @@ fn lowercase_first(message: &impl ToString) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The longest piece of a broken text that a message names, in characters.
-const NAMED: usize = 20;
+/// The longest word of a broken text that a message quotes, in characters.
+const MAX_WORD: usize = 20;
 
-/// What stands at a place, and in which column.
+/// Returns a description of the text at a byte offset, with its column.
 fn found(text: &str, at: usize) -> String {
     let rest = text.get(at..).unwrap_or_default();
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let word: String = rest.chars().take_while(|c| is_word(*c)).take(NAMED).collect();
+    let word: String = rest.chars().take_while(|c| is_word(*c)).take(MAX_WORD).collect();
     let sign: String = rest.chars().take(if rest.starts_with('/') { 2 } else { 1 }).collect();
     let column = column(text, at);
     match (word.is_empty(), sign.is_empty()) {
@@ -116,19 +116,19 @@ fn found(text: &str, at: usize) -> String {
     }
 }
 
-/// The column of a place, from 1, in characters.
+/// Returns the column of a byte offset in characters, from 1.
 fn column(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or(text);
     before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1
 }
 
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     faults: &'a mut Faults,
-    beyond: &'a mut Faults,
+    lenient: &'a mut Faults,
 }
 
-impl Reader<'_> {
+impl JsonReader<'_> {
     fn entries(&mut self, object: ast::Object<'_>) -> Vec<Entry> {
         let mut seen = BTreeMap::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(object.properties.len());
@@ -138,8 +138,8 @@ impl Reader<'_> {
             let entry = Entry { key: key.clone(), at, node: self.node(property.value) };
             if let Some(first) = seen.get(&key) {
                 let (key, column) = (super::quoted(&key), column(self.text, at));
-                let message = format!("the key {key} stands here again, in column {column}");
-                self.beyond.push(Fault::new(at, message).hint("keep one of them"));
+                let message = format!("duplicate key {key} in column {column}");
+                self.lenient.push(Fault::new(at, message).hint("keep one of them"));
                 entries[*first] = entry;
             } else {
                 seen.insert(key, entries.len());
@@ -169,12 +169,12 @@ impl Reader<'_> {
 
     fn check_finite(&mut self, at: usize, number: &str) {
         let faults = match number {
-            "NaN" | "Infinity" | "-Infinity" => &mut *self.beyond,
+            "NaN" | "Infinity" | "-Infinity" => &mut *self.lenient,
             "-NaN" => &mut *self.faults,
             _ => return,
         };
         let message =
-            format!("{number}, in column {}, is no number of JSON", column(self.text, at));
+            format!("{number}, in column {}, is not a JSON number", column(self.text, at));
         faults.push(Fault::new(at, message).hint("write a finite number, null or a text"));
     }
 }

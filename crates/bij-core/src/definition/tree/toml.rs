@@ -1,4 +1,4 @@
-//! TOML into the tree.
+//! Parsing of TOML into the tree.
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue, Error};
@@ -6,26 +6,25 @@ use ::toml::de::{DeTable, DeValue, Error};
 use super::{Entry, Node, Value};
 use crate::definition::fault::{Fault, Faults};
 
-pub(super) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry>> {
+pub(super) fn parse(text: &str, faults: &mut Faults) -> Option<Vec<Entry>> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut readable = true;
+    let mut is_usable = true;
     let mut last_line = None;
     let line_starts = if errors.is_empty() { Vec::new() } else { line_starts(text) };
     for error in errors {
-        let duplicate = error.message() == "duplicate key";
-        readable &= duplicate;
-        // The parser recovers and often stumbles again in the same line: the first word is the
-        // one that helps.
+        let is_duplicate = error.message() == "duplicate key";
+        is_usable &= is_duplicate;
+        // After an error the parser often reports more errors on the same line; only the first helps.
         let line = error.span().map(|span| line_starts.partition_point(|at| *at <= span.start));
-        if duplicate || line.is_none() || line != last_line {
+        if is_duplicate || line.is_none() || line != last_line {
             faults.push(fault(text, &error));
         }
         last_line = line;
     }
-    readable.then(|| entries(document.into_inner()))
+    is_usable.then(|| entries(document.into_inner()))
 }
 
-/// Where lines begin: a megabyte can hold a million errors, and each is asked for its line.
+/// Returns the byte offsets of all lines. They are computed once, because a megabyte can hold a million errors.
 fn line_starts(text: &str) -> Vec<usize> {
     let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
     std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
@@ -35,7 +34,7 @@ fn fault(text: &str, error: &Error) -> Fault {
     let span = error.span().unwrap_or(0..0);
     if error.message() == "duplicate key" {
         let key = text.get(span.clone()).unwrap_or_default();
-        return Fault::new(span.start, format!("the key {} stands here again", super::quoted(key)))
+        return Fault::new(span.start, format!("duplicate key {}", super::quoted(key)))
             .hint("keep one of them");
     }
     Fault::new(span.start, format!("this is not TOML: {}", error.message()))
@@ -50,7 +49,7 @@ fn entries(table: DeTable<'_>) -> Vec<Entry> {
             node: node(value),
         })
         .collect();
-    // The parser's map is sorted by key; people read files from top to bottom.
+    // The parser's map is sorted by key; problems are listed in the order of the file.
     entries.sort_by_key(|entry| entry.at);
     entries
 }
@@ -69,8 +68,8 @@ fn node(value: Spanned<DeValue<'_>>) -> Node {
     Node { at, value }
 }
 
-/// A number of another radix in decimal; one that is too large stays as it is and is refused
-/// where it is used.
+/// Returns a number of another radix in decimal. A number that is too large is unchanged and is refused where
+/// it is used.
 fn decimal(digits: &str, radix: u32) -> String {
     match i128::from_str_radix(digits, radix) {
         Ok(number) => number.to_string(),

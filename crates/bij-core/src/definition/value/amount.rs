@@ -8,7 +8,7 @@ use super::super::tree::{Node, Value};
 use super::word::{line, text};
 use crate::{Bytes, CpuQuota, InvalidQuantity, Limit, MemoryLimit, Percent, TimeSpan};
 
-/// Reads a quantity; a bare number is read as its text.
+/// Reads a quantity from a text or a bare number.
 fn quantity<T: FromStr<Err = InvalidQuantity>>(node: &Node, expected: &str) -> Result<T, Fault> {
     let text = match &node.value {
         Value::Number(number) => number.as_str(),
@@ -20,8 +20,8 @@ fn quantity<T: FromStr<Err = InvalidQuantity>>(node: &Node, expected: &str) -> R
 
 const SIZE: &str = "a size such as \"512M\", \"8G\", \"50%\" or \"infinity\"";
 
-/// Memory: systemd would read a bare number as bytes, which nobody means and which kills every
-/// program at once; it needs its unit here.
+/// Reads an amount of memory with a unit. systemd reads a bare number as bytes, a limit that would kill every
+/// program at once, so a bare number is refused.
 fn sized(node: &Node) -> Result<MemoryLimit, Fault> {
     let bare = match &node.value {
         Value::Number(number) => Some(number.as_str()),
@@ -44,7 +44,7 @@ fn sized(node: &Node) -> Result<MemoryLimit, Fault> {
     })
 }
 
-/// What `8GB`, `8 GiB` or `8g` was meant to be.
+/// Returns the probable meaning of a size such as `8GB`, `8 GiB` or `8g`.
 fn guess_size(text: &str) -> Option<String> {
     let plain: String = text.to_uppercase().chars().filter(|c| !c.is_whitespace()).collect();
     let ending = ["IB", "I", "B"].iter().find_map(|ending| plain.strip_suffix(ending));
@@ -53,21 +53,20 @@ fn guess_size(text: &str) -> Option<String> {
         .then(|| plain.to_owned())
 }
 
-/// Memory an experiment may use, more than none: systemd takes `MemoryMax=0` for a mistake and
-/// ignores it, which would leave the experiment unlimited.
+/// Reads a memory limit above zero. systemd ignores `MemoryMax=0`, which would leave the experiment unlimited.
 pub(crate) fn memory(node: &Node) -> Result<MemoryLimit, Fault> {
     let limit = sized(node)?;
-    let is_nothing = match limit {
+    let is_zero = match limit {
         MemoryLimit::Absolute(limit) => limit == Limit::At(Bytes::new(0)),
         MemoryLimit::Share(share) => share.permyriad() == 0,
     };
-    if is_nothing {
-        return Err(Fault::new(node.at, format!("no memory at all is no limit, expected {SIZE}")));
+    if is_zero {
+        return Err(Fault::new(node.at, format!("memory cannot be limited to 0, expected {SIZE}")));
     }
     Ok(limit)
 }
 
-/// Swap an experiment may use; `0` is none.
+/// Reads a limit of swap space; `0` allows none.
 pub(crate) fn swap(node: &Node) -> Result<MemoryLimit, Fault> {
     match &node.value {
         Value::Number(number) if number == "0" => Ok(NO_MEMORY),
@@ -78,7 +77,7 @@ pub(crate) fn swap(node: &Node) -> Result<MemoryLimit, Fault> {
 
 const NO_MEMORY: MemoryLimit = MemoryLimit::Absolute(Limit::At(Bytes::new(0)));
 
-/// A share of processors.
+/// Reads a share of processors.
 pub(crate) fn cpu_quota(node: &Node) -> Result<Limit<CpuQuota>, Fault> {
     let number = match &node.value {
         Value::Number(number) => Some(number.as_str()),
@@ -95,17 +94,17 @@ pub(crate) fn cpu_quota(node: &Node) -> Result<Limit<CpuQuota>, Fault> {
         })
 }
 
-/// The number of tasks, more than none.
+/// Reads a number of tasks, at least one.
 pub(crate) fn tasks(node: &Node) -> Result<Limit<u64>, Fault> {
     positive(node, "a number of processes and threads from 1, or \"infinity\"")
 }
 
-/// The number of file descriptors, more than none.
+/// Reads a number of file descriptors, at least one.
 pub(crate) fn open_files(node: &Node) -> Result<Limit<u64>, Fault> {
     positive(node, "a number of open files from 1, or \"infinity\"")
 }
 
-/// Memory that may be locked, which may be none.
+/// Reads a limit of locked memory; `0` allows none.
 pub(crate) fn locked_memory(node: &Node) -> Result<Limit<Bytes>, Fault> {
     match swap(node)? {
         MemoryLimit::Absolute(limit) => Ok(limit),
@@ -122,7 +121,7 @@ fn positive(node: &Node, expected: &str) -> Result<Limit<u64>, Fault> {
     if text == "infinity" {
         return Ok(Limit::Max);
     }
-    // systemd keeps "no limit" as the highest number of all.
+    // systemd stores "no limit" as the highest number.
     match text.parse().ok().filter(|count| (1..u64::MAX).contains(count)) {
         Some(count) => Ok(Limit::At(count)),
         None => Err(node.instead_of(expected)),
@@ -131,37 +130,37 @@ fn positive(node: &Node, expected: &str) -> Result<Limit<u64>, Fault> {
 
 const SPAN: &str = "a span of time such as \"90s\", \"5min 20s\" or \"12h\"";
 
-/// A span of time, which may be none.
+/// Reads a span of time, which may be zero.
 pub(crate) fn span_or_zero(node: &Node) -> Result<TimeSpan, Fault> {
     quantity(node, SPAN)
 }
 
-/// A span of time longer than none: for most of its timeouts systemd takes 0 for "no limit",
-/// which people do not.
+/// Reads a span of time above zero. For most of its time-outs systemd takes 0 as "no limit", which users do not
+/// expect.
 pub(crate) fn span(node: &Node) -> Result<TimeSpan, Fault> {
     let span = span_or_zero(node)?;
-    not_none(node, Limit::At(span)).map(|_| span)
+    above_zero(node, Limit::At(span)).map(|_| span)
 }
 
-/// A span of time longer than none, or `infinity`.
+/// Reads a span of time above zero, or `infinity`.
 pub(crate) fn span_limit(node: &Node) -> Result<Limit<TimeSpan>, Fault> {
-    not_none(node, quantity(node, SPAN)?)
+    above_zero(node, quantity(node, SPAN)?)
 }
 
-/// A span of time, none, or `infinity`.
+/// Reads a span of time, which may be zero, or `infinity`.
 pub(crate) fn span_limit_or_zero(node: &Node) -> Result<Limit<TimeSpan>, Fault> {
     quantity(node, SPAN)
 }
 
-fn not_none(node: &Node, limit: Limit<TimeSpan>) -> Result<Limit<TimeSpan>, Fault> {
+fn above_zero(node: &Node, limit: Limit<TimeSpan>) -> Result<Limit<TimeSpan>, Fault> {
     if limit == Limit::At(TimeSpan::from_micros(0)) {
-        return Err(Fault::new(node.at, format!("found no time at all, expected {SPAN}"))
-            .hint("leave the key out where nothing should hold"));
+        return Err(Fault::new(node.at, format!("found a span of 0, expected {SPAN}"))
+            .hint("leave the key out for no limit"));
     }
     Ok(limit)
 }
 
-/// A whole number in a range.
+/// Reads a number that is valid.
 fn number<T: FromStr>(node: &Node, valid: impl Fn(&T) -> bool, expected: &str) -> Result<T, Fault> {
     match &node.value {
         Value::Number(number) => number.parse().ok().filter(valid),
@@ -170,12 +169,11 @@ fn number<T: FromStr>(node: &Node, valid: impl Fn(&T) -> bool, expected: &str) -
     .ok_or_else(|| node.instead_of(expected))
 }
 
-/// A priority.
 pub(crate) fn priority(node: &Node) -> Result<i32, Fault> {
     number(node, |_| true, "a whole number, higher goes first")
 }
 
-/// The number of starts within the interval.
+/// Reads the number of starts within the interval.
 pub(crate) fn burst(node: &Node) -> Result<u32, Fault> {
     let expected = "a number of starts from 1, the first one counted";
     number(node, |burst| *burst >= 1, expected).map_err(|fault| {
@@ -183,14 +181,14 @@ pub(crate) fn burst(node: &Node) -> Result<u32, Fault> {
     })
 }
 
-/// A temperature that an experiment can be asked to stay below.
+/// Reads a temperature limit.
 pub(crate) fn celsius(node: &Node) -> Result<f64, Fault> {
-    // Below 20 degrees nothing would ever start, above 125 no chip of these boards is alive.
-    let sane = |celsius: &f64| (20.0..=125.0).contains(celsius);
-    number(node, sane, "degrees Celsius from 20 to 125, such as 80")
+    // Below 20 degrees nothing would ever start; above 125 no chip of these boards works.
+    let is_plausible = |celsius: &f64| (20.0..=125.0).contains(celsius);
+    number(node, is_plausible, "degrees Celsius from 20 to 125, such as 80")
 }
 
-/// A power mode by number or name.
+/// Reads a power mode, by number or name.
 pub(crate) fn power_mode(node: &Node) -> Result<PowerMode, Fault> {
     let expected = "a mode of this board's nvpmodel list, by name such as \"MAXN\" or by number";
     let mode = match &node.value {
@@ -206,12 +204,12 @@ pub(crate) fn power_mode(node: &Node) -> Result<PowerMode, Fault> {
     }
 }
 
-/// A number of things, at least one.
+/// Reads a count, at least one.
 pub(crate) fn count(node: &Node) -> Result<u32, Fault> {
     number(node, |count| *count >= 1, "a whole number from 1")
 }
 
-/// So many gibibytes, as a number without a unit.
+/// Reads an amount of memory in gibibytes, as a number without a unit.
 pub(crate) fn gibibytes(node: &Node) -> Result<Bytes, Fault> {
     let expected = "a number of gibibytes without a unit, such as 48";
     let Value::Number(number) = &node.value else { return Err(node.instead_of(expected)) };
@@ -219,23 +217,23 @@ pub(crate) fn gibibytes(node: &Node) -> Result<Bytes, Fault> {
     bytes.ok_or_else(|| node.instead_of(expected))
 }
 
-/// A number of things, which may be none.
+/// Reads a count, which may be zero.
 pub(crate) fn count_or_zero(node: &Node) -> Result<u32, Fault> {
     number(node, |_| true, "a whole number from 0")
 }
 
-/// Memory that is left over: an amount or a share, which may be none.
+/// Reads a memory reserve, an amount or a share, which may be zero.
 pub(crate) fn reserve(node: &Node) -> Result<MemoryLimit, Fault> {
     match swap(node)? {
         MemoryLimit::Absolute(Limit::Max) => {
             let expected = "a size such as \"512M\" or a share such as \"5%\"";
-            Err(Fault::new(node.at, format!("all memory is no reserve, expected {expected}")))
+            Err(Fault::new(node.at, format!("all memory cannot be reserved, expected {expected}")))
         }
         reserve => Ok(reserve),
     }
 }
 
-/// A share of time or of anything else up to all of it.
+/// Reads a share of up to 100 %.
 pub(crate) fn share(node: &Node) -> Result<Percent, Fault> {
     let expected = "a share such as \"20%\", up to \"100%\"";
     let share: Percent = quantity(node, expected)?;

@@ -10,7 +10,7 @@ use super::super::tree::{Node, Value, quoted};
 use super::word::{argument_text, directory, environment_value, program, text};
 use crate::ExperimentId;
 
-/// Reads every item; all faults are told, each with its place in the list.
+/// Reads every item; returns all faults with their indices.
 fn items<T>(
     list: &[Node],
     read: impl Fn(usize, &Node) -> Result<T, Fault>,
@@ -26,7 +26,7 @@ fn items<T>(
     if faults.is_empty() { Ok(values) } else { Err(faults) }
 }
 
-/// Program and arguments.
+/// Reads program and arguments.
 pub(crate) fn command(node: &Node) -> Result<Vec<String>, Faults> {
     let expected = "a list of texts, the program first";
     match &node.value {
@@ -47,7 +47,7 @@ pub(crate) fn command(node: &Node) -> Result<Vec<String>, Faults> {
     }
 }
 
-/// Absolute paths, each once.
+/// Reads absolute paths without duplicates.
 pub(crate) fn paths(node: &Node) -> Result<Vec<AbsolutePath>, Faults> {
     let Value::List(list) = &node.value else {
         return Err(node.instead_of("a list of absolute paths").into());
@@ -58,7 +58,7 @@ pub(crate) fn paths(node: &Node) -> Result<Vec<AbsolutePath>, Faults> {
     Ok(paths)
 }
 
-/// Names of variables that members may set.
+/// Reads patterns of variables that members may set.
 pub(crate) fn patterns(node: &Node) -> Result<Vec<VariablePattern>, Faults> {
     let Value::List(list) = &node.value else {
         return Err(node.instead_of("a list of names of variables").into());
@@ -68,7 +68,6 @@ pub(crate) fn patterns(node: &Node) -> Result<Vec<VariablePattern>, Faults> {
     })
 }
 
-/// Environment variables.
 pub(crate) fn environment(node: &Node) -> Result<BTreeMap<String, String>, Faults> {
     let Value::Table(entries) = &node.value else {
         return Err(node.instead_of("a table of variables").into());
@@ -91,7 +90,7 @@ pub(crate) fn environment(node: &Node) -> Result<BTreeMap<String, String>, Fault
     if faults.is_empty() { Ok(environment) } else { Err(faults) }
 }
 
-/// What must have succeeded before.
+/// Reads the experiments that must have succeeded before.
 pub(crate) fn after(node: &Node) -> Result<Option<After>, Faults> {
     let expected = "a list of experiments, or { any = [...] }";
     let ids = |list: &[Node]| {

@@ -7,16 +7,16 @@ use super::super::spec::{AbsolutePath, CpuSet};
 use super::super::tree::{Node, Value, quoted};
 use crate::ExperimentId;
 
-/// The longest argument or environment value that execve(2) takes: `MAX_ARG_STRLEN` is 32 pages
-/// with the closing NUL.
+/// The longest argument or environment value that execve(2) accepts: `MAX_ARG_STRLEN` is 32 pages with the
+/// closing NUL.
 pub(crate) const MAX_ARGUMENT: usize = 32 * 4096 - 1;
 
-/// Any text without NUL.
+/// Reads any text without NUL.
 pub(crate) fn text(node: &Node) -> Result<&str, Fault> {
     match &node.value {
         Value::Text(text) => match text.find('\0') {
             None => Ok(text),
-            Some(_) => Err(Fault::new(node.at, "the text holds a NUL byte, which ends a text")
+            Some(_) => Err(Fault::new(node.at, "the text contains a NUL byte")
                 .hint("leave \\u0000 out; write bytes in another form, such as base64")),
         },
         Value::Number(number) => {
@@ -31,20 +31,17 @@ pub(crate) fn text(node: &Node) -> Result<&str, Fault> {
     }
 }
 
-/// A text that can be one argument of a program.
+/// Reads a text that can be one argument of a program.
 pub(crate) fn argument_text(node: &Node) -> Result<&str, Fault> {
     let text = text(node)?;
     if text.len() > MAX_ARGUMENT {
-        let message = format!("{} bytes are more than Linux takes as one argument", text.len());
+        let message = format!("{} bytes are more than Linux allows in one argument", text.len());
         return Err(Fault::new(node.at, message).hint("keep it in a file and name the file"));
     }
     Ok(text)
 }
 
-/// A text that can be the value of an environment variable.
-///
-/// systemd drops values with control characters other than tab and newline
-/// (`env_value_is_valid`), so that the program would never see them.
+/// Reads a text that can be the value of an environment variable.
 pub(crate) fn environment_value(node: &Node) -> Result<&str, Fault> {
     let value = argument_text(node)?;
     names::environment_value(value)
@@ -52,7 +49,7 @@ pub(crate) fn environment_value(node: &Node) -> Result<&str, Fault> {
     Ok(value)
 }
 
-/// A text of one line.
+/// Reads a text of one line.
 pub(crate) fn line(node: &Node) -> Result<&str, Fault> {
     let text = text(node)?;
     if text.chars().any(char::is_control) {
@@ -61,12 +58,10 @@ pub(crate) fn line(node: &Node) -> Result<&str, Fault> {
     Ok(text)
 }
 
-/// A line for people.
 pub(crate) fn description(node: &Node) -> Result<String, Fault> {
     line(node).map(ToOwned::to_owned)
 }
 
-/// `true` or `false`.
 pub(crate) fn flag(node: &Node) -> Result<bool, Fault> {
     match &node.value {
         Value::Flag(flag) => Ok(*flag),
@@ -74,7 +69,7 @@ pub(crate) fn flag(node: &Node) -> Result<bool, Fault> {
     }
 }
 
-/// One of a few words.
+/// Reads one of a few words.
 pub(crate) fn choice<T: Copy>(node: &Node, choices: &[(&'static str, T)]) -> Result<T, Fault> {
     let words = || choices.iter().map(|(word, _)| *word);
     let expected = || words().collect::<Vec<_>>().join(" | ");
@@ -87,7 +82,7 @@ pub(crate) fn choice<T: Copy>(node: &Node, choices: &[(&'static str, T)]) -> Res
     })
 }
 
-/// A user's name or number.
+/// Reads the name or number of a user.
 pub(crate) fn user(node: &Node) -> Result<String, Fault> {
     let name = match &node.value {
         Value::Number(number) => number,
@@ -100,7 +95,7 @@ pub(crate) fn user(node: &Node) -> Result<String, Fault> {
     }
 }
 
-/// A group of the queue.
+/// Reads the name of a group of the queue.
 pub(crate) fn group(node: &Node) -> Result<String, Fault> {
     let name = text(node)?;
     match ExperimentId::new(name) {
@@ -111,7 +106,7 @@ pub(crate) fn group(node: &Node) -> Result<String, Fault> {
     }
 }
 
-/// A signal, with its `SIG`.
+/// Reads a signal; returns its name with `SIG`.
 pub(crate) fn signal(node: &Node) -> Result<String, Fault> {
     let word = match &node.value {
         Value::Number(number) => number,
@@ -126,7 +121,7 @@ pub(crate) fn signal(node: &Node) -> Result<String, Fault> {
     })
 }
 
-/// A path from the root.
+/// Reads an absolute path.
 pub(crate) fn directory(node: &Node) -> Result<AbsolutePath, Fault> {
     let path = text(node)?;
     path.parse().map_err(|_| {
@@ -141,7 +136,7 @@ pub(crate) fn directory(node: &Node) -> Result<AbsolutePath, Fault> {
     })
 }
 
-/// A set of processors.
+/// Reads a set of processors.
 pub(crate) fn cpu_set(node: &Node) -> Result<CpuSet, Fault> {
     let expected = "a set of processors such as \"0-3,8\"";
     let Value::Text(text) = &node.value else {
@@ -150,10 +145,10 @@ pub(crate) fn cpu_set(node: &Node) -> Result<CpuSet, Fault> {
     text.parse().map_err(|_| node.instead_of(expected))
 }
 
-/// A program: a path from the root, or a bare name that systemd looks for in its fixed path.
+/// Reads a program: an absolute path, or a bare name that systemd searches for in its fixed path.
 ///
-/// systemd refuses quotes and backslashes in the path of a program (`string_is_safe`) and takes
-/// a leading `-`, `@`, `:`, `+`, `!` or `|` as a prefix, so neither can be a program's name here.
+/// systemd refuses quotes and backslashes in the path of a program (`string_is_safe`) and interprets a leading
+/// `-`, `@`, `:`, `+`, `!` or `|` as a prefix, so these characters are refused here.
 pub(crate) fn program(node: &Node) -> Result<&str, Fault> {
     let program = argument_text(node)?;
     if program.is_empty() {

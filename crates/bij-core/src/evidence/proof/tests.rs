@@ -19,7 +19,7 @@ fn with_kills(evidence: Evidence) -> Evidence {
 }
 
 #[test]
-fn ways_to_die() {
+fn each_cause_follows_from_its_evidence() {
     let never = Evidence { service_result: Some(R::Resources), ..Evidence::default() };
     let starting = |result, exit| Evidence { became_ready: false, ..ran(result, exit) };
     for (cause, evidence) in [
@@ -42,19 +42,19 @@ fn ways_to_die() {
 }
 
 #[test]
-fn a_kill_for_memory_is_named_on_both_cgroup_versions() {
+fn an_oom_kill_is_proved_on_both_cgroup_versions() {
     assert_eq!(ran(R::OomKill, Exit::Signal(9)).prove(), Cause::OomKill);
     assert_eq!(with_kills(ran(R::Signal, Exit::Signal(9))).prove(), Cause::OomKill);
     assert_eq!(with_kills(ran(R::ExitCode, Exit::Code(1))).prove(), Cause::OomKill);
 }
 
 #[test]
-fn a_killed_child_under_a_parent_that_ends_well_is_a_success() {
+fn an_oom_killed_child_of_a_parent_that_exits_with_0_is_a_success() {
     assert_eq!(with_kills(ran(R::Success, Exit::Code(0))).prove(), Cause::Success);
 }
 
 #[test]
-fn an_old_kill_of_a_child_does_not_hide_who_stopped_it() {
+fn an_earlier_oom_kill_of_a_child_does_not_hide_a_stop() {
     let stopped = ordered(OrderKind::Stop, with_kills(ran(R::Success, Exit::Signal(15))));
     assert_eq!(stopped.prove(), Cause::Stopped);
     let killed_meanwhile = ordered(OrderKind::Stop, with_kills(ran(R::Signal, Exit::Signal(9))));
@@ -62,13 +62,13 @@ fn an_old_kill_of_a_child_does_not_hide_who_stopped_it() {
 }
 
 #[test]
-fn orders_explain_whatever_follows_from_them() {
+fn an_order_explains_the_exit_that_follows() {
     for exit in [Exit::Code(0), Exit::Code(1), Exit::Signal(15)] {
         assert_eq!(ordered(OrderKind::Stop, ran(R::Success, exit)).prove(), Cause::Stopped);
         assert_eq!(ordered(OrderKind::Shutdown, ran(R::ExitCode, exit)).prove(), Cause::Reboot);
     }
     let fault = ordered(OrderKind::Stop, ran(R::Signal, Exit::Signal(11)));
-    assert_eq!(fault.prove(), Cause::Signal, "nobody stops a process by SIGSEGV");
+    assert_eq!(fault.prove(), Cause::Signal, "SIGSEGV is not sent to stop a process");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_stray_sigterm_is_a_signal_though_systemd_calls_it_success() {
 }
 
 #[test]
-fn a_time_limit_is_told_from_a_slow_stop() {
+fn a_time_limit_is_distinguished_from_a_slow_stop() {
     let limited = |secs| Evidence {
         time_limit: Some(TimeSpan::from_secs(60)),
         ran_for: Some(TimeSpan::from_secs(secs)),
@@ -89,25 +89,21 @@ fn a_time_limit_is_told_from_a_slow_stop() {
 }
 
 #[test]
-fn what_a_main_process_leaves_behind_does_not_change_what_it_said() {
+fn left_behind_processes_do_not_change_the_exit_of_the_main_process() {
     let left = |exit| Evidence { left_by_itself: true, ..ran(R::Timeout, exit) };
     assert_eq!(left(Exit::Code(0)).prove(), Cause::Success);
     assert_eq!(left(Exit::Code(75)).prove(), Cause::Exit);
     assert_eq!(ran(R::Timeout, Exit::Code(0)).prove(), Cause::StopTimeout, "it was asked to leave");
-    // Somebody asked while what it left behind was being cleared away.
+    // An order arrived while the processes left behind were being killed.
     assert_eq!(ordered(OrderKind::Stop, left(Exit::Code(0))).prove(), Cause::Stopped);
     assert_eq!(ordered(OrderKind::Shutdown, left(Exit::Code(0))).prove(), Cause::Reboot);
     let late = Evidence { time_limit: Some(TimeSpan::from_secs(60)), ..left(Exit::Code(0)) };
     let late = Evidence { ran_for: Some(TimeSpan::from_secs(61)), ..late };
-    assert_eq!(
-        late.prove(),
-        Cause::Success,
-        "it had left before its time was over for the manager"
-    );
+    assert_eq!(late.prove(), Cause::Success, "it had exited before its time limit");
 }
 
 #[test]
-fn a_time_limit_that_the_coordinator_enforces_is_one() {
+fn a_time_limit_enforced_by_the_coordinator_is_a_time_limit() {
     for exit in [Exit::Code(0), Exit::Signal(15), Exit::Signal(9)] {
         let ended = ran(R::Success, exit);
         assert_eq!(ordered(OrderKind::TimeLimit, ended).prove(), Cause::TimeLimit);
@@ -117,17 +113,17 @@ fn a_time_limit_that_the_coordinator_enforces_is_one() {
 }
 
 #[test]
-fn who_is_too_slow_for_a_shutdown_is_interrupted_by_it_and_not_stopped() {
+fn a_slow_attempt_at_shutdown_is_interrupted_and_not_stopped() {
     let slow = ran(R::Timeout, Exit::Signal(9));
     assert_eq!(ordered(OrderKind::Shutdown, slow.clone()).prove(), Cause::Reboot);
     assert_eq!(ordered(OrderKind::Stop, slow).prove(), Cause::StopTimeout);
 }
 
 #[test]
-fn what_the_next_boot_finds_open_went_with_its_boot() {
+fn an_attempt_found_open_by_the_next_boot_was_lost_with_its_boot() {
     let found = Evidence { witness: Some(Witness::NextBoot), ..Evidence::default() };
     assert_eq!(found.prove(), Cause::PowerLoss);
     assert_eq!(ordered(OrderKind::Shutdown, found.clone()).prove(), Cause::Reboot);
     let seen = Evidence { witness: Some(Witness::NextBoot), ..ran(R::Signal, Exit::Signal(11)) };
-    assert_eq!(seen.prove(), Cause::Signal, "whoever saw it end knows better");
+    assert_eq!(seen.prove(), Cause::Signal, "an observed end is stronger");
 }

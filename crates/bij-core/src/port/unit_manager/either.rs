@@ -1,14 +1,14 @@
-//! Whichever manager there is, behind one type.
+//! Unit managers that are chosen at start-up.
 
 use super::{Started, UnitError, UnitManager};
 use crate::{ExperimentId, Outcome, Percent, UnitStatus};
 
-/// One of two managers; which one is known when a program starts, so no call is dynamic.
+/// One of two unit managers. A program chooses it at start-up; no call is dispatched dynamically.
 #[derive(Clone, Debug)]
 pub enum EitherUnits<A, B> {
-    /// The one.
+    /// The manager of the first type.
     One(A),
-    /// The other.
+    /// The manager of the second type.
     Other(B),
 }
 
@@ -95,7 +95,7 @@ impl<A: UnitManager, B: UnitManager> UnitManager for EitherUnits<A, B> {
     }
 }
 
-/// A manager that is not there: nobody can be asked, for this reason.
+/// A missing unit manager. Every call fails with [`UnitError::Unreachable`] for this reason.
 #[derive(Clone, Copy, Debug)]
 pub struct NoUnits(pub &'static str);
 

@@ -1,7 +1,9 @@
 //! Clauses: unclosed attempts are found and closed.
 
 use bij_core::port::{AttemptQuery, Ledger};
-use bij_core::{Cause, LastWords, Outcome, Progress, Witness, close_other_boots, orphans};
+use bij_core::{
+    Cause, Outcome, Progress, RecoveredEnd, Witness, close_other_boots, unclosed_attempts,
+};
 
 use super::fixture::{self, at, boot, end, fresh, key};
 
@@ -29,7 +31,7 @@ pub(super) fn unclosed_attempts_of_another_boot_end_with_it(ledger: &mut impl Le
     ledger.mark_clean_shutdown(boot(1), at(50)).expect(WRITES);
     let progress =
         Progress { step: Some(7), checkpoint: Some("7.ckpt".to_owned()), ..Progress::default() };
-    let last_words = |attempt: &bij_core::Attempt| LastWords {
+    let last_words = |attempt: &bij_core::Attempt| RecoveredEnd {
         ended: (attempt.key == clean.key).then(|| at(49)),
         progress: Some(progress.clone()),
         notes: Vec::new(),
@@ -55,7 +57,7 @@ pub(super) fn unclosed_attempts_of_another_boot_end_with_it(ledger: &mut impl Le
     let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() });
     let open: Vec<_> = open.expect(READS).iter().map(|attempt| attempt.key).collect();
     assert_eq!(open, [here.key]);
-    let again = close_other_boots(ledger, boot(3), at(70), |_| LastWords::default());
+    let again = close_other_boots(ledger, boot(3), at(70), |_| RecoveredEnd::default());
     assert_eq!(again.expect(WRITES), []);
     // The run continues where the power cut interrupted it.
     let resumed = ledger.open(&fresh("y", 3, 5)).expect(WRITES);
@@ -68,7 +70,7 @@ pub(super) fn unclosed_attempts_of_this_boot_are_found(ledger: &mut impl Ledger)
     ledger.open(&fresh("x", 1, 1)).expect(WRITES);
     ledger.open(&fresh("y", 1, 2)).expect(WRITES);
     ledger.open(&fresh("z", 2, 3)).expect(WRITES);
-    let lost = orphans(ledger, boot(1), |attempt| attempt.key == key(1, 2)).expect(READS);
+    let lost = unclosed_attempts(ledger, boot(1), |attempt| attempt.key == key(1, 2)).expect(READS);
     let lost: Vec<_> = lost.iter().map(|attempt| attempt.key).collect();
     assert_eq!(lost, [key(1, 1)]);
 }

@@ -53,7 +53,7 @@ pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Written, 
     }
     let settled = match first {
         None if planned.iter().any(|one| one.defined == Defined::Named) => {
-            context.definitions().settle_submitted()
+            context.definitions().sync_submitted()
         }
         None => Ok(()),
         Some(error) => Err(error),
@@ -104,7 +104,7 @@ fn define_one(definitions: &Definitions, one: &Planned) -> Result<One, SubmitErr
         Defined::Unnamed => Ok((definitions.submit_ad_hoc(one.spec.clone())?.id, true)),
         Defined::Named => {
             let missing = matches!(definitions.find(id), Err(FindError::Missing { .. }));
-            let outcome = definitions.submit_unsettled(id, &one.spec.to_toml())?;
+            let outcome = definitions.submit_without_sync(id, &one.spec.to_toml())?;
             Ok((id.clone(), missing && outcome == Outcome::Changed))
         }
     }
