@@ -51,7 +51,7 @@ mod unit_state;
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
 pub use cause::{Cause, UnknownCause};
-pub use continuation::{Continuation, NewestRun, Standing};
+pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use error_chain::error_chain;
 pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
 pub use heat_step::{Haste, HeatStep};

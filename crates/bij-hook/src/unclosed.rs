@@ -36,7 +36,7 @@ pub fn find_end(
     }
     hear_kernel(host, journal, attempt, &mut evidence);
     evidence.progress = read_progress(&host.layout().progress(id));
-    Closing::of(attempt, at, ready, evidence)
+    Closing::from_evidence(attempt, at, ready, evidence)
 }
 
 /// Tells people of an end that its hook has not told of.

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use bij_core::{Progress, StepKind};
+use bij_core::{PathStepKind, Progress};
 use bij_definitions::{Walked, walk};
 
 /// How much of the end of the file is read, in bytes.
@@ -36,8 +36,8 @@ pub fn read_progress(path: &Path) -> Option<Progress> {
 fn read_tail(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let walked = walk(path).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let Some(Walked { mut file, len, ownership, steps }) = walked else { return Ok(None) };
-    let directory = steps.iter().rev().find(|step| step.kind == StepKind::Directory);
-    let is_link = steps.iter().any(|step| step.kind == StepKind::Link && step.path == path);
+    let directory = steps.iter().rev().find(|step| step.kind == PathStepKind::Directory);
+    let is_link = steps.iter().any(|step| step.kind == PathStepKind::Link && step.path == path);
     if is_link || directory.is_none_or(|directory| directory.ownership.uid != ownership.uid) {
         let message = format!("it belongs to uid {}, and its directory does not", ownership.uid);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));

@@ -108,7 +108,7 @@ impl SimMachine {
         self.units.set_fault(None);
         let (here, now) = (self.boot_id(), self.clock.at());
         // If the store fails, the next `begin` tries again.
-        let _ = close_other_boots(&mut self.store, here, now, |_| LastWords::default());
+        let _ = close_other_boots(&mut self.store, here, now, |_| RecoveredEnd::default());
     }
 
     /// Runs every waiting hook except those that ask for admission. Returns whether there was any.

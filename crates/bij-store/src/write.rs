@@ -37,7 +37,7 @@ pub(crate) fn close(
         Some((_, Attempt { end: Some(_), .. })) => return Ok(Outcome::Unchanged),
         Some((row, _)) => row,
         None => {
-            let opening = closing.as_opening();
+            let opening = closing.to_opening();
             AttemptPlacement::find(transaction, &opening)?.insert(transaction, &opening)?
         }
     };

@@ -13,9 +13,7 @@ pub(crate) struct BootClock(OnceLock<Option<(BootId, TimeSpan)>>);
 impl BootClock {
     /// The boot and its uptime; `None` if the kernel does not tell.
     pub(crate) fn get(&self) -> Option<(BootId, TimeSpan)> {
-        *self.0.get_or_init(|| {
-            Some((boot_id(Path::new("/")).ok()?, uptime()?))
-        })
+        *self.0.get_or_init(|| Some((boot_id(Path::new("/")).ok()?, uptime()?)))
     }
 }
 

@@ -13,7 +13,7 @@ const HOLDER: &str = "bij-coordinator";
 
 impl<P: Ports> Coordinator<P> {
     /// Judges extras that an account, by its name in the ledger, lays over a definition.
-    pub(super) fn judge_extras(
+    pub(super) fn check_extras(
         &self,
         spec: &ExperimentSpec,
         extras: &SpecOverlay,
@@ -34,7 +34,7 @@ impl<P: Ports> Coordinator<P> {
         }
         let extras = SpecOverlay::parse(SourceFile::new("extras", run.extras.as_bytes())).ok()?;
         let found = self.adapters.definitions.find_without_extras(&run.run.experiment).ok()?;
-        let denied = self.judge_extras(&found.spec, &extras, &run.by).err()?;
+        let denied = self.check_extras(&found.spec, &extras, &run.by).err()?;
         let text = format!("{} {denied}; {}", run.by, denied.remedy());
         let change = Change::State {
             run: run.run.clone(),

@@ -181,7 +181,7 @@ impl<P: Ports> Coordinator<P> {
                 experiment: experiment.clone(),
                 source,
             })?;
-            self.judge_extras(spec, &overlay, by).map_err(|source| RequestError::DeniedExtra {
+            self.check_extras(spec, &overlay, by).map_err(|source| RequestError::DeniedExtra {
                 experiment: experiment.clone(),
                 by: by.to_owned(),
                 source,

@@ -3,7 +3,9 @@
 use std::fs;
 
 use bij_core::port::{DefinitionSource, Ledger, LedgerError};
-use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, LastWords, Outcome, Timestamp, Witness};
+use bij_core::{
+    Attempt, AttemptKey, BootId, ExperimentId, Outcome, RecoveredEnd, Timestamp, Witness,
+};
 use bij_host::{HostContext, logged, read_progress};
 
 use super::Begin;
@@ -56,7 +58,7 @@ pub(crate) fn close_other_boots(
 }
 
 /// What the experiment left in its own directory.
-fn last_words(host: &HostContext, attempt: &Attempt, now: Timestamp) -> LastWords {
+fn last_words(host: &HostContext, attempt: &Attempt, now: Timestamp) -> RecoveredEnd {
     let id = &attempt.run.experiment;
     let ended = last_sign_of_life(host, id, attempt.started, now);
     let note = ended.map(|_| "its last progress was written then; it may have lived on".to_owned());

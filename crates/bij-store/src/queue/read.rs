@@ -97,7 +97,7 @@ pub(crate) fn standing(
     connection: &Connection,
     experiment: &ExperimentId,
     tally: &Tally,
-) -> Result<Standing, DatabaseError> {
+) -> Result<RunCandidates, DatabaseError> {
     let mut standing =
         RunCandidates { starting: starting(connection, experiment)?, ..RunCandidates::default() };
     let mut statement = connection.prepare_cached(STANDING)?;

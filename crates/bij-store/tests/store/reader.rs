@@ -254,7 +254,8 @@ fn what_is_set_aside_reads_in_pieces_as_it_will_be_when_it_is_taken_in() {
     drop(store);
     let lock = Lock::hold(&database);
     let robust = || {
-        RobustLedger::new(database.clone(), spool.clone()).with_patience(Duration::from_millis(1))
+        RobustLedger::new(database.clone(), spool.clone())
+            .with_busy_timeout(Duration::from_millis(1))
     };
     let mut ledger = robust();
     ledger.close(&end(&openings[10], fixture::oom_kill())).unwrap();
@@ -300,7 +301,7 @@ fn what_is_set_aside_reads_in_pieces_as_it_will_be_when_it_is_taken_in() {
     };
     let before = read();
     lock.release();
-    assert_eq!(robust().take_in().unwrap(), 5);
+    assert_eq!(robust().apply_spool().unwrap(), 5);
     let after = read();
     assert_eq!(before.0, after.0);
     assert_eq!(before.1, after.1);

@@ -17,7 +17,8 @@ use bij_coordinator::{
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
 use bij_core::{
-    Attempt, ExperimentId, NAMELESS, Outcome, RunId, RunNumber, Tally, TimeSpan, error_chain,
+    Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan, UNATTRIBUTED_STARTS,
+    error_chain,
 };
 use bij_definitions::Definitions;
 use bij_store::Reader;

@@ -3,7 +3,7 @@
 use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
-use bij_definitions::{Definitions, put_down};
+use bij_definitions::{Definitions, write_order};
 use bij_hook::AttemptRecord;
 use bij_hook::SystemdJournal;
 use bij_hook::read_order;

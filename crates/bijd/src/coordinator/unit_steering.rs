@@ -10,7 +10,7 @@ use bij_api::message::{UnitDone, UnitEffect, UnitVerb};
 use bij_api::{Caller, Refusal, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Order, Outcome, error_chain};
-use bij_definitions::put_down;
+use bij_definitions::write_order;
 
 /// The units of experiments, as callers without rights have them steered.
 pub(super) struct UnitSteering<U> {
