@@ -1,4 +1,4 @@
-//! `bij history`: attempts and what each ended of.
+//! `bij history`: attempts, each with its cause and the evidence.
 
 use bij_core::port::AttemptQuery;
 use bij_core::{ExperimentId, RunNumber};
@@ -7,13 +7,15 @@ use bij_store::Reader;
 use crate::args::{HistoryArgs, IdArg};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::past::Past;
+use crate::history_source::HistorySource;
 use crate::view::{History, HistoryPiece, HistoryRuler};
 
 /// Shows attempts, oldest first.
 pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(), CliError> {
-    let past = context.past().await?;
-    if let (Past::Ledger(reader), None, [] | [_]) = (&*past, args.newest, args.ids.as_slice()) {
+    let source = context.history().await?;
+    if let (HistorySource::Ledger(reader), None, [] | [_]) =
+        (&*source, args.newest, args.ids.as_slice())
+    {
         return stream(context, reader, args).await;
     }
     let query = |experiment: Option<ExperimentId>| AttemptQuery {
@@ -23,9 +25,9 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(),
         ..AttemptQuery::default()
     };
     let history = match args.ids.as_slice() {
-        [] => History::of_several(past.attempts(&query(None)).await?),
+        [] => History::of_several(source.attempts(&query(None)).await?),
         [IdArg(id)] => {
-            let attempts = past.attempts(&query(Some(id.clone()))).await?;
+            let attempts = source.attempts(&query(Some(id.clone()))).await?;
             if attempts.is_empty() {
                 context.must_exist(id).await?;
             }
@@ -34,7 +36,7 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(),
         ids => {
             let mut attempts = Vec::new();
             for IdArg(id) in ids {
-                attempts.extend(past.attempts(&query(Some(id.clone()))).await?);
+                attempts.extend(source.attempts(&query(Some(id.clone()))).await?);
             }
             History::of_several(attempts)
         }
@@ -45,16 +47,15 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<(),
     context.terminal.show(&history)
 }
 
-/// Shows a whole history, which can have a million attempts: they are read twice, first to measure the
-/// columns, and never kept.
+/// Shows a whole history, which can have a million attempts. It is read twice, the first time to measure the
+/// columns, and never held in memory.
 async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Result<(), CliError> {
     let id = args.ids.first().map(|IdArg(id)| id);
     let pieces = || {
         let pieces = reader.pieces(id.cloned(), args.run.map(RunNumber));
         pieces.map(move |piece| {
             let piece = piece?;
-            let named = id.is_none();
-            Ok::<_, CliError>(if named {
+            Ok::<_, CliError>(if id.is_none() {
                 History::of_several(piece)
             } else {
                 History::of_one(piece)
@@ -62,11 +63,11 @@ async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Resul
         })
     };
     let terminal = context.terminal;
-    if terminal.json() {
+    if terminal.is_json() {
         let mut is_empty = true;
         let shown = pieces().inspect(|_| is_empty = false);
         terminal.show_pieces(shown.map(|piece| piece.map(HistoryPiece::from)))?;
-        return if is_empty { nothing(context, id).await } else { Ok(()) };
+        return if is_empty { report_no_attempts(context, id).await } else { Ok(()) };
     }
     let mut ruler = HistoryRuler::new(terminal.format());
     for piece in pieces() {
@@ -74,12 +75,12 @@ async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Resul
     }
     let mut left = ruler.count();
     if left == 0 {
-        return nothing(context, id).await;
+        return report_no_attempts(context, id).await;
     }
     let mut fitted = ruler.fit();
     terminal.show_pieces(pieces().map(|piece| {
         piece.map(|mut piece: History| {
-            // What has begun since was not measured.
+            // Attempts that have begun since were not measured.
             piece.truncate(left);
             left -= piece.len();
             fitted.next(piece)
@@ -87,8 +88,8 @@ async fn stream(context: &Context, reader: &Reader, args: &HistoryArgs) -> Resul
     }))
 }
 
-/// Tells that there is no attempt.
-async fn nothing(context: &Context, id: Option<&ExperimentId>) -> Result<(), CliError> {
+/// Reports that there are no attempts; fails if the experiment does not exist.
+async fn report_no_attempts(context: &Context, id: Option<&ExperimentId>) -> Result<(), CliError> {
     if let Some(id) = id {
         context.must_exist(id).await?;
     }

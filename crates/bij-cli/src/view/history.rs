@@ -1,4 +1,4 @@
-//! Attempts and what each ended of.
+//! Attempts, each with its cause and the evidence.
 
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use super::{Format, Tone, View, attempt_board, proof, time};
 /// A table of attempts, oldest first: `bij history`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct History(Vec<Row>);
+pub(crate) struct History(Vec<AttemptRow>);
 
 #[derive(Clone, Debug, Serialize)]
-struct Row {
-    /// Only where several experiments may be meant.
+struct AttemptRow {
+    /// The experiment, in the history of several experiments.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<ExperimentId>,
     run: u32,
@@ -38,33 +38,33 @@ struct Row {
 }
 
 impl History {
-    /// The attempts of one experiment.
+    /// Creates the history of one experiment, without ids in the JSON.
     pub(crate) fn of_one(attempts: Vec<Attempt>) -> Self {
-        Self(attempts.into_iter().map(|attempt| Row::new(attempt, false)).collect())
+        Self(attempts.into_iter().map(|attempt| AttemptRow::new(attempt, false)).collect())
     }
 
-    /// The attempts of several experiments, each with its id.
+    /// Creates the history of several experiments, with ids in the JSON.
     pub(crate) fn of_several(attempts: Vec<Attempt>) -> Self {
-        Self(attempts.into_iter().map(|attempt| Row::new(attempt, true)).collect())
+        Self(attempts.into_iter().map(|attempt| AttemptRow::new(attempt, true)).collect())
     }
 
-    /// The first attempts of these.
+    /// Keeps the first `count` attempts only.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
     }
 
-    /// How many attempts there are.
+    /// Returns the number of attempts.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no attempt.
+    /// Returns whether there are no attempts.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Row {
+impl AttemptRow {
     fn new(attempt: Attempt, named: bool) -> Self {
         let end = attempt.end.as_ref();
         let exit = end.and_then(|end| end.evidence.exit);
@@ -132,7 +132,7 @@ const fn columns() -> [Column; 7] {
     ]
 }
 
-/// Measures a history that is not kept in memory.
+/// Measures the columns of a history that is not held in memory.
 pub(crate) struct HistoryRuler {
     ruler: Ruler,
     format: Format,
@@ -140,23 +140,23 @@ pub(crate) struct HistoryRuler {
 }
 
 impl HistoryRuler {
-    /// Nothing is measured yet.
+    /// Creates a ruler that has measured no attempts.
     pub(crate) fn new(format: Format) -> Self {
         Self { ruler: Ruler::new(columns()), format, count: 0 }
     }
 
-    /// Takes in a piece.
+    /// Measures the attempts of a piece.
     pub(crate) fn measure(&mut self, piece: &History) {
         self.count += piece.0.len();
         piece.0.iter().for_each(|row| self.ruler.measure(&row.cells(&self.format)));
     }
 
-    /// How many attempts were measured.
+    /// Returns the number of measured attempts.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
-    /// The table for pieces of the same history.
+    /// Returns the table for the pieces of the same history.
     pub(crate) fn fit(self) -> RuledHistory {
         RuledHistory { ruled: Rc::new(self.ruler.fit(self.format.width)), is_begun: false }
     }
@@ -169,7 +169,7 @@ pub(crate) struct RuledHistory {
 }
 
 impl RuledHistory {
-    /// The next piece of the table; the first one has the titles.
+    /// Returns the next piece of the table; the first one has the titles.
     pub(crate) fn next(&mut self, piece: History) -> HistoryPiece {
         let has_titles = !std::mem::replace(&mut self.is_begun, true);
         HistoryPiece { rows: piece, ruled: Some(Rc::clone(&self.ruled)), has_titles }
@@ -188,7 +188,7 @@ pub(crate) struct HistoryPiece {
 }
 
 impl From<History> for HistoryPiece {
-    /// A piece for programs, which need no table.
+    /// Creates a piece that is only printed as JSON.
     fn from(rows: History) -> Self {
         Self { rows, ruled: None, has_titles: false }
     }

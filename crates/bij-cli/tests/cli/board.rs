@@ -61,7 +61,7 @@ fn whoever_watches_through_a_pipe_gets_a_line_of_json_each_time() {
 fn minutes_that_were_kept_are_told() {
     let bij = Bij::new();
     let said = bij.call(&["board", "--minutes", "9"]);
-    assert_eq!((said.code, &*said.out, &*said.err), (0, "", "Nothing has been kept.\n"));
+    assert_eq!((said.code, &*said.out, &*said.err), (0, "", "No minutes are recorded.\n"));
     let database = Layout::system(&bij.path("")).database();
     let mut store = Store::open(&database).unwrap();
     for number in 0..3 {

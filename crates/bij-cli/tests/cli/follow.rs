@@ -189,7 +189,7 @@ fn waiting_outlives_the_coordinator_and_ends_without_one() {
     store.change(&[end(x), end(y)], then).unwrap();
     let said = finished(child);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("warning: the coordinator went away"), "{said:?}");
+    assert!(said.err.contains("warning: the coordinator has stopped"), "{said:?}");
     assert!(said.err.contains("x#1: ended: success\n"), "{said:?}");
     assert!(said.err.ends_with("y#1: ended: success\n"), "{said:?}");
 }
@@ -218,7 +218,7 @@ fn one_that_was_killed_is_waited_for() {
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     err.read_line(&mut line).unwrap();
-    assert_eq!(line, "The coordinator was killed; waiting for its return.\n");
+    assert_eq!(line, "The coordinator was killed; waiting for its restart.\n");
     let coordinator = Coordinator::start_with(&bij, model);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(coordinator.model.known().asked, ["hold: x"]);

@@ -172,8 +172,8 @@ fn admission_is_paused_and_resumed() {
     let _coordinator = Coordinator::start(&bij);
     for (words, said) in [
         (vec!["resume"], "Admission was not paused.\n"),
-        (vec!["pause"], "Admission is paused; what is up runs on.\n"),
-        (vec!["pause", "night"], "Admission of group night was paused already.\n"),
+        (vec!["pause"], "Admission is paused; runs that are up continue.\n"),
+        (vec!["pause", "night"], "Admission of group night was already paused.\n"),
         (vec!["resume"], "Admission is resumed.\n"),
     ] {
         let done = bij.call(&words);

@@ -88,5 +88,5 @@ fn stopping_what_is_not_up_tells_of_its_run_in_the_queue() {
     let said = bij.call(&["stop", "x"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.err.starts_with("x: was not up; x#1 is still in the queue, `bij --root "));
-    assert!(said.err.ends_with(" cancel x#1` takes it out\n"), "{said:?}");
+    assert!(said.err.ends_with(" cancel x#1` removes it\n"), "{said:?}");
 }

@@ -113,7 +113,7 @@ fn a_sweep_becomes_an_experiment_a_combination() {
     // Another one must not take their names.
     let other = bij.call(&["submit", "train", "--param", "lr=0.5"]);
     assert_eq!(other.code, 101, "{other:?}");
-    assert!(other.err.contains("train.1 is defined already") && other.err.contains("--name"));
+    assert!(other.err.contains("train.1 is already defined") && other.err.contains("--name"));
     let other_name = bij.call(&["submit", "train", "--param", "lr=0.5", "--name", "high"]);
     assert_eq!(other_name.out, "high.1#1\n", "{other_name:?}");
     assert_eq!(coordinator.model.known().submitted.len(), 13);
@@ -177,7 +177,7 @@ fn a_dry_run_asks_and_changes_nothing() {
     assert_eq!(coordinator.model.known().asked, ["dry run of 2"]);
     let command = bij.call(&["--json", "submit", "--dry-run", "--", "true"]);
     assert_eq!(command.json()[0]["experiment"], json!(null), "{command:?}");
-    assert!(command.err.contains("not known"), "{command:?}");
+    assert!(command.err.contains("not checked"), "{command:?}");
     let refusal = Refusal::new(RefusalKind::Impossible, "it can never fit");
     coordinator.model.known().refuses = Some(refusal);
     assert_eq!(bij.call(&["submit", "train", "--dry-run"]).code, 101);

@@ -1,4 +1,4 @@
-//! What can be wrong with a definition on this machine, though it reads well.
+//! Checks a valid definition against this machine.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,21 +11,21 @@ use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 use crate::context::Context;
 use crate::view::Finding;
 
-/// What was found; problems keep the experiment from starting.
+/// Findings about the machine; problems keep the experiment from starting.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
+pub(crate) struct HostFindings {
     pub(crate) problems: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
 }
 
-/// Looks at what the definition names: program, directory, user, config, writable paths.
-pub(crate) fn look(context: &Context, found: &Found) -> Findings {
+/// Checks the resources that the definition names: program, directory, user, config, writable paths.
+pub(crate) fn check_resources(context: &Context, found: &Found) -> HostFindings {
     let Found { spec, source, .. } = found;
     let path = context.scope.program_path();
     let view = host_view(&path);
-    let finding = |key: &str, message: String| Finding::of_file(source, key, message);
+    let finding = |key: &str, message: String| Finding::about_key(source, key, message);
     let obstacles = view.obstacles(spec).into_iter();
-    let mut findings = Findings {
+    let mut findings = HostFindings {
         problems: obstacles.map(|obstacle| finding(obstacle.key(), obstacle.to_string())).collect(),
         warnings: view
             .unknown_to_env(spec)
@@ -33,33 +33,32 @@ pub(crate) fn look(context: &Context, found: &Found) -> Findings {
             .into_iter()
             .collect(),
     };
-    // A config may be any text; one that looks like a path is meant as one.
+    // A config may be any text; if it looks like a path, it is meant as one.
     if let Some(config) = &spec.config
         && config.starts_with('/')
         && !config.contains('\n')
         && is_missing(Path::new(config))
     {
-        let message = format!("there is no file {config}: write it, or mend the path");
+        let message = format!("there is no file {config}: write it, or correct the path");
         findings.problems.push(finding("config", message));
     }
     findings
 }
 
-/// This machine as an experiment finds it, with programs looked for in `path`.
+/// Returns this machine as an experiment sees it, with programs searched in `path`.
 fn host_view(path: &str) -> HostView<'_> {
     HostView { root: Path::new("/"), path: Some(path), hidden: &[] }
 }
 
-/// Returns whether nothing but the contents of a program keeps an experiment from running.
-pub(super) fn is_only_of_contents(context: &Context, found: &Found) -> bool {
+/// Returns whether there are obstacles, and all are in the contents of a program.
+pub(super) fn has_only_content_obstacles(context: &Context, found: &Found) -> bool {
     let path = context.scope.program_path();
     let view = host_view(&path);
     let obstacles = view.obstacles(&found.spec);
     !obstacles.is_empty() && obstacles.iter().all(Obstacle::is_of_contents)
 }
 
-/// System directories: an experiment that may write one of them can change what root runs or reads. The
-/// first path covers all others.
+/// System directories: an experiment that may write to one of them can change what root runs or reads.
 const SYSTEM_DIRECTORIES: [&str; 18] = [
     "/",
     "/bin",
@@ -81,7 +80,8 @@ const SYSTEM_DIRECTORIES: [&str; 18] = [
     "/var/spool/cron",
 ];
 
-/// Below `/run` and `/var` only these trees are the system's; the rest belongs to services and users.
+/// System directories with everything below them. `/run` and `/var` are not among them: other directories there
+/// belong to services and users.
 const SYSTEM_TREES: [&str; 16] = [
     "/boot",
     "/dev",
@@ -101,13 +101,13 @@ const SYSTEM_TREES: [&str; 16] = [
     "/var/spool/cron",
 ];
 
-/// What the definition opens that the operator may not have meant to.
-pub(crate) fn look_for_openness(found: &Found) -> Vec<Finding> {
+/// Warns about settings by which an experiment can damage the machine or other users' files.
+pub(crate) fn check_exposure(found: &Found) -> Vec<Finding> {
     let ExperimentSpec { user, writable, sandbox, .. } = &found.spec;
-    let finding = |key: &str, message: String| Finding::of_file(&found.source, key, message);
+    let finding = |key: &str, message: String| Finding::about_key(&found.source, key, message);
     let mut findings = Vec::new();
     if user.as_deref().is_some_and(is_root) {
-        let message = "the experiment runs as root: what it runs, and every file that it loads, can do \
+        let message = "the experiment runs as root: its programs, and every file that it loads, can do \
                        anything on this machine; leave `user` out for a user of its own";
         findings.push(finding("user", message.to_owned()));
     }
@@ -128,8 +128,8 @@ pub(crate) fn look_for_openness(found: &Found) -> Vec<Finding> {
         && let Some(name) = user.as_deref().filter(|name| !is_root(name))
     {
         let message = format!(
-            "profile trusted takes the sandbox away, and {name} is a user that others share: the \
-             experiment reads and writes whatever {name} may; leave one of the two out"
+            "profile trusted removes the sandbox, and {name} is a shared user: the experiment can \
+             read and write every file that {name} can; leave out one of the two"
         );
         findings.push(finding("sandbox.profile", message));
     }
@@ -140,7 +140,7 @@ fn is_root(user: &str) -> bool {
     matches!(user, "root" | "0")
 }
 
-/// The path without `.`, `..` and doubled slashes, as they stand.
+/// Returns the path without `.`, `..` and repeated slashes; links are not resolved.
 fn normalized(path: &str) -> PathBuf {
     let mut plain = PathBuf::from("/");
     for component in Path::new(path).components() {
@@ -155,26 +155,26 @@ fn normalized(path: &str) -> PathBuf {
     plain
 }
 
-/// `[gpu] access` on a machine below this root where there is nothing to be given.
-pub(super) fn look_for_gpu(found: &Found, root: &Path) -> Option<Finding> {
+/// Warns about `[gpu] access` if the machine below `root` has no GPU device.
+pub(super) fn check_gpu(found: &Found, root: &Path) -> Option<Finding> {
     if !found.spec.gpu.access {
         return None;
     }
     let why = match GpuPolicy::find(&Root::new(root)) {
         Ok(policy) if policy.kind != GpuKind::None => return None,
-        Ok(_) => "its unit is given none".to_owned(),
+        Ok(_) => "its unit gets none".to_owned(),
         Err(why) => format!("the kernel's list of drivers: {why}"),
     };
     let message = format!("no GPU device was found on this machine ({why})");
-    Some(Finding::of_file(&found.source, "gpu.access", message))
+    Some(Finding::about_key(&found.source, "gpu.access", message))
 }
 
-/// `[power]` on a machine below this root that cannot be as it is wanted.
-pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
+/// Warns about `[power]` settings that the machine below `root` does not support.
+pub(super) fn check_power(found: &Found, root: &Path) -> Vec<Finding> {
     let (power, root) = (&found.spec.power, Root::new(root));
     let mut findings = Vec::new();
     let mut warn = |key: &str, message: String| {
-        findings.push(Finding::of_file(&found.source, key, message));
+        findings.push(Finding::about_key(&found.source, key, message));
     };
     if let Some(mode) = &power.mode {
         match PowerConf::read(&root) {
@@ -184,7 +184,7 @@ pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
                 warn("power.mode", format!("this board has no power mode {mode}; it has {names}"));
             }
             Err(WhyNot::Absent) => {
-                let message = "this machine has no power modes: what is wanted is passed over";
+                let message = "this machine has no power modes: the setting has no effect";
                 warn("power.mode", message.to_owned());
             }
             Err(why @ WhyNot::Unparsable(_)) => {
@@ -195,13 +195,13 @@ pub(super) fn look_for_power(found: &Found, root: &Path) -> Vec<Finding> {
         }
     }
     if power.clocks == Clocks::Max && !JetsonClocks::below(&root, "").is_installed() {
-        let message = "this machine has no jetson_clocks: its clocks stay as they are";
+        let message = "this machine has no jetson_clocks: the setting has no effect";
         warn("power.clocks", message.to_owned());
     }
     findings
 }
 
-/// Whether nothing is there. What the caller may not see is not judged.
+/// Returns whether there is no such file; `false` if the caller may not know.
 fn is_missing(path: &Path) -> bool {
     matches!(path.try_exists(), Ok(false))
 }
@@ -218,11 +218,11 @@ mod tests {
         edit(&mut spec);
         let (source, stamp) = ("x.toml".to_owned(), String::new());
         let found = Found { spec, source, stamp, warnings: Vec::new() };
-        look_for_openness(&found).into_iter().filter_map(|finding| finding.key).collect()
+        check_exposure(&found).into_iter().filter_map(|finding| finding.key).collect()
     }
 
     #[test]
-    fn what_opens_the_machine_is_warned_about() {
+    fn settings_that_expose_the_machine_cause_a_warning() {
         assert_eq!(keys(|_| ()), [""; 0]);
         for user in ["root", "0"] {
             assert_eq!(keys(|spec| spec.user = Some(user.to_owned())), ["user"]);
@@ -235,7 +235,7 @@ mod tests {
         };
         assert_eq!(trusted(Some("alice")), ["sandbox.profile"]);
         assert_eq!(trusted(None), [""; 0]);
-        for (path, is_told) in [
+        for (path, is_exposed) in [
             ("/etc", true),
             ("/etc/", true),
             ("/etc/ssh", true),
@@ -255,8 +255,8 @@ mod tests {
             ("/etcetera", false),
             ("/home/alice/etc", false),
         ] {
-            let told = keys(|spec| spec.writable = vec![path.parse().unwrap()]);
-            assert_eq!(!told.is_empty(), is_told, "{path}");
+            let warned = keys(|spec| spec.writable = vec![path.parse().unwrap()]);
+            assert_eq!(!warned.is_empty(), is_exposed, "{path}");
         }
     }
 }
