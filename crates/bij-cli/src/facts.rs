@@ -133,13 +133,15 @@ pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
 }
 
 fn warn_manager_unreachable(context: &Context, error: &CliError) {
-    context.terminal.warning(&format!("{}; showing what is on disk", error.sentence()));
+    context.terminal.warning(&format!("{}; showing the data on disk", error.sentence()));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }
 
 fn warn_definitions_unreadable(context: &Context, error: &CliError) {
     let sentence = error.sentence();
-    context.terminal.warning(&format!("{sentence}; showing what the service manager knows"));
+    context
+        .terminal
+        .warning(&format!("{sentence}; showing the experiments that the service manager knows"));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }
 
