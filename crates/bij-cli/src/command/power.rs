@@ -40,7 +40,7 @@ fn list(context: &Context) -> Result<(), CliError> {
         context.terminal.status(&format!("The mode in force is not known: {why}."));
     }
     for passed_over in &modes.passed_over {
-        context.terminal.status(&format!("Passed over: {passed_over}."));
+        context.terminal.status(&format!("Left out: {passed_over}."));
     }
     let clocks = clocks_held(&Root::new(&context.root)).ok();
     context.terminal.show(&PowerPage::new(offered, in_force, at_next_boot, clocks))

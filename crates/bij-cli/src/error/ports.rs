@@ -99,7 +99,7 @@ impl From<LedgerError> for CliError {
                      away, `systemctl start brain-experiment-coordinator`",
             ),
             LedgerError::Newer { .. } => {
-                Self::from_error(Kind::Database, &error).hint("install the newer bij")
+                Self::from_error(Kind::Database, &error).hint("install a newer bij")
             }
             LedgerError::Busy(_) | LedgerError::Replaced(_) => {
                 Self::from_error(Kind::Database, &error).hint("try again")

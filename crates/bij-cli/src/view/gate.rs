@@ -42,7 +42,7 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         }
         // The run that it depends on has ended in another way.
         "dependency" if waiting.have.is_some() => {
-            format!("another run of it with that end, or bij edit --after-none {run}")
+            format!("a newer run that ends as required, or bij edit --after-none {run}")
         }
         "dependency" | "same-experiment" => "the end of that run".to_owned(),
         "not-before" => format!("time, or bij edit --any-time {run}"),

@@ -42,7 +42,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
             parts.extend(by(evidence));
             parts.extend(exit(evidence).filter(|_| evidence.exit != Some(Exit::Code(0))));
         }
-        Cause::PowerLoss => parts.push("the machine lost its power".to_owned()),
+        Cause::PowerLoss => parts.push("the machine ended without a shutdown".to_owned()),
         Cause::Unknown => parts.push("its end was not observed".to_owned()),
     }
     parts.extend(peak(evidence));
