@@ -15,10 +15,10 @@ use crate::error::{CliError, Kind};
 use crate::terminal::Terminal;
 use crate::view::for_terminal;
 
-/// Does what the command line says and returns the exit code that docs/cli.md promises.
+/// Executes the command line and returns the exit code; docs/cli.md lists the codes.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
-    match complete::answer(&words) {
+    match complete::answer_shell(&words) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => {
@@ -31,16 +31,16 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
             let json = words.iter().any(|word| word == "--json");
             let terminal = Terminal::new(&Global { json, ..Global::default() });
-            return finish(&terminal, Err(not_text(&words)));
+            return finish(&terminal, Err(not_utf8(&words)));
         }
         Err(error) => {
-            // Help and version end well and go to stdout.
+            // Help and version are results: they go to stdout, with exit code 0.
             print(&error);
             return if error.use_stderr() { Kind::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     if matches!(command, Some(Command::Shim)) {
-        // Before any thread is started.
+        // The shim forks and executes, so no thread may run yet.
         return bij_local::shim::main();
     }
     let terminal = Terminal::new(&global);
@@ -50,30 +50,29 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = Context::new(terminal, &global).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| CliError::of(Kind::Internal, &error))?;
+        let runtime = runtime.map_err(|error| CliError::from_error(Kind::Internal, &error))?;
         runtime.block_on(command::dispatch(command, &context))
     });
     finish(&terminal, done)
 }
 
-/// The error of an argument that is no text. Names of experiments, settings and commands are written into
-/// definitions, which are UTF-8; only a path may be of other bytes.
-fn not_text(words: &[OsString]) -> CliError {
+/// Returns the error for an argument that is not UTF-8. Names, settings and commands are written into
+/// definitions, which are UTF-8; only a path may have other bytes.
+fn not_utf8(words: &[OsString]) -> CliError {
     let is_path = |at: usize| at.checked_sub(1).is_some_and(|before| words[before] == "--root");
     let mut others = words.iter().enumerate().filter(|(at, _)| !is_path(*at));
     let Some((at, word)) = others.find(|(_, word)| word.to_str().is_none()) else {
         return CliError::new(Kind::Usage, "an argument is not UTF-8 text");
     };
-    // With its other bytes as a shell can write them.
+    // Other bytes are written as `\xe9`, which a shell can read.
     let word = word.as_encoded_bytes().escape_ascii();
     let text = format!("argument {at}, \"{word}\", is not UTF-8 text");
-    CliError::new(Kind::Usage, text).hint(
-        "a definition can hold no other text; rename the file that it names, or have a script name it",
-    )
+    CliError::new(Kind::Usage, text)
+        .hint("definitions are UTF-8: rename the file, or let a script name it")
 }
 
-/// Prints what the parser of the command line says. It repeats words of the command line, which a shell may
-/// have taken from names of files.
+/// Prints a message of clap. It may repeat words of the command line, which can be names of files with any
+/// characters.
 fn print(error: &clap::Error) {
     fn write_to(error: &clap::Error, out: &mut (impl Write + IsTerminal)) {
         let colour = out.is_terminal() && Terminal::wants_colour();

@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! The arguments of the command line.
 
 mod experiment;
 mod help;
@@ -29,8 +29,8 @@ pub(crate) use verbs::{
     ShellArgs, ShowArgs, StartArgs,
 };
 
-/// Runs memory-hungry, crash-prone experiments under the limits of PID 1, brings crashed ones back
-/// with their history, and tells what every attempt ended of.
+/// Runs memory-hungry, crash-prone experiments under limits that PID 1 enforces, restarts those that
+/// crash, and records why each attempt ended.
 #[derive(Debug, Parser)]
 #[command(
     name = "bij",
@@ -47,7 +47,7 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
-/// What every verb understands.
+/// The options that every verb accepts.
 #[derive(Debug, Default, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Global {
@@ -60,10 +60,10 @@ pub(crate) struct Global {
     /// Print no hints and no status lines
     #[arg(short, long, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
-    /// Ask the calling user's own service manager, with that user's definitions and database
+    /// Use the calling user's own service manager, definitions and database
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) user: bool,
-    /// Do without systemd: `run` supervises by itself; the default where systemd is not PID 1
+    /// Work without systemd: `run` supervises by itself; the default where systemd is not PID 1
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) local: bool,
     /// Put all paths below DIR; implies --local
@@ -74,7 +74,7 @@ pub(crate) struct Global {
 /// The hidden verb by which `bij run` starts processes (see `bij_local::shim`).
 pub(crate) const SHIM: &str = "local-shim";
 
-/// A shell that completes.
+/// A shell for which there is a completion script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shell {
     Bash,
@@ -82,58 +82,58 @@ pub(crate) enum Shell {
     Fish,
 }
 
-/// The verbs; systemctl's where it has one.
+/// The verbs, named as in systemctl where it has the same.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run experiments or a command in the foreground until they have ended
     Run(RunArgs),
-    /// Start an experiment; what is added holds for this run only
+    /// Start an experiment; additions hold for this run only
     Start(StartArgs),
     #[command(flatten)]
     Queue(QueueVerb),
     /// Stop experiments in good order
     Stop(IdsArgs),
-    /// Stop experiments and start them again, with their definitions as they are now
+    /// Stop experiments and start them again, with their current definitions
     Restart(IdsArgs),
-    /// Have experiments started at boot
+    /// Start experiments at boot
     Enable(EnableArgs),
-    /// Have experiments no longer started at boot
+    /// No longer start experiments at boot
     Disable(EnableArgs),
-    /// Tell how experiments are, with their last lines of log
+    /// Show the state of experiments, with their last log lines
     Status(MaybeIdsArgs),
-    /// List experiments, one a line
+    /// List all experiments, one per line
     #[command(visible_alias = "ls")]
     List,
-    /// Tell everything about experiments as KEY=VALUE
+    /// Show all properties of experiments as KEY=VALUE
     Show(ShowArgs),
-    /// List attempts and what each ended of
+    /// List attempts, each with its cause and the evidence
     History(HistoryArgs),
-    /// Print what experiments wrote
+    /// Print the output of experiments
     Logs(LogsArgs),
-    /// Forget that experiments failed and how often they were started
+    /// Reset the failed state and the start limit of experiments
     #[command(visible_alias = "reset-failed")]
     Reset(MaybeIdsArgs),
     /// Start all experiments that are enabled
     StartAll,
     /// Stop all experiments that are up
     StopAll,
-    /// Check definitions and tell everything that is wrong, each with its line
+    /// Check definitions and list all errors, each with file, line and key
     Check(CheckArgs),
-    /// Tell how hot, how fast and how busy this machine is, or the one captured in --root
+    /// Show temperatures, clocks and load of this machine, or of the one captured in --root
     Board(BoardArgs),
-    /// List the power modes of this board, or switch it to another one
+    /// List the power modes of this board, or switch the mode
     Power(PowerArgs),
-    /// Tell what would have been done about heat, in a recorded trace or with a modelled board
+    /// Show what would be done about heat, for a recorded trace or a modelled board
     Simulate(SimulateArgs),
     /// Print the JSON Schema of definitions
     Schema,
-    /// Print the script by which a shell completes what is typed
+    /// Print the completion script for a shell
     Completions {
         /// bash, zsh or fish
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
-    /// Become an experiment, as the supervisor orders on the standard input
+    /// Execute an experiment's command, as the supervisor requests on the standard input
     #[command(hide = true, name = SHIM)]
     Shim,
 }

@@ -1,6 +1,5 @@
-//! The verbs, one a file: each gathers data and hands a view to the terminal.
+//! The verbs, one per file: each gathers data and passes a view to the terminal.
 
-mod act;
 mod board;
 mod check;
 mod enable;
@@ -17,6 +16,7 @@ mod simulate;
 mod start;
 mod status;
 mod stop;
+mod unit_action;
 
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ use crate::complete;
 use crate::context::Context;
 use crate::error::CliError;
 
-/// Does one verb and tells the exit code.
+/// Executes one verb and returns the exit code.
 pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(args) => return run::run(context, &args).await,
@@ -51,28 +51,28 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::Power(args) => power::power(context, &args).await?,
         Command::Simulate(args) => simulate::simulate(context, &args)?,
         Command::Schema => schema::schema()?,
-        Command::Completions { shell } => complete::script(shell)?,
+        Command::Completions { shell } => complete::print_script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The ids, if each is somebody's: defined, with a history, or loaded by the manager.
-async fn known(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
+/// Returns the ids if each exists: defined, with a history, or loaded by the manager.
+async fn existing_ids(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
     for IdArg(id) in ids {
         context.must_exist(id).await?;
     }
-    Ok(plain(ids))
+    Ok(to_ids(ids))
 }
 
-/// The ids, if the definition of each can be used, so that nothing is begun that must fail.
-fn usable(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
+/// Returns the ids if each experiment can run, so that no action begins that is certain to fail.
+fn runnable_ids(context: &Context, ids: &[IdArg]) -> Result<Vec<ExperimentId>, CliError> {
     for IdArg(id) in ids {
         check::must_be_runnable(context, &context.definitions().find(id)?)?;
     }
-    Ok(plain(ids))
+    Ok(to_ids(ids))
 }
 
-fn plain(ids: &[IdArg]) -> Vec<ExperimentId> {
+fn to_ids(ids: &[IdArg]) -> Vec<ExperimentId> {
     ids.iter().map(|IdArg(id)| id.clone()).collect()
 }

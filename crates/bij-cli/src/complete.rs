@@ -1,5 +1,5 @@
-//! What the completion of shells offers: `bij completions SHELL` prints a script that calls `bij`
-//! itself, with [`VARIABLE`] in its environment, for every word that is to be completed.
+//! Completion in shells: `bij completions SHELL` prints a script that calls `bij` itself, with
+//! [`VARIABLE`] in its environment, for every word to be completed.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -19,26 +19,27 @@ use clap_complete::env::{Bash, Fish, Shells, Zsh};
 use crate::args::{Cli, Global, Shell};
 use crate::coordinator;
 use crate::error::CliError;
-use crate::scope::{self, Scope, Surroundings};
+use crate::scope::{self, HostFacts, Scope};
 use crate::terminal::Terminal;
 
-/// Names the shell that asks. Another program's variable must not make a completer of `bij`.
+/// The environment variable that names the calling shell. clap's usual name could be set for another program,
+/// and `bij` would then print completions.
 const VARIABLE: &str = "_BIJ_COMPLETE";
 
-/// A person who has pressed a key waits for no longer.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// How long the coordinator may take: the user has just pressed a key.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers a shell that wants a word completed; tells whether one did.
-pub(crate) fn answer(words: &[OsString]) -> Result<bool, clap::Error> {
-    let here = std::env::current_dir().ok();
+/// Prints completions if a shell asks for them, and returns whether it did.
+pub(crate) fn answer_shell(words: &[OsString]) -> Result<bool, clap::Error> {
+    let directory = std::env::current_dir().ok();
     CompleteEnv::with_factory(Cli::command)
         .var(VARIABLE)
         .shells(Shells(&[&Bash, &Zsh, &Fish]))
-        .try_complete(words, here.as_deref())
+        .try_complete(words, directory.as_deref())
 }
 
 /// Prints the script for a shell: `bij completions`.
-pub(crate) fn script(shell: Shell) -> Result<(), CliError> {
+pub(crate) fn print_script(shell: Shell) -> Result<(), CliError> {
     use clap_complete::env::EnvCompleter;
     let shell: &dyn EnvCompleter = match shell {
         Shell::Bash => &Bash,
@@ -50,19 +51,19 @@ pub(crate) fn script(shell: Shell) -> Result<(), CliError> {
     Terminal::print(String::from_utf8_lossy(&text).trim_start())
 }
 
-/// Experiments that are defined.
+/// Returns the experiments that are defined.
 pub(crate) fn ids() -> Vec<CompletionCandidate> {
-    defined().into_iter().map(|id| CompletionCandidate::new(id.as_str())).collect()
+    defined_ids().into_iter().map(|id| CompletionCandidate::new(id.as_str())).collect()
 }
 
-/// Runs that are not over: experiments, and once a `#` is typed their numbers.
+/// Returns the experiments of runs that are not over, or after a `#` the runs themselves.
 pub(crate) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let runs = queued().runs;
+    let runs = queue_names().runs;
     if current.contains('#') {
         let named = runs.iter().map(|(run, state)| (run.to_string(), state));
-        let begun = named.filter(|(name, _)| name.starts_with(current));
-        return begun
+        let matching = named.filter(|(name, _)| name.starts_with(current));
+        return matching
             .map(|(name, state)| {
                 CompletionCandidate::new(name).help(Some(state.as_str().to_owned().into()))
             })
@@ -74,38 +75,38 @@ pub(crate) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     ids.into_iter().filter(|id| id.starts_with(current)).map(CompletionCandidate::new).collect()
 }
 
-/// Groups that are set up, or that runs name.
+/// Returns the groups that are set up or that runs name.
 pub(crate) fn groups() -> Vec<CompletionCandidate> {
-    let mut names = queued().groups;
+    let mut names = queue_names().groups;
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// Experiments that are defined, and files.
+/// Returns the experiments that are defined, and files.
 pub(crate) fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begun = current.to_str().unwrap_or_default();
-    let ids = defined().into_iter().filter(|id| id.as_str().starts_with(begun));
+    let prefix = current.to_str().unwrap_or_default();
+    let ids = defined_ids().into_iter().filter(|id| id.as_str().starts_with(prefix));
     let mut all: Vec<CompletionCandidate> =
         ids.map(|id| CompletionCandidate::new(id.as_str())).collect();
     all.extend(PathCompleter::any().complete(current));
     all
 }
 
-fn defined() -> Vec<ExperimentId> {
+fn defined_ids() -> Vec<ExperimentId> {
     layout().and_then(|layout| Definitions::new(layout).ids().ok()).unwrap_or_default()
 }
 
-/// What of the queue can be completed.
+/// The names in the queue that can be completed.
 #[derive(Default)]
-struct Queued {
+struct QueueNames {
     runs: Vec<(RunId, State)>,
     groups: Vec<String>,
 }
 
-/// From the database, or from the coordinator where the database may not be opened.
-fn queued() -> Queued {
-    let Some(layout) = layout() else { return Queued::default() };
+/// Reads the names from the database, or asks the coordinator where the caller may not open the database.
+fn queue_names() -> QueueNames {
+    let Some(layout) = layout() else { return QueueNames::default() };
     match Reader::at(&layout).load() {
         Ok(Queue { runs, groups, paused: _ }) => {
             let named = groups.into_iter().map(|group| group.name);
@@ -113,13 +114,13 @@ fn queued() -> Queued {
             let groups = named.chain(used).map(String::from).collect();
             let state = |queued: QueuedRun| (State::from(&queued.state), queued.run);
             let runs = runs.into_iter().map(state).map(|(state, run)| (run, state)).collect();
-            Queued { runs, groups }
+            QueueNames { runs, groups }
         }
-        Err(_) => asked(&layout).unwrap_or_default(),
+        Err(_) => ask_coordinator(&layout).unwrap_or_default(),
     }
 }
 
-fn asked(layout: &Layout) -> Option<Queued> {
+fn ask_coordinator(layout: &Layout) -> Option<QueueNames> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let ask = async {
@@ -127,23 +128,23 @@ fn asked(layout: &Layout) -> Option<Queued> {
             let entries = client.queue(&QueueQuery::default()).await.ok()?;
             let groups = client.groups().await.ok()?.into_iter().map(|group| group.name.into());
             let runs = entries.iter().map(|entry| (entry.id(), entry.state)).collect();
-            Some(Queued { runs, groups: groups.collect() })
+            Some(QueueNames { runs, groups: groups.collect() })
         };
-        tokio::time::timeout(ANSWERS_WITHIN, ask).await.ok().flatten()
+        tokio::time::timeout(ANSWER_TIMEOUT, ask).await.ok().flatten()
     })
 }
 
-/// Where the command line that is being typed would look.
+/// Returns the layout that the unfinished command line would use.
 fn layout() -> Option<Layout> {
-    // The shell's script puts that line behind the first `--`.
+    // The shell's script passes that line after the first `--`.
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
-    let global = typed(words);
-    let around = Surroundings::of_process();
-    scope::layout(Scope::decide(&global, &around), &global, &around).ok()
+    let global = scope_options(words);
+    let host = HostFacts::observe();
+    scope::layout(Scope::decide(&global, &host), &global, &host).ok()
 }
 
-/// The options of an unfinished command line that say where to look.
-fn typed(mut words: impl Iterator<Item = OsString>) -> Global {
+/// Returns the options of an unfinished command line that decide scope and layout.
+fn scope_options(mut words: impl Iterator<Item = OsString>) -> Global {
     let mut global = Global::default();
     while let Some(word) = words.next() {
         match word.to_str() {
@@ -166,12 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unfinished_line_says_where_to_look() {
-        let typed = |line: &str| typed(line.split(' ').map(OsString::from));
-        assert!(typed("bij --user status").user);
-        assert_eq!(typed("bij --root /a status").root, Some("/a".into()));
-        assert_eq!(typed("bij status --root=/b x").root, Some("/b".into()));
-        assert!(!typed("bij run -- program --user").user);
-        assert_eq!(typed("bij --root").root, None);
+    fn an_unfinished_line_decides_scope_and_root() {
+        let options = |line: &str| scope_options(line.split(' ').map(OsString::from));
+        assert!(options("bij --user status").user);
+        assert_eq!(options("bij --root /a status").root, Some("/a".into()));
+        assert_eq!(options("bij status --root=/b x").root, Some("/b".into()));
+        assert!(!options("bij run -- program --user").user);
+        assert_eq!(options("bij --root").root, None);
     }
 }

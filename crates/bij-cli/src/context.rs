@@ -1,4 +1,4 @@
-//! What every verb works with; opened only when a verb wants it.
+//! The adapters of one call of `bij`; each is opened when a verb first uses it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,63 +11,63 @@ use tokio::sync::OnceCell;
 
 use crate::args::Global;
 use crate::error::{CliError, Kind};
+use crate::history_source::HistorySource;
 use crate::lingering;
-use crate::log_source::{LogSource, Wanted};
-use crate::past::Past;
-use crate::scope::{self, Scope, Surroundings};
+use crate::log_source::{LogFilter, LogSource};
+use crate::scope::{self, HostFacts, Scope};
 use crate::terminal::Terminal;
 use crate::units::Units;
 use crate::view::LogRow;
 
-/// The adapters of one call of `bij`, and where they look.
+/// The adapters of one call of `bij`, with its scope and paths.
 pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     pub(crate) scope: Scope,
     pub(crate) layout: Layout,
-    /// What all paths lie below.
+    /// The directory below which all paths are; `/` without `--root`.
     pub(crate) root: PathBuf,
-    /// The options by which another `bij` looks at the same place: `bij --user`.
-    pub(crate) again: String,
+    /// The command, with options, by which another `bij` uses the same scope and paths: `bij --user`.
+    pub(crate) bij_command: String,
     definitions: Definitions,
     units: OnceCell<Arc<Units>>,
-    past: OnceCell<Arc<Past>>,
+    history: OnceCell<Arc<HistorySource>>,
 }
 
 impl Context {
-    /// Decides where to look; touches no file yet.
+    /// Decides scope and paths; opens nothing yet.
     pub(crate) fn new(terminal: Terminal, global: &Global) -> Result<Self, CliError> {
-        let around = Surroundings::of_process();
-        let scope = Scope::decide(global, &around);
-        let layout = scope::layout(scope, global, &around)?;
+        let host = HostFacts::observe();
+        let scope = Scope::decide(global, &host);
+        let layout = scope::layout(scope, global, &host)?;
         let definitions = Definitions::new(layout.clone());
-        let again = scope.again(global);
+        let bij_command = scope.bij_command(global);
         let root = global.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         Ok(Self {
             terminal,
             scope,
             layout,
             root,
-            again,
+            bij_command,
             definitions,
             units: OnceCell::new(),
-            past: OnceCell::new(),
+            history: OnceCell::new(),
         })
     }
 
-    /// The ledger, for those who may open it; others have [`Context::past`].
+    /// Returns a reader of the ledger, for callers that may open it; see [`Context::history`] for the others.
     pub(crate) fn ledger(&self) -> Reader {
         Reader::at(&self.layout)
     }
 
-    /// Tells what is odd about a definition and does no harm by itself.
-    pub(crate) fn warn_of(&self, found: &Found) {
+    /// Prints the warnings about a definition.
+    pub(crate) fn warn_about_definition(&self, found: &Found) {
         for warning in &found.warnings {
             self.terminal.warning(&warning.to_string());
         }
     }
 
-    /// Warns a caller of `--user` whose experiments end with the last session.
-    pub(crate) fn warn_of_lingering(&self) {
+    /// Warns a caller of `--user` if experiments end with the user's last session.
+    pub(crate) fn warn_about_lingering(&self) {
         if self.scope == Scope::User
             && let Some(warning) = lingering::warning(&self.root)
         {
@@ -75,38 +75,38 @@ impl Context {
         }
     }
 
-    /// Where the history is looked up; chosen when it is first asked for.
-    pub(crate) async fn past(&self) -> Result<Arc<Past>, CliError> {
-        let choose = || async { Past::of(self).await.map(Arc::new) };
-        Ok(Arc::clone(self.past.get_or_try_init(choose).await?))
+    /// Returns the source of the history, which is chosen at the first call.
+    pub(crate) async fn history(&self) -> Result<Arc<HistorySource>, CliError> {
+        let choose = || async { HistorySource::choose(self).await.map(Arc::new) };
+        Ok(Arc::clone(self.history.get_or_try_init(choose).await?))
     }
 
-    /// The definitions.
+    /// Returns the definitions of the layout.
     pub(crate) const fn definitions(&self) -> &Definitions {
         &self.definitions
     }
 
-    /// The service manager; connected when it is first asked for.
+    /// Returns the service manager, which is connected at the first call.
     pub(crate) async fn units(&self) -> Result<Arc<Units>, CliError> {
         let connect =
             || async { crate::units::connect(self.scope, &self.layout).await.map(Arc::new) };
         Ok(Arc::clone(self.units.get_or_try_init(connect).await?))
     }
 
-    /// Whether somebody has defined it, well or badly, or it has a history.
+    /// Fails unless the experiment has a definition, valid or not, or a history.
     pub(crate) async fn must_be_defined(&self, id: &ExperimentId) -> Result<(), CliError> {
         let Err(missing @ FindError::Missing { .. }) = self.definitions.find(id) else {
             return Ok(());
         };
-        let Ok(past) = self.past().await else { return Err(missing.into()) };
-        match past.tally(id).await {
+        let Ok(history) = self.history().await else { return Err(missing.into()) };
+        match history.tally(id).await {
             Ok(tally) if tally.attempts > 0 => Ok(()),
             Ok(_) | Err(_) => Err(missing.into()),
         }
     }
 
-    /// Whether it is defined or the manager has something to tell of it: whoever starts what
-    /// nobody has defined leaves a failed or enabled unit, and wants to look at it and be rid of it.
+    /// Fails unless the experiment is defined, has a history, or has a unit that is up, failed or enabled. Starting
+    /// an experiment that is not defined leaves such a unit behind, which must be possible to show and to remove.
     pub(crate) async fn must_exist(&self, id: &ExperimentId) -> Result<(), CliError> {
         let Err(missing) = self.must_be_defined(id).await else { return Ok(()) };
         let Ok(units) = self.units().await else { return Err(missing) };
@@ -120,8 +120,8 @@ impl Context {
         }
     }
 
-    /// The definition in a file. The outer error is about the file: one that is not there is a
-    /// wrong definition, not a missing experiment.
+    /// Returns the definition in a file. The outer error is about the file: a missing file is a wrong
+    /// definition, not a missing experiment.
     pub(crate) fn find_file(&self, path: &Path) -> Result<Result<Found, FindError>, CliError> {
         if path.is_dir() {
             let message = format!("{} is a directory, not a definition", path.display());
@@ -139,19 +139,20 @@ impl Context {
         }
     }
 
-    /// The last lines that an experiment wrote; none if they cannot be read.
+    /// Returns the last lines of an experiment's output; none if they cannot be read.
     pub(crate) fn last_lines(&self, id: &ExperimentId, count: usize) -> Vec<LogRow> {
-        let wanted = Wanted { ids: vec![id.clone()], newest: Some(count), ..Wanted::default() };
+        let filter =
+            LogFilter { ids: vec![id.clone()], newest: Some(count), ..LogFilter::default() };
         let mut lines = Vec::new();
-        let source = LogSource::of(self);
-        let read = source.read(&wanted, |line| {
+        let source = LogSource::new(self);
+        let read = source.read(&filter, |line| {
             lines.push(line);
             Ok(())
         });
         match read {
             Ok(()) => lines,
             Err(error) => {
-                self.terminal.hint(&format!("no lines of log: {}", error.sentence()));
+                self.terminal.hint(&format!("the log cannot be read: {}", error.sentence()));
                 Vec::new()
             }
         }

@@ -1,4 +1,4 @@
-//! How `bij` comes to the coordinator.
+//! Connects to the coordinator.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,53 +10,53 @@ use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
 
-/// A coordinator that was killed is back within this time, or it is not coming.
-const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
-const TRY_EVERY: Duration = Duration::from_millis(50);
+/// How long a verb waits for a coordinator that was killed; systemd restarts it within seconds.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Connects for a change: over its socket, else the bus. One that was killed is waited for.
+/// Connects by the socket, else by the bus. Waits for a coordinator that was killed.
 pub(crate) async fn connect(context: &Context) -> Result<Client, CliError> {
-    let none = || CliError::of(Kind::Unreachable, &ClientError::NoCoordinator);
+    let none = || CliError::from_error(Kind::Unreachable, &ClientError::NoCoordinator);
     connect_if_any(context).await?.ok_or_else(|| none().hint(remedy(context)))
 }
 
-/// As [`connect`], for those who do without if there is none.
+/// Connects as [`connect`] does; returns `None` if no coordinator runs.
 pub(crate) async fn connect_if_any(context: &Context) -> Result<Option<Client>, CliError> {
     let mut waited = Duration::ZERO;
     loop {
         match try_connect(context).await {
-            Err(ClientError::NotListening) if waited < COMES_BACK_WITHIN => {
+            Err(ClientError::NotListening) if waited < RESTART_TIMEOUT => {
                 if waited.is_zero() {
-                    context.terminal.status("The coordinator was killed; waiting for its return.");
+                    context.terminal.status("The coordinator was killed; waiting for its restart.");
                 }
-                tokio::time::sleep(TRY_EVERY).await;
-                waited += TRY_EVERY;
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                waited += RETRY_INTERVAL;
             }
             Err(ClientError::NoCoordinator) => return Ok(None),
             Err(error @ ClientError::NotListening) => {
-                return Err(CliError::of(Kind::Unreachable, &error).hint(remedy(context)));
+                return Err(CliError::from_error(Kind::Unreachable, &error).hint(remedy(context)));
             }
-            // Nothing has been asked for yet.
+            // No request was sent yet, so there is no change whose outcome is unknown.
             Err(error @ ClientError::Unreachable(_)) => {
-                return Err(CliError::of(Kind::Unreachable, &error).hint("try again"));
+                return Err(CliError::from_error(Kind::Unreachable, &error).hint("try again"));
             }
             connected => return Ok(Some(connected?)),
         }
     }
 }
 
-/// Connects if there is one, without waiting for any.
+/// Connects by the socket, else by the bus, without waiting.
 pub(crate) async fn try_connect(context: &Context) -> Result<Client, ClientError> {
     match connect_to_socket(&context.layout).await {
-        Err(ClientError::NoCoordinator) => over_bus(context.scope).await,
+        Err(ClientError::NoCoordinator) => connect_to_bus(context.scope).await,
         connected => connected,
     }
 }
 
-/// By the owner's socket, which no one else can fill, else by the one for everyone.
+/// Connects by the owner's socket, which other users cannot flood, else by the socket for all users.
 pub(crate) async fn connect_to_socket(layout: &Layout) -> Result<Client, ClientError> {
     match Client::connect(&layout.owners_socket()).await {
-        // It is not there, or another's.
+        // The socket does not exist, or belongs to another user.
         Err(ClientError::NoCoordinator | ClientError::Unreachable(_)) => {
             Client::connect(&layout.coordinator_socket()).await
         }
@@ -64,39 +64,41 @@ pub(crate) async fn connect_to_socket(layout: &Layout) -> Result<Client, ClientE
     }
 }
 
-async fn over_bus(scope: Scope) -> Result<Client, ClientError> {
+async fn connect_to_bus(scope: Scope) -> Result<Client, ClientError> {
     let bus = match scope {
         Scope::System => WhichBus::System,
         Scope::User => WhichBus::Session,
         Scope::Local => return Err(ClientError::NoCoordinator),
     };
-    // Without a bus nobody is on it.
     let Ok(client) = Client::connect_bus(bus).await else { return Err(ClientError::NoCoordinator) };
-    // Only an answer tells whether anybody has the name.
+    // A connection to the bus does not show whether the coordinator's name has an owner; an answer does.
     client.status().await.map(|_| client)
 }
 
-/// Connects to the socket of a coordinator. One that was killed is waited for.
+/// Connects by the given socket. Waits for a coordinator that was killed.
 pub(crate) async fn connect_to(socket: &Path) -> Result<Client, ClientError> {
     let mut waited = Duration::ZERO;
     loop {
         match Client::connect(socket).await {
-            Err(ClientError::NotListening) if waited < COMES_BACK_WITHIN => {
-                tokio::time::sleep(TRY_EVERY).await;
-                waited += TRY_EVERY;
+            Err(ClientError::NotListening) if waited < RESTART_TIMEOUT => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                waited += RETRY_INTERVAL;
             }
             connected => return connected,
         }
     }
 }
 
-/// How to get one.
+/// Returns how to start a coordinator in the scope, or what to use instead.
 pub(crate) fn remedy(context: &Context) -> String {
     match context.scope {
         Scope::System => "systemctl enable --now brain-experiment-coordinator".to_owned(),
         Scope::User => "systemctl --user enable --now brain-experiment-coordinator".to_owned(),
         Scope::Local => {
-            format!("`{} run ID…` supervises in the foreground, without a queue", context.again)
+            format!(
+                "`{} run ID…` supervises in the foreground, without a queue",
+                context.bij_command
+            )
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong, of which kind, and what to do about it.
+//! Errors of the command line: the kind, the message and the remedies.
 
 mod coordinator;
 mod ports;
@@ -7,33 +7,33 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-pub(crate) use ports::of_file;
+pub(crate) use ports::file_error;
 
-/// What kind of error it is; decides the exit code.
+/// The kind of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A job failed: the experiment did not start or stop as asked.
     Failed,
     /// The command line is wrong.
     Usage,
-    /// An error in bij, or one it knows no better name for.
+    /// An error in bij, or one without a kind of its own.
     Internal,
     /// A definition, or a file that it names, is wrong or missing.
     Definition,
-    /// No such experiment.
+    /// There is no such experiment, run or group.
     NotFound,
     /// The caller may not do this.
     Permission,
     /// The service manager or the coordinator cannot be reached.
     Unreachable,
-    /// Not possible here.
+    /// The request is not possible on this machine or in this scope.
     Unsupported,
     /// The state database failed.
     Database,
 }
 
 impl Kind {
-    /// The exit code, as told by `bij --help` and docs/cli.md.
+    /// Returns the exit code, which `bij --help` and docs/cli.md document.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Failed => 1,
@@ -55,26 +55,26 @@ impl From<Kind> for ExitCode {
     }
 }
 
-/// An error on its way to the person who typed the command.
+/// An error that is reported to the caller of `bij`.
 #[derive(Debug)]
 pub(crate) struct CliError {
     pub(crate) kind: Kind,
-    /// What happened and why, outermost first.
+    /// The message and its causes, outermost first.
     pub(crate) chain: Vec<String>,
-    /// What to do about it.
+    /// Remedies, each printed as a line of its own.
     pub(crate) hints: Vec<String>,
-    /// The reader of our output has gone away: nothing is to be said.
+    /// Whether the reader of stdout has closed it; then nothing is reported.
     pub(crate) broken_pipe: bool,
 }
 
 impl CliError {
-    /// An error that has no cause below it.
+    /// Creates an error without a cause.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, chain: vec![message.into()], hints: Vec::new(), broken_pipe: false }
     }
 
-    /// An error with all of its causes.
-    pub(crate) fn of(kind: Kind, error: &dyn Error) -> Self {
+    /// Creates an error from another one, with all of its causes.
+    pub(crate) fn from_error(kind: Kind, error: &dyn Error) -> Self {
         let mut chain = vec![error.to_string()];
         let mut next = error.source();
         while let Some(source) = next {
@@ -88,27 +88,27 @@ impl CliError {
         Self { kind, chain, hints: Vec::new(), broken_pipe: false }
     }
 
-    /// Adds a remedy.
+    /// Returns the error with one more remedy.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The whole chain without line breaks.
+    /// Returns the whole chain without line breaks.
     pub(crate) fn in_one_line(&self) -> String {
         let sentence = self.sentence();
         sentence.lines().map(str::trim).collect::<Vec<_>>().join("; ")
     }
 
-    /// The whole chain as one sentence.
+    /// Returns the whole chain as one sentence.
     pub(crate) fn sentence(&self) -> String {
         self.chain.join(": ")
     }
 }
 
 impl From<io::Error> for CliError {
-    /// An error in writing to our own output: everything else names its file first.
+    /// Creates the error for output that cannot be written. Errors of files are converted by [`file_error`].
     fn from(error: io::Error) -> Self {
         let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         Self {

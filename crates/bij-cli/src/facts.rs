@@ -1,4 +1,4 @@
-//! What the adapters know about experiments, gathered for a view.
+//! Gathers the facts about experiments from all adapters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
@@ -12,13 +12,13 @@ use nix::fcntl::OFlag;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::view::Facts;
+use crate::view::ExperimentFacts;
 
-/// The facts about some experiments, in the order given.
+/// Returns the facts about some experiments, in the given order.
 ///
-/// A manager that cannot be reached and a database that cannot be read leave gaps and a warning:
-/// whoever looks is told what there is.
-pub(crate) async fn of(context: &Context, ids: &[ExperimentId]) -> Vec<Facts> {
+/// A manager that cannot be reached and a database that cannot be read cause a warning, and their facts
+/// are missing; the others are returned.
+pub(crate) async fn read(context: &Context, ids: &[ExperimentId]) -> Vec<ExperimentFacts> {
     let mut units = Some(Vec::new());
     match context.units().await {
         Ok(manager) => {
@@ -26,7 +26,7 @@ pub(crate) async fn of(context: &Context, ids: &[ExperimentId]) -> Vec<Facts> {
                 match manager.status(id).await {
                     Ok(unit) => units.iter_mut().for_each(|units| units.push(unit.clone())),
                     Err(error) => {
-                        unasked(context, &error.into());
+                        warn_manager_unreachable(context, &error.into());
                         units = None;
                         break;
                     }
@@ -34,42 +34,46 @@ pub(crate) async fn of(context: &Context, ids: &[ExperimentId]) -> Vec<Facts> {
             }
         }
         Err(error) => {
-            unasked(context, &error);
+            warn_manager_unreachable(context, &error);
             units = None;
         }
     }
-    let past = context.past().await.map_err(|error| unread(context, &error)).ok();
+    let history =
+        context.history().await.map_err(|error| warn_history_unreadable(context, &error)).ok();
     let mut units = units.map(Vec::into_iter);
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
         let unit = units.as_mut().and_then(Iterator::next);
-        let tally = match &past {
-            Some(past) => past.tally(id).await.map_err(|error| unread(context, &error)).ok(),
+        let tally = match &history {
+            Some(history) => {
+                let tally = history.tally(id).await;
+                tally.map_err(|error| warn_history_unreadable(context, &error)).ok()
+            }
             None => None,
         };
-        all.push(facts(context, id.clone(), unit, tally));
+        all.push(combine(context, id.clone(), unit, tally));
     }
     all
 }
 
-/// The facts about every experiment that is defined or known to the manager, by a number of
-/// questions that does not depend on how many there are.
-pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
+/// Returns the facts about every experiment that is defined or known to the manager. The number of
+/// requests does not depend on the number of experiments.
+pub(crate) async fn read_all(context: &Context) -> Result<Vec<ExperimentFacts>, CliError> {
     let listed = match context.units().await {
         Ok(manager) => manager.list().await.map_err(CliError::from),
         Err(error) => Err(error),
     };
-    let units = listed.map_err(|error| unasked(context, &error)).ok();
-    let tallies = match context.past().await {
-        Ok(past) => past.tallies().await,
+    let units = listed.map_err(|error| warn_manager_unreachable(context, &error)).ok();
+    let tallies = match context.history().await {
+        Ok(history) => history.tallies().await,
         Err(error) => Err(error),
     };
-    let mut tallies = tallies.map_err(|error| unread(context, &error)).ok();
+    let mut tallies = tallies.map_err(|error| warn_history_unreadable(context, &error)).ok();
     let defined = match (context.definitions().ids(), &units) {
         (Ok(ids), _) => ids,
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(_)) => {
-            unlisted(context, &error.into());
+            warn_definitions_unreadable(context, &error.into());
             Vec::new()
         }
     };
@@ -82,13 +86,13 @@ pub(crate) async fn of_all(context: &Context) -> Result<Vec<Facts>, CliError> {
             .as_mut()
             .map(|units| units.remove(&id).unwrap_or_else(|| UnitStatus::down(id.clone())));
         let tally = tallies.as_mut().map(|tallies| tallies.remove(&id).unwrap_or_default());
-        facts(context, id, unit, tally)
+        combine(context, id, unit, tally)
     });
     Ok(all.collect())
 }
 
-/// Asks again, one by one, about those that are not down: a list knows less of each.
-pub(crate) async fn look_closely(context: &Context, all: &mut [Facts]) {
+/// Adds the full status of each unit that is not down: a listing has less about each unit.
+pub(crate) async fn add_unit_details(context: &Context, all: &mut [ExperimentFacts]) {
     let Ok(manager) = context.units().await else { return };
     for facts in all {
         let down = |state: &ActiveState| matches!(state, ActiveState::Inactive);
@@ -101,21 +105,21 @@ pub(crate) async fn look_closely(context: &Context, all: &mut [Facts]) {
     }
 }
 
-fn facts(
+fn combine(
     context: &Context,
     id: ExperimentId,
     unit: Option<UnitStatus>,
     tally: Option<Tally>,
-) -> Facts {
-    // Whoever never ran has said nothing.
+) -> ExperimentFacts {
+    // An experiment that has never run has no progress; its file need not be looked up.
     let ran = tally.as_ref().is_some_and(|tally| tally.attempts > 0)
         || unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
     let progress = ran.then(|| read_progress(&context.layout.progress(&id))).flatten();
-    Facts { id, unit, tally, progress, queued: None, gpu: None }
+    ExperimentFacts { id, unit, tally, progress, queued: None, gpu: None }
 }
 
-/// What an experiment says of its progress. The file is the experiment's own: it may be a link, a
-/// pipe or endless, and none of these is followed, waited for or read to its end.
+/// Reads an experiment's progress file. The experiment controls the file, so links are not followed, opening
+/// a pipe does not block, and only the first 64 KiB are read.
 pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
     const MAX: u64 = 64 * 1024;
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -128,18 +132,20 @@ pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
     String::from_utf8_lossy(&text).parse().ok()
 }
 
-fn unasked(context: &Context, error: &CliError) {
-    context.terminal.warning(&format!("{}; showing what is on disk", error.sentence()));
+fn warn_manager_unreachable(context: &Context, error: &CliError) {
+    context.terminal.warning(&format!("{}; showing the data on disk", error.sentence()));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }
 
-fn unlisted(context: &Context, error: &CliError) {
+fn warn_definitions_unreadable(context: &Context, error: &CliError) {
     let sentence = error.sentence();
-    context.terminal.warning(&format!("{sentence}; showing what the service manager knows"));
+    context
+        .terminal
+        .warning(&format!("{sentence}; showing the experiments that the service manager knows"));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }
 
-fn unread(context: &Context, error: &CliError) {
+fn warn_history_unreadable(context: &Context, error: &CliError) {
     context.terminal.warning(&format!("{}; showing no history", error.sentence()));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
 }

@@ -1,4 +1,4 @@
-//! What experiments have of the GPU's memory, on a board where it is the machine's own.
+//! GPU memory of experiments, on a board where GPU and processors share the memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,40 +8,43 @@ use bij_core::{Bytes, ExperimentId, UnitStatus};
 use bij_jetson::{Machine, gpu_memory_by_experiment};
 
 use crate::context::Context;
-use crate::source::Source;
-use crate::view::{Facts, GpuShare};
+use crate::queue_source::QueueSource;
+use crate::view::{ExperimentFacts, GpuShare};
 
-/// What is known of all of them.
-enum Told {
+/// The GPU memory of all experiments.
+enum GpuMemory {
     Used(BTreeMap<ExperimentId, Bytes>),
+    /// The reason why it is not known.
     Unknown(String),
-    /// The GPU has memory of its own.
-    Elsewhere,
+    /// The GPU has memory of its own, or there is none.
+    NotShared,
 }
 
-/// Adds to each that lives what it has. The driver tells root alone, so the coordinator is asked; where
-/// there is none, the driver.
-pub(crate) async fn look(context: &Context, source: &Source, all: &mut [Facts]) {
-    let lives = |facts: &Facts| facts.unit.as_ref().is_some_and(has_processes);
-    if !all.iter().any(lives) {
+/// Adds its GPU memory to each experiment that has processes. The driver answers root only, so the
+/// coordinator is asked, and the driver only where no coordinator runs.
+pub(crate) async fn add(context: &Context, source: &QueueSource, all: &mut [ExperimentFacts]) {
+    let is_up = |facts: &ExperimentFacts| facts.unit.as_ref().is_some_and(has_processes);
+    if !all.iter().any(is_up) {
         return;
     }
-    let told = match source {
-        Source::Coordinator(client) => match client.status().await {
+    let memory = match source {
+        QueueSource::Coordinator(client) => match client.status().await {
             Ok(status) => match (status.gpu_memory, status.gpu_memory_why) {
-                (Some(used), _) => Told::Used(used),
-                (None, Some(why)) => Told::Unknown(why),
-                (None, None) => Told::Elsewhere,
+                (Some(used), _) => GpuMemory::Used(used),
+                (None, Some(why)) => GpuMemory::Unknown(why),
+                (None, None) => GpuMemory::NotShared,
             },
-            Err(error) => Told::Unknown(error.to_string()),
+            Err(error) => GpuMemory::Unknown(error.to_string()),
         },
-        Source::Store(_) => ask_driver(&context.root),
+        QueueSource::Store(_) => ask_driver(&context.root),
     };
-    for facts in all.iter_mut().filter(|facts| lives(facts)) {
-        facts.gpu = Some(match &told {
-            Told::Used(used) => GpuShare::Has(used.get(&facts.id).copied().unwrap_or_default()),
-            Told::Unknown(why) => GpuShare::Unknown(why.clone()),
-            Told::Elsewhere => GpuShare::Elsewhere,
+    for facts in all.iter_mut().filter(|facts| is_up(facts)) {
+        facts.gpu = Some(match &memory {
+            GpuMemory::Used(used) => {
+                GpuShare::Used(used.get(&facts.id).copied().unwrap_or_default())
+            }
+            GpuMemory::Unknown(why) => GpuShare::Unknown(why.clone()),
+            GpuMemory::NotShared => GpuShare::NotShared,
         });
     }
 }
@@ -50,13 +53,17 @@ fn has_processes(unit: &UnitStatus) -> bool {
     !unit.active_state.is_down() && !unit.sub_state.starts_with("auto-restart")
 }
 
-fn ask_driver(root: &Path) -> Told {
+fn ask_driver(root: &Path) -> GpuMemory {
     let machine = Machine::below(root);
     if !Board::sample(&machine).shared_with_gpu {
-        return Told::Elsewhere;
+        return GpuMemory::NotShared;
     }
     match machine.memory().gpu_by_pid {
-        Ok(by_process) => Told::Used(gpu_memory_by_experiment(&by_process, Path::new("/proc"))),
-        Err(why) => Told::Unknown(format!("no coordinator runs, and the GPU's driver says: {why}")),
+        Ok(by_process) => {
+            GpuMemory::Used(gpu_memory_by_experiment(&by_process, Path::new("/proc")))
+        }
+        Err(why) => {
+            GpuMemory::Unknown(format!("no coordinator runs, and the GPU's driver says: {why}"))
+        }
     }
 }

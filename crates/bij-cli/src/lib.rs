@@ -1,17 +1,18 @@
 //! The command line of bij.
 //!
-//! A verb gathers data (`facts`), makes a *view* of it, and the view is printed: as text for people
-//! or, with `--json`, as JSON for programs. Views know neither files nor buses nor clocks; what time
-//! it is and how wide the terminal is are part of their `Format`.
+//! A verb gathers data (`facts`) and makes a *view* of it. The view is printed as text for people
+//! or, with `--json`, as JSON for programs. Views read no file, bus or clock: the current time and
+//! the width of the terminal are part of their `Format`.
 //!
-//! - stdout carries the result, stderr what is said about it (errors, hints, status lines);
-//! - an error has a kind, which decides the exit code, and hints where a remedy is known;
-//! - a closed pipe ends `bij` quietly.
+//! - The result goes to stdout; errors, hints and status lines go to stderr.
+//! - An error has a kind, which decides the exit code, and hints where a remedy is known.
+//! - A closed pipe ends `bij` silently.
 //!
 //! This crate is a composition root: it names the adapters (see `docs/adr/0002`).
 
 mod app;
 mod args;
+mod caller;
 mod command;
 mod complete;
 mod context;
@@ -19,19 +20,18 @@ mod coordinator;
 mod error;
 mod facts;
 mod gpu_memory;
+mod history_source;
 mod lingering;
 mod log_source;
 mod orders;
-mod past;
-mod queued;
+mod queue_source;
 mod scope;
-mod signs;
-mod source;
 mod sweep;
+mod symbols;
 mod terminal;
+mod time_arg;
 mod units;
 mod view;
-mod when;
-mod who;
+mod waiting_runs;
 
 pub use app::main;

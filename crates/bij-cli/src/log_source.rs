@@ -1,8 +1,8 @@
-//! Where lines come from: the journal, or the files of `bij run`.
+//! Where log lines are read: from the journal, or from the files of `bij run`.
 
 mod files;
+mod follower;
 mod journal;
-mod lines;
 mod missing;
 
 use bij_core::{Attempt, ExperimentId, Timestamp};
@@ -14,27 +14,27 @@ use crate::error::CliError;
 use crate::scope::Scope;
 use crate::view::{BootClock, LogRow};
 
-pub(crate) use lines::Lines;
-pub(crate) use missing::{Missing, kept_lines};
+pub(crate) use follower::JournalFollower;
+pub(crate) use missing::{MissingLines, kept_lines};
 
-/// Which lines are wanted.
+/// Selects log lines.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
-    /// Of these experiments; of all if empty.
+pub(crate) struct LogFilter {
+    /// Lines of these experiments; of all if empty.
     pub(crate) ids: Vec<ExperimentId>,
-    /// The newest so many.
+    /// At most this many lines, the newest.
     pub(crate) newest: Option<usize>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Of these attempts, all of one run.
+    /// Lines of these attempts only, which are all of one run.
     pub(crate) attempts: Option<Vec<Attempt>>,
-    /// Whose text matches.
+    /// A regular expression that the text must match.
     pub(crate) grep: Option<String>,
     /// The clock of this boot.
     pub(crate) boot: BootClock,
 }
 
-/// One of the two.
+/// A source of log lines.
 #[derive(Clone, Debug)]
 pub(crate) enum LogSource {
     /// The journal of the system or of one user.
@@ -43,13 +43,13 @@ pub(crate) enum LogSource {
     Files(LogReader),
 }
 
-/// What is done with each line.
+/// A function that is called with each line.
 pub(crate) trait Sink: FnMut(LogRow) -> Result<(), CliError> {}
 impl<F: FnMut(LogRow) -> Result<(), CliError>> Sink for F {}
 
 impl LogSource {
-    /// The one that belongs to the scope.
-    pub(crate) fn of(context: &Context) -> Self {
+    /// Returns the source of the context's scope.
+    pub(crate) fn new(context: &Context) -> Self {
         match context.scope {
             Scope::System => Self::Journal(Journal::new(RuntimeScope::System)),
             Scope::User => Self::Journal(Journal::new(RuntimeScope::User)),
@@ -57,46 +57,46 @@ impl LogSource {
         }
     }
 
-    /// Hands over the lines that there are.
-    pub(crate) fn read(&self, wanted: &Wanted, sink: impl Sink) -> Result<(), CliError> {
-        let hues = Hues::of(wanted);
+    /// Calls `sink` with each line that there is.
+    pub(crate) fn read(&self, filter: &LogFilter, sink: impl Sink) -> Result<(), CliError> {
+        let hues = Hues::new(filter);
         match self {
-            Self::Journal(journal) => journal::read(journal, wanted, false, hues, sink),
-            Self::Files(reader) => files::read(reader, wanted, hues, sink),
+            Self::Journal(journal) => journal::read(journal, filter, false, hues, sink),
+            Self::Files(reader) => files::read(reader, filter, hues, sink),
         }
     }
 
-    /// Returns why lines of an attempt are not there, if they were removed or never kept.
+    /// Returns why lines of an attempt are missing, if journald has removed or never kept them.
     pub(crate) fn missing(
         &self,
         context: &Context,
         attempt: &Attempt,
-    ) -> Result<Option<Missing>, CliError> {
+    ) -> Result<Option<MissingLines>, CliError> {
         let Self::Journal(journal) = self else { return Ok(None) };
         let is_persistent = context.root.join("var/log/journal").is_dir();
         let begins = journal.begins(attempt.key.boot)?;
-        Ok(missing::why(attempt, missing::Kept { begins, is_persistent }))
+        Ok(missing::why(attempt, missing::JournalCoverage { begins, is_persistent }))
     }
 
-    /// Hands over the lines that there are and those that come, until the sink has had enough.
-    pub(crate) fn follow(&self, wanted: &Wanted, sink: impl Sink) -> Result<(), CliError> {
-        let hues = Hues::of(wanted);
+    /// Calls `sink` with each line that there is and each new one, until it returns an error.
+    pub(crate) fn follow(&self, filter: &LogFilter, sink: impl Sink) -> Result<(), CliError> {
+        let hues = Hues::new(filter);
         match self {
-            Self::Journal(journal) => journal::read(journal, wanted, true, hues, sink),
-            Self::Files(reader) => files::follow(reader, wanted, hues, sink),
+            Self::Journal(journal) => journal::read(journal, filter, true, hues, sink),
+            Self::Files(reader) => files::follow(reader, filter, hues, sink),
         }
     }
 }
 
-/// The colour of each experiment, where several are shown.
+/// Assigns a colour to each experiment, if several are shown.
 struct Hues {
     several: bool,
     seen: Vec<ExperimentId>,
 }
 
 impl Hues {
-    fn of(wanted: &Wanted) -> Self {
-        Self { several: wanted.ids.len() != 1, seen: wanted.ids.clone() }
+    fn new(filter: &LogFilter) -> Self {
+        Self { several: filter.ids.len() != 1, seen: filter.ids.clone() }
     }
 
     fn hue(&mut self, id: &ExperimentId) -> Option<usize> {

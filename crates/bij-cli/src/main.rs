@@ -1,4 +1,4 @@
-//! `bij`: see the library for what it does.
+//! The program `bij`; the library does the work.
 
 use std::process::ExitCode;
 

@@ -1,3 +1,3 @@
-//! What `bij stop` puts down for the hooks and the experiment.
+//! Orders to stop, recorded for the hooks and the experiment.
 
 pub(crate) use bij_definitions::write_order;

@@ -1,4 +1,4 @@
-//! One experiment becomes many: each combination of values of its parameters. Pure.
+//! Sweeps: one experiment for each combination of parameter values. Pure.
 
 mod param;
 
@@ -8,57 +8,44 @@ use thiserror::Error;
 
 pub(crate) use param::Param;
 
-/// As many as are worth queueing at once; more is a slip of the pen.
-pub(crate) const MOST: usize = 10_000;
+/// The largest number of combinations; more are probably a typing error.
+pub(crate) const MAX_COMBINATIONS: usize = 10_000;
 
-/// The parameters of a sweep; without any there is one combination, of nothing.
+/// The parameters of a sweep; without parameters there is one empty combination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sweep {
     params: Vec<Param>,
 }
 
-/// Why parameters make no sweep.
+/// Parameters that make no sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum SweepError {
     /// A parameter is given twice.
     #[error("the parameter {name} is given twice: write all of its values in one --param")]
-    Twice {
-        /// Which.
-        name: String,
-    },
+    Twice { name: String },
     /// There are too many combinations.
-    #[error("{} combinations are too many for one sweep, which takes {MOST}", told(*count))]
+    #[error("{} combinations are too many for one sweep; it takes up to {MAX_COMBINATIONS}", format_count(*count))]
     TooMany {
-        /// How many; `None` is more than can be counted.
+        /// The number of combinations; `None` if it overflows.
         count: Option<usize>,
     },
-    /// A name would be too long.
+    /// An id would be too long.
     #[error("{name} is too long for the id of an experiment; --name gives a shorter one")]
-    LongName {
-        /// Which.
-        name: String,
-    },
+    LongName { name: String },
     /// A value cannot be set.
     #[error("{name}={value}: {why}")]
-    Value {
-        /// The parameter.
-        name: String,
-        /// The value.
-        value: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Value { name: String, value: String, why: String },
 }
 
-fn told(count: Option<usize>) -> String {
-    count.map_or_else(|| "endlessly many".to_owned(), |count| count.to_string())
+fn format_count(count: Option<usize>) -> String {
+    count.map_or_else(|| format!("more than {}", usize::MAX), |count| count.to_string())
 }
 
 /// One value of each parameter, in the order in which they were given.
 pub(crate) type Combination<'a> = Vec<(&'a str, &'a str)>;
 
 impl Sweep {
-    /// Checks that there is a reasonable number of combinations.
+    /// Creates a sweep; fails if a parameter is given twice or there are too many combinations.
     pub(crate) fn new(params: Vec<Param>) -> Result<Self, SweepError> {
         for (at, param) in params.iter().enumerate() {
             if params[..at].iter().any(|other| other.name == param.name) {
@@ -68,17 +55,17 @@ impl Sweep {
         let mut sizes = params.iter().map(|param| param.values.len());
         let count = sizes.try_fold(1_usize, usize::checked_mul);
         match count {
-            Some(count) if count <= MOST => Ok(Self { params }),
+            Some(count) if count <= MAX_COMBINATIONS => Ok(Self { params }),
             count => Err(SweepError::TooMany { count }),
         }
     }
 
-    /// Whether there is nothing to vary.
+    /// Returns whether there are no parameters.
     pub(crate) fn is_empty(&self) -> bool {
         self.params.is_empty()
     }
 
-    /// All combinations; the last parameter changes fastest, as in nested loops.
+    /// Returns all combinations; the last parameter changes fastest, as in nested loops.
     pub(crate) fn combinations(&self) -> Vec<Combination<'_>> {
         let mut all = vec![Vec::with_capacity(self.params.len())];
         for param in &self.params {
@@ -94,7 +81,7 @@ impl Sweep {
         all
     }
 
-    /// The experiments of a sweep over `base`: `<name>.1`, `<name>.2`, … in the order of the
+    /// Returns the experiments of a sweep over `base`: `<name>.1`, `<name>.2`, … in the order of the
     /// combinations.
     pub(crate) fn members(
         &self,
@@ -107,11 +94,11 @@ impl Sweep {
     }
 }
 
-/// `lr=0.1 seed=2`.
-pub(crate) fn words(combination: &[(&str, &str)]) -> String {
-    let words: Vec<String> =
+/// Formats a combination: `lr=0.1 seed=2`.
+fn format_combination(combination: &[(&str, &str)]) -> String {
+    let values: Vec<String> =
         combination.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    words.join(" ")
+    values.join(" ")
 }
 
 fn member(
@@ -124,14 +111,14 @@ fn member(
     let mut spec = base.clone();
     spec.id = ExperimentId::new(&name).map_err(|_| SweepError::LongName { name })?;
     overlay(combination)?.apply(&mut spec);
-    spec.command = spec.command.iter().map(|word| replaced(word, combination)).collect();
+    spec.command = spec.command.iter().map(|word| substitute(word, combination)).collect();
     let title = base.description.as_deref().unwrap_or(base.id.as_str());
-    let title = format!("{title} ({})", words(combination));
+    let title = format!("{title} ({})", format_combination(combination));
     spec.description = Some(title.chars().filter(|c| !c.is_control()).take(120).collect());
     Ok(spec)
 }
 
-/// The combination as variables; those of the older tool set limits, as with `-E`.
+/// Returns the combination as variables; the variables of the older tool set limits, as with `-E`.
 fn overlay(combination: &[(&str, &str)]) -> Result<SpecOverlay, SweepError> {
     let mut overlay = SpecOverlay::default();
     for (name, value) in combination {
@@ -146,9 +133,9 @@ fn overlay(combination: &[(&str, &str)]) -> Result<SpecOverlay, SweepError> {
     Ok(overlay)
 }
 
-/// The word with each `{NAME}` replaced, and `{{NAME}}` as the text `{NAME}`. What a value brings in
-/// is not looked at again.
-fn replaced(word: &str, combination: &[(&str, &str)]) -> String {
+/// Returns the word with each `{NAME}` replaced by its value, and each `{{NAME}}` by the text `{NAME}`. Values are not
+/// substituted again.
+fn substitute(word: &str, combination: &[(&str, &str)]) -> String {
     let mut whole = String::with_capacity(word.len());
     let mut rest = word;
     while let Some(at) = rest.find('{') {

@@ -1,14 +1,14 @@
-//! The two streams that `bij` writes to.
+//! Writes to stdout and stderr.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::signs;
-use crate::view::{BootClock, Format, Tone, View, Zone, for_terminal, in_json};
+use crate::symbols;
+use crate::view::{BootClock, Format, LocalZone, Tone, View, for_terminal, in_json};
 
-/// stdout for the result, stderr for what is said about it.
+/// The streams of the process: stdout for results, stderr for messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Terminal {
     json: bool,
@@ -18,13 +18,13 @@ pub(crate) struct Terminal {
     err: Stream,
 }
 
-/// How wide a terminal is: as `$COLUMNS` says, or the terminal itself.
+/// Returns the width of a terminal in columns, from `$COLUMNS` or from the terminal itself.
 fn width(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     columns.or_else(|| size.map(|(width, _)| usize::from(width.0)))
 }
 
-/// What is known of one stream.
+/// The properties of one stream.
 #[derive(Clone, Copy)]
 struct Stream {
     is_terminal: bool,
@@ -43,14 +43,14 @@ impl Stream {
 }
 
 impl Terminal {
-    /// The process's own streams, as the command line and the environment want them.
+    /// Creates a terminal for the process's streams, with the options of the command line and the environment.
     pub(crate) fn new(global: &Global) -> Self {
         let wants_colour = !global.no_color && Self::wants_colour();
         let (out, err) = (io::stdout(), io::stderr());
         Self {
             json: global.json,
             quiet: global.quiet,
-            utf8: signs::is_utf8(|name| std::env::var_os(name)),
+            utf8: symbols::is_utf8(|name| std::env::var_os(name)),
             out: Stream::new(
                 out.is_terminal(),
                 wants_colour,
@@ -64,35 +64,35 @@ impl Terminal {
         }
     }
 
-    /// Whether the environment has nothing against colours.
+    /// Returns whether the environment permits colours (`NO_COLOR`, `TERM`).
     pub(crate) fn wants_colour() -> bool {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         !set("NO_COLOR") && !dumb
     }
 
-    /// Whether the result goes to a program.
-    pub(crate) fn json(&self) -> bool {
+    /// Returns whether results are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a line on stderr may be drawn over and over.
+    /// Returns whether lines on stderr may be redrawn in place.
     pub(crate) fn is_live(&self) -> bool {
         self.err.is_terminal && !self.quiet && !self.json
     }
 
-    /// How text on stdout is to look now.
+    /// Returns the format of text on stdout, at the current time.
     pub(crate) fn format(&self) -> Format {
         format(self.out)
     }
 
-    /// How text on stderr is to look now.
+    /// Returns the format of text on stderr, at the current time.
     pub(crate) fn err_format(&self) -> Format {
         format(self.err)
     }
 
-    /// The same terminal, which may have been resized.
-    pub(crate) fn measured_again(&self) -> Self {
+    /// Returns the terminal with the current width of stderr, which may have been resized.
+    pub(crate) fn remeasured(&self) -> Self {
         let Stream { is_terminal, colour, .. } = self.err;
         let width = width(terminal_size::terminal_size_of(io::stderr()));
         Self { err: Stream { is_terminal, colour, width: width.filter(|_| is_terminal) }, ..*self }
@@ -102,138 +102,144 @@ impl Terminal {
     pub(crate) fn show(&self, view: &impl View) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json && self.out.is_terminal {
-            json(&mut out, serde_json::to_string_pretty(view))?;
+            write_json(&mut out, serde_json::to_string_pretty(view))?;
         } else if self.json {
-            json(&mut out, serde_json::to_string(view))?;
+            write_json(&mut out, serde_json::to_string(view))?;
         } else {
-            self.draw(&mut out, view, &self.format())?;
+            self.write_text(&mut out, view, &self.format())?;
         }
         Ok(out.flush()?)
     }
 
-    /// Writes a view for people, in the signs that they can see, and nothing that a terminal obeys.
-    fn draw(&self, out: &mut impl Write, view: &impl View, format: &Format) -> io::Result<()> {
+    /// Writes a view as text, escaped for a terminal.
+    fn write_text(
+        &self,
+        out: &mut impl Write,
+        view: &impl View,
+        format: &Format,
+    ) -> io::Result<()> {
         let mut text = Vec::new();
         view.text(&mut text, format)?;
         let text = String::from_utf8_lossy(&text);
-        out.write_all(self.shown(&text, format.colour).as_bytes())
+        out.write_all(self.escaped(&text, format.colour).as_bytes())
     }
 
-    /// Text for people as it may be written to either stream.
-    fn shown<'a>(&self, text: &'a str, colour: bool) -> Cow<'a, str> {
+    /// Returns text with escapes for characters that a terminal would obey, in ASCII if the locale requires it.
+    fn escaped<'a>(&self, text: &'a str, colour: bool) -> Cow<'a, str> {
         match for_terminal(text, colour) {
             safe if self.utf8 => safe,
-            Cow::Borrowed(safe) => signs::in_ascii(safe),
-            Cow::Owned(safe) => signs::in_ascii(&safe).into_owned().into(),
+            Cow::Borrowed(safe) => symbols::in_ascii(safe),
+            Cow::Owned(safe) => symbols::in_ascii(&safe).into_owned().into(),
         }
     }
 
-    /// Prints one result of an unending sequence: as JSON, one value a line.
+    /// Prints one result of a sequence; in JSON, one value per line.
     pub(crate) fn show_next(&self, view: &impl View) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json {
-            json(&mut out, serde_json::to_string(view))?;
+            write_json(&mut out, serde_json::to_string(view))?;
         } else {
-            self.draw(&mut out, view, &self.format())?;
+            self.write_text(&mut out, view, &self.format())?;
         }
         Ok(out.flush()?)
     }
 
     /// Begins a result that comes in pieces, each of which is an array in JSON.
     pub(crate) fn pieces(&self) -> Pieces<'_> {
-        let array = Array::new(self.out.is_terminal);
+        let array = JsonArray::new(self.out.is_terminal);
         Pieces { terminal: self, out: BufWriter::new(io::stdout()), format: self.format(), array }
     }
 
-    /// Shows what stands for the one before: on a terminal in its place, elsewhere as one line of JSON.
-    pub(crate) fn show_again(&self, view: &impl View) -> Result<(), CliError> {
+    /// Shows a view that replaces the one before: on a terminal in its place, elsewhere as one line of JSON.
+    pub(crate) fn show_in_place(&self, view: &impl View) -> Result<(), CliError> {
         if self.json || !self.out.is_terminal {
             return Self { json: true, ..*self }.show_next(view);
         }
         let size = terminal_size::terminal_size_of(io::stdout());
         let mut text = Vec::new();
-        self.draw(&mut text, view, &Format { width: width(size), ..self.format() })?;
+        self.write_text(&mut text, view, &Format { width: width(size), ..self.format() })?;
         let height = size.map_or(usize::MAX, |(_, height)| usize::from(height.0));
         let mut out = BufWriter::new(io::stdout().lock());
         out.write_all(&screen(&text, height))?;
         Ok(out.flush()?)
     }
 
-    /// Prints text that is a result in itself, as it is.
+    /// Prints text that is itself the result, unescaped.
     pub(crate) fn print(text: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
 
-    /// Says what happened, on stderr.
+    /// Prints a status line on stderr.
     pub(crate) fn status(&self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.write_line(text);
         }
     }
 
-    /// Says what might help, on stderr.
+    /// Prints a hint on stderr.
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
-            self.say(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
+            self.write_line(&format!("{} {text}", self.err_format().paint(Tone::Accent, "hint:")));
         }
     }
 
-    /// Says what is odd, on stderr.
+    /// Prints a warning on stderr.
     pub(crate) fn warning(&self, text: &str) {
-        self.say(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
+        self.write_line(&format!("{} {text}", self.err_format().paint(Tone::Busy, "warning:")));
     }
 
-    /// Says what went wrong, with its remedies, on stderr.
+    /// Prints an error with its hints on stderr.
     pub(crate) fn error(&self, error: &CliError) {
         if error.broken_pipe {
             return;
         }
-        self.say(&format!("{} {}", self.err_format().paint(Tone::Bad, "error:"), error.sentence()));
+        let word = self.err_format().paint(Tone::Bad, "error:");
+        self.write_line(&format!("{word} {}", error.sentence()));
         for hint in &error.hints {
             self.hint(hint);
         }
     }
 
-    /// Shows a view on stderr, for people who watch.
-    pub(crate) fn part(&self, view: &impl View) {
+    /// Shows a view as text on stderr.
+    pub(crate) fn show_on_stderr(&self, view: &impl View) {
         if !self.quiet {
             let mut text = Vec::new();
-            // Writing to memory cannot fail, and nobody is left to hear that stderr is closed.
-            let _ = self.draw(&mut text, view, &self.err_format());
+            // Writing to memory cannot fail, and a closed stderr can be reported nowhere.
+            let _ = self.write_text(&mut text, view, &self.err_format());
             let _ = io::stderr().lock().write_all(&text);
         }
     }
 
-    /// Writes a line to stderr, whatever was asked for.
-    pub(crate) fn say(&self, text: &str) {
-        let text = self.shown(text, self.err.colour);
-        // Nobody is left to hear that stderr is closed.
+    /// Writes a line to stderr, also with `--quiet`.
+    pub(crate) fn write_line(&self, text: &str) {
+        let text = self.escaped(text, self.err.colour);
+        // A closed stderr can be reported nowhere.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// Writes a line of an experiment's output to stdout; where no terminal shows it, every byte.
+    /// Writes a line of an experiment's output to stdout; unescaped unless stdout is a terminal.
     pub(crate) fn output(&self, line: &str) -> Result<(), CliError> {
         if !self.out.is_terminal {
             return Self::print(&format!("{line}\n"));
         }
-        Self::print(&format!("{}\n", self.shown(line, self.out.colour)))
+        Self::print(&format!("{}\n", self.escaped(line, self.out.colour)))
     }
 
-    /// Writes a line of an experiment's output to stderr; where no terminal shows it, every byte.
+    /// Writes a line of an experiment's output to stderr; unescaped unless stderr is a terminal.
     pub(crate) fn error_output(&self, line: &str) {
         if self.err.is_terminal {
-            self.say(line);
+            self.write_line(line);
         } else {
-            // Nobody is left to hear that stderr is closed.
+            // A closed stderr can be reported nowhere.
             let _ = writeln!(io::stderr().lock(), "{line}");
         }
     }
 }
 
-/// Writes one value of JSON on lines of its own.
-fn json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Result<()> {
+/// Writes one JSON value and a line break.
+fn write_json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Result<()> {
     writeln!(out, "{}", in_json(&value?))
 }
 
@@ -242,7 +248,7 @@ pub(crate) struct Pieces<'a> {
     terminal: &'a Terminal,
     out: BufWriter<io::Stdout>,
     format: Format,
-    array: Array,
+    array: JsonArray,
 }
 
 impl Pieces<'_> {
@@ -251,7 +257,7 @@ impl Pieces<'_> {
         if self.terminal.json {
             self.array.write(&mut self.out, piece)?;
         } else {
-            self.terminal.draw(&mut self.out, piece, &self.format)?;
+            self.terminal.write_text(&mut self.out, piece, &self.format)?;
         }
         Ok(())
     }
@@ -265,18 +271,18 @@ impl Pieces<'_> {
     }
 }
 
-/// An array of JSON that is written in pieces.
-struct Array {
+/// Writes a JSON array in pieces.
+struct JsonArray {
     is_pretty: bool,
     is_begun: bool,
 }
 
-impl Array {
+impl JsonArray {
     const fn new(is_pretty: bool) -> Self {
         Self { is_pretty, is_begun: false }
     }
 
-    /// Writes the elements of an array behind those that were written.
+    /// Writes the elements of the next array.
     fn write(&mut self, out: &mut impl Write, piece: &impl View) -> io::Result<()> {
         let text = if self.is_pretty {
             serde_json::to_string_pretty(piece)?
@@ -307,9 +313,8 @@ impl Array {
     }
 }
 
-/// Text that takes the place of a whole screen: from its first line on each line is cleared behind what
-/// is written, then everything below (ECMA-48 CUP, EL and ED). What does not fit is left out, since a
-/// screen that scrolls has another first line.
+/// Returns text that replaces a whole screen: each line clears the rest of its line, the last one everything
+/// below (ECMA-48 CUP, EL and ED). Lines that do not fit are left out, because they would scroll the screen.
 fn screen(text: &[u8], height: usize) -> Vec<u8> {
     let mut screen = b"\x1b[H".to_vec();
     let lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -321,32 +326,32 @@ fn screen(text: &[u8], height: usize) -> Vec<u8> {
     screen
 }
 
-/// Lines at the end of stderr that are drawn over and over.
+/// Lines at the end of stderr that are redrawn in place.
 pub(crate) struct Drawing {
     terminal: Terminal,
     drawn: usize,
 }
 
 impl Drawing {
-    /// Nothing is drawn yet.
+    /// Creates a drawing without lines.
     pub(crate) fn new(terminal: Terminal) -> Self {
         Self { terminal, drawn: 0 }
     }
 
-    /// Takes away what was drawn, so that something else may be printed.
+    /// Erases the lines, so that other text can be printed.
     pub(crate) fn clear(&mut self) {
         if self.drawn > 0 {
-            // Up to the first drawn line, then everything below is cleared (ECMA-48 CPL and ED).
+            // Moves up to the first drawn line and clears everything below (ECMA-48 CPL and ED).
             let _ = write!(io::stderr().lock(), "\x1b[{}F\x1b[J", self.drawn);
             self.drawn = 0;
         }
     }
 
-    /// Draws these lines in the place of those before; each must fit the terminal.
+    /// Draws these lines in place of the ones before; each must fit the terminal's width.
     pub(crate) fn draw(&mut self, lines: &[String]) {
         if self.terminal.is_live() {
             self.clear();
-            self.terminal.say(&lines.join("\n"));
+            self.terminal.write_line(&lines.join("\n"));
             self.drawn = lines.len();
         }
     }
@@ -359,7 +364,7 @@ fn format(stream: Stream) -> Format {
         width: stream.width,
         now: std::time::SystemTime::now().into(),
         boot: BootClock::default(),
-        zone: Zone::default(),
+        zone: LocalZone::default(),
     }
 }
 

@@ -1,21 +1,20 @@
-//! The service managers that `bij` can ask, behind one port.
+//! The service managers that `bij` can use, behind one port.
 
-mod through_coordinator;
+mod coordinator;
 
 use bij_core::port::{EitherUnits, UnitError};
 use bij_core::{ExperimentId, Layout};
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
-
 use nix::unistd::geteuid;
 
 use crate::error::CliError;
 use crate::scope::Scope;
-use through_coordinator::ThroughCoordinator;
+use coordinator::CoordinatorUnits;
 
-/// PID 1, or a user's own systemd, asked directly or through the coordinator; or supervisors that run in
-/// the foreground somewhere else.
-pub(crate) type Units = EitherUnits<EitherUnits<SystemdUnits, ThroughCoordinator>, LocalUnits>;
+/// The units of a scope: those of systemd, changed directly or through the coordinator, or those of
+/// supervisors that run in the foreground.
+pub(crate) type Units = EitherUnits<EitherUnits<SystemdUnits, CoordinatorUnits>, LocalUnits>;
 
 /// Connects to the manager of a scope.
 pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliError> {
@@ -26,7 +25,7 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
                 EitherUnits::One(systemd)
             } else {
                 let socket = layout.coordinator_socket();
-                EitherUnits::Other(ThroughCoordinator::new(systemd, socket))
+                EitherUnits::Other(CoordinatorUnits::new(systemd, socket))
             })
         }
         Scope::User => {
@@ -37,7 +36,7 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
     })
 }
 
-/// Returns the settings of a unit that are in force, where a manager can override those of its definition.
+/// Returns the settings in force of a unit, which may override its definition; `None` without systemd.
 pub(crate) async fn settings_in_force(
     units: &Units,
     id: &ExperimentId,
@@ -50,8 +49,8 @@ pub(crate) async fn settings_in_force(
     systemd.settings_in_force(id).await.map(Some)
 }
 
-/// Whether `bij` itself puts down who ends an experiment before it has one stopped. Supervisors and the
-/// coordinator do that by themselves: they know from the kernel who asks.
-pub(crate) const fn puts_down_orders(units: &Units) -> bool {
+/// Returns whether `bij` must record the requester of a stop itself. Supervisors and the coordinator do
+/// that: they know the requester from the kernel.
+pub(crate) const fn must_record_order(units: &Units) -> bool {
     matches!(units, EitherUnits::One(EitherUnits::One(_)))
 }

@@ -1,10 +1,11 @@
-//! How data looks: as text for people, as JSON for programs. Pure.
+//! Views: data as text for people and as JSON for programs. Pure.
 
 mod attempt_board;
 mod board;
 mod board_minutes;
 mod board_samples;
 mod boot_clock;
+mod capacity;
 mod checked;
 mod definition;
 mod dry_run;
@@ -17,25 +18,24 @@ mod gate;
 mod gpu_share;
 mod groups;
 mod history;
-mod in_force;
 mod list;
-mod live;
-mod load;
+mod live_line;
+mod local_zone;
 mod logs;
 mod outcomes;
 mod output;
+mod overrides;
 mod power;
 mod proof;
 mod queue;
-mod queued;
 mod runs;
 mod show;
 mod simulated;
 mod status;
 mod table;
 mod time;
+mod waiting_run;
 mod why;
-mod zone;
 
 use std::io::{self, Write};
 
@@ -45,6 +45,7 @@ pub(crate) use board::{BoardPage, TimedBoard};
 pub(crate) use board_minutes::BoardMinutes;
 pub(crate) use board_samples::BoardSamples;
 pub(crate) use boot_clock::BootClock;
+pub(crate) use capacity::{capacity_line, coordinator_warnings};
 pub(crate) use checked::{Checked, CheckedDefinition, Finding};
 pub(crate) use definition::{Setting, settings};
 pub(crate) use dry_run::{DryRun, DryRuns};
@@ -55,26 +56,25 @@ pub(crate) use format::{Format, Tone};
 pub(crate) use gpu_share::GpuShare;
 pub(crate) use groups::Groups;
 pub(crate) use history::{History, HistoryPiece, HistoryRuler};
-pub(crate) use in_force::settings_under;
 pub(crate) use list::List;
-pub(crate) use live::{Live, LiveState};
-pub(crate) use load::{taken, warnings};
+pub(crate) use live_line::{LiveLine, LiveState};
+pub(crate) use local_zone::LocalZone;
 pub(crate) use logs::LogRow;
-pub(crate) use outcomes::{Effect, Outcome, Outcomes};
+pub(crate) use outcomes::{Effect, UnitOutcome, UnitOutcomes};
 pub(crate) use output::output_line;
+pub(crate) use overrides::settings_with_overrides;
 pub(crate) use power::PowerPage;
 pub(crate) use proof::describe_end;
 pub(crate) use queue::QueueList;
-pub(crate) use queued::Queued;
-pub(crate) use runs::{ChangedAtAll, ChangedRuns, Taken};
+pub(crate) use runs::{ChangeResult, ChangedRuns, RunEntries};
 pub(crate) use show::{AllProperties, Properties};
 pub(crate) use simulated::{Simulated, SimulatedEnd};
-pub(crate) use status::{Facts, Loaded, Status, StatusPage, StatusPages, Steps};
+pub(crate) use status::{DefinitionInfo, ExperimentFacts, Status, StatusPage, StatusPages, Steps};
+pub(crate) use waiting_run::WaitingRun;
 pub(crate) use why::WhyPage;
-pub(crate) use zone::Zone;
 
-/// Something that can be printed either way; its `Serialize` is the JSON that docs/json.md promises.
+/// Data that can be printed as text or as JSON; its `Serialize` is the JSON that docs/json.md specifies.
 pub(crate) trait View: Serialize {
-    /// Writes it for people.
+    /// Writes the data as text.
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The name of an experiment as people type it.
+//! The name of an experiment on the command line.
 
 use std::str::FromStr;
 

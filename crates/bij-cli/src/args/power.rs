@@ -1,26 +1,26 @@
-//! `bij power`.
+//! The arguments of `bij power`.
 
 use clap::{Args, Subcommand};
 
-/// `bij power`.
+/// The arguments of `bij power`.
 #[derive(Debug, Args)]
 pub(crate) struct PowerArgs {
-    /// What is to be done; the modes are listed without
+    /// Without a verb the modes are listed
     #[command(subcommand)]
     pub(crate) verb: Option<PowerVerb>,
 }
 
-/// What is done with power modes.
+/// The verbs of `bij power`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PowerVerb {
-    /// List the power modes of this board, and which of them need a reboot
+    /// List the power modes of this board: which is in force, and which need a reboot
     List,
     /// Switch the board to a power mode
     Set {
-        /// Its name or number
+        /// The name or number of the mode
         #[arg(value_name = "MODE")]
         mode: String,
-        /// If the mode needs a reboot, have the next boot come up with it; the board is not rebooted
+        /// Let the next boot come up in the mode if it needs a reboot; the board is not rebooted
         #[arg(long)]
         allow_reboot_later: bool,
     },

@@ -1,4 +1,4 @@
-//! A run as people type it.
+//! The name of a run on the command line.
 
 use std::str::FromStr;
 
@@ -7,11 +7,11 @@ use thiserror::Error;
 
 use super::IdArg;
 
-/// `x`, its newest run that is not over; `x#3`; the name of its unit for `x`.
+/// A run: `x#3`, or `x` (or the name of its unit) for the newest run of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunArg(pub(crate) RunRef);
 
-/// Why a text names no run.
+/// The text is not the name of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is not a run: write amnesiac_001 for its newest, or amnesiac_001#3")]
 pub(crate) struct InvalidRunArg {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_an_id_a_unit_or_a_number() {
+    fn a_run_is_named_by_id_unit_or_number() {
         for (text, run) in
             [("x", "x"), ("brain-experiment@x.service", "x"), ("x#3", "x#3"), ("x.1#12", "x.1#12")]
         {

@@ -1,4 +1,4 @@
-//! `bij simulate`.
+//! The arguments of `bij simulate`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::help;
 
-/// `bij simulate`.
+/// The arguments of `bij simulate`.
 #[derive(Debug, Args)]
 #[command(after_help = help::SIMULATE)]
 pub(crate) struct SimulateArgs {
@@ -22,22 +22,22 @@ pub(crate) struct SimulateArgs {
     /// Simulate a board with this fan under this load, instead of replaying a trace
     #[arg(long, num_args = 2, value_names = ["FAN", "LOAD"])]
     pub(crate) model: Option<Vec<String>>,
-    /// Simulate so many hours
+    /// Simulate N hours
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=48))]
     pub(crate) hours: u8,
-    /// Hold experiments back from here on, instead of what the settings say
-    #[arg(long, value_name = "CELSIUS", value_parser = celsius)]
+    /// Throttle experiments from this temperature on, instead of the one in the settings
+    #[arg(long, value_name = "CELSIUS", value_parser = parse_celsius)]
     pub(crate) throttle: Option<Celsius>,
-    /// Stop all experiments from here on, instead of what the settings say
-    #[arg(long, value_name = "CELSIUS", value_parser = celsius)]
+    /// Stop all experiments from this temperature on, instead of the one in the settings
+    #[arg(long, value_name = "CELSIUS", value_parser = parse_celsius)]
     pub(crate) critical: Option<Celsius>,
-    /// Have so many experiments run while a trace is replayed, which share all processors
+    /// Replay the trace to N experiments, which share all processors
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "model", value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(crate) experiments: u8,
 }
 
 impl SimulateArgs {
-    /// The fan and the load of the model, if one is wanted; or why there is none of the name.
+    /// Returns the fan and the load of the model, if `--model` is given; or why a name is not known.
     pub(crate) fn model(&self) -> Option<Result<(Fan, Load), String>> {
         let [fan, load] = self.model.as_deref()? else { return None };
         let fan = fan.parse::<Fan>().map_err(|error| error.to_string());
@@ -46,8 +46,8 @@ impl SimulateArgs {
     }
 }
 
-/// As in the settings.
-fn celsius(text: &str) -> Result<Celsius, String> {
+/// Parses a threshold; its range is that of the settings.
+fn parse_celsius(text: &str) -> Result<Celsius, String> {
     let degrees = text.parse::<f64>().ok().filter(|degrees| (20.0..=125.0).contains(degrees));
     degrees
         .map(Celsius::from_degrees)

@@ -1,4 +1,4 @@
-//! What a verb is to work on: an experiment by its id, or a file.
+//! What a verb works on: an experiment by its id, or a file.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use bij_core::{ExperimentId, InvalidExperimentId};
 
 use super::IdArg;
 
-/// An id or a file.
+/// An experiment or a file, as it is given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A defined experiment.
@@ -19,7 +19,7 @@ pub(crate) enum Target {
 impl FromStr for Target {
     type Err = InvalidExperimentId;
 
-    /// A text with a `/`, or ending as files of definitions do, is a file.
+    /// A text with a `/`, or with the ending of a definition file, is a file.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let ending = Path::new(text).extension().and_then(|ending| ending.to_str());
         if text.contains('/') || matches!(ending, Some("toml" | "json")) {

@@ -1,4 +1,4 @@
-//! On what terms a run may start, as they are typed.
+//! The terms on which runs are queued.
 
 use bij_core::queue::{Dependencies, Dependency, GroupName};
 use clap::Args;
@@ -9,17 +9,17 @@ use super::{IdArg, RunArg, Target, help};
 use crate::complete;
 use crate::sweep::Param;
 
-/// `bij submit`.
+/// The arguments of `bij submit`.
 #[derive(Debug, Args)]
 #[command(after_help = help::SUBMIT)]
 pub(crate) struct SubmitArgs {
     #[command(flatten)]
     pub(crate) overlay: Overlay,
     /// Make one experiment of each combination of values: NAME is set in its environment, and
-    /// {NAME} replaced in its command
+    /// {NAME} is replaced in its command
     #[arg(long = "param", value_name = "NAME=VALUES")]
     pub(crate) params: Vec<Param>,
-    /// Name the experiment that a command or a file becomes, or those of a sweep: ID.1, ID.2, …
+    /// The id of the experiment that a command or a file becomes; of a sweep: ID.1, ID.2, …
     #[arg(long, value_name = "ID")]
     pub(crate) name: Option<IdArg>,
     /// Higher goes first; 0 unless the definition says otherwise
@@ -30,16 +30,16 @@ pub(crate) struct SubmitArgs {
     pub(crate) group: Option<GroupName>,
     #[command(flatten)]
     pub(crate) after: AfterArgs,
-    /// Start not before a time, or +SPAN from now
+    /// Do not start before this time, or before +SPAN from now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) not_before: Option<String>,
-    /// Hold it until somebody releases it
+    /// Do not start before `bij release`
     #[arg(long)]
     pub(crate) hold: bool,
     /// Do not wait for gates such as memory or heat
     #[arg(long, conflicts_with = "hold")]
     pub(crate) now: bool,
-    /// Only tell what would be queued
+    /// Show what would be queued, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -52,18 +52,18 @@ pub(crate) struct SubmitArgs {
     pub(crate) command: Vec<String>,
 }
 
-/// On whom runs wait.
+/// The runs that have to end first.
 #[derive(Debug, Default, Args)]
 pub(crate) struct AfterArgs {
-    /// Start after the success of all of these, separated by commas; `end:RUN` is its end, however
+    /// Start after the success of all of these, separated by commas; `end:RUN` is any end of RUN
     #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids))]
     pub(crate) after: Vec<Dependency>,
-    /// Start after the first of these
+    /// Start after the first of these, separated by commas
     #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids), conflicts_with = "after")]
     pub(crate) after_any: Vec<Dependency>,
 }
 
-/// `bij edit`.
+/// The arguments of `bij edit`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("change").multiple(true).required(true)
     .args(["after", "after_any"]))]
@@ -80,7 +80,7 @@ pub(crate) struct EditArgs {
     /// Wait for no other run
     #[arg(long, group = "change", conflicts_with_all = ["after", "after_any"])]
     pub(crate) after_none: bool,
-    /// Start not before a time, or +SPAN from now
+    /// Do not start before this time, or before +SPAN from now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, group = "change")]
     pub(crate) not_before: Option<String>,
     /// Start at any time
@@ -89,16 +89,16 @@ pub(crate) struct EditArgs {
     /// Do not wait for gates such as memory or heat
     #[arg(long, group = "change")]
     pub(crate) now: bool,
-    /// Wait for gates like everybody
+    /// Wait for all gates again
     #[arg(long, group = "change", conflicts_with = "now")]
     pub(crate) not_now: bool,
-    /// Runs: ID is its newest that is not over, ID#N one of them
+    /// Runs; ID is its newest run that is not over
     #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     pub(crate) runs: Vec<RunArg>,
 }
 
 impl AfterArgs {
-    /// On whom is waited, if anything was said about that.
+    /// Returns the dependencies; `None` if neither option is given.
     pub(crate) fn dependencies(&self) -> Option<Dependencies> {
         match (self.after.as_slice(), self.after_any.as_slice()) {
             ([], []) => None,

@@ -30,14 +30,14 @@ fn a_unit_name_is_an_id() {
 }
 
 #[test]
-fn what_is_no_id_is_refused_with_a_sentence() {
+fn an_invalid_id_is_refused_with_a_sentence() {
     for bad in ["../x", "%i", "a%ib", "-", "brain-experiment@", "brain-experiment@../x.service"] {
         assert!(refused(&format!("status {bad}")).contains("is not an experiment id"), "{bad}");
     }
 }
 
 #[test]
-fn a_target_is_a_file_by_its_look() {
+fn a_slash_or_a_known_ending_makes_a_target_a_file() {
     let file = |text: &str| matches!(text.parse(), Ok(Target::File(_)));
     assert!(file("./x") && file("x.toml") && file("/a/b") && file("x.json"));
     assert!(!file("x") && !file("brain-experiment@x.service"));
@@ -84,7 +84,7 @@ fn switches_stand_before_or_after_the_verb() {
 }
 
 #[test]
-fn a_wrong_limit_is_told_with_the_right_one() {
+fn a_wrong_limit_is_refused_with_the_nearest_right_one() {
     assert!(refused("start x --limit memroy=8G").contains("did you mean `memory`?"));
     assert!(refused("start x --limit memory=8Q").contains("8Q"));
     assert!(refused("start x -E 1=2").contains("1=2"));
@@ -96,8 +96,9 @@ fn every_verb_and_every_kind_of_event_is_in_the_manuals() {
         (include_str!("../../../../docs/cli.md"), include_str!("../../../../docs/json.md"));
     for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
         let name = verb.get_name();
-        let told = [format!("`{name} "), format!("`{name}`")].iter().any(|form| cli.contains(form));
-        assert!(told, "{name} is not in docs/cli.md");
+        let forms = [format!("`{name} "), format!("`{name}`")];
+        let is_documented = forms.iter().any(|form| cli.contains(form));
+        assert!(is_documented, "{name} is not in docs/cli.md");
     }
     for kind in bij_core::queue::EventKind::ALL {
         assert!(json.contains(&format!("`{}`", kind.as_str())), "{} is not there", kind.as_str());
@@ -119,7 +120,7 @@ fn the_terms_of_an_edit_are_read() {
 }
 
 #[test]
-fn a_place_is_exactly_one() {
+fn a_move_takes_exactly_one_position() {
     assert!(matches!(parse("move x y --first"), Command::Queue(QueueVerb::Move(_))));
     for line in ["move x", "move x --first --last", "move x --before a --behind b"] {
         assert!(refused(line).contains("--first"), "{line}: {}", refused(line));
@@ -127,7 +128,7 @@ fn a_place_is_exactly_one() {
 }
 
 #[test]
-fn what_is_no_run_state_or_number_of_slots_gets_a_sentence() {
+fn an_invalid_run_state_slots_or_parameter_is_refused_with_a_sentence() {
     assert!(refused("hold x#0").contains("is not a run"));
     assert!(refused("queue --state done").contains("the states are"));
     assert!(refused("groups set g --slots -1").contains("--slots"));

@@ -11,24 +11,24 @@ use super::{IdArg, Target, help};
 use crate::complete;
 use crate::error::{CliError, Kind};
 
-/// What is laid over a definition.
+/// Options that add to a definition.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Overlay {
-    /// Set a limit: memory, swap, cpu, cpus, tasks or time, spelled as in a definition
-    #[arg(long = "limit", value_name = "KEY=VALUE", value_parser = limit)]
+    /// Set a limit: memory, swap, cpu, cpus, tasks or time, written as in a definition
+    #[arg(long = "limit", value_name = "KEY=VALUE", value_parser = check_limit)]
     limits: Vec<String>,
-    /// Set a variable of the experiment's environment; without =VALUE to the value that it has here
-    #[arg(short = 'E', long = "setenv", value_name = "NAME[=VALUE]", value_parser = variable)]
+    /// Set a variable of the experiment's environment; without =VALUE to its value in this shell
+    #[arg(short = 'E', long = "setenv", value_name = "NAME[=VALUE]", value_parser = check_variable)]
     environment: Vec<String>,
 }
 
-/// A limit, or the sentence why it is none.
-fn limit(assignment: &str) -> Result<String, String> {
-    added(assignment, |overlay| overlay.add_limit(assignment))
+/// Returns the assignment if it sets a limit.
+fn check_limit(assignment: &str) -> Result<String, String> {
+    check_addition(assignment, |overlay| overlay.add_limit(assignment))
 }
 
-/// A variable, or the sentence why it is none.
-fn variable(text: &str) -> Result<String, String> {
+/// Returns the assignment, with the value of this process where none is given, if it sets a variable.
+fn check_variable(text: &str) -> Result<String, String> {
     let assignment = if text.contains('=') {
         text.to_owned()
     } else {
@@ -40,10 +40,10 @@ fn variable(text: &str) -> Result<String, String> {
         })?;
         format!("{text}={value}")
     };
-    added(&assignment, |overlay| overlay.add_environment(&assignment))
+    check_addition(&assignment, |overlay| overlay.add_environment(&assignment))
 }
 
-fn added(
+fn check_addition(
     assignment: &str,
     add: impl FnOnce(&mut SpecOverlay) -> Result<(), Problem>,
 ) -> Result<String, String> {
@@ -55,10 +55,10 @@ fn added(
 }
 
 impl Overlay {
-    /// What is to be laid over the definition.
+    /// Returns the additions as an overlay of a definition.
     pub(crate) fn spec(&self) -> Result<SpecOverlay, CliError> {
         let mut overlay = SpecOverlay::default();
-        // Each was tried when it was read.
+        // Each was checked when it was parsed.
         let limits = self.limits.iter().try_for_each(|limit| overlay.add_limit(limit));
         let all = limits.and_then(|()| {
             self.environment.iter().try_for_each(|name| overlay.add_environment(name))
@@ -68,21 +68,21 @@ impl Overlay {
     }
 }
 
-/// What a command takes along of the shell in which it is typed.
+/// What a command inherits from the shell in which it is typed.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ShellArgs {
-    /// Take nothing of this shell's environment along: neither PATH nor an activated environment
+    /// Inherit nothing from this shell's environment, neither PATH nor an activated environment
     #[arg(long)]
     pub(crate) clean_env: bool,
 }
 
-/// `bij run`.
+/// The arguments of `bij run`.
 #[derive(Debug, Args)]
 #[command(after_help = help::RUN)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) overlay: Overlay,
-    /// Name the experiment that a command or a file becomes
+    /// The id of the experiment that a command or a file becomes
     #[arg(long, value_name = "ID")]
     pub(crate) name: Option<IdArg>,
     #[command(flatten)]
@@ -95,13 +95,13 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<String>,
 }
 
-/// `bij start`.
+/// The arguments of `bij start`.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
-    /// The experiment
+    /// The experiment to start
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) id: IdArg,
-    /// A configuration file to hand to the experiment in this run
+    /// A configuration file for the experiment in this run
     #[arg(value_name = "CONFIG")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -111,7 +111,7 @@ pub(crate) struct StartArgs {
     pub(crate) now: bool,
 }
 
-/// Verbs that want at least one id.
+/// The arguments of verbs that take at least one experiment.
 #[derive(Debug, Args)]
 pub(crate) struct IdsArgs {
     /// Experiments
@@ -119,29 +119,29 @@ pub(crate) struct IdsArgs {
     pub(crate) ids: Vec<IdArg>,
 }
 
-/// Verbs that mean all experiments if none is named.
+/// The arguments of verbs that work on all experiments if none is given.
 #[derive(Debug, Args)]
 pub(crate) struct MaybeIdsArgs {
-    /// Experiments; all if none is named
+    /// Experiments; all if none is given
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
 }
 
-/// `bij enable` and `bij disable`.
+/// The arguments of `bij enable` and `bij disable`.
 #[derive(Debug, Args)]
 pub(crate) struct EnableArgs {
     /// Experiments
     #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
-    /// Start, or stop, them as well
+    /// Start or stop them now as well
     #[arg(long)]
     pub(crate) now: bool,
 }
 
-/// `bij show`.
+/// The arguments of `bij show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Experiments; all if none is named
+    /// Experiments; all if none is given
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Show these keys only, separated by commas
@@ -152,10 +152,10 @@ pub(crate) struct ShowArgs {
     pub(crate) value: bool,
 }
 
-/// `bij history`.
+/// The arguments of `bij history`.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
-    /// Experiments; all if none is named
+    /// Experiments; all if none is given
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
     /// Show the newest N attempts only
@@ -166,14 +166,14 @@ pub(crate) struct HistoryArgs {
     pub(crate) run: Option<u32>,
 }
 
-/// `bij logs`.
+/// The arguments of `bij logs`.
 #[derive(Debug, Args)]
 #[command(after_help = help::LOGS)]
 pub(crate) struct LogsArgs {
-    /// Experiments; all if none is named
+    /// Experiments; all if none is given
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
     pub(crate) ids: Vec<IdArg>,
-    /// Go on with new lines as they come
+    /// Continue with new lines as they are written
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show the newest N lines only
@@ -191,30 +191,30 @@ pub(crate) struct LogsArgs {
     /// Show one run only
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) run: Option<u32>,
-    /// Show lines that match a regular expression; without capitals in it case does not matter
+    /// Show lines that match a regular expression; without capitals in it, case is ignored
     #[arg(short, long, value_name = "PATTERN")]
     pub(crate) grep: Option<String>,
 }
 
-/// `bij board`.
+/// The arguments of `bij board`.
 #[derive(Debug, Args)]
 #[command(after_help = help::BOARD)]
 pub(crate) struct BoardArgs {
-    /// Look again each second; in a pipe or with --json, print one JSON object a line
+    /// Read again each second; in a pipe or with --json, print one JSON object per line
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Show the newest N minutes that were kept while something ran
+    /// Show the newest N minutes that were recorded while an experiment ran
     #[arg(long, value_name = "N", conflicts_with = "watch")]
     pub(crate) minutes: Option<usize>,
-    /// Show the newest N samples of the last hour, as the coordinator remembers them
+    /// Show the newest N samples of the last hour, which the coordinator keeps in memory
     #[arg(long, value_name = "N", conflicts_with_all = ["watch", "minutes"])]
     pub(crate) samples: Option<usize>,
 }
 
-/// `bij check`.
+/// The arguments of `bij check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Files or experiments; all experiments if none is named
+    /// Files or experiments; all experiments if none is given
     #[arg(value_name = "FILE|ID", add = ArgValueCompleter::new(complete::targets))]
     pub(crate) targets: Vec<Target>,
 }

@@ -1,4 +1,4 @@
-//! `bij board`: how hot, how fast and how busy the machine is.
+//! `bij board`: temperatures, clocks and load of the machine.
 
 mod watch;
 
@@ -15,13 +15,14 @@ use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::view::{BoardMinutes, BoardPage, BoardSamples};
 
-/// It answers within a tenth of a second, or something is wrong with it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit for nvpmodel, which usually takes a tenth of a second.
+const NVPMODEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The counters are written anew every millisecond: this is long enough for a hundredth.
-const BETWEEN: Duration = Duration::from_millis(200);
+/// The time between two readings of an energy counter. Counters are updated every millisecond, so the error
+/// is below one per cent.
+const ENERGY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Reads the machine, or a captured tree of one, and shows it: once, over and over, or as it was.
+/// Shows the machine, or a captured tree of one: once, repeatedly, or from its records.
 pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), CliError> {
     if let Some(newest) = args.minutes {
         return minutes(context, newest).await;
@@ -40,17 +41,17 @@ pub(crate) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
     }
     let mut sample = machine.sample();
     if is_this_machine(context) {
-        let mode = ask(context, &sample);
-        put_in_force(&mut sample, mode);
-        measure(&machine, &mut sample);
+        let mode = query_power_mode(context, &sample);
+        set_power_mode(&mut sample, mode);
+        measure_power(&machine, &mut sample);
     }
     context.terminal.show(&BoardPage::new(&sample, machine.clocks_held()))
 }
 
 async fn minutes(context: &Context, newest: usize) -> Result<(), CliError> {
-    let minutes = BoardMinutes::new(context.past().await?.board_minutes(newest).await?);
+    let minutes = BoardMinutes::new(context.history().await?.board_minutes(newest).await?);
     if minutes.is_empty() {
-        context.terminal.status("Nothing has been kept.");
+        context.terminal.status("No minutes are recorded.");
     }
     context.terminal.show(&minutes)
 }
@@ -59,10 +60,10 @@ async fn samples(context: &Context, newest: usize) -> Result<(), CliError> {
     let mut samples = coordinator::connect(context).await?.board().await?;
     samples.drain(..samples.len().saturating_sub(newest));
     if samples.is_empty() {
-        context.terminal.status("Nothing has run in the last hour.");
+        context.terminal.status("No experiment has run in the last hour.");
     }
     let samples = BoardSamples::new(samples);
-    if !context.terminal.json() {
+    if !context.terminal.is_json() {
         return context.terminal.show(&samples);
     }
     samples.lines().try_for_each(|sample| context.terminal.show_next(&sample))
@@ -72,38 +73,38 @@ fn is_this_machine(context: &Context) -> bool {
     context.root == Path::new("/")
 }
 
-/// Of this very machine nvpmodel knows better than what it wrote down when it last set a mode.
-fn ask(context: &Context, sample: &BoardSample) -> Option<CurrentMode> {
+/// Asks nvpmodel for the power mode in force; its status file has only the mode that was last set.
+fn query_power_mode(context: &Context, sample: &BoardSample) -> Option<CurrentMode> {
     if !sample.identity.is_jetson() || sample.power.offered.is_err() {
         return None;
     }
     let control = PowerControl::below(Root::new("/"), context.layout.runtime());
-    control.with_limit(PATIENCE).current(&sample.power)
+    control.with_limit(NVPMODEL_TIMEOUT).current(&sample.power)
 }
 
-fn put_in_force(sample: &mut BoardSample, mode: Option<CurrentMode>) {
+fn set_power_mode(sample: &mut BoardSample, mode: Option<CurrentMode>) {
     if let Some(mode) = mode {
         sample.power.current = Ok(mode);
     }
 }
 
-/// A PC has no rails, but may count energy: of its powers two looks make a mean.
-fn measure(machine: &Machine, sample: &mut BoardSample) {
+/// Measures the mean power of a machine that has no rails but counts energy, as many PCs do.
+fn measure_power(machine: &Machine, sample: &mut BoardSample) {
     if !counts_energy(sample) {
         return;
     }
-    let (earlier, begun) = (machine.energy(), Instant::now());
-    std::thread::sleep(BETWEEN);
+    let (earlier, started) = (machine.energy(), Instant::now());
+    std::thread::sleep(ENERGY_INTERVAL);
     sample.energy = machine.energy();
-    sample.rails = rails(&earlier, &sample.energy, begun.elapsed());
+    sample.rails = mean_power(&earlier, &sample.energy, started.elapsed());
 }
 
 fn counts_energy(sample: &BoardSample) -> bool {
     sample.rails == Err(WhyNot::Absent) && sample.energy.iter().flatten().next().is_some()
 }
 
-/// What the counters say that was drawn between two looks at them.
-fn rails(
+/// Returns the mean power between two readings of the energy counters, as rails.
+fn mean_power(
     earlier: &Reading<Vec<EnergyCounter>>,
     later: &Reading<Vec<EnergyCounter>>,
     elapsed: Duration,

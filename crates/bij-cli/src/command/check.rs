@@ -1,6 +1,6 @@
-//! `bij check`: everything that is wrong with definitions.
+//! `bij check`: all errors in definitions.
 
-mod machine;
+mod host;
 
 use std::path::Path;
 
@@ -22,46 +22,46 @@ pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError>
         });
     }
     if args.targets.is_empty() {
-        checked = everything(context)?;
+        checked = all_definitions(context)?;
     }
     if checked.is_empty() {
         context.terminal.status("No definitions.");
     }
     let checked = Checked(checked);
     context.terminal.show(&checked)?;
-    match checked.0.iter().filter(|one| !one.ok).count() {
+    match checked.0.iter().filter(|definition| !definition.ok).count() {
         0 => Ok(()),
         wrong => {
-            let message = format!("{wrong} of {} cannot be used", checked.0.len());
+            let message = format!("{wrong} of {} files cannot be used", checked.0.len());
             Err(CliError::new(Kind::Definition, message))
         }
     }
 }
 
-/// Whether an experiment can run as far as one can see before it is tried.
+/// Fails if something that is visible before a start keeps the experiment from running.
 pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), CliError> {
     let Some(obstacle) = obstacle(context, found) else { return Ok(()) };
     let id = &found.spec.id;
     Err(CliError::new(Kind::Definition, format!("{id} cannot run: {obstacle}"))
-        .hint(format!("`bij check {id}` tells everything that is wrong with it")))
+        .hint(format!("`bij check {id}` lists all errors")))
 }
 
-/// Whether an experiment can be started, if only to fail: a program that is there is executed, and the attempt
-/// tells in the history why that failed.
+/// Fails as [`must_be_runnable`] does, except for obstacles in the contents of a program: such a program is started,
+/// and the history has the reason why the attempt failed.
 pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), CliError> {
-    if machine::is_only_of_contents(context, found) {
+    if host::has_only_content_obstacles(context, found) {
         return Ok(());
     }
     must_be_runnable(context, found)
 }
 
-/// The first of what keeps an experiment from running, as far as one can see.
+/// Returns the first visible obstacle that keeps an experiment from running.
 pub(super) fn obstacle(context: &Context, found: &Found) -> Option<String> {
-    machine::look(context, found).problems.into_iter().next().map(|problem| problem.message)
+    host::check_resources(context, found).problems.into_iter().next().map(|problem| problem.message)
 }
 
-/// Every definition there is, and what only looks like one.
-fn everything(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
+/// Checks the settings, every definition, and files that are no definitions but lie among them.
+fn all_definitions(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
     let definitions = context.definitions();
     let mut checked = Vec::new();
     if let Err(error) = definitions.settings() {
@@ -96,19 +96,19 @@ fn everything(context: &Context) -> Result<Vec<CheckedDefinition>, CliError> {
 fn experiment(context: &Context, id: &ExperimentId) -> Result<CheckedDefinition, CliError> {
     match context.definitions().find(id) {
         Err(error @ FindError::Missing { .. }) => Err(error.into()),
-        found => Ok(judged(context, Some(id), found)),
+        found => Ok(check_found(context, Some(id), found)),
     }
 }
 
 fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
     match context.find_file(path) {
         Err(error) => Err(error),
-        Ok(found) => Ok(judged(context, None, found)),
+        Ok(found) => Ok(check_found(context, None, found)),
     }
 }
 
-/// The parser's verdict, and what the parser cannot see.
-fn judged(
+/// Returns the parser's findings, and those about the machine.
+fn check_found(
     context: &Context,
     id: Option<&ExperimentId>,
     found: Result<Found, FindError>,
@@ -116,11 +116,12 @@ fn judged(
     match found {
         Ok(found) => {
             let mut warnings: Vec<Finding> = found.warnings.iter().map(Finding::from).collect();
-            let machine::Findings { problems, warnings: odd } = machine::look(context, &found);
-            warnings.extend(odd);
-            warnings.extend(machine::look_for_openness(&found));
-            warnings.extend(machine::look_for_gpu(&found, &context.root));
-            warnings.extend(machine::look_for_power(&found, &context.root));
+            let host::HostFindings { problems, warnings: about_host } =
+                host::check_resources(context, &found);
+            warnings.extend(about_host);
+            warnings.extend(host::check_exposure(&found));
+            warnings.extend(host::check_gpu(&found, &context.root));
+            warnings.extend(host::check_power(&found, &context.root));
             CheckedDefinition {
                 id: Some(found.spec.id.to_string()),
                 source: found.source,

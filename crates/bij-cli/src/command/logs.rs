@@ -1,4 +1,4 @@
-//! `bij logs`: what experiments wrote.
+//! `bij logs`: the output of experiments.
 
 use bij_core::port::{AttemptScan, DefinitionSource as _};
 use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
@@ -6,42 +6,43 @@ use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
 use crate::args::{IdArg, LogsArgs};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::log_source::{LogSource, Wanted, kept_lines};
-use crate::when;
+use crate::log_source::{LogFilter, LogSource, kept_lines};
+use crate::time_arg;
 
-/// As many lines as `journalctl -f` begins with.
-const BEFORE_FOLLOWING: usize = 10;
+/// The number of lines before those that `--follow` waits for, as in `journalctl -f`.
+const LINES_BEFORE_FOLLOW: usize = 10;
 
-/// Shows lines, and with `--follow` goes on until it is interrupted.
+/// Shows lines, and with `--follow` continues until it is interrupted.
 pub(crate) async fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
-    let wanted = wanted(context, args).await?;
-    let source = LogSource::of(context);
+    let filter = log_filter(context, args).await?;
+    let source = LogSource::new(context);
     if args.follow {
-        return source.follow(&wanted, |row| context.terminal.show_next(&row));
+        return source.follow(&filter, |row| context.terminal.show_next(&row));
     }
-    let mut any = false;
-    source.read(&wanted, |row| {
-        any = true;
+    let mut has_lines = false;
+    source.read(&filter, |row| {
+        has_lines = true;
         context.terminal.show_next(&row)
     })?;
-    if !any {
+    if !has_lines {
         context.terminal.status("No lines.");
     }
-    tell_missing(context, &source, &wanted, any).await
+    report_missing_lines(context, &source, &filter, has_lines).await
 }
 
-/// Says which lines are no longer in the journal, and shows what was kept of an attempt that has none there.
-async fn tell_missing(
+/// Warns about lines that are missing in the journal, and shows the lines that are kept with the evidence of an
+/// attempt without lines there.
+async fn report_missing_lines(
     context: &Context,
     source: &LogSource,
-    wanted: &Wanted,
-    any: bool,
+    filter: &LogFilter,
+    has_lines: bool,
 ) -> Result<(), CliError> {
-    let narrowed = wanted.grep.is_some() || wanted.since.is_some() || wanted.until.is_some();
-    let attempts = match (&wanted.attempts, wanted.ids.as_slice()) {
+    let is_narrowed = filter.grep.is_some() || filter.since.is_some() || filter.until.is_some();
+    let attempts = match (&filter.attempts, filter.ids.as_slice()) {
         (Some(attempts), _) => attempts.clone(),
-        (None, [id]) if !any && !narrowed => {
-            context.past().await?.tally(id).await?.last.into_iter().collect()
+        (None, [id]) if !has_lines && !is_narrowed => {
+            context.history().await?.tally(id).await?.last.into_iter().collect()
         }
         (None, _) => Vec::new(),
     };
@@ -50,7 +51,7 @@ async fn tell_missing(
         context.terminal.warning(&missing.text);
         context.terminal.hint(missing.hint);
         let kept = kept_lines(attempt);
-        if !any && !narrowed && !kept.is_empty() {
+        if !has_lines && !is_narrowed && !kept.is_empty() {
             context.terminal.status("The last lines before its end, kept with its evidence:");
             kept.iter().try_for_each(|row| context.terminal.show_next(row))?;
         }
@@ -58,15 +59,15 @@ async fn tell_missing(
     Ok(())
 }
 
-async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> {
+async fn log_filter(context: &Context, args: &LogsArgs) -> Result<LogFilter, CliError> {
     let (ids, lines) = ids_and_lines(context, args);
     for id in &ids {
         context.must_exist(id).await?;
     }
     let format = context.terminal.format();
     let time = |text: &Option<String>| {
-        let read = |text: &String| when::parse(text, format.now, format.zone.get());
-        let time = text.as_ref().map(read).transpose();
+        let parse = |text: &String| time_arg::parse(text, format.now, format.zone.get());
+        let time = text.as_ref().map(parse).transpose();
         time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
     };
     let (since, until) = (time(&args.since)?, time(&args.until)?);
@@ -77,8 +78,8 @@ async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> 
         (None, None) => None,
         (run, attempt) => Some(attempts(context, &ids, run, attempt).await?),
     };
-    Ok(Wanted {
-        newest: lines.or(args.follow.then_some(BEFORE_FOLLOWING)),
+    Ok(LogFilter {
+        newest: lines.or(args.follow.then_some(LINES_BEFORE_FOLLOW)),
         since,
         until,
         attempts,
@@ -88,8 +89,8 @@ async fn wanted(context: &Context, args: &LogsArgs) -> Result<Wanted, CliError> 
     })
 }
 
-/// The older tool's form `logs ID 100`: a number behind an id that nobody has defined as an
-/// experiment is a number of lines.
+/// Returns the ids and the number of lines. In the older tool's form `logs ID 100` the last id is a number that is not
+/// defined as an experiment.
 fn ids_and_lines(context: &Context, args: &LogsArgs) -> (Vec<ExperimentId>, Option<usize>) {
     let mut ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     if args.lines.is_some() || ids.len() < 2 {
@@ -103,7 +104,7 @@ fn ids_and_lines(context: &Context, args: &LogsArgs) -> (Vec<ExperimentId>, Opti
     (ids, lines)
 }
 
-/// The attempts that are meant: of the newest run, unless a run is named.
+/// Returns one or all attempts of a run; of the newest run if none is given.
 async fn attempts(
     context: &Context,
     ids: &[ExperimentId],
@@ -113,14 +114,14 @@ async fn attempts(
     let [id] = ids else {
         return Err(CliError::new(Kind::Usage, "--attempt and --run need exactly one ID"));
     };
-    let past = context.past().await?;
+    let history = context.history().await?;
     let run = match run {
         Some(run) => Some(RunNumber(run)),
-        None => past.tally(id).await?.last.map(|last| last.run.number),
+        None => history.tally(id).await?.last.map(|last| last.run.number),
     };
     let mut attempts = Vec::new();
     let scan = AttemptScan { experiment: Some(id.clone()), run, after: None };
-    let mut pieces = past.scan(scan, usize::MAX);
+    let mut pieces = history.scan(scan, usize::MAX);
     while let Some(piece) = pieces.next().await? {
         let is_meant =
             |known: &Attempt| attempt.is_none_or(|number| known.number == AttemptNumber(number));
@@ -129,7 +130,7 @@ async fn attempts(
     if attempts.is_empty() {
         let what = attempt.map_or_else(|| "run".to_owned(), |number| format!("attempt {number}"));
         return Err(CliError::new(Kind::NotFound, format!("{id} has no such {what}"))
-            .hint(format!("see `{} history {id}`", context.again)));
+            .hint(format!("see `{} history {id}`", context.bij_command)));
     }
     Ok(attempts)
 }

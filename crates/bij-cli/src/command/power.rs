@@ -1,4 +1,4 @@
-//! `bij power`: the power modes of the board, of which one is in force for all.
+//! `bij power`: the power modes of the board.
 
 use bij_api::message::{PowerSet, PowerSetting, QueueQuery, State};
 use bij_core::Outcome;
@@ -9,10 +9,10 @@ use crate::args::{PowerArgs, PowerVerb};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
-use crate::source::Source;
-use crate::view::{ChangedAtAll, PowerPage};
+use crate::queue_source::QueueSource;
+use crate::view::{ChangeResult, PowerPage};
 
-/// Lists the modes, or has the board switched.
+/// Lists the modes, or switches the mode.
 pub(crate) async fn power(context: &Context, args: &PowerArgs) -> Result<(), CliError> {
     match &args.verb {
         None | Some(PowerVerb::List) => list(context),
@@ -30,60 +30,62 @@ fn control(context: &Context) -> PowerControl {
 fn list(context: &Context) -> Result<(), CliError> {
     let control = control(context);
     let modes = control.modes();
-    let offered =
-        modes.offered.as_ref().map_err(|why| no(&SwitchError::without_modes(why.clone())))?;
+    let offered = modes
+        .offered
+        .as_ref()
+        .map_err(|why| to_cli_error(&SwitchError::without_modes(why.clone())))?;
     let at_next_boot = modes.recorded.as_ref().ok().map(|mode| mode.id);
     let in_force = control.in_force(&modes);
     if let (None, Err(why)) = (in_force, &modes.current) {
         context.terminal.status(&format!("The mode in force is not known: {why}."));
     }
     for passed_over in &modes.passed_over {
-        context.terminal.status(&format!("Passed over: {passed_over}."));
+        context.terminal.status(&format!("Left out: {passed_over}."));
     }
     let clocks = clocks_held(&Root::new(&context.root)).ok();
     context.terminal.show(&PowerPage::new(offered, in_force, at_next_boot, clocks))
 }
 
-/// Whoever decides what runs has the board switched. Where there is no coordinator root can do it.
+/// Switches the mode through the coordinator, which decides what runs; directly if no coordinator runs.
 async fn set(context: &Context, setting: PowerSetting) -> Result<(), CliError> {
     let set = match coordinator::connect_if_any(context).await? {
-        Some(client) => told(client.set_power_mode(&setting).await?),
-        None => by_itself(context, &setting).await?,
+        Some(client) => to_mode_set(client.set_power_mode(&setting).await?),
+        None => set_directly(context, &setting).await?,
     };
     let mut text = set.to_string();
     text.replace_range(..1, &text[..1].to_uppercase());
     context.terminal.status(&format!("{text}."));
-    context.terminal.show(&ChangedAtAll { changed: set.outcome == Outcome::Changed })
+    context.terminal.show(&ChangeResult { changed: set.outcome == Outcome::Changed })
 }
 
-fn told(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSet {
+fn to_mode_set(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSet {
     let since = if at_next_boot { ModeSince::NextBoot } else { ModeSince::Now };
     let outcome = if changed { Outcome::Changed } else { Outcome::Unchanged };
     ModeSet { id, name, since, outcome }
 }
 
-async fn by_itself(context: &Context, setting: &PowerSetting) -> Result<ModeSet, CliError> {
+async fn set_directly(context: &Context, setting: &PowerSetting) -> Result<ModeSet, CliError> {
     let control = control(context);
-    let mode = control.find(&setting.mode).map_err(|error| no(&error))?;
-    // What comes with the next boot is in nobody's way.
+    let mode = control.find(&setting.mode).map_err(|error| to_cli_error(&error))?;
+    // A mode of the next boot does not affect the runs that are up now.
     if mode.needs_reboot != Ok(true) {
-        in_the_way(context, &control, &mode).await?;
+        must_not_disturb_runs(context, &control, &mode).await?;
     }
-    control.set(&mode, setting.allow_reboot_later).map_err(|error| no(&error))
+    control.set(&mode, setting.allow_reboot_later).map_err(|error| to_cli_error(&error))
 }
 
-/// Refuses to switch the board under those that want it as it is.
-async fn in_the_way(
+/// Fails if a run that is up wants another mode.
+async fn must_not_disturb_runs(
     context: &Context,
     control: &PowerControl,
     to: &OfferedMode,
 ) -> Result<(), CliError> {
     let query = QueueQuery::default();
-    let entries = Source::of(context).await?.queue(&query).await?;
+    let entries = QueueSource::choose(context).await?.queue(&query).await?;
     let up =
         entries.into_iter().filter(|entry| matches!(entry.state, State::Starting | State::Running));
     for entry in up {
-        // One whose definition is gone wants nothing that could be told.
+        // Without its definition the mode that a run wants is not known.
         let Ok(found) = context.definitions().find(&entry.experiment) else { continue };
         let wanted = found.spec.power.mode.and_then(|mode| control.find(&mode.to_string()).ok());
         if let Some(other) = wanted.filter(|mode| mode.id != to.id) {
@@ -96,16 +98,12 @@ async fn in_the_way(
     Ok(())
 }
 
-/// The board's "no".
-fn no(error: &SwitchError) -> CliError {
+/// Returns the error with the kind and the remedy of a refused switch.
+fn to_cli_error(error: &SwitchError) -> CliError {
     let kind = match error {
         SwitchError::NoModes | SwitchError::NoConf(_) => Kind::Unsupported,
         SwitchError::UnknownMode { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
-    let told = CliError::of(kind, error);
-    match error.remedy() {
-        Some(remedy) => told.hint(remedy),
-        None => told,
-    }
+    error.remedy().into_iter().fold(CliError::from_error(kind, error), CliError::hint)
 }

@@ -1,4 +1,4 @@
-//! The verbs of the queue, one a file.
+//! The verbs of the queue.
 
 mod change;
 mod edit;
@@ -16,10 +16,10 @@ use bij_api::message::CoordinatorStatus;
 use crate::args::QueueVerb;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::view::warnings;
-use crate::when::Earliest;
+use crate::time_arg::NotBefore;
+use crate::view::coordinator_warnings;
 
-/// Does one verb and tells the exit code.
+/// Executes one verb and returns the exit code.
 pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitCode, CliError> {
     match verb {
         QueueVerb::Wait(args) => return wait::wait(context, &args).await,
@@ -32,7 +32,7 @@ pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitC
         QueueVerb::Cancel(args) => change::cancel(context, &args).await?,
         QueueVerb::Requeue(args) => change::requeue(context, &args).await?,
         QueueVerb::Priority(args) => change::priority(context, &args).await?,
-        QueueVerb::Move(args) => change::put(context, &args).await?,
+        QueueVerb::Move(args) => change::move_runs(context, &args).await?,
         QueueVerb::Pause(args) => groups::pause(context, &args, true).await?,
         QueueVerb::Resume(args) => groups::pause(context, &args, false).await?,
         QueueVerb::Groups(args) => groups::groups(context, &args).await?,
@@ -42,16 +42,19 @@ pub(super) async fn dispatch(verb: QueueVerb, context: &Context) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is wrong with the coordinator, to those who wonder why nothing starts.
-fn warn(context: &Context, status: Option<&CoordinatorStatus>) {
-    for warning in status.map(warnings).unwrap_or_default() {
+/// Prints warnings about the coordinator that explain why no run starts.
+fn warn_about_coordinator(context: &Context, status: Option<&CoordinatorStatus>) {
+    for warning in status.map(coordinator_warnings).unwrap_or_default() {
         context.terminal.warning(&warning);
     }
 }
 
-/// The earliest start as it was typed, if one was.
-fn earliest(context: &Context, text: Option<&String>) -> Result<Option<Earliest>, CliError> {
+/// Parses the value of `--not-before`, if it is given.
+fn parse_not_before(
+    context: &Context,
+    text: Option<&String>,
+) -> Result<Option<NotBefore>, CliError> {
     let format = context.terminal.format();
-    let time = text.map(|text| Earliest::parse(text, format.now, format.zone.get())).transpose();
+    let time = text.map(|text| NotBefore::parse(text, format.now, format.zone.get())).transpose();
     time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
 }

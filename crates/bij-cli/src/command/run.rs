@@ -1,10 +1,10 @@
-//! `bij run`: experiments in the foreground until they have ended.
+//! `bij run`: runs experiments in the foreground until they have ended.
 
 mod cgroup_place;
 pub(super) mod ending;
-mod in_queue;
 mod local;
 pub(super) mod prepare;
+mod queued_runs;
 mod screen;
 mod signals;
 mod systemd;
@@ -21,12 +21,12 @@ use crate::error::CliError;
 use crate::scope::Scope;
 use crate::view::History;
 
-/// Runs them side by side and ends with the code of the first that did not end well.
+/// Runs the experiments side by side. Returns the code of the first given one that did not end with 0.
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, CliError> {
     let ids = prepare::prepare(context, args)?;
-    context.warn_of_lingering();
+    context.warn_about_lingering();
     let before = newest_attempts(context, &ids).await?;
-    let seen = match context.scope {
+    let ends = match context.scope {
         Scope::Local => local::run(context, &ids, &args.shell).await?,
         Scope::System | Scope::User => {
             systemd::run(context, &ids).await?;
@@ -34,11 +34,11 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, C
         }
     };
     let attempts = attempts_since(context, before).await?;
-    close(context, &attempts)?;
+    show_attempts(context, &attempts)?;
     let mut codes = ids.iter().map(|id| {
         let own = |attempt: &&Attempt| attempt.run.experiment == *id;
         let recorded = || attempts.iter().rfind(own)?.end.as_ref();
-        ending::exit_code(seen.get(id).or_else(recorded))
+        ending::exit_code(ends.get(id).or_else(recorded))
     });
     Ok(ExitCode::from(codes.find(|code| *code != 0).unwrap_or(0)))
 }
@@ -48,25 +48,25 @@ async fn newest_attempts(
     context: &Context,
     ids: &[ExperimentId],
 ) -> Result<BTreeMap<ExperimentId, Option<AttemptKey>>, CliError> {
-    let past = context.past().await?;
+    let history = context.history().await?;
     let mut newest = BTreeMap::new();
     for id in ids {
-        let last = past.tally(id).await?.last;
+        let last = history.tally(id).await?.last;
         newest.insert(id.clone(), last.map(|attempt| attempt.key));
     }
     Ok(newest)
 }
 
-/// The attempts that were opened meanwhile.
+/// Returns the attempts of each experiment after the one in `before`.
 async fn attempts_since(
     context: &Context,
     before: BTreeMap<ExperimentId, Option<AttemptKey>>,
 ) -> Result<Vec<Attempt>, CliError> {
-    let past = context.past().await?;
+    let history = context.history().await?;
     let mut all = Vec::new();
     for (id, after) in before {
         let mut pieces =
-            past.scan(AttemptScan { experiment: Some(id), run: None, after }, usize::MAX);
+            history.scan(AttemptScan { experiment: Some(id), run: None, after }, usize::MAX);
         while let Some(piece) = pieces.next().await? {
             all.extend(piece);
         }
@@ -74,21 +74,21 @@ async fn attempts_since(
     Ok(all)
 }
 
-/// The closing table: the result itself for a program, a word at parting for people.
-fn close(context: &Context, attempts: &[Attempt]) -> Result<(), CliError> {
+/// Shows the table of attempts: with `--json` on stdout as the result, else on stderr.
+fn show_attempts(context: &Context, attempts: &[Attempt]) -> Result<(), CliError> {
     for Attempt { run, end, .. } in attempts {
         let left = end.as_ref().and_then(|end| end.evidence.left_behind.as_ref());
         if let Some(left) = left {
             context.terminal.warning(&format!(
-                "{run}: {left}: an attempt ends with its main process, so the command must not put its work \
-                 into the background"
+                "{run}: {left}: an attempt ends with its main process, so the command must not leave work \
+                 in the background"
             ));
         }
     }
     let history = History::of_several(attempts.to_vec());
-    if context.terminal.json() {
+    if context.terminal.is_json() {
         return context.terminal.show(&history);
     }
-    context.terminal.part(&history);
+    context.terminal.show_on_stderr(&history);
     Ok(())
 }

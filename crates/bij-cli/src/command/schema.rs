@@ -5,7 +5,7 @@ use bij_core::definition;
 use crate::error::CliError;
 use crate::terminal::Terminal;
 
-/// Prints it, for editors and programs; it is JSON either way.
+/// Prints the schema; it is the same with and without `--json`.
 pub(crate) fn schema() -> Result<(), CliError> {
     Terminal::print(definition::schema())
 }

@@ -1,4 +1,4 @@
-//! `bij show`: everything about an experiment.
+//! `bij show`: all properties of experiments.
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
@@ -9,28 +9,29 @@ use crate::args::{IdArg, ShowArgs};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
-use crate::queued;
 use crate::units::settings_in_force;
 use crate::view::{
-    AllProperties, Facts, Properties, Queued, Setting, Status, settings, settings_under,
+    AllProperties, ExperimentFacts, Properties, Setting, Status, WaitingRun, settings,
+    settings_with_overrides,
 };
+use crate::waiting_runs;
 
-/// Shows every property, or those asked for.
+/// Shows all properties, or the given ones.
 pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     for id in &ids {
         context.must_exist(id).await?;
     }
     let mut all = match ids.as_slice() {
-        [] => facts::of_all(context).await?,
-        ids => facts::of(context, ids).await,
+        [] => facts::read_all(context).await?,
+        ids => facts::read(context, ids).await,
     };
-    queued::look(context, &mut all).await;
+    waiting_runs::add(context, &mut all).await;
     let mut shown = Vec::new();
     for facts in all {
         let in_force = in_force(context, &facts.id).await;
         let all = properties(context, facts, in_force.as_ref());
-        shown.push(Properties { all, bare: args.value }.only(&args.properties));
+        shown.push(Properties { all, values_only: args.value }.only(&args.properties));
     }
     match (ids.len(), shown.pop()) {
         (1, Some(one)) => context.terminal.show(&one),
@@ -41,24 +42,28 @@ pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliEr
     }
 }
 
-/// What the manager holds the experiment's unit to; nothing where none does, or none answers.
+/// Returns the settings in force of the experiment's unit; `None` without a manager, or if it does not answer.
 async fn in_force(context: &Context, id: &ExperimentId) -> Option<SettingsInForce> {
     let units = context.units().await.ok()?;
     settings_in_force(&units, id).await.ok()?
 }
 
-fn properties(context: &Context, facts: Facts, in_force: Option<&SettingsInForce>) -> Vec<Setting> {
+fn properties(
+    context: &Context,
+    facts: ExperimentFacts,
+    in_force: Option<&SettingsInForce>,
+) -> Vec<Setting> {
     let id = facts.id.clone();
-    let mut all = of_unit(&facts);
-    all.extend(of_ledger(&facts));
-    all.extend(of_status(&Status::new(facts)));
-    all.extend(of_paths(context, &id));
+    let mut all = from_unit(&facts);
+    all.extend(from_ledger(&facts));
+    all.extend(from_status(&Status::new(facts)));
+    all.extend(from_layout(context, &id));
     match context.definitions().find(&id) {
         Ok(found) => {
             all.push(setting("Definition", found.source.as_str()));
             all.push(setting("DefinitionStamp", found.stamp.as_str()));
             all.extend(match in_force {
-                Some(in_force) => settings_under(&found.spec, &found.stamp, in_force),
+                Some(in_force) => settings_with_overrides(&found.spec, &found.stamp, in_force),
                 None => settings(&found.spec),
             });
         }
@@ -68,12 +73,12 @@ fn properties(context: &Context, facts: Facts, in_force: Option<&SettingsInForce
             all.push(setting("DefinitionError", sentence));
         }
     }
-    all.extend(extras(context, &id));
+    all.extend(from_extras(context, &id));
     all
 }
 
-/// What holds for this run only.
-fn extras(context: &Context, id: &ExperimentId) -> Vec<Setting> {
+/// Returns the additions that hold for this run only.
+fn from_extras(context: &Context, id: &ExperimentId) -> Vec<Setting> {
     let Ok(Some(extras)) = context.definitions().extras(id) else { return Vec::new() };
     let config = extras.config().map(|config| setting("extras.config", config));
     let limits = extras.limits();
@@ -93,8 +98,8 @@ fn text<T: ToString>(value: Option<T>) -> Value {
     value.map_or(Value::Null, |value| Value::from(value.to_string()))
 }
 
-/// What the manager says, by systemd's names.
-fn of_unit(facts: &Facts) -> Vec<Setting> {
+/// Returns the manager's properties, by systemd's names.
+fn from_unit(facts: &ExperimentFacts) -> Vec<Setting> {
     let unit = facts.unit.as_ref();
     let resources = unit.map(|unit| unit.resources.clone()).unwrap_or_default();
     let memory_max = match resources.memory_max {
@@ -114,8 +119,8 @@ fn of_unit(facts: &Facts) -> Vec<Setting> {
     ]
 }
 
-/// The counters that never go back.
-fn of_ledger(facts: &Facts) -> Vec<Setting> {
+/// Returns the counters of the ledger, which no reset changes.
+fn from_ledger(facts: &ExperimentFacts) -> Vec<Setting> {
     let tally = facts.tally.as_ref();
     let started = tally.and_then(|tally| tally.last.as_ref()).map(|last| last.started);
     let checkpoint = tally.and_then(|tally| tally.last_checkpoint.as_ref());
@@ -123,19 +128,22 @@ fn of_ledger(facts: &Facts) -> Vec<Setting> {
         setting("Attempts", tally.map(|tally| tally.attempts)),
         setting("LastCause", text(tally.and_then(|tally| tally.last_cause))),
         setting("LastRunEnd", text(tally.and_then(|tally| tally.last_run_end))),
-        setting("LastCheckpoint", text(checkpoint.and_then(|said| said.checkpoint.as_ref()))),
+        setting(
+            "LastCheckpoint",
+            text(checkpoint.and_then(|progress| progress.checkpoint.as_ref())),
+        ),
         setting("AttemptStarted", text(started)),
     ]
 }
 
-/// What `bij status` says, by systemd's names where it has one.
-fn of_status(status: &Status) -> Vec<Setting> {
+/// Returns the properties that `bij status` shows, by systemd's names where it has one.
+fn from_status(status: &Status) -> Vec<Setting> {
     let by_cause = status.crashes_by_cause.iter().flatten();
     let by_cause: Map<String, Value> =
         by_cause.map(|(cause, count)| (cause.to_string(), Value::from(*count))).collect();
     let progress = status.progress.as_ref();
     let queued = status.queued.as_ref();
-    let reason = queued.map(Queued::reason).filter(|reason| !reason.is_empty());
+    let reason = queued.map(WaitingRun::reason).filter(|reason| !reason.is_empty());
     vec![
         setting("ActiveState", status.state.as_str()),
         setting("SubState", text(status.sub_state.as_ref())),
@@ -143,7 +151,7 @@ fn of_status(status: &Status) -> Vec<Setting> {
         setting("StateChangeTimestamp", text(status.since)),
         setting("MainPID", status.pid),
         setting("InvocationID", text(status.invocation_id)),
-        setting("StatusText", text(status.said.as_ref())),
+        setting("StatusText", text(status.notify_text.as_ref())),
         setting("Run", status.run),
         setting("Attempt", status.attempt),
         setting("Crashes", status.crashes),
@@ -160,8 +168,8 @@ fn of_status(status: &Status) -> Vec<Setting> {
     ]
 }
 
-/// Where its things lie.
-fn of_paths(context: &Context, id: &ExperimentId) -> Vec<Setting> {
+/// Returns the paths of the experiment.
+fn from_layout(context: &Context, id: &ExperimentId) -> Vec<Setting> {
     let layout = &context.layout;
     let paths = [
         ("StateDirectory", layout.experiment_state(id)),

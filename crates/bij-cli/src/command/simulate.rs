@@ -1,4 +1,4 @@
-//! `bij simulate`: what the heat ladder would have done.
+//! `bij simulate`: what the heat ladder would do.
 
 mod model;
 mod replay;
@@ -12,15 +12,15 @@ use bij_coordinator::heat::HeatSettings;
 
 use crate::args::SimulateArgs;
 use crate::context::Context;
-use crate::error::{CliError, Kind, of_file};
+use crate::error::{CliError, Kind, file_error};
 use crate::view::Simulated;
 use trace::Trace;
 
-/// Replays a trace, or the model, against thresholds.
+/// Runs the ladder on a trace or on the model, and shows its moves.
 pub(crate) fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), CliError> {
     let settings = thresholds(context, args)?;
     let simulated = match (args.model(), &args.trace) {
-        (Some(Ok((fan, load))), _) => model::ride(fan, load, args.hours, settings),
+        (Some(Ok((fan, load))), _) => model::simulate(fan, load, args.hours, settings),
         (Some(Err(unknown)), _) => return Err(CliError::new(Kind::Usage, unknown)),
         (None, Some(path)) => replay::replay(&read(path)?, args.experiments, settings),
         (None, None) => {
@@ -31,23 +31,26 @@ pub(crate) fn simulate(context: &Context, args: &SimulateArgs) -> Result<(), Cli
 }
 
 fn show(context: &Context, simulated: &Simulated) -> Result<(), CliError> {
-    if context.terminal.json() {
+    if context.terminal.is_json() {
         return simulated.lines().iter().try_for_each(|line| context.terminal.show_next(line));
     }
     context.terminal.show(simulated)
 }
 
-/// Those given, or those of the settings.
+/// Returns the thresholds of the options, else those of the settings.
 fn thresholds(context: &Context, args: &SimulateArgs) -> Result<HeatSettings, CliError> {
     let settings = context.definitions().settings();
     let (settings, _) = settings.map_err(|error| {
-        CliError::of_definition("the settings of the coordinator have an error".to_owned(), &error)
+        CliError::from_definition(
+            "the settings of the coordinator have an error".to_owned(),
+            &error,
+        )
     })?;
     let settings = settings.coordinator;
     let throttle = args.throttle.unwrap_or_else(|| settings.throttle());
     let critical = args.critical.unwrap_or_else(|| settings.critical());
     HeatSettings::new(throttle, critical, settings.temperature_interval()).map_err(|error| {
-        CliError::of(Kind::Usage, &error).hint("for example: --throttle 75 --critical 85")
+        CliError::from_error(Kind::Usage, &error).hint("for example: --throttle 75 --critical 85")
     })
 }
 
@@ -59,9 +62,9 @@ fn read(path: &Path) -> Result<Trace, CliError> {
     } else {
         (path.display().to_string(), fs::read_to_string(path))
     };
-    let text = text.map_err(|error| of_file(&format!("read {name}"), &error))?;
+    let text = text.map_err(|error| file_error(&format!("read {name}"), &error))?;
     Trace::parse(&text).map_err(|error| {
         CliError::new(Kind::Definition, format!("{name}:{}: {}", error.line, error.message))
-            .hint("docs/board.md tells what a trace looks like")
+            .hint("docs/board.md describes the lines of a trace")
     })
 }

@@ -1,6 +1,6 @@
 //! `bij start` and `bij start-all`.
 
-mod through_queue;
+mod submission;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use bij_core::ExperimentId;
 use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 
-use super::act::{Act, act};
 use super::check::must_be_startable;
+use super::unit_action::{UnitAction, apply};
 use crate::args::{IdArg, StartArgs};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
 
-/// Starts one experiment; what is added holds for this run only.
+/// Starts one experiment; additions hold for this run only.
 pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
     let IdArg(id) = &args.id;
     let StartArgs { id: _, config, overlay, now } = args;
@@ -30,7 +30,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     if let Some(config) = config {
         let config = config_file(config)?;
         if is_undefined(context, id) {
-            take_in(context, id, &config)?;
+            define_from_config(context, id, &config)?;
         } else {
             let text = config.to_string_lossy();
             extras
@@ -39,31 +39,31 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
         }
     }
     let found = context.definitions().find_with(id, &extras)?;
-    context.warn_of(&found);
+    context.warn_about_definition(&found);
     must_be_startable(context, &found)?;
-    context.warn_of_lingering();
+    context.warn_about_lingering();
     let unit = context.units().await?.status(id).await?;
     let up = !unit.active_state.is_down();
     if up && !extras.is_empty() {
         return Err(CliError::new(
             Kind::Failed,
-            format!("{id} is already up; what you add would only hold for its next run"),
+            format!("{id} is already up; additions would hold for its next run only"),
         )
-        .hint(format!("`{} stop {id}`, then start it again", context.again)));
+        .hint(format!("`{} stop {id}`, then start it again", context.bij_command)));
     }
-    // What a plain start cannot say, a submission can; without systemd there is no other start.
-    let says_more = *now || !extras.is_empty() || context.scope == Scope::Local;
-    if let Some(client) = coordinator.filter(|_| says_more && !up) {
+    // Only a submission can have additions or ignore gates; without systemd a start is always a submission.
+    let must_submit = *now || !extras.is_empty() || context.scope == Scope::Local;
+    if let Some(client) = coordinator.filter(|_| must_submit && !up) {
         let extras = if extras.is_empty() { String::new() } else { extras.to_toml() };
         let submission = Submit { extras, now: *now, ..Submit::new(id.clone()) };
-        return through_queue::start(context, &client, submission).await;
+        return submission::start(context, &client, submission).await;
     }
     if !up {
         set_extras(context, id, &extras)?;
     }
-    let started = act(context, Act::Start, std::slice::from_ref(id)).await;
+    let started = apply(context, UnitAction::Start, std::slice::from_ref(id)).await;
     if matches!(&started, Err(error) if error.kind != Kind::Failed) && !extras.is_empty() {
-        // Nobody started it: the next start must not find them.
+        // The start was not requested, so the additions must not apply to the next start.
         set_extras(context, id, &SpecOverlay::default())?;
     }
     started
@@ -79,10 +79,10 @@ pub(crate) async fn start_all(context: &Context) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = enabled.map(|unit| unit.id).collect();
     if ids.is_empty() {
         context.terminal.status("No experiment is enabled.");
-        context.terminal.hint("bij enable ID makes one of those that start-all and boot start");
+        context.terminal.hint("`bij enable ID` makes `start-all` and the boot start an experiment");
     }
-    context.warn_of_lingering();
-    act(context, Act::Start, &ids).await
+    context.warn_about_lingering();
+    apply(context, UnitAction::Start, &ids).await
 }
 
 fn must_be_resident(context: &Context, id: &ExperimentId) -> Result<(), CliError> {
@@ -100,11 +100,11 @@ fn not_resident(verb: &str, instead: &str) -> CliError {
     .hint(format!("`{instead}` supervises in the foreground"))
 }
 
-/// The config file by a path that holds wherever the experiment runs.
+/// Returns the absolute path of the config file, because the experiment runs in another directory.
 fn config_file(path: &Path) -> Result<PathBuf, CliError> {
     let unusable = |why: &dyn std::fmt::Display| {
         CliError::new(Kind::Definition, format!("cannot use the config {}: {why}", path.display()))
-            .hint("CONFIG is a file; to start several experiments call `bij start` for each")
+            .hint("CONFIG is a file; to start several experiments, call `bij start` for each")
     };
     let absolute = path.canonicalize().map_err(|error| unusable(&error))?;
     if !absolute.is_file() {
@@ -117,8 +117,8 @@ fn is_undefined(context: &Context, id: &ExperimentId) -> bool {
     matches!(context.definitions().find(id), Err(FindError::Missing { .. }))
 }
 
-/// The older tool's form: the experiment is nothing but its config file.
-fn take_in(context: &Context, id: &ExperimentId, config: &Path) -> Result<(), CliError> {
+/// Defines an experiment by its config file alone, as in the older tool.
+fn define_from_config(context: &Context, id: &ExperimentId, config: &Path) -> Result<(), CliError> {
     let mut found = context.definitions().find_file(config)?;
     found.spec.id = id.clone();
     context.definitions().submit(id, &found.spec.to_toml())?;
@@ -129,9 +129,9 @@ fn take_in(context: &Context, id: &ExperimentId, config: &Path) -> Result<(), Cl
 fn set_extras(context: &Context, id: &ExperimentId, extras: &SpecOverlay) -> Result<(), CliError> {
     if extras.is_empty() {
         match context.definitions().extras(id) {
-            // Nothing to write, so no right to write is needed.
+            // There is nothing to remove, so the caller needs no right to write.
             Ok(None) => return Ok(()),
-            // They are root's. For other callers the coordinator starts the unit, and hands over what holds.
+            // The file is root's. For other callers the coordinator starts the unit and sets the additions.
             Err(FindError::Unreadable { source, .. })
                 if source.kind() == ErrorKind::PermissionDenied =>
             {

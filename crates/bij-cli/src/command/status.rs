@@ -1,4 +1,4 @@
-//! `bij status`: how experiments are, with their last lines of log.
+//! `bij status`: the state of experiments, with their last log lines.
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ActiveState, ExperimentId, UnitStatus};
@@ -8,23 +8,24 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::facts;
 use crate::log_source::kept_lines;
-use crate::queued;
-use crate::view::{Facts, Loaded, Status, StatusPage, StatusPages};
+use crate::view::{DefinitionInfo, ExperimentFacts, Status, StatusPage, StatusPages};
+use crate::waiting_runs;
 
-/// As many as `systemctl status` shows.
+/// The number of log lines, as in `systemctl status`.
 const LAST_LINES: usize = 10;
 
-/// Shows the experiments, or all of them.
+/// Shows the given experiments, or all.
 pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     let named = !ids.is_empty();
     let mut found =
-        if named { facts::of(context, &ids).await } else { facts::of_all(context).await? };
+        if named { facts::read(context, &ids).await } else { facts::read_all(context).await? };
     if !named {
-        facts::look_closely(context, &mut found).await;
+        facts::add_unit_details(context, &mut found).await;
     }
-    queued::look(context, &mut found).await;
-    let (found, missing) = if named { part(context, found).await } else { (found, Vec::new()) };
+    waiting_runs::add(context, &mut found).await;
+    let (found, missing) =
+        if named { partition(context, found).await } else { (found, Vec::new()) };
     let mut pages = Vec::new();
     for facts in found {
         pages.push(page(context, facts, named));
@@ -33,7 +34,7 @@ pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(),
         context.terminal.status("No experiments.");
     }
     match (pages.len(), ids.len()) {
-        // One that was asked for by name is one value in JSON, not an array.
+        // A single experiment that is given by name is an object in JSON, not an array.
         (1, 1) => pages.pop().map_or(Ok(()), |page| context.terminal.show(&page))?,
         (0, 1) => {}
         _ => context.terminal.show(&StatusPages(pages))?,
@@ -41,14 +42,16 @@ pub(crate) async fn status(context: &Context, args: &MaybeIdsArgs) -> Result<(),
     missing.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Those that exist, and why the others do not.
-async fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError>) {
+/// Returns the experiments that exist, and an error for each of the others.
+async fn partition(
+    context: &Context,
+    facts: Vec<ExperimentFacts>,
+) -> (Vec<ExperimentFacts>, Vec<CliError>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for facts in facts {
-        let lived = facts.tally.as_ref().is_some_and(|tally| tally.attempts > 0);
-        let up = |unit: &UnitStatus| unit.active_state != ActiveState::Inactive;
-        let loaded = facts.unit.as_ref().is_some_and(up);
-        let is_known = lived || loaded;
+        let has_attempts = facts.tally.as_ref().is_some_and(|tally| tally.attempts > 0);
+        let is_loaded = |unit: &UnitStatus| unit.active_state != ActiveState::Inactive;
+        let is_known = has_attempts || facts.unit.as_ref().is_some_and(is_loaded);
         match if is_known { Ok(()) } else { context.must_be_defined(&facts.id).await } {
             Ok(()) => found.push(facts),
             Err(error) => missing.push(error),
@@ -57,23 +60,25 @@ async fn part(context: &Context, facts: Vec<Facts>) -> (Vec<Facts>, Vec<CliError
     (found, missing)
 }
 
-fn page(context: &Context, facts: Facts, with_log: bool) -> StatusPage {
+fn page(context: &Context, facts: ExperimentFacts, with_log: bool) -> StatusPage {
     let last = facts.tally.as_ref().and_then(|tally| tally.last.clone());
     let status = Status::new(facts);
-    if context.terminal.json() {
-        // A program reads neither the description nor the log.
-        return StatusPage { status, loaded: Loaded::Missing, log: Vec::new() };
+    if context.terminal.is_json() {
+        // The JSON has neither the description nor the log.
+        return StatusPage { status, definition: DefinitionInfo::Missing, log: Vec::new() };
     }
-    let loaded = match context.definitions().find(&status.id) {
-        Ok(found) => Loaded::Found { source: found.source, description: found.spec.description },
-        Err(FindError::Missing { .. }) => Loaded::Missing,
-        Err(error) => Loaded::Bad(CliError::from(error).in_one_line()),
+    let definition = match context.definitions().find(&status.id) {
+        Ok(found) => {
+            DefinitionInfo::Found { source: found.source, description: found.spec.description }
+        }
+        Err(FindError::Missing { .. }) => DefinitionInfo::Missing,
+        Err(error) => DefinitionInfo::Invalid(CliError::from(error).in_one_line()),
     };
     let mut log = if with_log { context.last_lines(&status.id, LAST_LINES) } else { Vec::new() };
     if let Some(last) = last.filter(|_| with_log && log.is_empty()) {
-        // The journal has been removed; what the attempt ended with is kept.
+        // The journal has no lines of the attempt; its evidence may have the last ones.
         log = kept_lines(&last);
         log.drain(..log.len().saturating_sub(LAST_LINES));
     }
-    StatusPage { status, loaded, log }
+    StatusPage { status, definition, log }
 }

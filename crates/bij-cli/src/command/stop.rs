@@ -1,17 +1,17 @@
-//! `bij stop` and `bij stop-all`.
+//! `bij stop`, `bij stop-all` and `bij restart`.
 
 use bij_core::ExperimentId;
 use bij_core::port::UnitManager as _;
 
-use super::act::{Act, act};
+use super::unit_action::{UnitAction, apply};
 use crate::args::IdsArgs;
 use crate::context::Context;
 use crate::error::CliError;
 
 /// Stops experiments in good order.
 pub(crate) async fn stop(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
-    let ids = super::known(context, &args.ids).await?;
-    act(context, Act::Stop, &ids).await
+    let ids = super::existing_ids(context, &args.ids).await?;
+    apply(context, UnitAction::Stop, &ids).await
 }
 
 /// Stops every experiment that is up.
@@ -22,12 +22,12 @@ pub(crate) async fn stop_all(context: &Context) -> Result<(), CliError> {
     if ids.is_empty() {
         context.terminal.status("No experiment is up.");
     }
-    act(context, Act::Stop, &ids).await
+    apply(context, UnitAction::Stop, &ids).await
 }
 
 /// Stops experiments and starts them again.
 pub(crate) async fn restart(context: &Context, args: &IdsArgs) -> Result<(), CliError> {
-    let ids = super::usable(context, &args.ids)?;
-    context.warn_of_lingering();
-    act(context, Act::Restart, &ids).await
+    let ids = super::runnable_ids(context, &args.ids)?;
+    context.warn_about_lingering();
+    apply(context, UnitAction::Restart, &ids).await
 }

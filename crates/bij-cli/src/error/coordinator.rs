@@ -1,4 +1,4 @@
-//! What the coordinator's "no", and its silence, mean to a person at a shell.
+//! Errors of the coordinator's client, with their remedies.
 
 use bij_api::{ClientError, Refusal, RefusalKind};
 
@@ -8,29 +8,29 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Refused(refusal) => refusal.into(),
-            ClientError::Late { .. } => Self::of(Kind::Unreachable, &error)
-                .hint("whether it was done is not known: see `bij queue` and `bij events`"),
+            ClientError::Late { .. } => Self::from_error(Kind::Unreachable, &error)
+                .hint("the change may have been made: see `bij queue` and `bij events`"),
             ClientError::NoCoordinator | ClientError::NotListening => {
-                Self::of(Kind::Unreachable, &error)
+                Self::from_error(Kind::Unreachable, &error)
             }
-            ClientError::Unreachable(_) => Self::of(Kind::Unreachable, &error)
-                .hint("if it was to change something, `bij events` tells whether it did"),
-            _ => Self::of(Kind::Internal, &error),
+            ClientError::Unreachable(_) => Self::from_error(Kind::Unreachable, &error)
+                .hint("if this was a change, `bij events` shows whether it was made"),
+            _ => Self::from_error(Kind::Internal, &error),
         }
     }
 }
 
 impl CliError {
-    /// Adds what helps a caller whom the coordinator, asked for something that systemd does for root
-    /// alone, did not help.
+    /// Adds the remedies for a change of units that systemd permits to root only and that the
+    /// coordinator did not make for the caller.
     #[must_use]
-    pub(crate) fn hints_of(self, refused: &ClientError) -> Self {
+    pub(crate) fn hint_at_coordinator(self, refused: &ClientError) -> Self {
         match refused {
             ClientError::Refused(Refusal { remedy: Some(remedy), .. }) => self.hint(remedy.as_str()),
             ClientError::NoCoordinator | ClientError::NotListening => self
-                .hint("for members of group bij the coordinator does it: `sudo systemctl enable --now brain-experiment-coordinator`")
-                .hint("or repeat it with sudo"),
-            _ => self.hint("repeat it with sudo"),
+                .hint("members of group bij need the coordinator for this: `sudo systemctl enable --now brain-experiment-coordinator`")
+                .hint("or repeat the command with sudo"),
+            _ => self.hint("repeat the command with sudo"),
         }
     }
 }

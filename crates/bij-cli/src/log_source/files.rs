@@ -1,4 +1,4 @@
-//! The files that supervisors write.
+//! Reads log lines from the files that supervisors write.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,31 +8,31 @@ use bij_core::{ExperimentId, Timestamp};
 use bij_local::{LogError, LogLine, LogQuery, LogReader, Stream};
 use regex::RegexBuilder;
 
-use super::{Hues, Sink, Wanted};
+use super::{Hues, LogFilter, Sink};
 use crate::error::{CliError, Kind};
 use crate::view::LogRow;
 
-/// How long to wait for a line at once; a signal ends the wait anyway.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// How long one wait for a line lasts; a signal ends the process meanwhile.
+const WAIT: Duration = Duration::from_secs(3600);
 
 pub(super) fn read(
     reader: &LogReader,
-    wanted: &Wanted,
+    filter: &LogFilter,
     mut hues: Hues,
     mut sink: impl Sink,
 ) -> Result<(), CliError> {
-    let lines = reader.read(&query(wanted)?)?;
+    let lines = reader.read(&query(filter)?)?;
     lines.into_iter().try_for_each(|line| sink(row(line, &mut hues)))
 }
 
 pub(super) fn follow(
     reader: &LogReader,
-    wanted: &Wanted,
+    filter: &LogFilter,
     mut hues: Hues,
     mut sink: impl Sink,
 ) -> Result<(), CliError> {
-    let query = query(wanted)?;
-    // Followed first and read then, so that no line falls in between.
+    let query = query(filter)?;
+    // The follower starts before the files are read, so that no line is missed in between.
     let mut follower = reader.follow(query.clone())?;
     let mut newest: BTreeMap<ExperimentId, Timestamp> = BTreeMap::new();
     for line in reader.read(&query)? {
@@ -40,7 +40,7 @@ pub(super) fn follow(
         sink(row(line, &mut hues))?;
     }
     loop {
-        for line in follower.next_lines(LOOK_AGAIN)? {
+        for line in follower.next_lines(WAIT)? {
             let seen = newest.get(&line.experiment).is_some_and(|at| line.at <= *at);
             if !seen {
                 sink(row(line, &mut hues))?;
@@ -50,21 +50,21 @@ pub(super) fn follow(
     }
 }
 
-fn query(wanted: &Wanted) -> Result<LogQuery, CliError> {
-    let grep = wanted.grep.as_ref().map(|pattern| {
-        // journalctl's rule: without capitals in the pattern case does not matter.
+fn query(filter: &LogFilter) -> Result<LogQuery, CliError> {
+    let grep = filter.grep.as_ref().map(|pattern| {
+        // As in journalctl: without capitals in the pattern, case is ignored.
         let sensitive = pattern.chars().any(char::is_uppercase);
         RegexBuilder::new(pattern).case_insensitive(!sensitive).build()
     });
     let grep = grep.transpose().map_err(|error| {
         CliError::new(Kind::Usage, format!("--grep takes a regular expression: {error}"))
     })?;
-    let attempts = wanted.attempts.as_deref();
+    let attempts = filter.attempts.as_deref();
     Ok(LogQuery {
-        experiments: wanted.ids.clone(),
-        newest: wanted.newest,
-        since: wanted.since,
-        until: wanted.until,
+        experiments: filter.ids.clone(),
+        newest: filter.newest,
+        since: filter.since,
+        until: filter.until,
         run: attempts.and_then(<[_]>::first).map(|attempt| attempt.run.number),
         attempt: match attempts {
             Some([one]) => Some(one.number),
@@ -90,6 +90,6 @@ impl From<LogError> for CliError {
             io::ErrorKind::PermissionDenied => Kind::Permission,
             _ => Kind::Internal,
         };
-        Self::of(kind, &error)
+        Self::from_error(kind, &error)
     }
 }

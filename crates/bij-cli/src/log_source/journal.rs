@@ -1,43 +1,43 @@
-//! The journal.
+//! Reads log lines from the journal.
 
 use std::time::SystemTime;
 
 use bij_core::{Attempt, Timestamp};
 use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery, Writer};
 
-use super::{Hues, Sink, Wanted};
+use super::{Hues, LogFilter, Sink};
 use crate::error::{CliError, Kind};
 use crate::view::LogRow;
 
 pub(super) fn read(
     journal: &Journal,
-    wanted: &Wanted,
+    filter: &LogFilter,
     follow: bool,
     mut hues: Hues,
     mut sink: impl Sink,
 ) -> Result<(), CliError> {
-    let query = query(wanted, follow);
+    let query = query(filter, follow);
     for line in journal.lines(&query, SystemTime::now().into())? {
         sink(row(line?, &mut hues))?;
     }
     Ok(())
 }
 
-fn query(wanted: &Wanted, follow: bool) -> LogQuery {
-    let attempts = wanted.attempts.iter().flatten();
+fn query(filter: &LogFilter, follow: bool) -> LogQuery {
+    let attempts = filter.attempts.iter().flatten();
     LogQuery {
-        experiments: wanted.ids.clone(),
-        lives: attempts.map(|attempt| life(attempt, wanted)).collect(),
-        newest: wanted.newest,
-        since: wanted.since.map(words),
-        until: wanted.until.map(words),
-        grep: wanted.grep.clone(),
+        experiments: filter.ids.clone(),
+        lives: attempts.map(|attempt| life(attempt, filter)).collect(),
+        newest: filter.newest,
+        since: filter.since.map(epoch_seconds),
+        until: filter.until.map(epoch_seconds),
+        grep: filter.grep.clone(),
         follow,
     }
 }
 
-fn life(attempt: &Attempt, wanted: &Wanted) -> Life {
-    let clock = wanted.boot.get();
+fn life(attempt: &Attempt, filter: &LogFilter) -> Life {
+    let clock = filter.boot.get();
     Life {
         boot: attempt.key.boot,
         invocation: attempt.key.invocation,
@@ -49,8 +49,8 @@ fn life(attempt: &Attempt, wanted: &Wanted) -> Life {
     }
 }
 
-/// A time as systemd.time(7) knows it: seconds since the epoch, with a fraction.
-fn words(at: Timestamp) -> String {
+/// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.
+fn epoch_seconds(at: Timestamp) -> String {
     let micros = at.as_micros().max(0);
     format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
@@ -65,8 +65,8 @@ pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
     }
 }
 
-/// The name of a line's writer. A name that a process of the experiment has given itself is marked, so
-/// that it cannot be taken for that of another writer.
+/// Returns the name of a line's writer. A name that a process of the experiment has chosen is marked, so that it
+/// cannot be mistaken for another writer's.
 fn writer(writer: Writer) -> Option<String> {
     match writer {
         Writer::Experiment => None,
@@ -80,9 +80,9 @@ fn writer(writer: Writer) -> Option<String> {
 impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
         match error {
-            JournalError::Denied => Self::of(Kind::Permission, &error)
-                .hint("repeat it with sudo, or become a member of the group systemd-journal"),
-            _ => Self::of(Kind::Unreachable, &error),
+            JournalError::Denied => Self::from_error(Kind::Permission, &error)
+                .hint("repeat the command with sudo, or join the group systemd-journal"),
+            _ => Self::from_error(Kind::Unreachable, &error),
         }
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_whose_clock_was_set_is_not_looked_for_by_its_times() {
+    fn an_attempt_whose_clock_was_set_is_not_searched_by_its_times() {
         let mut evidence = Evidence::default();
         evidence.ran_for = Some(TimeSpan::from_secs(62));
         let at = "2026-11-23T22:01:02Z".parse().unwrap();
@@ -121,16 +121,16 @@ mod tests {
             end: Some(AttemptEnd { at, cause: evidence.prove(), evidence }),
             board: None,
         };
-        assert!(life(&ended, &Wanted::default()).in_order, "62 s by both clocks");
+        assert!(life(&ended, &LogFilter::default()).in_order, "62 s by both clocks");
         ended.started = "2026-11-23T23:00:00Z".parse().unwrap();
-        let life = life(&ended, &Wanted::default());
+        let life = life(&ended, &LogFilter::default());
         assert!(!life.in_order);
         assert_eq!((life.boot, life.invocation), (ended.key.boot, ended.key.invocation));
     }
 
     #[test]
     fn a_time_is_given_to_the_microsecond() {
-        assert_eq!(words(Timestamp::from_micros(5_000_042)), "@5.000042");
-        assert_eq!(words(Timestamp::from_micros(-5)), "@0.000000");
+        assert_eq!(epoch_seconds(Timestamp::from_micros(5_000_042)), "@5.000042");
+        assert_eq!(epoch_seconds(Timestamp::from_micros(-5)), "@0.000000");
     }
 }

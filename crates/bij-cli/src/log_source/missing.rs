@@ -1,33 +1,33 @@
-//! Why lines that an attempt wrote are not in the journal.
+//! Explains why lines of an attempt are not in the journal.
 
 use bij_core::Attempt;
 use bij_systemd::JournalBegin;
 
 use crate::view::LogRow;
 
-/// What is known of the journal of the boot in which an attempt ran.
+/// What the journal has of the boot in which an attempt ran.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    /// When its oldest entry was written; `None` if it has none.
+pub(super) struct JournalCoverage {
+    /// The time of its oldest entry; `None` if there is none.
     pub(super) begins: Option<JournalBegin>,
     /// Whether journald keeps journals on the disk (`Storage=`, journald.conf(5)).
     pub(super) is_persistent: bool,
 }
 
-/// Why lines are missing, and how to keep them the next time.
+/// Why lines are missing, and which setting keeps them in future.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct MissingLines {
     pub(crate) text: String,
     pub(crate) hint: &'static str,
 }
 
 const REMOVED: &str =
-    "SystemMaxUse= and MaxRetentionSec= say how much journald keeps (journald.conf(5))";
-const VOLATILE: &str = "`mkdir /var/log/journal; journalctl --flush` has journald keep journals across reboots \
+    "SystemMaxUse= and MaxRetentionSec= limit what journald keeps (journald.conf(5))";
+const VOLATILE: &str = "`mkdir /var/log/journal; journalctl --flush` makes journald keep journals across reboots \
      (Storage=, journald.conf(5))";
 
-/// Returns why lines of an attempt are missing, if they can be.
-pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
+/// Returns why lines of an attempt may be missing; `None` if the journal reaches back to its start.
+pub(super) fn why(attempt: &Attempt, kept: JournalCoverage) -> Option<MissingLines> {
     let Attempt { run, number, .. } = attempt;
     let hint = if kept.is_persistent { REMOVED } else { VOLATILE };
     match kept.begins {
@@ -35,21 +35,21 @@ pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
             let text = format!(
                 "the journal of the boot in which attempt {number} of {run} ran is no longer there"
             );
-            Some(Missing { text, hint })
+            Some(MissingLines { text, hint })
         }
         Some(begins) if is_after_start(begins, attempt) => {
             let text = format!(
                 "journald has removed lines of attempt {number} of {run}: the journal begins after \
                  its start"
             );
-            Some(Missing { text, hint: REMOVED })
+            Some(MissingLines { text, hint: REMOVED })
         }
         Some(_) => None,
     }
 }
 
-/// Returns whether an entry was written after an attempt had been opened, if it can be told by a clock that is
-/// not set. The clock of an attempt counts suspended time as well, so it is never behind.
+/// Returns whether an entry was written after an attempt was opened, by the clock of the boot where both have it. The
+/// clock of an attempt includes suspended time, so it is never behind.
 fn is_after_start(entry: JournalBegin, attempt: &Attempt) -> bool {
     match (entry.since_boot, attempt.started_uptime) {
         (Some(written), Some(started)) => written > started,
@@ -57,7 +57,7 @@ fn is_after_start(entry: JournalBegin, attempt: &Attempt) -> bool {
     }
 }
 
-/// The last lines of an attempt that were kept with its evidence, at the time of its end.
+/// Returns the last lines that are kept with an attempt's evidence, with the time of its end.
 pub(crate) fn kept_lines(attempt: &Attempt) -> Vec<LogRow> {
     let Some(end) = &attempt.end else { return Vec::new() };
     let row = |message: &String| LogRow {
@@ -92,19 +92,19 @@ mod tests {
         }
     }
 
-    fn told(begins: Option<i64>, is_persistent: bool) -> Option<Missing> {
+    fn missing(begins: Option<i64>, is_persistent: bool) -> Option<MissingLines> {
         let begin = |at| JournalBegin { at: Timestamp::from_micros(at), since_boot: None };
-        why(&attempt(), Kept { begins: begins.map(begin), is_persistent })
+        why(&attempt(), JournalCoverage { begins: begins.map(begin), is_persistent })
     }
 
     #[test]
-    fn a_journal_that_has_gone_is_told_with_the_setting_that_keeps_it() {
-        let gone = told(None, false).unwrap();
+    fn a_missing_journal_is_reported_with_the_setting_that_keeps_it() {
+        let gone = missing(None, false).unwrap();
         assert!(gone.text.contains("attempt 2 of x#3") && gone.hint == VOLATILE, "{gone:?}");
-        assert_eq!(told(None, true).unwrap().hint, REMOVED);
-        let begun_late = told(Some(1001), false).unwrap();
+        assert_eq!(missing(None, true).unwrap().hint, REMOVED);
+        let begun_late = missing(Some(1001), false).unwrap();
         assert!(begun_late.text.contains("removed lines") && begun_late.hint == REMOVED);
-        assert_eq!(told(Some(1000), true), None, "an attempt that printed nothing");
+        assert_eq!(missing(Some(1000), true), None, "an attempt that printed nothing");
     }
 
     #[test]
@@ -114,7 +114,8 @@ mod tests {
             let since_boot = Some(TimeSpan::from_secs(since_boot));
             Some(JournalBegin { at: Timestamp::from_micros(5_000), since_boot })
         };
-        let is_missing = |begins| why(&attempt, Kept { begins, is_persistent: true }).is_some();
+        let is_missing =
+            |begins| why(&attempt, JournalCoverage { begins, is_persistent: true }).is_some();
         assert!(!is_missing(begins(1)) && is_missing(begins(10)));
     }
 }

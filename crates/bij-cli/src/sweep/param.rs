@@ -1,85 +1,74 @@
-//! `NAME=VALUES` of `--param`.
+//! Parses the `NAME=VALUES` of `--param`.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::MOST;
+use super::MAX_COMBINATIONS;
 
-/// A parameter and the values that it takes.
+/// A parameter of a sweep and its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Param {
-    /// The name of a variable.
+    /// The name, which is that of an environment variable.
     pub(crate) name: String,
-    /// At least one; each another.
+    /// At least one value; all are distinct.
     pub(crate) values: Vec<String>,
 }
 
-/// Why a text is no parameter.
+/// A text that is not a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum InvalidParam {
     /// There is no `=`.
     #[error("{found:?} is not a parameter: write NAME=VALUES, for example lr=0.1,0.2 or seed=1..3")]
     NoValues {
-        /// What was found, shortened.
+        /// The text, shortened.
         found: String,
     },
-    /// The name is none.
+    /// The name is not that of a variable.
     #[error("{name:?} cannot be the name of a parameter: use A-Z a-z 0-9 _, no digit first")]
     Name {
-        /// What stands there, shortened.
+        /// The name, shortened.
         name: String,
     },
-    /// The name means something already.
-    #[error("`config` is the definition's own: {{config}} and $BIJ_CONFIG; take another name")]
+    /// The name is reserved.
+    #[error("`config` is the definition's own: {{config}} and $BIJ_CONFIG; use another name")]
     Config,
-    /// Between two commas stands nothing.
+    /// A value between two commas is empty.
     #[error("{name} has an empty value; the empty text is written \"\"")]
-    Empty {
-        /// The parameter.
-        name: String,
-    },
-    /// A quotation does not end, or goes on behind its end.
+    Empty { name: String },
+    /// A quoted value has no closing quotation mark, or text follows it.
     #[error(
-        "{name} has a quotation that does not end well: write \"a,b\", and \"\" for a \" in it"
+        "{name} has a quoted value that does not end well: write \"a,b\", and \"\" for a \" in it"
     )]
-    Quotation {
-        /// The parameter.
-        name: String,
-    },
-    /// It looks like a range and is none.
+    Quotation { name: String },
+    /// A value has `..` in it but is not a range of integers.
     #[error(
-        "{range} is not a range: write FIRST..LAST or FIRST..LAST..STEP with integers; other \
-         values are listed, and a text with .. in it is quoted"
+        "{range} is not a range: write FIRST..LAST or FIRST..LAST..STEP with integers; list other \
+         values, and quote a text with .. in it"
     )]
     Range {
-        /// What stands there, shortened.
+        /// The value, shortened.
         range: String,
     },
-    /// A range without a number in it.
+    /// A range contains no number.
     #[error("the range {range} is empty: to count down, write {first}..{last}..-1")]
     EmptyRange {
-        /// What stands there.
+        /// The range as it was written.
         range: String,
         /// Its first number.
         first: i64,
-        /// Its last.
+        /// Its last number.
         last: i64,
     },
-    /// There are more values than one sweep takes.
-    #[error("{name} has more than {MOST} values, and a sweep takes as many combinations")]
-    TooMany {
-        /// The parameter.
-        name: String,
-    },
-    /// A value stands there twice.
+    /// There are more values than one sweep takes combinations.
+    #[error(
+        "{name} has more than {MAX_COMBINATIONS} values; a sweep takes up to {MAX_COMBINATIONS} \
+         combinations"
+    )]
+    TooMany { name: String },
+    /// A value is given twice.
     #[error("{name} has the value {value:?} twice")]
-    Twice {
-        /// The parameter.
-        name: String,
-        /// The value.
-        value: String,
-    },
+    Twice { name: String, value: String },
 }
 
 impl FromStr for Param {
@@ -100,10 +89,10 @@ impl FromStr for Param {
             match item {
                 Item::Quoted(value) => values.push(value),
                 Item::Plain("") => return Err(InvalidParam::Empty { name: name.to_owned() }),
-                Item::Plain(value) if looks_like_a_range(value) => values.extend(range(value)?),
+                Item::Plain(value) if is_range_like(value) => values.extend(range(value)?),
                 Item::Plain(value) => values.push(value.to_owned()),
             }
-            if values.len() > MOST {
+            if values.len() > MAX_COMBINATIONS {
                 return Err(InvalidParam::TooMany { name: name.to_owned() });
             }
             rest = after;
@@ -126,13 +115,14 @@ fn check_name(name: &str) -> Result<(), InvalidParam> {
     if name == "config" { Err(InvalidParam::Config) } else { Ok(()) }
 }
 
+/// One value of a list, as it was written.
 enum Item<'a> {
-    /// Its text, whatever it looks like.
+    /// A quoted value, which is taken literally.
     Quoted(String),
     Plain(&'a str),
 }
 
-/// The first value, and what stands behind its comma; `None` if a quotation does not end well.
+/// Returns the first value and the text after its comma; `None` if a quoted value does not end well.
 fn item(text: &str) -> Option<(Item<'_>, Option<&str>)> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let (value, after) = text.split_once(',').map_or((text, None), |(v, a)| (v, Some(a)));
@@ -153,12 +143,12 @@ fn item(text: &str) -> Option<(Item<'_>, Option<&str>)> {
     }
 }
 
-/// Paths such as `../data` have dots, too.
-fn looks_like_a_range(value: &str) -> bool {
+/// Returns whether a value is meant as a range; paths such as `../data` are not.
+fn is_range_like(value: &str) -> bool {
     value.contains("..") && !value.starts_with("..") && !value.contains('/')
 }
 
-/// `FIRST..LAST` or `FIRST..LAST..STEP`, both ends included.
+/// Returns the integers of `FIRST..LAST` or `FIRST..LAST..STEP`, both ends included.
 fn range(text: &str) -> Result<Vec<String>, InvalidParam> {
     let wrong = || InvalidParam::Range { range: shortened(text) };
     let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.parse().ok()).collect();
@@ -171,8 +161,8 @@ fn range(text: &str) -> Result<Vec<String>, InvalidParam> {
     let mut next = Some(first);
     while let Some(value) = next.filter(|v| if step > 0 { *v <= last } else { *v >= last }) {
         values.push(value.to_string());
-        if values.len() > MOST {
-            // Refused by the one who counts all values.
+        if values.len() > MAX_COMBINATIONS {
+            // The caller refuses that many values.
             break;
         }
         next = value.checked_add(step);

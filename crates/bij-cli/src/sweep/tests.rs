@@ -44,7 +44,7 @@ fn a_quoted_value_is_taken_as_it_is() {
 }
 
 #[test]
-fn what_is_no_parameter_gets_a_sentence() {
+fn an_invalid_parameter_is_refused_with_a_sentence() {
     for (text, why) in [
         ("lr", "is not a parameter"),
         ("lr=", "is not a parameter"),
@@ -76,7 +76,7 @@ fn what_is_no_parameter_gets_a_sentence() {
 #[test]
 fn the_last_parameter_changes_fastest() {
     let sweep = sweep(&["lr=0.1,0.2", "seed=1..3"]);
-    let all: Vec<String> = sweep.combinations().iter().map(|c| words(c)).collect();
+    let all: Vec<String> = sweep.combinations().iter().map(|c| format_combination(c)).collect();
     assert_eq!(
         all,
         [
@@ -115,7 +115,7 @@ fn the_older_tools_variables_set_limits() {
 }
 
 #[test]
-fn what_cannot_be_a_sweep_is_refused_whole() {
+fn parameters_that_make_no_sweep_are_refused() {
     let params = |texts: &[&str]| Sweep::new(texts.iter().map(|text| param(text)).collect());
     let twice = params(&["a=1", "a=2"]).unwrap_err();
     assert_eq!(twice, SweepError::Twice { name: "a".to_owned() });
@@ -142,7 +142,7 @@ proptest! {
         let sweep = Sweep::new(params.collect()).unwrap();
         let all = sweep.combinations();
         prop_assert_eq!(all.len(), sizes.iter().product::<usize>());
-        let distinct: BTreeSet<String> = all.iter().map(|c| words(c)).collect();
+        let distinct: BTreeSet<String> = all.iter().map(|c| format_combination(c)).collect();
         prop_assert_eq!(distinct.len(), all.len());
         let members = sweep.members(&base(&["t"]), &ExperimentId::new("t").unwrap()).unwrap();
         let ids: BTreeSet<_> = members.iter().map(|member| member.id.clone()).collect();
@@ -172,15 +172,15 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
         if let Ok(param) = text.parse::<Param>() {
             prop_assert!(!param.values.is_empty());
-            let _ = replaced(&text, &[(&param.name, &param.values[0])]);
+            let _ = substitute(&text, &[(&param.name, &param.values[0])]);
         }
     }
 
     #[test]
     fn a_word_without_a_placeholder_stays(word in "[^{]{0,30}") {
-        prop_assert_eq!(replaced(&word, &[("lr", "0.1")]), word);
+        prop_assert_eq!(substitute(&word, &[("lr", "0.1")]), word);
     }
 }

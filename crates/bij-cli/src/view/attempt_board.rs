@@ -1,4 +1,4 @@
-//! What the board went through during an attempt.
+//! The board's figures for an attempt.
 
 use bij_core::{AttemptBoard, Celsius, Millijoules};
 use serde::Serialize;
@@ -33,7 +33,7 @@ fn joules(energy: Millijoules) -> f64 {
     energy.get() as f64 / 1000.0
 }
 
-/// `71.2 °C at tj, 12.3 kJ, throttled for 7s, 2 × over-current`: what of it is worth a word.
+/// Formats the figures that are known and not 0: `71.2 °C at tj, 12.3 kJ, throttled for 7s, 2 × over-current`.
 pub(super) fn short(board: &AttemptBoard) -> String {
     let AttemptBoard { hottest, energy, throttled, over_current } = board;
     let hottest =
@@ -42,15 +42,15 @@ pub(super) fn short(board: &AttemptBoard) -> String {
     let over_current = over_current.filter(|count| *count > 0);
     let parts = [
         hottest,
-        energy.map(amount),
+        energy.map(format_energy),
         throttled.map(|span| format!("throttled for {}", time::rough(span))),
         over_current.map(|count| format!("{count} × over-current")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// `357 J`, `12.3 kJ`, `4.5 MJ`; never rounded up.
-fn amount(energy: Millijoules) -> String {
+/// Formats an energy, rounded down: `357 J`, `12.3 kJ`, `4.5 MJ`.
+fn format_energy(energy: Millijoules) -> String {
     let joules = energy.joules();
     let (unit, size) = match joules.unsigned_abs() {
         0..1000 => return energy.to_string(),
@@ -68,15 +68,15 @@ mod tests {
 
     #[test]
     fn an_amount_of_energy_is_readable_at_every_size() {
-        let told = |joules: i64| amount(Millijoules::new(joules * 1000));
+        let format = |joules: i64| format_energy(Millijoules::new(joules * 1000));
         assert_eq!(
-            [told(0), told(999), told(1000), told(12_399), told(4_560_000), told(-2_500)],
+            [0, 999, 1000, 12_399, 4_560_000, -2_500].map(format),
             ["0 J", "999 J", "1.0 kJ", "12.3 kJ", "4.5 MJ", "-2.5 kJ"]
         );
     }
 
     #[test]
-    fn what_did_not_happen_is_not_told_to_people() {
+    fn figures_of_0_are_left_out_of_the_text() {
         let mut board = AttemptBoard {
             hottest: Some(Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(71_250) }),
             throttled: Some(TimeSpan::default()),

@@ -15,7 +15,7 @@ use super::{Format, View};
 #[derive(Clone, Debug)]
 pub(crate) struct BoardPage {
     sample: BoardSample,
-    /// Whether all clocks are held where they are.
+    /// Whether all clocks are held at their present rates.
     clocks_held: Reading<bool>,
 }
 
@@ -27,11 +27,11 @@ impl BoardPage {
 
 impl Serialize for BoardPage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json::Board::of(&self.sample, &self.clocks_held).serialize(serializer)
+        json::JsonBoard::new(&self.sample, &self.clocks_held).serialize(serializer)
     }
 }
 
-/// One reading of many, with its time: a line of `bij --json board --watch`.
+/// One reading with its time: a line of `bij --json board --watch`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct TimedBoard {
     at: Timestamp,

@@ -1,4 +1,4 @@
-//! How the board was, minute by minute.
+//! The recorded minutes of the board.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use super::{Format, Tone, View, time};
 /// Minutes, oldest first: `bij board --minutes`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct BoardMinutes(Vec<Row>);
+pub(crate) struct BoardMinutes(Vec<MinuteRow>);
 
 #[derive(Clone, Debug, Serialize)]
-struct Row {
+struct MinuteRow {
     at: Timestamp,
     seconds: f64,
     samples: u32,
@@ -36,7 +36,7 @@ struct JsonSpread<T> {
 }
 
 impl<T> JsonSpread<T> {
-    fn of<U>(spread: Spread<U>, value: impl Fn(U) -> T) -> Self {
+    fn new<U>(spread: Spread<U>, value: impl Fn(U) -> T) -> Self {
         let Spread { min, mean, max } = spread;
         Self { min: value(min), mean: value(mean), max: value(max) }
     }
@@ -44,24 +44,24 @@ impl<T> JsonSpread<T> {
 
 impl BoardMinutes {
     pub(crate) fn new(minutes: Vec<BoardMinute>) -> Self {
-        Self(minutes.into_iter().map(Row::new).collect())
+        Self(minutes.into_iter().map(MinuteRow::new).collect())
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no minutes.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Row {
+impl MinuteRow {
     fn new(minute: BoardMinute) -> Self {
         Self {
             at: minute.at,
             seconds: minute.span.as_duration().as_secs_f64(),
             samples: minute.samples,
             max_zone: minute.hottest.as_ref().map(|hottest| hottest.zone.clone()),
-            celsius: minute.celsius.map(|spread| JsonSpread::of(spread, Celsius::degrees)),
-            milliwatts: minute.power.map(|spread| JsonSpread::of(spread, Milliwatts::get)),
+            celsius: minute.celsius.map(|spread| JsonSpread::new(spread, Celsius::degrees)),
+            milliwatts: minute.power.map(|spread| JsonSpread::new(spread, Milliwatts::get)),
             gpu_load_percent: minute.gpu_load.map(Percent::percents),
             memory_available: minute.memory_available,
             throttled_samples: minute.throttled,
@@ -70,8 +70,8 @@ impl Row {
     }
 }
 
-/// A value, or a blank.
-fn text_of(value: Option<impl ToString>) -> String {
+/// Formats a value; empty if there is none.
+fn text_or_empty(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
@@ -90,16 +90,16 @@ impl View for BoardMinutes {
             Column::right("AVAILABLE").dispensable(4),
             Column::left("THROTTLED").dispensable(1),
         ]);
-        for Row { whole: minute, .. } in &self.0 {
+        for MinuteRow { whole: minute, .. } in &self.0 {
             let zone = minute.hottest.as_ref().map(|hottest| hottest.zone.clone());
             table.row([
                 time::short(minute.at, format).into(),
                 zone.unwrap_or_default().into(),
-                text_of(minute.celsius.map(|celsius| celsius.mean)).into(),
-                text_of(minute.celsius.map(|celsius| celsius.max)).into(),
-                text_of(minute.power.map(|power| power.mean)).into(),
-                text_of(minute.gpu_load).into(),
-                text_of(minute.memory_available).into(),
+                text_or_empty(minute.celsius.map(|celsius| celsius.mean)).into(),
+                text_or_empty(minute.celsius.map(|celsius| celsius.max)).into(),
+                text_or_empty(minute.power.map(|power| power.mean)).into(),
+                text_or_empty(minute.gpu_load).into(),
+                text_or_empty(minute.memory_available).into(),
                 match minute.throttled {
                     None => "".into(),
                     Some(0) => "no".into(),

@@ -1,4 +1,4 @@
-//! The board as the coordinator remembers it, sample by sample.
+//! The samples of the board that the coordinator keeps in memory.
 
 use std::io::{self, Write};
 
@@ -24,7 +24,7 @@ impl BoardSamples {
         Self(samples)
     }
 
-    /// Each by itself.
+    /// Returns each sample as a view of its own.
     pub(crate) fn lines(self) -> impl Iterator<Item = SampleLine> {
         self.0.into_iter().map(SampleLine)
     }
@@ -71,8 +71,8 @@ impl View for BoardSamples {
     }
 }
 
-/// As it is written everywhere else.
-#[expect(clippy::cast_possible_truncation, reason = "no sensor tells millions of degrees")]
+/// Formats a temperature as everywhere else.
+#[expect(clippy::cast_possible_truncation, reason = "no sensor reports millions of degrees")]
 fn temperature(zone: &ZoneSample) -> String {
     Celsius::from_millis((zone.celsius * 1000.0).round() as i32).to_string()
 }

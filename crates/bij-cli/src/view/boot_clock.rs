@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 use bij_core::{BootId, TimeSpan};
 use bij_host::{boot_id, uptime};
 
-/// This boot and how long it has lasted, read when something is first counted by it.
+/// The boot id and the uptime, read when they are first used.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BootClock(OnceLock<Option<(BootId, TimeSpan)>>);
 
 impl BootClock {
-    /// The boot and its uptime; `None` if the kernel does not tell.
+    /// Returns the boot id and the uptime; `None` if they cannot be read.
     pub(crate) fn get(&self) -> Option<(BootId, TimeSpan)> {
         *self.0.get_or_init(|| Some((boot_id(Path::new("/")).ok()?, uptime()?)))
     }

@@ -1,4 +1,4 @@
-//! What is wrong with definitions.
+//! The findings of `bij check`.
 
 use std::io::{self, Write};
 
@@ -8,25 +8,25 @@ use serde::Serialize;
 use super::escape::visible;
 use super::{Format, Tone, View};
 
-/// What was found in checking: `bij check`.
+/// The checked definitions: `bij check`.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Checked(pub(crate) Vec<CheckedDefinition>);
 
-/// One definition.
+/// One definition with its findings.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CheckedDefinition {
-    /// Its id; a file that is not in a directory of definitions has the name it would get.
+    /// Its id; for a file outside the directories of definitions, the id that it would get.
     pub(crate) id: Option<String>,
-    /// The file.
+    /// The path of its file.
     pub(crate) source: String,
-    /// Whether it can be used.
+    /// Whether the definition can be used.
     pub(crate) ok: bool,
     pub(crate) problems: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
 }
 
-/// One thing that is wrong or odd.
+/// A problem or a warning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) file: String,
@@ -61,8 +61,8 @@ impl From<&Warning> for Finding {
 }
 
 impl Finding {
-    /// Something found by looking at the machine, not at a line of the file.
-    pub(crate) fn of_file(file: &str, key: &str, message: String) -> Self {
+    /// Creates a finding about a setting of a file; its line is not known.
+    pub(crate) fn about_key(file: &str, key: &str, message: String) -> Self {
         let key = Some(key.to_owned());
         Self { file: file.to_owned(), line: None, key, message, hint: None }
     }
@@ -92,15 +92,16 @@ impl Finding {
 
 impl View for Checked {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
-        for one in &self.0 {
-            for problem in &one.problems {
+        for definition in &self.0 {
+            for problem in &definition.problems {
                 problem.write(out, format, Tone::Bad, "error")?;
             }
-            for warning in &one.warnings {
+            for warning in &definition.warnings {
                 warning.write(out, format, Tone::Busy, "warning")?;
             }
-            if one.ok {
-                writeln!(out, "{}: {}", visible(&one.source), format.paint(Tone::Good, "ok"))?;
+            if definition.ok {
+                let word = format.paint(Tone::Good, "ok");
+                writeln!(out, "{}: {word}", visible(&definition.source))?;
             }
         }
         Ok(())

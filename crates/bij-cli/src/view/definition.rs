@@ -1,4 +1,4 @@
-//! Every setting of a definition, by the name it has in the file.
+//! The settings of a definition, by their names in the file.
 
 use bij_core::definition::{
     AbsolutePath, After, ExperimentSpec, OnReboot, OomPolicy, PowerMode, SandboxProfile,
@@ -7,15 +7,14 @@ use bij_core::definition::{
 use bij_core::{Limit, MemoryLimit};
 use serde_json::{Map, Value};
 
-/// A setting: its key as it stands in a definition, and its value; null is "systemd's default" or
-/// "none".
+/// A setting: its key in a definition, and its value; null is systemd's default or none.
 pub(crate) type Setting = (String, Value);
 
 fn text<T: ToString>(value: Option<T>) -> Value {
     value.map_or(Value::Null, |value| Value::from(value.to_string()))
 }
 
-/// To the byte, as systemctl shows it: a limit's own spelling for people is rounded.
+/// Returns a limit in bytes, as systemctl shows it; its `Display` is rounded.
 fn memory(limit: Option<MemoryLimit>) -> Value {
     match limit {
         Some(MemoryLimit::Absolute(Limit::At(bytes))) => Value::from(bytes.get()),
@@ -23,9 +22,9 @@ fn memory(limit: Option<MemoryLimit>) -> Value {
     }
 }
 
-/// All settings in force, those at their default included.
+/// Returns all settings, also those at their default.
 pub(crate) fn settings(spec: &ExperimentSpec) -> Vec<Setting> {
-    // Destructured whole, so that a new setting cannot be forgotten here.
+    // Destructured without `..`, so that a new setting cannot be forgotten here.
     let ExperimentSpec {
         id: _,
         description,

@@ -1,4 +1,4 @@
-//! What a submission would put into the queue.
+//! The runs that a submission would queue.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,14 +15,14 @@ use super::{Format, View};
 #[serde(transparent)]
 pub(crate) struct DryRuns(pub(crate) Vec<DryRun>);
 
-/// One of them.
+/// A run that would be queued.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DryRun {
-    /// Absent if a name would have to be made.
+    /// The experiment; `None` if its id would be generated.
     pub(crate) experiment: Option<ExperimentId>,
-    /// Whether it is defined already.
+    /// Whether the experiment is already defined.
     pub(crate) defined: bool,
-    /// Its values in a sweep.
+    /// Its parameter values in a sweep.
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) command: Vec<String>,
 }
@@ -37,14 +37,14 @@ impl View for DryRuns {
             Column::left("PARAMETERS").dispensable(1).flexible(),
             Column::left("COMMAND").flexible(),
         ]);
-        for one in &self.0 {
-            let id = one.experiment.as_ref().map_or("(a made name)", ExperimentId::as_str);
+        for run in &self.0 {
+            let id = run.experiment.as_ref().map_or("(generated)", ExperimentId::as_str);
             let parameters: Vec<String> =
-                one.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                run.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
             table.row([
                 id.into(),
                 visible(&parameters.join(" ")).into_owned().into(),
-                visible(&one.command.join(" ")).into_owned().into(),
+                visible(&run.command.join(" ")).into_owned().into(),
             ]);
         }
         table.write(out, format)

@@ -1,4 +1,4 @@
-//! Runs that are over.
+//! Runs that have ended.
 
 use std::io::{self, Write};
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{Format, View};
 
-/// What `bij wait` waited for.
+/// The result of `bij wait`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct EndedRuns(pub(crate) Vec<EndedRun>);
 
-/// A run that is over, and what code a command that stands for it ends with.
+/// A run that has ended, with its exit code.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EndedRun {
     #[serde(serialize_with = "as_text")]
@@ -28,19 +28,19 @@ fn as_text<S: serde::Serializer>(run: &RunId, serializer: S) -> Result<S::Ok, S:
 }
 
 impl EndedRun {
-    /// `x#3: ended: gave-up, exit code 137`.
+    /// Returns the status line: `x#3: ended: gave-up, exit code 137`.
     pub(crate) fn sentence(&self) -> String {
         let Self { run, end, code } = self;
-        let how = end.map_or_else(String::new, |end| format!(": {end}"));
+        let end = end.map_or_else(String::new, |end| format!(": {end}"));
         match code {
-            0 => format!("{run}: ended{how}"),
-            code => format!("{run}: ended{how}, exit code {code}"),
+            0 => format!("{run}: ended{end}"),
+            code => format!("{run}: ended{end}, exit code {code}"),
         }
     }
 }
 
 impl View for EndedRuns {
-    /// People are told on stderr when each ends.
+    /// Writes nothing: each end was already reported on stderr.
     fn text(&self, _: &mut dyn Write, _: &Format) -> io::Result<()> {
         Ok(())
     }

@@ -1,17 +1,15 @@
-//! Text that came from outside, made safe for a terminal.
+//! Makes text from outside safe for a terminal.
 //!
-//! What a definition, an experiment, the journal or an argument says must not move the reader's cursor,
-//! retitle the window, or look like other text than it is. Each view shows such text by [`visible`]; and
-//! everything that is written for people passes [`for_terminal`] last, so that a view that forgets it does
-//! no harm.
+//! Text of a definition, an experiment, the journal or an argument must not move the reader's cursor,
+//! retitle the window, or look like other text. Each view shows such text by [`visible`]. All text for
+//! people finally passes [`for_terminal`], so that a view that forgets this does no harm.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bij_core::{is_printable, printable};
 
-/// The text without its own colours and with everything spelled out that [`is_printable`] refuses, tabs
-/// excepted.
+/// Returns the text without colours, and with escapes for all characters that [`is_printable`] refuses but tabs.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| c == '\t' || is_printable(c)) {
         return text.into();
@@ -34,8 +32,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// A text for people as it may reach a terminal: lines and tabs stay, and colours if they are shown.
-/// Everything else that [`is_printable`] refuses is spelled out.
+/// Returns the text with escapes for all characters that [`is_printable`] refuses but line breaks, tabs, and the
+/// sequences of colours if `colour` is set.
 pub(crate) fn for_terminal(text: &str, colour: bool) -> Cow<'_, str> {
     if text.chars().all(|c| matches!(c, '\n' | '\t') || is_printable(c)) {
         return text.into();
@@ -55,8 +53,8 @@ pub(crate) fn for_terminal(text: &str, colour: bool) -> Cow<'_, str> {
     shown.into()
 }
 
-/// JSON with everything spelled out in its strings that [`is_printable`] refuses. It means the same:
-/// outside strings there is only ASCII (RFC 8259).
+/// Returns equivalent JSON with escapes for all characters that [`is_printable`] refuses. Such characters are in
+/// strings only: JSON is ASCII outside of them (RFC 8259).
 pub(crate) fn in_json(json: &str) -> Cow<'_, str> {
     if json.chars().all(|c| c == '\n' || is_printable(c)) {
         return json.into();
@@ -75,7 +73,7 @@ pub(crate) fn in_json(json: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// The control sequence that a text begins with (ECMA-48, 5.4): parameters, intermediate bytes, and the
+/// Returns the control sequence at the beginning of a text (ECMA-48, 5.4): parameters, intermediate bytes, and the
 /// final byte.
 fn control_sequence(text: &str) -> Option<&str> {
     let body = text.strip_prefix("\x1b[")?;
@@ -86,7 +84,7 @@ fn control_sequence(text: &str) -> Option<&str> {
     (b'@'..=b'~').contains(&last).then(|| &text[..=text.len() - body.len() + end])
 }
 
-/// The last of the frames that a progress bar drew over each other with carriage returns.
+/// Returns the last frame of a progress bar, which separates its frames by carriage returns.
 pub(crate) fn last_frame(line: &str) -> &str {
     line.trim_end_matches('\r').rsplit('\r').next().unwrap_or(line)
 }
@@ -98,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// Text of pieces that do harm, and of any other characters.
+    /// Generates text of harmful pieces and of any other characters.
     fn hostile_text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             Just("\x1b[".to_owned()),
@@ -123,7 +121,7 @@ mod tests {
         assert_eq!(
             visible("\x1b[脳 stays"),
             "\\u{1b}[脳 stays",
-            "what is no sequence hides nothing"
+            "an incomplete sequence hides nothing"
         );
     }
 
@@ -137,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_else_passes_whatever_comes(text in hostile_text(), colour in any::<bool>()) {
+        fn no_other_characters_pass_in_any_text(text in hostile_text(), colour in any::<bool>()) {
             let shown = for_terminal(&text, colour);
             let plain = shown.replace(['\n', '\t'], "");
             let mut rest = plain.as_str();
@@ -151,7 +149,7 @@ mod tests {
         }
 
         #[test]
-        fn json_says_the_same_and_shows_nothing_hidden(text in hostile_text()) {
+        fn escaped_json_is_equivalent_and_printable(text in hostile_text()) {
             let json = serde_json::to_string(&text).unwrap();
             let shown = in_json(&json);
             prop_assert!(shown.chars().all(is_printable), "{shown:?}");
@@ -166,7 +164,7 @@ mod tests {
         let missing = ('\0'..=char::MAX)
             .filter(|c| is_printable(*c) && invisible.is_match(c.encode_utf8(&mut [0; 4])));
         assert_eq!(missing.collect::<Vec<char>>(), Vec::<char>::new());
-        // Letters, signs and blanks stay: nothing is refused that any script needs.
+        // Letters, signs and blanks stay: no character that a script needs is refused.
         let needless = Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]$").unwrap();
         let needless = refused.filter(|c| needless.is_match(c.encode_utf8(&mut [0; 4])));
         let blank = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];

@@ -1,4 +1,4 @@
-//! Changes, one a line.
+//! Events, one per line.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,13 +10,13 @@ use serde::Serialize;
 use super::escape::visible;
 use super::{Format, Tone, View, time};
 
-/// One change: a line of `bij events`.
+/// One event: a line of `bij events`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct EventLine(pub(crate) Event);
 
 impl View for EventLine {
-    /// The time as `journalctl -o short-iso` writes it, the number, the run, and what else is said.
+    /// Writes the time as `journalctl -o short-iso` does, the number, the kind, the run, and the data.
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         let Event { seq, at, kind, experiment, run, attempt, data } = &self.0;
         let kind = format.paint(tone(*kind, data.contains_key("crash")), kind.as_str());
@@ -36,7 +36,7 @@ impl View for EventLine {
     }
 }
 
-/// A value as one word, or in quotation marks.
+/// Returns a value as one word, in quotation marks if it needs them.
 fn word(value: &str) -> Cow<'_, str> {
     let quoted = value.is_empty() || value.contains([' ', '"', '=']);
     let value = visible(value);

@@ -35,7 +35,7 @@ pub(crate) struct EvidenceView {
 impl From<&Evidence> for EvidenceView {
     fn from(evidence: &Evidence) -> Self {
         let evidence = evidence.clone();
-        // A sentence among the others, for readers of notes.
+        // Also a sentence in the notes.
         let left = evidence.left_behind.as_ref().map(ToString::to_string);
         Self {
             witness: evidence.witness,

@@ -1,4 +1,4 @@
-//! How text is to look.
+//! The format of text.
 
 use std::fmt::Write as _;
 
@@ -7,44 +7,43 @@ use bij_core::Timestamp;
 #[cfg(test)]
 use bij_core::{BootId, TimeSpan};
 
-use super::{BootClock, Zone};
+use super::{BootClock, LocalZone};
 
-/// Everything about the reader that changes how text looks.
+/// The properties of the output and its reader that text depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Format {
     /// Whether colours are shown.
     pub(crate) colour: bool,
-    /// Whether a terminal shows it, whose columns may be unknown.
+    /// Whether the output is a terminal; its width may still be unknown.
     pub(crate) is_terminal: bool,
-    /// The columns that fit; unbounded where no terminal is.
+    /// The width in columns; `None` is unbounded.
     pub(crate) width: Option<usize>,
-    /// What time it is.
+    /// The current time.
     pub(crate) now: Timestamp,
-    /// The same by the clock of the boot, which is not set.
+    /// The clock of the boot, which is never set.
     pub(crate) boot: BootClock,
-    /// Where the reader's clock hangs.
-    pub(crate) zone: Zone,
+    /// The reader's time zone.
+    pub(crate) zone: LocalZone,
 }
 
-/// What a piece of text means; the colours are systemctl's.
+/// The meaning of a piece of text, which decides its colour as in systemctl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
-    /// It is up, or went well.
+    /// Up, or successful.
     Good,
-    /// It failed.
     Bad,
-    /// It is on its way, or odd.
+    /// In transition, or unusual.
     Busy,
-    /// A heading.
+    /// The title of a column.
     Heading,
-    /// Told apart from its neighbours.
+    /// Emphasized.
     Accent,
-    /// One of several experiments, by its place among them.
+    /// One of several experiments, by its index.
     Nth(usize),
 }
 
-/// Colours to tell experiments apart; red and yellow mean something already.
+/// Colours that distinguish experiments; red and yellow have other meanings.
 const HUES: [AnsiColor; 5] =
     [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightCyan];
 
@@ -59,20 +58,20 @@ impl Tone {
             Self::Busy => colour(AnsiColor::Yellow).bold(),
             Self::Heading => plain.underline(),
             Self::Accent => colour(AnsiColor::Cyan),
-            Self::Nth(place) => colour(HUES[place % HUES.len()]),
+            Self::Nth(index) => colour(HUES[index % HUES.len()]),
         }
     }
 }
 
 impl Format {
-    /// The text with its tone, if colours are shown.
+    /// Returns the text in the colour of its tone, if colours are shown.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         let mut painted = String::with_capacity(text.len());
         self.paint_onto(&mut painted, tone, text);
         painted
     }
 
-    /// The same at the end of a line.
+    /// Appends the painted text to a line.
     pub(crate) fn paint_onto(&self, line: &mut String, tone: Tone, text: &str) {
         if self.colour && tone != Tone::Plain {
             let style = tone.style();
@@ -83,7 +82,7 @@ impl Format {
         }
     }
 
-    /// A format for tests: no colours, no terminal, a fixed time, UTC.
+    /// Returns a format for tests: no colours, no terminal, a fixed time, UTC.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Closed gates, as people are told of them.
+//! Texts about closed gates.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use bij_api::message::{Entry, Waiting};
 
 use super::escape::visible;
 
-/// The first of them in a few words, and how many there are besides.
+/// Returns the text of the first gate, and the number of the others: `4 of 4 slots are taken (+1)`.
 pub(crate) fn first(waiting_on: &[Waiting]) -> Cow<'_, str> {
     match waiting_on {
         [] => "".into(),
@@ -15,16 +15,14 @@ pub(crate) fn first(waiting_on: &[Waiting]) -> Cow<'_, str> {
     }
 }
 
-/// What opens a gate, where that can be told.
+/// Returns what opens a gate; `None` for a gate that this version does not know.
 pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
     let run = entry.id();
     Some(match &*waiting.gate {
-        "manager" => {
-            "the service manager, or the bus to it; it is asked every few seconds".to_owned()
-        }
+        "manager" => "systemd, or the bus to it; the coordinator asks every few seconds".to_owned(),
         "going-down" => "the next boot, or the coordinator's next start".to_owned(),
         "hold" => format!("bij release {run}"),
-        "paused" => "bij resume, or bij resume GROUP for one of `bij groups`".to_owned(),
+        "paused" => "bij resume, or bij resume GROUP; see bij groups".to_owned(),
         "slots" => {
             "the end of a run that is up, or a higher max_concurrent in coordinator.toml".to_owned()
         }
@@ -34,23 +32,22 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
         "memory" => {
             "the end of runs that are up, or a higher total_memory in coordinator.toml".to_owned()
         }
-        "memory-available" => "memory that anything on the machine gives back".to_owned(),
-        "memory-pressure" => "less pressure; it is looked at all the time".to_owned(),
-        "gpu" => "the end of those that use it".to_owned(),
-        "heat" if waiting.have.is_some() => "the board cooling down: bij board".to_owned(),
-        "heat" => "a thermal zone that can be read: bij board".to_owned(),
+        "memory-available" => "memory that any process frees".to_owned(),
+        "memory-pressure" => "less memory pressure".to_owned(),
+        "gpu" => "the end of the runs that use it".to_owned(),
+        "heat" if waiting.have.is_some() => "the board cooling down; see bij board".to_owned(),
+        "heat" => "a thermal zone that can be read; see bij board".to_owned(),
         "power-mode" => {
-            "the end of runs that want the mode in force, or what it says: bij power".to_owned()
+            "the end of the runs that want the mode in force, or a reboot; see bij power".to_owned()
         }
-        // Its end is known and is not the one that is waited for.
+        // The run that it depends on has ended in another way.
         "dependency" if waiting.have.is_some() => {
-            format!("another run of it that ends so, or bij edit --after-none {run}")
+            format!("a newer run that ends as required, or bij edit --after-none {run}")
         }
-        "dependency" => "that run".to_owned(),
+        "dependency" | "same-experiment" => "the end of that run".to_owned(),
         "not-before" => format!("time, or bij edit --any-time {run}"),
         "boot-grace" | "back-off" => "time".to_owned(),
-        "unit" => "the end of what its unit still runs".to_owned(),
-        "same-experiment" => "the end of that run".to_owned(),
+        "unit" => "the end of the processes that its unit still has".to_owned(),
         "turn" => "the start of that run".to_owned(),
         _ => return None,
     })
@@ -81,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_gate_is_told_in_a_line() {
+    fn a_line_has_the_first_gate_only() {
         let two = entry("x#1", State::Waiting, &[("slots", "full"), ("memory", "none")]);
         assert_eq!(first(&two.waiting_on), "full (+1)");
         assert_eq!(first(&two.waiting_on[..1]), "full");

@@ -10,7 +10,7 @@ use super::escape::visible;
 use super::table::{Cell, Column, Table};
 use super::{Format, Tone, View, time};
 
-/// Groups and how full they are: `bij groups`.
+/// Groups with their slots and runs: `bij groups`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Groups(pub(crate) Vec<GroupInfo>);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_tells_how_full_it_is_and_who_paused_it() {
+    fn a_group_shows_its_slots_runs_and_pause() {
         let group = |name: &str, slots, paused: Option<&str>| GroupInfo {
             name: name.parse().unwrap(),
             slots,

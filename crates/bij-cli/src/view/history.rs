@@ -1,4 +1,4 @@
-//! Attempts and what each ended of.
+//! Attempts, each with its cause and the evidence.
 
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use super::{Format, Tone, View, attempt_board, proof, time};
 /// A table of attempts, oldest first: `bij history`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct History(Vec<Row>);
+pub(crate) struct History(Vec<AttemptRow>);
 
 #[derive(Clone, Debug, Serialize)]
-struct Row {
-    /// Only where several experiments may be meant.
+struct AttemptRow {
+    /// The experiment, in the history of several experiments.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<ExperimentId>,
     run: u32,
@@ -38,14 +38,14 @@ struct Row {
 }
 
 impl History {
-    /// The attempts of one experiment.
+    /// Creates the history of one experiment, without ids in the JSON.
     pub(crate) fn of_one(attempts: Vec<Attempt>) -> Self {
-        Self(attempts.into_iter().map(|attempt| Row::new(attempt, false)).collect())
+        Self(attempts.into_iter().map(|attempt| AttemptRow::new(attempt, false)).collect())
     }
 
-    /// The attempts of several experiments, each with its id.
+    /// Creates the history of several experiments, with ids in the JSON.
     pub(crate) fn of_several(attempts: Vec<Attempt>) -> Self {
-        Self(attempts.into_iter().map(|attempt| Row::new(attempt, true)).collect())
+        Self(attempts.into_iter().map(|attempt| AttemptRow::new(attempt, true)).collect())
     }
 
     /// Whether there is no attempt.
@@ -54,7 +54,7 @@ impl History {
     }
 }
 
-impl Row {
+impl AttemptRow {
     fn new(attempt: Attempt, named: bool) -> Self {
         let end = attempt.end.as_ref();
         let exit = end.and_then(|end| end.evidence.exit);
@@ -122,19 +122,19 @@ const fn columns() -> [Column; 7] {
     ]
 }
 
-/// Measures a history that is not kept in memory.
+/// Measures the columns of a history that is not held in memory.
 pub(crate) struct HistoryRuler {
     ruler: Ruler,
     format: Format,
 }
 
 impl HistoryRuler {
-    /// Nothing is measured yet.
+    /// Creates a ruler that has measured no attempts.
     pub(crate) fn new(format: Format) -> Self {
         Self { ruler: Ruler::new(columns()), format }
     }
 
-    /// Takes in a piece.
+    /// Measures the attempts of a piece.
     pub(crate) fn measure(&mut self, piece: &History) {
         piece.0.iter().for_each(|row| self.ruler.measure(&row.cells(&self.format)));
     }
@@ -152,7 +152,7 @@ pub(crate) struct RuledHistory {
 }
 
 impl RuledHistory {
-    /// The next piece of the table; the first one has the titles.
+    /// Returns the next piece of the table; the first one has the titles.
     pub(crate) fn next(&mut self, piece: History) -> HistoryPiece {
         let has_titles = !std::mem::replace(&mut self.is_begun, true);
         HistoryPiece { rows: piece, ruled: Some(Rc::clone(&self.ruled)), has_titles }
@@ -171,7 +171,7 @@ pub(crate) struct HistoryPiece {
 }
 
 impl From<History> for HistoryPiece {
-    /// A piece for programs, which need no table.
+    /// Creates a piece that is only printed as JSON.
     fn from(rows: History) -> Self {
         Self { rows, ruled: None, has_titles: false }
     }

@@ -1,4 +1,4 @@
-//! Experiments, one a line.
+//! Experiments, one per line.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::status::{Status, cause_tone};
 use super::table::{Cell, Column, Table};
-use super::{Format, Queued, Tone, View, time};
+use super::{Format, Tone, View, WaitingRun, time};
 
 /// All experiments: `bij list`.
 #[derive(Clone, Debug, Serialize)]
@@ -43,13 +43,13 @@ impl View for List {
 fn cells(status: &Status) -> [Cell<'_>; 14] {
     let number = |value: Option<u64>| value.map_or_else(String::new, |n| n.to_string());
     let bytes = |value: Option<u64>| value.map_or_else(String::new, |n| Bytes::new(n).to_string());
-    let (sign, tone) = status.sign();
+    let (symbol, tone) = status.symbol();
     let crashes = match status.crashes {
         Some(0) => Cell::new(Tone::Plain, "0"),
         crashes => Cell::new(Tone::Bad, number(crashes)),
     };
     [
-        Cell::new(tone, sign),
+        Cell::new(tone, symbol),
         status.id.as_str().into(),
         state(status, tone),
         status.sub_state.as_deref().unwrap_or_default().into(),
@@ -67,11 +67,11 @@ fn cells(status: &Status) -> [Cell<'_>; 14] {
             .last_end()
             .map_or_else(|| Cell::from(""), |end| Cell::new(cause_tone(end), end.cause.as_str())),
         status.progress.as_ref().map_or_else(String::new, super::status::Steps::line).into(),
-        status.queued.as_ref().map(Queued::reason).unwrap_or_default().into(),
+        status.queued.as_ref().map(WaitingRun::reason).unwrap_or_default().into(),
     ]
 }
 
-/// systemd's state, or that it is down and a run of it waits to start.
+/// Returns systemd's state, or `queued` if the unit is down and a run waits.
 fn state(status: &Status, tone: Tone) -> Cell<'_> {
     match &status.queued {
         Some(_) if matches!(status.state.as_str(), "inactive" | "failed") => {

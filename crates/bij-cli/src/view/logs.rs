@@ -1,4 +1,4 @@
-//! Lines that experiments wrote.
+//! Log lines.
 
 use std::io::{self, Write};
 
@@ -8,15 +8,15 @@ use serde::Serialize;
 use super::escape::{last_frame, visible};
 use super::{Format, Tone, View, time};
 
-/// One line of an experiment, or of the manager about it.
+/// A log line of an experiment, or of another writer about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LogRow {
     pub(crate) at: Timestamp,
     pub(crate) id: ExperimentId,
-    /// Who wrote it, if not the experiment: `systemd`, `bij-hook`.
+    /// The writer, if it is not the experiment: `systemd`, `bij-hook`.
     pub(crate) writer: Option<String>,
     pub(crate) message: String,
-    /// For people: the experiment's place among those that are shown together.
+    /// The colour of the experiment's name in the text, by the experiment's index.
     #[serde(skip)]
     pub(crate) hue: Option<usize>,
 }
@@ -34,8 +34,8 @@ impl LogRow {
         visible(last_frame(&self.message)).into_owned()
     }
 
-    /// As `systemctl status` shows it.
-    pub(crate) fn syslog(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    /// Writes the line as `systemctl status` shows it.
+    pub(crate) fn write_syslog(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         let line =
             format!("{} {} {}", time::syslog(self.at, format), self.head(format), self.body());
         writeln!(out, "{line}")
@@ -43,8 +43,7 @@ impl LogRow {
 }
 
 impl View for LogRow {
-    /// As `journalctl -o short-iso` shows it, with the experiment's name for the host's: all lines
-    /// come from this machine.
+    /// Writes the line as `journalctl -o short-iso` does, but with the experiment's name in place of the host's.
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         writeln!(out, "{} {} {}", time::iso(self.at, format), self.head(format), self.body())
     }

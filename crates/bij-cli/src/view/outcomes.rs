@@ -1,45 +1,44 @@
-//! What became of each experiment that something was done to.
+//! The results of actions on units.
 
 use std::io::{self, Write};
 
 use bij_core::ExperimentId;
 use serde::Serialize;
 
-use super::{Format, Queued, View};
+use super::{Format, View, WaitingRun};
 
-/// One entry an experiment: the result of start, stop and their like.
+/// The result of `bij start`, `stop` and similar verbs: one entry per experiment.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Outcomes(pub(crate) Vec<Outcome>);
+pub(crate) struct UnitOutcomes(pub(crate) Vec<UnitOutcome>);
 
-/// What was done to one experiment.
+/// The result of an action on one experiment.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Outcome {
+pub(crate) struct UnitOutcome {
     pub(crate) id: ExperimentId,
     #[serde(rename = "outcome")]
     pub(crate) effect: Effect,
-    /// What went wrong.
+    /// The error, if the action failed.
     pub(crate) error: Option<String>,
-    /// The run that waits in the queue instead of being up.
-    pub(crate) queued: Option<Queued>,
+    /// The run that waits in the queue, if the experiment was not started.
+    pub(crate) queued: Option<WaitingRun>,
 }
 
-/// Whether anything changed.
+/// The effect of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Effect {
-    /// It was done.
+    /// The action was executed.
     Changed,
-    /// It already was as asked.
+    /// No action was needed.
     Unchanged,
-    /// A condition said "not now".
+    /// The start was skipped, because a condition is not met or a gate is closed.
     Skipped,
-    /// It could not be done.
     Failed,
 }
 
-impl View for Outcomes {
-    /// People are told on stderr while it happens; the result itself is silent, as in systemctl.
+impl View for UnitOutcomes {
+    /// Writes nothing: each result was already reported on stderr, and systemctl is silent too.
     fn text(&self, _: &mut dyn Write, _: &Format) -> io::Result<()> {
         Ok(())
     }

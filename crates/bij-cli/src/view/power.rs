@@ -11,14 +11,13 @@ use super::{Format, Tone, View};
 /// The power modes: `bij power`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PowerPage {
-    power_modes: Vec<Mode>,
-    /// Whether all clocks are held where they are, if that can be told.
+    power_modes: Vec<ModeRow>,
+    /// Whether all clocks are held at their present rates, if that is known.
     clocks_held: Option<bool>,
 }
 
-/// One of them.
 #[derive(Clone, Debug, Serialize)]
-struct Mode {
+struct ModeRow {
     id: u32,
     name: String,
     in_force: bool,
@@ -27,21 +26,21 @@ struct Mode {
 }
 
 impl PowerPage {
-    /// What there is, what is in force, what the board comes up with, and whether its clocks are held.
+    /// Creates the page from the offered modes, the one in force, and the one of the next boot.
     pub(crate) fn new(
         offered: &[OfferedMode],
         current: Option<u32>,
         at_next_boot: Option<u32>,
         clocks_held: Option<bool>,
     ) -> Self {
-        let mode = |mode: &OfferedMode| Mode {
+        let row = |mode: &OfferedMode| ModeRow {
             id: mode.id,
             name: mode.name.clone(),
             in_force: current == Some(mode.id),
             at_next_boot: at_next_boot == Some(mode.id),
             needs_reboot: mode.needs_reboot.as_ref().ok().copied(),
         };
-        Self { power_modes: offered.iter().map(mode).collect(), clocks_held }
+        Self { power_modes: offered.iter().map(row).collect(), clocks_held }
     }
 }
 
@@ -61,7 +60,7 @@ impl View for PowerPage {
         }
         table.write(out, format)?;
         if self.clocks_held == Some(true) {
-            writeln!(out, "All clocks are held where they are.")?;
+            writeln!(out, "All clocks are held at their present rates.")?;
         }
         Ok(())
     }

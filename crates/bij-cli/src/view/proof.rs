@@ -1,4 +1,4 @@
-//! The proof of a cause in a few words.
+//! Short texts about causes and their proof.
 
 use bij_core::{AttemptEnd, Cause, Evidence, Exit, Limit, PeakSource};
 use nix::sys::signal::Signal;
@@ -6,13 +6,13 @@ use nix::sys::signal::Signal;
 use super::escape::visible;
 use super::time;
 
-/// What proves the cause, short enough for a table: `peak 64.0M of 64.0M, 1 process killed`.
+/// Returns the proof of a cause for a table: `1 process killed for memory, peak 64.0M of 64.0M`.
 pub(crate) fn short(end: &AttemptEnd) -> String {
     let evidence = &end.evidence;
     let mut parts = Vec::new();
     match end.cause {
         Cause::Success => {
-            parts.extend(kills(evidence).map(|kills| format!("{kills} in its course")));
+            parts.extend(kills(evidence).map(|kills| format!("{kills} while it ran")));
         }
         Cause::Exit | Cause::Signal => parts.extend(exit(evidence)),
         Cause::OomKill => parts.extend(kills(evidence).or_else(|| exit(evidence))),
@@ -30,7 +30,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
             parts.push(format!("not ready{}", after.unwrap_or_default()));
         }
         Cause::StopTimeout => {
-            parts.push("did not leave when asked".to_owned());
+            parts.push("did not stop when asked".to_owned());
             parts.extend(by(evidence));
             parts.extend(exit(evidence));
         }
@@ -42,8 +42,8 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
             parts.extend(by(evidence));
             parts.extend(exit(evidence).filter(|_| evidence.exit != Some(Exit::Code(0))));
         }
-        Cause::PowerLoss => parts.push("the machine went away under it".to_owned()),
-        Cause::Unknown => parts.push("nobody saw it end".to_owned()),
+        Cause::PowerLoss => parts.push("the machine ended without a shutdown".to_owned()),
+        Cause::Unknown => parts.push("its end was not observed".to_owned()),
     }
     parts.extend(peak(evidence));
     parts.extend(evidence.left_behind.as_ref().map(ToString::to_string));
@@ -51,7 +51,7 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
     parts.join(", ")
 }
 
-/// A cause with its proof: `oom-kill (peak 64.0M of 64.0M)`.
+/// Returns a cause with its proof: `oom-kill (peak 64.0M of 64.0M)`.
 pub(crate) fn describe_end(end: &AttemptEnd) -> String {
     match short(end).as_str() {
         "" => end.cause.to_string(),
@@ -59,7 +59,7 @@ pub(crate) fn describe_end(end: &AttemptEnd) -> String {
     }
 }
 
-/// The name of a signal: `SIGKILL`.
+/// Returns the name of a signal: `SIGKILL`.
 fn signal_name(signal: i32) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
 }
@@ -88,7 +88,7 @@ fn by(evidence: &Evidence) -> Option<String> {
 }
 
 fn peak(evidence: &Evidence) -> Option<String> {
-    // Whoever was gone before the first look has no peak worth telling.
+    // A peak of 0 means that the attempt ended before the first sample.
     let peak = evidence.memory_peak.filter(|peak| peak.get() > 0)?;
     let about = match evidence.memory_peak_source {
         Some(PeakSource::Sampled) => "at least ",
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
     use bij_core::{Bytes, Order, OrderKind, TimeSpan, Timestamp};
 
-    fn told(evidence: Evidence) -> String {
+    fn proof(evidence: Evidence) -> String {
         let cause = evidence.prove();
         let end = AttemptEnd { at: Timestamp::from_micros(0), cause, evidence };
         format!("{cause}: {}", short(&end))
     }
 
-    /// Evidence of an attempt that was up; the struct may grow, so it is filled in place.
+    /// Returns the evidence of an attempt that was up. The struct is non-exhaustive, so it is filled in place.
     fn evidence(fill: impl Fn(&mut Evidence)) -> Evidence {
         let mut evidence = Evidence::default();
         evidence.became_ready = true;
@@ -131,25 +131,25 @@ mod tests {
             at_the_limit(e);
             (e.oom_kills, e.exit) = (Some(1), Some(Exit::Signal(9)));
         });
-        assert_eq!(told(killed), "oom-kill: 1 process killed for memory, peak 64.0M of 64.0M");
+        assert_eq!(proof(killed), "oom-kill: 1 process killed for memory, peak 64.0M of 64.0M");
         let survived = evidence(|e| {
             at_the_limit(e);
             (e.oom_kills, e.exit) = (Some(2), Some(Exit::Code(0)));
         });
         assert_eq!(
-            told(survived),
-            "success: 2 processes killed for memory in its course, peak 64.0M of 64.0M"
+            proof(survived),
+            "success: 2 processes killed for memory while it ran, peak 64.0M of 64.0M"
         );
     }
 
     #[test]
-    fn a_peak_that_nobody_saw_is_none() {
+    fn a_peak_that_was_not_sampled_is_left_out() {
         let quick = evidence(|e| {
             e.exit = Some(Exit::Code(0));
             e.memory_peak = Some(Bytes::new(0));
             e.memory_peak_source = Some(PeakSource::Sampled);
         });
-        assert_eq!(told(quick), "success: ");
+        assert_eq!(proof(quick), "success: ");
     }
 
     #[test]
@@ -158,28 +158,28 @@ mod tests {
             e.exit = Some(Exit::Code(0));
             e.left_behind = bij_core::LeftBehind::new(["sh", "sleep"]);
         });
-        assert_eq!(told(left), "success: 2 processes were left behind and killed (sh, sleep)");
+        assert_eq!(proof(left), "success: 2 processes were left behind and killed (sh, sleep)");
     }
 
     #[test]
     fn other_causes_name_exit_order_or_time() {
         let dumped = evidence(|e| e.exit = Some(Exit::CoreDump(11)));
-        assert_eq!(told(dumped), "signal: SIGSEGV (core dumped)");
+        assert_eq!(proof(dumped), "signal: SIGSEGV (core dumped)");
         let never_ran = evidence(|e| {
             e.became_ready = false;
             (e.exit, e.exit_meaning) = (Some(Exit::Code(203)), Some("EXEC".to_owned()));
         });
-        assert_eq!(told(never_ran), "start-failed: exit code 203 (EXEC)");
+        assert_eq!(proof(never_ran), "start-failed: exit code 203 (EXEC)");
         let stopped = evidence(|e| {
             e.exit = Some(Exit::Signal(15));
             e.order = Some(Order { kind: OrderKind::Stop, by: "alice (uid 1000)".to_owned() });
         });
-        assert_eq!(told(stopped), "stopped: by alice (uid 1000), SIGTERM");
+        assert_eq!(proof(stopped), "stopped: by alice (uid 1000), SIGTERM");
         let never_ready = evidence(|e| {
             e.became_ready = false;
             e.service_result = Some(bij_core::ServiceResult::Timeout);
             e.ran_for = Some(TimeSpan::from_secs(90));
         });
-        assert_eq!(told(never_ready), "start-timeout: not ready after 1min 30s");
+        assert_eq!(proof(never_ready), "start-timeout: not ready after 1min 30s");
     }
 }

@@ -17,7 +17,7 @@ use super::{Format, Tone, View, gate, time};
 pub(crate) struct QueueList(pub(crate) Vec<Entry>);
 
 impl QueueList {
-    /// `3 runs: 1 running, 2 waiting.`
+    /// Returns the counts by state: `3 runs: 1 running, 2 waiting.`
     pub(crate) fn summary(&self) -> String {
         let noun = if self.0.len() == 1 { "run" } else { "runs" };
         let states = [State::Running, State::Starting, State::Waiting, State::Held];
@@ -68,7 +68,7 @@ fn cells<'a>(entry: &'a Entry, format: &Format) -> [Cell<'a>; 8] {
     ]
 }
 
-/// `running`, or how one that is up does if it does not do well.
+/// Returns the state, or the health of a run that is up and not healthy.
 fn state(entry: &Entry) -> Cell<'_> {
     match entry.health.as_deref() {
         Some(health) if entry.health_reason.is_some() => Cell::new(Tone::Busy, visible(health)),
@@ -76,7 +76,7 @@ fn state(entry: &Entry) -> Cell<'_> {
     }
 }
 
-/// Why it waits or is about to end, or does not do well.
+/// Returns why a run waits, will end, or is not healthy.
 fn reason(entry: &Entry) -> Cow<'_, str> {
     match (&entry.stop_requested_by, &entry.health_reason) {
         (Some(by), _) => format!("stop requested by {}", visible(by)).into(),
@@ -85,7 +85,7 @@ fn reason(entry: &Entry) -> Cow<'_, str> {
     }
 }
 
-/// The colour of a state.
+/// Returns the tone of a state.
 pub(super) fn tone(state: State) -> Tone {
     match state {
         State::Running => Tone::Good,

@@ -1,4 +1,4 @@
-//! Runs by their names, where the name is the result.
+//! The results of verbs that change the queue.
 
 use std::io::{self, Write};
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 
 use super::{Format, View};
 
-/// Runs that were taken in or changed: their names for a script, everything in JSON.
+/// Runs that were submitted or edited: their names as text, all their keys in JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Taken(pub(crate) Vec<Entry>);
+pub(crate) struct RunEntries(pub(crate) Vec<Entry>);
 
-impl View for Taken {
+impl View for RunEntries {
     fn text(&self, out: &mut dyn Write, _: &Format) -> io::Result<()> {
         self.0.iter().try_for_each(|entry| writeln!(out, "{}", entry.id()))
     }
 }
 
-/// What became of runs that something was done to.
+/// The result of a verb that changes runs: one entry per run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct ChangedRuns(pub(crate) Vec<Changed>);
 
 impl View for ChangedRuns {
-    /// People are told on stderr; the result itself is silent, as in systemctl.
+    /// Writes nothing: each result was already reported on stderr.
     fn text(&self, _: &mut dyn Write, _: &Format) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Whether something that is no run was changed.
+/// The result of a verb that changes a group, the admission or the power mode.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct ChangedAtAll {
+pub(crate) struct ChangeResult {
     pub(crate) changed: bool,
 }
 
-impl View for ChangedAtAll {
+impl View for ChangeResult {
     fn text(&self, _: &mut dyn Write, _: &Format) -> io::Result<()> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Everything about an experiment, as KEY=VALUE.
+//! All properties of experiments, as KEY=VALUE.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -14,13 +14,12 @@ use super::{Format, View};
 #[derive(Clone, Debug)]
 pub(crate) struct Properties {
     pub(crate) all: Vec<Setting>,
-    /// Print the values alone.
-    pub(crate) bare: bool,
+    /// Whether the values are printed without their keys.
+    pub(crate) values_only: bool,
 }
 
 impl Properties {
-    /// Keeps these keys only, in the order asked for; a key that is not there is passed over, as
-    /// systemctl does.
+    /// Returns the properties with these keys only, in this order; unknown keys are ignored, as in systemctl.
     #[must_use]
     pub(crate) fn only(mut self, keys: &[String]) -> Self {
         if !keys.is_empty() {
@@ -49,7 +48,7 @@ impl View for Properties {
                 Value::String(text) => visible(text),
                 other => other.to_string().into(),
             };
-            if self.bare {
+            if self.values_only {
                 writeln!(out, "{value}")?;
             } else {
                 writeln!(out, "{key}={value}")?;
@@ -59,18 +58,18 @@ impl View for Properties {
     }
 }
 
-/// Several experiments: a blank line between them, and in JSON an array.
+/// The properties of several experiments: blocks with a blank line between them, in JSON an array.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(transparent)]
 pub(crate) struct AllProperties(pub(crate) Vec<Properties>);
 
 impl View for AllProperties {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
-        for (at, one) in self.0.iter().enumerate() {
+        for (at, properties) in self.0.iter().enumerate() {
             if at > 0 {
                 writeln!(out)?;
             }
-            one.text(out, format)?;
+            properties.text(out, format)?;
         }
         Ok(())
     }

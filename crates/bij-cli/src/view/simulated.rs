@@ -1,4 +1,4 @@
-//! What the heat ladder would have done.
+//! The result of a simulation of the heat ladder.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::table::{Cell, Column, Table};
 use super::{Format, Tone, View};
 
-/// What `bij simulate` has found.
+/// The moves of the ladder and their result: `bij simulate`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Simulated {
     lines: Vec<SimulatedLine>,
 }
 
-/// A line of JSON.
+/// A line of the JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum SimulatedLine {
@@ -24,14 +24,14 @@ pub(crate) enum SimulatedLine {
     End(SimulatedEnd),
 }
 
-/// One step of the ladder.
+/// One move of the ladder.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SimulatedMove {
     seconds: f64,
     step: &'static str,
     level: &'static str,
     experiment: Option<String>,
-    /// Of a cap: 100 is one processor.
+    /// The cap of processor time; 100 is one processor.
     to_percent: Option<f64>,
     to_hertz: Option<u64>,
     zone: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct SimulatedMove {
     because: String,
 }
 
-/// How it came out.
+/// The end of a simulation.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SimulatedEnd {
     seconds: f64,
@@ -52,9 +52,9 @@ pub(crate) struct SimulatedEnd {
     level: &'static str,
     moves: usize,
     hottest_celsius: Option<f64>,
-    /// Of the work that the constant load does which just holds the throttle temperature.
+    /// The work done, relative to the constant load that just holds the throttle temperature.
     pub(crate) work_percent: Option<f64>,
-    /// The same of who stops everything there and starts everything ten degrees below.
+    /// The same, if all experiments stop at that temperature and start again ten degrees below.
     pub(crate) all_or_nothing_percent: Option<f64>,
     #[serde(skip)]
     at: TimeSpan,
@@ -69,7 +69,7 @@ impl Simulated {
         Self { lines }
     }
 
-    /// Each move, and how it came out.
+    /// Returns the moves and the end, as lines of JSON.
     pub(crate) fn lines(&self) -> &[SimulatedLine] {
         &self.lines
     }
@@ -119,7 +119,7 @@ impl SimulatedMove {
 }
 
 impl SimulatedEnd {
-    /// After so long, with so many moves.
+    /// Creates the end of a simulation that has lasted for `at`.
     pub(crate) fn new(at: TimeSpan, hottest: Option<Celsius>, level: &Level, moves: usize) -> Self {
         Self {
             seconds: at.as_duration().as_secs_f64(),
@@ -144,10 +144,10 @@ impl View for Simulated {
             Column::left("BECAUSE").flexible(),
         ];
         let mut table = Table::new(columns);
-        let mut moved = false;
+        let mut has_moves = false;
         for line in &self.lines {
             let SimulatedLine::Move(one) = line else { continue };
-            moved = true;
+            has_moves = true;
             table.row([
                 whole_seconds(one.at).to_string().into(),
                 Cell::new(one.tone(), one.level),
@@ -155,7 +155,7 @@ impl View for Simulated {
                 one.because.as_str().into(),
             ]);
         }
-        if moved {
+        if has_moves {
             table.write(out, format)?;
             writeln!(out)?;
         }
@@ -184,14 +184,14 @@ impl SimulatedEnd {
         };
         write!(out, "{moves} in {}", whole_seconds(self.at))?;
         match self.hottest {
-            Some(hottest) => writeln!(out, "; it was {hottest} at the hottest.")?,
-            None => writeln!(out, "; how hot it was is not told.")?,
+            Some(hottest) => writeln!(out, "; the highest temperature was {hottest}.")?,
+            None => writeln!(out, "; the temperature is not known.")?,
         }
-        if let (Some(work), Some(rival)) = (self.work_percent, self.all_or_nothing_percent) {
+        if let (Some(work), Some(other)) = (self.work_percent, self.all_or_nothing_percent) {
             writeln!(
                 out,
-                "Work done: {work} % of what the constant load does that holds the throttle \
-                 temperature; stopping and starting everything would do {rival} %."
+                "Work done: {work} % of the constant load that just holds the throttle temperature; \
+                 {other} % if all experiments were stopped and started again."
             )?;
         }
         Ok(())

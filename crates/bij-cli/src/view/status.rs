@@ -1,4 +1,4 @@
-//! How experiments are.
+//! The status of experiments.
 
 mod page;
 
@@ -12,24 +12,24 @@ use serde::Serialize;
 use serde_json::Number;
 
 use super::escape::visible;
-use super::{GpuShare, Queued, Tone};
+use super::{GpuShare, Tone, WaitingRun};
 
 pub(super) use page::cause_tone;
-pub(crate) use page::{Loaded, StatusPage, StatusPages};
+pub(crate) use page::{DefinitionInfo, StatusPage, StatusPages};
 
-/// What there is to know about one experiment; each part may be missing.
+/// The facts about one experiment.
 #[derive(Clone, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ExperimentFacts {
     pub(crate) id: ExperimentId,
-    /// Absent if the service manager could not be asked.
+    /// The status of its unit; `None` if the service manager cannot be reached.
     pub(crate) unit: Option<UnitStatus>,
-    /// Absent if the state database could not be read.
+    /// The totals of its history; `None` if the state database cannot be read.
     pub(crate) tally: Option<Tally>,
-    /// What stands in its progress file.
+    /// The contents of its progress file.
     pub(crate) progress: Option<Progress>,
-    /// Its first run that waits in the queue.
-    pub(crate) queued: Option<Queued>,
-    /// What it has of the GPU's memory, if it lives.
+    /// Its first waiting run.
+    pub(crate) queued: Option<WaitingRun>,
+    /// Its GPU memory, if it is up.
     pub(crate) gpu: Option<GpuShare>,
 }
 
@@ -58,22 +58,22 @@ pub(crate) struct Status {
     pub(crate) invocation_id: Option<InvocationId>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) progress: Option<Steps>,
-    pub(crate) queued: Option<Queued>,
-    /// For people: what it has of the GPU's memory.
+    pub(crate) queued: Option<WaitingRun>,
+    /// The GPU memory, for the text.
     #[serde(skip)]
     pub(crate) gpu: Option<GpuShare>,
-    /// For people: the newest attempt.
+    /// The newest attempt, for the text.
     #[serde(skip)]
     pub(crate) newest: Option<Attempt>,
-    /// For people: what its unit says of itself.
+    /// The status text that the experiment has sent (`STATUS=` of `sd_notify(3)`), for the text.
     #[serde(skip)]
-    pub(crate) said: Option<String>,
-    /// For people: whether it is started at boot.
+    pub(crate) notify_text: Option<String>,
+    /// Whether the experiment is enabled, for the text.
     #[serde(skip)]
     pub(crate) enabled: Option<bool>,
 }
 
-/// How far it says it is.
+/// The progress that an experiment reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Steps {
     pub(crate) step: Option<u64>,
@@ -88,7 +88,7 @@ impl From<&Progress> for Steps {
 }
 
 impl Steps {
-    /// `120/1000 (12%) text`.
+    /// Formats the progress: `120/1000 (12%) text`.
     pub(crate) fn line(&self) -> String {
         let steps = match (self.step, self.total) {
             (Some(step), Some(total)) if total > 0 => {
@@ -104,23 +104,23 @@ impl Steps {
 }
 
 impl Status {
-    /// Brings the facts together. What the manager no longer knows of the newest attempt (it
-    /// forgets units that ended) is filled in from the ledger's evidence.
-    pub(crate) fn new(facts: Facts) -> Self {
-        let Facts { id, unit, tally, progress, queued, gpu } = facts;
+    /// Combines the facts. The manager forgets units that have ended, so missing values are taken from the evidence of
+    /// the newest attempt.
+    pub(crate) fn new(facts: ExperimentFacts) -> Self {
+        let ExperimentFacts { id, unit, tally, progress, queued, gpu } = facts;
         let newest = tally.as_ref().and_then(|tally| tally.last.clone());
         let ended = newest.as_ref().and_then(|attempt| attempt.end.as_ref());
         let evidence = ended.map(|end| &end.evidence);
         let resources = unit.as_ref().map(|unit| unit.resources.clone()).unwrap_or_default();
-        let of_evidence = |part: fn(&Evidence) -> Option<u64>| evidence.and_then(part);
-        let said = progress.as_ref().or_else(|| evidence.and_then(|e| e.progress.as_ref()));
+        let from_evidence = |part: fn(&Evidence) -> Option<u64>| evidence.and_then(part);
+        let progress = progress.as_ref().or_else(|| evidence.and_then(|e| e.progress.as_ref()));
         let failed = unit.as_ref().is_some_and(|unit| unit.active_state == ActiveState::Failed);
         let result = unit
             .as_ref()
             .and_then(|unit| unit.result.clone())
             .filter(|result| *result != ServiceResult::Success || evidence.is_none())
             .or_else(|| evidence.and_then(|e| e.service_result.clone()))
-            // What failed since has another end than the last that the ledger knows.
+            // A unit that has failed did not end with the success of an earlier attempt.
             .filter(|result| !(failed && *result == ServiceResult::Success));
         Self {
             state: state(unit.as_ref(), newest.as_ref()),
@@ -136,7 +136,7 @@ impl Status {
             memory_peak: resources
                 .memory_peak
                 .map(bij_core::Bytes::get)
-                .or_else(|| of_evidence(|e| e.memory_peak.map(bij_core::Bytes::get))),
+                .or_else(|| from_evidence(|e| e.memory_peak.map(bij_core::Bytes::get))),
             memory_max: resources.memory_max.and_then(Limit::at).map(bij_core::Bytes::get),
             gpu_memory: gpu.as_ref().and_then(GpuShare::bytes).map(bij_core::Bytes::get),
             gpu_memory_why: gpu.as_ref().and_then(GpuShare::why).map(ToOwned::to_owned),
@@ -147,7 +147,7 @@ impl Status {
                 .map(bij_core::Bytes::get),
             cpu_usage_nsec: resources
                 .cpu_usage_nsec
-                .or_else(|| of_evidence(|evidence| evidence.cpu_usage_nsec)),
+                .or_else(|| from_evidence(|evidence| evidence.cpu_usage_nsec)),
             cpu_quota_percent: resources.cpu_quota.and_then(Limit::at).and_then(percent),
             pid: unit.as_ref().and_then(|unit| unit.main_pid),
             invocation_id: unit
@@ -158,14 +158,14 @@ impl Status {
                 .as_ref()
                 .and_then(|unit| unit.since)
                 .or_else(|| ended.map(|end| end.at))
-                // A list does not tell of each when it came up; the ledger knows.
+                // A listing of units has no times; the ledger has that of the attempt.
                 .or_else(|| {
                     let open = newest.as_ref().filter(|_| unit.is_some())?;
                     Some(open.ready.unwrap_or(open.started))
                 }),
-            progress: said.map(Steps::from),
+            progress: progress.map(Steps::from),
             queued,
-            said: unit
+            notify_text: unit
                 .as_ref()
                 .and_then(|unit| unit.status_text.clone())
                 .or_else(|| evidence.and_then(|evidence| evidence.status_text.clone())),
@@ -176,8 +176,8 @@ impl Status {
         }
     }
 
-    /// The sign and the colour that systemctl gives to its state.
-    pub(crate) fn sign(&self) -> (&'static str, Tone) {
+    /// Returns the symbol and the tone of the state, as in systemctl.
+    pub(crate) fn symbol(&self) -> (&'static str, Tone) {
         match ActiveState::from(self.state.as_str()) {
             ActiveState::Active => ("●", Tone::Good),
             ActiveState::Reloading => ("↻", Tone::Good),
@@ -187,7 +187,7 @@ impl Status {
         }
     }
 
-    /// How the newest attempt ended, if it did.
+    /// Returns the end of the newest attempt, if it has ended.
     pub(crate) fn last_end(&self) -> Option<&AttemptEnd> {
         self.newest.as_ref()?.end.as_ref()
     }
@@ -196,13 +196,13 @@ impl Status {
 fn state(unit: Option<&UnitStatus>, newest: Option<&Attempt>) -> String {
     match (unit, newest) {
         (Some(unit), _) => unit.active_state.as_str().to_owned(),
-        // Nobody can be asked: an open attempt may be alive, or its end not yet known.
+        // Without the manager it is not known whether an open attempt still runs.
         (None, Some(attempt)) if attempt.end.is_none() => "unknown".to_owned(),
         (None, _) => "inactive".to_owned(),
     }
 }
 
-/// A quota as a JSON number of percent, whole where it is whole.
+/// Returns a quota in percent, as an integer if it is one.
 fn percent(quota: CpuQuota) -> Option<Number> {
     let permyriad = quota.percent().permyriad();
     if permyriad.is_multiple_of(100) {

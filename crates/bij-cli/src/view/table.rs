@@ -1,56 +1,56 @@
-//! Columns that fit the terminal, and are never cut where there is none.
+//! Tables whose columns fit the terminal; without a terminal nothing is cut.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::{Format, Tone};
 
-/// How a column behaves.
+/// A column, and what happens to it if the table does not fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     title: &'static str,
     right: bool,
-    /// Left out of a terminal that is too narrow; the highest first.
+    /// The rank in which the column is left out, the highest first; 0 is never.
     dispensable: u8,
-    /// May be cut, with an ellipsis.
+    /// Whether the cells may be cut, with an ellipsis.
     flexible: bool,
 }
 
 impl Column {
-    /// A column of words.
+    /// Creates a column that is aligned left, for words.
     pub(crate) const fn left(title: &'static str) -> Self {
         Self { title, right: false, dispensable: 0, flexible: false }
     }
 
-    /// A column of numbers.
+    /// Creates a column that is aligned right, for numbers.
     pub(crate) const fn right(title: &'static str) -> Self {
         Self { title, right: true, dispensable: 0, flexible: false }
     }
 
-    /// The column, left out where it does not fit: the highest rank first.
+    /// Lets the column be left out if the table does not fit; the highest rank first.
     pub(crate) const fn dispensable(mut self, rank: u8) -> Self {
         self.dispensable = rank;
         self
     }
 
-    /// The column, cut where it does not fit.
+    /// Lets the cells be cut if the table does not fit.
     pub(crate) const fn flexible(mut self) -> Self {
         self.flexible = true;
         self
     }
 }
 
-/// A cell and what it means.
+/// The text of a cell, with its tone.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell<'a> {
     text: Cow<'a, str>,
     tone: Tone,
-    /// In characters.
+    /// The width in characters.
     width: usize,
 }
 
 impl<'a> Cell<'a> {
-    /// A cell of its own tone.
+    /// Creates a cell with a tone.
     pub(crate) fn new(tone: Tone, text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         let width = text.chars().count();
@@ -64,7 +64,7 @@ impl<'a, T: Into<Cow<'a, str>>> From<T> for Cell<'a> {
     }
 }
 
-/// Rows under titles.
+/// Rows under the titles of their columns.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     ruler: Ruler,
@@ -73,12 +73,12 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self { ruler: Ruler::new(columns), cells: Vec::new() }
     }
 
-    /// Adds a row; a cell that is missing is blank.
+    /// Adds a row; missing cells are blank.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) {
         let blanks = std::iter::repeat_with(|| Cell::from(""));
         let row: Vec<_> = cells.into_iter().chain(blanks).take(self.ruler.columns.len()).collect();
@@ -108,29 +108,29 @@ const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
 impl Ruler {
-    /// Columns of which no row is known.
+    /// Creates a ruler that has measured no rows.
     pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         let columns: Vec<Column> = columns.into_iter().collect();
         Self { widest: vec![0; columns.len()], columns }
     }
 
-    /// Takes in a row.
+    /// Widens the columns for the cells of a row.
     pub(crate) fn measure(&mut self, cells: &[Cell<'_>]) {
         for (widest, cell) in self.widest.iter_mut().zip(cells) {
             *widest = cell.width.max(*widest);
         }
     }
 
-    /// The columns as they fit.
+    /// Returns the columns with widths that fit the limit.
     pub(crate) fn fit(self, limit: Option<usize>) -> Ruled {
         let widths = self.widths(limit);
         Ruled { columns: self.columns, widths }
     }
 
-    /// The width of each column; `None` for one that is left out.
+    /// Returns the width of each column; `None` for a column that is left out.
     fn widths(&self, limit: Option<usize>) -> Vec<Option<usize>> {
         let natural = |(column, widest): (&Column, &usize)| {
-            // A column without a single entry says nothing, not even by its title.
+            // A dispensable column without entries is left out.
             (*widest > 0 || column.dispensable == 0).then(|| (*widest).max(column.title.len()))
         };
         let mut widths: Vec<Option<usize>> =
@@ -158,7 +158,7 @@ impl Ruler {
         }
     }
 
-    /// What the flexible columns can give away.
+    /// Returns by how much each flexible column can shrink.
     fn spare(&self, widths: &[Option<usize>]) -> Vec<(usize, usize)> {
         let flexible = (0..widths.len()).filter(|at| self.columns[*at].flexible);
         flexible
@@ -171,18 +171,16 @@ impl Ruler {
 #[derive(Clone, Debug)]
 pub(crate) struct Ruled {
     columns: Vec<Column>,
-    /// `None` for one that is left out.
+    /// `None` for a column that is left out.
     widths: Vec<Option<usize>>,
 }
 
 impl Ruled {
-    /// Writes the titles.
     pub(crate) fn titles(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
         self.row(out, format, &titles.collect::<Vec<_>>())
     }
 
-    /// Writes one row.
     pub(crate) fn row(
         &self,
         out: &mut dyn Write,
@@ -190,21 +188,21 @@ impl Ruled {
         cells: &[Cell<'_>],
     ) -> io::Result<()> {
         let mut line = String::new();
-        let mut owed = 0;
+        let mut pending = 0;
         for ((column, width), cell) in self.columns.iter().zip(&self.widths).zip(cells) {
             let Some(width) = *width else { continue };
             let text = cut(cell, width);
             let blank = width - cell.width.min(width);
-            // Blanks are owed until something follows them: no line ends in blanks.
+            // Blanks are written only before text, so that no line ends in blanks.
             if column.right {
-                owed += blank;
+                pending += blank;
             }
             if !text.is_empty() {
-                line.extend(std::iter::repeat_n(' ', owed));
-                owed = 0;
+                line.extend(std::iter::repeat_n(' ', pending));
+                pending = 0;
                 format.paint_onto(&mut line, cell.tone, &text);
             }
-            owed += GAP + if column.right { 0 } else { blank };
+            pending += GAP + if column.right { 0 } else { blank };
         }
         line.push('\n');
         out.write_all(line.as_bytes())
@@ -219,7 +217,7 @@ fn shrink(widths: &mut [Option<usize>], mut over: usize, spare: &[(usize, usize)
     }
 }
 
-/// The text of a cell in at most `width` characters.
+/// Returns the text of a cell, cut to at most `width` characters.
 fn cut<'a>(cell: &'a Cell<'_>, width: usize) -> Cow<'a, str> {
     if cell.width <= width {
         return Cow::Borrowed(&cell.text);

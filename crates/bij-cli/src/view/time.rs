@@ -1,4 +1,4 @@
-//! Times and spans as systemctl and journalctl write them.
+//! Formats times and spans as systemctl and journalctl do.
 
 use std::fmt::Write as _;
 
@@ -13,31 +13,31 @@ fn zoned(at: Timestamp, format: &Format) -> Option<ZonedDateTime> {
 }
 
 fn written(at: Timestamp, format: &Format, pattern: &str) -> String {
-    // Times that cannot be told in the reader's zone are told as they are.
+    // A time that cannot be converted to the reader's zone is written in UTC.
     zoned(at, format).map_or_else(|| at.to_string(), |time| time.strftime(pattern).to_string())
 }
 
-/// `Mon 2026-11-23 22:00:00 UTC`, as systemctl writes it.
+/// Formats a time as systemctl does: `Mon 2026-11-23 22:00:00 UTC`.
 pub(crate) fn long(at: Timestamp, format: &Format) -> String {
     written(at, format, "%a %Y-%m-%d %H:%M:%S %Z")
 }
 
-/// `2026-11-23 22:00:00`, for tables.
+/// Formats a time for tables: `2026-11-23 22:00:00`.
 pub(crate) fn short(at: Timestamp, format: &Format) -> String {
     written(at, format, "%Y-%m-%d %H:%M:%S")
 }
 
-/// `Nov 23 22:00:00`, as journalctl writes it.
+/// Formats a time as journalctl does: `Nov 23 22:00:00`.
 pub(crate) fn syslog(at: Timestamp, format: &Format) -> String {
     written(at, format, "%b %d %H:%M:%S")
 }
 
-/// `2026-11-23T22:00:00+00:00`, as `journalctl -o short-iso` writes it.
+/// Formats a time as `journalctl -o short-iso` does: `2026-11-23T22:00:00+00:00`.
 pub(crate) fn iso(at: Timestamp, format: &Format) -> String {
     written(at, format, "%Y-%m-%dT%H:%M:%S%:z")
 }
 
-/// `1min 20.345s`: a span to the millisecond, as systemctl writes processor time.
+/// Formats a span to the millisecond, as systemctl does with processor time: `1min 20.345s`.
 pub(crate) fn precise(span: TimeSpan) -> String {
     let millis = span.as_micros() / 1_000;
     let (whole, rest) = (millis / 1_000, millis % 1_000);
@@ -55,7 +55,7 @@ pub(crate) fn precise(span: TimeSpan) -> String {
     [head, tail].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// `2h 3min` or `12s`: the two largest units of a span, milliseconds below a second.
+/// Formats the two largest units of a span, milliseconds below a second: `2h 3min`, `12s`, `400ms`.
 pub(crate) fn rough(span: TimeSpan) -> String {
     let seconds = span.as_micros() / 1_000_000;
     if seconds == 0 { format!("{}ms", span.as_micros() / 1_000) } else { coarse(seconds) }
@@ -74,7 +74,7 @@ fn coarse(seconds: u64) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "{gap}{}{name}", rest / unit);
         rest %= unit;
-        // What follows the second unit says nothing about the first.
+        // Units after the second would be too precise.
         if is_second || rest == 0 {
             break;
         }
@@ -82,7 +82,7 @@ fn coarse(seconds: u64) -> String {
     text
 }
 
-/// `2h 3min ago`, or `in 5s` for a clock that went back.
+/// Formats the distance to a time: `2h 3min ago`, or `in 5s` if the clock has gone back.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     match (now.since(at), at.since(now)) {
         (Some(past), _) if past.as_micros() < 1_000_000 => "just now".to_owned(),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_in_the_readers_zone() {
+    fn a_time_is_shown_in_the_readers_zone() {
         let mut format = Format::for_test();
         let at = "2026-11-23T22:00:00Z".parse().unwrap();
         assert_eq!(long(at, &format), "Mon 2026-11-23 22:00:00 UTC");

@@ -1,4 +1,4 @@
-//! Why a run does not start.
+//! Why a run waits.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::escape::visible;
 use super::{Format, View, gate, queue, time};
 
-/// One run and everything that keeps it waiting: `bij why`.
+/// A run with its closed gates and the runs that go first: `bij why`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct WhyPage(pub(crate) Why);
 
-/// So many of those that go first are named.
-const NAMED: usize = 5;
+/// The most runs ahead that are named.
+const MAX_NAMED: usize = 5;
 
 impl View for WhyPage {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
@@ -34,9 +34,9 @@ impl View for WhyPage {
         line("Order", &order(entry, ahead.len()))?;
         if !ahead.is_empty() {
             let mut names: Vec<String> =
-                ahead.iter().take(NAMED).map(ToString::to_string).collect();
-            if ahead.len() > NAMED {
-                names.push(format!("{} more", ahead.len() - NAMED));
+                ahead.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+            if ahead.len() > MAX_NAMED {
+                names.push(format!("{} more", ahead.len() - MAX_NAMED));
             }
             line("Ahead", &names.join(", "))?;
         }
@@ -58,7 +58,7 @@ impl View for WhyPage {
             line("Stop", &format!("requested by {}", visible(by)))?;
         }
         for waiting in &*entry.waiting_on {
-            line("Waits for", &closed(waiting, format))?;
+            line("Waits for", &closed_gate(waiting, format))?;
             if let Some(opens) = gate::opens(entry, waiting) {
                 line("Opened by", &opens)?;
             }
@@ -71,11 +71,11 @@ impl WhyPage {
     fn headline(&self, format: &Format) -> String {
         let entry = &self.0.entry;
         let text = match (entry.state, entry.waiting_on.len()) {
-            (State::Waiting, 0) => "waits, and no gate is known to be closed".to_owned(),
+            (State::Waiting, 0) => "waits; no closed gate is known".to_owned(),
             (State::Waiting, 1) => "waits for one gate".to_owned(),
             (State::Waiting, count) => format!("waits for {count} gates"),
             (State::Held, _) => "is held".to_owned(),
-            (State::Starting, _) => "was let start".to_owned(),
+            (State::Starting, _) => "is starting".to_owned(),
             (State::Running, _) => "is up".to_owned(),
             (State::Ended, _) => match entry.ended {
                 Some(end) => format!("is over: {end}"),
@@ -86,12 +86,12 @@ impl WhyPage {
     }
 }
 
-/// `priority 5 in group night, 2 go first`.
+/// Formats the order: `priority 5 in group night, 2 runs go first`.
 fn order(entry: &Entry, ahead: usize) -> String {
-    let place = match (entry.state, ahead) {
+    let position = match (entry.state, ahead) {
         (State::Waiting | State::Held, 0) => ", first in the queue".to_owned(),
-        (State::Waiting | State::Held, 1) => ", one goes first".to_owned(),
-        (State::Waiting | State::Held, ahead) => format!(", {ahead} go first"),
+        (State::Waiting | State::Held, 1) => ", 1 run goes first".to_owned(),
+        (State::Waiting | State::Held, ahead) => format!(", {ahead} runs go first"),
         (State::Starting | State::Running | State::Ended, _) => String::new(),
     };
     let passed = match entry.bypassed {
@@ -100,21 +100,21 @@ fn order(entry: &Entry, ahead: usize) -> String {
         times => format!(", passed {times} times"),
     };
     let now = if entry.now { ", past the gates" } else { "" };
-    format!("priority {} in group {}{place}{passed}{now}", entry.priority, entry.group)
+    format!("priority {} in group {}{position}{passed}{now}", entry.priority, entry.group)
 }
 
 fn claims(entry: &Entry) -> Option<String> {
     let memory = entry.memory.map(|memory| format!("{memory} of memory"));
     let gpu = match entry.gpu {
         GpuClaim::None => None,
-        GpuClaim::Shared => Some("the GPU, beside others".to_owned()),
-        GpuClaim::Exclusive => Some("the GPU, alone".to_owned()),
+        GpuClaim::Shared => Some("the GPU (shared)".to_owned()),
+        GpuClaim::Exclusive => Some("the GPU (exclusive)".to_owned()),
     };
     let claims: Vec<String> = memory.into_iter().chain(gpu).collect();
     (!claims.is_empty()).then(|| claims.join(", "))
 }
 
-/// `the success of calibrate#3, the end of warm-up`.
+/// Formats the dependencies: `the success of calibrate#3, the end of warm-up`.
 fn after(after: &Dependencies) -> Option<String> {
     let word = match after {
         Dependencies::All(_) => ", ",
@@ -128,10 +128,10 @@ fn after(after: &Dependencies) -> Option<String> {
     (!each.is_empty()).then(|| each.join(word))
 }
 
-fn closed(waiting: &Waiting, format: &Format) -> String {
-    let since = format.now.since(waiting.since);
-    let since = since.map_or_else(String::new, |span| format!(", since {}", time::rough(span)));
-    format!("{}: {}{since}", waiting.gate, visible(&waiting.text))
+fn closed_gate(waiting: &Waiting, format: &Format) -> String {
+    let span = format.now.since(waiting.since);
+    let span = span.map_or_else(String::new, |span| format!(" (closed for {})", time::rough(span)));
+    format!("{}: {}{span}", waiting.gate, visible(&waiting.text))
 }
 
 #[cfg(test)]

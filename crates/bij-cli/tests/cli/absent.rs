@@ -1,4 +1,4 @@
-//! Without a coordinator: what changes something says how to get one, and looking still works.
+//! Without a coordinator: verbs that change the queue say how to start one, and reading still works.
 
 use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::{Origin, Submission, Terms};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::bij::Bij;
 
 #[test]
-fn what_would_change_something_ends_with_104_and_a_remedy() {
+fn changing_verbs_end_with_104_and_a_remedy() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"true\"]\n");
     for words in [
@@ -29,17 +29,17 @@ fn what_would_change_something_ends_with_104_and_a_remedy() {
         "groups set g --slots 1",
         "reload",
     ] {
-        let said = bij.call(&words.split(' ').collect::<Vec<_>>());
-        assert_eq!((said.code, said.out.as_str()), (104, ""), "{words}: {said:?}");
+        let result = bij.call(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!((result.code, result.out.as_str()), (104, ""), "{words}: {result:?}");
         assert!(
-            said.err.starts_with("error: no coordinator runs here\nhint: "),
-            "{words}: {said:?}"
+            result.err.starts_with("error: no coordinator runs here\nhint: "),
+            "{words}: {result:?}"
         );
     }
     assert!(!bij.path("var/lib/brain-in-jar/definitions").exists(), "nothing was written");
 }
 
-/// A run in the database, as a coordinator leaves it behind.
+/// Writes a run into the database, as a coordinator does.
 pub(crate) fn leave(store: &mut Store, id: &str, priority: i32, held: Option<&str>) -> RunId {
     let submission = Submission {
         experiment: id.parse().unwrap(),
@@ -58,7 +58,7 @@ pub(crate) fn store(bij: &Bij) -> Store {
 }
 
 #[test]
-fn what_a_coordinator_left_behind_is_told_in_its_order() {
+fn the_queue_of_a_stopped_coordinator_is_listed_in_its_order() {
     let bij = Bij::new();
     let mut store = store(&bij);
     leave(&mut store, "a", 0, None);
@@ -75,7 +75,7 @@ fn what_a_coordinator_left_behind_is_told_in_its_order() {
         .collect();
     assert_eq!(names, ["b#1 \"held\"", "a#1 \"waiting\"", "a#2 \"waiting\""]);
     assert_eq!(queue[0]["waiting_on"][0]["text"], "held by bob");
-    assert_eq!(queue[1]["waiting_on"], json!([]), "nobody judges the other gates");
+    assert_eq!(queue[1]["waiting_on"], json!([]), "the other gates are not known");
     let why = bij.call(&["--json", "why", "a"]).json();
     assert_eq!((&why["run"], &why["ahead"]), (&json!(2), &json!(["b#1", "a#1"])));
     let of_one = bij.call(&["--json", "queue", "b"]).json();
@@ -107,7 +107,7 @@ fn a_run_that_never_had_an_attempt_is_known_when_it_is_over() {
 }
 
 #[test]
-fn looking_tells_what_is_on_disk() {
+fn reading_verbs_show_the_queue_on_disk() {
     let bij = Bij::new();
     let queue = bij.call(&["--json", "queue"]);
     assert_eq!((queue.code, queue.json()), (0, json!([])), "{queue:?}");

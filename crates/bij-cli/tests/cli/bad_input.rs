@@ -1,16 +1,16 @@
-//! Bad input: a sentence with the remedy, the exit code of its kind, nothing changed, no panic.
+//! Bad input: an error with a remedy and the exit code of its kind, no change, no panic.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::bij::{Bij, Said};
+use super::bij::{Bij, CallResult};
 
-/// Calls it, and expects this code, these words on stderr, nothing on stdout, and an untouched tree.
-fn refused(bij: &Bij, words: &[&str], code: i32, said: &[&str]) {
+/// Calls `bij` and expects this code, these fragments on stderr, nothing on stdout, and an unchanged tree.
+fn refused(bij: &Bij, words: &[&str], code: i32, fragments: &[&str]) {
     let before = bij.listing();
     let call = bij.call(words);
     assert_eq!(call.code, code, "{words:?}: {call:?}");
-    for fragment in said {
+    for fragment in fragments {
         assert!(call.err.contains(fragment), "{words:?} does not say {fragment:?}: {}", call.err);
     }
     assert!(!call.err.contains("panicked"), "{words:?}: {}", call.err);
@@ -19,7 +19,7 @@ fn refused(bij: &Bij, words: &[&str], code: i32, said: &[&str]) {
 }
 
 #[test]
-fn what_is_no_id_reaches_no_path() {
+fn an_invalid_id_reaches_no_path() {
     let bij = Bij::new();
     for id in ["../x", "%i", "a%i", "brain-experiment@../x.service", "x y", "é", ".x", ""] {
         for verb in ["status", "show", "stop", "history", "logs", "enable", "reset", "restart"] {
@@ -34,21 +34,21 @@ fn what_is_no_id_reaches_no_path() {
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_told_in_a_sentence() {
+fn an_argument_that_is_not_utf8_is_refused_with_a_sentence() {
     let bij = Bij::new();
     for words in [&["status"][..], &["hold"], &["run", "--"], &["submit", "-E"]] {
         let output = bij.command(words).arg(OsStr::from_bytes(b"caf\xe9")).output().unwrap();
-        let said = Said::from(output);
+        let result = CallResult::from(output);
         let at = 3 + words.len();
         let text = format!("error: argument {at}, \"caf\\xe9\", is not UTF-8 text\nhint: ");
-        assert_eq!((said.code, said.out.as_str()), (2, ""), "{words:?}: {said:?}");
-        assert!(said.err.starts_with(&text), "{words:?}: {said:?}");
-        assert!(!said.err.contains("Usage"), "{words:?}: {said:?}");
+        assert_eq!((result.code, result.out.as_str()), (2, ""), "{words:?}: {result:?}");
+        assert!(result.err.starts_with(&text), "{words:?}: {result:?}");
+        assert!(!result.err.contains("Usage"), "{words:?}: {result:?}");
     }
 }
 
 #[test]
-fn nobody_has_heard_of_it() {
+fn an_unknown_experiment_is_refused_by_every_verb() {
     let bij = Bij::new();
     for verb in ["status", "show", "stop", "history", "logs", "reset", "run", "check", "restart"] {
         refused(&bij, &[verb, "nosuch"], 102, &["there is no experiment nosuch", "hint:"]);
@@ -58,7 +58,7 @@ fn nobody_has_heard_of_it() {
 }
 
 #[test]
-fn a_wrong_definition_is_told_by_line_and_key() {
+fn an_error_in_a_definition_names_line_and_key() {
     let bij = Bij::new();
     let unknown = "command = [\"true\"]\n\n[limits]\nmemroy = \"8G\"\n";
     let path = bij.define("x.toml", unknown);
@@ -77,7 +77,7 @@ fn a_wrong_definition_is_told_by_line_and_key() {
 }
 
 #[test]
-fn what_is_no_file_is_no_definition() {
+fn a_path_that_is_not_a_file_is_not_a_definition() {
     let bij = Bij::new();
     std::fs::create_dir_all(bij.path("etc/brain-in-jar/experiments/d.toml")).unwrap();
     refused(&bij, &["run", "d"], 101, &["d.toml"]);
@@ -104,7 +104,7 @@ fn a_command_that_cannot_run_is_refused_before_it_is_defined() {
 }
 
 #[test]
-fn a_wrong_command_line_names_the_right_one() {
+fn an_error_in_the_command_line_names_the_right_spelling() {
     let bij = Bij::new();
     refused(&bij, &["run", "--limit", "memroy=1G", "--", "true"], 2, &["did you mean `memory`?"]);
     refused(&bij, &["run", "--limit", "memory=much", "--", "true"], 2, &["much"]);
@@ -119,7 +119,7 @@ fn a_wrong_command_line_names_the_right_one() {
 }
 
 #[test]
-fn what_needs_a_resident_manager_says_so() {
+fn verbs_that_need_a_resident_manager_say_so() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"true\"]");
     refused(&bij, &["start", "x"], 105, &["resident", "bij run x"]);
@@ -129,7 +129,7 @@ fn what_needs_a_resident_manager_says_so() {
 }
 
 #[test]
-fn a_missing_config_is_told_before_anything_else_happens() {
+fn check_reports_a_missing_config() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"true\", \"{config}\"]");
     let checked = bij.call(&["check", "x"]);
@@ -138,7 +138,7 @@ fn a_missing_config_is_told_before_anything_else_happens() {
 }
 
 #[test]
-fn who_wants_a_gpu_is_told_where_none_was_found() {
+fn check_warns_about_gpu_access_without_a_gpu() {
     let bij = Bij::new();
     bij.write("proc/devices", "Character devices:\n226 drm\n");
     bij.define("x.toml", "command = [\"true\"]\ngpu.access = true\n");
@@ -151,7 +151,7 @@ fn who_wants_a_gpu_is_told_where_none_was_found() {
 }
 
 #[test]
-fn who_wants_a_board_as_it_cannot_be_is_told() {
+fn check_warns_about_power_settings_that_the_board_does_not_support() {
     let bij = Bij::new();
     let power = "[power]\nmode = \"MAXN\"\nclocks = \"max\"\n";
     bij.define("x.toml", format!("command = [\"true\"]\n{power}"));

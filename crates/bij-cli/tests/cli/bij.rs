@@ -1,4 +1,4 @@
-//! Calls `bij` over a tree of its own.
+//! Calls `bij` below a temporary root.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A tree, and `bij --root` over it.
+/// A temporary root, and calls of `bij --root` below it.
 pub(crate) struct Bij {
     root: TempDir,
 }
 
-/// What a call said, and how it ended.
+/// The exit code and the output of a call.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CallResult {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl From<Output> for Said {
+impl From<Output> for CallResult {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Self {
@@ -31,8 +31,8 @@ impl From<Output> for Said {
     }
 }
 
-impl Said {
-    /// Its stdout as JSON.
+impl CallResult {
+    /// Returns its stdout as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -47,7 +47,7 @@ impl Bij {
         self.root.path().join(path)
     }
 
-    /// Writes a file below the tree.
+    /// Writes a file below the root.
     pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -66,17 +66,17 @@ impl Bij {
         command
     }
 
-    /// Calls it to its end.
-    pub(crate) fn call(&self, words: &[&str]) -> Said {
+    /// Calls `bij` and waits for its end.
+    pub(crate) fn call(&self, words: &[&str]) -> CallResult {
         self.command(words).output().unwrap().into()
     }
 
-    /// Calls it and leaves it running.
+    /// Starts `bij` and returns at once.
     pub(crate) fn spawn(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Everything below the tree, to see that nothing has changed.
+    /// Returns all paths below the root, to detect changes.
     pub(crate) fn listing(&self) -> Vec<PathBuf> {
         fn walk(directory: &Path, all: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(directory).unwrap() {
@@ -94,11 +94,11 @@ impl Bij {
     }
 }
 
-/// Waits until something holds; a minute is for a machine that does a hundred things besides.
+/// Waits until a condition holds; the limit of a minute is for a machine under heavy load.
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -17,15 +17,15 @@ fn a_captured_board_is_shown_as_text_and_as_json() {
     let bij = Bij::new();
     CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap().unpack(&bij.path("")).unwrap();
     let before = bij.listing();
-    let said = bij.call(&["board"]);
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    assert!(said.out.starts_with("NVIDIA Jetson AGX Orin Developer Kit\n"), "{said:?}");
+    let result = bij.call(&["board"]);
+    assert_eq!((result.code, result.err.as_str()), (0, ""));
+    assert!(result.out.starts_with("NVIDIA Jetson AGX Orin Developer Kit\n"), "{result:?}");
     let board = bij.call(&["--json", "board"]).json();
     assert_eq!(board["total_milliwatts"], 8918);
     assert_eq!(board["power_mode"]["name"], "MODE_30W");
     assert_eq!(board["zones"][4]["name"], "gpu");
     assert_eq!(board["zones"][4]["why"], "off");
-    assert_eq!(bij.listing(), before, "looking leaves nothing behind");
+    assert_eq!(bij.listing(), before, "reading leaves nothing behind");
 }
 
 #[test]
@@ -33,14 +33,14 @@ fn a_tree_that_is_not_there_is_no_board() {
     let bij = Bij::new();
     std::fs::remove_dir(bij.path("")).unwrap();
     for words in [&["board"][..], &["board", "--watch"]] {
-        let said = bij.call(words);
-        assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
-        assert!(said.err.starts_with("error: --root: there is no directory /"), "{said:?}");
+        let result = bij.call(words);
+        assert_eq!((result.code, result.out.as_str()), (2, ""), "{result:?}");
+        assert!(result.err.starts_with("error: --root: there is no directory /"), "{result:?}");
     }
 }
 
 #[test]
-fn whoever_watches_through_a_pipe_gets_a_line_of_json_each_time() {
+fn watching_through_a_pipe_prints_a_line_of_json_per_reading() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
     CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap().unpack(&bij.path("")).unwrap();
@@ -53,15 +53,15 @@ fn whoever_watches_through_a_pipe_gets_a_line_of_json_each_time() {
         assert!(board["at"].as_str().unwrap().ends_with('Z'), "{board}");
     }
     assert!(lines[0]["at"].as_str() < lines[1]["at"].as_str());
-    // The pipe is closed: it ends by itself.
+    // The pipe is closed, so `bij` ends.
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn minutes_that_were_kept_are_told() {
+fn recorded_minutes_are_shown() {
     let bij = Bij::new();
-    let said = bij.call(&["board", "--minutes", "9"]);
-    assert_eq!((said.code, &*said.out, &*said.err), (0, "", "Nothing has been kept.\n"));
+    let result = bij.call(&["board", "--minutes", "9"]);
+    assert_eq!((result.code, &*result.out, &*result.err), (0, "", "No minutes are recorded.\n"));
     let database = Layout::system(&bij.path("")).database();
     let mut store = Store::open(&database).unwrap();
     for number in 0..3 {
@@ -86,12 +86,12 @@ fn minutes_that_were_kept_are_told() {
 }
 
 #[test]
-fn the_last_hour_is_told_by_the_coordinator() {
+fn samples_of_the_last_hour_come_from_the_coordinator() {
     let bij = Bij::new();
     assert_eq!(bij.call(&["board", "--samples", "2"]).code, 104, "there is none");
     let coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["board", "--samples", "2"]);
-    assert_eq!((said.code, &*said.out), (0, ""));
+    let result = bij.call(&["board", "--samples", "2"]);
+    assert_eq!((result.code, &*result.out), (0, ""));
     let sample = |uptime_usec: u32| BoardSample {
         at: "2026-11-23T22:00:00Z".parse().unwrap(),
         uptime_usec: uptime_usec.into(),
@@ -104,11 +104,11 @@ fn the_last_hour_is_told_by_the_coordinator() {
         throttled: Some(true),
         over_current_events: None,
     };
-    coordinator.model.known().board = (1..=1500).map(sample).collect();
-    let said = bij.call(&["--json", "board", "--samples", "2"]);
+    coordinator.model.state().board = (1..=1500).map(sample).collect();
+    let result = bij.call(&["--json", "board", "--samples", "2"]);
     let lines: Vec<serde_json::Value> =
-        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2, "{said:?}");
+        result.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{result:?}");
     assert_eq!((&lines[0]["uptime_usec"], &lines[1]["uptime_usec"]), (&1499.into(), &1500.into()));
     assert_eq!(lines[0]["zones"][1]["celsius"], 71.25);
     let text = bij.call(&["board", "--samples", "1"]).out;
@@ -117,8 +117,8 @@ fn the_last_hour_is_told_by_the_coordinator() {
 }
 
 #[test]
-fn a_machine_of_which_nothing_is_known_is_no_error() {
-    let said = Bij::new().call(&["--json", "board"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.json()["why"]["model"], "absent");
+fn a_machine_without_readings_is_no_error() {
+    let result = Bij::new().call(&["--json", "board"]);
+    assert_eq!(result.code, 0, "{result:?}");
+    assert_eq!(result.json()["why"]["model"], "absent");
 }

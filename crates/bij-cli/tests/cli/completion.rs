@@ -1,19 +1,19 @@
-//! What shells are offered.
+//! Completion in shells.
 
 use std::process::Command;
 
-use super::bij::{Bij, Said};
+use super::bij::{Bij, CallResult};
 
-/// What the script of a shell would ask for the last of these words.
+/// Returns the completions of the last of these words.
 fn offered(bij: &Bij, words: &[&str]) -> Vec<String> {
     let root = bij.path("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_bij"));
     command.env("_BIJ_COMPLETE", "bash").arg("--").arg("bij");
     command.arg(format!("--root={}", root.display())).args(words);
     command.env("_CLAP_COMPLETE_INDEX", (words.len() + 1).to_string());
-    let said = Said::from(command.current_dir(&root).output().unwrap());
-    assert_eq!(said.code, 0, "{said:?}");
-    said.out.lines().map(ToOwned::to_owned).collect()
+    let result = CallResult::from(command.current_dir(&root).output().unwrap());
+    assert_eq!(result.code, 0, "{result:?}");
+    result.out.lines().map(ToOwned::to_owned).collect()
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn experiments_files_verbs_and_options_are_offered() {
 #[test]
 fn a_foreign_completion_variable_changes_nothing() {
     let bij = Bij::new();
-    let said = Said::from(bij.command(&["list"]).env("COMPLETE", "bash").output().unwrap());
-    assert_eq!((said.code, said.err.as_str()), (0, "0 experiments listed.\n"), "{said:?}");
+    let result = CallResult::from(bij.command(&["list"]).env("COMPLETE", "bash").output().unwrap());
+    assert_eq!((result.code, result.err.as_str()), (0, "0 experiments listed.\n"), "{result:?}");
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn the_script_for_bash_completes() {
         path.display(),
         bij.path("").display()
     );
-    let said = Said::from(Command::new("bash").args(["-c", &ask]).output().unwrap());
-    assert_eq!(said.out, "amnesiac_001\n", "{said:?}");
+    let result = CallResult::from(Command::new("bash").args(["-c", &ask]).output().unwrap());
+    assert_eq!(result.out, "amnesiac_001\n", "{result:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use nix::sys::stat::Mode;
 use super::bij::Bij;
 
 #[test]
-fn a_pipe_for_a_progress_file_holds_nobody_up() {
+fn a_pipe_or_a_link_as_progress_file_is_not_read() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"true\"]\n");
     assert_eq!(bij.call(&["run", "x"]).code, 0);

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::bij::{Bij, Said, wait_until};
+use super::bij::{Bij, CallResult, wait_until};
 
 const ENDLESS: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done";
 
@@ -42,7 +42,7 @@ fn a_command_takes_the_tools_of_its_shell_along_and_no_secret() {
     let helper = bij.write("env/bin/helper", "#!/bin/sh\necho helped\n");
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", bij.path("env/bin").display());
-    let run = |options: &[&str]| -> Said {
+    let run = |options: &[&str]| -> CallResult {
         let script = "helper; echo [$VIRTUAL_ENV] [$HF_TOKEN] [$SEED] [$LANG]";
         let words = [&["-q", "run"], options, &["--", "sh", "-c", script]].concat();
         let mut command = bij.command(&words);
@@ -58,7 +58,7 @@ fn a_command_takes_the_tools_of_its_shell_along_and_no_secret() {
 }
 
 #[test]
-fn a_crash_is_followed_by_a_resurrection_that_knows() {
+fn an_experiment_is_restarted_after_a_crash_and_is_told_the_cause() {
     let bij = Bij::new();
     let script = "echo $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE; [ $BIJ_CRASHES = 1 ] || exit 3";
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {script:?}]\n[restart]\ndelay = 0\n"));
@@ -112,7 +112,7 @@ fn work_in_the_background_is_a_success_with_a_warning() {
 }
 
 #[test]
-fn several_run_side_by_side_and_are_told_apart() {
+fn several_experiments_run_side_by_side_with_their_names() {
     let bij = Bij::new();
     let one = bij.write("files/one.toml", "command = [\"echo\", \"1\"]\n");
     bij.define("two.toml", "command = [\"sh\", \"-c\", \"echo 2; exit 78\"]\n");
@@ -126,13 +126,13 @@ fn several_run_side_by_side_and_are_told_apart() {
 }
 
 #[test]
-fn the_first_interrupt_stops_in_order_and_the_ledger_knows_who() {
+fn the_first_interrupt_stops_in_order_and_the_ledger_has_the_requester() {
     let bij = Bij::new();
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {ENDLESS:?}]\n"));
     let child = bij.spawn(&["run", "x"]);
     wait_until("it is up", || is_up(&bij, "x"));
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
-    let ran = Said::from(child.wait_with_output().unwrap());
+    let ran = CallResult::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.err.contains("Stopping in good order"), "{ran:?}");
     let history = bij.call(&["--json", "history", "x"]).json();
@@ -152,12 +152,12 @@ fn the_second_interrupt_kills() {
     kill(pid, Signal::SIGINT).unwrap();
     wait_until("it is being stopped", || !is_up(&bij, "x"));
     kill(pid, Signal::SIGINT).unwrap();
-    let ran = Said::from(child.wait_with_output().unwrap());
+    let ran = CallResult::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, 137, "{ran:?}");
 }
 
 #[test]
-fn a_terminal_that_closes_stops_in_order_however_often_that_is_told() {
+fn a_terminal_that_closes_stops_in_order_also_after_a_second_sighup() {
     let bij = Bij::new();
     let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; while :; do sleep 0.05; done";
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {slow:?}]\n"));
@@ -167,7 +167,7 @@ fn a_terminal_that_closes_stops_in_order_however_often_that_is_told() {
     kill(pid, Signal::SIGHUP).unwrap();
     wait_until("it is being stopped", || !is_up(&bij, "x"));
     kill(pid, Signal::SIGHUP).unwrap();
-    let ran = Said::from(child.wait_with_output().unwrap());
+    let ran = CallResult::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
     let history = bij.call(&["--json", "history", "x"]).json();
     assert_eq!(history[0]["cause"], "stopped", "{history}");
@@ -176,7 +176,7 @@ fn a_terminal_that_closes_stops_in_order_however_often_that_is_told() {
 }
 
 #[test]
-fn others_may_look_stop_and_read_beside_it() {
+fn other_verbs_work_beside_a_foreground_run() {
     let bij = Bij::new();
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {ENDLESS:?}]\n"));
     let child = bij.spawn(&["run", "x"]);
@@ -190,7 +190,7 @@ fn others_may_look_stop_and_read_beside_it() {
     assert!(again.err.contains("already running"), "{again:?}");
     let stopped = bij.call(&["stop", "brain-experiment@x"]);
     assert_eq!(stopped.code, 0, "{stopped:?}");
-    let ran = Said::from(child.wait_with_output().unwrap());
+    let ran = CallResult::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
     let stopped = bij.call(&["--json", "stop", "x"]).json();
     assert_eq!(stopped[0]["outcome"], "unchanged");
@@ -205,19 +205,19 @@ fn a_closed_pipe_ends_quietly_and_in_order() {
     let mut out = child.stdout.take().unwrap();
     out.read_exact(&mut [0; 5]).unwrap();
     drop(out);
-    let ran = Said::from(child.wait_with_output().unwrap());
+    let ran = CallResult::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
     let history = bij.call(&["--json", "history", "x"]).json();
     assert_eq!(history[0]["cause"], "stopped", "{history}");
-    // And without an experiment: what only prints.
+    // The same for a verb that only prints.
     let mut child = bij.spawn(&["logs", "x"]);
     drop(child.stdout.take());
-    let said = Said::from(child.wait_with_output().unwrap());
-    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    let result = CallResult::from(child.wait_with_output().unwrap());
+    assert_eq!((result.code, result.err.as_str()), (0, ""), "{result:?}");
 }
 
 #[test]
-fn what_is_added_holds_for_this_run_only() {
+fn additions_hold_for_this_run_only() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"sh\", \"-c\", \"echo $SEED\"]\n");
     assert_eq!(bij.call(&["run", "-E", "SEED=7", "x"]).out, "7\n");
@@ -231,12 +231,14 @@ fn an_older_config_that_python_wrote_runs() {
     bij.write("etc/brain-in-jar/coordinator.toml", runner);
     let config = "{\"experiment_id\": \"inf\", \"clip\": Infinity, \"lr\": 1, \"lr\": 2}\n";
     bij.define("inf.json", config);
-    let said = bij.call(&["run", "inf"]);
-    assert_eq!((said.code, said.out.as_str()), (0, config), "{said:?}");
-    assert!(said.err.contains("warning: ") && said.err.contains("inf.json:1: Infinity, in column"));
+    let result = bij.call(&["run", "inf"]);
+    assert_eq!((result.code, result.out.as_str()), (0, config), "{result:?}");
+    assert!(
+        result.err.contains("warning: ") && result.err.contains("inf.json:1: Infinity, in column")
+    );
     assert_eq!(bij.call(&["check", "inf"]).code, 0);
     bij.define("inf.json", "{\"command\": [\"true\"], \"clip\": Infinity}\n");
-    let said = bij.call(&["check", "inf"]);
-    assert_eq!(said.code, 101, "{said:?}");
-    assert!(said.out.contains("Infinity, in column 31"), "{said:?}");
+    let result = bij.call(&["check", "inf"]);
+    assert_eq!(result.code, 101, "{result:?}");
+    assert!(result.out.contains("Infinity, in column 31"), "{result:?}");
 }

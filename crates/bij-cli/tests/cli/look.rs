@@ -1,4 +1,4 @@
-//! Looking: with no database, no manager and no rights there is still an answer.
+//! Verbs that read: they answer also without a database, a manager or rights.
 
 use bij_core::port::{Ledger as _, Opening};
 use bij_core::{AttemptKey, BootId, InvocationId, StartKind};
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::bij::Bij;
 
 #[test]
-fn an_empty_machine_has_nothing_to_tell() {
+fn an_empty_machine_has_empty_listings() {
     let bij = Bij::new();
     let list = bij.call(&["list"]);
     assert_eq!((list.code, list.out.as_str()), (0, ""), "{list:?}");
@@ -23,7 +23,7 @@ fn an_empty_machine_has_nothing_to_tell() {
 }
 
 #[test]
-fn what_is_defined_and_never_ran_is_inactive() {
+fn an_experiment_that_never_ran_is_inactive() {
     let bij = Bij::new();
     bij.define("amnesiac_001.toml", "description = \"Total\"\ncommand = [\"true\"]\n");
     let status = bij.call(&["--json", "status", "brain-experiment@amnesiac_001.service"]);
@@ -47,7 +47,7 @@ fn what_is_defined_and_never_ran_is_inactive() {
 }
 
 #[test]
-fn a_damaged_database_is_told_and_hides_nothing_else() {
+fn a_damaged_database_causes_a_warning_and_the_rest_is_shown() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"true\"]\n");
     bij.write(
@@ -93,7 +93,7 @@ fn a_history_that_is_streamed_reads_as_one_that_is_not() {
 }
 
 #[test]
-fn show_tells_every_setting_and_can_be_asked_for_some() {
+fn show_prints_all_settings_or_the_given_ones() {
     let bij = Bij::new();
     bij.define("x.toml", "command = [\"/bin/echo\", \"a b\"]\n[limits]\nmemory = \"1G\"\n");
     let all = bij.call(&["show", "x"]).out;
@@ -114,7 +114,7 @@ fn show_tells_every_setting_and_can_be_asked_for_some() {
 }
 
 #[test]
-fn without_a_verb_there_is_help() {
+fn without_a_verb_help_is_printed() {
     let bij = Bij::new();
     let help = bij.call(&[]);
     assert_eq!(help.code, 0);
@@ -130,7 +130,7 @@ fn the_schema_is_json() {
 }
 
 #[test]
-fn check_tells_all_problems_at_once_and_passes_what_is_right() {
+fn check_lists_all_problems_and_valid_definitions() {
     let bij = Bij::new();
     bij.define("good.toml", "command = [\"true\"]\n");
     bij.define("bad.toml", "comand = [\"true\"]\n[limits]\ntasks = -1\n");

@@ -1,5 +1,5 @@
-//! The program itself: what it prints where, and how it ends. Without systemd, without root,
-//! everything below a directory of the test's own.
+//! Tests of the program: its output, exit codes and files. They need neither systemd nor root; all paths are
+//! below a temporary directory.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! A coordinator that lets nothing start: enough of one to be asked everything by `bij`.
+//! A model of a coordinator that answers all requests and starts no run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,20 +22,20 @@ use tokio::sync::{oneshot, watch};
 
 use super::bij::Bij;
 
-/// What the coordinator knows.
+/// The state of the model; tests read and change it.
 #[derive(Default)]
-pub(crate) struct Known {
-    /// Every run there ever was, those that are over included.
+pub(crate) struct ModelState {
+    /// All runs, also those that are over.
     pub(crate) runs: Vec<Entry>,
     pub(crate) events: Vec<Event>,
     pub(crate) groups: BTreeMap<GroupName, Option<u32>>,
     pub(crate) paused: bool,
-    /// What was asked for, in words.
-    pub(crate) asked: Vec<String>,
+    /// The requests that change something, as text.
+    pub(crate) requests: Vec<String>,
     pub(crate) submitted: Vec<Submit>,
     pub(crate) edits: Vec<Edit>,
-    /// How often one run was looked at.
-    pub(crate) looked: u32,
+    /// How often a single run was requested.
+    pub(crate) why_calls: u32,
     /// How often the queue was listed.
     pub(crate) listed: u32,
     /// How often events were asked for.
@@ -50,19 +50,19 @@ pub(crate) struct Known {
     pub(crate) history_fails_after: Option<u32>,
     /// What is answered to a submission instead of a yes.
     pub(crate) refuses: Option<Refusal>,
-    /// Submissions are never answered.
+    /// Whether submissions are never answered.
     pub(crate) hangs: bool,
-    /// What does not work at the moment.
+    /// The warnings in the coordinator's status.
     pub(crate) troubles: Vec<String>,
-    /// The samples that are remembered.
+    /// The samples of the board.
     pub(crate) board: Vec<BoardSample>,
-    /// No gate is closed.
+    /// Whether all gates are open.
     pub(crate) open: bool,
 }
 
-/// The handler.
+/// The handler of the server.
 pub(crate) struct Model {
-    known: Mutex<Known>,
+    state: Mutex<ModelState>,
     newest: watch::Sender<u64>,
 }
 
@@ -73,12 +73,12 @@ pub(crate) struct Coordinator {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a coordinator goes away.
+/// How a coordinator ends.
 #[derive(Debug)]
 enum Ending {
-    /// Without a word: its socket stays.
+    /// Killed: its socket file stays.
     Killed,
-    /// In good order.
+    /// Stopped in good order: its socket file is removed.
     Stopped,
 }
 
@@ -91,13 +91,13 @@ fn number(count: usize) -> u64 {
 }
 
 impl Coordinator {
-    /// One that knows nothing yet.
+    /// Starts a coordinator with an empty state.
     pub(crate) fn start(bij: &Bij) -> Self {
-        let model = Model { known: Mutex::default(), newest: watch::Sender::new(0) };
+        let model = Model { state: Mutex::default(), newest: watch::Sender::new(0) };
         Self::start_with(bij, Arc::new(model))
     }
 
-    /// One that knows what another one knew.
+    /// Starts a coordinator with the state of an earlier one.
     pub(crate) fn start_with(bij: &Bij, model: Arc<Model>) -> Self {
         let path = bij.path("run/brain-in-jar/coordinator.sock");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -125,7 +125,7 @@ impl Coordinator {
         Self { model, end: Some(end), thread: Some(thread) }
     }
 
-    /// Goes away without a word; its socket stays.
+    /// Kills the coordinator; its socket file stays.
     pub(crate) fn kill(mut self) -> Arc<Model> {
         self.finish(Ending::Killed);
         Arc::clone(&self.model)
@@ -148,51 +148,51 @@ impl Drop for Coordinator {
 }
 
 impl Model {
-    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, ModelState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces a new event to every client.
-    pub(crate) fn tell(&self, kind: EventKind, run: Option<&str>) {
-        self.tell_with(kind, run, &[]);
+    /// Adds an event and announces it to every client.
+    pub(crate) fn announce(&self, kind: EventKind, run: Option<&str>) {
+        self.announce_with(kind, run, &[]);
     }
 
-    /// Announces the newest event to every client, with what was changed before.
-    pub(crate) fn tell_with(&self, kind: EventKind, run: Option<&str>, data: &[(&str, &str)]) {
-        let mut known = self.known();
-        known.event(kind, run.map(|run| run.parse().unwrap()).as_ref());
+    /// Adds an event with data and announces it to every client.
+    pub(crate) fn announce_with(&self, kind: EventKind, run: Option<&str>, data: &[(&str, &str)]) {
+        let mut state = self.state();
+        state.event(kind, run.map(|run| run.parse().unwrap()).as_ref());
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        known.events.last_mut().unwrap().data.extend(data);
-        let seq = number(known.events.len());
-        drop(known);
+        state.events.last_mut().unwrap().data.extend(data);
+        let seq = number(state.events.len());
+        drop(state);
         self.newest.send_replace(seq);
     }
 
     /// Ends a run, and announces it to every client.
     pub(crate) fn end(&self, run: &str, end: RunEnd) {
         let id: RunId = run.parse().unwrap();
-        let mut known = self.known();
-        let entry = known.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
+        let mut state = self.state();
+        let entry = state.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
         *entry = Entry::over(id, end);
-        drop(known);
-        self.tell_with(EventKind::RunEnded, Some(run), &[("end", end.as_str())]);
+        drop(state);
+        self.announce_with(EventKind::RunEnded, Some(run), &[("end", end.as_str())]);
     }
 
     /// Ends a run without an announcement, and without keeping its event.
     pub(crate) fn lose(&self, run: &str, end: RunEnd) {
         let id: RunId = run.parse().unwrap();
-        let mut known = self.known();
-        known.event(EventKind::RunEnded, Some(&id));
-        // The next event keeps its number, and this one is not among those that are kept.
-        known.events.last_mut().unwrap().seq = 0;
-        let entry = known.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
+        let mut state = self.state();
+        state.event(EventKind::RunEnded, Some(&id));
+        // Its number is reset, so that no query returns it; the next event still gets the number after it.
+        state.events.last_mut().unwrap().seq = 0;
+        let entry = state.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
         *entry = Entry::over(id, end);
     }
 
-    /// Runs are in the queue without anybody having asked.
+    /// Puts runs into the queue without a request.
     pub(crate) fn put(&self, ids: &[&str]) {
         for id in ids {
-            self.known().add(Submit::new(id.parse().unwrap()));
+            self.state().add(Submit::new(id.parse().unwrap()));
         }
     }
 }
@@ -280,29 +280,29 @@ impl Known {
 
 impl Look for Model {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
-        let mut known = self.known();
-        known.listed += 1;
+        let mut state = self.state();
+        state.queue_calls += 1;
         let wanted = |entry: &&Entry| {
             query.experiment.as_ref().is_none_or(|id| entry.experiment == *id)
                 && query.group.as_ref().is_none_or(|group| entry.group == *group)
                 && query.state.is_none_or(|state| entry.state == state)
         };
-        let all: Vec<Entry> = known.queue().filter(wanted).cloned().collect();
+        let all: Vec<Entry> = state.queue().filter(wanted).cloned().collect();
         let total = u32::try_from(all.len()).unwrap();
         let items = all.into_iter().skip(query.skip as usize).take(PIECE as usize).collect();
-        Ok(Page { items, total, seq: number(known.events.len()) })
+        Ok(Page { items, total, seq: number(state.events.len()) })
     }
 
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
-        let mut known = self.known();
-        known.looked += 1;
-        let entry = known.find(&run)?;
-        let ahead = known.queue().map(Entry::id).take_while(|id| *id != entry.id()).collect();
+        let mut state = self.state();
+        state.why_calls += 1;
+        let entry = state.find(&run)?;
+        let ahead = state.queue().map(Entry::id).take_while(|id| *id != entry.id()).collect();
         Ok(Why { entry, ahead })
     }
 
     async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
-        let known = self.known();
+        let state = self.state();
         let group = |(name, slots): (&GroupName, &Option<u32>)| GroupInfo {
             name: name.clone(),
             slots: *slots,
@@ -312,7 +312,7 @@ impl Look for Model {
             running: 0,
             waiting: 0,
         };
-        Ok(known.groups.iter().map(group).collect())
+        Ok(state.groups.iter().map(group).collect())
     }
 
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
@@ -353,18 +353,18 @@ impl Look for Model {
     }
 
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
-        let known = self.known();
-        let later = known.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
+        let state = self.state();
+        let later = state.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
         Ok(later.take(PIECE as usize).cloned().collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
-        let known = self.known();
+        let state = self.state();
         Ok(CoordinatorStatus {
             version: "0".to_owned(),
             since: then(),
-            seq: number(known.events.len()),
-            waiting: u32::try_from(known.queue().count()).unwrap(),
+            seq: number(state.events.len()),
+            waiting: u32::try_from(state.queue().count()).unwrap(),
             held: 0,
             running: 0,
             slots: Some(4),
@@ -374,7 +374,7 @@ impl Look for Model {
             gpu_memory_why: None,
             paused_by: None,
             paused_since: None,
-            troubles: known.troubles.clone(),
+            troubles: state.troubles.clone(),
         })
     }
 }
@@ -386,36 +386,36 @@ impl Steer for Model {
         runs: Vec<Submit>,
         options: SubmitOptions,
     ) -> Result<Vec<Entry>, Refusal> {
-        let hangs = self.known().hangs;
+        let hangs = self.state().hangs;
         if hangs {
-            self.known().asked.push("nothing is answered".to_owned());
+            self.state().requests.push("nothing is answered".to_owned());
             std::future::pending::<()>().await;
         }
-        let mut known = self.known();
-        if let Some(refusal) = known.refuses.clone() {
+        let mut state = self.state();
+        if let Some(refusal) = state.refuses.clone() {
             return Err(refusal);
         }
         if options.dry_run {
-            known.asked.push(format!("dry run of {}", runs.len()));
+            state.requests.push(format!("dry run of {}", runs.len()));
             return Ok(Vec::new());
         }
-        known.submitted.extend(runs.iter().cloned());
-        let taken = runs.into_iter().map(|run| known.add(run)).collect();
-        self.newest.send_replace(number(known.events.len()));
+        state.submitted.extend(runs.iter().cloned());
+        let taken = runs.into_iter().map(|run| state.add(run)).collect();
+        self.newest.send_replace(number(state.events.len()));
         Ok(taken)
     }
 
     async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
-        let mut known = self.known();
-        let entry = known.find(&run)?;
-        known.edits.push(edit);
+        let mut state = self.state();
+        let entry = state.find(&run)?;
+        state.edits.push(edit);
         Ok(entry)
     }
 
     async fn act(&self, _: &Caller, act: Act, runs: Vec<RunRef>) -> Result<Vec<Changed>, Refusal> {
-        let mut known = self.known();
+        let mut state = self.state();
         let found: Result<Vec<RunId>, Refusal> =
-            runs.iter().map(|run| Ok(known.find(run)?.id())).collect();
+            runs.iter().map(|run| Ok(state.find(run)?.id())).collect();
         let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
         let word = match act {
             Act::Hold => "hold".to_owned(),
@@ -429,36 +429,36 @@ impl Steer for Model {
             Act::Move { to: MoveTo::Before(run) } => format!("move before {run}"),
             Act::Move { to: MoveTo::Behind(run) } => format!("move behind {run}"),
         };
-        let asked = format!("{word}: {}", names.join(" "));
-        // Whatever is asked for twice is so already.
+        let request = format!("{word}: {}", names.join(" "));
+        // A repeated request changes nothing.
         let outcome =
-            if known.asked.contains(&asked) { Outcome::Unchanged } else { Outcome::Changed };
-        known.asked.push(asked);
+            if state.requests.contains(&request) { Outcome::Unchanged } else { Outcome::Changed };
+        state.requests.push(request);
         Ok(found?.into_iter().map(|run| Changed::new(run, outcome)).collect())
     }
 
     async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
-        let mut known = self.known();
-        Ok(std::mem::replace(&mut known.paused, pausing.paused) != pausing.paused)
+        let mut state = self.state();
+        Ok(std::mem::replace(&mut state.paused, pausing.paused) != pausing.paused)
     }
 
     async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {
         let GroupSetting { name, slots } = setting;
-        Ok(self.known().groups.insert(name, slots) != Some(slots))
+        Ok(self.state().groups.insert(name, slots) != Some(slots))
     }
 
     async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
-        Ok(self.known().groups.remove(&name).is_some())
+        Ok(self.state().groups.remove(&name).is_some())
     }
 
     async fn set_power_mode(&self, _: &Caller, setting: PowerSetting) -> Result<PowerSet, Refusal> {
         let PowerSetting { mode, allow_reboot_later } = setting;
-        let mut known = self.known();
-        if let Some(refusal) = known.refuses.take() {
+        let mut state = self.state();
+        if let Some(refusal) = state.refuses.take() {
             return Err(refusal);
         }
         let later = if allow_reboot_later { ", reboot later" } else { "" };
-        known.asked.push(format!("power mode {mode}{later}"));
+        state.requests.push(format!("power mode {mode}{later}"));
         Ok(PowerSet { id: 0, name: mode, at_next_boot: allow_reboot_later, changed: true })
     }
 
@@ -468,7 +468,7 @@ impl Steer for Model {
         experiment: ExperimentId,
         _: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
-        let entry = self.known().add(Submit::new(experiment));
+        let entry = self.state().add(Submit::new(experiment));
         let text = entry.waiting_on.first().map(|gate| gate.text.to_string());
         let waiting_on = entry.waiting_on.to_vec();
         let run = Some(entry.run);

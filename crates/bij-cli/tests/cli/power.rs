@@ -34,11 +34,11 @@ fn board() -> Bij {
 }
 
 #[test]
-fn the_modes_are_listed_with_what_it_takes_to_get_there() {
+fn the_modes_are_listed_with_the_need_for_a_reboot() {
     let bij = board();
-    let said = bij.call(&["power"]);
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    let lines: Vec<String> = said.out.lines().map(|line| line.trim().to_owned()).collect();
+    let result = bij.call(&["power"]);
+    assert_eq!((result.code, result.err.as_str()), (0, ""));
+    let lines: Vec<String> = result.out.lines().map(|line| line.trim().to_owned()).collect();
     assert_eq!(lines[1..], ["0  MAXN", "1  MODE_15W  needs a reboot", "3  MODE_50W  in force"]);
     let json = bij.call(&["--json", "power", "list"]).json();
     assert_eq!(json["power_modes"][1]["name"], "MODE_15W");
@@ -47,18 +47,18 @@ fn the_modes_are_listed_with_what_it_takes_to_get_there() {
 }
 
 #[test]
-fn a_board_is_switched_and_one_that_would_have_to_reboot_only_later() {
+fn a_mode_is_switched_and_one_that_needs_a_reboot_at_the_next_boot_only() {
     let bij = board();
-    let said = bij.call(&["power", "set", "maxn"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("The board is in power mode MAXN."), "{said:?}");
+    let result = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(result.code, 0, "{result:?}");
+    assert!(result.err.contains("The board is in power mode MAXN."), "{result:?}");
     assert!(bij.call(&["power", "set", "0"]).err.contains("was in power mode MAXN already"));
-    let said = bij.call(&["power", "set", "15W"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("power mode 1 needs a reboot"), "{said:?}");
-    assert!(said.err.contains("--allow-reboot-later"), "{said:?}");
-    let said = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
-    assert!(said.err.contains("The next boot comes up in power mode MODE_15W."), "{said:?}");
+    let result = bij.call(&["power", "set", "15W"]);
+    assert_eq!(result.code, 1, "{result:?}");
+    assert!(result.err.contains("power mode 1 needs a reboot"), "{result:?}");
+    assert!(result.err.contains("--allow-reboot-later"), "{result:?}");
+    let result = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
+    assert!(result.err.contains("The next boot comes up in power mode MODE_15W."), "{result:?}");
     let modes = bij.call(&["--json", "power"]).json();
     assert_eq!(modes["power_modes"][0]["in_force"], true, "nothing was rebooted");
     assert_eq!(modes["power_modes"][1]["at_next_boot"], true);
@@ -68,7 +68,7 @@ fn a_board_is_switched_and_one_that_would_have_to_reboot_only_later() {
 #[test]
 fn no_mode_is_in_force_that_would_need_a_reboot() {
     let bij = board();
-    // nvpmodel and its file name the mode of the next boot; the mask is that of two others.
+    // nvpmodel and its file have the mode of the next boot; the mask is that of two other modes.
     bij.write("var/lib/nvpmodel/in-force", "1\n");
     bij.write("var/lib/nvpmodel/status", "pmode:0001\n");
     let modes = bij.call(&["--json", "power"]).json()["power_modes"].clone();
@@ -79,45 +79,45 @@ fn no_mode_is_in_force_that_would_need_a_reboot() {
         (&modes[1]["at_next_boot"], &modes[1]["needs_reboot"]),
         (&true.into(), &true.into())
     );
-    let said = bij.call(&["power"]);
-    assert!(said.err.contains("The mode in force is not known: contradicted: "), "{said:?}");
-    let said = bij.call(&["power", "set", "15W"]);
-    assert!(said.err.contains("power mode 1 needs a reboot"), "{said:?}");
+    let result = bij.call(&["power"]);
+    assert!(result.err.contains("The mode in force is not known: contradicted: "), "{result:?}");
+    let result = bij.call(&["power", "set", "15W"]);
+    assert!(result.err.contains("power mode 1 needs a reboot"), "{result:?}");
 }
 
 #[test]
-fn a_mode_that_is_not_there_and_a_machine_without_any_are_told() {
-    let said = board().call(&["power", "set", "TURBO"]);
-    assert_eq!(said.code, 2, "{said:?}");
+fn an_unknown_mode_and_a_machine_without_modes_are_errors() {
+    let result = board().call(&["power", "set", "TURBO"]);
+    assert_eq!(result.code, 2, "{result:?}");
     let known = "there is no power mode TURBO; there are 0 MAXN, 1 MODE_15W, 3 MODE_50W";
-    assert!(said.err.contains(known), "{said:?}");
-    let said = Bij::new().call(&["power"]);
-    assert_eq!(said.code, 105, "{said:?}");
-    assert!(said.err.contains("this machine has no power modes"), "{said:?}");
+    assert!(result.err.contains(known), "{result:?}");
+    let result = Bij::new().call(&["power"]);
+    assert_eq!(result.code, 105, "{result:?}");
+    assert!(result.err.contains("this machine has no power modes"), "{result:?}");
 }
 
 #[test]
-fn a_coordinator_is_asked_to_switch_the_board_and_nothing_is_done_beside_it() {
+fn with_a_coordinator_bij_does_not_switch_the_board_itself() {
     let bij = board();
     let coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["power", "set", "maxn"]);
-    assert_eq!((said.code, said.err.as_str()), (0, "The board is in power mode maxn.\n"));
-    let said = bij.call(&["--json", "power", "set", "15W", "--allow-reboot-later"]);
-    assert_eq!(said.json()["changed"], true);
-    let asked = coordinator.model.known().asked.clone();
+    let result = bij.call(&["power", "set", "maxn"]);
+    assert_eq!((result.code, result.err.as_str()), (0, "The board is in power mode maxn.\n"));
+    let result = bij.call(&["--json", "power", "set", "15W", "--allow-reboot-later"]);
+    assert_eq!(result.json()["changed"], true);
+    let asked = coordinator.model.state().requests.clone();
     assert_eq!(asked, ["power mode maxn", "power mode 15W, reboot later"]);
     let in_use = Refusal::new(RefusalKind::Impossible, "a#1 is up and wants power mode MODE_50W");
-    coordinator.model.known().refuses = Some(in_use.remedy("stop it first: bij stop"));
-    let said = bij.call(&["power", "set", "maxn"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("a#1 is up and wants power mode MODE_50W"), "{said:?}");
-    assert!(said.err.contains("stop it first"), "{said:?}");
+    coordinator.model.state().refuses = Some(in_use.remedy("stop it first: bij stop"));
+    let result = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(result.code, 1, "{result:?}");
+    assert!(result.err.contains("a#1 is up and wants power mode MODE_50W"), "{result:?}");
+    assert!(result.err.contains("stop it first"), "{result:?}");
     let modes = bij.call(&["--json", "power"]).json();
     assert_eq!(modes["power_modes"][2]["in_force"], true, "bij itself has not touched the board");
 }
 
 #[test]
-fn clocks_that_are_held_are_told() {
+fn held_clocks_are_shown() {
     let bij = board();
     assert_eq!(bij.call(&["--json", "power"]).json()["clocks_held"], serde_json::Value::Null);
     for (file, text) in [
@@ -133,7 +133,7 @@ fn clocks_that_are_held_are_told() {
 }
 
 #[test]
-fn without_a_coordinator_a_board_is_not_switched_under_one_that_is_up() {
+fn without_a_coordinator_a_board_is_not_switched_under_a_run_that_is_up() {
     let bij = board();
     bij.define("x.toml", "command = [\"true\"]\npower.mode = 3\n");
     let mut store = store(&bij);
@@ -141,9 +141,9 @@ fn without_a_coordinator_a_board_is_not_switched_under_one_that_is_up() {
     let state = QueueState::Running;
     let up = Change::State { run, from: None, state, why: "it was let start".to_owned() };
     store.change(&[up], "2026-11-23T22:01:00Z".parse().unwrap()).unwrap();
-    let said = bij.call(&["power", "set", "maxn"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("x#1 is up and wants power mode MODE_50W"), "{said:?}");
-    let said = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
-    assert_eq!(said.code, 0, "what comes with the next boot is in nobody's way: {said:?}");
+    let result = bij.call(&["power", "set", "maxn"]);
+    assert_eq!(result.code, 1, "{result:?}");
+    assert!(result.err.contains("x#1 is up and wants power mode MODE_50W"), "{result:?}");
+    let result = bij.call(&["power", "set", "15W", "--allow-reboot-later"]);
+    assert_eq!(result.code, 0, "a mode of the next boot disturbs no run: {result:?}");
 }

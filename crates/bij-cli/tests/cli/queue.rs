@@ -1,4 +1,4 @@
-//! Looking at the queue and changing it.
+//! Verbs that read and change the queue.
 
 use bij_core::TimeSpan;
 use serde_json::json;
@@ -10,17 +10,17 @@ use super::model::Coordinator;
 fn the_queue_is_listed_with_reasons_and_filtered() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["queue"]).err;
-    assert_eq!(said, "No runs in the queue. 0 of 4 slots taken, 0B of memory claimed.\n");
+    let result = bij.call(&["queue"]).err;
+    assert_eq!(result, "No runs in the queue. 0 of 4 slots taken, 0B of memory claimed.\n");
     assert_eq!(bij.call(&["--json", "queue"]).json(), json!([]));
     coordinator.model.put(&["a", "b", "a"]);
-    let said = bij.call(&["queue"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.starts_with("3 runs: 3 waiting. 0 of 4 slots"), "{said:?}");
+    let result = bij.call(&["queue"]);
+    assert_eq!(result.code, 0, "{result:?}");
+    assert!(result.err.starts_with("3 runs: 3 waiting. 0 of 4 slots"), "{result:?}");
     let names: Vec<&str> =
-        said.out.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+        result.out.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(names, ["a#1", "b#1", "a#2"]);
-    assert!(said.out.contains("4 of 4 slots are taken"), "{said:?}");
+    assert!(result.out.contains("4 of 4 slots are taken"), "{result:?}");
     let one = bij.call(&["--json", "queue", "b"]).json();
     assert_eq!(one.as_array().unwrap().len(), 1);
     for key in ["run", "experiment", "state", "priority", "group", "submitted", "waiting_on"] {
@@ -41,13 +41,13 @@ fn ten_thousand_runs_are_listed_whole() {
     let coordinator = Coordinator::start(&bij);
     let ids: Vec<String> = (0..10_000).map(|number| format!("x{number}")).collect();
     coordinator.model.put(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-    let said = bij.call(&["queue"]);
-    assert!(said.err.starts_with("10000 runs: 10000 waiting. "), "{}", said.err);
-    assert_eq!(said.out.lines().count(), 10_001);
+    let result = bij.call(&["queue"]);
+    assert!(result.err.starts_with("10000 runs: 10000 waiting. "), "{}", result.err);
+    assert_eq!(result.out.lines().count(), 10_001);
 }
 
 #[test]
-fn why_tells_gates_and_who_is_ahead() {
+fn why_shows_gates_and_the_runs_ahead() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
     coordinator.model.put(&["a", "b"]);
@@ -57,11 +57,11 @@ fn why_tells_gates_and_who_is_ahead() {
     let json = bij.call(&["--json", "why", "brain-experiment@b.service"]).json();
     assert_eq!((&json["experiment"], &json["run"]), (&json!("b"), &json!(1)));
     assert_eq!(json["ahead"], json!(["a#1"]));
-    // Whoever wonders why nothing starts is told what is wrong with the coordinator.
-    coordinator.model.known().troubles = vec!["the disk is full".to_owned()];
+    // Warnings about the coordinator may explain why no run starts.
+    coordinator.model.state().troubles = vec!["the disk is full".to_owned()];
     for words in [["why", "b"].as_slice(), &["queue"], &["--json", "queue"]] {
-        let said = bij.call(words);
-        assert!(said.err.ends_with("warning: the disk is full\n"), "{said:?}");
+        let result = bij.call(words);
+        assert!(result.err.ends_with("warning: the disk is full\n"), "{result:?}");
     }
     let missing = bij.call(&["why", "c"]);
     assert_eq!(missing.code, 102, "{missing:?}");
@@ -69,11 +69,11 @@ fn why_tells_gates_and_who_is_ahead() {
 }
 
 #[test]
-fn each_verb_asks_for_what_it_says() {
+fn each_verb_sends_its_request() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
     coordinator.model.put(&["a", "b", "b"]);
-    for (words, asked, said) in [
+    for (words, request, text) in [
         ("hold a b#1", "hold: a b#1", "a#1: held\nb#1: held\n"),
         ("hold a b#1", "hold: a b#1", "a#1: already held\nb#1: already held\n"),
         ("release brain-experiment@a.service", "release: a", "a#1: released\n"),
@@ -81,14 +81,14 @@ fn each_verb_asks_for_what_it_says() {
         ("priority -5 a", "priority -5: a", "a#1: has priority -5\n"),
         ("move b a --first", "move first: b a", "b#2: moved\na#1: moved\n"),
         ("move a --last", "move last: a", "a#1: moved\n"),
-        // Beside whom is said by number, whatever is submitted meanwhile.
+        // The target is sent with its number, so that a run submitted meanwhile does not become the target.
         ("move a --before b", "move before b#2: a", "a#1: moved\n"),
         ("move a --behind b#1", "move behind b#1: a", "a#1: moved\n"),
         ("cancel a", "cancel: a", "a#1: cancelled\n"),
     ] {
         let done = bij.call(&words.split(' ').collect::<Vec<_>>());
-        assert_eq!((done.code, done.err.as_str(), done.out.as_str()), (0, said, ""), "{words}");
-        assert_eq!(coordinator.model.known().asked.last().unwrap(), asked);
+        assert_eq!((done.code, done.err.as_str(), done.out.as_str()), (0, text, ""), "{words}");
+        assert_eq!(coordinator.model.state().requests.last().unwrap(), request);
     }
     let json = bij.call(&["--json", "--quiet", "hold", "b#2"]);
     assert_eq!(json.json(), json!([{"run": "b#2", "changed": true}]), "{json:?}");
@@ -101,22 +101,22 @@ fn each_verb_asks_for_what_it_says() {
         ("move a --before c", 102),
         ("priority high a", 2),
     ] {
-        let said = bij.call(&words.split(' ').collect::<Vec<_>>());
-        assert_eq!(said.code, code, "{words}: {said:?}");
+        let result = bij.call(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!(result.code, code, "{words}: {result:?}");
     }
 }
 
 #[test]
-fn an_edit_says_only_what_is_to_change() {
+fn an_edit_sends_only_the_terms_that_change() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
     coordinator.model.put(&["a", "b"]);
-    let said = bij.call(&["edit", "a", "b", "--after-none", "--any-time"]);
-    assert_eq!((said.code, said.err.as_str()), (0, "a#1: edited\nb#1: edited\n"), "{said:?}");
+    let result = bij.call(&["edit", "a", "b", "--after-none", "--any-time"]);
+    assert_eq!((result.code, result.err.as_str()), (0, "a#1: edited\nb#1: edited\n"), "{result:?}");
     let words = "edit a --priority 7 --group night --after-any x,y --not-before +1h --not-now";
     assert_eq!(bij.call(&words.split(' ').collect::<Vec<_>>()).code, 0);
-    let known = coordinator.model.known();
-    let [first, _, last] = known.edits.as_slice() else { panic!("{:?}", known.edits) };
+    let state = coordinator.model.state();
+    let [first, _, last] = state.edits.as_slice() else { panic!("{:?}", state.edits) };
     assert_eq!(
         serde_json::to_value(first).unwrap(),
         json!({
@@ -128,16 +128,16 @@ fn an_edit_says_only_what_is_to_change() {
     assert_eq!(serde_json::to_value(&last.after).unwrap(), json!({"any": ["x", "y"]}));
     assert_eq!((last.not_before, last.any_time), (None, false));
     assert_eq!(last.delay, Some(TimeSpan::from_secs(3600)), "a span is counted by the coordinator");
-    drop(known);
+    drop(state);
     for words in
         ["edit a", "edit --priority 1", "edit a --after x --after-none", "edit a --now --not-now"]
     {
-        let said = bij.call(&words.split(' ').collect::<Vec<_>>());
-        assert_eq!(said.code, 2, "{words}: {said:?}");
+        let result = bij.call(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!(result.code, 2, "{words}: {result:?}");
     }
     let half = bij.call(&["--json", "edit", "a", "c", "--now"]);
     assert_eq!(half.code, 102, "{half:?}");
-    assert_eq!(half.json()[0]["experiment"], "a", "what was done is told");
+    assert_eq!(half.json()[0]["experiment"], "a", "the runs that were edited are printed");
 }
 
 #[test]
@@ -170,25 +170,25 @@ fn groups_are_set_up_listed_and_removed() {
 fn admission_is_paused_and_resumed() {
     let bij = Bij::new();
     let _coordinator = Coordinator::start(&bij);
-    for (words, said) in [
+    for (words, text) in [
         (vec!["resume"], "Admission was not paused.\n"),
-        (vec!["pause"], "Admission is paused; what is up runs on.\n"),
-        (vec!["pause", "night"], "Admission of group night was paused already.\n"),
+        (vec!["pause"], "Admission is paused; runs that are up continue.\n"),
+        (vec!["pause", "night"], "Admission of group night was already paused.\n"),
         (vec!["resume"], "Admission is resumed.\n"),
     ] {
         let done = bij.call(&words);
-        assert_eq!((done.code, done.err.as_str(), done.out.as_str()), (0, said, ""), "{words:?}");
+        assert_eq!((done.code, done.err.as_str(), done.out.as_str()), (0, text, ""), "{words:?}");
     }
 }
 
 #[test]
-fn wrong_settings_are_told_with_their_place() {
+fn an_error_in_the_settings_names_its_place() {
     let bij = Bij::new();
     let _coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["reload"]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let result = bij.call(&["reload"]);
+    assert_eq!(result.code, 2, "{result:?}");
     assert_eq!(
-        said.err,
+        result.err,
         "error: coordinator.toml:3: there is no key `solts`\nhint: did you mean `slots`?\n"
     );
 }

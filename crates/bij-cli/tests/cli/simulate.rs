@@ -6,7 +6,7 @@ use std::path::Path;
 use bij_jetson::CapturedTree;
 use serde_json::Value;
 
-use super::bij::{Bij, Said};
+use super::bij::{Bij, CallResult};
 
 /// Two hours: it warms from 45 °C to `top` within half an hour, stays so, and cools in the last.
 fn trace(top: u32) -> String {
@@ -24,9 +24,9 @@ fn trace(top: u32) -> String {
     text
 }
 
-fn lines(said: &Said) -> Vec<Value> {
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+fn lines(result: &CallResult) -> Vec<Value> {
+    assert_eq!((result.code, result.err.as_str()), (0, ""));
+    result.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -34,15 +34,20 @@ fn a_trace_is_replayed_against_the_thresholds() {
     let bij = Bij::new();
     let path = bij.write("trace.csv", trace(72));
     let path = path.to_str().unwrap();
-    let said = bij.call(&["simulate", path]);
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    let words: Vec<&str> = said.out.split_whitespace().collect();
+    let result = bij.call(&["simulate", path]);
+    assert_eq!((result.code, result.err.as_str()), (0, ""));
+    let words: Vec<&str> = result.out.split_whitespace().collect();
     assert_eq!(words[..5], ["AFTER", "LEVEL", "THE", "LADDER", "BECAUSE"]);
-    assert!(said.out.contains(" tj is at 71.8 °C\n"), "{}", said.out);
-    assert!(said.out.ends_with("2 moves in 1h 59min 55s; it was 72.0 °C at the hottest.\n"));
+    assert!(result.out.contains(" tj is at 71.8 °C\n"), "{}", result.out);
+    assert!(
+        result.out.ends_with("2 moves in 1h 59min 55s; the highest temperature was 72.0 °C.\n")
+    );
 
-    let steps = |said: &Said| {
-        lines(said).iter().map(|line| line["step"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    let steps = |result: &CallResult| {
+        lines(result)
+            .iter()
+            .map(|line| line["step"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(steps(&bij.call(&["--json", "simulate", path])), ["hold", "admit", "end"]);
     let lower = bij.call(&["--json", "simulate", path, "--throttle", "60", "--critical", "68"]);
@@ -63,74 +68,77 @@ fn a_warm_network_card_is_no_reason_for_a_move() {
     let look = |second: u32| board.replacen('{', &format!("{{\"seconds\":{second},"), 1);
     let trace: String = (0..600).step_by(5).map(look).collect();
     let path = bij.write("trace.jsonl", trace);
-    let said = bij.call(&["simulate", path.to_str().unwrap()]);
-    assert!(said.out.starts_with("No move in "), "{said:?}");
-    assert!(said.out.contains("42.1 °C at the hottest"), "{said:?}");
+    let result = bij.call(&["simulate", path.to_str().unwrap()]);
+    assert!(result.out.starts_with("No move in "), "{result:?}");
+    assert!(result.out.contains("the highest temperature was 42.1 °C"), "{result:?}");
 }
 
 #[test]
-fn the_settings_say_the_thresholds_that_are_not_given() {
+fn thresholds_that_are_not_given_come_from_the_settings() {
     let bij = Bij::new();
     let path = bij.write("trace.csv", trace(72));
     bij.write("etc/brain-in-jar/coordinator.toml", "[coordinator]\nthrottle_celsius = 80\n");
-    let said = bij.call(&["simulate", path.to_str().unwrap()]);
-    assert!(said.out.starts_with("No move in "), "{said:?}");
+    let result = bij.call(&["simulate", path.to_str().unwrap()]);
+    assert!(result.out.starts_with("No move in "), "{result:?}");
 }
 
 #[test]
-fn several_experiments_share_what_there_is() {
+fn several_experiments_share_the_processors() {
     let bij = Bij::new();
     let path = bij.write("trace.csv", trace(90));
     let path = path.to_str().unwrap();
-    let said = lines(&bij.call(&["--json", "simulate", path, "--experiments", "3"]));
-    let stopped: Vec<&str> = said
+    let result = lines(&bij.call(&["--json", "simulate", path, "--experiments", "3"]));
+    let stopped: Vec<&str> = result
         .iter()
         .filter(|line| line["step"] == "stop")
         .map(|line| line["experiment"].as_str().unwrap())
         .collect();
     assert_eq!(stopped, ["experiment-3", "experiment-2", "experiment-1"], "the youngest first");
-    let cap = said.iter().find(|line| line["step"] == "cap").unwrap();
+    let cap = result.iter().find(|line| line["step"] == "cap").unwrap();
     assert_eq!((&cap["experiment"], &cap["zone"]), (&"experiment-3".into(), &"tj".into()));
     assert!(cap["to_percent"].as_f64() < Some(400.0));
     assert!(cap["celsius"].as_f64() <= cap["soon_celsius"].as_f64());
-    let end = said.last().unwrap();
+    let end = result.last().unwrap();
     assert_eq!((&end["step"], &end["hottest_celsius"]), (&"end".into(), &90.0.into()));
 }
 
 #[test]
-fn a_modelled_board_answers_to_what_is_done() {
+fn a_modelled_board_reacts_to_the_ladder() {
     let bij = Bij::new();
-    let said =
+    let result =
         lines(&bij.call(&["--json", "simulate", "--model", "weak", "constant", "--hours", "2"]));
-    let end = said.last().unwrap();
+    let end = result.last().unwrap();
     assert!(end["hottest_celsius"].as_f64() < Some(86.0), "{end}");
     assert!(end["work_percent"].as_f64() > end["all_or_nothing_percent"].as_f64(), "{end}");
-    assert_eq!(end["moves"], said.len() - 1);
+    assert_eq!(end["moves"], result.len() - 1);
 }
 
 #[test]
-fn what_cannot_be_simulated_is_told() {
+fn invalid_traces_and_thresholds_are_errors() {
     let bij = Bij::new();
     let path = bij.write("trace.csv", "0,cpu,50\n5,cpu\n");
     let path = path.to_str().unwrap();
-    let said = bij.call(&["simulate", path]);
-    assert_eq!(said.code, 101);
+    let result = bij.call(&["simulate", path]);
+    assert_eq!(result.code, 101);
     assert!(
-        said.err.contains("trace.csv:2: 2 columns instead of seconds,zone,celsius"),
-        "{said:?}"
+        result.err.contains("trace.csv:2: 2 columns instead of seconds,zone,celsius"),
+        "{result:?}"
     );
-    assert!(said.err.contains("docs/board.md"), "{said:?}");
-    let said = bij.call(&["simulate", "nowhere.csv"]);
-    assert!(said.err.starts_with("error: cannot read nowhere.csv: "), "{said:?}");
-    let said = bij.call(&["simulate", path, "--throttle", "85"]);
-    assert_eq!(said.code, 2);
-    assert!(said.err.contains("85.0 °C, is not above the one to throttle at, 85.0 °C"), "{said:?}");
-    let said = bij.call(&["simulate", path, "--throttle", "800"]);
-    assert_eq!(said.code, 2);
-    assert!(said.err.contains("degrees Celsius from 20 to 125"), "{said:?}");
-    let said = bij.call(&["simulate", "--model", "none", "idle"]);
-    assert_eq!(said.code, 2);
-    assert!(said.err.contains("\"idle\" is no load: constant, pair, many-small"), "{said:?}");
+    assert!(result.err.contains("docs/board.md"), "{result:?}");
+    let result = bij.call(&["simulate", "nowhere.csv"]);
+    assert!(result.err.starts_with("error: cannot read nowhere.csv: "), "{result:?}");
+    let result = bij.call(&["simulate", path, "--throttle", "85"]);
+    assert_eq!(result.code, 2);
+    assert!(
+        result.err.contains("85.0 °C, is not above the one to throttle at, 85.0 °C"),
+        "{result:?}"
+    );
+    let result = bij.call(&["simulate", path, "--throttle", "800"]);
+    assert_eq!(result.code, 2);
+    assert!(result.err.contains("degrees Celsius from 20 to 125"), "{result:?}");
+    let result = bij.call(&["simulate", "--model", "none", "idle"]);
+    assert_eq!(result.code, 2);
+    assert!(result.err.contains("\"idle\" is no load: constant, pair, many-small"), "{result:?}");
     assert_eq!(bij.call(&["simulate"]).code, 2);
     assert_eq!(bij.call(&["simulate", path, "--model", "none", "ramp"]).code, 2);
 }

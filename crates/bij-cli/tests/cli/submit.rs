@@ -1,4 +1,4 @@
-//! Submitting: what the coordinator is asked for, and what is left behind.
+//! `bij submit`: the requests to the coordinator, and the files that are written.
 
 use bij_api::{Refusal, RefusalKind};
 use serde_json::json;
@@ -26,11 +26,11 @@ fn the_names_of_the_runs_are_the_result_and_all_terms_arrive() {
     let coordinator = Coordinator::start(&bij);
     let words = "submit train x --priority -3 --group night --after calibrate,end:warm-up#2 \
                  --not-before 2026-11-24T00:00:00Z --hold -E SEED=7 --limit memory=32M";
-    let said = bij.call(&words.split_whitespace().collect::<Vec<_>>());
-    assert_eq!((said.code, said.out.as_str()), (0, "train#1\nx#1\n"), "{said:?}");
-    assert_eq!(said.err, "2 runs: 2 held.\n");
-    let known = coordinator.model.known();
-    let [train, x] = known.submitted.as_slice() else { panic!("{:?}", known.submitted) };
+    let result = bij.call(&words.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((result.code, result.out.as_str()), (0, "train#1\nx#1\n"), "{result:?}");
+    assert_eq!(result.err, "2 runs: 2 held.\n");
+    let state = coordinator.model.state();
+    let [train, x] = state.submitted.as_slice() else { panic!("{:?}", state.submitted) };
     assert_eq!((train.experiment.as_str(), x.experiment.as_str()), ("train", "x"));
     assert_eq!((train.priority, train.hold, train.now), (Some(-3), true, false));
     assert_eq!(train.group.as_ref().unwrap().as_str(), "night");
@@ -44,50 +44,50 @@ fn the_names_of_the_runs_are_the_result_and_all_terms_arrive() {
 }
 
 #[test]
-fn a_run_as_the_definition_says_asks_for_nothing_else() {
+fn a_submission_without_options_sends_no_terms() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);
     let coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["--json", "submit", "train", "--after-any", "a,b"]);
-    assert_eq!(said.json()[0]["experiment"], "train");
-    assert_eq!(said.json()[0]["waiting_on"][0]["gate"], "slots");
-    let known = coordinator.model.known();
-    let run = &known.submitted[0];
+    let result = bij.call(&["--json", "submit", "train", "--after-any", "a,b"]);
+    assert_eq!(result.json()[0]["experiment"], "train");
+    assert_eq!(result.json()[0]["waiting_on"][0]["gate"], "slots");
+    let state = coordinator.model.state();
+    let run = &state.submitted[0];
     assert_eq!((run.priority, &run.group, run.not_before), (None, &None, None));
     assert_eq!(run.extras, "");
     assert_eq!(serde_json::to_value(&run.after).unwrap(), json!({"any": ["a", "b"]}));
 }
 
 #[test]
-fn single_submissions_say_which_run_each_is() {
+fn each_submission_prints_the_name_of_its_run() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);
     let _coordinator = Coordinator::start(&bij);
     for number in 1..=3 {
-        let said = bij.call(&["submit", "train"]);
+        let result = bij.call(&["submit", "train"]);
         let err = format!("train#{number}, waiting: 4 of 4 slots are taken\n");
-        assert_eq!((said.out, said.err), (format!("train#{number}\n"), err));
+        assert_eq!((result.out, result.err), (format!("train#{number}\n"), err));
     }
 }
 
 #[test]
-fn an_environment_file_that_means_something_else_is_told_of_when_it_is_submitted() {
+fn misleading_lines_of_an_environment_file_cause_warnings_at_submission() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);
     bij.define("train.env", "TOKEN=\"value\"  # mine\nexport SEED=7\nDATA=$HOME/data\n");
     let _coordinator = Coordinator::start(&bij);
     for words in [&["submit", "train"][..], &["submit", "train", "--param", "lr=1,2"]] {
-        let said = bij.call(words);
-        assert_eq!(said.code, 0, "{said:?}");
+        let result = bij.call(words);
+        assert_eq!(result.code, 0, "{result:?}");
         for (line, words) in [
             (1, "systemd has no comments after a value"),
             (2, "`export` is shell syntax; systemd skips this line"),
             (3, "the program gets \"$HOME\" literally"),
         ] {
             let place = format!("train.env:{line}: ");
-            let mut warnings = said.err.lines().filter(|text| text.starts_with("warning: "));
+            let mut warnings = result.err.lines().filter(|text| text.starts_with("warning: "));
             let is_told = warnings.any(|text| text.contains(&place) && text.contains(words));
-            assert!(is_told, "{line}: {said:?}");
+            assert!(is_told, "{line}: {result:?}");
         }
     }
     assert_eq!(bij.call(&["check", "train"]).out.matches("train.env:").count(), 3);
@@ -99,9 +99,9 @@ fn a_sweep_becomes_an_experiment_a_combination() {
     bij.define("train.toml", TRAIN);
     let coordinator = Coordinator::start(&bij);
     let sweep = ["submit", "train", "--param", "lr=0.1,0.2", "--param", "seed=1..3"];
-    let said = bij.call(&sweep);
+    let result = bij.call(&sweep);
     let names: Vec<String> = (1..=6).map(|number| format!("train.{number}#1")).collect();
-    assert_eq!(said.out.lines().collect::<Vec<_>>(), names, "{said:?}");
+    assert_eq!(result.out.lines().collect::<Vec<_>>(), names, "{result:?}");
     let show = bij.call(&["show", "train.4", "-p", "command,environment,limits.memory"]);
     assert_eq!(
         show.out,
@@ -113,14 +113,14 @@ fn a_sweep_becomes_an_experiment_a_combination() {
     // Another one must not take their names.
     let other = bij.call(&["submit", "train", "--param", "lr=0.5"]);
     assert_eq!(other.code, 101, "{other:?}");
-    assert!(other.err.contains("train.1 is defined already") && other.err.contains("--name"));
+    assert!(other.err.contains("train.1 is already defined") && other.err.contains("--name"));
     let other_name = bij.call(&["submit", "train", "--param", "lr=0.5", "--name", "high"]);
     assert_eq!(other_name.out, "high.1#1\n", "{other_name:?}");
-    assert_eq!(coordinator.model.known().submitted.len(), 13);
+    assert_eq!(coordinator.model.state().submitted.len(), 13);
 }
 
 #[test]
-fn commands_and_files_are_taken_in_and_submitted() {
+fn commands_and_files_are_defined_and_submitted() {
     let bij = Bij::new();
     let coordinator = Coordinator::start(&bij);
     let made = bij.call(&["submit", "--limit", "memory=64M", "--", "true", "x"]);
@@ -137,56 +137,56 @@ fn commands_and_files_are_taken_in_and_submitted() {
     let nameless = bij.call(&["submit", "--param", "n=1..2", "--", "echo", "{n}"]);
     assert_eq!(nameless.code, 2, "{nameless:?}");
     assert!(nameless.err.contains("--name ID"), "{nameless:?}");
-    assert_eq!(coordinator.model.known().submitted.len(), 6);
+    assert_eq!(coordinator.model.state().submitted.len(), 6);
 }
 
 #[test]
-fn what_is_refused_leaves_nothing_behind() {
+fn a_refused_submission_leaves_nothing_behind() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);
     let coordinator = Coordinator::start(&bij);
     let refusal = Refusal::new(RefusalKind::Impossible, "claims 8G of memory, the budget is 4G")
         .remedy("claim less, or raise TOTAL_RAM_LIMIT_GB");
-    coordinator.model.known().refuses = Some(refusal);
-    let said = bij.call(&["submit", "train", "--param", "lr=1..9"]);
-    assert_eq!((said.code, said.out.as_str()), (101, ""), "{said:?}");
+    coordinator.model.state().refuses = Some(refusal);
+    let result = bij.call(&["submit", "train", "--param", "lr=1..9"]);
+    assert_eq!((result.code, result.out.as_str()), (101, ""), "{result:?}");
     assert_eq!(
-        said.err,
+        result.err,
         "error: claims 8G of memory, the budget is 4G\n\
          hint: claim less, or raise TOTAL_RAM_LIMIT_GB\n"
     );
     assert_eq!(bij.call(&["submit", "--", "true"]).code, 101);
     assert_eq!(submitted_files(&bij), [""; 0]);
-    assert!(coordinator.model.known().submitted.is_empty());
+    assert!(coordinator.model.state().submitted.is_empty());
 }
 
 #[test]
-fn a_dry_run_asks_and_changes_nothing() {
+fn a_dry_run_asks_the_coordinator_and_changes_nothing() {
     let bij = Bij::new();
     bij.define("train.toml", TRAIN);
     let coordinator = Coordinator::start(&bij);
-    let said = bij.call(&["submit", "train", "--param", "lr=0.1,0.2", "--dry-run"]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let result = bij.call(&["submit", "train", "--param", "lr=0.1,0.2", "--dry-run"]);
+    assert_eq!(result.code, 0, "{result:?}");
     assert_eq!(
-        said.out,
+        result.out,
         "EXPERIMENT  PARAMETERS  COMMAND\n\
          train.1     lr=0.1      /bin/echo 0.1\n\
          train.2     lr=0.2      /bin/echo 0.2\n"
     );
-    assert_eq!(said.err, "2 runs would be queued.\n");
-    assert_eq!(coordinator.model.known().asked, ["dry run of 2"]);
+    assert_eq!(result.err, "2 runs would be queued.\n");
+    assert_eq!(coordinator.model.state().requests, ["dry run of 2"]);
     let command = bij.call(&["--json", "submit", "--dry-run", "--", "true"]);
     assert_eq!(command.json()[0]["experiment"], json!(null), "{command:?}");
-    assert!(command.err.contains("not known"), "{command:?}");
+    assert!(command.err.contains("not checked"), "{command:?}");
     let refusal = Refusal::new(RefusalKind::Impossible, "it can never fit");
-    coordinator.model.known().refuses = Some(refusal);
+    coordinator.model.state().refuses = Some(refusal);
     assert_eq!(bij.call(&["submit", "train", "--dry-run"]).code, 101);
-    assert!(coordinator.model.known().submitted.is_empty());
+    assert!(coordinator.model.state().submitted.is_empty());
     assert_eq!(submitted_files(&bij), [""; 0]);
 }
 
 #[test]
-fn what_cannot_run_is_refused_before_anybody_is_asked() {
+fn an_experiment_that_cannot_run_is_refused_before_the_coordinator_is_asked() {
     let bij = Bij::new();
     bij.define("bad.toml", "command = [\"/no/such/program\"]\n");
     bij.define("good.toml", TRAIN);
@@ -208,10 +208,10 @@ fn what_cannot_run_is_refused_before_anybody_is_asked() {
         (vec!["submit", "good", "--name", "other"], 2),
         (vec!["submit", "good", "good", "--param", "lr=1"], 2),
     ] {
-        let said = bij.call(&words);
-        assert_eq!((said.code, said.out.as_str()), (code, ""), "{words:?}: {said:?}");
-        assert!(said.err.contains("error:"), "{words:?}: {said:?}");
+        let result = bij.call(&words);
+        assert_eq!((result.code, result.out.as_str()), (code, ""), "{words:?}: {result:?}");
+        assert!(result.err.contains("error:"), "{words:?}: {result:?}");
     }
-    assert!(coordinator.model.known().submitted.is_empty());
+    assert!(coordinator.model.state().submitted.is_empty());
     assert_eq!(submitted_files(&bij), [""; 0]);
 }

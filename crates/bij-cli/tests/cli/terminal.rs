@@ -1,4 +1,4 @@
-//! What a terminal is sent: nothing from outside that it would obey, in any view.
+//! No view sends a terminal characters from outside that it would obey.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -10,19 +10,17 @@ use nix::pty::{OpenptyResult, openpty};
 
 use super::bij::Bij;
 
-/// What an attacker would have a terminal do: retitle the window, clear the screen in two encodings, hide
-/// and reorder text.
+/// Sequences of an attacker: they retitle the window, clear the screen in two encodings, hide and reorder text.
 const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}2J\u{202e}fdp.exe\u{2066}\u{200b}\u{ad}\u{feff}\u{e0041}\u{85}end";
 
-/// Calls `bij` on a terminal of 0 columns, as a serial console or a new pseudo-terminal is; returns all
-/// that it wrote there.
+/// Calls `bij` on a terminal of 0 columns, like a serial console or a new pseudo-terminal, and returns its output.
 fn on_terminal(bij: &Bij, words: &[&str]) -> String {
     let OpenptyResult { master, slave } = openpty(None, None).unwrap();
     let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().unwrap());
     let mut command = bij.command(words);
     command.env_remove("COLUMNS").env("TERM", "xterm").env_remove("NO_COLOR");
     let mut child = command.stdout(end(&slave)).stderr(end(&slave)).spawn().unwrap();
-    // The command keeps ends of its own; without ours gone the read would not end.
+    // The read ends only when all ends of the terminal are closed, also ours.
     drop((command, slave));
     let mut shown = Vec::new();
     // A terminal whose other end is closed reads as EIO.
@@ -31,7 +29,7 @@ fn on_terminal(bij: &Bij, words: &[&str]) -> String {
     String::from_utf8(shown).expect("what is written to a terminal is UTF-8")
 }
 
-/// Takes away what `bij` itself writes to a terminal: ends of lines, colours, and the live lines' moves.
+/// Removes the sequences of `bij` itself: line ends, colours, and the cursor moves of the live lines.
 fn without_own_signs(shown: &str) -> String {
     let own = regex::Regex::new("\u{1b}\\[[0-9;]*m|\u{1b}\\[[0-9]+F|\u{1b}\\[J|\r?\n|\t").unwrap();
     own.replace_all(shown, "").into_owned()
@@ -45,7 +43,7 @@ fn assert_harmless(bij: &Bij, words: &[&str]) -> String {
     shown
 }
 
-/// The part of it that a definition may have in texts of one line; its command may have all.
+/// Returns the part of it that a definition may have in texts of one line; its command may have all of it.
 fn without_controls() -> String {
     HOSTILE.chars().filter(|c| !c.is_control()).collect()
 }
@@ -71,9 +69,9 @@ fn hostile_world() -> Bij {
 }
 
 #[test]
-fn no_view_sends_a_terminal_what_an_experiment_says() {
+fn no_view_sends_control_characters_of_an_experiment_to_a_terminal() {
     let bij = hostile_world();
-    // Its output is shown, with what is dangerous spelled out.
+    // Its output is shown with escapes.
     let shown = assert_harmless(&bij, &["run", "hostile"]);
     assert!(shown.contains("\\u{202e}fdp.exe"), "{shown:?}");
     let file = bij.path(&format!("tmp/{HOSTILE}.json"));
@@ -111,9 +109,9 @@ fn no_view_sends_a_terminal_what_an_experiment_says() {
 #[test]
 fn output_in_a_pipe_is_what_the_experiment_wrote() {
     let bij = hostile_world();
-    let said = bij.call(&["run", "hostile"]);
-    assert!(said.out.contains(&format!("{HOSTILE}\n")), "{said:?}");
-    assert!(said.err.contains(&format!("{HOSTILE}\n")), "{said:?}");
+    let result = bij.call(&["run", "hostile"]);
+    assert!(result.out.contains(&format!("{HOSTILE}\n")), "{result:?}");
+    assert!(result.err.contains(&format!("{HOSTILE}\n")), "{result:?}");
     // JSON is the same for a program, whatever reads it.
     let logs = bij.call(&["--json", "logs", "hostile"]);
     let rows = logs.out.lines().map(|line| serde_json::from_str(line).unwrap());

@@ -1,4 +1,4 @@
-//! Verbs that do one thing to several runs, to all or none.
+//! Verbs that change several runs, all or none.
 
 use bij_api::Client;
 use bij_api::message::{Act, MoveTo};
@@ -11,50 +11,52 @@ use crate::coordinator;
 use crate::error::CliError;
 use crate::view::ChangedRuns;
 
-/// What is said of a run that was changed, and of one that already was so.
-type Said<'a> = (&'a str, &'a str);
+/// The status texts for a run that was changed, and for one that needed no change.
+type StatusTexts<'a> = (&'a str, &'a str);
 
-/// `bij hold`.
+/// Keeps runs from starting: `bij hold`.
 pub(super) async fn hold(context: &Context, args: &RunsArgs) -> Result<(), CliError> {
     change(context, &Act::Hold, &args.runs, ("held", "already held")).await
 }
 
-/// `bij release`.
+/// Lets held runs start again: `bij release`.
 pub(super) async fn release(context: &Context, args: &RunsArgs) -> Result<(), CliError> {
     change(context, &Act::Release, &args.runs, ("released", "was not held")).await
 }
 
-/// `bij cancel`.
+/// Removes runs from the queue: `bij cancel`.
 pub(super) async fn cancel(context: &Context, args: &RunsArgs) -> Result<(), CliError> {
     change(context, &Act::Cancel, &args.runs, ("cancelled", "already over")).await
 }
 
-/// `bij requeue`.
+/// Stops runs and lets them wait again: `bij requeue`.
 pub(super) async fn requeue(context: &Context, args: &RunsArgs) -> Result<(), CliError> {
-    change(context, &Act::Requeue, &args.runs, ("requeued", "already waits")).await
+    change(context, &Act::Requeue, &args.runs, ("requeued", "is already waiting")).await
 }
 
-/// `bij priority`.
+/// Changes the priority of runs: `bij priority`.
 pub(super) async fn priority(context: &Context, args: &PriorityArgs) -> Result<(), CliError> {
     let priority = args.priority;
-    let (done, so) = (format!("has priority {priority}"), format!("already has {priority}"));
-    change(context, &Act::Prioritize { priority }, &args.runs, (&done, &so)).await
+    let changed = format!("has priority {priority}");
+    let unchanged = format!("already has priority {priority}");
+    change(context, &Act::Prioritize { priority }, &args.runs, (&changed, &unchanged)).await
 }
 
-/// `bij move`.
-pub(super) async fn put(context: &Context, args: &MoveArgs) -> Result<(), CliError> {
+/// Changes the position of runs: `bij move`.
+pub(super) async fn move_runs(context: &Context, args: &MoveArgs) -> Result<(), CliError> {
     let client = coordinator::connect(context).await?;
     let to = match (&args.before, &args.behind) {
-        (Some(RunArg(run)), _) => MoveTo::Before(named(&client, run).await?),
-        (None, Some(RunArg(run))) => MoveTo::Behind(named(&client, run).await?),
+        (Some(RunArg(run)), _) => MoveTo::Before(resolve(&client, run).await?),
+        (None, Some(RunArg(run))) => MoveTo::Behind(resolve(&client, run).await?),
         (None, None) if args.last => MoveTo::Last,
         (None, None) => MoveTo::First,
     };
-    change_by(context, &client, &Act::Move { to }, &args.runs, ("moved", "already there")).await
+    let texts = ("moved", "already there");
+    change_with(context, &client, &Act::Move { to }, &args.runs, texts).await
 }
 
-/// The run's own name: beside whom others are put must be one run, whatever is submitted meanwhile.
-async fn named(client: &Client, run: &RunRef) -> Result<RunId, CliError> {
+/// Returns the id of a run. It is resolved once, so that a run submitted meanwhile does not become the target.
+async fn resolve(client: &Client, run: &RunRef) -> Result<RunId, CliError> {
     match run {
         RunRef::Run(run) => Ok(run.clone()),
         RunRef::Newest(_) => Ok(client.why(run).await?.entry.id()),
@@ -65,23 +67,24 @@ async fn change(
     context: &Context,
     act: &Act,
     runs: &[RunArg],
-    said: Said<'_>,
+    texts: StatusTexts<'_>,
 ) -> Result<(), CliError> {
     let client = coordinator::connect(context).await?;
-    change_by(context, &client, act, runs, said).await
+    change_with(context, &client, act, runs, texts).await
 }
 
-async fn change_by(
+async fn change_with(
     context: &Context,
     client: &Client,
     act: &Act,
     runs: &[RunArg],
-    (done, so): Said<'_>,
+    (changed, unchanged): StatusTexts<'_>,
 ) -> Result<(), CliError> {
     let runs: Vec<RunRef> = runs.iter().map(|RunArg(run)| run.clone()).collect();
-    let changed = client.act(act, &runs).await?;
-    for one in &changed {
-        context.terminal.status(&format!("{}: {}", one.run, if one.changed { done } else { so }));
+    let results = client.act(act, &runs).await?;
+    for result in &results {
+        let text = if result.changed { changed } else { unchanged };
+        context.terminal.status(&format!("{}: {text}", result.run));
     }
-    context.terminal.show(&ChangedRuns(changed))
+    context.terminal.show(&ChangedRuns(results))
 }

@@ -1,4 +1,4 @@
-//! `bij edit`: other terms for runs that wait.
+//! `bij edit`: changes the terms of waiting runs.
 
 use bij_api::message::Edit;
 use bij_core::queue::Dependencies;
@@ -7,15 +7,15 @@ use crate::args::{EditArgs, RunArg};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
-use crate::view::Taken;
-use crate::when::Earliest;
+use crate::time_arg::NotBefore;
+use crate::view::RunEntries;
 
-/// Changes each run in turn; stops at the first that cannot be.
+/// Changes the runs one by one; stops at the first that cannot be changed.
 pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), CliError> {
-    let edit = wanted(context, args)?;
+    let edit = to_message(context, args)?;
     let client = coordinator::connect(context).await?;
     let mut edited = Vec::new();
-    let mut done = Ok(());
+    let mut result = Ok(());
     for RunArg(run) in &args.runs {
         match client.edit(run, &edit).await {
             Ok(entry) => {
@@ -23,18 +23,18 @@ pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), CliEr
                 edited.push(entry);
             }
             Err(error) => {
-                done = Err(error.into());
+                result = Err(error.into());
                 break;
             }
         }
     }
-    if context.terminal.json() {
-        context.terminal.show(&Taken(edited))?;
+    if context.terminal.is_json() {
+        context.terminal.show(&RunEntries(edited))?;
     }
-    done
+    result
 }
 
-fn wanted(context: &Context, args: &EditArgs) -> Result<Edit, CliError> {
+fn to_message(context: &Context, args: &EditArgs) -> Result<Edit, CliError> {
     let none = args.after_none.then(Dependencies::default);
     let after = none.or_else(|| args.after.dependencies());
     let now = match (args.now, args.not_now) {
@@ -42,13 +42,13 @@ fn wanted(context: &Context, args: &EditArgs) -> Result<Edit, CliError> {
         (false, true) => Some(false),
         (false, false) => None,
     };
-    let not_before = super::earliest(context, args.not_before.as_ref())?;
+    let not_before = super::parse_not_before(context, args.not_before.as_ref())?;
     Ok(Edit {
         priority: args.priority,
         group: args.group.clone(),
         after,
-        not_before: not_before.and_then(Earliest::at),
-        delay: not_before.and_then(Earliest::delay),
+        not_before: not_before.and_then(NotBefore::at),
+        delay: not_before.and_then(NotBefore::delay),
         any_time: args.any_time,
         now,
     })

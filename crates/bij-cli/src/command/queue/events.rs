@@ -1,4 +1,4 @@
-//! `bij events`: what has changed, without a gap.
+//! `bij events`: every change of the queue.
 
 use std::collections::VecDeque;
 
@@ -7,20 +7,21 @@ use bij_api::message::Event;
 use crate::args::EventsArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::source::Live;
+use crate::queue_source::QueueWatch;
 use crate::view::EventLine;
 
-/// As many events as `journalctl -f` begins with lines.
-const BEFORE_FOLLOWING: usize = 10;
+/// The number of events before those that `--follow` waits for, as in `journalctl -f`.
+const EVENTS_BEFORE_FOLLOW: usize = 10;
 
-/// Shows events, and with `--follow` goes on until it is interrupted.
+/// Shows events, and with `--follow` continues until it is interrupted.
 pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), CliError> {
-    let mut live = Live::begin(context).await?;
+    let mut watch = QueueWatch::start(context).await?;
     let since = args.since.unwrap_or(0);
-    let newest = args.lines.or((args.follow && args.since.is_none()).then_some(BEFORE_FOLLOWING));
+    let has_default_count = args.follow && args.since.is_none();
+    let newest = args.lines.or(has_default_count.then_some(EVENTS_BEFORE_FOLLOW));
     let mut seen = match newest {
-        Some(count) => show_newest(context, &mut live, since, count).await?,
-        None => show_all(context, &mut live, since).await?,
+        Some(count) => show_newest(context, &mut watch, since, count).await?,
+        None => show_all(context, &mut watch, since).await?,
     };
     if !args.follow && seen == since {
         context.terminal.status("No events.");
@@ -29,20 +30,24 @@ pub(super) async fn events(context: &Context, args: &EventsArgs) -> Result<(), C
         return Ok(());
     }
     loop {
-        live.wait().await;
-        seen = show_all(context, &mut live, seen).await?;
+        watch.wait().await;
+        seen = show_all(context, &mut watch, seen).await?;
     }
 }
 
-/// Shows all events after a number; returns the last number that is known now.
-async fn show_all(context: &Context, live: &mut Live<'_>, since: u64) -> Result<u64, CliError> {
+/// Shows all events after a number; returns the number of the last one.
+async fn show_all(
+    context: &Context,
+    watch: &mut QueueWatch<'_>,
+    since: u64,
+) -> Result<u64, CliError> {
     let mut seen = since;
     loop {
-        let events = live.events(seen).await?;
+        let events = watch.events(seen).await?;
         if events.is_empty() {
             return Ok(seen);
         }
-        tell_of_a_gap(context, seen, &events);
+        warn_about_gap(context, seen, &events);
         for event in events {
             seen = event.seq;
             context.terminal.show_next(&EventLine(event))?;
@@ -50,19 +55,20 @@ async fn show_all(context: &Context, live: &mut Live<'_>, since: u64) -> Result<
     }
 }
 
-/// Shows the newest so many after a number; returns the last number that is known now.
+/// Shows the newest `count` events after a number; returns the number of the last one.
 async fn show_newest(
     context: &Context,
-    live: &mut Live<'_>,
+    watch: &mut QueueWatch<'_>,
     since: u64,
     count: usize,
 ) -> Result<u64, CliError> {
-    // Where the newest number is known, what goes long before it need not be read.
-    let before = live.newest_event().await.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+    // If the newest number is known, the events long before it need not be read.
+    let newest_event = watch.newest_event().await;
+    let before = newest_event.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
     let mut seen = since.max(before);
     let mut newest: VecDeque<Event> = VecDeque::new();
     loop {
-        let events = live.events(seen).await?;
+        let events = watch.events(seen).await?;
         let Some(last) = events.last() else { break };
         seen = last.seq;
         newest.extend(events);
@@ -74,8 +80,8 @@ async fn show_newest(
     Ok(seen)
 }
 
-/// Numbers have no holes: what is missing is no longer kept.
-fn tell_of_a_gap(context: &Context, seen: u64, events: &[Event]) {
+/// Warns if events were removed. Events are numbered without gaps, so a missing number is a removed event.
+fn warn_about_gap(context: &Context, seen: u64, events: &[Event]) {
     let Some(first) = events.first().filter(|_| seen > 0) else { return };
     let missing = first.seq.saturating_sub(seen).saturating_sub(1);
     if missing > 0 {

@@ -6,12 +6,12 @@ use crate::args::{GroupsArgs, GroupsVerb, PauseArgs, Slots};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
-use crate::view::{ChangedAtAll, Groups};
+use crate::view::{ChangeResult, Groups};
 
 /// Lists groups, or changes one.
 pub(super) async fn groups(context: &Context, args: &GroupsArgs) -> Result<(), CliError> {
     let client = coordinator::connect(context).await?;
-    let (changed, said) = match &args.verb {
+    let (changed, text) = match &args.verb {
         None => {
             let groups = Groups(client.groups().await?);
             if groups.0.is_empty() {
@@ -34,11 +34,11 @@ pub(super) async fn groups(context: &Context, args: &GroupsArgs) -> Result<(), C
             (changed, format!("{name}: {}", if changed { "removed" } else { "was not set up" }))
         }
     };
-    context.terminal.status(&said);
-    context.terminal.show(&ChangedAtAll { changed })
+    context.terminal.status(&text);
+    context.terminal.show(&ChangeResult { changed })
 }
 
-/// Pauses or resumes admission, of a group or of all.
+/// Pauses or resumes admission, of one group or of all runs.
 pub(super) async fn pause(
     context: &Context,
     args: &PauseArgs,
@@ -46,20 +46,20 @@ pub(super) async fn pause(
 ) -> Result<(), CliError> {
     let client = coordinator::connect(context).await?;
     let changed = client.pause(&Pausing { group: args.group.clone(), paused }).await?;
-    let whose = args.group.as_ref().map_or_else(String::new, |group| format!(" of group {group}"));
-    let said = match (paused, changed) {
-        (true, true) => "is paused; what is up runs on",
-        (true, false) => "was paused already",
+    let group = args.group.as_ref().map_or_else(String::new, |group| format!(" of group {group}"));
+    let text = match (paused, changed) {
+        (true, true) => "is paused; runs that are up continue",
+        (true, false) => "was already paused",
         (false, true) => "is resumed",
         (false, false) => "was not paused",
     };
-    context.terminal.status(&format!("Admission{whose} {said}."));
-    context.terminal.show(&ChangedAtAll { changed })
+    context.terminal.status(&format!("Admission{group} {text}."));
+    context.terminal.show(&ChangeResult { changed })
 }
 
-/// Has the coordinator read its settings anew.
+/// Lets the coordinator read its settings again.
 pub(super) async fn reload(context: &Context) -> Result<(), CliError> {
     coordinator::connect(context).await?.reload().await?;
-    context.terminal.status("The settings were read anew.");
+    context.terminal.status("The settings were read again.");
     Ok(())
 }

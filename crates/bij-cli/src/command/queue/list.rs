@@ -5,10 +5,10 @@ use bij_api::message::QueueQuery;
 use crate::args::QueueArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::source::Source;
-use crate::view::{QueueList, taken};
+use crate::queue_source::QueueSource;
+use crate::view::{QueueList, capacity_line};
 
-/// Lists runs in starting order, those that are up first.
+/// Lists the runs that are up, then the others in starting order.
 pub(super) async fn list(context: &Context, args: &QueueArgs) -> Result<(), CliError> {
     let query = QueueQuery {
         experiment: args.experiment(),
@@ -16,14 +16,14 @@ pub(super) async fn list(context: &Context, args: &QueueArgs) -> Result<(), CliE
         state: args.state,
         skip: 0,
     };
-    let source = Source::of(context).await?;
+    let source = QueueSource::choose(context).await?;
     let list = QueueList(source.queue(&query).await?);
     let status = source.status().await?;
     context.terminal.show(&list)?;
-    if !context.terminal.json() {
-        let taken = status.as_ref().map(|status| format!(" {}", taken(status)));
-        context.terminal.status(&format!("{}{}", list.summary(), taken.unwrap_or_default()));
+    if !context.terminal.is_json() {
+        let capacity = status.as_ref().map(|status| format!(" {}", capacity_line(status)));
+        context.terminal.status(&format!("{}{}", list.summary(), capacity.unwrap_or_default()));
     }
-    super::warn(context, status.as_ref());
+    super::warn_about_coordinator(context, status.as_ref());
     Ok(())
 }

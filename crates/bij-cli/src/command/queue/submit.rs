@@ -1,4 +1,4 @@
-//! `bij submit`: runs into the queue.
+//! `bij submit`: puts runs into the queue.
 
 mod define;
 mod plan;
@@ -11,52 +11,52 @@ use crate::args::SubmitArgs;
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
-use crate::view::{DryRuns, QueueList, Queued, Taken};
-use crate::when::Earliest;
-use plan::Planned;
+use crate::time_arg::NotBefore;
+use crate::view::{DryRuns, QueueList, RunEntries, WaitingRun};
+use plan::PlannedRun;
 
-/// Puts all of them into the queue, or none; prints the names of the runs.
+/// Puts all runs into the queue, or none; prints their names.
 pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> Result<(), CliError> {
-    let not_before = super::earliest(context, args.not_before.as_ref())?;
+    let not_before = super::parse_not_before(context, args.not_before.as_ref())?;
     let planned = plan::plan(context, args)?;
     if args.dry_run {
         return dry_run(context, args, not_before, &planned).await;
     }
-    context.warn_of_lingering();
-    // Nothing is written where nobody takes it in.
+    context.warn_about_lingering();
+    // Connected first, so that no definition is written without a coordinator.
     let client = coordinator::connect(context).await?;
-    let defined = define::define(context, &planned)?;
-    let asked = planned.iter().zip(defined.ids());
+    let written = define::define(context, &planned)?;
+    let with_ids = planned.iter().zip(written.ids());
     let runs: Vec<Submit> =
-        asked.map(|(one, id)| submission(args, not_before, id, one.extras())).collect();
+        with_ids.map(|(run, id)| submission(args, not_before, id, run.extras())).collect();
     match client.submit(&runs, SubmitOptions { dry_run: false }).await {
         Ok(entries) => {
             let list = QueueList(entries);
-            if !context.terminal.json() {
-                context.terminal.status(&taken_in(&list));
+            if !context.terminal.is_json() {
+                context.terminal.status(&describe(&list));
             }
-            context.terminal.show(&Taken(list.0))
+            context.terminal.show(&RunEntries(list.0))
         }
         Err(error) => {
             if error.refusal().is_some() {
-                defined.take_back(context);
+                written.remove_new(context);
             }
-            Err(refused(error))
+            Err(to_cli_error(error))
         }
     }
 }
 
-/// What was taken in: one run by its name, several by their number.
-fn taken_in(list: &QueueList) -> String {
+/// Describes the submitted runs: one run by its name and state, several by a summary.
+fn describe(list: &QueueList) -> String {
     match list.0.as_slice() {
-        [one] => Queued::from(one.clone()).sentence(),
+        [entry] => WaitingRun::from(entry.clone()).sentence(),
         _ => list.summary(),
     }
 }
 
 fn submission(
     args: &SubmitArgs,
-    not_before: Option<Earliest>,
+    not_before: Option<NotBefore>,
     id: &ExperimentId,
     extras: String,
 ) -> Submit {
@@ -65,34 +65,35 @@ fn submission(
         priority: args.priority,
         group: args.group.clone(),
         after: args.after.dependencies(),
-        not_before: not_before.and_then(Earliest::at),
-        delay: not_before.and_then(Earliest::delay),
+        not_before: not_before.and_then(NotBefore::at),
+        delay: not_before.and_then(NotBefore::delay),
         hold: args.hold,
         now: args.now,
         ..Submit::new(id.clone())
     }
 }
 
-/// Tells what would be queued; asks the coordinator about all that are defined already, as it cannot
-/// know the others.
+/// Shows what would be queued. The coordinator checks the runs whose experiments are defined; it cannot read
+/// the other definitions, which are not written.
 async fn dry_run(
     context: &Context,
     args: &SubmitArgs,
-    not_before: Option<Earliest>,
-    planned: &[Planned],
+    not_before: Option<NotBefore>,
+    planned: &[PlannedRun],
 ) -> Result<(), CliError> {
-    let known = planned.iter().filter_map(|one| Some((one, one.known_as()?)));
+    let known = planned.iter().filter_map(|run| Some((run, run.known_as()?)));
     let runs: Vec<Submit> =
-        known.map(|(one, id)| submission(args, not_before, id, one.extras_if_known())).collect();
+        known.map(|(run, id)| submission(args, not_before, id, run.extras_if_known())).collect();
     if runs.len() < planned.len() {
-        let text = "whether the coordinator takes in what is not defined yet is not known";
+        let text =
+            "Runs of experiments that are not defined yet are not checked by the coordinator.";
         context.terminal.status(text);
     }
     if !runs.is_empty() {
         match coordinator::try_connect(context).await {
             Ok(client) => {
-                let asked = client.submit(&runs, SubmitOptions { dry_run: true }).await;
-                asked.map_err(refused)?;
+                let result = client.submit(&runs, SubmitOptions { dry_run: true }).await;
+                result.map_err(to_cli_error)?;
             }
             Err(error) => context.terminal.warning(&CliError::from(error).sentence()),
         }
@@ -100,13 +101,13 @@ async fn dry_run(
     let count = planned.len();
     let noun = if count == 1 { "run" } else { "runs" };
     context.terminal.status(&format!("{count} {noun} would be queued."));
-    context.terminal.show(&DryRuns(planned.iter().map(Planned::view).collect()))
+    context.terminal.show(&DryRuns(planned.iter().map(PlannedRun::view).collect()))
 }
 
-/// A run that can never fit is an error of its definition.
-fn refused(error: ClientError) -> CliError {
+/// Converts the error of a submission; a run that can never start is an error of its definition.
+fn to_cli_error(error: ClientError) -> CliError {
     let impossible = |refusal: &bij_api::Refusal| refusal.kind == RefusalKind::Impossible;
-    let impossible = error.refusal().is_some_and(impossible);
+    let is_impossible = error.refusal().is_some_and(impossible);
     let error = CliError::from(error);
-    if impossible { CliError { kind: Kind::Definition, ..error } } else { error }
+    if is_impossible { CliError { kind: Kind::Definition, ..error } } else { error }
 }

@@ -1,4 +1,4 @@
-//! `bij wait`: until runs have ended.
+//! `bij wait`: waits until runs have ended.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -10,69 +10,69 @@ use crate::args::{RunArg, WaitArgs};
 use crate::command::run::ending;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::source::{Ended, Live, OpenRuns};
+use crate::queue_source::{FinishedRun, OpenRuns, QueueWatch};
 use crate::view::{EndedRun, EndedRuns};
 
-/// Waits until all of them have ended, or one, and ends as `bij run` does: with the code of the
-/// first run given that did not end well.
+/// Waits until all runs have ended, or one with `--any`. Returns the code of the first given run that did not end
+/// with 0, as `bij run` does.
 pub(super) async fn wait(context: &Context, args: &WaitArgs) -> Result<ExitCode, CliError> {
-    let mut live = Live::begin(context).await?;
-    let mut places: HashMap<RunId, usize> = HashMap::new();
-    for (place, RunArg(name)) in args.runs.iter().enumerate() {
+    let mut watch = QueueWatch::start(context).await?;
+    let mut positions: HashMap<RunId, usize> = HashMap::new();
+    for (position, RunArg(name)) in args.runs.iter().enumerate() {
         let run = match name {
             RunRef::Run(run) => run.clone(),
-            // A name without a number means the run that is its newest now.
-            RunRef::Newest(_) => live.why(name).await?.entry.id(),
+            // A name without a number means the run that is the newest now.
+            RunRef::Newest(_) => watch.why(name).await?.entry.id(),
         };
-        places.entry(run).or_insert(place);
+        positions.entry(run).or_insert(position);
     }
-    let place = |run: &RunId| places.get(run).copied().unwrap_or(usize::MAX);
-    let mut open = OpenRuns::new(live, places.keys().cloned());
+    let position = |run: &RunId| positions.get(run).copied().unwrap_or(usize::MAX);
+    let mut open = OpenRuns::new(watch, positions.keys().cloned());
     let mut ended: Vec<EndedRun> = Vec::new();
     loop {
-        let mut now = open.catch_up().await?;
-        now.sort_by_key(|one| place(&one.run));
-        for one in now {
-            let one = tell(context, one).await?;
-            ended.push(one);
+        let mut finished = open.catch_up().await?;
+        finished.sort_by_key(|run| position(&run.run));
+        for run in finished {
+            ended.push(report(context, run).await?);
         }
         if open.is_empty() || args.any && !ended.is_empty() {
             break;
         }
-        open.live().wait().await;
+        open.watch().wait().await;
     }
-    ended.sort_by_key(|one| place(&one.run));
-    let code = ended.iter().map(|one| one.code).find(|code| *code != 0).unwrap_or(0);
+    ended.sort_by_key(|run| position(&run.run));
+    let code = ended.iter().map(|run| run.code).find(|code| *code != 0).unwrap_or(0);
     context.terminal.show(&EndedRuns(ended))?;
     Ok(ExitCode::from(code))
 }
 
-/// Says that a run has ended, and with which code.
-async fn tell(context: &Context, ended: Ended) -> Result<EndedRun, CliError> {
-    let Ended { run, end, last } = ended;
+/// Prints that a run has ended, and with which code.
+async fn report(context: &Context, finished: FinishedRun) -> Result<EndedRun, CliError> {
+    let FinishedRun { run, end, last } = finished;
     let last = match last {
         Some(last) => Some(last),
         None => last_attempt(context, &run).await?,
     };
-    let one = EndedRun { code: code(end, last.as_ref()), run, end };
-    context.terminal.status(&one.sentence());
-    Ok(one)
+    let ended = EndedRun { code: exit_code(end, last.as_ref()), run, end };
+    context.terminal.status(&ended.sentence());
+    Ok(ended)
 }
 
-/// The end of a run's last attempt, from the ledger.
+/// Returns the end of a run's last attempt, from the ledger.
 async fn last_attempt(context: &Context, run: &RunId) -> Result<Option<AttemptEnd>, CliError> {
-    let past = context.past().await?;
-    let last = past.newest_attempt(Some(&run.experiment), Some(run.number), 0).await?;
+    let history = context.history().await?;
+    let last = history.newest_attempt(Some(&run.experiment), Some(run.number), 0).await?;
     Ok(last.and_then(|attempt| attempt.end))
 }
 
-/// The exit code for a run that is over: its last attempt's, but never 0 for one that was given up.
-fn code(end: Option<RunEnd>, last: Option<&AttemptEnd>) -> u8 {
-    let told = last.map(|last| ending::exit_code(Some(last)));
+/// Returns the exit code for a run that is over: that of its last attempt, but never 0 if the run was cancelled or
+/// gave up.
+fn exit_code(end: Option<RunEnd>, last: Option<&AttemptEnd>) -> u8 {
+    let of_attempt = last.map(|last| ending::exit_code(Some(last)));
     match end {
-        Some(RunEnd::Success | RunEnd::Stopped) => told.unwrap_or(0),
+        Some(RunEnd::Success | RunEnd::Stopped) => of_attempt.unwrap_or(0),
         Some(RunEnd::Never | RunEnd::GaveUp | RunEnd::Cancelled) | None => {
-            told.filter(|code| *code != 0).unwrap_or(Kind::Failed.code())
+            of_attempt.filter(|code| *code != 0).unwrap_or(Kind::Failed.code())
         }
     }
 }

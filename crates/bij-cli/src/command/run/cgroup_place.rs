@@ -1,8 +1,8 @@
-//! Where `bij --local run` has its experiments' control groups made.
+//! Decides where `bij --local run` creates the control groups of its experiments.
 //!
-//! Where systemd runs, the group tree is systemd's, so the groups lie in a scope that systemd delegates:
-//! PID 1 to root, an ordinary user's own manager to that user. Elsewhere the supervisor uses what can be
-//! used without changing a group that holds other processes.
+//! Under systemd the group tree is systemd's, so the groups are created in a scope that systemd delegates:
+//! PID 1 to root, a user's own manager to that user. Elsewhere the supervisor creates them where it need not
+//! change a group that has other processes.
 
 use std::path::Path;
 
@@ -12,64 +12,65 @@ use bij_systemd::{DelegatedScope, RuntimeScope};
 
 use crate::error::{CliError, Kind};
 
-/// Where control groups are mounted.
-const CGROUPS: &str = "/sys/fs/cgroup";
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// What decides who makes the groups.
+/// The facts that decide where the groups are created.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct CgroupFacts {
     /// Whether systemd is PID 1: `/run/systemd/system` exists (`sd_booted(3)`).
     systemd: bool,
     /// Whether the caller is root.
     root: bool,
-    /// The kind of tree, if one is mounted.
+    /// The version of the tree, if one is mounted.
     hierarchy: Option<Hierarchy>,
     /// Whether it is mounted read-only.
     read_only: bool,
 }
 
-/// Who makes the groups.
+/// Where the groups are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    /// This manager, as a delegated scope.
+enum CgroupParent {
+    /// In a scope that this manager delegates.
     Scope(RuntimeScope),
-    /// The supervisor, where it finds a place.
+    /// In a group that the supervisor chooses.
     Supervisor,
-    /// No one, for this reason.
+    /// Nowhere, for this reason.
     Nowhere(&'static str),
 }
 
-fn decide(facts: Facts) -> Source {
-    let Facts { systemd, root, hierarchy, read_only } = facts;
+fn decide(facts: CgroupFacts) -> CgroupParent {
+    let CgroupFacts { systemd, root, hierarchy, read_only } = facts;
     match hierarchy {
-        None => Source::Nowhere("no control groups are mounted at /sys/fs/cgroup"),
-        Some(_) if read_only => Source::Nowhere("/sys/fs/cgroup is mounted read-only"),
-        Some(_) if !systemd => Source::Supervisor,
-        Some(_) if root => Source::Scope(RuntimeScope::System),
-        Some(Hierarchy::Unified) => Source::Scope(RuntimeScope::User),
+        None => CgroupParent::Nowhere("no control groups are mounted at /sys/fs/cgroup"),
+        Some(_) if read_only => CgroupParent::Nowhere("/sys/fs/cgroup is mounted read-only"),
+        Some(_) if !systemd => CgroupParent::Supervisor,
+        Some(_) if root => CgroupParent::Scope(RuntimeScope::System),
+        Some(Hierarchy::Unified) => CgroupParent::Scope(RuntimeScope::User),
         // systemd delegates no controllers of version 1 to users, because that is not safe
         // (CGROUP_DELEGATION.md, "Delegation").
         Some(Hierarchy::Hybrid | Hierarchy::Legacy) => {
-            Source::Nowhere("with control groups of version 1 only root can have one")
+            CgroupParent::Nowhere("control groups of version 1 are available to root only")
         }
     }
 }
 
-/// Decides where the groups are made, and moves this process into a scope if that is where.
+/// Returns where the groups are created; enters a delegated scope if they are created there.
 pub(super) async fn cgroup_place() -> CgroupPlace {
-    let tree = CgroupRoot::open(CGROUPS).ok();
-    let facts = Facts {
+    let tree = CgroupRoot::open(CGROUP_MOUNT).ok();
+    let facts = CgroupFacts {
         systemd: Path::new("/run/systemd/system").is_dir(),
         root: nix::unistd::geteuid().is_root(),
         hierarchy: tree.as_ref().map(CgroupRoot::hierarchy),
         read_only: tree.as_ref().is_some_and(CgroupRoot::is_read_only),
     };
     match decide(facts) {
-        Source::Supervisor => CgroupPlace::Found,
-        Source::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
-        Source::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
+        CgroupParent::Supervisor => CgroupPlace::Found,
+        CgroupParent::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
+        CgroupParent::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
             Ok(_) => CgroupPlace::Delegated,
-            Err(error) => CgroupPlace::Nowhere(CliError::of(Kind::Internal, &error).in_one_line()),
+            Err(error) => {
+                CgroupPlace::Nowhere(CliError::from_error(Kind::Internal, &error).in_one_line())
+            }
         },
     }
 }
@@ -78,33 +79,33 @@ pub(super) async fn cgroup_place() -> CgroupPlace {
 mod tests {
     use super::*;
 
-    fn source(systemd: bool, root: bool, hierarchy: Hierarchy) -> Source {
-        decide(Facts { systemd, root, hierarchy: Some(hierarchy), read_only: false })
+    fn parent(systemd: bool, root: bool, hierarchy: Hierarchy) -> CgroupParent {
+        decide(CgroupFacts { systemd, root, hierarchy: Some(hierarchy), read_only: false })
     }
 
     #[test]
-    fn where_systemd_runs_the_groups_are_systemds_to_give() {
+    fn under_systemd_groups_are_created_in_a_delegated_scope() {
         use Hierarchy::{Hybrid, Legacy, Unified};
-        assert_eq!(source(true, false, Unified), Source::Scope(RuntimeScope::User));
+        assert_eq!(parent(true, false, Unified), CgroupParent::Scope(RuntimeScope::User));
         for hierarchy in [Unified, Hybrid, Legacy] {
-            assert_eq!(source(true, true, hierarchy), Source::Scope(RuntimeScope::System));
-            assert_eq!(source(false, true, hierarchy), Source::Supervisor);
-            assert_eq!(source(false, false, hierarchy), Source::Supervisor);
+            assert_eq!(parent(true, true, hierarchy), CgroupParent::Scope(RuntimeScope::System));
+            assert_eq!(parent(false, true, hierarchy), CgroupParent::Supervisor);
+            assert_eq!(parent(false, false, hierarchy), CgroupParent::Supervisor);
         }
         for hierarchy in [Hybrid, Legacy] {
-            let decided = source(true, false, hierarchy);
-            assert!(matches!(decided, Source::Nowhere(_)), "{hierarchy:?}: {decided:?}");
+            let decided = parent(true, false, hierarchy);
+            assert!(matches!(decided, CgroupParent::Nowhere(_)), "{hierarchy:?}: {decided:?}");
         }
     }
 
     #[test]
-    fn a_tree_that_cannot_be_written_is_asked_of_no_manager() {
+    fn in_a_tree_that_cannot_be_written_no_groups_are_created() {
         for (systemd, root) in [(false, false), (false, true), (true, false), (true, true)] {
-            let facts = Facts { systemd, root, hierarchy: None, read_only: false };
-            assert!(matches!(decide(facts), Source::Nowhere(_)), "{facts:?}");
+            let facts = CgroupFacts { systemd, root, hierarchy: None, read_only: false };
+            assert!(matches!(decide(facts), CgroupParent::Nowhere(_)), "{facts:?}");
             let hierarchy = Some(Hierarchy::Unified);
-            let facts = Facts { systemd, root, hierarchy, read_only: true };
-            assert!(matches!(decide(facts), Source::Nowhere(_)), "{facts:?}");
+            let facts = CgroupFacts { systemd, root, hierarchy, read_only: true };
+            assert!(matches!(decide(facts), CgroupParent::Nowhere(_)), "{facts:?}");
         }
     }
 }

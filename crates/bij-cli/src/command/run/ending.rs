@@ -1,18 +1,18 @@
-//! From how an attempt ended to the exit code of `bij run`.
+//! The exit code of `bij run`.
 
 use bij_core::{AttemptEnd, Cause, Exit};
 
 use crate::error::Kind;
 
-/// It never ran, as env(1) says it.
+/// The command could not be executed, as in env(1).
 const NEVER_RAN: u8 = 126;
-/// It ran out of time, as timeout(1) says it.
+/// The time limit was reached, as in timeout(1).
 const OUT_OF_TIME: u8 = 124;
 
-/// The exit code for an experiment whose last attempt ended so.
+/// Returns the exit code for an experiment with this end of its last attempt.
 pub(in crate::command) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
     let Some(end) = last else {
-        // No attempt was opened, or nobody could record its end.
+        // No attempt was opened, or its end could not be recorded.
         return Kind::Failed.code();
     };
     match (end.cause, end.evidence.exit) {
@@ -22,7 +22,7 @@ pub(in crate::command) fn exit_code(last: Option<&AttemptEnd>) -> u8 {
             Some(Exit::Code(0)) | None,
         ) => 0,
         (Cause::TimeLimit, Some(Exit::Code(0)) | None) => OUT_OF_TIME,
-        // It left well, but too late or after a crash of another kind.
+        // The main process exited with 0, but the cause is a crash.
         (_, Some(Exit::Code(0)) | None) => Kind::Failed.code(),
         (_, Some(Exit::Code(code))) => u8::try_from(code).unwrap_or(u8::MAX),
         (_, Some(Exit::Signal(signal) | Exit::CoreDump(signal))) => {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_end_well_is_never_0() {
+    fn a_crash_is_never_0() {
         assert_eq!(code(Cause::Watchdog, Some(Exit::Code(0))), 1);
         assert_eq!(code(Cause::GpuMemory, Some(Exit::Code(0))), 1);
         assert_eq!(code(Cause::Unknown, None), 1);

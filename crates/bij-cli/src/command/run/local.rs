@@ -15,18 +15,18 @@ use nix::unistd::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cgroup_place::cgroup_place;
-use super::screen::{Reader, Screen};
-use super::signals::{Interrupts, Wish};
+use super::screen::{Screen, StdoutReader};
+use super::signals::{Interrupt, Interrupts};
 use crate::args::{SHIM, ShellArgs};
+use crate::caller::caller;
 use crate::context::Context;
-use crate::error::{CliError, Kind, of_file};
+use crate::error::{CliError, Kind, file_error};
 use crate::view::{LiveState, describe_end};
-use crate::who::who;
 
-/// At most two redraws a second.
-const REDRAW: Duration = Duration::from_millis(500);
+/// The time between two redraws of the lines on the terminal.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Runs them until each has ended, or was stopped by Ctrl-C.
+/// Runs the experiments until each has ended or was stopped. Returns the ends of their newest attempts.
 pub(super) async fn run(
     context: &Context,
     ids: &[ExperimentId],
@@ -42,62 +42,66 @@ pub(super) async fn run(
         options.environment.insert("PATH".into(), DEFAULT_PATH.into());
     }
     let supervisor = Supervisor::new(context.layout.clone(), ledger, definitions, shim, options);
-    let supervisor = Arc::new(supervisor.map_err(|error| CliError::of(Kind::Internal, &error))?);
+    let supervisor =
+        Arc::new(supervisor.map_err(|error| CliError::from_error(Kind::Internal, &error))?);
     let mut interrupts = Interrupts::new()?;
-    let mut events = supervisor.run(ids).map_err(refused)?;
+    let mut events = supervisor.run(ids).map_err(to_cli_error)?;
     let units = context.units().await?;
-    let mut show =
-        Show { screen: Screen::new(context, ids), pids: BTreeMap::new(), ends: BTreeMap::new() };
-    let mut ticks = interval(REDRAW);
+    let mut session = LocalSession {
+        screen: Screen::new(context, ids),
+        pids: BTreeMap::new(),
+        ends: BTreeMap::new(),
+    };
+    let mut ticks = interval(REDRAW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        // Each branch is cancel-safe: a queue, a signal and a clock are waited for.
+        // Each branch is cancel-safe: it waits for a channel, a signal or a clock.
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => if show.event(event)? == Reader::Gone {
+                Some(event) => if session.handle_event(event)? == StdoutReader::Closed {
                     stop(&supervisor, "a closed pipe");
                 },
                 None => break,
             },
-            wish = interrupts.next() => match wish {
-                Wish::Stop(why) => {
-                    show.screen.end();
+            interrupt = interrupts.next() => match interrupt {
+                Interrupt::Stop(why) => {
+                    session.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
                     stop(&supervisor, why);
                 }
-                Wish::Kill => show.kill(),
+                Interrupt::Kill => session.kill(),
             },
             _ = ticks.tick(), if context.terminal.is_live() => {
-                for id in show.pids.keys().cloned().collect::<Vec<_>>() {
+                for id in session.pids.keys().cloned().collect::<Vec<_>>() {
                     if let Ok(unit) = units.status(&id).await {
-                        show.screen.look(&unit);
+                        session.screen.observe(&unit);
                     }
                 }
-                show.screen.draw();
+                session.screen.draw();
             }
         }
     }
-    show.screen.end();
-    Ok(show.ends)
+    session.screen.end();
+    Ok(session.ends)
 }
 
-/// Orders all of them to stop; what becomes of it comes as events.
+/// Requests the stop of all experiments; their ends arrive as events.
 fn stop(supervisor: &Arc<Supervisor<RobustLedger, Definitions>>, why: &str) {
-    let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", who()) };
+    let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", caller()) };
     let supervisor = Arc::clone(supervisor);
     tokio::spawn(async move { supervisor.stop_all(order).await });
 }
 
-/// What is shown of the events, and what is needed to kill.
-struct Show<'a> {
+/// A foreground session without systemd.
+struct LocalSession<'a> {
     screen: Screen<'a>,
     pids: BTreeMap<ExperimentId, u32>,
-    /// How the newest attempt of each ended, also where the ledger could not take it.
+    /// The end of each experiment's newest attempt, also if the ledger could not record it.
     ends: BTreeMap<ExperimentId, AttemptEnd>,
 }
 
-impl Show<'_> {
-    fn event(&mut self, event: Event) -> Result<Reader, CliError> {
+impl LocalSession<'_> {
+    fn handle_event(&mut self, event: Event) -> Result<StdoutReader, CliError> {
         match event {
             Event::Started { run, attempt, pid, invocation: _, notes } => {
                 let id = run.experiment.clone();
@@ -106,9 +110,9 @@ impl Show<'_> {
                     live.state = LiveState::Busy;
                 });
                 self.pids.insert(id.clone(), pid);
-                self.screen.say(&id, &format!("attempt {attempt} of run {run}"));
+                self.screen.status(&id, &format!("attempt {attempt} of run {run}"));
                 for note in notes {
-                    self.screen.say(&id, &note);
+                    self.screen.status(&id, &note);
                 }
             }
             Event::Ready { run, .. } => {
@@ -122,10 +126,10 @@ impl Show<'_> {
             Event::Died { run, attempt, end, unrecorded } => {
                 self.pids.remove(&run.experiment);
                 let text = format!("attempt {attempt} ended: {}", describe_end(&end));
-                self.screen.say(&run.experiment, &text);
+                self.screen.status(&run.experiment, &text);
                 if let Some(why) = unrecorded {
                     let text = format!("its end could not be recorded: {why}");
-                    self.screen.say(&run.experiment, &text);
+                    self.screen.status(&run.experiment, &text);
                 }
                 self.ends.insert(run.experiment, *end);
             }
@@ -135,16 +139,16 @@ impl Show<'_> {
                     live.restarts += 1;
                     (live.memory, live.cpu_percent) = (None, None);
                 });
-                self.screen.say(&run.experiment, &format!("is brought back in {delay}"));
+                self.screen.status(&run.experiment, &format!("restarts in {delay}"));
             }
             Event::GaveUp { id, starts } => {
-                self.screen.say(&id, &format!("gave up after {starts} starts"));
+                self.screen.status(&id, &format!("gave up after {starts} starts"));
             }
             Event::Ended { id, ending } => self.ended(&id, ending),
-            // What a newer supervisor tells besides is not for this line of text.
+            // Other events have no text here.
             _ => {}
         }
-        Ok(Reader::There)
+        Ok(StdoutReader::Open)
     }
 
     fn ended(&mut self, id: &ExperimentId, ending: Ending) {
@@ -163,7 +167,7 @@ impl Show<'_> {
         });
     }
 
-    /// Kills the main processes; the supervisor kills what they leave behind and records it.
+    /// Kills the main processes; the supervisor kills the processes that they leave behind.
     fn kill(&self) {
         for pid in self.pids.values().filter_map(|pid| i32::try_from(*pid).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -171,14 +175,16 @@ impl Show<'_> {
     }
 }
 
-fn refused(error: RunError) -> CliError {
+fn to_cli_error(error: RunError) -> CliError {
     match error {
         RunError::Definition { source, .. } => source.into(),
         RunError::AlreadyRunning { ref id } => {
             let hint = format!("see `bij --local status {id}`");
-            CliError::of(Kind::Failed, &error).hint(hint)
+            CliError::from_error(Kind::Failed, &error).hint(hint)
         }
-        RunError::Runtime { path, source } => of_file(&format!("use {}", path.display()), &source),
-        error => CliError::of(Kind::Failed, &error),
+        RunError::Runtime { path, source } => {
+            file_error(&format!("use {}", path.display()), &source)
+        }
+        error => CliError::from_error(Kind::Failed, &error),
     }
 }

@@ -1,4 +1,4 @@
-//! From what was typed to experiments that are defined.
+//! Defines the experiments that `bij run` is given.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::scope::Scope;
 
-/// The experiments to run, in the order given; each is defined, and can be run as far as one can
-/// see before it is tried. Nothing has been changed if this fails.
+/// Returns the experiments to run, in the given order, after writing the definitions that are missing. Fails before
+/// any change if something visible keeps one of them from running.
 pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<ExperimentId>, CliError> {
     let overlay = args.overlay.spec()?;
     let name = args.name.as_ref().map(|IdArg(id)| id);
@@ -23,24 +23,25 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
         return Err(CliError::new(Kind::Usage, "--name is for one command or one file"));
     }
     if !args.command.is_empty() {
-        return Ok(vec![command(context, args, name, &overlay)?]);
+        return Ok(vec![define_command(context, args, name, &overlay)?]);
     }
     let mut plans = Vec::new();
     for target in &args.targets {
         plans.push(match target {
             Target::Experiment(id) => {
                 if name.is_some() {
-                    return Err(CliError::new(Kind::Usage, format!("{id} has its name already"))
+                    return Err(CliError::new(Kind::Usage, format!("{id} already has a name"))
                         .hint("--name is for a command or a file"));
                 }
-                Plan::of(context, context.definitions().find_with(id, &overlay)?, true)?
+                let found = context.definitions().find_with(id, &overlay)?;
+                PlannedExperiment::new(context, found, true)?
             }
-            Target::File(path) => file(context, path, name)?,
+            Target::File(path) => from_file(context, path, name)?,
         });
     }
     let mut ids: Vec<ExperimentId> = Vec::new();
-    for Plan { spec, defined } in plans {
-        if !defined {
+    for PlannedExperiment { spec, is_defined } in plans {
+        if !is_defined {
             context.definitions().submit(&spec.id, &spec.to_toml())?;
         }
         if !overlay.is_empty() || context.definitions().extras(&spec.id)?.is_some() {
@@ -53,42 +54,42 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
     Ok(ids)
 }
 
-/// One experiment, and whether it is defined already.
-pub(in crate::command) struct Plan {
+/// An experiment that can run, and whether its definition is already written.
+pub(in crate::command) struct PlannedExperiment {
     pub(in crate::command) spec: ExperimentSpec,
-    pub(in crate::command) defined: bool,
+    pub(in crate::command) is_defined: bool,
 }
 
-impl Plan {
-    /// Plans what was found, and tells what is odd about it.
-    pub(in crate::command) fn of(
+impl PlannedExperiment {
+    /// Prints the warnings about a definition; fails if the experiment cannot run.
+    pub(in crate::command) fn new(
         context: &Context,
         found: Found,
-        defined: bool,
+        is_defined: bool,
     ) -> Result<Self, CliError> {
-        context.warn_of(&found);
+        context.warn_about_definition(&found);
         must_be_runnable(context, &found)?;
-        Ok(Self { spec: found.spec, defined })
+        Ok(Self { spec: found.spec, is_defined })
     }
 }
 
-/// A definition in a file. One that lies where definitions are looked for is left there.
-pub(in crate::command) fn file(
+/// Plans the experiment of a file. A file in a directory of definitions is itself the definition.
+pub(in crate::command) fn from_file(
     context: &Context,
     path: &Path,
     name: Option<&ExperimentId>,
-) -> Result<Plan, CliError> {
+) -> Result<PlannedExperiment, CliError> {
     let mut found = context.find_file(path)??;
     if let Some(name) = name {
         found.spec.id = name.clone();
     }
     let own = context.definitions().find(&found.spec.id);
-    let defined = own.is_ok_and(|own| own.source == found.source);
-    Plan::of(context, found, defined)
+    let is_defined = own.is_ok_and(|own| own.source == found.source);
+    PlannedExperiment::new(context, found, is_defined)
 }
 
-/// A command becomes a definition, under a made name if it is given none.
-fn command(
+/// Writes the definition of a command, under a generated name if none is given.
+fn define_command(
     context: &Context,
     args: &RunArgs,
     name: Option<&ExperimentId>,
@@ -102,7 +103,7 @@ fn command(
     Ok(context.definitions().submit_ad_hoc(spec)?.id)
 }
 
-/// The definition that a command becomes; nothing is written. Without a name its id is a stopgap.
+/// Returns the definition of a command, without writing it. Without a name its id is a placeholder.
 pub(in crate::command) fn ad_hoc(
     context: &Context,
     words: &[String],
@@ -116,17 +117,16 @@ pub(in crate::command) fn ad_hoc(
     }
     let id = match name {
         Some(name) => name.clone(),
-        // Not used: the name is made when the definition is taken in.
-        None => {
-            ExperimentId::new("command").map_err(|error| CliError::of(Kind::Internal, &error))?
-        }
+        // A placeholder: the name is generated when the definition is written.
+        None => ExperimentId::new("command")
+            .map_err(|error| CliError::from_error(Kind::Internal, &error))?,
     };
     let mut spec = ExperimentSpec::new(id, words);
     spec.description =
         Some(spec.command.join(" ").chars().filter(|c| !c.is_control()).take(80).collect());
     spec.directory = working_directory(context.scope);
     if !shell.clean_env {
-        tools(context).apply(&mut spec);
+        tool_variables(context).apply(&mut spec);
     }
     overlay.apply(&mut spec);
     let found = Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
@@ -136,25 +136,26 @@ pub(in crate::command) fn ad_hoc(
     }
 }
 
-/// The variables of this shell that say where programs and libraries are found.
-fn tools(context: &Context) -> SpecOverlay {
-    let mut tools = SpecOverlay::default();
+/// Returns the variables of this shell that say where programs and libraries are found.
+fn tool_variables(context: &Context) -> SpecOverlay {
+    let mut variables = SpecOverlay::default();
     for name in TOOLS {
         let Some(value) = std::env::var_os(name) else { continue };
-        let added = value.to_str().map(|value| tools.add_environment(&format!("{name}={value}")));
+        let added =
+            value.to_str().map(|value| variables.add_environment(&format!("{name}={value}")));
         match added {
             Some(Ok(())) => {}
             Some(Err(problem)) => {
-                context.terminal.warning(&format!("{name} is not taken along: {problem}"));
+                context.terminal.warning(&format!("{name} is not inherited: {problem}"));
             }
-            None => context.terminal.warning(&format!("{name} is not taken along: not UTF-8")),
+            None => context.terminal.warning(&format!("{name} is not inherited: not UTF-8")),
         }
     }
-    tools
+    variables
 }
 
-/// The program by its full path, found as the caller's shell would, for the manager looks for it
-/// by a `$PATH` of its own.
+/// Returns the full path of a program, searched as by the caller's shell, because the manager has a `$PATH` of its
+/// own.
 fn program_path(program: &str) -> Result<String, CliError> {
     let wrong = |message: String| {
         CliError::new(Kind::Definition, message).hint("a command is a program and its arguments")
@@ -174,7 +175,7 @@ fn program_path(program: &str) -> Result<String, CliError> {
     let executable = |path: &&PathBuf| {
         path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     };
-    // What is there and cannot be executed is told with its path.
+    // A file that is not executable is returned too: the error then names its path.
     let found = candidates.iter().find(executable);
     match found.or_else(|| candidates.iter().find(|path| path.exists())) {
         Some(path) => match path.to_str() {
@@ -185,10 +186,10 @@ fn program_path(program: &str) -> Result<String, CliError> {
     }
 }
 
-/// Where the command is to run: here, if the user that it runs as can come here.
+/// Returns the current directory if the experiment's user can enter it.
 fn working_directory(scope: Scope) -> Option<bij_core::definition::AbsolutePath> {
     let here = std::env::current_dir().ok()?;
-    // Under systemd it runs as another user with a `/tmp` of its own.
+    // Under PID 1 the command runs as another user, and under every systemd with a `/tmp` of its own.
     let others_enter = || {
         here.ancestors().all(|directory| {
             directory.metadata().is_ok_and(|file| file.permissions().mode() & 0o001 != 0)

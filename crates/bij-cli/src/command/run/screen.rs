@@ -1,4 +1,4 @@
-//! What is on the terminal while experiments run: their lines, and below them a line on each.
+//! The terminal while experiments run: their output, and below it a status line for each.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,59 +9,64 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::facts::read_progress;
 use crate::terminal::{Drawing, Terminal};
-use crate::view::{Live, LiveState, Steps, output_line};
+use crate::view::{LiveLine, LiveState, Steps, output_line};
 
 /// The terminal of one `bij run`.
 pub(super) struct Screen<'a> {
     context: &'a Context,
     terminal: Terminal,
     ids: &'a [ExperimentId],
-    lives: BTreeMap<ExperimentId, Live>,
+    lines: BTreeMap<ExperimentId, LiveLine>,
+    /// When the processor time of each experiment was read, and its value in nanoseconds.
     cpu: BTreeMap<ExperimentId, (Instant, u64)>,
     drawing: Drawing,
-    reader: Reader,
+    reader: StdoutReader,
 }
 
-/// Whoever reads our stdout.
+/// Whether stdout has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
-    There,
-    /// The pipe is closed: nothing is printed any more, and the experiments are to stop.
-    Gone,
+pub(super) enum StdoutReader {
+    Open,
+    /// The pipe is closed: nothing more is printed, and the experiments are stopped.
+    Closed,
 }
 
 impl<'a> Screen<'a> {
     pub(super) fn new(context: &'a Context, ids: &'a [ExperimentId]) -> Self {
-        let lives = ids.iter().map(|id| (id.clone(), Live::new(id.clone()))).collect();
+        let lines = ids.iter().map(|id| (id.clone(), LiveLine::new(id.clone()))).collect();
         let terminal = context.terminal;
         let drawing = Drawing::new(terminal);
-        let reader = Reader::There;
-        Self { context, terminal, ids, lives, cpu: BTreeMap::new(), drawing, reader }
+        let reader = StdoutReader::Open;
+        Self { context, terminal, ids, lines, cpu: BTreeMap::new(), drawing, reader }
     }
 
-    /// Prints a line of an experiment: on stdout, unless that is for JSON. It tells once that
-    /// nobody reads any more.
-    pub(super) fn output(&mut self, id: &ExperimentId, text: &str) -> Result<Reader, CliError> {
-        if self.terminal.json() {
+    /// Prints a line of an experiment's output: on stdout, or with `--json` on stderr. Returns
+    /// [`StdoutReader::Closed`] once, when stdout turns out to be closed.
+    pub(super) fn output(
+        &mut self,
+        id: &ExperimentId,
+        text: &str,
+    ) -> Result<StdoutReader, CliError> {
+        if self.terminal.is_json() {
             self.error_output(id, text);
-            return Ok(Reader::There);
+            return Ok(StdoutReader::Open);
         }
-        if self.reader == Reader::Gone {
-            return Ok(Reader::There);
+        if self.reader == StdoutReader::Closed {
+            return Ok(StdoutReader::Open);
         }
         self.drawing.clear();
         let line = output_line(id, self.hue(id), text, &self.terminal.format());
         match self.terminal.output(&line) {
-            Ok(()) => Ok(Reader::There),
+            Ok(()) => Ok(StdoutReader::Open),
             Err(error) if error.broken_pipe => {
-                self.reader = Reader::Gone;
-                Ok(Reader::Gone)
+                self.reader = StdoutReader::Closed;
+                Ok(StdoutReader::Closed)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Prints a line that an experiment wrote to its stderr, on ours.
+    /// Prints a line of an experiment's stderr on stderr.
     pub(super) fn error_output(&mut self, id: &ExperimentId, text: &str) {
         self.drawing.clear();
         let line = output_line(id, self.hue(id), text, &self.terminal.err_format());
@@ -72,27 +77,26 @@ impl<'a> Screen<'a> {
         self.ids.iter().position(|known| known == id).filter(|_| self.ids.len() > 1)
     }
 
-    /// Says what went wrong with an experiment.
     pub(super) fn error(&mut self, error: &CliError) {
         self.drawing.clear();
         self.terminal.error(error);
     }
 
-    /// Says what happened to an experiment.
-    pub(super) fn say(&mut self, id: &ExperimentId, text: &str) {
+    /// Prints a status line about an experiment.
+    pub(super) fn status(&mut self, id: &ExperimentId, text: &str) {
         self.drawing.clear();
         self.terminal.status(&format!("{id}: {text}"));
     }
 
-    /// Changes what is known of one.
-    pub(super) fn update(&mut self, id: &ExperimentId, change: impl FnOnce(&mut Live)) {
-        if let Some(live) = self.lives.get_mut(id) {
-            change(live);
+    /// Changes the line of an experiment.
+    pub(super) fn update(&mut self, id: &ExperimentId, change: impl FnOnce(&mut LiveLine)) {
+        if let Some(line) = self.lines.get_mut(id) {
+            change(line);
         }
     }
 
-    /// Takes in what the manager says of one.
-    pub(super) fn look(&mut self, unit: &UnitStatus) {
+    /// Updates the line of an experiment from the status of its unit.
+    pub(super) fn observe(&mut self, unit: &UnitStatus) {
         let used = unit.resources.cpu_usage_nsec.map(|nsec| (Instant::now(), nsec));
         let before = match used {
             Some(used) => self.cpu.insert(unit.id.clone(), used),
@@ -120,14 +124,12 @@ impl<'a> Screen<'a> {
         });
     }
 
-    /// Draws the lines anew.
     pub(super) fn draw(&mut self) {
-        let format = self.terminal.measured_again().err_format();
-        let lines = self.ids.iter().filter_map(|id| self.lives.get(id));
-        self.drawing.draw(&lines.map(|live| live.line(&format)).collect::<Vec<_>>());
+        let format = self.terminal.remeasured().err_format();
+        let lines = self.ids.iter().filter_map(|id| self.lines.get(id));
+        self.drawing.draw(&lines.map(|line| line.format(&format)).collect::<Vec<_>>());
     }
 
-    /// Takes the lines away for good.
     pub(super) fn end(&mut self) {
         self.drawing.clear();
     }

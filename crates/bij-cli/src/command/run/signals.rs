@@ -1,52 +1,52 @@
-//! Ctrl-C, once and twice.
+//! Signals that stop or kill the experiments of a foreground session.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{CliError, Kind};
 
-/// What the person at the keyboard wants.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Stop in good order; because of what, for the ledger.
+pub(super) enum Interrupt {
+    /// Stop in good order. The text is the reason that the ledger records.
     Stop(&'static str),
-    /// Kill.
+    /// Kill at once.
     Kill,
 }
 
-/// Counts interrupts: the first one stops, every later one kills. A terminal that closes is told of
-/// more than once, by the kernel and by a shell, and nobody is left there to lose patience.
+/// Receives signals: the first one stops, a later SIGINT or SIGTERM kills. A later SIGHUP is ignored, because
+/// both the kernel and the shell send one when a terminal closes.
 pub(super) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
-    asked: bool,
+    has_stopped: bool,
 }
 
 impl Interrupts {
-    /// From now on these signals no longer end the process.
+    /// Installs the handlers; from now on these signals do not end the process.
     pub(super) fn new() -> Result<Self, CliError> {
-        let on = |kind| signal(kind).map_err(|error| CliError::of(Kind::Internal, &error));
+        let on = |kind| signal(kind).map_err(|error| CliError::from_error(Kind::Internal, &error));
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
             hangup: on(SignalKind::hangup())?,
-            asked: false,
+            has_stopped: false,
         })
     }
 
-    /// The next one. Cancel-safe, as receiving a signal is.
-    pub(super) async fn next(&mut self) -> Wish {
+    /// Waits for the next request. Cancel-safe, as receiving a signal is.
+    pub(super) async fn next(&mut self) -> Interrupt {
         loop {
-            let (why, again) = tokio::select! {
-                _ = self.interrupt.recv() => ("Ctrl-C", Some(Wish::Kill)),
-                _ = self.terminate.recv() => ("SIGTERM to bij run", Some(Wish::Kill)),
+            let (reason, repeated) = tokio::select! {
+                _ = self.interrupt.recv() => ("Ctrl-C", Some(Interrupt::Kill)),
+                _ = self.terminate.recv() => ("SIGTERM to bij run", Some(Interrupt::Kill)),
                 _ = self.hangup.recv() => ("a closed terminal", None),
             };
-            if !std::mem::replace(&mut self.asked, true) {
-                return Wish::Stop(why);
+            if !std::mem::replace(&mut self.has_stopped, true) {
+                return Interrupt::Stop(reason);
             }
-            if let Some(wish) = again {
-                return wish;
+            if let Some(interrupt) = repeated {
+                return interrupt;
             }
         }
     }

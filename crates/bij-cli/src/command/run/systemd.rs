@@ -1,4 +1,4 @@
-//! Runs experiments under systemd and stays with them until they have ended.
+//! Runs experiments under systemd until they have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,71 +12,71 @@ use nix::unistd::Pid;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::in_queue::InQueue;
-use super::screen::{Reader, Screen};
-use super::signals::{Interrupts, Wish};
+use super::queued_runs::QueuedRuns;
+use super::screen::{Screen, StdoutReader};
+use super::signals::{Interrupt, Interrupts};
+use crate::caller::caller;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::log_source::Lines;
+use crate::log_source::JournalFollower;
 use crate::orders;
 use crate::scope::Scope;
-use crate::units::{Units, puts_down_orders};
+use crate::units::{Units, must_record_order};
 use crate::view::LogRow;
-use crate::who::who;
 
-/// Of more runs that wait than this, one listing tells which units are up.
-const ASKED_ONE_BY_ONE: usize = 8;
-/// How often the manager is asked; at most two redraws a second.
-const LOOK: Duration = Duration::from_millis(500);
+/// If more runs than this wait, the units are listed first, so that only the units that are up are queried.
+const SINGLE_QUERIES: usize = 8;
+/// The time between two queries of the manager, and between two redraws.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Starts them and waits until each is down for good, showing what they print. Ctrl-C stops them.
+/// Starts the experiments and waits until each is down for good, showing their output. Ctrl-C stops them.
 pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
     let units = context.units().await?;
     for id in ids {
         let unit = units.status(id).await?;
         if !is_down(&unit) {
             return Err(CliError::new(Kind::Failed, format!("{id} is already up"))
-                .hint(format!("`{} logs -f {id}` follows it", context.again)));
+                .hint(format!("`{} logs -f {id}` follows its output", context.bij_command)));
         }
     }
     let mut interrupts = Interrupts::new()?;
-    let mut lines = Lines::follow(&journal(context), ids)?;
-    let mut session = Session {
+    let mut lines = JournalFollower::start(&journal(context), ids)?;
+    let mut session = SystemdSession {
         screen: Screen::new(context, ids),
         pids: BTreeMap::new(),
-        up: ids.iter().cloned().collect(),
-        queue: InQueue::default(),
+        active: ids.iter().cloned().collect(),
+        queued: QueuedRuns::default(),
     };
     let mut starts = start(&units, ids);
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !(session.up.is_empty() && starts.is_empty()) {
-        // Each branch is cancel-safe: a set, a queue, a signal and a clock are waited for.
+    while !(session.active.is_empty() && starts.is_empty()) {
+        // Each branch is cancel-safe: it waits for a job set, a channel, a signal or a clock.
         tokio::select! {
             Some(started) = starts.join_next() => {
                 let (id, started) =
-                    started.map_err(|error| CliError::of(Kind::Internal, &error))?;
+                    started.map_err(|error| CliError::from_error(Kind::Internal, &error))?;
                 session.started(context, &id, started).await?;
             }
-            line = lines.next() => if session.line(&line?)? == Reader::Gone {
-                stop(context, &units, &session.up, "a closed pipe");
+            line = lines.next() => if session.show_line(&line?)? == StdoutReader::Closed {
+                stop(context, &units, &session.active, "a closed pipe");
                 session.cancel(context).await;
             },
-            wish = interrupts.next() => match wish {
-                Wish::Stop(why) => {
+            interrupt = interrupts.next() => match interrupt {
+                Interrupt::Stop(why) => {
                     session.screen.end();
                     context.terminal.status("Stopping in good order; Ctrl-C again kills.");
-                    stop(context, &units, &session.up, why);
+                    stop(context, &units, &session.active, why);
                     session.cancel(context).await;
                 }
-                Wish::Kill => session.kill(),
+                Interrupt::Kill => session.kill(),
             },
-            _ = ticks.tick() => session.look(&units, starts.is_empty()).await?,
+            _ = ticks.tick() => session.observe(&units, starts.is_empty()).await?,
         }
     }
-    // What they printed last may still be on its way through the journal.
+    // The last lines may not have passed through the journal yet.
     for line in lines.rest().await? {
-        session.line(&line)?;
+        session.show_line(&line)?;
     }
     session.screen.end();
     Ok(())
@@ -90,19 +90,19 @@ fn journal(context: &Context) -> Journal {
     })
 }
 
-/// One foreground session.
-struct Session<'a> {
+/// A foreground session under systemd.
+struct SystemdSession<'a> {
     screen: Screen<'a>,
     pids: BTreeMap<ExperimentId, u32>,
-    /// Those that are not down for good.
-    up: BTreeSet<ExperimentId>,
-    /// Those of them that a closed gate keeps from starting.
-    queue: InQueue<'a>,
+    /// The experiments that are not down for good, also if they wait in the queue.
+    active: BTreeSet<ExperimentId>,
+    /// The runs of active experiments that wait in the queue.
+    queued: QueuedRuns<'a>,
 }
 
 type Starts = JoinSet<(ExperimentId, Result<Started, UnitError>)>;
 
-/// All at once: each waits for its own job.
+/// Starts all experiments at once; each task waits for its own job.
 fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
     let mut starts = JoinSet::new();
     for id in ids {
@@ -115,18 +115,22 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
     starts
 }
 
-/// Orders all of them to stop; what becomes of it is seen by looking.
+/// Requests the stop of all experiments; their ends are observed.
 fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
-        if puts_down_orders(units) {
-            orders::write_order(&context.layout, id, &Order::stop(format!("{why} by {}", who())));
+        if must_record_order(units) {
+            orders::write_order(
+                &context.layout,
+                id,
+                &Order::stop(format!("{why} by {}", caller())),
+            );
         }
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }
 }
 
-impl<'a> Session<'a> {
+impl<'a> SystemdSession<'a> {
     async fn started(
         &mut self,
         context: &'a Context,
@@ -135,66 +139,66 @@ impl<'a> Session<'a> {
     ) -> Result<(), CliError> {
         match started {
             Ok(Started::Skipped) => {
-                if let Some(queued) = self.queue.take_in(context, id).await {
-                    self.screen.say(id, &format!("queued as {queued}"));
+                if let Some(queued) = self.queued.add(context, id).await {
+                    self.screen.status(id, &format!("queued as {queued}"));
                 } else {
-                    self.screen.say(id, "not started now: a condition said no");
-                    self.up.remove(id);
+                    self.screen.status(id, "not started: a condition of its unit is not met");
+                    self.active.remove(id);
                 }
             }
-            // Where the first attempt failed, it may be brought back all the same.
+            // An experiment whose first attempt failed may be restarted.
             Ok(Started::Up | Started::AlreadyUp) | Err(UnitError::Job { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Takes out of the queue what waits there: who gives up waiting does not want it later.
+    /// Removes the waiting runs of the session from the queue.
     async fn cancel(&mut self, context: &Context) {
-        if let Err(error) = self.queue.cancel(context).await {
+        if let Err(error) = self.queued.cancel(context).await {
             self.screen.error(&error);
         }
     }
 
-    /// The experiment's own lines are output; what others say about it is said of it.
-    fn line(&mut self, line: &LogRow) -> Result<Reader, CliError> {
+    /// Shows a line: the experiment's own as output, other writers' as a status line.
+    fn show_line(&mut self, line: &LogRow) -> Result<StdoutReader, CliError> {
         match &line.writer {
             None => self.screen.output(&line.id, &line.message),
             Some(writer) => {
-                self.screen.say(&line.id, &format!("{writer}: {}", line.message));
-                Ok(Reader::There)
+                self.screen.status(&line.id, &format!("{writer}: {}", line.message));
+                Ok(StdoutReader::Open)
             }
         }
     }
 
-    /// Asks the manager how they are; once their jobs are done, those that are down are down for
-    /// good.
-    async fn look(&mut self, units: &Units, settled: bool) -> Result<(), CliError> {
-        self.queue.catch_up().await;
-        let waiting = self.up.iter().filter(|id| self.queue.awaits(id)).count();
-        // One answer tells of all units which are up; most runs of a long queue are not.
-        let up = if waiting > ASKED_ONE_BY_ONE { Some(up(units).await?) } else { None };
-        for id in self.up.clone() {
-            if self.queue.awaits(&id) && up.as_ref().is_some_and(|up| !up.contains(&id)) {
+    /// Reads the status of the active experiments. Once all start jobs have ended (`settled`), a unit that is down
+    /// is down for good.
+    async fn observe(&mut self, units: &Units, settled: bool) -> Result<(), CliError> {
+        self.queued.catch_up().await;
+        let waiting = self.active.iter().filter(|id| self.queued.contains(id)).count();
+        // Most runs of a long queue are not up, and one listing shows which are.
+        let up = if waiting > SINGLE_QUERIES { Some(list_up(units).await?) } else { None };
+        for id in self.active.clone() {
+            if self.queued.contains(&id) && up.as_ref().is_some_and(|up| !up.contains(&id)) {
                 continue;
             }
             let unit = units.status(&id).await?;
-            self.screen.look(&unit);
+            self.screen.observe(&unit);
             match unit.main_pid {
                 Some(pid) => self.pids.insert(id.clone(), pid),
                 None => self.pids.remove(&id),
             };
             if !is_down(&unit) {
-                self.queue.is_up(&id);
-            } else if settled && !self.queue.awaits(&id) {
-                self.up.remove(&id);
+                self.queued.remove(&id);
+            } else if settled && !self.queued.contains(&id) {
+                self.active.remove(&id);
             }
         }
         self.screen.draw();
         Ok(())
     }
 
-    /// Kills the main processes; the manager ends the rest.
+    /// Kills the main processes; the manager kills the other processes of their units.
     fn kill(&self) {
         for pid in self.pids.values().filter_map(|pid| i32::try_from(*pid).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -202,8 +206,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The experiments whose units are not down.
-async fn up(units: &Units) -> Result<BTreeSet<ExperimentId>, CliError> {
+/// Returns the experiments whose units are not down.
+async fn list_up(units: &Units) -> Result<BTreeSet<ExperimentId>, CliError> {
     let all = units.list().await?;
     Ok(all.into_iter().filter(|unit| !is_down(unit)).map(|unit| unit.id).collect())
 }

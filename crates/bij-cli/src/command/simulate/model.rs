@@ -1,4 +1,4 @@
-//! The model: a board that answers to what the ladder says.
+//! Simulates the ladder on a modelled board, which reacts to it.
 
 use bij_coordinator::heat::{GpuSeen, HeatSeen, HeatSettings, Ladder, Living};
 use bij_core::Celsius;
@@ -6,11 +6,11 @@ use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all
 
 use crate::view::{Simulated, SimulatedEnd};
 
-/// How far below the throttle temperature the rival starts everything again.
-const RIVAL_STARTS_BELOW: i32 = 10_000;
+/// How far below the throttle temperature all experiments start again in the comparison, in thousandths of a degree.
+const RESTART_DISTANCE: i32 = 10_000;
 
-/// So many hours of a board with this fan under this load.
-pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> Simulated {
+/// Simulates a board with this fan under this load for some hours.
+pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> Simulated {
     let seconds = f64::from(hours) * 3600.0;
     let mut world = HeatWorld::new(fan, load);
     let mut ladder = Ladder::new(settings);
@@ -21,9 +21,9 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
         let gpu = Some(GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() });
         let processors = PROCESSORS;
         let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
-        for said in ladder.look(&seen) {
-            world.carry_out(&said.step);
-            moves.push((uptime, ladder.level().clone(), said));
+        for heat_move in ladder.look(&seen) {
+            world.carry_out(&heat_move.step);
+            moves.push((uptime, ladder.level().clone(), heat_move));
         }
         if let Some(next) = world.next()
             && ladder.keeps_from_starting(next.cpu, None).is_none()
@@ -34,32 +34,32 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
     }
     let hottest = Some(Celsius::from_degrees(world.hottest()));
     let mut end = SimulatedEnd::new(world.uptime(), hottest, ladder.level(), moves.len());
-    let bound = bound(fan, load, seconds, settings);
-    end.work_percent = percent(world.snapshot().work, bound);
-    end.all_or_nothing_percent = percent(rival(fan, load, seconds, settings), bound);
+    let ideal = ideal_work(fan, load, seconds, settings);
+    end.work_percent = percent(world.snapshot().work, ideal);
+    end.all_or_nothing_percent = percent(all_or_nothing_work(fan, load, seconds, settings), ideal);
     Simulated::new(moves, end)
 }
 
-/// The work of the constant load that just holds the throttle temperature.
-fn bound(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
+/// Returns the work of the constant load that just holds the throttle temperature.
+fn ideal_work(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
     let mut world = HeatWorld::new(fan, load);
     world.hold_ideally(settings.throttle());
     world.pass(seconds);
     world.snapshot().work
 }
 
-/// The work of who stops everything at the throttle temperature.
-fn rival(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
+/// Returns the work if all experiments stop at the throttle temperature and start again below it.
+fn all_or_nothing_work(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
     let mut world = HeatWorld::new(fan, load);
     let stop_at = settings.throttle();
-    let start_at = Celsius::from_millis(stop_at.millis() - RIVAL_STARTS_BELOW);
+    let start_at = Celsius::from_millis(stop_at.millis() - RESTART_DISTANCE);
     all_or_nothing(&mut world, seconds, stop_at, start_at);
     world.snapshot().work
 }
 
-/// With one decimal; nothing of nothing is no share.
-fn percent(work: f64, bound: f64) -> Option<f64> {
-    (bound > 0.0).then(|| (work / bound * 1000.0).round() / 10.0)
+/// Returns the work in percent of the ideal, with one decimal; `None` if the ideal is 0.
+fn percent(work: f64, ideal: f64) -> Option<f64> {
+    (ideal > 0.0).then(|| (work / ideal * 1000.0).round() / 10.0)
 }
 
 fn living(one: RunningJob) -> Living {

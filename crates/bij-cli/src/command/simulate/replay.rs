@@ -1,4 +1,4 @@
-//! A trace, replayed: what was recorded does not change for what the ladder says.
+//! Replays a trace to the ladder; the recorded readings do not react to it.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::view::{Simulated, SimulatedEnd};
 /// The processors of a Jetson AGX Orin.
 const PROCESSORS: u32 = 1200;
 
-/// Shows the trace to a ladder while so many experiments run.
+/// Replays a trace to a ladder that sees this number of experiments.
 pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> Simulated {
     let all: Vec<Living> = (1..=experiments).map(|number| living(number, experiments)).collect();
     let mut stopped = BTreeSet::new();
@@ -20,11 +20,11 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
     let mut next = TimeSpan::default();
     let mut hottest: Option<Celsius> = None;
     let mut end = TimeSpan::default();
-    for (at, zones) in &trace.looks {
+    for (at, zones) in &trace.readings {
         end = *at;
         hottest = hottest.max(zones.iter().filter_map(|zone| zone.celsius.clone().ok()).max());
         if *at < next {
-            // The ladder would not have looked.
+            // The ladder would not have read the board at this time.
             continue;
         }
         let is_up = |one: &&Living| !stopped.contains(&one.experiment);
@@ -32,15 +32,15 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
         let seen = HeatSeen { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
-        for said in ladder.look(&seen) {
-            match &said.step {
+        for heat_move in ladder.look(&seen) {
+            match &heat_move.step {
                 HeatStep::Stop { experiment, .. } => {
                     stopped.insert(experiment.clone());
                 }
                 HeatStep::Admit => stopped.clear(),
                 _ => {}
             }
-            moves.push((*at, ladder.level().clone(), said));
+            moves.push((*at, ladder.level().clone(), heat_move));
         }
         next = later(*at, ladder.next_look());
     }
@@ -51,7 +51,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
 fn living(number: u8, of: u8) -> Living {
     let name = if of == 1 { "experiment".to_owned() } else { format!("experiment-{number}") };
     Living {
-        experiment: ExperimentId::new(&name).expect("it is one"),
+        experiment: ExperimentId::new(&name).expect("the name is a valid id"),
         priority: 0,
         since: TimeSpan::from_secs(u32::from(number)),
         cpu: Percent::new(PROCESSORS / u32::from(of)),

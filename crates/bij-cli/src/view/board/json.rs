@@ -1,4 +1,4 @@
-//! The machine as JSON: what cannot be had is `null`, and its reason is beside it.
+//! The machine as JSON: a value that is not available is `null`, with its reason beside it.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use bij_core::{Hertz, Percent};
 use bij_jetson::{BoardSample, Cpu, CurrentMode, Fan, Gpu, Memory, Reading, WhyNot, Zone};
 use serde::Serialize;
 
-/// Reasons by the keys of what has none of its own.
+/// The reasons for missing values, by key.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 struct Reasons(BTreeMap<&'static str, String>);
 
 impl Reasons {
-    /// What was passed over, so that the value under this key is not all there is.
-    fn passed_over(&mut self, key: &'static str, parts: &[impl ToString]) {
+    /// Notes the parts that were not understood, which are missing in the value of this key.
+    fn add_skipped(&mut self, key: &'static str, parts: &[impl ToString]) {
         if !parts.is_empty() {
             let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
             self.0.insert(key, format!("unparsable: {}", parts.join("; ")));
         }
     }
 
-    /// The value, or nothing and its reason under this key.
+    /// Returns the value, or notes the reason under this key.
     fn value<T>(&mut self, key: &'static str, reading: Reading<T>) -> Option<T> {
         reading.map_err(|why| self.0.insert(key, why.to_string())).ok()
     }
 
-    /// The entries, or none and the reason under this key.
+    /// Returns the entries, or none and notes the reason under this key.
     fn entries<T, U>(
         &mut self,
         key: &'static str,
@@ -42,9 +42,9 @@ impl Reasons {
     }
 }
 
-/// The whole of it, as docs/json.md promises.
+/// The machine, as docs/json.md specifies it.
 #[derive(Debug, Serialize)]
-pub(super) struct Board {
+pub(super) struct JsonBoard {
     model: Option<String>,
     soc: Option<String>,
     l4t: Option<String>,
@@ -139,7 +139,7 @@ struct JsonCounter {
     why: Option<String>,
 }
 
-/// A value and why it has none, for an entry of an array.
+/// Returns the value and the reason of a reading, of which one is `None`.
 fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, Option<String>) {
     match reading {
         Ok(value) => (Some(get(value.clone())), None),
@@ -147,19 +147,19 @@ fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, 
     }
 }
 
-impl Board {
-    pub(super) fn of(sample: &BoardSample, clocks_held: &Reading<bool>) -> Self {
+impl JsonBoard {
+    pub(super) fn new(sample: &BoardSample, clocks_held: &Reading<bool>) -> Self {
         let mut why = Reasons::default();
         let identity = &sample.identity;
         let throttled = sample.throttled();
         let throttled = why.value("throttled", throttled).unwrap_or_default();
-        why.passed_over("power_modes", &sample.power.passed_over);
+        why.add_skipped("power_modes", &sample.power.passed_over);
         Self {
             model: why.value("model", identity.model.clone()),
             soc: why.value("soc", identity.soc.clone()),
             l4t: why.value("l4t", identity.l4t.clone()).map(|l4t| l4t.to_string()),
-            zones: why.entries("zones", &sample.zones, JsonZone::of),
-            sensors: why.entries("sensors", &sample.sensors, JsonZone::of),
+            zones: why.entries("zones", &sample.zones, JsonZone::new),
+            sensors: why.entries("sensors", &sample.sensors, JsonZone::new),
             throttled: throttled.into_iter().map(ToOwned::to_owned).collect(),
             rails: why.entries("rails", &sample.rails, |rail| {
                 let (milliwatts, why) = part(&rail.milliwatts, bij_core::Milliwatts::get);
@@ -168,16 +168,16 @@ impl Board {
             total_milliwatts: why
                 .value("total_milliwatts", sample.total.clone())
                 .map(bij_core::Milliwatts::get),
-            gpu: JsonGpu::of(&sample.gpu),
-            cpus: why.entries("cpus", &sample.cpus, JsonCpu::of),
-            memory: JsonMemory::of(&sample.memory),
-            power_mode: JsonMode::of(&sample.power.current),
+            gpu: JsonGpu::new(&sample.gpu),
+            cpus: why.entries("cpus", &sample.cpus, JsonCpu::new),
+            memory: JsonMemory::new(&sample.memory),
+            power_mode: JsonMode::new(&sample.power.current),
             power_modes: why.entries("power_modes", &sample.power.offered, |mode| {
                 let (needs_reboot, why) = part(&mode.needs_reboot, |needs| needs);
                 JsonOffered { id: mode.id, name: mode.name.clone(), needs_reboot, why }
             }),
             clocks_held: why.value("clocks_held", clocks_held.clone()),
-            fan: JsonFan::of(&sample.fan),
+            fan: JsonFan::new(&sample.fan),
             over_current: why.entries("over_current", &sample.over_current, |counter| {
                 let (count, why) = part(&counter.count, |count| count);
                 JsonCounter { name: counter.name.clone(), count, why }
@@ -188,9 +188,9 @@ impl Board {
 }
 
 impl JsonZone {
-    fn of(zone: &Zone) -> Self {
+    fn new(zone: &Zone) -> Self {
         let (celsius, why) = part(&zone.celsius, bij_core::Celsius::degrees);
-        // One that nobody has set is no trip.
+        // A trip that is not set is left out.
         let set = zone.trips.iter().filter(|trip| trip.celsius != Err(WhyNot::Off));
         let trips = set.map(|trip| JsonTrip {
             kind: trip.kind.to_string(),
@@ -206,35 +206,35 @@ impl JsonZone {
 }
 
 impl JsonGpu {
-    fn of(reading: &Reading<Gpu>) -> Self {
+    fn new(reading: &Reading<Gpu>) -> Self {
         let mut why = Reasons::default();
-        let of = reading.as_ref().map_err(Clone::clone);
+        let gpu = reading.as_ref().map_err(Clone::clone);
         Self {
-            name: why.value("name", of.clone().map(|gpu| gpu.name.clone())),
+            name: why.value("name", gpu.clone().map(|gpu| gpu.name.clone())),
             load_percent: why
-                .value("load_percent", of.clone().and_then(|gpu| gpu.load.clone()))
+                .value("load_percent", gpu.clone().and_then(|gpu| gpu.load.clone()))
                 .map(Percent::percents),
-            hz: why.value("hz", of.clone().and_then(|gpu| gpu.clock.clone())).map(Hertz::get),
-            powered: why.value("powered", of.and_then(|gpu| gpu.powered.clone())),
+            hz: why.value("hz", gpu.clone().and_then(|gpu| gpu.clock.clone())).map(Hertz::get),
+            powered: why.value("powered", gpu.and_then(|gpu| gpu.powered.clone())),
             why,
         }
     }
 }
 
 impl JsonCpu {
-    fn of(cpu: &Cpu) -> Self {
+    fn new(cpu: &Cpu) -> Self {
         let (hz, why) = part(&cpu.clock, Hertz::get);
         Self { id: cpu.id, online: cpu.online, hz, why }
     }
 }
 
 impl JsonMemory {
-    fn of(memory: &Memory) -> Self {
+    fn new(memory: &Memory) -> Self {
         let mut why = Reasons::default();
         let bytes = |sizes: BTreeMap<u32, bij_core::Bytes>| {
             sizes.into_iter().map(|(pid, size)| (pid, size.get())).collect()
         };
-        why.passed_over("gpu_by_pid", &memory.gpu_passed_over);
+        why.add_skipped("gpu_by_pid", &memory.gpu_passed_over);
         Self {
             total: why.value("total", memory.total.clone()).map(bij_core::Bytes::get),
             available: why.value("available", memory.available.clone()).map(bij_core::Bytes::get),
@@ -245,10 +245,10 @@ impl JsonMemory {
 }
 
 impl JsonMode {
-    fn of(reading: &Reading<CurrentMode>) -> Self {
+    fn new(reading: &Reading<CurrentMode>) -> Self {
         let mut why = Reasons::default();
         let name = reading.as_ref().map_err(Clone::clone).and_then(|mode| {
-            // A number that the configuration does not have.
+            // The configuration has no mode of this number.
             mode.name.clone().ok_or(WhyNot::Absent)
         });
         Self {
@@ -260,7 +260,7 @@ impl JsonMode {
 }
 
 impl JsonFan {
-    fn of(fan: &Fan) -> Self {
+    fn new(fan: &Fan) -> Self {
         let mut why = Reasons::default();
         Self {
             percent: why.value("percent", fan.drive.clone()).map(Percent::percents),

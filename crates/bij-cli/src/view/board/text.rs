@@ -1,4 +1,4 @@
-//! The machine for people: a head of one line for each thing, then tables of what there are several of.
+//! The machine as text: lines of single values, then tables of zones, rails and modes.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ pub(super) fn write(
     out: &mut dyn Write,
     format: &Format,
 ) -> io::Result<()> {
-    let model = board.identity.model.as_deref().unwrap_or("A machine that does not tell its model");
+    let model = board.identity.model.as_deref().unwrap_or("Machine of unknown model");
     writeln!(out, "{}", visible(model))?;
     let mut line = |name: &str, tone: Tone, value: &str| {
         writeln!(out, "{name:>12}: {}", format.paint(tone, &visible(value)))
@@ -29,13 +29,13 @@ pub(super) fn write(
         line("Power mode", Tone::Plain, &mode(&board.power))?;
     }
     if let [first, more @ ..] = board.power.passed_over.as_slice() {
-        line("Passed over", Tone::Busy, &with_more(&first.to_string(), more.len()))?;
+        line("Left out", Tone::Busy, &with_more(&first.to_string(), more.len()))?;
     }
     if clocks_are_held {
-        line("Clocks", Tone::Plain, "held where they are")?;
+        line("Clocks", Tone::Plain, "held at their present rates")?;
     }
     if board.total != Err(WhyNot::Absent) {
-        line("Power", Tone::Plain, &or_why(&board.total))?;
+        line("Power", Tone::Plain, &value_or_reason(&board.total))?;
     }
     match board.throttled() {
         Ok(names) if names.is_empty() => line("Throttled", Tone::Good, "no")?,
@@ -51,7 +51,7 @@ pub(super) fn write(
     line("Memory", Tone::Plain, &memory(&board.memory))?;
     line("Fan", Tone::Plain, &fan(board))?;
     zones(&board.zones, ["ZONE", "TRIPS"], out, format)?;
-    // If zones cannot be listed, these cannot either.
+    // If zones cannot be listed, sensors cannot either.
     if board.zones.is_ok() {
         zones(&board.sensors, ["SENSOR", "LIMITS"], out, format)?;
     }
@@ -59,8 +59,8 @@ pub(super) fn write(
     modes(&board.power, out, format)
 }
 
-/// A value, or its reason.
-fn or_why(reading: &Reading<impl ToString>) -> String {
+/// Formats a value, or the reason why it is missing.
+fn value_or_reason(reading: &Reading<impl ToString>) -> String {
     match reading {
         Ok(value) => value.to_string(),
         Err(why) => why.to_string(),
@@ -82,7 +82,7 @@ fn release(board: &BoardSample) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// A text that stands for some more of its kind.
+/// Appends the number of further texts that are not shown.
 fn with_more(first: &str, more: usize) -> String {
     if more == 0 { first.to_owned() } else { format!("{first}; {more} more") }
 }
@@ -94,7 +94,7 @@ fn mode(power: &PowerModes) -> String {
     match &power.current {
         Ok(mode) => match &mode.name {
             Some(name) => format!("{name} ({})", mode.id),
-            None => format!("{}, which its configuration does not have", mode.id),
+            None => format!("{}, which is not in /etc/nvpmodel.conf", mode.id),
         },
         Err(why) => format!("unknown, {why}"),
     }
@@ -106,23 +106,23 @@ fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
         Ok(counters) => counters,
         Err(why) => return Some((Tone::Busy, format!("unknown, {why}"))),
     };
-    let told = counters.iter().filter_map(|counter| match &counter.count {
+    let counts = counters.iter().filter_map(|counter| match &counter.count {
         Ok(0) => None,
         Ok(count) => Some(format!("{count} of {}", counter.name)),
         Err(why) => Some(format!("{} {why}", counter.name)),
     });
-    let told: Vec<String> = told.collect();
-    Some(if told.is_empty() {
+    let counts: Vec<String> = counts.collect();
+    Some(if counts.is_empty() {
         (Tone::Good, "none since boot".to_owned())
     } else {
-        (Tone::Bad, format!("{} since boot", told.join(", ")))
+        (Tone::Bad, format!("{} since boot", counts.join(", ")))
     })
 }
 
 fn gpu(reading: &Reading<Gpu>) -> String {
     let gpu = match reading {
         Ok(gpu) => gpu,
-        Err(WhyNot::Absent) => return "none that is known".to_owned(),
+        Err(WhyNot::Absent) => return "none found".to_owned(),
         Err(why) => return why.to_string(),
     };
     let mut parts = vec![gpu.name.clone()];
@@ -148,7 +148,7 @@ fn cpus(reading: &Reading<Vec<Cpu>>) -> String {
 }
 
 fn memory(memory: &Memory) -> String {
-    let of = match (&memory.available, &memory.total) {
+    let available = match (&memory.available, &memory.total) {
         (Ok(available), Ok(total)) => format!("{available} of {total} available"),
         (Err(why), _) | (_, Err(why)) => return why.to_string(),
     };
@@ -157,14 +157,14 @@ fn memory(memory: &Memory) -> String {
             let sum = sizes.values().fold(Bytes::new(0), |sum, size| {
                 sum.checked_add(*size).unwrap_or(Bytes::new(u64::MAX))
             });
-            let passed_over = match memory.gpu_passed_over.as_slice() {
+            let left_out = match memory.gpu_passed_over.as_slice() {
                 [] => String::new(),
                 [first, more @ ..] => format!("; not understood: {}", with_more(first, more.len())),
             };
-            format!("{of}, {sum} taken by the GPU{passed_over}")
+            format!("{available}, {sum} used by the GPU{left_out}")
         }
-        Err(WhyNot::Absent) => of,
-        Err(why) => format!("{of}; the GPU's share is {why}"),
+        Err(WhyNot::Absent) => available,
+        Err(why) => format!("{available}; the GPU's share is {why}"),
     }
 }
 
@@ -175,12 +175,12 @@ fn fan(board: &BoardSample) -> String {
         (Ok(drive), Err(WhyNot::Absent)) => drive.to_string(),
         (Ok(drive), Err(why)) => format!("{drive}, rpm {why}"),
         (Err(_), Ok(rpm)) => format!("{rpm} rpm"),
-        (Err(WhyNot::Absent), Err(_)) => "none that is known".to_owned(),
+        (Err(WhyNot::Absent), Err(_)) => "none found".to_owned(),
         (Err(why), Err(_)) => why.to_string(),
     }
 }
 
-/// A table of sensors; `titles` are those of its first and last column.
+/// Writes a table of sensors; `titles` are those of its first and last column.
 fn zones(
     reading: &Reading<Vec<Zone>>,
     titles: [&'static str; 2],
@@ -207,7 +207,7 @@ fn zones(
     table.write(out, format)
 }
 
-/// By what the kernel does at this temperature.
+/// Returns the tone of a temperature, by the trips that it has reached.
 fn tone(zone: &Zone, celsius: Celsius) -> Tone {
     let reached = |kinds: &[TripKind]| {
         zone.trips.iter().any(|trip| {
@@ -223,9 +223,9 @@ fn tone(zone: &Zone, celsius: Celsius) -> Tone {
     }
 }
 
-/// `passive 99.0, critical 104.5`; those that nobody has set are none.
+/// Formats the trips that are set: `passive 99.0, critical 104.5`.
 fn trips(zone: &Zone) -> String {
-    let told = zone.trips.iter().filter_map(|trip| match &trip.celsius {
+    let trips = zone.trips.iter().filter_map(|trip| match &trip.celsius {
         Ok(celsius) => {
             let celsius = celsius.to_string();
             Some(format!("{} {}", trip.kind, celsius.trim_end_matches(" °C")))
@@ -233,11 +233,11 @@ fn trips(zone: &Zone) -> String {
         Err(WhyNot::Off) => None,
         Err(why) => Some(format!("{} {why}", trip.kind)),
     });
-    visible(&told.collect::<Vec<_>>().join(", ")).into_owned()
+    visible(&trips.collect::<Vec<_>>().join(", ")).into_owned()
 }
 
 fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
-    // The power of the whole board has said why already.
+    // The line of the whole board's power has the reason.
     let Ok(rails) = &board.rails else { return Ok(()) };
     if rails.is_empty() {
         return Ok(());
@@ -245,7 +245,7 @@ fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Resul
     writeln!(out)?;
     let mut table = Table::new([Column::left("RAIL"), Column::right("POWER")]);
     for rail in rails {
-        table.row([visible(&rail.name).into(), or_why(&rail.milliwatts).into()]);
+        table.row([visible(&rail.name).into(), value_or_reason(&rail.milliwatts).into()]);
     }
     table.write(out, format)
 }
@@ -263,7 +263,7 @@ fn modes(power: &PowerModes, out: &mut dyn Write, format: &Format) -> io::Result
         let (current, is_known) = (is(&power.current), power.current.is_ok());
         let switch = match &mode.needs_reboot {
             _ if current => Cell::new(Tone::Good, "in force"),
-            // Where the mode in force is not known, it may be left over from an attempt to set it.
+            // If the mode in force is not known, the recorded one may be left over from a failed switch.
             _ if is_known && is(&power.recorded) => Cell::new(Tone::Busy, "at the next boot"),
             Ok(true) => Cell::new(Tone::Busy, "needs a reboot"),
             Ok(false) => Cell::new(Tone::Plain, "at once"),

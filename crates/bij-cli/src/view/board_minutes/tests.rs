@@ -46,7 +46,7 @@ fn text(width: Option<usize>) -> String {
 }
 
 #[test]
-fn every_minute_tells_how_hot_it_was_and_what_it_drew() {
+fn every_minute_has_its_temperature_and_power() {
     assert_snapshot!(text(None));
     assert_snapshot!(text(Some(60)));
     assert_json_snapshot!(minutes());

@@ -21,7 +21,7 @@ fn event(seq: u64, kind: EventKind, run: Option<&str>, data: &[(&str, &str)]) ->
 }
 
 #[test]
-fn an_event_is_one_line_whatever_it_says() {
+fn an_event_is_one_line_whatever_its_data() {
     let events = [
         event(41, EventKind::Submitted, Some("x#3"), &[("by", "alice (uid 1000)")]),
         event(

@@ -19,7 +19,7 @@ fn text(history: &History, width: Option<usize>) -> String {
 }
 
 #[test]
-fn every_attempt_tells_what_it_ended_of() {
+fn every_attempt_shows_its_cause_and_proof() {
     let history = History::of_one(attempts());
     assert_snapshot!(text(&history, None));
     assert_snapshot!(text(&history, Some(72)));
@@ -27,7 +27,7 @@ fn every_attempt_tells_what_it_ended_of() {
 }
 
 #[test]
-fn what_the_board_went_through_is_told_where_there_is_room() {
+fn the_boards_figures_are_shown_if_the_terminal_is_wide() {
     let mut attempts = attempts();
     attempts[0].board = Some(AttemptBoard {
         hottest: Some(Hottest { zone: "tj".to_owned(), celsius: Celsius::from_millis(86_531) }),
@@ -50,13 +50,13 @@ fn only_the_history_of_several_names_them_in_json() {
 
 #[test]
 fn the_span_of_an_attempt_survives_a_clock_that_goes_back() {
-    // Ended before it began, by the clock; the witness measured 62 s.
+    // By the clock it ended before it began; the witness measured 62 s.
     let history = History::of_one(vec![attempt("x#1", 1, Some(oom("2026-11-23T21:00:00Z")))]);
     assert!(text(&history, None).contains("1min 2s"));
 }
 
 #[test]
-fn an_open_attempt_is_as_old_as_its_boot_says() {
+fn the_age_of_an_open_attempt_is_counted_by_the_clock_of_the_boot() {
     let mut open = attempt("x#1", 1, None);
     // The clock was set forward by years since; the boot has lasted for 1000 s.
     open.started = "1970-01-01T00:00:09Z".parse().unwrap();

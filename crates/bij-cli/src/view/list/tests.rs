@@ -1,17 +1,17 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::view::status::Facts;
-use crate::view::status::tests::{crashed, running, unasked};
+use crate::view::status::ExperimentFacts;
+use crate::view::status::tests::{crashed, running, without_unit};
 
 fn list() -> List {
-    let named = |facts: Facts, id: &str| {
-        Status::new(Facts { id: bij_core::ExperimentId::new(id).unwrap(), ..facts })
+    let named = |facts: ExperimentFacts, id: &str| {
+        Status::new(ExperimentFacts { id: bij_core::ExperimentId::new(id).unwrap(), ..facts })
     };
     List(vec![
         named(running(), "amnesiac_001"),
         named(crashed(), "unstable_002"),
-        named(unasked(), "a_very_long_name_of_an_experiment_that_nobody_would_type"),
+        named(without_unit(), "a_very_long_name_of_an_experiment_that_nobody_would_type"),
     ])
 }
 
@@ -22,12 +22,12 @@ fn text(width: Option<usize>) -> String {
 }
 
 #[test]
-fn a_line_says_how_an_experiment_is() {
+fn a_line_shows_the_state_of_an_experiment() {
     assert_snapshot!(text(None));
 }
 
 #[test]
-fn it_fits_the_terminal_and_keeps_ids_whole() {
+fn the_list_fits_the_terminal_and_keeps_ids_whole() {
     assert_snapshot!(text(Some(100)));
     let wide = text(Some(100));
     assert!(wide.lines().all(|line| line.chars().count() <= 100), "{wide}");

@@ -6,7 +6,7 @@ use super::*;
 use bij_api::message::Waiting;
 use bij_core::queue::Amount;
 
-/// A run of which a gate or two is closed.
+/// Returns a run with these closed gates.
 pub(crate) fn entry(run: &str, state: State, gates: &[(&str, &str)]) -> Entry {
     let run: bij_core::RunId = run.parse().unwrap();
     let waiting_on = gates.iter().map(|(gate, text)| Waiting {
@@ -55,21 +55,21 @@ fn text(list: &QueueList, width: Option<usize>) -> String {
 }
 
 #[test]
-fn each_run_tells_what_it_waits_for() {
+fn each_run_shows_what_it_waits_for() {
     assert_snapshot!(text(&queue(), None));
     assert_json_snapshot!(queue());
 }
 
 #[test]
-fn a_run_that_is_wanted_stopped_says_by_whom_rather_than_how_it_does() {
+fn the_requester_of_a_stop_is_shown_instead_of_the_health() {
     let stopped = Entry {
         health: Some("stalled".to_owned()),
         health_reason: Some("no new step for 12min".to_owned()),
         stop_requested_by: Some("bob".to_owned()),
         ..entry("x#1", State::Running, &[])
     };
-    let told = text(&QueueList(vec![stopped]), None);
-    assert!(told.ends_with("  stop requested by bob\n"), "{told}");
+    let text = text(&QueueList(vec![stopped]), None);
+    assert!(text.ends_with("  stop requested by bob\n"), "{text}");
 }
 
 #[test]

@@ -50,15 +50,15 @@ fn text(simulated: &Simulated, width: Option<usize>) -> String {
 }
 
 #[test]
-fn each_move_is_told_with_its_reason_and_how_it_came_out() {
+fn each_move_is_shown_with_its_reason_and_the_end() {
     assert_snapshot!(text(&simulated(), None));
     assert_snapshot!(text(&simulated(), Some(60)));
     assert_json_snapshot!(simulated().lines());
 }
 
 #[test]
-fn where_nothing_is_done_that_is_said() {
+fn a_simulation_without_moves_says_so() {
     let end = SimulatedEnd::new(TimeSpan::from_secs(60), None, &Level::Normal, 0);
     let nothing = text(&Simulated::new(Vec::new(), end), None);
-    assert_eq!(nothing, "No move in 1min; how hot it was is not told.\n");
+    assert_eq!(nothing, "No move in 1min; the temperature is not known.\n");
 }

@@ -1,4 +1,4 @@
-//! One experiment as `bij status` shows it.
+//! The text of `bij status`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,24 +10,25 @@ use super::Status;
 use crate::view::escape::visible;
 use crate::view::{Format, LogRow, Tone, View, proof, time};
 
-/// What is known of the definition.
+/// The definition of an experiment, as the line `Loaded` shows it.
 #[derive(Clone, Debug)]
-pub(crate) enum Loaded {
-    /// It is there.
-    Found { source: String, description: Option<String> },
-    /// It is there and wrong, or cannot be read: why, in one line.
-    Bad(String),
-    /// It is not there.
+pub(crate) enum DefinitionInfo {
+    Found {
+        source: String,
+        description: Option<String>,
+    },
+    /// The definition has an error or cannot be read; the reason in one line.
+    Invalid(String),
     Missing,
 }
 
-/// One experiment's status with what people want besides: `bij status`.
+/// One experiment's status, with definition and log for the text: `bij status`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StatusPage {
     #[serde(flatten)]
     pub(crate) status: Status,
     #[serde(skip)]
-    pub(crate) loaded: Loaded,
+    pub(crate) definition: DefinitionInfo,
     #[serde(skip)]
     pub(crate) log: Vec<LogRow>,
 }
@@ -35,12 +36,14 @@ pub(crate) struct StatusPage {
 impl View for StatusPage {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
         let status = &self.status;
-        let (sign, tone) = status.sign();
-        let description = match &self.loaded {
-            Loaded::Found { description: Some(text), .. } => format!(" - {}", visible(text)),
+        let (symbol, tone) = status.symbol();
+        let description = match &self.definition {
+            DefinitionInfo::Found { description: Some(text), .. } => {
+                format!(" - {}", visible(text))
+            }
             _ => String::new(),
         };
-        writeln!(out, "{} {}{description}", format.paint(tone, sign), status.id)?;
+        writeln!(out, "{} {}{description}", format.paint(tone, symbol), status.id)?;
         let mut line = |name: &str, value: String| writeln!(out, "{name:>11}: {value}");
         line("Loaded", self.loaded_line(format))?;
         line("Active", self.active_line(format))?;
@@ -66,7 +69,7 @@ impl View for StatusPage {
         if let Some(pid) = status.pid {
             line("Main PID", pid.to_string())?;
         }
-        if let Some(text) = &status.said {
+        if let Some(text) = &status.notify_text {
             line("Status", format!("\"{}\"", visible(text)))?;
         }
         if let Some((name, memory)) = memory_line(status) {
@@ -83,7 +86,7 @@ impl View for StatusPage {
         if !self.log.is_empty() {
             writeln!(out)?;
         }
-        self.log.iter().try_for_each(|row| row.syslog(out, format))
+        self.log.iter().try_for_each(|row| row.write_syslog(out, format))
     }
 }
 
@@ -94,22 +97,26 @@ impl StatusPage {
             Some(false) => "; disabled",
             None => "",
         };
-        match &self.loaded {
-            // Whatever its definition says, nobody can start it.
-            Loaded::Found { source, .. } if self.status.masked == Some(true) => {
+        match &self.definition {
+            // A masked unit cannot be started, whatever its definition.
+            DefinitionInfo::Found { source, .. } if self.status.masked == Some(true) => {
                 format!("{} ({})", format.paint(Tone::Bad, "masked"), visible(source))
             }
-            Loaded::Found { source, .. } => format!("loaded ({}{enabled})", visible(source)),
-            Loaded::Bad(why) => {
+            DefinitionInfo::Found { source, .. } => {
+                format!("loaded ({}{enabled})", visible(source))
+            }
+            DefinitionInfo::Invalid(why) => {
                 format!("{} ({})", format.paint(Tone::Bad, "bad-setting"), visible(why))
             }
-            Loaded::Missing => format!("{} (no definition)", format.paint(Tone::Bad, "not-found")),
+            DefinitionInfo::Missing => {
+                format!("{} (no definition)", format.paint(Tone::Bad, "not-found"))
+            }
         }
     }
 
     fn active_line(&self, format: &Format) -> String {
         let status = &self.status;
-        let (_, tone) = status.sign();
+        let (_, tone) = status.symbol();
         let failed =
             status.state == "failed" || status.sub_state.as_deref() == Some("auto-restart");
         let sub = match (&status.result, &status.sub_state) {
@@ -130,7 +137,7 @@ impl StatusPage {
     }
 }
 
-/// The colour of an end.
+/// Returns the tone of an attempt's end.
 pub(in crate::view) fn cause_tone(end: &AttemptEnd) -> Tone {
     if end.cause == Cause::Success {
         Tone::Good
@@ -141,7 +148,7 @@ pub(in crate::view) fn cause_tone(end: &AttemptEnd) -> Tone {
     }
 }
 
-/// `3 (oom-kill 2, exit 1)`.
+/// Formats the crashes by cause: `3 (oom-kill 2, exit 1)`.
 fn crashes_line(crashes: u64, by_cause: Option<&BTreeMap<Cause, u64>>) -> String {
     let causes: Vec<String> =
         by_cause.into_iter().flatten().map(|(cause, count)| format!("{cause} {count}")).collect();
@@ -152,7 +159,7 @@ fn crashes_line(crashes: u64, by_cause: Option<&BTreeMap<Cause, u64>>) -> String
     }
 }
 
-/// `1.2G (max: 8.0G peak: 3.4G)`, or the peak of what has ended; `None` if nothing is known.
+/// Returns the memory, `1.2G (max: 8.0G peak: 3.4G)`, or the peak after the end; `None` if neither is known.
 fn memory_line(status: &Status) -> Option<(&'static str, String)> {
     let bytes = |value: u64| bij_core::Bytes::new(value).to_string();
     let Some(current) = status.memory_current else {
@@ -167,7 +174,7 @@ fn memory_line(status: &Status) -> Option<(&'static str, String)> {
     Some(("Memory", bytes(current) + &bounds))
 }
 
-/// Several pages: a blank line between them, and in JSON an array.
+/// Several pages, with a blank line between them; in JSON an array.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct StatusPages(pub(crate) Vec<StatusPage>);

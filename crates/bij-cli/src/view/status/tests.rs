@@ -50,7 +50,7 @@ fn id() -> ExperimentId {
     ExperimentId::new("amnesiac_001").unwrap()
 }
 
-pub(crate) fn running() -> Facts {
+pub(crate) fn running() -> ExperimentFacts {
     let unit = UnitStatus {
         id: id(),
         active_state: ActiveState::Active,
@@ -83,10 +83,17 @@ pub(crate) fn running() -> Facts {
         ..Tally::default()
     };
     let progress = Some("step=120 total=1000 text=epoch 3".parse().unwrap());
-    Facts { id: id(), unit: Some(unit), tally: Some(tally), progress, queued: None, gpu: None }
+    ExperimentFacts {
+        id: id(),
+        unit: Some(unit),
+        tally: Some(tally),
+        progress,
+        queued: None,
+        gpu: None,
+    }
 }
 
-pub(crate) fn crashed() -> Facts {
+pub(crate) fn crashed() -> ExperimentFacts {
     let mut facts = running();
     facts.progress = None;
     let unit = facts.unit.as_mut().unwrap();
@@ -101,12 +108,19 @@ pub(crate) fn crashed() -> Facts {
     facts
 }
 
-pub(crate) fn unasked() -> Facts {
+pub(crate) fn without_unit() -> ExperimentFacts {
     let tally = Tally { last: Some(attempt("amnesiac_001#1", 1, None)), ..Tally::default() };
-    Facts { id: id(), unit: None, tally: Some(tally), progress: None, queued: None, gpu: None }
+    ExperimentFacts {
+        id: id(),
+        unit: None,
+        tally: Some(tally),
+        progress: None,
+        queued: None,
+        gpu: None,
+    }
 }
 
-fn page(facts: Facts) -> StatusPage {
+fn page(facts: ExperimentFacts) -> StatusPage {
     let log = crate::view::LogRow {
         at: "2026-11-23T22:10:01Z".parse().unwrap(),
         id: facts.id.clone(),
@@ -116,7 +130,7 @@ fn page(facts: Facts) -> StatusPage {
     };
     StatusPage {
         status: Status::new(facts),
-        loaded: Loaded::Found {
+        definition: DefinitionInfo::Found {
             source: "/etc/brain-in-jar/experiments/amnesiac_001.toml".to_owned(),
             description: Some("Amnesiac, total".to_owned()),
         },
@@ -137,20 +151,21 @@ fn an_experiment_that_runs_looks_as_in_systemctl() {
 }
 
 #[test]
-fn one_that_crashed_tells_what_of() {
+fn an_experiment_that_crashed_shows_the_cause() {
     assert_snapshot!(text(&page(crashed())));
     assert_json_snapshot!(page(crashed()));
 }
 
 #[test]
-fn one_that_nobody_can_be_asked_about_is_unknown_and_not_claimed_dead() {
-    let page = StatusPage { loaded: Loaded::Missing, log: Vec::new(), ..page(unasked()) };
+fn without_the_manager_the_state_of_an_open_attempt_is_unknown() {
+    let page =
+        StatusPage { definition: DefinitionInfo::Missing, log: Vec::new(), ..page(without_unit()) };
     assert_snapshot!(text(&StatusPages(vec![page.clone(), page.clone()])));
     assert_json_snapshot!(page);
 }
 
 #[test]
-fn one_that_waits_to_be_restarted_says_why() {
+fn an_experiment_that_waits_for_its_restart_shows_the_result() {
     let mut facts = crashed();
     let unit = facts.unit.as_mut().unwrap();
     unit.active_state = ActiveState::Activating;
@@ -160,7 +175,7 @@ fn one_that_waits_to_be_restarted_says_why() {
 }
 
 #[test]
-fn what_is_frozen_or_masked_looks_as_in_systemctl() {
+fn frozen_and_masked_units_look_as_in_systemctl() {
     let mut facts = running();
     facts.unit.as_mut().unwrap().frozen = true;
     let frozen = text(&page(facts.clone()));
@@ -171,7 +186,7 @@ fn what_is_frozen_or_masked_looks_as_in_systemctl() {
 }
 
 #[test]
-fn colours_are_only_there_for_terminals() {
+fn colours_are_used_on_terminals_only() {
     let mut out = Vec::new();
     let format = Format { colour: true, ..Format::for_test() };
     page(running()).text(&mut out, &format).unwrap();
@@ -180,18 +195,18 @@ fn colours_are_only_there_for_terminals() {
 }
 
 #[test]
-fn a_quota_is_a_whole_number_where_it_is_one() {
+fn a_whole_quota_is_an_integer() {
     let number = |text: &str| percent(text.parse().unwrap()).unwrap().to_string();
     assert_eq!(number("150%"), "150");
     assert_eq!(number("12.5%"), "12.5");
 }
 
 #[test]
-fn what_failed_after_its_last_attempt_did_not_end_in_success() {
+fn a_failed_unit_does_not_show_the_success_of_an_earlier_attempt() {
     let mut facts = running();
     let unit = facts.unit.as_mut().unwrap();
     unit.active_state = ActiveState::Failed;
-    // A list does not tell the result; the ledger tells that of an attempt before.
+    // A listing of units has no result; the ledger has that of an earlier attempt.
     unit.result = None;
     let mut end = stopped("2026-11-23T22:02:00Z");
     end.evidence.service_result = Some(ServiceResult::Success);
@@ -200,10 +215,10 @@ fn what_failed_after_its_last_attempt_did_not_end_in_success() {
 }
 
 #[test]
-fn memory_of_the_gpu_is_told_beside_that_of_the_control_group_with_the_sum() {
+fn gpu_memory_is_shown_beside_that_of_the_control_group_with_the_sum() {
     let mut facts = running();
     let current = facts.unit.as_ref().unwrap().resources.memory_current.unwrap();
-    facts.gpu = Some(GpuShare::Has(Bytes::new(2 << 30)));
+    facts.gpu = Some(GpuShare::Used(Bytes::new(2 << 30)));
     let json = serde_json::to_value(Status::new(facts.clone())).unwrap();
     assert_eq!(json["gpu_memory"], 2u64 << 30);
     assert_eq!(json["memory_used"], current.get() + (2 << 30));
@@ -214,16 +229,16 @@ fn memory_of_the_gpu_is_told_beside_that_of_the_control_group_with_the_sum() {
 }
 
 #[test]
-fn why_the_gpus_share_is_not_known_is_told_where_it_would_be_the_machines() {
-    let status = |gpu: GpuShare| Status::new(Facts { gpu: Some(gpu), ..running() });
+fn an_unknown_amount_of_gpu_memory_is_shown_only_if_the_memory_is_shared() {
+    let status = |gpu: GpuShare| Status::new(ExperimentFacts { gpu: Some(gpu), ..running() });
     let unknown = GpuShare::Unknown("forbidden".to_owned());
-    for (gpu, why) in [(unknown.clone(), "forbidden"), (GpuShare::Elsewhere, "no GPU shares")] {
+    for (gpu, why) in [(unknown.clone(), "forbidden"), (GpuShare::NotShared, "no GPU shares")] {
         let json = serde_json::to_value(status(gpu)).unwrap();
         assert!(json["gpu_memory"].is_null() && json["memory_used"].is_null());
         assert!(json["gpu_memory_why"].as_str().unwrap().starts_with(why), "{json}");
     }
-    let told = text(&page(Facts { gpu: Some(unknown), ..running() }));
-    assert!(told.contains("GPU memory: unknown: forbidden"), "{told}");
-    let told = text(&page(Facts { gpu: Some(GpuShare::Elsewhere), ..running() }));
-    assert!(!told.contains("GPU memory"), "{told}");
+    let shown = text(&page(ExperimentFacts { gpu: Some(unknown), ..running() }));
+    assert!(shown.contains("GPU memory: unknown: forbidden"), "{shown}");
+    let shown = text(&page(ExperimentFacts { gpu: Some(GpuShare::NotShared), ..running() }));
+    assert!(!shown.contains("GPU memory"), "{shown}");
 }

@@ -11,7 +11,7 @@ fn text(why: Why) -> String {
 }
 
 #[test]
-fn every_closed_gate_is_told_with_what_opens_it() {
+fn every_closed_gate_is_shown_with_what_opens_it() {
     let gates = [
         ("hold", "held by bob"),
         ("paused", "admission was paused by bob"),
@@ -50,17 +50,17 @@ fn every_closed_gate_is_told_with_what_opens_it() {
 }
 
 #[test]
-fn one_that_is_wanted_stopped_says_by_whom() {
+fn the_requester_of_a_stop_is_shown() {
     let stopped = Entry {
         stop_requested_by: Some("al\u{1b}[31mice".to_owned()),
         ..entry("x#1", State::Running, &[])
     };
-    let told = text(Why { entry: stopped, ahead: Vec::new() });
-    assert!(told.contains("\n       Stop: requested by alice\n"), "{told}");
+    let text = text(Why { entry: stopped, ahead: Vec::new() });
+    assert!(text.contains("\n       Stop: requested by alice\n"), "{text}");
 }
 
 #[test]
-fn one_that_is_next_up_or_over_says_so() {
+fn a_run_that_is_next_up_or_over_says_so() {
     let alone = |entry| text(Why { entry, ahead: Vec::new() });
     let over = Entry {
         submitted: None,

@@ -6,53 +6,62 @@ use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Outcome};
 use bij_definitions::{Definitions, SubmitError};
 
-use super::plan::{Defined, Planned};
+use super::plan::{DefinitionState, PlannedRun};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 
-/// A sweep is written by several hands: each file is synced, and disks sync many at once as fast as
-/// one. What their directory holds is synced once for all.
-const HANDS: usize = 16;
+/// The number of threads that write definitions. Each file is synced, and disks sync many files at once as fast
+/// as one; their directory is synced once at the end.
+const WRITERS: usize = 16;
 
-/// The experiments of a submission, and which of them are new.
-pub(super) struct Written {
+/// The definitions of a submission.
+pub(super) struct WrittenDefinitions {
     ids: Vec<ExperimentId>,
+    /// The experiments that were not defined before.
     new: Vec<ExperimentId>,
 }
 
-/// An experiment that is defined now, and whether nobody had it before.
-type One = (ExperimentId, bool);
+/// An experiment that is defined now.
+struct DefinedExperiment {
+    id: ExperimentId,
+    /// Whether it was not defined before.
+    is_new: bool,
+}
 
-impl Written {
-    /// One an entry of what was planned, in its order.
+impl WrittenDefinitions {
+    /// Returns the id of each planned run, in the same order.
     pub(super) fn ids(&self) -> &[ExperimentId] {
         &self.ids
     }
 
-    /// Removes those that nobody had before: nothing was submitted.
-    pub(super) fn take_back(self, context: &Context) {
+    /// Removes the new definitions, because no run was submitted.
+    pub(super) fn remove_new(self, context: &Context) {
         for id in self.new {
-            // What stays behind is a definition that was right; `bij list` shows it.
+            // A definition that cannot be removed is valid; `bij list` shows it.
             let _ = context.definitions().withdraw(&id);
         }
     }
 }
 
-/// Takes in every definition that is not there, or none.
-pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Written, CliError> {
-    let mut written = Written { ids: Vec::with_capacity(planned.len()), new: Vec::new() };
+/// Writes every definition that does not exist yet, or none.
+pub(super) fn define(
+    context: &Context,
+    planned: &[PlannedRun],
+) -> Result<WrittenDefinitions, CliError> {
+    let mut written =
+        WrittenDefinitions { ids: Vec::with_capacity(planned.len()), new: Vec::new() };
     let mut first = None;
-    for done in by_several_hands(context.definitions(), planned)? {
-        match done {
-            Ok((id, new)) => {
-                written.new.extend(new.then(|| id.clone()));
+    for result in define_in_threads(context.definitions(), planned)? {
+        match result {
+            Ok(DefinedExperiment { id, is_new }) => {
+                written.new.extend(is_new.then(|| id.clone()));
                 written.ids.push(id);
             }
             Err(error) => first = first.or(Some(error)),
         }
     }
     let settled = match first {
-        None if planned.iter().any(|one| one.defined == Defined::Named) => {
+        None if planned.iter().any(|run| run.definition == DefinitionState::Named) => {
             context.definitions().sync_submitted()
         }
         None => Ok(()),
@@ -61,51 +70,58 @@ pub(super) fn define(context: &Context, planned: &[Planned]) -> Result<Written, 
     match settled {
         Ok(()) => Ok(written),
         Err(error) => {
-            written.take_back(context);
+            written.remove_new(context);
             Err(error.into())
         }
     }
 }
 
-/// Each result in the order of what was planned; a hand that fails writes no more.
-fn by_several_hands(
+/// Writes the definitions in several threads and returns the results in the given order. A thread stops at its
+/// first error.
+fn define_in_threads(
     definitions: &Definitions,
-    planned: &[Planned],
-) -> Result<Vec<Result<One, SubmitError>>, CliError> {
-    let share = planned.len().div_ceil(HANDS).max(1);
-    let work = |part: &[Planned]| {
-        let mut done = Vec::with_capacity(part.len());
-        for one in part {
-            let result = define_one(definitions, one);
+    planned: &[PlannedRun],
+) -> Result<Vec<Result<DefinedExperiment, SubmitError>>, CliError> {
+    let share = planned.len().div_ceil(WRITERS).max(1);
+    let write = |part: &[PlannedRun]| {
+        let mut results = Vec::with_capacity(part.len());
+        for run in part {
+            let result = define_one(definitions, run);
             let failed = result.is_err();
-            done.push(result);
+            results.push(result);
             if failed {
                 break;
             }
         }
-        done
+        results
     };
     thread::scope(|scope| {
-        let hands: Vec<_> =
-            planned.chunks(share).map(|part| scope.spawn(move || work(part))).collect();
+        let writers: Vec<_> =
+            planned.chunks(share).map(|part| scope.spawn(move || write(part))).collect();
         let mut all = Vec::with_capacity(planned.len());
-        for hand in hands {
+        for writer in writers {
             let panicked = |_| CliError::new(Kind::Internal, "a definition could not be written");
-            all.extend(hand.join().map_err(panicked)?);
+            all.extend(writer.join().map_err(panicked)?);
         }
         Ok(all)
     })
 }
 
-fn define_one(definitions: &Definitions, one: &Planned) -> Result<One, SubmitError> {
-    let id = &one.spec.id;
-    match one.defined {
-        Defined::Already => Ok((id.clone(), false)),
-        Defined::Unnamed => Ok((definitions.submit_ad_hoc(one.spec.clone())?.id, true)),
-        Defined::Named => {
-            let missing = matches!(definitions.find(id), Err(FindError::Missing { .. }));
-            let outcome = definitions.submit_without_sync(id, &one.spec.to_toml())?;
-            Ok((id.clone(), missing && outcome == Outcome::Changed))
+fn define_one(
+    definitions: &Definitions,
+    run: &PlannedRun,
+) -> Result<DefinedExperiment, SubmitError> {
+    let id = run.spec.id.clone();
+    Ok(match run.definition {
+        DefinitionState::Existing => DefinedExperiment { id, is_new: false },
+        DefinitionState::Unnamed => {
+            let id = definitions.submit_ad_hoc(run.spec.clone())?.id;
+            DefinedExperiment { id, is_new: true }
         }
-    }
+        DefinitionState::Named => {
+            let is_missing = matches!(definitions.find(&id), Err(FindError::Missing { .. }));
+            let outcome = definitions.submit_without_sync(&id, &run.spec.to_toml())?;
+            DefinedExperiment { id, is_new: is_missing && outcome == Outcome::Changed }
+        }
+    })
 }

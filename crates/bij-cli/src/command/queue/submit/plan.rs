@@ -1,4 +1,4 @@
-//! From what was typed to runs, with nothing written yet.
+//! Plans the runs of a submission; writes nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,85 +8,89 @@ use bij_core::port::{FindError, Found};
 
 use crate::args::{IdArg, SubmitArgs, Target};
 use crate::command::check::must_be_runnable;
-use crate::command::run::prepare::{Plan, ad_hoc, file};
+use crate::command::run::prepare::{PlannedExperiment, ad_hoc, from_file};
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::sweep::{Sweep, SweepError};
 use crate::view::DryRun;
 
-/// A run that is to be submitted.
+/// A run that will be submitted.
 #[derive(Clone, Debug)]
-pub(super) struct Planned {
+pub(super) struct PlannedRun {
     pub(super) spec: ExperimentSpec,
-    pub(super) defined: Defined,
-    /// What holds for this run only.
+    pub(super) definition: DefinitionState,
+    /// Additions that hold for this run only.
     overlay: SpecOverlay,
-    /// The values that it has in a sweep.
+    /// Its parameter values in a sweep.
     parameters: Vec<(String, String)>,
-    /// The experiment of which it is a variation, if that is defined.
+    /// The defined experiment that the sweep varies, if any.
     base: Option<ExperimentId>,
 }
 
-/// What is to become of the definition.
+/// Whether and how the definition of a run must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Defined {
-    /// It is there.
-    Already,
-    /// It is to be taken in under its name.
+pub(super) enum DefinitionState {
+    /// It exists.
+    Existing,
+    /// It will be written under its id.
     Named,
-    /// It is to be taken in under a made name.
+    /// It will be written under a generated id.
     Unnamed,
 }
 
-impl Planned {
-    fn plain(Plan { spec, defined }: Plan, overlay: &SpecOverlay) -> Self {
-        let defined = if defined { Defined::Already } else { Defined::Named };
-        Self { spec, defined, overlay: overlay.clone(), parameters: Vec::new(), base: None }
+impl PlannedRun {
+    fn new(experiment: PlannedExperiment, overlay: &SpecOverlay) -> Self {
+        let PlannedExperiment { spec, is_defined } = experiment;
+        let definition =
+            if is_defined { DefinitionState::Existing } else { DefinitionState::Named };
+        Self { spec, definition, overlay: overlay.clone(), parameters: Vec::new(), base: None }
     }
 
-    /// An experiment that the coordinator can be asked about before anything is written.
+    /// Returns a defined experiment that the coordinator can check in a dry run: the run's own, or the base of its
+    /// sweep.
     pub(super) fn known_as(&self) -> Option<&ExperimentId> {
-        match self.defined {
-            Defined::Already => Some(&self.spec.id),
-            Defined::Named | Defined::Unnamed => self.base.as_ref(),
+        match self.definition {
+            DefinitionState::Existing => Some(&self.spec.id),
+            DefinitionState::Named | DefinitionState::Unnamed => self.base.as_ref(),
         }
     }
 
-    /// What holds for this run only, as TOML; empty for nothing.
+    /// Returns the additions for this run as TOML; empty if there are none.
     pub(super) fn extras(&self) -> String {
-        toml(&self.overlay)
+        to_toml(&self.overlay)
     }
 
-    /// What has to be laid over [`known_as`](Self::known_as) for it to claim what this one will.
+    /// Returns the additions to [`known_as`](Self::known_as) with which it claims the same resources as this run.
     pub(super) fn extras_if_known(&self) -> String {
         let mut overlay = self.overlay.clone();
         for (name, value) in &self.parameters {
             if !overlay.environment().contains_key(name) {
-                // Each was tried when the sweep was made.
+                // Each was checked when the sweep was made.
                 let _ = overlay.add_environment(&format!("{name}={value}"));
             }
         }
-        toml(&overlay)
+        to_toml(&overlay)
     }
 
-    /// What is shown of it before it is submitted.
+    /// Returns the row of the run in a dry run.
     pub(super) fn view(&self) -> DryRun {
+        let is_named = self.definition != DefinitionState::Unnamed;
         DryRun {
-            experiment: (self.defined != Defined::Unnamed).then(|| self.spec.id.clone()),
-            defined: self.defined == Defined::Already,
+            experiment: is_named.then(|| self.spec.id.clone()),
+            defined: self.definition == DefinitionState::Existing,
             parameters: self.parameters.iter().cloned().collect(),
             command: self.spec.command.clone(),
         }
     }
 }
 
-fn toml(overlay: &SpecOverlay) -> String {
+fn to_toml(overlay: &SpecOverlay) -> String {
     if overlay.is_empty() { String::new() } else { overlay.to_toml() }
 }
 
-/// Everything that is to be submitted, in the order given.
-pub(super) fn plan(context: &Context, args: &SubmitArgs) -> Result<Vec<Planned>, CliError> {
-    let sweep = Sweep::new(args.params.clone()).map_err(|error| wrong(&error))?;
+/// Returns the runs to submit, in the given order.
+pub(super) fn plan(context: &Context, args: &SubmitArgs) -> Result<Vec<PlannedRun>, CliError> {
+    let sweep = Sweep::new(args.params.clone()).map_err(|error| usage_error(&error))?;
     let overlay = args.overlay.spec()?;
     let name = args.name.as_ref().map(|IdArg(id)| id);
     if name.is_some() && args.targets.len() > 1 {
@@ -94,38 +98,37 @@ pub(super) fn plan(context: &Context, args: &SubmitArgs) -> Result<Vec<Planned>,
     }
     let mut planned = Vec::new();
     if !args.command.is_empty() {
-        planned.extend(of_command(context, args, name, &overlay, &sweep)?);
+        planned.extend(from_command(context, args, name, &overlay, &sweep)?);
     }
     for target in &args.targets {
-        planned.extend(of_target(context, target, name, &overlay, &sweep)?);
-        if planned.len() > crate::sweep::MOST && !sweep.is_empty() {
-            return Err(wrong(&SweepError::TooMany { count: Some(planned.len()) }));
+        planned.extend(from_target(context, target, name, &overlay, &sweep)?);
+        if planned.len() > crate::sweep::MAX_COMBINATIONS && !sweep.is_empty() {
+            return Err(usage_error(&SweepError::TooMany { count: Some(planned.len()) }));
         }
     }
-    no_clash(context, &planned)?;
+    must_not_clash(context, &planned)?;
     Ok(planned)
 }
 
-fn wrong(error: &SweepError) -> CliError {
-    CliError::of(Kind::Usage, error)
+fn usage_error(error: &SweepError) -> CliError {
+    CliError::from_error(Kind::Usage, error)
 }
 
-fn of_command(
+fn from_command(
     context: &Context,
     args: &SubmitArgs,
     name: Option<&ExperimentId>,
     overlay: &SpecOverlay,
     sweep: &Sweep,
-) -> Result<Vec<Planned>, CliError> {
-    // Its limits are its own: they become a part of its definition.
+) -> Result<Vec<PlannedRun>, CliError> {
+    // The additions become a part of the command's definition.
     let spec = ad_hoc(context, &args.command, name, overlay, &args.shell)?;
     if sweep.is_empty() {
-        let defined = if name.is_some() { Defined::Named } else { Defined::Unnamed };
-        let nothing = SpecOverlay::default();
-        return Ok(vec![Planned {
-            defined,
-            ..Planned::plain(Plan { spec, defined: false }, &nothing)
-        }]);
+        let definition =
+            if name.is_some() { DefinitionState::Named } else { DefinitionState::Unnamed };
+        let experiment = PlannedExperiment { spec, is_defined: false };
+        let run = PlannedRun::new(experiment, &SpecOverlay::default());
+        return Ok(vec![PlannedRun { definition, ..run }]);
     }
     let Some(name) = name else {
         return Err(CliError::new(Kind::Usage, "a sweep of a command needs a name")
@@ -134,40 +137,40 @@ fn of_command(
     members(context, &spec, name, None, &SpecOverlay::default(), sweep)
 }
 
-fn of_target(
+fn from_target(
     context: &Context,
     target: &Target,
     name: Option<&ExperimentId>,
     overlay: &SpecOverlay,
     sweep: &Sweep,
-) -> Result<Vec<Planned>, CliError> {
+) -> Result<Vec<PlannedRun>, CliError> {
     match target {
         Target::Experiment(id) if sweep.is_empty() && name.is_some() => {
-            Err(CliError::new(Kind::Usage, format!("{id} has its name already"))
+            Err(CliError::new(Kind::Usage, format!("{id} already has a name"))
                 .hint("--name is for a command, a file or a sweep"))
         }
         Target::Experiment(id) if sweep.is_empty() => {
-            let plan = Plan::of(context, context.definitions().find_with(id, overlay)?, true)?;
-            Ok(vec![Planned::plain(plan, overlay)])
+            let found = context.definitions().find_with(id, overlay)?;
+            Ok(vec![PlannedRun::new(PlannedExperiment::new(context, found, true)?, overlay)])
         }
         Target::Experiment(id) => {
             let base = context.definitions().find_with(id, &SpecOverlay::default())?;
-            context.warn_of(&base);
+            context.warn_about_definition(&base);
             members(context, &base.spec, name.unwrap_or(id), Some(id), overlay, sweep)
         }
         Target::File(path) if sweep.is_empty() => {
-            Ok(vec![Planned::plain(file(context, path, name)?, overlay)])
+            Ok(vec![PlannedRun::new(from_file(context, path, name)?, overlay)])
         }
         Target::File(path) => {
             let base = context.find_file(path)??;
-            context.warn_of(&base);
+            context.warn_about_definition(&base);
             let spec = &base.spec;
             members(context, spec, name.unwrap_or(&spec.id), None, overlay, sweep)
         }
     }
 }
 
-/// The experiments of a sweep, each of which can be run as far as one can see.
+/// Returns the runs of a sweep; fails if one of their experiments cannot run.
 fn members(
     context: &Context,
     base: &ExperimentSpec,
@@ -175,54 +178,55 @@ fn members(
     known: Option<&ExperimentId>,
     overlay: &SpecOverlay,
     sweep: &Sweep,
-) -> Result<Vec<Planned>, CliError> {
-    let specs = sweep.members(base, name).map_err(|error| wrong(&error))?;
-    let combinations = sweep.combinations();
-    let both = specs.into_iter().zip(combinations);
-    both.map(|(spec, combination)| {
-        let found =
-            Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
-        must_be_runnable(context, &found)?;
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(Planned {
-            parameters: combination.into_iter().map(owned).collect(),
-            base: known.cloned(),
-            ..Planned::plain(Plan { spec: found.spec, defined: false }, overlay)
+) -> Result<Vec<PlannedRun>, CliError> {
+    let specs = sweep.members(base, name).map_err(|error| usage_error(&error))?;
+    let members = specs.into_iter().zip(sweep.combinations());
+    members
+        .map(|(spec, combination)| {
+            let found =
+                Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+            must_be_runnable(context, &found)?;
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            let experiment = PlannedExperiment { spec: found.spec, is_defined: false };
+            Ok(PlannedRun {
+                parameters: combination.into_iter().map(owned).collect(),
+                base: known.cloned(),
+                ..PlannedRun::new(experiment, overlay)
+            })
         })
-    })
-    .collect()
+        .collect()
 }
 
-/// No two of them have one name, and none takes the name of somebody else's experiment: what was
-/// submitted under it runs on under that definition.
-fn no_clash(context: &Context, planned: &[Planned]) -> Result<(), CliError> {
+/// Fails if two runs of sweeps have the same id, or if an id belongs to an experiment with another definition, whose
+/// runs would change.
+fn must_not_clash(context: &Context, planned: &[PlannedRun]) -> Result<(), CliError> {
     let mut seen = BTreeSet::new();
-    for one in planned {
-        let id = &one.spec.id;
-        if one.defined == Defined::Unnamed {
+    for run in planned {
+        let id = &run.spec.id;
+        if run.definition == DefinitionState::Unnamed {
             continue;
         }
-        if !seen.insert(id) && !one.parameters.is_empty() {
-            return Err(CliError::new(Kind::Usage, format!("{id} would be made twice")));
+        if !seen.insert(id) && !run.parameters.is_empty() {
+            return Err(CliError::new(Kind::Usage, format!("{id} would be defined twice")));
         }
-        if one.parameters.is_empty() || is_free(context, one)? {
+        if run.parameters.is_empty() || is_free(context, run)? {
             continue;
         }
         return Err(CliError::new(
             Kind::Definition,
-            format!("{id} is defined already, and otherwise"),
+            format!("{id} is already defined, with another definition"),
         )
         .hint("--name ID names the experiments of this sweep ID.1, ID.2, …"));
     }
     Ok(())
 }
 
-/// Whether nobody has the name, or an earlier sweep made the very same of it.
-fn is_free(context: &Context, one: &Planned) -> Result<bool, CliError> {
+/// Returns whether the id is not in use, or has the same definition from an earlier sweep.
+fn is_free(context: &Context, run: &PlannedRun) -> Result<bool, CliError> {
     let definitions = context.definitions();
-    match definitions.find_with(&one.spec.id, &SpecOverlay::default()) {
+    match definitions.find_with(&run.spec.id, &SpecOverlay::default()) {
         Err(FindError::Missing { .. }) => Ok(true),
-        Ok(found) => Ok(found.spec.to_toml() == one.spec.to_toml()),
+        Ok(found) => Ok(found.spec.to_toml() == run.spec.to_toml()),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,11 +1,11 @@
-//! Times as people type them (systemd.time(7), "Parsing Timestamps").
+//! Parses times on the command line (systemd.time(7), "Parsing Timestamps").
 
 use bij_core::{TimeSpan, Timestamp};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
-/// Why a text is no time.
+/// A text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{found:?} is not a time: write \"2026-11-23 22:00\", \"22:00\", now, today, yesterday, -90s or \"1 hour ago\""
@@ -14,41 +14,41 @@ pub(crate) struct InvalidTime {
     found: String,
 }
 
-/// The earliest start that was typed: `22:00` is a time of day, `+1h` a span.
+/// The value of `--not-before`: `22:00` is a time of day, `+1h` a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Earliest {
+pub(crate) enum NotBefore {
     At(Timestamp),
-    In(TimeSpan),
+    After(TimeSpan),
 }
 
-impl Earliest {
-    /// Reads one, as [`parse`] reads times.
+impl NotBefore {
+    /// Parses a span after `+`, or a time as [`parse`] does.
     pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Self, InvalidTime> {
         let span = text.trim().strip_prefix('+').and_then(|span| span.trim().parse().ok());
         match span {
-            Some(span) => Ok(Self::In(span)),
+            Some(span) => Ok(Self::After(span)),
             None => parse(text, now, zone).map(Self::At),
         }
     }
 
-    /// The time of day, if it is one.
+    /// Returns the time of day, if it is one.
     pub(crate) const fn at(self) -> Option<Timestamp> {
         match self {
             Self::At(at) => Some(at),
-            Self::In(_) => None,
+            Self::After(_) => None,
         }
     }
 
-    /// The span, if it is one.
+    /// Returns the span, if it is one.
     pub(crate) const fn delay(self) -> Option<TimeSpan> {
         match self {
             Self::At(_) => None,
-            Self::In(span) => Some(span),
+            Self::After(span) => Some(span),
         }
     }
 }
 
-/// Reads a time in the zone of whoever types, seen from `now`.
+/// Parses a time in the caller's time zone, relative to `now`.
 pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
     let text = text.trim();
     relative(text, now)
@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Times
         .ok_or_else(|| InvalidTime { found: text.chars().take(80).collect() })
 }
 
-/// `now`, `-90s`, `+5min`, `1 hour ago`, `@1795471200`.
+/// Parses `now`, `-90s`, `+5min`, `1 hour ago`, `@1795471200`.
 fn relative(text: &str, now: Timestamp) -> Option<Timestamp> {
     let span = |text: &str| {
         let span = text.trim().parse::<TimeSpan>().ok()?;
@@ -79,7 +79,7 @@ fn relative(text: &str, now: Timestamp) -> Option<Timestamp> {
     Some(Timestamp::from_micros(now.as_micros().checked_add(shift)?))
 }
 
-/// `today`, `yesterday 12:00`, `2026-11-23`, `2026-11-23 22:00:01`, `22:00`.
+/// Parses `today`, `yesterday 12:00`, `2026-11-23`, `2026-11-23 22:00:01`, `22:00`.
 fn absolute(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let here = jiff::Timestamp::from_microsecond(now.as_micros()).ok()?;
     let today = here.to_zoned_datetime(zone.clone()).date();
@@ -113,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_from_now_is_no_time_of_day() {
+    fn a_span_is_kept_apart_from_a_time_of_day() {
         let now: Timestamp = "2026-11-23T22:10:00Z".parse().unwrap();
-        let read = |text: &str| Earliest::parse(text, now, &TimeZone::UTC);
-        assert_eq!(read("+1h 5min"), Ok(Earliest::In(TimeSpan::from_secs(3900))));
+        let read = |text: &str| NotBefore::parse(text, now, &TimeZone::UTC);
+        assert_eq!(read("+1h 5min"), Ok(NotBefore::After(TimeSpan::from_secs(3900))));
         assert_eq!(read("22:30").unwrap().at(), "2026-11-23T22:30:00Z".parse().ok());
         assert_eq!(read("-90s").unwrap().delay(), None, "it has passed");
         assert!(read("+soon").is_err() && read("soon").is_err());

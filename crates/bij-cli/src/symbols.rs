@@ -1,14 +1,14 @@
-//! The signs that text is drawn with, for whoever can show no others than ASCII.
+//! The symbols in the output of `bij`, and ASCII in their place where the locale is not UTF-8.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
 
-/// What stands for a sign; systemd's tools put the same in the places of theirs.
+/// The ASCII text for each symbol, as in systemd's tools.
 const IN_ASCII: &[(char, &str)] =
     &[('●', "*"), ('○', "o"), ('×', "x"), ('↻', ">"), ('…', "..."), ('°', "")];
 
-/// Whether the locale's text is UTF-8, by the first of these variables that is set (locale(7)). Where
-/// none is, nobody has asked for anything else, and everything can show UTF-8 nowadays.
+/// Returns whether the locale's encoding is UTF-8, by the first of the variables that is set (locale(7)); `true` if
+/// none is set.
 pub(crate) fn is_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -19,20 +19,20 @@ pub(crate) fn is_utf8(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     })
 }
 
-/// The text with its signs drawn in ASCII. What came from an experiment or a person in other letters
-/// stays as it is.
+/// Returns the text with its symbols replaced by ASCII. Other characters, for example in an experiment's output,
+/// stay as they are.
 pub(crate) fn in_ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return text.into();
     }
-    let mut drawn = String::with_capacity(text.len());
+    let mut replaced = String::with_capacity(text.len());
     for c in text.chars() {
-        match IN_ASCII.iter().find(|(sign, _)| *sign == c) {
-            Some((_, ascii)) => drawn.push_str(ascii),
-            None => drawn.push(c),
+        match IN_ASCII.iter().find(|(symbol, _)| *symbol == c) {
+            Some((_, ascii)) => replaced.push_str(ascii),
+            None => replaced.push(c),
         }
     }
-    drawn.into()
+    replaced.into()
 }
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_variable_that_is_set_says_which_text_is_shown() {
+    fn the_first_variable_that_is_set_decides_the_encoding() {
         let shown = |set: &[(&str, &str)]| {
             is_utf8(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
         };
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_are_drawn_in_ascii_and_other_letters_stay() {
+    fn symbols_are_replaced_by_ascii_and_other_letters_stay() {
         assert_eq!(in_ascii("● a  grün…  71.2 °C"), "* a  grün...  71.2 C");
         assert_eq!(in_ascii("plain"), "plain");
     }

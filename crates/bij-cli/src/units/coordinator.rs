@@ -1,4 +1,4 @@
-//! The units of the system's experiments, for a caller who is not root.
+//! The units of the system's experiments for a caller other than root.
 
 use std::path::PathBuf;
 
@@ -10,34 +10,34 @@ use bij_systemd::SystemdUnits;
 
 use crate::coordinator;
 
-/// Looks at units by asking systemd, and has the coordinator start and stop them: systemd itself lets only
-/// root do so, and the coordinator members of group `bij` too.
+/// Reads units from systemd, and starts and stops them through the coordinator, which permits this to members
+/// of group `bij`; systemd itself permits it to root only.
 #[derive(Debug)]
-pub(crate) struct ThroughCoordinator {
+pub(crate) struct CoordinatorUnits {
     systemd: SystemdUnits,
     socket: PathBuf,
 }
 
-impl ThroughCoordinator {
+impl CoordinatorUnits {
     pub(super) const fn new(systemd: SystemdUnits, socket: PathBuf) -> Self {
         Self { systemd, socket }
     }
 
-    /// systemd itself, for what everyone may look at.
+    /// Returns the connection to systemd, for reading.
     pub(super) const fn systemd(&self) -> &SystemdUnits {
         &self.systemd
     }
 
-    /// Asks the coordinator. `None` if it does not do it for this caller, or is not there: then the caller's
-    /// own rights decide, since an operator's rule of polkit may give some.
+    /// Asks the coordinator. The inner error means that it denies this caller the change, or does not run; then the
+    /// caller's own rights decide, because a polkit rule of the operator may permit the change.
     async fn ask(
         &self,
         id: &ExperimentId,
         verb: UnitVerb,
     ) -> Result<Result<UnitEffect, ClientError>, UnitError> {
-        // A future of the bus's client is large, and this one is part of many.
+        // The future of the bus client is large, and many futures contain this one.
         let done = Box::pin(async {
-            // A connection of its own: calls of one connection wait for each other.
+            // Calls on one connection wait for each other, so each call gets a connection of its own.
             let client = coordinator::connect_to(&self.socket).await?;
             client.steer_unit(id, verb).await
         });
@@ -67,8 +67,8 @@ const fn is_absent(error: &ClientError) -> bool {
     matches!(error, ClientError::NoCoordinator | ClientError::NotListening)
 }
 
-/// What the coordinator did, else what systemd does by the caller's own rights. Where these do not suffice
-/// either, the coordinator's reason is told: its remedy is the one that helps.
+/// Returns what the coordinator did, else what systemd does with the caller's own rights. If systemd denies it too, the
+/// error has the coordinator's reason as its source, because that has the remedy.
 async fn or_directly<T>(
     asked: Result<UnitEffect, ClientError>,
     read: impl FnOnce(UnitEffect) -> T,
@@ -101,7 +101,7 @@ const fn outcome(effect: UnitEffect) -> Outcome {
     }
 }
 
-impl UnitManager for ThroughCoordinator {
+impl UnitManager for CoordinatorUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         let asked = self.ask(id, UnitVerb::Start).await?;
         or_directly(asked, started, Box::pin(self.systemd.start(id))).await

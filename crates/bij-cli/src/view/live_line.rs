@@ -1,41 +1,39 @@
-//! The line that is drawn over and over while an experiment runs in the foreground.
+//! The status line that is redrawn while an experiment runs in the foreground.
 
 use bij_core::{Bytes, ExperimentId};
 
 use super::status::Steps;
 use super::{Format, Tone};
 
-/// What is known of a running experiment at one moment.
+/// The state of an experiment in the foreground.
 #[derive(Clone, Debug)]
-pub(crate) struct Live {
+pub(crate) struct LiveLine {
     pub(crate) id: ExperimentId,
     pub(crate) state: LiveState,
     pub(crate) attempt: Option<u32>,
     pub(crate) steps: Option<Steps>,
     pub(crate) memory: Option<u64>,
     pub(crate) memory_max: Option<u64>,
-    /// Of one processor.
+    /// Processor use; 100 is one processor.
     pub(crate) cpu_percent: Option<u64>,
     pub(crate) restarts: u32,
 }
 
-/// Where it is.
+/// The state of an experiment in the foreground, as its line shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LiveState {
-    /// On its way up or down.
+    /// Starting or stopping.
     Busy,
-    /// Up.
     Up,
-    /// Dead, and about to be brought back.
+    /// Crashed, and waiting for its restart.
     Waiting,
-    /// Over, and all was well.
+    /// Ended without an error.
     Done,
-    /// Over.
     Failed,
 }
 
-impl Live {
-    /// An experiment that is about to start.
+impl LiveLine {
+    /// Creates the line of an experiment that is about to start.
     pub(crate) fn new(id: ExperimentId) -> Self {
         Self {
             id,
@@ -49,9 +47,9 @@ impl Live {
         }
     }
 
-    /// One line, cut to what fits.
-    pub(crate) fn line(&self, format: &Format) -> String {
-        let (sign, tone) = match self.state {
+    /// Formats the line, cut to the width of the terminal.
+    pub(crate) fn format(&self, format: &Format) -> String {
+        let (symbol, tone) = match self.state {
             LiveState::Up => ("●", Tone::Good),
             LiveState::Busy | LiveState::Waiting => ("●", Tone::Busy),
             LiveState::Done => ("○", Tone::Good),
@@ -60,7 +58,7 @@ impl Live {
         let mut parts = vec![self.id.to_string()];
         parts.extend(self.attempt.map(|attempt| format!("attempt {attempt}")));
         if self.state == LiveState::Waiting {
-            parts.push("waits to be brought back".to_owned());
+            parts.push("waits for its restart".to_owned());
         }
         parts.extend(self.steps.as_ref().map(Steps::line).filter(|line| !line.is_empty()));
         let bytes = |value: u64| Bytes::new(value).to_string();
@@ -76,12 +74,12 @@ impl Live {
         });
         let text = parts.join("  ");
         // The last column stays free: a terminal may wrap a line that fills it.
-        let room = format.width.map_or(usize::MAX, |width| width.saturating_sub(3));
-        let text = match text.char_indices().nth(room) {
+        let width = format.width.map_or(usize::MAX, |width| width.saturating_sub(3));
+        let text = match text.char_indices().nth(width) {
             Some((end, _)) => &text[..end],
             None => &text,
         };
-        format!("{} {text}", format.paint(tone, sign))
+        format!("{} {text}", format.paint(tone, symbol))
     }
 }
 
@@ -89,8 +87,8 @@ impl Live {
 mod tests {
     use super::*;
 
-    fn live() -> Live {
-        Live {
+    fn line() -> LiveLine {
+        LiveLine {
             state: LiveState::Up,
             attempt: Some(2),
             steps: Some(Steps { step: Some(120), total: Some(1000), text: None }),
@@ -98,21 +96,21 @@ mod tests {
             memory_max: Some(64 << 20),
             cpu_percent: Some(98),
             restarts: 1,
-            ..Live::new(ExperimentId::new("amnesiac_001").unwrap())
+            ..LiveLine::new(ExperimentId::new("amnesiac_001").unwrap())
         }
     }
 
     #[test]
-    fn it_tells_attempt_progress_memory_cpu_and_restarts() {
+    fn the_line_has_attempt_progress_memory_cpu_and_restarts() {
         assert_eq!(
-            live().line(&Format::for_test()),
+            line().format(&Format::for_test()),
             "● amnesiac_001  attempt 2  120/1000 (12%)  48.0M of 64.0M  cpu 98%  1 restart"
         );
     }
 
     #[test]
-    fn it_never_wraps() {
+    fn the_line_never_wraps() {
         let narrow = Format { width: Some(20), ..Format::for_test() };
-        assert_eq!(live().line(&narrow).chars().count(), 19);
+        assert_eq!(line().format(&narrow).chars().count(), 19);
     }
 }

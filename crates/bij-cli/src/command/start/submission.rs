@@ -1,4 +1,4 @@
-//! A start that is a submission: past the gates, with something added, or without systemd.
+//! Starts an experiment by a submission: with additions, past the gates, or without systemd.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use bij_core::{ExperimentId, RunEnd};
 
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::source::Live;
-use crate::view::{Effect, Outcome, Outcomes, Queued};
+use crate::queue_source::QueueWatch;
+use crate::view::{Effect, UnitOutcome, UnitOutcomes, WaitingRun};
 
-/// A coordinator that finds every gate open has let it start by then.
-const DECIDED_WITHIN: Duration = Duration::from_secs(30);
+/// How long to wait until the run is up or waits for a gate.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Submits a run and stays until it is up, or known to wait.
+/// Submits a run and returns when it is up, over, or waits for a gate.
 pub(super) async fn start(
     context: &Context,
     client: &Client,
     submission: Submit,
 ) -> Result<(), CliError> {
     let id = submission.experiment.clone();
-    let mut live = Live::begin(context).await?;
-    let taken = client.submit(&[submission], SubmitOptions::default()).await?;
-    let Some(entry) = taken.into_iter().next() else {
-        return Err(CliError::new(Kind::Internal, "the coordinator took in nothing"));
+    let mut watch = QueueWatch::start(context).await?;
+    let submitted = client.submit(&[submission], SubmitOptions::default()).await?;
+    let Some(entry) = submitted.into_iter().next() else {
+        return Err(CliError::new(Kind::Internal, "the coordinator has queued no run"));
     };
     let run = RunRef::Run(entry.id());
     let settled = async {
         loop {
-            let entry = live.why(&run).await?.entry;
+            let entry = watch.why(&run).await?.entry;
             if is_settled(&entry) {
                 return Ok::<Entry, CliError>(entry);
             }
-            live.wait().await;
+            watch.wait().await;
         }
     };
-    // Whoever takes longer is told of as it stands: it is in the queue.
-    let entry = tokio::time::timeout(DECIDED_WITHIN, settled).await.unwrap_or(Ok(entry))?;
-    tell(context, id, entry)
+    // After the time-out the run is reported as it was submitted: it is in the queue.
+    let entry = tokio::time::timeout(DECISION_TIMEOUT, settled).await.unwrap_or(Ok(entry))?;
+    report(context, id, entry)
 }
 
-/// Whether it is up, over, or waits for something that can be named.
+/// Returns whether a run is up, over, held, or waits for a known gate.
 fn is_settled(entry: &Entry) -> bool {
     match entry.state {
         State::Running | State::Ended | State::Held => true,
@@ -51,7 +51,7 @@ fn is_settled(entry: &Entry) -> bool {
     }
 }
 
-fn tell(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliError> {
+fn report(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliError> {
     let run = entry.id();
     let failed = match (entry.state, entry.ended) {
         (State::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => Some(
@@ -64,7 +64,7 @@ fn tell(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliErro
         _ if failed.is_some() => (Effect::Failed, None),
         State::Running | State::Ended => (Effect::Changed, None),
         State::Starting | State::Waiting | State::Held => {
-            (Effect::Skipped, Some(Queued::from(entry)))
+            (Effect::Skipped, Some(WaitingRun::from(entry)))
         }
     };
     match (&queued, effect) {
@@ -75,6 +75,6 @@ fn tell(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliErro
         (None, Effect::Unchanged | Effect::Skipped | Effect::Failed) => {}
     }
     let error = failed.as_ref().map(CliError::sentence);
-    context.terminal.show(&Outcomes(vec![Outcome { id, effect, error, queued }]))?;
+    context.terminal.show(&UnitOutcomes(vec![UnitOutcome { id, effect, error, queued }]))?;
     failed.map_or(Ok(()), Err)
 }

@@ -1,60 +1,63 @@
-//! Where the queue is looked up: at the coordinator, or in the store where there is none.
+//! Where the queue is read: from the coordinator, or from the store where none runs.
 
-mod live;
 mod open_runs;
 mod stored;
+mod watch;
 
 use bij_api::message::{CoordinatorStatus, Entry, Event, EventQuery, QueueQuery, Why};
 use bij_api::{Client, ClientError};
 use bij_core::queue::RunRef;
 use bij_store::Reader;
 
-pub(crate) use live::Live;
-pub(crate) use open_runs::{Ended, OpenRuns};
+pub(crate) use open_runs::{FinishedRun, OpenRuns};
+pub(crate) use watch::QueueWatch;
 
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
-use crate::past;
+use crate::history_source;
 
-/// One of the two; both number runs and events alike.
-pub(crate) enum Source {
-    /// Who knows everything, gates included.
+/// A source of runs and events; both sources number them alike.
+pub(crate) enum QueueSource {
+    /// The coordinator, which also knows the gates.
     Coordinator(Client),
-    /// What is on the disk.
+    /// The database, which has no gates.
     Store(Reader),
 }
 
-impl Source {
-    /// The coordinator, or the store and a warning: whoever looks is told what there is.
-    pub(crate) async fn of(context: &Context) -> Result<Self, CliError> {
+impl QueueSource {
+    /// Chooses the coordinator if it answers, else the store, with a warning.
+    ///
+    /// # Errors
+    /// If the coordinator refuses, or does not answer while the caller may not open the database.
+    pub(crate) async fn choose(context: &Context) -> Result<Self, CliError> {
         match coordinator::try_connect(context).await {
             Ok(client) => Ok(Self::Coordinator(client)),
             Err(error @ ClientError::Refused(_)) => Err(error.into()),
-            Err(error) if !past::may_open(context) => {
+            Err(error) if !history_source::can_open_database(context) => {
                 let why = CliError::from(error).in_one_line();
-                Err(past::without_coordinator(format!("the queue cannot be looked at: {why}")))
+                Err(history_source::needs_coordinator(format!("the queue cannot be read: {why}")))
             }
             Err(error) => {
                 let error = CliError::from(error);
                 let text = format!(
-                    "{}: what waits is not started, and its gates are not known; showing what is \
-                     on disk",
+                    "{}: waiting runs are not started, and their gates are not known; showing the \
+                     queue on disk",
                     error.sentence()
                 );
                 context.terminal.warning(&text);
                 context.terminal.hint(&coordinator::remedy(context));
-                Ok(Self::of_store(context))
+                Ok(Self::from_store(context))
             }
         }
     }
 
-    /// The store.
-    pub(crate) fn of_store(context: &Context) -> Self {
+    /// Returns the store of the context's layout.
+    pub(crate) fn from_store(context: &Context) -> Self {
         Self::Store(context.ledger())
     }
 
-    /// The runs that are not over, in starting order.
+    /// Returns the runs that are not over, in starting order.
     pub(crate) async fn queue(&self, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
         match self {
             Self::Coordinator(client) => Ok(client.queue(query).await?),
@@ -62,7 +65,7 @@ impl Source {
         }
     }
 
-    /// One run, what it waits for, and who goes first.
+    /// Returns one run, its closed gates, and the runs that go first.
     pub(crate) async fn why(&self, run: &RunRef) -> Result<Why, CliError> {
         match self {
             Self::Coordinator(client) => Ok(client.why(run).await?),
@@ -70,7 +73,7 @@ impl Source {
         }
     }
 
-    /// How the coordinator is, if one answers.
+    /// Returns the status of the coordinator; `None` if this is the store.
     pub(crate) async fn status(&self) -> Result<Option<CoordinatorStatus>, CliError> {
         match self {
             Self::Coordinator(client) => Ok(Some(client.status().await?)),
@@ -78,7 +81,7 @@ impl Source {
         }
     }
 
-    /// Events after a number, oldest first; as many as come at once, none if there are none yet.
+    /// Returns events after a number, oldest first, as many as one answer has; none if there are none yet.
     pub(crate) async fn events(&self, since: u64) -> Result<Vec<Event>, CliError> {
         match self {
             Self::Coordinator(client) => {

@@ -1,11 +1,11 @@
-//! How full the machine is, and what is wrong with the coordinator, as asides on stderr.
+//! Messages on stderr about the capacity of the machine and the state of the coordinator.
 
 use bij_api::message::CoordinatorStatus;
 
 use super::escape::visible;
 
-/// `1 of 4 slots taken, 8.0G of 24.0G claimed.`
-pub(crate) fn taken(status: &CoordinatorStatus) -> String {
+/// Returns the slots and the memory in use: `1 of 4 slots taken, 8.0G of 24.0G of memory claimed.`
+pub(crate) fn capacity_line(status: &CoordinatorStatus) -> String {
     let slots = match status.slots {
         Some(slots) => format!("{} of {slots} slots taken", status.running),
         None => format!("{} up", status.running),
@@ -17,11 +17,10 @@ pub(crate) fn taken(status: &CoordinatorStatus) -> String {
     format!("{slots}, {memory}.")
 }
 
-/// What whoever looks at the queue must know besides.
-pub(crate) fn warnings(status: &CoordinatorStatus) -> Vec<String> {
+/// Returns warnings that explain why no run starts.
+pub(crate) fn coordinator_warnings(status: &CoordinatorStatus) -> Vec<String> {
     let paused = status.paused_by.as_ref();
-    let paused =
-        paused.map(|by| format!("nothing starts: admission was paused by {}", visible(by)));
+    let paused = paused.map(|by| format!("no run starts: admission was paused by {}", visible(by)));
     let troubles = status.troubles.iter().map(|trouble| visible(trouble).into_owned());
     paused.into_iter().chain(troubles).collect()
 }
@@ -33,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tells_what_is_taken_and_what_is_wrong() {
+    fn capacity_and_warnings_are_reported() {
         let status = CoordinatorStatus {
             version: String::new(),
             since: "2026-11-23T22:00:00Z".parse().unwrap(),
@@ -50,10 +49,10 @@ mod tests {
             paused_since: None,
             troubles: vec!["the disk is full\u{1b}[2J".to_owned()],
         };
-        assert_eq!(taken(&status), "1 of 4 slots taken, 8.0G of 24.0G of memory claimed.");
+        assert_eq!(capacity_line(&status), "1 of 4 slots taken, 8.0G of 24.0G of memory claimed.");
         assert_eq!(
-            warnings(&status),
-            ["nothing starts: admission was paused by alice", "the disk is full"]
+            coordinator_warnings(&status),
+            ["no run starts: admission was paused by alice", "the disk is full"]
         );
         let unbounded = CoordinatorStatus {
             slots: None,
@@ -62,7 +61,7 @@ mod tests {
             troubles: Vec::new(),
             ..status
         };
-        assert_eq!(taken(&unbounded), "1 up, 8.0G of memory claimed.");
-        assert!(warnings(&unbounded).is_empty());
+        assert_eq!(capacity_line(&unbounded), "1 up, 8.0G of memory claimed.");
+        assert!(coordinator_warnings(&unbounded).is_empty());
     }
 }

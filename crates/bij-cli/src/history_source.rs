@@ -1,4 +1,4 @@
-//! The ledger for looking: opened by those who may, asked of the coordinator by everyone else.
+//! Where the history is read: from the database, or through the coordinator if the caller may not open it.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,21 @@ use crate::error::{CliError, Kind};
 /// How many attempts are read from the database at once: they take about a megabyte.
 const PIECE: usize = 1000;
 
-/// Where attempts are looked up.
-pub(crate) enum Past {
-    /// The database and what is set aside beside it.
+/// A source of attempts, tallies and board minutes.
+pub(crate) enum HistorySource {
+    /// The database and the spool beside it.
     Ledger(Reader),
-    /// The coordinator, which can read them.
+    /// The coordinator, which reads the database for callers that may not open it.
     Coordinator(Client),
 }
 
-impl Past {
-    /// Chooses by whether the database may be opened.
+impl HistorySource {
+    /// Chooses the database if the caller may open it, else the coordinator.
     ///
     /// # Errors
-    /// With what helps, if it may not and no coordinator answers.
-    pub(crate) async fn of(context: &Context) -> Result<Self, CliError> {
-        if may_open(context) {
+    /// If the caller may not open the database and no coordinator answers; with a remedy.
+    pub(crate) async fn choose(context: &Context) -> Result<Self, CliError> {
+        if can_open_database(context) {
             return Ok(Self::Ledger(context.ledger()));
         }
         match coordinator::try_connect(context).await {
@@ -38,21 +38,21 @@ impl Past {
             Err(error) => {
                 let why = CliError::from(error);
                 let text = format!(
-                    "the history is open to root alone, and the coordinator, which shows it to \
-                     everyone, cannot be asked: {}",
+                    "only root may open the history, and the coordinator, which shows it to every \
+                     user, does not answer: {}",
                     why.in_one_line()
                 );
-                Err(without_coordinator(text))
+                Err(needs_coordinator(text))
             }
         }
     }
 
-    /// Reads attempts from the oldest to the newest, of which no more than a piece is in memory.
+    /// Reads attempts in pieces, oldest first, of which one is in memory at a time.
     pub(crate) const fn scan(&self, scan: AttemptScan, at_most: usize) -> AttemptPieces<'_> {
-        AttemptPieces { past: self, scan, left: at_most }
+        AttemptPieces { source: self, scan, left: at_most }
     }
 
-    /// The newest attempt, or the newest but so many.
+    /// Returns the newest attempt after leaving out the `skip_newest` newest ones.
     pub(crate) async fn newest_attempt(
         &self,
         experiment: Option<&ExperimentId>,
@@ -79,7 +79,7 @@ impl Past {
         }
     }
 
-    /// What one experiment's history adds up to.
+    /// Returns the totals of one experiment's history.
     pub(crate) async fn tally(&self, id: &ExperimentId) -> Result<Tally, CliError> {
         match self {
             Self::Ledger(reader) => Ok(reader.tally(id)?),
@@ -87,7 +87,7 @@ impl Past {
         }
     }
 
-    /// What the history of every experiment that has one adds up to.
+    /// Returns the totals of every experiment that has a history.
     pub(crate) async fn tallies(&self) -> Result<BTreeMap<ExperimentId, Tally>, CliError> {
         match self {
             Self::Ledger(reader) => Ok(reader.tallies()?),
@@ -95,7 +95,7 @@ impl Past {
         }
     }
 
-    /// The newest minutes of the board, oldest first.
+    /// Returns the newest recorded minutes of the board, oldest first.
     pub(crate) async fn board_minutes(&self, newest: usize) -> Result<Vec<BoardMinute>, CliError> {
         match self {
             Self::Ledger(reader) => Ok(reader.board_minutes(newest)?),
@@ -104,11 +104,11 @@ impl Past {
     }
 }
 
-/// A history that need not fit into memory.
+/// Attempts that are read in pieces, because a history need not fit into memory.
 pub(crate) struct AttemptPieces<'a> {
-    past: &'a Past,
+    source: &'a HistorySource,
     scan: AttemptScan,
-    /// So many attempts are still to come at most.
+    /// How many attempts may still be read.
     left: usize,
 }
 
@@ -118,7 +118,7 @@ impl AttemptPieces<'_> {
         if self.left == 0 {
             return Ok(None);
         }
-        let mut piece = self.past.attempts_after(&self.scan).await?;
+        let mut piece = self.source.attempts_after(&self.scan).await?;
         piece.truncate(self.left);
         self.left -= piece.len();
         let Some(last) = piece.last() else { return Ok(None) };
@@ -127,16 +127,16 @@ impl AttemptPieces<'_> {
     }
 }
 
-/// Whether the database may be opened, or there is none yet.
-pub(crate) fn may_open(context: &Context) -> bool {
+/// Returns whether the caller may open the database, or there is none yet.
+pub(crate) fn can_open_database(context: &Context) -> bool {
     let database = context.layout.database();
     matches!(access(&database, AccessFlags::R_OK), Ok(()) | Err(Errno::ENOENT))
 }
 
-/// What helps where the database may not be opened and no coordinator answers.
-pub(crate) fn without_coordinator(text: String) -> CliError {
+/// Creates the error for a caller that may not open the database while no coordinator answers.
+pub(crate) fn needs_coordinator(text: String) -> CliError {
     CliError::new(Kind::Permission, text).hint(
-        "have it started (`sudo systemctl start brain-experiment-coordinator`), or repeat this with \
-         sudo",
+        "start the coordinator (`sudo systemctl start brain-experiment-coordinator`), or repeat the \
+         command with sudo",
     )
 }

@@ -1,4 +1,4 @@
-//! What a session has started and what waits in the queue instead of being up.
+//! The runs of a foreground session that wait in the queue.
 
 use std::collections::BTreeMap;
 
@@ -9,40 +9,36 @@ use bij_core::{ExperimentId, RunId};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::CliError;
-use crate::source::{Live, OpenRuns};
-use crate::view::Queued;
+use crate::queue_source::{OpenRuns, QueueWatch};
+use crate::view::WaitingRun;
 
-/// Runs that wait for their gates while a session waits for them.
+/// The runs that wait for their gates while a session waits for their ends.
 #[derive(Default)]
-pub(super) struct InQueue<'a> {
+pub(super) struct QueuedRuns<'a> {
     runs: BTreeMap<ExperimentId, RunId>,
-    /// Tells of their ends; there from the first run on.
+    /// Watches for their ends; `None` until the first run is added.
     open: Option<OpenRuns<'a>>,
 }
 
-impl<'a> InQueue<'a> {
-    /// Returns what an experiment waits for if its start was skipped because its run is in the queue.
-    pub(super) async fn take_in(
-        &mut self,
-        context: &'a Context,
-        id: &ExperimentId,
-    ) -> Option<String> {
+impl<'a> QueuedRuns<'a> {
+    /// Adds the run of an experiment whose start was skipped, and returns what the run waits for; `None` if no run is
+    /// in the queue.
+    pub(super) async fn add(&mut self, context: &'a Context, id: &ExperimentId) -> Option<String> {
         if self.open.is_none() {
-            self.open = Some(OpenRuns::new(Live::begin(context).await.ok()?, []));
+            self.open = Some(OpenRuns::new(QueueWatch::start(context).await.ok()?, []));
         }
         let open = self.open.as_mut()?;
-        let entry = open.live().why(&RunRef::Newest(id.clone())).await.ok()?.entry;
+        let entry = open.watch().why(&RunRef::Newest(id.clone())).await.ok()?.entry;
         if entry.state == State::Ended {
             return None;
         }
-        // It may be on its way up by now.
         self.runs.insert(id.clone(), entry.id());
         open.add(entry.id());
-        Some(Queued::from(entry).sentence())
+        Some(WaitingRun::from(entry).sentence())
     }
 
-    /// Notes that an experiment is up: from now on its unit tells how it is.
-    pub(super) fn is_up(&mut self, id: &ExperimentId) {
+    /// Removes the run of an experiment that is up; from now on its unit is observed.
+    pub(super) fn remove(&mut self, id: &ExperimentId) {
         if let Some(run) = self.runs.remove(id)
             && let Some(open) = &mut self.open
         {
@@ -50,21 +46,21 @@ impl<'a> InQueue<'a> {
         }
     }
 
-    /// Forgets the runs that are over. A coordinator that does not answer will be back.
+    /// Removes the runs that are over. Errors are ignored: the next call tries again.
     pub(super) async fn catch_up(&mut self) {
         let Some(open) = self.open.as_mut().filter(|open| !open.is_empty()) else { return };
-        open.live().poll().await;
+        open.watch().poll().await;
         for ended in open.catch_up().await.into_iter().flatten() {
             self.runs.remove(&ended.run.experiment);
         }
     }
 
     /// Returns whether the unit of an experiment is down only because its run is not over.
-    pub(super) fn awaits(&self, id: &ExperimentId) -> bool {
+    pub(super) fn contains(&self, id: &ExperimentId) -> bool {
         self.runs.contains_key(id)
     }
 
-    /// Takes all of them out of the queue; those that cannot be taken out are no longer waited for.
+    /// Cancels all runs; if that fails, the session no longer waits for them.
     pub(super) async fn cancel(&mut self, context: &Context) -> Result<(), CliError> {
         let runs: Vec<RunRef> = self.runs.values().cloned().map(RunRef::Run).collect();
         if runs.is_empty() {

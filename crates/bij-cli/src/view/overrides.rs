@@ -1,4 +1,4 @@
-//! Settings of a definition where an operator's drop-in may be stronger.
+//! Settings of a definition, with the overrides of an operator's drop-ins.
 
 use bij_core::Limit;
 use bij_core::definition::ExperimentSpec;
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use super::definition::{Setting, settings};
 
-/// What bij renders for every experiment.
+/// The `Restart=` that bij renders for every experiment.
 const RESTART: &str = "on-failure";
 
-/// All settings in force. `Overridden` has those that differ from the definition, with the definition's
-/// values. A unit that was rendered from an earlier definition gets the new one at its next start; until
-/// then a difference is not called an override.
-pub(crate) fn settings_under(
+/// Returns all settings in force. `Overridden` has the settings that differ from the definition, with the
+/// definition's values. If the unit was rendered from an earlier definition, a difference is not an override: the
+/// unit gets the new definition at its next start.
+pub(crate) fn settings_with_overrides(
     spec: &ExperimentSpec,
     stamp: &str,
     in_force: &SettingsInForce,
@@ -39,7 +39,7 @@ pub(crate) fn settings_under(
     all
 }
 
-/// Each setting that can be compared: its key, the definition's value and the one in force.
+/// Returns each setting that can be compared: its key, the definition's value and the one in force.
 fn compared(
     spec: &ExperimentSpec,
     in_force: &SettingsInForce,
@@ -47,7 +47,7 @@ fn compared(
     let SettingsInForce { command, restart, delay, burst, interval, time, .. } = in_force;
     let text = |value: &dyn ToString| Value::from(value.to_string());
     let limit = |time: Option<Limit<bij_core::TimeSpan>>| match time {
-        // No limit is the template's own value.
+        // The template sets no limit, as a definition without one.
         Some(Limit::Max) | None => Value::Null,
         Some(limit) => Value::from(limit.to_string()),
     };
@@ -94,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_definition_says_is_not_overridden() {
-        let all = settings_under(&spec(), "s", &rendered());
+    fn settings_as_in_the_definition_are_not_overridden() {
+        let all = settings_with_overrides(&spec(), "s", &rendered());
         assert_eq!(value(&all, "Overridden"), serde_json::json!({}));
         assert_eq!(value(&all, "Restart"), "on-failure");
         assert_eq!(value(&all, "limits.time"), Value::Null);
-        let all = settings_under(&spec(), "s", &SettingsInForce::default());
+        let all = settings_with_overrides(&spec(), "s", &SettingsInForce::default());
         assert_eq!(value(&all, "Overridden"), serde_json::json!({}));
     }
 
@@ -111,7 +111,7 @@ mod tests {
         in_force.restart = Some("no".to_owned());
         in_force.burst = Some(9);
         in_force.time = Some(Limit::At(TimeSpan::from_secs(60)));
-        let all = settings_under(&spec(), "s", &in_force);
+        let all = settings_with_overrides(&spec(), "s", &in_force);
         assert_eq!(value(&all, "command"), serde_json::json!(["/bin/false"]));
         assert_eq!(value(&all, "Restart"), "no");
         assert_eq!(value(&all, "restart.burst"), 9);
@@ -124,10 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_holds_from_the_next_start_on_is_not_called_overridden() {
+    fn a_definition_that_changed_after_the_start_is_not_overridden() {
         let mut in_force = rendered();
         in_force.burst = Some(9);
-        let all = settings_under(&spec(), "another", &in_force);
+        let all = settings_with_overrides(&spec(), "another", &in_force);
         assert_eq!(value(&all, "Overridden"), serde_json::json!({}));
         assert_eq!(value(&all, "restart.burst"), 3);
     }

@@ -1,4 +1,4 @@
-//! The journal's lines as they come, for somebody who waits for other things as well.
+//! Follows the journal from asynchronous code.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,26 +7,26 @@ use bij_systemd::{Journal, LogQuery, Stopper};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Hues, Wanted, journal};
+use super::{Hues, LogFilter, journal};
 use crate::error::{CliError, Kind};
 use crate::view::LogRow;
 
-/// Lines under way; who prints faster than the terminal takes it waits in the journal.
-const QUEUE: usize = 1024;
+/// The most lines in the channel; further lines wait in the journal.
+const CHANNEL_SIZE: usize = 1024;
 
-/// Silence after which nothing more is to be expected of experiments that have ended: journald
-/// hands lines on within milliseconds, on a loaded board within tenths of a second.
+/// After this time without a line, experiments that have ended will log no more: journald passes lines on within
+/// milliseconds, on a loaded board within tenths of a second.
 const SILENCE: Duration = Duration::from_millis(400);
 
-/// The lines of some experiments from now on. They end with this.
-pub(crate) struct Lines {
+/// The lines of some experiments from now on. Dropping it ends the reading thread.
+pub(crate) struct JournalFollower {
     queue: mpsc::Receiver<Result<LogRow, CliError>>,
     stopper: Stopper,
 }
 
-impl Lines {
-    /// Follows the journal on a thread of its own, for reading it blocks.
-    pub(crate) fn follow(journal: &Journal, ids: &[ExperimentId]) -> Result<Self, CliError> {
+impl JournalFollower {
+    /// Follows the journal on a thread of its own, because reading it blocks.
+    pub(crate) fn start(journal: &Journal, ids: &[ExperimentId]) -> Result<Self, CliError> {
         let query = LogQuery {
             experiments: ids.to_vec(),
             newest: Some(0),
@@ -35,8 +35,8 @@ impl Lines {
         };
         let lines = journal.lines(&query, SystemTime::now().into())?;
         let stopper = lines.stopper();
-        let mut hues = Hues::of(&Wanted { ids: ids.to_vec(), ..Wanted::default() });
-        let (sender, queue) = mpsc::channel(QUEUE);
+        let mut hues = Hues::new(&LogFilter { ids: ids.to_vec(), ..LogFilter::default() });
+        let (sender, queue) = mpsc::channel(CHANNEL_SIZE);
         let relay = move || {
             for line in lines {
                 let line = line.map_err(CliError::from).map(|line| journal::row(line, &mut hues));
@@ -46,11 +46,11 @@ impl Lines {
             }
         };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(relay);
-        thread.map_err(|error| CliError::of(Kind::Internal, &error))?;
+        thread.map_err(|error| CliError::from_error(Kind::Internal, &error))?;
         Ok(Self { queue, stopper })
     }
 
-    /// The next line; waits for ever once the journal has ended. Cancel-safe: a queue is read.
+    /// Returns the next line; never returns once the journal has ended. Cancel-safe: it receives from a channel.
     pub(crate) async fn next(&mut self) -> Result<LogRow, CliError> {
         match self.queue.recv().await {
             Some(line) => line,
@@ -58,7 +58,7 @@ impl Lines {
         }
     }
 
-    /// What has been written but not yet been handed over.
+    /// Returns the lines that were written but not yet received.
     pub(crate) async fn rest(&mut self) -> Result<Vec<LogRow>, CliError> {
         let mut rest = Vec::new();
         while let Ok(Some(line)) = timeout(SILENCE, self.queue.recv()).await {
@@ -68,7 +68,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for JournalFollower {
     fn drop(&mut self) {
         self.stopper.stop();
     }

@@ -1,8 +1,8 @@
-//! Runs whose ends are waited for.
+//! Waits for the ends of runs.
 //!
-//! One listing of the queue tells which of them are over; from then on the events tell. So the cost of
-//! waiting grows with the events, not with the events times the runs. The queue is listed again only after
-//! another source has begun to answer, or where events are missing or not announced.
+//! One listing of the queue shows which runs are over; from then on the events do. The cost of waiting
+//! grows with the number of events, not with events times runs. The queue is listed again only after the
+//! source was replaced, or where events are missing or not announced.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,66 +10,66 @@ use bij_api::message::{Entry, Event, QueueQuery, State};
 use bij_core::queue::{EventKind, RunRef};
 use bij_core::{AttemptEnd, Evidence, Exit, RunEnd, RunId};
 
-use super::Live;
+use super::QueueWatch;
 use crate::error::CliError;
 
-/// Watches runs that are not over.
+/// Runs that are not over yet.
 pub(crate) struct OpenRuns<'a> {
-    live: Live<'a>,
-    /// Each with the end of its last attempt, if an event told it.
+    watch: QueueWatch<'a>,
+    /// Each run with the end of its last attempt, if an event has reported it.
     open: HashMap<RunId, Option<AttemptEnd>>,
-    /// The newest event that was read.
+    /// The number of the newest event that was read.
     seen: u64,
     /// How often the source had been replaced when the queue was listed.
     listed: u32,
 }
 
-/// A run that is over now.
-pub(crate) struct Ended {
+/// A run that is over.
+pub(crate) struct FinishedRun {
     pub(crate) run: RunId,
     pub(crate) end: Option<RunEnd>,
-    /// How its last attempt ended, if an event told it.
+    /// The end of its last attempt, if an event has reported it.
     pub(crate) last: Option<AttemptEnd>,
 }
 
 impl<'a> OpenRuns<'a> {
-    /// Begins to watch runs; the first [`catch_up`](Self::catch_up) returns those that are over already.
-    pub(crate) fn new(live: Live<'a>, runs: impl IntoIterator<Item = RunId>) -> Self {
+    /// Starts to watch runs. The first [`catch_up`](Self::catch_up) returns the runs that are over already.
+    pub(crate) fn new(watch: QueueWatch<'a>, runs: impl IntoIterator<Item = RunId>) -> Self {
         let open = runs.into_iter().map(|run| (run, None)).collect();
-        // No listing was made under this number yet.
-        let listed = live.replaced().wrapping_sub(1);
-        Self { live, open, seen: 0, listed }
+        // Differs from the source's number, so that the first call lists the queue.
+        let listed = watch.replaced().wrapping_sub(1);
+        Self { watch, open, seen: 0, listed }
     }
 
-    /// Adds a run that was found in the queue after this watch began.
+    /// Adds a run that is in the queue.
     pub(crate) fn add(&mut self, run: RunId) {
         self.open.insert(run, None);
     }
 
-    /// Forgets a run.
+    /// Removes a run.
     pub(crate) fn remove(&mut self, run: &RunId) {
         self.open.remove(run);
     }
 
-    /// Where the runs are looked up.
-    pub(crate) fn live(&mut self) -> &mut Live<'a> {
-        &mut self.live
+    /// Returns the watch by which the runs are read.
+    pub(crate) fn watch(&mut self) -> &mut QueueWatch<'a> {
+        &mut self.watch
     }
 
-    /// Returns whether all of them are over.
+    /// Returns whether all runs are over.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
     /// Returns the runs that have ended since the last call, without waiting for any.
-    pub(crate) async fn catch_up(&mut self) -> Result<Vec<Ended>, CliError> {
+    pub(crate) async fn catch_up(&mut self) -> Result<Vec<FinishedRun>, CliError> {
         let mut ended = Vec::new();
-        if self.must_list() || self.begins_anew().await {
+        if self.must_list() || self.is_new_database().await {
             self.list(&mut ended).await?;
             return Ok(ended);
         }
-        while self.seen < self.live.announced() {
-            let events = self.live.events(self.seen).await?;
+        while self.seen < self.watch.announced() {
+            let events = self.watch.events(self.seen).await?;
             let is_next = |event: &Event| event.seq == self.seen.saturating_add(1);
             if self.must_list() || !events.first().is_some_and(is_next) {
                 self.list(&mut ended).await?;
@@ -77,28 +77,28 @@ impl<'a> OpenRuns<'a> {
             }
             for event in events {
                 self.seen = event.seq;
-                self.take(&event, &mut ended).await?;
+                self.handle_event(&event, &mut ended).await?;
             }
         }
         Ok(ended)
     }
 
-    /// Returns whether the numbers of events begin anew, as they do in another database.
-    async fn begins_anew(&self) -> bool {
-        self.live.announced() < self.seen && self.live.newest_event().await < self.seen
+    /// Returns whether the event numbers have gone back, as they do with another database.
+    async fn is_new_database(&self) -> bool {
+        self.watch.announced() < self.seen && self.watch.newest_event().await < self.seen
     }
 
     fn must_list(&self) -> bool {
-        self.listed != self.live.replaced() || !self.live.is_announced()
+        self.listed != self.watch.replaced() || !self.watch.is_announced()
     }
 
-    /// Reads the queue, and asks about the runs that are no longer in it.
-    async fn list(&mut self, ended: &mut Vec<Ended>) -> Result<(), CliError> {
+    /// Lists the queue, and reads each run that is no longer in it.
+    async fn list(&mut self, ended: &mut Vec<FinishedRun>) -> Result<(), CliError> {
         let queued = loop {
-            self.listed = self.live.replaced();
-            self.seen = self.live.newest_event().await;
-            let queued = self.live.queue(&self.query()).await?;
-            if self.listed == self.live.replaced() {
+            self.listed = self.watch.replaced();
+            self.seen = self.watch.newest_event().await;
+            let queued = self.watch.queue(&self.query()).await?;
+            if self.listed == self.watch.replaced() {
                 break queued;
             }
         };
@@ -106,27 +106,31 @@ impl<'a> OpenRuns<'a> {
         let gone: Vec<RunId> =
             self.open.keys().filter(|run| !queued.contains(run)).cloned().collect();
         for run in gone {
-            self.ask(&run, ended).await?;
+            self.read(&run, ended).await?;
         }
         Ok(())
     }
 
-    /// The runs of one experiment, if all watched runs are of one.
+    /// Returns a query for one experiment if all runs are of one, else for all.
     fn query(&self) -> QueueQuery {
         let mut experiments = self.open.keys().map(|run| &run.experiment);
         let first = experiments.next().filter(|first| experiments.all(|other| other == *first));
         QueueQuery { experiment: first.cloned(), ..QueueQuery::default() }
     }
 
-    async fn ask(&mut self, run: &RunId, ended: &mut Vec<Ended>) -> Result<(), CliError> {
-        let entry = self.live.why(&RunRef::Run(run.clone())).await?.entry;
+    async fn read(&mut self, run: &RunId, ended: &mut Vec<FinishedRun>) -> Result<(), CliError> {
+        let entry = self.watch.why(&RunRef::Run(run.clone())).await?.entry;
         if entry.state == State::Ended {
             self.end(run, entry.ended, ended);
         }
         Ok(())
     }
 
-    async fn take(&mut self, event: &Event, ended: &mut Vec<Ended>) -> Result<(), CliError> {
+    async fn handle_event(
+        &mut self,
+        event: &Event,
+        ended: &mut Vec<FinishedRun>,
+    ) -> Result<(), CliError> {
         let Some(run) = run_of(event).filter(|run| self.open.contains_key(run)) else {
             return Ok(());
         };
@@ -136,16 +140,16 @@ impl<'a> OpenRuns<'a> {
             }
             EventKind::RunEnded => match event.data.get("end").and_then(|word| run_end(word)) {
                 Some(end) => self.end(&run, Some(end), ended),
-                None => self.ask(&run, ended).await?,
+                None => self.read(&run, ended).await?,
             },
             _ => {}
         }
         Ok(())
     }
 
-    fn end(&mut self, run: &RunId, end: Option<RunEnd>, ended: &mut Vec<Ended>) {
+    fn end(&mut self, run: &RunId, end: Option<RunEnd>, ended: &mut Vec<FinishedRun>) {
         let last = self.open.remove(run).flatten();
-        ended.push(Ended { run: run.clone(), end, last });
+        ended.push(FinishedRun { run: run.clone(), end, last });
     }
 }
 
@@ -157,7 +161,7 @@ fn run_end(word: &str) -> Option<RunEnd> {
     RunEnd::ALL.into_iter().find(|end| end.as_str() == word)
 }
 
-/// What an event tells of the end of an attempt, which is all that an exit code depends on.
+/// Returns the end of an attempt as an event reports it, which suffices for the exit code.
 fn attempt_end(event: &Event) -> Option<AttemptEnd> {
     let number = |key| event.data.get(key).and_then(|text| text.parse().ok());
     let mut evidence = Evidence::default();

@@ -1,4 +1,4 @@
-//! The run of an experiment that waits in the queue.
+//! The waiting run of an experiment.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use serde::Serialize;
 
 use super::gate;
 
-/// What `bij status`, `list` and `show` tell of a run that waits.
+/// A waiting or held run, as `bij status`, `list` and `show` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Queued {
+pub(crate) struct WaitingRun {
     pub(crate) run: u32,
     pub(crate) state: State,
     pub(crate) waiting_on: Arc<[Waiting]>,
-    /// For people: its whole name.
+    /// The name of the run, for the text.
     #[serde(skip)]
     pub(crate) id: RunId,
 }
 
-impl From<Entry> for Queued {
+impl From<Entry> for WaitingRun {
     fn from(entry: Entry) -> Self {
         let id = entry.id();
         Self { run: entry.run.0, state: entry.state, waiting_on: entry.waiting_on, id }
     }
 }
 
-impl Queued {
-    /// Its first gate, and how many there are besides.
+impl WaitingRun {
+    /// Returns the text of its first gate, and the number of the others.
     pub(crate) fn reason(&self) -> Cow<'_, str> {
         gate::first(&self.waiting_on)
     }
 
-    /// `x#3, waiting: 4 of 4 slots are taken (+1)`.
+    /// Returns its name, state and reason: `x#3, waiting: 4 of 4 slots are taken (+1)`.
     pub(crate) fn sentence(&self) -> String {
         let reason = self.reason();
         let colon = if reason.is_empty() { "" } else { ": " };

@@ -1,4 +1,4 @@
-//! The queue as it lies on the disk: everything but the gates, which only a coordinator judges.
+//! Reads the queue from the store. It has everything but the gates, which only a coordinator evaluates.
 
 use bij_api::message::{Entry, Event, QueueQuery, Why};
 use bij_core::port::{Ledger as _, RunQueue as _};
@@ -8,10 +8,10 @@ use bij_store::Reader;
 
 use crate::error::{CliError, Kind};
 
-/// As many events as are read at once.
-const PIECE: usize = 1000;
+/// How many events are read at a time.
+const PAGE_SIZE: usize = 1000;
 
-/// The runs that are not over: those that are up, then the others in starting order.
+/// Returns the runs that are not over: the runs that are up, then the others in starting order.
 pub(super) fn queue(reader: &Reader, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
     let QueueQuery { experiment, group, state, skip } = query;
     let skip = usize::try_from(*skip).unwrap_or(usize::MAX);
@@ -32,7 +32,7 @@ fn ordered(reader: &Reader) -> Result<Vec<QueuedRun>, CliError> {
     Ok(runs)
 }
 
-/// A run, with the one gate that stands in its own row.
+/// Returns the entry of a run, with the gate `hold`, the only one that the store knows.
 fn entry(run: QueuedRun) -> Entry {
     let waiting_on = match &run.state {
         QueueState::Held { by } => {
@@ -43,7 +43,7 @@ fn entry(run: QueuedRun) -> Entry {
     Entry::of(run, &waiting_on)
 }
 
-/// One run, and who goes first.
+/// Returns one run, and the runs that go first.
 pub(super) fn why(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     let runs = ordered(reader)?;
     let found = match run {
@@ -54,7 +54,7 @@ pub(super) fn why(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
         }
     };
     let Some(found) = found else {
-        return over(reader, run);
+        return ended_run(reader, run);
     };
     let waits = |queued: &&QueuedRun| !queued.state.is_up();
     let ahead = if waits(&found) {
@@ -66,8 +66,8 @@ pub(super) fn why(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     Ok(Why { entry: entry(found.clone()), ahead })
 }
 
-/// A run that is not in the queue, if there ever was one.
-fn over(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
+/// Returns a run that has ended.
+fn ended_run(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     let ended = match reader.run_state(run)? {
         Some(RunState::Ended(end)) => Some(end),
         Some(RunState::Open) | None => None,
@@ -83,7 +83,7 @@ fn over(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     }
 }
 
-/// The number of an experiment's newest run, which may have ended without an attempt.
+/// Returns an experiment's newest run, given the newest one with an attempt: later runs may have ended without one.
 fn newest(
     reader: &Reader,
     run: &RunRef,
@@ -100,7 +100,7 @@ fn newest(
     }
 }
 
-/// Events after a number.
+/// Returns up to [`PAGE_SIZE`] events after a number.
 pub(super) fn events(reader: &Reader, since: u64) -> Result<Vec<Event>, CliError> {
-    Ok(reader.events(since, PIECE)?.into_iter().map(Event::from).collect())
+    Ok(reader.events(since, PAGE_SIZE)?.into_iter().map(Event::from).collect())
 }
