@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bij_core::{Attempt, Timestamp};
-use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery, Writer};
+use bij_systemd::{AttemptSpan, Journal, JournalError, LogLine, LogQuery, Writer};
 
 use super::{Hues, Sink, Wanted};
 use crate::error::{CliError, Kind};
@@ -27,7 +27,7 @@ fn query(wanted: &Wanted, follow: bool) -> LogQuery {
     let attempts = wanted.attempts.iter().flatten();
     LogQuery {
         experiments: wanted.ids.clone(),
-        lives: attempts.map(|attempt| life(attempt, wanted)).collect(),
+        attempts: attempts.map(|attempt| life(attempt, wanted)).collect(),
         newest: wanted.newest,
         since: wanted.since.map(words),
         until: wanted.until.map(words),
@@ -36,14 +36,14 @@ fn query(wanted: &Wanted, follow: bool) -> LogQuery {
     }
 }
 
-fn life(attempt: &Attempt, wanted: &Wanted) -> Life {
+fn life(attempt: &Attempt, wanted: &Wanted) -> AttemptSpan {
     let clock = wanted.boot.get();
-    Life {
+    AttemptSpan {
         boot: attempt.key.boot,
         invocation: attempt.key.invocation,
         started: attempt.started,
         ended: attempt.end.as_ref().map(|end| end.at),
-        in_order: clock.is_some_and(|(boot, uptime)| {
+        is_clock_steady: clock.is_some_and(|(boot, uptime)| {
             attempt.is_in_order(boot, SystemTime::now().into(), uptime)
         }),
     }
@@ -121,10 +121,10 @@ mod tests {
             end: Some(AttemptEnd { at, cause: evidence.prove(), evidence }),
             board: None,
         };
-        assert!(life(&ended, &Wanted::default()).in_order, "62 s by both clocks");
+        assert!(life(&ended, &Wanted::default()).is_clock_steady, "62 s by both clocks");
         ended.started = "2026-11-23T23:00:00Z".parse().unwrap();
         let life = life(&ended, &Wanted::default());
-        assert!(!life.in_order);
+        assert!(!life.is_clock_steady);
         assert_eq!((life.boot, life.invocation), (ended.key.boot, ended.key.invocation));
     }
 

@@ -1,7 +1,7 @@
 //! Why lines that an attempt wrote are not in the journal.
 
 use bij_core::Attempt;
-use bij_systemd::JournalBegin;
+use bij_systemd::OldestEntry;
 
 use crate::view::LogRow;
 
@@ -9,7 +9,7 @@ use crate::view::LogRow;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
     /// When its oldest entry was written; `None` if it has none.
-    pub(super) begins: Option<JournalBegin>,
+    pub(super) begins: Option<OldestEntry>,
     /// Whether journald keeps journals on the disk (`Storage=`, journald.conf(5)).
     pub(super) is_persistent: bool,
 }
@@ -50,7 +50,7 @@ pub(super) fn why(attempt: &Attempt, kept: Kept) -> Option<Missing> {
 
 /// Returns whether an entry was written after an attempt had been opened, if it can be told by a clock that is
 /// not set. The clock of an attempt counts suspended time as well, so it is never behind.
-fn is_after_start(entry: JournalBegin, attempt: &Attempt) -> bool {
+fn is_after_start(entry: OldestEntry, attempt: &Attempt) -> bool {
     match (entry.since_boot, attempt.started_uptime) {
         (Some(written), Some(started)) => written > started,
         _ => entry.at > attempt.started,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn told(begins: Option<i64>, is_persistent: bool) -> Option<Missing> {
-        let begin = |at| JournalBegin { at: Timestamp::from_micros(at), since_boot: None };
+        let begin = |at| OldestEntry { at: Timestamp::from_micros(at), since_boot: None };
         why(&attempt(), Kept { begins: begins.map(begin), is_persistent })
     }
 
@@ -112,7 +112,7 @@ mod tests {
         let attempt = Attempt { started_uptime: Some(TimeSpan::from_secs(9)), ..attempt() };
         let begins = |since_boot| {
             let since_boot = Some(TimeSpan::from_secs(since_boot));
-            Some(JournalBegin { at: Timestamp::from_micros(5_000), since_boot })
+            Some(OldestEntry { at: Timestamp::from_micros(5_000), since_boot })
         };
         let is_missing = |begins| why(&attempt, Kept { begins, is_persistent: true }).is_some();
         assert!(!is_missing(begins(1)) && is_missing(begins(10)));
