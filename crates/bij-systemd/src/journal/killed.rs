@@ -4,7 +4,8 @@ use super::record::Record;
 
 /// Returns the names of the killed processes, in the order of the records.
 ///
-/// A process chooses its own name, which may contain anything but a NUL; the text before and behind it is the manager's.
+/// A process chooses its own name, which may contain anything but a NUL; the text before and behind it is the
+/// manager's.
 pub(super) fn process_names(records: &[Record]) -> Vec<String> {
     let message = |record: &Record| record.text("MESSAGE");
     records.iter().filter_map(message).filter_map(|message| process_name(&message)).collect()

@@ -78,8 +78,8 @@ impl Records {
 
     /// Reads the exit status and stderr of journalctl after its last record.
     ///
-    /// With `--grep` it exits with 1 and no message if nothing matched. With a pattern of units that no record matches it
-    /// prints an error (`add_units()` of systemd's journalctl.c). Both mean that there are no lines.
+    /// With `--grep` it exits with 1 and no message if nothing matched. With a pattern of units that no record
+    /// matches it prints an error (`add_units()` of systemd's journalctl.c). Both mean that there are no lines.
     fn finish(&mut self) -> Option<JournalError> {
         let mut child = self.child.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut message = String::new();

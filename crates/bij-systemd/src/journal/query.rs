@@ -163,8 +163,8 @@ impl LogQuery {
     }
 }
 
-/// Options of every query. Neither `--system` nor `--user` is among them: lines of a unit with `User=` are in that user's
-/// journal, and those of root's user manager in the system's.
+/// Options of every query. Neither `--system` nor `--user` is among them: lines of a unit with `User=` are in that
+/// user's journal, and those of root's user manager in the system's.
 pub(super) fn options() -> Vec<String> {
     ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec()
 }
