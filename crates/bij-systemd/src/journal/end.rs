@@ -53,7 +53,7 @@ pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
 }
 
-/// Signs of how a process exited whose exit the manager took for clean and did not log.
+/// Signs of an exit that the manager considered clean and did not log.
 #[derive(Default)]
 struct CleanExit {
     /// The signal that a client had the manager send to the main process.
@@ -81,12 +81,14 @@ impl CleanExit {
             return;
         }
         let (exit, why) = match self {
-            Self { sent: Some(signal), .. } => (Exit::Signal(signal), "it was sent by request"),
+            Self { sent: Some(signal), .. } => {
+                (Exit::Signal(signal), "a client requested the signal")
+            }
             Self { restarted: true, .. } => (Exit::Code(EX_TEMPFAIL), "it was restarted"),
             Self { sent: None, restarted: false } => return,
         };
         evidence.exit = Some(exit);
-        evidence.notes.push(format!("its exit was not written down; {why}"));
+        evidence.notes.push(format!("systemd did not log the exit; {why}"));
     }
 }
 

@@ -47,7 +47,7 @@ impl LogStopper {
         }
     }
 
-    /// Makes this handle stop `running` from now on; returns `false` if it was stopped already.
+    /// Makes this handle stop `process` from now on; returns `false` if the iterator was stopped already.
     fn replace_process(&self, process: &JournalctlProcess) -> bool {
         let mut process_slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         process_slot.as_mut().map(|current| *current = process.clone()).is_some()
@@ -69,8 +69,8 @@ impl LogLines {
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
         let started_monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-        let started_monotonic = started_monotonic
-            .and_then(|started_monotonic| u64::try_from(started_monotonic.as_micros()).ok());
+        let started_monotonic =
+            started_monotonic.and_then(|since_boot| u64::try_from(since_boot.as_micros()).ok());
         Ok(Self {
             journal,
             query,
@@ -104,7 +104,7 @@ impl LogLines {
                 continue;
             }
             let line = LogLine::from_record(&record, self.journal.trust)
-                .filter(|line| self.query.wants(line));
+                .filter(|line| self.query.selects(line));
             if let Some(line) = line {
                 return Some(Ok(line));
             }
@@ -115,10 +115,10 @@ impl LogLines {
     /// Reads the backlog to its end and buffers its newest lines, where journalctl cannot limit them.
     fn buffer_newest(&mut self) -> Result<(), JournalError> {
         let ours = !self.query.attempts.is_empty() && matches!(self.phase, LogPhase::Backlog(_));
-        let Some(newest) = self.query.shown().filter(|_| ours) else { return Ok(()) };
+        let Some(limit) = self.query.line_limit().filter(|_| ours) else { return Ok(()) };
         while let Some(line) = self.line() {
             self.newest.push_back(line?);
-            if self.newest.len() > newest {
+            if self.newest.len() > limit {
                 self.newest.pop_front();
             }
         }

@@ -50,7 +50,7 @@ impl AttemptSpan {
             return invocation == self.invocation;
         }
         let begun = line.at >= self.started;
-        let not_over = self.ended.is_none_or(|ended| line.at <= late(ended));
+        let not_over = self.ended.is_none_or(|ended| line.at <= latest_line(ended));
         let is_its_time = if self.is_clock_steady { begun && not_over } else { begun || not_over };
         is_its_time && line.boot.is_none_or(|boot| boot == self.boot)
     }
@@ -59,9 +59,9 @@ impl AttemptSpan {
 /// How long after the end of an attempt its last lines may be written.
 const LATE: TimeSpan = TimeSpan::from_secs(1);
 
-fn late(ended: Timestamp) -> Timestamp {
-    let late = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(ended.as_micros().saturating_add(late))
+fn latest_line(ended: Timestamp) -> Timestamp {
+    let delay = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(ended.as_micros().saturating_add(delay))
 }
 
 /// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.
@@ -75,14 +75,14 @@ const BEFORE_FOLLOWING: usize = 10;
 
 impl LogQuery {
     /// Returns `true` if the query selects a line; journalctl's arguments alone select too many.
-    pub fn wants(&self, line: &LogLine) -> bool {
+    pub fn selects(&self, line: &LogLine) -> bool {
         (self.experiments.is_empty() || self.experiments.contains(&line.experiment))
             && (self.attempts.is_empty()
                 || self.attempts.iter().any(|attempt| attempt.contains(line)))
     }
 
     /// Returns the maximum number of existing lines.
-    pub(super) fn shown(&self) -> Option<usize> {
+    pub(super) fn line_limit(&self) -> Option<usize> {
         match (self.newest, self.follow, &self.since) {
             (None, true, None) => Some(BEFORE_FOLLOWING),
             (newest, ..) => newest,
@@ -93,7 +93,7 @@ impl LogQuery {
     pub(super) fn backlog_arguments(&self, scope: RuntimeScope) -> Vec<String> {
         let mut arguments = options();
         if self.attempts.is_empty() {
-            arguments.extend(self.shown().map(|newest| format!("--lines={newest}")));
+            arguments.extend(self.line_limit().map(|newest| format!("--lines={newest}")));
         }
         let (since, until) = self.times();
         arguments.extend(since.map(|since| format!("--since={since}")));
@@ -115,7 +115,7 @@ impl LogQuery {
         }
         let first = self.attempts.iter().map(|attempt| attempt.started).min();
         let ends: Option<Vec<_>> =
-            self.attempts.iter().map(|attempt| attempt.ended.map(late)).collect();
+            self.attempts.iter().map(|attempt| attempt.ended.map(latest_line)).collect();
         let last = ends.and_then(|ends| ends.into_iter().max());
         (first.map(format_time), last.map(format_time))
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_says_all_it_wants() {
+    fn a_query_becomes_arguments_of_journalctl() {
         let query = LogQuery {
             experiments: vec![id("a"), id("b")],
             newest: Some(3),
@@ -243,10 +243,10 @@ mod tests {
             is_clock_steady: true,
         };
         let query = LogQuery { attempts: vec![attempt], newest: Some(3), ..LogQuery::default() };
-        assert!(query.wants(&line(150, Some(1))) && query.wants(&line(150, None)));
-        assert!(query.wants(&line(300, None)), "written late");
-        assert!(!query.wants(&line(150, Some(2))) && !query.wants(&line(99, None)));
-        assert!(!query.wants(&line(2_000_000, None)));
+        assert!(query.selects(&line(150, Some(1))) && query.selects(&line(150, None)));
+        assert!(query.selects(&line(300, None)), "written late");
+        assert!(!query.selects(&line(150, Some(2))) && !query.selects(&line(99, None)));
+        assert!(!query.selects(&line(2_000_000, None)));
         // // journalctl cannot limit lines that it cannot distinguish.
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[5..],
@@ -258,9 +258,9 @@ mod tests {
             ]
         );
         let other = LogLine { boot: Some(boot(2)), ..line(150, None) };
-        assert!(!query.wants(&other), "another boot");
+        assert!(!query.selects(&other), "another boot");
         let open = LogQuery { attempts: vec![AttemptSpan { ended: None, ..attempt }], ..query };
-        assert!(open.wants(&line(2_000_000, None)));
+        assert!(open.selects(&line(2_000_000, None)));
         let arguments = open.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")));
     }
@@ -285,10 +285,10 @@ mod tests {
             ["--unit=brain-experiment@a.service", "_BOOT_ID=01010101010101010101010101010101"]
         );
         for at in [3, 900_000_001] {
-            assert!(query.wants(&line(at, Some(1))) && query.wants(&line(at, None)), "{at}");
+            assert!(query.selects(&line(at, Some(1))) && query.selects(&line(at, None)), "{at}");
         }
-        assert!(!query.wants(&line(400_000_000, None)), "neither before nor after it was set");
-        assert!(!query.wants(&line(3, Some(2))));
+        assert!(!query.selects(&line(400_000_000, None)), "neither before nor after it was set");
+        assert!(!query.selects(&line(3, Some(2))));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Record {
 
     /// Returns a field as text; the first of repeated fields, with invalid UTF-8 replaced.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        text_of(self.0.get(name)?)
+        to_text(self.0.get(name)?)
     }
 
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
@@ -58,7 +58,7 @@ impl Record {
 
 /// Converts a field value. journalctl writes text as a string, other data as an array of bytes, a repeated field as an
 /// array of these, and a field that is too large as null.
-fn text_of(value: &Value) -> Option<String> {
+fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => match parts.first()? {
@@ -67,7 +67,7 @@ fn text_of(value: &Value) -> Option<String> {
                 let bytes: Option<Vec<u8>> = parts.iter().map(byte).collect();
                 Some(String::from_utf8_lossy(&bytes?).into_owned())
             }
-            first => text_of(first),
+            first => to_text(first),
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }
