@@ -142,7 +142,7 @@ impl Journal for SystemdJournal {
         if self.elsewhere {
             return Err(JournalError(ELSEWHERE.into()));
         }
-        self.journal.killed_in(invocation).map_err(|error| JournalError(Box::new(error)))
+        self.journal.killed_processes(invocation).map_err(|error| JournalError(Box::new(error)))
     }
 
     fn last_lines(

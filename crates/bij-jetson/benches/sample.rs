@@ -1,7 +1,7 @@
-//! What one sample of an AGX Orin costs: `cargo bench -p bij-jetson`.
+//! Measures the cost of one sample of an AGX Orin: `cargo bench -p bij-jetson`.
 //!
-//! The budget is 2 ms of processor time. Files in memory answer faster than a board's sensors, so this is
-//! bij's own share; a system call costs the same everywhere.
+//! The budget is 2 ms of CPU time. Files in memory are read faster than a board's sensors, so this is only
+//! bij's own share.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::hint::black_box;
@@ -13,10 +13,10 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 
-/// Processor time of all threads, which is what the budget is about.
-struct ProcessorTime;
+/// Measures the CPU time of all threads, which the budget limits.
+struct CpuTime;
 
-impl Measurement for ProcessorTime {
+impl Measurement for CpuTime {
     type Intermediate = Duration;
     type Value = Duration;
 
@@ -24,7 +24,7 @@ impl Measurement for ProcessorTime {
         clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
     }
     fn end(&self, start: Duration) -> Duration {
-        // Criterion divides by it.
+        // Criterion divides by this value.
         self.start().saturating_sub(start).max(Duration::from_nanos(1))
     }
     fn add(&self, one: &Duration, other: &Duration) -> Duration {
@@ -41,15 +41,16 @@ impl Measurement for ProcessorTime {
     }
 }
 
-fn samples(criterion: &mut Criterion<ProcessorTime>) {
+fn samples(criterion: &mut Criterion<CpuTime>) {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees/agx-orin-jp6");
-    let place = tempfile::tempdir().unwrap();
-    CapturedTree::load(&tree).unwrap().unpack(place.path()).unwrap();
-    let machine = Machine::below(place.path());
-    let mut group = criterion.benchmark_group("processor time of an AGX Orin's");
+    let root = tempfile::tempdir().unwrap();
+    CapturedTree::load(&tree).unwrap().unpack(root.path()).unwrap();
+    let machine = Machine::below(root.path());
+    let mut group = criterion.benchmark_group("CPU time of an AGX Orin's");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sample", |bencher| bencher.iter(|| black_box(machine.sample())));
-    group.bench_function("pulse", |bencher| bencher.iter(|| black_box(machine.pulse())));
+    group
+        .bench_function("fast sample", |bencher| bencher.iter(|| black_box(machine.fast_sample())));
     group.bench_function("temperatures", |bencher| {
         bencher.iter(|| black_box(machine.temperatures()).unwrap());
     });
@@ -59,7 +60,7 @@ fn samples(criterion: &mut Criterion<ProcessorTime>) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ProcessorTime).sample_size(20);
+    config = Criterion::default().with_measurement(CpuTime).sample_size(20);
     targets = samples
 }
 criterion_main!(benches);

@@ -1,14 +1,12 @@
-//! A machine's files, captured: to test against boards that are not here.
+//! The files of a captured machine, for tests of boards that are not at hand.
 //!
-//! A captured tree is a directory of a few tables, small enough to lie beside a test and to be read in
-//! a review:
+//! A captured tree is a directory with a few tables, small enough for a repository and a review:
 //!
-//! - `attributes.tsv`: a path and its one line, as sysfs has them; `\0` is a NUL, as the strings of a
-//!   device tree end in;
-//! - `files/`: what has several lines, as it was;
-//! - `errors.tsv`: a path and the errno that a read of it gives;
-//! - `modes.tsv`: a path, in which the last part may hold `{a,b}` and `*`, and its mode;
-//! - `dev-nodes.tsv`: the device nodes that exist.
+//! - `attributes.tsv`: paths with their one line; `\0` is a NUL, which ends the strings of a device tree;
+//! - `files/`: files with several lines, as they were;
+//! - `errors.tsv`: paths with the errno of a read;
+//! - `modes.tsv`: paths with their modes; the last part of a path may contain `{a,b}` and `*`;
+//! - `dev-nodes.tsv`: the existing device nodes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,22 +24,22 @@ pub enum CaptureError {
     /// A table or a file cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// Which.
+        /// Path of the table or file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// A line of a table is not of its form.
-    #[error("{table} has a line that is not of its form: {line:?}")]
+    /// A line of a table is malformed.
+    #[error("malformed line in {table}: {line:?}")]
     BadLine {
-        /// The table.
+        /// Name of the table.
         table: &'static str,
-        /// The line.
+        /// The malformed line.
         line: String,
     },
 }
 
-/// What a table of errors may name: what reads of sysfs are known to give.
+/// The error codes that a table may contain: those that reads of sysfs return.
 const ERRNOS: [Errno; 8] = [
     Errno::EAGAIN,
     Errno::EACCES,
@@ -53,20 +51,20 @@ const ERRNOS: [Errno; 8] = [
     Errno::ETIMEDOUT,
 ];
 
-/// What a path of a captured machine gives to its reader.
+/// The result of reading a path of a captured machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Entry {
+enum CapturedFile {
     Content(Vec<u8>),
     Fails(i32),
-    /// A device; it is there, and not to be read.
+    /// A device node, which exists but cannot be read.
     Node,
 }
 
-/// The files of a machine in memory; they can be changed, moved, lost, and made to fail.
+/// The files of a machine in memory; they can be changed, moved, removed, and made to fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapturedTree {
-    entries: BTreeMap<String, Entry>,
-    /// Paths that only root may read.
+    entries: BTreeMap<String, CapturedFile>,
+    /// Path patterns that only root may read.
     private: Vec<String>,
 }
 
@@ -74,7 +72,7 @@ impl CapturedTree {
     /// Reads a captured tree from its directory, as root saw it.
     ///
     /// # Errors
-    /// [`CaptureError`] if something of it cannot be read or understood.
+    /// [`CaptureError`] if a part of it cannot be read or parsed.
     pub fn load(directory: &Path) -> Result<Self, CaptureError> {
         let mut tree = Self::default();
         for line in table(directory, "attributes.tsv")? {
@@ -88,7 +86,7 @@ impl CapturedTree {
         tree.load_files(&directory.join("files"), "")?;
         for line in table(directory, "dev-nodes.tsv")? {
             let (path, _) = fields(&line, "dev-nodes.tsv")?;
-            tree.entries.insert(relative(path), Entry::Node);
+            tree.entries.insert(relative(path), CapturedFile::Node);
         }
         for line in table(directory, "modes.tsv")? {
             let (path, rest) = fields(&line, "modes.tsv")?;
@@ -100,7 +98,7 @@ impl CapturedTree {
             let (path, rest) = fields(&line, "errors.tsv")?;
             let name = rest.split('\t').next().unwrap_or_default();
             let errno = ERRNOS.iter().find(|errno| format!("{errno:?}") == name);
-            tree.fail(path, *errno.ok_or_else(|| bad("errors.tsv", &line))? as i32);
+            tree.fail(path, *errno.ok_or_else(|| bad_line("errors.tsv", &line))? as i32);
         }
         Ok(tree)
     }
@@ -126,55 +124,55 @@ impl CapturedTree {
         Ok(())
     }
 
-    /// The same machine as an ordinary user sees it.
+    /// Returns the same machine as an ordinary user sees it.
     #[must_use]
     pub fn as_user(mut self) -> Self {
         let private = std::mem::take(&mut self.private);
         for (path, entry) in &mut self.entries {
             if private.iter().any(|pattern| matches(pattern, path)) {
-                *entry = Entry::Fails(Errno::EACCES as i32);
+                *entry = CapturedFile::Fails(Errno::EACCES as i32);
             }
         }
         self
     }
 
-    /// Gives a file this content; makes it if it is not there.
+    /// Sets the content of a file; creates the file if necessary.
     pub fn set(&mut self, path: &str, content: impl Into<Vec<u8>>) {
-        self.entries.insert(relative(path), Entry::Content(content.into()));
+        self.entries.insert(relative(path), CapturedFile::Content(content.into()));
     }
 
-    /// Has every read of a file fail with this errno.
+    /// Makes every read of a file fail with this errno.
     pub fn fail(&mut self, path: &str, errno: i32) {
-        self.entries.insert(relative(path), Entry::Fails(errno));
+        self.entries.insert(relative(path), CapturedFile::Fails(errno));
     }
 
-    /// Takes a file away, or a directory with all that is below it.
+    /// Removes a file, or a directory with everything below it.
     pub fn remove(&mut self, path: &str) {
         let path = relative(path);
-        self.entries.retain(|entry, _| below(entry, &path).is_none());
+        self.entries.retain(|entry, _| strip_directory(entry, &path).is_none());
     }
 
-    /// Moves files and directories, all at once, so that they can change places.
+    /// Moves files and directories simultaneously, so that they can be swapped.
     pub fn rename(&mut self, moves: &[(String, String)]) {
-        let place = |path: String| {
-            let to =
-                moves.iter().find_map(|(from, to)| Some(format!("{to}{}", below(&path, from)?)));
+        let new_path = |path: String| {
+            let to = moves
+                .iter()
+                .find_map(|(from, to)| Some(format!("{to}{}", strip_directory(&path, from)?)));
             to.unwrap_or(path)
         };
         let entries = std::mem::take(&mut self.entries).into_iter();
-        self.entries = entries.map(|(path, entry)| (place(path), entry)).collect();
+        self.entries = entries.map(|(path, entry)| (new_path(path), entry)).collect();
     }
 
-    /// All paths, sorted.
+    /// Returns all paths, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Writes it out below a directory. What fails when it is read becomes an empty file, and a device
-    /// node as well.
+    /// Writes the files below a directory. Device nodes, and files whose reads fail, become empty files.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system's error.
     pub fn unpack(&self, directory: &Path) -> io::Result<()> {
         for (path, entry) in &self.entries {
             let path = directory.join(path);
@@ -182,8 +180,8 @@ impl CapturedTree {
                 fs::create_dir_all(parent)?;
             }
             match entry {
-                Entry::Content(content) => fs::write(path, content)?,
-                Entry::Fails(_) | Entry::Node => fs::write(path, "")?,
+                CapturedFile::Content(content) => fs::write(path, content)?,
+                CapturedFile::Fails(_) | CapturedFile::Node => fs::write(path, "")?,
             }
         }
         Ok(())
@@ -193,9 +191,9 @@ impl CapturedTree {
 impl Files for CapturedTree {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         match self.entries.get(&relative(path)) {
-            Some(Entry::Content(content)) => Ok(content.clone()),
-            Some(Entry::Fails(errno)) => Err(io::Error::from_raw_os_error(*errno)),
-            Some(Entry::Node) => Err(Errno::EINVAL.into()),
+            Some(CapturedFile::Content(content)) => Ok(content.clone()),
+            Some(CapturedFile::Fails(errno)) => Err(io::Error::from_raw_os_error(*errno)),
+            Some(CapturedFile::Node) => Err(Errno::EINVAL.into()),
             None => Err(Errno::ENOENT.into()),
         }
     }
@@ -212,7 +210,7 @@ impl Files for CapturedTree {
         if names.is_empty() { Err(Errno::ENOENT.into()) } else { Ok(names) }
     }
 
-    /// A captured machine does not change by itself.
+    /// Writes fail, because a captured machine does not change.
     fn write(&self, _: &str, _: &str) -> io::Result<()> {
         Err(Errno::EROFS.into())
     }
@@ -222,12 +220,12 @@ fn relative(path: &str) -> String {
     path.trim_start_matches('/').to_owned()
 }
 
-/// What of a path comes after this file or directory.
-fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+/// Returns the part of a path after this file or directory.
+fn strip_directory<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
     path.strip_prefix(directory).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The lines of a table that are not comments; a table that is not there has none.
+/// Reads the lines of a table without comments; none if the table is missing.
 fn table(directory: &Path, name: &str) -> Result<Vec<String>, CaptureError> {
     let path = directory.join(name);
     match fs::read_to_string(&path) {
@@ -238,14 +236,14 @@ fn table(directory: &Path, name: &str) -> Result<Vec<String>, CaptureError> {
 }
 
 fn fields<'a>(line: &'a str, table: &'static str) -> Result<(&'a str, &'a str), CaptureError> {
-    line.split_once('\t').ok_or_else(|| bad(table, line))
+    line.split_once('\t').ok_or_else(|| bad_line(table, line))
 }
 
-fn bad(table: &'static str, line: &str) -> CaptureError {
+fn bad_line(table: &'static str, line: &str) -> CaptureError {
     CaptureError::BadLine { table, line: line.to_owned() }
 }
 
-/// Whether a path is one of those of a pattern: `dir/{in,curr}*`.
+/// Returns `true` if a path matches a pattern such as `dir/{in,curr}*`.
 fn matches(pattern: &str, path: &str) -> bool {
     let Some((directory, last)) = pattern.rsplit_once("/{") else { return pattern == path };
     let Some((names, "*")) = last.split_once('}') else { return false };
@@ -258,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_change_places() {
+    fn directories_can_be_swapped() {
         let mut tree = CapturedTree::default();
         for (path, text) in [("a/1/x", "1"), ("a/1/y/z", "2"), ("a/2/x", "3"), ("a/12/x", "4")] {
             tree.set(path, text);
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_of_modes_name_the_last_part() {
+    fn patterns_apply_to_the_last_part_of_a_path() {
         assert!(matches("h/hwmon3/{in,curr}*", "h/hwmon3/in1_label"));
         assert!(!matches("h/hwmon3/{in,curr}*", "h/hwmon3/name"));
         assert!(!matches("h/hwmon3/{in,curr}*", "h/hwmon30/in1_label"));

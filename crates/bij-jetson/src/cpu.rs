@@ -1,4 +1,4 @@
-//! Processors: which are online, and how fast they are.
+//! CPUs: which are online, and their clocks.
 
 use bij_core::Hertz;
 
@@ -6,29 +6,29 @@ use crate::{Files, Reading, WhyNot, parse};
 
 const DIRECTORY: &str = "sys/devices/system/cpu";
 
-/// One processor.
+/// One CPU of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cpu {
-    /// Its number.
+    /// The kernel's number of the CPU.
     pub id: u32,
-    /// Whether it takes part; power modes take some out.
+    /// Whether the CPU is online; power modes take some offline.
     pub online: bool,
-    /// Its clock; an offline one has none, whatever its files still say.
+    /// The current clock; none if the CPU is offline, even if its file has a value.
     pub clock: Reading<Hertz>,
 }
 
 impl Cpu {
-    /// All processors that the machine has, by their numbers.
+    /// Reads all CPUs of the machine, sorted by number.
     ///
     /// # Errors
-    /// [`WhyNot`] if the kernel's lists of them cannot be read.
+    /// [`WhyNot`] if the kernel's lists of CPUs cannot be read.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let list = |name: &str| {
             files.text(&format!("{DIRECTORY}/{name}")).and_then(|text| parse::ranges(&text))
         };
         let online = list("online")?;
-        // `possible` counts sockets that are empty, where the firmware of a PC plans for them.
+        // `possible` includes empty sockets for which the firmware of a PC reserves numbers.
         let mut all = list("present")?;
         all.extend(&online);
         all.sort_unstable();
@@ -42,7 +42,7 @@ impl Cpu {
     }
 }
 
-/// The present, lowest or highest clock of a processor: `cur`, `min`, `max`.
+/// Reads the current, lowest or highest clock of a CPU: `cur`, `min`, `max`.
 pub(crate) fn clock(files: &dyn Files, id: u32, which: &str) -> Reading<Hertz> {
     let kilohertz = files.count(&format!("{DIRECTORY}/cpu{id}/cpufreq/scaling_{which}_freq"))?;
     Hertz::from_kilohertz(kilohertz).ok_or_else(|| WhyNot::Unparsable(kilohertz.to_string()))
@@ -54,7 +54,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn an_offline_processor_has_no_clock_though_its_file_is_still_there() {
+    fn an_offline_cpu_has_no_clock_although_its_file_exists() {
         let mut tree = CapturedTree::default();
         tree.set("sys/devices/system/cpu/present", "0-1\n");
         tree.set("sys/devices/system/cpu/online", "0\n");

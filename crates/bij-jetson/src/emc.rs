@@ -1,4 +1,4 @@
-//! The memory controller of a Tegra: its clock and how busy it is. Only root may look.
+//! The memory controller of a Tegra: its clock and load. Only root may read them.
 
 use bij_core::{Hertz, Percent};
 
@@ -6,26 +6,26 @@ use crate::{Files, Reading, WhyNot};
 
 const CLOCK: &str = "sys/kernel/debug/bpmp/debug/clk/emc";
 
-/// Activity in kHz: before JetPack 6, and since.
+/// Files with the activity in kHz: before JetPack 6, and since.
 const ACTIVITY: [&str; 2] =
     ["sys/kernel/actmon_avg_activity/mc_all", "sys/kernel/debug/cactmon/mc_all"];
 
-/// The external memory controller.
+/// The external memory controller (EMC).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Emc {
-    /// Its clock.
+    /// The current clock.
     pub clock: Reading<Hertz>,
-    /// The fastest that it can go.
+    /// The highest possible clock.
     pub max_clock: Reading<Hertz>,
-    /// The share of its clock that is used.
+    /// The share of the clock that is used.
     pub load: Reading<Percent>,
-    /// Whether its clock is held where it is, as `jetson_clocks` does.
+    /// Whether the clock is held, as by `jetson_clocks`.
     pub locked: Reading<bool>,
 }
 
 impl Emc {
-    /// The controller of this machine.
+    /// Reads the controller of this machine.
     pub fn read(files: &dyn Files) -> Self {
         let clock = |name: &str| files.count(&format!("{CLOCK}/{name}")).map(Hertz::new);
         let now = clock("rate");
@@ -43,7 +43,7 @@ fn activity(files: &dyn Files) -> Reading<u64> {
     }
 }
 
-/// A counter in kHz against a clock; rounding may carry it a little past all of it.
+/// Returns activity in kHz as a share of a clock; rounding may exceed 100 % a little.
 fn share(kilohertz: u64, clock: Hertz) -> Reading<Percent> {
     let permyriad = u128::from(kilohertz) * 10_000_000 / u128::from(clock.get().max(1));
     let permyriad = u64::try_from(permyriad).unwrap_or(u64::MAX);
@@ -59,7 +59,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn load_is_activity_by_clock() {
+    fn load_is_activity_divided_by_clock() {
         let mut tree = CapturedTree::default();
         tree.set("sys/kernel/debug/bpmp/debug/clk/emc/rate", "2133000000\n");
         tree.set("sys/kernel/debug/cactmon/mc_all", "533250\n");

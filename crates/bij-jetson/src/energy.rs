@@ -1,4 +1,4 @@
-//! Energy counters of a PC: RAPL, the kernel's Documentation/power/powercap/powercap.rst.
+//! Energy counters of a PC (RAPL; see the kernel's Documentation/power/powercap/powercap.rst).
 
 use std::time::Duration;
 
@@ -8,28 +8,27 @@ use crate::{Files, Rail, Reading, WhyNot};
 
 const CLASS: &str = "sys/class/powercap";
 
-/// A counter of energy. One reading of it says nothing; the difference of two is a power.
+/// An energy counter. Its value means nothing by itself; the difference of two readings gives a power.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct EnergyCounter {
-    /// What it counts for: `package-0`.
+    /// The domain that it measures: `package-0`.
     pub name: String,
-    /// Millionths of a joule; only root may read it.
+    /// Energy in microjoules; only root may read it.
     pub microjoules: Reading<u64>,
-    /// Past this it begins at 0 again.
+    /// The value after which it wraps to 0.
     pub wraps_at: Reading<u64>,
 }
 
 impl EnergyCounter {
-    /// The counters of whole packages, sorted by their names; what is inside of one is not counted
-    /// again.
+    /// Reads the counters of whole packages, sorted by name. Counters of parts of a package are skipped.
     ///
     /// # Errors
     /// [`WhyNot`] if they cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let names = files.names(CLASS)?;
-        // `intel-rapl:0` is a package (of AMD too), `intel-rapl:0:1` a part of it; `intel-rapl-mmio:0`
-        // is the same package through another door.
+        // `intel-rapl:0` is a package (of AMD too), `intel-rapl:0:1` a part of it; `intel-rapl-mmio:0` is the same
+        // package through another interface.
         let packages = names.iter().filter(|name| {
             name.strip_prefix("intel-rapl:").is_some_and(|number| !number.contains(':'))
         });
@@ -47,7 +46,7 @@ impl EnergyCounter {
         Ok(counters)
     }
 
-    /// The mean power since an earlier reading of the same counter.
+    /// Returns the mean power since an earlier reading of the same counter.
     ///
     /// # Errors
     /// [`WhyNot`] if one of the two has no value, or no time has passed.
@@ -57,14 +56,14 @@ impl EnergyCounter {
             Some(spent) => spent,
             None => self.wraps_at.clone()?.saturating_sub(before).saturating_add(now),
         };
-        // Microjoules by microseconds are watts.
+        // Microjoules per microsecond are watts.
         let milliwatts = (u128::from(spent) * 1000).checked_div(elapsed.as_micros());
         let milliwatts = milliwatts.and_then(|power| i64::try_from(power).ok());
         milliwatts.map(Milliwatts::new).ok_or(WhyNot::Off)
     }
 
-    /// The mean power of each counter between two readings of all of them. They are parts of what the
-    /// machine draws, and nobody knows of how much.
+    /// Returns the mean power of each counter between two readings. These rails are an unknown part of the machine's
+    /// power.
     pub fn rails(earlier: &[Self], later: &[Self], elapsed: Duration) -> Vec<Rail> {
         let rail = |now: &Self| {
             let before = earlier.iter().find(|before| before.name == now.name);
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_is_the_difference_of_two_readings_even_across_the_end() {
+    fn the_difference_of_two_readings_gives_a_power_even_across_a_wrap() {
         let second = Duration::from_secs(1);
         let power = counter("45000000").power_since(&counter("30000000"), second);
         assert_eq!(power, Ok(Milliwatts::new(15_000)));
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_becomes_a_rail_or_a_reason() {
+    fn a_counter_becomes_a_rail_with_a_power_or_a_reason() {
         let rails = |before: &str, now: &str| {
             EnergyCounter::rails(&[counter(before)], &[counter(now)], Duration::from_secs(1))
         };

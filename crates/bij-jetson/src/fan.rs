@@ -1,4 +1,4 @@
-//! The fan. It is only looked at: NVIDIA's daemon takes back within two seconds what others write.
+//! The fan. It is only read: NVIDIA's daemon reverts other programs' writes within two seconds.
 
 mod platform;
 
@@ -7,24 +7,24 @@ use bij_core::Percent;
 use crate::hwmon::Chip;
 use crate::{Files, Reading, WhyNot, parse};
 
-/// The fan of the machine; of several, the first.
+/// The machine's fan; the first one if there are several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fan {
-    /// How hard it is driven.
+    /// The PWM duty cycle.
     pub drive: Reading<Percent>,
-    /// How fast it turns; many have nothing that counts.
+    /// Revolutions per minute; many fans have no tachometer.
     pub rpm: Reading<u64>,
 }
 
-/// All of a pwm: Documentation/hwmon/sysfs-interface.rst.
+/// The highest PWM value (the kernel's Documentation/hwmon/sysfs-interface.rst).
 const FULL: u64 = 255;
 
 impl Fan {
-    /// The fan of this machine.
+    /// Reads the fan of this machine.
     pub fn read(files: &dyn Files) -> Self {
         match Chip::all(files) {
-            Ok(chips) => Self::with(files, &chips),
+            Ok(chips) => Self::from_chips(files, &chips),
             Err(why) => Self::unknown(&why),
         }
     }
@@ -33,30 +33,31 @@ impl Fan {
         Self { drive: Err(why.clone()), rpm: Err(why.clone()) }
     }
 
-    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Self {
-        // A Jetson's own fan and its tachometer are chips of their own; a PC has both in one.
+    pub(crate) fn from_chips(files: &dyn Files, chips: &[Chip]) -> Self {
+        // A Jetson has separate chips for the fan and the tachometer; a PC has both in one.
         let own = chips.iter().find(|chip| chip.name == "pwmfan");
         if let (None, Some(fan)) = (own, platform::fan(files, chips)) {
             return fan;
         }
-        let driven =
-            own.or_else(|| chips.iter().find(|chip| first(files, chip, "pwm", "").is_some()));
+        let driven = own.or_else(|| {
+            chips.iter().find(|chip| first_attribute(files, chip, "pwm", "").is_some())
+        });
         let drive = driven.ok_or(WhyNot::Absent).and_then(|chip| drive(files, chip));
         let rpm = chips
             .iter()
             .find(|chip| chip.name.contains("tach"))
             .map(|chip| files.count(&chip.at("rpm")))
             .filter(|rpm| *rpm != Err(WhyNot::Absent));
-        Self { drive, rpm: rpm.unwrap_or_else(|| counted(files, driven, chips)) }
+        Self { drive, rpm: rpm.unwrap_or_else(|| read_rpm(files, driven, chips)) }
     }
 }
 
 fn drive(files: &dyn Files, chip: &Chip) -> Reading<Percent> {
-    let pwm = first(files, chip, "pwm", "").ok_or(WhyNot::Absent)?;
+    let pwm = first_attribute(files, chip, "pwm", "").ok_or(WhyNot::Absent)?;
     share(files.count(&chip.at(&pwm))?)
 }
 
-/// A pwm as a share of the fastest.
+/// Converts a PWM value into a share of the highest.
 fn share(pwm: u64) -> Reading<Percent> {
     match pwm {
         0..=FULL => Ok(Percent::from_permyriad(pwm * 10_000 / FULL)),
@@ -64,16 +65,17 @@ fn share(pwm: u64) -> Reading<Percent> {
     }
 }
 
-/// `fanN_input` of the chip that drives the fan, or else of the first that counts one.
-fn counted(files: &dyn Files, driven: Option<&Chip>, chips: &[Chip]) -> Reading<u64> {
+/// Reads `fanN_input` of the chip that drives the fan, or else of the first chip that has one.
+fn read_rpm(files: &dyn Files, driven: Option<&Chip>, chips: &[Chip]) -> Reading<u64> {
     let mut candidates = driven.into_iter().chain(chips);
-    let found = candidates.find_map(|chip| Some((chip, first(files, chip, "fan", "_input")?)));
+    let found =
+        candidates.find_map(|chip| Some((chip, first_attribute(files, chip, "fan", "_input")?)));
     let (chip, attribute) = found.ok_or(WhyNot::Absent)?;
     files.count(&chip.at(&attribute))
 }
 
-/// The attribute of this form with the lowest number.
-fn first(files: &dyn Files, chip: &Chip, prefix: &str, suffix: &str) -> Option<String> {
+/// Returns the attribute of this form with the lowest number.
+fn first_attribute(files: &dyn Files, chip: &Chip, prefix: &str, suffix: &str) -> Option<String> {
     let attributes = chip.attributes(files).iter();
     let numbered =
         attributes.filter_map(|name| Some((parse::numbered(name, prefix, suffix)?, name)));
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tachometer_of_either_kind_is_read() {
+    fn both_kinds_of_tachometers_are_read() {
         let jetson = [("hwmon0/name", "pwm_tach"), ("hwmon0/rpm", "750")];
         assert_eq!(machine(&jetson).rpm, Ok(750));
         let newer = [("hwmon0/name", "pwm_tach"), ("hwmon0/fan1_input", "751")];
@@ -110,20 +112,20 @@ mod tests {
         assert_eq!((fan.drive, fan.rpm), (Ok(Percent::new(20)), Ok(812)));
     }
 
-    /// A Nano's, with these files in the directory of its platform device.
+    /// Reads the fan of a Nano with these files in the directory of its platform device.
     fn platform(files: &[(&str, &str)]) -> Fan {
         let mut tree = CapturedTree::default();
         for (name, text) in files {
             tree.set(&format!("sys/devices/pwm-fan/{name}"), format!("{text}\n"));
         }
-        // A card in a slot, which is not the board's fan.
+        // A graphics card, whose fan is not the board's.
         tree.set("sys/class/hwmon/hwmon0/name", "nouveau\n");
         tree.set("sys/class/hwmon/hwmon0/pwm1", "255\n");
         Fan::read(&tree)
     }
 
     #[test]
-    fn a_fan_that_is_a_platform_device_tells_what_it_is_driven_with_now() {
+    fn a_platform_device_gives_the_current_pwm_rather_than_the_target() {
         let fan = platform(&[("target_pwm", "255"), ("cur_pwm", "51"), ("rpm_measured", "812")]);
         assert_eq!((fan.drive, fan.rpm), (Ok(Percent::new(20)), Ok(812)));
         let fan = platform(&[("target_pwm", "102")]);
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tachometer_that_is_switched_off_measures_nothing() {
+    fn a_disabled_tachometer_measures_nothing() {
         let counts = |enabled: &str| {
             platform(&[("cur_pwm", "255"), ("tach_enable", enabled), ("rpm_measured", "0")]).rpm
         };
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_driver_as_a_chip_of_hwmon_is_read_there() {
+    fn a_platform_driver_registered_with_hwmon_is_read_there() {
         let fan = machine(&[
             ("hwmon1/name", "tegra_pwmfan"),
             ("hwmon1/cur_pwm", "51"),
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drive_of_more_than_all_is_none() {
+    fn a_pwm_above_the_highest_is_rejected() {
         let fan = machine(&[("hwmon4/name", "pwmfan"), ("hwmon4/pwm1", "256")]);
         assert_eq!(fan.drive, Err(WhyNot::Unparsable("256".to_owned())));
     }

@@ -1,4 +1,4 @@
-//! The seam to the kernel's files: everything else in this crate sees them through [`Files`].
+//! Access to the kernel's files through the trait [`Files`], which the rest of this crate uses.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,50 +12,50 @@ use crate::{Reading, WhyNot, parse};
 
 /// Files by paths relative to the root, `sys/class/thermal/thermal_zone0/temp`.
 ///
-/// Fewer than one would expect: nothing here opens what it was not told by name, because on a Jetson
-/// some attributes block their reader and others are cleared by being read.
+/// The trait is deliberately small: callers name every file that they open, because on a Jetson some attributes
+/// block their reader and others are cleared by being read.
 pub trait Files: Send + Sync {
-    /// All that is in a file.
+    /// Reads a whole file.
     ///
     /// # Errors
-    /// What the system said; the errors of a read are as telling as those of an open.
+    /// The system's error of the open or the read.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
 
-    /// The names in a directory, in no order.
+    /// Returns the names in a directory, in no order.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system's error.
     fn list(&self, directory: &str) -> io::Result<Vec<String>>;
 
-    /// Writes to a file that is there, in one go.
+    /// Writes to an existing file with one system call.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system's error.
     fn write(&self, path: &str, text: &str) -> io::Result<()>;
 }
 
-/// The largest file that is read: the package list of dpkg, by far.
+/// Maximum number of bytes read from a file; by far the largest is dpkg's package list.
 const CAP: u64 = 16 << 20;
 
-/// So many links are followed one after the other, as the kernel does.
+/// Maximum number of links that are followed in sequence, as in the kernel.
 const LINKS: usize = 40;
 
-/// Files below a directory: `/`, or a tree that was captured from another machine.
+/// Files below a directory: `/`, or the unpacked tree of another machine.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);
 
 impl Root {
-    /// The files below this directory.
+    /// Creates the file access below this directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self(root.into())
     }
 
-    /// Where a path of the machine lies.
+    /// Returns the real path of a machine's path.
     pub fn at(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 
-    /// Opens for reading. Hardly a file of a captured tree is a link, so none is looked for at first.
+    /// Opens a file for reading. Few files of a captured tree are links, so links are resolved only after an error.
     fn open(&self, path: &str) -> io::Result<File> {
         if self.0 == Path::new("/") {
             return File::open(self.at(path));
@@ -70,8 +70,8 @@ impl Root {
         }
     }
 
-    /// Where a path lies past links. One whose target begins with `/`, such as that of `/etc/nvpmodel.conf`, means
-    /// the root of this machine and not that of the reader's.
+    /// Follows links. An absolute target, such as that of `/etc/nvpmodel.conf`, is relative to this root and not to
+    /// the root of the running system.
     fn resolve(&self, path: &str) -> PathBuf {
         let mut at = self.at(path);
         if self.0 == Path::new("/") {
@@ -88,7 +88,7 @@ impl Root {
         at
     }
 
-    /// The directory.
+    /// Returns the root directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -96,7 +96,7 @@ impl Root {
 
 impl Files for Root {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        // One page, which is the most that an attribute of sysfs has.
+        // A page, the maximum size of an attribute of sysfs.
         let mut content = Vec::with_capacity(4096);
         self.open(path)?.take(CAP).read_to_end(&mut content)?;
         Ok(content)
@@ -108,30 +108,30 @@ impl Files for Root {
     }
 
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
-        // Neither created nor cut: a device or an attribute is there, or it is not.
+        // Neither creates nor truncates: a device or an attribute exists, or it does not.
         OpenOptions::new().write(true).open(self.resolve(path))?.write_all(text.as_bytes())
     }
 }
 
-/// What the modules of this crate ask of files, parsed.
+/// Reads with the parsing that this crate needs.
 impl dyn Files + '_ {
-    /// A text without its end of line or its NUL; what is not UTF-8 is replaced.
+    /// Reads a text without its final newline or NUL; invalid UTF-8 is replaced.
     pub(crate) fn text(&self, path: &str) -> Reading<String> {
         Ok(parse::text(&self.read(path)?))
     }
 
-    /// A signed number, as an attribute of sysfs holds one.
+    /// Reads a signed number from an attribute of sysfs.
     pub(crate) fn number(&self, path: &str) -> Reading<i64> {
         parse::number(&self.read(path)?)
     }
 
-    /// A number that cannot be below 0.
+    /// Reads a number that must not be negative.
     pub(crate) fn count(&self, path: &str) -> Reading<u64> {
         let number = self.number(path)?;
         u64::try_from(number).map_err(|_| WhyNot::Unparsable(number.to_string()))
     }
 
-    /// The names in a directory in a human's order; none where there is no directory.
+    /// Returns the names in a directory in natural order (`cpu2` before `cpu10`); empty if the directory is missing.
     pub(crate) fn names(&self, directory: &str) -> Reading<Vec<String>> {
         let mut names = match self.list(directory).map_err(WhyNot::from) {
             Err(WhyNot::Absent) => Vec::new(),
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_makes_no_file() {
+    fn a_write_creates_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         assert!(root.write("dev/x", "1").is_err());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_in_a_humans_order_and_a_missing_directory_has_none() {
+    fn names_are_in_natural_order_and_a_missing_directory_has_none() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["cpu10", "cpu2", "cpu1"] {
             std::fs::write(dir.path().join(name), "").unwrap();

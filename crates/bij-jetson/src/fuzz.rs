@@ -1,11 +1,11 @@
-//! Files of a board with hostile content: a value or a reason, and never a wait.
+//! Reads boards whose files have hostile content: every reading is a value or a reason.
 
 use std::path::Path;
 
 use bij_fuzz::{Target, assert_harmless};
 
 use crate::capture::CapturedTree;
-use crate::pulse::Pulse;
+use crate::fast_sample::FastSample;
 use crate::{BoardSample, EnergyCounter, PowerConf};
 
 fn tree(name: &str) -> std::path::PathBuf {
@@ -39,8 +39,8 @@ fn fuzz_nvpmodel() {
         });
 }
 
-/// A board in whose files stands what the input says: each of its lines replaces one file of the tree, or
-/// stands in a new one beside it, whose name it is as well.
+/// Replaces files of the tree by the lines of the input: each line becomes the content of an existing file, or of a
+/// new file beside it that is named after the line.
 fn hostile(board: &CapturedTree, input: &[u8]) -> CapturedTree {
     let mut hostile = board.clone();
     let paths: Vec<&str> = board.paths().collect();
@@ -79,7 +79,7 @@ fn fuzz_board() {
             let board = hostile(&tree, bytes);
             let sample = BoardSample::read(&board);
             assert!(!format!("{sample:?}").is_empty());
-            let _ = Pulse::read(&board);
+            let _ = FastSample::read(&board);
             let _ = EnergyCounter::all(&board);
         });
 }

@@ -1,4 +1,4 @@
-//! The GPU: how busy it is, how fast, and whether it has power.
+//! The GPU: its load, clocks and power state.
 
 use bij_core::{Hertz, Percent};
 
@@ -6,52 +6,52 @@ use crate::{Files, Reading, WhyNot, identity};
 
 const DEVFREQ: &str = "sys/class/devfreq";
 
-/// Where the device itself is looked for when devfreq does not know it: at boot its entry appears late,
-/// and sometimes not at all. The first is where the kernel puts it, the others are what NVIDIA adds.
+/// Directories with the device itself, for when devfreq lacks it: its entry appears late after a boot, and sometimes
+/// never. The first is the kernel's, the others are NVIDIA's.
 const BUSES: [&str; 3] = ["sys/devices/platform/bus@0", "sys/devices/platform", "sys/devices"];
 
-/// A graphics processor.
+/// The state of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gpu {
-    /// What the kernel or its driver calls it: `17000000.gpu`, `NVIDIA GeForce RTX 4090`.
+    /// Name given by the kernel or the driver: `17000000.gpu`, `NVIDIA GeForce RTX 4090`.
     pub name: String,
-    /// How busy it is at this moment; only the mean of several tells something.
+    /// The momentary load; only a mean of several readings is meaningful.
     pub load: Reading<Percent>,
-    /// Its clock; while it has no power, the one it will start with.
+    /// The current clock; without power, the clock that it will start with.
     pub clock: Reading<Hertz>,
-    /// The slowest that is allowed.
+    /// The lowest allowed clock.
     pub min_clock: Reading<Hertz>,
-    /// The fastest that is allowed.
+    /// The highest allowed clock.
     pub max_clock: Reading<Hertz>,
-    /// Whether it has power.
+    /// Whether the GPU has power.
     pub powered: Reading<bool>,
 }
 
 impl Gpu {
-    /// The GPU of this machine.
+    /// Reads the GPU of this machine.
     ///
     /// # Errors
-    /// [`WhyNot::Absent`] if no kind that is known here is found.
+    /// [`WhyNot::Absent`] if there is no GPU of a known kind.
     pub fn read(files: &dyn Files) -> Reading<Self> {
-        match Place::find(files) {
-            Ok(place) => Ok(place.read(files)),
-            Err(WhyNot::Absent) => discrete(files),
+        match GpuFiles::find(files) {
+            Ok(gpu) => Ok(gpu.read(files)),
+            Err(WhyNot::Absent) => find_card(files),
             Err(why) => Err(why),
         }
     }
 }
 
-/// Where the files of an integrated GPU are.
-struct Place {
+/// The directories of an integrated GPU's files.
+struct GpuFiles {
     name: String,
-    /// `load`, power state.
+    /// Directory with `load` and the power state.
     device: String,
-    /// Clocks.
+    /// Directory with the clocks, if devfreq has one.
     devfreq: Option<String>,
 }
 
-/// The name of a device that is the GPU of a Tegra: `17000000.gpu`, `17000000.ga10b`, `gpu-gpc-0`.
+/// Returns `true` if a device name is that of a Tegra's GPU: `17000000.gpu`, `17000000.ga10b`, `gpu-gpc-0`.
 pub(crate) fn is_tegra_gpu(name: &str) -> bool {
     match name.split_once('.') {
         Some((address, kind)) => {
@@ -62,13 +62,13 @@ pub(crate) fn is_tegra_gpu(name: &str) -> bool {
     }
 }
 
-/// `gpu`, or the name of a chip: `gp10b`, `gv11b`, `ga10b`.
+/// Returns `true` for `gpu` and for names of chips: `gp10b`, `gv11b`, `ga10b`.
 fn is_gpu_word(word: &str) -> bool {
     word == "gpu"
         || matches!(word.as_bytes(), [b'g', b'a'..=b'z', b'0'..=b'9', b'0'..=b'9', b'a'..=b'z'])
 }
 
-impl Place {
+impl GpuFiles {
     fn find(files: &dyn Files) -> Reading<Self> {
         for name in files.names(DEVFREQ)? {
             let devfreq = format!("{DEVFREQ}/{name}");
@@ -79,7 +79,7 @@ impl Place {
             }
         }
         for bus in BUSES {
-            // Some 200 names that are not read, once in a while.
+            // These directories have some 200 entries, of which only the names are read.
             let found = files.names(bus)?.into_iter().find(|name| is_tegra_gpu(name));
             if let Some(name) = found {
                 return Ok(Self { device: format!("{bus}/{name}"), name, devfreq: None });
@@ -94,45 +94,45 @@ impl Place {
             files.count(&format!("{devfreq}/{name}")).map(Hertz::new)
         };
         Gpu {
-            load: files.count(&format!("{}/load", self.device)).and_then(load),
+            load: files.count(&format!("{}/load", self.device)).and_then(parse_load),
             clock: clock("cur_freq"),
             min_clock: clock("min_freq"),
             max_clock: clock("max_freq"),
-            powered: powered(files, &self.device),
+            powered: read_powered(files, &self.device),
             name: self.name,
         }
     }
 }
 
-/// Returns `true` if the GPU of a Tegra is driven by nvidia.ko, as cards are, and not by nvgpu: a Thor's.
+/// Returns `true` if the GPU of a Tegra is driven by nvidia.ko, like a card, and not by nvgpu. This is so on a Thor.
 pub(crate) fn is_driven_by_nvidia_ko(files: &dyn Files) -> bool {
-    match Place::find(files) {
-        Ok(place) => place.name.starts_with("gpu-gpc-"),
-        // Its entry in devfreq may be late.
+    match GpuFiles::find(files) {
+        Ok(gpu) => gpu.name.starts_with("gpu-gpc-"),
+        // The entry in devfreq may appear late.
         Err(_) => identity::chip(files).is_ok_and(|chip| chip == identity::THOR),
     }
 }
 
-/// The directory of the integrated GPU's clock.
+/// Returns the directory of the integrated GPU's clock.
 pub(crate) fn devfreq(files: &dyn Files) -> Reading<String> {
-    Place::find(files)?.devfreq.ok_or(WhyNot::Absent)
+    GpuFiles::find(files)?.devfreq.ok_or(WhyNot::Absent)
 }
 
-/// The directory of the integrated GPU's device.
+/// Returns the directory of the integrated GPU's device.
 pub(crate) fn device(files: &dyn Files) -> Reading<String> {
-    Place::find(files).map(|place| place.device)
+    GpuFiles::find(files).map(|gpu| gpu.device)
 }
 
-/// Tenths of a percent.
-fn load(permille: u64) -> Reading<Percent> {
+/// Converts a load in tenths of a percent.
+fn parse_load(permille: u64) -> Reading<Percent> {
     if permille > 1000 {
         return Err(WhyNot::Unparsable(permille.to_string()));
     }
     Ok(Percent::from_permyriad(permille * 10))
 }
 
-/// By the driver's word, or by the rail.
-fn powered(files: &dyn Files, device: &str) -> Reading<bool> {
+/// Reads the power state from the driver, or else from the power rail.
+fn read_powered(files: &dyn Files, device: &str) -> Reading<bool> {
     match files.text(&format!("{device}/gpu_powered_on")) {
         Ok(word) => match word.as_str() {
             "on" | "powering on" => Ok(true),
@@ -148,8 +148,8 @@ fn powered(files: &dyn Files, device: &str) -> Reading<bool> {
     }
 }
 
-/// An NVIDIA card: its driver gives load and clocks to nobody but its own library.
-fn discrete(files: &dyn Files) -> Reading<Gpu> {
+/// Reads the name of an NVIDIA card. Its driver gives load and clocks only to NVIDIA's own library.
+fn find_card(files: &dyn Files) -> Reading<Gpu> {
     let cards = "proc/driver/nvidia/gpus";
     let card = files.names(cards)?.into_iter().next().ok_or(WhyNot::Absent)?;
     let information = files.text(&format!("{cards}/{card}/information"))?;
@@ -172,7 +172,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn the_gpu_of_every_release_is_told_by_its_name() {
+    fn the_gpu_of_every_release_is_recognised_by_its_name() {
         for name in ["17000000.gpu", "17000000.ga10b", "17000000.gv11b", "gpu-gpc-0"] {
             assert!(is_tegra_gpu(name), "{name}");
         }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_devfreq_it_has_no_clock_and_is_still_there() {
+    fn without_devfreq_a_gpu_is_found_but_has_no_clock() {
         let mut tree = CapturedTree::default();
         assert_eq!(Gpu::read(&tree), Err(WhyNot::Absent));
         tree.set("sys/devices/platform/bus@0/17000000.gpu/load", "455\n");
@@ -193,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_load_of_more_than_all_is_none() {
-        assert_eq!(load(1000), Ok(Percent::HUNDRED));
-        assert!(load(1001).is_err());
+    fn a_load_above_100_percent_is_rejected() {
+        assert_eq!(parse_load(1000), Ok(Percent::HUNDRED));
+        assert!(parse_load(1001).is_err());
     }
 
     #[test]
-    fn a_card_of_a_pc_has_a_name_at_least() {
+    fn a_card_in_a_pc_has_at_least_a_name() {
         let mut tree = CapturedTree::default();
         let information = "Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t 140\n";
         tree.set("proc/driver/nvidia/gpus/0000:01:00.0/information", information);

@@ -1,4 +1,4 @@
-//! The bound of the GPU's clock.
+//! Reads and sets the limit of the GPU's clock.
 
 use bij_core::Hertz;
 use bij_core::port::{GpuClock, GpuClockError, GpuClocks, Unread};
@@ -7,23 +7,23 @@ use crate::{Files, Machine, Reading, WhyNot, gpu, parse};
 
 impl GpuClock for Machine {
     fn clocks(&self) -> Result<GpuClocks, Unread> {
-        self.patiently(read).map_err(|why| unread(&why))
+        self.read_with_deadline(read_clocks).map_err(|why| unread(&why))
     }
 
     fn set_max(&self, max: Hertz) -> Result<(), GpuClockError> {
-        self.patiently(move |files| set(files, max))
+        self.read_with_deadline(move |files| set_max(files, max))
     }
 }
 
-fn set(files: &dyn Files, max: Hertz) -> Result<(), GpuClockError> {
+fn set_max(files: &dyn Files, max: Hertz) -> Result<(), GpuClockError> {
     let directory = gpu::devfreq(files).map_err(|why| unread(&why))?;
     let (path, text) = (format!("{directory}/max_freq"), format!("{}\n", max.get()));
     let what = format!("/{path}");
     files
         .write(&path, &text)
         .map_err(|source| GpuClockError::Refused { what: what.clone(), source: source.into() })?;
-    // The kernel takes a rate that it does not have, and one that something else bounds further.
-    match read(files).map_err(|why| unread(&why))?.max {
+    // The kernel accepts a rate that it does not have, or that something else limits further, so the result is read.
+    match read_clocks(files).map_err(|why| unread(&why))?.max {
         is if is == max => Ok(()),
         is => Err(GpuClockError::NoEffect { what, to: max, is }),
     }
@@ -33,9 +33,9 @@ fn unread(why: &WhyNot) -> Unread {
     Unread { what: "the GPU's clock".to_owned(), why: why.to_string() }
 }
 
-/// What the clock of the GPU is made of, by devfreq (the kernel's
+/// Reads the rates and the limit of the GPU's clock from devfreq (the kernel's
 /// Documentation/ABI/testing/sysfs-class-devfreq).
-fn read(files: &dyn Files) -> Reading<GpuClocks> {
+fn read_clocks(files: &dyn Files) -> Reading<GpuClocks> {
     let directory = gpu::devfreq(files)?;
     let text = files.text(&format!("{directory}/available_frequencies"))?;
     let rates = text.split_ascii_whitespace().map(|rate| match parse::number(rate.as_bytes()) {
@@ -67,14 +67,14 @@ mod tests {
     const DEVFREQ: &str = "sys/class/devfreq/17000000.gpu";
 
     #[test]
-    fn it_keeps_the_contract() {
+    fn the_machine_keeps_the_gpu_clock_contract() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join(DEVFREQ);
         fs::create_dir_all(&directory).unwrap();
         let rates = "306000000 612000000 918000000 1300500000\n";
         fs::write(directory.join("available_frequencies"), rates).unwrap();
         fs::write(directory.join("max_freq"), "1300500000\n").unwrap();
-        // Nothing else is the GPU's, though it has a clock of the same kind.
+        // Another device has a clock of the same kind.
         let other = root.path().join("sys/class/devfreq/15340000.vic");
         fs::create_dir_all(&other).unwrap();
         fs::write(other.join("max_freq"), "1\n").unwrap();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_clock_that_can_be_bounded_it_says_so() {
+    fn a_clock_that_cannot_be_limited_gives_a_reason() {
         let machine = |files: &[(&str, &str)]| {
             let mut tree = CapturedTree::default();
             for (name, text) in files {
@@ -93,11 +93,11 @@ mod tests {
             }
             Machine::new(Arc::new(tree))
         };
-        let told = |files: &[(&str, &str)]| machine(files).clocks().unwrap_err().to_string();
-        assert_eq!(told(&[]), "cannot read the GPU's clock: absent");
-        assert_eq!(told(&[("max_freq", "1\n")]), "cannot read the GPU's clock: absent");
+        let message = |files: &[(&str, &str)]| machine(files).clocks().unwrap_err().to_string();
+        assert_eq!(message(&[]), "cannot read the GPU's clock: absent");
+        assert_eq!(message(&[("max_freq", "1\n")]), "cannot read the GPU's clock: absent");
         let odd = [("available_frequencies", "-1 2\n"), ("max_freq", "2\n")];
-        assert!(told(&odd).contains("unparsable"), "{}", told(&odd));
+        assert!(message(&odd).contains("unparsable"), "{}", message(&odd));
         let error = machine(&[]).set_max(Hertz::new(1)).unwrap_err();
         assert!(matches!(error, GpuClockError::Unread(_)), "{error:?}");
     }

@@ -1,7 +1,7 @@
-//! Whose the GPU's memory is, on a board where it is the machine's own.
+//! The GPU memory of each experiment, on a board whose GPU shares the machine's memory.
 //!
-//! The driver tells it by process, and the kernel the control group of each: so whatever an experiment
-//! has started counts.
+//! The driver gives the memory of each process, and the kernel its control group, so all processes of an experiment
+//! are counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,15 +9,15 @@ use std::path::Path;
 
 use bij_core::{Bytes, ExperimentId};
 
-/// What each experiment has of the GPU's memory, all its processes together, from what each process has.
-/// `processes` is a `/proc`: that of those processes.
+/// Adds up the GPU memory of each experiment from the memory of each process. `processes` is the `/proc` of those
+/// processes.
 pub fn gpu_memory_by_experiment(
     by_process: &BTreeMap<u32, Bytes>,
     processes: &Path,
 ) -> BTreeMap<ExperimentId, Bytes> {
     let mut used: BTreeMap<ExperimentId, Bytes> = BTreeMap::new();
     for (pid, bytes) in by_process {
-        // One that has gone meanwhile has nothing any more.
+        // A process that has ended since has no control group and is skipped.
         let groups = fs::read(processes.join(pid.to_string()).join("cgroup")).unwrap_or_default();
         if let Some(id) = experiment_in(&String::from_utf8_lossy(&groups)) {
             let sum = used.entry(id).or_default();
@@ -27,8 +27,8 @@ pub fn gpu_memory_by_experiment(
     used
 }
 
-/// Whose control group a process is in, from its `/proc/PID/cgroup` (cgroups(7)). The experiments of a
-/// user's own service manager are another coordinator's, and may have the same names.
+/// Returns the experiment whose control group a process is in, from its `/proc/PID/cgroup` (cgroups(7)). Experiments of
+/// a user's service manager are excluded: they belong to another coordinator and may have the same ids.
 fn experiment_in(groups: &str) -> Option<ExperimentId> {
     let of_system = groups.lines().filter(|line| !line.contains("/user.slice/"));
     of_system.flat_map(|line| line.split('/')).find_map(ExperimentId::from_unit_name)
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_processes_of_an_experiment_count_and_strangers_do_not() {
+    fn all_processes_of_an_experiment_count_and_others_do_not() {
         let proc = tempfile::tempdir().unwrap();
         let put = |pid: u32, groups: &str| {
             let directory = proc.path().join(pid.to_string());
@@ -54,7 +54,7 @@ mod tests {
         put(10, &format!("{user}/brain-experiment@a.service\n"));
         let by_process = [1, 7, 8, 9, 10, 11].map(|pid| (pid, Bytes::new(u64::from(pid)))).into();
         let all = gpu_memory_by_experiment(&by_process, proc.path());
-        let told: Vec<_> = all.iter().map(|(id, used)| (id.as_str(), used.get())).collect();
-        assert_eq!(told, [("a", 15), ("b", 9)]);
+        let sums: Vec<_> = all.iter().map(|(id, used)| (id.as_str(), used.get())).collect();
+        assert_eq!(sums, [("a", 15), ("b", 9)]);
     }
 }

@@ -1,6 +1,6 @@
-//! Chips of `/sys/class/hwmon`, by name: their numbers differ between boards and releases.
+//! Chips of `/sys/class/hwmon`, found by name because their numbers differ between boards and releases.
 //!
-//! What the attributes mean is in the kernel's Documentation/hwmon/sysfs-interface.rst.
+//! The kernel's Documentation/hwmon/sysfs-interface.rst describes the attributes.
 
 use std::cell::OnceCell;
 
@@ -8,25 +8,25 @@ use crate::{Files, Reading};
 
 const CLASS: &str = "sys/class/hwmon";
 
-/// One chip.
+/// A chip of hwmon.
 #[derive(Clone, Debug)]
 pub(crate) struct Chip {
-    /// What its driver calls it: `ina3221`.
+    /// The name that its driver gives it: `ina3221`.
     pub(crate) name: String,
     directory: String,
-    /// Listed once, when somebody wants to know.
+    /// The names of its attributes, listed at the first use.
     attributes: OnceCell<Vec<String>>,
 }
 
 impl Chip {
-    /// All chips that have a name, sorted by it.
+    /// Reads all chips that have a name, sorted by it.
     pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let names = files.names(CLASS)?.into_iter();
         let mut chips: Vec<Self> = names
             .filter(|name| name.starts_with("hwmon"))
             .filter_map(|name| {
                 let directory = format!("{CLASS}/{name}");
-                // One without a name is of no known kind.
+                // A chip without a name is of no known kind.
                 let name = files.text(&format!("{directory}/name")).ok()?;
                 Some(Self { name, directory, attributes: OnceCell::new() })
             })
@@ -35,12 +35,12 @@ impl Chip {
         Ok(chips)
     }
 
-    /// The path of one of its attributes.
+    /// Returns the path of an attribute.
     pub(crate) fn at(&self, attribute: &str) -> String {
         format!("{}/{attribute}", self.directory)
     }
 
-    /// The names of its attributes.
+    /// Returns the names of the chip's attributes.
     pub(crate) fn attributes(&self, files: &dyn Files) -> &[String] {
         self.attributes.get_or_init(|| files.names(&self.directory).unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! Which machine it is, and which release of L4T runs on it.
+//! Identifies the machine and its release of L4T.
 
 use crate::{Files, Reading, WhyNot, parse};
 
@@ -6,25 +6,24 @@ mod release;
 
 pub use release::L4t;
 
-/// What a machine says it is; it stays the same until the next boot.
+/// The identity of a machine, which is constant until the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
-    /// As its maker calls it: `NVIDIA Jetson AGX Orin Developer Kit`.
+    /// The maker's name of the model: `NVIDIA Jetson AGX Orin Developer Kit`.
     pub model: Reading<String>,
-    /// The system on its chip: `tegra234` is Orin, `tegra264` Thor.
+    /// The system on a chip: `tegra234` is Orin, `tegra264` is Thor.
     pub soc: Reading<String>,
-    /// The module's part number with its variant, which a carrier board does not change:
-    /// `p3701-0005`.
+    /// The part number and variant of the module, independent of its carrier board: `p3701-0005`.
     pub module: Reading<String>,
-    /// The release of Jetson Linux.
+    /// The release of Jetson Linux (L4T).
     pub l4t: Reading<L4t>,
 }
 
 const COMPATIBLE: &str = "proc/device-tree/compatible";
 
 impl Identity {
-    /// Asks the device tree, the release file, and on a PC the firmware.
+    /// Reads the device tree, the release file, and on a PC the firmware.
     pub fn read(files: &dyn Files) -> Self {
         let compatible = compatible(files);
         let soc = compatible.clone().and_then(|list| soc(&list).ok_or(WhyNot::Absent));
@@ -37,7 +36,8 @@ impl Identity {
         Self { model: model(files), soc, module, l4t }
     }
 
-    /// Whether it is a Jetson. The name of the kernel tells nothing, it differs between distributions.
+    /// Returns `true` if the machine is a Jetson. The kernel's name does not show this: it differs between
+    /// distributions.
     pub fn is_jetson(&self) -> bool {
         self.soc.as_ref().is_ok_and(|soc| soc.starts_with("tegra"))
     }
@@ -52,10 +52,10 @@ fn model(files: &dyn Files) -> Reading<String> {
     let dmi = |name: &str| files.text(&format!("sys/class/dmi/id/{name}"));
     let product = dmi("product_name")?;
     let vendor = dmi("sys_vendor").unwrap_or_default();
-    // Firmware of boards for tinkerers fills these in like this.
-    let told =
+    // Some board firmware has this placeholder.
+    let is_filled_in =
         |text: &str| !text.is_empty() && !text.eq_ignore_ascii_case("to be filled by o.e.m.");
-    match (told(&vendor), told(&product)) {
+    match (is_filled_in(&vendor), is_filled_in(&product)) {
         (true, true) if !product.starts_with(&vendor) => Ok(format!("{vendor} {product}")),
         (_, true) => Ok(product),
         (true, false) => Ok(vendor),
@@ -66,7 +66,7 @@ fn model(files: &dyn Files) -> Reading<String> {
 /// The chip of a Thor.
 pub(crate) const THOR: &str = "tegra264";
 
-/// The chip alone, without asking for anything else.
+/// Reads only the name of the chip.
 pub(crate) fn chip(files: &dyn Files) -> Reading<String> {
     soc(&compatible(files)?).ok_or(WhyNot::Absent)
 }
@@ -75,7 +75,7 @@ fn compatible(files: &dyn Files) -> Reading<Vec<String>> {
     Ok(parse::strings(&files.read(COMPATIBLE)?))
 }
 
-/// The chip: NVIDIA's by its number, others as the last and most general word of their list.
+/// Returns the chip: the number of a Tegra, otherwise the last and most general entry of the list.
 fn soc(compatible: &[String]) -> Option<String> {
     let digits = |name: &&str| {
         let number = name.strip_prefix("tegra").unwrap_or_default();
@@ -89,10 +89,10 @@ fn soc(compatible: &[String]) -> Option<String> {
 const MODULES: [&str; 9] =
     ["p3701-", "p3767-", "p3834-", "p2888-", "p3668-", "p3310-", "p3489-", "p3636-", "p3448-"];
 
-/// `pNNNN-NNNN` of the module: the second of two in the first entry names the carrier board.
+/// Returns the module's `pNNNN-NNNN`; the other number in the first entry is that of the carrier board.
 fn module(files: &dyn Files, compatible: &[String]) -> Option<String> {
-    // JetPack 5 writes one variant for all modules into `compatible`; the name of the source of its
-    // device tree is right.
+    // JetPack 5 writes the same variant for all modules into `compatible`; the name of the device tree's source file
+    // has the right one.
     let source = files.text("proc/device-tree/nvidia,dtsfilename").unwrap_or_default();
     let source = source.rsplit('/').next().unwrap_or_default().to_owned();
     std::iter::once(&source).chain(compatible).find_map(|entry| {
@@ -110,7 +110,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn a_chip_is_told_by_its_number_not_by_its_family() {
+    fn a_chip_is_identified_by_its_number_not_by_its_family() {
         let list = |text: &str| text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
         let orin = list("acme,carrier nvidia,tegra23x nvidia,tegra234");
         assert_eq!(soc(&orin).as_deref(), Some("tegra234"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_not_its_carrier() {
+    fn a_module_is_not_mistaken_for_its_carrier() {
         let tree = CapturedTree::default();
         let list = ["nvidia,p3768-0000+p3767-0005-super".to_owned(), "nvidia,tegra234".to_owned()];
         assert_eq!(module(&tree, &list).as_deref(), Some("p3767-0005"));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn firmware_that_nobody_filled_in_says_nothing() {
+    fn placeholders_of_firmware_are_ignored() {
         let mut tree = CapturedTree::default();
         tree.set("sys/class/dmi/id/product_name", "To Be Filled By O.E.M.\n");
         assert_eq!(Identity::read(&tree).model, Err(WhyNot::Absent));

@@ -1,8 +1,7 @@
-//! `jetson_clocks`: all clocks at their highest, within what the power mode allows, and back again.
+//! Runs `jetson_clocks`, which sets all clocks to the highest rate that the power mode allows, and restores them.
 //!
-//! The tool keeps what it will restore in a file of `$HOME`, which a service may not have. Here it is
-//! always given one, which belongs into a directory that does not outlive the boot: clocks do not
-//! either.
+//! By default the tool stores the previous clocks in `$HOME`, which a service may not have. Here it always gets a file,
+//! which should be in a directory that does not outlive the boot, because the clocks do not either.
 
 use std::fs;
 use std::io;
@@ -17,36 +16,36 @@ use crate::{Emc, Files, Gpu, Reading, Root, ToolError, WhyNot, tool};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Why clocks are not as they were to be.
+/// Why clocks could not be held or restored.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClocksError {
-    /// The tool did not do its work.
+    /// `jetson_clocks` failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// The tool reported no error, and stored nothing that could be restored.
-    #[error("jetson_clocks stored nothing in {}", store.display())]
+    /// `jetson_clocks` reported no error, but stored no clocks.
+    #[error("jetson_clocks stored no clocks in {}", store.display())]
     NothingStored {
-        /// The file.
+        /// The file for the previous clocks.
         store: PathBuf,
     },
-    /// Some of what was stored could not be restored.
-    #[error("jetson_clocks could not restore all: {said}")]
+    /// Some of the stored clocks could not be restored.
+    #[error("jetson_clocks could not restore all clocks: {message}")]
     NotRestored {
-        /// Its first complaint.
-        said: String,
+        /// The tool's first error message.
+        message: String,
     },
-    /// The file of what is stored cannot be handled.
-    #[error("cannot handle {}", store.display())]
+    /// The file for the previous clocks cannot be accessed.
+    #[error("cannot access {}", store.display())]
     Store {
-        /// The file.
+        /// The file for the previous clocks.
         store: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Orders NVIDIA's `jetson_clocks`.
+/// Runs NVIDIA's `jetson_clocks`.
 #[derive(Clone, Debug)]
 pub struct JetsonClocks {
     program: PathBuf,
@@ -55,44 +54,44 @@ pub struct JetsonClocks {
 }
 
 impl JetsonClocks {
-    /// The tool below a root, and the file in which it keeps what is to be restored.
+    /// Creates the control from the tool below a root and the file for the previous clocks.
     pub fn below(root: &Root, store: impl Into<PathBuf>) -> Self {
         Self { program: root.at("usr/bin/jetson_clocks"), store: store.into(), limit: LIMIT }
     }
 
-    /// The same, with another time to its end.
+    /// Sets the time limit of the tool.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Holds all clocks at their highest; how they were is stored before. What is held already is held
-    /// once more: whoever did that may have been killed in the middle of it.
+    /// Holds all clocks at their highest rate, after storing the previous clocks. Clocks that are held already are set
+    /// again, because the process that held them may have been killed halfway.
     ///
     /// # Errors
     /// [`ClocksError`]; nothing is held if nothing could be stored.
     pub fn maximise(&self) -> Result<Outcome, ClocksError> {
-        // What is stored is from before they were held. Now it would be what is held.
+        // If the clocks are held already, the stored ones must not be overwritten.
         let outcome = if self.are_held() { Outcome::Unchanged } else { Outcome::Changed };
         if outcome == Outcome::Changed {
-            self.keep()?;
+            self.store_clocks()?;
         }
-        if let Err(error) = self.call(&[]) {
-            // Some may be held by now.
+        if let Err(error) = self.run(&[]) {
+            // Some clocks may be held already.
             self.restore()?;
             return Err(error);
         }
         Ok(outcome)
     }
 
-    /// Stores how the clocks are. Half a store is never taken for one.
-    fn keep(&self) -> Result<(), ClocksError> {
+    /// Stores the current clocks, through a temporary file, so that the store is always complete.
+    fn store_clocks(&self) -> Result<(), ClocksError> {
         let fresh = self.store.with_extension("new");
         let failed = |source| ClocksError::Store { store: self.store.clone(), source };
-        // The tool asks before it overwrites one, and nobody would answer.
-        forget(&fresh).map_err(failed)?;
-        let stored = self.call(&["--store", &fresh.to_string_lossy()]);
+        // If the file exists, the tool asks before it overwrites it, and would get no answer.
+        remove_if_present(&fresh).map_err(failed)?;
+        let stored = self.run(&["--store", &fresh.to_string_lossy()]);
         let kept = match stored {
             Ok(_) if fs::metadata(&fresh).is_ok_and(|file| file.len() > 0) => {
                 fs::rename(&fresh, &self.store).map_err(failed)
@@ -100,59 +99,59 @@ impl JetsonClocks {
             Ok(_) => Err(ClocksError::NothingStored { store: self.store.clone() }),
             Err(error) => Err(error),
         };
-        forget(&fresh).map_err(failed)?;
+        remove_if_present(&fresh).map_err(failed)?;
         kept
     }
 
-    /// Lets the clocks go again, if they are held by [`maximise`](Self::maximise).
+    /// Restores the clocks, if they are held by [`maximise`](Self::maximise).
     ///
     /// # Errors
-    /// [`ClocksError`]; what is stored is kept then, to try again.
+    /// [`ClocksError`]; the stored clocks are kept for another attempt.
     pub fn restore(&self) -> Result<Outcome, ClocksError> {
         if !self.are_held() {
             return Ok(Outcome::Unchanged);
         }
-        let said = self.call(&["--restore", &self.store.to_string_lossy()])?;
-        // It ends with 0 whatever it could not write.
-        if let Some(line) = said.lines().find(|line| line.starts_with("Error")) {
-            return Err(ClocksError::NotRestored { said: line.to_owned() });
+        let output = self.run(&["--restore", &self.store.to_string_lossy()])?;
+        // The exit code is 0 even if the tool could not write a file.
+        if let Some(line) = output.lines().find(|line| line.starts_with("Error")) {
+            return Err(ClocksError::NotRestored { message: line.to_owned() });
         }
         let failed = |source| ClocksError::Store { store: self.store.clone(), source };
-        forget(&self.store).map_err(failed)?;
+        remove_if_present(&self.store).map_err(failed)?;
         Ok(Outcome::Changed)
     }
 
-    /// Whether they are held by [`maximise`](Self::maximise), as far as the store tells.
+    /// Returns `true` if the clocks are held by [`maximise`](Self::maximise), that is, if the store exists.
     pub fn are_held(&self) -> bool {
         self.store.exists()
     }
 
-    /// Whether the tool is there at all.
+    /// Returns `true` if the tool is installed.
     pub fn is_installed(&self) -> bool {
         self.program.exists()
     }
 
-    fn call(&self, args: &[&str]) -> Result<String, ClocksError> {
-        let said = tool::run(&self.program, args, self.limit)?;
-        said.end(&self.program)?;
-        Ok(said.text)
+    fn run(&self, args: &[&str]) -> Result<String, ClocksError> {
+        let output = tool::run(&self.program, args, self.limit)?;
+        output.check(&self.program)?;
+        Ok(output.text)
     }
 }
 
-/// Removes a file; one that is not there is no error.
-fn forget(path: &Path) -> io::Result<()> {
+/// Removes a file, if it exists.
+fn remove_if_present(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-/// Whether all clocks are held where they are: the lowest allowed is the highest allowed.
+/// Returns `true` if the lowest allowed rate of every clock is the highest allowed rate.
 ///
-/// Where a mode leaves a single clock anyway, this is true without anybody holding it.
+/// This is also true if the power mode allows only one rate.
 ///
 /// # Errors
-/// [`WhyNot`] of the first clock that does not tell.
+/// [`WhyNot`] of the first clock that cannot be read.
 pub fn clocks_held(files: &dyn Files) -> Reading<bool> {
     for id in Cpu::all(files)?.iter().filter(|cpu| cpu.online).map(|cpu| cpu.id) {
         if cpu::clock(files, id, "min")? != cpu::clock(files, id, "max")? {
@@ -163,7 +162,7 @@ pub fn clocks_held(files: &dyn Files) -> Reading<bool> {
     if gpu.min_clock? != gpu.max_clock? {
         return Ok(false);
     }
-    // Others than root may not look at it, and then the rest has to do.
+    // Only root may read this clock; without it the others decide.
     match Emc::read(files).locked {
         Err(WhyNot::Forbidden) => Ok(true),
         locked => locked,

@@ -1,28 +1,29 @@
-//! Reads the hardware of a Jetson, or of any other Linux machine, below a root that is a parameter.
+//! Reads the hardware of a Jetson, or of any other Linux machine, below a given root directory.
 //!
 //! ```no_run
 #![doc = include_str!("../examples/board.rs")]
 //! ```
 //!
-//! Everything is found by name and type: zones, chips and GPUs have other numbers on other boards and
-//! releases. What a quantity is stands in a [`Reading`]: a value, or [`WhyNot`]. Boards that nobody has
-//! seen degrade to reasons and never to wrong numbers.
+//! Devices are found by name and type, because zones, chips and GPUs have other numbers on other boards and
+//! releases. A quantity is a [`Reading`]: a value, or a [`WhyNot`]. On an unknown board a quantity may be missing, but
+//! it is never wrong.
 //!
-//! Beside reading there are [`Nvpmodel`], which switches power modes and verifies it, [`JetsonClocks`],
-//! [`PowerControl`] over both, and [`GpuPolicy`], which tells what a unit needs to use the GPU.
+//! Besides reading, [`Nvpmodel`] switches power modes and verifies them, [`JetsonClocks`] holds clocks,
+//! [`PowerControl`] combines both, and [`GpuPolicy`] determines the settings with which a unit can use the GPU.
 //!
 //! # Invariants
-//! - No file is read that was not chosen by its name: some attributes of a Jetson block their reader
+//! - Only files that are chosen by name are read: some attributes of a Jetson block their reader
 //!   until an alert, others are cleared by being read.
-//! - A file that blocks is given up after a deadline and holds up nothing else.
-//! - Nothing here writes to sysfs but the bound of the GPU's clock (its `GpuClock`); modes and the other clocks
-//!   go through NVIDIA's tools, which never get a "yes".
+//! - A read that blocks is abandoned after a deadline and delays no other read.
+//! - The only file of sysfs that this crate writes is the limit of the GPU's clock (its `GpuClock`). Modes and other
+//!   clocks are set with NVIDIA's tools, whose questions are never answered with "yes".
 
 mod capture;
 mod cpu;
 mod emc;
 mod energy;
 mod fan;
+mod fast_sample;
 mod files;
 #[cfg(test)]
 mod fuzz;
@@ -38,11 +39,10 @@ mod nodes;
 mod nvpmodel;
 mod over_current;
 mod parse;
-mod patience;
 mod port;
 mod power;
-mod pulse;
 mod rail;
+mod read_deadline;
 mod reading;
 mod thermal;
 mod tool;
@@ -52,6 +52,7 @@ pub use cpu::Cpu;
 pub use emc::Emc;
 pub use energy::EnergyCounter;
 pub use fan::Fan;
+pub use fast_sample::FastSample;
 pub use files::{Files, Root};
 pub use gpu::Gpu;
 pub use gpu_share::gpu_memory_by_experiment;
@@ -66,7 +67,6 @@ pub use nvpmodel::{
 };
 pub use over_current::OverCurrent;
 pub use power::{ModeSet, ModeSince, PowerControl};
-pub use pulse::Pulse;
 pub use rail::Rail;
 pub use reading::{Reading, WhyNot};
 pub use thermal::{CoolingDevice, CoolingRole, Trip, TripKind, Zone};

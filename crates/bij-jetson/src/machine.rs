@@ -1,4 +1,4 @@
-//! A machine, read as a whole.
+//! Reads a machine as a whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,157 +9,154 @@ use bij_core::Milliwatts;
 use crate::hwmon::Chip;
 use crate::identity::chip;
 use crate::memory::SystemMemory;
-use crate::patience::Patience;
+use crate::read_deadline::DeadlineReader;
 use crate::thermal::Trips;
 use crate::{
-    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, Gpu, Identity, Memory, OverCurrent,
-    PowerModes, Pulse, Rail, Reading, Root, Zone, clocks_held,
+    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, FastSample, Files, Gpu, Identity, Memory,
+    OverCurrent, PowerModes, Rail, Reading, Root, Zone, clocks_held,
 };
 
-/// A sensor answers within milliseconds, over the slowest bus within some 20. A machine at its limits
-/// may let a thread wait for a few hundred.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// The default deadline of one read. A sensor answers within milliseconds, over the slowest bus within 20. On an
+/// overloaded machine a thread may wait a few hundred milliseconds for a CPU.
+const READ_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The hardware below a root: a Jetson, or any other Linux machine.
 #[derive(Clone)]
 pub struct Machine {
-    patience: Patience,
+    reader: DeadlineReader,
 }
 
-/// One reading of everything.
+/// One reading of all hardware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BoardSample {
-    /// Which machine it is.
+    /// The model, chip, module and release.
     pub identity: Identity,
-    /// How hot the processor, the GPU and the rest of their chip are.
+    /// Temperatures of the CPU, the GPU and the rest of their chip.
     pub zones: Reading<Vec<Zone>>,
-    /// How hot other devices are, with their own limits: network cards, SSDs, the board.
+    /// Temperatures of other devices, with their own limits: network cards, SSDs, the board.
     pub sensors: Reading<Vec<Zone>>,
-    /// What the kernel does about heat.
+    /// The kernel's cooling devices.
     pub cooling: Reading<Vec<CoolingDevice>>,
-    /// How often the power supply was too weak.
+    /// Counters of over-current events.
     pub over_current: Reading<Vec<OverCurrent>>,
     /// The power of each rail.
     pub rails: Reading<Vec<Rail>>,
-    /// What the machine draws in all.
+    /// The power of the whole machine.
     pub total: Reading<Milliwatts>,
-    /// Energy counters, of which two readings make a power.
+    /// Energy counters; the difference of two readings gives a power.
     pub energy: Reading<Vec<EnergyCounter>>,
-    /// The GPU.
+    /// The GPU's load, clocks and power state.
     pub gpu: Reading<Gpu>,
-    /// The processors.
+    /// The CPUs and their clocks.
     pub cpus: Reading<Vec<Cpu>>,
-    /// The memory controller.
+    /// The memory controller's clock and load.
     pub emc: Emc,
-    /// Memory, and the GPU's share of it.
+    /// Memory in use, and the GPU's part of it.
     pub memory: Memory,
-    /// The fan.
+    /// The fan's drive and speed.
     pub fan: Fan,
-    /// Power modes.
+    /// The power modes of nvpmodel.
     pub power: PowerModes,
 }
 
 impl Machine {
-    /// The machine below a root: `/`, or a directory that looks like one.
+    /// Creates a machine below a root: `/`, or a directory with the same structure.
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self::new(Arc::new(Root::new(root)))
     }
 
-    /// A machine whose files come from elsewhere.
+    /// Creates a machine with another source of files.
     pub fn new(files: Arc<dyn Files>) -> Self {
-        Self { patience: Patience::new(files, PATIENCE) }
+        Self { reader: DeadlineReader::new(files, READ_DEADLINE) }
     }
 
-    /// The same, waiting so long for a single file.
+    /// Sets the deadline of one read.
     #[must_use]
-    pub fn with_patience(mut self, limit: Duration) -> Self {
-        self.patience.set_limit(limit);
+    pub fn with_read_deadline(mut self, deadline: Duration) -> Self {
+        self.reader.set_deadline(deadline);
         self
     }
 
-    /// Reads everything. A file that does not answer costs its patience once; then it is left out until
-    /// it has answered.
+    /// Reads everything. A file that blocks costs one deadline and is then skipped until its read has returned.
     pub fn sample(&self) -> BoardSample {
-        self.patience.take(BoardSample::read)
+        self.reader.read(BoardSample::read)
     }
 
-    /// Reads only the memory.
+    /// Reads only the memory values.
     pub fn memory(&self) -> Memory {
-        self.patience.take(Memory::read)
+        self.reader.read(Memory::read)
     }
 
-    /// Whether all clocks are held where they are, by whomever; see [`clocks_held`].
+    /// Returns `true` if all clocks are held at one rate; see [`clocks_held`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) of the first clock that does not tell.
+    /// [`WhyNot`](crate::WhyNot) of the first clock that cannot be read.
     pub fn clocks_held(&self) -> Reading<bool> {
-        self.patience.take(clocks_held)
+        self.reader.read(clocks_held)
     }
 
-    /// Reads only the energy counters: two readings of them make powers, see
-    /// [`EnergyCounter::rails`].
+    /// Reads only the energy counters. Two readings give the power of each; see [`EnergyCounter::rails`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if counters cannot even be listed.
+    /// [`WhyNot`](crate::WhyNot) if counters cannot be listed.
     pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
-        self.patience.take(EnergyCounter::all)
+        self.reader.read(EnergyCounter::all)
     }
 
-    /// Reads only what the kernel tells of memory from its own counters: no device is asked, so that
-    /// nothing can block.
+    /// Reads only the kernel's own memory counters. No driver is involved, so this never blocks.
     pub(crate) fn system_memory(&self) -> SystemMemory {
-        SystemMemory::read(self.patience.files())
+        SystemMemory::read(self.reader.files())
     }
 
-    /// Whether the chip is one whose GPU has no memory of its own.
+    /// Returns `true` if the chip is a Tegra, whose GPU has no memory of its own.
     pub(crate) fn is_tegra(&self) -> bool {
-        chip(self.patience.files()).is_ok_and(|chip| chip.starts_with("tegra"))
+        chip(self.reader.files()).is_ok_and(|chip| chip.starts_with("tegra"))
     }
 
-    /// Reads only how hot the processor, the GPU and the rest of their chip are, with the trips.
+    /// Reads only the temperatures of the CPU, the GPU and the rest of their chip, with the trips.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
+    /// [`WhyNot`](crate::WhyNot) if zones cannot be listed.
     pub fn zones(&self) -> Reading<Vec<Zone>> {
-        self.patience.take(Zone::all)
+        self.reader.read(Zone::all)
     }
 
-    /// Reads only how hot the processor, the GPU and the rest of their chip are, without the trips: what is
-    /// needed often, and must not wait for anything else.
+    /// Reads only the temperatures of the CPU, the GPU and the rest of their chip, without the trips. This is fast
+    /// enough to be called often.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if zones cannot even be listed.
+    /// [`WhyNot`](crate::WhyNot) if zones cannot be listed.
     pub fn temperatures(&self) -> Reading<Vec<Zone>> {
-        self.patience.take(Zone::temperatures)
+        self.reader.read(Zone::temperatures)
     }
 
-    /// Does something with the files; one that blocks is given up.
-    pub(crate) fn patiently<T: Send + 'static>(
+    /// Reads a value from the files; a file that blocks fails with `TimedOut`.
+    pub(crate) fn read_with_deadline<T: Send + 'static>(
         &self,
-        take: impl Fn(&dyn Files) -> T + Clone + Send + 'static,
+        read_value: impl Fn(&dyn Files) -> T + Clone + Send + 'static,
     ) -> T {
-        self.patience.take(take)
+        self.reader.read(read_value)
     }
 
-    /// Reads only what is kept from one second to the next.
-    pub fn pulse(&self) -> Pulse {
-        self.patience.take(Pulse::read)
+    /// Reads only the values that change from second to second.
+    pub fn fast_sample(&self) -> FastSample {
+        self.reader.read(FastSample::read)
     }
 }
 
 impl BoardSample {
     pub(crate) fn read(files: &dyn Files) -> Self {
-        // Zones, counters, rails and the fan are all among them.
+        // Zones, counters, rails and the fan all use this list.
         let chips = Chip::all(files);
-        let among = || chips.as_deref().map_err(Clone::clone);
-        let rails = among().and_then(|chips| Rail::with(files, chips));
+        let chip_list = || chips.as_deref().map_err(Clone::clone);
+        let rails = chip_list().and_then(|chips| Rail::from_chips(files, chips));
         Self {
             identity: Identity::read(files),
-            zones: Zone::with(files, among().unwrap_or_default(), Trips::Read),
-            sensors: Zone::of_others(files, among().unwrap_or_default()),
+            zones: Zone::from_chips(files, chip_list().unwrap_or_default(), Trips::Read),
+            sensors: Zone::other_devices(files, chip_list().unwrap_or_default()),
             cooling: CoolingDevice::all(files),
-            over_current: among().map(|chips| OverCurrent::with(files, chips)),
+            over_current: chip_list().map(|chips| OverCurrent::from_chips(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),
             rails,
             energy: EnergyCounter::all(files),
@@ -167,18 +164,18 @@ impl BoardSample {
             cpus: Cpu::all(files),
             emc: Emc::read(files),
             memory: Memory::read(files),
-            fan: match among() {
-                Ok(chips) => Fan::with(files, chips),
+            fan: match chip_list() {
+                Ok(chips) => Fan::from_chips(files, chips),
                 Err(why) => Fan::unknown(&why),
             },
             power: PowerModes::read(files),
         }
     }
 
-    /// What is slowed down by heat now: see [`CoolingDevice::throttled`].
+    /// Returns what heat slows down now; see [`CoolingDevice::throttled`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if that cannot be told.
+    /// [`WhyNot`](crate::WhyNot) if this cannot be determined.
     pub fn throttled(&self) -> Reading<Vec<&str>> {
         CoolingDevice::throttled(self.cooling.as_ref().map_err(Clone::clone)?)
     }

@@ -1,4 +1,4 @@
-//! The device nodes of the GPU: what a unit has to be given, and the trap before it.
+//! The device nodes of the GPU: those that a unit needs, and how they are made to appear.
 
 mod policy;
 mod power_on;

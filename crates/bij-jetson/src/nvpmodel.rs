@@ -1,8 +1,7 @@
-//! Power modes, as nvpmodel has them: what its configuration offers, which one is in force, which ones
-//! need a reboot, and switching.
+//! nvpmodel's power modes: the configured modes, the mode in force, which modes need a reboot, and switching.
 //!
-//! Modes are never written to sysfs directly: a mode is dozens of files in an order that only nvpmodel
-//! knows. And nvpmodel is never believed: after a switch it is asked what is in force.
+//! Modes are never written to sysfs directly, because a mode is dozens of files in an order that only nvpmodel knows.
+//! After a switch the mode in force is verified, because nvpmodel may report success when it has failed.
 
 mod conf;
 mod current;
@@ -11,7 +10,7 @@ mod predict;
 mod query;
 mod switch;
 
-pub(crate) use current::judge;
+pub(crate) use current::verify_mode;
 
 pub use conf::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
 pub use current::{CurrentMode, ModeSource};
@@ -21,38 +20,38 @@ pub use switch::{Nvpmodel, SwitchError};
 
 use crate::{Files, Reading, WhyNot};
 
-/// Where nvpmodel looks for its configuration.
+/// nvpmodel's configuration file.
 const CONF: &str = "etc/nvpmodel.conf";
 
 /// The power modes of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerModes {
-    /// The mode in force, as far as files tell: the recorded one, unless masks of the GPU or processors contradict
-    /// that.
+    /// The mode in force according to files: the recorded one, unless the masks of the GPU or the CPUs online
+    /// contradict it.
     pub current: Reading<CurrentMode>,
-    /// The mode that nvpmodel has written down. It was set last, or is the one that the next boot comes up with.
+    /// The mode that nvpmodel has recorded: the one set last, or the one of the next boot.
     pub recorded: Reading<CurrentMode>,
-    /// What there is to choose from, by their numbers.
+    /// The modes to choose from, sorted by number.
     pub offered: Reading<Vec<OfferedMode>>,
-    /// Lines of nvpmodel's configuration that are not understood.
+    /// Lines of nvpmodel's configuration that could not be parsed.
     pub passed_over: Vec<PassedOver>,
 }
 
-/// A mode that could be set.
+/// A mode that can be set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct OfferedMode {
-    /// Its number; neither contiguous nor in the order of power.
+    /// The mode's number; neither contiguous nor in the order of power.
     pub id: u32,
-    /// Its name: `MODE_30W`.
+    /// The mode's name, such as `MODE_30W`.
     pub name: String,
-    /// Whether it takes a reboot to get there from what is in force.
+    /// Whether switching to it from the mode in force needs a reboot.
     pub needs_reboot: Reading<bool>,
 }
 
 impl PowerModes {
-    /// The modes, as the files tell: nothing is started and nothing is changed.
+    /// Reads the modes from files: no tool is run and nothing is changed.
     pub fn read(files: &dyn Files) -> Self {
         match PowerConf::read(files) {
             Err(why) => Self {
@@ -73,7 +72,7 @@ impl PowerModes {
                     .collect();
                 offered.sort();
                 let recorded = current::recorded(files, &conf);
-                let current = recorded.clone().and_then(|named| judge(files, &conf, named));
+                let current = recorded.clone().and_then(|named| verify_mode(files, &conf, named));
                 Self { current, recorded, offered: Ok(offered), passed_over: conf.passed_over }
             }
         }
@@ -81,10 +80,10 @@ impl PowerModes {
 }
 
 impl PowerConf {
-    /// The configuration in force.
+    /// Reads nvpmodel's configuration.
     ///
     /// # Errors
-    /// [`WhyNot`] if there is none, or no mode of it is understood.
+    /// [`WhyNot`] if there is none, or no mode in it can be parsed.
     pub fn read(files: &dyn Files) -> Reading<Self> {
         let conf = Self::parse(&String::from_utf8_lossy(&files.read(CONF)?));
         if !conf.modes.is_empty() {

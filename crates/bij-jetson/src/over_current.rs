@@ -1,28 +1,28 @@
-//! How often the power supply was too weak: each event has slowed the machine down.
+//! Counters of over-current events, each of which has slowed the machine down.
 
 use crate::hwmon::Chip;
 use crate::{Files, Reading, parse};
 
-/// One counter; it counts from the boot on.
+/// One counter of over-current events since the boot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct OverCurrent {
-    /// What it counts: `under-voltage`, `average-current`, `peak-current`, or `ocN`.
+    /// The kind of event: `under-voltage`, `average-current`, `peak-current`, or `ocN`.
     pub name: String,
-    /// How often that was.
+    /// Number of events since the boot.
     pub count: Reading<u64>,
 }
 
 impl OverCurrent {
-    /// The counters of NVIDIA's `soctherm_oc`; other machines have none.
+    /// Reads the counters of NVIDIA's `soctherm_oc`; other machines have none.
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if chips cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Ok(Self::with(files, &Chip::all(files)?))
+        Ok(Self::from_chips(files, &Chip::all(files)?))
     }
 
-    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Vec<Self> {
+    pub(crate) fn from_chips(files: &dyn Files, chips: &[Chip]) -> Vec<Self> {
         let mut counters = Vec::new();
         for chip in chips.iter().filter(|chip| chip.name == "soctherm_oc") {
             for attribute in chip.attributes(files) {
@@ -37,7 +37,7 @@ impl OverCurrent {
     }
 }
 
-/// The order is that of the driver's device tree, on all Orins.
+/// Returns the name of a counter. The order is that of the driver's device tree on all Orins.
 fn name(number: u32) -> String {
     match number {
         1 => "under-voltage".to_owned(),

@@ -1,4 +1,4 @@
-//! The machine as the coordinator's policy sees it.
+//! The board port of the coordinator's policy.
 
 use bij_core::port::{Board, Sample, Unread, ZoneReading};
 use bij_core::{Bytes, Percent};
@@ -10,32 +10,32 @@ impl Board for Machine {
     fn sample(&self) -> Sample {
         let SystemMemory { total, available, pressure } = self.system_memory();
         let mut sample = Sample::new(Bytes::new(0), Bytes::new(0));
-        sample.memory_total = part("MemTotal", total);
-        sample.memory_available = part("MemAvailable", available);
+        sample.memory_total = require("MemTotal", total);
+        sample.memory_available = require("MemAvailable", available);
         sample.memory_pressure = some_pressure(pressure);
         sample.shared_with_gpu = self.is_tegra();
         sample
     }
 
     fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
-        let zones = part("the thermal zones", self.temperatures())?.into_iter();
+        let zones = require("the thermal zones", self.temperatures())?.into_iter();
         let reading = |Zone { name, celsius, .. }| {
-            let celsius = part(&format!("zone {name}"), celsius);
+            let celsius = require(&format!("zone {name}"), celsius);
             ZoneReading { name, celsius }
         };
         Ok(zones.map(reading).collect())
     }
 }
 
-fn part<T>(what: &str, reading: Reading<T>) -> Result<T, Unread> {
+fn require<T>(what: &str, reading: Reading<T>) -> Result<T, Unread> {
     reading.map_err(|why| Unread { what: what.to_owned(), why: why.to_string() })
 }
 
-/// A kernel without PSI does not tell, and that is no error.
+/// Maps a missing pressure to `None`: a kernel without PSI has none, which is no error.
 fn some_pressure(reading: Reading<Percent>) -> Result<Option<Percent>, Unread> {
     match reading {
         Err(WhyNot::Absent) => Ok(None),
-        other => part("the pressure on memory", other).map(Some),
+        other => require("the pressure on memory", other).map(Some),
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_its_pressure_are_told() {
+    fn memory_and_its_pressure_are_reported() {
         let meminfo = "MemTotal: 1000 kB\nMemAvailable: 500 kB\n";
         let sample = board(meminfo, Some("some avg10=12.34 avg60=0.00 avg300=0.00 total=7\n"));
         assert_eq!(sample.memory_total, Ok(Bytes::new(1_024_000)));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jetsons_memory_is_its_gpus_as_well() {
+    fn a_jetson_shares_its_memory_with_the_gpu() {
         let jetson = [("proc/device-tree/compatible", "nvidia,p3701-0005\0nvidia,tegra234\0")];
         assert!(Board::sample(&machine(&jetson)).shared_with_gpu);
         let other = [("proc/device-tree/compatible", "raspberrypi,5\0brcm,bcm2712\0")];
@@ -82,17 +82,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_which_and_why() {
+    fn an_error_names_the_value_and_the_reason() {
         let sample = board("MemTotal: many kB\n", Some("nonsense"));
-        let told = sample.memory_total.unwrap_err().to_string();
-        assert_eq!(told, "cannot read MemTotal: unparsable: \"many kB\"");
-        let told = sample.memory_available.unwrap_err().to_string();
-        assert_eq!(told, "cannot read MemAvailable: absent");
+        let message = sample.memory_total.unwrap_err().to_string();
+        assert_eq!(message, "cannot read MemTotal: unparsable: \"many kB\"");
+        let message = sample.memory_available.unwrap_err().to_string();
+        assert_eq!(message, "cannot read MemAvailable: absent");
         assert!(sample.memory_pressure.is_err());
     }
 
     #[test]
-    fn zones_are_told_with_those_that_are_off() {
+    fn zones_that_are_off_are_reported_too() {
         let hot = machine(&[
             ("sys/class/thermal/thermal_zone3/type", "CPU-therm\n"),
             ("sys/class/thermal/thermal_zone3/temp", "52875\n"),
@@ -103,8 +103,8 @@ mod tests {
         let names: Vec<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
         assert_eq!(names, ["cpu", "cv0"]);
         assert_eq!(zones[0].celsius, Ok(Celsius::from_millis(52_875)));
-        let told = zones[1].celsius.as_ref().unwrap_err().to_string();
-        assert_eq!(told, "cannot read zone cv0: off");
+        let message = zones[1].celsius.as_ref().unwrap_err().to_string();
+        assert_eq!(message, "cannot read zone cv0: off");
         assert_eq!(Board::zones(&machine(&[])), Ok(Vec::new()), "a machine without any");
     }
 

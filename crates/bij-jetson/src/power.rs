@@ -1,9 +1,8 @@
-//! The power mode and the clocks of one board, for everybody who orders them.
+//! Controls the power mode and the clocks of a board, for all callers.
 //!
-//! Neither tool tells all: nvpmodel writes down one mode, the one that it set last, which is at the same
-//! time the one that the next boot comes up with. Whoever has another one written down for the next boot
-//! makes it forget what is in force. So that is noted in a directory that does not outlive the boot, and
-//! the note counts as long as nobody has set another mode since.
+//! nvpmodel records only one mode: the one that it set last, which is also the one of the next boot. Recording
+//! another mode for the next boot overwrites the mode in force. So bij notes the mode in force in a directory that
+//! does not outlive the boot. The note is valid until another mode is set.
 
 use std::fs;
 use std::io;
@@ -12,41 +11,41 @@ use std::time::Duration;
 
 use bij_core::Outcome;
 
-use crate::nvpmodel::judge;
+use crate::nvpmodel::verify_mode;
 use crate::{
     CurrentMode, JetsonClocks, ModeSource, Nvpmodel, OfferedMode, PowerConf, PowerModes, Root,
     SwitchError,
 };
 
-/// Orders the power mode and the clocks of a board.
+/// Controls the power mode and the clocks of a board.
 #[derive(Clone, Debug)]
 pub struct PowerControl {
     root: Root,
     nvpmodel: Nvpmodel,
     clocks: JetsonClocks,
-    /// The mode in force, and the other one that the next boot comes up with.
-    note: PathBuf,
+    /// File with the mode in force and the different mode of the next boot.
+    note_file: PathBuf,
 }
 
-/// What has come of an order for a mode; its text is a fragment without a full stop.
+/// The result of setting a mode; its `Display` is a fragment without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeSet {
     /// The mode's number.
     pub id: u32,
-    /// Its name.
+    /// The mode's name.
     pub name: String,
-    /// From when on.
+    /// When the mode takes effect.
     pub since: ModeSince,
-    /// Whether anything had to be changed.
+    /// Whether the order changed anything.
     pub outcome: Outcome,
 }
 
-/// From when on a mode is in force.
+/// When a mode takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModeSince {
-    /// By now.
+    /// The mode is in force.
     Now,
-    /// It comes with the next boot.
+    /// The mode takes effect at the next boot.
     NextBoot,
 }
 
@@ -68,49 +67,49 @@ impl std::fmt::Display for ModeSet {
     }
 }
 
-/// Two modes at once.
+/// The mode in force and a different mode of the next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Note {
+struct ModeNote {
     in_force: u32,
     at_next_boot: u32,
 }
 
 impl PowerControl {
-    /// The tools below a root, and a directory for what is to be known up to the next boot.
+    /// Creates the control from the tools below a root and a directory that does not outlive the boot.
     pub fn below(root: Root, runtime: &Path) -> Self {
         Self {
             nvpmodel: Nvpmodel::below(root.clone()),
             clocks: JetsonClocks::below(&root, runtime.join("jetson-clocks")),
-            note: runtime.join("power-mode-at-next-boot"),
+            note_file: runtime.join("power-mode-at-next-boot"),
             root,
         }
     }
 
-    /// The clocks.
+    /// Returns the control of the clocks.
     pub const fn clocks(&self) -> &JetsonClocks {
         &self.clocks
     }
 
-    /// The modes, as the files tell: nothing is started and nothing is changed.
+    /// Reads the modes from files: no tool is run and nothing is changed.
     pub fn modes(&self) -> PowerModes {
         PowerModes::read(&self.root)
     }
 
-    /// The mode in force. nvpmodel is asked, which takes a tenth of a second, unless it cannot know;
-    /// where it has no answer, what it has set last is taken for it. `None` if that is not known, or masks of the GPU
-    /// and processors contradict it.
+    /// Returns the mode in force. Without a note this runs nvpmodel, which takes a tenth of a second; without an answer
+    /// of nvpmodel, its recorded mode is used. `None` if the mode is unknown, or the masks of the GPU and the CPUs
+    /// online contradict it.
     pub fn current(&self, modes: &PowerModes) -> Option<CurrentMode> {
-        let named = self.named(modes)?;
+        let named = self.reported_mode(modes)?;
         match PowerConf::read(&self.root) {
-            Ok(conf) => judge(&self.root, &conf, named).ok(),
+            Ok(conf) => verify_mode(&self.root, &conf, named).ok(),
             Err(_) => Some(named),
         }
     }
 
-    /// The mode that is named as the one in force.
-    fn named(&self, modes: &PowerModes) -> Option<CurrentMode> {
+    /// Returns the mode in force as a note, nvpmodel or its record names it.
+    fn reported_mode(&self, modes: &PowerModes) -> Option<CurrentMode> {
         let at_next_boot = modes.recorded.as_ref().ok();
-        let Some(note) = self.noted(at_next_boot.map(|mode| mode.id)) else {
+        let Some(note) = self.valid_note(at_next_boot.map(|mode| mode.id)) else {
             return self.nvpmodel.query().ok().or(at_next_boot.cloned());
         };
         let offered = modes.offered.as_ref().ok();
@@ -119,22 +118,22 @@ impl PowerControl {
         Some(CurrentMode { id: note.in_force, name, source: ModeSource::Noted })
     }
 
-    /// The number of the mode in force.
+    /// Returns the number of the mode in force.
     pub fn in_force(&self, modes: &PowerModes) -> Option<u32> {
         self.current(modes).map(|mode| mode.id)
     }
 
-    /// The same, with another time to nvpmodel's end.
+    /// Sets the time limit of nvpmodel.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.nvpmodel = self.nvpmodel.with_limit(limit);
         self
     }
 
-    /// A mode by its name or its number, as people write them.
+    /// Finds a mode by its name or number, as people write them.
     ///
     /// # Errors
-    /// [`SwitchError`] if there is no such mode, or none at all.
+    /// [`SwitchError`] if there is no such mode, or no modes at all.
     pub fn find(&self, wanted: &str) -> Result<OfferedMode, SwitchError> {
         let conf = PowerConf::read(&self.root).map_err(SwitchError::without_modes)?;
         let id = conf.find(wanted).map(|mode| mode.id);
@@ -143,13 +142,12 @@ impl PowerControl {
         found.ok_or_else(|| SwitchError::unknown(wanted, &conf))
     }
 
-    /// Switches the board for a while: what it is to come up with at the next boot stays so. Clocks that
-    /// are held are let go before.
+    /// Switches the mode until the next boot; the mode of the next boot stays as it is. Held clocks are released first.
     ///
     /// # Errors
-    /// [`SwitchError`], as [`Nvpmodel::switch`] has it.
+    /// [`SwitchError`]; see [`Nvpmodel::switch`].
     pub fn switch(&self, id: u32) -> Result<Outcome, SwitchError> {
-        let Some(note) = self.noted_now() else { return self.nvpmodel.switch(id, &self.clocks) };
+        let Some(note) = self.current_note() else { return self.nvpmodel.switch(id, &self.clocks) };
         if note.in_force == id {
             return Ok(Outcome::Unchanged);
         }
@@ -157,71 +155,73 @@ impl PowerControl {
             return Err(SwitchError::NeedsReboot { id });
         }
         let outcome = self.nvpmodel.switch(id, &self.clocks)?;
-        self.promise(Note { in_force: id, ..note })?;
+        self.set_mode_at_next_boot(ModeNote { in_force: id, ..note })?;
         Ok(outcome)
     }
 
-    /// Sets a mode because somebody wants it. One that needs a reboot is what the next boot comes up
-    /// with, if that is allowed; nothing is rebooted.
+    /// Sets a mode permanently. A mode that needs a reboot is set for the next boot, if `allow_reboot_later`; nothing
+    /// is rebooted.
     ///
     /// # Errors
-    /// [`SwitchError`], as [`Nvpmodel::switch`] has it.
+    /// [`SwitchError`]; see [`Nvpmodel::switch`].
     pub fn set(
         &self,
         mode: &OfferedMode,
         allow_reboot_later: bool,
     ) -> Result<ModeSet, SwitchError> {
-        let told =
+        let mode_set =
             |since, outcome| Ok(ModeSet { id: mode.id, name: mode.name.clone(), since, outcome });
-        match self.noted_now() {
+        match self.current_note() {
             Some(note) if note.at_next_boot == mode.id && allow_reboot_later => {
-                return told(ModeSince::NextBoot, Outcome::Unchanged);
+                return mode_set(ModeSince::NextBoot, Outcome::Unchanged);
             }
             Some(note) if note.at_next_boot == mode.id => {
                 return Err(SwitchError::NeedsReboot { id: mode.id });
             }
             Some(note) if note.in_force == mode.id => {
-                // The other one is not wanted any more.
+                // The mode of the next boot is replaced.
                 self.nvpmodel.set_at_next_boot(mode.id)?;
-                return told(ModeSince::Now, Outcome::Changed);
+                return mode_set(ModeSince::Now, Outcome::Changed);
             }
             Some(_) | None => {}
         }
         match self.nvpmodel.switch(mode.id, &self.clocks) {
             Err(SwitchError::NeedsReboot { id }) if allow_reboot_later => {
                 match self.in_force(&self.modes()) {
-                    Some(in_force) => self.promise(Note { in_force, at_next_boot: id })?,
+                    Some(in_force) => {
+                        self.set_mode_at_next_boot(ModeNote { in_force, at_next_boot: id })?;
+                    }
                     None => self.nvpmodel.set_at_next_boot(id)?,
                 }
-                told(ModeSince::NextBoot, Outcome::Changed)
+                mode_set(ModeSince::NextBoot, Outcome::Changed)
             }
-            switched => told(ModeSince::Now, switched?),
+            switched => mode_set(ModeSince::Now, switched?),
         }
     }
 
-    /// Notes what is in force, and has the next boot come up with the other.
-    fn promise(&self, note: Note) -> Result<(), SwitchError> {
-        let Note { in_force, at_next_boot } = note;
+    /// Notes the mode in force, and records the other mode for the next boot.
+    fn set_mode_at_next_boot(&self, note: ModeNote) -> Result<(), SwitchError> {
+        let ModeNote { in_force, at_next_boot } = note;
         let write = || -> io::Result<()> {
-            if let Some(directory) = self.note.parent() {
+            if let Some(directory) = self.note_file.parent() {
                 fs::create_dir_all(directory)?;
             }
-            fs::write(&self.note, format!("{in_force} {at_next_boot}\n"))
+            fs::write(&self.note_file, format!("{in_force} {at_next_boot}\n"))
         };
-        // First the note: it says nothing before nvpmodel's own file says the same.
+        // The note comes first: it is invalid until nvpmodel's own record matches it.
         write().map_err(SwitchError::NotNoted)?;
         self.nvpmodel.set_at_next_boot(at_next_boot)
     }
 
-    fn noted_now(&self) -> Option<Note> {
-        self.noted(self.modes().recorded.ok().map(|mode| mode.id))
+    fn current_note(&self) -> Option<ModeNote> {
+        self.valid_note(self.modes().recorded.ok().map(|mode| mode.id))
     }
 
-    /// What was noted, if nobody has set another mode since.
-    fn noted(&self, at_next_boot: Option<u32>) -> Option<Note> {
-        let text = fs::read_to_string(&self.note).ok()?;
+    /// Returns the note, if it matches nvpmodel's record, that is, if no other mode was set since.
+    fn valid_note(&self, at_next_boot: Option<u32>) -> Option<ModeNote> {
+        let text = fs::read_to_string(&self.note_file).ok()?;
         let (in_force, noted) = text.trim().split_once(' ')?;
-        let note = Note { in_force: in_force.parse().ok()?, at_next_boot: noted.parse().ok()? };
+        let note = ModeNote { in_force: in_force.parse().ok()?, at_next_boot: noted.parse().ok()? };
         (Some(note.at_next_boot) == at_next_boot).then_some(note)
     }
 }

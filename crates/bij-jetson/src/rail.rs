@@ -1,4 +1,4 @@
-//! Power of the rails of a board, by the chips that measure them: see [`hwmon`] and [`iio`].
+//! The power of a board's rails, measured by the chips in [`hwmon`] and [`iio`].
 
 mod hwmon;
 mod iio;
@@ -8,31 +8,31 @@ use bij_core::Milliwatts;
 use crate::hwmon::Chip;
 use crate::{Files, Reading, WhyNot};
 
-/// One rail.
+/// One power rail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Rail {
-    /// As its board labels it: `VDD_GPU_SOC`. A rail without a label has the name of its chip: `ina219`.
+    /// The board's label: `VDD_GPU_SOC`. A rail without a label has the name of its chip: `ina219`.
     pub name: String,
-    /// What it carries now; it may feed back.
+    /// The momentary power; negative if the rail feeds back.
     pub milliwatts: Reading<Milliwatts>,
 }
 
-/// Rails through which a whole module or board is fed. Where one of them is measured, the others are
-/// parts of it; where none is, the total is the sum of all.
+/// Rails that feed a whole module or board. If one of them is measured, all other rails are parts of it; otherwise the
+/// total is the sum of all rails.
 const INPUTS: [&str; 3] = ["VDD_IN", "VIN", "POM_5V_IN"];
 
 impl Rail {
-    /// All rails, sorted by their names.
+    /// Reads all rails, sorted by name.
     ///
     /// # Errors
-    /// [`WhyNot::Absent`] where no chip measures them, [`WhyNot::Forbidden`] where not even their names
-    /// can be had: with JetPack 5 only root may read them.
+    /// [`WhyNot::Absent`] if no chip measures them, [`WhyNot::Forbidden`] if the caller may not read their names: with
+    /// JetPack 5 only root may.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::with(files, &Chip::all(files)?)
+        Self::from_chips(files, &Chip::all(files)?)
     }
 
-    pub(crate) fn with(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
+    pub(crate) fn from_chips(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
         let mut rails = match (hwmon::rails(files, chips), iio::rails(files)) {
             (Ok(mut rails), Ok(more)) => {
                 rails.extend(more);
@@ -45,14 +45,14 @@ impl Rail {
         Ok(rails)
     }
 
-    /// The rail with this label, if something is connected there; `place` names it where its label cannot be
-    /// read.
+    /// Creates the rail with this label; `None` if nothing is connected. If the label cannot be read, the rail gets the
+    /// `fallback_name`.
     ///
     /// # Errors
-    /// [`WhyNot::Forbidden`] if labels are for root alone.
-    fn labelled(
+    /// [`WhyNot::Forbidden`] if only root may read labels.
+    fn from_label(
         label: Reading<String>,
-        place: impl FnOnce() -> String,
+        fallback_name: impl FnOnce() -> String,
         milliwatts: impl FnOnce() -> Reading<Milliwatts>,
     ) -> Reading<Option<Self>> {
         match label {
@@ -60,16 +60,16 @@ impl Rail {
             Ok(name) => Ok(Some(Self { name, milliwatts: milliwatts() })),
             Err(WhyNot::Absent) => Ok(None),
             Err(why @ WhyNot::Forbidden) => Err(why),
-            // One label that cannot be read takes no other rail away.
-            Err(why) => Ok(Some(Self { name: place(), milliwatts: Err(why) })),
+            // A label that cannot be read must not hide the other rails.
+            Err(why) => Ok(Some(Self { name: fallback_name(), milliwatts: Err(why) })),
         }
     }
 
-    /// What the whole board draws.
+    /// Returns the power of the whole board.
     ///
     /// # Errors
-    /// [`WhyNot`] of the first rail that is needed and cannot be read: a sum of some would be wrong.
-    /// [`WhyNot::Unmeasured`] if a rail has no label: it may be the input, or a part of another rail.
+    /// [`WhyNot`] of the first rail that is needed and cannot be read, because a partial sum would be wrong.
+    /// [`WhyNot::Unmeasured`] if a rail has no label, because it may be the input or a part of another rail.
     pub fn total(rails: &[Self]) -> Reading<Milliwatts> {
         if let Some(input) = INPUTS.iter().find_map(|name| rails.iter().find(|r| r.name == *name)) {
             return input.milliwatts.clone();
@@ -83,20 +83,20 @@ impl Rail {
         }
         rails.iter().try_fold(Milliwatts::default(), |sum, rail| {
             let milliwatts = rail.milliwatts.clone()?;
-            sum.checked_add(milliwatts).ok_or_else(|| impossible(milliwatts.get()))
+            sum.checked_add(milliwatts).ok_or_else(|| out_of_range(milliwatts.get()))
         })
     }
 }
 
-/// Whole milliwatts of millivolts and milliamperes, as tegrastats calculates them.
-fn product(millivolts: Reading<i64>, milliamperes: Reading<i64>) -> Reading<Milliwatts> {
+/// Multiplies millivolts and milliamperes and truncates to milliwatts, as tegrastats does.
+fn power(millivolts: Reading<i64>, milliamperes: Reading<i64>) -> Reading<Milliwatts> {
     let (millivolts, milliamperes) = (millivolts?, milliamperes?);
     let microwatts = millivolts.checked_mul(milliamperes);
-    let microwatts = microwatts.ok_or_else(|| impossible(milliamperes))?;
+    let microwatts = microwatts.ok_or_else(|| out_of_range(milliamperes))?;
     Ok(Milliwatts::new(microwatts / 1000))
 }
 
-fn impossible(number: i64) -> WhyNot {
+fn out_of_range(number: i64) -> WhyNot {
     WhyNot::Unparsable(number.to_string())
 }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agx_is_the_sum_and_a_nano_its_input() {
+    fn the_total_is_the_sum_on_an_agx_and_the_input_on_a_nano() {
         let agx =
             [("VDD_GPU_SOC", "20000", "100"), ("VDD_CPU_CV", "20000", "50"), ("NC", "9", "9")];
         assert_eq!(total(&agx), Ok(Milliwatts::new(3000)));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thor_is_its_input() {
+    fn the_total_of_a_thor_is_its_input() {
         let mut tree = board(&[("VDD_GPU", "20000", "100"), ("VIN_SYS_5V0", "5000", "500")]);
         tree.set("sys/class/hwmon/hwmon1/name", "ina238\n");
         tree.set("sys/class/hwmon/hwmon1/power1_input", "35012000\n");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_without_a_label_leaves_the_total_unknown_unless_the_input_is_measured() {
+    fn a_chip_without_a_label_leaves_the_total_unknown_unless_the_input_is_measured() {
         let mut tree = board(&[("VDD_GPU", "20000", "100")]);
         let at = |what: &str| format!("sys/class/hwmon/hwmon1/{what}");
         tree.set(&at("name"), "ina219\n");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_chips_without_a_label_neither_is_known_to_be_the_input() {
+    fn two_chips_without_labels_leave_the_total_unknown() {
         let mut tree = CapturedTree::default();
         for (chip, microwatts) in [("hwmon1", "35012000\n"), ("hwmon2", "1000000\n")] {
             tree.set(&format!("sys/class/hwmon/{chip}/name"), "ina238\n");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_of_iio_has_a_power_or_a_voltage_and_a_current() {
+    fn a_chip_of_iio_gives_a_power_or_a_voltage_and_a_current() {
         let mut tree = CapturedTree::default();
         let at = |what: &str| format!("sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/{what}");
         tree.set("sys/bus/i2c/drivers/ina3221x/uevent", "");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rail_that_feeds_back_is_below_nothing() {
+    fn a_rail_that_feeds_back_has_a_negative_power() {
         let rails = [("VDD_GPU_SOC", "5000", "1000"), ("VDD_CPU_CV", "4975", "-80")];
         let all = Rail::all(&board(&rails)).unwrap();
         assert_eq!(all[0].milliwatts, Ok(Milliwatts::new(-398)));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_without_one_of_its_parts_is_none() {
+    fn a_sum_with_a_missing_part_has_no_value() {
         let rails = [("VDD_GPU_SOC", "5000", "1000"), ("VDD_CPU_CV", "", "50")];
         assert_eq!(total(&rails), Err(WhyNot::Off));
         assert_eq!(total(&[]), Err(WhyNot::Absent));
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_read_labels_gets_no_rails_at_all() {
+    fn a_user_who_may_not_read_labels_gets_no_rails() {
         let mut tree = board(&[("VDD_GPU_SOC", "5000", "1000")]);
         tree.fail("sys/class/hwmon/hwmon5/in1_label", nix::errno::Errno::EACCES as i32);
         assert_eq!(Rail::all(&tree), Err(WhyNot::Forbidden));
     }
 
     #[test]
-    fn a_label_that_cannot_be_read_takes_no_other_rail_away() {
+    fn a_label_that_cannot_be_read_hides_no_other_rail() {
         let mut tree = CapturedTree::default();
         let at = |what: &str| format!("sys/class/hwmon/hwmon3/{what}");
         tree.set(&at("name"), "ina3221\n");

@@ -1,57 +1,57 @@
-//! One reading of one quantity: a value, or why there is none.
+//! One reading of one quantity: a value, or the reason why there is none.
 
 use std::io;
 
 use nix::errno::Errno;
 use thiserror::Error;
 
-/// A value, or why there is none. A missing sensor is told, never guessed.
+/// A value, or the reason why there is none. A missing value is never guessed.
 pub type Reading<T> = Result<T, WhyNot>;
 
-/// Why a quantity has no value; `Display` begins with a word that stays the same.
+/// Why a quantity has no value; the first word of its `Display` is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
 #[non_exhaustive]
 pub enum WhyNot {
-    /// This machine, or its kernel, has no such thing.
+    /// This machine or its kernel does not have it.
     #[error("absent")]
     Absent,
-    /// It is there and powered off, or switched off.
+    /// The device is switched off or has no power.
     #[error("off")]
     Off,
-    /// Not for this user to see.
+    /// The user may not read it.
     #[error("forbidden: only root may read it")]
     Forbidden,
-    /// What stands there is not what should.
+    /// The content is not of the expected form.
     #[error("unparsable: {0:?}")]
     Unparsable(String),
-    /// No answer in time; nothing else is held up by it.
+    /// The read did not return within the deadline.
     #[error("blocked: no answer in time")]
     Blocked,
-    /// What is there does not measure it.
+    /// The device or driver does not measure it.
     #[error("unmeasured: {0}")]
     Unmeasured(String),
-    /// One source says something that another one rules out.
+    /// Two sources contradict each other.
     #[error("contradicted: {0}")]
     Contradicted(String),
-    /// The system said something else.
+    /// The system returned another error.
     #[error("failed: {0}")]
     Failed(String),
 }
 
-/// So much of an unparsable text is kept.
-const KEPT: usize = 80;
+/// Maximum number of characters of an unparsable text that are kept.
+const MAX_TEXT: usize = 80;
 
 impl WhyNot {
-    /// Bytes that are not what they should be, cut to a length that a line can bear.
+    /// Returns `Unparsable` with these bytes, truncated to fit a line.
     pub(crate) fn unparsable(found: &[u8]) -> Self {
-        Self::Unparsable(String::from_utf8_lossy(found).chars().take(KEPT).collect())
+        Self::Unparsable(String::from_utf8_lossy(found).chars().take(MAX_TEXT).collect())
     }
 }
 
 impl From<io::Error> for WhyNot {
     fn from(error: io::Error) -> Self {
         let Some(code) = error.raw_os_error() else {
-            // An error of our own making: see `patience`.
+            // Errors without a code are our own: see `read_deadline`.
             return match error.kind() {
                 io::ErrorKind::TimedOut => Self::Blocked,
                 io::ErrorKind::NotFound => Self::Absent,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_answers_have_reasons() {
+    fn the_systems_errors_map_to_reasons() {
         let why = |code: Errno| WhyNot::from(io::Error::from(code));
         assert_eq!(why(Errno::ENOENT), WhyNot::Absent);
         assert_eq!(why(Errno::EACCES), WhyNot::Forbidden);
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_shown_short() {
+    fn an_unparsable_text_is_truncated() {
         let WhyNot::Unparsable(found) = WhyNot::unparsable(&[b'x'; 5000]) else { panic!() };
-        assert_eq!(found.len(), KEPT);
+        assert_eq!(found.len(), MAX_TEXT);
     }
 }

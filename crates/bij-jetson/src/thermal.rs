@@ -1,10 +1,9 @@
-//! Heat: zones and their trips, cooling devices, and which of them throttle now.
+//! Thermal zones with their trips, cooling devices, and which of them throttle.
 //!
-//! Sensors of the processor, the GPU and the rest of their chip are kept apart from those of other devices:
-//! see [`origin`].
+//! Sensors of the CPU, the GPU and the rest of their chip are separated from those of other devices; see [`origin`].
 //!
-//! The kernel's Documentation/driver-api/thermal/sysfs-api.rst describes the class. Neither the number
-//! of a zone nor that of a trip means anything: everything is found by its type.
+//! The kernel's Documentation/driver-api/thermal/sysfs-api.rst describes the class. Zones and trips are found by type,
+//! because their numbers have no meaning.
 
 mod cooling;
 mod hwmon_zone;
@@ -23,155 +22,158 @@ pub use trip::{Trip, TripKind};
 
 const CLASS: &str = "sys/class/thermal";
 
-/// One sensor: a thermal zone, or a sensor of hwmon.
+/// One temperature sensor: a thermal zone, or a sensor of hwmon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Zone {
-    /// What it measures, in lower case and without `-therm` or `-thermal`: `cpu`, `tj`, `nvme composite`.
+    /// The sensor's type in lower case, without `-therm` or `-thermal`: `cpu`, `tj`, `nvme composite`.
     pub name: String,
-    /// How hot it is there.
+    /// The current temperature.
     pub celsius: Reading<Celsius>,
-    /// What happens at which temperature, the coolest first; empty as well where only temperatures were
-    /// asked for.
+    /// The sensor's trips, the coolest first; empty if only temperatures were read.
     pub trips: Vec<Trip>,
 }
 
-/// Whether trips are wanted: they are more files than the temperatures, and hardly ever change.
+/// Whether to read trips, which take more reads than the temperatures and hardly ever change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trips {
     Read,
     LeaveOut,
 }
 
-/// A Tegra whose unit has no power reads as -256 °C; below this nothing is a temperature.
+/// Lower limit of a temperature: a Tegra's unit without power reads as -256 °C.
 const COLDEST: i64 = -100_000;
 
-/// And above this neither: silicon has long switched itself off.
+/// Upper limit of a temperature: silicon switches itself off long before.
 const HOTTEST: i64 = 250_000;
 
-/// Where a sensor is read.
-enum Place<'a> {
+/// The files of a sensor.
+enum SensorSource<'a> {
     /// A thermal zone.
     Zone { directory: String, kind: String },
     /// A chip of hwmon that is no thermal zone.
     Chip(&'a Chip),
 }
 
-/// All places with sensors, sorted by what they measure.
+/// The sources of all sensors, by the device that they measure.
 #[derive(Default)]
-struct Places<'a> {
-    /// The processor, the GPU and the rest of their chip.
-    soc: Vec<Place<'a>>,
-    /// Other devices.
-    other: Vec<Place<'a>>,
+struct SensorSources<'a> {
+    /// Sensors of the CPU, the GPU and the rest of their chip.
+    soc: Vec<SensorSource<'a>>,
+    /// Sensors of other devices.
+    other: Vec<SensorSource<'a>>,
 }
 
 impl Zone {
-    /// The thermal zones of the processor, the GPU and the rest of their chip, sorted by their names; on a PC
-    /// also the sensors of hwmon that its processor and its GPU have.
+    /// Reads the thermal zones of the CPU, the GPU and the rest of their chip, sorted by name; on a PC also the hwmon
+    /// sensors of the CPU and the GPU.
     ///
-    /// A zone of unknown type counts only where no other one does.
+    /// Zones of unknown type are included only if there are no others.
     ///
     /// # Errors
-    /// [`WhyNot`] if not even their names can be listed.
+    /// [`WhyNot`] if zones cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::with(files, &Chip::all(files).unwrap_or_default(), Trips::Read)
+        Self::from_chips(files, &Chip::all(files).unwrap_or_default(), Trips::Read)
     }
 
-    /// As [`Zone::all`], without the trips.
+    /// Reads the same zones as [`Zone::all`], without the trips.
     pub(crate) fn temperatures(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::with(files, &Chip::all(files).unwrap_or_default(), Trips::LeaveOut)
+        Self::from_chips(files, &Chip::all(files).unwrap_or_default(), Trips::LeaveOut)
     }
 
-    pub(crate) fn with(files: &dyn Files, chips: &[Chip], trips: Trips) -> Reading<Vec<Self>> {
-        Ok(Self::read(files, &Places::find(files, chips)?.soc, trips))
+    pub(crate) fn from_chips(
+        files: &dyn Files,
+        chips: &[Chip],
+        trips: Trips,
+    ) -> Reading<Vec<Self>> {
+        Ok(Self::read(files, &SensorSources::find(files, chips)?.soc, trips))
     }
 
-    /// The sensors of other devices, sorted by their names, with their own limits as trips.
+    /// Reads the sensors of other devices, sorted by name, with their own limits as trips.
     ///
     /// # Errors
-    /// [`WhyNot`] if not even their names can be listed.
-    pub(crate) fn of_others(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
-        Ok(Self::read(files, &Places::find(files, chips)?.other, Trips::Read))
+    /// [`WhyNot`] if zones cannot be listed.
+    pub(crate) fn other_devices(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
+        Ok(Self::read(files, &SensorSources::find(files, chips)?.other, Trips::Read))
     }
 
-    fn read(files: &dyn Files, places: &[Place<'_>], trips: Trips) -> Vec<Self> {
+    fn read(files: &dyn Files, sources: &[SensorSource<'_>], trips: Trips) -> Vec<Self> {
         let mut zones: Vec<Self> =
-            places.iter().flat_map(|place| place.sensors(files, trips)).collect();
+            sources.iter().flat_map(|source| source.read(files, trips)).collect();
         zones.sort();
         zones
     }
 }
 
-impl<'a> Places<'a> {
+impl<'a> SensorSources<'a> {
     fn find(files: &dyn Files, chips: &'a [Chip]) -> Reading<Self> {
-        let (mut places, mut unknown) = (Self::default(), Vec::new());
+        let (mut sources, mut unknown) = (Self::default(), Vec::new());
         let mut kinds = Vec::new();
         for name in files.names(CLASS)?.iter().filter(|name| name.starts_with("thermal_zone")) {
             let directory = format!("{CLASS}/{name}");
-            // What has no type cannot be told from the others.
+            // A zone without a type cannot be identified.
             let Ok(kind) = files.text(&format!("{directory}/type")) else { continue };
             kinds.push(kind.replace('-', "_"));
-            match Origin::of_zone(&kind) {
-                Origin::Soc => &mut places.soc,
-                Origin::Other => &mut places.other,
+            match Origin::from_zone_type(&kind) {
+                Origin::Soc => &mut sources.soc,
+                Origin::Other => &mut sources.other,
                 Origin::Unknown => &mut unknown,
             }
-            .push(Place::Zone { directory, kind });
+            .push(SensorSource::Zone { directory, kind });
         }
-        // The thermal core registers each zone with hwmon again, under a name that hwmon allows.
+        // The thermal core registers each zone with hwmon too, under a name that hwmon allows.
         let is_zone = |chip: &Chip| kinds.contains(&chip.name);
         for chip in chips.iter().filter(|chip| !is_zone(chip)) {
-            match Origin::of_chip(&chip.name) {
-                Origin::Soc if hwmon_zone::has_sensors(files, chip) => &mut places.soc,
-                Origin::Soc | Origin::Other | Origin::Unknown => &mut places.other,
+            match Origin::from_chip_name(&chip.name) {
+                Origin::Soc if hwmon_zone::has_sensors(files, chip) => &mut sources.soc,
+                Origin::Soc | Origin::Other | Origin::Unknown => &mut sources.other,
             }
-            .push(Place::Chip(chip));
+            .push(SensorSource::Chip(chip));
         }
-        if places.soc.is_empty() { &mut places.soc } else { &mut places.other }
+        if sources.soc.is_empty() { &mut sources.soc } else { &mut sources.other }
             .append(&mut unknown);
-        Ok(places)
+        Ok(sources)
     }
 }
 
-impl Place<'_> {
-    fn sensors(&self, files: &dyn Files, trips: Trips) -> Vec<Zone> {
+impl SensorSource<'_> {
+    fn read(&self, files: &dyn Files, trips: Trips) -> Vec<Zone> {
         let (directory, kind) = match self {
-            Self::Chip(chip) => return hwmon_zone::of_chip(files, chip, trips),
+            Self::Chip(chip) => return hwmon_zone::read_chip(files, chip, trips),
             Self::Zone { directory, kind } => (directory, kind),
         };
         vec![Zone {
-            name: short(kind),
+            name: short_name(kind),
             celsius: temperature(files, &format!("{directory}/temp"), kind),
             trips: match trips {
-                Trips::Read => trip::of_zone(files, directory),
+                Trips::Read => trip::read_trips(files, directory),
                 Trips::LeaveOut => Vec::new(),
             },
         }]
     }
 }
 
-/// `CPU-therm` and `cpu-thermal` are `cpu`.
-fn short(kind: &str) -> String {
+/// Shortens `CPU-therm` and `cpu-thermal` to `cpu`.
+fn short_name(kind: &str) -> String {
     let name = kind.to_lowercase();
     let bare = name.strip_suffix("-thermal").or_else(|| name.strip_suffix("-therm"));
     bare.filter(|bare| !bare.is_empty()).unwrap_or(&name).to_owned()
 }
 
 fn temperature(files: &dyn Files, path: &str, kind: &str) -> Reading<Celsius> {
-    // A node of the device tree that stands for a chip without a sensor: 50 or 100 °C for ever.
+    // The device tree has this zone for a chip without a sensor: it always reads 50 or 100 °C.
     if kind.eq_ignore_ascii_case("pmic-die") {
         return Err(WhyNot::Absent);
     }
     let content = files.read(path).map_err(|error| match error.raw_os_error() {
-        // The firmware has no answer for a unit that is off.
+        // The firmware returns this error for a unit that is off.
         Some(code) if code == nix::errno::Errno::EINVAL as i32 => WhyNot::Off,
         _ => WhyNot::from(error),
     })?;
     celsius(crate::parse::number(&content)?)
 }
 
-/// Thousandths of a degree, if that is a temperature.
+/// Converts thousandths of a degree, if they are a plausible temperature.
 fn celsius(millis: i64) -> Reading<Celsius> {
     if millis <= COLDEST {
         return Err(WhyNot::Off);
@@ -199,16 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn names_of_all_releases_are_one() {
-        assert_eq!(short("CPU-therm"), "cpu");
-        assert_eq!(short("cpu-thermal"), "cpu");
-        assert_eq!(short("Tboard_tegra"), "tboard_tegra");
-        assert_eq!(short("x86_pkg_temp"), "x86_pkg_temp");
-        assert_eq!(short("-thermal"), "-thermal");
+    fn zone_names_of_all_releases_are_unified() {
+        assert_eq!(short_name("CPU-therm"), "cpu");
+        assert_eq!(short_name("cpu-thermal"), "cpu");
+        assert_eq!(short_name("Tboard_tegra"), "tboard_tegra");
+        assert_eq!(short_name("x86_pkg_temp"), "x86_pkg_temp");
+        assert_eq!(short_name("-thermal"), "-thermal");
     }
 
     #[test]
-    fn what_is_off_has_no_temperature() {
+    fn a_zone_that_is_off_has_no_temperature() {
         assert_eq!(read(&zone("CV0-therm", "-256000")), Err(WhyNot::Off));
         assert_eq!(read(&zone("CV0-therm", "")), Err(WhyNot::Off));
         for errno in [Errno::EAGAIN, Errno::EINVAL, Errno::ENODATA] {
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_temperature_is_not_taken_for_one() {
+    fn an_implausible_temperature_is_rejected() {
         assert_eq!(read(&zone("cpu-thermal", "-40000")), Ok(Celsius::new(-40)));
         for wrong in ["hot", "2147483647", "9223372036854775807"] {
             assert_eq!(
@@ -230,12 +232,12 @@ mod tests {
         assert_eq!(
             read(&zone("PMIC-Die", "100000")),
             Err(WhyNot::Absent),
-            "made up by the device tree"
+            "invented by the device tree"
         );
     }
 
     #[test]
-    fn a_sensor_is_told_once() {
+    fn a_sensor_that_is_registered_twice_is_read_once() {
         let mut tree = zone("cpu-thermal", "50000");
         tree.set("sys/class/hwmon/hwmon2/name", "cpu_thermal\n");
         tree.set("sys/class/hwmon/hwmon2/temp1_input", "50000\n");
@@ -245,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_of_unknown_type_counts_only_where_no_other_does() {
+    fn a_zone_of_unknown_type_counts_only_if_there_is_no_other() {
         let names = |zones: Reading<Vec<Zone>>| {
             zones.unwrap().into_iter().map(|zone| zone.name).collect::<Vec<_>>()
         };
         let mut tree = zone("acpitz", "50000");
         tree.set("sys/class/thermal/thermal_zone8/type", "iwlwifi_1\n");
         tree.set("sys/class/thermal/thermal_zone8/temp", "61000\n");
-        let others = |tree: &CapturedTree| Zone::of_others(tree, &Chip::all(tree).unwrap());
+        let others = |tree: &CapturedTree| Zone::other_devices(tree, &Chip::all(tree).unwrap());
         assert_eq!(names(Zone::all(&tree)), ["acpitz"]);
         assert_eq!(names(others(&tree)), ["iwlwifi_1"]);
         tree.set("sys/class/hwmon/hwmon2/name", "k10temp\n");
@@ -263,18 +265,18 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_not_set_is_none() {
+    fn a_limit_that_is_not_set_has_no_temperature() {
         let mut tree = CapturedTree::default();
         let at = |what: &str| format!("sys/class/hwmon/hwmon4/{what}");
         tree.set(&at("name"), "nvme\n");
         tree.set(&at("temp1_input"), "38850\n");
         for limit in ["65261850", "0", "-273150", "2147483647", "250000"] {
             tree.set(&at("temp1_max"), format!("{limit}\n"));
-            let zones = Zone::of_others(&tree, &Chip::all(&tree).unwrap()).unwrap();
+            let zones = Zone::other_devices(&tree, &Chip::all(&tree).unwrap()).unwrap();
             assert_eq!(zones[0].trips[0].celsius, Err(WhyNot::Off), "{limit}");
         }
         tree.set(&at("temp1_fault"), "1\n");
-        let zones = Zone::of_others(&tree, &Chip::all(&tree).unwrap()).unwrap();
+        let zones = Zone::other_devices(&tree, &Chip::all(&tree).unwrap()).unwrap();
         assert_eq!(zones[0].celsius, Err(WhyNot::Off), "nothing is connected");
     }
 }

@@ -1,5 +1,5 @@
-//! Starts an experiment and says what becomes of it, until it is down: how a program of one's own
-//! uses systemd through bij's port. `cargo run --example keep_running -- amnesiac_001 [--user]`
+//! Starts an experiment and prints its state until it has ended: how another program uses systemd
+//! through bij's port. `cargo run --example keep_running -- amnesiac_001 [--user]`
 
 use std::error::Error;
 use std::io::Write;
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     keep_running(&units, &id, &mut std::io::stdout()).await
 }
 
-/// Written against the port: it runs over `bij_sim::SimUnits` just as well.
+/// Starts and follows an experiment. It uses only the port, so it also works with `bij_sim::SimUnits`.
 async fn keep_running(
     units: &impl UnitManager,
     id: &ExperimentId,

@@ -1,7 +1,6 @@
-//! The connection to a service manager: who is called, how long an answer may take, and what an
-//! error means.
+//! The D-Bus connection to a service manager, with its time-outs and the meaning of its errors.
 
-mod line;
+mod connection;
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,32 +15,31 @@ use zbus::{Connection, fdo};
 use crate::RuntimeScope;
 use crate::properties::Properties;
 use crate::proxy::{AllPropertiesProxy, JobProxy, ManagerProxy, unit_path};
-use line::Line;
+use connection::ReconnectingConnection;
 
-pub(crate) use line::open;
+pub(crate) use connection::connect;
 
-/// How long PID 1 may take for an answer. It answers within a millisecond, unless it reloads: then
-/// everybody waits.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How long a reload may take: generators have 90 s, and systemctl waits twice as long.
-const RELOAD_WITHIN: Duration = Duration::from_secs(180);
+/// Time-out of a call. PID 1 answers within a millisecond, except during a reload, when all callers wait.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time-out of a reload. Generators may take 90 s, and systemctl waits twice as long.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How often a unit is asked about its job while no signal comes.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How often a job's unit is polled while no signal arrives.
+const JOB_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What PID 1 was asked for when no answer came in time.
+/// A call that was not answered in time.
 #[derive(Debug, Error)]
 #[error("no answer within {} s", after.as_secs())]
 struct NoAnswer {
     after: Duration,
 }
 
-/// What is being done, for errors.
+/// The attempted operation, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Action<'a> {
-    /// `start`, `look at`, …
+    /// `start`, `inspect`, …
     pub(crate) verb: &'static str,
-    /// With which experiment, if with one.
+    /// The experiment that it is applied to, if any.
     pub(crate) id: Option<&'a ExperimentId>,
 }
 
@@ -54,59 +52,62 @@ impl std::fmt::Display for Action<'_> {
     }
 }
 
-/// A connection to one service manager; made anew when it is lost.
+/// Connections to one service manager, re-established after they are lost.
 #[derive(Debug)]
 pub(crate) struct Bus {
-    calls: Line,
-    /// Signals come by a connection of their own: a stream that nobody reads for a while would
-    /// hold up the answers behind it. Opened by the first job.
-    signals: Line,
-    ask_every: Duration,
+    calls: ReconnectingConnection,
+    /// A separate connection for signals, because a signal stream that is not read would block answers behind
+    /// it. The first job opens it.
+    signals: ReconnectingConnection,
+    job_poll_interval: Duration,
 }
 
 impl Bus {
-    /// Connects to the bus on which the manager of `scope` is.
+    /// Connects to the bus of the manager of `scope`.
     pub(crate) async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
-        let bus = Self::to(scope);
+        let bus = Self::new(scope);
         bus.try_connect().await?;
         Ok(bus)
     }
 
-    /// The bus on which the manager of `scope` is; connected to when it is wanted.
-    pub(crate) fn to(scope: RuntimeScope) -> Self {
-        let (calls, signals) = (Line::to(scope), Line::hearing_of_jobs(scope));
-        Self { calls, signals, ask_every: ASK_EVERY }
+    /// Creates the connections to the manager of `scope`; the first call opens them.
+    pub(crate) fn new(scope: RuntimeScope) -> Self {
+        let (calls, signals) =
+            (ReconnectingConnection::new(scope), ReconnectingConnection::for_job_signals(scope));
+        Self { calls, signals, job_poll_interval: JOB_POLL_INTERVAL }
     }
 
-    /// Connects now, to see whether it can be reached.
+    /// Connects now, to find out whether the bus can be reached.
     pub(crate) async fn try_connect(&self) -> Result<(), UnitError> {
-        // It stays in its line; here it is only seen that there is one.
-        in_time(self.calls.connection()).await.map(drop)
+        with_timeout(self.calls.connection()).await.map(drop)
     }
 
-    /// A manager at the other end of a connection without a bus.
+    /// Connects to a manager at the other end of a peer-to-peer connection.
     #[cfg(test)]
-    pub(crate) fn over(peer: Connection, ask_every: Duration) -> Self {
-        Self { calls: Line::over(peer.clone()), signals: Line::over(peer), ask_every }
+    pub(crate) fn from_peer(peer: Connection, job_poll_interval: Duration) -> Self {
+        Self {
+            calls: ReconnectingConnection::from_peer(peer.clone()),
+            signals: ReconnectingConnection::from_peer(peer),
+            job_poll_interval,
+        }
     }
 
-    /// How often a unit is asked about its job while no signal comes.
-    pub(crate) fn ask_every(&self) -> Duration {
-        self.ask_every
+    /// How often a job's unit is polled while no signal arrives.
+    pub(crate) fn job_poll_interval(&self) -> Duration {
+        self.job_poll_interval
     }
 
-    /// The manager, for calls.
+    /// Returns a proxy of the manager.
     pub(crate) async fn manager(&self) -> Result<ManagerProxy<'static>, UnitError> {
-        in_time(async { manager(&self.calls.connection().await?).await }).await
+        with_timeout(async { manager(&self.calls.connection().await?).await }).await
     }
 
-    /// The connection on which the ends of jobs are heard by whoever has
-    /// [subscribed](subscribe) to them.
+    /// Returns the connection that receives the ends of jobs; the caller must [`subscribe`] on it.
     pub(crate) async fn signals(&self) -> zbus::Result<Connection> {
         self.signals.connection().await
     }
 
-    /// All properties of a unit and of its service, read at once.
+    /// Reads all properties of a unit and of its service.
     pub(crate) async fn unit(&self, id: &ExperimentId) -> Result<Properties, UnitError> {
         let read = async {
             let proxy = AllPropertiesProxy::builder(&self.calls.connection().await?)
@@ -120,10 +121,10 @@ impl Bus {
             )?;
             Ok(Properties::new(service, unit))
         };
-        call(Action { verb: "look at", id: Some(id) }, read).await
+        call(Action { verb: "inspect", id: Some(id) }, read).await
     }
 
-    /// The type of a job (`start`, `stop`, `restart`, …); `None` if it is gone.
+    /// Returns the type of a job (`start`, `stop`, `restart`, …); `None` if the job is over.
     pub(crate) async fn job_type(&self, job: &str) -> Result<Option<String>, UnitError> {
         let read = async {
             let proxy = JobProxy::builder(&self.calls.connection().await?)
@@ -138,28 +139,28 @@ impl Bus {
                 read => read.map(Some),
             }
         };
-        call(Action { verb: "look at the job", id: None }, read).await
+        call(Action { verb: "inspect the job", id: None }, read).await
     }
 
-    /// Has all units read again, and waits until they are.
+    /// Makes the manager reload all unit files and waits for the end of the reload.
     pub(crate) async fn reload(&self) -> Result<(), UnitError> {
         let manager = self.manager().await?;
-        within(RELOAD_WITHIN, manager.reload())
+        with_time_limit(RELOAD_TIMEOUT, manager.reload())
             .await
-            .map_err(|failure| failure.told_by(Action { verb: "reload", id: None }))
+            .map_err(|error| error.into_unit_error(Action { verb: "reload", id: None }))
     }
 }
 
-/// Makes one call, and gives its error a meaning.
+/// Awaits one call and maps its error.
 pub(crate) async fn call<T>(
     action: Action<'_>,
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
-    within(ANSWER_WITHIN, answer).await.map_err(|failure| failure.told_by(action))
+    with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| error.into_unit_error(action))
 }
 
-/// Makes one call that not every manager knows or can do; `needs` says what that takes.
-pub(crate) async fn call_if_known<T>(
+/// Awaits one call that not every manager supports; `needs` names the requirement.
+pub(crate) async fn call_if_supported<T>(
     action: Action<'_>,
     needs: &'static str,
     answer: impl Future<Output = zbus::Result<T>>,
@@ -167,17 +168,18 @@ pub(crate) async fn call_if_known<T>(
     let unknown = |error: &fdo::Error| {
         matches!(error, fdo::Error::NotSupported(_) | fdo::Error::UnknownMethod(_))
     };
-    within(ANSWER_WITHIN, answer).await.map_err(|failure| match failure {
-        Failure::Bus(zbus::Error::FDO(error)) if unknown(&error) => UnitError::Unsupported(needs),
-        failure => failure.told_by(action),
+    with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| match error {
+        CallError::Bus(zbus::Error::FDO(error)) if unknown(&error) => UnitError::Unsupported(needs),
+        error => error.into_unit_error(action),
     })
 }
 
-/// Has the manager tell its changes on this connection; says who it is, if there is a bus to tell.
+/// Subscribes this connection to the manager's signals. Returns the manager's unique name; `None` on a
+/// peer-to-peer connection.
 pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<Option<OwnedUniqueName>> {
     let manager = manager(connection).await?;
     let answer = match manager.inner().call_method("Subscribe", &()).await {
-        // A second subscription of the same connection is refused, and does no harm.
+        // The manager refuses a second subscription of the same connection; the first stays valid.
         Err(zbus::Error::MethodError(name, _, answer)) if name.ends_with("AlreadySubscribed") => {
             answer
         }
@@ -186,69 +188,69 @@ pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<Option<Ow
     Ok(answer.header().sender().map(|sender| sender.to_owned().into()))
 }
 
-/// Waits for something of the bus, as long as for an answer.
-pub(crate) async fn in_time<T>(
+/// Awaits a bus operation with the time-out of a call; any failure is [`UnitError::Unreachable`].
+pub(crate) async fn with_timeout<T>(
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
-    within(ANSWER_WITHIN, answer).await.map_err(unreachable)
+    with_time_limit(CALL_TIMEOUT, answer).await.map_err(unreachable)
 }
 
 async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
     ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await
 }
 
-/// Why a call has no answer.
-enum Failure {
-    Late(NoAnswer),
+/// Why a call has no result.
+enum CallError {
+    TimedOut(NoAnswer),
     Bus(zbus::Error),
 }
 
-impl From<zbus::Error> for Failure {
+impl From<zbus::Error> for CallError {
     fn from(error: zbus::Error) -> Self {
         Self::Bus(error)
     }
 }
 
-async fn within<T>(
+async fn with_time_limit<T>(
     limit: Duration,
     answer: impl Future<Output = zbus::Result<T>>,
-) -> Result<T, Failure> {
+) -> Result<T, CallError> {
     match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => answer.map_err(Failure::Bus),
-        Err(_) => Err(Failure::Late(NoAnswer { after: limit })),
+        Ok(answer) => answer.map_err(CallError::Bus),
+        Err(_) => Err(CallError::TimedOut(NoAnswer { after: limit })),
     }
 }
 
-fn unreachable(failure: Failure) -> UnitError {
-    match failure {
-        Failure::Late(late) => UnitError::Unreachable(Box::new(late)),
-        Failure::Bus(error) => UnitError::Unreachable(Box::new(error)),
+fn unreachable(error: CallError) -> UnitError {
+    match error {
+        CallError::TimedOut(late) => UnitError::Unreachable(Box::new(late)),
+        CallError::Bus(error) => UnitError::Unreachable(Box::new(error)),
     }
 }
 
-impl Failure {
-    /// What the failure means to whoever asked for `action`.
-    fn told_by(self, action: Action<'_>) -> UnitError {
+impl CallError {
+    /// Maps the error of a call that was made for `action`.
+    fn into_unit_error(self, action: Action<'_>) -> UnitError {
         let error = match self {
             Self::Bus(error) => error,
-            late @ Self::Late(_) => return unreachable(late),
+            late @ Self::TimedOut(_) => return unreachable(late),
         };
-        let kind = kind(&error);
+        let kind = classify(&error);
         match (kind, action.id) {
-            (Kind::NoUnit, Some(id)) => UnitError::NotFound(id.clone()),
-            (Kind::Unreachable, _) => unreachable(Self::Bus(error)),
-            (Kind::Denied, _) => {
+            (ErrorKind::NoUnit, Some(id)) => UnitError::NotFound(id.clone()),
+            (ErrorKind::Unreachable, _) => unreachable(Self::Bus(error)),
+            (ErrorKind::Denied, _) => {
                 UnitError::Denied { action: action.to_string(), source: Box::new(error) }
             }
-            (Kind::GoingDown, _) => UnitError::GoingDown(Box::new(error)),
-            (Kind::NoUnit | Kind::Refused, _) => {
+            (ErrorKind::GoingDown, _) => UnitError::GoingDown(Box::new(error)),
+            (ErrorKind::NoUnit | ErrorKind::Refused, _) => {
                 UnitError::Refused { action: action.to_string(), source: Box::new(error) }
             }
         }
     }
 }
 
-enum Kind {
+enum ErrorKind {
     NoUnit,
     Denied,
     Unreachable,
@@ -256,18 +258,18 @@ enum Kind {
     Refused,
 }
 
-/// Sorts the errors of the bus and of systemd (org.freedesktop.systemd1(5) has no list of its own;
-/// the names are those of `libsystemd/sd-bus/bus-common-errors.h`).
-fn kind(error: &zbus::Error) -> Kind {
+/// Classifies errors of the bus and of systemd. org.freedesktop.systemd1(5) does not list them; the names are
+/// in `libsystemd/sd-bus/bus-common-errors.h`.
+fn classify(error: &zbus::Error) -> ErrorKind {
     use fdo::Error as F;
     match error {
         zbus::Error::InputOutput(_) | zbus::Error::Connection(..) | zbus::Error::Handshake(_) => {
-            Kind::Unreachable
+            ErrorKind::Unreachable
         }
-        zbus::Error::Address(_) => Kind::Unreachable,
+        zbus::Error::Address(_) => ErrorKind::Unreachable,
         zbus::Error::FDO(error) => match &**error {
             F::AccessDenied(_) | F::AuthFailed(_) | F::InteractiveAuthorizationRequired(_) => {
-                Kind::Denied
+                ErrorKind::Denied
             }
             F::ServiceUnknown(_)
             | F::NameHasNoOwner(_)
@@ -277,18 +279,18 @@ fn kind(error: &zbus::Error) -> Kind {
             | F::Timeout(_)
             | F::TimedOut(_)
             | F::SpawnFailed(_)
-            | F::SpawnServiceNotFound(_) => Kind::Unreachable,
-            F::ZBus(inner) => kind(inner),
-            _ => Kind::Refused,
+            | F::SpawnServiceNotFound(_) => ErrorKind::Unreachable,
+            F::ZBus(inner) => classify(inner),
+            _ => ErrorKind::Refused,
         },
         zbus::Error::MethodError(name, ..) => match name.rsplit('.').next() {
-            Some("NoSuchUnit" | "LoadFailed") => Kind::NoUnit,
-            Some("ShuttingDown") => Kind::Unreachable,
-            // A job that replaces others conflicts only with what cannot be replaced: the stops of a
-            // shutdown (`replace-irreversibly`, systemctl(1)).
-            Some("TransactionIsDestructive") => Kind::GoingDown,
-            _ => Kind::Refused,
+            Some("NoSuchUnit" | "LoadFailed") => ErrorKind::NoUnit,
+            Some("ShuttingDown") => ErrorKind::Unreachable,
+            // A job of mode `replace` conflicts only with the stop jobs of a shutdown, which are
+            // `replace-irreversibly` (systemctl(1)).
+            Some("TransactionIsDestructive") => ErrorKind::GoingDown,
+            _ => ErrorKind::Refused,
         },
-        _ => Kind::Refused,
+        _ => ErrorKind::Refused,
     }
 }

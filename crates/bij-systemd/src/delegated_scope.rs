@@ -1,8 +1,8 @@
-//! A control group of the calling process's own, made by systemd.
+//! A control group that systemd delegates to the calling process.
 //!
-//! The group tree belongs to systemd, and a program that wants groups of its own asks for a unit with
-//! `Delegate=yes` (systemd's `CGROUP_DELEGATION.md`). A scope is the kind of unit that takes in a
-//! process which runs already (systemd.scope(5)); it ends with its last process.
+//! systemd owns the cgroup tree; a program that needs groups of its own requests a unit with `Delegate=yes`
+//! (systemd's `CGROUP_DELEGATION.md`). A scope is the kind of unit that takes a running process
+//! (systemd.scope(5)); it ends with its last process.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,8 @@ use crate::RuntimeScope;
 use crate::bus::{Action, Bus, call};
 use crate::job_signals::JobSignals;
 
-/// How long the manager may take to move the process. It is busy for longer only while it reloads.
-const MOVED_WITHIN: Duration = Duration::from_secs(10);
+/// How long the manager may take to move the process; it takes longer only during a reload.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A transient scope with `Delegate=yes` that holds the calling process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,62 +25,61 @@ pub struct DelegatedScope {
     name: String,
 }
 
-/// Why systemd did not give the calling process a group of its own.
+/// Why systemd did not delegate a control group to the calling process.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DelegatedScopeError {
-    /// No name could be made.
+    /// No unique name could be generated.
     #[error("cannot read random bytes for the name of a scope")]
     Random(#[source] io::Error),
-    /// The manager is not there, or refused.
+    /// The manager cannot be reached, or refused the request.
     #[error("systemd gives no scope")]
     Manager(#[source] UnitError),
-    /// The job failed.
-    #[error("the start of {name} ended as {result:?}")]
+    /// The start job of the scope failed.
+    #[error("the start job of {name} ended with result {result:?}")]
     Job {
-        /// The scope.
+        /// The scope's unit name.
         name: String,
         /// The job's result (org.freedesktop.systemd1(5)).
         result: String,
     },
-    /// The scope is there, and the process is not in it.
-    #[error("systemd did not move this process into {name} within {} s", MOVED_WITHIN.as_secs())]
+    /// The scope exists, but the process is not in it.
+    #[error("systemd did not move this process into {name} within {} s", MOVE_TIMEOUT.as_secs())]
     NotMoved {
-        /// The scope.
+        /// The scope's unit name.
         name: String,
     },
 }
 
 impl DelegatedScope {
-    /// Has the manager of `scope` move the calling process into a new scope called
-    /// `PREFIX-r….scope`, and returns when it is there. The processes that it started before stay
-    /// where they are.
+    /// Moves the calling process into a new scope `PREFIX-r….scope` of the manager of `scope`, and waits until
+    /// it is there. Child processes that exist already are not moved.
     ///
-    /// PID 1 serves root. An ordinary user's own manager moves processes out of the user's session by
-    /// asking PID 1 (`AttachProcessesToUnit`, since systemd 238).
+    /// PID 1 accepts this from root. An ordinary user's manager moves processes out of the user's session
+    /// through PID 1 (`AttachProcessesToUnit`, since systemd 238).
     ///
     /// # Errors
-    /// [`DelegatedScopeError`]; if the process was moved all the same, the scope does no harm.
+    /// [`DelegatedScopeError`]. The process may have been moved nevertheless; the scope does no harm then.
     pub async fn enter(scope: RuntimeScope, prefix: &str) -> Result<Self, DelegatedScopeError> {
         let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
             .map_err(DelegatedScopeError::Random)?;
         let name = format!("{prefix}-r{}.scope", random.trim().replace('-', ""));
-        Self::enter_on(&Bus::to(scope), name).await
+        Self::enter_on(&Bus::new(scope), name).await
     }
 
     async fn enter_on(bus: &Bus, name: String) -> Result<Self, DelegatedScopeError> {
-        let mut ended = JobSignals::open(bus).await.map_err(DelegatedScopeError::Manager)?;
+        let mut signals = JobSignals::open(bus).await.map_err(DelegatedScopeError::Manager)?;
         let job = start(bus, &name).await.map_err(DelegatedScopeError::Manager)?;
-        let result = tokio::time::timeout(MOVED_WITHIN, result_of(&mut ended, &job)).await;
+        let result = tokio::time::timeout(MOVE_TIMEOUT, wait_for_result(&mut signals, &job)).await;
         match result.ok().flatten() {
             Some(result) if result != "done" => Err(DelegatedScopeError::Job { name, result }),
-            // A signal may be lost; where the process is, the kernel says.
+            // The signal may have been lost; the kernel knows where the process is.
             _ if holds_this_process(&name) => Ok(Self { name }),
             _ => Err(DelegatedScopeError::NotMoved { name }),
         }
     }
 
-    /// The scope's name.
+    /// Returns the scope's unit name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -89,8 +88,8 @@ impl DelegatedScope {
 async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
     let properties = [
         ("Description", Variant::from("Experiments of bij --local")),
-        // 0 is the sender, as the bus knows it: a number would mean another process to a manager in
-        // another PID namespace.
+        // 0 means the sender of the message. Our own number could be another process to a manager in another
+        // PID namespace.
         ("PIDs", Variant::from(vec![0_u32])),
         ("Delegate", Variant::from(true)),
         ("CollectMode", Variant::from("inactive-or-failed")),
@@ -100,10 +99,10 @@ async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
     call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
 }
 
-/// The result of a job; `None` if nothing more is heard of jobs.
-async fn result_of(ended: &mut JobSignals, job: &OwnedObjectPath) -> Option<String> {
+/// Waits for the result of a job; `None` if the connection is lost.
+async fn wait_for_result(signals: &mut JobSignals, job: &OwnedObjectPath) -> Option<String> {
     loop {
-        let (path, result) = ended.next().await?;
+        let (path, result) = signals.next().await?;
         if path == *job {
             return Some(result);
         }
@@ -114,8 +113,8 @@ fn holds_this_process(name: &str) -> bool {
     fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| is_in(&groups, name))
 }
 
-/// Whether a text of `/proc/PID/cgroup` has a group of this name in the hierarchies that systemd keeps
-/// units in: version 2, or `name=systemd` (cgroups(7)).
+/// Returns `true` if `/proc/PID/cgroup` names this group in a hierarchy that systemd uses for units: version 2,
+/// or `name=systemd` (cgroups(7)).
 fn is_in(groups: &str, name: &str) -> bool {
     let is_systemds = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
     let mut lines = groups.lines().filter(is_systemds);
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_in_the_scope_that_its_group_is_named_after() {
+    fn a_process_is_in_the_scope_whose_name_is_the_last_part_of_its_group() {
         let scope = "bij-local-r1.scope";
         assert!(is_in("0::/system.slice/bij-local-r1.scope\n", scope));
         assert!(is_in("3:memory:/a\n1:name=systemd:/system.slice/bij-local-r1.scope\n", scope));

@@ -1,16 +1,16 @@
-//! The drop-in that makes a definition a unit: `10-experiment.conf`.
+//! The drop-in that a definition is rendered into: `10-experiment.conf`.
 //!
 //! The name sorts before `50-*.conf` of `systemctl set-property` and before an operator's
-//! `override.conf`, so that both stay stronger than the definition. What the definition leaves
-//! open is left to the template. Nothing of the experiment's environment is in it: whatever is in a
-//! unit everybody may read, and its hooks, which run as root, get.
+//! `override.conf`, so that both override the definition. Settings that the definition omits come from the
+//! template. The experiment's environment variables are not in the drop-in, because every user can read a unit,
+//! and its hooks, which run as root, would get them.
 //!
-//! A change of what is rendered raises [`RENDERING`](bij_core::definition::RENDERING), which is
-//! part of every stamp: so units are rendered anew after an upgrade.
+//! A change of the rendering must increment [`RENDERING`](bij_core::definition::RENDERING), which is
+//! part of every stamp, so that units are rendered anew after an upgrade.
 
 mod command;
+mod dynamic_user;
 mod notify;
-mod own_user;
 mod quote;
 mod sandbox;
 
@@ -22,34 +22,34 @@ use bij_core::definition::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::{RuntimeScope, SystemdVersion};
-use own_user::own_user;
+use dynamic_user::dynamic_user;
 use quote::{assignment, line, path, path_word};
 
 pub use notify::MANAGER_NOTIFY_SOCKET;
 
-/// Everything that a drop-in is made of.
+/// The sources of a drop-in.
 #[derive(Clone, Copy, Debug)]
 pub struct DropIn<'a> {
-    /// The definition.
+    /// The parsed definition of the experiment.
     pub spec: &'a ExperimentSpec,
-    /// The file it was read from, for people. It is no `SourcePath=`: systemd would say to reload when the
-    /// file has changed, and a reload changes nothing.
+    /// The definition's file, for a comment. It is not set as `SourcePath=`, because systemd would then ask for
+    /// a reload after a change of the file, and a reload does not render.
     pub source: &'a str,
-    /// The stamp of everything it was made from, for `begin` to compare.
+    /// The stamp of all sources, which the start hook compares.
     pub stamp: &'a str,
-    /// Where things lie.
+    /// The paths of bij's files on this machine.
     pub layout: &'a Layout,
-    /// For which manager.
+    /// The manager that will read the drop-in.
     pub scope: RuntimeScope,
-    /// What a unit needs to use the GPU of this machine: the device policy, and the groups that own the
-    /// nodes. Empty if it has none that is known.
+    /// The settings with which a unit can use this machine's GPU: the device policy, and the groups that own
+    /// the device nodes. Empty if there is no known GPU.
     pub gpu: &'a [(&'a str, String)],
-    /// Which systemd is to read it.
+    /// The version of the systemd that will read the drop-in.
     pub systemd: SystemdVersion,
 }
 
 impl DropIn<'_> {
-    /// The text of the drop-in.
+    /// Renders the text of the drop-in.
     pub fn render(&self) -> String {
         let mut unit = UnitFile::default();
         unit.comment(&format!("Rendered by bij-hook from {}", one_line(self.source)));
@@ -66,12 +66,12 @@ impl DropIn<'_> {
             self.layout.environment(&self.spec.id)
         };
         unit.set("ExecStart", &command::exec_start(&environment, &self.spec.command));
-        // The hooks run as root with this environment: no variable of the experiment may be in it.
-        // Those are in the file that the launcher reads.
+        // The hooks run as root with this environment, so it must not contain the experiment's variables. The
+        // launcher reads these from a file.
         unit.set("Environment", &assignment("BIJ_STAMP", self.stamp));
         self.identity(&mut unit);
         self.limits(&mut unit);
-        self.life(&mut unit);
+        self.lifecycle(&mut unit);
         sandbox::render(self, &mut unit);
         notify::render(self, &mut unit);
         unit.text
@@ -87,7 +87,7 @@ impl DropIn<'_> {
         unit.set("StartLimitBurst", &restart.burst.to_string());
     }
 
-    /// Whether systemd allocates a user for each start.
+    /// Returns `true` if systemd allocates a user for each start.
     fn is_dynamic(&self) -> bool {
         self.scope == RuntimeScope::System && self.spec.user.is_none()
     }
@@ -100,22 +100,22 @@ impl DropIn<'_> {
             }
             (RuntimeScope::System, None) => {
                 unit.set("DynamicUser", "yes");
-                // The user's number is not known before its first process runs, so its environment is not
-                // given to the user but to the mount namespace (systemd.exec(5), `BindReadOnlyPaths=`). The
-                // dash is for the hooks, which have this mount too: `start` runs before the file is there.
+                // The UID is unknown before the first process runs, so the environment file cannot be owned by
+                // the user and is mounted into the namespace instead (systemd.exec(5), `BindReadOnlyPaths=`). The
+                // dash is for the hooks, which get this mount too: `start` runs before the file exists.
                 let sealed = self.layout.sealed_environment(&self.spec.id);
                 let mounted = self.layout.mounted_environment();
                 let paths = format!("-{}:{}", sealed.display(), mounted.display());
                 unit.set("BindReadOnlyPaths", &path(&paths));
-                unit.set("User", &own_user(&self.spec.id));
+                unit.set("User", &dynamic_user(&self.spec.id));
             }
             (RuntimeScope::User, _) => {}
         }
-        if !self.is_dynamic() || self.systemd.makes_ways_for_its_users() {
+        if !self.is_dynamic() || self.systemd.can_umask_dynamic_users() {
             unit.set("UMask", "0077");
         }
-        // The hooks run in this directory as well: were it an error that it is missing, systemd
-        // would take that for a "no" and skip the start without a word. `bij-hook start` looks instead.
+        // The hooks run in this directory too. Without the dash a missing directory would fail the condition,
+        // and systemd would skip the start silently. `bij-hook start` checks the directory instead.
         match (&self.spec.directory, self.scope) {
             (Some(directory), _) => {
                 unit.set("WorkingDirectory", &format!("-{}", path(directory.as_str())));
@@ -132,14 +132,14 @@ impl DropIn<'_> {
         let limits = &self.spec.limits;
         unit.set_if("MemoryMax", limits.memory.map(memory_limit));
         unit.set_if("MemorySwapMax", limits.swap.map(memory_limit));
-        // An empty value is systemd's way to say that there is no quota.
+        // An empty value means no quota.
         let quota = limits.cpu.map(|limit| match limit {
             Limit::Max => String::new(),
-            Limit::At(quota) => percent(quota.percent()),
+            Limit::At(quota) => format_percent(quota.percent()),
         });
         unit.set_if("CPUQuota", quota);
         if let Some(cpus) = &limits.cpus {
-            // The first holds on cgroup v2 only, the second can be widened by the process itself.
+            // `AllowedCPUs` works only with cgroup v2; `CPUAffinity` can be widened by the process itself.
             unit.set("AllowedCPUs", &cpus.to_string());
             unit.set("CPUAffinity", "");
             unit.set("CPUAffinity", &cpus.to_string());
@@ -159,9 +159,9 @@ impl DropIn<'_> {
         );
     }
 
-    fn life(&self, unit: &mut UnitFile) {
+    fn lifecycle(&self, unit: &mut UnitFile) {
         let ExperimentSpec { health, stop, restart, .. } = self.spec;
-        // The template's own type is another, so that a start that is refused fails at once.
+        // The template has another type, so that a refused start fails at once.
         let until_executed = if self.systemd.survives_failed_exec() { "exec" } else { "simple" };
         unit.set("Type", if health.notify { "notify" } else { until_executed });
         unit.set_if("WatchdogSec", health.watchdog.map(|span| span.to_string()));
@@ -173,7 +173,7 @@ impl DropIn<'_> {
     }
 }
 
-/// A unit file in the making.
+/// A unit file under construction.
 #[derive(Default)]
 struct UnitFile {
     text: String,
@@ -188,7 +188,7 @@ impl UnitFile {
         self.push(format_args!("\n[{name}]"));
     }
 
-    /// `value` is quoted as its directive wants it.
+    /// Appends a setting; `value` must be quoted as its directive requires.
     fn set(&mut self, directive: &str, value: &str) {
         self.push(format_args!("{directive}={value}"));
     }
@@ -204,7 +204,7 @@ impl UnitFile {
     }
 }
 
-/// The text without what could end the line of a comment.
+/// Replaces control characters, which could end the line of a comment.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
@@ -212,13 +212,13 @@ fn one_line(text: &str) -> String {
 fn memory_limit(limit: MemoryLimit) -> String {
     match limit {
         MemoryLimit::Absolute(Limit::Max) => "infinity".to_owned(),
-        MemoryLimit::Absolute(Limit::At(bytes)) => exact(bytes),
-        MemoryLimit::Share(share) => percent(share),
+        MemoryLimit::Absolute(Limit::At(bytes)) => format_bytes(bytes),
+        MemoryLimit::Share(share) => format_percent(share),
     }
 }
 
-/// A size without rounding, in the largest unit that divides it: `8G`, `1536M`, `1000`.
-fn exact(bytes: Bytes) -> String {
+/// Formats a size without rounding, in the largest unit that divides it: `8G`, `1536M`, `1000`.
+fn format_bytes(bytes: Bytes) -> String {
     let (mut value, mut suffix) = (bytes.get(), "");
     for larger in ["K", "M", "G", "T", "P", "E"] {
         if value == 0 || value % 1024 != 0 {
@@ -229,9 +229,9 @@ fn exact(bytes: Bytes) -> String {
     format!("{value}{suffix}")
 }
 
-/// A share with at most one decimal, rounded down: systemd before 247 takes no more, and a limit
-/// that it does not take is no limit.
-fn percent(share: Percent) -> String {
+/// Formats a share with at most one decimal, rounded down: systemd before 247 accepts no more, and ignores a
+/// limit that it does not accept.
+fn format_percent(share: Percent) -> String {
     match share.permyriad() / 10 {
         0 => "0.1%".to_owned(),
         tenths if tenths % 10 == 0 => format!("{}%", tenths / 10),

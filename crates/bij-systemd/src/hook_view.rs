@@ -1,8 +1,8 @@
-//! What the hooks around a start and an end ask PID 1, without a runtime of their own.
+//! Blocking queries to PID 1, for the hooks around a start and an end.
 //!
-//! A hook stands in the way of every start, so it asks over one connection, all at once. Where the
-//! bus is not there (early boot, late shutdown, a broken dbus-daemon) it asks `systemctl`, which
-//! has a private way to PID 1 that other programs cannot use.
+//! A hook delays every start, so it sends its calls together over one connection. Without a bus (early boot, late
+//! shutdown, a broken dbus-daemon) it runs `systemctl`, which has a private connection to PID 1 that other
+//! programs cannot use.
 
 mod facts;
 mod service;
@@ -19,47 +19,47 @@ use crate::bus::{Action, Bus, call};
 pub use facts::{JobType, UnitFacts};
 pub use service::ServiceState;
 
-/// Asks a service manager about one unit, for callers that are not async.
+/// A blocking client of a service manager, over D-Bus or `systemctl`.
 #[derive(Debug)]
 pub struct HookView {
     scope: RuntimeScope,
     bus: Option<(Runtime, Bus)>,
 }
 
-/// Why neither the bus nor `systemctl` gave an answer.
+/// Why neither D-Bus nor `systemctl` gave an answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HookViewError {
-    /// The manager was asked over the bus and refused.
+    /// The manager refused the call over D-Bus.
     #[error("cannot {action} over the bus")]
     Bus {
-        /// What was to be done.
+        /// The attempted operation.
         action: &'static str,
-        /// What came back.
+        /// The error of the call.
         #[source]
         source: UnitError,
     },
     /// `systemctl` could not be run.
     #[error("cannot run systemctl to {action}")]
     Spawn {
-        /// What was to be done.
+        /// The attempted operation.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// `systemctl` failed.
+    /// `systemctl` exited with an error.
     #[error("systemctl failed to {action}: {message}")]
     Systemctl {
-        /// What was to be done.
+        /// The attempted operation.
         action: &'static str,
-        /// What it wrote to stderr.
+        /// The text that it wrote to stderr.
         message: String,
     },
 }
 
 impl HookView {
-    /// Connects to the manager's bus if there is one; it is no error if there is none.
+    /// Connects to the manager's bus. Without a bus the client uses `systemctl`.
     pub fn connect(scope: RuntimeScope) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let bus = runtime.ok().and_then(|runtime| {
@@ -69,81 +69,81 @@ impl HookView {
         Self { scope, bus }
     }
 
-    /// What the manager knows about an experiment's unit now.
+    /// Reads the state of an experiment's unit.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers.
+    /// [`HookViewError`] if the manager does not answer.
     pub fn unit_facts(&self, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
-        let action = "look at the unit";
-        match self.over_bus(|bus| facts_over(bus, id)) {
+        let action = "inspect the unit";
+        match self.ask_bus(|bus| read_unit_facts(bus, id)) {
             Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
             None => show::facts(self.scope, id),
         }
     }
 
-    /// Whether the manager itself is going down, and the machine or the session with it.
+    /// Returns `true` if the manager is shutting down, and with it the machine or the session.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers.
+    /// [`HookViewError`] if the manager does not answer.
     pub fn is_stopping(&self) -> Result<bool, HookViewError> {
-        let action = "look at the manager";
-        match self.over_bus(state_over) {
+        let action = "inspect the manager";
+        match self.ask_bus(system_state) {
             Some(Ok(state)) => Ok(state == STOPPING),
             Some(Err(source)) => Err(HookViewError::Bus { action, source }),
             None => show::is_stopping(self.scope),
         }
     }
 
-    /// Whether the manager has the unit of any experiment loaded, running or not.
+    /// Returns `true` if the manager has loaded the unit of any experiment, running or not.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers.
+    /// [`HookViewError`] if the manager does not answer.
     pub fn has_loaded_experiments(&self) -> Result<bool, HookViewError> {
         let action = "list the units";
-        match self.over_bus(loaded_over) {
+        match self.ask_bus(has_loaded_units) {
             Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
             None => show::has_loaded_experiments(self.scope),
         }
     }
 
-    /// Whether a service that systemd starts again whenever it ends is there.
+    /// Reads the state of a service with `Restart=always`.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers.
+    /// [`HookViewError`] if the manager does not answer.
     pub fn service_state(&self, unit: &str) -> Result<ServiceState, HookViewError> {
-        let action = "look at the coordinator";
-        match self.over_bus(|bus| service_over(bus, unit)) {
+        let action = "inspect the coordinator";
+        match self.ask_bus(|bus| read_service_state(bus, unit)) {
             Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
             None => show::service_state(self.scope, unit),
         }
     }
 
-    /// Has an experiment's unit stopped, and returns when the job is queued.
+    /// Queues a stop job for an experiment's unit, without waiting for its end.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers or it may not be done.
+    /// [`HookViewError`] if the manager does not answer, or refuses the job.
     pub fn stop(&self, id: &ExperimentId) -> Result<(), HookViewError> {
         let action = "stop the unit";
-        match self.over_bus(|bus| stop_over(bus, id)) {
+        match self.ask_bus(|bus| begin_stop(bus, id)) {
             Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
             None => show::stop(self.scope, id),
         }
     }
 
-    /// Has the manager read all units again, and waits until it has.
+    /// Makes the manager reload all unit files and waits for the end of the reload.
     ///
     /// # Errors
-    /// [`HookViewError`] if nobody answers or it may not be done.
+    /// [`HookViewError`] if the manager does not answer, or refuses.
     pub fn reload(&self) -> Result<(), HookViewError> {
         let action = "reload";
-        match self.over_bus(Bus::reload) {
+        match self.ask_bus(Bus::reload) {
             Some(answer) => answer.map_err(|source| HookViewError::Bus { action, source }),
             None => show::reload(self.scope),
         }
     }
 
-    /// Asks over the bus; `None` if there is no bus or it does not lead to the manager.
-    fn over_bus<'a, T, F>(&'a self, ask: impl FnOnce(&'a Bus) -> F) -> Option<Result<T, UnitError>>
+    /// Asks over D-Bus; `None` if there is no bus, or the manager cannot be reached over it.
+    fn ask_bus<'a, T, F>(&'a self, ask: impl FnOnce(&'a Bus) -> F) -> Option<Result<T, UnitError>>
     where
         F: Future<Output = Result<T, UnitError>>,
     {
@@ -155,43 +155,43 @@ impl HookView {
     }
 }
 
-/// `SystemState` of a manager that is going down (org.freedesktop.systemd1(5)).
+/// `SystemState` of a manager that is shutting down (org.freedesktop.systemd1(5)).
 const STOPPING: &str = "stopping";
 
-async fn state_over(bus: &Bus) -> Result<String, UnitError> {
+async fn system_state(bus: &Bus) -> Result<String, UnitError> {
     let manager = bus.manager().await?;
-    call(Action { verb: "look at the manager", id: None }, manager.system_state()).await
+    call(Action { verb: "inspect the manager", id: None }, manager.system_state()).await
 }
 
-/// Matches the unit of every experiment.
-const ALL: &str = "brain-experiment@*.service";
+/// Pattern that matches the unit of every experiment.
+const EXPERIMENT_UNITS: &str = "brain-experiment@*.service";
 
-async fn loaded_over(bus: &Bus) -> Result<bool, UnitError> {
+async fn has_loaded_units(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;
     let action = Action { verb: "list the units", id: None };
-    Ok(!call(action, manager.list_units_by_patterns(&[], &[ALL])).await?.is_empty())
+    Ok(!call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
 }
 
-async fn service_over(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
+async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "look at the coordinator", id: None };
+    let action = Action { verb: "inspect the coordinator", id: None };
     let units = call(action, manager.list_units_by_names(&[unit])).await?;
     let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
     Ok(ServiceState::new(&active_state, job != 0))
 }
 
-async fn stop_over(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
+async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
     let action = Action { verb: "stop", id: Some(id) };
     call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
 }
 
-async fn facts_over(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
+async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "look at the manager", id: None };
+    let action = Action { verb: "inspect the manager", id: None };
     let (properties, state) = tokio::try_join!(bus.unit(id), call(action, manager.system_state()))?;
     let job = match properties.job() {
-        // Rare: only while a job is under way is its type worth a second question.
+        // Rare: the type takes a second call, and only while a job exists.
         Some(job) => bus.job_type(job.as_str()).await?,
         None => None,
     };

@@ -1,10 +1,9 @@
-//! Waiting for a job without missing its end.
+//! Waits for a job without missing its end.
 //!
-//! The order is that of org.freedesktop.systemd1(5): subscribe, then ask, then wait for the
-//! `JobRemoved` of the job that was asked for, by its path. The signal may arrive before the answer
-//! to the question, so everything since the subscription is looked at. Signals can be lost (a bus
-//! that restarts, a manager that re-executes), so from time to time the unit itself is asked
-//! whether the job is still there; that also bounds the wait by what PID 1 itself bounds.
+//! The sequence follows org.freedesktop.systemd1(5): subscribe, request the job, then wait for the
+//! `JobRemoved` signal with the job's path. The signal may arrive before the reply to the request, so every
+//! signal since the subscription is examined. Signals can be lost (a bus that restarts, a manager that
+//! re-executes), so the unit is also polled for the job; the wait thus ends whenever PID 1 ends the job.
 
 use bij_core::port::UnitError;
 use bij_core::{ActiveState, ExperimentId};
@@ -13,15 +12,15 @@ use zbus::OwnedObjectPath;
 use crate::bus::{Action, Bus, call};
 use crate::job_signals::JobSignals;
 
-/// What a job may do to a unit.
+/// The kind of job that is requested of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum JobVerb {
     Start,
     Stop,
     Restart,
 }
 
-impl Verb {
+impl JobVerb {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -31,44 +30,44 @@ impl Verb {
     }
 }
 
-/// An order to a unit that is about to be given: every job that is over is heard from here on.
-pub(crate) struct Order<'a> {
+/// A job request to one unit, with a subscription to the ends of jobs that began before the request.
+pub(crate) struct JobRequest<'a> {
     bus: &'a Bus,
     id: &'a ExperimentId,
     signals: JobSignals,
 }
 
-impl<'a> Order<'a> {
-    /// Listens, before anything is asked for.
-    pub(crate) async fn prepare(bus: &'a Bus, id: &'a ExperimentId) -> Result<Self, UnitError> {
+impl<'a> JobRequest<'a> {
+    /// Subscribes to the ends of jobs; to be called before the request is sent.
+    pub(crate) async fn subscribe(bus: &'a Bus, id: &'a ExperimentId) -> Result<Self, UnitError> {
         Ok(Self { bus, id, signals: JobSignals::open(bus).await? })
     }
 
-    /// Asks for a job with mode `replace`, so that a person's order replaces whatever is queued.
-    pub(crate) async fn give(&self, verb: Verb) -> Result<OwnedObjectPath, UnitError> {
+    /// Requests a job with mode `replace`, so that it replaces a conflicting queued job.
+    pub(crate) async fn send(&self, verb: JobVerb) -> Result<OwnedObjectPath, UnitError> {
         let action = Action { verb: verb.as_str(), id: Some(self.id) };
         let manager = self.bus.manager().await?;
         let unit = self.id.unit_name();
         match verb {
-            Verb::Start => call(action, manager.start_unit(&unit, "replace")).await,
-            Verb::Stop => call(action, manager.stop_unit(&unit, "replace")).await,
-            Verb::Restart => call(action, manager.restart_unit(&unit, "replace")).await,
+            JobVerb::Start => call(action, manager.start_unit(&unit, "replace")).await,
+            JobVerb::Stop => call(action, manager.stop_unit(&unit, "replace")).await,
+            JobVerb::Restart => call(action, manager.restart_unit(&unit, "replace")).await,
         }
     }
 
-    /// Waits for the result of a job that was given.
+    /// Waits for the result of a job that [`send`](Self::send) returned.
     ///
     /// # Errors
-    /// [`UnitError::Job`] for every result but `done` and `skipped`; else whatever the manager said.
+    /// [`UnitError::Job`] for every result but `done` and `skipped`; otherwise the manager's error.
     pub(crate) async fn wait(
         mut self,
-        verb: Verb,
+        verb: JobVerb,
         job: &OwnedObjectPath,
-    ) -> Result<Done, UnitError> {
+    ) -> Result<JobSuccess, UnitError> {
         let result = wait(self.bus, self.id, verb, job, &mut self.signals).await?;
         match &result[..] {
-            "done" => Ok(Done::Done),
-            "skipped" => Ok(Done::Skipped),
+            "done" => Ok(JobSuccess::Done),
+            "skipped" => Ok(JobSuccess::Skipped),
             _ => {
                 let (id, verb) = (self.id.clone(), verb.as_str());
                 Err(UnitError::Job { id, verb, result, reason: None })
@@ -76,16 +75,16 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Gives it and waits.
-    pub(crate) async fn carry_out(self, verb: Verb) -> Result<Done, UnitError> {
-        let job = self.give(verb).await?;
+    /// Requests a job and waits for its result.
+    pub(crate) async fn send_and_wait(self, verb: JobVerb) -> Result<JobSuccess, UnitError> {
+        let job = self.send(verb).await?;
         self.wait(verb, &job).await
     }
 }
 
-/// How a job ended that did not fail.
+/// Result of a job that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum JobSuccess {
     Done,
     Skipped,
 }
@@ -93,21 +92,21 @@ pub(crate) enum Done {
 async fn wait(
     bus: &Bus,
     id: &ExperimentId,
-    verb: Verb,
+    verb: JobVerb,
     job: &OwnedObjectPath,
     signals: &mut JobSignals,
 ) -> Result<String, UnitError> {
-    let mut listening = true;
+    let mut is_subscribed = true;
     loop {
-        // Cancel-safe: a stream's `next` holds no message, so the branch that loses loses nothing.
+        // Cancel-safe: a stream's `next` holds no message, so dropping the losing branch loses none.
         tokio::select! {
-            ended = signals.next(), if listening => match ended {
+            ended = signals.next(), if is_subscribed => match ended {
                 Some((ended, result)) if ended == *job => return Ok(result),
                 Some(_) => {}
-                None => listening = false,
+                None => is_subscribed = false,
             },
-            () = tokio::time::sleep(bus.ask_every()) => {
-                if let Some(result) = lost_result(bus, id, verb, job).await? {
+            () = tokio::time::sleep(bus.job_poll_interval()) => {
+                if let Some(result) = result_without_signal(bus, id, verb, job).await? {
                     return Ok(result);
                 }
             }
@@ -115,11 +114,11 @@ async fn wait(
     }
 }
 
-/// The result of a job whose signal was lost; `None` while it is still there.
-async fn lost_result(
+/// Derives the result of a job whose signal was lost from its unit's state; `None` while the job exists.
+async fn result_without_signal(
     bus: &Bus,
     id: &ExperimentId,
-    verb: Verb,
+    verb: JobVerb,
     job: &OwnedObjectPath,
 ) -> Result<Option<String>, UnitError> {
     let properties = bus.unit(id).await?;
@@ -128,8 +127,8 @@ async fn lost_result(
     }
     let state = ActiveState::from(properties.text("ActiveState").unwrap_or_default());
     let done = match verb {
-        Verb::Stop => state.is_down(),
-        Verb::Start | Verb::Restart => state != ActiveState::Failed,
+        JobVerb::Stop => state.is_down(),
+        JobVerb::Start | JobVerb::Restart => state != ActiveState::Failed,
     };
     Ok(Some(if done { "done" } else { "failed" }.to_owned()))
 }

@@ -1,7 +1,7 @@
-//! What the journal says, by way of `journalctl`: it reads the files of its own version, has the
-//! right permissions, and is always there.
+//! Reads the journal through `journalctl`, which understands the files of its own version, has the required
+//! permissions, and is always installed.
 //!
-//! Arguments and records are pure; [`Journal`] runs the program.
+//! Arguments and records are built and parsed by pure code; [`Journal`] runs the program.
 
 mod author;
 mod end;
@@ -23,24 +23,24 @@ use crate::{RuntimeScope, tool};
 pub use author::Writer;
 pub use end::JournalEnd;
 pub use line::LogLine;
-pub use lines::{LogLines, Stopper};
+pub use lines::{LogLines, LogStopper};
 pub use process::JournalError;
-pub use query::{Life, LogQuery};
+pub use query::{AttemptSpan, LogQuery};
 pub use record::InvalidRecord;
 
 use author::Trust;
 use process::Records;
 
-/// When the oldest entry of a boot was written.
+/// When the oldest entry of a boot was written, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalBegin {
-    /// The time of day.
+pub struct OldestEntry {
+    /// The time of day (`CLOCK_REALTIME`).
     pub at: Timestamp,
-    /// The time since the boot, without the time that the machine was suspended (`CLOCK_MONOTONIC`).
+    /// The time since the boot without suspends (`CLOCK_MONOTONIC`).
     pub since_boot: Option<TimeSpan>,
 }
 
-/// The journal as seen from one service manager's side.
+/// The journal of the units of one service manager.
 #[derive(Clone, Debug)]
 pub struct Journal {
     scope: RuntimeScope,
@@ -49,7 +49,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of the system, or of the calling user's own manager.
+    /// Creates a reader of the system's journal, or of that of the calling user's manager.
     pub fn new(scope: RuntimeScope) -> Self {
         let trust = match scope {
             RuntimeScope::System => Trust::System,
@@ -58,8 +58,8 @@ impl Journal {
         Self { scope, trust, program: tool::path("journalctl") }
     }
 
-    /// What the manager and the kernel wrote about the end of one life of a unit; `None` if the
-    /// journal knows of no end. This is what makes good a killed `end` hook.
+    /// Reads what the manager and the kernel recorded about the end of an attempt; `None` if the journal has no
+    /// record of an end. This replaces the record of an `end` hook that was killed.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
@@ -69,55 +69,57 @@ impl Journal {
         Ok(end::read(&records))
     }
 
-    /// Returns the names of the processes of one life of a unit that its manager had to kill.
+    /// Returns the names of the processes of an attempt that the manager killed.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
-    pub fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
+    pub fn killed_processes(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
         let arguments = end::arguments(self.trust, invocation);
         let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
-        Ok(killed::names(&records))
+        Ok(killed::process_names(&records))
     }
 
-    /// The kernel's line about a kill for memory in an experiment's control group, the newest since
-    /// `since` (by the clock that counts from boot), where it can be read.
+    /// Returns the newest line of the kernel about an OOM kill in an experiment's control group, written at
+    /// `since` or later (`CLOCK_MONOTONIC`); `None` if there is none, or it cannot be read.
     ///
-    /// `/dev/kmsg` is asked first: it answers at once, and is there when journald is not.
+    /// `/dev/kmsg` is read first: it is faster, and exists without journald.
     pub fn kernel_kill_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {
-        let from_kernel = kernel::buffer().and_then(|text| kernel::kill_line(&text, id, since));
+        let from_kernel = kernel::read_kmsg().and_then(|text| kernel::kill_line(&text, id, since));
         from_kernel.or_else(|| {
             let records = self.run(kernel::arguments()).ok()?.flatten();
-            let told = records.filter(|record| since.is_none_or(|s| record.monotonic() >= Some(s)));
-            told.filter_map(|record| record.text("MESSAGE"))
-                .filter(|message| kernel::names(message, id))
+            let recent =
+                records.filter(|record| since.is_none_or(|s| record.monotonic() >= Some(s)));
+            recent
+                .filter_map(|record| record.text("MESSAGE"))
+                .filter(|message| kernel::names_unit(message, id))
                 .last()
         })
     }
 
-    /// Returns when the oldest entry of a boot was written that the caller may read; `None` if there is none.
+    /// Returns when the oldest entry of a boot that the caller may read was written; `None` if there is none.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
-    pub fn begins(&self, boot: BootId) -> Result<Option<JournalBegin>, JournalError> {
+    pub fn oldest_entry(&self, boot: BootId) -> Result<Option<OldestEntry>, JournalError> {
         let mut arguments = query::options();
         arguments.push(format!("_BOOT_ID={boot}"));
         let oldest = self.run(arguments)?.next().transpose()?;
         Ok(oldest.and_then(|record| {
-            Some(JournalBegin { at: record.at()?, since_boot: record.monotonic() })
+            Some(OldestEntry { at: record.at()?, since_boot: record.monotonic() })
         }))
     }
 
-    /// The log lines of experiments, oldest first; with [`LogQuery::follow`] it goes on until it
-    /// is stopped.
+    /// Returns the log lines of experiments, oldest first. With [`LogQuery::follow`] the iterator waits for new lines
+    /// until it is stopped.
     ///
     /// # Errors
-    /// [`JournalError::Spawn`] if there is no journalctl; later errors come as items.
+    /// [`JournalError::Spawn`] if there is no journalctl; later errors are items of the iterator.
     pub fn lines(&self, query: &LogQuery, now: Timestamp) -> Result<LogLines, JournalError> {
         LogLines::new(self.clone(), query.clone(), now)
     }
 
     fn run(&self, arguments: Vec<String>) -> Result<Records, JournalError> {
-        Records::of(tool::command(&self.program, self.scope), arguments)
+        Records::spawn(tool::command(&self.program, self.scope), arguments)
     }
 }
 

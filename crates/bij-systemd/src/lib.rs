@@ -1,17 +1,17 @@
-//! bij's adapter to systemd: what it tells PID 1, asks PID 1, and reads from the journal.
+//! bij's adapter to systemd: calls to PID 1 over D-Bus, drop-ins, and the journal.
 //!
-//! - [`DropIn`] renders a definition into the drop-in of its unit; it is pure text.
+//! - [`DropIn`] renders a definition into the drop-in of its unit, as pure text.
 //! - [`SystemdUnits`] is the [`UnitManager`](bij_core::port::UnitManager) over D-Bus, for PID 1
 //!   and for `systemd --user`.
-//! - [`UnitWatch`] hears of every change of their units, without asking.
-//! - [`Journal`] reads log lines, the manager's records about an end, and the kernel's about a kill.
-//! - [`DelegatedScope`] is a control group that systemd hands to the calling process.
-//! - [`HookView`] is what the hooks ask, without a runtime of their own.
+//! - [`UnitWatch`] receives signals about changes of experiments' units; it never polls.
+//! - [`Journal`] reads log lines, the manager's records of an attempt's end, and the kernel's records of OOM kills.
+//! - [`DelegatedScope`] is a control group that systemd delegates to the calling process.
+//! - [`HookView`] makes blocking queries for the hooks, which have no async runtime.
 //!
 //! # Invariants
-//! - Nothing that stands in a definition reaches a unit file unquoted.
+//! - Every value from a definition is quoted in the unit file.
 //! - No property is cached, and every call has a time-out.
-//! - zbus stays inside: no type of it is public.
+//! - No zbus type is public.
 
 mod bus;
 mod delegated_scope;
@@ -35,8 +35,8 @@ pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
 pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
-    InvalidRecord, Journal, JournalBegin, JournalEnd, JournalError, Life, LogLine, LogLines,
-    LogQuery, Stopper, Writer,
+    AttemptSpan, InvalidRecord, Journal, JournalEnd, JournalError, LogLine, LogLines, LogQuery,
+    LogStopper, OldestEntry, Writer,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::{SettingsInForce, SystemdUnits};

@@ -1,8 +1,8 @@
-//! All experiments at once: one answer of the manager, the rest from files.
+//! Lists the status of all experiments with one D-Bus call; the rest comes from files.
 //!
-//! `ListUnitsByPatterns` tells states; memory, processor time and pressure stand in the kernel's
-//! files, invocations and enablement in systemd's. What only a call for each unit could tell
-//! (`Result`, `MainPID`, `NRestarts`, `STATUS=`) is left out.
+//! `ListUnitsByPatterns` gives the states; memory, CPU time and pressure come from the kernel's files,
+//! invocations and enablement from systemd's. Properties that would take one call per unit
+//! (`Result`, `MainPID`, `NRestarts`, `STATUS=`) are omitted.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -16,11 +16,11 @@ use crate::unit_dirs::UnitDirs;
 
 /// `Slice=` of the template.
 const SLICE: &str = "brain.slice";
-/// How deep an operator may have put a unit: a user manager's own group is three levels deep, and
-/// slices nest.
+/// Depth of the search for units that an operator moved to another slice. A user manager's own group is three
+/// levels deep, and slices nest.
 pub(crate) const DEPTH: usize = 8;
 
-/// The statuses of listed units, in alphabetical order; rows that are no experiments are left out.
+/// Returns the statuses of listed units, sorted by id; rows of other units are skipped.
 pub(crate) fn statuses(
     rows: &[ListedUnit],
     own_group: &str,
@@ -28,7 +28,7 @@ pub(crate) fn statuses(
     dirs: &UnitDirs,
 ) -> Vec<UnitStatus> {
     let enabled = dirs.enabled();
-    let mut groups = cgroups.map(|root| Groups::new(root, own_group));
+    let mut groups = cgroups.map(|root| UnitCgroups::new(root, own_group));
     let (mut statuses, mut running) = (Vec::with_capacity(rows.len()), Vec::new());
     for (unit, _, load, active, sub, _, _, job, ..) in rows {
         let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
@@ -47,7 +47,7 @@ pub(crate) fn statuses(
             invocation: dirs.invocation(unit),
             since: None,
             restarts: None,
-            // The job of a unit that is down is not to stop it.
+            // A unit that is down has no stop job, so its job is a start.
             start_due: down && *job != 0,
             frozen: false,
             masked: load == "masked",
@@ -62,37 +62,37 @@ pub(crate) fn statuses(
     statuses
 }
 
-/// So many groups are worth a thread of their own.
-const GROUPS_A_THREAD: usize = 100;
+/// Number of control groups for which another thread pays off.
+const CGROUPS_PER_THREAD: usize = 100;
 
-/// Reads many groups, by several threads if there are very many: the kernel makes up each file as
-/// it is read, and that is most of the time of a long list.
+/// Reads control groups, with several threads if there are many: the kernel generates each file when it is
+/// read, which takes most of the time of a long list.
 fn read_all<'a>(groups: &'a [(usize, Cgroup)]) -> Vec<(usize, (Resources, bool))> {
     let frozen = |group: &Cgroup| group.is_frozen() == Some(true);
     let read = |(at, group): &(usize, Cgroup)| (*at, (group.resources(), frozen(group)));
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = groups.len().div_ceil(threads).max(GROUPS_A_THREAD);
+    let share = groups.len().div_ceil(threads).max(CGROUPS_PER_THREAD);
     if groups.len() <= share {
         return groups.iter().map(read).collect();
     }
     thread::scope(|scope| {
-        let hand = |share: &'a [(usize, Cgroup)]| {
+        let spawn = |share: &'a [(usize, Cgroup)]| {
             scope.spawn(move || share.iter().map(read).collect::<Vec<_>>())
         };
-        let hands: Vec<_> = groups.chunks(share).map(hand).collect();
-        // A hand that is lost costs its share of the numbers and nothing else.
-        hands.into_iter().filter_map(|hand| hand.join().ok()).flatten().collect()
+        let threads: Vec<_> = groups.chunks(share).map(spawn).collect();
+        // A thread that panics costs only the numbers of its share.
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
     })
 }
 
-/// Finds the control groups of units: in their own slice, or else by a search that is made once.
-struct Groups<'a> {
+/// Finds the control groups of units: in the template's slice, otherwise by one search of the whole tree.
+struct UnitCgroups<'a> {
     root: &'a CgroupRoot,
     found: BTreeMap<String, CgroupPath>,
     searched_all: bool,
 }
 
-impl<'a> Groups<'a> {
+impl<'a> UnitCgroups<'a> {
     fn new(root: &'a CgroupRoot, own_group: &str) -> Self {
         let own: Option<CgroupPath> = own_group.parse().ok();
         let slice = own.and_then(|own| own.child(SLICE).ok());
@@ -187,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn many_groups_are_read_each_for_its_own_unit() {
+    fn each_of_many_groups_is_read_for_its_own_unit() {
         let dir = tempfile::tempdir().unwrap();
-        let units = 2 * GROUPS_A_THREAD + 7;
+        let units = 2 * CGROUPS_PER_THREAD + 7;
         let unit = |number: usize| format!("brain-experiment@{number:04}.service");
         for number in 0..units {
             let group = dir.path().join("brain.slice").join(unit(number));

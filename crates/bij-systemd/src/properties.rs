@@ -1,18 +1,18 @@
-//! The properties of a unit, as PID 1 gives them over D-Bus.
+//! The properties of a unit, as PID 1 returns them over D-Bus.
 
 use std::collections::HashMap;
 
 use bij_core::{Bytes, CpuQuota, InvocationId, Limit, TimeSpan, Timestamp};
 use zbus::{OwnedObjectPath, OwnedVariant};
 
-/// systemd's number for "infinity" in limits and for "not set" in counters.
+/// systemd's value for "infinity" in limits and for "not set" in counters.
 const INFINITY: u64 = u64::MAX;
 
-/// A command of a unit, as D-Bus has it: path, arguments, whether its failure is ignored, start and
-/// exit by both clocks, process, `si_code` and status.
+/// A command of a unit in its D-Bus form: path, arguments, whether its failure is ignored, start and exit
+/// times by both clocks, PID, `si_code` and status.
 pub(crate) type ExecutedCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
-/// The properties of one unit: those of `…systemd1.Service` and of `…systemd1.Unit`.
+/// The properties of one unit, of its interfaces `…systemd1.Service` and `…systemd1.Unit`.
 pub(crate) struct Properties {
     service: HashMap<String, OwnedVariant>,
     unit: HashMap<String, OwnedVariant>,
@@ -26,13 +26,13 @@ impl Properties {
         Self { service, unit }
     }
 
-    /// A property; one of another type than it should have counts as absent.
+    /// Returns a property; a value of another type than expected counts as absent.
     fn get<'a, T: TryFrom<&'a OwnedVariant>>(&'a self, name: &str) -> Option<T> {
         let value = self.service.get(name).or_else(|| self.unit.get(name))?;
         T::try_from(value).ok()
     }
 
-    /// A text that is not empty.
+    /// Returns a string property; the empty string counts as absent.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|text: &&str| !text.is_empty())
     }
@@ -49,13 +49,13 @@ impl Properties {
         self.get(name)
     }
 
-    /// A `…Timestamp`; 0 is "never".
+    /// Returns a `…Timestamp`; `None` for 0, which means "never".
     pub(crate) fn timestamp(&self, name: &str) -> Option<Timestamp> {
         let micros = self.get(name).filter(|micros: &u64| *micros > 0)?;
         i64::try_from(micros).ok().map(Timestamp::from_micros)
     }
 
-    /// A `…TimestampMonotonic`, the time since boot; 0 is "never".
+    /// Returns a `…TimestampMonotonic`, the time since boot; `None` for 0, which means "never".
     pub(crate) fn monotonic(&self, name: &str) -> Option<TimeSpan> {
         self.get(name).filter(|micros: &u64| *micros > 0).map(TimeSpan::from_micros)
     }
@@ -68,7 +68,7 @@ impl Properties {
         self.limit(name, Bytes::new)
     }
 
-    /// `CPUQuota=`, as processor time a second.
+    /// Returns `CPUQuota=`, which the property gives as CPU time per second.
     pub(crate) fn cpu_quota(&self) -> Option<Limit<CpuQuota>> {
         match self.span_limit("CPUQuotaPerSecUSec")? {
             Limit::Max => Some(Limit::Max),
@@ -83,7 +83,7 @@ impl Properties {
         })
     }
 
-    /// The value of a variable in `Environment=`; the last one counts.
+    /// Returns the value of a variable in `Environment=`; the last assignment counts.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let value = self.service.get("Environment")?.try_clone().ok()?;
         let variables = Vec::<String>::try_from(value).ok()?;
@@ -91,37 +91,37 @@ impl Properties {
         values.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
-    /// The files that the unit is made of, the weakest first: its fragment, then its drop-ins.
+    /// Returns the unit's files in order of increasing precedence: the fragment, then the drop-ins.
     pub(crate) fn files(&self) -> Vec<String> {
         let fragment = self.text("FragmentPath").map(ToOwned::to_owned);
         fragment.into_iter().chain(self.drop_ins()).collect()
     }
 
-    /// The drop-ins of the unit, the weakest first.
+    /// Returns the unit's drop-ins in order of increasing precedence.
     pub(crate) fn drop_ins(&self) -> Vec<String> {
         let value = self.unit.get("DropInPaths").and_then(|value| value.try_clone().ok());
         value.and_then(|value| Vec::<String>::try_from(value).ok()).unwrap_or_default()
     }
 
-    /// The words of each command of an `Exec…=`.
+    /// Returns the arguments of each command of an `Exec…=` setting.
     pub(crate) fn commands(&self, name: &str) -> Vec<Vec<String>> {
         self.executed(name).map(|command| command.1).collect()
     }
 
-    /// The commands of an `Exec…=`, with what became of their processes.
+    /// Returns the commands of an `Exec…=` setting with the exit of each process.
     fn executed(&self, name: &str) -> impl Iterator<Item = ExecutedCommand> + use<> {
         let value = self.service.get(name).and_then(|value| value.try_clone().ok());
         let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
         commands.into_iter().flatten()
     }
 
-    /// Whether its processes stand still; `None` before systemd 246.
-    pub(crate) fn frozen(&self) -> Option<bool> {
+    /// Returns `true` if the unit is frozen; `None` before systemd 246.
+    pub(crate) fn is_frozen(&self) -> Option<bool> {
         // Also `frozen-by-parent`, since 256.
         self.text("FreezerState").map(|state| state.starts_with("frozen"))
     }
 
-    /// What the processes of `ExecCondition=` left with, as far as they left by themselves.
+    /// Returns the exit codes of the processes of `ExecCondition=`, without those that a signal ended.
     pub(crate) fn condition_statuses(&self) -> Vec<i32> {
         /// `CLD_EXITED` of sigaction(2).
         const EXITED: i32 = 1;
@@ -129,14 +129,14 @@ impl Properties {
         exited.map(|command| command.9).collect()
     }
 
-    /// This life of the unit; all zero is none.
+    /// Returns the unit's invocation id; `None` if it is all zero.
     pub(crate) fn invocation(&self) -> Option<InvocationId> {
         let value = self.unit.get("InvocationID")?.try_clone().ok()?;
         let bytes: [u8; 16] = Vec::<u8>::try_from(value).ok()?.try_into().ok()?;
         (bytes != [0; 16]).then(|| InvocationId::from_bytes(bytes))
     }
 
-    /// The path of the job that is under way.
+    /// Returns the object path of the unit's current job.
     pub(crate) fn job(&self) -> Option<OwnedObjectPath> {
         let value = self.unit.get("Job")?.try_clone().ok()?;
         let (id, path) = <(u32, OwnedObjectPath)>::try_from(value).ok()?;

@@ -1,7 +1,7 @@
 //! The calls of `org.freedesktop.systemd1` that bij uses, and no others.
 //!
-//! No property is ever cached: PID 1 does not announce changes of limits and counters
-//! (org.freedesktop.systemd1(5)), so a cache would answer with what once was.
+//! No property is cached: PID 1 does not announce changes of limits and counters
+//! (org.freedesktop.systemd1(5)), so cached values would be stale.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 pub(crate) type ListedUnit =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
-/// One change to unit files: `symlink` or `unlink`, the file, where it points.
+/// One change to unit files: `symlink` or `unlink`, the file, and the target of the link.
 pub(crate) type UnitFileChange = (String, String, String);
 
 #[zbus::proxy(
@@ -85,8 +85,8 @@ pub(crate) trait AllProperties {
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }
 
-/// The path of a unit's object: every byte but letters, and digits that are not first, as `_xx`
-/// (`bus_label_escape()` of systemd's bus-label.c).
+/// Returns the object path of a unit. Letters, and digits after the first byte, stay as they are; every other
+/// byte becomes `_xx` (`bus_label_escape()` of systemd's bus-label.c).
 pub(crate) fn unit_path(unit: &str) -> String {
     use std::fmt::Write;
     let mut path = String::from("/org/freedesktop/systemd1/unit/");
@@ -100,7 +100,7 @@ pub(crate) fn unit_path(unit: &str) -> String {
     path
 }
 
-/// The unit whose object has this path; `None` if that is no unit's.
+/// Returns the unit with this object path; `None` if it is not the path of a unit.
 pub(crate) fn unit_of_path(path: &str) -> Option<String> {
     let mut escaped = path.strip_prefix("/org/freedesktop/systemd1/unit/")?.bytes();
     let mut unit = Vec::new();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_units_path_names_no_unit() {
+    fn other_object_paths_name_no_unit() {
         for path in ["/", "/org/freedesktop/systemd1/job/7", "/org/freedesktop/systemd1/unit/a_4"] {
             assert_eq!(unit_of_path(path), None, "{path}");
         }

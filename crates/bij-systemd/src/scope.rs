@@ -1,17 +1,17 @@
-//! Which of systemd's managers.
+//! The system's service manager or a user's.
 
-/// The service manager that is meant, systemd's "runtime scope".
+/// A service manager: PID 1, or that of a user. systemd calls this the "runtime scope".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RuntimeScope {
     /// PID 1.
     #[default]
     System,
-    /// The caller's own `systemd --user`.
+    /// The caller's `systemd --user`.
     User,
 }
 
 impl RuntimeScope {
-    /// The option by which systemctl(1) and journalctl(1) are told.
+    /// Returns the option that selects this manager in systemctl(1) and journalctl(1).
     pub const fn option(self) -> &'static str {
         match self {
             Self::System => "--system",

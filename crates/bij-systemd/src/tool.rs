@@ -1,17 +1,17 @@
-//! Running systemd's own programs.
+//! Runs systemd's command-line programs.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::RuntimeScope;
 
-/// Where distributions put them; the second is another name of the first wherever `/usr` is merged.
+/// Where distributions install them. Where `/usr` is merged, both are the same directory.
 const DIRECTORIES: [&str; 2] = ["/usr/bin", "/bin"];
 
-/// By these a user's own manager and journal are found (systemctl(1), `--user`).
+/// Environment variables that lead to a user's manager and journal (systemctl(1), `--user`).
 const SESSION: [&str; 3] = ["DBUS_SESSION_BUS_ADDRESS", "HOME", "XDG_RUNTIME_DIR"];
 
-/// The path of a program of systemd's.
+/// Returns the absolute path of one of systemd's programs.
 pub(crate) fn path(name: &str) -> String {
     let [first, _] = DIRECTORIES;
     let directory =
@@ -20,10 +20,10 @@ pub(crate) fn path(name: &str) -> String {
     format!("{directory}/{name}")
 }
 
-/// A command that means the same whoever calls: its environment is empty but for a path, the language
-/// in which its words can be told apart, and what leads to a user's own manager.
+/// Returns a command whose effect does not depend on the caller's environment: it gets a fixed `PATH`, the
+/// C locale, so that its output can be parsed, and the variables that lead to a user's manager.
 ///
-/// `program` is an absolute path: a program that runs as root looks none up.
+/// `program` must be an absolute path, because callers may run as root and must not search `PATH`.
 pub(crate) fn command(program: &str, scope: RuntimeScope) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_the_callers_environment_is_passed_on() {
+    fn the_callers_environment_is_not_passed_on() {
         let output = command("/usr/bin/env", RuntimeScope::System).output().unwrap();
         let mut lines: Vec<_> = output.stdout.split(|byte| *byte == b'\n').collect();
         lines.retain(|line| !line.is_empty());
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_named_by_its_path_even_if_it_is_missing() {
+    fn a_missing_program_still_gets_an_absolute_path() {
         assert_eq!(path("no-such-program"), "/usr/bin/no-such-program");
         assert_eq!(path("env"), "/usr/bin/env");
     }

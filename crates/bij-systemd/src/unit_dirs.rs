@@ -1,4 +1,4 @@
-//! Directories in which a manager keeps what its bus tells only one unit at a time.
+//! Directories of a manager with facts that D-Bus gives for only one unit at a time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,23 +8,23 @@ use bij_core::{ExperimentId, InvocationId};
 
 use crate::RuntimeScope;
 
-/// Where enabled units are linked, and where invocations are.
+/// Directories with links of enabled units, invocation ids, runtime properties, and bij's records of CPU caps.
 #[derive(Clone, Debug)]
 pub(crate) struct UnitDirs {
     wants: Vec<PathBuf>,
     invocations: PathBuf,
     runtime_properties: PathBuf,
-    bound_memos: PathBuf,
+    cpu_cap_records: PathBuf,
 }
 
 /// The target that wants enabled experiments: `WantedBy=` of the template.
 const WANTS: &str = "brain-experiment.target.wants";
-/// In bij's own runtime directory.
-const BOUND_MEMOS: &str = "brain-in-jar/bounds";
+/// Directory of the records of CPU caps, below the runtime directory.
+const CPU_CAP_RECORDS: &str = "brain-in-jar/bounds";
 
 impl UnitDirs {
-    /// The directories of a manager (systemd.unit(5), "Unit File Load Path").
-    pub(crate) fn of(scope: RuntimeScope) -> Self {
+    /// Returns the directories of a manager (systemd.unit(5), "Unit File Load Path").
+    pub(crate) fn for_scope(scope: RuntimeScope) -> Self {
         match scope {
             RuntimeScope::System => Self::below(Path::new("/")),
             RuntimeScope::User => {
@@ -33,29 +33,32 @@ impl UnitDirs {
                     .or_else(|| variable("HOME").map(|home| home.join(".config")))
                     .unwrap_or_default();
                 let runtime = variable("XDG_RUNTIME_DIR").unwrap_or_default();
-                let loads = [config, runtime.clone(), "/etc".into()];
+                let load_paths = [config, runtime.clone(), "/etc".into()];
                 Self {
-                    wants: loads.iter().map(|dir| dir.join("systemd/user").join(WANTS)).collect(),
+                    wants: load_paths
+                        .iter()
+                        .map(|dir| dir.join("systemd/user").join(WANTS))
+                        .collect(),
                     invocations: runtime.join("systemd/units"),
                     runtime_properties: runtime.join("systemd/user.control"),
-                    bound_memos: runtime.join(BOUND_MEMOS),
+                    cpu_cap_records: runtime.join(CPU_CAP_RECORDS),
                 }
             }
         }
     }
 
-    /// The system manager's directories below another root.
+    /// Returns the system manager's directories below a root.
     pub(crate) fn below(root: &Path) -> Self {
-        let loads = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
+        let load_paths = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
         Self {
-            wants: loads.iter().map(|dir| root.join(dir).join(WANTS)).collect(),
+            wants: load_paths.iter().map(|dir| root.join(dir).join(WANTS)).collect(),
             invocations: root.join("run/systemd/units"),
             runtime_properties: root.join("run/systemd/system.control"),
-            bound_memos: root.join("run").join(BOUND_MEMOS),
+            cpu_cap_records: root.join("run").join(CPU_CAP_RECORDS),
         }
     }
 
-    /// The experiments that are started at boot.
+    /// Returns the experiments that are started at boot.
     pub(crate) fn enabled(&self) -> BTreeSet<ExperimentId> {
         let entries =
             self.wants.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
@@ -64,19 +67,19 @@ impl UnitDirs {
             .collect()
     }
 
-    /// The file in which `systemctl set-property --runtime` keeps a setting of a unit
+    /// Returns the file in which `systemctl set-property --runtime` keeps a setting of a unit
     /// (systemd.unit(5), `system.control`).
     pub(crate) fn runtime_property(&self, unit: &str, setting: &str) -> PathBuf {
         self.runtime_properties.join(format!("{unit}.d")).join(format!("50-{setting}.conf"))
     }
 
-    /// Where it is kept what a bound on a unit's processor time has taken the place of.
-    pub(crate) fn bound_memo(&self, unit: &str) -> PathBuf {
-        self.bound_memos.join(format!("{unit}.json"))
+    /// Returns the file that records what a unit's CPU cap replaced.
+    pub(crate) fn cpu_cap_record(&self, unit: &str) -> PathBuf {
+        self.cpu_cap_records.join(format!("{unit}.json"))
     }
 
-    /// This life of a unit: where `invocation:UNIT` points. systemd removes the link when the unit
-    /// is forgotten.
+    /// Returns a unit's invocation id: the target of the link `invocation:UNIT`, which systemd removes when it
+    /// unloads the unit.
     pub(crate) fn invocation(&self, unit: &str) -> Option<InvocationId> {
         let link = fs::read_link(self.invocations.join(format!("invocation:{unit}"))).ok()?;
         link.to_str()?.parse().ok()

@@ -1,11 +1,11 @@
-//! The port to systemd's service managers.
+//! The unit manager port over systemd's service managers.
 
 mod cpu_cap;
 mod freezer;
 mod kill;
 mod settings;
-mod since;
 mod start;
+mod state_change;
 
 pub use settings::SettingsInForce;
 
@@ -17,17 +17,17 @@ use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceRe
 
 use crate::RuntimeScope;
 use crate::bus::{Action, Bus, call};
-use crate::job::{Order, Verb};
+use crate::job::{JobRequest, JobVerb};
 use crate::list;
 use crate::properties::Properties;
 use crate::unit_dirs::UnitDirs;
 
-/// Wants all enabled experiments: `WantedBy=` of the template.
+/// The target that wants all enabled experiments: `WantedBy=` of the template.
 const TARGET: &str = "brain-experiment.target";
 
-/// The units of experiments under PID 1, or under a user's own service manager.
+/// The units of experiments under PID 1 or under a user's service manager.
 ///
-/// Reading needs no rights. What a caller without rights may change is polkit's to say.
+/// Reading needs no privileges. polkit decides what an unprivileged caller may change.
 #[derive(Debug)]
 pub struct SystemdUnits {
     bus: Bus,
@@ -36,52 +36,51 @@ pub struct SystemdUnits {
 }
 
 impl SystemdUnits {
-    /// Connects to a manager: PID 1 by the system bus, a user's own by the session bus.
+    /// Connects to a manager: PID 1 over the system bus, or the user's over the session bus.
     ///
     /// # Errors
-    /// [`UnitError::Unreachable`] if there is no bus or nobody answers.
+    /// [`UnitError::Unreachable`] if there is no bus, or no answer.
     pub async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
         let units = Self::unconnected(scope);
         units.bus.try_connect().await?;
         Ok(units)
     }
 
-    /// The same manager, connected to when it is first asked, and again whenever the connection was
-    /// lost.
+    /// Creates a client that connects at the first call, and again after the connection was lost.
     pub fn unconnected(scope: RuntimeScope) -> Self {
-        Self::new(Bus::to(scope), "/sys/fs/cgroup".into(), UnitDirs::of(scope))
+        Self::new(Bus::new(scope), "/sys/fs/cgroup".into(), UnitDirs::for_scope(scope))
     }
 
-    /// Whether the manager is still coming up: it has not yet done all that the boot, or the
-    /// beginning of the user's session, asks for (`SystemState`, org.freedesktop.systemd1(5)).
+    /// Returns `true` while the boot, or the start of the user's session, is not finished (`SystemState`,
+    /// org.freedesktop.systemd1(5)).
     ///
     /// # Errors
-    /// [`UnitError`] if nobody answers.
+    /// [`UnitError`] if the manager does not answer.
     pub async fn is_booting(&self) -> Result<bool, UnitError> {
         Ok(matches!(&*self.state().await?, "initializing" | "starting"))
     }
 
-    /// Whether the manager is going down: everything is being stopped, and nothing can be started.
+    /// Returns `true` if the manager is shutting down: it stops all units and starts none.
     ///
     /// # Errors
-    /// [`UnitError`] if nobody answers.
+    /// [`UnitError`] if the manager does not answer.
     pub async fn is_going_down(&self) -> Result<bool, UnitError> {
         Ok(&*self.state().await? == "stopping")
     }
 
     async fn state(&self) -> Result<String, UnitError> {
         let manager = self.bus.manager().await?;
-        let action = Action { verb: "look at the manager", id: None };
+        let action = Action { verb: "inspect the manager", id: None };
         call(action, manager.system_state()).await
     }
 
     fn new(bus: Bus, cgroups: PathBuf, dirs: UnitDirs) -> Self {
-        // Without control groups (some containers) everything but resources is still known.
+        // Without control groups (some containers) only the resources are unknown.
         Self { bus, cgroups: CgroupRoot::open(cgroups).ok(), dirs }
     }
 
     #[cfg(test)]
-    pub(crate) fn over(bus: Bus, root: &std::path::Path) -> Self {
+    pub(crate) fn from_peer(bus: Bus, root: &std::path::Path) -> Self {
         Self::new(bus, root.join("cgroup"), UnitDirs::below(root))
     }
 
@@ -108,8 +107,8 @@ impl UnitManager for SystemdUnits {
         if is_down(&properties) && properties.job().is_none() {
             return Ok(Outcome::Unchanged);
         }
-        Order::prepare(&self.bus, id).await?.carry_out(Verb::Stop).await?;
-        // One that stays bounds the next life; whoever has set it is told at the next try.
+        JobRequest::subscribe(&self.bus, id).await?.send_and_wait(JobVerb::Stop).await?;
+        // A cap that stays would apply to the next attempt. An error shows at the next change of the cap.
         let _ = self.set_cpu_cap(id, None).await;
         Ok(Outcome::Changed)
     }
@@ -122,8 +121,8 @@ impl UnitManager for SystemdUnits {
         let properties = self.bus.unit(id).await?;
         let failed = active_state(&properties) == ActiveState::Failed;
         let restarted = properties.u32("NRestarts").is_some_and(|restarts| restarts > 0);
-        // Also where nothing shows: the starts that count towards the limit are not visible.
-        forget(&self.bus, id).await?;
+        // Always, because the starts that count towards the start limit are not visible.
+        reset_failed(&self.bus, id).await?;
         Ok(if failed || restarted { Outcome::Changed } else { Outcome::Unchanged })
     }
 
@@ -132,7 +131,7 @@ impl UnitManager for SystemdUnits {
         let unit = id.unit_name();
         let changes = if enabled {
             let action = Action { verb: "enable", id: Some(id) };
-            // A user's own target is enabled by no package, and starts them all.
+            // No package enables the target of a user's manager, and without it no experiment starts.
             let units = [unit.as_str(), TARGET];
             call(action, manager.enable_unit_files(&units, false, false)).await?.1
         } else {
@@ -142,7 +141,7 @@ impl UnitManager for SystemdUnits {
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        // The links have changed; what PID 1 knows of them changes with a reload only.
+        // PID 1 notices changed links only in a reload.
         self.bus.reload().await?;
         Ok(Outcome::Changed)
     }
@@ -150,8 +149,8 @@ impl UnitManager for SystemdUnits {
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
         let properties = self.bus.unit(id).await?;
         let mut resources = self.resources(properties.text("ControlGroup").unwrap_or_default());
-        // Where no control group can be read (not up, some containers), what the manager was told.
-        // Where one can, a quota that the kernel does not know stays absent: it has no effect.
+        // The manager's settings, where no control group can be read (unit not active, some containers). Where
+        // one can, a quota that the kernel lacks stays absent, because it has no effect.
         if resources.memory_max.is_none() {
             resources.memory_max = properties.bytes_limit("MemoryMax");
             resources.cpu_quota = resources.cpu_quota.or_else(|| properties.cpu_quota());
@@ -171,7 +170,7 @@ impl UnitManager for SystemdUnits {
         };
         let (rows, own_group) = call(action, read).await?;
         let (cgroups, dirs) = (self.cgroups.clone(), self.dirs.clone());
-        // Thousands of small files: nothing else on this thread should wait for them.
+        // Reads thousands of small files, which must not block this thread.
         let read = move || list::statuses(&rows, &own_group, cgroups.as_ref(), &dirs);
         let read = tokio::task::spawn_blocking(read).await;
         read.map_err(|lost| UnitError::Unreachable(lost.into()))
@@ -187,8 +186,8 @@ impl UnitManager for SystemdUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         match cap {
-            Some(cap) => self.bound_processor_time(id, cap).await,
-            None => self.lift_bound(id).await,
+            Some(cap) => self.apply_cpu_cap(id, cap).await,
+            None => self.remove_cpu_cap(id).await,
         }
     }
 
@@ -201,8 +200,8 @@ impl UnitManager for SystemdUnits {
     }
 }
 
-/// Forgets failures and the start limit; a unit that is not loaded has none.
-async fn forget(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
+/// Resets failures and the start limit; a unit that is not loaded has none.
+async fn reset_failed(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
     let action = Action { verb: "reset", id: Some(id) };
     match call(action, manager.reset_failed_unit(&id.unit_name())).await {
@@ -222,16 +221,16 @@ fn active_state(properties: &Properties) -> ActiveState {
 fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
     UnitStatus {
         id: id.clone(),
-        // The job of a unit that is down is not to stop it.
+        // A unit that is down has no stop job, so its job is a start.
         start_due: is_down(properties) && properties.job().is_some(),
         active_state: active_state(properties),
-        frozen: properties.frozen() == Some(true),
+        frozen: properties.is_frozen() == Some(true),
         masked: properties.text("LoadState") == Some("masked"),
         sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
         invocation: properties.invocation(),
-        since: since::of(properties),
+        since: state_change::entered_at(properties),
         restarts: properties.u32("NRestarts"),
         enabled: properties
             .text("UnitFileState")
@@ -241,7 +240,7 @@ fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> U
     }
 }
 
-/// `Result` says `success` from the beginning; it means something once the unit has run.
+/// Returns `Result` if the unit has run; before that it is always `success`.
 fn result(properties: &Properties) -> Option<ServiceResult> {
     let has_run = properties.monotonic("InactiveEnterTimestampMonotonic").is_some()
         || properties.monotonic("ExecMainExitTimestampMonotonic").is_some();

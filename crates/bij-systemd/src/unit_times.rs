@@ -1,4 +1,4 @@
-//! How long an experiment's unit has been in its state, and how long it may be.
+//! Time stamps and time limits of an experiment's unit.
 
 use bij_core::port::UnitError;
 use bij_core::{ExperimentId, Limit, TimeSpan};
@@ -7,15 +7,14 @@ use crate::SystemdUnits;
 use crate::bus::{Action, call};
 use crate::properties::Properties;
 
-/// What a service manager knows of the time of an experiment's unit. Moments are by the clock that counts
-/// from boot (`CLOCK_MONOTONIC`).
+/// Time stamps and time limits of an experiment's unit. Time stamps are those of `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitTimes {
     /// `SubState`: `start`, `running`, `stop-sigterm`, …
     pub sub_state: String,
-    /// When its main process was started.
+    /// When the main process was started.
     pub main_started: Option<TimeSpan>,
-    /// When it was up for the last time.
+    /// When the unit last became active.
     pub active_since: Option<TimeSpan>,
     /// `TimeoutStartUSec` in force.
     pub start_timeout: Option<Limit<TimeSpan>>,
@@ -26,7 +25,7 @@ pub struct UnitTimes {
 }
 
 impl SystemdUnits {
-    /// Returns the `SubState` of every loaded unit of an experiment, by one call.
+    /// Returns the `SubState` of every loaded unit of an experiment, with one call.
     ///
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
@@ -40,17 +39,17 @@ impl SystemdUnits {
         Ok(rows.into_iter().filter_map(state).collect())
     }
 
-    /// Has a unit stopped, and returns when the job is queued.
+    /// Queues a stop job for a unit, without waiting for its end.
     ///
     /// # Errors
-    /// [`UnitError`] if the manager does not answer, or refuses.
+    /// [`UnitError`] if the manager does not answer, or refuses the job.
     pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
         let manager = self.bus().manager().await?;
         let action = Action { verb: "stop", id: Some(id) };
         call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
     }
 
-    /// Returns what the manager knows of the time of one unit.
+    /// Reads the time stamps and time limits of one unit.
     ///
     /// # Errors
     /// [`UnitError`] if the manager does not answer.

@@ -1,14 +1,13 @@
-//! Hearing of changes of experiments' units, without ever asking.
+//! Receives signals about changes of experiments' units, without polling.
 //!
-//! A change is heard as a hint and no more: whoever hears it looks at the unit, since what a signal
-//! says is already old when it comes, and PID 1 sends some values of a service apart from those of
-//! its unit. What may have been missed is told as [`UnitSignal::Resync`]: at the beginning, after the
-//! bus was lost, after PID 1 was executed anew, and after units were read again, when every value
-//! may have changed and few are announced (org.freedesktop.systemd1(5)).
+//! A signal is only a hint to read the unit: its values are old when it arrives, and PID 1 sends some values
+//! of a service apart from those of its unit. Where signals may have been missed, [`UnitSignal::Resync`] is
+//! reported: at the beginning, after the bus was lost, after PID 1 was re-executed, and after a reload, when
+//! every value may have changed and few changes are announced (org.freedesktop.systemd1(5)).
 //!
-//! Units come and go by the hundred in a reload (`UnitNew`, `UnitRemoved`) though nothing happens to
-//! them: nobody listens to that. The bus can match whole paths and subtrees only, and a connection
-//! has 512 matches at most (dbus-daemon(1)), so all units' changes come and ours are picked out.
+//! A reload sends hundreds of `UnitNew` and `UnitRemoved` signals about unchanged units, so these are not
+//! subscribed to. The bus can match only whole paths and subtrees, and a connection has at most 512 match rules
+//! (dbus-daemon(1)), so the changes of all units are received and those of experiments picked out.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -26,103 +25,105 @@ use crate::proxy::unit_of_path;
 const MANAGER: &str = "org.freedesktop.systemd1";
 const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
-/// The interface whose changes are heard for every unit.
+/// The interface that changes for every kind of unit.
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
-/// It is started when a manager goes down, the system's and a user's alike (systemd.special(7)); that
-/// it has a job is a change of it.
+/// The target that every manager starts when it goes down (systemd.special(7)). Its start job is announced as
+/// a change of the unit.
 const SHUTDOWN: &str = "shutdown.target";
 
-/// A storm of changes is kept so far while the listener is busy; a full queue would hold up the
-/// connection until it is read (see zbus's `max_queued`).
-const QUEUE: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
+/// Number of signals that are queued while the reader is busy. A full queue blocks the connection (zbus's
+/// `max_queued`).
+const QUEUE_LENGTH: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
 
-/// How soon a lost bus is looked for again, at first and at last. It is back within a second when
-/// it restarts; where there is none, nobody needs to know soon that there is one.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
-const AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(2);
+/// Delays of the first and of later attempts to reconnect. A bus that restarts is back within a second; where
+/// there was none, its arrival is not urgent.
+const RECONNECT_DELAY: Duration = Duration::from_millis(50);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
-/// What was heard of the units of experiments.
+/// A signal about the units of experiments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitSignal {
-    /// Something about this one has changed.
+    /// The unit of this experiment has changed.
     Changed(ExperimentId),
-    /// A start of this one, with this invocation id, was skipped, whatever its condition has said or could
-    /// not say. It is told again with each change of the unit until the next start.
+    /// A start of this experiment, with this invocation id, was skipped because its condition refused it or
+    /// could not be run. It is reported again with each change of the unit until the next start.
     StartSkipped(ExperimentId, InvocationId),
-    /// The machine, or the user's session, may be going down, or not any more.
+    /// The shutdown target has changed: the machine or the user's session may be going down, or no longer be.
     MayGoDown,
-    /// Anything may have changed unheard: all are to be looked at.
+    /// Signals may have been missed: the state of all units must be read.
     Resync,
-    /// The bus cannot be reached, why as a fragment. [`UnitSignal::Resync`] follows when it can.
+    /// The bus cannot be reached, with the reason as a fragment. [`UnitSignal::Resync`] follows when it can.
     Lost(String),
 }
 
-/// Listens to a service manager by a connection of its own, and connects again by itself.
+/// A subscription to a service manager's signals over a separate connection, which reconnects by itself.
 #[derive(Debug)]
 pub struct UnitWatch {
-    source: Source,
-    state: State,
+    source: SignalSource,
+    state: WatchState,
 }
 
 #[derive(Debug)]
-enum Source {
+enum SignalSource {
     Bus(RuntimeScope),
-    /// Managers at the other end of connections without a bus, the next one last.
+    /// Peer-to-peer connections to managers; the next one is last.
     #[cfg(test)]
     Peers(Vec<Connection>),
 }
 
 #[derive(Debug)]
-enum State {
-    Listening(Listening),
-    /// Not connected; whether that was told, and how long to wait before the next trial.
+enum WatchState {
+    Subscribed(Subscription),
+    /// Not connected. Holds whether that was reported, and the delay before the next attempt to connect.
     Lost {
-        told: bool,
-        again_after: Duration,
+        is_reported: bool,
+        delay: Duration,
     },
 }
 
 #[derive(Debug)]
-struct Listening {
+struct Subscription {
     connection: Connection,
     signals: SelectAll<MessageStream>,
-    /// The unit whose service was told to have been skipped just now.
+    /// The unit whose service was just reported as skipped.
     skipped: Option<String>,
 }
 
 impl UnitWatch {
-    /// Will listen to the manager of this scope; connects when it is first waited on.
+    /// Creates a watch of the manager of this scope; the first call of [`next`](Self::next) connects.
     pub const fn new(scope: RuntimeScope) -> Self {
-        Self::of(Source::Bus(scope))
+        Self::from_source(SignalSource::Bus(scope))
     }
 
     #[cfg(test)]
-    fn over(peers: Vec<Connection>) -> Self {
-        Self::of(Source::Peers(peers))
+    fn from_peers(peers: Vec<Connection>) -> Self {
+        Self::from_source(SignalSource::Peers(peers))
     }
 
-    const fn of(source: Source) -> Self {
-        Self { source, state: State::Lost { told: false, again_after: Duration::ZERO } }
+    const fn from_source(source: SignalSource) -> Self {
+        Self { source, state: WatchState::Lost { is_reported: false, delay: Duration::ZERO } }
     }
 
-    /// Waits for the next signal; never ends. Cancel-safe.
+    /// Waits for the next signal; the stream never ends. Cancel-safe.
     pub async fn next(&mut self) -> UnitSignal {
         loop {
             match &mut self.state {
-                State::Listening(listening) => match listening.next().await {
+                WatchState::Subscribed(subscription) => match subscription.next().await {
                     Some(signal) => return signal,
-                    None => self.state = State::Lost { told: false, again_after: Duration::ZERO },
+                    None => {
+                        self.state = WatchState::Lost { is_reported: false, delay: Duration::ZERO }
+                    }
                 },
-                State::Lost { told, again_after } => {
-                    tokio::time::sleep(*again_after).await;
-                    *again_after = (*again_after * 2).clamp(AGAIN_AFTER, AGAIN_AT_LAST_AFTER);
-                    match self.source.listen().await {
-                        Ok(listening) => {
-                            self.state = State::Listening(listening);
+                WatchState::Lost { is_reported, delay } => {
+                    tokio::time::sleep(*delay).await;
+                    *delay = (*delay * 2).clamp(RECONNECT_DELAY, MAX_RECONNECT_DELAY);
+                    match self.source.subscribe().await {
+                        Ok(subscription) => {
+                            self.state = WatchState::Subscribed(subscription);
                             return UnitSignal::Resync;
                         }
-                        Err(error) if !std::mem::replace(told, true) => {
+                        Err(error) if !std::mem::replace(is_reported, true) => {
                             return UnitSignal::Lost(error);
                         }
                         Err(_) => {}
@@ -133,43 +134,44 @@ impl UnitWatch {
     }
 }
 
-impl Source {
-    /// Connects and subscribes: from here on nothing is missed.
-    async fn listen(&mut self) -> Result<Listening, String> {
-        let listening = async {
+impl SignalSource {
+    /// Connects and subscribes; no signal is missed from then on.
+    async fn subscribe(&mut self) -> Result<Subscription, String> {
+        let subscription = async {
             let connection = match self {
-                Self::Bus(scope) => bus::open(*scope).await?,
+                Self::Bus(scope) => bus::connect(*scope).await?,
                 #[cfg(test)]
                 Self::Peers(peers) => peers.pop().ok_or(zbus::Error::Unsupported)?,
             };
-            Listening::start(connection).await
+            Subscription::start(connection).await
         };
-        bus::in_time(listening).await.map_err(|error| match error {
-            // What is unreachable is said already; why is one level below.
+        bus::with_timeout(subscription).await.map_err(|error| match error {
+            // `UnitSignal::Lost` itself means unreachable; the reason is the source.
             UnitError::Unreachable(source) => source.to_string(),
             error => error.to_string(),
         })
     }
 }
 
-impl Listening {
+impl Subscription {
     async fn start(connection: Connection) -> zbus::Result<Self> {
         let mut signals = Vec::new();
         for rule in rules()? {
-            let stream = MessageStream::for_match_rule(rule, &connection, Some(QUEUE)).await?;
+            let stream =
+                MessageStream::for_match_rule(rule, &connection, Some(QUEUE_LENGTH)).await?;
             signals.push(stream);
         }
         bus::subscribe(&connection).await?;
         Ok(Self { connection, signals: select_all(signals), skipped: None })
     }
 
-    /// The next signal about an experiment; `None` if the connection is lost.
+    /// Returns the next signal; `None` if the connection is lost.
     async fn next(&mut self) -> Option<UnitSignal> {
         loop {
-            // An error is the last thing that a stream says.
+            // An error is the last item of a stream.
             let Ok(message) = self.signals.next().await? else { return None };
-            match Heard::of(&message) {
-                Some(Heard::Unit(unit, invocation)) => {
+            match ManagerSignal::from_message(&message) {
+                Some(ManagerSignal::Unit(unit, invocation)) => {
                     if unit == SHUTDOWN {
                         return Some(UnitSignal::MayGoDown);
                     }
@@ -180,12 +182,11 @@ impl Listening {
                         _ => UnitSignal::Changed(id),
                     });
                 }
-                Some(Heard::Skipped(unit)) => self.skipped = Some(unit),
-                Some(Heard::Reloaded) => return Some(UnitSignal::Resync),
-                Some(Heard::NewManager) => {
-                    // A manager that was executed anew remembers its subscribers; one that was
-                    // started anew does not.
-                    if bus::in_time(bus::subscribe(&self.connection)).await.is_err() {
+                Some(ManagerSignal::Skipped(unit)) => self.skipped = Some(unit),
+                Some(ManagerSignal::Reloaded) => return Some(UnitSignal::Resync),
+                Some(ManagerSignal::NewManager) => {
+                    // A manager keeps its subscribers when it is re-executed, but not when it is restarted.
+                    if bus::with_timeout(bus::subscribe(&self.connection)).await.is_err() {
                         return None;
                     }
                     return Some(UnitSignal::Resync);
@@ -196,21 +197,21 @@ impl Listening {
     }
 }
 
-/// What a message says that matters here.
+/// The content of a message of the manager.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
-    /// Something about a unit, ours or not, and its invocation if that was told.
+enum ManagerSignal {
+    /// A unit, of an experiment or not, has changed; with its invocation if that was sent.
     Unit(String, Option<InvocationId>),
-    /// The condition of a unit has kept it from starting; its [`Heard::Unit`] comes next.
+    /// The condition of a unit prevented its start; its [`ManagerSignal::Unit`] follows.
     Skipped(String),
-    /// All units have been read again.
+    /// A reload is finished.
     Reloaded,
-    /// Another process is the manager.
+    /// A new process has taken the manager's bus name.
     NewManager,
 }
 
-impl Heard {
-    fn of(message: &Message) -> Option<Self> {
+impl ManagerSignal {
+    fn from_message(message: &Message) -> Option<Self> {
         let header = message.header();
         let body = message.body();
         match header.member()?.as_str() {
@@ -238,7 +239,7 @@ impl Heard {
             "Reloading" => (!body.deserialize::<bool>().ok()?).then_some(Self::Reloaded),
             "NameOwnerChanged" => {
                 let (_, _, owner) = body.deserialize::<(String, String, String)>().ok()?;
-                // Nobody in its place yet: that is worth nothing until somebody is.
+                // Without an owner there is no manager to subscribe to yet.
                 (!owner.is_empty()).then_some(Self::NewManager)
             }
             _ => None,
@@ -252,8 +253,8 @@ fn rules() -> zbus::Result<[MatchRule<'static>; 4]> {
         signal().sender(MANAGER).interface(MANAGER_INTERFACE).member(member).build()
     };
     Ok([
-        // A change is told as the service's values and then the unit's, by one rule because each rule has a
-        // queue of its own. A unit that was skipped is forgotten before it could be looked at.
+        // The service's values and the unit's arrive as two signals. One rule matches both, because each rule
+        // has its own queue and they must stay in order: a skipped unit is unloaded before it could be read.
         signal()
             .sender(MANAGER)
             .interface("org.freedesktop.DBus.Properties")
@@ -263,7 +264,7 @@ fn rules() -> zbus::Result<[MatchRule<'static>; 4]> {
         from_manager("JobRemoved")?,
         from_manager("Reloading")?,
         signal()
-            // From whomever: who makes it up has us look once more than needed.
+            // From any sender: a forged signal only causes one superfluous read.
             .interface("org.freedesktop.DBus")
             .member("NameOwnerChanged")
             .add_arg(MANAGER)

@@ -1,7 +1,7 @@
-//! The adapter against a systemd that is PID 1, as root.
+//! Tests of the adapter against a real systemd as PID 1, as root.
 //!
-//! These are ignored elsewhere: they write units below /run and start them. In a machine of one's
-//! own: `real_systemd --ignored --test-threads=1`.
+//! They are ignored by default because they write units below /run and start them. On a dedicated
+//! machine: `real_systemd --ignored --test-threads=1`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,10 +19,11 @@ use bij_core::{
 };
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
 use bij_systemd::{
-    DropIn, HookView, JobType, Journal, Life, LogQuery, RuntimeScope, SystemdUnits, SystemdVersion,
+    AttemptSpan, DropIn, HookView, JobType, Journal, LogQuery, RuntimeScope, SystemdUnits,
+    SystemdVersion,
 };
 
-/// A template without hooks, stronger than an installed one; alone it refuses, as that one does.
+/// A template without hooks that overrides an installed one; without a drop-in its start fails, as that one's does.
 const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=exec\n\
      Slice=brain.slice\nMemoryAccounting=yes\nCPUAccounting=yes\nNotifyAccess=all\n\
      SyslogIdentifier=brain-experiment-%i\n\
@@ -32,8 +33,8 @@ const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=
 const UNITS: &str = "/run/systemd/system";
 const TEMPLATE_PATH: &str = "/etc/systemd/system/brain-experiment@.service";
 
-/// One test at a time: they share one PID 1.
-static ONE: Mutex<()> = Mutex::new(());
+/// Held by the test that runs, because all tests share one PID 1.
+static TURN: Mutex<()> = Mutex::new(());
 
 struct Lab {
     units: SystemdUnits,
@@ -43,7 +44,7 @@ struct Lab {
 
 impl Lab {
     fn open() -> Self {
-        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(Path::new("/run/systemd/system").is_dir(), "systemd is not PID 1 here");
         fs::write(TEMPLATE_PATH, TEMPLATE).unwrap();
         let target = Path::new(UNITS).join("brain-experiment.target");
@@ -60,7 +61,7 @@ impl Lab {
         Path::new(UNITS).join(format!("{}.d", id.unit_name()))
     }
 
-    /// Writes the drop-in without having it read.
+    /// Writes the drop-in without a reload.
     fn write(spec: &ExperimentSpec) {
         let layout = Layout::system(Path::new("/"));
         let (source, stamp) = ("/etc/hostname", "0123456789abcdef");
@@ -73,7 +74,7 @@ impl Lab {
         Self::write_environment(&layout, spec);
     }
 
-    /// Writes what the launcher reads, as the hook does at each start.
+    /// Writes the environment file that the launcher reads, as the hook does at each start.
     fn write_environment(layout: &Layout, spec: &ExperimentSpec) {
         let own = ("BIJ_EXPERIMENT".to_owned(), spec.id.to_string());
         let variables = spec.environment.clone().into_iter().chain([own]);
@@ -111,7 +112,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Whatever a failed test has left behind.
+        // A failed test may have left units behind.
         let pattern = "brain-experiment@*.service";
         for verb in ["stop", "reset-failed"] {
             let _ = Command::new("systemctl").args([verb, pattern]).status();
@@ -128,7 +129,7 @@ impl UnitLab for Lab {
 
     async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
         self.put(&behaviour.spec(id)).await;
-        // The hook says so beforehand: 1 for "not now", 255 for a program that cannot be run.
+        // Exit codes of the start hook: 1 to skip the start, 255 for a program that cannot be run.
         let condition = match behaviour {
             Behaviour::IsSkipped => Some("[Service]\nExecCondition=/bin/false\n"),
             Behaviour::CannotBeRun => Some("[Service]\nExecCondition=/bin/sh -c \"exit 255\"\n"),
@@ -212,7 +213,7 @@ fn every_argument_and_value_reaches_the_process() {
 
 #[test]
 #[ignore = "needs systemd as PID 1, and root"]
-fn a_hook_sees_who_asked_for_the_end() {
+fn a_hook_sees_whether_the_end_was_requested() {
     let lab = Lab::open();
     let mut spec = spec("asked", &["/bin/sleep", "600"]);
     spec.limits.memory = Some("64M".parse().unwrap());
@@ -227,7 +228,7 @@ fn a_hook_sees_who_asked_for_the_end() {
     assert_eq!(facts.time_limit.unwrap().at(), Some(TimeSpan::from_secs(43_200)));
     let status = lab.runtime.block_on(lab.units.status(&spec.id)).unwrap();
     assert_eq!(facts.invocation, status.invocation);
-    // The same without the bus.
+    // The stop is requested without the bus.
     let post = "[Service]\nExecStopPost=/bin/sleep 2\n";
     fs::write(Lab::directory(&spec.id).join("20-post.conf"), post).unwrap();
     view.reload().unwrap();
@@ -235,21 +236,21 @@ fn a_hook_sees_who_asked_for_the_end() {
     assert!(Command::new("systemctl").args(stop).status().unwrap().success());
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(view.unit_facts(&spec.id).unwrap().job, Some(JobType::Stop));
-    let asked = view.unit_facts(&spec.id).unwrap();
-    assert!(asked.ran_for.is_some() && !asked.stopping);
+    let stopped = view.unit_facts(&spec.id).unwrap();
+    assert!(stopped.ran_for.is_some() && !stopped.stopping);
     lab.wait(&spec.id, &ActiveState::Inactive);
 }
 
 #[test]
 #[ignore = "needs systemd as PID 1, and root"]
-fn the_journal_tells_of_an_end_and_of_every_line() {
+fn the_journal_has_the_end_and_every_line_of_an_attempt() {
     let lab = Lab::open();
     let mut spec =
         spec("talks", &["/bin/sh", "-c", "sleep 1; echo hello from talks; kill -SEGV $$"]);
     spec.restart.burst = 1;
     let now = Timestamp::from(std::time::SystemTime::now());
     let journal = Journal::new(RuntimeScope::System);
-    // Followed before the unit ever was there: journalctl's own patterns would miss it.
+    // Followed before the unit exists: journalctl's own patterns would miss it.
     let query = LogQuery { follow: true, newest: Some(0), ..LogQuery::default() };
     let mut lines = journal.lines(&query, now).unwrap();
     let started = lab.start(&spec);
@@ -258,23 +259,24 @@ fn the_journal_tells_of_an_end_and_of_every_line() {
     let line =
         lines.by_ref().map(Result::unwrap).find(|line| line.text == "hello from talks").unwrap();
     assert_eq!(line.experiment, spec.id);
-    // Last words may come without.
-    assert!(line.invocation.is_none_or(|told| told == invocation));
+    // The last lines of a process may lack it.
+    assert!(line.invocation.is_none_or(|found| found == invocation));
     lines.stopper().stop();
     lab.wait(&spec.id, &ActiveState::Failed);
     std::thread::sleep(Duration::from_secs(1));
-    let end = journal.end_of(invocation).unwrap().expect("the journal knows");
+    let end = journal.end_of(invocation).unwrap().expect("the journal has the end");
     assert_eq!(end.evidence.prove(), Cause::Signal, "{end:?}");
     assert!(end.evidence.became_ready && end.ready.is_some() && end.evidence.order.is_none());
-    let boot = line.boot.expect("journald tells the boot");
-    let this = Life { boot, invocation, started: now, ended: Some(end.at), in_order: true };
-    // The clock was set back by then, as far as the ledger knows.
+    let boot = line.boot.expect("journald sets the boot id");
+    let this =
+        AttemptSpan { boot, invocation, started: now, ended: Some(end.at), is_clock_steady: true };
+    // The second span is that of an attempt during which the clock was set back.
     let ended = Some(Timestamp::from_micros(5));
-    for life in [this, Life { ended, in_order: false, ..this }] {
-        let query = LogQuery { lives: vec![life], ..LogQuery::default() };
-        let told: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
-        assert!(told.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{told:?}");
-        assert!(told.iter().any(|line| line.text == "hello from talks"));
+    for attempt in [this, AttemptSpan { ended, is_clock_steady: false, ..this }] {
+        let query = LogQuery { attempts: vec![attempt], ..LogQuery::default() };
+        let found: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
+        assert!(found.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{found:?}");
+        assert!(found.iter().any(|line| line.text == "hello from talks"));
     }
 }
 
@@ -294,15 +296,16 @@ fn a_start_does_not_wait_for_the_next_automatic_restart() {
 
 #[test]
 #[ignore = "needs systemd as PID 1, and root"]
-fn a_kill_ends_everything_but_the_hook_that_tells_of_the_end() {
+fn a_kill_ends_every_process_but_the_hook_that_records_the_end() {
     let lab = Lab::open();
-    // Neither it nor its child leaves when it is told to.
+    // Neither the shell nor its child ends at SIGTERM.
     let stays = "trap '' TERM; (while :; do sleep 0.1; done) & while :; do sleep 0.1; done";
     let spec = spec("stays", &["/bin/sh", "-c", stays]);
-    let told = Path::new("/run/bij-told-of-its-end");
+    let marker = Path::new("/run/bij-end-was-recorded");
     Lab::write(&spec);
-    // Below another name than the experiment's own drop-in, which a start writes anew.
-    let post = format!("[Service]\nExecStopPost=+/bin/sh -c \"sleep 1; : >{}\"\n", told.display());
+    // Not in the experiment's own drop-in, which a start writes anew.
+    let post =
+        format!("[Service]\nExecStopPost=+/bin/sh -c \"sleep 1; : >{}\"\n", marker.display());
     fs::write(Lab::directory(&spec.id).join("20-post.conf"), post).unwrap();
     assert_eq!(lab.start(&spec), Started::Up);
     let stop = ["--no-block", "stop", &spec.id.unit_name()];
@@ -310,10 +313,10 @@ fn a_kill_ends_everything_but_the_hook_that_tells_of_the_end() {
     std::thread::sleep(Duration::from_millis(300));
     lab.runtime.block_on(lab.units.kill(&spec.id)).unwrap();
     lab.wait(&spec.id, &ActiveState::Failed);
-    fs::remove_file(told).expect("the hook came to its end");
+    fs::remove_file(marker).expect("the hook ran to its end");
 }
 
-/// What `systemctl show` says of a unit.
+/// Returns a property of a unit from `systemctl show`.
 fn shown(id: &ExperimentId, property: &str) -> String {
     let unit = id.unit_name();
     let show = ["show", "--value", "--property", property, &unit];
@@ -323,7 +326,7 @@ fn shown(id: &ExperimentId, property: &str) -> String {
 
 #[test]
 #[ignore = "needs systemd as PID 1, and root"]
-fn a_bound_that_is_lifted_leaves_an_operators_own_and_no_reload_to_be_done() {
+fn removing_a_cap_keeps_an_operators_quota_and_needs_no_reload() {
     let lab = Lab::open();
     let quota = |spec: &ExperimentSpec| shown(&spec.id, "CPUQuotaPerSecUSec");
     for (name, ours) in [("plain", None), ("ordered", Some("90-ours.conf"))] {
@@ -353,7 +356,7 @@ fn a_bound_that_is_lifted_leaves_an_operators_own_and_no_reload_to_be_done() {
         set(None).unwrap();
         assert_eq!(quota(&spec), "800ms", "what the operator has set");
         lab.runtime.block_on(lab.units.reload()).unwrap();
-        assert_eq!(quota(&spec), "800ms", "and what a reload finds");
+        assert_eq!(quota(&spec), "800ms", "also after a reload");
         lab.runtime.block_on(lab.units.stop(&spec.id)).unwrap();
         let revert = ["revert", &spec.id.unit_name()];
         assert!(Command::new("systemctl").args(revert).status().unwrap().success());
@@ -362,7 +365,7 @@ fn a_bound_that_is_lifted_leaves_an_operators_own_and_no_reload_to_be_done() {
 
 #[test]
 #[ignore = "needs systemd as PID 1, and root"]
-fn the_start_limit_counts_as_systemd_does() {
+fn our_start_limit_agrees_with_that_of_systemd() {
     let lab = Lab::open();
     let interval = TimeSpan::from_secs(4);
     let limit = StartLimit { burst: 2, interval: Limit::At(interval) };

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bij_core::ExperimentId;
-use bij_systemd::{Journal, LogQuery, Stopper};
+use bij_systemd::{Journal, LogQuery, LogStopper};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(400);
 /// The lines of some experiments from now on. Dropping it ends the reading thread.
 pub(crate) struct JournalFollower {
     queue: mpsc::Receiver<Result<LogRow, CliError>>,
-    stopper: Stopper,
+    stopper: LogStopper,
 }
 
 impl JournalFollower {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bij_core::{Attempt, Timestamp};
-use bij_systemd::{Journal, JournalError, Life, LogLine, LogQuery, Writer};
+use bij_systemd::{AttemptSpan, Journal, JournalError, LogLine, LogQuery, Writer};
 
 use super::{Hues, LogFilter, Sink};
 use crate::error::{CliError, Kind};
@@ -43,7 +43,7 @@ fn life(attempt: &Attempt, filter: &LogFilter) -> Life {
         invocation: attempt.key.invocation,
         started: attempt.started,
         ended: attempt.end.as_ref().map(|end| end.at),
-        in_order: clock.is_some_and(|(boot, uptime)| {
+        is_clock_steady: clock.is_some_and(|(boot, uptime)| {
             attempt.is_in_order(boot, SystemTime::now().into(), uptime)
         }),
     }

@@ -1,7 +1,7 @@
 //! Explains why lines of an attempt are not in the journal.
 
 use bij_core::Attempt;
-use bij_systemd::JournalBegin;
+use bij_systemd::OldestEntry;
 
 use crate::view::LogRow;
 
@@ -112,7 +112,7 @@ mod tests {
         let attempt = Attempt { started_uptime: Some(TimeSpan::from_secs(9)), ..attempt() };
         let begins = |since_boot| {
             let since_boot = Some(TimeSpan::from_secs(since_boot));
-            Some(JournalBegin { at: Timestamp::from_micros(5_000), since_boot })
+            Some(OldestEntry { at: Timestamp::from_micros(5_000), since_boot })
         };
         let is_missing =
             |begins| why(&attempt, JournalCoverage { begins, is_persistent: true }).is_some();

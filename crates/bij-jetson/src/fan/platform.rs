@@ -1,5 +1,5 @@
-//! The fan of a board with L4T 32: a platform device with attributes of its own, `pwm-fan`. Later versions of its
-//! driver register it with hwmon as well, as `tegra_pwmfan`, with the same attributes.
+//! The fan of a board with L4T 32: a platform device, `pwm-fan`, with attributes of its own. Later versions of its
+//! driver also register it with hwmon, as `tegra_pwmfan`, with the same attributes.
 //!
 //! Source: `drivers/thermal/pwm_fan.c` of NVIDIA's kernel 4.9.
 
@@ -9,7 +9,7 @@ use crate::{Files, Reading, WhyNot};
 
 const DEVICE: &str = "sys/devices/pwm-fan";
 
-/// The fan, if this driver has one.
+/// Reads the fan of this driver, if there is one.
 pub(super) fn fan(files: &dyn Files, chips: &[Chip]) -> Option<Fan> {
     let chip = chips.iter().find(|chip| chip.name == "tegra_pwmfan");
     let places = [chip.map(|chip| chip.at("")), Some(format!("{DEVICE}/"))];
@@ -20,7 +20,7 @@ pub(super) fn fan(files: &dyn Files, chips: &[Chip]) -> Option<Fan> {
     })
 }
 
-/// What the fan is driven with. It approaches `target_pwm` in steps, which only some versions of the driver tell.
+/// Reads the current PWM, which approaches `target_pwm` in steps. Older versions of the driver give only the target.
 fn pwm(files: &dyn Files, directory: &str) -> Reading<u64> {
     match files.count(&format!("{directory}cur_pwm")) {
         Err(WhyNot::Absent) => files.count(&format!("{directory}target_pwm")),
@@ -28,7 +28,7 @@ fn pwm(files: &dyn Files, directory: &str) -> Reading<u64> {
     }
 }
 
-/// The speed is 0 for as long as `tach_enable` is, which it is after a boot.
+/// Reads the speed, which is 0 as long as `tach_enable` is 0, as after a boot.
 fn rpm(files: &dyn Files, directory: &str) -> Reading<u64> {
     if files.count(&format!("{directory}tach_enable")) == Ok(0) {
         return Err(WhyNot::Unmeasured("the tachometer is disabled, tach_enable is 0".to_owned()));

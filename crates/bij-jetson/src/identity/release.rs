@@ -1,4 +1,4 @@
-//! The release of Jetson Linux (L4T), and the JetPack that brought it.
+//! The release of Jetson Linux (L4T), and its JetPack.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct L4t {
     revision: String,
 }
 
-/// Which JetPack ships which release; what is not here is known by its L4T alone.
+/// The JetPack of each release of L4T; for other releases it is unknown.
 const JETPACKS: &[(&str, &str)] = &[
     ("32.4.3", "4.4"),
     ("32.4.4", "4.4.1"),
@@ -46,20 +46,20 @@ const JETPACKS: &[(&str, &str)] = &[
 ];
 
 impl L4t {
-    /// `32` is JetPack 4, `35` JetPack 5, `36` JetPack 6, `38` and `39` JetPack 7.
+    /// Returns the major version: 32 is JetPack 4, 35 JetPack 5, 36 JetPack 6, 38 and 39 JetPack 7.
     pub fn major(&self) -> u32 {
         self.major
     }
 
-    /// The JetPack that ships it, if that is known.
+    /// Returns the JetPack with this release, if it is known.
     pub fn jetpack(&self) -> Option<&'static str> {
         let name = self.to_string();
-        // `36.5` and `36.5.0` are one.
+        // `36.5` and `36.5.0` are the same release.
         let same = |known: &str| known == name || known.strip_suffix(".0") == Some(name.as_str());
         JETPACKS.iter().find(|(l4t, _)| same(l4t)).map(|(_, jetpack)| *jetpack)
     }
 
-    /// `# R36 (release), REVISION: 4.7, GCID: …`; the board that follows is the same for all.
+    /// Parses `# R36 (release), REVISION: 4.7, GCID: …`.
     fn from_release_file(text: &str) -> Option<Self> {
         text.lines().find_map(|line| {
             let (major, rest) = line.trim_start().strip_prefix("# R")?.split_once(' ')?;
@@ -68,13 +68,13 @@ impl L4t {
         })
     }
 
-    /// The version of a package: `36.4.7-20250918154033`.
+    /// Parses the version of a package: `36.4.7-20250918154033`.
     fn from_package(version: &str) -> Option<Self> {
         let (major, revision) = version.split_once('.')?;
         Self::new(major, revision)
     }
 
-    /// A revision is what begins a text; anything may follow it: `4.7, GCID: …`, `4.0-ea`.
+    /// Takes the revision from the beginning of a text such as `4.7, GCID: …` or `4.0-ea`.
     fn new(major: &str, text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let revision = text.get(..end)?.trim_end_matches('.');
@@ -89,7 +89,7 @@ impl fmt::Display for L4t {
     }
 }
 
-/// From the release file, or from the package that would have brought it.
+/// Reads the release from the release file, or else from the version of the package that contains it.
 pub(super) fn read(files: &dyn Files) -> Reading<L4t> {
     let why = match files.text("etc/nv_tegra_release") {
         Ok(text) => match L4t::from_release_file(&text) {
@@ -121,7 +121,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn every_release_file_that_was_seen_is_read() {
+    fn every_known_release_file_is_parsed() {
         for (line, l4t, jetpack) in [
             ("# R35 (release), REVISION: 4.1, GCID: 1, BOARD: t186ref, DATE: x", "35.4.1", "5.1.2"),
             ("# R36 (release), REVISION: 4.7, GCID: 1, BOARD: generic, DATE: x", "36.4.7", "6.2.1"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_file_the_package_tells() {
+    fn without_the_file_the_package_gives_the_release() {
         let mut tree = CapturedTree::default();
         assert_eq!(read(&tree), Err(WhyNot::Absent));
         let status = "Package: a\nVersion: 1\n\nPackage: nvidia-l4t-core\nStatus: installed\n\
@@ -148,7 +148,7 @@ mod tests {
         tree.set("var/lib/dpkg/status", status);
         assert_eq!(read(&tree).unwrap().to_string(), "36.4.7");
         tree.set("etc/nv_tegra_release", "rubbish\n");
-        assert_eq!(read(&tree).unwrap().to_string(), "36.4.7", "where the file says nothing");
+        assert_eq!(read(&tree).unwrap().to_string(), "36.4.7", "the file is malformed");
         tree.remove("var/lib/dpkg/status");
         assert_eq!(read(&tree), Err(WhyNot::unparsable(b"rubbish")));
     }

@@ -1,4 +1,4 @@
-//! What a unit needs to use the GPU of this machine, and nothing beyond it.
+//! The settings with which a unit can use the GPU of this machine, and nothing beyond it.
 
 use std::fmt;
 
@@ -9,33 +9,33 @@ use crate::{Files, Reading};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuPolicy {
-    /// What kind of GPU it is.
+    /// The kind of GPU.
     pub kind: GpuKind,
-    /// The devices it needs.
+    /// The devices that the GPU's users open.
     pub allow: Vec<DeviceAllow>,
-    /// The groups that own them, those of them that this machine has.
+    /// The groups that own these devices, as far as they exist.
     pub groups: Vec<String>,
 }
 
-/// How a GPU is reached.
+/// The kinds of GPUs, by their drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GpuKind {
-    /// There is none that is known here.
+    /// There is no GPU of a known kind.
     None,
     /// The GPU of a Tegra: nvgpu, host1x and nvmap.
     Tegra,
-    /// An NVIDIA card.
+    /// An NVIDIA graphics card.
     Discrete,
-    /// One that is reached by the kernel's own interfaces, such as those of AMD and Intel.
+    /// A GPU behind the kernel's own interfaces, such as those of AMD and Intel.
     Render,
 }
 
-/// A line of `DeviceAllow=` (systemd.resource-control(5)), always for reading and writing.
+/// A value of `DeviceAllow=` (systemd.resource-control(5)), always for reading and writing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceAllow {
-    /// All devices of a driver, by its name in `/proc/devices`: numbers are given anew at each boot.
+    /// All devices of a driver, by its name in `/proc/devices`, because major numbers change with each boot.
     Driver(String),
-    /// One node, for devices that share their major number with strangers.
+    /// A single node, for a device that shares its major number with unrelated devices.
     Node(String),
 }
 
@@ -49,14 +49,14 @@ impl fmt::Display for DeviceAllow {
 }
 
 impl GpuPolicy {
-    /// Finds out what this machine's GPU needs.
+    /// Determines the device policy for this machine's GPU.
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if the kernel's list of drivers cannot be read.
     pub fn find(files: &dyn Files) -> Reading<Self> {
         let drivers = character_drivers(&files.text("proc/devices")?);
         let has = |wanted: fn(&str) -> bool| drivers.iter().any(|name| wanted(name));
-        // The display driver of a Tegra has the names of a card's, so the Tegra is asked for first.
+        // The display driver of a Tegra has the same names as that of a card, so Tegras are recognised first.
         let kind = if has(is_tegra_gpu) || has(|name| name == "nvhost" || name == "host1x-fence") {
             GpuKind::Tegra
         } else if has(|name| name.starts_with("nvidia")) {
@@ -67,10 +67,10 @@ impl GpuPolicy {
             GpuKind::None
         };
         let wanted: fn(&str) -> bool = match kind {
-            // By its name a driver is opened as a whole, with the nodes that own screens.
+            // Allowing the driver by name would include the nodes that control screens.
             GpuKind::None | GpuKind::Render => |_| false,
-            GpuKind::Tegra => tegra,
-            // Those that manage a fabric of cards or partition them are for administrators.
+            GpuKind::Tegra => is_tegra_driver,
+            // These manage a fabric of cards or partition cards, which is an administrator's task.
             GpuKind::Discrete => |name| {
                 name.starts_with("nvidia") && !matches!(name, "nvidia-nvswitch" | "nvidia-caps")
             },
@@ -79,15 +79,15 @@ impl GpuPolicy {
             drivers.iter().filter(|name| wanted(name)).cloned().map(DeviceAllow::Driver).collect();
         match kind {
             GpuKind::None => {}
-            // It is a misc device: their major is everybody's.
+            // nvmap is a misc device, whose major number is shared by unrelated devices.
             GpuKind::Tegra => allow.push(DeviceAllow::Node("/dev/nvmap".to_owned())),
             GpuKind::Discrete | GpuKind::Render => allow.extend(render_nodes(files)?),
         }
-        let groups = if kind == GpuKind::None { Vec::new() } else { groups(files) };
+        let groups = if kind == GpuKind::None { Vec::new() } else { gpu_groups(files) };
         Ok(Self { kind, allow, groups })
     }
 
-    /// The settings for a unit, in systemd's words; none where there is no GPU.
+    /// Returns the settings for a unit as systemd directives; empty without a GPU.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         if self.kind == GpuKind::None {
             return Vec::new();
@@ -103,9 +103,9 @@ impl GpuPolicy {
     }
 }
 
-/// What CUDA opens on a Tegra: the GPU itself, host1x and its clients, a render node, and shared memory
-/// between engines.
-fn tegra(name: &str) -> bool {
+/// Returns `true` for the drivers that CUDA opens on a Tegra: the GPU itself, host1x and its clients, a render node,
+/// and shared memory between engines.
+fn is_tegra_driver(name: &str) -> bool {
     is_tegra_gpu(name)
         || name.starts_with("nvhost")
         || name.starts_with("host1x")
@@ -114,7 +114,7 @@ fn tegra(name: &str) -> bool {
         || name == "nvsciipc"
 }
 
-/// Names of drivers of character devices, each once.
+/// Returns the names of the drivers of character devices, sorted and without duplicates.
 fn character_drivers(devices: &str) -> Vec<String> {
     let lines = devices.lines().map(str::trim).take_while(|line| *line != "Block devices:");
     let mut names: Vec<String> = lines
@@ -127,8 +127,8 @@ fn character_drivers(devices: &str) -> Vec<String> {
     names
 }
 
-/// The nodes through which a card draws and computes without owning a screen, and the one by which those
-/// of AMD compute besides (`amdkfd`). They are no use to CUDA, but to those who render without a display.
+/// Returns the render nodes, which give no control of a screen, and AMD's compute node (`amdkfd`) if there is one.
+/// CUDA does not need them, but rendering without a display does.
 fn render_nodes(files: &dyn Files) -> Reading<Vec<DeviceAllow>> {
     let names = files.names("dev/dri")?.into_iter();
     let render = names.filter(|name| name.starts_with("renderD"));
@@ -139,8 +139,8 @@ fn render_nodes(files: &dyn Files) -> Reading<Vec<DeviceAllow>> {
     Ok(nodes)
 }
 
-/// A unit with a group that does not exist would not start.
-fn groups(files: &dyn Files) -> Vec<String> {
+/// Returns the existing groups that own GPU nodes. A unit with a group that does not exist would not start.
+fn gpu_groups(files: &dyn Files) -> Vec<String> {
     let table = files.text("etc/group").unwrap_or_default();
     let known = |group: &&str| table.lines().any(|line| line.split(':').next() == Some(group));
     ["video", "render"].into_iter().filter(known).map(ToOwned::to_owned).collect()
@@ -152,7 +152,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn a_machine_without_a_gpu_gives_nothing() {
+    fn a_machine_without_a_gpu_gets_no_settings() {
         let mut tree = CapturedTree::default();
         tree.set(
             "proc/devices",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_of_others_are_given_their_render_nodes_and_no_screen() {
+    fn cards_of_other_makers_get_their_render_nodes_and_no_screen() {
         let mut intel = CapturedTree::default();
         intel.set("proc/devices", "Character devices:\n  1 mem\n226 drm\n");
         for node in ["card0", "renderD128", "by-path/pci-0000:00:02.0-render"] {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_alone_is_no_gpu() {
+    fn a_screen_without_a_render_node_is_no_gpu() {
         let mut tree = CapturedTree::default();
         tree.set("proc/devices", "Character devices:\n226 drm\n");
         tree.set("dev/dri/card0", "");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_named_where_they_exist() {
+    fn only_existing_groups_are_named() {
         let mut tree = CapturedTree::default();
         tree.set("proc/devices", "Character devices:\n503 17000000.gpu\n504 17000000.gpu\n");
         assert_eq!(GpuPolicy::find(&tree).unwrap().settings().len(), 4);

@@ -1,9 +1,8 @@
-//! The trap of nvgpu: most nodes of the GPU appear only when it is switched on for the first time.
+//! Switches on the GPU of a Tegra, because most of its device nodes appear only at its first use.
 //!
-//! A unit's `DeviceAllow=char-…` is resolved when the unit starts. If the driver has not yet registered
-//! its second region by then, the unit can never open the GPU, although it is allowed to. On a desktop
-//! the X server has switched it on long before; on a headless board it may be the first experiment that
-//! would.
+//! A unit's `DeviceAllow=char-…` is resolved when the unit starts. If nvgpu has not yet registered its second region
+//! by then, the unit cannot open the GPU although it is allowed to. On a desktop the X server uses the GPU long before;
+//! on a headless board the first experiment may be its first user.
 
 use std::io;
 
@@ -18,59 +17,59 @@ const DIRECTORY: &str = "dev/nvgpu";
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PowerOnError {
-    /// Its driver did not take the order; only root may give it.
+    /// The driver refused; only root may switch the GPU on.
     #[error("cannot switch the GPU on by {node}")]
     Refused {
-        /// The node that was written to.
+        /// Path of the node that was written to.
         node: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The order was taken, and its nodes did not appear.
-    #[error("the GPU was switched on by {node}, and its other nodes did not appear beside it")]
+    /// The driver accepted, but the other nodes did not appear.
+    #[error("the GPU was switched on by {node}, but its other nodes did not appear beside it")]
     NoNodes {
-        /// The node that was written to.
+        /// Path of the node that was written to.
         node: String,
     },
 }
 
-/// Whether there is a GPU that was not used since boot.
+/// Returns `true` if there is a GPU that was not used since boot.
 pub(crate) fn never_powered_on(files: &dyn Files) -> bool {
-    !asleep(files).is_empty()
+    !unpowered_nodes(files).is_empty()
 }
 
-/// The nodes by which GPUs that were never on are switched on.
-fn asleep(files: &dyn Files) -> Vec<String> {
+/// Returns the nodes that switch on the GPUs that were not used since boot.
+fn unpowered_nodes(files: &dyn Files) -> Vec<String> {
     let gpus = files.names(DIRECTORY).unwrap_or_default();
-    let asleep = gpus.into_iter().filter(|gpu| {
+    let unpowered_nodes = gpus.into_iter().filter(|gpu| {
         let nodes = files.names(&format!("{DIRECTORY}/{gpu}")).unwrap_or_default();
         nodes.iter().any(|node| node == "power") && !nodes.iter().any(|node| node == "as")
     });
-    asleep.map(|gpu| format!("{DIRECTORY}/{gpu}/power")).collect()
+    unpowered_nodes.map(|gpu| format!("{DIRECTORY}/{gpu}/power")).collect()
 }
 
-/// Switches the GPU on if it never was, so that all of its nodes exist; to be done before a unit that
-/// uses it starts.
+/// Switches the GPU on if it was not used since boot, so that all of its nodes exist. To be called before the start
+/// of a unit that uses the GPU.
 ///
-/// `again` is asked after each look in vain: it waits a moment, or ends the wait by `false`.
+/// `retry` is called after each check that failed. It should wait a moment, and return `false` to give up.
 ///
 /// # Errors
-/// [`PowerOnError`] if that did not help.
+/// [`PowerOnError`] if the GPU cannot be switched on, or its nodes do not appear.
 pub fn power_on(
     files: &dyn Files,
-    mut again: impl FnMut() -> bool,
+    mut retry: impl FnMut() -> bool,
 ) -> Result<Outcome, PowerOnError> {
-    let asleep_now = asleep(files);
-    for node in &asleep_now {
+    let powered_on = unpowered_nodes(files);
+    for node in &powered_on {
         files
             .write(node, "1")
             .map_err(|source| PowerOnError::Refused { node: format!("/{node}"), source })?;
     }
     loop {
-        match asleep(files).first() {
-            None if asleep_now.is_empty() => return Ok(Outcome::Unchanged),
+        match unpowered_nodes(files).first() {
+            None if powered_on.is_empty() => return Ok(Outcome::Unchanged),
             None => return Ok(Outcome::Changed),
-            Some(node) if !again() => {
+            Some(node) if !retry() => {
                 return Err(PowerOnError::NoNodes { node: format!("/{node}") });
             }
             Some(_) => {}
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
     use crate::CapturedTree;
 
-    /// A driver that makes its nodes some looks after it was told to.
+    /// A driver whose nodes appear some checks after the power node is written.
     struct Driver {
         tree: Mutex<CapturedTree>,
         written: Mutex<Vec<(String, String)>>,
@@ -115,24 +114,24 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_was_never_on_is_switched_on_and_waited_for() {
+    fn an_unused_gpu_is_switched_on_and_waited_for() {
         let driver = Driver::new(&["power"]);
         assert!(never_powered_on(&driver));
-        let mut looks = 0;
+        let mut checks = 0;
         let outcome = power_on(&driver, || {
-            looks += 1;
-            if looks == 3 {
+            checks += 1;
+            if checks == 3 {
                 driver.tree.lock().unwrap().set("dev/nvgpu/igpu0/as", "");
             }
             true
         });
-        assert_eq!((outcome.unwrap(), looks), (Outcome::Changed, 3));
+        assert_eq!((outcome.unwrap(), checks), (Outcome::Changed, 3));
         let written = driver.written.into_inner().unwrap();
         assert_eq!(written, [("dev/nvgpu/igpu0/power".to_owned(), "1".to_owned())]);
     }
 
     #[test]
-    fn one_that_is_on_or_not_there_is_left_alone() {
+    fn a_gpu_that_is_on_or_missing_is_left_alone() {
         for nodes in [&["power", "as"][..], &[], &["as"]] {
             let driver = Driver::new(nodes);
             assert_eq!(power_on(&driver, || false).unwrap(), Outcome::Unchanged);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_nodes_do_not_come_is_told() {
+    fn missing_nodes_and_a_refusal_are_errors() {
         let error = power_on(&Driver::new(&["power"]), || false).unwrap_err();
         assert!(matches!(error, PowerOnError::NoNodes { .. }), "{error}");
         let mut captured = CapturedTree::default();

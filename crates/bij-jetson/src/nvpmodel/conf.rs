@@ -1,4 +1,4 @@
-//! What stands in `nvpmodel.conf`.
+//! The contents of `nvpmodel.conf`.
 
 use std::fmt;
 
@@ -8,55 +8,55 @@ use super::PassedOver;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerConf {
-    /// What can be set.
+    /// The parameters that modes can set.
     pub params: Vec<PowerParam>,
-    /// What is set in each mode, in the order of the file.
+    /// The modes, in the order of the file.
     pub modes: Vec<PowerMode>,
-    /// The mode of a machine on which none was ever chosen.
+    /// The default mode, which is in force until one is set.
     pub default: Option<u32>,
-    /// The profile of the fan that goes with it, on older releases.
+    /// The fan profile of the default mode, in older releases.
     pub fan_default: Option<String>,
-    /// What is not understood of the file, in its order.
+    /// Lines that could not be parsed, in the order of the file.
     pub passed_over: Vec<PassedOver>,
 }
 
-/// Something that a mode can set, and through which files.
+/// A parameter that modes can set, and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerParam {
-    /// How its files are written.
+    /// How the parameter's files are written.
     pub kind: ParamKind,
-    /// `CPU_ONLINE`, `GPU`, `TPC_POWER_GATING`.
+    /// The parameter's name: `CPU_ONLINE`, `GPU`, `TPC_POWER_GATING`.
     pub name: String,
-    /// Names of arguments and the path of each; of [`ParamKind::Hwmon`] a directory, a blank and the name of an
-    /// attribute.
+    /// The argument names and the path of each. The path of a [`ParamKind::Hwmon`] is a directory, a blank and the
+    /// name of an attribute.
     pub paths: Vec<(String, String)>,
 }
 
-/// How nvpmodel writes the files of a parameter; a newer one may know more ways.
+/// How nvpmodel writes the files of a parameter; newer versions may have more kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParamKind {
-    /// The value as it stands.
+    /// The value is written as it is.
     File,
-    /// A rate, held within a table.
+    /// The value is a clock rate, limited by a table.
     Clock,
-    /// A file of a chip that is found by its name.
+    /// The file belongs to a chip that is found by its name.
     Hwmon,
-    /// Another word.
+    /// Any other kind, in nvpmodel's word.
     Other(String),
 }
 
-/// A mode.
+/// A mode and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerMode {
-    /// Its number.
+    /// The mode's number.
     pub id: u32,
-    /// Its name.
+    /// The mode's name.
     pub name: String,
-    /// What it sets, in this order.
+    /// The mode's settings, in the order of the file.
     pub settings: Vec<PowerSetting>,
-    /// Whether a line of it is not understood, so that it sets more than is known.
+    /// Whether a line of it could not be parsed, so that it sets more than is known.
     pub has_gap: bool,
 }
 
@@ -64,21 +64,21 @@ pub struct PowerMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PowerSetting {
-    /// The parameter.
+    /// The parameter's name.
     pub param: String,
-    /// Its argument.
+    /// The argument's name.
     pub arg: String,
-    /// `-1` is no bound for a clock.
+    /// The value; `-1` is no limit of a clock.
     pub value: String,
 }
 
 impl PowerConf {
-    /// A mode by its number.
+    /// Returns the mode with this number.
     pub fn mode(&self, id: u32) -> Option<&PowerMode> {
         self.modes.iter().find(|mode| mode.id == id)
     }
 
-    /// A mode by its name or its number, as people write them; `30W` finds `MODE_30W`.
+    /// Finds a mode by its name or number, as people write them; `30W` finds `MODE_30W`.
     pub fn find(&self, mode: &str) -> Option<&PowerMode> {
         let bare = |name: &str| name.to_uppercase().trim_start_matches("MODE_").to_owned();
         let by_name = || self.modes.iter().find(|known| known.name == mode);
@@ -87,7 +87,7 @@ impl PowerConf {
         by_name().or_else(by_number).or_else(by_likeness)
     }
 
-    /// The paths that a setting is written to: the one it names, and the one for newer kernels.
+    /// Returns the paths to which a setting is written: that of its argument, and that for newer kernels.
     pub(crate) fn paths_of<'a>(
         &'a self,
         setting: &'a PowerSetting,
@@ -123,7 +123,7 @@ impl From<&str> for ParamKind {
 }
 
 impl fmt::Display for PowerConf {
-    /// As the file that nvpmodel reads.
+    /// Writes the configuration in the format of the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for param in &self.params {
             writeln!(f, "< PARAM TYPE={} NAME={} >", param.kind, param.name)?;

@@ -1,55 +1,55 @@
-//! Which mode is in force.
+//! Determines the mode in force.
 //!
-//! A file, and nvpmodel itself, name the mode that was set last or is to come with the next boot. Masks of the GPU and
-//! processors tell whether that can be the one in force.
+//! nvpmodel and its status file name the mode that was set last, which may be that of the next boot. The masks of the
+//! GPU and the CPUs online show whether it can be in force.
 
-use super::predict::{Fit, fit};
+use super::predict::{Fit, compare};
 use super::{PowerConf, PowerMode};
 use crate::{Files, Reading, WhyNot};
 
-/// Where nvpmodel writes down what it has set, and looks at boot.
+/// The file in which nvpmodel records the mode that it has set, and sets again at boot.
 pub(super) const STATUS: &str = "var/lib/nvpmodel/status";
 
-/// A mode, and who says that it is in force.
+/// The mode in force, and the source that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CurrentMode {
-    /// Its number.
+    /// The mode's number.
     pub id: u32,
-    /// Its name, if the configuration has one for it.
+    /// The mode's name, if the configuration has one.
     pub name: Option<String>,
-    /// Who says so.
+    /// The source that names the mode.
     pub source: ModeSource,
 }
 
-/// Who says that a mode is in force.
+/// The source that names a mode as the one in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModeSource {
-    /// nvpmodel, when it was asked.
+    /// The answer of `nvpmodel -q`.
     Asked,
-    /// What nvpmodel wrote down when it last set one; it sets it again at boot.
+    /// nvpmodel's record of the mode that it set last, and sets again at boot.
     Status,
-    /// bij noted it when it had another one written down for the next boot.
+    /// bij's note, made when it recorded another mode for the next boot.
     Noted,
-    /// The configuration's default, because none was ever chosen.
+    /// The configuration's default, because no mode was ever set.
     Default,
-    /// The masks of the GPU and the processors that are online: they are those of this mode alone.
+    /// The GPU's masks and the CPUs online, which fit only this mode.
     Seen,
 }
 
-/// Returns a mode that is named as the one in force, unless masks and processors contradict that; then the only
-/// mode that they fit.
+/// Returns the mode that is named as the one in force, unless masks and CPUs contradict it; then the only mode that
+/// fits them.
 ///
 /// # Errors
-/// [`WhyNot::Contradicted`] if they fit none or several.
-pub(crate) fn judge(
+/// [`WhyNot::Contradicted`] if no mode or several modes fit.
+pub(crate) fn verify_mode(
     files: &dyn Files,
     conf: &PowerConf,
     named: CurrentMode,
 ) -> Reading<CurrentMode> {
     let Some(mode) = conf.mode(named.id) else { return Ok(named) };
-    let Fit::Contradicted(why) = fit(files, conf, mode) else { return Ok(named) };
-    let fits = |mode: &&PowerMode| fit(files, conf, mode) == Fit::Fits;
+    let Fit::Contradicted(why) = compare(files, conf, mode) else { return Ok(named) };
+    let fits = |mode: &&PowerMode| compare(files, conf, mode) == Fit::Fits;
     let fitting: Vec<&PowerMode> = conf.modes.iter().filter(fits).collect();
     if let [PowerMode { id, name, .. }] = fitting[..] {
         return Ok(CurrentMode { id: *id, name: Some(name.clone()), source: ModeSource::Seen });
@@ -73,7 +73,7 @@ impl std::fmt::Display for ModeSource {
     }
 }
 
-/// The mode that was set last, or is to come with the next boot, as the files say.
+/// Returns the mode that nvpmodel has recorded, or else the default of its configuration.
 pub(super) fn recorded(files: &dyn Files, conf: &PowerConf) -> Reading<CurrentMode> {
     let (id, source) = match files.text(STATUS) {
         Ok(text) => (status(&text)?, ModeSource::Status),
@@ -84,7 +84,7 @@ pub(super) fn recorded(files: &dyn Files, conf: &PowerConf) -> Reading<CurrentMo
     Ok(CurrentMode { id, name, source })
 }
 
-/// `pmode:0002`, on older releases followed by `fmode:quiet`.
+/// Parses `pmode:0002`, which older releases follow with `fmode:quiet`.
 fn status(text: &str) -> Reading<u32> {
     let id = text.split_whitespace().find_map(|word| word.strip_prefix("pmode:"));
     id.and_then(|id| id.parse().ok()).ok_or_else(|| WhyNot::unparsable(text.as_bytes()))
@@ -96,7 +96,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn the_last_choice_comes_before_the_default() {
+    fn the_recorded_mode_takes_precedence_over_the_default() {
         let conf = "< POWER_MODEL ID=2 NAME=MODE_30W >\n< PM_CONFIG DEFAULT=2 >\n";
         let conf = PowerConf::parse(conf);
         let mut tree = CapturedTree::default();
@@ -119,8 +119,8 @@ mod tests {
         < POWER_MODEL ID=3 NAME=50W >\nTPC TPC_PG_MASK 0\nCPU_ONLINE CORE_0 1\nCPU_ONLINE CORE_1 1\n\
         < POWER_MODEL ID=4 NAME=PLAIN >\n";
 
-    /// What is told of a board with a mode recorded, a mask and processors.
-    fn told(recorded: u32, mask: Option<&str>, online: &str) -> String {
+    /// Returns the mode in force of a board with a recorded mode, a mask and CPUs online, as text.
+    fn current_mode(recorded: u32, mask: Option<&str>, online: &str) -> String {
         let mut tree = CapturedTree::default();
         tree.set(STATUS, format!("pmode:{recorded:04}\n"));
         tree.set("etc/nvpmodel.conf", CONF);
@@ -137,19 +137,23 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_the_board_contradicts_is_not_in_force() {
-        assert_eq!(told(0, Some("0"), "0-1"), "MAXN Status");
-        assert_eq!(told(0, None, "0-1"), "MAXN Status", "nothing contradicts it");
-        assert_eq!(told(4, Some("248"), "0-1"), "PLAIN Status", "it sets nothing that is seen");
-        assert_eq!(told(0, Some("248"), "0"), "15W Seen", "MAXN comes with the next boot");
+    fn a_recorded_mode_that_the_board_contradicts_is_not_in_force() {
+        assert_eq!(current_mode(0, Some("0"), "0-1"), "MAXN Status");
+        assert_eq!(current_mode(0, None, "0-1"), "MAXN Status", "nothing contradicts it");
         assert_eq!(
-            told(1, Some("0"), "0-1"),
+            current_mode(4, Some("248"), "0-1"),
+            "PLAIN Status",
+            "it sets no mask and no CPU"
+        );
+        assert_eq!(current_mode(0, Some("248"), "0"), "15W Seen", "MAXN comes with the next boot");
+        assert_eq!(
+            current_mode(1, Some("0"), "0-1"),
             "contradicted: nvpmodel's status file says 15W, but tpc_pg_mask is 0 and not 248; MAXN, 50W fit"
         );
         assert_eq!(
-            told(0, Some("0"), "0"),
+            current_mode(0, Some("0"), "0"),
             "contradicted: nvpmodel's status file says MAXN, but processor 1 is offline; no mode fits"
         );
-        assert_eq!(told(1, None, "0-1").split(';').next_back(), Some(" MAXN, 50W fit"));
+        assert_eq!(current_mode(1, None, "0-1").split(';').next_back(), Some(" MAXN, 50W fit"));
     }
 }

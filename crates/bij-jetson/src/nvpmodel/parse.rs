@@ -1,19 +1,19 @@
-//! The grammar of `nvpmodel.conf`, in which nothing is written twice in the same way.
+//! Parses `nvpmodel.conf`.
 //!
-//! It is NVIDIA's and grows with each release. What is not understood here is left out and named; everything else
-//! counts.
+//! The format is NVIDIA's, is not uniform and grows with each release. Lines that cannot be parsed are skipped and
+//! reported.
 
 use std::fmt;
 
 use super::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
 
-/// A line of a configuration of nvpmodel that is not understood.
+/// A line of nvpmodel's configuration that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PassedOver {
-    /// The number of the line, from 1.
+    /// The number of the line, beginning with 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason, as a fragment.
     pub what: &'static str,
 }
 
@@ -23,52 +23,52 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// Where the lines that follow belong.
+/// The kind of section that the current line belongs to.
 #[derive(Clone, Copy)]
 enum Section {
-    /// Before the first heading, or below one that has no lines.
+    /// Before the first heading, or below a heading that takes no lines.
     None,
     Param,
     Mode,
-    /// Below a heading that is not understood: its lines are passed over with it.
+    /// Below an unknown heading, whose lines are skipped.
     PassedOver,
 }
 
 impl PowerConf {
-    /// Reads a configuration. A line that is not understood is passed over, a heading together with the lines below
-    /// it; [`PowerConf::passed_over`] names them.
+    /// Parses a configuration. A line that cannot be parsed is skipped, an unknown heading together with the lines
+    /// below it; [`PowerConf::passed_over`] lists them.
     pub fn parse(text: &str) -> Self {
         let mut conf = Self::default();
         let mut section = Section::None;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
-            // NVIDIA's own comments have sample sections in them.
+            // NVIDIA's comments contain sample sections.
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let taken = match line.strip_prefix('<') {
                 Some(heading) => {
-                    let begun = conf.begin(heading);
+                    let begun = conf.parse_heading(heading);
                     section = begun.unwrap_or(Section::PassedOver);
                     begun.map(drop)
                 }
-                None => conf.take(section, line),
+                None => conf.parse_line(section, line),
             };
             conf.passed_over.extend(taken.err().map(|what| PassedOver { line: at + 1, what }));
         }
         conf
     }
 
-    /// Takes a line in that is no heading.
-    fn take(&mut self, section: Section, line: &str) -> Result<(), &'static str> {
+    /// Parses a line that is no heading.
+    fn parse_line(&mut self, section: Section, line: &str) -> Result<(), &'static str> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (section, words.as_slice()) {
             (Section::PassedOver, _) => Ok(()),
             (Section::None, _) => Err("it belongs to no section"),
             (Section::Param, [arg, place @ ..]) if !place.is_empty() => {
                 let param = self.params.last_mut().ok_or("it belongs to no section")?;
-                // Of TYPE=HWMON a directory and the name of an attribute, as on a Xavier NX.
+                // The path of TYPE=HWMON is a directory and the name of an attribute, as on a Xavier NX.
                 param.paths.push(((*arg).to_owned(), place.join(" ")));
                 Ok(())
             }
@@ -86,8 +86,8 @@ impl PowerConf {
         }
     }
 
-    /// Takes a heading in, whatever the order of its attributes.
-    fn begin(&mut self, heading: &str) -> Result<Section, &'static str> {
+    /// Parses a heading, with its attributes in any order.
+    fn parse_heading(&mut self, heading: &str) -> Result<Section, &'static str> {
         let heading = heading.strip_suffix('>').ok_or("a `<` without its `>`")?;
         let mut words = heading.split_whitespace();
         let kind = words.next().unwrap_or_default();
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_really_ships_is_read() {
+    fn configurations_as_shipped_are_parsed() {
         let conf = PowerConf::parse(
             "# < POWER_MODEL ID=id_num NAME=mode_name >\n#\n\n\
              <PARAM TYPE=CLOCK NAME=EMC >\nMAX_FREQ /a \t\n<PARAM NAME=X TYPE=NEW>\n\
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn a_malformed_line_is_reported_with_its_number() {
         for (text, line, what) in [
             ("\nx y\n", 2, "no section"),
             ("< PARAM NAME=X >\n", 1, "TYPE"),
@@ -159,14 +159,14 @@ mod tests {
             ("< PM_CONFIG DEFAULT=MAXN >\n", 1, "DEFAULT"),
             ("< PM_CONFIG DEFAULT=1\n", 1, "`>`"),
         ] {
-            let told = PowerConf::parse(text).passed_over;
-            assert_eq!((told.len(), told[0].line), (1, line), "{text}");
-            assert!(told[0].what.contains(what), "{text}: {}", told[0]);
+            let skipped = PowerConf::parse(text).passed_over;
+            assert_eq!((skipped.len(), skipped[0].line), (1, line), "{text}");
+            assert!(skipped[0].what.contains(what), "{text}: {}", skipped[0]);
         }
     }
 
     #[test]
-    fn what_is_not_understood_takes_nothing_else_away() {
+    fn a_malformed_line_hides_no_other_lines() {
         let conf = PowerConf::parse(
             "\u{feff}# of a later release\n\
              < PARAM TYPE=HWMON NAME=VDDIN_OC_LIMIT >\nWARN /sys/bus/7-0040/hwmon curr1_max\nlonely\n\
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(conf.modes[0].settings.len(), 1);
         assert_eq!(conf.default, Some(2));
         assert_eq!(conf.params[0].paths[0].1, "/sys/bus/7-0040/hwmon curr1_max");
-        let lines: Vec<usize> = conf.passed_over.iter().map(|told| told.line).collect();
+        let lines: Vec<usize> = conf.passed_over.iter().map(|skipped| skipped.line).collect();
         assert_eq!(lines, [4, 5, 7, 11, 14]);
     }
 

@@ -1,15 +1,15 @@
-//! Which modes need a reboot, without trying, and which ones cannot be in force.
+//! Predicts which modes need a reboot, and which modes cannot be in force.
 //!
-//! A mode that takes parts of the GPU away, or gives them back, does so by masks, and the driver takes
-//! another mask only as long as no context was ever made on the GPU since boot (`tpc_pg_mask_store` of
-//! nvgpu). nvpmodel finds that out by trying, and then offers to reboot at once.
+//! A mode switches parts of the GPU on or off by masks. The driver accepts another mask only until the first context
+//! is created on the GPU after boot (`tpc_pg_mask_store` of nvgpu). nvpmodel learns this by trying, and then offers
+//! to reboot.
 
 use super::{PowerConf, PowerMode, PowerSetting};
 use crate::{Files, Reading, WhyNot, gpu, identity, nodes, parse};
 
-/// Whether a mode cannot be had without a reboot.
+/// Returns `true` if switching to a mode needs a reboot.
 pub(super) fn needs_reboot(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
-    match by_what_is_known(files, conf, mode) {
+    match predict(files, conf, mode) {
         Ok(false) if mode.has_gap => {
             Err(WhyNot::unparsable(b"a line of this mode in nvpmodel.conf"))
         }
@@ -17,20 +17,20 @@ pub(super) fn needs_reboot(files: &dyn Files, conf: &PowerConf, mode: &PowerMode
     }
 }
 
-/// Whether what is seen of the board is what a mode sets.
+/// How a mode's settings compare with the state of the board.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// Its masks and processors are those that are seen.
+    /// The masks and CPUs that it sets are those of the board.
     Fits,
-    /// It sets nothing that could be seen.
+    /// It sets no masks and no CPUs.
     Unknown,
-    /// It is not in force; what contradicts it, as a fragment.
+    /// The board contradicts it, so it is not in force; with the contradiction as a fragment.
     Contradicted(String),
 }
 
-/// Compares a mode with the masks of the GPU and the processors online. What cannot be read contradicts nothing.
-pub(super) fn fit(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Fit {
-    let online = online(files).ok();
+/// Compares a mode with the GPU's masks and the CPUs online. Values that cannot be read contradict nothing.
+pub(super) fn compare(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Fit {
+    let online = online_cores(files).ok();
     let mut fit = Fit::Unknown;
     for setting in &mode.settings {
         let compared = if is_mask(setting) {
@@ -46,7 +46,7 @@ pub(super) fn fit(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Fit 
             None => {}
         }
     }
-    // Whatever that is judged by: a mode that is in force needs no reboot.
+    // The mode in force never needs a reboot.
     match needs_reboot(files, conf, mode) {
         Ok(true) => Fit::Contradicted("it takes a reboot to get there".to_owned()),
         Ok(false) | Err(_) => fit,
@@ -78,39 +78,39 @@ fn compare_core(online: &[u32], conf: &PowerConf, setting: &PowerSetting) -> Opt
     })
 }
 
-/// The processor of a path such as `/sys/devices/system/cpu/cpu3/online`.
+/// Returns the CPU of a path such as `/sys/devices/system/cpu/cpu3/online`.
 fn core_of(path: &str) -> Option<u32> {
     path.strip_suffix("/online")?.rsplit('/').next()?.strip_prefix("cpu")?.parse().ok()
 }
 
-fn online(files: &dyn Files) -> Reading<Vec<u32>> {
+fn online_cores(files: &dyn Files) -> Reading<Vec<u32>> {
     files.text("sys/devices/system/cpu/online").and_then(|list| parse::ranges(&list))
 }
 
-fn by_what_is_known(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
+fn predict(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
     for setting in mode.settings.iter().filter(|setting| is_mask(setting)) {
         let wanted: u64 =
             setting.value.parse().map_err(|_| WhyNot::unparsable(setting.value.as_bytes()))?;
         if current_mask(files, conf, setting)? != wanted {
-            // The cheaper question first: most masks are as they are to be.
+            // Whether the GPU was used is read last, because most masks are equal.
             return Ok(!nodes::never_powered_on(files));
         }
     }
-    // On a Thor processors come and go only with a boot.
+    // On a Thor, CPUs go online and offline only at boot.
     if identity::chip(files).is_ok_and(|chip| chip == identity::THOR) {
         return changes_cores(files, mode);
     }
     Ok(false)
 }
 
-/// Whether a mode has another number of processors online than there are now.
+/// Returns `true` if a mode has another number of CPUs online than there are now.
 fn changes_cores(files: &dyn Files, mode: &PowerMode) -> Reading<bool> {
     let cores = mode.settings.iter().filter(|setting| setting.param == "CPU_ONLINE");
     let wanted = cores.clone().filter(|setting| setting.value == "1").count();
-    Ok(cores.count() > 0 && wanted != online(files)?.len())
+    Ok(cores.count() > 0 && wanted != online_cores(files)?.len())
 }
 
-/// The mask in force: at the path that the configuration has for it, or with the GPU as it was found.
+/// Reads the mask in force from the path in the configuration, or else from the GPU's directory.
 fn current_mask(files: &dyn Files, conf: &PowerConf, setting: &PowerSetting) -> Reading<u64> {
     for path in conf.paths_of(setting) {
         match files.count(path) {
@@ -138,18 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn another_mask_needs_a_reboot_once_the_gpu_was_used() {
+    fn another_mask_needs_a_reboot_after_the_gpu_was_used() {
         let mut tree = CapturedTree::default();
         tree.set("sys/devices/gpu.0/tpc_pg_mask", "240\n");
-        assert_eq!(predicted(&tree), [Ok(true), Ok(false), Ok(false)], "nothing says it was not");
+        assert_eq!(
+            predicted(&tree),
+            [Ok(true), Ok(false), Ok(false)],
+            "the GPU may have been used"
+        );
         tree.set("dev/nvgpu/igpu0/power", "");
-        assert_eq!(predicted(&tree), [Ok(false), Ok(false), Ok(false)], "it was never switched on");
+        assert_eq!(predicted(&tree), [Ok(false), Ok(false), Ok(false)], "the GPU was not used");
         tree.set("dev/nvgpu/igpu0/as", "");
         assert_eq!(predicted(&tree), [Ok(true), Ok(false), Ok(false)]);
     }
 
     #[test]
-    fn a_thor_needs_a_reboot_for_another_number_of_processors() {
+    fn a_thor_needs_a_reboot_for_another_number_of_cpus() {
         let conf = "< POWER_MODEL ID=0 NAME=MAXN >\nCPU_ONLINE CORE_0 1\nCPU_ONLINE CORE_1 1\n\
                     < POWER_MODEL ID=1 NAME=70W >\nCPU_ONLINE CORE_0 1\nCPU_ONLINE CORE_1 0\n";
         let conf = PowerConf::parse(conf);
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_is_found_with_the_gpu_where_the_configuration_is_wrong() {
+    fn a_mask_is_read_from_the_gpu_where_the_configured_path_is_wrong() {
         let mut tree = CapturedTree::default();
         assert_eq!(predicted(&tree), [Err(WhyNot::Absent), Err(WhyNot::Absent), Ok(false)]);
         tree.set("sys/devices/platform/17000000.gpu/tpc_pg_mask", "0\n");

@@ -1,38 +1,38 @@
-//! What `nvpmodel -q` answers, among whatever else it says.
+//! Parses the answer of `nvpmodel -q`.
 
 use thiserror::Error;
 
 use super::{CurrentMode, ModeSource};
 use crate::ToolError;
 
-/// Why nvpmodel could not be asked.
+/// Why nvpmodel did not name the mode in force.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// It did not run.
+    /// nvpmodel failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// It ran and named no mode: none was ever set, or its configuration is for another module.
-    #[error("nvpmodel names no mode in force, it says {said:?}")]
+    /// nvpmodel named no mode: none was ever set, or its configuration is for another module.
+    #[error("nvpmodel names no power mode; it printed {output:?}")]
     Unanswered {
-        /// The beginning of what it said.
-        said: String,
+        /// The beginning of nvpmodel's output.
+        output: String,
     },
 }
 
-/// The mode that an answer names: `NV Power Mode: MODE_30W`, and its number on a line of its own after it. Errors
-/// around it are about what this user may not read.
-pub(super) fn answer(text: &str) -> Result<CurrentMode, QueryError> {
+/// Parses `NV Power Mode: MODE_30W` and the number on a later line. Errors around them are about files that this user
+/// may not read.
+pub(super) fn parse_answer(text: &str) -> Result<CurrentMode, QueryError> {
     let mut lines = text.lines();
     let named =
         lines.find_map(|line| line.split_once("NV Power Mode: ").map(|(_, name)| name.trim()));
-    // Warnings may stand between the two.
+    // Warnings may stand between the two lines.
     let id = lines.find_map(|line| line.trim().parse().ok());
     match (named, id) {
         (Some(name), Some(id)) => {
             Ok(CurrentMode { id, name: Some(name.to_owned()), source: ModeSource::Asked })
         }
-        _ => Err(QueryError::Unanswered { said: text.chars().take(200).collect() }),
+        _ => Err(QueryError::Unanswered { output: text.chars().take(200).collect() }),
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_answer_that_was_seen_is_understood() {
+    fn every_known_answer_is_parsed() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
         for (file, mode) in [
             ("agx-orin-jp5/_cmd/nvpmodel-q.root.txt", (0, "MAXN")),
@@ -53,19 +53,19 @@ mod tests {
             ("agx-orin-jp6/_cmd/nvpmodel-q-verbose.txt", (2, "MODE_30W")),
         ] {
             let text = std::fs::read_to_string(trees.join(file)).unwrap();
-            let current = answer(&text).unwrap();
+            let current = parse_answer(&text).unwrap();
             assert_eq!((current.id, current.name.as_deref()), (mode.0, Some(mode.1)), "{file}");
         }
         let warned = "NVPM WARN: fan mode is not set!\nNV Power Mode: 25W\n1\n";
-        assert_eq!(answer(warned).unwrap().id, 1);
+        assert_eq!(parse_answer(warned).unwrap().id, 1);
         let between = "NV Power Mode: 25W\nNVPM ERROR: failed to read PARAM EMC\n1\n";
-        assert_eq!(answer(between).unwrap().id, 1);
+        assert_eq!(parse_answer(between).unwrap().id, 1);
     }
 
     #[test]
-    fn an_answer_without_a_mode_is_none() {
+    fn an_answer_without_a_mode_is_an_error() {
         for text in ["", "NVPM ERROR: no mode\n", "NV Power Mode: \n", "NV Power Mode: MAXN\n"] {
-            assert!(matches!(answer(text), Err(QueryError::Unanswered { .. })), "{text}");
+            assert!(matches!(parse_answer(text), Err(QueryError::Unanswered { .. })), "{text}");
         }
     }
 }

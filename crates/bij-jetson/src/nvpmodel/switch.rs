@@ -1,4 +1,4 @@
-//! Another power mode: asked for, and then looked whether it is so.
+//! Switches the power mode and verifies the result.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,100 +10,100 @@ use super::current::STATUS;
 use super::{CurrentMode, PowerConf, PowerMode, QueryError, predict, query};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
-/// A switch takes up to a second; only one that hangs takes longer.
+/// Time limit of nvpmodel; a switch takes up to a second.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Asks and orders NVIDIA's `nvpmodel`. It never reboots, and never answers "yes".
+/// Runs NVIDIA's `nvpmodel`. It never reboots, because nvpmodel's question is never answered with "yes".
 #[derive(Clone, Debug)]
 pub struct Nvpmodel {
     root: Root,
     limit: Duration,
 }
 
-/// Why a mode was not set; the mode that was in force is, but for [`Refused`](Self::Refused).
+/// Why a mode was not set. The previous mode is still in force, except after [`Refused`](Self::Refused).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SwitchError {
-    /// It has none.
+    /// The machine has no configuration of nvpmodel.
     #[error("this machine has no power modes: /etc/nvpmodel.conf is not there")]
     NoModes,
-    /// The configuration cannot be had.
-    #[error("cannot tell what power modes there are: /etc/nvpmodel.conf is {0}")]
+    /// The configuration cannot be read or parsed.
+    #[error("cannot read the power modes: /etc/nvpmodel.conf is {0}")]
     NoConf(WhyNot),
-    /// There is no such mode.
+    /// There is no mode of this name or number.
     #[error("there is no power mode {wanted}; there are {}", known.join(", "))]
     UnknownMode {
-        /// The mode that was wanted, as it was named.
+        /// The name or number that was requested.
         wanted: String,
-        /// What there is, each as `2 MODE_30W`.
+        /// The existing modes, each as `2 MODE_30W`.
         known: Vec<String>,
     },
-    /// The configuration is that of another module.
-    #[error("/etc/nvpmodel.conf is not for this module: it wants {path}, which is not there")]
+    /// The configuration belongs to another module.
+    #[error("/etc/nvpmodel.conf is for another module: it sets {path}, which does not exist")]
     WrongConf {
-        /// A processor that this module does not have.
+        /// The file of a CPU that this module does not have.
         path: String,
     },
-    /// It cannot be had without a reboot.
+    /// The mode takes effect only after a reboot.
     #[error("power mode {id} needs a reboot: it changes which parts of the GPU have power")]
     NeedsReboot {
-        /// The mode that was wanted.
+        /// The number of the requested mode.
         id: u32,
     },
-    /// The kernel refused a part of it. What came before that part is in force now.
+    /// The kernel refused one of the mode's values; the values before it are in force.
     #[error("the kernel refused {value} for {path} (errno {errno}); the mode is partly set")]
     Refused {
-        /// The file.
+        /// The file that was written to.
         path: String,
-        /// What nvpmodel wanted to write.
+        /// The value that nvpmodel wrote.
         value: String,
-        /// The kernel's answer: 16 is EBUSY, 19 ENODEV.
+        /// The kernel's error code: 16 is EBUSY, 19 ENODEV.
         errno: i32,
     },
-    /// nvpmodel said that all is well, and it is not.
+    /// nvpmodel reported success, but another mode is in force.
     #[error("nvpmodel reported no error, and power mode {found} is in force instead of {wanted}")]
     Silent {
-        /// The mode that was wanted.
+        /// The number of the requested mode.
         wanted: u32,
         /// The mode that is in force.
         found: u32,
     },
-    /// The clocks are held above what the mode allows, and could not be let go.
-    #[error("cannot let go of the clocks that jetson_clocks holds")]
+    /// The held clocks are above those of the mode and could not be released.
+    #[error("cannot release the clocks that jetson_clocks holds")]
     Clocks(#[from] ClocksError),
-    /// nvpmodel did not run, or not to its end.
+    /// nvpmodel did not run to its end.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// What is to be in force at the next boot could not be written down.
+    /// The mode of the next boot could not be recorded.
     #[error("cannot write /var/lib/nvpmodel/status")]
     NotWritten(#[source] std::io::Error),
-    /// The mode in force could not be noted, and nvpmodel would have forgotten it.
-    #[error("cannot note which power mode is in force until the next boot")]
+    /// The mode in force could not be noted, so the mode of the next boot was not recorded.
+    #[error("cannot note the power mode that is in force until the next boot")]
     NotNoted(#[source] std::io::Error),
-    /// nvpmodel cannot tell what is in force now.
+    /// nvpmodel did not name the mode in force after the switch.
     #[error("cannot verify that the power mode is set")]
     Unverified(#[source] QueryError),
 }
 
 impl SwitchError {
-    /// There is nothing to choose from.
+    /// Converts the reason why the configuration cannot be read.
     pub fn without_modes(why: WhyNot) -> Self {
         if why == WhyNot::Absent { Self::NoModes } else { Self::NoConf(why) }
     }
 
-    /// There is no mode of that name or number.
+    /// Creates the error for a name or number that no mode has.
     pub(crate) fn unknown(wanted: &str, conf: &PowerConf) -> Self {
         let known = conf.modes.iter().map(|mode| format!("{} {}", mode.id, mode.name));
         Self::UnknownMode { wanted: wanted.to_owned(), known: known.collect() }
     }
 
-    /// What helps, where that is known.
+    /// Returns the remedy, if it is known.
     pub const fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::NeedsReboot { .. } => {
                 Some("--allow-reboot-later has the next boot come up with it")
             }
-            // 13 is EACCES.
+            // The error code 13 is EACCES.
             Self::Refused { errno: 13, .. } => Some("only root may switch the board"),
             _ => None,
         }
@@ -111,12 +111,12 @@ impl SwitchError {
 }
 
 impl Nvpmodel {
-    /// The tool below a root.
+    /// Creates the control from the tool below a root.
     pub fn below(root: Root) -> Self {
         Self { root, limit: LIMIT }
     }
 
-    /// The same, with another time to its end.
+    /// Sets the time limit of nvpmodel.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -127,24 +127,26 @@ impl Nvpmodel {
         self.root.at("usr/sbin/nvpmodel")
     }
 
-    /// The mode in force, by nvpmodel's own word.
+    /// Asks nvpmodel for the mode in force.
     ///
     /// # Errors
-    /// [`QueryError`] if it has none to give.
+    /// [`QueryError`] if nvpmodel fails or names no mode.
     pub fn query(&self) -> Result<CurrentMode, QueryError> {
-        let said = tool::run(&self.program(), &["-q"], self.limit)?;
-        // It ends with 0 in spite of its errors, and with others in spite of its answer.
-        query::answer(&said.text).map_err(|unanswered| match said.end(&self.program()) {
-            Err(killed @ ToolError::Killed { .. }) => killed.into(),
-            Ok(()) | Err(_) => unanswered,
+        let output = tool::run(&self.program(), &["-q"], self.limit)?;
+        // Its exit code may be 0 despite errors, and another despite an answer.
+        query::parse_answer(&output.text).map_err(|unanswered| {
+            match output.check(&self.program()) {
+                Err(killed @ ToolError::Killed { .. }) => killed.into(),
+                Ok(()) | Err(_) => unanswered,
+            }
         })
     }
 
-    /// Sets a mode and verifies that it is in force. Clocks that are held are let go before: nvpmodel
-    /// does not lower them.
+    /// Sets a mode and verifies that it is in force. Held clocks are released first, because nvpmodel does not lower
+    /// them.
     ///
     /// # Errors
-    /// [`SwitchError`]; each of its kinds has its own remedy.
+    /// [`SwitchError`]; the mode is not set, or could not be verified.
     pub fn switch(&self, id: u32, clocks: &JetsonClocks) -> Result<Outcome, SwitchError> {
         let conf = PowerConf::read(&self.root).map_err(SwitchError::without_modes)?;
         let Some(mode) = conf.mode(id) else {
@@ -154,34 +156,34 @@ impl Nvpmodel {
             Ok(current) if current.id == id && !is_contradicted(&self.root, &conf, mode) => {
                 return Ok(Outcome::Unchanged);
             }
-            // Whatever is in force, it is about to be left.
+            // An unknown mode in force does not matter, because it is replaced.
             Ok(_) | Err(QueryError::Unanswered { .. }) => {}
             Err(QueryError::Tool(error)) => return Err(error.into()),
         }
         if let Some(path) = missing_core(&self.root, &conf, mode) {
             return Err(SwitchError::WrongConf { path });
         }
-        // A mask that cannot be read is nvpmodel's to judge.
+        // If a mask cannot be read, nvpmodel decides.
         if predict::needs_reboot(&self.root, &conf, mode) == Ok(true) {
             return Err(SwitchError::NeedsReboot { id });
         }
         clocks.restore()?;
-        self.order(id)
+        self.set_and_verify(id)
     }
 
-    /// Has the next boot come up in a mode: nvpmodel sets at boot what stands in its status file. What
-    /// is in force now stays so, and nothing is rebooted.
+    /// Sets the mode of the next boot, by writing nvpmodel's status file, which nvpmodel applies at boot. The mode in
+    /// force stays, and nothing is rebooted.
     ///
     /// # Errors
-    /// [`SwitchError::NotWritten`] if that cannot be written down.
+    /// [`SwitchError::NotWritten`] if the file cannot be written.
     pub fn set_at_next_boot(&self, id: u32) -> Result<(), SwitchError> {
         let path = self.root.at(STATUS);
         let fresh = path.with_extension("bij");
         let mode = format!("pmode:{id:04}");
         let text = match std::fs::read_to_string(&path) {
-            // An older release keeps more in it.
+            // Older releases keep more words in this file.
             Ok(text) => {
-                let word = |word| if is_mode(word) { mode.as_str() } else { word };
+                let word = |word| if is_mode_word(word) { mode.as_str() } else { word };
                 text.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
             }
             Err(_) => mode,
@@ -191,20 +193,20 @@ impl Nvpmodel {
             .map_err(SwitchError::NotWritten)
     }
 
-    fn order(&self, id: u32) -> Result<Outcome, SwitchError> {
-        let said = tool::run(&self.program(), &["-m", &id.to_string()], self.limit)?;
-        if let Some(error) = complaint(&said.text, id) {
+    fn set_and_verify(&self, id: u32) -> Result<Outcome, SwitchError> {
+        let output = tool::run(&self.program(), &["-m", &id.to_string()], self.limit)?;
+        if let Some(error) = parse_error(&output.text, id) {
             return Err(error);
         }
         match self.query() {
-            // Whatever its exit code was.
+            // The exit code does not matter if the mode is in force.
             Ok(found) if found.id == id => Ok(Outcome::Changed),
             Ok(found) => {
-                said.end(&self.program())?;
+                output.check(&self.program())?;
                 Err(SwitchError::Silent { wanted: id, found: found.id })
             }
             Err(error) => {
-                said.end(&self.program())?;
+                output.check(&self.program())?;
                 Err(SwitchError::Unverified(error))
             }
         }
@@ -212,14 +214,14 @@ impl Nvpmodel {
 }
 
 fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> bool {
-    matches!(predict::fit(files, conf, mode), predict::Fit::Contradicted(_))
+    matches!(predict::compare(files, conf, mode), predict::Fit::Contradicted(_))
 }
 
-fn is_mode(word: &str) -> bool {
+fn is_mode_word(word: &str) -> bool {
     word.starts_with("pmode:")
 }
 
-/// The first processor that a mode switches on and this machine does not have.
+/// Returns the first CPU that a mode switches on and this machine does not have.
 fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Option<String> {
     let cores = mode.settings.iter().filter(|s| s.param == "CPU_ONLINE" && s.value == "1");
     let missing = |path: &str| files.read(path).map_err(WhyNot::from) == Err(WhyNot::Absent);
@@ -229,8 +231,8 @@ fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Option
         .map(ToOwned::to_owned)
 }
 
-/// What nvpmodel says when it does not do it; its exit code may be 0 all the same.
-fn complaint(text: &str, id: u32) -> Option<SwitchError> {
+/// Parses nvpmodel's error output; its exit code may be 0 nevertheless.
+fn parse_error(text: &str, id: u32) -> Option<SwitchError> {
     if text.contains("Reboot required") {
         return Some(SwitchError::NeedsReboot { id });
     }
@@ -251,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_boot_comes_up_as_it_is_told_and_nothing_else_is_forgotten() {
+    fn setting_the_mode_of_the_next_boot_keeps_the_rest_of_the_file() {
         let tree = tempfile::tempdir().unwrap();
         let status = tree.path().join(STATUS);
         std::fs::create_dir_all(status.parent().unwrap()).unwrap();
@@ -272,27 +274,27 @@ mod tests {
     }
 
     #[test]
-    fn every_complaint_that_was_seen_is_understood() {
+    fn every_known_error_output_is_parsed() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
-        let said = |file: &str| {
+        let error_in = |file: &str| {
             let text = std::fs::read_to_string(trees.join(file)).unwrap();
-            complaint(&text, 2)
+            parse_error(&text, 2)
         };
         for file in [
             "agx-orin-jp5/_cmd/nvpmodel-m-reboot-declined.no-tty.txt",
             "agx-orin-jp6/_cmd/nvpmodel-m-reboot-declined.no-tty.txt",
             "agx-orin-jp6/_cmd/nvpmodel-m-reboot-declined.tty.txt",
         ] {
-            assert!(matches!(said(file), Some(SwitchError::NeedsReboot { id: 2 })), "{file}");
+            assert!(matches!(error_in(file), Some(SwitchError::NeedsReboot { id: 2 })), "{file}");
         }
-        match said("agx-orin-jp6/_cmd/nvpmodel-m-write-error.txt") {
+        match error_in("agx-orin-jp6/_cmd/nvpmodel-m-write-error.txt") {
             Some(SwitchError::Refused { path, value, errno: 16 }) => {
                 assert_eq!(path, "/sys/devices/platform/gpu.0/tpc_pg_mask");
                 assert_eq!(value, "248");
             }
             other => panic!("{other:?}"),
         }
-        assert!(said("agx-orin-jp5/_cmd/nvpmodel-q.user.txt").is_none(), "an error of reading");
-        assert!(said("agx-orin-jp6/_cmd/nvpmodel-m-bad-id.txt").is_none(), "its exit code tells");
+        assert!(error_in("agx-orin-jp5/_cmd/nvpmodel-q.user.txt").is_none(), "a read error");
+        assert!(error_in("agx-orin-jp6/_cmd/nvpmodel-m-bad-id.txt").is_none(), "see the exit code");
     }
 }

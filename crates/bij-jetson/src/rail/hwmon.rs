@@ -1,25 +1,25 @@
-//! Chips of hwmon that measure power.
+//! Power monitors of hwmon.
 //!
-//! The kernel's Documentation/hwmon/ina3221.rst, ina238.rst and ina2xx.rst have the attributes,
-//! sysfs-interface.rst the labels. A channel of an INA3221 counts if it has a label: what stands in `in4` to
-//! `in7` are voltages over shunts and their sum.
+//! The attributes are described in the kernel's Documentation/hwmon/ina3221.rst, ina238.rst and ina2xx.rst, the labels
+//! in sysfs-interface.rst. Only labelled channels of an INA3221 are read: `in4` to `in7` are shunt voltages and their
+//! sum.
 
 use bij_core::Milliwatts;
 
-use super::{Rail, product};
+use super::{Rail, power};
 use crate::hwmon::Chip;
 use crate::{Files, Reading, WhyNot};
 
-/// Chips with one channel, which calculate the power by themselves: those of the drivers `ina2xx` and `ina238`.
+/// Chips with one channel that calculate the power themselves: those of the drivers `ina2xx` and `ina238`.
 const MONITORS: [&str; 11] = [
     "ina219", "ina220", "ina226", "ina228", "ina230", "ina231", "ina237", "ina238", "ina260",
     "ina780", "sq52206",
 ];
 
-/// The chip that measures the input of a Thor; its device tree gives it no label.
+/// The chip that measures the input of a Thor; its device tree has no label for it.
 const INPUT: &str = "ina238";
 
-/// Where the label of a chip with one channel may stand.
+/// Attributes that may contain the label of a chip with one channel.
 const LABELS: [&str; 4] = ["label", "power1_label", "in1_label", "curr1_label"];
 
 /// Returns `true` if this is the name of a chip with one channel.
@@ -27,7 +27,7 @@ pub(super) fn is_monitor(name: &str) -> bool {
     MONITORS.contains(&name)
 }
 
-/// The rails of these chips, in no order.
+/// Reads the rails of these chips, in no order.
 ///
 /// # Errors
 /// [`WhyNot::Absent`] if none of them measures power; see [`Rail::all`].
@@ -40,11 +40,11 @@ pub(super) fn rails(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Rail>> {
     let mut rails = Vec::new();
     for chip in &chips {
         if is_monitor(&chip.name) {
-            rails.push(monitor(files, chip));
+            rails.push(read_monitor(files, chip));
             continue;
         }
         for channel in 1..=3 {
-            rails.extend(of_channel(files, chip, channel)?);
+            rails.extend(read_channel(files, chip, channel)?);
         }
     }
     let unnamed = |rail: &&mut Rail| rail.name == INPUT;
@@ -54,18 +54,18 @@ pub(super) fn rails(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Rail>> {
     Ok(rails)
 }
 
-/// The rail at a channel of an INA3221, if something is connected there.
-fn of_channel(files: &dyn Files, chip: &Chip, channel: u32) -> Reading<Option<Rail>> {
+/// Reads the rail at a channel of an INA3221; `None` if nothing is connected.
+fn read_channel(files: &dyn Files, chip: &Chip, channel: u32) -> Reading<Option<Rail>> {
     let number = |attribute: String| files.number(&chip.at(&attribute));
-    Rail::labelled(
+    Rail::from_label(
         files.text(&chip.at(&format!("in{channel}_label"))),
         || format!("{} channel {channel}", chip.name),
-        || product(number(format!("in{channel}_input")), number(format!("curr{channel}_input"))),
+        || power(number(format!("in{channel}_input")), number(format!("curr{channel}_input"))),
     )
 }
 
-/// The rail of a chip with one channel. It tells microwatts.
-fn monitor(files: &dyn Files, chip: &Chip) -> Rail {
+/// Reads the rail of a chip with one channel, which gives microwatts.
+fn read_monitor(files: &dyn Files, chip: &Chip) -> Rail {
     let labels = LABELS.iter().filter_map(|label| files.text(&chip.at(label)).ok());
     let label = labels.into_iter().find(|label| !label.is_empty());
     let microwatts = files.number(&chip.at("power1_input"));

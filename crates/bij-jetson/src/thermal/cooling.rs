@@ -1,31 +1,31 @@
-//! What the kernel does about heat at this moment.
+//! The kernel's cooling devices and their states.
 
 use super::CLASS;
 use crate::{Files, Reading, WhyNot};
 
-/// Something that the kernel cools by.
+/// A cooling device of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct CoolingDevice {
-    /// What it is: `cpu-throttle-alert`, `devfreq-17000000.gpu`, `pwm-fan`.
+    /// The device's type: `cpu-throttle-alert`, `devfreq-17000000.gpu`, `pwm-fan`.
     pub name: String,
-    /// How hard it works; 0 is not at all.
+    /// The cooling state; 0 is no cooling.
     pub state: Reading<u64>,
 }
 
-/// What it means that a cooling device is at work.
+/// The effect of an active cooling device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoolingRole {
-    /// Something is slowed down.
+    /// The device slows something down.
     Throttle,
-    /// Somebody may burn their fingers; nothing is slowed down.
+    /// The device warns of a hot surface; nothing is slowed down.
     HotSurface,
-    /// A fan, or something else that costs no speed.
+    /// The device is a fan, or another one that costs no speed.
     Other,
 }
 
 impl CoolingDevice {
-    /// All of them, sorted by their names.
+    /// Reads all cooling devices, sorted by name.
     ///
     /// # Errors
     /// [`WhyNot`] if they cannot be listed.
@@ -37,7 +37,7 @@ impl CoolingDevice {
             .filter_map(|name| {
                 let at = |what: &str| format!("{CLASS}/{name}/{what}");
                 let state = files.number(&at("cur_state")).and_then(|state| match state {
-                    // intel_powerclamp says -1 as long as it has nothing to do.
+                    // intel_powerclamp gives -1 while it is idle.
                     -1 => Ok(0),
                     state => {
                         u64::try_from(state).map_err(|_| WhyNot::Unparsable(state.to_string()))
@@ -50,11 +50,10 @@ impl CoolingDevice {
         Ok(devices)
     }
 
-    /// Which of them slow something down now, each name once: `cpu-throttle-alert`.
+    /// Returns the names of the devices that slow something down now, without duplicates: `cpu-throttle-alert`.
     ///
     /// # Errors
-    /// [`WhyNot`] if none is known to, and that is not sure: one that would does not tell, or there is
-    /// none that would.
+    /// [`WhyNot`] if no such device is active but one of them cannot be read, or if there are no such devices.
     pub fn throttled(all: &[Self]) -> Reading<Vec<&str>> {
         let slowing = || all.iter().filter(|device| device.role() == CoolingRole::Throttle);
         if slowing().next().is_none() {
@@ -69,7 +68,7 @@ impl CoolingDevice {
         }
     }
 
-    /// What it means that it is at work, told by its type.
+    /// Returns the effect of the device when it is active, judged by its type.
     pub fn role(&self) -> CoolingRole {
         let name = self.name.to_lowercase();
         let slows = ["cpufreq", "devfreq", "powerclamp"];
@@ -77,7 +76,7 @@ impl CoolingDevice {
             CoolingRole::HotSurface
         } else if name.ends_with("-throttle-alert")
             || slows.iter().any(|word| name.contains(word))
-            // ACPI's own throttling of a PC.
+            // The throttling of ACPI on a PC.
             || name == "processor"
         {
             CoolingRole::Throttle
@@ -93,7 +92,7 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn throttled_is_who_is_slowed_down_and_nobody_else() {
+    fn only_devices_that_slow_something_down_count_as_throttled() {
         let mut tree = CapturedTree::default();
         let states = [
             ("cpufreq-cpu0", "3"),
@@ -118,17 +117,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_not_to_be_throttled_that_does_not_tell() {
+    fn throttling_is_unknown_if_a_device_cannot_be_read() {
         let device = |name: &str, state| CoolingDevice { name: name.to_owned(), state };
-        let told =
+        let throttled =
             |all: &[CoolingDevice]| CoolingDevice::throttled(all).map(|names| names.join(" "));
         let silent = device("cpufreq-cpu0", Err(WhyNot::Forbidden));
-        assert_eq!(told(&[]), Err(WhyNot::Absent));
-        assert_eq!(told(&[device("pwm-fan", Ok(2))]), Err(WhyNot::Absent));
+        assert_eq!(throttled(&[]), Err(WhyNot::Absent));
+        assert_eq!(throttled(&[device("pwm-fan", Ok(2))]), Err(WhyNot::Absent));
         let idle = device("cpufreq-cpu4", Ok(0));
-        assert_eq!(told(std::slice::from_ref(&idle)), Ok(String::new()));
-        assert_eq!(told(&[silent.clone(), idle]), Err(WhyNot::Forbidden));
+        assert_eq!(throttled(std::slice::from_ref(&idle)), Ok(String::new()));
+        assert_eq!(throttled(&[silent.clone(), idle]), Err(WhyNot::Forbidden));
         let busy = device("cpufreq-cpu4", Ok(1));
-        assert_eq!(told(&[silent, busy.clone(), busy]), Ok("cpufreq-cpu4".to_owned()));
+        assert_eq!(throttled(&[silent, busy.clone(), busy]), Ok("cpufreq-cpu4".to_owned()));
     }
 }

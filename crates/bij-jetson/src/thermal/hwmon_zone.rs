@@ -1,17 +1,17 @@
-//! Sensors of hwmon that are no thermal zones: on many PCs these are the only ones.
+//! Temperature sensors of hwmon that are no thermal zones; many PCs have only these.
 
 use super::{Trip, TripKind, Trips, Zone, temperature};
 use crate::hwmon::Chip;
 use crate::{Files, WhyNot, parse};
 
-/// Returns `true` if a chip has a sensor of temperature.
+/// Returns `true` if a chip has a temperature sensor.
 pub(super) fn has_sensors(files: &dyn Files, chip: &Chip) -> bool {
     let mut attributes = chip.attributes(files).iter();
     attributes.any(|name| parse::numbered(name, "temp", "_input").is_some())
 }
 
-/// The temperatures of a chip: `coretemp package id 0`, `nvme composite`.
-pub(super) fn of_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone> {
+/// Reads the temperatures of a chip: `coretemp package id 0`, `nvme composite`.
+pub(super) fn read_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone> {
     let attributes = chip.attributes(files);
     let numbers: Vec<u32> =
         attributes.iter().filter_map(|name| parse::numbered(name, "temp", "_input")).collect();
@@ -29,7 +29,7 @@ pub(super) fn of_chip(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone
         let trips = trips.map(|(limit, kind)| Trip::new(kind, files.number(&chip.at(&at(limit)))));
         let mut trips: Vec<Trip> = trips.collect();
         trips.sort();
-        // A Super-I/O has inputs to which nothing is connected (`tempN_fault` of the kernel's
+        // A Super-I/O has inputs with nothing connected (`tempN_fault` of the kernel's
         // Documentation/hwmon/sysfs-interface.rst).
         let is_faulty = has("fault") && files.number(&chip.at(&at("fault"))) == Ok(1);
         let celsius = if is_faulty {

@@ -1,4 +1,4 @@
-//! The temperatures at which the kernel does something.
+//! The trip points of thermal zones.
 
 use std::fmt;
 
@@ -6,28 +6,28 @@ use bij_core::Celsius;
 
 use crate::{Files, Reading, WhyNot, parse};
 
-/// A temperature at which the kernel does something.
+/// A temperature at which the kernel acts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Trip {
-    /// At which temperature; one that nobody has set is [`WhyNot::Off`].
+    /// The temperature; [`WhyNot::Off`] if it is not set.
     pub celsius: Reading<Celsius>,
-    /// What it does.
+    /// The kernel's action at this temperature.
     pub kind: TripKind,
 }
 
-/// What the kernel does at a trip; it may have learnt more.
+/// The kernel's action at a trip; newer kernels may have more kinds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TripKind {
-    /// A fan turns.
+    /// A fan is switched on.
     Active,
-    /// Clocks go down, or an alert is raised.
+    /// Clocks are lowered, or an alert is raised.
     Passive,
-    /// It tells.
+    /// Drivers are notified.
     Hot,
-    /// It shuts the machine down.
+    /// The machine is shut down.
     Critical,
-    /// Another word of the kernel.
+    /// Any other kind, in the kernel's word.
     Other(String),
 }
 
@@ -56,10 +56,10 @@ impl fmt::Display for TripKind {
 }
 
 impl Trip {
-    /// A trip at thousandths of a degree.
+    /// Creates a trip at thousandths of a degree.
     ///
-    /// 0 is how the kernel says that a programmable trip is not set. Drivers of hwmon pass on the words of their
-    /// chips for that: an SSD's 65535 K reads as 65261.85 °C, and its 0 K as -273.15 °C.
+    /// The kernel gives 0 for a programmable trip that is not set. Drivers of hwmon pass on their chips' values for
+    /// this: an SSD's 65535 K reads as 65261.85 °C, and its 0 K as -273.15 °C.
     pub(super) fn new(kind: TripKind, millis: Reading<i64>) -> Self {
         let celsius = millis.and_then(|millis| match millis {
             ..=0 | super::HOTTEST.. => Err(WhyNot::Off),
@@ -69,8 +69,8 @@ impl Trip {
     }
 }
 
-/// The trips of a zone, those without a temperature last.
-pub(super) fn of_zone(files: &dyn Files, directory: &str) -> Vec<Trip> {
+/// Reads the trips of a zone; trips without a temperature are last.
+pub(super) fn read_trips(files: &dyn Files, directory: &str) -> Vec<Trip> {
     let names = files.names(directory).unwrap_or_default();
     let numbers = names.iter().filter_map(|name| parse::numbered(name, "trip_point_", "_type"));
     let mut trips: Vec<Trip> = numbers

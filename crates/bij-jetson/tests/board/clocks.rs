@@ -1,4 +1,4 @@
-//! Clocks are held and let go, and what was stored is never lost.
+//! Clocks are held and restored, and stored clocks are never lost.
 
 use bij_core::Outcome;
 use bij_jetson::{ClocksError, ToolError, clocks_held};
@@ -8,14 +8,14 @@ use crate::tree::{Board, JETPACK_6, PC, captured};
 const MIN: &str = "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq";
 
 #[test]
-fn clocks_are_held_and_let_go() {
+fn clocks_are_held_and_restored() {
     let board = Board::unpack(&captured(JETPACK_6));
     let (clocks, root) = (board.clocks(), board.root());
     assert_eq!(clocks_held(&root), Ok(false));
     assert_eq!(clocks.maximise().unwrap(), Outcome::Changed);
     assert_eq!(board.text(MIN), "1728000\n");
     assert_eq!(clocks_held(&root), Ok(true));
-    assert_eq!(clocks.maximise().unwrap(), Outcome::Unchanged, "what was stored stays");
+    assert_eq!(clocks.maximise().unwrap(), Outcome::Unchanged, "the store is kept");
     assert_eq!(clocks.restore().unwrap(), Outcome::Changed);
     assert_eq!(board.text(MIN), "729600\n");
     assert_eq!(clocks_held(&root), Ok(false));
@@ -23,7 +23,7 @@ fn clocks_are_held_and_let_go() {
 }
 
 #[test]
-fn what_cannot_be_stored_is_not_changed() {
+fn clocks_that_cannot_be_stored_are_not_changed() {
     let board = Board::unpack(&captured(JETPACK_6));
     board.faults("store-nothing");
     let error = board.clocks().maximise().unwrap_err();
@@ -36,16 +36,16 @@ fn what_cannot_be_stored_is_not_changed() {
 }
 
 #[test]
-fn a_gpu_that_is_late_is_told_and_nothing_stays_held() {
+fn an_error_of_the_tool_leaves_no_clock_held() {
     let board = Board::unpack(&captured(JETPACK_6));
     board.faults("no-gpu");
     let error = board.clocks().maximise().unwrap_err();
     assert!(error.to_string().contains("GPU frequency scaling not supported"), "{error}");
-    assert!(!board.path("stored-clocks").exists(), "the next try begins anew");
+    assert!(!board.path("stored-clocks").exists(), "the next attempt stores them again");
 }
 
 #[test]
-fn what_could_not_be_restored_is_told_and_kept() {
+fn clocks_that_could_not_be_restored_are_reported_and_kept() {
     let board = Board::unpack(&captured(JETPACK_6));
     let clocks = board.clocks();
     clocks.maximise().unwrap();
@@ -58,7 +58,7 @@ fn what_could_not_be_restored_is_told_and_kept() {
 }
 
 #[test]
-fn a_pc_has_no_such_tool() {
+fn a_missing_tool_is_an_error() {
     let board = Board::unpack(&captured(PC));
     std::fs::remove_file(board.path("usr/bin/jetson_clocks")).unwrap();
     let error = board.clocks().maximise().unwrap_err();
@@ -66,14 +66,14 @@ fn a_pc_has_no_such_tool() {
 }
 
 #[test]
-fn whoever_was_killed_between_storing_and_holding_has_it_done_the_next_time() {
+fn clocks_are_held_again_after_a_kill_between_storing_and_holding() {
     let board = Board::unpack(&captured(JETPACK_6));
     let clocks = board.clocks();
     clocks.maximise().unwrap();
     std::fs::write(board.path(MIN), "729600\n").unwrap();
     assert_eq!(clocks.maximise().unwrap(), Outcome::Unchanged);
     assert_eq!(board.text(MIN), "1728000\n");
-    // One that was killed while it stored has stored nothing.
+    // A tool that was killed while it stored leaves an incomplete temporary file.
     clocks.restore().unwrap();
     std::fs::write(board.path("stored-clocks.new"), "half a li").unwrap();
     assert_eq!(clocks.maximise().unwrap(), Outcome::Changed);

@@ -1,4 +1,4 @@
-//! Every captured board keeps the contract of the port, as root and as a user sees it.
+//! Every captured board keeps the contract of the board port, read as root and as a user.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn every_captured_board_keeps_the_contract() {
 }
 
 #[test]
-fn a_machine_of_which_nothing_is_there_keeps_it_as_well() {
+fn a_machine_without_any_files_keeps_the_contract() {
     board_contract(&Machine::new(Arc::new(CapturedTree::default())));
 }
 

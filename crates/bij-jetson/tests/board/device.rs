@@ -1,4 +1,4 @@
-//! What a unit needs to use the GPU of each captured machine.
+//! The settings with which a unit can use the GPU of each captured machine.
 
 use bij_jetson::{CapturedTree, GpuPolicy};
 use insta::assert_snapshot;

@@ -1,4 +1,4 @@
-//! Devices that are warm by design are no heat of the board.
+//! Temperatures of devices that are warm by design are kept apart from the board's.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn names(zones: &[Zone]) -> Vec<&str> {
 }
 
 #[test]
-fn a_network_card_and_an_ssd_are_sensors_apart_with_their_own_limits() {
+fn a_network_card_and_an_ssd_are_separate_sensors_with_their_own_limits() {
     let board = sample(captured(IGX_THOR));
     assert_eq!(names(&board.zones.unwrap()), ["cpu", "gpu", "soc012", "tj"]);
     let sensors = board.sensors.unwrap();
@@ -22,7 +22,7 @@ fn a_network_card_and_an_ssd_are_sensors_apart_with_their_own_limits() {
     assert_eq!(sensors[1].trips[0].celsius, Ok(Celsius::new(105)));
 }
 
-/// An Orin with everything hot around it that a carrier board can have.
+/// An Orin with hot devices of every kind around it.
 fn surrounded() -> CapturedTree {
     let mut tree = captured(JETPACK_6);
     let chips = [
@@ -45,11 +45,11 @@ fn surrounded() -> CapturedTree {
 }
 
 #[test]
-fn what_surrounds_the_soc_is_neither_what_decides_nor_what_is_recorded() {
+fn devices_around_the_soc_change_neither_decisions_nor_the_record() {
     let (alone, surrounded) = (captured(JETPACK_6), surrounded());
     let machine = |tree: &CapturedTree| Machine::new(Arc::new(tree.clone()));
     assert_eq!(Board::zones(&machine(&surrounded)), Board::zones(&machine(&alone)));
-    assert_eq!(machine(&surrounded).pulse(), machine(&alone).pulse());
+    assert_eq!(machine(&surrounded).fast_sample(), machine(&alone).fast_sample());
     let board = sample(surrounded);
     assert_eq!(board.zones, sample(alone).zones);
     let sensors = board.sensors.unwrap();
@@ -59,7 +59,7 @@ fn what_surrounds_the_soc_is_neither_what_decides_nor_what_is_recorded() {
 }
 
 #[test]
-fn a_limit_that_is_not_set_is_left_out() {
+fn a_limit_that_is_not_set_has_no_temperature() {
     let mut tree = captured(IGX_THOR);
     tree.set("sys/class/hwmon/hwmon4/temp1_max", "65261850\n");
     let sensors = sample(tree).sensors.unwrap();

@@ -4,21 +4,21 @@ use bij_core::{Milliwatts, Percent};
 use bij_jetson::WhyNot;
 use insta::assert_snapshot;
 
-use crate::told::told;
+use crate::render::render;
 use crate::tree::{IGX_THOR, JETSON_NANO, JETSON_TX2, captured, sample};
 
 #[test]
 fn a_jetson_nano() {
-    assert_snapshot!(told(&sample(captured(JETSON_NANO))));
+    assert_snapshot!(render(&sample(captured(JETSON_NANO))));
 }
 
 #[test]
 fn a_jetson_tx2() {
-    assert_snapshot!(told(&sample(captured(JETSON_TX2))));
+    assert_snapshot!(render(&sample(captured(JETSON_TX2))));
 }
 
 #[test]
-fn a_nano_draws_what_its_input_does_and_its_fan_is_seen() {
+fn the_total_of_a_nano_is_its_input_and_its_fan_is_read() {
     let board = sample(captured(JETSON_NANO));
     let rails = board.rails.unwrap();
     let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
@@ -32,7 +32,7 @@ fn a_nano_draws_what_its_input_does_and_its_fan_is_seen() {
 }
 
 #[test]
-fn the_module_of_a_tx2_is_what_is_counted_and_all_its_rails_are_told() {
+fn the_total_of_a_tx2_is_its_module_and_all_its_rails_are_read() {
     let board = sample(captured(JETSON_TX2));
     assert_eq!((board.rails.unwrap().len(), board.total), (12, Ok(Milliwatts::new(2930))));
     assert_eq!((board.fan.drive, board.fan.rpm), (Ok(Percent::new(0)), Ok(0)));

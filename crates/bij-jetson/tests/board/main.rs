@@ -1,5 +1,5 @@
-//! Captured boards, read as a whole: as they were, with everything numbered anew, with parts missing,
-//! and with NVIDIA's tools beside them.
+//! Tests on captured boards: as they were, renumbered, with parts missing, and with stand-ins of
+//! NVIDIA's tools.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,11 +11,11 @@ mod l4t_32;
 mod modes;
 mod nano;
 mod odd;
-mod patience;
 mod power;
+mod read_deadline;
+mod render;
 mod shuffled;
 mod thor;
-mod told;
 mod tree;
 mod whole;
 mod xavier;

@@ -1,4 +1,4 @@
-//! Power modes are switched, and every way in which that fails has a name of its own.
+//! Power modes are switched, and every failure has an error of its own.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use bij_jetson::{Machine, QueryError, SwitchError, ToolError};
 
 use crate::tree::{Board, JETPACK_5, JETPACK_6, captured};
 
-/// An AGX Orin in mode 2, on which the GPU was never used: every mask can be set.
+/// An AGX Orin in mode 2 whose GPU was not used since boot, so that every mask can be set.
 fn fresh() -> Board {
     let mut tree = captured(JETPACK_6);
     tree.remove("dev/nvgpu/igpu0/as");
@@ -21,13 +21,13 @@ fn switch(board: &Board, id: u32) -> Result<Outcome, SwitchError> {
 }
 
 #[test]
-fn the_mode_in_force_is_what_nvpmodel_says() {
+fn nvpmodel_names_the_mode_in_force() {
     let current = fresh().nvpmodel().query().unwrap();
     assert_eq!((current.id, current.name.as_deref()), (2, Some("MODE_30W")));
 }
 
 #[test]
-fn a_switch_changes_the_mode_and_doing_it_again_changes_nothing() {
+fn a_switch_changes_the_mode_and_a_second_one_changes_nothing() {
     let board = fresh();
     assert_eq!(switch(&board, 3).unwrap(), Outcome::Changed);
     assert_eq!(board.text("var/lib/nvpmodel/status"), "pmode:0003\n");
@@ -41,20 +41,20 @@ fn a_switch_changes_the_mode_and_doing_it_again_changes_nothing() {
 }
 
 #[test]
-fn modes_with_the_same_mask_are_switched_live_and_others_are_not_even_tried() {
+fn modes_with_equal_masks_are_switched_at_once_and_others_are_not_tried() {
     let board = Board::unpack(&captured(JETPACK_5));
     assert_eq!(switch(&board, 3).unwrap(), Outcome::Changed, "0 and 3 have the same mask");
     board.faults("hang");
     for id in [1, 2] {
         assert!(
-            matches!(switch(&board, id), Err(SwitchError::NeedsReboot { id: told }) if told == id)
+            matches!(switch(&board, id), Err(SwitchError::NeedsReboot { id: mode }) if mode == id)
         );
     }
     assert!(!board.path("rebooted").exists());
 }
 
 #[test]
-fn a_reboot_that_could_not_be_foreseen_is_declined() {
+fn a_reboot_that_was_not_predicted_is_declined() {
     for faults in ["", "decline-with-0"] {
         let board = fresh();
         board.faults(faults);
@@ -66,7 +66,7 @@ fn a_reboot_that_could_not_be_foreseen_is_declined() {
 }
 
 #[test]
-fn a_success_that_is_none_is_found_out() {
+fn a_false_success_is_detected() {
     let board = fresh();
     board.faults("no-context\nsilent");
     let error = switch(&board, 3).unwrap_err();
@@ -74,7 +74,7 @@ fn a_success_that_is_none_is_found_out() {
 }
 
 #[test]
-fn one_that_hangs_is_killed() {
+fn a_tool_that_hangs_is_killed() {
     let board = fresh();
     board.faults("no-context\nhang");
     let nvpmodel = board.nvpmodel().with_limit(Duration::from_secs(2));
@@ -96,7 +96,7 @@ fn a_mask_that_the_kernel_refuses_is_named_with_its_errno() {
 }
 
 #[test]
-fn a_machine_without_the_tool_or_its_configuration_says_which() {
+fn a_missing_tool_and_a_missing_configuration_are_distinguished() {
     let board = fresh();
     std::fs::remove_file(board.path("usr/sbin/nvpmodel")).unwrap();
     let error = switch(&board, 3).unwrap_err();
@@ -113,7 +113,7 @@ fn a_machine_without_the_tool_or_its_configuration_says_which() {
 }
 
 #[test]
-fn a_configuration_for_a_larger_module_is_found_out_before_anything_is_written() {
+fn a_configuration_for_a_larger_module_is_detected_before_a_write() {
     let mut tree = captured(JETPACK_6);
     for cpu in 8..12 {
         tree.remove(&format!("sys/devices/system/cpu/cpu{cpu}"));
@@ -128,7 +128,7 @@ fn a_configuration_for_a_larger_module_is_found_out_before_anything_is_written()
 }
 
 #[test]
-fn a_mode_that_is_not_there_is_told_with_those_that_are() {
+fn the_error_of_an_unknown_mode_lists_the_known_ones() {
     let error = switch(&fresh(), 9).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -137,7 +137,7 @@ fn a_mode_that_is_not_there_is_told_with_those_that_are() {
 }
 
 #[test]
-fn a_tool_that_was_killed_and_one_that_names_no_mode_are_told_apart() {
+fn a_killed_tool_and_a_tool_that_names_no_mode_are_distinguished() {
     let board = fresh();
     board.faults("no-context\nkill");
     let error = switch(&board, 3).unwrap_err();
@@ -151,14 +151,14 @@ fn a_tool_that_was_killed_and_one_that_names_no_mode_are_told_apart() {
 }
 
 #[test]
-fn a_user_who_may_not_read_everything_gets_an_answer_all_the_same() {
+fn a_user_who_may_not_read_every_file_gets_the_mode_too() {
     let board = Board::unpack(&captured(JETPACK_5));
     board.faults("user");
     assert_eq!(board.nvpmodel().query().unwrap().name.as_deref(), Some("MAXN"));
 }
 
 #[test]
-fn clocks_that_are_held_are_let_go_before_the_mode_changes() {
+fn held_clocks_are_released_before_the_mode_changes() {
     let board = fresh();
     let clocks = board.clocks();
     assert_eq!(clocks.maximise().unwrap(), Outcome::Changed);

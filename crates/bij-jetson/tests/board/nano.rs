@@ -1,5 +1,4 @@
-//! An Orin Nano 8 GB with the modes of "Super", made of the AGX Orin: another board, of which nothing is
-//! captured.
+//! An Orin Nano 8 GB with the modes of "Super", derived from the AGX Orin because none was captured.
 
 use std::fmt::Write as _;
 
@@ -8,7 +7,7 @@ use bij_jetson::{CapturedTree, SwitchError, WhyNot};
 
 use crate::tree::{Board, JETPACK_6, captured, sample};
 
-/// Cores, masks and names as they ship; not in the order of power, and the fastest is not the first.
+/// The shipped modes: number, name and mask. They are not in the order of power.
 const MODES: [(u32, &str, u32); 4] =
     [(0, "15W", 240), (1, "25W", 240), (2, "MAXN_SUPER", 240), (3, "7W", 252)];
 
@@ -68,23 +67,23 @@ fn nano() -> CapturedTree {
 }
 
 #[test]
-fn it_is_told_as_what_it_is() {
+fn its_identity_sensors_and_modes_are_read() {
     let board = sample(nano());
     assert_eq!(board.identity.module.as_deref(), Ok("p3767-0005"));
-    assert_eq!(board.total, Ok(Milliwatts::new(7600)), "its input, and nothing added to it");
+    assert_eq!(board.total, Ok(Milliwatts::new(7600)), "only its input");
     assert_eq!(board.cpus.unwrap().len(), 6);
     let zones = board.zones.unwrap();
     let off: Vec<&str> =
         zones.iter().filter(|z| z.celsius == Err(WhyNot::Off)).map(|z| z.name.as_str()).collect();
     assert_eq!((zones.len(), off), (9, vec!["cv0", "cv1", "cv2", "gpu"]));
     let current = board.power.current.unwrap();
-    assert_eq!((current.id, current.name.as_deref()), (1, Some("25W")), "nobody ever chose one");
+    assert_eq!((current.id, current.name.as_deref()), (1, Some("25W")), "the default");
     let reboots = board.power.offered.unwrap().into_iter().map(|mode| mode.needs_reboot);
     assert_eq!(reboots.collect::<Vec<_>>(), [Ok(false), Ok(false), Ok(false), Ok(true)]);
 }
 
 #[test]
-fn its_modes_are_switched_live_where_their_masks_are_the_same() {
+fn modes_with_equal_masks_are_switched_without_a_reboot() {
     let board = Board::unpack(&nano());
     let switch = |id| board.nvpmodel().switch(id, &board.clocks());
     assert_eq!(switch(2).unwrap(), Outcome::Changed);

@@ -1,4 +1,4 @@
-//! What boards that are not here are known to do.
+//! Known peculiarities of other boards.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
 
 use crate::tree::{ALL, JETPACK_5, JETPACK_6, captured, sample};
 
-/// A tree that remembers what was read.
+/// A tree that records which files are read.
 struct Watched {
     tree: CapturedTree,
     read: Mutex<Vec<String>>,
@@ -23,13 +23,13 @@ impl Files for Watched {
         self.tree.list(directory)
     }
     fn write(&self, path: &str, _: &str) -> io::Result<()> {
-        panic!("looking writes to {path}")
+        panic!("a sample writes to {path}")
     }
 }
 
 #[test]
 fn nothing_is_read_that_was_not_chosen_by_its_name() {
-    // Some block until the next alert, others are cleared by being read; a driver may have more of them.
+    // Some block until the next alert, others are cleared by being read; drivers may have more of these.
     const TRAPS: [&str; 3] = ["thermal_alert_block", "counters_reset", "temp_trap_oc_in_pwm"];
     for name in ALL {
         let mut tree = captured(name);
@@ -64,7 +64,7 @@ fn a_rail_that_feeds_back_lowers_the_total() {
 }
 
 #[test]
-fn a_board_that_throttles_tells_who() {
+fn a_board_that_throttles_names_the_devices() {
     let mut tree = captured(JETPACK_6);
     tree.set("sys/class/thermal/cooling_device0/cur_state", "3\n");
     tree.set("sys/class/thermal/cooling_device4/cur_state", "2\n");
@@ -75,7 +75,7 @@ fn a_board_that_throttles_tells_who() {
 }
 
 #[test]
-fn a_gpu_whose_devfreq_is_late_is_there_without_clocks() {
+fn a_gpu_whose_devfreq_entry_is_late_is_found_without_clocks() {
     let mut tree = captured(JETPACK_6);
     tree.remove("sys/class/devfreq");
     let gpu = sample(tree).gpu.unwrap();
@@ -84,7 +84,7 @@ fn a_gpu_whose_devfreq_is_late_is_there_without_clocks() {
 }
 
 #[test]
-fn a_board_that_nobody_knows_is_read_all_the_same() {
+fn an_unknown_board_is_read_too() {
     let mut tree = captured(JETPACK_5);
     tree.set("proc/device-tree/model", "ACME Rover 9\0");
     tree.set("proc/device-tree/compatible", "acme,rover\0nvidia,tegra999\0");
@@ -102,7 +102,7 @@ fn a_board_that_nobody_knows_is_read_all_the_same() {
 }
 
 #[test]
-fn a_status_that_is_damaged_is_told_and_hides_no_modes() {
+fn a_damaged_status_file_is_reported_and_hides_no_modes() {
     let mut tree = captured(JETPACK_6);
     tree.set("var/lib/nvpmodel/status", "\0\0\0\0");
     let power = sample(tree).power;

@@ -1,11 +1,11 @@
-//! What is in force and what the next boot comes up with are told apart, whoever has ordered what.
+//! The mode in force and the mode of the next boot are distinguished, whichever program has set them.
 
 use bij_core::Outcome;
 use bij_jetson::{ModeSince, PowerControl, SwitchError, clocks_held};
 
 use crate::tree::{Board, JETPACK_5, captured};
 
-/// An AGX Orin in mode 0; 3 is had live, 1 and 2 take a reboot.
+/// An AGX Orin in mode 0; mode 3 can be set at once, modes 1 and 2 need a reboot.
 fn board() -> (Board, PowerControl) {
     let board = Board::unpack(&captured(JETPACK_5));
     let runtime = board.path("run/brain-in-jar");
@@ -14,7 +14,7 @@ fn board() -> (Board, PowerControl) {
     (board, power)
 }
 
-/// The mode in force, and the one that the next boot comes up with.
+/// Returns the mode in force, and the mode of the next boot.
 fn modes(power: &PowerControl) -> (Option<u32>, Option<u32>) {
     let modes = power.modes();
     (power.in_force(&modes), modes.recorded.ok().map(|mode| mode.id))
@@ -26,7 +26,7 @@ fn set(power: &PowerControl, mode: &str, later: bool) -> Result<(ModeSince, Stri
 }
 
 #[test]
-fn a_mode_for_the_next_boot_is_not_taken_for_the_one_in_force() {
+fn the_mode_of_the_next_boot_is_not_mistaken_for_the_one_in_force() {
     let (_board, power) = board();
     assert_eq!(modes(&power), (Some(0), Some(0)));
     let error = set(&power, "15W", false).unwrap_err();
@@ -36,7 +36,7 @@ fn a_mode_for_the_next_boot_is_not_taken_for_the_one_in_force() {
         (since, text.as_str()),
         (ModeSince::NextBoot, "the next boot comes up in power mode MODE_15W")
     );
-    // nvpmodel itself says by now that it is in mode 1.
+    // nvpmodel itself now names mode 1 as the one in force.
     assert_eq!(modes(&power), (Some(0), Some(1)));
     assert!(matches!(set(&power, "1", false), Err(SwitchError::NeedsReboot { id: 1 })));
     assert!(matches!(power.switch(1), Err(SwitchError::NeedsReboot { id: 1 })));
@@ -45,7 +45,7 @@ fn a_mode_for_the_next_boot_is_not_taken_for_the_one_in_force() {
 }
 
 #[test]
-fn a_switch_for_a_run_keeps_what_was_promised_and_one_by_hand_takes_it_back() {
+fn a_temporary_switch_keeps_the_mode_of_the_next_boot_and_a_permanent_one_replaces_it() {
     let (board, power) = board();
     set(&power, "MODE_15W", true).unwrap();
     assert_eq!(power.switch(3).unwrap(), Outcome::Changed);
@@ -61,7 +61,7 @@ fn a_switch_for_a_run_keeps_what_was_promised_and_one_by_hand_takes_it_back() {
 }
 
 #[test]
-fn what_somebody_else_sets_meanwhile_counts() {
+fn a_mode_that_another_program_sets_replaces_the_note() {
     let (board, power) = board();
     set(&power, "MODE_15W", true).unwrap();
     board.nvpmodel().switch(3, &board.clocks()).unwrap();
@@ -71,7 +71,7 @@ fn what_somebody_else_sets_meanwhile_counts() {
 }
 
 #[test]
-fn clocks_are_let_go_before_a_mode_is_set() {
+fn held_clocks_are_released_before_a_mode_is_set() {
     let (board, power) = board();
     let min = "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq";
     let before = board.text(min);
@@ -84,7 +84,7 @@ fn clocks_are_let_go_before_a_mode_is_set() {
 }
 
 #[test]
-fn a_board_without_modes_and_a_mode_that_is_none_are_told() {
+fn a_board_without_modes_and_an_unknown_mode_are_errors() {
     let (board, power) = board();
     let error = set(&power, "TURBO", false).unwrap_err().to_string();
     assert!(error.starts_with("there is no power mode TURBO; there are 0 MAXN, "), "{error}");

@@ -1,4 +1,4 @@
-//! Numbers mean nothing, and nothing has to be there.
+//! Properties of renumbered boards and of boards with missing or odd files.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use bij_jetson::{BoardSample, CapturedTree};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
-use crate::told::told;
+use crate::render::render;
 use crate::tree::{ALL, captured, sample};
 
-/// Directories whose numbers the kernel gives in the order in which drivers come up.
+/// Directories that the kernel numbers in the order in which drivers are loaded.
 const NUMBERED: [&str; 3] =
     ["sys/class/thermal/thermal_zone", "sys/class/thermal/cooling_device", "sys/class/hwmon/hwmon"];
 
-/// The numbers that a tree has of one kind.
+/// Returns the numbers of a tree's directories of one kind.
 fn numbers(tree: &CapturedTree, prefix: &str) -> Vec<u32> {
     let rests = tree.paths().filter_map(|path| path.strip_prefix(prefix));
     let numbers: BTreeSet<u32> =
@@ -21,7 +21,7 @@ fn numbers(tree: &CapturedTree, prefix: &str) -> Vec<u32> {
     numbers.into_iter().collect()
 }
 
-/// The tree with its directories numbered anew, from some number on.
+/// Returns the tree with its directories renumbered, beginning with `from`.
 fn renumbered(tree: &CapturedTree, order: &[Index], from: u32) -> CapturedTree {
     let mut tree = tree.clone();
     for prefix in NUMBERED {
@@ -40,7 +40,7 @@ fn renumbered(tree: &CapturedTree, order: &[Index], from: u32) -> CapturedTree {
     tree
 }
 
-/// All temperatures, powers and counts that a sample gives, by their names.
+/// Returns all temperatures, powers and counts of a sample with their names.
 fn values(board: &BoardSample) -> BTreeSet<String> {
     let zones = board.zones.iter().chain(&board.sensors).flatten();
     let rails = board.rails.iter().flatten();
@@ -56,23 +56,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_board_is_the_same_whatever_its_numbers(
+    fn renumbering_changes_no_reading(
         order in proptest::collection::vec(any::<Index>(), 20), from in 0u32..100,
     ) {
         for name in ALL {
             let tree = captured(name);
-            let told_anew = told(&sample(renumbered(&tree, &order, from)));
-            prop_assert_eq!(told_anew, told(&sample(tree)), "{}", name);
+            let renumbered_text = render(&sample(renumbered(&tree, &order, from)));
+            prop_assert_eq!(renumbered_text, render(&sample(tree)), "{}", name);
         }
     }
 
     #[test]
-    fn what_is_missing_is_missing_and_nothing_else_changes_its_value(
+    fn missing_files_change_no_other_reading(
         board in 0..ALL.len(), lost in subsequence((0..600).collect::<Vec<usize>>(), 0..200),
         order in proptest::collection::vec(any::<Index>(), 20),
     ) {
         let whole = captured(ALL[board]);
-        // A sensor of hwmon that lost its label has another name, and is not what is judged here.
+        // Labels stay, because a sensor of hwmon without its label has another name.
         let may_go = |path: &&str| !(path.contains("/temp") && path.ends_with("_label"));
         let paths: Vec<String> = whole.paths().filter(may_go).map(ToOwned::to_owned).collect();
         let mut tree = whole.clone();
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn no_content_is_a_reason_to_panic_or_for_an_impossible_number(
+    fn odd_content_causes_no_panic_and_no_implausible_value(
         board in 0..ALL.len(), at in proptest::collection::vec(any::<Index>(), 1..40),
         content in proptest::collection::vec(
             prop_oneof!["-?[0-9]{1,20}", "[ -~]{0,12}", Just("-256000".to_owned()),

@@ -1,4 +1,4 @@
-//! An AGX Thor, whose GPU does not go through nvmap.
+//! An AGX Thor, whose GPU does not use nvmap.
 
 use bij_jetson::WhyNot;
 

@@ -1,4 +1,4 @@
-//! The captured trees, in memory and on the disk.
+//! The captured trees, in memory and on disk.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) fn sample(tree: impl Files + 'static) -> BoardSample {
     Machine::new(Arc::new(tree)).sample()
 }
 
-/// A board on the disk, on which the stand-ins of NVIDIA's tools work.
+/// A board on disk, with the stand-ins of NVIDIA's tools.
 pub(crate) struct Board {
     directory: TempDir,
 }

@@ -1,4 +1,4 @@
-//! A Xavier NX, whose `nvpmodel.conf` has a kind of parameter of its own.
+//! A Xavier NX, whose `nvpmodel.conf` has parameters of TYPE=HWMON.
 
 use bij_jetson::{ParamKind, PowerConf, WhyNot};
 
@@ -18,7 +18,7 @@ fn its_modes_are_read_with_parameters_of_hwmon() {
 }
 
 #[test]
-fn a_mode_with_a_line_that_is_not_understood_may_need_a_reboot() {
+fn a_mode_with_a_malformed_line_may_need_a_reboot() {
     let mut tree = captured(XAVIER_NX);
     let conf = PowerConf::read(&tree).unwrap().to_string();
     let conf = conf.replace("VDDIN_OC_LIMIT WARN 3000", "VDDIN_OC_LIMIT WARN 3000 mA");

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::quote::word;
 
-/// Lays the experiment's environment over the unit's own and executes the command in its place.
+/// The launcher, which adds the experiment's environment to the unit's and executes the command.
 pub(crate) const LAUNCHER: &str = "/usr/libexec/brain-in-jar/bij-exec";
 
-/// The value of `ExecStart=` by which the process gets exactly `command`, with the variables of the
+/// Returns the value of `ExecStart=` that passes exactly `command` to the process, with the variables of the
 /// file `environment`.
 ///
-/// The prefix `:` (systemd 244) switches off `$` expansion. Every argument is quoted, so that a
-/// lone `;` is an argument and an empty one is one too (systemd.service(5), "Command lines").
+/// The prefix `:` (systemd 244) switches off `$` expansion. Every argument is quoted, so that a lone `;` and an
+/// empty text are arguments (systemd.service(5), "Command lines").
 pub(super) fn exec_start(environment: &Path, command: &[String]) -> String {
     let environment = environment.to_string_lossy();
     let words =

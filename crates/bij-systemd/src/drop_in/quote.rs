@@ -1,11 +1,11 @@
-//! Text as the different directives of a unit file take it.
+//! Quoting for the different kinds of directives in a unit file.
 //!
-//! Sources: systemd.syntax(7) and systemd.unit(5) ("Specifiers"). A line ends the value whatever
-//! the quotes, a backslash at its end joins the next line, and `%` begins a specifier everywhere.
+//! Sources: systemd.syntax(7) and systemd.unit(5) ("Specifiers"). The end of a line ends a value even within
+//! quotes, a backslash at the end joins the next line, and `%` begins a specifier everywhere.
 
 use std::fmt::Write;
 
-/// One word of a directive that takes words and C escapes: `ExecStart=`, `Environment=`.
+/// Quotes one word of a directive that takes words and C escapes: `ExecStart=`, `Environment=`.
 pub(super) fn word(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -26,36 +26,36 @@ pub(super) fn word(text: &str) -> String {
     quoted
 }
 
-/// One `NAME=value` of `Environment=`.
+/// Quotes one `NAME=value` of `Environment=`.
 pub(super) fn assignment(name: &str, value: &str) -> String {
     word(&format!("{name}={value}"))
 }
 
-/// The whole of a directive that takes one text, as `Description=`.
+/// Escapes the value of a directive that takes one text, such as `Description=`.
 ///
-/// Control characters become blanks: there is no way to write them.
+/// Control characters become blanks, because they cannot be escaped.
 pub(super) fn line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut escaped = plain.trim().replace('%', "%%");
     if escaped.ends_with('\\') {
-        // A blank that systemd strips again keeps the backslash from joining the next line.
+        // The blank keeps the backslash from joining the next line; systemd strips it.
         escaped.push(' ');
     }
     escaped
 }
 
-/// The whole of a directive that takes one path, as `WorkingDirectory=`; there are no quotes in it.
+/// Escapes the value of a directive that takes one unquoted path, such as `WorkingDirectory=`.
 pub(super) fn path(text: &str) -> String {
     let mut escaped = text.replace('%', "%%");
     if escaped.ends_with(|c: char| c == '\\' || c.is_whitespace()) {
-        // systemd drops the slash; without it the end would be stripped, or join the next line.
+        // Without the slash, systemd would strip a blank, and a backslash would join the next line.
         escaped.push('/');
     }
     escaped
 }
 
-/// One word of a directive that takes paths, as `ReadWritePaths=`: quotes and backslashes work,
-/// C escapes do not; a path has no control characters.
+/// Quotes one word of a directive that takes paths, such as `ReadWritePaths=`. Such directives know quotes and
+/// backslashes but no C escapes, which suffices because our paths have no control characters.
 pub(super) fn path_word(text: &str) -> String {
     word(text)
 }

@@ -1,4 +1,4 @@
-//! What differs from the template's sandbox, which is profile `default`.
+//! The settings of sandbox profiles that differ from the template's, which is profile `default`.
 
 use bij_core::definition::SandboxProfile;
 
@@ -14,12 +14,12 @@ pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
         (SandboxProfile::Trusted, RuntimeScope::System) => set_all(unit, TRUSTED),
         (SandboxProfile::Trusted, RuntimeScope::User) => set_all(unit, TRUSTED_USER),
     }
-    // A user manager's units are not confined to begin with; nor is the trusted profile.
+    // Units of a user's manager are not confined in the first place, nor is the trusted profile.
     let confined = drop_in.scope == RuntimeScope::System && spec.sandbox != SandboxProfile::Trusted;
     if confined {
         for path in &spec.writable {
-            // Were it an error that it is missing, systemd could not start the hooks either, and
-            // would take that for a "no". `bij-hook start` looks instead.
+            // Without the dash a missing path would fail the hooks too, and systemd would skip the start.
+            // `bij-hook start` checks the path instead.
             unit.set("ReadWritePaths", &path_word(&format!("-{}", path.as_str())));
         }
     }
@@ -28,8 +28,8 @@ pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
     }
 }
 
-/// Exactly the nodes of this machine's GPU, beside what a closed policy always allows; in a profile
-/// whose /dev is open, only the groups.
+/// Allows exactly the device nodes of this machine's GPU, beside those that a closed policy always allows. A
+/// profile whose /dev is open needs only the groups.
 fn gpu(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
     if drop_in.gpu.is_empty() {
         unit.comment("[gpu] access: this machine has no GPU that is known here.");
@@ -53,7 +53,7 @@ fn set_all(unit: &mut UnitFile, settings: &[(&str, &str)]) {
     }
 }
 
-/// No network, no memory that is writable and executable, nothing of /proc but processes.
+/// No network, no memory that is both writable and executable, only processes in /proc.
 const STRICT: &[(&str, &str)] = &[
     ("PrivateNetwork", "yes"),
     ("PrivateUsers", "yes"),
@@ -66,7 +66,7 @@ const STRICT: &[(&str, &str)] = &[
     ("SystemCallFilter", "~@resources"),
 ];
 
-/// Of the above, what a manager without privileges can do.
+/// The part of [`STRICT`] that an unprivileged manager can apply.
 const STRICT_USER: &[(&str, &str)] = &[
     ("MemoryDenyWriteExecute", "yes"),
     ("RestrictAddressFamilies", "AF_UNIX"),
@@ -75,8 +75,8 @@ const STRICT_USER: &[(&str, &str)] = &[
     ("SystemCallErrorNumber", "EPERM"),
 ];
 
-/// Takes back what the template sets. `DynamicUser=` keeps some of it in force by itself
-/// (systemd.exec(5)); a unit with `user` has none of it.
+/// Reverts the template's restrictions. `DynamicUser=` implies some of them (systemd.exec(5)), which stay; a unit
+/// with `user` has none.
 const TRUSTED: &[(&str, &str)] = &[
     ("NoNewPrivileges", "no"),
     ("CapabilityBoundingSet", "~"),

@@ -1,4 +1,4 @@
-mod systemd_words;
+mod unit_parser;
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use bij_core::{ExperimentId, Layout, Limit};
 use proptest::prelude::*;
 
 use super::*;
-use systemd_words::UnitText;
+use unit_parser::UnitText;
 
 fn spec(command: &[&str]) -> ExperimentSpec {
     let command = command.iter().map(ToString::to_string).collect();
@@ -36,23 +36,23 @@ fn system(spec: &ExperimentSpec) -> UnitText {
     UnitText::parse(&render(spec, RuntimeScope::System))
 }
 
-/// The launcher in front of every command: its name, the file of the environment, the separator.
+/// The words before every command: the launcher, the environment file, the separator.
 const LAUNCH: [&str; 3] =
     ["/usr/libexec/brain-in-jar/bij-exec", "/run/brain-in-jar/environment", "--"];
 
-/// What the launcher executes.
+/// Returns the command that the launcher executes.
 fn argv(spec: &ExperimentSpec) -> Vec<String> {
     let unit = system(spec);
     let commands = unit.values("Service", "ExecStart");
     let [reset, command] = &commands[..] else { panic!("{commands:?}") };
     assert!(reset.is_empty(), "the template's own command is reset");
-    let argv = systemd_words::exec_start(command).expect("systemd takes it");
+    let argv = unit_parser::exec_start(command).expect("systemd accepts it");
     assert_eq!(argv[..3], LAUNCH);
     argv[3..].to_vec()
 }
 
 #[test]
-fn a_plain_definition_reads_like_one_written_by_hand() {
+fn a_plain_definition_renders_like_a_unit_written_by_hand() {
     let mut spec = spec(&["/opt/brain/venv/bin/python", "-m", "runner"]);
     spec.description = Some("Amnesiac, total".to_owned());
     spec.user = Some("brain".to_owned());
@@ -72,7 +72,7 @@ fn a_plain_definition_reads_like_one_written_by_hand() {
 }
 
 #[test]
-fn an_experiment_that_names_no_user_shares_none_with_its_neighbours() {
+fn an_experiment_without_a_user_gets_a_dynamic_user_of_its_own() {
     let unit = system(&spec(&["true"]));
     assert_eq!(unit.values("Service", "User"), ["bij-amnesiac_001"]);
     assert_eq!(unit.values("Service", "DynamicUser"), ["yes"]);
@@ -90,7 +90,7 @@ fn a_user_manager_gets_no_other_user() {
 }
 
 #[test]
-fn what_looks_like_syntax_is_not() {
+fn arguments_that_look_like_syntax_are_passed_literally() {
     for command in [
         &["/bin/echo", ";", "$HOME", "${HOME}", "%i", "100%", "a;b", "\\;"][..],
         &["/bin/echo", "", " ", "\t", "\n", "a\nb", "\"", "'", "\\", "\\n", "tail\\"],
@@ -120,7 +120,7 @@ fn one_line_texts_stay_on_their_line() {
     assert_eq!(unit.values("Service", "ExecStart").len(), 2);
     let description = &unit.values("Unit", "Description")[0];
     assert_eq!(
-        systemd_words::expand_specifiers(description).as_deref(),
+        unit_parser::expand_specifiers(description).as_deref(),
         Some("100% of [Service] ExecStart=/bin/evil \\")
     );
     assert_eq!(unit.values("Service", "WorkingDirectory"), ["-/opt/ends in blank /"]);
@@ -162,7 +162,7 @@ fn limits_are_never_rounded_up_or_lost() {
 }
 
 #[test]
-fn profiles_and_gpu_change_the_sandbox_and_nothing_else_does() {
+fn only_profile_and_gpu_access_change_the_sandbox() {
     let mut spec = spec(&["true"]);
     spec.writable = vec!["/opt/with blank/and \"quote\"".parse().unwrap()];
     let unit = system(&spec);
@@ -178,7 +178,7 @@ fn profiles_and_gpu_change_the_sandbox_and_nothing_else_does() {
     assert_eq!(with_gpu.values("Service", "DeviceAllow"), ["char-drm rw", "/dev/nvmap rw"]);
     assert_eq!(with_gpu.values("Service", "SupplementaryGroups"), ["video"]);
     let user = UnitText::parse(&render(&spec, RuntimeScope::User));
-    assert!(user.values("Service", "DeviceAllow").is_empty(), "its manager may not");
+    assert!(user.values("Service", "DeviceAllow").is_empty(), "a user's manager may not");
     spec.sandbox = SandboxProfile::Strict;
     assert_eq!(system(&spec).values("Service", "PrivateNetwork"), ["yes"]);
     assert_eq!(system(&spec).values("Service", "ProcSubset"), ["pid", "all"]);
@@ -218,7 +218,7 @@ proptest! {
 }
 
 #[test]
-fn an_older_systemd_gets_nothing_that_it_takes_and_then_does_harm_with() {
+fn an_older_systemd_gets_no_directive_that_it_handles_wrongly() {
     let value = |version, spec: &ExperimentSpec, directive| {
         let text = render_for(SystemdVersion(version), spec, RuntimeScope::System);
         UnitText::parse(&text).values("Service", directive).join(" ")
@@ -229,7 +229,7 @@ fn an_older_systemd_gets_nothing_that_it_takes_and_then_does_harm_with() {
         assert_eq!(value(version, &spec, "UMask"), umask, "{version}");
     }
     spec.user = Some("brain".to_owned());
-    assert_eq!(value(247, &spec, "UMask"), "0077", "it has no way to be made");
+    assert_eq!(value(247, &spec, "UMask"), "0077", "a fixed user has no such problem");
     spec.health.notify = true;
     assert_eq!(value(247, &spec, "Type"), "notify");
 }

@@ -1,4 +1,4 @@
-//! What is known about a unit at one moment.
+//! The state of a unit at one moment.
 
 use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, StartLimit, TimeSpan, Timestamp};
 
@@ -7,13 +7,13 @@ use crate::properties::Properties;
 /// The type of a unit's job (org.freedesktop.systemd1(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobType {
-    /// It is being started.
+    /// The unit is being started.
     Start,
-    /// It is being stopped.
+    /// The unit is being stopped.
     Stop,
-    /// It is being stopped, to be started again.
+    /// The unit is being stopped, to be started again.
     Restart,
-    /// Another word of systemd's.
+    /// Any other type, in systemd's word.
     Other(String),
 }
 
@@ -28,32 +28,32 @@ impl From<&str> for JobType {
     }
 }
 
-/// What a service manager knows about an experiment's unit at one moment.
+/// The state of an experiment's unit at one moment, as its service manager knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnitFacts {
-    /// The job that is under way.
+    /// The unit's current job.
     ///
-    /// In `ExecStopPost=` a `stop` or `restart` here means that somebody asked for the end; when
-    /// the process ended by itself there is none.
+    /// During `ExecStopPost=`, `stop` or `restart` means that the end was requested; there is no job if the
+    /// process ended by itself.
     pub job: Option<JobType>,
-    /// This life of the unit.
+    /// The invocation id of the current attempt.
     pub invocation: Option<InvocationId>,
     /// Automatic restarts since the last manual start.
     pub restarts: u32,
-    /// When this life was up; `None` if it never was.
+    /// When this attempt became active; `None` if it never did.
     pub ready: Option<Timestamp>,
     /// When the main process was started.
     pub main_started: Option<Timestamp>,
-    /// How the main process of this life ended, if it has.
+    /// How the main process of this attempt ended; `None` while it runs.
     pub main_exit: Option<Exit>,
-    /// The result of this life until now.
+    /// The result of this attempt so far.
     pub result: Option<ServiceResult>,
-    /// How long the main process ran, by a clock that does not jump; `None` until it has ended.
+    /// How long the main process ran, by the monotonic clock; `None` until it has ended.
     pub ran_for: Option<TimeSpan>,
-    /// Whether the main process of this life had ended before the unit began to stop.
+    /// Whether the main process of this attempt ended before the unit began to stop.
     pub left_by_itself: bool,
-    /// The last `STATUS=`.
+    /// The last `STATUS=` notification.
     pub status_text: Option<String>,
     /// `RuntimeMaxSec=` in force.
     pub time_limit: Option<Limit<TimeSpan>>,
@@ -61,60 +61,59 @@ pub struct UnitFacts {
     pub memory_max: Option<Limit<Bytes>>,
     /// `StartLimitBurst=` in force; 0 switches the limit off.
     pub start_limit_burst: u32,
-    /// `StartLimitIntervalSec=` in force; nothing switches the limit off.
+    /// `StartLimitIntervalSec=` in force; 0 switches the limit off.
     pub start_limit_interval: Option<Limit<TimeSpan>>,
     /// `RestartSec=` in force.
     pub restart_delay: Option<Limit<TimeSpan>>,
-    /// `BIJ_STAMP` of the drop-in that is loaded; `None` if the template alone is.
+    /// `BIJ_STAMP` of the loaded drop-in; `None` if only the template is loaded.
     pub stamp: Option<String>,
-    /// Whether the manager itself is going down.
+    /// Whether the manager itself is shutting down.
     pub stopping: bool,
 }
 
-/// The moments from which follows what this life was, by the monotonic clock.
+/// Times by the monotonic clock. The active times may be those of an earlier attempt.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moments {
+pub(super) struct LifecycleTimes {
     pub(super) active: Option<TimeSpan>,
     pub(super) main_start: Option<TimeSpan>,
     pub(super) main_exit: Option<TimeSpan>,
     pub(super) active_end: Option<TimeSpan>,
 }
 
-/// What the manager says of how a main process was executed.
+/// How the main process was executed, as the manager knows it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Execution<'a> {
-    /// `Type=`.
+pub(super) struct MainProcess<'a> {
     pub(super) service_type: Option<&'a str>,
-    /// The last `ERRNO=`: the launcher of an experiment says so if it cannot execute the command.
+    /// The last `ERRNO=` notification; an experiment's launcher sends it if it cannot execute the command.
     pub(super) errno: Option<i32>,
-    /// How it ended.
     pub(super) exit: Option<Exit>,
 }
 
-impl Execution<'_> {
-    /// Whether the experiment's own program never was executed: a status of systemd's says so, if it
-    /// cannot be the program's. The launcher tells the manager, `ERRNO=`, and is heard before it is gone.
-    fn has_failed(self) -> bool {
+impl MainProcess<'_> {
+    /// Returns `true` if the experiment's program was never executed. One of systemd's exit codes shows this, where
+    /// it cannot be the program's own; the launcher's `ERRNO=` shows it too, and is handled before its exit.
+    fn was_never_executed(self) -> bool {
         let only_launched = self.errno.is_some_and(|errno| errno != 0);
-        // A unit of `Type=simple`, which is what an older systemd gets, is up before that.
+        // A unit of `Type=simple`, which an older systemd gets, is active before the program is executed.
         (self.service_type == Some("simple") || only_launched)
             && self.exit.is_some_and(Exit::is_systemd_status)
     }
 }
 
-impl Moments {
-    /// Whether this life was up: an earlier life's moment lies before this main process.
+impl LifecycleTimes {
+    /// Returns `true` if this attempt became active. The active time of an earlier attempt lies before the start
+    /// of this main process.
     fn was_up(self) -> bool {
         self.main_start.is_some_and(|start| self.active.is_some_and(|active| active >= start))
     }
 
-    /// Whether this life was up with its own program.
-    pub(super) fn was_ready(self, execution: Execution<'_>) -> bool {
-        self.was_up() && !execution.has_failed()
+    /// Returns `true` if this attempt became active with its own program.
+    pub(super) fn was_ready(self, main_process: MainProcess<'_>) -> bool {
+        self.was_up() && !main_process.was_never_executed()
     }
 
-    /// Whether the main process had ended before the unit left the state "active". systemd takes down the
-    /// exit first and reacts to it then; where it asks the process to leave, it is the other way round.
+    /// Returns `true` if the main process ended before the unit left the state "active". systemd first records
+    /// an exit and then changes the state; when it stops the process itself, the order is reversed.
     pub(super) fn left_by_itself(self) -> bool {
         self.was_up() && self.main_exit.zip(self.active_end).is_some_and(|(exit, end)| exit <= end)
     }
@@ -125,7 +124,7 @@ impl Moments {
     }
 }
 
-/// `ExecMainCode` and `ExecMainStatus`: `si_code` and `si_status` of waitid(2).
+/// Converts `ExecMainCode` and `ExecMainStatus`, which are `si_code` and `si_status` of waitid(2).
 pub(super) fn exit(code: i32, status: i32) -> Option<Exit> {
     match code {
         1 => Some(Exit::Code(status)),
@@ -136,14 +135,14 @@ pub(super) fn exit(code: i32, status: i32) -> Option<Exit> {
 }
 
 impl UnitFacts {
-    /// Returns the start limit in force; `None` if systemd told no interval.
+    /// Returns the start limit in force; `None` if systemd gave no interval.
     pub fn start_limit(&self) -> Option<StartLimit> {
         let interval = self.start_limit_interval?;
         Some(StartLimit { burst: self.start_limit_burst, interval })
     }
 
     pub(super) fn from_bus(properties: &Properties, job: Option<&str>, system: &str) -> Self {
-        let moments = Moments {
+        let times = LifecycleTimes {
             active: properties.monotonic("ActiveEnterTimestampMonotonic"),
             main_start: properties.monotonic("ExecMainStartTimestampMonotonic"),
             main_exit: properties.monotonic("ExecMainExitTimestampMonotonic"),
@@ -151,7 +150,7 @@ impl UnitFacts {
         };
         let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
         let main_exit = status.and_then(|(code, status)| exit(code, status));
-        let was_ready = moments.was_ready(Execution {
+        let was_ready = times.was_ready(MainProcess {
             service_type: properties.text("Type"),
             errno: properties.i32("StatusErrno"),
             exit: main_exit,
@@ -164,8 +163,8 @@ impl UnitFacts {
             main_started: properties.timestamp("ExecMainStartTimestamp"),
             main_exit,
             result: properties.text("Result").map(ServiceResult::from),
-            ran_for: moments.ran_for(),
-            left_by_itself: moments.left_by_itself(),
+            ran_for: times.ran_for(),
+            left_by_itself: times.left_by_itself(),
             status_text: properties.text("StatusText").map(ToOwned::to_owned),
             time_limit: properties.span_limit("RuntimeMaxUSec"),
             memory_max: properties.bytes_limit("MemoryMax"),
@@ -185,39 +184,42 @@ mod tests {
     const AT: fn(u32) -> Option<TimeSpan> = |seconds| Some(TimeSpan::from_secs(seconds));
 
     #[test]
-    fn an_earlier_life_does_not_make_this_one_ready() {
-        let never = Moments::default();
-        let earlier = Moments { active: AT(10), main_start: AT(20), main_exit: AT(21), ..never };
+    fn an_earlier_attempt_does_not_make_this_one_ready() {
+        let never = LifecycleTimes::default();
+        let earlier =
+            LifecycleTimes { active: AT(10), main_start: AT(20), main_exit: AT(21), ..never };
         assert!(!earlier.was_up());
         assert_eq!(earlier.ran_for(), AT(1));
-        let up = Moments { active: AT(20), main_start: AT(20), ..never };
+        let up = LifecycleTimes { active: AT(20), main_start: AT(20), ..never };
         assert!(up.was_up());
         assert_eq!(up.ran_for(), None);
         for (exit, ready) in
             [(Exit::Code(203), false), (Exit::Code(3), true), (Exit::Signal(9), true)]
         {
-            let execution = |service_type, errno| Execution {
+            let main_process = |service_type, errno| MainProcess {
                 service_type: Some(service_type),
                 errno: Some(errno),
                 exit: Some(exit),
             };
-            assert_eq!(up.was_ready(execution("simple", 0)), ready, "{exit:?}");
-            assert_eq!(up.was_ready(execution("exec", 2)), ready, "{exit:?}");
-            assert!(up.was_ready(execution("exec", 0)), "its own program may say so");
+            assert_eq!(up.was_ready(main_process("simple", 0)), ready, "{exit:?}");
+            assert_eq!(up.was_ready(main_process("exec", 2)), ready, "{exit:?}");
+            assert!(up.was_ready(main_process("exec", 0)), "its own program may return this code");
         }
-        let never_ran = Moments { active: AT(10), ..never };
+        let never_ran = LifecycleTimes { active: AT(10), ..never };
         assert!(!never_ran.was_up());
     }
 
     #[test]
-    fn an_exit_before_the_unit_stops_is_its_own() {
-        let life = Moments { active: AT(20), main_start: AT(20), ..Moments::default() };
-        let left = |exit, end| Moments { main_exit: AT(exit), active_end: AT(end), ..life };
+    fn a_process_that_ended_before_the_unit_stopped_left_by_itself() {
+        let attempt =
+            LifecycleTimes { active: AT(20), main_start: AT(20), ..LifecycleTimes::default() };
+        let left =
+            |exit, end| LifecycleTimes { main_exit: AT(exit), active_end: AT(end), ..attempt };
         assert!(left(30, 30).left_by_itself());
         assert!(left(30, 31).left_by_itself());
-        assert!(!left(31, 30).left_by_itself(), "it was asked to leave");
-        assert!(!Moments { main_exit: AT(30), ..life }.left_by_itself());
-        let not_up = Moments { active: AT(10), ..left(30, 31) };
-        assert!(!not_up.left_by_itself(), "the moment is of an earlier life");
+        assert!(!left(31, 30).left_by_itself(), "systemd stopped it");
+        assert!(!LifecycleTimes { main_exit: AT(30), ..attempt }.left_by_itself());
+        let not_up = LifecycleTimes { active: AT(10), ..left(30, 31) };
+        assert!(!not_up.left_by_itself(), "the active time is that of an earlier attempt");
     }
 }

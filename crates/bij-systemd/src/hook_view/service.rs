@@ -1,28 +1,28 @@
-//! Whether a service is there, for a hook that has no answer from it.
+//! The state of a service, for a hook that the service does not answer.
 
-/// How a service stands that systemd starts again whenever it ends by itself.
+/// The state of a service with `Restart=always`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceState {
-    /// It is stopped, or was never started, and nothing is about to start it.
+    /// The service is stopped, or was never started, and has no start job.
     Stopped,
-    /// It runs, comes up, goes down, or waits to be started again.
+    /// The service runs, starts, stops, or waits for a restart.
     Up,
-    /// It has failed for good.
+    /// The service has failed and is not restarted.
     Failed,
 }
 
 impl ServiceState {
-    /// `ActiveState=`, and whether a job is under way (org.freedesktop.systemd1(5)).
+    /// Derives the state from `ActiveState=` and from whether the unit has a job (org.freedesktop.systemd1(5)).
     pub(super) fn new(active_state: &str, has_job: bool) -> Self {
         match active_state {
             "inactive" if !has_job => Self::Stopped,
             "failed" if !has_job => Self::Failed,
-            // Every other state is on the way to one of these.
+            // Every other state leads to one of these.
             _ => Self::Up,
         }
     }
 
-    /// What `systemctl show` says: `ActiveState=` and, while a job is under way, its number as `Job=`.
+    /// Parses the output of `systemctl show`: `ActiveState=` and, while the unit has a job, its number as `Job=`.
     pub(super) fn parse(show: &str) -> Self {
         let value =
             |name: &str| show.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_systemctl_shows_is_understood() {
+    fn the_output_of_systemctl_show_is_parsed() {
         assert_eq!(ServiceState::parse("ActiveState=active\n"), ServiceState::Up);
         assert_eq!(ServiceState::parse("ActiveState=activating\n"), ServiceState::Up);
         assert_eq!(ServiceState::parse("ActiveState=inactive\n"), ServiceState::Stopped);

@@ -1,11 +1,11 @@
-//! The same questions put to `systemctl`.
+//! The queries of [`HookView`](super::HookView) over `systemctl`.
 
 use std::collections::HashMap;
 
 use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
 
-use super::facts::{Execution, JobType, Moments, UnitFacts, exit};
-use super::{ALL, HookViewError, ServiceState};
+use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
+use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
 use crate::{RuntimeScope, tool};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
@@ -16,22 +16,26 @@ const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,Act
 
 pub(super) fn facts(scope: RuntimeScope, id: &ExperimentId) -> Result<UnitFacts, HookViewError> {
     let unit = id.unit_name();
-    let action = "look at the unit";
+    let action = "inspect the unit";
     let show = systemctl(scope, action, &["show", &unit, "--property", PROPERTIES])?;
     let jobs = systemctl(scope, action, &["list-jobs", "--no-legend", "--plain"])?;
-    // It tells the state on stdout and whether all is well by its exit code: only a state counts.
+    // The state is on stdout; the exit code says whether the system is healthy, and is ignored.
     let state = output(scope, action, &["is-system-running"])?.1;
-    Ok(parse(&show, job_of(&jobs, &unit), state.trim()))
+    Ok(parse(&show, job_type(&jobs, &unit), state.trim()))
 }
 
 pub(super) fn is_stopping(scope: RuntimeScope) -> Result<bool, HookViewError> {
-    let state = output(scope, "look at the manager", &["is-system-running"])?.1;
+    let state = output(scope, "inspect the manager", &["is-system-running"])?.1;
     Ok(state.trim() == "stopping")
 }
 
 pub(super) fn has_loaded_experiments(scope: RuntimeScope) -> Result<bool, HookViewError> {
     let action = "list the units";
-    let units = systemctl(scope, action, &["list-units", "--all", "--no-legend", "--plain", ALL])?;
+    let units = systemctl(
+        scope,
+        action,
+        &["list-units", "--all", "--no-legend", "--plain", EXPERIMENT_UNITS],
+    )?;
     Ok(!units.trim().is_empty())
 }
 
@@ -40,7 +44,7 @@ pub(super) fn service_state(
     unit: &str,
 ) -> Result<ServiceState, HookViewError> {
     let arguments = ["show", unit, "--property", "ActiveState,Job"];
-    Ok(ServiceState::parse(&systemctl(scope, "look at the coordinator", &arguments)?))
+    Ok(ServiceState::parse(&systemctl(scope, "inspect the coordinator", &arguments)?))
 }
 
 pub(super) fn stop(scope: RuntimeScope, id: &ExperimentId) -> Result<(), HookViewError> {
@@ -64,7 +68,7 @@ fn systemctl(
     }
 }
 
-/// Whether it went well, its stdout and its stderr.
+/// Runs `systemctl` and returns whether it succeeded, its stdout and its stderr.
 fn output(
     scope: RuntimeScope,
     action: &'static str,
@@ -73,7 +77,7 @@ fn output(
     let output = tool::command(&tool::path("systemctl"), scope)
         .args([scope.option(), "--no-pager", "--no-ask-password"])
         .args(arguments)
-        // Times are told in this zone; before systemd 247 there is no option for it.
+        // The time zone of the output; before systemd 247 there is no option for it.
         .env("TZ", "UTC")
         .output()
         .map_err(|source| HookViewError::Spawn { action, source })?;
@@ -81,8 +85,8 @@ fn output(
     Ok((output.status.success(), text(&output.stdout), text(&output.stderr)))
 }
 
-/// The type of the unit's job in a listing of `JOB UNIT TYPE STATE`.
-fn job_of<'a>(jobs: &'a str, unit: &str) -> Option<&'a str> {
+/// Returns the type of the unit's job from a listing with the columns `JOB UNIT TYPE STATE`.
+fn job_type<'a>(jobs: &'a str, unit: &str) -> Option<&'a str> {
     jobs.lines().find_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         (fields.next()? == unit).then(|| fields.next()).flatten()
@@ -98,7 +102,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         Some(TimeSpan::from_micros(micros))
     };
     let number = |name| text(name)?.parse::<i32>().ok();
-    let moments = Moments {
+    let times = LifecycleTimes {
         active: monotonic("ActiveEnterTimestampMonotonic"),
         main_start: monotonic("ExecMainStartTimestampMonotonic"),
         main_exit: monotonic("ExecMainExitTimestampMonotonic"),
@@ -106,7 +110,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     };
     let status = number("ExecMainCode").zip(number("ExecMainStatus"));
     let main_exit = status.and_then(|(code, status)| exit(code, status));
-    let was_ready = moments.was_ready(Execution {
+    let was_ready = times.was_ready(MainProcess {
         service_type: text("Type"),
         errno: number("StatusErrno"),
         exit: main_exit,
@@ -119,8 +123,8 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
         main_started: text("ExecMainStartTimestamp").and_then(time),
         main_exit,
         result: text("Result").map(ServiceResult::from),
-        ran_for: moments.ran_for(),
-        left_by_itself: moments.left_by_itself(),
+        ran_for: times.ran_for(),
+        left_by_itself: times.left_by_itself(),
         status_text: text("StatusText").map(ToOwned::to_owned),
         time_limit: text("RuntimeMaxUSec").and_then(|span| span.parse().ok()),
         memory_max: text("MemoryMax").and_then(|limit| limit.parse().ok()),
@@ -134,14 +138,15 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     }
 }
 
-/// `Mon 2026-11-23 22:00:00 UTC`, to the second.
+/// Parses a time such as `Mon 2026-11-23 22:00:00 UTC`.
 fn time(text: &str) -> Option<Timestamp> {
     let mut fields = text.split_whitespace().skip(1);
     let (date, clock) = (fields.next()?, fields.next()?);
     format!("{date}T{clock}Z").parse().ok()
 }
 
-/// The stamp is plain hexadecimal, so it is a word of its own however the others are quoted.
+/// Returns the stamp from `Environment=`. The stamp is hexadecimal, so it is a separate word however the other
+/// variables are quoted.
 fn stamp(environment: &str) -> Option<String> {
     let mut words = environment.split_whitespace();
     words
@@ -156,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemctls_words_are_read() {
+    fn the_output_of_systemctl_show_is_parsed() {
         let show = "InvocationID=00112233445566778899aabbccddeeff\nNRestarts=2\nResult=signal\n\
              ActiveEnterTimestamp=Mon 2026-11-23 22:00:01 UTC\n\
              ActiveEnterTimestampMonotonic=5000100\nActiveExitTimestampMonotonic=8000001\n\
@@ -166,7 +171,7 @@ mod tests {
              MemoryMax=41943040\nStartLimitBurst=3\nStartLimitIntervalUSec=5min\nRestartUSec=100ms\n\
              Environment=\"A=1 2\" BIJ_EXPERIMENT=x BIJ_STAMP=0123456789abcdef BIJ_STATE_DIR=/v\n";
         let jobs = "  7 ssh.service start waiting\n 12 brain-experiment@x.service stop running\n";
-        let facts = parse(show, job_of(jobs, "brain-experiment@x.service"), "stopping");
+        let facts = parse(show, job_type(jobs, "brain-experiment@x.service"), "stopping");
         assert_eq!(facts.job, Some(JobType::Stop));
         assert_eq!(facts.restarts, 2);
         assert_eq!(
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systemctl_does_not_know_is_absent() {
+    fn values_that_systemctl_does_not_know_are_absent() {
         let show = "InvocationID=\nNRestarts=0\nActiveEnterTimestamp=n/a\n\
              ActiveEnterTimestampMonotonic=0\nRuntimeMaxUSec=infinity\nMemoryMax=infinity\n";
         let facts = parse(show, None, "running");

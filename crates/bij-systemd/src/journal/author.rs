@@ -1,61 +1,60 @@
-//! Who wrote a record about an experiment.
+//! Determines who wrote a record about an experiment.
 //!
-//! Every process may send a record to journald and choose all of its fields but those whose names begin
-//! with an underscore, which journald writes itself (systemd.journal-fields(7), "Trusted Journal Fields").
-//! So a record is about an experiment only if one of these is true:
+//! Every process may send a record to journald and choose all of its fields except those whose names begin with an
+//! underscore, which journald sets itself (systemd.journal-fields(7), "Trusted Journal Fields"). So a record is
+//! about an experiment only if one of these is true:
 //!
-//! - a process of the experiment's unit wrote it: `_SYSTEMD_UNIT`;
-//! - the unit's own manager wrote it, and names the unit in `UNIT`;
-//! - root, or under a user's own manager that user, wrote it on behalf of the unit that
-//!   `OBJECT_SYSTEMD_UNIT` names: the last words of a hook, which has ended before journald looks its
-//!   unit up.
+//! - a process of the experiment's unit wrote it (`_SYSTEMD_UNIT`);
+//! - the unit's manager wrote it and names the unit in `UNIT`;
+//! - root, or under a user's manager that user, wrote it on behalf of the unit in `OBJECT_SYSTEMD_UNIT`. Such are
+//!   the last records of a hook that ended before journald looked up its unit.
 //!
-//! These are the rules of `journalctl --unit` as well (`add_matches_for_unit()` of systemd's
-//! logs-show.c). `_COMM` and `_CMDLINE` prove nothing: a process chooses its own name.
+//! `journalctl --unit` applies the same rules (`add_matches_for_unit()` of systemd's logs-show.c). `_COMM` and
+//! `_CMDLINE` prove nothing, because a process chooses its own name.
 
 use bij_core::{ExperimentId, InvocationId};
 use nix::unistd::Uid;
 
 use super::record::Record;
 
-/// Which writers are believed.
+/// The writers that are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// PID 1, and root on behalf of others.
+    /// PID 1, and root on behalf of units.
     System,
-    /// One user's own service manager, and this user on behalf of others.
+    /// A user's service manager, and that user on behalf of units.
     User {
-        /// The user.
+        /// The user's id.
         uid: Uid,
     },
 }
 
-/// Where the hooks are installed.
+/// Path of the installed hooks.
 const HOOK: &str = "/usr/libexec/brain-in-jar/bij-hook";
 const HOOK_IDENTIFIER: &str = "bij-hook";
 
-/// The unit that a manager's own process is in, directly below PID 1 or below `user@UID.service`
+/// The unit that contains the manager process itself, directly below PID 1 or below `user@UID.service`
 /// (systemd.special(7)).
 const MANAGER_UNIT: &str = "init.scope";
 
 /// The writer of a line of an experiment's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// The experiment: it wrote to its output.
+    /// The experiment, on its standard output or error.
     Experiment,
-    /// A process of the experiment's unit that names itself so (`SYSLOG_IDENTIFIER`). It may take any
-    /// name, also that of a hook or of the service manager.
+    /// A process of the experiment's unit under another identifier (`SYSLOG_IDENTIFIER`). It may use any name,
+    /// even that of a hook or of the service manager.
     Process(String),
-    /// The service manager.
+    /// The service manager itself.
     Manager,
     /// A hook of the unit.
     Hook,
-    /// A program that root runs, or the user whose manager it is, on behalf of the unit; by the name
-    /// that it gives itself.
+    /// A program that runs as root, or as the user of the user manager, on behalf of the unit; with the identifier that
+    /// it chose.
     OnBehalf(String),
 }
 
-/// A record's writer, and the unit and life that it is about.
+/// A record's writer, and the unit and invocation that it is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Author {
     pub(super) writer: Writer,
@@ -64,7 +63,7 @@ pub(super) struct Author {
 }
 
 impl Trust {
-    /// Returns who wrote a record about an experiment; `None` if it is not about one, or only says so.
+    /// Returns the author of a record about an experiment; `None` if the record is not about one, or only claims to be.
     pub(super) fn author(self, record: &Record) -> Option<Author> {
         self.manager(record).or_else(|| self.process(record)).or_else(|| self.on_behalf(record))
     }
@@ -117,10 +116,10 @@ impl Trust {
         Some(Author { writer, experiment, invocation: record.number("INVOCATION_ID") })
     }
 
-    /// Whether a process of a unit that calls itself a hook is one. The hooks of the system's units run
-    /// as root; an experiment may do so as well, but is another program.
+    /// Returns `true` if a process of a unit that claims to be a hook is one. The hooks of the system's units run as
+    /// root; an experiment may do so too, but has another executable.
     fn is_hook(self, record: &Record) -> bool {
-        // A process that has ended by now has no program any more.
+        // journald cannot tell the executable of a process that has ended.
         let program = record.text("_EXE");
         self.is_trusted_uid(record) && program.is_none_or(|program| program == HOOK)
     }
@@ -133,17 +132,17 @@ impl Trust {
         record.number("_UID") == Some(trusted.as_raw())
     }
 
-    /// Matches by which journalctl finds every record that can be about an experiment, and others: a
-    /// record is about one if [`author`](Self::author) says so.
-    pub(super) fn candidates(self) -> Vec<String> {
+    /// Returns journalctl matches that select every record that can be about an experiment, among others;
+    /// [`author`](Self::author) decides which of them are.
+    pub(super) fn candidate_matches(self) -> Vec<String> {
         match self {
             Self::System => ["BIJ_KIND=experiment", "+", "_PID=1"].map(ToOwned::to_owned).to_vec(),
             Self::User { uid } => vec![format!("_UID={uid}")],
         }
     }
 
-    /// Matches for what the manager wrote about one life of a unit.
-    pub(super) fn manager_on(self, invocation: InvocationId) -> Vec<String> {
+    /// Returns journalctl matches for the manager's records of one attempt.
+    pub(super) fn manager_matches(self, invocation: InvocationId) -> Vec<String> {
         match self {
             Self::System => vec!["_PID=1".to_owned(), format!("INVOCATION_ID={invocation}")],
             Self::User { uid } => vec![
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_forges_is_about_no_experiment() {
+    fn forged_fields_of_other_processes_are_ignored() {
         let forged = [
             ("UNIT", UNIT),
             ("USER_UNIT", UNIT),
@@ -192,7 +191,7 @@ mod tests {
             ("INVOCATION_ID", "07070707070707070707070707070707"),
         ];
         for identifier in ["systemd", "bij-hook", "brain-experiment-x"] {
-            // The name of a process is its own choice.
+            // // A process chooses its own name.
             for (uid, unit) in [("1001", "session-3.scope"), ("1001", "user@1001.service")] {
                 let own = [
                     ("SYSLOG_IDENTIFIER", identifier),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn another_experiment_speaks_for_itself_only_even_as_root() {
+    fn an_experiment_cannot_forge_records_of_another_even_as_root() {
         let forged = [
             ("_SYSTEMD_UNIT", "brain-experiment@evil.service"),
             ("_UID", "0"),
@@ -224,11 +223,11 @@ mod tests {
         let author = Trust::System.author(&record(&forged)).unwrap();
         assert_eq!(author.experiment.as_str(), "evil");
         assert_eq!(author.writer, Writer::Process("bij-hook".to_owned()));
-        assert_eq!(author.invocation, None, "a life that it chose itself");
+        assert_eq!(author.invocation, None, "an invocation that it chose itself");
     }
 
     #[test]
-    fn a_users_unit_of_the_same_name_is_not_the_systems() {
+    fn a_users_unit_is_not_mistaken_for_the_systems_unit_of_the_same_name() {
         let users = [("_SYSTEMD_UNIT", "user@1000.service"), ("_SYSTEMD_USER_UNIT", UNIT)];
         let of_uid = |uid| [&users[..], &[("_UID", uid)]].concat();
         assert_eq!(writer(Trust::System, &of_uid("1000")), None);
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manager_and_the_hooks_are_heard() {
+    fn records_of_the_manager_and_of_hooks_are_recognised() {
         let manager = [("_PID", "1"), ("_UID", "0"), ("UNIT", UNIT)];
         assert_eq!(writer(Trust::System, &manager), Some(Writer::Manager));
         let manager = [("_UID", "1000"), ("_SYSTEMD_USER_UNIT", MANAGER_UNIT), ("USER_UNIT", UNIT)];

@@ -1,4 +1,4 @@
-//! The end of one life of a unit, from what its manager wrote about it.
+//! The end of an attempt, as its service manager recorded it in the journal.
 
 use bij_core::{
     Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
@@ -9,40 +9,40 @@ use super::author::Trust;
 use super::message_id as id;
 use super::record::Record;
 
-/// An end that is told by the journal.
+/// The end of an attempt, recovered from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalEnd {
-    /// When it ended.
+    /// When the attempt ended.
     pub at: Timestamp,
-    /// When it was up, if it was.
+    /// When the unit became active; `None` if it never did.
     pub ready: Option<Timestamp>,
-    /// What the records say; its witness is the journal.
+    /// The evidence in the records; its witness is the journal.
     pub evidence: Evidence,
 }
 
-/// Arguments for what the manager itself wrote about one life of a unit.
+/// Returns the journalctl arguments that select the manager's records of an attempt.
 pub(super) fn arguments(trust: Trust, invocation: InvocationId) -> Vec<String> {
     let options = ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned);
-    options.into_iter().chain(trust.manager_on(invocation)).collect()
+    options.into_iter().chain(trust.manager_matches(invocation)).collect()
 }
 
-/// Reads the records of one life, oldest first; `None` if none of them tells of its end.
+/// Reads the records of an attempt, oldest first; `None` if none of them records its end.
 pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Journal);
     let (mut ready, mut ended, mut clean) = (None, None, CleanExit::default());
     for record in records {
-        clean.hear(record, ended.is_some());
+        clean.note(record, ended.is_some());
         let moment = record.at().zip(record.monotonic());
         if record.is(id::STARTED) {
             ready =
                 ready.or(moment.filter(|_| record.text("JOB_RESULT").as_deref() == Some("done")));
         } else if record.is(id::STOPPING) && ended.is_none() {
-            // After its end an automatic restart "stops" the unit as well; nobody ordered that.
+            // An automatic restart logs "stopping" as well, but only after the end; it is no order.
             evidence.order =
                 Some(Order { kind: OrderKind::Stop, by: "systemd job stop".to_owned() });
-        } else if tell(record, &mut evidence) {
+        } else if apply_record(record, &mut evidence) {
             ended = ended.or(moment);
         }
     }
@@ -53,47 +53,51 @@ pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
 }
 
-/// How a process left whose exit the manager took for a clean one, and did not write down.
+/// Signs of an exit that the manager considered clean and did not log.
 #[derive(Default)]
 struct CleanExit {
-    /// The signal that somebody had the manager send to the main process.
+    /// The signal that a client had the manager send to the main process.
     sent: Option<i32>,
-    /// It was brought back.
+    /// Whether systemd scheduled a restart.
     restarted: bool,
 }
 
 impl CleanExit {
-    fn hear(&mut self, record: &Record, ended: bool) {
+    fn note(&mut self, record: &Record, ended: bool) {
         if record.is(id::RESTART_SCHEDULED) {
             self.restarted = true;
-        } else if !ended && let Some(signal) = record.text("MESSAGE").as_deref().and_then(sent) {
+        } else if !ended
+            && let Some(signal) = record.text("MESSAGE").as_deref().and_then(parse_sent_signal)
+        {
             self.sent = Some(signal);
         }
     }
 
-    /// Only an end that was called a success leaves its exit open: code 0, 75, or a signal that asks
-    /// to leave. Without an order, `systemctl kill` is no success, and nor is what comes back.
+    /// Adds the exit of a main process that systemd counts as clean and does not log: exit code 0 or 75, or a
+    /// termination signal. A signal sent without a stop order (`systemctl kill`) and a restart are no success.
     fn conclude(self, evidence: &mut Evidence) {
         let open = evidence.exit.is_none() && evidence.order.is_none();
         if !open || evidence.service_result != Some(ServiceResult::Success) {
             return;
         }
         let (exit, why) = match self {
-            Self { sent: Some(signal), .. } => (Exit::Signal(signal), "it was sent by request"),
+            Self { sent: Some(signal), .. } => {
+                (Exit::Signal(signal), "a client requested the signal")
+            }
             Self { restarted: true, .. } => (Exit::Code(EX_TEMPFAIL), "it was restarted"),
             Self { sent: None, restarted: false } => return,
         };
         evidence.exit = Some(exit);
-        evidence.notes.push(format!("its exit was not written down; {why}"));
+        evidence.notes.push(format!("systemd did not log the exit; {why}"));
     }
 }
 
-/// "Checkpointed, resume me" (sysexits.h(3head)): the one good exit that the template restarts.
+/// "Checkpointed, resume me" (sysexits.h(3head)): the only clean exit that the template restarts.
 const EX_TEMPFAIL: i32 = 75;
 
-/// The signal in systemd's words since 249: `Sent signal SIGTERM to main process 7 (sh) on client
-/// request.` Only those that count as a clean exit matter.
-fn sent(message: &str) -> Option<i32> {
+/// Returns the signal from a message of systemd since 249: `Sent signal SIGTERM to main process 7 (sh) on client
+/// request.` Only signals that count as a clean exit are recognised.
+fn parse_sent_signal(message: &str) -> Option<i32> {
     let (_, rest) = message.split_once(": Sent signal SIG")?;
     let (name, rest) = rest.split_once(' ')?;
     if !rest.starts_with("to main process ") {
@@ -105,13 +109,13 @@ fn sent(message: &str) -> Option<i32> {
         .find_map(|(known, number)| (known == name).then_some(number))
 }
 
-/// Takes down what a record tells of an end; false if it tells of none.
+/// Adds the evidence of one record; returns `true` if it records an end.
 ///
-/// When the start limit is hit, the failure is written once more under the same invocation, so
-/// the first word on each matter stands.
-fn tell(record: &Record, evidence: &mut Evidence) -> bool {
+/// When the start limit is hit, systemd logs the failure again under the same invocation id, so the first
+/// record of each fact counts.
+fn apply_record(record: &Record, evidence: &mut Evidence) -> bool {
     if record.is(id::PROCESS_EXIT) {
-        // Hooks are processes of the unit too; only this one is the experiment.
+        // Hooks are processes of the unit too; only `ExecStart` is the experiment.
         if record.text("COMMAND").as_deref() == Some("ExecStart") {
             evidence.exit = evidence.exit.or_else(|| exit(record));
             return true;
@@ -128,7 +132,7 @@ fn tell(record: &Record, evidence: &mut Evidence) -> bool {
         return true;
     }
     if record.is(id::OUT_OF_MEMORY) {
-        // A child may be killed and the experiment live on: this alone is no end.
+        // A child may be killed while the experiment runs on, so this alone is no end.
         evidence.oom_kills = Some(evidence.oom_kills.unwrap_or_default() + 1);
     } else if record.is(id::OOMD_KILL) {
         evidence.notes.push("systemd-oomd killed it for memory pressure".to_owned());
@@ -162,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Records a second apart.
+    /// Builds records that are one second apart.
     fn records(fields: &[&[(&str, &str)]]) -> Vec<Record> {
         let record = |(at, fields): (usize, &&[(&str, &str)])| {
             let micros = ((at + 1) * 1_000_000).to_string();
@@ -198,7 +202,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_killed_hook_is_not_the_experiments_death() {
+    fn a_killed_hook_is_not_the_end_of_the_experiment() {
         let end = read(&records(&[STARTED, KILLED, HOOK_KILLED, FAILED, RESTART])).unwrap();
         assert_eq!(end.evidence.exit, Some(Exit::Signal(11)));
         assert_eq!(end.evidence.service_result, Some(ServiceResult::Signal));
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_limit_says_the_failure_twice_and_it_counts_once() {
+    fn a_failure_that_is_logged_again_at_the_start_limit_counts_once() {
         let again: &[(&str, &str)] =
             &[("MESSAGE_ID", id::FAILURE_RESULT), ("UNIT_RESULT", "start-limit-hit")];
         let end = read(&records(&[STARTED, KILLED, FAILED, RESTART, again])).unwrap();
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_one_only_before_the_end() {
+    fn a_stop_counts_as_an_order_only_before_the_end() {
         let success: &[(&str, &str)] = &[("MESSAGE_ID", id::SUCCESS)];
         let stopped = read(&records(&[STARTED, STOPPING, success])).unwrap();
         assert_eq!(stopped.evidence.prove(), Cause::Stopped);
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_exit_that_was_not_written_down_is_not_always_a_success() {
+    fn a_clean_exit_that_systemd_did_not_log_is_not_always_a_success() {
         let success: &[(&str, &str)] = &[("MESSAGE_ID", id::SUCCESS)];
         let sent = |who: &str| {
             format!(
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_counted_and_a_child_is_no_end() {
+    fn oom_kills_are_counted_and_a_killed_child_is_no_end() {
         let oom: &[(&str, &str)] = &[("MESSAGE_ID", id::OUT_OF_MEMORY)];
         assert_eq!(read(&records(&[STARTED, oom])), None);
         let end = read(&records(&[STARTED, oom, KILLED, FAILED])).unwrap();
@@ -262,7 +266,7 @@ mod tests {
         let system = arguments(Trust::System, invocation);
         assert_eq!(system[5..], ["_PID=1", "INVOCATION_ID=07070707070707070707070707070707"]);
         let user = arguments(Trust::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
-        let life = "USER_INVOCATION_ID=07070707070707070707070707070707";
-        assert_eq!(user[5..], ["_UID=1000", "_SYSTEMD_USER_UNIT=init.scope", life]);
+        let attempt = "USER_INVOCATION_ID=07070707070707070707070707070707";
+        assert_eq!(user[5..], ["_UID=1000", "_SYSTEMD_USER_UNIT=init.scope", attempt]);
     }
 }

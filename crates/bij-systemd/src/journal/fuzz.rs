@@ -1,5 +1,4 @@
-//! Records of hostile content. What a process writes about an experiment that is not its own is never that
-//! experiment's line.
+//! Parses records of hostile content. Records of other processes must never count as an experiment's lines.
 
 use bij_core::ExperimentId;
 use bij_fuzz::Target;
@@ -8,7 +7,7 @@ use super::author::{Trust, Writer};
 use super::record::Record;
 use super::{LogLine, end};
 
-/// Puts what journald knows of a stranger in the place of whatever a record says of its writer.
+/// Replaces the trusted fields of a record with those of an unrelated process.
 fn from_stranger(line: &str) -> Option<Record> {
     let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
     fields.retain(|name, _| !name.starts_with('_') || name.starts_with("__"));

@@ -1,7 +1,7 @@
-//! The kernel's own line about a kill for memory.
+//! The kernel's log line about an OOM kill.
 //!
-//! It is written once for every kill and names the victim's control group (`dump_oom_victim()` of
-//! the kernel's `mm/oom_kill.c`):
+//! The kernel writes one line per kill, with the victim's control group (`dump_oom_victim()` of its
+//! `mm/oom_kill.c`):
 //! `oom-kill:constraint=CONSTRAINT_MEMCG,…,oom_memcg=/brain.slice,task_memcg=/brain.slice/UNIT,task=…`.
 
 use std::fs::OpenOptions;
@@ -11,26 +11,26 @@ use std::os::unix::fs::OpenOptionsExt;
 use bij_core::{ExperimentId, TimeSpan};
 use nix::fcntl::OFlag;
 
-/// Arguments to read this boot's lines of the kernel.
+/// Returns the journalctl arguments for the kernel's lines of this boot.
 pub(super) fn arguments() -> Vec<String> {
     let words = ["-o", "json", "--quiet", "--no-pager", "--boot", "_TRANSPORT=kernel"];
     words.map(ToOwned::to_owned).to_vec()
 }
 
-/// Everything in the kernel's ring buffer, if this process may read it.
-pub(super) fn buffer() -> Option<String> {
+/// Reads the kernel's ring buffer; `None` if this process may not.
+pub(super) fn read_kmsg() -> Option<String> {
     let mut options = OpenOptions::new();
-    // Without the flag the last read would wait for the next message.
+    // Without the flag, the read after the last record would block.
     let file = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     let mut file = file.open("/dev/kmsg").ok()?;
     let mut text = String::new();
-    // One read gives one record; the kernel's longest has 8 KiB.
+    // Each read returns one record of at most 8 KiB.
     let mut record = vec![0; 8192];
     loop {
         match file.read(&mut record) {
             Ok(0) => return Some(text),
             Ok(length) => text.push_str(&String::from_utf8_lossy(&record[..length])),
-            // EPIPE: records were overwritten before they were read; it goes on behind them.
+            // EPIPE: records were overwritten before they were read; the next read continues behind them.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Some(text),
@@ -38,23 +38,23 @@ pub(super) fn buffer() -> Option<String> {
     }
 }
 
-/// The newest line about a kill in this experiment's unit among records of `/dev/kmsg`:
+/// Returns the newest line about an OOM kill in this experiment's unit among records of `/dev/kmsg`:
 /// `priority,sequence,microseconds since boot,flags;message` (Documentation/ABI/testing/dev-kmsg).
 pub(super) fn kill_line(
     buffer: &str,
     id: &ExperimentId,
     since: Option<TimeSpan>,
 ) -> Option<String> {
-    let mut told = buffer.lines().filter_map(|line| {
+    let mut kills = buffer.lines().filter_map(|line| {
         let (prefix, message) = line.split_once(';')?;
         let micros = prefix.split(',').nth(2)?.parse().ok().map(TimeSpan::from_micros)?;
-        (since.is_none_or(|since| micros >= since) && names(message, id)).then_some(message)
+        (since.is_none_or(|since| micros >= since) && names_unit(message, id)).then_some(message)
     });
-    told.next_back().map(ToOwned::to_owned)
+    kills.next_back().map(ToOwned::to_owned)
 }
 
-/// Whether a message tells of a kill in the group of this experiment's unit or one below it.
-pub(super) fn names(message: &str, id: &ExperimentId) -> bool {
+/// Returns `true` if a message is about an OOM kill in the control group of this experiment's unit, or below it.
+pub(super) fn names_unit(message: &str, id: &ExperimentId) -> bool {
     let unit = id.unit_name();
     let group = |field: &str| field.starts_with("task_memcg=") || field.starts_with("oom_memcg=");
     message.starts_with("oom-kill:")
@@ -83,10 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_cannot_name_itself_into_the_evidence() {
+    fn a_process_cannot_forge_evidence_by_its_name() {
         let id = ExperimentId::new("x").unwrap();
         let forged = "oom-kill:constraint=CONSTRAINT_NONE,task_memcg=/a.slice,task=/brain-experiment@x.service,pid=1";
-        assert!(names(LINE, &id));
-        assert!(!names(forged, &id));
+        assert!(names_unit(LINE, &id));
+        assert!(!names_unit(forged, &id));
     }
 }

@@ -1,19 +1,19 @@
-//! The processes that a manager had to kill, by its own words.
+//! The processes that a manager killed, from its log messages.
 
 use super::record::Record;
 
-/// Returns the names of the processes that were killed, in the order in which they were.
+/// Returns the names of the killed processes, in the order of the records.
 ///
-/// A process chooses its own name, and a name may hold anything but a NUL; what stands before and behind it
-/// in the message is the manager's.
-pub(super) fn names(records: &[Record]) -> Vec<String> {
+/// A process chooses its own name, which may contain anything but a NUL; the text before and behind it is the
+/// manager's.
+pub(super) fn process_names(records: &[Record]) -> Vec<String> {
     let message = |record: &Record| record.text("MESSAGE");
-    records.iter().filter_map(message).filter_map(|message| name(&message)).collect()
+    records.iter().filter_map(message).filter_map(|message| process_name(&message)).collect()
 }
 
-/// Reads `brain-experiment@x.service: Killing process 123 (sleep) with signal SIGKILL.` (`log_kill` of
+/// Returns the name in `brain-experiment@x.service: Killing process 123 (sleep) with signal SIGKILL.` (`log_kill` of
 /// systemd's unit.c).
-fn name(message: &str) -> Option<String> {
+fn process_name(message: &str) -> Option<String> {
     let (_, rest) = message.split_once(": Killing process ")?;
     let (pid, rest) = rest.split_once(" (")?;
     let name = rest.strip_suffix(") with signal SIGKILL.")?;
@@ -27,9 +27,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manager_names_what_it_has_killed() {
+    fn the_name_of_a_killed_process_is_read_from_the_message() {
         let message = |text: &str| format!("brain-experiment@x.service: {text}");
-        let read = |text: &str| name(&message(text));
+        let read = |text: &str| process_name(&message(text));
         assert_eq!(
             read("Killing process 123 (sleep) with signal SIGKILL."),
             Some("sleep".to_owned())

@@ -1,4 +1,4 @@
-//! Log lines as they come: the backlog, then what follows it.
+//! Iterates over log lines: the backlog, then new lines.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,50 +7,50 @@ use std::time::Duration;
 use bij_core::{TimeSpan, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
-use super::process::{JournalError, Records, Running};
+use super::process::{JournalError, JournalctlProcess, Records};
 use super::{Journal, LogLine, LogQuery};
 
-/// The log lines of experiments as they come; made by [`Journal::lines`].
+/// An iterator over log lines of experiments; created by [`Journal::lines`].
 #[derive(Debug)]
 pub struct LogLines {
     journal: Journal,
     query: LogQuery,
     started: Timestamp,
-    /// The same by the clock that counts from the boot (`CLOCK_MONOTONIC`), if the kernel tells.
-    begun: Option<TimeSpan>,
-    /// Lines before this, by the same clock, are not new.
+    /// The same by `CLOCK_MONOTONIC`, if the kernel gives it.
+    started_monotonic: Option<TimeSpan>,
+    /// Lines before this time (`CLOCK_MONOTONIC`) are not new.
     new_from: Option<TimeSpan>,
-    phase: Phase,
+    phase: LogPhase,
     cursor: Option<String>,
-    /// Of single lives journalctl cannot show the newest lines only; they are held back here.
-    held: VecDeque<LogLine>,
-    stopper: Stopper,
+    /// journalctl cannot limit the number of lines of single attempts; the newest are buffered here.
+    newest: VecDeque<LogLine>,
+    stopper: LogStopper,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum LogPhase {
     Backlog(Records),
     Following(Records),
     Over,
 }
 
-/// Ends a [`LogLines`] from another thread: after what is under way there is no next line.
+/// A handle that stops a [`LogLines`] from another thread; the iterator ends after the line in progress.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<Mutex<Option<Running>>>);
+pub struct LogStopper(Arc<Mutex<Option<JournalctlProcess>>>);
 
-impl Stopper {
-    /// Ends it.
+impl LogStopper {
+    /// Stops the iterator.
     pub fn stop(&self) {
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(running) = running {
-            running.kill();
+        let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(process) = process {
+            process.kill();
         }
     }
 
-    /// Lets it stop this one from now on; false if it has been stopped already.
-    fn guard(&self, running: &Running) -> bool {
-        let mut guarded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        guarded.as_mut().map(|current| *current = running.clone()).is_some()
+    /// Makes this handle stop `process` from now on; returns `false` if the iterator was stopped already.
+    fn replace_process(&self, process: &JournalctlProcess) -> bool {
+        let mut process_slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        process_slot.as_mut().map(|current| *current = process.clone()).is_some()
     }
 
     fn has_stopped(&self) -> bool {
@@ -65,32 +65,33 @@ impl LogLines {
         started: Timestamp,
     ) -> Result<Self, JournalError> {
         let backlog = journal.run(query.backlog_arguments(journal.scope))?;
-        let stopper = Stopper(Arc::new(Mutex::new(Some(backlog.running().clone()))));
-        let phase = Phase::Backlog(backlog);
-        let held = VecDeque::new();
-        let begun = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-        let begun = begun.and_then(|begun| u64::try_from(begun.as_micros()).ok());
+        let stopper = LogStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
+        let phase = LogPhase::Backlog(backlog);
+        let newest = VecDeque::new();
+        let started_monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
+        let started_monotonic =
+            started_monotonic.and_then(|since_boot| u64::try_from(since_boot.as_micros()).ok());
         Ok(Self {
             journal,
             query,
             started,
-            begun: begun.map(TimeSpan::from_micros),
+            started_monotonic: started_monotonic.map(TimeSpan::from_micros),
             new_from: None,
             phase,
             cursor: None,
-            held,
+            newest,
             stopper,
         })
     }
 
-    /// A handle that ends it from another thread.
-    pub fn stopper(&self) -> Stopper {
+    /// Returns a handle that stops this iterator from another thread.
+    pub fn stopper(&self) -> LogStopper {
         self.stopper.clone()
     }
 
-    /// The next line of the run that is under way.
+    /// Returns the next wanted line of the current journalctl process.
     fn line(&mut self) -> Option<Result<LogLine, JournalError>> {
-        let (Phase::Backlog(records) | Phase::Following(records)) = &mut self.phase else {
+        let (LogPhase::Backlog(records) | LogPhase::Following(records)) = &mut self.phase else {
             return None;
         };
         for record in records {
@@ -103,7 +104,7 @@ impl LogLines {
                 continue;
             }
             let line = LogLine::from_record(&record, self.journal.trust)
-                .filter(|line| self.query.wants(line));
+                .filter(|line| self.query.selects(line));
             if let Some(line) = line {
                 return Some(Ok(line));
             }
@@ -111,33 +112,33 @@ impl LogLines {
         None
     }
 
-    /// Reads the backlog to its end and holds its newest lines back, where that is our job.
-    fn hold_back(&mut self) -> Result<(), JournalError> {
-        let ours = !self.query.lives.is_empty() && matches!(self.phase, Phase::Backlog(_));
-        let Some(newest) = self.query.shown().filter(|_| ours) else { return Ok(()) };
+    /// Reads the backlog to its end and buffers its newest lines, where journalctl cannot limit them.
+    fn buffer_newest(&mut self) -> Result<(), JournalError> {
+        let ours = !self.query.attempts.is_empty() && matches!(self.phase, LogPhase::Backlog(_));
+        let Some(limit) = self.query.line_limit().filter(|_| ours) else { return Ok(()) };
         while let Some(line) = self.line() {
-            self.held.push_back(line?);
-            if self.held.len() > newest {
-                self.held.pop_front();
+            self.newest.push_back(line?);
+            if self.newest.len() > limit {
+                self.newest.pop_front();
             }
         }
         Ok(())
     }
 
-    /// What comes after the run that has ended.
+    /// Starts the next phase after a journalctl process has ended.
     fn next_phase(&mut self) -> Result<(), JournalError> {
-        let follows = matches!(self.phase, Phase::Backlog(_)) && self.query.follow;
-        self.phase = Phase::Over;
+        let follows = matches!(self.phase, LogPhase::Backlog(_)) && self.query.follow;
+        self.phase = LogPhase::Over;
         if !follows || self.stopper.has_stopped() {
             return Ok(());
         }
         let cursor = self.cursor.as_deref();
-        // journalctl looks from a whole second on, and the time of day may be set while it does.
-        self.new_from = self.begun.filter(|_| cursor.is_none());
+        // journalctl rounds `--since` to whole seconds, and the time of day may be set meanwhile.
+        self.new_from = self.started_monotonic.filter(|_| cursor.is_none());
         let arguments = self.query.follow_arguments(self.journal.trust, cursor, self.started);
         let records = self.journal.run(arguments)?;
-        if self.stopper.guard(records.running()) {
-            self.phase = Phase::Following(records);
+        if self.stopper.replace_process(records.process()) {
+            self.phase = LogPhase::Following(records);
         }
         Ok(())
     }
@@ -147,17 +148,17 @@ impl Iterator for LogLines {
     type Item = Result<LogLine, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.held.is_empty()
-            && let Err(error) = self.hold_back()
+        if self.newest.is_empty()
+            && let Err(error) = self.buffer_newest()
         {
             return Some(Err(error));
         }
         loop {
-            if let Some(line) = self.held.pop_front() {
+            if let Some(line) = self.newest.pop_front() {
                 return Some(Ok(line));
             }
             match self.line() {
-                None if matches!(self.phase, Phase::Over) => return None,
+                None if matches!(self.phase, LogPhase::Over) => return None,
                 None => {
                     if let Err(error) = self.next_phase() {
                         return Some(Err(error));

@@ -1,4 +1,4 @@
-//! One run of journalctl.
+//! Runs journalctl and reads its records.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,52 +12,55 @@ use super::record::{InvalidRecord, Record};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// `journalctl` could not be run.
+    /// `journalctl` could not be started.
     #[error("cannot run journalctl")]
     Spawn(#[source] io::Error),
-    /// Its output could not be read.
+    /// The output of `journalctl` could not be read.
     #[error("cannot read from journalctl")]
     Read(#[source] io::Error),
-    /// The caller may not read it.
+    /// The caller may not read the journal.
     #[error("no permission to read the journal")]
     Denied,
-    /// It failed.
+    /// `journalctl` exited with an error.
     #[error("journalctl failed: {message}")]
     Failed {
-        /// What it wrote to stderr.
+        /// The text that it wrote to stderr.
         message: String,
     },
-    /// It wrote something that is no record.
+    /// `journalctl` wrote a line that is no record.
     #[error("journalctl wrote something unknown")]
     Record(#[source] InvalidRecord),
 }
 
-/// `show_journal_access_problems()` of systemd's journal-util.c.
+/// Part of the message of `show_journal_access_problems()` in systemd's journal-util.c.
 const NO_PERMISSION: &str = "insufficient permissions";
 const NO_SUCH_UNITS: &str = "Failed to add filter for units: No data available";
 
-/// The records of one run of journalctl, which ends with this.
+/// The records of one journalctl process, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Records {
-    child: Running,
+    child: JournalctlProcess,
     stdout: BufReader<ChildStdout>,
     over: bool,
 }
 
-/// A journalctl that runs, to be ended from wherever.
+/// A handle of a running journalctl, to kill it from another thread.
 #[derive(Clone, Debug)]
-pub(super) struct Running(Arc<Mutex<Child>>);
+pub(super) struct JournalctlProcess(Arc<Mutex<Child>>);
 
-impl Running {
-    /// Ends it; one that has ended by itself stays so.
+impl JournalctlProcess {
+    /// Kills the process, if it still runs.
     pub(super) fn kill(&self) {
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
 }
 
 impl Records {
-    /// Runs a command with these arguments.
-    pub(super) fn of(mut command: Command, arguments: Vec<String>) -> Result<Self, JournalError> {
+    /// Runs `command` with these arguments.
+    pub(super) fn spawn(
+        mut command: Command,
+        arguments: Vec<String>,
+    ) -> Result<Self, JournalError> {
         let mut child = command
             .args(arguments)
             .stdin(Stdio::null())
@@ -66,17 +69,17 @@ impl Records {
             .spawn()
             .map_err(JournalError::Spawn)?;
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Ok(Self { child: Running(Arc::new(Mutex::new(child))), stdout, over: false })
+        Ok(Self { child: JournalctlProcess(Arc::new(Mutex::new(child))), stdout, over: false })
     }
 
-    pub(super) fn running(&self) -> &Running {
+    pub(super) fn process(&self) -> &JournalctlProcess {
         &self.child
     }
 
-    /// What journalctl had to say at its end.
+    /// Reads the exit status and stderr of journalctl after its last record.
     ///
-    /// With `--grep` it exits 1 if nothing matched, and says nothing; with a pattern of units that
-    /// no record matches it complains (`add_units()` of systemd's journalctl.c). Both is "nothing".
+    /// With `--grep` it exits with 1 and no message if nothing matched. With a pattern of units that no record
+    /// matches it prints an error (`add_units()` of systemd's journalctl.c). Both mean that there are no lines.
     fn finish(&mut self) -> Option<JournalError> {
         let mut child = self.child.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut message = String::new();
@@ -123,7 +126,7 @@ impl Iterator for Records {
 
 impl Drop for Records {
     fn drop(&mut self) {
-        // Whether it is still there or not, nothing of it stays behind.
+        // Kills and reaps the process, whether or not it still runs.
         self.child.kill();
         let _ = self.child.0.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }

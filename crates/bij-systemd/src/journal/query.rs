@@ -1,4 +1,4 @@
-//! Which log lines are wanted, and how journalctl is asked for them.
+//! Selects log lines, and builds journalctl's arguments for them.
 
 use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
@@ -6,93 +6,94 @@ use super::author::Trust;
 use super::line::LogLine;
 use crate::RuntimeScope;
 
-/// Which log lines; `Default` is all of every experiment.
+/// Selects log lines; the default is all lines of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
-    /// Of these experiments only; none means of all.
+    /// Experiments to select; empty for all.
     pub experiments: Vec<ExperimentId>,
-    /// Of these lives only; none means of all.
-    pub lives: Vec<Life>,
-    /// At most so many of those that are there, the newest.
+    /// Attempts to select; empty for all.
+    pub attempts: Vec<AttemptSpan>,
+    /// Maximum number of existing lines; the newest are shown.
     pub newest: Option<usize>,
-    /// Not before this, in the words of systemd.time(7).
+    /// Earliest time, in the format of systemd.time(7).
     pub since: Option<String>,
-    /// Not after this, in the words of systemd.time(7).
+    /// Latest time, in the format of systemd.time(7).
     pub until: Option<String>,
-    /// Whose text matches this expression, as `journalctl --grep`.
+    /// Regular expression that the text must match, as of `journalctl --grep`.
     pub grep: Option<String>,
-    /// Go on with new ones.
+    /// Whether to wait for new lines.
     pub follow: bool,
 }
 
-/// One life of a unit, and when it was.
+/// The time span of one attempt, which selects its log lines.
 ///
-/// journald looks up what a line belongs to while its writer is alive. The last words of a process
-/// often come without their invocation, so a line without one is known by its boot and its time.
+/// journald looks up the invocation of a line while the writer is alive. The last lines of a process often lack it, so
+/// they are selected by boot and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
-    /// The boot that it lived in.
+pub struct AttemptSpan {
+    /// The boot in which the attempt ran.
     pub boot: BootId,
-    /// Its name.
+    /// The invocation id of the attempt's unit.
     pub invocation: InvocationId,
-    /// When it began.
+    /// When the attempt began.
     pub started: Timestamp,
-    /// When it ended, if it has.
+    /// When the attempt ended; `None` while it runs.
     pub ended: Option<Timestamp>,
-    /// Whether all of its lines lie between these times: the time of day is known not to have been set
+    /// Whether all lines of the attempt lie between these times, because the time of day is known not to have been set
     /// meanwhile.
-    pub in_order: bool,
+    pub is_clock_steady: bool,
 }
 
-impl Life {
-    fn is_of(&self, line: &LogLine) -> bool {
+impl AttemptSpan {
+    fn contains(&self, line: &LogLine) -> bool {
         if let Some(invocation) = line.invocation {
             return invocation == self.invocation;
         }
         let begun = line.at >= self.started;
-        let not_over = self.ended.is_none_or(|ended| line.at <= late(ended));
-        let is_its_time = if self.in_order { begun && not_over } else { begun || not_over };
+        let not_over = self.ended.is_none_or(|ended| line.at <= latest_line(ended));
+        let is_its_time = if self.is_clock_steady { begun && not_over } else { begun || not_over };
         is_its_time && line.boot.is_none_or(|boot| boot == self.boot)
     }
 }
 
-/// How long after its end a life's last lines may be written down.
+/// How long after the end of an attempt its last lines may be written.
 const LATE: TimeSpan = TimeSpan::from_secs(1);
 
-fn late(ended: Timestamp) -> Timestamp {
-    let late = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(ended.as_micros().saturating_add(late))
+fn latest_line(ended: Timestamp) -> Timestamp {
+    let delay = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(ended.as_micros().saturating_add(delay))
 }
 
-/// A time as systemd.time(7) knows it: seconds since the epoch, with a fraction.
-fn words(at: Timestamp) -> String {
+/// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.
+fn format_time(at: Timestamp) -> String {
     let micros = at.as_micros().max(0);
     format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// How many lines journalctl shows before it follows.
+/// Number of lines that journalctl shows before it follows.
 const BEFORE_FOLLOWING: usize = 10;
 
 impl LogQuery {
-    /// Whether a line is one of those that are wanted; journalctl cannot tell all by itself.
-    pub fn wants(&self, line: &LogLine) -> bool {
+    /// Returns `true` if the query selects a line; journalctl's arguments alone select too many.
+    pub fn selects(&self, line: &LogLine) -> bool {
         (self.experiments.is_empty() || self.experiments.contains(&line.experiment))
-            && (self.lives.is_empty() || self.lives.iter().any(|life| life.is_of(line)))
+            && (self.attempts.is_empty()
+                || self.attempts.iter().any(|attempt| attempt.contains(line)))
     }
 
-    /// How many of the lines that are there are to be shown.
-    pub(super) fn shown(&self) -> Option<usize> {
+    /// Returns the maximum number of existing lines.
+    pub(super) fn line_limit(&self) -> Option<usize> {
         match (self.newest, self.follow, &self.since) {
             (None, true, None) => Some(BEFORE_FOLLOWING),
             (newest, ..) => newest,
         }
     }
 
-    /// Arguments for the lines that are there already.
+    /// Returns the journalctl arguments for existing lines.
     pub(super) fn backlog_arguments(&self, scope: RuntimeScope) -> Vec<String> {
         let mut arguments = options();
-        if self.lives.is_empty() {
-            arguments.extend(self.shown().map(|newest| format!("--lines={newest}")));
+        if self.attempts.is_empty() {
+            arguments.extend(self.line_limit().map(|newest| format!("--lines={newest}")));
         }
         let (since, until) = self.times();
         arguments.extend(since.map(|since| format!("--since={since}")));
@@ -103,33 +104,34 @@ impl LogQuery {
         arguments
     }
 
-    /// The times between which journalctl looks: those that are asked for, or else those of the lives that
-    /// are wanted, as far as these say where their lines are.
+    /// Returns the times for `--since` and `--until`: those of the query, or else the span of the selected attempts if
+    /// it is known.
     fn times(&self) -> (Option<String>, Option<String>) {
         let asked = (self.since.clone(), self.until.clone());
-        let tell = self.lives.iter().all(|life| life.in_order) && self.boots().len() == 1;
-        if asked != (None, None) || !tell {
+        let is_span_known =
+            self.attempts.iter().all(|attempt| attempt.is_clock_steady) && self.boots().len() == 1;
+        if asked != (None, None) || !is_span_known {
             return asked;
         }
-        let first = self.lives.iter().map(|life| life.started).min();
-        let ends: Option<Vec<_>> = self.lives.iter().map(|life| life.ended.map(late)).collect();
+        let first = self.attempts.iter().map(|attempt| attempt.started).min();
+        let ends: Option<Vec<_>> =
+            self.attempts.iter().map(|attempt| attempt.ended.map(latest_line)).collect();
         let last = ends.and_then(|ends| ends.into_iter().max());
-        (first.map(words), last.map(words))
+        (first.map(format_time), last.map(format_time))
     }
 
-    /// The boots of the lives that are wanted, whatever the clock said in them.
+    /// Returns the boots of the selected attempts, sorted.
     fn boots(&self) -> Vec<BootId> {
-        let mut boots: Vec<BootId> = self.lives.iter().map(|life| life.boot).collect();
+        let mut boots: Vec<BootId> = self.attempts.iter().map(|attempt| attempt.boot).collect();
         boots.sort();
         boots.dedup();
         boots
     }
 
-    /// Arguments for the lines to come, after `cursor` or else from `started` on.
+    /// Returns the journalctl arguments for new lines, after `cursor`, or else from `started` on.
     ///
-    /// journalctl expands a pattern of units once, against those it knows by then, and does not
-    /// see values that no record had before. So everything that could be about an experiment is
-    /// followed, and sorted out here.
+    /// journalctl expands a unit pattern once, against the units that it knows then, and misses values that no record
+    /// had before. So all records that can be about an experiment are followed, and filtered here.
     pub(super) fn follow_arguments(
         &self,
         trust: Trust,
@@ -140,15 +142,15 @@ impl LogQuery {
         arguments.extend(["--follow", "--no-tail"].map(ToOwned::to_owned));
         arguments.push(match cursor {
             Some(cursor) => format!("--after-cursor={cursor}"),
-            None => format!("--since={}", words(started)),
+            None => format!("--since={}", format_time(started)),
         });
         arguments.extend(self.until.iter().map(|until| format!("--until={until}")));
         arguments.extend(self.grep.iter().map(|grep| format!("--grep={grep}")));
-        arguments.extend(trust.candidates());
+        arguments.extend(trust.candidate_matches());
         arguments
     }
 
-    /// journalctl's own selection of units brings what their manager says of them as well.
+    /// Selects units with journalctl's own option, which includes the manager's records about them.
     fn units(&self, scope: RuntimeScope) -> Vec<String> {
         let option = match scope {
             RuntimeScope::System => "--unit",
@@ -161,8 +163,8 @@ impl LogQuery {
     }
 }
 
-/// Neither `--system` nor `--user`: what a unit with `User=` writes lies in that user's journal,
-/// and what the user manager of root writes in the system's.
+/// Options of every query. Neither `--system` nor `--user` is among them: lines of a unit with `User=` are in that
+/// user's journal, and those of root's user manager in the system's.
 pub(super) fn options() -> Vec<String> {
     ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec()
 }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn all_experiments_are_asked_for_by_a_pattern_and_followed_without_one() {
+    fn all_experiments_are_selected_by_a_pattern_and_followed_without_one() {
         let query = LogQuery { follow: true, ..LogQuery::default() };
         let backlog = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(backlog[5..], ["--lines=10", "--unit=brain-experiment@*.service"]);
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_says_all_it_wants() {
+    fn a_query_becomes_arguments_of_journalctl() {
         let query = LogQuery {
             experiments: vec![id("a"), id("b")],
             newest: Some(3),
@@ -230,16 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn last_words_without_an_invocation_are_known_by_their_time() {
+    fn lines_without_an_invocation_are_selected_by_their_time() {
         let (started, ended) = (Timestamp::from_micros(100), Timestamp::from_micros(200));
         let invocation = InvocationId::from_bytes([1; 16]);
-        let life = Life { boot: boot(1), invocation, started, ended: Some(ended), in_order: true };
-        let query = LogQuery { lives: vec![life], newest: Some(3), ..LogQuery::default() };
-        assert!(query.wants(&line(150, Some(1))) && query.wants(&line(150, None)));
-        assert!(query.wants(&line(300, None)), "written down late");
-        assert!(!query.wants(&line(150, Some(2))) && !query.wants(&line(99, None)));
-        assert!(!query.wants(&line(2_000_000, None)));
-        // journalctl cannot count what it cannot tell apart.
+        let attempt = AttemptSpan {
+            boot: boot(1),
+            invocation,
+            started,
+            ended: Some(ended),
+            is_clock_steady: true,
+        };
+        let query = LogQuery { attempts: vec![attempt], newest: Some(3), ..LogQuery::default() };
+        assert!(query.selects(&line(150, Some(1))) && query.selects(&line(150, None)));
+        assert!(query.selects(&line(300, None)), "written late");
+        assert!(!query.selects(&line(150, Some(2))) && !query.selects(&line(99, None)));
+        assert!(!query.selects(&line(2_000_000, None)));
+        // // journalctl cannot limit lines that it cannot distinguish.
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[5..],
             [
@@ -250,41 +258,52 @@ mod tests {
             ]
         );
         let other = LogLine { boot: Some(boot(2)), ..line(150, None) };
-        assert!(!query.wants(&other), "of another boot");
-        let open = LogQuery { lives: vec![Life { ended: None, ..life }], ..query };
-        assert!(open.wants(&line(2_000_000, None)));
+        assert!(!query.selects(&other), "another boot");
+        let open = LogQuery { attempts: vec![AttemptSpan { ended: None, ..attempt }], ..query };
+        assert!(open.selects(&line(2_000_000, None)));
         let arguments = open.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")));
     }
 
     #[test]
-    fn a_clock_that_was_set_hides_no_line_of_a_life() {
+    fn setting_the_clock_hides_no_line_of_an_attempt() {
         let invocation = InvocationId::from_bytes([1; 16]);
-        // Set back while it lived.
+        // // The clock was set back during the attempt.
         let (started, ended) = (Timestamp::from_micros(900_000_000), Timestamp::from_micros(5));
-        let life = Life { boot: boot(1), invocation, started, ended: Some(ended), in_order: false };
+        let attempt = AttemptSpan {
+            boot: boot(1),
+            invocation,
+            started,
+            ended: Some(ended),
+            is_clock_steady: false,
+        };
         let query =
-            LogQuery { experiments: vec![id("a")], lives: vec![life], ..LogQuery::default() };
+            LogQuery { experiments: vec![id("a")], attempts: vec![attempt], ..LogQuery::default() };
         let arguments = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(
             arguments[5..],
             ["--unit=brain-experiment@a.service", "_BOOT_ID=01010101010101010101010101010101"]
         );
         for at in [3, 900_000_001] {
-            assert!(query.wants(&line(at, Some(1))) && query.wants(&line(at, None)), "{at}");
+            assert!(query.selects(&line(at, Some(1))) && query.selects(&line(at, None)), "{at}");
         }
-        assert!(!query.wants(&line(400_000_000, None)), "neither before nor after it was set");
-        assert!(!query.wants(&line(3, Some(2))));
+        assert!(!query.selects(&line(400_000_000, None)), "neither before nor after it was set");
+        assert!(!query.selects(&line(3, Some(2))));
     }
 
     #[test]
-    fn lives_of_several_boots_are_looked_for_in_all_of_these_at_any_time() {
+    fn attempts_of_several_boots_are_searched_in_all_of_these_at_any_time() {
         let invocation = InvocationId::from_bytes([1; 16]);
         let at = Timestamp::from_micros;
-        let first =
-            Life { boot: boot(1), invocation, started: at(7), ended: Some(at(9)), in_order: true };
-        let second = Life { boot: boot(2), started: at(1), ended: Some(at(2)), ..first };
-        let query = LogQuery { lives: vec![first, second, first], ..LogQuery::default() };
+        let first = AttemptSpan {
+            boot: boot(1),
+            invocation,
+            started: at(7),
+            ended: Some(at(9)),
+            is_clock_steady: true,
+        };
+        let second = AttemptSpan { boot: boot(2), started: at(1), ended: Some(at(2)), ..first };
+        let query = LogQuery { attempts: vec![first, second, first], ..LogQuery::default() };
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[6..],
             [
@@ -295,13 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_asked_for_are_not_mixed_with_those_of_a_life() {
+    fn times_of_the_query_are_not_mixed_with_those_of_an_attempt() {
         let invocation = InvocationId::from_bytes([1; 16]);
         let at = Timestamp::from_micros;
-        let life =
-            Life { boot: boot(1), invocation, started: at(7), ended: Some(at(9)), in_order: true };
+        let attempt = AttemptSpan {
+            boot: boot(1),
+            invocation,
+            started: at(7),
+            ended: Some(at(9)),
+            is_clock_steady: true,
+        };
         let since = Some("@5000000.000000".to_owned());
-        let query = LogQuery { lives: vec![life], since, ..LogQuery::default() };
+        let query = LogQuery { attempts: vec![attempt], since, ..LogQuery::default() };
         let arguments = query.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")), "{arguments:?}");
     }

@@ -1,4 +1,4 @@
-//! One record as `journalctl -o json` writes it.
+//! A record in the format of `journalctl -o json`.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("a line of {length} bytes is no JSON object")]
 pub struct InvalidRecord {
-    /// Its length.
+    /// Length of the line in bytes.
     pub length: usize,
-    /// What the parser said.
+    /// The error of the JSON parser.
     #[source]
     pub source: serde_json::Error,
 }
 
-/// A record: fields by name.
+/// A record, as field values by name.
 #[derive(Clone, Debug)]
 pub(super) struct Record(HashMap<String, Value>);
 
@@ -27,9 +27,9 @@ impl Record {
         serde_json::from_slice(line).map(Self).map_err(invalid)
     }
 
-    /// A field as text, the first of repeated ones; what is not UTF-8 is replaced.
+    /// Returns a field as text; the first of repeated fields, with invalid UTF-8 replaced.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        text_of(self.0.get(name)?)
+        to_text(self.0.get(name)?)
     }
 
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
@@ -40,25 +40,25 @@ impl Record {
         self.text("MESSAGE_ID").as_deref() == Some(message_id)
     }
 
-    /// When it was written.
+    /// Returns when the record was written.
     pub(super) fn at(&self) -> Option<Timestamp> {
         self.number("__REALTIME_TIMESTAMP").map(Timestamp::from_micros)
     }
 
-    /// The same by the clock that counts from boot.
+    /// Returns when the record was written, by `CLOCK_MONOTONIC`.
     pub(super) fn monotonic(&self) -> Option<TimeSpan> {
         self.number("__MONOTONIC_TIMESTAMP").map(TimeSpan::from_micros)
     }
 
-    /// Returns `true` if it was written before this, by the clock that counts from boot.
+    /// Returns `true` if the record was written before this time (`CLOCK_MONOTONIC`).
     pub(super) fn is_before(&self, since_boot: Option<TimeSpan>) -> bool {
         self.monotonic().zip(since_boot).is_some_and(|(written, from)| written < from)
     }
 }
 
-/// journalctl writes a text as a string, anything else as an array of bytes, a field that stands
-/// more than once as an array of these, and one that is too large as null.
-fn text_of(value: &Value) -> Option<String> {
+/// Converts a field value. journalctl writes text as a string, other data as an array of bytes, a repeated field as an
+/// array of these, and a field that is too large as null.
+fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => match parts.first()? {
@@ -67,7 +67,7 @@ fn text_of(value: &Value) -> Option<String> {
                 let bytes: Option<Vec<u8>> = parts.iter().map(byte).collect();
                 Some(String::from_utf8_lossy(&bytes?).into_owned())
             }
-            first => text_of(first),
+            first => to_text(first),
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }

@@ -1,4 +1,4 @@
-//! [`Journal`] over a program that stands in for journalctl.
+//! Tests of [`Journal`] over a script in the place of journalctl.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn journal(dir: &Path, script: &str) -> Journal {
     Journal { program: program.to_str().unwrap().to_owned(), ..Journal::new(RuntimeScope::System) }
 }
 
-fn said(unit: &str, text: &str) -> String {
+fn record_json(unit: &str, text: &str) -> String {
     format!(
         r#"{{"__REALTIME_TIMESTAMP":"5","__CURSOR":"c-{text}","_SYSTEMD_UNIT":"{unit}","MESSAGE":"{text}"}}"#
     )
@@ -25,9 +25,10 @@ const UNIT: &str = "brain-experiment@x.service";
 const NOW: fn() -> Timestamp = || Timestamp::from_micros(0);
 
 #[test]
-fn following_goes_on_where_the_backlog_ends_and_can_be_stopped() {
+fn following_continues_after_the_backlog_and_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let (old, new, other) = (said(UNIT, "old"), said(UNIT, "new"), said("ssh.service", "other"));
+    let (old, new, other) =
+        (record_json(UNIT, "old"), record_json(UNIT, "new"), record_json("ssh.service", "other"));
     let script = format!(
         "case \"$*\" in\n*--follow*--after-cursor=c-old*) echo '{other}'; echo '{new}'; exec sleep 600;;\n\
          *--unit=*) echo '{old}';;\nesac"
@@ -43,7 +44,7 @@ fn following_goes_on_where_the_backlog_ends_and_can_be_stopped() {
 #[test]
 fn a_query_that_is_stopped_in_its_backlog_does_not_follow() {
     let dir = tempfile::tempdir().unwrap();
-    let script = format!("echo '{}'; exec sleep 600", said(UNIT, "old"));
+    let script = format!("echo '{}'; exec sleep 600", record_json(UNIT, "old"));
     let query = LogQuery { follow: true, ..LogQuery::default() };
     let mut lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     assert_eq!(lines.next().unwrap().unwrap().text, "old");
@@ -52,7 +53,7 @@ fn a_query_that_is_stopped_in_its_backlog_does_not_follow() {
 }
 
 #[test]
-fn what_journalctl_complains_of_is_an_error_and_nothing_found_is_not() {
+fn a_complaint_of_journalctl_is_an_error_but_an_empty_result_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let complains = journal(dir.path(), "echo 'Failed to parse timestamp: soon' >&2; exit 1");
     let mut lines = complains.lines(&LogQuery::default(), NOW()).unwrap();
@@ -73,7 +74,7 @@ fn what_journalctl_complains_of_is_an_error_and_nothing_found_is_not() {
 }
 
 #[test]
-fn the_end_of_a_life_is_read_by_its_invocation() {
+fn the_end_of_an_attempt_is_read_by_its_invocation() {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"case "$*" in *INVOCATION_ID=07070707070707070707070707070707*)
 echo '{"__REALTIME_TIMESTAMP":"9","__MONOTONIC_TIMESTAMP":"9","MESSAGE_ID":"98e322203f7a4ed290d09fe03c09fe15","EXIT_CODE":"exited","EXIT_STATUS":"3","COMMAND":"ExecStart"}'
@@ -85,29 +86,34 @@ echo '{"__REALTIME_TIMESTAMP":"9","__MONOTONIC_TIMESTAMP":"9","MESSAGE_ID":"d9b3
 }
 
 #[test]
-fn the_newest_lines_of_a_life_are_counted_here() {
+fn the_newest_lines_of_an_attempt_are_limited_here() {
     let dir = tempfile::tempdir().unwrap();
-    let (one, two) = (said(UNIT, "one"), said(UNIT, "two"));
-    let script = format!("echo '{one}'; echo '{two}'; echo '{}'", said("ssh.service", "x"));
+    let (one, two) = (record_json(UNIT, "one"), record_json(UNIT, "two"));
+    let script = format!("echo '{one}'; echo '{two}'; echo '{}'", record_json("ssh.service", "x"));
     let invocation = InvocationId::from_bytes([7; 16]);
     let boot = BootId::from_bytes([1; 16]);
-    let life = Life { boot, invocation, started: NOW(), ended: None, in_order: true };
-    let query = LogQuery { lives: vec![life], newest: Some(1), ..LogQuery::default() };
+    let attempt =
+        AttemptSpan { boot, invocation, started: NOW(), ended: None, is_clock_steady: true };
+    let query = LogQuery { attempts: vec![attempt], newest: Some(1), ..LogQuery::default() };
     let lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
     assert_eq!(texts, ["two"]);
 }
 
 #[test]
-fn what_is_new_is_told_by_the_clock_of_the_boot() {
+fn new_lines_are_recognised_by_the_monotonic_clock() {
     let dir = tempfile::tempdir().unwrap();
-    let told = |text: &str, monotonic: u64| {
-        said(UNIT, text).replacen('{', &format!(r#"{{"__MONOTONIC_TIMESTAMP":"{monotonic}","#), 1)
+    let record_at = |text: &str, monotonic: u64| {
+        record_json(UNIT, text).replacen(
+            '{',
+            &format!(r#"{{"__MONOTONIC_TIMESTAMP":"{monotonic}","#),
+            1,
+        )
     };
-    let (old, new) = (told("old", 1), told("new", u64::MAX / 2));
+    let (old, new) = (record_at("old", 1), record_at("new", u64::MAX / 2));
     let script = format!(r#"case "$*" in *--follow*) echo '{old}'; echo '{new}';; esac"#);
     let query = LogQuery { newest: Some(0), follow: true, ..LogQuery::default() };
-    // As if the time of day had been set back since.
+    // // As if the time of day had been set back since.
     let later = Timestamp::from_micros(i64::MAX);
     let lines = journal(dir.path(), &script).lines(&query, later).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();

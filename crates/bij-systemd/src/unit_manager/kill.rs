@@ -1,4 +1,4 @@
-//! Kills what must be gone.
+//! Kills the processes of a unit with SIGKILL.
 
 use std::time::Duration;
 
@@ -11,20 +11,19 @@ use super::is_down;
 use crate::bus::{Action, Bus, call};
 use crate::list;
 
-/// A manager that takes longer is busy with something that nobody can wait for.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// For so long `ExecStopPost=` may go on writing down how the unit ended, while what is left of the
-/// experiment lives.
-const HOOK_LEAVES_WITHIN: Duration = Duration::from_secs(5);
-/// How soon it is looked again whether it has left.
-const LOOKS_EVERY: Duration = Duration::from_millis(50);
+/// Time-out of a call here: a kill must not wait for a busy manager.
+const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long `ExecStopPost=` may take to record the end; the experiment's other processes live on meanwhile.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the unit is polled for the end of the hook.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const SIGKILL: i32 = 9;
 
-/// By the manager; where it does not answer at once, by the kernel alone (cgroup v2, Linux 5.14),
-/// which spares nobody.
+/// Kills a unit through the manager; if the manager does not answer at once, through the kernel (cgroup v2,
+/// Linux 5.14), which also kills the hooks.
 ///
-/// The main process goes first. What is left of the experiment lives on for as long as the hook that
-/// runs from then on: `KillUnit` of all would take that along, and nobody would know of the end.
+/// The main process is killed first. The others live until the stop hook has run: `KillUnit` of all would kill
+/// the hook too, and the end would not be recorded.
 pub(super) async fn kill(
     bus: &Bus,
     cgroups: Option<&CgroupRoot>,
@@ -33,7 +32,7 @@ pub(super) async fn kill(
     let failed = match kill_main(bus, id).await {
         Ok(()) => match kill_rest(bus, id).await {
             Err(error @ UnitError::Unreachable(_)) => error,
-            done => return done,
+            result => return result,
         },
         Err(error @ UnitError::Unreachable(_)) => error,
         Err(error) => return Err(error),
@@ -52,42 +51,44 @@ pub(super) async fn kill(
 
 async fn kill_main(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     match kill_unit(bus, id, "main").await {
-        // It is forgotten, or has no main process any more.
+        // The unit is unloaded, or has no main process any more.
         Err(UnitError::NotFound(_) | UnitError::Refused { .. }) => Ok(()),
-        done => done,
+        result => result,
     }
 }
 
 async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
-    let patience = Instant::now() + HOOK_LEAVES_WITHIN;
-    while Instant::now() < patience {
-        let unit = in_time(bus.unit(id)).await?;
+    let deadline = Instant::now() + HOOK_TIMEOUT;
+    while Instant::now() < deadline {
+        let unit = with_timeout(bus.unit(id)).await?;
         let state = unit.text("SubState").unwrap_or_default();
         if is_down(&unit) || state.starts_with("auto-restart") {
             return Ok(());
         }
-        // `final-sigterm` and what follows it come after all hooks (systemd's `src/core/service.c`).
+        // `final-sigterm` and later states come after all hooks (systemd's `src/core/service.c`).
         if state.starts_with("final-") {
             break;
         }
-        sleep(LOOKS_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
     match kill_unit(bus, id, "all").await {
         Err(UnitError::NotFound(_)) => Ok(()),
-        done => done,
+        result => result,
     }
 }
 
 async fn kill_unit(bus: &Bus, id: &ExperimentId, whom: &str) -> Result<(), UnitError> {
     let action = Action { verb: "kill", id: Some(id) };
-    in_time(async {
+    with_timeout(async {
         let manager = bus.manager().await?;
         call(action, manager.kill_unit(&id.unit_name(), whom, SIGKILL)).await
     })
     .await
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, UnitError>>) -> Result<T, UnitError> {
-    let answer = timeout(ANSWERS_WITHIN, answer).await;
+async fn with_timeout<T>(
+    answer: impl Future<Output = Result<T, UnitError>>,
+) -> Result<T, UnitError> {
+    let answer = timeout(CALL_TIMEOUT, answer).await;
     answer.unwrap_or_else(|late| Err(UnitError::Unreachable(late.into())))
 }

@@ -1,4 +1,4 @@
-//! What a manager holds a unit to, whichever file says so.
+//! The settings of a unit that are in force, whichever file they come from.
 
 use bij_core::port::UnitError;
 use bij_core::{ExperimentId, Limit, TimeSpan};
@@ -7,40 +7,40 @@ use super::SystemdUnits;
 use crate::drop_in::LAUNCHER;
 use crate::properties::Properties;
 
-/// Settings of a unit as its manager has them: those of its definition, unless an operator's drop-in is
-/// stronger. What the manager does not tell is absent.
+/// Settings of a unit as its manager has them: those of its definition, unless an operator's drop-in overrides
+/// them. Settings that the manager does not return are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettingsInForce {
     /// The stamp of the definition that the unit was rendered from.
     pub stamp: Option<String>,
-    /// The unit's drop-ins, the weakest first (`DropInPaths`).
+    /// The unit's drop-ins in order of increasing precedence (`DropInPaths`).
     pub drop_ins: Vec<String>,
-    /// What is executed (`ExecStart=`), without bij's launcher; several commands stand one after another.
+    /// The command (`ExecStart=`) without bij's launcher; several commands are separated by `;`.
     pub command: Option<Vec<String>>,
-    /// `Restart=`.
+    /// The value of `Restart=`.
     pub restart: Option<String>,
-    /// `RestartSec=`.
+    /// The delay before an automatic restart: `RestartSec=`.
     pub delay: Option<TimeSpan>,
-    /// `StartLimitBurst=`.
+    /// The number of starts within the interval: `StartLimitBurst=`.
     pub burst: Option<u32>,
-    /// `StartLimitIntervalSec=`.
+    /// The interval of the start limit: `StartLimitIntervalSec=`.
     pub interval: Option<Limit<TimeSpan>>,
-    /// `RuntimeMaxSec=`.
+    /// The time limit of an attempt: `RuntimeMaxSec=`.
     pub time: Option<Limit<TimeSpan>>,
 }
 
 impl SystemdUnits {
-    /// Returns the settings of a unit that are in force.
+    /// Reads the settings of a unit that are in force.
     ///
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn settings_in_force(&self, id: &ExperimentId) -> Result<SettingsInForce, UnitError> {
-        Ok(in_force(&self.bus.unit(id).await?))
+        Ok(settings(&self.bus.unit(id).await?))
     }
 }
 
-fn in_force(properties: &Properties) -> SettingsInForce {
+fn settings(properties: &Properties) -> SettingsInForce {
     let delay = match properties.span_limit("RestartUSec") {
         Some(Limit::At(delay)) => Some(delay),
         Some(Limit::Max) | None => None,
@@ -57,7 +57,7 @@ fn in_force(properties: &Properties) -> SettingsInForce {
     }
 }
 
-/// The words of all commands, with `;` between two as in a unit file.
+/// Joins the arguments of all commands with `;`, as in a unit file.
 fn command(commands: Vec<Vec<String>>) -> Option<Vec<String>> {
     let without_launcher = |words: Vec<String>| match words.as_slice() {
         [launcher, _environment, dashes, rest @ ..] if launcher == LAUNCHER && dashes == "--" => {

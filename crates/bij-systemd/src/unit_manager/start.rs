@@ -1,53 +1,53 @@
-//! Brings units up.
+//! Starts units.
 //!
-//! A slot that is free is to be taken at once, so PID 1 is asked twice and no more: what the unit is
-//! like, and then all that makes a start, in one go. It does what it is asked in the order in which
-//! it was asked.
+//! A free slot should be filled at once, so a start waits for PID 1 only twice: for the state of the unit, and
+//! for the answers to all calls of the start, which are sent together. PID 1 handles calls in their order.
 
 use bij_core::port::{LoadState, Started, UnitError};
 use bij_core::{ActiveState, ExperimentId};
 use futures_util::future::join3;
 
-use super::{active_state, forget};
+use super::{active_state, reset_failed};
 use crate::bus::{Action, Bus, call};
-use crate::job::{Done, Order, Verb};
+use crate::job::{JobRequest, JobSuccess, JobVerb};
 use crate::properties::Properties;
 
 pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
-    let (order, unit) = tokio::try_join!(Order::prepare(bus, id), look(bus, id))?;
+    let (request, unit) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
     match unit.active {
         ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
-        // Before systemd 257 a start waits here until RestartSec= is over; a restart does not.
+        // Before systemd 257 a start job waits here until RestartSec= is over; a restart job does not.
         ActiveState::Activating if unit.sub_state == "auto-restart" => {
-            bring_up(bus, id, order, Verb::Restart).await
+            run_start_job(bus, id, request, JobVerb::Restart).await
         }
-        // Somebody's start is under way: ours joins it, and nothing may be reset under it.
+        // A start is under way already: ours joins it, and its counters must not be reset.
         ActiveState::Activating if unit.has_job => {
-            order.carry_out(Verb::Start).await?;
-            started(id, &bus.unit(id).await?)
+            request.send_and_wait(JobVerb::Start).await?;
+            start_result(id, &bus.unit(id).await?)
         }
-        _ => bring_up(bus, id, order, Verb::Start).await,
+        _ => run_start_job(bus, id, request, JobVerb::Start).await,
     }
 }
 
 pub(super) async fn restart(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
-    let (order, _) = tokio::try_join!(Order::prepare(bus, id), look(bus, id))?;
-    bring_up(bus, id, order, Verb::Restart).await
+    let (request, _) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
+    run_start_job(bus, id, request, JobVerb::Restart).await
 }
 
-/// What a start has to know of a unit before.
-struct Before {
+/// The state of a unit that decides how it is started.
+struct UnitBeforeStart {
     active: ActiveState,
     sub_state: String,
     has_job: bool,
 }
 
-/// Looks at no more than a start has to know: all properties of a unit take PID 1 ten times as long.
+/// Reads only the state that a start needs: reading all properties of a unit takes PID 1 ten times as long.
 ///
-/// Refuses what systemd could not find; without a template there is no experiment.
-async fn look(bus: &Bus, id: &ExperimentId) -> Result<Before, UnitError> {
+/// # Errors
+/// [`UnitError::NotFound`] if there is no template, [`UnitError::NotLoaded`] if the unit cannot be started.
+async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "look at", id: Some(id) };
+    let action = Action { verb: "inspect", id: Some(id) };
     let rows = call(action, manager.list_units_by_names(&[&id.unit_name()])).await?;
     let not_found = || UnitError::NotFound(id.clone());
     let (_, _, load, active, sub_state, _, _, job, _, _) =
@@ -59,60 +59,60 @@ async fn look(bus: &Bus, id: &ExperimentId) -> Result<Before, UnitError> {
     if let Some(load) = LoadState::from_systemd(&load) {
         return Err(UnitError::NotLoaded { id: id.clone(), load });
     }
-    Ok(Before { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })
+    Ok(UnitBeforeStart { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })
 }
 
-/// Brings the unit up by one job and tells what became of it.
-async fn bring_up(
+/// Starts the unit with one job and returns the result.
+async fn run_start_job(
     bus: &Bus,
     id: &ExperimentId,
-    order: Order<'_>,
-    verb: Verb,
+    request: JobRequest<'_>,
+    verb: JobVerb,
 ) -> Result<Started, UnitError> {
     let manager = bus.manager().await?;
     let unit = id.unit_name();
     let pin = Action { verb: "pin", id: Some(id) };
-    // A unit that is down again is forgotten at once, and with it why. Pinned, it is kept until we
-    // have looked. Polled in this order, so sent in this order.
-    let (forgotten, pinned, given) =
-        join3(forget(bus, id), call(pin, manager.ref_unit(&unit)), order.give(verb)).await;
-    // Who may start a unit may not always reset it; then its start limit stands. And who may not pin
-    // still gets an answer, if a less exact one.
-    drop(forgotten);
+    // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
+    // until the result is read. The calls are sent in the order in which they are polled here.
+    let (reset, pinned, given) =
+        join3(reset_failed(bus, id), call(pin, manager.ref_unit(&unit)), request.send(verb)).await;
+    // A caller may lack the right to reset the unit: then the start limit stands. Without the right to
+    // reference the unit, the result is less exact.
+    drop(reset);
     let result = match given {
-        Ok(job) => order.wait(verb, &job).await,
+        Ok(job) => request.wait(verb, &job).await,
         Err(error) => Err(error),
     };
     let started = match result {
         Err(error) => Err(with_reason(bus, id, error).await),
-        // The result of the job where a newer systemd says `done`.
-        Ok(Done::Skipped) => match bus.unit(id).await {
-            Ok(properties) => skipped(id, &properties),
+        // An older systemd returns this result where a newer one returns `done`.
+        Ok(JobSuccess::Skipped) => match bus.unit(id).await {
+            Ok(properties) => skip_result(id, &properties),
             Err(_) => Ok(Started::Skipped),
         },
-        Ok(Done::Done) => match bus.unit(id).await {
-            Ok(properties) => started(id, &properties),
+        Ok(JobSuccess::Done) => match bus.unit(id).await {
+            Ok(properties) => start_result(id, &properties),
             Err(error) => Err(error),
         },
     };
     if pinned.is_ok() {
-        // At worst it stays pinned until this connection ends.
+        // If this fails, the reference ends with the connection.
         let _ = call(pin, manager.unref_unit(&unit)).await;
     }
     started
 }
 
-/// What a start that went well has come to: up, or skipped by a condition.
+/// Returns the result of a start whose job succeeded: up, or skipped by a condition.
 ///
-/// A unit that has never looked at its conditions was loaded anew since: it ran and is over. One
-/// without a stamp has no drop-in: what was started is the template, which runs nothing.
-fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+/// A unit whose conditions were never checked was loaded anew since: it ran and has ended. A unit without a
+/// stamp has no drop-in: the bare template was started, which runs no experiment.
+fn start_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
     let down = active_state(properties) == ActiveState::Inactive;
-    let looked = properties.monotonic("ConditionTimestampMonotonic").is_some();
+    let was_checked = properties.monotonic("ConditionTimestampMonotonic").is_some();
     let refused = properties.flag("ConditionResult") == Some(false)
         || properties.text("Result") == Some("exec-condition");
-    if down && looked && refused {
-        return skipped(id, properties);
+    if down && was_checked && refused {
+        return skip_result(id, properties);
     }
     match properties.variable("BIJ_STAMP") {
         Some(_) => Ok(Started::Up),
@@ -120,36 +120,39 @@ fn started(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitEr
     }
 }
 
-/// A start that a condition has kept back: by its word, or because it could not even be run.
-fn skipped(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+/// Returns the result of a start that a condition prevented: skipped, or an error if the condition's program
+/// could not be run.
+fn skip_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
     let mut statuses = properties.condition_statuses().into_iter();
-    match statuses.find(|status| never_ran(*status)) {
-        Some(status) => {
-            Err(UnitError::NotPrepared { id: id.clone(), status, meaning: meaning(status) })
-        }
+    match statuses.find(|status| condition_never_ran(*status)) {
+        Some(status) => Err(UnitError::NotPrepared {
+            id: id.clone(),
+            status,
+            meaning: exit_status_name(status),
+        }),
         None => Ok(Started::Skipped),
     }
 }
 
-/// The error with what the unit has said last, which its hook uses to tell why a start must not be. Asked
-/// for while the unit is pinned: a unit that is down is forgotten otherwise.
+/// Adds the unit's status text to the error of a job: its hook writes the reason there when it refuses a start.
+/// To be called while the unit is pinned, because systemd unloads a unit that is down.
 async fn with_reason(bus: &Bus, id: &ExperimentId, error: UnitError) -> UnitError {
-    let UnitError::Job { id: whose, verb, result, .. } = error else { return error };
+    let UnitError::Job { id: job_id, verb, result, .. } = error else { return error };
     let properties = bus.unit(id).await.ok();
-    let said = properties.as_ref().and_then(|properties| properties.text("StatusText"));
-    let reason = said.map(|text| text.chars().filter(|c| !c.is_control()).collect());
-    UnitError::Job { id: whose, verb, result, reason }
+    let status = properties.as_ref().and_then(|properties| properties.text("StatusText"));
+    let reason = status.map(|text| text.chars().filter(|c| !c.is_control()).collect());
+    UnitError::Job { id: job_id, verb, result, reason }
 }
 
-/// Whether a condition said nothing, because systemd could not even start it (systemd.exec(5), "Process
-/// Exit Codes"), for example on a full file system, or because it could not be executed or has panicked.
-/// systemd takes all of these for a "no" and skips the unit.
-const fn never_ran(status: i32) -> bool {
+/// Returns `true` if an exit code of a condition is not its answer: systemd could not start the process
+/// (systemd.exec(5), "Process Exit Codes"), for example on a full file system, or the program could not be
+/// executed, or it panicked. systemd skips the unit in all of these cases.
+const fn condition_never_ran(status: i32) -> bool {
     matches!(status, 101 | 126 | 127 | 200..=254)
 }
 
-/// The name of a status that a full or read-only file system brings about; empty for others.
-const fn meaning(status: i32) -> &'static str {
+/// Returns the name of an exit code that a full or read-only file system causes; empty for others.
+const fn exit_status_name(status: i32) -> &'static str {
     match status {
         200 => "/CHDIR",
         203 => "/EXEC",

@@ -13,12 +13,12 @@ fn id() -> ExperimentId {
     ExperimentId::new("x").unwrap()
 }
 
-/// A port to a manager whose unit is in this state.
+/// Connects to a model manager whose unit is in this state.
 async fn units(world: World) -> (SystemdUnits, fake::Shared) {
     let (peer, shared) = manager(world).await;
     let root = tempfile::tempdir().unwrap();
-    let bus = Bus::over(peer, Duration::from_millis(50));
-    (SystemdUnits::over(bus, root.path()), shared)
+    let bus = Bus::from_peer(peer, Duration::from_millis(50));
+    (SystemdUnits::from_peer(bus, root.path()), shared)
 }
 
 fn up() -> World {
@@ -31,15 +31,15 @@ async fn a_start_waits_for_its_own_job_even_if_the_signal_overtakes_the_answer()
     let (units, shared) = units(world).await;
     assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
     let calls = shared.calls();
-    let place = |name: &str| calls.iter().position(|call| call == name).unwrap();
-    assert!(place("Subscribe") < place("StartUnit"), "{calls:?}");
-    assert!(place("RefUnit") < place("StartUnit") && place("StartUnit") < place("UnrefUnit"));
-    assert!(place("ResetFailedUnit") < place("StartUnit"));
+    let index = |name: &str| calls.iter().position(|call| call == name).unwrap();
+    assert!(index("Subscribe") < index("StartUnit"), "{calls:?}");
+    assert!(index("RefUnit") < index("StartUnit") && index("StartUnit") < index("UnrefUnit"));
+    assert!(index("ResetFailedUnit") < index("StartUnit"));
 }
 
 #[tokio::test]
-async fn all_that_makes_a_start_is_asked_for_without_waiting_in_between() {
-    // This manager says nothing to a start that waits for its answers.
+async fn the_calls_of_a_start_are_sent_without_waiting_in_between() {
+    // This manager answers the other calls only after `StartUnit` was sent.
     let world = World { job: Job::ComesFirst("done"), after: "active", ..World::default() };
     let (units, shared) = units(world).await;
     assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
@@ -50,26 +50,26 @@ async fn all_that_makes_a_start_is_asked_for_without_waiting_in_between() {
 }
 
 #[tokio::test]
-async fn a_signal_that_is_lost_does_not_hang_the_start() {
-    let world = World { job: Job::EndsUnheard, after: "active", ..World::default() };
+async fn a_lost_signal_does_not_hang_the_start() {
+    let world = World { job: Job::EndsWithoutSignal, after: "active", ..World::default() };
     assert_eq!(units(world).await.0.start(&id()).await.unwrap(), Started::Up);
-    let world = World { job: Job::EndsUnheard, after: "failed", ..World::default() };
+    let world = World { job: Job::EndsWithoutSignal, after: "failed", ..World::default() };
     let error = units(world).await.0.start(&id()).await.unwrap_err();
     assert!(matches!(error, UnitError::Job { verb: "start", .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_job_that_failed_says_how() {
+async fn a_failed_job_gives_its_result() {
     for result in ["failed", "timeout", "dependency", "a-new-word"] {
         let world = World { job: Job::EndsAtOnce(result), after: "failed", ..World::default() };
         let error = units(world).await.0.start(&id()).await.unwrap_err();
-        let UnitError::Job { result: told, .. } = error else { panic!("{error:?}") };
-        assert_eq!(told, result);
+        let UnitError::Job { result: found, .. } = error else { panic!("{error:?}") };
+        assert_eq!(found, result);
     }
 }
 
 #[tokio::test]
-async fn a_condition_that_says_no_is_a_skip_and_a_quick_end_is_not() {
+async fn a_refusing_condition_is_a_skip_and_a_quick_end_is_not() {
     let skipped = World {
         job: Job::EndsAtOnce("done"),
         after: "inactive",
@@ -77,15 +77,15 @@ async fn a_condition_that_says_no_is_a_skip_and_a_quick_end_is_not() {
         ..World::default()
     };
     assert_eq!(units(skipped).await.0.start(&id()).await.unwrap(), Started::Skipped);
-    // It ran, ended well and was forgotten: loaded anew, its conditions were never looked at.
+    // It ran, ended well and was unloaded: loaded anew, its conditions were never checked.
     let quick = World { job: Job::EndsAtOnce("done"), after: "inactive", ..World::default() };
     assert_eq!(units(quick).await.0.start(&id()).await.unwrap(), Started::Up);
 }
 
 #[tokio::test]
-async fn a_condition_that_could_not_be_asked_is_no_skip() {
+async fn a_condition_that_could_not_be_run_is_no_skip() {
     let statuses = [(1, true), (238, false), (127, false), (101, false)];
-    // systemd 247 says of such a job that it was skipped, 252 that it is done.
+    // systemd 247 gives such a job the result `skipped`, 252 gives it `done`.
     for (result, (status, skipped)) in
         ["done", "skipped"].into_iter().flat_map(|result| statuses.map(|status| (result, status)))
     {
@@ -108,7 +108,7 @@ async fn a_condition_that_could_not_be_asked_is_no_skip() {
 }
 
 #[tokio::test]
-async fn who_may_not_start_is_told_so() {
+async fn a_caller_without_the_right_to_start_gets_an_error() {
     let world = World { denied: true, ..World::default() };
     let (units, _) = units(world).await;
     let error = units.start(&id()).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn who_may_not_start_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_up_is_left_alone_and_what_is_down_too() {
+async fn starting_an_active_unit_or_stopping_an_inactive_one_does_nothing() {
     let (units_up, shared) = units(up()).await;
     assert_eq!(units_up.start(&id()).await.unwrap(), Started::AlreadyUp);
     assert!(!shared.calls().contains(&"StartUnit".to_owned()));
@@ -142,17 +142,17 @@ async fn a_start_does_not_wait_for_the_next_automatic_restart() {
 }
 
 #[tokio::test]
-async fn no_template_is_no_experiment() {
+async fn without_a_template_or_a_drop_in_there_is_no_experiment() {
     let world = World { load_state: "not-found".into(), ..World::default() };
     let error = units(world).await.0.start(&id()).await.unwrap_err();
     assert!(matches!(error, UnitError::NotFound(_)), "{error:?}");
-    // The template alone can be started; it says why it runs nothing, and that is no start.
+    // The bare template can be started; it only reports why it runs nothing, which is no start.
     let error = units(World { defined: false, ..World::default() }).await.0.start(&id()).await;
     assert!(matches!(error, Err(UnitError::NotFound(_))), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_unit_that_is_not_loaded_says_why_and_what_helps() {
+async fn the_error_of_a_unit_that_is_not_loaded_has_a_reason_and_a_remedy() {
     for (word, says, helps) in [
         ("masked", "is masked", "systemctl unmask brain-experiment@x.service"),
         ("bad-setting", "bad setting", "systemctl status brain-experiment@x.service"),
@@ -183,7 +183,7 @@ async fn a_status_is_read_from_both_interfaces() {
 }
 
 #[tokio::test]
-async fn a_unit_that_is_down_between_two_lives_is_told_from_one_that_is_down() {
+async fn an_inactive_unit_with_a_start_job_is_due_to_start() {
     for (own_job, state) in [(0, "inactive"), (7, "inactive"), (7, "active")] {
         let world = World { own_job, active_state: state.into(), ..World::default() };
         let status = units(world).await.0.status(&id()).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_list_costs_the_same_number_of_calls_whatever_its_length() {
 }
 
 #[tokio::test]
-async fn enabling_what_is_enabled_reloads_nothing() {
+async fn enabling_an_enabled_unit_reloads_nothing() {
     let (units, shared) = units(World::default()).await;
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Changed);
     assert_eq!(units.set_enabled(&id(), true).await.unwrap(), Outcome::Unchanged);

@@ -30,7 +30,7 @@ impl Manager {
     #[zbus(signal)]
     async fn reloading(emitter: &SignalEmitter<'_>, active: bool) -> zbus::Result<()>;
 
-    /// What a reload says of every unit, though nothing happens to it.
+    /// A reload sends this for every unit, although nothing happens to it.
     #[zbus(signal)]
     async fn unit_removed(
         emitter: &SignalEmitter<'_>,
@@ -39,7 +39,7 @@ impl Manager {
     ) -> zbus::Result<()>;
 }
 
-/// A manager at the other end of a connection.
+/// The manager's end of a peer-to-peer connection.
 struct Peer {
     manager: Connection,
     subscribed: Arc<AtomicUsize>,
@@ -73,8 +73,8 @@ impl Peer {
         let body = (interface, changed, invalidated);
         let (properties, member) = ("org.freedesktop.DBus.Properties", "PropertiesChanged");
         let path = unit_path(unit);
-        let nobody = None::<&str>;
-        self.manager.emit_signal(nobody, path, properties, member, &body).await.unwrap();
+        let destination = None::<&str>;
+        self.manager.emit_signal(destination, path, properties, member, &body).await.unwrap();
     }
 
     async fn job_removed(&self, unit: &str) {
@@ -85,15 +85,15 @@ impl Peer {
     async fn name_owner_changed(&self, new: &str) {
         let bus = "org.freedesktop.DBus";
         let body = (MANAGER, ":1.0", new);
-        let (path, nobody) = ("/org/freedesktop/DBus", None::<&str>);
-        self.manager.emit_signal(nobody, path, bus, "NameOwnerChanged", &body).await.unwrap();
+        let (path, destination) = ("/org/freedesktop/DBus", None::<&str>);
+        self.manager.emit_signal(destination, path, bus, "NameOwnerChanged", &body).await.unwrap();
     }
 }
 
 async fn watched() -> (UnitWatch, Peer) {
     let (client, peer) = Peer::new().await;
-    let mut watch = UnitWatch::over(vec![client]);
-    assert_eq!(watch.next().await, UnitSignal::Resync, "whatever was before is not known");
+    let mut watch = UnitWatch::from_peers(vec![client]);
+    assert_eq!(watch.next().await, UnitSignal::Resync, "earlier changes are unknown");
     assert_eq!(peer.subscribed.load(Ordering::Relaxed), 1);
     (watch, peer)
 }
@@ -103,7 +103,7 @@ fn changed(id: &str) -> UnitSignal {
 }
 
 #[tokio::test]
-async fn a_change_of_an_experiment_is_heard_and_no_other() {
+async fn only_changes_of_experiments_are_reported() {
     let (mut watch, peer) = watched().await;
     let unit = "org.freedesktop.systemd1.Unit";
     peer.properties_changed("cron.service", unit).await;
@@ -114,7 +114,7 @@ async fn a_change_of_an_experiment_is_heard_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_start_that_its_condition_has_kept_back_is_heard() {
+async fn a_start_that_its_condition_refused_is_reported() {
     let (mut watch, peer) = watched().await;
     for (unit, result) in [
         ("cron-that-is-not-ours.service", "exec-condition"),
@@ -134,7 +134,7 @@ async fn a_start_that_its_condition_has_kept_back_is_heard() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_job_is_heard_where_no_value_changes() {
+async fn the_end_of_a_job_is_reported_even_if_no_property_changes() {
     let (mut watch, peer) = watched().await;
     peer.job_removed("cron.service").await;
     peer.job_removed("brain-experiment@x.service").await;
@@ -142,14 +142,14 @@ async fn the_end_of_a_job_is_heard_where_no_value_changes() {
 }
 
 #[tokio::test]
-async fn the_job_that_stops_everything_is_heard() {
+async fn the_start_job_of_the_shutdown_target_is_reported() {
     let (mut watch, peer) = watched().await;
     peer.properties_changed("shutdown.target", "org.freedesktop.systemd1.Unit").await;
     assert_eq!(watch.next().await, UnitSignal::MayGoDown);
 }
 
 #[tokio::test]
-async fn after_a_reload_everything_is_looked_at_once() {
+async fn a_reload_is_reported_as_one_resync() {
     let (mut watch, peer) = watched().await;
     let emitter = peer.emitter();
     Manager::reloading(&emitter, true).await.unwrap();
@@ -159,9 +159,10 @@ async fn after_a_reload_everything_is_looked_at_once() {
     }
     Manager::reloading(&emitter, false).await.unwrap();
     peer.job_removed("brain-experiment@y.service").await;
-    // Between different kinds of signals there is no order, and none is needed.
-    let heard = [watch.next().await, watch.next().await];
-    assert!(heard.contains(&UnitSignal::Resync) && heard.contains(&changed("y")), "{heard:?}");
+    // Signals of different kinds are not ordered, and need not be.
+    let signals = [watch.next().await, watch.next().await];
+    let [resync, change] = [UnitSignal::Resync, changed("y")];
+    assert!(signals.contains(&resync) && signals.contains(&change), "{signals:?}");
 }
 
 #[tokio::test]
@@ -174,24 +175,24 @@ async fn a_new_manager_is_subscribed_to_again() {
 }
 
 #[tokio::test]
-async fn a_lost_bus_is_found_again_and_everything_is_looked_at() {
+async fn a_lost_bus_is_reconnected_and_reported_as_a_resync() {
     let (first, peer) = Peer::new().await;
     let (second, next_peer) = Peer::new().await;
-    let mut watch = UnitWatch::over(vec![second, first]);
+    let mut watch = UnitWatch::from_peers(vec![second, first]);
     assert_eq!(watch.next().await, UnitSignal::Resync);
     peer.manager.close().await.unwrap();
     assert_eq!(watch.next().await, UnitSignal::Resync);
     next_peer.job_removed("brain-experiment@x.service").await;
     assert_eq!(watch.next().await, changed("x"));
     next_peer.manager.close().await.unwrap();
-    assert!(matches!(watch.next().await, UnitSignal::Lost(_)), "and it is told once");
+    assert!(matches!(watch.next().await, UnitSignal::Lost(_)), "and reported once");
     tokio::time::pause();
     let silence = tokio::time::timeout(Duration::from_secs(600), watch.next()).await;
     assert!(silence.is_err(), "{silence:?}");
 }
 
 #[tokio::test]
-async fn a_storm_while_nobody_reads_is_not_lost() {
+async fn a_burst_of_signals_is_kept_until_it_is_read() {
     let (mut watch, peer) = watched().await;
     for n in 0..3000 {
         peer.job_removed(&format!("brain-experiment@{n}.service")).await;

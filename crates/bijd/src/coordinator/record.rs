@@ -113,7 +113,7 @@ impl Recorder {
     }
 
     fn sample(&mut self, now: Now, open: &BTreeSet<AttemptKey>) -> Vec<Entry> {
-        let pulse = self.machine.pulse();
+        let pulse = self.machine.fast_sample();
         self.looked = Some(now.uptime);
         let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
         let glance = Glance::of(pulse, hour.newest().map(|moment| &moment.glance));

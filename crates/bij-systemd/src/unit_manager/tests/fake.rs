@@ -1,4 +1,4 @@
-//! A manager with one unit, at the other end of a socket pair.
+//! A model manager with one unit, at the other end of a socket pair.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -19,23 +19,23 @@ use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection, fdo};
 use crate::properties::ExecutedCommand;
 use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
 
-/// What becomes of a job.
+/// How a job ends.
 #[derive(Clone, Copy)]
 pub(super) enum Job {
-    /// It ends with this result before the call that made it is answered.
+    /// With this result, before the call that requested it is answered.
     EndsAtOnce(&'static str),
-    /// The same; and what else belongs to a start is answered when the job has been asked for.
+    /// The same; the other calls of a start are answered only after the request of the job.
     ComesFirst(&'static str),
-    /// It ends, and nobody is told.
-    EndsUnheard,
+    /// Without a signal.
+    EndsWithoutSignal,
 }
 
-/// What `FreezerState` and the calls that change it say.
+/// What `FreezerState` and the calls that change it return.
 #[derive(Clone, Copy)]
 pub(super) enum Freezer {
-    /// A systemd before 246.
+    /// systemd before 246 has no freezer.
     TooOld,
-    /// cgroup v1.
+    /// The kernel has cgroup v1.
     NoKernel,
     Running,
     Frozen,
@@ -46,12 +46,12 @@ pub(super) struct World {
     pub(super) active_state: String,
     pub(super) sub_state: String,
     pub(super) condition: Option<bool>,
-    /// What the process of `ExecCondition=` left with.
+    /// The exit code of `ExecCondition=`.
     pub(super) condition_status: i32,
     pub(super) restarts: u32,
-    /// What a job does.
+    /// How a job ends.
     pub(super) job: Job,
-    /// The active state after it.
+    /// The active state after a job.
     pub(super) after: &'static str,
     pub(super) denied: bool,
     /// Whether there is a drop-in for the unit.
@@ -60,18 +60,16 @@ pub(super) struct World {
     /// The number of the unit's job; 0 is none.
     pub(super) own_job: u32,
     pub(super) enabled: bool,
-    /// Whether its processes stand still, where that can be had.
+    /// The freezer and its state.
     pub(super) freezer: Freezer,
-    /// `CPUQuotaPerSecUSec`.
     pub(super) quota: u64,
-    /// `DropInPaths`.
     pub(super) drop_ins: Vec<String>,
-    /// Where a runtime property is written to.
+    /// The file to which a runtime property is written.
     pub(super) runtime_property: PathBuf,
-    /// When its files were read last, or written by the manager itself.
+    /// When the unit's files were last read, or written by the manager itself.
     pub(super) read_at: SystemTime,
     pub(super) calls: Vec<String>,
-    /// So many looks after the main process has left the hook leaves as well.
+    /// After how many reads of `SubState` the hook ends, once the main process has ended.
     pub(super) hook_stays: u32,
 }
 
@@ -118,7 +116,7 @@ impl Shared {
         let is_first = matches!(self.0.lock().unwrap().job, Job::ComesFirst(_));
         if is_first {
             self.1.notified().await;
-            // Whoever waits behind.
+            // Wakes the next waiting call.
             self.1.notify_one();
         }
     }
@@ -245,8 +243,8 @@ impl Manager {
         (true, if was { Vec::new() } else { files.into_iter().map(change).collect() })
     }
 
-    /// The main process leaves, then its hook, when it was looked at a few times; the rest only by
-    /// force. A hook that is killed says so.
+    /// The main process ends at once, its hook after a few reads of `SubState`, the other processes only when
+    /// they are killed. A killed hook is recorded among the calls.
     fn kill_unit(&self, _name: String, whom: String, signal: i32) -> fdo::Result<()> {
         assert_eq!(signal, 9);
         self.0.called(&format!("KillUnit {whom}"));
@@ -387,15 +385,15 @@ impl Unit {
     #[zbus(property)]
     fn freezer_state(&self) -> String {
         match self.0.0.lock().unwrap().freezer {
-            // The model always has the property; nothing in it is the same as none.
+            // The model always has the property; an empty value counts as absent.
             Freezer::TooOld => String::new(),
             Freezer::NoKernel | Freezer::Running => "running".to_owned(),
             Freezer::Frozen => "frozen".to_owned(),
         }
     }
 
-    /// As `unit_need_daemon_reload()` of systemd's unit.c before 257: it sorts what it finds, but not
-    /// what it has added by itself.
+    /// As `unit_need_daemon_reload()` of systemd's unit.c before 257, which sorts the files that it finds, but not
+    /// those that the manager has added itself.
     #[zbus(property)]
     fn need_daemon_reload(&self) -> bool {
         self.0.change(|world| {
@@ -513,7 +511,7 @@ impl Service {
     }
 }
 
-/// Serves a world and gives the caller's end of the connection to it.
+/// Serves a world and returns the caller's end of the connection.
 pub(super) async fn manager(world: World) -> (Connection, Shared) {
     let shared = Shared(Arc::new(Mutex::new(world)), Arc::default());
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -528,7 +526,7 @@ pub(super) async fn manager(world: World) -> (Connection, Shared) {
         .build();
     let client = connection::Builder::unix_stream(ours).p2p().build();
     let (server, client) = tokio::try_join!(server, client).unwrap();
-    // It serves as long as it exists.
+    // The object server lives as long as the connection.
     tokio::spawn(async move { server.closed().await });
     (client, shared)
 }

@@ -1,4 +1,4 @@
-//! Killing what must be gone.
+//! Tests of `kill`.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn leaving(sub_state: &str) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kill_waits_for_the_hook_that_writes_down_the_end() {
+async fn a_kill_waits_for_the_hook_that_records_the_end() {
     for state in ["stop-sigterm", "stop-post"] {
         let (units, shared) = units(leaving(state)).await;
         units.kill(&id()).await.unwrap();
@@ -17,14 +17,14 @@ async fn a_kill_waits_for_the_hook_that_writes_down_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_does_not_leave_is_not_waited_for_for_ever() {
+async fn a_kill_waits_only_so_long_for_a_hook_that_does_not_end() {
     let (units, shared) = units(World { hook_stays: u32::MAX, ..leaving("stop-post") }).await;
     units.kill(&id()).await.unwrap();
     assert_eq!(shared.calls(), ["KillUnit main", "KillUnit all", "a hook was killed"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_down_needs_no_kill() {
+async fn an_inactive_unit_is_not_killed() {
     let (units, shared) = units(World::default()).await;
     units.kill(&id()).await.unwrap();
     assert_eq!(shared.calls(), ["KillUnit main"]);

@@ -1,4 +1,4 @@
-//! Freezing, and bounds on processor time.
+//! Tests of freezing and of CPU caps.
 
 use std::fs;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ const BOUND: &str = "run/systemd/system.control/brain-experiment@x.service.d/50-
 const GROUP: &str = "cgroup/brain.slice/brain-experiment@x.service";
 
 #[tokio::test]
-async fn what_is_frozen_is_thawed_and_nothing_is_asked_twice() {
+async fn freezing_and_thawing_again_changes_nothing() {
     let (units, shared) = units(up()).await;
     assert_eq!(units.set_frozen(&id(), false).await.unwrap(), Outcome::Unchanged);
     assert_eq!(units.set_frozen(&id(), true).await.unwrap(), Outcome::Changed);
@@ -24,7 +24,7 @@ async fn what_is_frozen_is_thawed_and_nothing_is_asked_twice() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_frozen_says_what_that_takes() {
+async fn the_error_of_a_machine_without_freezer_names_the_requirements() {
     for freezer in [Freezer::TooOld, Freezer::NoKernel] {
         let (units, _) = units(World { freezer, ..up() }).await;
         for _ in 0..2 {
@@ -39,8 +39,11 @@ async fn what_cannot_be_frozen_says_what_that_takes() {
     assert!(shared.calls().is_empty());
 }
 
-/// A manager whose unit has a quota of its own, if any, and a control group with `cpu.max`, or not.
-async fn bounded(own: Option<&str>, cpu_max: bool) -> (SystemdUnits, fake::Shared, TempDir) {
+/// A manager whose unit has the quota `own`, and a control group with or without `cpu.max`.
+async fn manager_with_quota(
+    own: Option<&str>,
+    cpu_max: bool,
+) -> (SystemdUnits, fake::Shared, TempDir) {
     let root = tempfile::tempdir().unwrap();
     let put = |path: &str, text: &str| {
         let path = root.path().join(path);
@@ -59,11 +62,11 @@ async fn bounded(own: Option<&str>, cpu_max: bool) -> (SystemdUnits, fake::Share
     let runtime_property = root.path().join(BOUND);
     let world = World { quota, drop_ins: vec![drop_in], runtime_property, ..up() };
     let (peer, shared) = manager(world).await;
-    let bus = Bus::over(peer, Duration::from_millis(50));
-    (SystemdUnits::over(bus, root.path()), shared, root)
+    let bus = Bus::from_peer(peer, Duration::from_millis(50));
+    (SystemdUnits::from_peer(bus, root.path()), shared, root)
 }
 
-/// Nothing that the next life would be bound by, or a reload be due for.
+/// Asserts that no cap remains for the next attempt, and that no reload is due.
 fn assert_nothing_is_left(shared: &fake::Shared, root: &TempDir) {
     let text = fs::read_to_string(root.path().join(BOUND)).unwrap();
     assert!(!text.contains("CPUQuota"), "{text}");
@@ -72,8 +75,8 @@ fn assert_nothing_is_left(shared: &fake::Shared, root: &TempDir) {
     assert!(!shared.calls().contains(&"Reload".to_owned()));
 }
 
-/// As `systemctl set-property --runtime` does it.
-fn set_by_somebody(shared: &fake::Shared, root: &TempDir, percent: &str) {
+/// Sets a quota as `systemctl set-property --runtime` does.
+fn set_by_operator(shared: &fake::Shared, root: &TempDir, percent: &str) {
     let file = root.path().join(BOUND);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, format!("[Service]\nCPUQuota={percent}\n")).unwrap();
@@ -92,13 +95,13 @@ fn quota(shared: &fake::Shared) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn a_bound_is_the_tighter_one_and_what_the_definition_says_comes_back() {
+async fn the_tighter_of_cap_and_quota_applies_and_the_definitions_quota_comes_back() {
     for (own, half, back) in [
         (None, 500_000, None),
         (Some("150%"), 500_000, Some(1_500_000)),
         (Some("20%"), 200_000, Some(200_000)),
     ] {
-        let (units, shared, root) = bounded(own, true).await;
+        let (units, shared, root) = manager_with_quota(own, true).await;
         let cap = Some(Percent::new(50));
         assert_eq!(units.set_cpu_cap(&id(), None).await.unwrap(), Outcome::Unchanged);
         assert_eq!(units.set_cpu_cap(&id(), cap).await.unwrap(), Outcome::Changed);
@@ -112,8 +115,8 @@ async fn a_bound_is_the_tighter_one_and_what_the_definition_says_comes_back() {
 }
 
 #[tokio::test]
-async fn a_stop_lifts_the_bound_and_what_is_down_gets_none() {
-    let (units, shared, root) = bounded(Some("150%"), true).await;
+async fn a_stop_removes_the_cap_and_an_inactive_unit_gets_none() {
+    let (units, shared, root) = manager_with_quota(Some("150%"), true).await;
     shared.change(|world| world.after = "inactive");
     units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
     assert_eq!(units.stop(&id()).await.unwrap(), Outcome::Changed);
@@ -125,8 +128,8 @@ async fn a_stop_lifts_the_bound_and_what_is_down_gets_none() {
 }
 
 #[tokio::test]
-async fn a_bound_without_effect_is_taken_back_and_said() {
-    let (units, shared, root) = bounded(None, false).await;
+async fn a_cap_without_effect_is_removed_and_reported() {
+    let (units, shared, root) = manager_with_quota(None, false).await;
     for _ in 0..2 {
         let error = units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap_err();
         assert!(matches!(error, UnitError::Unsupported(_)), "{error:?}");
@@ -137,10 +140,10 @@ async fn a_bound_without_effect_is_taken_back_and_said() {
 }
 
 #[tokio::test]
-async fn what_somebody_has_set_before_is_in_force_again_and_bounds_the_bound() {
+async fn an_operators_earlier_quota_limits_the_cap_and_comes_back() {
     for (theirs, capped) in [("80%", 500_000), ("30%", 300_000)] {
-        let (units, shared, root) = bounded(Some("150%"), true).await;
-        set_by_somebody(&shared, &root, theirs);
+        let (units, shared, root) = manager_with_quota(Some("150%"), true).await;
+        set_by_operator(&shared, &root, theirs);
         let before = quota(&shared);
         for cap in [50, 70, 50] {
             units.set_cpu_cap(&id(), Some(Percent::new(cap))).await.unwrap();
@@ -155,11 +158,11 @@ async fn what_somebody_has_set_before_is_in_force_again_and_bounds_the_bound() {
 }
 
 #[tokio::test]
-async fn what_somebody_sets_under_a_bound_stays_when_that_is_lifted() {
+async fn a_quota_that_an_operator_sets_over_a_cap_stays_when_the_cap_is_removed() {
     for theirs in ["200%", ""] {
-        let (units, shared, root) = bounded(Some("150%"), true).await;
+        let (units, shared, root) = manager_with_quota(Some("150%"), true).await;
         units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
-        set_by_somebody(&shared, &root, theirs);
+        set_by_operator(&shared, &root, theirs);
         let set = quota(&shared);
         assert_eq!(units.set_cpu_cap(&id(), None).await.unwrap(), Outcome::Unchanged);
         assert_eq!(quota(&shared), set, "{theirs:?}");
@@ -171,18 +174,18 @@ async fn what_somebody_sets_under_a_bound_stays_when_that_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_bound_that_another_left_behind_is_known_and_lifted() {
-    let (units, shared, root) = bounded(Some("150%"), true).await;
+async fn a_cap_that_another_process_left_behind_is_removed() {
+    let (units, shared, root) = manager_with_quota(Some("150%"), true).await;
     units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
-    let next = SystemdUnits::over(units.bus, root.path());
+    let next = SystemdUnits::from_peer(units.bus, root.path());
     assert_eq!(next.set_cpu_cap(&id(), None).await.unwrap(), Outcome::Changed);
     assert_eq!(quota(&shared), Some(1_500_000));
     assert_nothing_is_left(&shared, &root);
 }
 
 #[tokio::test]
-async fn files_are_read_again_only_where_systemd_lost_their_order() {
-    let (units, shared, root) = bounded(None, true).await;
+async fn a_reload_happens_only_where_systemd_lost_the_order_of_drop_ins() {
+    let (units, shared, root) = manager_with_quota(None, true).await;
     let own = root.path().join("override.conf");
     fs::write(&own, "[Service]\nCPUWeight=50\n").unwrap();
     let own = own.to_string_lossy().into_owned();
@@ -200,7 +203,7 @@ async fn files_are_read_again_only_where_systemd_lost_their_order() {
 }
 
 #[tokio::test]
-async fn a_masked_unit_is_told_from_one_that_is_merely_down() {
+async fn a_masked_unit_is_distinguished_from_an_inactive_one() {
     let masked = World { load_state: "masked".into(), ..World::default() };
     assert!(units(masked).await.0.status(&id()).await.unwrap().masked);
     assert!(!units(World::default()).await.0.status(&id()).await.unwrap().masked);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bij_core::{Bytes, Celsius, Hottest, Milliwatts, Percent};
-use bij_jetson::{Pulse, WhyNot, Zone};
+use bij_jetson::{FastSample, WhyNot, Zone};
 
 /// One reading of the board, as far as it is kept: what was known, without the reasons of what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Glance {
 impl Glance {
     /// What is kept of a reading. Names are shared with the reading before, so that an hour of them
     /// takes the room of one.
-    pub fn of(pulse: Pulse, before: Option<&Self>) -> Self {
+    pub fn of(pulse: FastSample, before: Option<&Self>) -> Self {
         let known = |name: String| {
             let same =
                 before.and_then(|before| before.zones.iter().find(|(known, _)| **known == *name));
@@ -74,14 +74,14 @@ mod tests {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
         let tree = CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap();
         let machine = Machine::new(Arc::new(tree));
-        let first = Glance::of(machine.pulse(), None);
+        let first = Glance::of(machine.fast_sample(), None);
         let names: Vec<&str> = first.zones.iter().map(|(name, _)| &**name).collect();
         // The GPU and the vision units are powered off.
         assert_eq!(names, ["cpu", "soc0", "soc1", "soc2", "tboard", "tdiode", "tj"]);
         assert_eq!(first.power, Some(Milliwatts::new(8918)));
         assert_eq!((first.throttled, first.over_current), (Some(false), Some(0)));
         assert_eq!(first.hottest().unwrap().celsius, Celsius::from_millis(52_875));
-        let second = Glance::of(machine.pulse(), Some(&first));
+        let second = Glance::of(machine.fast_sample(), Some(&first));
         assert_eq!(second, first);
         let shared = |(a, b): (&(Arc<str>, _), &(Arc<str>, _))| Arc::ptr_eq(&a.0, &b.0);
         assert!(first.zones.iter().zip(&second.zones).all(shared), "one name for all of them");

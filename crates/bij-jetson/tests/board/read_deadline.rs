@@ -8,7 +8,7 @@ use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
 
 use crate::tree::{Board, JETPACK_6, captured};
 
-/// A tree of which one file answers only when it is told to.
+/// A tree with one file whose reads block until they are freed.
 struct Stuck {
     tree: CapturedTree,
     path: &'static str,
@@ -43,7 +43,7 @@ fn soc0(machine: &Machine) -> Result<i32, WhyNot> {
 }
 
 #[test]
-fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
+fn a_zone_that_blocks_is_reported_and_delays_no_other_read() {
     let files = Arc::new(Stuck {
         tree: captured(JETPACK_6),
         path: ZONE,
@@ -52,7 +52,7 @@ fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
         asked: Mutex::new(0),
     });
     let shared: Arc<dyn Files> = files.clone();
-    let machine = Machine::new(shared).with_patience(Duration::from_millis(500));
+    let machine = Machine::new(shared).with_read_deadline(Duration::from_millis(500));
     let board = machine.sample();
     let zones = board.zones.unwrap();
     let blocked = zones.iter().filter(|zone| zone.celsius == Err(WhyNot::Blocked));
@@ -61,10 +61,10 @@ fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
     for _ in 0..3 {
         assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
     }
-    assert_eq!(*files.asked.lock().unwrap(), 1, "one sleeping thread, however often it is looked");
+    assert_eq!(*files.asked.lock().unwrap(), 1, "one sleeping thread for all samples");
     *files.free.lock().unwrap() = true;
     files.freed.notify_all();
-    // Its thread comes back when it is let run.
+    // Its thread returns once the scheduler lets it run.
     while soc0(&machine) == Err(WhyNot::Blocked) {
         std::thread::yield_now();
     }
@@ -72,13 +72,13 @@ fn a_zone_that_blocks_is_told_and_holds_up_nothing_else() {
 }
 
 #[test]
-fn a_real_file_that_blocks_is_given_up_as_well() {
+fn a_real_file_that_blocks_is_abandoned_too() {
     let board = Board::unpack(&captured(JETPACK_6));
     std::fs::remove_file(board.path(ZONE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(board.path(ZONE)).status().unwrap();
     assert!(made.success());
-    let machine = Machine::below(board.path("")).with_patience(Duration::from_millis(500));
+    let machine = Machine::below(board.path("")).with_read_deadline(Duration::from_millis(500));
     assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
-    // The thread that opens it is let go by somebody who writes.
+    // A writer releases the thread that opens the FIFO.
     std::fs::write(board.path(ZONE), "50000\n").unwrap();
 }

@@ -1,9 +1,9 @@
-//! What a bound has taken the place of, kept so that whoever lifts it need not be who has set it.
+//! The record of a cap on disk, so that another process can remove the cap.
 //!
-//! `systemctl set-property --runtime` writes to the same file as a bound, and systemd leaves no room in
-//! it for a mark. So a memo lies beside, in bij's own runtime directory: which quotas are ours, and what
-//! was in force before. It is written before the bound is set; one that tells of a bound that never came
-//! to be does no harm, because the file does not hold what it says.
+//! `systemctl set-property --runtime` writes to the same file as a cap, and systemd leaves no room in that file
+//! for a mark. So bij's runtime directory holds a record: the quotas that bij has set, and the quota before.
+//! The record is written before the cap is set. A record of a cap that was never set does no harm, because it
+//! does not match the file.
 
 use std::fs;
 use std::io;
@@ -12,25 +12,25 @@ use std::path::Path;
 use bij_core::{CpuQuota, Limit};
 use serde_json::{Value, json};
 
-use super::quota_in;
+use super::last_quota;
 
-/// The quota that stands in a file has no fraction of a percent: systemd cuts it off
+/// Microseconds of CPU time per second in one percent. Files hold whole percents: systemd truncates the quota
 /// (`bus_cgroup_set_property()` of its dbus-cgroup.c).
-const WHOLE: u64 = 10_000;
+const MICROS_PER_PERCENT: u64 = 10_000;
 
-/// What is known of a bound.
+/// What bij has recorded about its cap on one unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Memo {
-    /// What may stand in the file for that we have written it: one, or two while it is being changed.
+pub(super) struct CapRecord {
+    /// The quotas that bij may have written to the file: one, or two while it is being changed.
     pub(super) ours: Vec<CpuQuota>,
-    /// What somebody had set by `set-property --runtime`; `None` if nobody had.
+    /// The quota that an operator had set with `set-property --runtime`, if any.
     pub(super) before: Option<Limit<CpuQuota>>,
-    /// Whether systemd already wanted the unit's files read again.
+    /// Whether `NeedDaemonReload=` was set before the cap.
     pub(super) reload_was_due: bool,
 }
 
-impl Memo {
-    /// The memo in a file, if there is one that makes sense.
+impl CapRecord {
+    /// Reads the record in a file; `None` if it is missing or malformed.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let value: Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
         let ours = value["ours"].as_array()?.iter();
@@ -56,12 +56,12 @@ impl Memo {
         fs::rename(new, path)
     }
 
-    /// Whether what stands in the file, or in its absence what is in force, is a bound of ours. If not,
-    /// somebody has set another one since.
+    /// Returns `true` if the quota in the file is one of ours, or, without one in the file, the quota in force
+    /// is. Otherwise an operator has set another quota since.
     pub(super) fn is_in_force(&self, file: Option<&str>, now: Option<Limit<CpuQuota>>) -> bool {
-        let cut = |quota: &CpuQuota| quota.micros_per_sec() / WHOLE;
-        match file.and_then(quota_in) {
-            Some(Limit::At(found)) => self.ours.iter().any(|own| cut(own) == cut(&found)),
+        let percent = |quota: &CpuQuota| quota.micros_per_sec() / MICROS_PER_PERCENT;
+        match file.and_then(last_quota) {
+            Some(Limit::At(found)) => self.ours.iter().any(|own| percent(own) == percent(&found)),
             Some(Limit::Max) => false,
             None => now.and_then(Limit::at).is_some_and(|now| self.ours.contains(&now)),
         }
@@ -81,23 +81,23 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn a_record_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("caps/x.json");
-        assert_eq!(Memo::read(&path), None);
+        assert_eq!(CapRecord::read(&path), None);
         for before in [None, Some(Limit::Max), Some(Limit::At(quota("12.5%")))] {
-            let memo = Memo { ours: vec![quota("50%")], before, reload_was_due: true };
-            memo.write(&path).unwrap();
-            assert_eq!(Memo::read(&path), Some(memo));
+            let record = CapRecord { ours: vec![quota("50%")], before, reload_was_due: true };
+            record.write(&path).unwrap();
+            assert_eq!(CapRecord::read(&path), Some(record));
         }
         fs::write(&path, "{\"ours\":[0]}").unwrap();
-        assert_eq!(Memo::read(&path), None);
+        assert_eq!(CapRecord::read(&path), None);
     }
 
     #[test]
-    fn what_somebody_has_set_since_is_told_apart() {
+    fn a_quota_that_an_operator_has_set_since_is_not_ours() {
         let ours = vec![quota("50.5%"), quota("25%")];
-        let memo = Memo { ours, before: None, reload_was_due: false };
+        let record = CapRecord { ours, before: None, reload_was_due: false };
         let now = Some(Limit::At(quota("25%")));
         for (text, is_ours) in [
             ("[Service]\nCPUQuota=50%\n", true),
@@ -106,9 +106,9 @@ mod tests {
             ("[Service]\nCPUQuota=\n", false),
             ("[Service]\n", true),
         ] {
-            assert_eq!(memo.is_in_force(Some(text), now), is_ours, "{text}");
+            assert_eq!(record.is_in_force(Some(text), now), is_ours, "{text}");
         }
-        assert!(memo.is_in_force(None, now));
-        assert!(!memo.is_in_force(None, Some(Limit::Max)), "it never came to be");
+        assert!(record.is_in_force(None, now));
+        assert!(!record.is_in_force(None, Some(Limit::Max)), "the cap was never set");
     }
 }

@@ -1,20 +1,21 @@
-//! The name of an experiment's own dynamic user.
+//! The name of an experiment's dynamic user.
 
 use std::hash::Hasher as _;
 
 use bij_core::ExperimentId;
 use fnv::FnvHasher;
 
-/// As long as a user's name may be (`UT_NAMESIZE`, less the NUL).
+/// Maximum length of a user name (`UT_NAMESIZE`, less the NUL).
 const LONGEST: usize = 31;
 
 /// Returns the name of the dynamic user that an experiment without a `user` runs as.
 ///
-/// systemd names a dynamic user by what stands before the `@`: all instances of a template would
-/// be one user, free to read each other's state and to kill each other.
+/// By default systemd names a dynamic user by the part before the `@`, so all instances of a template would
+/// share one user, and could read each other's state and kill each other.
 ///
-/// A name tells whose it is, where it can. Others begin differently, so that none is another's.
-pub(super) fn own_user(id: &ExperimentId) -> String {
+/// The name contains the id if it is a valid user name. Otherwise it is a hash with another prefix, so that it
+/// cannot be the name of another experiment's user.
+pub(super) fn dynamic_user(id: &ExperimentId) -> String {
     let name = format!("bij-{id}");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.len() <= LONGEST && name.bytes().all(plain) {
@@ -32,18 +33,18 @@ mod tests {
     use super::*;
 
     fn user(id: &str) -> String {
-        own_user(&ExperimentId::new(id).unwrap())
+        dynamic_user(&ExperimentId::new(id).unwrap())
     }
 
     #[test]
-    fn a_name_tells_whose_user_it_is() {
+    fn a_name_contains_the_id_if_it_can() {
         assert_eq!(user("amnesiac_001"), "bij-amnesiac_001");
         assert_eq!(user("a.b"), "bij_e61d99190466522c");
     }
 
     proptest! {
         #[test]
-        fn every_experiment_has_a_user_that_systemd_takes(
+        fn every_experiment_has_a_unique_valid_user_name(
             id in "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
             other in "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
         ) {

@@ -1,4 +1,4 @@
-//! What changes from one second to the next.
+//! The values that change from second to second.
 
 use bij_core::{Bytes, Milliwatts};
 
@@ -7,35 +7,36 @@ use crate::memory::SystemMemory;
 use crate::thermal::Trips;
 use crate::{CoolingDevice, Files, Gpu, OverCurrent, Rail, Reading, WhyNot, Zone};
 
-/// One reading of what changes from one second to the next, and is kept while something runs. It costs
-/// a fraction of a [`BoardSample`](crate::BoardSample): no trips, modes, identity or tables of drivers.
+/// One reading of the values that change from second to second, which are recorded while an experiment runs. It costs
+/// a fraction of a [`BoardSample`](crate::BoardSample): no trips, modes, identity or driver tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Pulse {
-    /// How hot the processor, the GPU and the rest of their chip are, without the trips.
+pub struct FastSample {
+    /// Temperatures of the CPU, the GPU and the rest of their chip, without the trips.
     pub zones: Reading<Vec<Zone>>,
-    /// What is slowed down by heat now.
+    /// The cooling devices that slow the machine down now.
     pub throttled: Reading<Vec<String>>,
-    /// How often the power supply was too weak since the boot, in all.
+    /// Number of over-current events since the boot, of all counters.
     pub over_current: Reading<u64>,
-    /// What the machine draws in all.
+    /// The power of the whole machine.
     pub total: Reading<Milliwatts>,
-    /// The GPU.
+    /// The GPU's load, clocks and power state.
     pub gpu: Reading<Gpu>,
-    /// What memory could be had without swapping.
+    /// Memory that is available without swapping.
     pub memory_available: Reading<Bytes>,
 }
 
-impl Pulse {
+impl FastSample {
     pub(crate) fn read(files: &dyn Files) -> Self {
         let chips = Chip::all(files);
-        let among = || chips.as_deref().map_err(Clone::clone);
+        let chip_list = || chips.as_deref().map_err(Clone::clone);
         Self {
-            zones: Zone::with(files, among().unwrap_or_default(), Trips::LeaveOut),
+            zones: Zone::from_chips(files, chip_list().unwrap_or_default(), Trips::LeaveOut),
             throttled: throttled(files),
-            over_current: among().and_then(|chips| events(&OverCurrent::with(files, chips))),
-            total: among()
-                .and_then(|chips| Rail::with(files, chips))
+            over_current: chip_list()
+                .and_then(|chips| events(&OverCurrent::from_chips(files, chips))),
+            total: chip_list()
+                .and_then(|chips| Rail::from_chips(files, chips))
                 .and_then(|rails| Rail::total(&rails)),
             gpu: Gpu::read(files),
             memory_available: SystemMemory::read(files).available,
@@ -48,7 +49,7 @@ fn throttled(files: &dyn Files) -> Reading<Vec<String>> {
     Ok(CoolingDevice::throttled(&devices)?.into_iter().map(ToOwned::to_owned).collect())
 }
 
-/// The sum of all counters, if each of them tells.
+/// Returns the sum of all counters, if all can be read.
 fn events(counters: &[OverCurrent]) -> Reading<u64> {
     if counters.is_empty() {
         return Err(WhyNot::Absent);
@@ -62,14 +63,14 @@ mod tests {
     use crate::CapturedTree;
 
     #[test]
-    fn counters_add_up_unless_one_does_not_tell() {
+    fn over_current_counters_add_up_unless_one_cannot_be_read() {
         let mut tree = CapturedTree::default();
-        assert_eq!(Pulse::read(&tree).over_current, Err(WhyNot::Absent));
+        assert_eq!(FastSample::read(&tree).over_current, Err(WhyNot::Absent));
         tree.set("sys/class/hwmon/hwmon4/name", "soctherm_oc\n");
         tree.set("sys/class/hwmon/hwmon4/oc1_event_cnt", "2\n");
         tree.set("sys/class/hwmon/hwmon4/oc3_event_cnt", "5\n");
-        assert_eq!(Pulse::read(&tree).over_current, Ok(7));
+        assert_eq!(FastSample::read(&tree).over_current, Ok(7));
         tree.fail("sys/class/hwmon/hwmon4/oc1_event_cnt", nix::errno::Errno::EIO as i32);
-        assert!(matches!(Pulse::read(&tree).over_current, Err(WhyNot::Failed(_))));
+        assert!(matches!(FastSample::read(&tree).over_current, Err(WhyNot::Failed(_))));
     }
 }

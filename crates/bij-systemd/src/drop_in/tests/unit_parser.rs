@@ -1,8 +1,8 @@
-//! An independent reader of unit files, after systemd's own code: `config_parse()` of
+//! An independent parser of unit files, modelled on systemd's code: `config_parse()` of
 //! `shared/conf-parser.c`, `extract_first_word()` of `basic/extract-word.c` with
 //! `EXTRACT_UNQUOTE|EXTRACT_CUNESCAPE`, `cunescape_one()` of `basic/escape.c`,
 //! `specifier_printf()` of `shared/specifier.c` and `config_parse_exec()` of
-//! `core/load-fragment.c`. What it refuses, systemd refuses.
+//! `core/load-fragment.c`. It refuses what systemd refuses.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl UnitText {
     }
 }
 
-/// The arguments of one `ExecStart=` value; `None` where systemd would not take it.
+/// Returns the arguments of one `ExecStart=` value; `None` where systemd would refuse it.
 pub(super) fn exec_start(value: &str) -> Option<Vec<String>> {
     let mut rest = value;
     let first = first_word(&mut rest)??;
@@ -94,7 +94,7 @@ pub(super) fn exec_start(value: &str) -> Option<Vec<String>> {
     Some(argv)
 }
 
-/// `%%` is the only specifier that gives back what was written.
+/// Expands `%%`; `None` for any other specifier, which would not expand to itself.
 pub(super) fn expand_specifiers(text: &str) -> Option<String> {
     let mut chars = text.chars();
     let mut expanded = String::new();
@@ -107,7 +107,7 @@ pub(super) fn expand_specifiers(text: &str) -> Option<String> {
     Some(expanded)
 }
 
-/// Takes one word off; the outer `None` is an error, the inner one the end.
+/// Removes one word from the front; the outer `None` is an error, the inner one the end.
 #[expect(clippy::option_option, reason = "as extract_first_word(): an error, the end, or a word")]
 fn first_word(rest: &mut &str) -> Option<Option<String>> {
     let blank = |c: char| " \t\n\r".contains(c);

@@ -1,10 +1,10 @@
-//! A sample as text: a line for each thing, for snapshots.
+//! Renders a sample as text for snapshots, one line per item.
 
 use std::fmt::{Debug, Write as _};
 
 use bij_jetson::{BoardSample, Reading};
 
-pub(crate) fn told(board: &BoardSample) -> String {
+pub(crate) fn render(board: &BoardSample) -> String {
     let mut out = String::new();
     writeln!(out, "{:?}", board.identity).unwrap();
     list(&mut out, "zone", &board.zones);
