@@ -74,7 +74,7 @@ impl LogSource {
     ) -> Result<Option<MissingLines>, CliError> {
         let Self::Journal(journal) = self else { return Ok(None) };
         let is_persistent = context.root.join("var/log/journal").is_dir();
-        let begins = journal.begins(attempt.key.boot)?;
+        let begins = journal.oldest_entry(attempt.key.boot)?;
         Ok(missing::why(attempt, missing::JournalCoverage { begins, is_persistent }))
     }
 

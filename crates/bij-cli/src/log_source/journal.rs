@@ -27,7 +27,7 @@ fn query(filter: &LogFilter, follow: bool) -> LogQuery {
     let attempts = filter.attempts.iter().flatten();
     LogQuery {
         experiments: filter.ids.clone(),
-        lives: attempts.map(|attempt| life(attempt, filter)).collect(),
+        attempts: attempts.map(|attempt| attempt_span(attempt, filter)).collect(),
         newest: filter.newest,
         since: filter.since.map(epoch_seconds),
         until: filter.until.map(epoch_seconds),
@@ -36,9 +36,9 @@ fn query(filter: &LogFilter, follow: bool) -> LogQuery {
     }
 }
 
-fn life(attempt: &Attempt, filter: &LogFilter) -> Life {
+fn attempt_span(attempt: &Attempt, filter: &LogFilter) -> AttemptSpan {
     let clock = filter.boot.get();
-    Life {
+    AttemptSpan {
         boot: attempt.key.boot,
         invocation: attempt.key.invocation,
         started: attempt.started,
@@ -121,10 +121,10 @@ mod tests {
             end: Some(AttemptEnd { at, cause: evidence.prove(), evidence }),
             board: None,
         };
-        assert!(life(&ended, &LogFilter::default()).in_order, "62 s by both clocks");
+        assert!(attempt_span(&ended, &LogFilter::default()).is_clock_steady, "62 s by both clocks");
         ended.started = "2026-11-23T23:00:00Z".parse().unwrap();
-        let life = life(&ended, &LogFilter::default());
-        assert!(!life.in_order);
+        let life = attempt_span(&ended, &LogFilter::default());
+        assert!(!life.is_clock_steady);
         assert_eq!((life.boot, life.invocation), (ended.key.boot, ended.key.invocation));
     }
 

@@ -9,7 +9,7 @@ use crate::view::LogRow;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JournalCoverage {
     /// The time of its oldest entry; `None` if there is none.
-    pub(super) begins: Option<JournalBegin>,
+    pub(super) begins: Option<OldestEntry>,
     /// Whether journald keeps journals on the disk (`Storage=`, journald.conf(5)).
     pub(super) is_persistent: bool,
 }
@@ -50,7 +50,7 @@ pub(super) fn why(attempt: &Attempt, kept: JournalCoverage) -> Option<MissingLin
 
 /// Returns whether an entry was written after an attempt was opened, by the clock of the boot where both have it. The
 /// clock of an attempt includes suspended time, so it is never behind.
-fn is_after_start(entry: JournalBegin, attempt: &Attempt) -> bool {
+fn is_after_start(entry: OldestEntry, attempt: &Attempt) -> bool {
     match (entry.since_boot, attempt.started_uptime) {
         (Some(written), Some(started)) => written > started,
         _ => entry.at > attempt.started,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn missing(begins: Option<i64>, is_persistent: bool) -> Option<MissingLines> {
-        let begin = |at| JournalBegin { at: Timestamp::from_micros(at), since_boot: None };
+        let begin = |at| OldestEntry { at: Timestamp::from_micros(at), since_boot: None };
         why(&attempt(), JournalCoverage { begins: begins.map(begin), is_persistent })
     }
 

@@ -7,7 +7,7 @@ use std::process::Child;
 use bij_api::PIECE_OF_HISTORY;
 use serde_json::Value;
 
-use super::bij::{Bij, Said};
+use super::bij::{Bij, CallResult};
 use super::model::Coordinator;
 
 /// A coordinator that knows so many attempts, and a database that may be opened by no user.
@@ -19,20 +19,20 @@ fn with_attempts(count: u32) -> (Bij, Coordinator) {
     symlink(&database, &database).unwrap();
     let coordinator = Coordinator::start(&bij);
     for _ in 0..count {
-        coordinator.model.known().begin_attempt();
+        coordinator.model.state().begin_attempt();
     }
     (bij, coordinator)
 }
 
 /// The runs of a table.
-fn table(said: &Said) -> Vec<String> {
+fn table(said: &CallResult) -> Vec<String> {
     let mut lines = said.out.lines();
     assert!(lines.next().unwrap().starts_with("RUN "), "{said:?}");
     lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
 /// The runs of an array.
-fn array(said: &Said) -> Vec<String> {
+fn array(said: &CallResult) -> Vec<String> {
     let name = |row: &Value| format!("{}#{}", row["id"].as_str().unwrap(), row["run"]);
     said.json().as_array().unwrap().iter().map(name).collect()
 }
@@ -73,7 +73,7 @@ fn attempts_that_begin_while_a_history_is_shown_appear_at_most_once_and_hide_non
             let (bij, coordinator) = with_attempts(count);
             let words = if json { [&["--json"], words].concat() } else { words.to_vec() };
             let before = bij.call(&words);
-            coordinator.model.known().attempts_meanwhile = 30;
+            coordinator.model.state().attempts_meanwhile = 30;
             let during = bij.call(&words);
             let of = if json { array } else { table };
             let (before, during) = (of(&before), of(&during));
@@ -94,8 +94,8 @@ fn pieces_are_shown_before_the_last_one_is_asked_for() {
     let (bij, coordinator) = with_attempts(PIECE_OF_HISTORY * 8);
     // Without a table nothing is measured; the table is read twice, and each time to its end.
     for (words, fails_after) in [(&["--json", "history"][..], 5), (&["history"], 9 + 5)] {
-        coordinator.model.known().history_asked = 0;
-        coordinator.model.known().history_fails_after = Some(fails_after);
+        coordinator.model.state().attempts_calls = 0;
+        coordinator.model.state().history_fails_after = Some(fails_after);
         let said = bij.call(words);
         assert!(said.code != 0 && said.err.contains("the disk is gone"), "{}", said.err);
         let shown = said.out.matches("\"run\":").count() + said.out.lines().skip(1).count();

@@ -37,18 +37,18 @@ pub(crate) struct ModelState {
     /// How often a single run was requested.
     pub(crate) why_calls: u32,
     /// How often the queue was listed.
-    pub(crate) listed: u32,
-    /// How often events were asked for.
-    pub(crate) events_asked: u32,
-    /// How often attempts were asked for.
-    pub(crate) history_asked: u32,
-    /// Every attempt there ever was, oldest first.
+    pub(crate) queue_calls: u32,
+    /// How often events were requested.
+    pub(crate) events_calls: u32,
+    /// How often attempts were requested.
+    pub(crate) attempts_calls: u32,
+    /// Every attempt, oldest first.
     pub(crate) attempts: Vec<Attempt>,
-    /// An attempt begins before so many further questions about attempts.
+    /// An attempt begins before this many further requests for attempts.
     pub(crate) attempts_meanwhile: u32,
-    /// So many questions about attempts are answered, and no more.
+    /// How many requests for attempts are answered before they fail.
     pub(crate) history_fails_after: Option<u32>,
-    /// What is answered to a submission instead of a yes.
+    /// The answer to a submission, if it is refused.
     pub(crate) refuses: Option<Refusal>,
     /// Whether submissions are never answered.
     pub(crate) hangs: bool,
@@ -197,7 +197,7 @@ impl Model {
     }
 }
 
-impl Known {
+impl ModelState {
     /// Adds an attempt with two kilobytes of evidence, of x or, one time in three, of a longer name.
     pub(crate) fn begin_attempt(&mut self) {
         let number = u32::try_from(self.attempts.len()).unwrap() + 1;
@@ -316,16 +316,16 @@ impl Look for Model {
     }
 
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
-        let mut known = self.known();
-        known.history_asked += 1;
-        if known.history_fails_after.is_some_and(|asked| known.history_asked > asked) {
+        let mut state = self.state();
+        state.attempts_calls += 1;
+        if state.history_fails_after.is_some_and(|asked| state.attempts_calls > asked) {
             return Err(Refusal::new(RefusalKind::Store, "the disk is gone"));
         }
-        if known.attempts_meanwhile > 0 {
-            known.attempts_meanwhile -= 1;
-            known.begin_attempt();
+        if state.attempts_meanwhile > 0 {
+            state.attempts_meanwhile -= 1;
+            state.begin_attempt();
         }
-        let all = &known.attempts;
+        let all = &state.attempts;
         let scan = match query.part()? {
             AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
             AttemptsPart::Oldest(scan) => scan,
@@ -346,9 +346,9 @@ impl Look for Model {
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
         let at_most = query.limit();
-        let mut known = self.known();
-        known.events_asked += 1;
-        let after = known.events.iter().filter(|event| event.seq > query.since);
+        let mut state = self.state();
+        state.events_calls += 1;
+        let after = state.events.iter().filter(|event| event.seq > query.since);
         Ok(after.take(at_most).cloned().collect())
     }
 
