@@ -40,6 +40,8 @@ const TITLES: &str = "seconds,zone,celsius";
 impl Trace {
     /// Parses a trace; its first line decides whether it is in columns or in JSON.
     pub(super) fn parse(text: &str) -> Result<Self, TraceError> {
+        // Spreadsheets write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let lines: Vec<(usize, &str)> = lines.collect();
@@ -142,6 +144,12 @@ mod tests {
     fn wrong(text: &str) -> String {
         let TraceError { line, message } = Trace::parse(text).unwrap_err();
         format!("{line}: {message}")
+    }
+
+    #[test]
+    fn a_table_as_a_spreadsheet_exports_it_is_read() {
+        let trace = Trace::parse("\u{feff}seconds,zone,celsius\r\n0,cpu,45\r\n1.5,cpu,46\r\n").unwrap();
+        assert_eq!(trace.readings.len(), 2);
     }
 
     #[test]
