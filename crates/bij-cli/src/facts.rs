@@ -1,14 +1,10 @@
 //! Gathers the facts about experiments from all adapters.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 
 use bij_core::port::{DefinitionSource as _, UnitManager as _};
-use bij_core::{ActiveState, ExperimentId, Progress, Tally, UnitStatus};
-use nix::fcntl::OFlag;
+use bij_core::{ActiveState, ExperimentId, Tally, UnitStatus};
+use bij_host::read_progress;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -116,20 +112,6 @@ fn combine(
         || unit.as_ref().is_some_and(|unit| unit.main_pid.is_some());
     let progress = ran.then(|| read_progress(&context.layout.progress(&id))).flatten();
     ExperimentFacts { id, unit, tally, progress, queued: None, gpu: None }
-}
-
-/// Reads an experiment's progress file. The experiment controls the file, so links are not followed, opening
-/// a pipe does not block, and only the first 64 KiB are read.
-pub(crate) fn read_progress(path: &Path) -> Option<Progress> {
-    const MAX: u64 = 64 * 1024;
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut text = Vec::new();
-    file.take(MAX).read_to_end(&mut text).ok()?;
-    String::from_utf8_lossy(&text).parse().ok()
 }
 
 fn warn_manager_unreachable(context: &Context, error: &CliError) {

@@ -21,3 +21,15 @@ fn a_pipe_or_a_link_as_progress_file_is_not_read() {
     std::os::unix::fs::symlink(secret, &progress).unwrap();
     assert_eq!(bij.call(&["--json", "list"]).json()[0]["progress"], serde_json::Value::Null);
 }
+
+#[test]
+fn the_last_whole_line_of_a_long_progress_file_is_shown() {
+    let bij = Bij::new();
+    bij.define("x.toml", "command = [\"true\"]\n");
+    assert_eq!(bij.call(&["run", "x"]).code, 0);
+    let lines = "step=1 text=old\n".repeat(70_000) + "step=2 text=ne\x1bw\nstep=3 te";
+    assert!(lines.len() > 1_000_000);
+    bij.write("var/lib/brain-in-jar/experiments/x/progress", lines);
+    let progress = &bij.call(&["--json", "list"]).json()[0]["progress"];
+    assert_eq!((progress["step"].as_u64(), progress["text"].as_str()), (Some(2), Some("new")));
+}

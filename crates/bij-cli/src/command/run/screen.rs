@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bij_core::{ActiveState, ExperimentId, Limit, UnitStatus};
+use bij_host::read_progress;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::facts::read_progress;
 use crate::terminal::{Drawing, Terminal};
 use crate::view::{LiveLine, LiveState, Steps, output_line};
 
