@@ -50,7 +50,8 @@ fn run_follows_to_the_end(_: &Guest) -> Result<Next, Failure> {
 
 fn run_is_stopped(_: &Guest) -> Result<Next, Failure> {
     define_script("cli_interrupt", "trap 'exit 0' TERM; while :; do sleep 0.1; done", "")?;
-    let interrupted = "timeout --preserve-status -s INT 5 bij run cli_interrupt";
+    // In the foreground: otherwise timeout(1) signals its child and then its whole group, which may be two.
+    let interrupted = "timeout --foreground --preserve-status -s INT 5 bij run cli_interrupt";
     sh(interrupted)?.success()?.says("Stopping in good order")?;
     let rows = history("cli_interrupt")?;
     ensure_causes(&rows, &["stopped"])?;
