@@ -6,7 +6,7 @@
 //! needs none either.
 //!
 //! ```
-//! use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Level, Living};
+//! use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living};
 //! use bij_core::port::ZoneReading;
 //! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 //!
@@ -29,7 +29,7 @@
 //!     let uptime = TimeSpan::from_secs(uptime);
 //!     let (zones, processors) = (Ok(vec![hottest]), Percent::new(1200));
 //!     let gpu = None;
-//!     said.extend(ladder.look(&HeatSeen { uptime, zones: &zones, living: &living, processors, gpu }));
+//!     said.extend(ladder.look(&HeatObservation { uptime, zones: &zones, living: &living, processors, gpu }));
 //! }
 //! assert!(matches!(said[0].step, HeatStep::Hold));
 //! assert!(matches!(&said[1].step, HeatStep::Cap { to, .. } if *to < Percent::new(800)));
@@ -87,7 +87,7 @@ mod tests;
 
 pub use bij_core::{Haste, HeatStep};
 pub use ladder::Ladder;
-pub use seen::{GpuSeen, HeatSeen, Living};
+pub use seen::{GpuClockState, HeatObservation, Living};
 pub use settings::{HeatSettings, NoRoom};
 pub use spread::{Motion, Restraint};
 pub use step::{Because, HeatMove, Level};

@@ -1,4 +1,4 @@
-//! What members lay over a definition is judged: when it is asked for, and again when the run starts.
+//! Checks extras that group members add to a definition: at submission, and again when the run starts.
 
 use bij_core::Asker;
 use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, judge_extras};
@@ -8,11 +8,11 @@ use bij_core::queue::{QueueState, QueuedRun};
 use super::Coordinator;
 use crate::Ports;
 
-/// Who holds a run whose extras its definition no longer allows.
+/// Holder of a run whose extras its definition no longer allows.
 const HOLDER: &str = "bij-coordinator";
 
 impl<P: Ports> Coordinator<P> {
-    /// Judges extras that an account, by its name in the ledger, lays over a definition.
+    /// Checks the extras of an account, given by its name in the ledger.
     pub(super) fn judge_extras(
         &self,
         spec: &ExperimentSpec,
@@ -24,10 +24,10 @@ impl<P: Ports> Coordinator<P> {
         judge_extras(spec, extras, &asker, &self.state.settings.policy, total)
     }
 
-    /// Returns the change that holds a queued run, and why, if the definition of today does not allow what
-    /// the run was submitted with.
+    /// Returns the change that holds a queued run, and the reason, if its definition no longer allows its
+    /// extras.
     ///
-    /// A definition or extras that cannot be read are left to the start, which says aloud what is wrong.
+    /// A definition or extras that cannot be read are left to the start, which reports the error.
     pub(super) fn hold_for_extras(&self, run: &QueuedRun) -> Option<(Change, String)> {
         if run.extras.is_empty() {
             return None;

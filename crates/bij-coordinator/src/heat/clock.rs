@@ -2,7 +2,7 @@
 
 use bij_core::Hertz;
 
-use super::GpuSeen;
+use super::GpuClockState;
 use super::spread::WHOLE;
 
 /// The clock is bounded to this share of its highest rate at least: the voltage falls no further below,
@@ -12,7 +12,7 @@ const FLOOR: f64 = 0.2;
 /// The bound for a share; `None` is none. Rates are few: where processor time can be bounded as well, and
 /// as finely as one likes, it is the next higher one, or the one in force if that is one more; otherwise
 /// it is the nearest.
-pub(super) fn bound(gpu: GpuSeen<'_>, share: f64, beside_caps: bool) -> Option<Hertz> {
+pub(super) fn bound(gpu: GpuClockState<'_>, share: f64, beside_caps: bool) -> Option<Hertz> {
     let rates = gpu.rates;
     let (top, below) = rates.split_last()?;
     if share >= WHOLE {
@@ -32,7 +32,7 @@ pub(super) fn bound(gpu: GpuSeen<'_>, share: f64, beside_caps: bool) -> Option<H
 }
 
 /// The share that the bound in force leaves.
-pub(super) fn share_of(gpu: GpuSeen<'_>) -> f64 {
+pub(super) fn share_of(gpu: GpuClockState<'_>) -> f64 {
     let top = gpu.rates.last().copied();
     gpu.bound.zip(top).map_or(1.0, |(bound, top)| (hertz(bound) / hertz(top)).min(1.0))
 }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_share_is_met_by_the_rates_that_there_are() {
         let rates = [300, 600, 900, 1200].map(|mega| Hertz::new(mega * 1_000_000));
-        let gpu = |bound| GpuSeen { rates: &rates, bound };
+        let gpu = |bound| GpuClockState { rates: &rates, bound };
         let mega = |share, caps| bound(gpu(None), share, caps).map(|rate| rate.get() / 1_000_000);
         for (share, alone, beside_caps) in [
             (1.0, None, None),
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(bound(gpu(Some(rates[2])), 0.4, true), Some(rates[2]), "one more is no matter");
         assert_eq!(bound(gpu(Some(rates[2])), 0.2, true), Some(rates[0]));
         assert_eq!(bound(gpu(Some(rates[0])), 0.4, true), Some(rates[1]));
-        let few = |count| GpuSeen { rates: &rates[..count], bound: None };
+        let few = |count| GpuClockState { rates: &rates[..count], bound: None };
         assert_eq!(bound(few(1), 0.5, false), None, "it has one rate only");
         assert_eq!(bound(few(0), 0.5, true), None);
         assert!((share_of(gpu(Some(rates[1]))) - 0.5).abs() < 1e-9);

@@ -69,7 +69,7 @@ impl Gate {
     /// Shuts it if it is hot, or if there is another reason.
     pub(super) fn shut(&mut self, heat: &Heat, throttle: f64, other: bool) -> Option<HeatMove> {
         if let Some(missed) = &heat.missed {
-            return self.shut_for(Because::Lost(missed.clone()));
+            return self.shut_for(Because::Unreadable(missed.clone()));
         }
         let is_hot = heat.after(LEAD).max(heat.raw) >= throttle - HOLD_BELOW;
         if is_hot || other { self.shut_for(heat.because()) } else { None }

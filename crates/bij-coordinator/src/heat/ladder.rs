@@ -7,7 +7,7 @@ use super::gate::{COOL_BELOW, Gate};
 use super::reins::{Reins, Wanted};
 use super::sense::{Heat, LEAD, Sense, Sight};
 use super::spread::{self, Restraint};
-use super::{Because, HeatMove, HeatSeen, HeatSettings, HeatStep, Level, Living};
+use super::{Because, HeatMove, HeatObservation, HeatSettings, HeatStep, Level, Living};
 
 /// How often it is looked while it is hot: a die warms by a degree a second at worst.
 const QUICK: TimeSpan = TimeSpan::from_secs(1);
@@ -65,7 +65,7 @@ impl Ladder {
 
     /// Takes in one look at the machine and says what is to be done, in the order in which it is to be
     /// done. What is said counts as done unless it [failed](Self::failed).
-    pub fn look(&mut self, seen: &HeatSeen<'_>) -> Vec<HeatMove> {
+    pub fn look(&mut self, seen: &HeatObservation<'_>) -> Vec<HeatMove> {
         if self.reins.forget_vain_caps(seen.living)
             && let Some(budget) = &mut self.budget
         {
@@ -138,7 +138,12 @@ impl Ladder {
         self.settings.throttle().degrees()
     }
 
-    fn look_at(&mut self, heat: &Heat, seen: &HeatSeen<'_>, order: &[&Living]) -> Vec<HeatMove> {
+    fn look_at(
+        &mut self,
+        heat: &Heat,
+        seen: &HeatObservation<'_>,
+        order: &[&Living],
+    ) -> Vec<HeatMove> {
         let throttle = self.throttle();
         self.smoothed = Some(heat.smoothed);
         let soon = heat.after(LEAD).max(heat.raw);
@@ -177,7 +182,7 @@ impl Ladder {
     }
 
     /// What should be in force.
-    fn wanted(&mut self, heat: &Heat, seen: &HeatSeen<'_>, order: &[&Living]) -> Wanted {
+    fn wanted(&mut self, heat: &Heat, seen: &HeatObservation<'_>, order: &[&Living]) -> Wanted {
         if self.critical {
             return self.reins.all_gone(order);
         }
@@ -212,7 +217,7 @@ impl Ladder {
     /// Nothing can be told: what is held back stays so, and nothing is started.
     fn blind(&mut self, why: String, order: &[&Living]) -> Vec<HeatMove> {
         self.level = Level::Blind(why.clone());
-        let because = Because::Lost(why);
+        let because = Because::Unreadable(why);
         let said = self.gate.shut_for(because.clone());
         self.gate.count(f64::INFINITY, f64::INFINITY, None, 0.0);
         let wanted =

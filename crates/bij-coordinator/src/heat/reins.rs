@@ -8,7 +8,7 @@ use super::demand::Demands;
 use super::gate::COOL_BELOW;
 use super::sense::{Heat, LEAD, seconds_between};
 use super::spread::{self, Motion, Restraint};
-use super::{GpuSeen, Haste, HeatStep, Living, clock, steps};
+use super::{GpuClockState, Haste, HeatStep, Living, clock, steps};
 
 /// An experiment that was put aside for its own limit stays so at least so many seconds.
 const ASIDE: f64 = 1200.0;
@@ -68,7 +68,7 @@ impl Reins {
     }
 
     /// What of the bound of the GPU's clock is in force: others set that as well.
-    pub(super) fn see_gpu(&mut self, gpu: Option<GpuSeen<'_>>) {
+    pub(super) fn see_gpu(&mut self, gpu: Option<GpuClockState<'_>>) {
         self.in_force.gpu = gpu.and_then(|gpu| gpu.bound);
     }
 
@@ -116,7 +116,11 @@ impl Reins {
     }
 
     /// What all may take with what is in force, if that holds anybody back.
-    pub(super) fn allowance(&self, order: &[&Living], gpu: Option<GpuSeen<'_>>) -> Option<f64> {
+    pub(super) fn allowance(
+        &self,
+        order: &[&Living],
+        gpu: Option<GpuClockState<'_>>,
+    ) -> Option<f64> {
         let gpu_share = gpu.map_or(1.0, clock::share_of);
         let allowed = order.iter().map(|one| match self.of(&one.experiment) {
             Restraint { motion: Motion::Running, cap } => {
@@ -154,7 +158,7 @@ impl Reins {
         &self,
         limit: Option<f64>,
         order: &[&Living],
-        gpu: Option<GpuSeen<'_>>,
+        gpu: Option<GpuClockState<'_>>,
     ) -> Wanted {
         let running = self.staying(order).filter(|one| !self.aside.contains_key(&one.experiment));
         let running: Vec<_> = running.map(|one| (one, self.demands.of(one))).collect();

@@ -5,7 +5,7 @@ use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
 /// One look at the machine.
 #[derive(Clone, Copy, Debug)]
-pub struct HeatSeen<'a> {
+pub struct HeatObservation<'a> {
     /// When: on a clock that never goes back.
     pub uptime: TimeSpan,
     /// Every thermal zone of the machine.
@@ -15,12 +15,12 @@ pub struct HeatSeen<'a> {
     /// All processors of the machine: 100 % is one of them.
     pub processors: Percent,
     /// The GPU's clock; `None` where it cannot, or shall not, be bounded.
-    pub gpu: Option<GpuSeen<'a>>,
+    pub gpu: Option<GpuClockState<'a>>,
 }
 
 /// The GPU's clock, which is one for all that use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GpuSeen<'a> {
+pub struct GpuClockState<'a> {
     /// What it may be bounded to, ascending; the last is what it has when the ladder does not bound it.
     pub rates: &'a [Hertz],
     /// What the ladder has bounded it to, as long as nobody else has set it since.

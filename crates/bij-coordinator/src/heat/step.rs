@@ -33,7 +33,7 @@ pub enum Because {
         celsius: Celsius,
     },
     /// A zone that was hot cannot be read any more, or none can: what, as a fragment.
-    Lost(String),
+    Unreadable(String),
     /// The machine has no thermal zones any more or never had one, and nothing is done for heat.
     NoZones,
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Because {
             Self::TooHotFor { limit, celsius } => {
                 write!(f, "it is at {celsius}, too near to its own limit of {limit}")
             }
-            Self::Lost(what) => f.write_str(what),
+            Self::Unreadable(what) => f.write_str(what),
             Self::NoZones => f.write_str("there is no thermal zone"),
         }
     }

@@ -1,6 +1,8 @@
 //! Policies that hold a board back, each for so many hours of its life.
 
-use bij_coordinator::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, Ladder, Living};
+use bij_coordinator::heat::{
+    GpuClockState, HeatMove, HeatObservation, HeatSettings, Ladder, Living,
+};
 use bij_core::{Celsius, TimeSpan};
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving};
 
@@ -77,9 +79,9 @@ impl Ride {
         let Self { world, ladder, moves, means } = self;
         let up = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let gpu = GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() };
+        let gpu = GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() };
         let (gpu, processors) = (Some(gpu).filter(|_| means.gpu), PROCESSORS);
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
+        let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
         let said = ladder.look(&seen);
         for one in &said {
             if means.caps_bite || one.step.name() != "cap" {

@@ -67,7 +67,7 @@ impl Door {
     }
 
     /// The coordinator was told that nothing can be started any more.
-    pub(crate) fn goes_down(&self) {
+    pub(crate) fn set_going_down(&self) {
         self.judge().going_down = true;
     }
 

@@ -72,7 +72,7 @@ impl World {
             next.push(Next::Hook(call));
         }
         if let Some(coordinator) = &self.coordinator {
-            let due = coordinator.next_look().is_some_and(|due| due <= uptime);
+            let due = coordinator.next_tick_due().is_some_and(|due| due <= uptime);
             if self.is_awake || due {
                 next.push(Next::Tick);
             }
@@ -264,7 +264,7 @@ impl World {
     /// The uptime at which the next thing happens by itself.
     fn next_due(&self, uptime: u64) -> Option<u64> {
         let unit = self.machine.units.next_due().map(|wait| uptime + wait.as_micros());
-        let look = self.coordinator.as_ref().and_then(SimCoordinator::next_look);
+        let look = self.coordinator.as_ref().and_then(SimCoordinator::next_tick_due);
         let look = look.map(TimeSpan::as_micros);
         let comes = self.comes_at.map(TimeSpan::as_micros);
         let vain = self.in_vain.values().map(|since| since.as_micros() + ASKS_FOR).min();

@@ -140,7 +140,7 @@ impl World {
     fn waits_for_nothing(&mut self) -> Option<RunId> {
         let now = self.now();
         let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
-        let bare = |listed: &bij_coordinator::Listed| {
+        let bare = |listed: &bij_coordinator::QueueEntry| {
             let waits = matches!(listed.run.state, QueueState::Waiting | QueueState::Held { .. });
             waits && listed.waiting_on.is_empty()
         };

@@ -220,8 +220,8 @@ impl World {
             return;
         }
         if let Some(coordinator) = &mut self.coordinator {
-            coordinator.goes_down(GoingDown::Machine, true);
-            self.door.goes_down();
+            coordinator.set_going_down(GoingDown::Machine, true);
+            self.door.set_going_down();
             self.is_awake = true;
         }
     }

@@ -1,6 +1,6 @@
 //! The model: a board that answers to what the ladder says.
 
-use bij_coordinator::heat::{GpuSeen, HeatSeen, HeatSettings, Ladder, Living};
+use bij_coordinator::heat::{GpuClockState, HeatObservation, HeatSettings, Ladder, Living};
 use bij_core::Celsius;
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, SimLiving, all_or_nothing};
 
@@ -18,9 +18,9 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
     while world.now() < seconds {
         let up: Vec<Living> = world.living().into_iter().map(living).collect();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let gpu = Some(GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() });
+        let gpu = Some(GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() });
         let processors = PROCESSORS;
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
+        let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
         for said in ladder.look(&seen) {
             world.carry_out(&said.step);
             moves.push((uptime, ladder.level().clone(), said));

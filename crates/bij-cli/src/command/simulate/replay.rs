@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Living};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
 use super::trace::Trace;
@@ -31,7 +31,8 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen = HeatSeen { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
+        let seen =
+            HeatObservation { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
         for said in ladder.look(&seen) {
             match &said.step {
                 HeatStep::Stop { experiment, .. } => {

@@ -332,7 +332,7 @@ fn a_machine_that_goes_down_has_nothing_started_and_the_next_boot_finds_all_as_i
     machine.define("b", Script::runs());
     machine.submit(&["a", "b"]);
     machine.settle();
-    machine.coordinator.goes_down(GoingDown::Machine, true);
+    machine.coordinator.set_going_down(GoingDown::Machine, true);
     machine.act("a#1", &Act::Stop).unwrap();
     machine.pass(300);
     assert_eq!(machine.up(), [""; 0]);

@@ -37,7 +37,7 @@ fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
     let end = attempts[0].end.as_ref().unwrap();
     assert_eq!((attempts.len(), end.cause), (1, Cause::GpuMemory));
     let by = &end.evidence.order.as_ref().unwrap().by;
-    assert!(by.starts_with("the coordinator: a has 7.0G of the GPU's memory"), "{by}");
+    assert!(by.starts_with("the coordinator: a uses 7.0G of the GPU's memory"), "{by}");
     assert_eq!(machine.ended("a#1"), Some(RunState::Open), "it is a crash, and no end");
     assert_eq!(machine.events(EventKind::Health).len(), 1);
 }
@@ -173,7 +173,7 @@ fn what_those_that_are_up_have_is_told_where_it_is_the_machines() {
     machine.room.0.lock().unwrap().shared_with_gpu = true;
     machine.kill();
     machine.settle();
-    let unknown = Some(Err("nobody has looked yet".to_owned()));
+    let unknown = Some(Err("it has not been read yet".to_owned()));
     assert_eq!(machine.coordinator.status().gpu_memory, unknown);
     tell(&mut machine, 5);
     let told = Some(Ok([(id("a"), Bytes::new(5 << 30))].into()));

@@ -19,7 +19,7 @@ fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {
     machine.kill();
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
-    assert!(machine.coordinator.next_look().is_some_and(|due| due > now.uptime));
+    assert!(machine.coordinator.next_tick_due().is_some_and(|due| due > now.uptime));
     machine.ledger.fail(None);
     machine.pass(3);
     assert_eq!(machine.coordinator.status().troubles, [""; 0]);

@@ -89,7 +89,7 @@ fn a_zone_that_was_hot_when_it_went_is_missed_until_the_rest_is_long_cool() {
     let said = scene.look();
     assert_eq!(said[0].step, HeatStep::Hold);
     let why = "gpu was hot and cannot be read any more".to_owned();
-    assert_eq!(said[0].because, Because::Lost(why));
+    assert_eq!(said[0].because, Because::Unreadable(why));
     assert_eq!(scene.ladder.level(), &Level::Hold);
     assert_eq!(scene.pass(200), []);
     assert_eq!(scene.pass(600), [HeatStep::Admit], "it was switched off after all");

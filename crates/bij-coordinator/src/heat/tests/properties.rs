@@ -7,7 +7,9 @@ use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 use proptest::prelude::*;
 
 use super::scene::{id, settings};
-use crate::heat::{GpuSeen, Haste, HeatSeen, HeatStep, Ladder, Living, Motion, Restraint};
+use crate::heat::{
+    GpuClockState, Haste, HeatObservation, HeatStep, Ladder, Living, Motion, Restraint,
+};
 
 /// One look that anybody could have to take.
 #[derive(Clone, Debug)]
@@ -167,10 +169,11 @@ fn ride(
         if *is_set_by_others || *rates == 0 {
             hand.bound = None;
         }
-        let gpu = (*rates > 0).then_some(GpuSeen { rates: &RATES[..*rates], bound: hand.bound });
+        let gpu =
+            (*rates > 0).then_some(GpuClockState { rates: &RATES[..*rates], bound: hand.bound });
         hand.forget_all_but(living);
         let uptime = TimeSpan::from_micros(uptime);
-        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200), gpu };
+        let seen = HeatObservation { uptime, zones, living, processors: Percent::new(1200), gpu };
         for one in ladder.look(&seen) {
             hand.carry_out(&one.step, living)?;
         }

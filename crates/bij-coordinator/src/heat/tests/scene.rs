@@ -3,7 +3,9 @@
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
-use crate::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use crate::heat::{
+    GpuClockState, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Living,
+};
 
 /// A ladder of 75 and 85 degrees that looks every five seconds.
 pub(super) struct Scene {
@@ -47,8 +49,8 @@ impl Scene {
         self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, rates, bound, .. } = self;
-        let gpu = (!rates.is_empty()).then_some(GpuSeen { rates, bound: *bound });
-        let said = ladder.look(&HeatSeen { uptime, zones, living, processors, gpu });
+        let gpu = (!rates.is_empty()).then_some(GpuClockState { rates, bound: *bound });
+        let said = ladder.look(&HeatObservation { uptime, zones, living, processors, gpu });
         for one in &said {
             match &one.step {
                 HeatStep::CapGpu { to } => *bound = Some(*to),
