@@ -82,20 +82,20 @@ impl Ride {
         let gpu = GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() };
         let (gpu, processors) = (Some(gpu).filter(|_| means.gpu), PROCESSORS);
         let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
-        let said = ladder.look(&seen);
+        let said = ladder.observe(&seen);
         for one in &said {
             if means.caps_bite || one.step.name() != "cap" {
                 world.carry_out(&one.step);
             }
         }
         if let Some(next) = world.next()
-            && ladder.keeps_from_starting(living(next, *means).cpu, None).is_none()
+            && ladder.blocking_reason(living(next, *means).cpu, None).is_none()
         {
             world.start_next();
         }
         let now = world.now();
         moves.extend(said.into_iter().map(|one| (now, one)));
-        world.pass(ladder.next_look().as_duration().as_secs_f64());
+        world.pass(ladder.observation_interval().as_duration().as_secs_f64());
     }
 }
 

@@ -138,7 +138,7 @@ impl<P: Ports> Watch<P> {
         let _ = timeout(FIRST_WORD_WITHIN, told).await;
         loop {
             self.look().await;
-            let pause = Duration::from_micros(self.ladder.next_look().as_micros());
+            let pause = Duration::from_micros(self.ladder.observation_interval().as_micros());
             let rests = self.is_at_rest();
             let pause = if rests { pause * AT_REST } else { pause };
             tokio::select! {
@@ -173,7 +173,7 @@ impl<P: Ports> Watch<P> {
             }
             return self.tell(&lives, Vec::new());
         };
-        self.ladder.set(settings);
+        self.ladder.set_settings(settings);
         let mut living = self.living(&lives).await;
         self.look_at_gpu(&lives, &mut living);
         // Before the loop has looked, nobody is up by its word.
@@ -186,7 +186,7 @@ impl<P: Ports> Watch<P> {
         let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
         let gpu = self.gpu.seen();
         let seen = HeatObservation { uptime, zones: &zones, living: &living, processors, gpu };
-        let moves = self.ladder.look(&seen);
+        let moves = self.ladder.observe(&seen);
         for HeatMove { step, because } in &moves {
             log_heat(step, because);
             self.begin(step, because);

@@ -21,16 +21,16 @@ pub(super) fn ride(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> S
         let gpu = Some(GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() });
         let processors = PROCESSORS;
         let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
-        for said in ladder.look(&seen) {
+        for said in ladder.observe(&seen) {
             world.carry_out(&said.step);
             moves.push((uptime, ladder.level().clone(), said));
         }
         if let Some(next) = world.next()
-            && ladder.keeps_from_starting(next.cpu, None).is_none()
+            && ladder.blocking_reason(next.cpu, None).is_none()
         {
             world.start_next();
         }
-        world.pass(ladder.next_look().as_duration().as_secs_f64());
+        world.pass(ladder.observation_interval().as_duration().as_secs_f64());
     }
     let hottest = Some(Celsius::from_degrees(world.hottest()));
     let mut end = SimulatedEnd::new(world.uptime(), hottest, ladder.level(), moves.len());

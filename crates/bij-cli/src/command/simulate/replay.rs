@@ -33,7 +33,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let processors = Percent::new(PROCESSORS);
         let seen =
             HeatObservation { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
-        for said in ladder.look(&seen) {
+        for said in ladder.observe(&seen) {
             match &said.step {
                 HeatStep::Stop { experiment, .. } => {
                     stopped.insert(experiment.clone());
@@ -43,7 +43,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
             }
             moves.push((*at, ladder.level().clone(), said));
         }
-        next = later(*at, ladder.next_look());
+        next = later(*at, ladder.observation_interval());
     }
     let end = SimulatedEnd::new(end, hottest, ladder.level(), moves.len());
     Simulated::new(moves, end)

@@ -13,7 +13,7 @@ fn a_machine_without_zones_has_no_ladder() {
     scene.zones = Ok(Vec::new());
     assert_eq!(scene.pass(60), []);
     assert_eq!(scene.ladder.level(), &Level::Normal);
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(400), None), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(400), None), None);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
         assert_eq!(said[0].step, HeatStep::Hold);
         assert!(said[0].because.to_string().starts_with(why), "{}", said[0].because);
         assert!(matches!(scene.ladder.level(), Level::Blind(told) if told.starts_with(why)));
-        assert!(scene.ladder.keeps_from_starting(Percent::new(1), None).is_some());
+        assert!(scene.ladder.blocking_reason(Percent::new(1), None).is_some());
         assert_eq!(scene.pass(600), [], "it is said once");
         assert_eq!(scene.stay_at(50.0, 600), [HeatStep::Admit]);
         assert_eq!(scene.ladder.level(), &Level::Normal);

@@ -174,7 +174,7 @@ fn ride(
         hand.forget_all_but(living);
         let uptime = TimeSpan::from_micros(uptime);
         let seen = HeatObservation { uptime, zones, living, processors: Percent::new(1200), gpu };
-        for one in ladder.look(&seen) {
+        for one in ladder.observe(&seen) {
             hand.carry_out(&one.step, living)?;
         }
         judge(&ladder, &look, &hand)?;
@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn every_move_can_and_must_be_done_whatever_is_seen(looks in looks()) {
         ride(looks, |ladder, look, hand| {
-            let is_held = ladder.keeps_from_starting(Percent::new(1_000_000), None).is_some();
+            let is_held = ladder.blocking_reason(Percent::new(1_000_000), None).is_some();
             prop_assert_eq!(is_held, hand.held);
             for one in &look.living {
                 let done = hand.restraints.get(&one.experiment).copied().unwrap_or_default();

@@ -4,7 +4,8 @@ use bij_core::{Celsius, Percent, TimeSpan};
 
 use super::scene::{Scene, id, living, settings};
 use crate::heat::{
-    Because, Haste, HeatSettings, HeatStep, Ladder, Level, Living, Motion, NoRoom, Restraint,
+    Because, Haste, HeatSettings, HeatStep, Ladder, Level, Living, Motion, Restraint,
+    ThresholdsTooClose,
 };
 
 fn names(steps: &[HeatStep], step: &str) -> Vec<String> {
@@ -16,7 +17,7 @@ fn names(steps: &[HeatStep], step: &str) -> Vec<String> {
 fn thresholds_without_room_between_them_are_refused() {
     let (throttle, critical) = (Celsius::new(80), Celsius::new(80));
     let refused = HeatSettings::new(throttle, critical, TimeSpan::from_secs(5));
-    assert_eq!(refused, Err(NoRoom { throttle, critical }));
+    assert_eq!(refused, Err(ThresholdsTooClose { throttle, critical }));
     let defaults = HeatSettings::try_from(&bij_core::definition::CoordinatorSettings::default());
     assert_eq!(defaults, Ok(settings()));
 }
@@ -26,11 +27,11 @@ fn a_board_that_stays_cool_hears_nothing_and_is_looked_at_seldom() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     assert_eq!(scene.stay_at(60.0, 7200), []);
     assert_eq!(scene.ladder.level(), &Level::Normal);
-    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(5));
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1200), None), None);
+    assert_eq!(scene.ladder.observation_interval(), TimeSpan::from_secs(5));
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1200), None), None);
     scene.set(68.0);
     scene.pass(60);
-    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(1), "it could be hot soon");
+    assert_eq!(scene.ladder.observation_interval(), TimeSpan::from_secs(1), "it could be hot soon");
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn near_the_threshold_nothing_is_started_and_nobody_is_held_back() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     assert_eq!(scene.warm_up_to(73.0), [HeatStep::Hold]);
     assert_eq!(scene.ladder.level(), &Level::Hold);
-    assert!(scene.ladder.keeps_from_starting(Percent::new(100), None).is_some());
+    assert!(scene.ladder.blocking_reason(Percent::new(100), None).is_some());
     let said = scene.stay_at(60.0, 3600);
     assert_eq!(said, [HeatStep::Admit]);
     assert_eq!(scene.ladder.level(), &Level::Normal);
@@ -49,7 +50,7 @@ fn what_has_ended_is_replaced_once_it_is_cool_though_nothing_is_started() {
     let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
     scene.warm_up_to(73.0);
     let starts =
-        |scene: &Scene, cpu| scene.ladder.keeps_from_starting(Percent::new(cpu), None).is_none();
+        |scene: &Scene, cpu| scene.ladder.blocking_reason(Percent::new(cpu), None).is_none();
     scene.living.pop();
     scene.pass(1);
     assert!(!starts(&scene, 600), "it is still hot");
@@ -132,7 +133,7 @@ fn until_it_is_cool_whoever_comes_up_is_stopped_and_nothing_is_started() {
     scene.living.clear();
     let said = scene.stay_at(60.0, 60);
     assert_eq!(said, []);
-    assert!(scene.ladder.keeps_from_starting(Percent::new(400), None).is_some());
+    assert!(scene.ladder.blocking_reason(Percent::new(400), None).is_some());
     assert_eq!(scene.stay_at(60.0, 600), [HeatStep::Admit]);
     assert_eq!(scene.ladder.level(), &Level::Normal);
 }
@@ -148,11 +149,11 @@ fn who_has_a_limit_of_his_own_is_put_aside_alone_and_for_a_while() {
     assert_eq!(scene.ladder.restraint(&id("delicate")).motion, Motion::Frozen);
     let said = scene.pass(600);
     assert_eq!(said, [HeatStep::Thaw { experiment: id("delicate") }, HeatStep::Admit]);
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), limit), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1), limit), None);
     scene.stay_at(56.0, 60);
-    let kept = scene.ladder.keeps_from_starting(Percent::new(1), limit).unwrap();
+    let kept = scene.ladder.blocking_reason(Percent::new(1), limit).unwrap();
     assert!(kept.to_string().ends_with("too near to its own limit of 60.0 °C"), "{kept}");
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), None), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1), None), None);
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Scene {
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, rates, bound, .. } = self;
         let gpu = (!rates.is_empty()).then_some(GpuClockState { rates, bound: *bound });
-        let said = ladder.look(&HeatObservation { uptime, zones, living, processors, gpu });
+        let said = ladder.observe(&HeatObservation { uptime, zones, living, processors, gpu });
         for one in &said {
             match &one.step {
                 HeatStep::CapGpu { to } => *bound = Some(*to),

@@ -11,7 +11,7 @@ use super::Watch;
 
 impl<P: Ports> Watch<P> {
     pub(super) fn warmth(&self, lives: &RunningExperiments) -> ThermalStatus {
-        let keeps = |cpu, limit| self.ladder.keeps_from_starting(cpu, limit);
+        let keeps = |cpu, limit| self.ladder.blocking_reason(cpu, limit);
         let all = self.means.processors();
         let held = keeps(all, None);
         let own =
