@@ -4,9 +4,13 @@
 //! decides what to do, from what the store holds and from the state of the units. Everything is
 //! level-triggered: after an interruption of any length, the next [`tick`](Coordinator::tick) finds what is
 //! to be done.
+//!
+//! # Store first
 //! The coordinator keeps a copy of what the store holds. A change goes into the store first, then into the
 //! copy, then to the units; a change that the store does not take has not been decided. Changes by hooks
 //! come back as [events](bij_core::queue::Event), which are read before every decision.
+//!
+//! # Operations under way
 //! A start or a stop takes as long as the unit takes, and a starting unit calls back into
 //! [`admit`](Coordinator::admit). So a tick waits for neither: they are under way until
 //! [`next_finished`](Coordinator::next_finished) returns the result of one.
@@ -58,7 +62,7 @@ pub struct Coordinator<P: Ports> {
     state: State,
     seen: Observation,
     /// Parts of the observation that must be read anew before the next decision.
-    stale: Stale,
+    stale: StaleParts,
     /// Sequence number of the newest event that has been applied.
     seq: u64,
     /// Sequence number of the newest event when the queue was read as a whole.
@@ -91,7 +95,7 @@ pub struct Coordinator<P: Ports> {
 
 /// Parts of the observation that must be read anew before the next decision.
 #[derive(Debug, Default)]
-struct Stale {
+struct StaleParts {
     all_units: bool,
     units: BTreeSet<ExperimentId>,
     /// The copy of the queue may differ from the store.
@@ -129,7 +133,7 @@ impl<P: Ports> Coordinator<P> {
             adapters,
             state: State::new(boot, settings, Queue::default()),
             seen: Observation::new(now, sample),
-            stale: Stale { all_units: true, units: BTreeSet::new(), queue: true },
+            stale: StaleParts { all_units: true, units: BTreeSet::new(), queue: true },
             seq: 0,
             loaded_at: 0,
             undecided: true,
@@ -235,7 +239,7 @@ impl<P: Ports> Coordinator<P> {
 
     /// Notes that signals of the service manager may have been lost: everything is read anew in the next tick.
     pub fn resync(&mut self) {
-        self.stale = Stale { all_units: true, units: BTreeSet::new(), queue: true };
+        self.stale = StaleParts { all_units: true, units: BTreeSet::new(), queue: true };
         self.undecided = true;
     }
 }

@@ -10,6 +10,8 @@
 //!   between.
 //! - [`heat::Ladder`] decides how experiments are restrained when the board is hot.
 //! - [`serve()`] runs a coordinator for many concurrent callers, each with a [`Handle`].
+//!
+//! # Invariants
 //! - The crate has no clock, file, process or bus: its `clippy.toml` disallows them. Time comes in as
 //!   [`Now`], everything else through ports.
 //! - Acknowledged requests are in the store, and decisions are there before they are executed.

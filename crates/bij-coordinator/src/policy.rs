@@ -73,7 +73,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let (state, mut actions) = recovery::recover(state);
     let state = state.as_ref();
     let mut report = Report::new(state, seen);
-    let mut gates = Gates::new(state, seen, UsedCapacity::now(state, seen));
+    let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
         actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
@@ -101,7 +101,7 @@ pub fn closed_gates(
     seen: &Observation,
     run: &bij_core::queue::QueuedRun,
 ) -> Vec<bij_core::queue::ClosedGate> {
-    let used = UsedCapacity::now(state, seen).without(&run.run.experiment);
+    let used = UsedCapacity::from_observation(state, seen).without(&run.run.experiment);
     let gates = Gates::new(state, seen, used);
     order::closed_in_turn(&gates, run)
 }

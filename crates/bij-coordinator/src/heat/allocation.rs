@@ -10,7 +10,7 @@ use super::Living;
 /// Restraint of one experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restraint {
-    /// Cap of its processor time, where 100 % is one processor; it stays in index while frozen.
+    /// Cap of its processor time, where 100 % is one processor; it stays in place while frozen.
     pub cap: Option<Percent>,
     /// Whether its processes run.
     pub motion: Motion,

@@ -29,7 +29,7 @@ struct UsedClaim {
 
 impl UsedCapacity {
     /// Returns the capacity in use now.
-    pub(super) fn now(state: &State, seen: &Observation) -> Self {
+    pub(super) fn from_observation(state: &State, seen: &Observation) -> Self {
         let mut used = Self::default();
         for run in state.up() {
             let has_begun = !matches!(run.state, QueueState::Starting { .. });

@@ -41,8 +41,8 @@ impl<'a> Gates<'a> {
 
     /// Returns every closed gate of a run, except its turn.
     ///
-    /// A run that passes the gates (`now`) still waits for its experiment's unit, for a back-off after a
-    /// failed start, and for heat.
+    /// A run that passes the gates (`now`) still waits while it is held, for its experiment's unit, for a
+    /// back-off after a failed start, and for heat.
     pub(super) fn closed(&self, run: &QueuedRun) -> Vec<ClosedGate> {
         let Self { state, seen, used, memory, power, closed_to_all } = self;
         let mut closed = closed_to_all.clone();

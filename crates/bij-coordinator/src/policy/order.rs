@@ -6,6 +6,7 @@
 //! for the reservation is counted, and after `max_bypass` such starts the claimed capacity is kept for its
 //! run. A start that leaves enough is not counted and never waits, except that a later run of the same
 //! experiment always waits, because it would take the unit.
+//!
 //! A run that waits for the board's power mode alone gets a reservation that no conflicting run may pass.
 //!
 //! Starts only use up capacity, so the conditions for a reservation still hold after the starts behind it:

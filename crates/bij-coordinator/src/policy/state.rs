@@ -70,7 +70,7 @@ pub enum Interruption {
 pub struct StopRequest {
     /// Reason and requester, for the ledger.
     pub order: Order,
-    /// Uptime before which it is not tried again, because the last attempt failed.
+    /// Uptime before which it is not tried again, because the last stop failed.
     pub not_before: TimeSpan,
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn settings() -> HeatSettings {
 pub(crate) fn ladder(world: HeatWorld, hours: f64, means: Means) -> Outcome {
     let mut ride = Ride::new(world, means);
     while ride.world.now() < hours * 3600.0 {
-        ride.look();
+        ride.observe();
     }
     let Ride { world, moves, .. } = ride;
     Outcome { hottest: world.hottest(), work: world.standing().work, moves, stops: 0 }
@@ -75,7 +75,7 @@ impl Ride {
     }
 
     /// One look, and the time to the next.
-    pub(crate) fn look(&mut self) {
+    pub(crate) fn observe(&mut self) {
         let Self { world, ladder, moves, means } = self;
         let up = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));

@@ -11,7 +11,7 @@ use bij_sim::MemoryLedger;
 #[derive(Default)]
 pub(crate) struct Chronicle {
     seq: u64,
-    runs: BTreeMap<RunId, Told>,
+    runs: BTreeMap<RunId, RecordedState>,
     /// What became of the newest attempt of each run.
     last_cause: BTreeMap<RunId, (String, String)>,
     ended: BTreeMap<RunId, String>,
@@ -30,7 +30,7 @@ pub(crate) struct Chronicle {
 
 /// Where a run stands, as the events tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum RecordedState {
     Waiting,
     Held,
     Starting,
@@ -58,11 +58,13 @@ impl Chronicle {
         };
         let run = RunId { experiment, number };
         let told = match event.kind {
-            EventKind::Submitted if event.data.contains_key("held") => Told::Held,
-            EventKind::Submitted | EventKind::Released | EventKind::Requeued => Told::Waiting,
-            EventKind::Held => Told::Held,
-            EventKind::Admitted => Told::Starting,
-            EventKind::AttemptBegun => Told::Running,
+            EventKind::Submitted if event.data.contains_key("held") => RecordedState::Held,
+            EventKind::Submitted | EventKind::Released | EventKind::Requeued => {
+                RecordedState::Waiting
+            }
+            EventKind::Held => RecordedState::Held,
+            EventKind::Admitted => RecordedState::Starting,
+            EventKind::AttemptBegun => RecordedState::Running,
             EventKind::AttemptEnded => return self.attempt_ended(event, run),
             EventKind::RunEnded => return self.run_ended(event, &run),
             _ => return Ok(()),
@@ -70,10 +72,10 @@ impl Chronicle {
         if self.ended.contains_key(&run) {
             return Err(format!("{run} is over, and still is {}", event.kind));
         }
-        if !matches!(told, Told::Waiting | Told::Held) {
+        if !matches!(told, RecordedState::Waiting | RecordedState::Held) {
             self.left.insert(run.clone());
         }
-        if told != Told::Running {
+        if told != RecordedState::Running {
             self.stopped.remove(&run);
         }
         if event.kind == EventKind::AttemptBegun {
@@ -124,10 +126,10 @@ impl Chronicle {
         let queue = ledger.load().map_err(|error| error.to_string())?;
         for run in &queue.runs {
             let is = match run.state {
-                QueueState::Waiting => Told::Waiting,
-                QueueState::Held { .. } => Told::Held,
-                QueueState::Starting { .. } => Told::Starting,
-                QueueState::Running => Told::Running,
+                QueueState::Waiting => RecordedState::Waiting,
+                QueueState::Held { .. } => RecordedState::Held,
+                QueueState::Starting { .. } => RecordedState::Starting,
+                QueueState::Running => RecordedState::Running,
             };
             let told = self.runs.get(&run.run);
             if told != Some(&is) {
@@ -165,7 +167,7 @@ impl Chronicle {
 
     /// A stop of a run that was running was acknowledged.
     pub(crate) fn stop_was_acknowledged(&mut self, run: RunId) {
-        if self.runs.get(&run) == Some(&Told::Running) {
+        if self.runs.get(&run) == Some(&RecordedState::Running) {
             self.stopped.insert(run);
         }
     }

@@ -9,7 +9,7 @@ use bij_sim::{Life, LifeEnd, Script};
 use super::machine::*;
 use crate::Act;
 
-fn tell(machine: &mut Machine, gib: u64) {
+fn report(machine: &mut Machine, gib: u64) {
     let used = ["a", "b"].map(|name| (id(name), Bytes::new(gib << 30)));
     let now = machine.now();
     machine.coordinator.gpu_memory(Ok(used.into()), now);
@@ -23,11 +23,11 @@ fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
     machine.define("b", Script::runs());
     machine.submit(&["a", "b"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine.pass(9);
     assert_eq!(machine.up(), ["a", "b"], "it may be only for a moment");
-    tell(&mut machine, 5);
-    tell(&mut machine, 7);
+    report(&mut machine, 5);
+    report(&mut machine, 7);
     machine.pass(9);
     assert_eq!(machine.up(), ["a", "b"], "it counts anew");
     machine.pass(2);
@@ -51,7 +51,7 @@ fn greedy(change: impl FnOnce(&mut ExperimentSpec)) -> Machine {
     });
     machine.submit(&["a"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine
 }
 
@@ -148,7 +148,7 @@ fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
     });
     machine.submit(&["a"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine.pass(28);
     assert_eq!((machine.up().len(), causes(&machine).len()), (0, 1));
     machine.pass(1);
@@ -175,7 +175,7 @@ fn what_those_that_are_up_have_is_told_where_it_is_the_machines() {
     machine.settle();
     let unknown = Some(Err("it has not been read yet".to_owned()));
     assert_eq!(machine.coordinator.status().gpu_memory, unknown);
-    tell(&mut machine, 5);
+    report(&mut machine, 5);
     let told = Some(Ok([(id("a"), Bytes::new(5 << 30))].into()));
     assert_eq!(machine.coordinator.status().gpu_memory, told, "b is down");
 }

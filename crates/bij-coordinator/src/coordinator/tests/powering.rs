@@ -13,7 +13,7 @@ fn offer(id: u32, name: &str) -> PowerModeOption {
     PowerModeOption { id, name: name.to_owned(), needs_reboot: false }
 }
 
-fn tell(machine: &mut Machine, current: u32, told: Option<&str>) {
+fn report(machine: &mut Machine, current: u32, told: Option<&str>) {
     let offered = vec![offer(0, "MAXN"), offer(2, "MODE_30W")];
     let seen = PowerModeStatus { offered, current: Some(current), ..PowerModeStatus::default() };
     let told =
@@ -30,7 +30,7 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = Some(mode.into()));
     }
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     machine.submit(&["a", "b", "c"]);
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
@@ -43,13 +43,13 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
     machine.settle();
     assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
     assert!(!machine.coordinator.begin_power_switch(0), "it is under way");
-    tell(&mut machine, 0, Some("the board is in power mode 0"));
+    report(&mut machine, 0, Some("the board is in power mode 0"));
     assert_eq!(machine.up(), ["b"]);
     let events = machine.events(EventKind::PowerMode);
     assert_eq!((events.len(), events[0].data["mode"].as_str()), (1, "0"));
     machine.pass(61);
     assert_eq!(machine.coordinator.power_target().mode, Some(2));
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     assert_eq!(machine.up(), ["c"]);
 }
 
@@ -60,7 +60,7 @@ fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = mode.map(Into::into));
     }
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     machine.submit(&["a", "b"]);
     machine.settle();
     let refused = machine.coordinator.begin_power_set(0).unwrap_err();
@@ -104,7 +104,7 @@ fn a_mode_that_the_board_does_not_have_is_refused_at_submission() {
     let mut machine = Machine::new(4);
     let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.mode = Some("TURBO".into()));
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     let refused = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
     assert_eq!(
         refused.to_string(),

@@ -104,7 +104,7 @@ fn a_cap_goes_by_what_is_taken_and_not_by_what_may_be() {
         taken += 2_000_000;
         scene.living[0].cpu_time = Some(bij_core::TimeSpan::from_micros(taken));
         scene.set(f64::from(second).mul_add(0.1, 40.0).min(75.5));
-        scene.look().into_iter().find_map(|one| match one.step {
+        scene.observe().into_iter().find_map(|one| match one.step {
             HeatStep::Cap { to, .. } => Some(to),
             _ => None,
         })

@@ -30,7 +30,7 @@ fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
     ] {
         let mut scene = Scene::new([living("a", 0, 400)]);
         scene.zones = zones;
-        let said = scene.look();
+        let said = scene.observe();
         assert_eq!(said.len(), 1);
         assert_eq!(said[0].step, HeatStep::Hold);
         assert!(said[0].because.to_string().starts_with(why), "{}", said[0].because);
@@ -60,7 +60,7 @@ fn who_comes_up_without_sight_after_a_critical_reading_is_stopped() {
     scene.stay_at(90.0, 2);
     scene.zones = Ok(vec![off("tj")]);
     scene.living.push(living("a", 0, 1200));
-    scene.look();
+    scene.observe();
     let motion = scene.ladder.restraint(&id("a")).motion;
     assert!(matches!(motion, Motion::Stopping(_)));
 }
@@ -86,7 +86,7 @@ fn a_zone_that_was_hot_when_it_went_is_missed_until_the_rest_is_long_cool() {
         assert_eq!(scene.pass(300), []);
     }
     scene.zones = Ok(vec![off("gpu"), zone("cpu", 55.0)]);
-    let said = scene.look();
+    let said = scene.observe();
     assert_eq!(said[0].step, HeatStep::Hold);
     let why = "gpu was hot and cannot be read any more".to_owned();
     assert_eq!(said[0].because, Because::Unreadable(why));

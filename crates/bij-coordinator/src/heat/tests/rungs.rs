@@ -68,7 +68,7 @@ fn a_steep_rise_is_met_before_the_threshold_is_reached() {
     let because = loop {
         hottest += 0.5;
         scene.set(hottest);
-        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+        if let Some(cap) = scene.observe().into_iter().find(|one| one.step.name() == "cap") {
             break cap.because;
         }
     };
@@ -180,7 +180,7 @@ fn where_a_cap_turns_out_to_have_no_effect_the_next_means_follows_at_once() {
     scene.warm_up_to(74.9);
     scene.set(75.4);
     let cap = loop {
-        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+        if let Some(cap) = scene.observe().into_iter().find(|one| one.step.name() == "cap") {
             break cap.step;
         }
     };

@@ -35,7 +35,7 @@ impl Scene {
             now: TimeSpan::default(),
         };
         scene.set(40.0);
-        assert_eq!(scene.look(), []);
+        assert_eq!(scene.observe(), []);
         scene
     }
 
@@ -45,7 +45,7 @@ impl Scene {
     }
 
     /// One look, a second after the last.
-    pub(in crate::heat) fn look(&mut self) -> Vec<HeatMove> {
+    pub(in crate::heat) fn observe(&mut self) -> Vec<HeatMove> {
         self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, rates, bound, .. } = self;
@@ -63,7 +63,7 @@ impl Scene {
 
     /// Looks for so many seconds; gives what is said.
     pub(in crate::heat) fn pass(&mut self, seconds: u32) -> Vec<HeatStep> {
-        let said = (0..seconds).flat_map(|_| self.look());
+        let said = (0..seconds).flat_map(|_| self.observe());
         said.map(|one| one.step).collect()
     }
 
