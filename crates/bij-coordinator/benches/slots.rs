@@ -2,7 +2,7 @@
 //! `cargo bench -p bij-coordinator`.
 //!
 //! The budget is 20 ms, from the moment the service manager tells of the end until it is asked for
-//! the next start, and as much until whoever follows the events has it. All adapters are models, so
+//! the next start, and as much until a follower of the events has it. All adapters are models, so
 //! this is the coordinator's own share; to it come the store's transaction (`cargo bench -p
 //! bij-store`) and the bus.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]

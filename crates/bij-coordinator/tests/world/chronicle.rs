@@ -1,4 +1,4 @@
-//! What the events tell, read as anybody reads them.
+//! The history of the queue, read from its events as any client reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +17,12 @@ pub(crate) struct Chronicle {
     ended: BTreeMap<RunId, String>,
     /// Runs that left the line of those that wait, since this was last asked.
     left: BTreeSet<RunId>,
-    /// Experiments whose end somebody has asked for, and how often: what a store that fails does not
+    /// Experiments whose end was requested, and how often: what a store that fails does not
     /// take is told late, so one end may be told when the next is asked for already.
     may_stop: BTreeMap<ExperimentId, u32>,
-    /// Runs that somebody has asked to cancel.
+    /// Runs whose cancellation was requested.
     pub(crate) may_cancel: BTreeSet<RunId>,
-    /// Runs whose stop was acknowledged, and that nobody has put back since.
+    /// Runs whose stop was acknowledged, and that were not requeued since.
     stopped: BTreeSet<RunId>,
     /// Runs whose submission was acknowledged.
     pub(crate) acknowledged: BTreeSet<RunId>,
@@ -85,12 +85,12 @@ impl Chronicle {
         Ok(())
     }
 
-    /// The coordinator stops nothing whose end nobody has asked for.
+    /// The coordinator stops no run without a request.
     fn attempt_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
         let word = |key: &str| event.data.get(key).cloned().unwrap_or_default();
         let cause = word("cause");
         if cause.starts_with("stop") && !self.was_to_be_stopped(&run.experiment) {
-            return Err(format!("{run} was stopped, and nobody has asked for that"));
+            return Err(format!("{run} was stopped without a request"));
         }
         self.last_cause.insert(run, (cause, word("code")));
         Ok(())
@@ -151,7 +151,7 @@ impl Chronicle {
         }
     }
 
-    /// Somebody has asked for the end of an experiment.
+    /// Records a request for the end of an experiment.
     pub(crate) fn may_stop(&mut self, id: &ExperimentId) {
         *self.may_stop.entry(id.clone()).or_default() += 1;
     }

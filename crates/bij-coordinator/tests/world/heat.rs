@@ -1,4 +1,4 @@
-//! The board grows hot: everything is stopped by somebody who asks nobody.
+//! The board grows hot: all units are stopped without asking the coordinator.
 
 use bij_coordinator::heat::{Because, Haste, HeatMove, HeatStep, Level};
 use bij_coordinator::policy::ThermalStatus;

@@ -41,7 +41,7 @@ impl Stories {
         if self.aloud { self.tell_aloud() } else { self.tell_all() }
     }
 
-    #[expect(clippy::print_stdout, reason = "somebody has asked to hear it")]
+    #[expect(clippy::print_stdout, reason = "the story was asked for")]
     fn tell_aloud(&self) -> Option<String> {
         let StoryResult { wrong, lines, ended } = run_story(self.first, self.steps, true);
         println!("{}\n{ended} runs have come to their end", lines.join("\n"));

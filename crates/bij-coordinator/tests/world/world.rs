@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Whether nothing is in the way of anybody at the moment.
+    /// Returns whether no fault is in force at the moment.
     pub(crate) fn is_sound(&self) -> bool {
         let nothing_fails = !self.bus_is_lost && !self.store_fails && self.signals.is_empty();
         // That it is hot is told among them, and is none.

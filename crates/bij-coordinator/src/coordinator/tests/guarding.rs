@@ -17,7 +17,7 @@ fn report(machine: &mut Machine, gib: u64) {
 }
 
 #[test]
-fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
+fn only_the_experiment_over_its_gpu_memory_limit_for_too_long_is_stopped() {
     let mut machine = Machine::new(2);
     machine.define_with("a", Script::runs(), |spec| spec.gpu.memory = "6G".parse().ok());
     machine.define("b", Script::runs());
@@ -109,7 +109,7 @@ fn a_clock_that_is_set_makes_no_start_longer_ago_or_younger() {
 }
 
 #[test]
-fn one_that_is_never_restarted_ends_at_once() {
+fn a_run_without_restarts_ends_at_once() {
     let mut machine = greedy(|spec| spec.restart.burst = 1);
     machine.pass(10);
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
@@ -128,7 +128,7 @@ fn whose_coordinator_was_killed_meanwhile_comes_back_by_the_next_one() {
 }
 
 #[test]
-fn who_is_stopped_by_somebody_while_it_waits_for_that_is_over() {
+fn a_run_that_is_stopped_while_it_waits_for_its_restart_ends() {
     let mut machine = greedy(|_| {});
     machine.pass(12);
     machine.act("a#1", &Act::Stop).unwrap();
@@ -156,7 +156,7 @@ fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
 }
 
 #[test]
-fn what_was_read_before_the_driver_fell_silent_stops_nobody() {
+fn an_outdated_reading_of_the_driver_stops_no_experiment() {
     let mut machine = greedy(|_| {});
     machine.pass(5);
     let now = machine.now();
@@ -167,7 +167,7 @@ fn what_was_read_before_the_driver_fell_silent_stops_nobody() {
 }
 
 #[test]
-fn what_those_that_are_up_have_is_told_where_it_is_the_machines() {
+fn status_reports_gpu_memory_where_it_is_the_machines() {
     let mut machine = greedy(|_| {});
     assert_eq!(machine.coordinator.status().gpu_memory, None, "it has memory of its own");
     machine.room.0.lock().unwrap().shared_with_gpu = true;

@@ -89,7 +89,7 @@ fn what_crashes_while_it_is_hot_is_not_brought_back_and_keeps_its_run() {
 }
 
 #[test]
-fn who_passes_the_gates_passes_this_one_unless_all_is_stopped() {
+fn a_run_that_passes_the_gates_passes_the_heat_gate_unless_all_are_stopped() {
     for (level, up) in [(Level::Hold, vec!["d"]), (Level::Critical, vec![])] {
         let mut machine = Machine::new(2);
         machine.define("d", Script::runs());
@@ -142,7 +142,7 @@ fn each_move_is_an_event_with_its_reading_though_the_store_takes_it_later() {
 }
 
 #[test]
-fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
+fn the_ladder_gets_the_running_experiments_with_their_heat_settings() {
     let mut machine = Machine::new(2);
     machine.define_with("a", Script::runs(), |spec| {
         spec.thermal.max_celsius = Some(70.5);
@@ -167,7 +167,7 @@ fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
 }
 
 #[test]
-fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
+fn an_edited_definition_applies_to_running_and_waiting_experiments() {
     let mut machine = Machine::new(2);
     for name in ["a", "b"] {
         machine.define_with(name, Script::runs(), |spec| spec.thermal.max_celsius = Some(70.0));
@@ -193,7 +193,7 @@ fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
 }
 
 #[test]
-fn an_end_by_heat_is_recorded_though_the_hook_that_tells_of_it_is_killed() {
+fn an_end_by_heat_is_recorded_although_its_hook_is_killed() {
     let mut machine = machine();
     machine.settle();
     machine.kills_ends = true;

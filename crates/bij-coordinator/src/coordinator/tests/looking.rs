@@ -19,7 +19,7 @@ fn machine() -> Machine {
 }
 
 #[test]
-fn why_tells_every_gate_and_who_goes_before() {
+fn why_returns_every_gate_and_the_runs_ahead() {
     let mut machine = machine();
     let now = machine.now();
     let why = machine.coordinator.why(&"b".parse().unwrap(), now).unwrap();
@@ -36,7 +36,7 @@ fn why_tells_every_gate_and_who_goes_before() {
 }
 
 #[test]
-fn the_queue_is_told_in_starting_order_with_those_that_are_up_first() {
+fn the_queue_is_listed_in_starting_order_after_the_runs_that_are_up() {
     let mut machine = machine();
     machine.act("b", &Act::Prioritize(1)).unwrap();
     let now = machine.now();

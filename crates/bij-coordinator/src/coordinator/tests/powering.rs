@@ -24,7 +24,7 @@ fn report(machine: &mut Machine, current: u32, told: Option<&str>) {
 }
 
 #[test]
-fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another() {
+fn the_board_is_switched_between_runs_with_different_modes() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", "MODE_30W"), ("b", "MAXN"), ("c", "30W")] {
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
@@ -41,7 +41,7 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
     assert_eq!(machine.coordinator.power_target().mode, Some(0));
     assert!(machine.coordinator.begin_power_switch(0));
     machine.settle();
-    assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
+    assert_eq!(machine.up(), [""; 0], "no run starts during the switch");
     assert!(!machine.coordinator.begin_power_switch(0), "it is under way");
     report(&mut machine, 0, Some("the board is in power mode 0"));
     assert_eq!(machine.up(), ["b"]);
@@ -54,7 +54,7 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
 }
 
 #[test]
-fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
+fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", Some("MODE_30W")), ("b", None), ("c", Some("MODE_30W"))] {
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
@@ -70,7 +70,7 @@ fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
     machine.coordinator.begin_power_set(0).unwrap();
     machine.submit(&["c"]);
     machine.settle();
-    assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
+    assert_eq!(machine.up(), [""; 0], "no run starts during the switch");
     let (offered, now) = (vec![offer(0, "MAXN"), offer(2, "MODE_30W")], machine.now());
     let seen = PowerModeStatus { offered, current: Some(0), ..PowerModeStatus::default() };
     let text = "the board is in power mode MAXN".to_owned();

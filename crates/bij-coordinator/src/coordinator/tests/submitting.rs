@@ -85,7 +85,7 @@ fn submissions_that_come_together_are_judged_each_for_itself() {
 }
 
 #[test]
-fn a_store_that_fails_acknowledges_nobody() {
+fn a_failing_store_acknowledges_no_submission() {
     let mut machine = machine();
     machine.ledger.fail(Some(Fault::Busy));
     let error = machine.request(vec![Submit::new(id("a"))]).unwrap_err();

@@ -17,7 +17,7 @@ fn a_machine_without_zones_has_no_ladder() {
 }
 
 #[test]
-fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
+fn without_readings_starts_are_on_hold_with_the_reason() {
     let unread = Unread { what: "/sys/class/thermal".to_owned(), why: "denied".to_owned() };
     for (zones, why) in [
         (Err(unread), "cannot read /sys/class/thermal: denied"),
@@ -43,7 +43,7 @@ fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
 }
 
 #[test]
-fn who_is_held_back_stays_so_without_sight() {
+fn restraints_stay_while_nothing_can_be_read() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     scene.warm_up_to(74.9);
     scene.stay_at(75.4, 60);
@@ -55,7 +55,7 @@ fn who_is_held_back_stays_so_without_sight() {
 }
 
 #[test]
-fn who_comes_up_without_sight_after_a_critical_reading_is_stopped() {
+fn an_experiment_that_comes_up_unread_after_a_critical_reading_is_stopped() {
     let mut scene = Scene::new([]);
     scene.stay_at(90.0, 2);
     scene.zones = Ok(vec![off("tj")]);

@@ -11,13 +11,13 @@ use crate::heat::{
     GpuClockState, Haste, HeatObservation, HeatStep, Ladder, Living, Motion, Restraint,
 };
 
-/// One look that anybody could have to take.
+/// Inputs of one observation.
 #[derive(Clone, Debug)]
 struct Look {
     after: u32,
     zones: Result<Vec<ZoneReading>, Unread>,
     living: Vec<Living>,
-    /// How many rates the GPU's clock has; somebody else sets it as well.
+    /// How many rates the GPU's clock has; another program sets it as well.
     rates: usize,
     is_set_by_others: bool,
 }
@@ -108,7 +108,7 @@ impl Hand {
         match step {
             HeatStep::CapGpu { to } => {
                 prop_assert!(self.bound != Some(*to), "said twice");
-                prop_assert!(living.iter().any(|one| one.can_cap_gpu), "nobody uses it");
+                prop_assert!(living.iter().any(|one| one.can_cap_gpu), "no experiment uses it");
                 self.bound = Some(*to);
                 return Ok(());
             }
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_held_back_more_than_somebody_lower(
+    fn no_experiment_is_restrained_more_than_a_lower_one(
         mut looks in looks(),
         living in [one(0), one(1), one(2), one(3)],
     ) {

@@ -35,7 +35,7 @@ fn a_board_that_stays_cool_hears_nothing_and_is_looked_at_seldom() {
 }
 
 #[test]
-fn near_the_threshold_nothing_is_started_and_nobody_is_held_back() {
+fn near_the_threshold_starts_are_on_hold_and_nothing_is_restrained() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     assert_eq!(scene.warm_up_to(73.0), [HeatStep::Hold]);
     assert_eq!(scene.ladder.level(), &Level::Hold);
@@ -99,7 +99,7 @@ fn the_lowest_and_youngest_is_capped_first_and_let_go_last() {
 }
 
 #[test]
-fn where_caps_are_not_enough_all_are_frozen_and_those_stopped_that_cannot_be() {
+fn where_caps_are_not_enough_experiments_are_frozen_or_else_stopped() {
     let stiff = Living { can_freeze: false, ..living("stiff", 0, 400) };
     let mut scene = Scene::new([living("a", 1, 400), stiff]);
     scene.warm_up_to(74.9);
@@ -113,7 +113,7 @@ fn where_caps_are_not_enough_all_are_frozen_and_those_stopped_that_cannot_be() {
 }
 
 #[test]
-fn one_reading_alone_stops_nobody_and_two_stop_all() {
+fn one_critical_reading_stops_nothing_and_two_stop_all() {
     let mut scene = Scene::new([living("high", 5, 400), living("low", -5, 400)]);
     assert!(names(&scene.stay_at(90.0, 1), "stop").is_empty());
     assert!(names(&scene.stay_at(50.0, 60), "stop").is_empty(), "it was a slip");
@@ -139,7 +139,7 @@ fn until_it_is_cool_whoever_comes_up_is_stopped_and_nothing_is_started() {
 }
 
 #[test]
-fn who_has_a_limit_of_his_own_is_put_aside_alone_and_for_a_while() {
+fn an_experiment_over_its_own_limit_is_suspended_alone_and_for_a_while() {
     let delicate = Living { max_celsius: Some(Celsius::new(60)), ..living("delicate", 9, 100) };
     let mut scene = Scene::new([living("a", 0, 400), delicate]);
     let said = scene.warm_up_to(62.0);
@@ -208,7 +208,7 @@ fn what_another_ladder_left_is_kept_while_it_is_hot_and_lifted_when_it_is_not() 
 }
 
 #[test]
-fn what_somebody_leaves_is_kept_a_while_for_who_takes_his_place() {
+fn the_share_of_an_ended_experiment_is_kept_a_while_for_its_replacement() {
     let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
     scene.warm_up_to(74.9);
     scene.stay_at(75.2, 40);

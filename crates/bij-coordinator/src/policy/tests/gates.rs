@@ -79,7 +79,7 @@ fn the_machine_must_have_the_memory_and_the_reserve() {
         world.gate("b#1", "memory-available"),
         ClosedGate::MemoryAvailable { need: gib(9), available: gib(4) }
     );
-    assert!(world.decide().report.next_decision.is_some(), "nobody tells when memory is freed");
+    assert!(world.decide().report.next_decision.is_some(), "no event tells when memory is freed");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn nothing_starts_while_the_machine_waits_for_memory() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_keeps_nothing_waiting() {
+fn an_unreadable_value_is_reported_and_closes_no_gate() {
     let unread =
         |what: &str| bij_core::port::Unread { what: what.to_owned(), why: "gone".to_owned() };
     let mut world = World::new([waiting("a#1").memory(gib(41)), waiting("b#1").memory(gib(8))]);
@@ -108,7 +108,7 @@ fn what_cannot_be_read_is_told_and_keeps_nothing_waiting() {
 }
 
 #[test]
-fn who_wants_the_gpu_alone_gets_it_alone() {
+fn a_run_that_claims_the_gpu_exclusively_gets_it_alone() {
     let world = World::new([
         waiting("a#1").gpu(GpuClaim::Shared).running(),
         waiting("b#1").gpu(GpuClaim::Exclusive),
@@ -127,7 +127,7 @@ fn who_wants_the_gpu_alone_gets_it_alone() {
 }
 
 #[test]
-fn held_and_paused_ones_wait_and_say_for_whom() {
+fn held_and_paused_runs_wait_and_name_the_requester() {
     let mut world = World::new([waiting("a#1").held(), waiting("b#1").group("g"), waiting("c#1")]);
     let pause = |by: &str| Some(Pause { by: by.to_owned(), since: now(3).at });
     let name: bij_core::queue::GroupName = "g".parse().unwrap();
@@ -156,7 +156,7 @@ fn time_opens_its_gates_and_is_asked_for() {
 }
 
 #[test]
-fn the_end_of_a_span_is_told_by_the_time_of_day_as_it_is_now() {
+fn the_end_of_a_delay_is_reported_by_the_current_time_of_day() {
     let Now { at, uptime } = now(600);
     let delay = Delay::new(TimeSpan::from_secs(3600), BOOT, at, uptime);
     let run = waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::Delay(delay)));
@@ -187,7 +187,7 @@ fn right_after_the_boot_nothing_starts_for_as_long_as_is_set() {
 }
 
 #[test]
-fn all_closed_gates_are_told_not_only_the_first() {
+fn all_closed_gates_are_reported_not_only_the_first() {
     let mut world = World::new([
         waiting("x#1").running().memory(gib(39)).gpu(GpuClaim::Exclusive),
         waiting("a#1").held().memory(gib(8)).gpu(GpuClaim::Shared).after(&["y"]),
@@ -213,7 +213,7 @@ fn a_start_from_elsewhere_is_judged_in_its_turn() {
 }
 
 #[test]
-fn a_manager_that_cannot_be_asked_is_a_gate_beside_those_that_can_be_judged() {
+fn an_unreachable_manager_is_a_gate_beside_the_others() {
     let mut world = World::new([
         waiting("r#1").running(),
         waiting("s#1").starting(),
@@ -230,7 +230,7 @@ fn a_manager_that_cannot_be_asked_is_a_gate_beside_those_that_can_be_judged() {
     assert!(decision.report.shut);
     assert_eq!(world.gates_of("a#1"), ["manager", "paused", "dependency"]);
     assert_eq!(world.gates_of("h#1"), ["manager", "hold", "paused"]);
-    assert_eq!(world.gates_of("n#1"), ["manager"], "and nobody passes it");
+    assert_eq!(world.gates_of("n#1"), ["manager"], "and no run passes it");
     assert_eq!(world.gates_of("s#1"), ["manager"], "one that was let start waits for it as well");
     assert!(!decision.report.waiting.contains_key(&run_id("r#1")));
     let told = &decision.report.waiting[&run_id("n#1")][0];

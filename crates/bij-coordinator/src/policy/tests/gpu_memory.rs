@@ -24,7 +24,7 @@ fn stopped(decision: &Decision) -> Option<&Order> {
 }
 
 #[test]
-fn who_has_too_much_for_too_long_is_stopped_and_told_why() {
+fn an_experiment_over_its_limit_for_too_long_is_stopped_with_the_reason() {
     let mut world = World::new([waiting("a#1").running()]);
     assert_eq!(has(&mut world, 600, 6).actions, [], "as much as it may");
     let first = has(&mut world, 602, 7);
@@ -53,7 +53,7 @@ fn what_was_given_back_in_time_is_forgotten() {
 }
 
 #[test]
-fn who_is_down_or_on_its_way_there_is_left_alone() {
+fn an_experiment_that_is_down_or_stopping_is_left_alone() {
     let mut world = World::new([waiting("a#1").running()]);
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
     world.state.busy.insert(experiment("a"), Busy::Stopping);
@@ -64,7 +64,7 @@ fn who_is_down_or_on_its_way_there_is_left_alone() {
 }
 
 #[test]
-fn one_that_nobody_has_queued_is_guarded_as_well() {
+fn an_unqueued_experiment_is_guarded_as_well() {
     let mut world = World::new([]);
     world.unit("a", &ActiveState::Active, "running");
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
@@ -72,7 +72,7 @@ fn one_that_nobody_has_queued_is_guarded_as_well() {
 }
 
 #[test]
-fn one_that_waits_to_be_restarted_has_nothing() {
+fn an_experiment_that_waits_for_its_restart_uses_nothing() {
     let mut world = World::new([waiting("a#1").running()]);
     world.unit("a", &ActiveState::Activating, "auto-restart-queued");
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
@@ -91,7 +91,7 @@ fn stopped_for_it(run: QueuedRun, last: LastAttempt, restart_after: Option<u32>)
 }
 
 #[test]
-fn who_was_stopped_for_it_comes_back_after_its_delay_and_before_all_others() {
+fn a_stopped_run_is_requeued_after_its_delay_before_all_others() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let mut world = stopped_for_it(waiting("a#1"), ended, Some(15));
     let decision = world.decide();
@@ -104,7 +104,7 @@ fn who_was_stopped_for_it_comes_back_after_its_delay_and_before_all_others() {
 }
 
 #[test]
-fn who_crashes_while_it_is_told_to_leave_comes_back_as_well() {
+fn a_run_that_crashes_while_it_is_being_stopped_is_requeued_as_well() {
     for last in [LastAttempt::Ended(Cause::OomKill), LastAttempt::Open] {
         let mut world = stopped_for_it(waiting("a#1"), last, Some(5));
         let decision = world.decide();
@@ -114,7 +114,7 @@ fn who_crashes_while_it_is_told_to_leave_comes_back_as_well() {
 }
 
 #[test]
-fn who_has_used_up_its_restarts_has_given_up_for_that() {
+fn a_run_with_used_up_restarts_gives_up_because_of_gpu_memory() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let world = stopped_for_it(waiting("a#1"), ended, None);
     let by = "it exceeded its limit of the GPU's memory, and its restarts are used up".to_owned();
@@ -123,7 +123,7 @@ fn who_has_used_up_its_restarts_has_given_up_for_that() {
 }
 
 #[test]
-fn whose_end_somebody_wants_does_not_come_back() {
+fn a_run_with_a_requested_stop_is_not_requeued() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let world = stopped_for_it(waiting("a#1").to_be_stopped_by("alice"), ended, Some(5));
     let end = Change::End { run: run_id("a#1"), end: RunEnd::Stopped, by: "alice".to_owned() };

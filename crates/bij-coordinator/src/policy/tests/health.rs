@@ -28,7 +28,7 @@ fn at_step(step: u64) -> Vitals {
 }
 
 #[test]
-fn one_that_makes_no_step_is_stalled_until_it_makes_one() {
+fn a_run_without_a_new_step_is_stalled_until_it_makes_one() {
     let mut world = World::new([waiting("a#1").running()]);
     assert_eq!(judge(&mut world, 600, at_step(7)), [""; 0]);
     assert_eq!(judge(&mut world, 659, at_step(7)), [""; 0]);
@@ -38,7 +38,7 @@ fn one_that_makes_no_step_is_stalled_until_it_makes_one() {
 }
 
 #[test]
-fn a_restart_begins_the_time_without_a_step_anew_and_is_told() {
+fn a_restart_resets_the_time_without_a_step_and_is_reported() {
     let mut world = World::new([waiting("a#1").running()]);
     judge(&mut world, 600, at_step(7));
     let invocation = Some(InvocationId::from_bytes([2; 16]));

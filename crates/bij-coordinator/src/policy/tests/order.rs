@@ -56,7 +56,7 @@ fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
 }
 
 #[test]
-fn who_takes_nothing_of_what_is_lacking_is_not_kept_waiting() {
+fn a_run_that_claims_none_of_the_lacking_capacity_does_not_wait() {
     let mut world = crowd().bypass(0);
     let free = waiting("t#1").place(9);
     world.state.runs.insert(free.run.clone(), free);
@@ -65,7 +65,7 @@ fn who_takes_nothing_of_what_is_lacking_is_not_kept_waiting() {
 }
 
 #[test]
-fn a_stream_that_shares_the_gpu_does_not_keep_out_who_wants_it_alone() {
+fn a_stream_of_shared_gpu_runs_does_not_starve_an_exclusive_one() {
     let shared = |run| waiting(run).gpu(GpuClaim::Shared);
     let world = World::new([
         shared("a#1").running(),
@@ -79,7 +79,7 @@ fn a_stream_that_shares_the_gpu_does_not_keep_out_who_wants_it_alone() {
 }
 
 #[test]
-fn nobody_waits_for_one_that_can_never_fit() {
+fn no_run_waits_for_one_that_can_never_fit() {
     let mut world = crowd().bypass(0);
     // The budget was lowered after it had been taken in.
     world.state.settings.total_memory = "29G".parse().ok();
@@ -87,7 +87,7 @@ fn nobody_waits_for_one_that_can_never_fit() {
 }
 
 #[test]
-fn nobody_waits_for_memory_that_no_experiment_gives_back() {
+fn no_run_waits_for_memory_that_no_experiment_will_free() {
     let mut world = World::new([waiting("big#1").memory(gib(30)), waiting("s#1").memory(gib(4))]);
     world.state.settings.max_bypass = Some(0);
     world.seen.sample = Sample::new(gib(64), gib(10));
@@ -95,7 +95,7 @@ fn nobody_waits_for_memory_that_no_experiment_gives_back() {
 }
 
 #[test]
-fn who_waits_for_something_else_is_no_reason_to_keep_room() {
+fn a_run_that_waits_for_something_else_gets_no_reservation() {
     let mut world = crowd().bypass(0);
     let big = world.state.runs.get_mut(&run_id("big#1")).unwrap();
     *big = big.clone().after(&["y"]);
@@ -103,7 +103,7 @@ fn who_waits_for_something_else_is_no_reason_to_keep_room() {
 }
 
 #[test]
-fn those_that_pass_the_gates_pass_the_turn_as_well() {
+fn runs_that_pass_the_gates_wait_for_no_turn() {
     let mut world = crowd().bypass(0);
     let urgent = waiting("u#1").place(9).memory(gib(8)).at_once();
     world.state.runs.insert(urgent.run.clone(), urgent);
@@ -111,7 +111,7 @@ fn those_that_pass_the_gates_pass_the_turn_as_well() {
 }
 
 #[test]
-fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room() {
+fn a_later_run_does_not_take_the_unit_of_an_earlier_one_that_lacks_capacity() {
     let mut world = crowd();
     let sibling = waiting("big#2").place(9);
     world.state.runs.insert(sibling.run.clone(), sibling);
@@ -119,7 +119,7 @@ fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room()
 }
 
 #[test]
-fn one_that_lacks_the_gpu_keeps_its_unit_though_it_waits_for_anothers_turn_as_well() {
+fn a_run_that_lacks_the_gpu_keeps_its_unit_while_it_waits_for_a_turn() {
     let mut world = World::new([
         waiting("r#1").memory(gib(2)).gpu(GpuClaim::Exclusive).running(),
         waiting("big#1").memory(gib(39)).priority(1),

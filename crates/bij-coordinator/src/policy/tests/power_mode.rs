@@ -38,7 +38,7 @@ fn clocks_for(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn those_that_want_one_mode_or_none_share_the_board() {
+fn runs_with_the_same_mode_or_none_share_the_board() {
     let world = board([
         waiting("a#1").mode("MODE_30W"),
         waiting("b#1").mode("30w"),
@@ -50,7 +50,7 @@ fn those_that_want_one_mode_or_none_share_the_board() {
 }
 
 #[test]
-fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
+fn a_switch_waits_for_conflicting_runs_and_keeps_further_ones_out() {
     let mut world = board([
         waiting("a#1").mode("MODE_30W").running(),
         waiting("n#1").running(),
@@ -75,7 +75,7 @@ fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
 }
 
 #[test]
-fn who_waits_for_something_else_as_well_keeps_nobody_out() {
+fn a_run_that_waits_for_something_else_too_reserves_no_board() {
     let world = board([
         waiting("a#1").mode("MODE_30W").running(),
         waiting("b#1").mode("MAXN").held(),
@@ -118,7 +118,7 @@ fn a_run_that_waits_for_the_mode_alone_loses_none_of_its_room_meanwhile() {
 }
 
 #[test]
-fn the_board_stays_kept_for_a_run_that_comes_to_wait_for_anothers_turn() {
+fn the_board_stays_reserved_for_a_run_that_comes_to_wait_for_anothers_turn() {
     let mut world = mode_in_use([
         waiting("r#1").memory(gib(3)).running(),
         waiting("large#1").memory(gib(38)).priority(2),
@@ -134,7 +134,7 @@ fn the_board_stays_kept_for_a_run_that_comes_to_wait_for_anothers_turn() {
 }
 
 #[test]
-fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
+fn an_unavailable_mode_delays_only_the_runs_that_ask_for_it() {
     let mut world = board([
         waiting("a#1").mode("MODE_15W"),
         waiting("b#1").mode("MAXN"),
@@ -162,7 +162,7 @@ fn a_board_without_modes_has_the_right_one_unless_that_is_trouble() {
 }
 
 #[test]
-fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_one() {
+fn the_earlier_mode_is_restored_if_the_settings_say_so_and_no_run_needs_this_one() {
     let mut world = board([waiting("a#1").mode("MAXN").running(), waiting("b#1").mode("MAXN")]);
     world.seen.power = PowerModeStatus { current: Some(0), before: Some(2), ..world.seen.power };
     world.state.settings.restore_power_mode = Some(true);
@@ -182,7 +182,7 @@ fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_on
 }
 
 #[test]
-fn clocks_are_held_for_those_that_are_up_and_ask_for_it_whatever_the_mode() {
+fn clocks_are_held_for_runs_that_are_up_and_ask_for_it_in_any_mode() {
     let mut world = board([
         waiting("a#1").clocks().running(),
         waiting("b#1").clocks().mode("MAXN"),
@@ -218,7 +218,7 @@ proptest! {
     /// However runs with and without a wish come and go, those that are up want one mode, it is in
     /// force, and each comes to its turn.
     #[test]
-    fn those_that_are_up_want_the_mode_in_force_and_nobody_waits_for_ever(
+    fn runs_that_are_up_have_their_mode_and_none_waits_for_ever(
         wishes in proptest::collection::vec(proptest::option::of(0..3_usize), 1..10),
         ends in proptest::collection::vec(any::<prop::sample::Index>(), 40),
         restore: bool,

@@ -19,7 +19,7 @@ fn state_of<'a>(world: &'a World, run: &str) -> &'a QueueState {
 }
 
 #[test]
-fn after_a_power_cut_the_queue_is_what_it_was_and_those_that_ran_go_first() {
+fn after_a_power_cut_the_queue_is_unchanged_and_interrupted_runs_go_first() {
     let runs = ["a#1", "b#1"].map(|run| waiting(run).running());
     let rest = ["c#1", "d#1"].map(waiting);
     let mut world = World::new(runs.into_iter().chain(rest)).slots(2);
@@ -54,7 +54,7 @@ fn each_definition_says_what_a_reboot_does_to_its_run() {
 }
 
 #[test]
-fn one_that_had_not_begun_waits_as_before() {
+fn a_run_that_had_not_begun_waits_as_before() {
     let mut world = World::new([waiting("x#1"), waiting("a#1").starting()]).slots(0);
     world.state.interrupted.insert(run_id("a#1"), Interruption::BeforeItBegan);
     let decision = world.decide();
@@ -107,7 +107,7 @@ fn a_run_that_is_just_being_restarted_has_not_given_up() {
 }
 
 #[test]
-fn an_end_that_nobody_recorded_is_waited_for_but_not_for_ever() {
+fn an_unrecorded_end_is_waited_for_but_not_for_ever() {
     let world = lost(waiting("a#1"), &ActiveState::Inactive, LastAttempt::Open);
     assert_eq!(ends(&world), []);
     assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(650)));

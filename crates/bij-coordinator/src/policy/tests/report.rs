@@ -24,7 +24,7 @@ fn a_gate_is_closed_since_it_was_first_seen_closed() {
 }
 
 #[test]
-fn one_that_came_while_nothing_could_start_has_waited_since_then() {
+fn a_run_submitted_while_nothing_could_start_waits_since_then() {
     let mut world = World::new([waiting("x#1").running()]).slots(1);
     let decision = world.decide();
     world.carry_out(decision);

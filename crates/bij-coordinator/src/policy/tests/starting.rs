@@ -29,7 +29,7 @@ fn a_start_that_is_under_way_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_failed_start_is_put_off_even_for_one_that_passes_the_gates() {
+fn a_failed_start_is_delayed_even_for_a_run_that_passes_the_gates() {
     let mut world = World::new([waiting("a#1").at_once()]);
     let why = "the unit is masked".to_owned();
     let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };

@@ -56,7 +56,7 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
 }
 
 #[test]
-fn a_run_that_somebody_wants_stopped_is_stopped_by_whichever_coordinator() {
+fn a_requested_stop_is_carried_out_by_any_coordinator() {
     let mut world = World::new([waiting("a#1").running().to_be_stopped_by("alice")]);
     assert_eq!(stops(&world), [("a".to_owned(), "alice".to_owned())]);
     let wish = StopRequest { order: Order::stop("alice"), not_before: TimeSpan::from_secs(605) };
@@ -68,7 +68,7 @@ fn a_run_that_somebody_wants_stopped_is_stopped_by_whichever_coordinator() {
 }
 
 #[test]
-fn one_that_was_stopped_while_nobody_could_say_so_ends_by_who_wanted_it() {
+fn a_run_stopped_without_a_record_ends_in_the_name_of_the_requester() {
     let mut world = World::new([waiting("a#1").running().to_be_stopped_by("alice")]);
     world.seen.units.clear();
     let last = LastAttempt::Ended(Cause::Exit);
