@@ -2,7 +2,7 @@
 //! `cargo bench -p bij-coordinator`.
 //!
 //! The budget is 20 ms, from the moment the service manager tells of the end until it is asked for
-//! the next start, and as much until whoever follows the events has it. All adapters are models, so
+//! the next start, and as much until a follower of the events has it. All adapters are models, so
 //! this is the coordinator's own share; to it come the store's transaction (`cargo bench -p
 //! bij-store`) and the bus.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_coordinator::policy::{Observation, State, decide};
-use bij_coordinator::{Adapters, Coordinator, Now, Ports, Submit, SubmitRequest, Together};
+use bij_coordinator::{AdapterSet, Adapters, Coordinator, Now, Ports, Submit, SubmitRequest};
 use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
 use bij_core::port::{Change, RunQueue as _, Sample};
 use bij_core::{BootId, Bytes, ExperimentId, RunEnd, TimeSpan, Timestamp};
@@ -23,7 +23,7 @@ use futures_util::FutureExt as _;
 const QUEUED: [usize; 2] = [10, 10_000];
 const SLOTS: u32 = 4;
 
-type Lab = Together<SimUnits, MemoryLedger, BTreeMap<ExperimentId, ExperimentSpec>, Sample, ()>;
+type Lab = AdapterSet<SimUnits, MemoryLedger, BTreeMap<ExperimentId, ExperimentSpec>, Sample, ()>;
 
 /// A machine with all slots taken and so many runs queued.
 struct Machine<P: Ports> {
@@ -42,7 +42,7 @@ impl Machine<Lab> {
         }
         let definitions =
             ids.iter().map(|id| (id.clone(), ExperimentSpec::new(id.clone(), Vec::new())));
-        let adapters = Adapters::of(
+        let adapters = Adapters::new(
             Arc::new(units.clone()),
             store.clone(),
             definitions.collect::<BTreeMap<_, _>>(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Write as _, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bij_coordinator::{Adapters, Coordinator, Listed, Now, Submit, SubmitRequest};
+use bij_coordinator::{Adapters, Coordinator, Now, QueueEntry, Submit, SubmitRequest};
 use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
 use bij_core::port::{Change, RunQueue, Sample, Started, UnitError, UnitManager};
 use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, TimeSpan, UnitStatus};
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids = ["a", "b", "c", "d", "e"].map(str::parse::<ExperimentId>).into_iter().flatten();
     let specs = ids.clone().map(|id| (id.clone(), ExperimentSpec::new(id, Vec::new())));
     let (definitions, board) = (specs.collect::<BTreeMap<_, _>>(), Sample::new(memory, memory));
-    let adapters = Adapters::of(Arc::clone(&units), store.clone(), definitions, board, ());
+    let adapters = Adapters::new(Arc::clone(&units), store.clone(), definitions, board, ());
     let now = Now { at: std::time::UNIX_EPOCH.into(), uptime: TimeSpan::from_secs(60) };
     let (boot, settings) = (BootId::from_bytes([1; 16]), CoordinatorSettings::default());
     let mut coordinator = Coordinator::open(adapters, boot, settings, now)?;
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         coordinator.settle(now).await;
         let queue = coordinator.queue(now);
         let Some(first) = queue.first() else { return Ok(()) };
-        for Listed { run, waiting_on } in &queue {
+        for QueueEntry { run, waiting_on } in &queue {
             let reason = waiting_on.first().map_or(String::new(), |it| it.gate.to_string());
             writeln!(stdout(), "{} {} {reason}", run.run, run.state.as_str())?;
         }

@@ -1,4 +1,4 @@
-//! Why a coordinator does not do what it is asked for.
+//! Reasons for which requests are refused.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,121 +11,121 @@ use thiserror::Error;
 
 use crate::policy::{Cycle, Inadmissible};
 
-/// Why a coordinator does not do what it is asked for; nothing of the request has been done then.
+/// Reason why a request is refused; nothing of it has been carried out.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// There never was such a run.
+    /// The run never existed.
     #[error("there is no run {0}")]
     NoSuchRun(RunRef),
-    /// It is over.
+    /// The run has ended.
     #[error("{run} is over: {end}")]
     Over {
-        /// Which.
+        /// Run that was named.
         run: RunRef,
         /// How it ended.
         end: RunEnd,
     },
-    /// It is up, and what is asked for is for runs that wait.
+    /// The run is up, and the request applies to waiting runs.
     #[error("{run} is {} and no longer waits", .state.as_str())]
     NotWaiting {
-        /// Which.
+        /// Run that was named.
         run: RunId,
-        /// Where it stands.
+        /// Its state.
         state: QueueState,
     },
-    /// It is on its way up, and cannot be taken back before it is there.
+    /// The run is just starting, and cannot be taken back before it is up.
     #[error("{run} is just being started")]
     JustStarting {
-        /// Which.
+        /// Run that was named.
         run: RunId,
     },
-    /// A run is to be put beside one that does not wait, or beside itself.
+    /// The run to move beside does not wait, or is the moved run itself.
     #[error("{run} cannot be put beside {other}")]
     NoPlace {
-        /// Which.
+        /// Run to move.
         run: RunId,
-        /// Beside which.
+        /// Run to move beside.
         other: RunId,
     },
-    /// It has no usable definition.
+    /// The experiment has no usable definition.
     #[error("{experiment} cannot be run")]
     Definition {
-        /// Which experiment.
+        /// Experiment that was named.
         experiment: ExperimentId,
-        /// Why.
+        /// Error of the definition.
         #[source]
         source: Arc<FindError>,
     },
-    /// What is to be laid over the definition is wrong.
+    /// The extras are invalid.
     #[error("the extras of {experiment} have an error")]
     Extras {
-        /// Of which experiment.
+        /// Experiment that was named.
         experiment: ExperimentId,
-        /// What is wrong where.
+        /// Error, with its place in the extras.
         #[source]
         source: DefinitionError,
     },
-    /// The caller may not lay that over the definition.
+    /// The caller may not set these extras.
     #[error("{by} {source} ({experiment})")]
     DeniedExtra {
-        /// Which experiment.
+        /// Experiment that was named.
         experiment: ExperimentId,
-        /// The caller.
+        /// Name of the caller.
         by: String,
-        /// What is denied.
+        /// Extra that is denied.
         source: DeniedExtra,
     },
-    /// It could never start.
+    /// The run could never start.
     #[error("{experiment} could never start: {source}")]
     Inadmissible {
-        /// Which experiment.
+        /// Experiment that was named.
         experiment: ExperimentId,
-        /// Why.
+        /// Reason, with its numbers.
         source: Inadmissible,
     },
-    /// Runs would wait for each other.
+    /// Runs would wait for each other for ever.
     #[error(transparent)]
     Cycle(#[from] Cycle),
-    /// It waits for what does not exist.
+    /// A dependency names a run or experiment that does not exist.
     #[error("{experiment} cannot wait for {on}: there is no such run, and no such experiment")]
     UnknownDependency {
-        /// Which experiment.
+        /// Experiment that was named.
         experiment: ExperimentId,
-        /// For what.
+        /// Dependency that does not exist.
         on: Dependency,
     },
-    /// There is no such group.
+    /// The group does not exist.
     #[error("there is no group {name}; the groups are {}", list(.known))]
     NoSuchGroup {
-        /// Which.
+        /// Group that was named.
         name: GroupName,
-        /// Those that there are.
+        /// Groups that exist.
         known: Vec<GroupName>,
     },
-    /// It stands in the settings, and nobody has changed it by hand.
+    /// The group is set up only in the settings, so it cannot be removed by a request.
     #[error("group {0} is set up in the settings alone")]
     DeclaredGroup(GroupName),
-    /// A group without slots.
+    /// A group would have no slots.
     #[error("group {0} with 0 slots would never run anything")]
     NoSlots(GroupName),
-    /// It is up, and wants the board as it is.
+    /// A run that is up needs the power mode in force.
     #[error("{run} is up and wants power mode {wanted}")]
     PowerInUse {
-        /// Which.
+        /// Run that is up.
         run: RunId,
-        /// The mode that it wants.
+        /// Power mode that it needs.
         wanted: String,
     },
-    /// Nothing is asked for.
+    /// The request names no run.
     #[error("no run is named")]
     Nothing,
-    /// Too much is asked for at once.
+    /// The request names too many runs.
     #[error("{asked} runs are more than the {at_most} that are taken at once")]
     TooMany {
-        /// How many.
+        /// Number of runs named.
         asked: usize,
-        /// How many at most.
+        /// Largest number allowed now.
         at_most: usize,
     },
     /// The store could not be read or written; nothing was acknowledged.
@@ -138,7 +138,7 @@ fn list(names: &[GroupName]) -> String {
 }
 
 impl RequestError {
-    /// What helps, where that is known; a fragment without a full stop.
+    /// Returns a remedy, if one is known, as a fragment.
     pub fn remedy(&self) -> Option<Cow<'static, str>> {
         Some(Cow::Borrowed(match self {
             Self::DeniedExtra { source, .. } => return Some(Cow::Owned(source.remedy())),

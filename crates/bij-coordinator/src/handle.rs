@@ -1,4 +1,4 @@
-//! A hand on a coordinator that runs elsewhere.
+//! Handles to a coordinator that runs in another task.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,48 +9,48 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::heat::HeatMove;
-use crate::policy::{PowerWish, Warmth};
-use crate::{Coordinator, Listed, Lives, Now, Ports, RequestError, SubmitRequest};
+use crate::policy::{PowerTarget, ThermalStatus};
+use crate::{Coordinator, Now, Ports, QueueEntry, RequestError, RunningExperiments, SubmitRequest};
 
-/// So many requests may wait; who comes later waits before the door.
-const WAITING_ROOM: usize = 1024;
+/// Number of requests that may wait; a further caller waits until there is space.
+const QUEUE_CAPACITY: usize = 1024;
 
-/// A hand on a coordinator that [`serve`](crate::serve()) runs elsewhere; clones are further hands.
+/// A handle to a coordinator that [`serve`](crate::serve()) runs; it can be cloned.
 pub struct Handle<P: Ports> {
     sender: mpsc::Sender<Message<P>>,
     newest: watch::Receiver<u64>,
-    lives: watch::Receiver<Arc<Lives>>,
-    power_wish: watch::Receiver<PowerWish>,
+    running_experiments: watch::Receiver<Arc<RunningExperiments>>,
+    power_target: watch::Receiver<PowerTarget>,
 }
 
-/// What is asked through the handles.
+/// Receiver of the requests that are made through handles.
 pub struct Inbox<P: Ports> {
     pub(crate) receiver: mpsc::Receiver<Message<P>>,
-    /// The number of the newest event, for whoever watches.
+    /// Sequence number of the newest event, for watchers.
     pub(crate) newest: watch::Sender<u64>,
-    /// What lives, for the heat ladder.
-    pub(crate) lives: watch::Sender<Arc<Lives>>,
-    /// How the board is to be.
-    pub(crate) power_wish: watch::Sender<PowerWish>,
+    /// Experiments that are up, for heat control.
+    pub(crate) running_experiments: watch::Sender<Arc<RunningExperiments>>,
+    /// Power mode and clocks that the board should have.
+    pub(crate) power_target: watch::Sender<PowerTarget>,
 }
 
 impl<P: Ports> Inbox<P> {
-    /// Whether every handle is gone, so that nothing will be asked any more.
+    /// Returns whether every handle has been dropped, so that no further request comes.
     pub fn is_closed(&self) -> bool {
         self.receiver.is_closed()
     }
 }
 
-/// What is done with the coordinator.
+/// A call on the coordinator.
 type Work<P> = Box<dyn FnOnce(&mut Coordinator<P>, Now) + Send>;
 
 pub(crate) enum Message<P: Ports> {
-    /// Submissions that wait together are taken in together.
-    Submit(SubmitRequest, oneshot::Sender<Result<Vec<Listed>, RequestError>>),
+    /// A submission; adjacent submissions share one transaction.
+    Submit(SubmitRequest, oneshot::Sender<Result<Vec<QueueEntry>, RequestError>>),
     Work(Work<P>),
 }
 
-/// The coordinator has ended.
+/// Error of a request to a coordinator that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the coordinator has ended")]
 pub struct Gone;
@@ -60,77 +60,80 @@ impl<P: Ports> Clone for Handle<P> {
         Self {
             sender: self.sender.clone(),
             newest: self.newest.clone(),
-            lives: self.lives.clone(),
-            power_wish: self.power_wish.clone(),
+            running_experiments: self.running_experiments.clone(),
+            power_target: self.power_target.clone(),
         }
     }
 }
 
 impl<P: Ports> Handle<P> {
-    /// A first hand, and where what it asks arrives.
+    /// Returns a handle and the inbox that receives its requests.
     pub fn new() -> (Self, Inbox<P>) {
-        let (sender, receiver) = mpsc::channel(WAITING_ROOM);
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
         let (newest_sender, newest) = watch::channel(0);
-        let (lives_sender, lives) = watch::channel(Arc::default());
-        let (wish_sender, power_wish) = watch::channel(PowerWish::default());
-        let inbox =
-            Inbox { receiver, newest: newest_sender, lives: lives_sender, power_wish: wish_sender };
-        (Self { sender, newest, lives, power_wish }, inbox)
+        let (running_sender, running_experiments) = watch::channel(Arc::default());
+        let (wish_sender, power_target) = watch::channel(PowerTarget::default());
+        let inbox = Inbox {
+            receiver,
+            newest: newest_sender,
+            running_experiments: running_sender,
+            power_target: wish_sender,
+        };
+        (Self { sender, newest, running_experiments, power_target }, inbox)
     }
 
-    /// The number of the newest event that the coordinator knows, as it changes; 0 before it has
-    /// looked for the first time.
+    /// Returns a watch on the sequence number of the newest event that the coordinator knows; 0 before its
+    /// first tick.
     pub fn newest_event(&self) -> watch::Receiver<u64> {
         self.newest.clone()
     }
 
-    /// What lives, as it changes, for a [heat ladder](crate::heat): it can be looked at however busy
-    /// the coordinator is.
-    pub fn lives(&self) -> watch::Receiver<Arc<Lives>> {
-        self.lives.clone()
+    /// Returns a watch on the experiments that are up, for a [heat ladder](crate::heat): it can be read however
+    /// busy the coordinator is.
+    pub fn running_experiments(&self) -> watch::Receiver<Arc<RunningExperiments>> {
+        self.running_experiments.clone()
     }
 
-    /// The power mode that the board is to be switched to, and for whom its clocks are to be held, as
-    /// it changes. Whoever switches it asks [`Coordinator::begin_power_switch`] before.
-    pub fn power_wish(&self) -> watch::Receiver<PowerWish> {
-        self.power_wish.clone()
+    /// Returns a watch on the power mode and clocks that the board should have. The task that switches the board
+    /// calls [`Coordinator::begin_power_switch`] first.
+    pub fn power_target(&self) -> watch::Receiver<PowerTarget> {
+        self.power_target.clone()
     }
 
-    /// Tells how the heat ladder stands, and what it has done since it was told last. It is not waited
-    /// for.
+    /// Reports the status of heat control and its moves since the last report, without waiting for the
+    /// coordinator.
     ///
     /// # Errors
-    /// [`Gone`] if the coordinator has ended, or cannot take in anything for now: then the same is
-    /// to be told once more.
-    pub fn heat(&self, warmth: Warmth, moves: Vec<HeatMove>) -> Result<(), Gone> {
-        let work: Work<P> = Box::new(move |coordinator, now| coordinator.heat(warmth, &moves, now));
+    /// [`Gone`] if the coordinator has ended, or its inbox is full; then the same is to be reported again.
+    pub fn heat(&self, status: ThermalStatus, moves: Vec<HeatMove>) -> Result<(), Gone> {
+        let work: Work<P> = Box::new(move |coordinator, now| coordinator.heat(status, &moves, now));
         self.sender.try_send(Message::Work(work)).map_err(|_| Gone)
     }
 
-    /// Tells what experiments have of the GPU's memory, on a board where it is the machine's own; one
-    /// that is not named has none.
+    /// Reports the GPU's memory that experiments use, on a board where it is part of the machine's memory; an
+    /// experiment without an entry uses none.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
     pub async fn gpu_memory(
         &self,
-        told: Result<BTreeMap<ExperimentId, Bytes>, String>,
+        reported: Result<BTreeMap<ExperimentId, Bytes>, String>,
     ) -> Result<(), Gone> {
-        let work: Work<P> = Box::new(move |coordinator, now| coordinator.gpu_memory(told, now));
+        let work: Work<P> = Box::new(move |coordinator, now| coordinator.gpu_memory(reported, now));
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
 
-    /// Asks the coordinator for something.
+    /// Calls a function on the coordinator and returns its result.
     ///
     /// ```
-    /// use bij_coordinator::{Gone, Handle, Listed, Ports};
+    /// use bij_coordinator::{Gone, Handle, QueueEntry, Ports};
     ///
-    /// async fn look<P: Ports>(handle: &Handle<P>) -> Result<Vec<Listed>, Gone> {
+    /// async fn list<P: Ports>(handle: &Handle<P>) -> Result<Vec<QueueEntry>, Gone> {
     ///     handle.ask(|coordinator, now| coordinator.queue(now)).await
     /// }
     /// ```
     ///
-    /// What is asked for is done even if nobody waits for the answer any more.
+    /// The function is called even if the caller no longer waits for the result.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
@@ -140,55 +143,55 @@ impl<P: Ports> Handle<P> {
     ) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
         let work: Work<P> = Box::new(move |coordinator, now| {
-            // Nobody may be there any more to hear it.
+            // The caller may have stopped waiting.
             let _ = answer.send(work(coordinator, now));
         });
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)?;
         answered.await.map_err(|_| Gone)
     }
 
-    /// Takes runs in, all or none; submissions that wait together share one transaction.
+    /// Submits runs, all or none; adjacent submissions share one transaction.
     ///
     /// # Errors
-    /// [`Gone`] if the coordinator has ended; whether the runs are taken in is not known then.
+    /// [`Gone`] if the coordinator has ended; the runs may or may not be queued then.
     pub async fn submit(
         &self,
         request: SubmitRequest,
-    ) -> Result<Result<Vec<Listed>, RequestError>, Gone> {
+    ) -> Result<Result<Vec<QueueEntry>, RequestError>, Gone> {
         let (answer, answered) = oneshot::channel();
         self.sender.send(Message::Submit(request, answer)).await.map_err(|_| Gone)?;
         answered.await.map_err(|_| Gone)
     }
 
-    /// Tells that the service manager has said something of an experiment's unit.
+    /// Reports a change of an experiment's unit.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
     pub async fn unit_changed(&self, experiment: ExperimentId) -> Result<(), Gone> {
-        self.tell(move |coordinator| coordinator.unit_changed(experiment)).await
+        self.notify(move |coordinator| coordinator.unit_changed(experiment)).await
     }
 
-    /// Tells that something is going down, or is not after all: meanwhile nothing is started.
+    /// Reports that a shutdown has begun, or was cancelled. Nothing is started during a shutdown.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
-    pub async fn goes_down(&self, what: GoingDown, goes: bool) -> Result<(), Gone> {
-        self.tell(move |coordinator| coordinator.goes_down(what, goes)).await
+    pub async fn set_going_down(&self, what: GoingDown, is_going_down: bool) -> Result<(), Gone> {
+        self.notify(move |coordinator| coordinator.set_going_down(what, is_going_down)).await
     }
 
-    /// Tells that what the service manager has said may have been lost.
+    /// Reports that signals of the service manager may have been lost.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended.
     pub async fn resync(&self) -> Result<(), Gone> {
-        self.tell(Coordinator::resync).await
+        self.notify(Coordinator::resync).await
     }
 
-    async fn tell(
+    async fn notify(
         &self,
-        news: impl FnOnce(&mut Coordinator<P>) + Send + 'static,
+        report: impl FnOnce(&mut Coordinator<P>) + Send + 'static,
     ) -> Result<(), Gone> {
-        let work: Work<P> = Box::new(move |coordinator, _| news(coordinator));
+        let work: Work<P> = Box::new(move |coordinator, _| report(coordinator));
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
 }

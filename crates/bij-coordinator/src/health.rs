@@ -1,26 +1,26 @@
-//! How an experiment that is up does.
+//! Health of running experiments.
 
 use std::fmt;
 
-/// How an experiment that is up does.
+/// Health of an experiment that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Nothing is wrong with it.
     Healthy,
-    /// It goes on, but not well.
+    /// It makes progress, but with a problem.
     Degraded {
-        /// What is wrong, as a fragment.
+        /// Problem, as a fragment.
         reason: String,
     },
     /// It makes no progress.
     Stalled {
-        /// Since when, as a fragment.
+        /// Last step and time without a new one, as a fragment.
         reason: String,
     },
 }
 
 impl Health {
-    /// The word for it in output.
+    /// Returns the word for it in output.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -29,7 +29,7 @@ impl Health {
         }
     }
 
-    /// Why it is not healthy.
+    /// Returns why it is not healthy.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Healthy => None,

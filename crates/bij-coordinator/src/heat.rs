@@ -1,12 +1,12 @@
-//! The heat ladder: what is done when the board grows hot, decided from values alone.
+//! The heat ladder: decides from values alone how experiments are restrained when the board is hot.
 //!
-//! A [`Ladder`] is shown the machine's thermal zones and the experiments that are up, as often as it
-//! [asks](Ladder::next_look), and says what is to be done: a few [moves](HeatMove), each with the
-//! reading that asks for it. It needs no store, no bus and no disk, so it can stand in a thread that
-//! needs none either.
+//! A [`Ladder`] is given the temperatures of the machine's thermal zones and the experiments that are up, at
+//! the [interval](Ladder::observation_interval) that it asks for, and returns what to do: a few
+//! [moves](HeatMove), each with the reading that asks for it. It needs no store, bus or disk, so it can run
+//! in a thread that has none.
 //!
 //! ```
-//! use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Level, Living};
+//! use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living};
 //! use bij_core::port::ZoneReading;
 //! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 //!
@@ -23,71 +23,71 @@
 //!     can_freeze: true,
 //!     max_celsius: None,
 //! }];
-//! let mut said = Vec::new();
+//! let mut moves = Vec::new();
 //! for (uptime, degrees) in [(0, 60), (5, 73), (10, 79)] {
 //!     let hottest = ZoneReading { name: "tj".to_owned(), celsius: Ok(Celsius::new(degrees)) };
 //!     let uptime = TimeSpan::from_secs(uptime);
 //!     let (zones, processors) = (Ok(vec![hottest]), Percent::new(1200));
 //!     let gpu = None;
-//!     said.extend(ladder.look(&HeatSeen { uptime, zones: &zones, living: &living, processors, gpu }));
+//!     moves.extend(ladder.observe(&HeatObservation { uptime, zones: &zones, living: &living, processors, gpu }));
 //! }
-//! assert!(matches!(said[0].step, HeatStep::Hold));
-//! assert!(matches!(&said[1].step, HeatStep::Cap { to, .. } if *to < Percent::new(800)));
-//! assert_eq!(said[0].because.to_string(), "tj is at 73.0 °C");
-//! assert_eq!(ladder.next_look(), second);
+//! assert!(matches!(moves[0].step, HeatStep::Hold));
+//! assert!(matches!(&moves[1].step, HeatStep::Cap { to, .. } if *to < Percent::new(800)));
+//! assert_eq!(moves[0].because.to_string(), "tj is at 73.0 °C");
+//! assert_eq!(ladder.observation_interval(), second);
 //! assert_eq!(*ladder.level(), Level::Throttle);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # The rungs
-//! What counts is the hottest zone that can be read, smoothed, and where its slope leads to in some
-//! seconds: a rising one has the ladder act before the threshold is reached.
-//! - *Hold*: from a few degrees below the throttle temperature on, and as long as anybody is held back,
-//!   nothing is started.
-//! - *Throttle*: all experiments together get a budget of processor time under which the throttle
-//!   temperature just holds. It is found by cutting and, slowly, raising it. Those of the lowest
-//!   priority, and of equals the youngest, are capped for it first: down to a tenth or a fifth of a
-//!   processor, so that they can still answer a watchdog. Where that is not enough for all they are
-//!   frozen in the same order, or stopped with checkpoint if they cannot be frozen. What each takes is
-//!   measured, because a cap above that cools nothing.
+//! # Levels
+//! The ladder goes by the hottest readable zone, smoothed and extrapolated by its slope: while the
+//! temperature rises, it acts before the threshold is reached.
+//! - *Hold*: from a few degrees below the throttle temperature, and while any experiment is restrained, no
+//!   experiment is started.
+//! - *Throttle*: all experiments together get a budget of processor time at which the throttle temperature
+//!   just holds. The budget is found by cutting it and, slowly, raising it. Experiments of the lowest
+//!   priority, and among equals the youngest, are capped first: down to a tenth of their use or a fifth of a
+//!   processor, so that they can still answer a watchdog. If that is not enough, they are frozen in the same
+//!   order, or stopped with a checkpoint if they cannot be frozen. The use of each is measured, because a cap
+//!   above the use cools nothing.
 //!
-//!   The kernel has no means to bound one process's share of the GPU, but its clock can be bounded for
-//!   all: as far as the one is held back who uses it and is held back least. Where nothing can be
-//!   capped, as on kernels without CFS bandwidth, freezing and thawing by turns does some of the work.
-//! - *Critical*: everything is stopped with checkpoint, lowest first, until it is cool again.
-//! - *Blind*: where nothing can be read, or what was hot cannot be read any more, nothing is started,
-//!   and what is held back stays so. A zone that was cool when it went was switched off with its unit
-//!   and is not missed; a machine that has no zones has no heat ladder.
+//!   The kernel cannot bound one process's share of the GPU, but the GPU's clock can be bounded for all
+//!   processes: as far as the least restrained experiment that uses the GPU. Where nothing can be capped, as
+//!   on kernels without CFS bandwidth, alternating between freezing and thawing lets some work be done.
+//! - *Critical*: all experiments are stopped with a checkpoint, lowest priority first, until it is cool again.
+//! - *Blind*: if no zone can be read, or a zone that was hot becomes unreadable, nothing is started and
+//!   restraints stay as they are. A zone that was cool when it became unreadable was switched off with its
+//!   device and is not missed. A machine without zones has no heat control.
 //!
-//! An experiment with a limit of its own is frozen or stopped when that is reached, whatever its
-//! priority, and for twenty minutes at least.
+//! An experiment with its own limit is frozen or stopped when that is reached, whatever its priority, for at
+//! least twenty minutes.
 //!
 //! # Invariants
-//! - Nobody is held back more than somebody before him in order, as far as both can be; so what is
-//!   lifted is lifted in reverse order.
-//! - Nothing is said twice, unless it [failed](Ladder::failed) or the circumstances changed.
-//! - Who was told to leave is never told to stay.
-//! - However the load comes and goes, once it has settled there are at most six moves an hour (the
-//!   tests judge that against a model of board, heat sink and fan).
+//! - No experiment is restrained more than one before it in the order, as far as both can be; so restraints
+//!   are lifted in reverse order.
+//! - No move is returned twice, unless it [failed](Ladder::failed) or the circumstances changed.
+//! - An experiment that was told to stop is never told to continue.
+//! - Once a load has settled, steady or periodic, there are at most six moves an hour (the tests check that
+//!   against a model of board, heat sink and fan).
 
+mod allocation;
 mod budget;
 mod clock;
 mod demand;
 mod gate;
 mod ladder;
-mod reins;
-mod seen;
-mod sense;
+mod moves;
+mod observation;
+mod restraints;
 mod settings;
-mod spread;
-mod step;
 mod steps;
+mod temperature;
 #[cfg(test)]
 mod tests;
 
+pub use allocation::{Motion, Restraint};
 pub use bij_core::{Haste, HeatStep};
 pub use ladder::Ladder;
-pub use seen::{GpuSeen, HeatSeen, Living};
-pub use settings::{HeatSettings, NoRoom};
-pub use spread::{Motion, Restraint};
-pub use step::{Because, HeatMove, Level};
+pub use moves::{Because, HeatMove, Level};
+pub use observation::{GpuClockState, HeatObservation, Living};
+pub use settings::{HeatSettings, ThresholdsTooClose};

@@ -1,23 +1,26 @@
-//! What is to be done now, decided from values alone.
+//! Decides which runs start now and which units stop, from values alone.
 //!
-//! [`decide`] looks at what is known ([`State`]) and at what is seen ([`Observation`]) and says
-//! what to do ([`Action`]) and why the rest waits ([`Report`]). It is a function: it has no clock,
-//! keeps nothing, and says the same whenever it is asked the same. What it says is complete, so
-//! carrying it out takes no further choice; carried out, it says that nothing is left to do.
+//! [`decide`] takes what is known ([`State`]) and what was observed ([`Observation`]) and returns what
+//! to do ([`Action`]) and why the other runs wait ([`Report`]). It is a pure function: it has no clock
+//! and keeps nothing. A decision is complete, so carrying it out takes no further choice; once it has
+//! been carried out, the next decision has no actions.
 //!
 //! # How runs are chosen
-//! Waiting runs are looked at in starting order: priority, then place. One whose gates are all open
-//! is started, and what it takes is gone for those behind it. Smaller runs may pass one that lacks
-//! only room, but only [so often](bij_core::definition::CoordinatorSettings::max_bypass).
+//! Waiting runs are considered in starting order: by priority, then by position in the queue. A run
+//! whose gates are all open is started, and the capacity that it claims is no longer free for the runs
+//! behind it. Smaller runs may pass a run that lacks only capacity, but only
+//! [a limited number of times](bij_core::definition::CoordinatorSettings::max_bypass).
 //!
 //! # Invariants
-//! - What is started by a decision exceeds neither the slots nor the budget, nor shares a GPU that
-//!   somebody wants alone. What came from elsewhere is counted, never stopped for it.
-//! - Every run that waits and is not started has a reason in the report.
-//! - An experiment has one unit, so of its runs one is up at most.
+//! - The runs that a decision starts exceed neither the slots nor the memory budget, and share no GPU
+//!   that one of them claims exclusively. Units started from elsewhere are counted, but never stopped
+//!   to make a decision fit.
+//! - Every waiting run that is not started has a reason in the report.
+//! - An experiment has one unit, so at most one of its runs is up.
 
 mod action;
 mod admissible;
+mod capacity;
 mod cycle;
 mod dependency;
 mod gates;
@@ -34,7 +37,6 @@ mod order;
 mod power_mode;
 mod recovery;
 mod report;
-mod room;
 mod slots;
 mod starting;
 mod state;
@@ -51,31 +53,31 @@ pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
 pub(crate) use heat::reading;
-pub use heat::{Warmth, closed_by_heat, put_first};
-pub use observation::{LastAttempt, Lost, Observation, Stray, Unreachable};
-pub use power_mode::{PowerOffer, PowerSeen, PowerTrouble, PowerWish};
-pub(crate) use power_mode::{in_the_way, is_free_for};
-pub use recovery::put_back;
+pub use heat::{ThermalStatus, heat_gate, requeue_first};
+pub use observation::{LastAttempt, MissingUnit, Observation, Unreachable, UntrackedUnit};
+pub use power_mode::{PowerModeOption, PowerModeStatus, PowerModesUnknown, PowerTarget};
+pub(crate) use power_mode::{blocking_run, is_free_for};
+pub use recovery::requeue_interrupted;
 pub use report::Report;
 pub use starting::{BackOff, MAX_TRIES};
-pub use state::{Busy, Interruption, State, StopWish};
+pub use state::{Busy, Interruption, State, StopRequest};
 
+use capacity::UsedCapacity;
 use gates::Gates;
-use room::Room;
 
-/// Decides what is to be done now.
+/// Returns what to do now, and why the other runs wait.
 ///
-/// Where the service manager cannot be asked nothing is done to units, and no run is taken for lost
-/// for that its unit is not known; the report tells so beside all else that keeps runs waiting.
+/// While the service manager is unreachable, no unit is started or stopped, and no run is ended because
+/// its unit is unknown; the report lists this next to the other reasons.
 pub fn decide(state: &State, seen: &Observation) -> Decision {
     let (state, mut actions) = recovery::recover(state);
     let state = state.as_ref();
     let mut report = Report::new(state, seen);
-    let mut gates = Gates::new(state, seen, Room::taken(state, seen));
+    let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
-        actions.extend(heat::put_back(state, seen).into_iter().map(Action::Change));
-        let back = gpu_memory::bring_back(state, seen, &mut report);
+        actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
+        let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));
         actions.extend(stopping::stop(state, seen));
@@ -83,23 +85,23 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
         actions.extend(gpu_memory::guard(state, seen, &mut report));
     }
     if closed_to_all.is_empty() {
-        actions.extend(starting::carry_on(state, seen, &mut report));
+        actions.extend(starting::retry(state, seen, &mut report));
     } else {
-        manager::wait(state, seen, &closed_to_all, &mut report);
+        manager::report_starting(state, seen, &closed_to_all, &mut report);
     }
     gates.close_to_all(closed_to_all);
     actions.extend(order::start(&mut gates, &mut report));
     Decision { actions, report }
 }
 
-/// Every gate that keeps one run from starting now, as if its turn had come, with what it takes of
-/// its own accord left out: the question of a start that came from elsewhere.
+/// Returns every gate that keeps `run` from starting now, as if its turn had come. What its experiment
+/// takes already is left out. This answers a start that was requested from elsewhere.
 pub fn closed_gates(
     state: &State,
     seen: &Observation,
     run: &bij_core::queue::QueuedRun,
 ) -> Vec<bij_core::queue::ClosedGate> {
-    let room = Room::taken(state, seen).without(&run.run.experiment);
-    let gates = Gates::new(state, seen, room);
+    let used = UsedCapacity::from_observation(state, seen).without(&run.run.experiment);
+    let gates = Gates::new(state, seen, used);
     order::closed_in_turn(&gates, run)
 }

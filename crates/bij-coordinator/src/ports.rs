@@ -1,13 +1,13 @@
-//! What a coordinator is given to work with.
+//! Adapters that a coordinator works with.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bij_core::port::{Board, DefinitionSource, Handover, Ledger, RunQueue, UnitManager};
 
-/// Names the adapters that a coordinator works with.
+/// Types of the adapters of a coordinator.
 pub trait Ports: 'static {
-    /// Starts, stops and looks at units.
+    /// Starts, stops and queries units.
     type Units: UnitManager + 'static;
     /// Keeps the queue and the ledger. Its calls block: see [`serve`](crate::serve()).
     type Store: RunQueue + Ledger;
@@ -15,13 +15,13 @@ pub trait Ports: 'static {
     type Definitions: DefinitionSource;
     /// Reads the machine.
     type Board: Board;
-    /// Puts down what hooks must find.
+    /// Hands data over to hooks.
     type Handover: Handover;
 }
 
-/// The adapters themselves.
+/// Adapters of a coordinator.
 pub struct Adapters<P: Ports> {
-    /// Starts, stops and looks at units; shared with the starts and stops that are under way.
+    /// Starts, stops and queries units; shared with the operations under way.
     pub units: Arc<P::Units>,
     /// Keeps the queue and the ledger.
     pub store: P::Store,
@@ -29,15 +29,15 @@ pub struct Adapters<P: Ports> {
     pub definitions: P::Definitions,
     /// Reads the machine.
     pub board: P::Board,
-    /// Puts down what hooks must find.
+    /// Hands data over to hooks.
     pub handover: P::Handover,
 }
 
-/// Adapters of these kinds together: what [`Adapters::of`] makes of five of them.
+/// [`Ports`] of five given adapter types, as [`Adapters::new`] infers them.
 #[derive(Debug)]
-pub struct Together<U, S, D, B, H>(PhantomData<(U, S, D, B, H)>);
+pub struct AdapterSet<U, S, D, B, H>(PhantomData<(U, S, D, B, H)>);
 
-impl<U, S, D, B, H> Ports for Together<U, S, D, B, H>
+impl<U, S, D, B, H> Ports for AdapterSet<U, S, D, B, H>
 where
     U: UnitManager + 'static,
     S: RunQueue + Ledger + 'static,
@@ -52,12 +52,13 @@ where
     type Handover = H;
 }
 
-impl<U, S, D, B, H> Adapters<Together<U, S, D, B, H>>
+impl<U, S, D, B, H> Adapters<AdapterSet<U, S, D, B, H>>
 where
-    Together<U, S, D, B, H>: Ports<Units = U, Store = S, Definitions = D, Board = B, Handover = H>,
+    AdapterSet<U, S, D, B, H>:
+        Ports<Units = U, Store = S, Definitions = D, Board = B, Handover = H>,
 {
-    /// Adapters of any kinds, for whoever has no name for them together.
-    pub const fn of(units: Arc<U>, store: S, definitions: D, board: B, handover: H) -> Self {
+    /// Returns adapters of any types, for callers that do not name a [`Ports`] type of their own.
+    pub const fn new(units: Arc<U>, store: S, definitions: D, board: B, handover: H) -> Self {
         Self { units, store, definitions, board, handover }
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of a coordinator, and what it answers.
+//! Requests to a coordinator, and their answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,47 +13,47 @@ use bij_core::{
 
 use crate::Now;
 
-/// Runs that one caller wants taken in, all or none.
+/// Runs that one caller submits together, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitRequest {
-    /// Which.
+    /// Runs to submit.
     pub runs: Vec<Submit>,
-    /// Who asks, a person's name for output.
+    /// Name of the caller, for output.
     pub by: String,
-    /// Only look whether they would be taken in.
+    /// Whether to check the runs only, without queueing them.
     pub dry_run: bool,
 }
 
 impl SubmitRequest {
-    /// Runs that somebody wants taken in.
+    /// Returns a request to submit runs for the caller `by`.
     pub fn new(by: &str, runs: impl IntoIterator<Item = Submit>) -> Self {
         Self { runs: runs.into_iter().collect(), by: by.to_owned(), dry_run: false }
     }
 }
 
-/// A run that is to be taken in. What is absent is as the definition says.
+/// A run to submit. Absent fields are as in the definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// Of which experiment.
+    /// Experiment to run.
     pub experiment: ExperimentId,
-    /// What is laid over the definition in this run only, as TOML; empty for nothing.
+    /// Overlay on the definition for this run only, as TOML; may be empty.
     pub extras: String,
-    /// Higher goes first.
+    /// Priority; higher goes first.
     pub priority: Option<i32>,
-    /// Whose slots it uses.
+    /// Group whose slots the run uses.
     pub group: Option<GroupName>,
-    /// Not before these.
+    /// Runs that it waits for.
     pub after: Option<Dependencies>,
-    /// Not before this.
+    /// Earliest start.
     pub not_before: Option<Earliest>,
-    /// Whether it waits for somebody to release it.
+    /// Whether it is held until it is released.
     pub hold: bool,
-    /// Whether it passes the gates.
+    /// Whether it starts without regard to most gates.
     pub now: bool,
 }
 
 impl Submit {
-    /// A run as the definition says.
+    /// Returns a run with the terms of its definition.
     pub const fn new(experiment: ExperimentId) -> Self {
         Self {
             experiment,
@@ -68,17 +68,17 @@ impl Submit {
     }
 }
 
-/// The earliest start that a request asks for.
+/// Earliest start, as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earliest {
     /// A time of day.
     At(Timestamp),
-    /// So long after the request.
+    /// A delay after the request.
     In(TimeSpan),
 }
 
 impl Earliest {
-    /// The earliest start, asked for at this moment of a boot.
+    /// Returns the earliest start for a request at this time of a boot.
     pub(crate) fn counted_from(self, boot: BootId, now: Now) -> NotBefore {
         match self {
             Self::At(at) => NotBefore::At(at),
@@ -87,172 +87,171 @@ impl Earliest {
     }
 }
 
-/// What is to be done to runs, to all of them or to none.
+/// A request that acts on all of the named runs, or on none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Keeps waiting ones from starting.
+    /// Holds waiting runs.
     Hold,
-    /// Lets held ones wait for their gates again.
+    /// Releases held runs, which wait for their gates again.
     Release,
-    /// Takes them out of the queue: waiting ones end cancelled, those that are up are stopped.
+    /// Removes runs from the queue: waiting runs end as cancelled, and units that are up are stopped.
     Cancel,
-    /// Stops those that are up in good order and lets them wait again, before all others of their
-    /// priority.
+    /// Stops units that are up and lets their runs wait again, before all others of their priority.
     Requeue,
-    /// Stops those that are up in good order, which ends them.
+    /// Stops units that are up, which ends their runs.
     Stop,
-    /// Gives waiting ones another priority.
+    /// Changes the priority of waiting runs.
     Prioritize(i32),
-    /// Gives waiting ones another place, in the order in which they are named.
+    /// Moves waiting runs, in the order in which they are named.
     Move(MoveTo),
 }
 
-/// A place among waiting runs. Who is put beside another gets its priority too.
+/// A position among waiting runs. A run that is put beside another also gets its priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MoveTo {
     /// Before all of the same priority.
     First,
     /// Behind all of the same priority.
     Last,
-    /// Just before this one.
+    /// Directly before this run.
     Before(RunId),
-    /// Just behind this one.
+    /// Directly behind this run.
     Behind(RunId),
 }
 
-/// What became of one run that something was done to.
+/// Effect of a request on one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acted {
-    /// Which: a name without a number has become the number of a run.
+pub struct RunOutcome {
+    /// Run that was meant; a name without a number has been resolved.
     pub run: RunId,
-    /// Whether anything had to be changed; a stop that is under way counts as changed.
+    /// Whether the request changed anything; a stop under way counts as a change.
     pub outcome: Outcome,
 }
 
-/// What is to be changed about a run that waits or is held; what is absent stays.
+/// Changes to the terms of a run that waits or is held; absent fields stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// Higher goes first.
+    /// New priority; higher goes first.
     pub priority: Option<i32>,
-    /// Whose slots it uses.
+    /// New group.
     pub group: Option<GroupName>,
-    /// Not before these; an empty list is none.
+    /// New dependencies; an empty list removes them.
     pub after: Option<Dependencies>,
-    /// Not before this; `Some(None)` is at any time.
+    /// New earliest start; `Some(None)` removes it.
     pub not_before: Option<Option<Earliest>>,
-    /// Whether it passes the gates.
+    /// Whether it starts without regard to most gates.
     pub now: Option<bool>,
 }
 
-/// A start that came from elsewhere and asks whether it may go on.
+/// A start that was requested elsewhere and asks for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Of which experiment.
+    /// Experiment to start.
     pub experiment: ExperimentId,
-    /// Whether the machine is booting: one that is enabled and whose last run succeeded is not run
-    /// again then, unless its definition says so.
+    /// Whether this is a start at boot. An enabled experiment whose last run succeeded is then not run again,
+    /// unless its definition says so.
     pub at_boot: bool,
-    /// Who asks, if that is known: `systemctl start`, `boot`.
+    /// Requester, if known: `systemctl start`, `boot`.
     pub by: String,
-    /// The invocation of the unit that asks.
+    /// Invocation of the unit that asks.
     pub invocation: Option<InvocationId>,
-    /// What is laid over the definition for this start, as TOML; empty for nothing. It is kept with
-    /// the run if it has to wait.
+    /// Overlay on the definition for this start, as TOML; may be empty. It is kept with the run if the run
+    /// has to wait.
     pub extras: String,
 }
 
-/// The answer to a start that came from elsewhere.
+/// Answer to an [`Admission`] request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether it may go on.
+pub struct AdmissionVerdict {
+    /// Whether the start may go on.
     pub admitted: bool,
-    /// Which run it is, if one is in the queue for it.
+    /// Queued run that it starts, if there is one.
     pub run: Option<RunId>,
-    /// Why not, as a sentence without a full stop; of a yes, what is worth telling.
+    /// Reason of a refusal, or a remark on an admission, as a sentence without a full stop.
     pub text: Option<String>,
-    /// Every closed gate.
+    /// Closed gates of the run.
     pub waiting_on: Vec<WaitingOn>,
-    /// It may not go on, and could not be put into the queue; the caller has to keep the start.
+    /// Whether a refused start could not be queued; the caller has to keep it.
     pub unrecorded: bool,
 }
 
-/// A run that is not over, with every gate that keeps it from starting.
+/// A run in the queue, with every gate that keeps it from starting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct QueueEntry {
     /// The run.
     pub run: QueuedRun,
-    /// Empty for one that is up, unless its start cannot be asked for; and for one that has just been
-    /// taken in: then it is not decided yet. Thousands can share one list.
+    /// Closed gates. Empty for a run that is up, unless its start cannot be requested, and for a run that
+    /// was just submitted, until the next decision. Thousands of runs can share one list.
     pub waiting_on: Arc<[WaitingOn]>,
 }
 
-/// Why a run does not start.
+/// Reason why a run does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It is over.
+    /// It has ended.
     Over {
-        /// Which.
+        /// Run that was named.
         run: RunRef,
         /// How it ended.
         end: RunEnd,
     },
-    /// It is not.
+    /// It is in the queue.
     Queued {
-        /// The run and its closed gates.
-        listed: Box<Listed>,
-        /// The waiting runs that go before it, the first one first.
+        /// Run with its closed gates.
+        entry: Box<QueueEntry>,
+        /// Waiting runs ahead of it, first one first.
         ahead: Vec<RunId>,
     },
 }
 
-/// A group and how full it is.
+/// A group and its use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupStatus {
-    /// The group as it is in force; one that runs name and nobody has set up is told too.
+    /// The group; one that a run names without being set up is included too.
     pub group: Group,
-    /// Who says how many slots it has, if it has any of its own.
+    /// Source of the number of slots, if the group has its own.
     pub slots_from: Option<SlotsFrom>,
-    /// How many of its runs are up.
+    /// Number of its runs that are up.
     pub running: u32,
-    /// How many wait or are held.
+    /// Number of its runs that wait or are held.
     pub waiting: u32,
 }
 
-/// How a coordinator is.
+/// Status of a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Since when it is there.
+    /// Start of the coordinator.
     pub since: Timestamp,
-    /// The number of the newest event it has seen.
+    /// Sequence number of the newest event that it has applied.
     pub seq: u64,
-    /// How many runs wait.
+    /// Number of waiting runs.
     pub waiting: u32,
-    /// How many are held.
+    /// Number of held runs.
     pub held: u32,
-    /// How many are up.
+    /// Number of runs that are up.
     pub running: u32,
-    /// How many may be up.
+    /// Number of runs that may be up.
     pub slots: u32,
-    /// How much memory may be claimed; `None` is without bound.
+    /// Memory that all runs may claim; `None` is unlimited.
     pub memory_budget: Option<Bytes>,
-    /// How much is claimed.
+    /// Memory that the running units claim.
     pub memory_claimed: Bytes,
-    /// What those that are up have of the GPU's memory, or why that is not known; `None` on a machine
-    /// whose GPU has memory of its own.
+    /// GPU memory in use by each experiment that is up, or why it is not known; `None` on a machine whose GPU
+    /// has its own memory.
     pub gpu_memory: Option<Result<BTreeMap<ExperimentId, Bytes>, String>>,
-    /// Whether no run at all is let start.
+    /// Pause of all starts, if there is one.
     pub paused: Option<Pause>,
-    /// What does not work at the moment, as sentences without full stops.
+    /// Current failures, as sentences without full stops.
     pub troubles: Vec<String>,
 }
 
-/// How one experiment that is up does.
+/// Health of a run that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthReport {
-    /// Which run.
+    /// Run that was judged.
     pub run: RunId,
-    /// How it does.
+    /// Its health.
     pub health: crate::Health,
-    /// Since when.
+    /// Time of the last change of its health.
     pub since: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The loop around the loop: requests, outcomes and time wake a coordinator.
+//! Drives a coordinator: requests, results and time wake it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,33 +11,33 @@ use crate::coordinator::Finished;
 use crate::handle::{Inbox, Message};
 use crate::{Coordinator, Now, Ports};
 
-/// Tells the time and waits for it.
+/// A source of time.
 pub trait Clock {
-    /// What the clocks show.
+    /// Returns the readings of the clocks.
     fn now(&self) -> Now;
 
-    /// Waits for so long.
+    /// Waits for this time span.
     fn sleep(&self, span: TimeSpan) -> impl Future<Output = ()> + Send;
 }
 
-/// So many requests are taken up between two ticks.
-const AT_ONCE: usize = 256;
-/// The longest sleep where nothing is due: a day, so that no clock's limits are met.
-const LONGEST: TimeSpan = TimeSpan::from_secs(86_400);
+/// Number of requests handled between two ticks.
+const REQUESTS_PER_TICK: usize = 256;
+/// Longest sleep when nothing is due: a day, well within the range of every clock.
+const MAX_SLEEP: TimeSpan = TimeSpan::from_secs(86_400);
 
-/// What has woken the coordinator.
+/// Event that has woken the coordinator.
 enum Wake {
-    /// So many requests are there; with none, nobody will ask any more.
-    Asked(usize),
+    /// Number of received requests; 0 when every handle has been dropped.
+    Requests(usize),
     Finished(Finished),
     Time,
 }
 
-/// Runs a coordinator until the last handle is gone, and gives it back.
+/// Runs a coordinator until the last handle is dropped, and returns it.
 ///
-/// Calls to the store block, so it wants a thread of its own, with a runtime of its own that runs
-/// nothing else: requests gather meanwhile, and submissions that have gathered share a transaction.
-/// Dropped, it stops between two steps, as if it had been killed: nothing is lost.
+/// Calls to the store block, so it needs a thread and a runtime of its own that run nothing else. Requests
+/// gather meanwhile, and submissions that have gathered share a transaction. Dropping the future stops the
+/// coordinator between two steps, as if it had been killed: nothing is lost.
 pub async fn serve<P: Ports>(
     mut coordinator: Coordinator<P>,
     mut inbox: Inbox<P>,
@@ -48,36 +48,35 @@ pub async fn serve<P: Ports>(
         let now = clock.now();
         coordinator.tick(now).await;
         let newest = coordinator.newest_event();
-        inbox.newest.send_if_modified(|told| std::mem::replace(told, newest) != newest);
-        let wish = coordinator.power_wish();
-        inbox.power_wish.send_if_modified(|told| {
-            let is_news = *told != wish;
-            *told = wish;
-            is_news
+        inbox.newest.send_if_modified(|published| std::mem::replace(published, newest) != newest);
+        let target = coordinator.power_target();
+        inbox.power_target.send_if_modified(|published| {
+            let has_changed = *published != target;
+            *published = target;
+            has_changed
         });
-        let lives = coordinator.lives();
-        inbox.lives.send_if_modified(|told| {
-            let is_news = **told != lives;
-            if is_news {
-                *told = Arc::new(lives);
+        let running_experiments = coordinator.running_experiments();
+        inbox.running_experiments.send_if_modified(|published| {
+            let has_changed = **published != running_experiments;
+            if has_changed {
+                *published = Arc::new(running_experiments);
             }
-            is_news
+            has_changed
         });
-        let due = coordinator.next_look().map_or(LONGEST.as_micros(), |due| {
-            due.as_micros().saturating_sub(now.uptime.as_micros()).min(LONGEST.as_micros())
+        let due = coordinator.next_tick_due().map_or(MAX_SLEEP.as_micros(), |due| {
+            due.as_micros().saturating_sub(now.uptime.as_micros()).min(MAX_SLEEP.as_micros())
         });
         match next(&mut coordinator, &mut inbox, &mut messages, clock, due).await {
-            Wake::Asked(0) => return coordinator,
-            Wake::Asked(_) => answer(&mut coordinator, messages.drain(..), clock.now()),
+            Wake::Requests(0) => return coordinator,
+            Wake::Requests(_) => answer(&mut coordinator, messages.drain(..), clock.now()),
             Wake::Finished(finished) => coordinator.finish(finished, clock.now()),
             Wake::Time => {}
         }
     }
 }
 
-/// Waits for the first of all that may happen. Each of them loses nothing when another one wins:
-/// `recv_many` takes either nothing or all it returns, what is under way stays so, and time passes
-/// anyway.
+/// Waits for the next event. All three waits are cancel-safe: `recv_many` takes either nothing or all that it
+/// returns, operations under way stay so, and time passes anyway.
 async fn next<P: Ports>(
     coordinator: &mut Coordinator<P>,
     inbox: &mut Inbox<P>,
@@ -85,17 +84,17 @@ async fn next<P: Ports>(
     clock: &impl Clock,
     due: u64,
 ) -> Wake {
-    let asked = pin!(inbox.receiver.recv_many(messages, AT_ONCE));
+    let asked = pin!(inbox.receiver.recv_many(messages, REQUESTS_PER_TICK));
     let finished = pin!(coordinator.next_finished());
     let time = pin!(clock.sleep(TimeSpan::from_micros(due)));
     match select(finished, select(asked, time)).await {
         Either::Left((finished, _)) => Wake::Finished(finished),
-        Either::Right((Either::Left((count, _)), _)) => Wake::Asked(count),
+        Either::Right((Either::Left((count, _)), _)) => Wake::Requests(count),
         Either::Right((Either::Right(((), _)), _)) => Wake::Time,
     }
 }
 
-/// Does what is asked, in order; submissions that follow each other are taken in together.
+/// Carries requests out in order; adjacent submissions share one transaction.
 fn answer<P: Ports>(
     coordinator: &mut Coordinator<P>,
     messages: impl Iterator<Item = Message<P>>,
@@ -103,12 +102,12 @@ fn answer<P: Ports>(
 ) {
     let mut requests = Vec::new();
     let mut callers = Vec::new();
-    let take_in =
+    let submit_gathered =
         |coordinator: &mut Coordinator<P>, requests: &mut Vec<_>, callers: &mut Vec<_>| {
             let answers = coordinator.submit_together(std::mem::take(requests), now);
             for (caller, answer) in callers.drain(..).zip(answers) {
                 let caller: tokio::sync::oneshot::Sender<_> = caller;
-                // Who has hung up meanwhile finds the runs in the queue.
+                // A caller that no longer waits finds its runs in the queue.
                 let _ = caller.send(answer);
             }
         };
@@ -119,10 +118,10 @@ fn answer<P: Ports>(
                 callers.push(caller);
             }
             Message::Work(work) => {
-                take_in(coordinator, &mut requests, &mut callers);
+                submit_gathered(coordinator, &mut requests, &mut callers);
                 work(coordinator, now);
             }
         }
     }
-    take_in(coordinator, &mut requests, &mut callers);
+    submit_gathered(coordinator, &mut requests, &mut callers);
 }

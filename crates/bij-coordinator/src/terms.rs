@@ -1,10 +1,10 @@
-//! The terms that a definition asks for.
+//! Terms that a definition asks for.
 
 use bij_core::Bytes;
 use bij_core::definition::{After, ExperimentSpec};
 use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
 
-/// The terms of a run as its definition says, on a machine with so much memory, which its GPU shares or
+/// Returns the terms of a run by its definition, on a machine with `total` memory that its GPU shares or
 /// not.
 pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Terms {
     let success = |id: &bij_core::ExperimentId| Dependency {
@@ -16,7 +16,7 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu
         Some(After::All(ids)) => Dependencies::All(ids.iter().map(success).collect()),
         Some(After::Any(ids)) => Dependencies::Any(ids.iter().map(success).collect()),
     };
-    // A definition's group was checked by the rule of ids, which is that of groups.
+    // The parser checks a group by the rule of ids, which is that of group names.
     let group = spec.queue.group.as_deref().and_then(|group| group.parse().ok());
     Terms {
         priority: spec.queue.priority,

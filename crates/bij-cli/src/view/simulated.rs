@@ -83,7 +83,7 @@ impl SimulatedMove {
                 (Some(zone.clone()), Some(celsius.degrees()), Some(soon.degrees()))
             }
             Because::TooHotFor { celsius, .. } => (None, Some(celsius.degrees()), None),
-            Because::Lost(_) | Because::NoZones => (None, None, None),
+            Because::Unreadable(_) | Because::NoZones => (None, None, None),
         };
         let to_percent = match step {
             HeatStep::Cap { to, .. } => u32::try_from(to.permyriad()).ok(),

@@ -1,4 +1,4 @@
-//! The copy of the queue follows what others write.
+//! Keeps the copy of the queue equal to the store.
 
 use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError, RunQueue};
 use std::collections::BTreeMap;
@@ -6,39 +6,39 @@ use std::collections::BTreeMap;
 use bij_core::queue::{Event, EventKind, QueueState, QueuedRun, RunRef};
 use bij_core::{Attempt, Cause, RunId, RunNumber};
 
-use super::{Coordinator, trouble::With};
+use super::{Coordinator, trouble::TroubleSource};
 use crate::Ports;
 use crate::policy::{Interruption, State};
 
-/// So many events are read at once: thousands in one go would take more memory than the queue.
-const AT_ONCE: usize = 250;
-/// As many lost runs are named in one event, and as many in all.
-const LOST_AT_ONCE: usize = 50;
-const LOST_AT_MOST: usize = 1000;
+/// Number of events read at once; thousands would take more memory than the queue.
+const EVENTS_AT_ONCE: usize = 250;
+/// Number of lost runs that one event names, and that all events together name.
+const LOST_RUNS_PER_EVENT: usize = 50;
+const MAX_LOST_RUNS_NAMED: usize = 1000;
 
 impl<P: Ports> Coordinator<P> {
-    /// Takes in what has been written since; says whether the copy is what the store holds.
+    /// Applies what has been written since the last call. Returns whether the copy equals the store.
     pub(super) fn catch_up(&mut self) -> bool {
         let uptime = self.seen.now.uptime;
-        if self.troubles.waits(With::Store, uptime) {
+        if self.troubles.is_waiting(TroubleSource::Store, uptime) {
             return false;
         }
-        let caught_up = if self.unseen.queue { self.load() } else { self.read_events() };
+        let caught_up = if self.stale.queue { self.load() } else { self.read_events() };
         match caught_up {
-            Ok(()) => self.troubles.gone(With::Store),
-            Err(error) => self.troubles.met(With::Store, &error, self.seen.now),
+            Ok(()) => self.troubles.clear(TroubleSource::Store),
+            Err(error) => self.troubles.record(TroubleSource::Store, &error, self.seen.now),
         }
-        !self.unseen.queue
+        !self.stale.queue
     }
 
     /// Reads the whole queue.
     pub(super) fn load(&mut self) -> Result<(), LedgerError> {
-        self.unseen.queue = true;
+        self.stale.queue = true;
         let store = &self.adapters.store;
-        // Before the queue: what is written in between is taken in twice, and not lost.
+        // Before the queue: a change in between is applied twice, and none is missed.
         let seq = match newest_event(store, self.seq) {
             Err(LedgerError::Replaced(_)) => {
-                // From here on it is the new one that is asked.
+                // From here on the store reads the new database.
                 store.load()?;
                 newest_event(store, 0)
             }
@@ -55,21 +55,21 @@ impl<P: Ports> Coordinator<P> {
         let runs = &self.state.runs;
         self.state.back_off.retain(|run, _| runs.contains_key(run));
         self.state.health.retain(|run, _| runs.contains_key(run));
-        self.adopted.retain(|run| runs.contains_key(run));
+        self.terms_checked.retain(|run| runs.contains_key(run));
         self.seen.others.clear();
-        self.unseen.queue = false;
+        self.stale.queue = false;
         self.undecided = true;
         self.report_is_fresh = false;
-        self.tell_lost(&before);
+        self.report_lost_runs(&before);
         Ok(())
     }
 
-    /// Tells of runs that the copy had and of which the store knows nothing: another database has
-    /// taken the place of the one that they were submitted to.
-    fn tell_lost(&mut self, before: &BTreeMap<RunId, QueuedRun>) {
+    /// Records the runs of the copy of which the store knows nothing: another database has replaced the one
+    /// that they were submitted to.
+    fn report_lost_runs(&mut self, before: &BTreeMap<RunId, QueuedRun>) {
         let is_lost = |run: &&QueuedRun| {
             if let Some(now) = self.state.runs.get(&run.run) {
-                // Another run by the same number.
+                // Another run with the same number.
                 return now.submitted != run.submitted;
             }
             let state = self.adapters.store.run_state(&RunRef::Run(run.run.clone()));
@@ -77,8 +77,8 @@ impl<P: Ports> Coordinator<P> {
         };
         let lost: Vec<String> =
             before.values().filter(is_lost).map(|run| run.run.to_string()).collect();
-        let told = lost.len().min(LOST_AT_MOST);
-        for some in lost[..told].chunks(LOST_AT_ONCE) {
+        let named = lost.len().min(MAX_LOST_RUNS_NAMED);
+        for some in lost[..named].chunks(LOST_RUNS_PER_EVENT) {
             let text = format!(
                 "another state database has taken the place of the one that these runs were \
                  queued in; it knows nothing of them: {}",
@@ -86,13 +86,13 @@ impl<P: Ports> Coordinator<P> {
             );
             self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
         }
-        if lost.len() > told {
-            let text = format!("and of {} more", lost.len() - told);
+        if lost.len() > named {
+            let text = format!("and of {} more", lost.len() - named);
             self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
         }
     }
 
-    /// Finds the runs that were up in another boot, or under a service manager of the user that is gone.
+    /// Finds the runs that were up in another boot, or under a service manager of the user that has ended.
     fn find_interrupted(&mut self) -> Result<(), LedgerError> {
         self.state.interrupted.clear();
         let Self { adapters, state, .. } = self;
@@ -124,7 +124,7 @@ impl<P: Ports> Coordinator<P> {
 
     fn read_events(&mut self) -> Result<(), LedgerError> {
         match self.read_new_events() {
-            // What it held and the new one does not is told by `load`.
+            // `load` reports the runs that the new database lacks.
             Err(LedgerError::Replaced(_)) => self.load(),
             read => read,
         }
@@ -132,20 +132,20 @@ impl<P: Ports> Coordinator<P> {
 
     fn read_new_events(&mut self) -> Result<(), LedgerError> {
         loop {
-            // From the newest that is known on: without that one they are another database's.
-            let events = self.adapters.store.events(self.seq.saturating_sub(1), AT_ONCE)?;
-            let is_last = events.len() < AT_ONCE;
+            // Starting with the newest known event: without it, the events are another database's.
+            let events = self.adapters.store.events(self.seq.saturating_sub(1), EVENTS_AT_ONCE)?;
+            let is_last = events.len() < EVENTS_AT_ONCE;
             let mut events = events.into_iter();
             if self.seq > 0 && events.next().is_none_or(|known| known.seq != self.seq) {
                 return self.load();
             }
             for event in events {
                 if event.seq != self.seq + 1 {
-                    // Those in between are no longer kept.
+                    // The events in between are no longer kept.
                     return self.load();
                 }
                 self.seq = event.seq;
-                if self.take_in(&event) == Told::Unknown {
+                if self.apply_event(&event) == EventEffect::MustReload {
                     return self.load();
                 }
             }
@@ -155,28 +155,32 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Takes in what one event tells. Our own tell what is known already, in the order in which it
-    /// came to be; so each is applied whoever has written it.
-    fn take_in(&mut self, event: &Event) -> Told {
+    /// Applies one event. The coordinator's own events repeat what is known, in the same order, so each event is
+    /// applied whatever its writer.
+    fn apply_event(&mut self, event: &Event) -> EventEffect {
         let run = event.experiment.clone().zip(event.run);
-        let Some((experiment, number)) = run else { return Told::Nothing };
+        let Some((experiment, number)) = run else { return EventEffect::Unchanged };
         let run = RunId { experiment, number };
         let known = self.state.runs.get(&run).map(|run| run.state.clone());
         let state = match event.kind {
             EventKind::Submitted => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
-                // One that is over by now is told to be by a later event, or was never known.
-                return if known.is_some() { Told::Nothing } else { Told::Unknown };
+                // If the run has ended by now, a later event says so, or it was never known.
+                return if known.is_some() {
+                    EventEffect::Unchanged
+                } else {
+                    EventEffect::MustReload
+                };
             }
             EventKind::RunEnded => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
                 self.state.forget(&run);
-                self.adopted.remove(&run);
+                self.terms_checked.remove(&run);
                 self.unit_changed(run.experiment);
-                return Told::Something;
+                return EventEffect::Changed;
             }
             EventKind::AttemptBegun => {
-                // Read after the queue was, it is of this boot: nobody has to carry the run on.
+                // An event that is newer than the queue is of this boot, so the run is not interrupted.
                 self.state.interrupted.remove(&run);
                 QueueState::Running
             }
@@ -184,18 +188,20 @@ impl<P: Ports> Coordinator<P> {
             EventKind::Released | EventKind::Requeued => QueueState::Waiting,
             EventKind::Held => match (&known, event.data.get("by")) {
                 (_, Some(by)) => QueueState::Held { by: by.clone() },
-                (Some(QueueState::Held { .. }), None) => return Told::Nothing,
-                (_, None) => return Told::Unknown,
+                (Some(QueueState::Held { .. }), None) => return EventEffect::Unchanged,
+                (_, None) => return EventEffect::MustReload,
             },
             EventKind::StopRequested => {
-                let Some(queued) = self.state.runs.get_mut(&run) else { return Told::Nothing };
+                let Some(queued) = self.state.runs.get_mut(&run) else {
+                    return EventEffect::Unchanged;
+                };
                 queued.stop = event.data.get("by").cloned();
                 self.unit_changed(run.experiment);
-                return Told::Something;
+                return EventEffect::Changed;
             }
             EventKind::AttemptEnded => {
                 self.unit_changed(run.experiment);
-                return Told::Something;
+                return EventEffect::Changed;
             }
             EventKind::Edited
             | EventKind::Heat
@@ -210,45 +216,45 @@ impl<P: Ports> Coordinator<P> {
             | EventKind::Health
             | EventKind::CoordinatorStarted
             | EventKind::QueueLost
-            | EventKind::Reloaded => return Told::Nothing,
+            | EventKind::Reloaded => return EventEffect::Unchanged,
         };
         match (known, self.state.runs.get_mut(&run)) {
             (Some(known), Some(queued)) if known == state => {
                 queued.forget_stop_unless_running();
-                Told::Nothing
+                EventEffect::Unchanged
             }
             (_, Some(queued)) => {
                 queued.state = state;
                 queued.forget_stop_unless_running();
                 self.state.interrupted.remove(&run);
                 self.unit_changed(run.experiment);
-                Told::Something
+                EventEffect::Changed
             }
-            // An attempt of a run that nobody has submitted, or one that is over by now.
-            (_, None) => Told::Unknown,
+            // An attempt of a run that was never submitted, or that has ended by now.
+            (_, None) => EventEffect::MustReload,
         }
     }
 }
 
-/// What an event told.
+/// Effect of an event on the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    Something,
-    /// More than can be taken in without reading the queue.
-    Unknown,
+enum EventEffect {
+    Unchanged,
+    Changed,
+    /// The queue must be read again.
+    MustReload,
 }
 
-/// The newest attempt of one run.
+/// Returns the newest attempt of a run.
 pub(super) fn newest_attempt(
     store: &impl Ledger,
     run: &RunId,
 ) -> Result<Option<Attempt>, LedgerError> {
-    newest(store, run, Some(run.number))
+    newest_attempt_of(store, run, Some(run.number))
 }
 
-/// The newest attempt of a run, or with no number of its experiment.
-pub(super) fn newest(
+/// Returns the newest attempt of a run, or without a number that of its experiment.
+pub(super) fn newest_attempt_of(
     store: &impl Ledger,
     run: &RunId,
     number: Option<RunNumber>,
@@ -259,11 +265,11 @@ pub(super) fn newest(
     Ok(store.attempts(&query)?.pop())
 }
 
-/// The number of the newest event, looked for after one that is known: numbers have no holes, so a
-/// few questions find it however many there are.
+/// Returns the sequence number of the newest event, searched for from a known one: numbers have no gaps, so
+/// a logarithmic number of queries finds it.
 fn newest_event(store: &impl RunQueue, known: u64) -> Result<u64, LedgerError> {
-    // Events that were known and are not there are those of another database.
-    let known = if knows(store, known)? { known } else { 0 };
+    // If a known event is missing, the database is another one.
+    let known = if has_event(store, known)? { known } else { 0 };
     let is_newest_or_later = |seq: u64| store.events(seq, 1).map(|later| later.is_empty());
     let (mut low, mut high, mut step) = (known, known, 1);
     while !is_newest_or_later(high)? {
@@ -282,9 +288,9 @@ fn newest_event(store: &impl RunQueue, known: u64) -> Result<u64, LedgerError> {
     Ok(low)
 }
 
-/// Whether an event is there: one that was told and is not, nor any after it, was told by another
-/// database than this one.
-fn knows(store: &impl RunQueue, seq: u64) -> Result<bool, LedgerError> {
+/// Returns whether this event or a later one exists. If neither does, the number comes from another
+/// database.
+fn has_event(store: &impl RunQueue, seq: u64) -> Result<bool, LedgerError> {
     let Some(before) = seq.checked_sub(1) else { return Ok(true) };
     Ok(!store.events(before, 1)?.is_empty())
 }

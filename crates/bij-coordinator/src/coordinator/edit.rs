@@ -1,24 +1,24 @@
-//! Terms are changed while a run waits.
+//! Changes the terms of waiting runs.
 
 use bij_core::port::Change;
 use bij_core::queue::{QueuedRun, RunRef};
 
 use super::Coordinator;
 use crate::policy::{Joining, find_cycle};
-use crate::{Acted, Edit, Now, Ports, RequestError};
+use crate::{Edit, Now, Ports, RequestError, RunOutcome};
 
 impl<P: Ports> Coordinator<P> {
     /// Changes the terms of a run that waits or is held.
     ///
     /// # Errors
-    /// [`RequestError`] if it no longer waits, or the new terms could not be submitted.
+    /// [`RequestError`] if the run no longer waits, or a submission with the new terms would be refused.
     pub fn edit(
         &mut self,
         run: &RunRef,
         edit: &Edit,
         by: &str,
         now: Now,
-    ) -> Result<Acted, RequestError> {
+    ) -> Result<RunOutcome, RequestError> {
         self.seen.now = now;
         self.catch_up();
         let queued = self.queued(run)?.clone();
@@ -50,6 +50,6 @@ impl<P: Ports> Coordinator<P> {
         let edit = Change::Edit { run: run.clone(), terms: Box::new(terms), by: by.to_owned() };
         let outcomes = self.change(&[edit]).map_err(RequestError::Store)?;
         let outcome = outcomes.first().copied().unwrap_or(bij_core::Outcome::Unchanged);
-        Ok(Acted { run, outcome })
+        Ok(RunOutcome { run, outcome })
     }
 }

@@ -1,4 +1,4 @@
-//! What was decided is recorded, then done.
+//! Carries decisions out: records the changes, then starts and stops units.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use bij_core::{ExperimentId, Outcome, RunId, error_chain};
 use futures_util::FutureExt;
 
 use super::finish::{Done, Finished};
-use super::trouble::With;
+use super::trouble::TroubleSource;
 use super::{Coordinator, EventData};
 use crate::policy::{Action, Busy, Report};
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
-    /// Takes over what a decision has found out.
+    /// Keeps the report of a decision.
     pub(super) fn take_report(&mut self, report: Report) {
         self.state.health.clone_from(&report.health);
         self.state.over_gpu_memory.clone_from(&report.over_gpu_memory);
@@ -22,8 +22,8 @@ impl<P: Ports> Coordinator<P> {
         self.report_is_fresh = true;
     }
 
-    /// Carries out what was decided; says whether it came through. If the store does not take the
-    /// changes, nothing has been decided: it is all left to a later decision.
+    /// Carries out actions. Returns `false` if the store does not take the changes; then nothing has been
+    /// decided, and a later decision makes up for it.
     pub(super) fn execute(&mut self, actions: Vec<Action>) -> bool {
         let mut changes = Vec::with_capacity(actions.len());
         let mut orders = Vec::new();
@@ -36,12 +36,12 @@ impl<P: Ports> Coordinator<P> {
                         changes.push(hold);
                         continue;
                     }
-                    orders.push(Order::Start { change: changes.len(), run: run.clone() });
+                    orders.push(UnitOrder::Start { change: changes.len(), run: run.clone() });
                     let state = QueueState::Starting { boot: self.state.boot };
                     changes.push(Change::State { run, from: Some(from), state, why });
                 }
                 Action::Stop { experiment, order } => {
-                    orders.push(Order::Stop { experiment, order });
+                    orders.push(UnitOrder::Stop { experiment, order });
                 }
             }
         }
@@ -49,17 +49,17 @@ impl<P: Ports> Coordinator<P> {
         let Ok(outcomes) = self.change(&changes) else { return false };
         for order in orders {
             match order {
-                Order::Start { change, run } => {
+                UnitOrder::Start { change, run } => {
                     let is_let_start =
                         outcomes[change] == Outcome::Changed || before.contains(&run);
                     if is_let_start {
                         self.start(run);
                     } else {
-                        // It has come to its end meanwhile.
-                        self.unseen.queue = true;
+                        // The run has ended meanwhile.
+                        self.stale.queue = true;
                     }
                 }
-                Order::Stop { experiment, order } => self.stop(experiment, order),
+                UnitOrder::Stop { experiment, order } => self.stop(experiment, order),
             }
         }
         true
@@ -71,43 +71,43 @@ impl<P: Ports> Coordinator<P> {
         starting.map(|run| run.run.clone()).collect()
     }
 
-    /// Makes changes: in the store, then in the copy.
+    /// Applies changes to the store, then to the copy.
     pub(super) fn change(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Arc<LedgerError>> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
         for change in changes {
-            self.take_back_extras(change);
+            self.remove_extras(change);
         }
         match self.adapters.store.change(changes, self.seen.now.at) {
             Ok(outcomes) => {
                 for (change, outcome) in changes.iter().zip(&outcomes) {
                     match outcome {
                         Outcome::Changed => self.state.apply(change),
-                        // Somebody else has been there before.
-                        Outcome::Unchanged if !self.state.has(change) => self.unseen.queue = true,
+                        // Another program has changed the run before.
+                        Outcome::Unchanged if !self.state.has(change) => self.stale.queue = true,
                         Outcome::Unchanged => {}
                     }
                 }
                 self.report_is_fresh = false;
                 self.undecided = true;
-                self.troubles.gone(With::Store);
+                self.troubles.clear(TroubleSource::Store);
                 Ok(outcomes)
             }
             Err(error) => {
-                // Whether it was written after all is for the store to tell.
-                self.unseen.queue = true;
+                // Only the store knows whether the changes were written after all.
+                self.stale.queue = true;
                 self.undecided = true;
-                self.troubles.met(With::Store, &error, self.seen.now);
+                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
                 Err(Arc::new(error))
             }
         }
     }
 
-    /// What was laid over the definition for a run that ends without being up is taken away, lest the
-    /// next run finds it. That comes before the run's end is written: killed in between, the run
-    /// still waits, and is handed over anew when it starts.
-    fn take_back_extras(&mut self, change: &Change) {
+    /// Removes the extras of a run that ends without being up, so that the next run does not get them. This
+    /// comes before the end is written: if the coordinator is killed in between, the run still waits, and gets
+    /// its extras again when it starts.
+    fn remove_extras(&mut self, change: &Change) {
         let Change::End { run, end: _, by: _ } = change else { return };
         let experiment = &run.experiment;
         let has_extras = self.state.runs.get(run).is_some_and(|run| !run.extras.is_empty());
@@ -121,7 +121,7 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Records an event by itself. One that cannot be recorded is lost, but nothing else is.
+    /// Records a single event. An event that cannot be recorded is dropped.
     pub(super) fn note<const N: usize>(
         &mut self,
         kind: EventKind,
@@ -132,7 +132,7 @@ impl<P: Ports> Coordinator<P> {
         let data: EventData = data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
         let note = Change::Note { kind, run: run.cloned(), data };
         if let Err(error) = self.adapters.store.change(&[note], now.at) {
-            self.troubles.met(With::Store, &error, now);
+            self.troubles.record(TroubleSource::Store, &error, now);
         }
     }
 
@@ -158,10 +158,10 @@ impl<P: Ports> Coordinator<P> {
 
     fn stop(&mut self, experiment: ExperimentId, order: bij_core::Order) {
         self.state.busy.insert(experiment.clone(), Busy::Stopping);
-        let unsaid = self.adapters.handover.stop(&experiment, &order).err();
-        let wish = crate::policy::StopWish { order, not_before: self.seen.now.uptime };
+        let notice_error = self.adapters.handover.stop(&experiment, &order).err();
+        let wish = crate::policy::StopRequest { order, not_before: self.seen.now.uptime };
         self.state.stops.entry(experiment.clone()).or_insert(wish);
-        if let Some(error) = unsaid {
+        if let Some(error) = notice_error {
             let text = format!("it is stopped without a word to it: {}", error_chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];
             let run = self.state.up_of(&experiment).map(|run| run.run.clone());
@@ -177,14 +177,14 @@ impl<P: Ports> Coordinator<P> {
     }
 }
 
-/// What is done after the changes are recorded.
-enum Order {
+/// A start or stop of a unit that follows once the changes are recorded.
+enum UnitOrder {
     Start { change: usize, run: RunId },
     Stop { experiment: ExperimentId, order: bij_core::Order },
 }
 
-/// An error of the service manager with all its causes, and the command that helps where one is known: what
-/// keeps a run waiting is told in one text.
+/// Returns an error of the service manager with all its causes and the command that remedies it, if one is
+/// known: the reason why a run waits is a single text.
 fn with_remedy(error: &UnitError) -> String {
     match error.remedy() {
         Some(remedy) => format!("{}; what helps is `{remedy}`", error_chain(error)),

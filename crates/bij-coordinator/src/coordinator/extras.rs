@@ -1,4 +1,4 @@
-//! What members lay over a definition is judged: when it is asked for, and again when the run starts.
+//! Checks extras that group members add to a definition: at submission, and again when the run starts.
 
 use bij_core::Requester;
 use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, check_extras};
@@ -8,7 +8,7 @@ use bij_core::queue::{QueueState, QueuedRun};
 use super::Coordinator;
 use crate::Ports;
 
-/// Who holds a run whose extras its definition no longer allows.
+/// Holder of a run whose extras its definition no longer allows.
 const HOLDER: &str = "bij-coordinator";
 
 impl<P: Ports> Coordinator<P> {
@@ -24,10 +24,10 @@ impl<P: Ports> Coordinator<P> {
         check_extras(spec, extras, &asker, &self.state.settings.policy, total)
     }
 
-    /// Returns the change that holds a queued run, and why, if the definition of today does not allow what
-    /// the run was submitted with.
+    /// Returns the change that holds a queued run, and the reason, if its definition no longer allows its
+    /// extras.
     ///
-    /// A definition or extras that cannot be read are left to the start, which says aloud what is wrong.
+    /// A definition or extras that cannot be read are left to the start, which reports the error.
     pub(super) fn hold_for_extras(&self, run: &QueuedRun) -> Option<(Change, String)> {
         if run.extras.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What became of a start or a stop.
+//! Handles the results of starts and stops.
 
 use bij_core::port::{Change, Started};
 use bij_core::queue::{EventKind, QueueState};
@@ -6,30 +6,30 @@ use bij_core::{ExperimentId, Order, OrderKind, Outcome, RunEnd, RunId, TimeSpan}
 
 use super::Coordinator;
 use super::catch_up::newest_attempt;
-use crate::policy::{BackOff, Busy, StopWish};
+use crate::policy::{BackOff, Busy, StopRequest};
 use crate::{Now, Ports};
 
-/// A start or stop that is no longer under way.
+/// A start or stop that has finished, with its result.
 #[derive(Debug)]
 pub struct Finished {
     pub(super) experiment: ExperimentId,
     pub(super) done: Done,
 }
 
-/// What became of it. Of an error it says whether it may pass by itself, and what it was.
+/// Result of a start or stop. An error carries whether it is transient, and its text.
 #[derive(Debug)]
 pub(super) enum Done {
     Start { run: RunId, result: Result<Started, (bool, String)> },
     Stop { result: Result<Outcome, (bool, String)> },
 }
 
-/// A stop that failed is tried again after so long.
-const STOP_AGAIN: u64 = 5_000_000;
+/// Delay before a failed stop is tried again, in microseconds.
+const STOP_RETRY_DELAY: u64 = 5_000_000;
 
 impl<P: Ports> Coordinator<P> {
-    /// Waits until a start or stop that is under way is no longer; for ever if there is none.
+    /// Waits until a start or stop finishes; for ever if none is under way.
     ///
-    /// Nothing is lost if it is dropped before.
+    /// Cancel-safe.
     pub async fn next_finished(&mut self) -> Finished {
         match self.under_way.next().await {
             Some(finished) => finished,
@@ -37,8 +37,8 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// [Ticks](Self::tick) until nothing is left to do, and waits for each start and stop: for a
-    /// program whose units come up at once and ask nothing back.
+    /// [Ticks](Self::tick) until nothing is left to do, and waits for each start and stop. It is meant for
+    /// programs whose units start at once and do not call back.
     pub async fn settle(&mut self, now: Now) {
         self.tick(now).await;
         while self.is_under_way() {
@@ -48,12 +48,12 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Whether a start or stop is under way.
+    /// Returns whether a start or stop is under way.
     pub fn is_under_way(&self) -> bool {
         !self.under_way.is_empty()
     }
 
-    /// Records what became of a start or stop. The next [`tick`](Self::tick) goes on from there.
+    /// Records the result of a start or stop. The next [`tick`](Self::tick) continues from there.
     pub fn finish(&mut self, finished: Finished, now: Now) {
         let Finished { experiment, done } = finished;
         self.seen.now = now;
@@ -83,13 +83,13 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// A unit that was stopped while it waited for its restart had no attempt whose end could tell
-    /// who stopped it, so the run is ended here; and so is one whose end nobody has written down.
-    fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopWish>) {
-        let Some(StopWish { order, not_before: _ }) = wish else { return };
+    /// Ends the run of a unit that was stopped while it waited for its restart: there was no attempt whose end
+    /// could name the requester. A run whose end was not recorded is ended too.
+    fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopRequest>) {
+        let Some(StopRequest { order, not_before: _ }) = wish else { return };
         match order.kind {
             OrderKind::Stop | OrderKind::TimeLimit => {}
-            // That interrupts a run, and what becomes of it is decided.
+            // These only interrupt a run; a decision follows.
             OrderKind::Heat
             | OrderKind::GpuMemory
             | OrderKind::Shutdown
@@ -103,13 +103,13 @@ impl<P: Ports> Coordinator<P> {
         let Some((run, is_wanted_stopped)) = running else { return };
         let attempt = newest_attempt(&self.adapters.store, &run).ok().flatten();
         if is_wanted_stopped || attempt.is_some_and(|attempt| attempt.end.is_some()) {
-            // If the store does not take it, the run is found to have given up later.
+            // If the store does not take it, a later decision finds that the run has given up.
             let _ = self.change(&[Change::End { run, end: RunEnd::Stopped, by: order.by }]);
         }
     }
 
-    /// A start came to nothing. An attempt that has begun is none of its business: how that ended
-    /// is in the ledger, and systemd brings it back or not.
+    /// Handles a failed start. Once an attempt has begun, its end is in the ledger, and systemd restarts it or
+    /// not; then there is nothing to do here.
     fn start_failed(&mut self, run: RunId, is_transient: bool, text: &str) {
         self.catch_up();
         let is_starting =
@@ -126,11 +126,11 @@ impl<P: Ports> Coordinator<P> {
         data.insert("text".to_owned(), text.to_owned());
         let note = Change::Note { kind: EventKind::ActionFailed, run: Some(run.clone()), data };
         let mut changes = vec![note];
-        // It is not the run's fault that nobody could be asked: it stays let start.
+        // A transient error is not the run's fault: it stays `Starting`.
         if !is_transient {
             changes.push(back_off.consequence(queued));
         }
-        // A store that does not take it leaves the run let start; it is put off all the same.
+        // If the store does not take it, the run stays `Starting`; it is delayed all the same.
         let _ = self.change(&changes);
         self.state.back_off.insert(run, back_off);
     }
@@ -139,10 +139,10 @@ impl<P: Ports> Coordinator<P> {
         let run = self.state.up_of(&experiment).map(|run| run.run.clone());
         let data = [("action", "stop".to_owned()), ("text", text)];
         self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
-        let again = self.seen.now.uptime.as_micros().saturating_add(STOP_AGAIN);
+        let again = self.seen.now.uptime.as_micros().saturating_add(STOP_RETRY_DELAY);
         let not_before = TimeSpan::from_micros(again);
         let wish = self.state.stops.get(&experiment).map(|wish| wish.order.clone());
         let order = wish.unwrap_or_else(|| Order::stop(String::new()));
-        self.state.stops.insert(experiment, StopWish { order, not_before });
+        self.state.stops.insert(experiment, StopRequest { order, not_before });
     }
 }

@@ -1,4 +1,4 @@
-//! What is told of the GPU's memory, and what becomes of those that had too much of it.
+//! Reports of the GPU's memory use, and restarts after a stop because of it.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,24 @@ use crate::policy::GpuUse;
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
-    /// So much of the GPU's memory experiments have, on a board where it is the machine's own, or why
-    /// that cannot be told; one that is not named has none. To be told every few seconds while something
-    /// runs.
-    pub fn gpu_memory(&mut self, told: Result<BTreeMap<ExperimentId, Bytes>, String>, now: Now) {
+    /// Takes a report of the GPU's memory that experiments use, on a board where it is part of the machine's
+    /// memory, or why it could not be read. An experiment without an entry uses none. A report is due every
+    /// few seconds while an experiment is up.
+    pub fn gpu_memory(
+        &mut self,
+        reported: Result<BTreeMap<ExperimentId, Bytes>, String>,
+        now: Now,
+    ) {
         self.seen.now = now;
-        self.gpu_memory = Some(told.clone());
-        // What was read before is no reason to stop anybody now.
-        let used = told.unwrap_or_default();
+        self.gpu_memory = Some(reported.clone());
+        // An outdated reading must not stop an experiment.
+        let used = reported.unwrap_or_default();
         for id in used.keys() {
-            self.know_traits(id);
+            self.refresh_running_settings(id);
         }
         let total = self.memory_total();
-        let limit_of = |id: &ExperimentId| self.traits.get(id)?.gpu_memory?.resolve(total).at();
+        let limit_of =
+            |id: &ExperimentId| self.running_settings.get(id)?.gpu_memory?.resolve(total).at();
         let limited = used.into_iter().filter_map(|(id, used)| {
             let limit = limit_of(&id)?;
             Some((id, GpuUse { used, limit }))
@@ -33,25 +38,25 @@ impl<P: Ports> Coordinator<P> {
         self.undecided |= any_over || !self.state.over_gpu_memory.is_empty();
     }
 
-    /// What was told of those that are up, if their GPU shares the machine's memory.
-    pub(super) fn gpu_memory_of_those_up(
+    /// Returns the last report for the experiments that are up, if the GPU shares the machine's memory.
+    pub(super) fn reported_gpu_memory(
         &self,
     ) -> Option<Result<BTreeMap<ExperimentId, Bytes>, String>> {
         if !self.seen.sample.shared_with_gpu {
             return None;
         }
-        let Some(told) = &self.gpu_memory else {
-            return Some(Err("nobody has looked yet".to_owned()));
+        let Some(reported) = &self.gpu_memory else {
+            return Some(Err("it has not been read yet".to_owned()));
         };
         let up = self.seen.units.keys().filter(|id| self.seen.is_up(id));
         let used = |used: &BTreeMap<ExperimentId, Bytes>| {
             up.map(|id| (id.clone(), used.get(id).copied().unwrap_or_default())).collect()
         };
-        Some(told.as_ref().map(used).map_err(Clone::clone))
+        Some(reported.as_ref().map(used).map_err(Clone::clone))
     }
 
-    /// After which delay a run may be restarted, as its definition says now: as often as systemd would
-    /// restart it. Without a definition nothing can.
+    /// Returns the delay after which a run may be restarted, by the definition and the start limit that
+    /// systemd would apply; `None` if it may not, or has no usable definition.
     pub(super) fn restart_after(&self, run: &RunId) -> Result<Option<TimeSpan>, LedgerError> {
         let Ok(found) = self.adapters.definitions.find(&run.experiment) else { return Ok(None) };
         let restart = &found.spec.restart;

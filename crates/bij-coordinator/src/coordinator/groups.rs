@@ -1,4 +1,4 @@
-//! Groups, and admission that is stopped by hand.
+//! Requests about groups and about pauses of admission.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::Coordinator;
 use crate::{GroupStatus, Now, Ports, RequestError};
 
 impl<P: Ports> Coordinator<P> {
-    /// Lets no run start, of one group or of all, or lets them start again. What runs runs on.
+    /// Pauses or resumes the starts of one group or of all runs. Runs that are up continue.
     ///
     /// # Errors
     /// [`RequestError`] if there is no such group, or the store does not take it.
@@ -37,8 +37,8 @@ impl<P: Ports> Coordinator<P> {
         self.change_one(Change::SetGroup { group, by: by.to_owned() })
     }
 
-    /// Sets a group up, or gives it another number of slots; `None` is as many as the settings say, or
-    /// the machine lets.
+    /// Sets up a group, or changes its slots. With `None` the settings' number applies, or else the machine's
+    /// slots are the only limit.
     ///
     /// # Errors
     /// [`RequestError`] for a group without slots, or if the store does not take it.
@@ -59,10 +59,10 @@ impl<P: Ports> Coordinator<P> {
         self.change_one(Change::SetGroup { group, by: by.to_owned() })
     }
 
-    /// Takes a group down; its runs stay, and have no limit of their own but that of the settings.
+    /// Removes a group; its runs stay, and only the slots of the settings apply.
     ///
     /// # Errors
-    /// [`RequestError`] if nobody has set it up by hand, or the store does not take it.
+    /// [`RequestError`] if no operator has set the group up, or the store does not take it.
     pub fn remove_group(
         &mut self,
         name: &GroupName,
@@ -80,8 +80,8 @@ impl<P: Ports> Coordinator<P> {
         self.change_one(Change::RemoveGroup { name: name.clone(), by: by.to_owned() })
     }
 
-    /// All groups that somebody has set up, in the settings or by hand, or that a run names, and how
-    /// full they are.
+    /// Returns all groups that the settings or an operator have set up, or that a queued run names, with
+    /// their use.
     pub fn groups(&self) -> Vec<GroupStatus> {
         let bare = |name: &GroupName| {
             let (slots, slots_from) = self.state.group_slots(name).unzip();
@@ -112,12 +112,12 @@ impl<P: Ports> Coordinator<P> {
         Ok(outcomes.first().copied().unwrap_or(Outcome::Unchanged))
     }
 
-    /// Whether somebody has set a group up, in the settings or by hand.
+    /// Returns whether the settings or an operator have set the group up.
     pub(super) fn is_set_up(&self, name: &GroupName) -> bool {
         self.state.groups.contains_key(name) || self.state.settings.groups.contains_key(name)
     }
 
-    /// A group that nobody has set up exists as long as a run names it.
+    /// Checks that a group exists; one that is not set up exists while a run names it.
     fn check_group_is_named(&self, name: &GroupName) -> Result<(), RequestError> {
         let is_named = || self.state.runs.values().any(|run| run.terms.group == *name);
         let exists = self.is_set_up(name) || *name == GroupName::default() || is_named();

@@ -1,4 +1,4 @@
-//! What the heat ladder is told, and what it tells.
+//! Exchange with heat control: its moves are recorded, and it gets the experiments that are up.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,36 @@ use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{EventKind, WaitingOn};
 use bij_core::{Celsius, ExperimentId, TimeSpan};
 
-use super::{Coordinator, trouble::With};
+use super::{Coordinator, trouble::TroubleSource};
 use crate::heat::{HeatMove, HeatSettings, Living};
-use crate::policy::{Warmth, closed_by_heat, put_first, reading};
+use crate::policy::{ThermalStatus, heat_gate, reading, requeue_first};
 use crate::{Now, Ports};
 
-/// What lives, as the heat ladder wants to know it.
+/// Experiments that are up, with the settings that heat control needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lives {
-    /// Every experiment that is up.
+pub struct RunningExperiments {
+    /// Experiments that are up.
     pub living: Vec<Living>,
-    /// The limits of their own (`[thermal] max_celsius`) of those that are up, and of those that wait
-    /// and were up before.
+    /// Own limits (`[thermal] max_celsius`) of experiments that are up, and of those that wait and were up
+    /// before.
     pub limits: BTreeMap<ExperimentId, Celsius>,
-    /// The first of those that wait for nothing but the board to cool down.
+    /// First waiting experiment that waits only for the board to cool down.
     pub next: Option<Living>,
-    /// Whether anybody has set one of the thresholds.
+    /// Whether the settings name one of the thresholds.
     pub thresholds_are_set: bool,
-    /// Whether the GPU's clock is bounded when it is hot, if anybody has said so.
+    /// Whether the GPU's clock may be capped, if the settings say so.
     pub cap_gpu: Option<bool>,
-    /// The thresholds; `None` as long as nobody has looked.
+    /// Thresholds of heat control; `None` before the first observation, or if the settings are unusable.
     pub settings: Option<HeatSettings>,
 }
 
-/// So many moves that could not be recorded are kept until they can.
-const UNTOLD: usize = 256;
+/// Number of moves that are kept while the store does not take them.
+const MAX_UNRECORDED: usize = 256;
 
 impl<P: Ports> Coordinator<P> {
-    /// The heat ladder has moved, or stands otherwise than before. What it has done is recorded as
-    /// soon as the store takes it.
-    pub fn heat(&mut self, warmth: Warmth, moves: &[HeatMove], now: Now) {
+    /// Takes the moves and the new status of heat control. The moves are recorded as soon as the store takes
+    /// them.
+    pub fn heat(&mut self, status: ThermalStatus, moves: &[HeatMove], now: Now) {
         self.seen.now = now;
         for HeatMove { step, because } in moves {
             let experiment = step.experiment();
@@ -49,104 +49,106 @@ impl<P: Ports> Coordinator<P> {
             );
             let note =
                 Change::Note { kind: EventKind::Heat, run: up.map(|it| it.run.clone()), data };
-            self.untold.push((note, now.at));
+            self.unrecorded_heat.push((note, now.at));
         }
-        let surplus = self.untold.len().saturating_sub(UNTOLD);
-        self.untold.drain(..surplus);
-        if warmth != self.seen.warmth {
-            self.seen.warmth = warmth;
+        let surplus = self.unrecorded_heat.len().saturating_sub(MAX_UNRECORDED);
+        self.unrecorded_heat.drain(..surplus);
+        if status != self.seen.warmth {
+            self.seen.warmth = status;
             self.report_is_fresh = false;
             self.undecided = true;
         }
-        // What was stopped for heat is looked at even if the manager's word of it is lost.
+        // Stopped units are read even if the manager's signal is lost.
         for HeatMove { step, .. } in moves {
-            self.unseen.units.extend(step.experiment().cloned());
+            self.stale.units.extend(step.experiment().cloned());
             self.undecided = true;
         }
     }
 
-    /// Records what the ladder has done.
-    pub(super) fn tell_of_heat(&mut self) {
-        while let Some((note, at)) = self.untold.first() {
-            if self.troubles.waits(With::Store, self.seen.now.uptime) {
+    /// Records the moves that are not in the store yet.
+    pub(super) fn record_heat_moves(&mut self) {
+        while let Some((note, at)) = self.unrecorded_heat.first() {
+            if self.troubles.is_waiting(TroubleSource::Store, self.seen.now.uptime) {
                 return;
             }
             if let Err(error) = self.adapters.store.change(std::slice::from_ref(note), *at) {
-                self.troubles.met(With::Store, &error, self.seen.now);
+                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
                 return;
             }
-            self.untold.remove(0);
+            self.unrecorded_heat.remove(0);
         }
     }
 
-    /// What lives, as the ladder wants to know it.
-    pub fn lives(&mut self) -> Lives {
+    /// Returns the experiments that are up, with the settings that heat control needs.
+    pub fn running_experiments(&mut self) -> RunningExperiments {
         let up: Vec<ExperimentId> =
             self.seen.units.keys().filter(|id| self.seen.is_up(id)).cloned().collect();
         for id in &up {
-            self.know_traits(id);
+            self.refresh_running_settings(id);
             let unit = self.seen.units.get(id);
             let invocation = unit.and_then(|unit| unit.invocation);
-            let lived = unit.and_then(|unit| self.seen.now.at.since(unit.since?));
-            let Some((traits, invocation)) = self.traits.get_mut(id).zip(invocation) else {
+            let age = unit.and_then(|unit| self.seen.now.at.since(unit.since?));
+            let Some((settings, invocation)) = self.running_settings.get_mut(id).zip(invocation)
+            else {
                 continue;
             };
-            if traits.life.is_none_or(|(known, _)| known != invocation) {
-                let lived = lived.unwrap_or_default().as_micros();
-                let since = self.seen.now.uptime.as_micros().saturating_sub(lived);
-                traits.life = Some((invocation, TimeSpan::from_micros(since)));
+            if settings.attempt.is_none_or(|(known, _)| known != invocation) {
+                let age = age.unwrap_or_default().as_micros();
+                let since = self.seen.now.uptime.as_micros().saturating_sub(age);
+                settings.attempt = Some((invocation, TimeSpan::from_micros(since)));
             }
         }
-        let next = self.next_when_cool();
-        let Self { traits, state, seen, .. } = self;
-        traits.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
+        let next = self.next_to_start_when_cool();
+        let Self { running_settings, state, seen, .. } = self;
+        running_settings.retain(|id, _| seen.is_up(id) || state.runs_of(id).next().is_some());
         let waiting: Vec<ExperimentId> =
-            traits.keys().filter(|id| !seen.is_up(id)).cloned().collect();
+            running_settings.keys().filter(|id| !seen.is_up(id)).cloned().collect();
         for id in &waiting {
-            self.know_traits(id);
+            self.refresh_running_settings(id);
         }
-        let Self { traits, state, .. } = self;
-        let limits = traits.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
+        let Self { running_settings, state, .. } = self;
+        let limits =
+            running_settings.iter().filter_map(|(id, it)| Some((id.clone(), it.max_celsius?)));
         let limits = limits.collect();
         let settings = HeatSettings::try_from(&state.settings).ok();
         let thresholds_are_set =
             state.settings.throttle_celsius.is_some() || state.settings.critical_celsius.is_some();
         let cap_gpu = state.settings.cap_gpu;
         let living = up.iter().filter_map(|id| self.living(id)).collect();
-        Lives { living, limits, next, thresholds_are_set, cap_gpu, settings }
+        RunningExperiments { living, limits, next, thresholds_are_set, cap_gpu, settings }
     }
 
-    fn next_when_cool(&mut self) -> Option<Living> {
+    fn next_to_start_when_cool(&mut self) -> Option<Living> {
         self.seen.warmth.held.as_ref()?;
         let report = self.state.last.as_ref()?;
-        let waits_for_cold_only =
+        let waits_only_for_heat =
             |waiting: &[WaitingOn]| matches!(waiting, [one] if one.gate.name() == "heat");
         let waiting = self.state.runs.values().filter(|run| {
-            report.waiting.get(&run.run).is_some_and(|gates| waits_for_cold_only(gates))
+            report.waiting.get(&run.run).is_some_and(|gates| waits_only_for_heat(gates))
         });
         let first = waiting.min_by(|a, b| a.order().cmp(&b.order()))?;
         let (experiment, priority) = (first.run.experiment.clone(), first.terms.priority);
-        self.know_traits(&experiment);
-        // It would be the youngest of all.
+        self.refresh_running_settings(&experiment);
+        // Once started, it would be the youngest of all.
         let since = TimeSpan::from_micros(u64::MAX);
-        Some(self.traits.get(&experiment)?.living(&experiment, priority, since))
+        Some(self.running_settings.get(&experiment)?.living(&experiment, priority, since))
     }
 
     fn living(&self, id: &ExperimentId) -> Option<Living> {
-        let traits = self.traits.get(id)?;
+        let settings = self.running_settings.get(id)?;
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
-        let since = traits.life.map_or(TimeSpan::default(), |(_, since)| since);
-        Some(traits.living(id, priority, since))
+        let since = settings.attempt.map_or(TimeSpan::default(), |(_, since)| since);
+        Some(settings.living(id, priority, since))
     }
 
-    /// What systemd brings back after a crash waits as well while it is too hot: its run is put back,
-    /// and says why.
-    pub(super) fn waits_for_cold(&mut self, experiment: &ExperimentId) -> Option<String> {
+    /// Requeues the run of an experiment that systemd is restarting while it is too hot, and returns the
+    /// reason.
+    pub(super) fn requeue_if_too_hot(&mut self, experiment: &ExperimentId) -> Option<String> {
         let up = self.state.up_of(experiment)?.clone();
-        let gate = closed_by_heat(&up, &self.state, &self.seen)?;
+        let gate = heat_gate(&up, &self.state, &self.seen)?;
         let text = gate.to_string();
-        let changes = put_first(&self.state, &[&up], &text);
-        // A store that does not take it: the run is found to be down later, and ends by its crash.
+        let changes = requeue_first(&self.state, &[&up], &text);
+        // If the store does not take it, the run is later found to be down, and ends by its crash.
         let _ = self.change(&changes);
         Some(text)
     }

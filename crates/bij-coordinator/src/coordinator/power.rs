@@ -1,45 +1,45 @@
-//! The board's power mode and clocks: what is told of them, and who may switch it when.
+//! The board's power mode and clocks: reports about them, and permission to switch.
 
 use bij_core::queue::EventKind;
 
 use super::Coordinator;
-use crate::policy::{PowerSeen, PowerWish, in_the_way, is_free_for};
+use crate::policy::{PowerModeStatus, PowerTarget, blocking_run, is_free_for};
 use crate::{Now, Ports, RequestError};
 
-/// What a switch has come to.
+/// Result of a switch of the power mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PowerTold {
-    /// To which mode.
+pub struct PowerSwitchOutcome {
+    /// Mode that was switched to.
     pub mode: u32,
-    /// A fragment without a full stop, for people.
+    /// What happened, as a fragment for people.
     pub text: String,
-    /// Who has asked for it; nobody if it was for a run.
+    /// Requester; `None` if the switch was for a run.
     pub by: Option<String>,
 }
 
 impl<P: Ports> Coordinator<P> {
-    /// How the board is to be.
-    pub fn power_wish(&self) -> PowerWish {
-        self.state.last.as_ref().map(|report| report.power_wish.clone()).unwrap_or_default()
+    /// Returns the power mode and clocks that the board should have.
+    pub fn power_target(&self) -> PowerTarget {
+        self.state.last.as_ref().map(|report| report.power_target.clone()).unwrap_or_default()
     }
 
-    /// Whoever switches the board is about to: says whether it still may. If so, nobody who wants
-    /// another mode is let start before [`power`](Self::power) tells what has come of it.
+    /// Asks for permission to switch to the mode that [`power_target`](Self::power_target) names. If it is
+    /// granted, no run with another mode starts until [`power`](Self::power) reports the result.
     pub fn begin_power_switch(&mut self, to: u32) -> bool {
-        let may = self.power_wish().mode == Some(to) && is_free_for(&self.state, &self.seen, to);
+        let may = self.power_target().mode == Some(to) && is_free_for(&self.state, &self.seen, to);
         if may {
             self.power_switch_begins(to);
         }
         may
     }
 
-    /// Somebody wants the board switched by hand: as [`begin_power_switch`](Self::begin_power_switch),
-    /// whatever those that wait want.
+    /// Asks for permission to switch on an operator's request; the same as
+    /// [`begin_power_switch`](Self::begin_power_switch), but regardless of the waiting runs.
     ///
     /// # Errors
-    /// [`RequestError::PowerInUse`] if one that is up wants another mode.
+    /// [`RequestError::PowerInUse`] if a run that is up needs another mode.
     pub fn begin_power_set(&mut self, to: u32) -> Result<(), RequestError> {
-        if let Some((run, wanted)) = in_the_way(&self.state, &self.seen, to) {
+        if let Some((run, wanted)) = blocking_run(&self.state, &self.seen, to) {
             return Err(RequestError::PowerInUse { run, wanted });
         }
         self.power_switch_begins(to);
@@ -52,10 +52,10 @@ impl<P: Ports> Coordinator<P> {
         self.undecided = true;
     }
 
-    /// The board's power modes are so now; `told` is what a switch has come to.
-    pub fn power(&mut self, power: PowerSeen, told: Option<PowerTold>, now: Now) {
+    /// Takes a report of the board's power modes, with the result of a switch if there was one.
+    pub fn power(&mut self, power: PowerModeStatus, outcome: Option<PowerSwitchOutcome>, now: Now) {
         self.seen.now = now;
-        if let Some(PowerTold { mode, text, by }) = told {
+        if let Some(PowerSwitchOutcome { mode, text, by }) = outcome {
             let (kind, mode) = (EventKind::PowerMode, mode.to_string());
             match by {
                 None => self.note(kind, None, [("mode", mode), ("text", text)], now),
@@ -71,8 +71,8 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// The board's clocks are held at their highest, or let go, or that could not be done; `text` says
-    /// which, for people.
+    /// Records that the board's clocks are held at their maximum, or released, or that this failed, as `text`
+    /// says.
     pub fn clocks(&mut self, text: String, now: Now) {
         self.note(EventKind::Clocks, None, [("text", text)], now);
     }

@@ -1,4 +1,4 @@
-//! Settings are read anew.
+//! Reloads the settings.
 
 use bij_core::definition::{CoordinatorSettings, DefinitionError};
 use bij_core::queue::EventKind;
@@ -7,8 +7,8 @@ use super::Coordinator;
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
-    /// Takes over settings that were read anew. If that failed, the old ones stay in force, and the
-    /// event says where the file is wrong.
+    /// Applies settings that were read again. If reading failed, the old ones stay in force, and the event
+    /// names the error in the file.
     pub fn reload(
         &mut self,
         read: Result<CoordinatorSettings, &DefinitionError>,

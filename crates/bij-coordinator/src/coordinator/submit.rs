@@ -1,4 +1,4 @@
-//! Runs are taken in.
+//! Submission of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,44 +10,43 @@ use bij_core::queue::{
 };
 use bij_core::{ExperimentId, RunId, RunNumber};
 
-use super::{Coordinator, trouble::With};
+use super::{Coordinator, trouble::TroubleSource};
 use crate::policy::{Joining, admissible, decide, find_cycle};
-use crate::{Listed, Now, Ports, RequestError, Submit, SubmitRequest};
+use crate::{Now, Ports, QueueEntry, RequestError, Submit, SubmitRequest};
 
-/// So many runs are taken in at once at most: they share a transaction, for which all others wait.
+/// Largest number of runs in one submission: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
-/// The runs are packed whenever there are so many more: rarely enough to cost an addition nothing, and
-/// before much of what is given back lies between what is kept.
+/// Number of added runs after which the map of runs is rebuilt compactly: rarely enough to cost a submission
+/// nothing, and early enough to keep memory from fragmenting.
 const PACK_EVERY: usize = 1024;
 
-/// So many definitions are kept while one submission is looked at: thousands of runs of a few
-/// experiments read each once, and a sweep, whose runs have a definition each, has them not all at a
-/// time.
-const SPECS_AT_ONCE: usize = 64;
+/// Number of definitions kept while one submission is checked: thousands of runs of a few experiments read
+/// each definition once, and a sweep with a definition for each run does not keep them all in memory.
+const MAX_CACHED_SPECS: usize = 64;
 
 impl<P: Ports> Coordinator<P> {
-    /// Takes runs in for one caller, all or none. What is acknowledged is on the disk.
+    /// Submits runs for one caller, all or none. What is acknowledged is on the disk.
     ///
     /// # Errors
-    /// [`RequestError`] if one of them cannot be taken in; then none is.
+    /// [`RequestError`] if one of them is refused; then none is queued.
     pub fn submit(
         &mut self,
         request: SubmitRequest,
         now: Now,
-    ) -> Result<Vec<Listed>, RequestError> {
+    ) -> Result<Vec<QueueEntry>, RequestError> {
         let answers = self.submit_together(vec![request], now);
         answers.into_iter().next().unwrap_or(Err(RequestError::Nothing))
     }
 
-    /// Takes runs in for several callers, each of them all or none, in one transaction for all
-    /// callers. What is acknowledged is on the disk.
+    /// Submits runs for several callers in one transaction, for each caller all or none. What is acknowledged is
+    /// on the disk.
     ///
-    /// It takes the same time however many are queued.
+    /// The time does not depend on the length of the queue.
     pub fn submit_together(
         &mut self,
         requests: Vec<SubmitRequest>,
         now: Now,
-    ) -> Vec<Result<Vec<Listed>, RequestError>> {
+    ) -> Vec<Result<Vec<QueueEntry>, RequestError>> {
         self.seen.now = now;
         self.catch_up();
         let mut planned: Vec<Submission> = Vec::new();
@@ -61,44 +60,44 @@ impl<P: Ports> Coordinator<P> {
             }
             plans.push(match plan {
                 Err(error) => Err(error),
-                Ok(()) if dry_run => Ok(Plan::Look(planned.split_off(before))),
-                Ok(()) => Ok(Plan::TakeIn(planned.len() - before)),
+                Ok(()) if dry_run => Ok(SubmissionPlan::Preview(planned.split_off(before))),
+                Ok(()) => Ok(SubmissionPlan::Submit(planned.len() - before)),
             });
         }
-        let mut taken_in = self.take_in_submissions(planned).map(Vec::into_iter);
-        let mut answer = |plan| match (plan, &mut taken_in) {
-            (Plan::Look(submissions), _) => Ok(self.preview(submissions)),
-            (Plan::TakeIn(count), Ok(runs)) => Ok(runs.by_ref().take(count).collect()),
-            (Plan::TakeIn(_), Err(error)) => Err(error.clone()),
+        let mut submitted = self.store_submissions(planned).map(Vec::into_iter);
+        let mut answer = |plan| match (plan, &mut submitted) {
+            (SubmissionPlan::Preview(submissions), _) => Ok(self.preview(submissions)),
+            (SubmissionPlan::Submit(count), Ok(runs)) => Ok(runs.by_ref().take(count).collect()),
+            (SubmissionPlan::Submit(_), Err(error)) => Err(error.clone()),
         };
         plans.into_iter().map(|plan| plan.and_then(&mut answer)).collect()
     }
 
-    fn take_in_submissions(
+    fn store_submissions(
         &mut self,
         submissions: Vec<Submission>,
-    ) -> Result<Vec<Listed>, RequestError> {
+    ) -> Result<Vec<QueueEntry>, RequestError> {
         if submissions.is_empty() {
             return Ok(Vec::new());
         }
         let taken = self.adapters.store.submit(&submissions, self.seen.now.at);
-        // There can be thousands, and each is there once more by now.
+        // There can be thousands, and each exists as a run by now.
         drop(submissions);
         match taken {
             Ok(runs) => {
-                self.troubles.gone(With::Store);
+                self.troubles.clear(TroubleSource::Store);
                 Ok(runs.into_iter().map(|run| self.join(run)).collect())
             }
             Err(error) => {
-                self.unseen.queue = true;
-                self.troubles.met(With::Store, &error, self.seen.now);
+                self.stale.queue = true;
+                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
                 Err(RequestError::Store(Arc::new(error)))
             }
         }
     }
 
-    /// A run has been taken in. Where nothing can start anyway, nothing has to be decided for it.
-    pub(super) fn join(&mut self, run: QueuedRun) -> Listed {
+    /// Adds a submitted run to the state. If nothing can start anyway, no decision is needed.
+    pub(super) fn join(&mut self, run: QueuedRun) -> QueueEntry {
         let is_shut = self.state.last.as_ref().is_some_and(|report| report.shut);
         if !is_shut || run.terms.now {
             self.undecided = true;
@@ -109,10 +108,10 @@ impl<P: Ports> Coordinator<P> {
         if self.state.runs.len().is_multiple_of(PACK_EVERY) {
             self.state.pack();
         }
-        Listed { run, waiting_on: Arc::default() }
+        QueueEntry { run, waiting_on: Arc::default() }
     }
 
-    /// Checks all that one caller wants, and adds it to what is planned already.
+    /// Checks one caller's request, and adds its runs to `planned`.
     fn plan(
         &mut self,
         request: SubmitRequest,
@@ -122,9 +121,9 @@ impl<P: Ports> Coordinator<P> {
         if runs.is_empty() {
             return Err(RequestError::Nothing);
         }
-        let room = MAX_AT_ONCE.saturating_sub(planned.len());
-        if runs.len() > room {
-            return Err(RequestError::TooMany { asked: runs.len(), at_most: room });
+        let free = MAX_AT_ONCE.saturating_sub(planned.len());
+        if runs.len() > free {
+            return Err(RequestError::TooMany { asked: runs.len(), at_most: free });
         }
         let before = planned.len();
         planned.reserve(runs.len());
@@ -132,7 +131,7 @@ impl<P: Ports> Coordinator<P> {
         for submit in runs {
             let id = &submit.experiment;
             if !specs.contains_key(id) {
-                if specs.len() >= SPECS_AT_ONCE {
+                if specs.len() >= MAX_CACHED_SPECS {
                     specs.clear();
                 }
                 specs.insert(id.clone(), self.definition(id)?);
@@ -165,7 +164,7 @@ impl<P: Ports> Coordinator<P> {
         })
     }
 
-    /// The definition's terms with the request's laid over them, as far as the caller may add them.
+    /// Returns the definition's terms with the request's laid over them, as far as the caller may change them.
     fn terms_for(
         &self,
         submit: &Submit,
@@ -213,7 +212,7 @@ impl<P: Ports> Coordinator<P> {
             .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
     }
 
-    /// A group that somebody names must be one that is known: a mistyped one would have no limit.
+    /// Checks that a named group is known: a mistyped one would have no limit.
     pub(super) fn check_group(
         &self,
         group: &GroupName,
@@ -229,7 +228,7 @@ impl<P: Ports> Coordinator<P> {
         Err(RequestError::NoSuchGroup { name: group.clone(), known })
     }
 
-    /// What runs wait for must exist, or be defined and so may come, or come along with them.
+    /// Checks that the runs that others wait for exist, may be submitted later, or are in the same submission.
     fn check_dependencies(
         &self,
         new: &[Submission],
@@ -253,7 +252,7 @@ impl<P: Ports> Coordinator<P> {
         Ok(())
     }
 
-    /// Whether there is, or may come, what is waited for.
+    /// Returns whether the run of a dependency exists, or may be submitted later.
     pub(super) fn exists(&self, on: &Dependency) -> Result<bool, RequestError> {
         let run = self.adapters.store.run_state(&on.on);
         let run = run.map_err(|error| RequestError::Store(Arc::new(error)))?;
@@ -264,8 +263,8 @@ impl<P: Ports> Coordinator<P> {
             })
     }
 
-    /// What would be reported of runs if they were taken in now.
-    fn preview(&self, submissions: Vec<Submission>) -> Vec<Listed> {
+    /// Returns the queue entries that runs would have if they were submitted now.
+    fn preview(&self, submissions: Vec<Submission>) -> Vec<QueueEntry> {
         let mut state = self.state.clone();
         let last_place = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
         let mut runs = Vec::with_capacity(submissions.len());
@@ -290,25 +289,25 @@ impl<P: Ports> Coordinator<P> {
             runs.push(run);
         }
         let mut report = decide(&state, &self.seen).report;
-        let listed = runs.into_iter().map(|run| {
+        let entries = runs.into_iter().map(|run| {
             let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
-            Listed { run, waiting_on }
+            QueueEntry { run, waiting_on }
         });
-        listed.collect()
+        entries.collect()
     }
 
-    /// The number of an experiment's newest attempt's run; only a preview goes by it.
+    /// Returns the run number of an experiment's newest attempt; only previews use it.
     fn highest_ended(&self, experiment: &ExperimentId) -> u32 {
         let run = RunId { experiment: experiment.clone(), number: RunNumber(1) };
-        let newest = super::catch_up::newest(&self.adapters.store, &run, None);
+        let newest = super::catch_up::newest_attempt_of(&self.adapters.store, &run, None);
         newest.ok().flatten().map_or(0, |attempt| attempt.run.number.0)
     }
 }
 
-/// What is to be done for one caller.
-enum Plan {
-    /// Only to be looked at.
-    Look(Vec<Submission>),
-    /// So many of those that are taken in.
-    TakeIn(usize),
+/// Treatment of one caller's request.
+enum SubmissionPlan {
+    /// A dry run.
+    Preview(Vec<Submission>),
+    /// This many of the submitted runs.
+    Submit(usize),
 }

@@ -1,15 +1,15 @@
-//! What does not work at the moment.
+//! Failures of the bus and the store, and when to retry.
 
 use bij_core::{TimeSpan, Timestamp, error_chain};
 
 use crate::Now;
 use crate::policy::Unreachable;
 
-/// How soon what has failed is tried again: a bus or a disk that comes back is noticed at once by
-/// people's measure, and one that does not costs next to nothing.
-const AGAIN: TimeSpan = TimeSpan::from_secs(2);
+/// Delay before a retry: short enough that people do not notice, and long enough that failing costs next to
+/// nothing.
+const RETRY_DELAY: TimeSpan = TimeSpan::from_secs(2);
 
-/// What does not work at the moment, and when it is tried again.
+/// Current failures, and when each is retried.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     bus: Option<Trouble>,
@@ -20,65 +20,70 @@ pub(super) struct Troubles {
 struct Trouble {
     text: String,
     since: Timestamp,
-    again: TimeSpan,
+    retry_at: TimeSpan,
 }
 
-/// Where a trouble comes from.
+/// Port that has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum With {
+pub(super) enum TroubleSource {
     Bus,
     Store,
 }
 
 impl Troubles {
-    /// Something has failed.
-    pub(super) fn met(&mut self, with: With, error: &dyn std::error::Error, now: Now) {
-        let again = now.uptime.as_micros().saturating_add(AGAIN.as_micros());
-        let again = TimeSpan::from_micros(again);
-        let slot = self.slot(with);
+    /// Records a failure.
+    pub(super) fn record(
+        &mut self,
+        source: TroubleSource,
+        error: &dyn std::error::Error,
+        now: Now,
+    ) {
+        let retry_at = now.uptime.as_micros().saturating_add(RETRY_DELAY.as_micros());
+        let retry_at = TimeSpan::from_micros(retry_at);
+        let slot = self.slot(source);
         let since = slot.as_ref().map_or(now.at, |trouble| trouble.since);
-        *slot = Some(Trouble { text: error_chain(error), since, again });
+        *slot = Some(Trouble { text: error_chain(error), since, retry_at });
     }
 
-    /// It works.
-    pub(super) fn gone(&mut self, with: With) {
-        *self.slot(with) = None;
+    /// Notes that the port works again.
+    pub(super) fn clear(&mut self, source: TroubleSource) {
+        *self.slot(source) = None;
     }
 
-    /// Whether it has failed and is not to be tried yet.
-    pub(super) fn waits(&self, with: With, uptime: TimeSpan) -> bool {
-        let trouble = match with {
-            With::Bus => &self.bus,
-            With::Store => &self.store,
+    /// Returns whether the port has failed and is not to be retried yet.
+    pub(super) fn is_waiting(&self, source: TroubleSource, uptime: TimeSpan) -> bool {
+        let trouble = match source {
+            TroubleSource::Bus => &self.bus,
+            TroubleSource::Store => &self.store,
         };
-        trouble.as_ref().is_some_and(|trouble| uptime < trouble.again)
+        trouble.as_ref().is_some_and(|trouble| uptime < trouble.retry_at)
     }
 
-    /// The trouble with the service manager, as a decision is told of it.
+    /// Returns the failure of the service manager, as the observation holds it.
     pub(super) fn unreachable(&self) -> Option<Unreachable> {
-        let Trouble { text, since, again: _ } = self.bus.as_ref()?;
+        let Trouble { text, since, retry_at: _ } = self.bus.as_ref()?;
         Some(Unreachable { since: *since, why: text.clone() })
     }
 
-    /// The uptime at which the next of them is tried again.
+    /// Returns the uptime of the next retry.
     pub(super) fn next_try(&self) -> Option<TimeSpan> {
-        [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.again).min()
+        [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.retry_at).min()
     }
 
-    /// The uptime at which all of them have been tried again.
+    /// Returns the uptime at which all failures have been retried.
     pub(super) fn last_try(&self) -> Option<TimeSpan> {
-        [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.again).max()
+        [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.retry_at).max()
     }
 
-    /// As sentences without full stops.
+    /// Returns the failures as sentences without full stops.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.text.clone())
     }
 
-    fn slot(&mut self, with: With) -> &mut Option<Trouble> {
-        match with {
-            With::Bus => &mut self.bus,
-            With::Store => &mut self.store,
+    fn slot(&mut self, source: TroubleSource) -> &mut Option<Trouble> {
+        match source {
+            TroubleSource::Bus => &mut self.bus,
+            TroubleSource::Store => &mut self.store,
         }
     }
 }

@@ -10,26 +10,26 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Finished;
 
-/// Starts and stops that are under way, and those of which nobody has been told yet that they are not.
+/// Starts and stops that are under way, and finished ones whose result has not been taken yet.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    going: FuturesUnordered<BoxFuture<'static, Finished>>,
+    pending: FuturesUnordered<BoxFuture<'static, Finished>>,
     finished: VecDeque<Finished>,
 }
 
 impl UnderWay {
     pub(super) fn push(&mut self, order: BoxFuture<'static, Finished>) {
-        self.going.push(order);
+        self.pending.push(order);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.going.is_empty() && self.finished.is_empty()
+        self.pending.is_empty() && self.finished.is_empty()
     }
 
-    /// Has each ask for what it wants, without waiting for any.
-    pub(super) async fn set_off(&mut self) {
+    /// Polls each operation once, so that its request is sent, without waiting for any.
+    pub(super) async fn poll_all(&mut self) {
         poll_fn(|context| {
-            while let Poll::Ready(Some(finished)) = self.going.poll_next_unpin(context) {
+            while let Poll::Ready(Some(finished)) = self.pending.poll_next_unpin(context) {
                 self.finished.push_back(finished);
             }
             Poll::Ready(())
@@ -37,11 +37,11 @@ impl UnderWay {
         .await;
     }
 
-    /// Waits for the next that is finished; `None` if none is under way. Cancel-safe.
+    /// Waits for the next finished operation; `None` if none is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Finished> {
         match self.finished.pop_front() {
             Some(finished) => Some(finished),
-            None => self.going.next().await,
+            None => self.pending.next().await,
         }
     }
 }

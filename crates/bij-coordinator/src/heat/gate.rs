@@ -1,116 +1,132 @@
-//! Whether anything may be started.
+//! Gate of heat control: holds new starts.
 
 use bij_core::TimeSpan;
 
-use super::sense::{Heat, LEAD, seconds_between};
+use super::temperature::{LEAD, TemperatureTrend, seconds_between};
 use super::{Because, HeatMove, HeatStep};
 
-/// Nothing is started from so far below the threshold on, in degrees: a start heats at once, and what
-/// runs has to be held back for it.
+/// Degrees below the threshold from which starts are on hold: a start heats the board at once, and running
+/// experiments would be restrained for it.
 const HOLD_BELOW: f64 = 3.0;
-/// It is cool again so far below a threshold.
+/// Degrees below a threshold at which it is cool again.
 pub(super) const COOL_BELOW: f64 = 6.0;
-/// It opens when it has been cool for so many seconds, and no sooner than so many after the last time:
-/// so that a load that comes and goes does not have it go up and down. What ends may be replaced
-/// before.
+/// Seconds for which it must be cool before the gate opens. With [`MIN_BETWEEN_OPENINGS`] it keeps a periodic
+/// load from opening and closing the gate; an experiment that ends may be replaced earlier.
 const COOL_FOR: f64 = 300.0;
-const BETWEEN_OPENINGS: f64 = 1800.0;
+/// Shortest time between two openings, in seconds.
+const MIN_BETWEEN_OPENINGS: f64 = 1800.0;
 
-/// The gate before all starts.
+/// Gate of all starts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Gate {
-    shut: Option<Because>,
-    opened: Option<TimeSpan>,
+    closed: Option<Because>,
+    opened_at: Option<TimeSpan>,
     cool_since: Option<TimeSpan>,
-    /// What all might take together when it was shut.
+    /// Sum of the CPU quotas of all experiments when the gate closed.
     ceiling: f64,
-    /// What may be started though it is shut, as far as heat goes.
-    room: f64,
-    /// What of the budget nobody takes.
+    /// CPU quota that may start although the gate is closed.
+    replacement_quota: f64,
+    /// Budget that no experiment uses.
     budget_left: f64,
 }
 
 impl Gate {
-    /// Why it is shut, if it is.
-    pub(super) fn why_shut(&self) -> Option<&Because> {
-        self.shut.as_ref()
+    /// Returns why the gate is closed, if it is.
+    pub(super) fn closed_because(&self) -> Option<&Because> {
+        self.closed.as_ref()
     }
 
-    /// Why one that takes so much processor time, and at least so much of the budget, cannot pass, if it
-    /// cannot. What has ended while the gate was shut may be replaced as soon as it is cool, for that
-    /// does not add to what there was.
-    pub(super) fn stops(&self, takes: f64, at_least: f64) -> Option<&Because> {
-        let fits = takes <= self.room && at_least <= self.budget_left;
-        self.shut.as_ref().filter(|_| !fits)
+    /// Returns why an experiment cannot pass that has this CPU quota and needs `at_least` of the budget; `None`
+    /// if it can. An experiment that ended while the gate was closed may be replaced as soon as it is cool,
+    /// because that adds no load.
+    pub(super) fn blocking_reason(&self, quota: f64, at_least: f64) -> Option<&Because> {
+        let fits = quota <= self.replacement_quota && at_least <= self.budget_left;
+        self.closed.as_ref().filter(|_| !fits)
     }
 
-    /// Takes in what all that live may take, what is left of the budget, and how hot it is; without
-    /// that nothing is replaced.
-    pub(super) fn count(
+    /// Takes in the sum of the CPU quotas, the unused budget, and the temperature; without a temperature no
+    /// replacement may start.
+    pub(super) fn update_capacity(
         &mut self,
-        claims: f64,
+        total_quota: f64,
         budget_left: f64,
-        heat: Option<&Heat>,
+        trend: Option<&TemperatureTrend>,
         throttle: f64,
     ) {
-        if self.shut.is_none() {
-            self.ceiling = claims;
+        if self.closed.is_none() {
+            self.ceiling = total_quota;
         }
-        let is_cool = heat.is_some_and(|heat| is_cool(heat, throttle));
-        self.room = if is_cool { self.ceiling - claims } else { f64::NEG_INFINITY };
+        let is_cool = trend.is_some_and(|trend| is_cool(trend, throttle));
+        self.replacement_quota =
+            if is_cool { self.ceiling - total_quota } else { f64::NEG_INFINITY };
         self.budget_left = budget_left;
     }
 
-    /// Somebody was told to leave: he is not replaced. This is what the others may take.
-    pub(super) fn without_leaving(&mut self, claims: f64) {
-        self.ceiling = self.ceiling.min(claims);
+    /// Excludes experiments that were told to stop from replacement; `total_quota` is the sum of the others.
+    pub(super) fn exclude_stopping(&mut self, total_quota: f64) {
+        self.ceiling = self.ceiling.min(total_quota);
     }
 
-    /// Shuts it if it is hot, or if there is another reason.
-    pub(super) fn shut(&mut self, heat: &Heat, throttle: f64, other: bool) -> Option<HeatMove> {
-        if let Some(missed) = &heat.missed {
-            return self.shut_for(Because::Lost(missed.clone()));
+    /// Closes the gate if it is hot, or if there is another reason.
+    pub(super) fn close_if_hot(
+        &mut self,
+        trend: &TemperatureTrend,
+        throttle: f64,
+        other: bool,
+    ) -> Option<HeatMove> {
+        if let Some(missed) = &trend.missed {
+            return self.close(Because::Unreadable(missed.clone()));
         }
-        let is_hot = heat.after(LEAD).max(heat.raw) >= throttle - HOLD_BELOW;
-        if is_hot || other { self.shut_for(heat.because()) } else { None }
+        let is_hot = trend.after(LEAD).max(trend.raw) >= throttle - HOLD_BELOW;
+        if is_hot || other { self.close(trend.because()) } else { None }
     }
 
-    /// Shuts it. Why it is shut is told anew at each look, but shut it is once.
-    pub(super) fn shut_for(&mut self, because: Because) -> Option<HeatMove> {
-        let was_shut = self.shut.replace(because.clone()).is_some();
-        (!was_shut).then_some(HeatMove { step: HeatStep::Hold, because })
+    /// Closes the gate or updates the reason; only closing gives a move.
+    pub(super) fn close(&mut self, because: Because) -> Option<HeatMove> {
+        let was_closed = self.closed.replace(because.clone()).is_some();
+        (!was_closed).then_some(HeatMove { step: HeatStep::Hold, because })
     }
 
-    /// Opens it again if it has been cool for a while, and it was not opened just before.
-    pub(super) fn open(&mut self, heat: &Heat, throttle: f64, at: TimeSpan) -> Option<HeatMove> {
-        let is_over = |opened| seconds_between(opened, at) >= BETWEEN_OPENINGS;
-        if self.shut.is_none()
-            || !self.has_long_been_cool(heat, throttle, at)
-            || !self.opened.is_none_or(is_over)
+    /// Opens the gate if it has been cool for long enough, and if it was not opened recently.
+    pub(super) fn open_if_cool(
+        &mut self,
+        trend: &TemperatureTrend,
+        throttle: f64,
+        at: TimeSpan,
+    ) -> Option<HeatMove> {
+        let is_over = |opened| seconds_between(opened, at) >= MIN_BETWEEN_OPENINGS;
+        if self.closed.is_none()
+            || !self.has_long_been_cool(trend, throttle, at)
+            || !self.opened_at.is_none_or(is_over)
         {
             return None;
         }
-        self.opened = Some(at);
-        self.open_for(heat.because())
+        self.opened_at = Some(at);
+        self.open(trend.because())
     }
 
-    /// Whether it has been cool for a while, without a break.
-    pub(super) fn has_long_been_cool(&mut self, heat: &Heat, throttle: f64, at: TimeSpan) -> bool {
-        if !is_cool(heat, throttle) {
+    /// Returns whether it has been cool for long enough without interruption.
+    pub(super) fn has_long_been_cool(
+        &mut self,
+        trend: &TemperatureTrend,
+        throttle: f64,
+        at: TimeSpan,
+    ) -> bool {
+        if !is_cool(trend, throttle) {
             self.cool_since = None;
             return false;
         }
         seconds_between(*self.cool_since.get_or_insert(at), at) >= COOL_FOR
     }
 
-    /// Opens it, if it is shut.
-    pub(super) fn open_for(&mut self, because: Because) -> Option<HeatMove> {
-        self.shut.take().map(|_| HeatMove { step: HeatStep::Admit, because })
+    /// Opens the gate, if it is closed.
+    pub(super) fn open(&mut self, because: Because) -> Option<HeatMove> {
+        self.closed.take().map(|_| HeatMove { step: HeatStep::Admit, because })
     }
 }
 
-fn is_cool(heat: &Heat, throttle: f64) -> bool {
-    heat.smoothed <= throttle - COOL_BELOW
-        && heat.after(LEAD).max(heat.raw) < throttle - HOLD_BELOW
-        && heat.missed.is_none()
+fn is_cool(trend: &TemperatureTrend, throttle: f64) -> bool {
+    trend.smoothed <= throttle - COOL_BELOW
+        && trend.after(LEAD).max(trend.raw) < throttle - HOLD_BELOW
+        && trend.missed.is_none()
 }

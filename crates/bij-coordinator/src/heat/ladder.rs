@@ -1,114 +1,110 @@
-//! The ladder itself: what one look at the machine changes.
+//! The ladder: turns each observation of the machine into moves.
 
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
-use super::budget::{Budget, Change, Circumstances};
+use super::allocation::{self, Restraint};
+use super::budget::{Budget, BudgetChange, BudgetInputs};
 use super::gate::{COOL_BELOW, Gate};
-use super::reins::{Reins, Wanted};
-use super::sense::{Heat, LEAD, Sense, Sight};
-use super::spread::{self, Restraint};
-use super::{Because, HeatMove, HeatSeen, HeatSettings, HeatStep, Level, Living};
+use super::restraints::{RestraintPlanner, Restraints};
+use super::temperature::{LEAD, TemperatureTracker, TemperatureTrend, ZoneSummary};
+use super::{Because, HeatMove, HeatObservation, HeatSettings, HeatStep, Level, Living};
 
-/// How often it is looked while it is hot: a die warms by a degree a second at worst.
-const QUICK: TimeSpan = TimeSpan::from_secs(1);
-/// It is hot from so far below the threshold on.
+/// Interval of observations while it is hot: a die warms by at most a degree a second.
+const HOT_INTERVAL: TimeSpan = TimeSpan::from_secs(1);
+/// Degrees below the threshold from which it counts as hot.
 const HOT_BELOW: f64 = 8.0;
 
-/// The heat ladder; see [the module](super).
+/// Heat control; see [the module](super).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ladder {
     settings: HeatSettings,
-    sense: Sense,
-    /// `None` before the first look.
+    temperature: TemperatureTracker,
+    /// `None` before the first observation.
     budget: Option<Budget>,
-    reins: Reins,
+    restraints: RestraintPlanner,
     gate: Gate,
     level: Level,
-    /// From a critical reading on until it is cool, with or without sight.
-    critical: bool,
+    /// Set by a critical reading until it is cool, even while no zone can be read.
+    is_critical: bool,
     smoothed: Option<f64>,
     is_hot: bool,
-    /// Whether those that were seen last could be capped.
+    /// Whether any of the experiments seen last can be capped.
     can_cap: bool,
 }
 
 impl Ladder {
-    /// A ladder that has done nothing yet.
+    /// Returns a ladder without restraints in force.
     pub fn new(settings: HeatSettings) -> Self {
         Self::taking_over(settings, [])
     }
 
-    /// A ladder that finds this in force, left by one before it: what is not needed is lifted as if it
-    /// were its own.
+    /// Returns a ladder that takes over restraints that an earlier one has left in force; it lifts them when
+    /// they are not needed, like its own.
     pub fn taking_over(
         settings: HeatSettings,
-        in_force: impl IntoIterator<Item = (ExperimentId, Restraint)>,
+        restraints: impl IntoIterator<Item = (ExperimentId, Restraint)>,
     ) -> Self {
         Self {
             settings,
-            sense: Sense::default(),
+            temperature: TemperatureTracker::default(),
             budget: None,
-            reins: Reins::left(in_force),
+            restraints: RestraintPlanner::inherited(restraints),
             gate: Gate::default(),
             level: Level::default(),
-            critical: false,
+            is_critical: false,
             smoothed: None,
             is_hot: false,
             can_cap: true,
         }
     }
 
-    /// Goes by other settings from the next look on.
-    pub fn set(&mut self, settings: HeatSettings) {
+    /// Changes the settings, from the next observation on.
+    pub fn set_settings(&mut self, settings: HeatSettings) {
         self.settings = settings;
     }
 
-    /// Takes in one look at the machine and says what is to be done, in the order in which it is to be
-    /// done. What is said counts as done unless it [failed](Self::failed).
-    pub fn look(&mut self, seen: &HeatSeen<'_>) -> Vec<HeatMove> {
-        if self.reins.forget_vain_caps(seen.living)
+    /// Takes in an observation and returns the moves to carry out, in order. A move counts as done unless it is
+    /// reported as [failed](Self::failed).
+    pub fn observe(&mut self, seen: &HeatObservation<'_>) -> Vec<HeatMove> {
+        if self.restraints.forget_ineffective_caps(seen.living)
             && let Some(budget) = &mut self.budget
         {
             budget.had_no_effect();
         }
-        let order = self.reins.take_up(seen.living);
-        self.reins.see_gpu(seen.gpu);
+        let order = self.restraints.update_and_sort(seen.living);
+        self.restraints.observe_gpu(seen.gpu);
         let is_budget = self.budget.as_ref().is_some_and(|budget| budget.limit().is_some());
-        self.reins.measure(seen.uptime, seen.living, is_budget);
+        self.restraints.measure(seen.uptime, seen.living, is_budget);
         if !order.is_empty() {
             self.can_cap = order.iter().any(|one| one.can_cap || one.can_cap_gpu);
         }
-        match self.sense.look(seen.uptime, seen.zones, self.throttle()) {
-            Sight::Heat(heat) => self.look_at(&heat, seen, &order),
-            Sight::NoZones => self.without_zones(&order),
-            Sight::Blind(why) => self.blind(why, &order),
+        match self.temperature.update(seen.uptime, seen.zones, self.throttle()) {
+            ZoneSummary::Trend(trend) => self.observe_temperature(&trend, seen, &order),
+            ZoneSummary::NoZones => self.without_zones(&order),
+            ZoneSummary::Unreadable(why) => self.blind(why, &order),
         }
     }
 
-    /// A step that was said could not be done: it is said again at the next look, if it is still
-    /// wanted by then.
+    /// Notes that a step could not be carried out: it is returned again by the next observation if it is still
+    /// needed.
     pub fn failed(&mut self, step: &HeatStep) {
-        self.reins.failed(step);
+        self.restraints.failed(step);
     }
 
-    /// How high it stands.
+    /// Returns the current level.
     pub fn level(&self) -> &Level {
         &self.level
     }
 
-    /// Why an experiment that takes so much processor time ([`Living::cpu`]) and has such a limit of its
-    /// own ([`Living::max_celsius`]) cannot be started now; `None` where heat does not keep it.
+    /// Returns why heat keeps an experiment with this CPU quota ([`Living::cpu`]) and this limit of its own
+    /// ([`Living::max_celsius`]) from starting; `None` if it does not.
     ///
-    /// Between [`HeatStep::Hold`] and [`HeatStep::Admit`] nothing can, but for what takes the place of
-    /// somebody who has ended, once it is cool.
-    pub fn keeps_from_starting(
-        &self,
-        cpu: Percent,
-        max_celsius: Option<Celsius>,
-    ) -> Option<Because> {
-        let takes = spread::percent(cpu);
-        let at_least = spread::floor_of(takes, self.can_cap);
-        if let Some(because) = self.gate.stops(takes, at_least) {
+    /// Between [`HeatStep::Hold`] and [`HeatStep::Admit`] an experiment can start only once it is cool, as the
+    /// replacement of one that has ended.
+    pub fn blocking_reason(&self, cpu: Percent, max_celsius: Option<Celsius>) -> Option<Because> {
+        let quota = allocation::percent(cpu);
+        let at_least = allocation::floor_for(quota, self.can_cap);
+        if let Some(because) = self.gate.blocking_reason(quota, at_least) {
             return Some(because.clone());
         }
         let (limit, smoothed) = max_celsius.zip(self.smoothed)?;
@@ -116,124 +112,150 @@ impl Ladder {
         is_too_hot.then(|| Because::TooHotFor { limit, celsius: Celsius::from_degrees(smoothed) })
     }
 
-    /// What is in force for an experiment.
+    /// Returns the restraint in force for an experiment.
     pub fn restraint(&self, experiment: &ExperimentId) -> Restraint {
-        self.reins.of(experiment)
+        self.restraints.restraint(experiment)
     }
 
-    /// Whether nothing is done, and nothing need be done soon.
+    /// Returns whether nothing is restrained and no restraint will be needed soon.
     pub fn is_calm(&self) -> bool {
         !self.is_hot && self.level == Level::Normal
     }
 
-    /// How long until the next look: the interval of the settings, or a second while it is hot or
-    /// cannot be told.
-    pub fn next_look(&self) -> TimeSpan {
+    /// Returns the time until the next observation: the interval of the settings, or a second while it is hot or
+    /// the temperature is unknown.
+    pub fn observation_interval(&self) -> TimeSpan {
         let is_urgent = self.is_hot || !matches!(self.level, Level::Normal | Level::Hold);
         let interval = self.settings.interval();
-        if is_urgent { interval.min(QUICK) } else { interval }
+        if is_urgent { interval.min(HOT_INTERVAL) } else { interval }
     }
 
     fn throttle(&self) -> f64 {
         self.settings.throttle().degrees()
     }
 
-    fn look_at(&mut self, heat: &Heat, seen: &HeatSeen<'_>, order: &[&Living]) -> Vec<HeatMove> {
+    fn observe_temperature(
+        &mut self,
+        trend: &TemperatureTrend,
+        seen: &HeatObservation<'_>,
+        order: &[&Living],
+    ) -> Vec<HeatMove> {
         let throttle = self.throttle();
-        self.smoothed = Some(heat.smoothed);
-        let soon = heat.after(LEAD).max(heat.raw);
-        self.is_hot = soon >= throttle - HOT_BELOW || heat.missed.is_some();
-        self.critical = self.is_critical(heat);
-        let wanted = self.wanted(heat, seen, order);
-        let holds_back = !wanted.is_none();
-        let mut moves: Vec<HeatMove> =
-            self.gate.shut(heat, throttle, self.critical || holds_back).into_iter().collect();
-        moves.extend(self.change_to(order, wanted, &heat.because()));
-        if moves.iter().any(|one| matches!(one.step, HeatStep::Stop { .. })) {
-            self.gate.without_leaving(self.reins.claims(order));
+        self.smoothed = Some(trend.smoothed);
+        let soon = trend.after(LEAD).max(trend.raw);
+        self.is_hot = soon >= throttle - HOT_BELOW || trend.missed.is_some();
+        self.is_critical = self.judge_critical(trend);
+        let wanted = self.plan(trend, seen, order);
+        let restrains = !wanted.is_empty();
+        let mut moves: Vec<HeatMove> = self
+            .gate
+            .close_if_hot(trend, throttle, self.is_critical || restrains)
+            .into_iter()
+            .collect();
+        moves.extend(self.change_to(order, wanted, &trend.because()));
+        if moves.iter().any(|it| matches!(it.step, HeatStep::Stop { .. })) {
+            self.gate.exclude_stopping(self.restraints.total_quota(order));
         }
-        if order.is_empty() && self.gate.has_long_been_cool(heat, throttle, seen.uptime) {
+        if order.is_empty() && self.gate.has_long_been_cool(trend, throttle, seen.uptime) {
             self.budget.get_or_insert_default().lift(seen.uptime);
         }
-        if !self.critical && self.reins.are_loose() {
-            moves.extend(self.gate.open(heat, throttle, seen.uptime));
+        if !self.is_critical && self.restraints.is_empty() {
+            moves.extend(self.gate.open_if_cool(trend, throttle, seen.uptime));
         }
         let limit = self.budget.as_ref().and_then(Budget::limit).unwrap_or(f64::INFINITY);
-        let may_replace = (!self.critical).then_some(heat);
-        // What has not begun yet is known by its definition alone, and so are those it is measured by.
-        let left = limit - self.reins.demand(order);
-        self.gate.count(self.reins.claims(order), left, may_replace, throttle);
+        let may_replace = (!self.is_critical).then_some(trend);
+        // A start is judged by its quota, and so are the experiments that it is compared with.
+        let left = limit - self.restraints.demand(order);
+        self.gate.update_capacity(self.restraints.total_quota(order), left, may_replace, throttle);
         self.level = self.level_now();
         moves
     }
 
-    /// One reading alone may be a sensor's slip: it counts when the one before was hot as well. From
-    /// there it is critical until it is cool.
-    fn is_critical(&self, heat: &Heat) -> bool {
+    /// Returns whether it is critical. A single reading may be a sensor's error: it counts if the reading before
+    /// was hot as well. From then on it is critical until it is cool.
+    fn judge_critical(&self, trend: &TemperatureTrend) -> bool {
         let throttle = self.throttle();
-        let is_sure = heat.before.is_some_and(|before| before >= throttle);
-        let is_cool = heat.smoothed.max(heat.raw) <= throttle - COOL_BELOW;
-        (is_sure && heat.raw >= self.settings.critical().degrees()) || (self.critical && !is_cool)
+        let is_sure = trend.before.is_some_and(|before| before >= throttle);
+        let is_cool = trend.smoothed.max(trend.raw) <= throttle - COOL_BELOW;
+        (is_sure && trend.raw >= self.settings.critical().degrees())
+            || (self.is_critical && !is_cool)
     }
 
-    /// What should be in force.
-    fn wanted(&mut self, heat: &Heat, seen: &HeatSeen<'_>, order: &[&Living]) -> Wanted {
-        if self.critical {
-            return self.reins.all_gone(order);
+    /// Returns the restraints that this temperature requires.
+    fn plan(
+        &mut self,
+        trend: &TemperatureTrend,
+        seen: &HeatObservation<'_>,
+        order: &[&Living],
+    ) -> Restraints {
+        if self.is_critical {
+            return self.restraints.stop_all(order);
         }
         let throttle = self.throttle();
-        let demand = self.reins.demand(order);
-        let circumstances = Circumstances {
+        let demand = self.restraints.demand(order);
+        let circumstances = BudgetInputs {
             throttle,
             far_too_hot: f64::midpoint(throttle, self.settings.critical().degrees()),
             demand,
-            most: demand.max(spread::percent(seen.processors)),
-            all_or_one_less: (!self.can_cap).then(|| self.reins.floors(order)),
+            max_use: demand.max(allocation::percent(seen.processors)),
+            unsuspended_minimum: (!self.can_cap).then(|| self.restraints.floors(order)),
         };
-        let reins = &mut self.reins;
+        let restraints = &mut self.restraints;
         let budget = self.budget.get_or_insert_with(|| {
-            // What another ladder left in force was its budget.
-            reins.allowance(order, seen.gpu).map_or_else(Budget::default, Budget::of)
+            // The restraints of an earlier ladder define its budget.
+            restraints.allowance(order, seen.gpu).map_or_else(Budget::default, Budget::inherited)
         });
-        let change = budget.look(seen.uptime, heat, circumstances);
-        if change == Change::Cut {
-            self.sense.turn_over();
+        let change = budget.update(seen.uptime, trend, circumstances);
+        if change == BudgetChange::Cut {
+            self.temperature.reset_rise();
         }
-        reins.put_aside(seen.uptime, order, heat);
-        let wanted = reins.wanted(budget.limit(), order, seen.gpu);
-        if change == Change::None { reins.linger(seen.uptime, wanted) } else { wanted }
+        restraints.suspend_over_own_limit(seen.uptime, order, trend);
+        let wanted = restraints.plan(budget.limit(), order, seen.gpu);
+        if change == BudgetChange::None {
+            restraints.delay_loosening(seen.uptime, wanted)
+        } else {
+            wanted
+        }
     }
 
-    fn change_to(&mut self, order: &[&Living], wanted: Wanted, because: &Because) -> Vec<HeatMove> {
-        let steps = self.reins.change_to(order, wanted).into_iter();
+    fn change_to(
+        &mut self,
+        order: &[&Living],
+        wanted: Restraints,
+        because: &Because,
+    ) -> Vec<HeatMove> {
+        let steps = self.restraints.apply(order, wanted).into_iter();
         steps.map(|step| HeatMove { step, because: because.clone() }).collect()
     }
 
-    /// Nothing can be told: what is held back stays so, and nothing is started.
+    /// Keeps the restraints and holds starts, because the temperature is unknown.
     fn blind(&mut self, why: String, order: &[&Living]) -> Vec<HeatMove> {
         self.level = Level::Blind(why.clone());
-        let because = Because::Lost(why);
-        let said = self.gate.shut_for(because.clone());
-        self.gate.count(f64::INFINITY, f64::INFINITY, None, 0.0);
-        let wanted =
-            if self.critical { self.reins.all_gone(order) } else { self.reins.as_they_are() };
-        said.into_iter().chain(self.change_to(order, wanted, &because)).collect()
+        let because = Because::Unreadable(why);
+        let hold = self.gate.close(because.clone());
+        self.gate.update_capacity(f64::INFINITY, f64::INFINITY, None, 0.0);
+        let wanted = if self.is_critical {
+            self.restraints.stop_all(order)
+        } else {
+            self.restraints.unchanged()
+        };
+        hold.into_iter().chain(self.change_to(order, wanted, &because)).collect()
     }
 
-    /// On a machine without zones there is no heat to speak of.
+    /// Lifts everything, because a machine without zones has no heat control.
     fn without_zones(&mut self, order: &[&Living]) -> Vec<HeatMove> {
-        let mut moves = self.change_to(order, Wanted::default(), &Because::NoZones);
-        moves.extend(self.gate.open_for(Because::NoZones));
+        let mut moves = self.change_to(order, Restraints::default(), &Because::NoZones);
+        moves.extend(self.gate.open(Because::NoZones));
         self.level = Level::Normal;
         moves
     }
 
     fn level_now(&self) -> Level {
-        if self.critical {
+        if self.is_critical {
             Level::Critical
-        } else if !self.reins.are_loose() {
+        } else if !self.restraints.is_empty() {
             Level::Throttle
-        } else if self.gate.why_shut().is_some() {
+        } else if self.gate.closed_because().is_some() {
             Level::Hold
         } else {
             Level::Normal

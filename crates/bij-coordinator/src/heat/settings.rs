@@ -1,10 +1,10 @@
-//! The thresholds.
+//! Thresholds of heat control.
 
 use bij_core::definition::CoordinatorSettings;
 use bij_core::{Celsius, TimeSpan};
 use thiserror::Error;
 
-/// From where on the ladder acts, and how often it looks.
+/// Thresholds of the ladder, and its interval of observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeatSettings {
     throttle: Celsius,
@@ -12,51 +12,55 @@ pub struct HeatSettings {
     interval: TimeSpan,
 }
 
-/// No room is left for throttling before everything is stopped.
+/// Error of a critical temperature that leaves no range for throttling below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the critical temperature, {critical}, is not above the one to throttle at, {throttle}")]
-pub struct NoRoom {
-    /// The temperature to throttle at.
+pub struct ThresholdsTooClose {
+    /// Throttle temperature.
     pub throttle: Celsius,
-    /// The critical one.
+    /// Critical temperature.
     pub critical: Celsius,
 }
 
 impl HeatSettings {
-    /// Experiments are held back from `throttle` on and stopped from `critical` on; while it is cool
-    /// temperatures are read once an `interval`.
+    /// Returns settings with which experiments are restrained from `throttle` on and stopped from `critical` on;
+    /// while it is cool, temperatures are read once an `interval`.
     ///
     /// # Errors
-    /// [`NoRoom`] unless `critical` is above `throttle`.
-    pub fn new(throttle: Celsius, critical: Celsius, interval: TimeSpan) -> Result<Self, NoRoom> {
+    /// [`ThresholdsTooClose`] unless `critical` is above `throttle`.
+    pub fn new(
+        throttle: Celsius,
+        critical: Celsius,
+        interval: TimeSpan,
+    ) -> Result<Self, ThresholdsTooClose> {
         if throttle < critical {
             Ok(Self { throttle, critical, interval })
         } else {
-            Err(NoRoom { throttle, critical })
+            Err(ThresholdsTooClose { throttle, critical })
         }
     }
 
-    /// From here on experiments are held back.
+    /// Returns the temperature from which experiments are restrained.
     pub fn throttle(&self) -> Celsius {
         self.throttle
     }
 
-    /// From here on all experiments are stopped.
+    /// Returns the temperature from which all experiments are stopped.
     pub fn critical(&self) -> Celsius {
         self.critical
     }
 
-    /// How often temperatures are read while it is cool.
+    /// Returns the interval of readings while it is cool.
     pub fn interval(&self) -> TimeSpan {
         self.interval
     }
 }
 
 impl TryFrom<&CoordinatorSettings> for HeatSettings {
-    type Error = NoRoom;
+    type Error = ThresholdsTooClose;
 
-    /// Of what the settings file says, or the defaults.
-    fn try_from(settings: &CoordinatorSettings) -> Result<Self, NoRoom> {
+    /// Takes the thresholds of the settings, or their defaults.
+    fn try_from(settings: &CoordinatorSettings) -> Result<Self, ThresholdsTooClose> {
         Self::new(settings.throttle(), settings.critical(), settings.temperature_interval())
     }
 }

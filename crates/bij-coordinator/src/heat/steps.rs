@@ -1,45 +1,45 @@
-//! From what is in force to what should be, step by step.
+//! Steps from one set of restraints to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::{ExperimentId, Hertz};
 
-use super::reins::Wanted;
-use super::spread::{Motion, Restraint};
+use super::allocation::{Motion, Restraint};
+use super::restraints::Restraints;
 use super::{HeatStep, Living};
 
-/// The steps: first what holds back, in [order](super::spread::in_order), then what lets go, in
-/// reverse. Those in `again` are told what should be though it is said to be in force.
+/// Returns the steps: first those that tighten, in [order](super::allocation::restraint_order), then those that
+/// loosen, in reverse order. For experiments in `failed` steps are returned even if `from` equals `to`.
 pub(super) fn between(
     order: &[&Living],
-    from: &Wanted,
-    to: &Wanted,
-    again: &BTreeSet<ExperimentId>,
+    from: &Restraints,
+    to: &Restraints,
+    failed: &BTreeSet<ExperimentId>,
 ) -> Vec<HeatStep> {
-    let mut down = Vec::new();
-    let mut up = Vec::new();
+    let mut tighten = Vec::new();
+    let mut loosen = Vec::new();
     for one in order {
         let id = &one.experiment;
         let restraint = |of: &BTreeMap<ExperimentId, Restraint>| of.get(id).copied();
         let from = restraint(&from.each).unwrap_or_default();
         let to = restraint(&to.each).unwrap_or_default();
-        let again = again.contains(id);
-        let (holds, lets_go) = of_one(id, from, to, again);
-        down.extend(holds);
-        // They are turned round as a whole, so each experiment's own are put in backwards.
-        up.extend(lets_go.into_iter().rev());
+        let has_failed = failed.contains(id);
+        let (tightening, loosening) = steps_for_experiment(id, from, to, has_failed);
+        tighten.extend(tightening);
+        // The list is reversed as a whole below, so each experiment's steps are added in reverse.
+        loosen.extend(loosening.into_iter().rev());
     }
-    // The GPU comes last and goes first: it is for all of them.
-    let (slows, lets_go) = of_gpu(from.gpu, to.gpu);
-    down.extend(slows);
-    down.extend(lets_go);
-    up.reverse();
-    down.extend(up);
-    down
+    // The GPU is tightened last and loosened first, because its clock affects all experiments.
+    let (tightening, loosening) = steps_for_gpu(from.gpu, to.gpu);
+    tighten.extend(tightening);
+    tighten.extend(loosening);
+    loosen.reverse();
+    tighten.extend(loosen);
+    tighten
 }
 
-/// What slows the GPU down, and what lets it go.
-fn of_gpu(from: Option<Hertz>, to: Option<Hertz>) -> (Option<HeatStep>, Option<HeatStep>) {
+/// Returns the step that lowers the GPU's clock, and the one that raises it.
+fn steps_for_gpu(from: Option<Hertz>, to: Option<Hertz>) -> (Option<HeatStep>, Option<HeatStep>) {
     match (from, to) {
         (from, Some(to)) if from.is_none_or(|from| to < from) => {
             (Some(HeatStep::CapGpu { to }), None)
@@ -50,36 +50,36 @@ fn of_gpu(from: Option<Hertz>, to: Option<Hertz>) -> (Option<HeatStep>, Option<H
     }
 }
 
-/// What holds one back and what lets it go, each in the order in which it is to be done.
-fn of_one(
+/// Returns the steps that tighten and those that loosen, each in the order in which they are carried out.
+fn steps_for_experiment(
     id: &ExperimentId,
     from: Restraint,
     to: Restraint,
-    again: bool,
+    has_failed: bool,
 ) -> (Vec<HeatStep>, Vec<HeatStep>) {
     let experiment = || id.clone();
-    let (mut holds, mut lets_go) = (Vec::new(), Vec::new());
+    let (mut tighten, mut loosen) = (Vec::new(), Vec::new());
     if let Motion::Stopping(haste) = to.motion {
-        if from.motion != to.motion || again {
-            holds.push(HeatStep::Stop { experiment: experiment(), haste });
+        if from.motion != to.motion || has_failed {
+            tighten.push(HeatStep::Stop { experiment: experiment(), haste });
         }
-        // Whatever else is in force ends with it.
-        return (holds, lets_go);
+        // A stop ends all other restraints.
+        return (tighten, loosen);
     }
     if from.motion == Motion::Frozen && to.motion == Motion::Running {
-        lets_go.push(HeatStep::Thaw { experiment: experiment() });
+        loosen.push(HeatStep::Thaw { experiment: experiment() });
     }
     match (from.cap, to.cap) {
-        (_, Some(cap)) if from.cap != to.cap || again => {
+        (_, Some(cap)) if from.cap != to.cap || has_failed => {
             let is_looser = from.cap.is_some_and(|from| from < cap);
-            let list = if is_looser { &mut lets_go } else { &mut holds };
+            let list = if is_looser { &mut loosen } else { &mut tighten };
             list.push(HeatStep::Cap { experiment: experiment(), to: cap });
         }
-        (Some(_), None) => lets_go.push(HeatStep::Uncap { experiment: experiment() }),
+        (Some(_), None) => loosen.push(HeatStep::Uncap { experiment: experiment() }),
         (None | Some(_), _) => {}
     }
-    if to.motion == Motion::Frozen && (from.motion != Motion::Frozen || again) {
-        holds.push(HeatStep::Freeze { experiment: experiment() });
+    if to.motion == Motion::Frozen && (from.motion != Motion::Frozen || has_failed) {
+        tighten.push(HeatStep::Freeze { experiment: experiment() });
     }
-    (holds, lets_go)
+    (tighten, loosen)
 }

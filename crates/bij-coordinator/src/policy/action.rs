@@ -1,4 +1,4 @@
-//! What a decision says.
+//! Decisions and the actions in them.
 
 use bij_core::port::Change;
 use bij_core::queue::QueueState;
@@ -6,35 +6,35 @@ use bij_core::{ExperimentId, Order, RunId};
 
 use super::Report;
 
-/// What is to be done, and why the rest waits.
+/// Actions to carry out now, and the reasons why the other runs wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// To be carried out in this order: all changes go into the store, in one transaction, before
-    /// the first unit is touched.
+    /// In the order in which they are carried out: all changes go into the store, in one transaction,
+    /// before the first unit is started or stopped.
     pub actions: Vec<Action>,
-    /// Why the rest waits.
+    /// Why the other runs wait.
     pub report: Report,
 }
 
-/// One thing to be done; doing it again changes nothing.
+/// One action; it is idempotent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Changes the queue.
+    /// Writes this change to the queue.
     Change(Change),
-    /// Lets a run start: it is `Starting` in the store, then its unit is started.
+    /// Starts a run: it becomes `Starting` in the store, then its unit is started.
     Start {
-        /// Which.
+        /// Run to start.
         run: RunId,
-        /// Where it stands.
+        /// State that it is in until then.
         from: QueueState,
-        /// Why, for the event.
+        /// Reason, for the event.
         why: String,
     },
-    /// Stops a unit in good order: stop file, `SIGTERM`, and after its grace `SIGKILL`.
+    /// Stops a unit: stop file, `SIGTERM`, and `SIGKILL` after its grace period.
     Stop {
-        /// Whose.
+        /// Experiment whose unit is stopped.
         experiment: ExperimentId,
-        /// Why and who wants it, for the ledger.
+        /// Reason and requester, for the ledger.
         order: Order,
     },
 }

@@ -1,48 +1,48 @@
-//! What is refused when it is submitted, because it could never start.
+//! Runs that are refused when they are submitted because they could never start.
 
 use bij_core::Bytes;
 use bij_core::definition::CoordinatorSettings;
 use bij_core::queue::Terms;
 use thiserror::Error;
 
-use super::PowerSeen;
+use super::PowerModeStatus;
 
-/// Why a run could never start on this machine.
+/// Reason why a run could never start on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Inadmissible {
-    /// Its claim is larger than the budget of all.
+    /// It claims more memory than the budget for all experiments together.
     #[error("claims {claim} of memory, more than the budget of {budget}")]
     OverBudget {
-        /// What it claims.
+        /// Memory that the run claims.
         claim: Bytes,
-        /// What all may claim together.
+        /// Memory that all runs together may claim.
         budget: Bytes,
     },
-    /// Its claim leaves too little of the machine.
+    /// Its claim would leave less memory than the reserve.
     #[error(
         "claims {claim} of memory, which leaves less than the reserve of {reserve} of the \
          machine's {total}"
     )]
     OverMachine {
-        /// What it claims.
+        /// Memory that the run claims.
         claim: Bytes,
-        /// What must be left over.
+        /// Memory that must stay unclaimed.
         reserve: Bytes,
-        /// What the machine has.
+        /// Memory of the machine.
         total: Bytes,
     },
-    /// The board does not have its power mode.
+    /// The board does not have the power mode that the run asks for.
     #[error("wants power mode {wanted}, and {why}")]
     NoSuchPowerMode {
-        /// The mode that it wants.
+        /// Power mode that the run asks for.
         wanted: String,
-        /// What there is instead.
+        /// The modes that the board has, as a fragment.
         why: String,
     },
 }
 
 impl Inadmissible {
-    /// What helps.
+    /// Returns what the operator can do about it, as a fragment.
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::OverBudget { .. } => {
@@ -59,16 +59,16 @@ impl Inadmissible {
     }
 }
 
-/// Whether a run with these terms could ever start, on a machine with so much memory and these power modes;
-/// where that is not known, what depends on it is not judged.
+/// Checks that a run with these terms could ever start on a machine with `total` memory and these power
+/// modes. A check whose input is unknown is skipped.
 ///
 /// # Errors
-/// [`Inadmissible`] with the numbers that speak against it.
+/// [`Inadmissible`] with the numbers that rule it out.
 pub fn admissible(
     terms: &Terms,
     settings: &CoordinatorSettings,
     total: Option<Bytes>,
-    power: &PowerSeen,
+    power: &PowerModeStatus,
 ) -> Result<(), Inadmissible> {
     if terms.now {
         return Ok(());

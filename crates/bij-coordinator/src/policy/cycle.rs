@@ -1,4 +1,4 @@
-//! Runs that would wait for each other for ever.
+//! Finds runs that would wait for each other for ever.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use thiserror::Error;
 
 use super::{State, dependency};
 
-/// Runs that wait for each other.
+/// Experiments whose runs wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}", said(.0))]
+#[error("{}", describe(.0))]
 pub struct Cycle(pub Vec<ExperimentId>);
 
-/// As a fragment, with the remedy.
-fn said(waiting: &[ExperimentId]) -> String {
+/// Returns the message for a cycle, with its remedy.
+fn describe(waiting: &[ExperimentId]) -> String {
     match waiting {
         // The name alone means the newest run, which is the one that would wait.
         [alone] => format!(
@@ -28,28 +28,27 @@ fn said(waiting: &[ExperimentId]) -> String {
     }
 }
 
-/// A run that joins the queue, or one in it whose dependencies change.
+/// A run that joins the queue, or a queued run whose dependencies change.
 #[derive(Clone, Copy, Debug)]
 pub struct Joining<'a> {
     /// The run, if it is in the queue already.
     pub run: Option<&'a RunId>,
-    /// Whose run.
+    /// Experiment of the run.
     pub experiment: &'a ExperimentId,
-    /// What it waits for.
+    /// Dependencies that the run has or gets.
     pub after: &'a Dependencies,
 }
 
-/// Looks whether runs that join the queue would keep each other, or runs that are there, waiting
-/// for ever.
+/// Checks that no run would wait for ever because of the joining runs.
 ///
-/// A run can start some day if all (or, with `any`, one) of those it waits for can; what is not in
-/// the queue may always come. Only what can be reached from the joining ones is looked at, in time
-/// that grows with that alone.
+/// A run can start some day if all (or, with `any`, one) of the runs that it waits for can; a run that is
+/// not in the queue may still be submitted. Only runs that are reachable from the joining ones are
+/// visited, and the time depends on their number alone.
 ///
 /// # Errors
-/// [`Cycle`] with those that wait for each other.
+/// [`Cycle`] with the experiments that wait for each other.
 pub fn find_cycle(state: &State, joining: &[Joining<'_>]) -> Result<(), Cycle> {
-    // What waits for nothing can start, so it closes no circle.
+    // A run without dependencies can start, so it closes no cycle.
     if joining.iter().all(|run| run.after.iter().next().is_none()) {
         return Ok(());
     }
@@ -64,7 +63,7 @@ pub fn find_cycle(state: &State, joining: &[Joining<'_>]) -> Result<(), Cycle> {
 struct Node<'a> {
     experiment: &'a ExperimentId,
     after: &'a Dependencies,
-    /// Of each dependency the node, if it is in the queue or joins it.
+    /// For each dependency its node, if that run is in the queue or joins it.
     on: Vec<Option<usize>>,
 }
 
@@ -73,11 +72,11 @@ struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// The joining ones and all that they wait for.
+    /// Builds the graph of the joining runs and of all runs that they wait for.
     fn reach(state: &'a State, joining: &[Joining<'a>]) -> Self {
         let mut nodes: Vec<Node<'a>> = Vec::new();
         let mut queued: BTreeMap<&'a RunId, usize> = BTreeMap::new();
-        // The last of an experiment's runs that join is its newest run then.
+        // The last joining run of an experiment will be its newest run.
         let mut newest: BTreeMap<&ExperimentId, usize> = BTreeMap::new();
         for (at, &Joining { run, experiment, after }) in joining.iter().enumerate() {
             match run {
@@ -109,8 +108,8 @@ impl<'a> Graph<'a> {
         Self { nodes }
     }
 
-    /// Of each node whether it can never start: all are, but for those that wait for nothing in
-    /// the graph, and those that wait for such ones.
+    /// Returns for each node whether it can never start. A node can start if it waits for no other node, or
+    /// only for nodes that can.
     fn stuck(&self) -> Vec<bool> {
         let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate() {
@@ -132,12 +131,12 @@ impl<'a> Graph<'a> {
         stuck
     }
 
-    /// Those that wait for each other, found from one that waits for them.
+    /// Returns the experiments of a cycle that is reachable from the stuck node `from`.
     fn around(&self, from: usize, stuck: &[bool]) -> Vec<ExperimentId> {
         let mut path: Vec<usize> = vec![from];
         let mut step = BTreeMap::from([(from, 0)]);
         let mut last = from;
-        // What is stuck waits for something that is.
+        // Every stuck node waits for another stuck node.
         while let Some(next) = self.nodes[last].on.iter().flatten().find(|on| stuck[**on]) {
             if let Some(start) = step.insert(*next, path.len()) {
                 path.drain(..start);
@@ -151,12 +150,12 @@ impl<'a> Graph<'a> {
 }
 
 impl Node<'_> {
-    /// How many of those that it waits for must come first.
+    /// Returns how many of the nodes that it waits for must be able to start first.
     fn conditions(&self) -> usize {
         let in_graph = self.on.iter().flatten().count();
         match self.after {
             Dependencies::All(_) => in_graph,
-            // One is enough, and what is not in the queue may always come.
+            // One is enough, and a run that is not in the queue may still be submitted.
             Dependencies::Any(_) => usize::from(in_graph > 0 && in_graph == self.on.len()),
         }
     }

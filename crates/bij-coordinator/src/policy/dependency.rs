@@ -1,15 +1,15 @@
-//! What must have happened to other runs.
+//! Gates of a run's dependencies on other runs.
 
 use bij_core::queue::{ClosedGate, Condition, Dependencies, Dependency, QueuedRun, RunRef};
 use bij_core::{RunEnd, RunState};
 
 use super::{Observation, State};
 
-/// The dependencies that are not met; with `any`, none is told once one is met.
+/// Returns a gate for each unmet dependency; with `any`, none as soon as one dependency is met.
 pub(super) fn closed(run: &QueuedRun, state: &State, seen: &Observation) -> Vec<ClosedGate> {
-    let unmet = |on: &Dependency| match verdict(on, state, seen) {
-        Verdict::Met => None,
-        Verdict::Unmet { ended } => Some(ClosedGate::Dependency { on: on.clone(), ended }),
+    let unmet = |on: &Dependency| match dependency_status(on, state, seen) {
+        DependencyStatus::Met => None,
+        DependencyStatus::Unmet { ended } => Some(ClosedGate::Dependency { on: on.clone(), ended }),
     };
     match &run.terms.after {
         Dependencies::All(list) => list.iter().filter_map(unmet).collect(),
@@ -20,22 +20,24 @@ pub(super) fn closed(run: &QueuedRun, state: &State, seen: &Observation) -> Vec<
     }
 }
 
-enum Verdict {
+enum DependencyStatus {
     Met,
     Unmet { ended: Option<RunEnd> },
 }
 
-fn verdict(on: &Dependency, state: &State, seen: &Observation) -> Verdict {
+fn dependency_status(on: &Dependency, state: &State, seen: &Observation) -> DependencyStatus {
     match (run_state(&on.on, state, seen), on.condition) {
         (Some(RunState::Ended(RunEnd::Success)), _)
-        | (Some(RunState::Ended(_)), Condition::End) => Verdict::Met,
-        (Some(RunState::Ended(end)), Condition::Success) => Verdict::Unmet { ended: Some(end) },
-        (Some(RunState::Open) | None, _) => Verdict::Unmet { ended: None },
+        | (Some(RunState::Ended(_)), Condition::End) => DependencyStatus::Met,
+        (Some(RunState::Ended(end)), Condition::Success) => {
+            DependencyStatus::Unmet { ended: Some(end) }
+        }
+        (Some(RunState::Open) | None, _) => DependencyStatus::Unmet { ended: None },
     }
 }
 
-/// Where a run is. Whether an experiment's newest run is in the queue only the store can tell: an
-/// older one may still be there when it is over.
+/// Returns whether a run is open or has ended. Only the store knows whether an experiment's newest run is
+/// still in the queue: an older run may be queued after the newest has ended.
 fn run_state(run: &RunRef, state: &State, seen: &Observation) -> Option<RunState> {
     match (run, seen.others.get(run)) {
         (RunRef::Newest(_), Some(found)) => *found,
@@ -44,7 +46,7 @@ fn run_state(run: &RunRef, state: &State, seen: &Observation) -> Option<RunState
     }
 }
 
-/// The run in the queue that is spoken of.
+/// Returns the queued run that a reference names.
 pub(super) fn in_queue<'a>(run: &RunRef, state: &'a State) -> Option<&'a QueuedRun> {
     match run {
         RunRef::Newest(experiment) => state.runs_of(experiment).next_back(),

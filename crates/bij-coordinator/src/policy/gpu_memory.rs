@@ -1,43 +1,42 @@
-//! Those that have more of the GPU's memory than they may.
+//! Stops experiments that use more of the GPU's memory than `[gpu] memory` allows, and restarts them.
 //!
-//! On a board where the GPU shares the machine's memory, what its driver hands out is charged to no
-//! control group: `MemoryMax=` does not bound it, and the kernel kills whoever is in the way. So it is
-//! bounded here, by `[gpu] memory`.
+//! On a board where the GPU shares the machine's memory, memory that its driver allocates is charged to no
+//! control group: `MemoryMax=` does not bound it, and the OOM killer may hit any process. So the
+//! coordinator enforces the limit.
 
 use bij_core::port::Change;
 use bij_core::queue::QueuedRun;
 use bij_core::{Bytes, ExperimentId, Order, OrderKind, TimeSpan};
 
-use super::heat::put_first;
+use super::heat::requeue_first;
 use super::stopping::OURSELVES;
 use super::time::after;
 use super::{Action, Observation, Report, State, health};
 use crate::Health;
 
-/// What an experiment has of the GPU's memory.
+/// An experiment's use of the GPU's memory, and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuUse {
-    /// So much.
+    /// Memory in use.
     pub used: Bytes,
-    /// It may have so much: `[gpu] memory`.
+    /// `[gpu] memory`.
     pub limit: Bytes,
 }
 
-/// Stops those that have had too much for longer than they may.
+/// Stops the experiments that have exceeded their limit for longer than the grace period.
 ///
-/// One that is down, or waits to be restarted, has nothing; a reading that says otherwise is from
-/// before.
+/// An experiment without processes uses none: a reading that says otherwise is outdated.
 pub(super) fn guard(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let mut actions = Vec::new();
     let grace = state.settings.gpu_memory_grace();
     let over = seen.gpu_memory.iter().filter(|(_, GpuUse { used, limit })| used > limit);
-    for (experiment, gpu_use) in over.filter(|(experiment, _)| seen.lives(experiment)) {
+    for (experiment, gpu_use) in over.filter(|(experiment, _)| seen.has_processes(experiment)) {
         let before = state.over_gpu_memory.get(experiment).copied();
         let since = before.unwrap_or(seen.now.uptime);
         report.over_gpu_memory.insert(experiment.clone(), since);
-        let patience_ends = after(since, grace);
-        if seen.now.uptime < patience_ends {
-            report.look_at(patience_ends);
+        let grace_ends = after(since, grace);
+        if seen.now.uptime < grace_ends {
+            report.decide_again_at(grace_ends);
         } else if !state.busy.contains_key(experiment) && !state.stops.contains_key(experiment) {
             actions.extend(stop(experiment, *gpu_use, grace, state));
         }
@@ -45,25 +44,33 @@ pub(super) fn guard(state: &State, seen: &Observation, report: &mut Report) -> V
     actions
 }
 
-/// Brings back those that were stopped for it, as systemd does with those that the kernel has killed
-/// for memory: after the delay of their definition, as long as they have restarts left.
+/// Requeues the runs that were stopped for it, as systemd restarts units after an OOM kill: after the delay
+/// of their definition, as long as restarts are left.
 ///
-/// A unit that was stopped is not brought back by `Restart=`, so this is done here; till then the run
-/// stays up, as one does whose unit waits to be restarted.
-pub(super) fn bring_back(state: &State, seen: &Observation, report: &mut Report) -> Vec<Change> {
-    let mut back: Vec<&QueuedRun> = Vec::new();
+/// `Restart=` does not apply to a unit that was stopped, so it is done here. Until then the run stays up,
+/// like a run whose unit waits for its restart.
+pub(super) fn requeue_stopped(
+    state: &State,
+    seen: &Observation,
+    report: &mut Report,
+) -> Vec<Change> {
+    let mut due_runs: Vec<&QueuedRun> = Vec::new();
     for run in state.up().filter(|run| !state.busy.contains_key(&run.run.experiment)) {
-        let Some(lost) = seen.lost_by(run, OrderKind::GpuMemory) else { continue };
-        let Some(delay) = lost.restart_after else { continue };
-        let due = after(lost.since, delay);
+        let Some(missing) = seen.missing_by(run, OrderKind::GpuMemory) else { continue };
+        let Some(delay) = missing.restart_after else { continue };
+        let due = after(missing.since, delay);
         if seen.now.uptime < due {
-            report.look_at(due);
+            report.decide_again_at(due);
         } else {
-            back.push(run);
+            due_runs.push(run);
         }
     }
-    back.sort_by(|a, b| a.order().cmp(&b.order()));
-    put_first(state, &back, "it was stopped because it had more of the GPU's memory than it may")
+    due_runs.sort_by(|a, b| a.order().cmp(&b.order()));
+    requeue_first(
+        state,
+        &due_runs,
+        "it was stopped because it exceeded its limit of the GPU's memory",
+    )
 }
 
 fn stop(
@@ -72,11 +79,12 @@ fn stop(
     grace: TimeSpan,
     state: &State,
 ) -> impl Iterator<Item = Action> + use<> {
-    let reason = format!("has {used} of the GPU's memory, for {grace} more than its {limit}");
+    let reason =
+        format!("uses {used} of the GPU's memory, for {grace} more than its limit of {limit}");
     let by = format!("{OURSELVES}: {experiment} {reason}");
-    let told = state
+    let note = state
         .up_of(experiment)
         .map(|run| Action::Change(health::note(&run.run, &Health::Degraded { reason })));
     let order = Order { kind: OrderKind::GpuMemory, by };
-    told.into_iter().chain([Action::Stop { experiment: experiment.clone(), order }])
+    note.into_iter().chain([Action::Stop { experiment: experiment.clone(), order }])
 }

@@ -1,4 +1,4 @@
-//! How those that are up do.
+//! Judges the health of the runs that are up.
 
 use std::collections::BTreeMap;
 
@@ -9,55 +9,55 @@ use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Timestamp};
 use super::{Action, Observation, Report, State};
 use crate::{Health, Now};
 
-/// From this share of its limit on, memory is told to be short: what is left is gone in a moment.
+/// Share of its limit from which memory counts as short: the rest can be used up within a moment.
 const MEMORY_SHORT: Percent = Percent::new(90);
-/// From this share of time on, waiting for memory is what it mostly does.
+/// Share of time waiting for memory from which a run counts as degraded.
 const PRESSED: Percent = Percent::new(20);
 
-/// What is seen of a run that is up.
+/// Measurements of a run that is up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
-    /// The steps it says it has done.
+    /// Step that the experiment last reported.
     pub step: Option<u64>,
-    /// It is stalled if there is no new step for so long: `[health] stall_after`.
+    /// `[health] stall_after`: the run is stalled after this time without a new step.
     pub stall_after: Option<TimeSpan>,
-    /// The memory it uses.
+    /// Memory in use.
     pub memory: Option<Bytes>,
-    /// Its memory limit.
+    /// Memory limit of the unit.
     pub memory_max: Option<Bytes>,
-    /// The share of time in which some task of it waited for memory.
+    /// Share of time in which at least one of its tasks waited for memory.
     pub memory_pressure: Option<Percent>,
-    /// How often its unit was restarted since it was started.
+    /// Restarts of its unit since it was started.
     pub restarts: Option<u32>,
-    /// Which life of its unit this is.
-    pub life: Option<InvocationId>,
+    /// Invocation of its unit.
+    pub invocation: Option<InvocationId>,
 }
 
-/// What is remembered of a run that is up.
+/// Health of a run, and what the next judgement compares with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthMemory {
-    /// How it does.
+    /// Current health.
     pub health: Health,
-    /// Since when.
+    /// Time of the last change of the health.
     pub since: Timestamp,
     step: Option<u64>,
-    /// The uptime at which it was first seen at this step.
-    stepped: TimeSpan,
+    /// Uptime at which this step was first observed.
+    stepped_at: TimeSpan,
     restarts: Option<u32>,
-    life: Option<InvocationId>,
+    invocation: Option<InvocationId>,
 }
 
-/// Looks at those whose vital signs were taken, and tells what has changed.
+/// Judges each run that was measured, and returns a note for each change of health.
 pub(super) fn check(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let mut actions = Vec::new();
     for (run, vitals) in &seen.vitals {
         let before = state.health.get(run);
         let now = judge(before, vitals, seen.now);
-        let is_news = match before {
+        let has_changed = match before {
             Some(before) => before.health.as_str() != now.health.as_str(),
             None => now.health != Health::Healthy,
         };
-        if is_news {
+        if has_changed {
             actions.push(Action::Change(note(run, &now.health)));
         }
         report.health.insert(run.clone(), now);
@@ -74,9 +74,11 @@ pub(super) fn note(run: &RunId, health: &Health) -> Change {
 
 fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemory {
     let restarted = before.is_some_and(|before| before.restarts < vitals.restarts);
-    let goes_on = before.filter(|before| before.step == vitals.step && before.life == vitals.life);
-    let stepped = goes_on.map_or(now.uptime, |before| before.stepped);
-    let health = stalled(vitals, stepped, now)
+    let is_same_step = |before: &&HealthMemory| {
+        before.step == vitals.step && before.invocation == vitals.invocation
+    };
+    let stepped_at = before.filter(is_same_step).map_or(now.uptime, |before| before.stepped_at);
+    let health = stalled(vitals, stepped_at, now)
         .or_else(|| degraded(vitals, restarted))
         .unwrap_or(Health::Healthy);
     let since = before.filter(|before| before.health.as_str() == health.as_str());
@@ -84,15 +86,15 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
         since: since.map_or(now.at, |before| before.since),
         health,
         step: vitals.step,
-        stepped,
+        stepped_at,
         restarts: vitals.restarts,
-        life: vitals.life,
+        invocation: vitals.invocation,
     }
 }
 
-fn stalled(vitals: &Vitals, stepped: TimeSpan, now: Now) -> Option<Health> {
+fn stalled(vitals: &Vitals, stepped_at: TimeSpan, now: Now) -> Option<Health> {
     let bound = vitals.stall_after?;
-    let still = now.uptime.as_micros().saturating_sub(stepped.as_micros());
+    let still = now.uptime.as_micros().saturating_sub(stepped_at.as_micros());
     (still >= bound.as_micros()).then(|| {
         let seconds = TimeSpan::from_micros(still / 1_000_000 * 1_000_000);
         let at =

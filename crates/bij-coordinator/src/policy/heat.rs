@@ -1,7 +1,7 @@
-//! What waits for the board to cool down.
+//! Gate of runs that wait for the board to cool down.
 //!
-//! What is done to those that run is the business of the [ladder](crate::heat), which needs no store
-//! and acts though nothing can be decided here.
+//! Running experiments are restrained by the [ladder](crate::heat), which needs no store and acts even
+//! while no decision can be made.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use bij_core::{Celsius, ExperimentId, OrderKind};
 use super::{Observation, State};
 use crate::heat::{Because, Level};
 
-/// How the ladder stands.
+/// Status of heat control, as the gates need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Warmth {
-    /// How high.
+pub struct ThermalStatus {
+    /// Level of the ladder.
     pub level: Level,
-    /// Why nothing is started, if nothing is.
+    /// Reason why starts are on hold, if they are.
     pub held: Option<Because>,
-    /// Whom this keeps from nothing: it may take the place of one that has ended.
+    /// Experiment that may start although starts are on hold, because it replaces one that has ended.
     pub replacement: Option<ExperimentId>,
-    /// Experiments that are not started for a limit of their own.
+    /// Experiments that may not start because of their own limit (`[thermal] max_celsius`).
     pub too_hot_for: BTreeMap<ExperimentId, Because>,
 }
 
-/// The gate of one run, if it is closed. What passes the gates passes this one as well, unless
-/// everything is being stopped.
-pub fn closed_by_heat(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
-    let Warmth { level, held, replacement, too_hot_for } = &seen.warmth;
+/// Returns the heat gate of a run, if it is closed. A run that passes the gates passes this one too,
+/// except at the critical level.
+pub fn heat_gate(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
+    let ThermalStatus { level, held, replacement, too_hot_for } = &seen.warmth;
     let experiment = &run.run.experiment;
     let passes = run.terms.now && *level != Level::Critical;
     let held = held.as_ref().filter(|_| replacement.as_ref() != Some(experiment));
@@ -39,28 +39,31 @@ pub fn closed_by_heat(run: &QueuedRun, state: &State, seen: &Observation) -> Opt
 fn gate(because: &Because, state: &State) -> ClosedGate {
     let limit = match because {
         Because::TooHotFor { limit, .. } => *limit,
-        Because::Zone { .. } | Because::Lost(_) | Because::NoZones => state.settings.throttle(),
+        Because::Zone { .. } | Because::Unreadable(_) | Because::NoZones => {
+            state.settings.throttle()
+        }
     };
     ClosedGate::Heat { why: because.to_string(), celsius: reading(because), limit }
 }
 
-/// The reading in a reason, if it has one.
+/// Returns the temperature that a reason names, if it names one.
 pub(crate) const fn reading(because: &Because) -> Option<Celsius> {
     match because {
         Because::Zone { celsius, .. } | Because::TooHotFor { celsius, .. } => Some(*celsius),
-        Because::Lost(_) | Because::NoZones => None,
+        Because::Unreadable(_) | Because::NoZones => None,
     }
 }
 
-/// Puts back what was stopped for heat: before all others of its priority.
-pub(super) fn put_back(state: &State, seen: &Observation) -> Vec<Change> {
-    let mut stopped: Vec<&QueuedRun> = state.up().filter(|run| was_stopped(run, seen)).collect();
+/// Requeues the runs that were stopped for heat, before all others of their priority.
+pub(super) fn requeue_stopped(state: &State, seen: &Observation) -> Vec<Change> {
+    let mut stopped: Vec<&QueuedRun> =
+        state.up().filter(|run| was_stopped_for_heat(run, seen)).collect();
     stopped.sort_by(|a, b| a.order().cmp(&b.order()));
-    put_first(state, &stopped, "it was stopped because the board was too hot")
+    requeue_first(state, &stopped, "it was stopped because the board was too hot")
 }
 
-/// Has those that were up wait, before all others of their priority.
-pub fn put_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Change> {
+/// Puts runs that were up back into the queue, before all others of their priority.
+pub fn requeue_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Change> {
     let waits = |run: &QueuedRun| Change::State {
         run: run.run.clone(),
         from: Some(run.state.clone()),
@@ -72,7 +75,7 @@ pub fn put_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Change> {
     runs.iter().zip(places).flat_map(|(run, place)| [waits(run), moved(run, place)]).collect()
 }
 
-/// Whether a run's newest attempt was ended by heat and nothing of it is up.
-pub(super) fn was_stopped(run: &QueuedRun, seen: &Observation) -> bool {
-    seen.lost_by(run, OrderKind::Heat).is_some()
+/// Returns whether heat ended the run's newest attempt and its unit is down.
+pub(super) fn was_stopped_for_heat(run: &QueuedRun, seen: &Observation) -> bool {
+    seen.missing_by(run, OrderKind::Heat).is_some()
 }

@@ -1,10 +1,10 @@
-//! What somebody has stopped by hand.
+//! Gates of runs that are held, and of admission that is paused.
 
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
 
 use super::State;
 
-/// Of the run itself.
+/// Returns the gate of a held run.
 pub(super) fn held(run: &QueuedRun) -> Option<ClosedGate> {
     match &run.state {
         QueueState::Held { by } => Some(ClosedGate::Hold { by: by.clone() }),
@@ -12,7 +12,7 @@ pub(super) fn held(run: &QueuedRun) -> Option<ClosedGate> {
     }
 }
 
-/// Of all runs, and of its group.
+/// Returns the gates of a pause of all runs and of the run's group.
 pub(super) fn paused(run: &QueuedRun, state: &State) -> impl Iterator<Item = ClosedGate> {
     let all = state.paused.as_ref().map(|pause| (None, pause));
     let group = state.groups.get(&run.terms.group);

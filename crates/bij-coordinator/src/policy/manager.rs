@@ -1,10 +1,10 @@
-//! The service manager that starts them, and all else that keeps everything from starting.
+//! Gates that are closed for every run: the service manager is unreachable, or a shutdown is under way.
 
 use bij_core::queue::{ClosedGate, QueueState};
 
 use super::{Observation, Report, State, Unreachable};
 
-/// The gates that are closed to every run.
+/// Returns the gates that are closed for every run.
 pub(super) fn closed(seen: &Observation) -> Vec<ClosedGate> {
     let manager = seen.unreachable.clone();
     let manager = manager.map(|Unreachable { since, why }| ClosedGate::Manager { since, why });
@@ -12,8 +12,8 @@ pub(super) fn closed(seen: &Observation) -> Vec<ClosedGate> {
     manager.into_iter().chain(going_down).collect()
 }
 
-/// Those that were let start and whose start is not asked for wait as well, for nothing else.
-pub(super) fn wait(
+/// Reports these gates for `Starting` runs whose start has not been requested from the service manager yet.
+pub(super) fn report_starting(
     state: &State,
     seen: &Observation,
     closed_to_all: &[ClosedGate],

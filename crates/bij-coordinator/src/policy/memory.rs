@@ -1,18 +1,18 @@
-//! Memory: what is claimed must stay within the budget, and the machine itself must agree.
+//! Gates of memory: claims must stay within the budget, and enough memory must be available.
 
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::ClosedGate;
 use bij_core::{Bytes, Percent};
 
-use super::room::Room;
+use super::capacity::UsedCapacity;
 
-/// The memory there is to be shared out.
+/// Memory that runs can claim.
 ///
-/// What could not be read keeps nothing from starting: the claims still have to fit, and the report
-/// tells that the rest is not known.
+/// A value that could not be read closes no gate: claims still have to fit the budget, and the report
+/// names the value.
 pub(super) struct Limits {
-    /// `None` is without bound.
+    /// Bound on the sum of all claims; `None` is unlimited.
     budget: Option<Bytes>,
     total: Option<Bytes>,
     available: Option<Bytes>,
@@ -25,7 +25,7 @@ impl Limits {
     pub(super) fn new(settings: &CoordinatorSettings, sample: &Sample) -> Self {
         let total = sample.memory_total.as_ref().ok().copied();
         Self {
-            // A share of a memory that nobody knows is no bound; an amount is.
+            // A share of an unknown amount is no bound; an absolute amount is.
             budget: settings.budget(total.unwrap_or(Bytes::new(u64::MAX))).at(),
             total,
             available: sample.memory_available.as_ref().ok().copied(),
@@ -35,22 +35,27 @@ impl Limits {
         }
     }
 
-    /// The closed gates of a run with this claim.
+    /// Returns the closed gates of a run with this claim.
     pub(super) fn closed(
         &self,
         claim: Option<Bytes>,
-        room: &Room,
+        used: &UsedCapacity,
     ) -> impl Iterator<Item = ClosedGate> {
-        let over_budget = self.over_budget(claim, room.claimed());
-        let not_available = self.not_available(claim, room.promised());
+        let over_budget = self.over_budget(claim, used.claimed());
+        let not_available = self.not_available(claim, used.promised());
         [over_budget, not_available, self.pressed()].into_iter().flatten()
     }
 
-    /// Whether too little is left for a claim once another run has taken so much.
-    pub(super) fn is_short_beside(&self, claim: Option<Bytes>, taken: Bytes, room: &Room) -> bool {
+    /// Returns whether `claim` no longer fits after another run has taken `taken`.
+    pub(super) fn is_short_beside(
+        &self,
+        claim: Option<Bytes>,
+        taken: Bytes,
+        used: &UsedCapacity,
+    ) -> bool {
         let with = |sum: Bytes| Bytes::new(sum.get().saturating_add(taken.get()));
-        self.over_budget(claim, with(room.claimed())).is_some()
-            || self.not_available(claim, with(room.promised())).is_some()
+        self.over_budget(claim, with(used.claimed())).is_some()
+            || self.not_available(claim, with(used.promised())).is_some()
     }
 
     fn over_budget(&self, claim: Option<Bytes>, claimed: Bytes) -> Option<ClosedGate> {
@@ -65,7 +70,7 @@ impl Limits {
         (need > available).then_some(ClosedGate::MemoryAvailable { need, available })
     }
 
-    /// Whether tasks wait for memory as it is.
+    /// Returns the gate of memory pressure, if it is closed.
     pub(super) fn pressed(&self) -> Option<ClosedGate> {
         let (some, at_most) = (self.pressure?, self.at_most);
         (some > at_most).then_some(ClosedGate::MemoryPressure { some, at_most })
@@ -75,7 +80,7 @@ impl Limits {
         claim.unwrap_or_default().checked_add(self.reserve).unwrap_or(Bytes::new(u64::MAX))
     }
 
-    /// Whether so much could ever be had, with nothing else up.
+    /// Returns whether the claim would fit if nothing else were up.
     pub(super) fn can_ever_fit(&self, claim: Option<Bytes>) -> bool {
         let in_budget = claim.zip(self.budget).is_none_or(|(claim, budget)| claim <= budget);
         in_budget && self.total.is_none_or(|total| self.need(claim) <= total)

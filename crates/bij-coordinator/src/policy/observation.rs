@@ -1,4 +1,4 @@
-//! What a coordinator sees.
+//! Observations on which a decision is based.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,94 +8,94 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
 
-use super::{GpuUse, PowerSeen, Vitals, Warmth};
+use super::{GpuUse, PowerModeStatus, ThermalStatus, Vitals};
 use crate::Now;
 
-/// What a coordinator sees.
+/// State of the units and of the machine, read before a decision.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// When.
+    /// Time of the observation.
     pub now: Now,
-    /// The service manager cannot be asked: units are as they were last seen, if they ever were.
+    /// Set while the service manager is unreachable; `units` are then as last observed, or empty.
     pub unreachable: Option<Unreachable>,
-    /// What is going down: nothing is started any more.
+    /// Shutdowns under way; nothing is started while there is one.
     pub going_down: BTreeSet<GoingDown>,
-    /// The units that are loaded; one that is not here is down.
+    /// Loaded units; a unit without an entry is down.
     pub units: BTreeMap<ExperimentId, UnitStatus>,
-    /// The machine.
+    /// Memory of the machine.
     pub sample: Sample,
-    /// How the heat ladder stands.
-    pub warmth: Warmth,
-    /// Units that are up without a run in the queue that is.
-    pub strays: Vec<Stray>,
-    /// What the ledger says of runs in the queue that should be up while their unit is down.
-    pub lost: BTreeMap<RunId, Lost>,
-    /// Where the runs are that others wait for, unless they are in the queue.
+    /// Status of heat control.
+    pub warmth: ThermalStatus,
+    /// Units that are up although no queued run of their experiment is.
+    pub untracked_units: Vec<UntrackedUnit>,
+    /// Runs that should be up while their unit is down, with what the ledger knows of them.
+    pub missing_units: BTreeMap<RunId, MissingUnit>,
+    /// States of the runs that other runs depend on, for those that are not in the queue.
     pub others: BTreeMap<RunRef, Option<RunState>>,
-    /// How those that are up do; only when it is time to look.
+    /// Measurements of the runs that are up; empty unless a health check is due.
     pub vitals: BTreeMap<RunId, Vitals>,
-    /// What those have of the GPU's memory that may have only so much, as it was last told.
+    /// Last reported use of the GPU's memory by experiments that have a limit of it.
     pub gpu_memory: BTreeMap<ExperimentId, GpuUse>,
-    /// The board's power modes.
-    pub power: PowerSeen,
+    /// Power modes of the board.
+    pub power: PowerModeStatus,
 }
 
-/// A service manager that cannot be asked.
+/// An unreachable service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreachable {
-    /// Since when.
+    /// Time of the first failure.
     pub since: Timestamp,
-    /// What asking it came to, as a fragment.
+    /// Error of the last request, as a fragment.
     pub why: String,
 }
 
-/// A unit that is up without a run in the queue that is.
+/// A unit that is up although no queued run of its experiment is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stray {
-    /// Which run it is, as far as is known.
+pub struct UntrackedUnit {
+    /// Run that it belongs to, as far as the ledger knows.
     pub run: RunId,
-    /// Whose slots it uses.
+    /// Group whose slots it uses.
     pub group: GroupName,
-    /// What it takes, as its definition claims.
+    /// Capacity that it uses, as its definition claims.
     pub claim: Claim,
-    /// Its run was put back into the queue or taken out of it while it was up: the stop that
-    /// belongs to that has not come through.
+    /// Its run was requeued or cancelled while it was up, and the stop for that has not been carried out:
+    /// it is to be stopped.
     pub unwanted: bool,
 }
 
 /// A run that should be up while its unit is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Its newest attempt.
+pub struct MissingUnit {
+    /// State of its newest attempt.
     pub last: LastAttempt,
-    /// The uptime at which its unit was first seen to be down.
+    /// Uptime at which its unit was first observed to be down.
     pub since: TimeSpan,
-    /// The order to stop that was in force when it ended, or that its restart was cancelled by.
+    /// Order to stop that was in force when the attempt ended, or that cancelled the restart.
     pub order: Option<OrderKind>,
-    /// So long after its end it may be brought back, as its definition says; `None` if its restarts are
-    /// used up, and for those that systemd brings back.
+    /// Delay after its end until the coordinator restarts it; `None` if its restarts are used up, or if
+    /// systemd restarts it.
     pub restart_after: Option<TimeSpan>,
 }
 
-impl Lost {
-    /// Whether it is down because of an order of this kind.
+impl MissingUnit {
+    /// Returns whether it is down because of an order of this kind.
     pub(crate) fn was_stopped_by(&self, kind: OrderKind) -> bool {
-        // Who crashes while it is told to leave is not brought back by systemd either.
+        // systemd does not restart a unit either that crashes while it is being stopped.
         self.order == Some(kind) || self.last == LastAttempt::Ended(kind.cause())
     }
 }
 
-/// What the ledger knows of a run's newest attempt.
+/// State of a run's newest attempt, according to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastAttempt {
-    /// Nobody has recorded its end.
+    /// Its end is not recorded.
     Open,
-    /// It ended so, which was not the end of its run.
+    /// It ended with this cause, which did not end its run.
     Ended(Cause),
 }
 
 impl Observation {
-    /// What is seen where there is nothing but the machine.
+    /// Returns an observation of a machine without units.
     pub fn new(now: Now, sample: Sample) -> Self {
         Self {
             now,
@@ -103,44 +103,45 @@ impl Observation {
             going_down: BTreeSet::new(),
             units: BTreeMap::new(),
             sample,
-            warmth: Warmth::default(),
-            strays: Vec::new(),
-            lost: BTreeMap::new(),
+            warmth: ThermalStatus::default(),
+            untracked_units: Vec::new(),
+            missing_units: BTreeMap::new(),
             others: BTreeMap::new(),
             vitals: BTreeMap::new(),
             gpu_memory: BTreeMap::new(),
-            power: PowerSeen::default(),
+            power: PowerModeStatus::default(),
         }
     }
 
-    /// Whether an experiment's unit is up, or its start is being looked at.
+    /// Returns whether an experiment's unit is up, or its start conditions are being checked.
     pub fn is_on_its_way(&self, experiment: &ExperimentId) -> bool {
         let unit = self.units.get(experiment);
         unit.is_some_and(|unit| is_up(unit) || unit.sub_state == CONDITION)
     }
 
-    /// Whether processes of an experiment may live: one that waits to be restarted is up, and has none.
-    pub(super) fn lives(&self, experiment: &ExperimentId) -> bool {
+    /// Returns whether an experiment can have processes; a unit that waits for its restart is up without any.
+    pub(super) fn has_processes(&self, experiment: &ExperimentId) -> bool {
         let waits = |unit: &UnitStatus| unit.sub_state.starts_with(AUTO_RESTART);
         self.units.get(experiment).is_some_and(|unit| is_up(unit) && !waits(unit))
     }
 
-    /// Whether an experiment's unit is up, on its way there, or on its way down.
+    /// Returns whether an experiment's unit is up, on its way up, or on its way down.
     pub fn is_up(&self, experiment: &ExperimentId) -> bool {
         self.units.get(experiment).is_some_and(is_up)
     }
 
-    /// What the ledger says of a run that is down because of an order of this kind, unless somebody
-    /// wants it stopped.
-    pub(super) fn lost_by(&self, run: &QueuedRun, kind: OrderKind) -> Option<&Lost> {
+    /// Returns the entry of a run whose unit is down because of an order of this kind, unless a stop of the run
+    /// was requested.
+    pub(super) fn missing_by(&self, run: &QueuedRun, kind: OrderKind) -> Option<&MissingUnit> {
         let experiment = &run.run.experiment;
-        let lost = self.lost.get(&run.run).filter(|lost| lost.was_stopped_by(kind))?;
+        let missing =
+            self.missing_units.get(&run.run).filter(|missing| missing.was_stopped_by(kind))?;
         let is_down = !self.is_up(experiment) && !self.is_coming_up(experiment);
-        (run.stop.is_none() && is_down).then_some(lost)
+        (run.stop.is_none() && is_down).then_some(missing)
     }
 
-    /// Whether an experiment's unit is being brought up: a job is about to start it, or it stands at
-    /// the gate.
+    /// Returns whether an experiment's unit is on its way up: it has a start job, or its start conditions are
+    /// being checked.
     pub fn is_coming_up(&self, experiment: &ExperimentId) -> bool {
         let unit = self.units.get(experiment);
         unit.is_some_and(|unit| unit.start_due || unit.active_state == ActiveState::Activating)
@@ -150,11 +151,11 @@ impl Observation {
 /// `SubState` while conditions are being checked (`ExecCondition=`).
 const CONDITION: &str = "condition";
 
-/// `SubState` while a restart is due, in which newer managers tell apart whether it is queued.
+/// Prefix of `SubState` while a restart is due; newer systemd adds whether the restart is queued.
 const AUTO_RESTART: &str = "auto-restart";
 
-/// Whether a unit is up, on its way there, or on its way down. One whose conditions are being
-/// checked is not: it stands at the gate.
+/// Returns whether a unit is up, on its way up, or on its way down. A unit whose start conditions are being
+/// checked is not up yet.
 fn is_up(unit: &UnitStatus) -> bool {
     match unit.active_state {
         ActiveState::Active

@@ -1,36 +1,35 @@
-//! Whose turn it is.
+//! Starts runs in order, with bounded backfill.
 //!
-//! Runs are let start in their order as long as there is room; smaller ones fill the gaps that a
-//! larger one cannot use. So that these do not keep it waiting for ever, the first waiting run that
-//! wants memory, and the first that wants the GPU, are *heads* if they wait for room and nothing else:
-//! each start behind a head that leaves it too little is counted, and after `max_bypass` of them what
-//! it claims is kept for it. A start that leaves a head enough costs it nothing and never waits for it;
-//! but another run of its experiment does, because that would take its unit.
+//! Runs start in their order while capacity lasts; smaller runs fill gaps that a larger run cannot use. So
+//! that these do not delay it for ever, the first waiting run that claims memory, and the first that claims
+//! the GPU, get a *reservation* if they wait for capacity alone: each later start that leaves too little
+//! for the reservation is counted, and after `max_bypass` such starts the claimed capacity is kept for its
+//! run. A start that leaves enough is not counted and never waits, except that a later run of the same
+//! experiment always waits, because it would take the unit.
 //!
-//! A run that waits for the board's power mode alone is a head that is not passed at all.
+//! A run that waits for the board's power mode alone gets a reservation that no conflicting run may pass.
 //!
-//! Starts take room and give none back, so whatever makes a run a head still holds after the starts
-//! behind it: which gates are closed may grow within a decision, but no head ceases to be one. That is
-//! why a decision that is carried out leaves nothing to start.
-
+//! Starts only use up capacity, so the conditions for a reservation still hold after the starts behind it:
+//! within one decision gates may close, but no reservation ends. That is why a decision that has been
+//! carried out leaves nothing to start.
 use bij_core::port::Change;
 use bij_core::queue::{Claim, ClosedGate, GpuClaim, QueuedRun};
 use bij_core::{Bytes, ExperimentId};
 
+use super::capacity::UsedCapacity;
 use super::gates::Gates;
-use super::room::Room;
 use super::{Action, Report, State, gpu, slots, time};
 
-/// Lets runs start in their order, and reports why the others wait.
+/// Starts runs in their order, and reports why the others wait.
 pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
     let (state, seen) = (gates.state, gates.seen);
-    let mut heads = Heads::default();
+    let mut reservations = Reservations::default();
     let mut actions = Vec::new();
-    for run in turns(state) {
-        let closed = heads.closed(gates, run);
+    for run in evaluation_order(state) {
+        let closed = reservations.closed(gates, run);
         if closed.is_empty() {
-            actions.extend(heads.passed_by(gates, run).into_iter().map(Action::Change));
-            gates.room.take(&run.run, &run.terms, true);
+            actions.extend(reservations.count_bypasses(gates, run).into_iter().map(Action::Change));
+            gates.used.take(&run.run, &run.terms, true);
             gates.power.take(run);
             let why = if run.terms.now { "it passes the gates" } else { "every gate is open" };
             let (from, why) = (run.state.clone(), why.to_owned());
@@ -38,182 +37,196 @@ pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
             continue;
         }
         for gate in &closed {
-            time::ask_for_a_look(gate, seen, report);
+            time::schedule_next_decision(gate, seen, report);
         }
-        heads.consider(gates, run, &closed);
+        reservations.consider(gates, run, &closed);
         report.wait(run, closed, state.last.as_ref());
     }
-    report.power_wish = gates.power.wish(state, seen);
-    report.shut = is_shut(gates);
+    report.power_target = gates.power.target(state, seen);
+    report.shut = is_closed_to_waiting(gates);
     actions
 }
 
-/// Every closed gate of a run when its turn in the order has come, and those before it have taken
-/// what is theirs.
-pub(super) fn closed_in_turn(gates: &Gates<'_>, asked: &QueuedRun) -> Vec<ClosedGate> {
-    let mut gates = Gates::new(gates.state, gates.seen, gates.room.clone());
-    let mut heads = Heads::default();
-    for run in turns(gates.state) {
+/// Returns every closed gate of a run as if its turn had come, after the runs before it have taken their
+/// share.
+pub(super) fn closed_in_turn(gates: &Gates<'_>, target: &QueuedRun) -> Vec<ClosedGate> {
+    let mut gates = Gates::new(gates.state, gates.seen, gates.used.clone());
+    let mut reservations = Reservations::default();
+    for run in evaluation_order(gates.state) {
         let turn = |run: &QueuedRun| !run.terms.now;
-        let is_before = turn(run).cmp(&turn(asked)).then_with(|| run.order().cmp(&asked.order()));
-        if is_before.is_ge() || run.run.experiment == asked.run.experiment {
+        let is_before = turn(run).cmp(&turn(target)).then_with(|| run.order().cmp(&target.order()));
+        if is_before.is_ge() || run.run.experiment == target.run.experiment {
             continue;
         }
-        let closed = heads.closed(&gates, run);
+        let closed = reservations.closed(&gates, run);
         if closed.is_empty() {
-            heads.passed_by(&gates, run);
-            gates.room.take(&run.run, &run.terms, true);
+            reservations.count_bypasses(&gates, run);
+            gates.used.take(&run.run, &run.terms, true);
             gates.power.take(run);
         } else {
-            heads.consider(&mut gates, run, &closed);
+            reservations.consider(&mut gates, run, &closed);
         }
     }
-    heads.closed(&gates, asked)
+    reservations.closed(&gates, target)
 }
 
-/// Those that wait or are held in the order in which they are looked at: what passes the gates
-/// waits for no turn, and what it takes is gone for the others.
-fn turns(state: &State) -> impl Iterator<Item = &QueuedRun> {
+/// Returns the waiting and held runs in the order in which they are considered: runs that pass the gates
+/// come first, because they wait for no turn and their claims are not available to the others.
+fn evaluation_order(state: &State) -> impl Iterator<Item = &QueuedRun> {
     let order = state.in_order();
     let (urgent, others): (Vec<_>, Vec<_>) = order.into_iter().partition(|run| run.terms.now);
     urgent.into_iter().chain(others)
 }
 
-/// Whether nothing that waits its turn can start now, whatever it claims.
-fn is_shut(gates: &Gates<'_>) -> bool {
-    let Gates { state, seen, room, .. } = gates;
+/// Returns whether no run that waits for its turn can start now, whatever it claims.
+fn is_closed_to_waiting(gates: &Gates<'_>) -> bool {
+    let Gates { state, seen, used, .. } = gates;
     gates.is_closed_to_all()
         || state.paused.is_some()
-        || slots::machine(state, room).is_some()
+        || slots::machine(state, used).is_some()
         || gates.memory().pressed().is_some()
         || time::boot_grace(state, seen).is_some()
 }
 
-/// The runs that smaller ones may not pass for ever.
+/// Runs that smaller runs may pass only a limited number of times.
 #[derive(Default)]
-struct Heads<'a> {
-    list: Vec<Head<'a>>,
+struct Reservations<'a> {
+    list: Vec<Reservation<'a>>,
 }
 
-struct Head<'a> {
+struct Reservation<'a> {
     run: &'a QueuedRun,
-    /// It is the first that wants memory.
-    of_memory: bool,
-    /// It is the first that wants the GPU.
-    of_gpu: bool,
-    /// The board is kept for it, and it waits for nothing but that and the turn of others.
-    of_board: bool,
-    /// How often it was passed by now.
+    /// Its run is the first that claims memory.
+    holds_memory: bool,
+    /// Its run is the first that claims the GPU.
+    holds_gpu: bool,
+    /// The board's power mode is reserved for its run, which waits for nothing else but the turn of others.
+    holds_power_mode: bool,
+    /// Number of counted starts that have passed it.
     bypassed: u32,
 }
 
-impl Head<'_> {
-    /// Whether what it claims is kept for it.
+impl Reservation<'_> {
+    /// Returns whether the claimed capacity is kept for its run.
     fn is_reserved(&self, gates: &Gates<'_>) -> bool {
-        let is_passed_no_more = self.bypassed >= gates.state.settings.bypass();
-        self.of_board || is_passed_no_more && self.awaits(&gates.room)
+        let bypasses_are_used_up = self.bypassed >= gates.state.settings.bypass();
+        self.holds_power_mode || bypasses_are_used_up && self.awaits_release(&gates.used)
     }
 
-    /// Whether anything that is up will give back what it wants. Memory that others than experiments
-    /// use is not waited for with an idle machine.
-    fn awaits(&self, room: &Room) -> bool {
+    /// Returns whether a unit that is up will free what its run claims. Memory that other processes use is not
+    /// waited for, because the machine would stay idle.
+    fn awaits_release(&self, used: &UsedCapacity) -> bool {
         let Claim { memory, gpu } = self.run.terms.claim;
-        memory.is_some() && room.claimed() > Bytes::default() || gpu::closed(gpu, room).is_some()
+        memory.is_some() && used.claimed() > Bytes::default() || gpu::closed(gpu, used).is_some()
     }
 
-    /// Whether too little of what it wants is left once a run has started. What a run without a claim
-    /// takes of the memory is not known; it counts as nothing here as it does in the budget.
-    fn is_hindered_by(&self, gates: &Gates<'_>, run: &QueuedRun) -> bool {
+    /// Returns whether too little is left for its run once `run` has started. The memory use of a run without
+    /// a claim is unknown; it counts as zero, as in the budget.
+    fn is_blocked_by(&self, gates: &Gates<'_>, run: &QueuedRun) -> bool {
         let (own, other) = (self.run.terms.claim, run.terms.claim);
         let takes_memory = || {
             let taken = other.memory;
             taken
-                .is_some_and(|taken| gates.memory().is_short_beside(own.memory, taken, &gates.room))
+                .is_some_and(|taken| gates.memory().is_short_beside(own.memory, taken, &gates.used))
         };
-        // A head of the board keeps everything that it claims: passed by, it would no longer be one.
-        (self.of_memory || self.of_board) && takes_memory()
-            || (self.of_gpu || self.of_board) && gpu::clash(own.gpu, other.gpu)
-            || self.of_board && slots::is_last_of_group(self.run, run, gates.state, &gates.room)
+        // A reservation of the board keeps all that its run claims: passed by, it would end.
+        (self.holds_memory || self.holds_power_mode) && takes_memory()
+            || (self.holds_gpu || self.holds_power_mode) && gpu::clash(own.gpu, other.gpu)
+            || self.holds_power_mode
+                && slots::is_last_of_group(self.run, run, gates.state, &gates.used)
     }
 
-    fn is_of(&self, experiment: &ExperimentId) -> bool {
+    fn is_for(&self, experiment: &ExperimentId) -> bool {
         self.run.run.experiment == *experiment
     }
 
-    /// Whether a run has to wait until this one has started.
-    fn keeps_waiting(&self, gates: &Gates<'_>, run: &QueuedRun) -> bool {
-        self.is_of(&run.run.experiment)
-            || self.is_reserved(gates) && self.is_hindered_by(gates, run)
+    /// Returns whether `run` has to wait until the run of this reservation has started.
+    fn must_precede(&self, gates: &Gates<'_>, run: &QueuedRun) -> bool {
+        self.is_for(&run.run.experiment)
+            || self.is_reserved(gates) && self.is_blocked_by(gates, run)
     }
 }
 
-impl<'a> Heads<'a> {
-    /// Every closed gate of a run, its turn included.
+impl<'a> Reservations<'a> {
+    /// Returns every closed gate of a run, including its turn.
     fn closed(&self, gates: &Gates<'_>, run: &QueuedRun) -> Vec<ClosedGate> {
         let mut closed = gates.closed(run);
         if run.terms.now {
             return closed;
         }
-        let before = self.list.iter().find(|head| head.keeps_waiting(gates, run));
-        if let Some(head) = before {
-            closed.push(ClosedGate::Turn { of: head.run.run.clone() });
+        let before = self.list.iter().find(|reservation| reservation.must_precede(gates, run));
+        if let Some(reservation) = before {
+            closed.push(ClosedGate::Turn { of: reservation.run.run.clone() });
         }
         closed
     }
 
-    /// Takes a run that cannot start yet for a head if it waits for its room and is the first that
-    /// wants something, or if the board is kept for it.
+    /// Adds a reservation for a run that cannot start yet, if it waits for capacity alone and is the first to
+    /// claim memory or the GPU, or if the board's power mode is reserved for it.
     fn consider(&mut self, gates: &mut Gates<'a>, run: &'a QueuedRun, closed: &[ClosedGate]) {
-        // Behind an earlier run of its experiment it waits for the unit, which that one gets first.
-        let is_second = self.list.iter().any(|head| head.is_of(&run.run.experiment));
+        // It waits for the unit, which goes to the earlier run of its experiment.
+        let is_second = self.list.iter().any(|reservation| reservation.is_for(&run.run.experiment));
         if is_second || !gates.memory().can_ever_fit(run.terms.claim.memory) {
             return;
         }
-        let of_board = lacks_only_the_mode(closed) && gates.power.keep_for(run);
-        if !of_board && !lacks_only_room(closed) {
+        let holds_power_mode = lacks_only_power_mode(closed) && gates.power.reserve_for(run);
+        if !holds_power_mode && !lacks_only_capacity(closed) {
             return;
         }
         let Claim { memory, gpu } = run.terms.claim;
-        let of_memory = memory.is_some() && !self.list.iter().any(|head| head.of_memory);
-        let of_gpu = gpu != GpuClaim::None && !self.list.iter().any(|head| head.of_gpu);
-        if of_memory || of_gpu || of_board {
+        let holds_memory =
+            memory.is_some() && !self.list.iter().any(|reservation| reservation.holds_memory);
+        let holds_gpu =
+            gpu != GpuClaim::None && !self.list.iter().any(|reservation| reservation.holds_gpu);
+        if holds_memory || holds_gpu || holds_power_mode {
             let bypassed = run.bypassed;
-            self.list.push(Head { run, of_memory, of_gpu, of_board, bypassed });
+            self.list.push(Reservation {
+                run,
+                holds_memory,
+                holds_gpu,
+                holds_power_mode,
+                bypassed,
+            });
         }
     }
 
-    /// Counts that a run behind the heads is let start; it has not taken its room yet.
-    fn passed_by(&mut self, gates: &Gates<'_>, run: &QueuedRun) -> Vec<Change> {
+    /// Counts the start of a run behind the reservations; call it before the run takes its capacity.
+    fn count_bypasses(&mut self, gates: &Gates<'_>, run: &QueuedRun) -> Vec<Change> {
         let mut counted = Vec::new();
         if run.terms.now {
             return counted;
         }
-        for head in self.list.iter_mut().filter(|head| head.is_hindered_by(gates, run)) {
-            head.bypassed = head.bypassed.saturating_add(1);
-            counted.push(Change::Bypassed { run: head.run.run.clone(), times: head.bypassed });
+        for reservation in
+            self.list.iter_mut().filter(|reservation| reservation.is_blocked_by(gates, run))
+        {
+            reservation.bypassed = reservation.bypassed.saturating_add(1);
+            counted.push(Change::Bypassed {
+                run: reservation.run.run.clone(),
+                times: reservation.bypassed,
+            });
         }
         counted
     }
 }
 
-/// Whether a run waits for the mode of the board and for nothing else but the turn of others.
-fn lacks_only_the_mode(closed: &[ClosedGate]) -> bool {
+/// Returns whether a run waits for the board's power mode and for nothing else but the turn of others.
+fn lacks_only_power_mode(closed: &[ClosedGate]) -> bool {
     let is_mode_or_turn =
         |gate: &ClosedGate| matches!(gate, ClosedGate::PowerMode { .. } | ClosedGate::Turn { .. });
     closed.iter().all(is_mode_or_turn)
         && closed.iter().any(|gate| matches!(gate, ClosedGate::PowerMode { .. }))
 }
 
-/// Whether a run waits for room on the machine and for nothing else. A slot of the machine is room too,
-/// but while that alone is what a run lacks, no other can pass it.
-fn lacks_only_room(closed: &[ClosedGate]) -> bool {
-    let is_room = |gate: &ClosedGate| match gate {
+/// Returns whether a run waits for capacity and for nothing else. A slot of the machine is capacity too, but
+/// while a run lacks that alone, no other run can pass it.
+fn lacks_only_capacity(closed: &[ClosedGate]) -> bool {
+    let is_capacity = |gate: &ClosedGate| match gate {
         ClosedGate::Slots { .. }
         | ClosedGate::GroupSlots { .. }
         | ClosedGate::Memory { .. }
         | ClosedGate::MemoryAvailable { .. }
         | ClosedGate::Gpu { .. }
-        // A run that waits for the turn of another lacks what is kept for that one.
+        // A run that waits for another's turn lacks capacity that is reserved for that one.
         | ClosedGate::Turn { .. } => true,
         ClosedGate::Manager { .. }
         | ClosedGate::GoingDown { .. }
@@ -229,6 +242,6 @@ fn lacks_only_room(closed: &[ClosedGate]) -> bool {
         | ClosedGate::SameExperiment { .. }
         | ClosedGate::Unit => false,
     };
-    closed.iter().all(is_room)
+    closed.iter().all(is_capacity)
         && closed.iter().any(|gate| !matches!(gate, ClosedGate::Slots { .. }))
 }

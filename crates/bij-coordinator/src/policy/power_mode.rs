@@ -1,11 +1,11 @@
-//! The board's power mode, which is one for all.
+//! Assigns the board's power mode, which all runs share.
 //!
-//! Runs that want the same mode, or none, share the board. One that wants another waits until those
-//! that are in its way have ended; meanwhile none behind it starts that would be. Then the board is
-//! switched, which takes a second, and it starts when that is told. What keeps a board from a mode (a
-//! switch that failed, a reboot that it takes) keeps only those waiting that want it.
+//! Runs that ask for the same mode, or for none, share the board. A run that asks for another mode waits
+//! until the runs that conflict with it have ended; meanwhile no further conflicting run starts. Then the
+//! board is switched, which takes a second, and the run starts when the switch has been reported. A failed
+//! switch, or a mode that needs a reboot, delays only the runs that ask for that mode.
 //!
-//! Its clocks are one set for all as well, but no gate: with others a run is slower and not wrong.
+//! The clocks are shared as well but are no gate: without them a run is slower, not wrong.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,35 +17,35 @@ use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
 use super::{Observation, State};
 use crate::heat::Level;
 
-/// What is known of the board's power modes.
+/// Power modes of the board, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PowerSeen {
-    /// What there is to choose from; none on a board without.
-    pub offered: Vec<PowerOffer>,
-    /// Why that is not known, where there should be some.
-    pub trouble: Option<PowerTrouble>,
-    /// The mode in force, if that is known.
+pub struct PowerModeStatus {
+    /// Modes of the board; empty on a board without power modes.
+    pub offered: Vec<PowerModeOption>,
+    /// Reason why the modes are not known, on a board that should have some.
+    pub trouble: Option<PowerModesUnknown>,
+    /// Mode in force, if it is known.
     pub current: Option<u32>,
-    /// The mode that the board comes up with.
+    /// Mode after the next boot.
     pub at_next_boot: Option<u32>,
-    /// The mode that it is being switched to.
+    /// Target of the switch under way.
     pub switching: Option<u32>,
-    /// Switches that have failed, and how.
+    /// Modes to which a switch has failed, each with the error.
     pub failed: BTreeMap<u32, String>,
-    /// The mode that was in force before it was switched for a run.
+    /// Mode that was in force before the first switch for a run.
     pub before: Option<u32>,
 }
 
-/// Why the power modes of a board are not known; its `Display` is a fragment.
+/// Reason why the power modes of a board are not known; `Display` gives a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PowerTrouble {
-    /// Their list could not be read. The next look may find it.
+pub enum PowerModesUnknown {
+    /// Their list could not be read; a later read may succeed.
     Unread(String),
-    /// Their list was read, and there is no mode in it that is understood. It stays so until the file is changed.
+    /// Their list was read and holds no mode that bij understands; only a change of the file helps.
     NoneUnderstood(String),
 }
 
-impl fmt::Display for PowerTrouble {
+impl fmt::Display for PowerModesUnknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unread(why) | Self::NoneUnderstood(why) => f.write_str(why),
@@ -53,28 +53,28 @@ impl fmt::Display for PowerTrouble {
     }
 }
 
-/// How the board is to be.
+/// Power mode and clocks that the board should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PowerWish {
-    /// The power mode that it is to be switched to now, if any.
+pub struct PowerTarget {
+    /// Power mode to switch to now, if any.
     pub mode: Option<u32>,
-    /// For whom its clocks are to be held at their highest; for nobody: let go.
+    /// Runs for which the clocks are held at their maximum; with none, the clocks are released.
     pub clocks: Vec<RunId>,
 }
 
-/// A power mode that could be set.
+/// A power mode that the board offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PowerOffer {
-    /// Its number.
+pub struct PowerModeOption {
+    /// Number of the mode in nvpmodel's configuration.
     pub id: u32,
-    /// Its name.
+    /// Name of the mode in nvpmodel's configuration.
     pub name: String,
-    /// Whether it takes a reboot to get there.
+    /// Whether the mode takes effect only after a reboot.
     pub needs_reboot: bool,
 }
 
-impl PowerSeen {
-    fn find(&self, wanted: &PowerMode) -> Option<&PowerOffer> {
+impl PowerModeStatus {
+    fn find(&self, wanted: &PowerMode) -> Option<&PowerModeOption> {
         self.offered.iter().find(|offer| match wanted {
             PowerMode::Number(number) => offer.id == *number,
             // NVIDIA writes MODE_30W here and 30W there.
@@ -82,7 +82,7 @@ impl PowerSeen {
         })
     }
 
-    /// Why a mode is not among those of the board.
+    /// Returns why a mode is not among those of the board.
     fn why_unknown(&self) -> String {
         let names =
             || self.offered.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -90,13 +90,13 @@ impl PowerSeen {
         trouble.unwrap_or_else(|| format!("this board has {}", names()))
     }
 
-    /// Why the board can never be in a mode, as long as its list of modes stays as it is; `None` if it can, or if that
-    /// is not known.
+    /// Returns why the board can never be in a mode while its list of modes stays as it is; `None` if it can, or
+    /// if the list is not known.
     pub(super) fn rules_out(&self, wanted: &PowerMode) -> Option<String> {
         let is_known = match &self.trouble {
-            Some(PowerTrouble::Unread(_)) => false,
-            Some(PowerTrouble::NoneUnderstood(_)) => true,
-            // A board without a list has but one way to run.
+            Some(PowerModesUnknown::Unread(_)) => false,
+            Some(PowerModesUnknown::NoneUnderstood(_)) => true,
+            // A board without a list has only one mode.
             None => !self.offered.is_empty(),
         };
         (is_known && self.find(wanted).is_none()).then(|| self.why_unknown())
@@ -107,8 +107,8 @@ impl PowerSeen {
         offer.map_or_else(|| id.to_string(), |offer| offer.name.clone())
     }
 
-    /// Whether the board can be switched to a mode now, as far as the mode goes.
-    fn can_have(&self, offer: &PowerOffer) -> bool {
+    /// Returns whether the mode itself allows a switch to it now.
+    fn is_switchable_to(&self, offer: &PowerModeOption) -> bool {
         !offer.needs_reboot && !self.failed.contains_key(&offer.id) && self.switching.is_none()
     }
 }
@@ -117,48 +117,48 @@ fn plain(name: &str) -> String {
     name.to_uppercase().trim_start_matches("MODE_").to_owned()
 }
 
-/// The board while runs are looked at in their order.
-pub(super) struct Board<'a> {
-    seen: &'a PowerSeen,
-    /// Who is up and wants a mode.
+/// Assignment of the power mode while runs are considered in their order.
+pub(super) struct PowerModeAssignment<'a> {
+    seen: &'a PowerModeStatus,
+    /// Runs that are up and ask for a mode.
     up: Vec<(&'a RunId, u32)>,
-    /// For whom the board is kept: the first that waits for nothing but its mode.
-    kept: Option<(&'a RunId, u32)>,
-    wish: Option<u32>,
+    /// Run for which the board is reserved: the first that waits for its mode alone.
+    reserved: Option<(&'a RunId, u32)>,
+    switch_to: Option<u32>,
 }
 
-impl<'a> Board<'a> {
+impl<'a> PowerModeAssignment<'a> {
     pub(super) fn new(state: &'a State, seen: &'a Observation) -> Self {
         let seen = &seen.power;
         let wants = |run: &'a QueuedRun| Some((&run.run, seen.find(run.terms.power.as_ref()?)?.id));
-        Self { seen, up: state.up().filter_map(wants).collect(), kept: None, wish: None }
+        Self { seen, up: state.up().filter_map(wants).collect(), reserved: None, switch_to: None }
     }
 
-    /// The gate of one run.
+    /// Returns the gate of a run, if it is closed.
     pub(super) fn closed(&self, run: &QueuedRun) -> Option<ClosedGate> {
         let wanted = run.terms.power.as_ref()?;
         if self.seen.offered.is_empty() && self.seen.trouble.is_none() {
-            // A board that has but one way to run.
+            // A board without power modes has only one.
             return None;
         }
         let why = match self.seen.find(wanted) {
-            Some(offer) => self.in_the_way(&run.run, offer)?,
+            Some(offer) => self.blocking_run(&run.run, offer)?,
             None => self.seen.why_unknown(),
         };
         let current = self.seen.current.map(|id| self.seen.name(id));
         Some(ClosedGate::PowerMode { wanted: wanted.to_string(), current, why })
     }
 
-    fn in_the_way(&self, run: &RunId, offer: &PowerOffer) -> Option<String> {
+    fn blocking_run(&self, run: &RunId, offer: &PowerModeOption) -> Option<String> {
         let (seen, id) = (self.seen, offer.id);
-        let kept = self.kept.filter(|(other, mode)| *mode != id && *other != run);
-        Some(match (seen.switching, kept) {
+        let reserved = self.reserved.filter(|(other, mode)| *mode != id && *other != run);
+        Some(match (seen.switching, reserved) {
             (Some(to), _) => format!("the board is being switched to {}", seen.name(to)),
             (None, Some((other, mode))) => {
-                format!("the board is kept for {other}, which wants {}", seen.name(mode))
+                format!("the board is reserved for {other}, which wants {}", seen.name(mode))
             }
             (None, None) if seen.current == Some(id) => return None,
-            (None, None) => match (seen.failed.get(&id), self.others_than(id)) {
+            (None, None) => match (seen.failed.get(&id), self.runs_in_other_modes(id)) {
                 (Some(why), _) => format!("it could not be set: {why}"),
                 (None, _) if offer.needs_reboot && seen.at_next_boot == Some(id) => {
                     "it comes with the next boot".to_owned()
@@ -177,41 +177,41 @@ impl<'a> Board<'a> {
         })
     }
 
-    /// Who is up and wants another mode.
-    fn others_than(&self, id: u32) -> Vec<String> {
+    /// Returns the runs that are up and ask for another mode.
+    fn runs_in_other_modes(&self, id: u32) -> Vec<String> {
         let others = self.up.iter().filter(|(_, mode)| *mode != id);
         others.map(|(run, _)| run.to_string()).collect()
     }
 
-    /// Keeps the board for a run that wants another mode, and waits for nothing else, unless it is kept
-    /// for one before it. Returns whether it is kept for this one.
-    pub(super) fn keep_for(&mut self, run: &'a QueuedRun) -> bool {
-        let wanted = run.terms.power.as_ref().filter(|_| self.kept.is_none());
+    /// Reserves the board for a run that asks for another mode than the one in force and waits for nothing
+    /// else, unless it is reserved already. Returns whether it is now reserved for this run.
+    pub(super) fn reserve_for(&mut self, run: &'a QueuedRun) -> bool {
+        let wanted = run.terms.power.as_ref().filter(|_| self.reserved.is_none());
         let Some(offer) = wanted.and_then(|wanted| self.seen.find(wanted)) else { return false };
-        if self.seen.current == Some(offer.id) || !self.seen.can_have(offer) {
+        if self.seen.current == Some(offer.id) || !self.seen.is_switchable_to(offer) {
             return false;
         }
-        self.kept = Some((&run.run, offer.id));
-        if self.others_than(offer.id).is_empty() {
-            self.wish = Some(offer.id);
+        self.reserved = Some((&run.run, offer.id));
+        if self.runs_in_other_modes(offer.id).is_empty() {
+            self.switch_to = Some(offer.id);
         }
         true
     }
 
-    /// One that is let start.
+    /// Counts a run that this decision starts.
     pub(super) fn take(&mut self, run: &'a QueuedRun) {
         let wanted = run.terms.power.as_ref().and_then(|wanted| self.seen.find(wanted));
         self.up.extend(wanted.map(|offer| (&run.run, offer.id)));
     }
 
-    /// How the board is to be now.
-    pub(super) fn wish(&self, state: &State, seen: &Observation) -> PowerWish {
-        let mode = self.wish.or_else(|| self.back_to(state));
-        PowerWish { mode, clocks: clocks_for(state, seen) }
+    /// Returns the power mode and clocks that the board should have now.
+    pub(super) fn target(&self, state: &State, seen: &Observation) -> PowerTarget {
+        let mode = self.switch_to.or_else(|| self.mode_to_restore(state));
+        PowerTarget { mode, clocks: clocks_for(state, seen) }
     }
 
-    /// The mode of before, if that is to come back and nobody wants the one in force.
-    fn back_to(&self, state: &State) -> Option<u32> {
+    /// Returns the earlier mode if it is to be restored and no run needs the mode in force.
+    fn mode_to_restore(&self, state: &State) -> Option<u32> {
         let before = self.seen.before.filter(|_| state.settings.restores_power_mode())?;
         let offer = self.seen.offered.iter().find(|offer| offer.id == before)?;
         let is_wanted = |run: &QueuedRun| {
@@ -219,16 +219,16 @@ impl<'a> Board<'a> {
             run.state == QueueState::Waiting
                 && offer.is_some_and(|offer| Some(offer.id) == self.seen.current)
         };
-        let is_free = self.kept.is_none()
-            && self.others_than(before).is_empty()
+        let is_free = self.reserved.is_none()
+            && self.runs_in_other_modes(before).is_empty()
             && !state.runs.values().any(is_wanted);
         let is_other = self.seen.current.is_some_and(|current| current != before);
-        (is_free && is_other && self.seen.can_have(offer)).then_some(before)
+        (is_free && is_other && self.seen.is_switchable_to(offer)).then_some(before)
     }
 }
 
-/// For whom the clocks are to be held at their highest: who is up and asks for it. While experiments
-/// are held back for heat, or may be too hot, that would only heat the board.
+/// Returns the runs that are up and ask for maximum clocks. None while experiments are throttled or may be
+/// too hot, because that would only heat the board.
 fn clocks_for(state: &State, seen: &Observation) -> Vec<RunId> {
     let is_cool = match seen.warmth.level {
         Level::Normal | Level::Hold => true,
@@ -238,14 +238,15 @@ fn clocks_for(state: &State, seen: &Observation) -> Vec<RunId> {
     state.up().filter(wants).map(|run| run.run.clone()).collect()
 }
 
-/// One that is up and wants another mode than this, and which.
-pub(crate) fn in_the_way(state: &State, seen: &Observation, id: u32) -> Option<(RunId, String)> {
-    let up = Board::new(state, seen).up;
+/// Returns a run that is up and asks for another mode than `id`, with the name of that mode.
+pub(crate) fn blocking_run(state: &State, seen: &Observation, id: u32) -> Option<(RunId, String)> {
+    let up = PowerModeAssignment::new(state, seen).up;
     let (run, mode) = up.into_iter().find(|(_, mode)| *mode != id)?;
     Some((run.clone(), seen.power.name(mode)))
 }
 
-/// Whether nobody that is up is in the way of a mode.
+/// Returns whether no switch is under way and no run that is up asks for another mode than `id`.
 pub(crate) fn is_free_for(state: &State, seen: &Observation, id: u32) -> bool {
-    seen.power.switching.is_none() && Board::new(state, seen).others_than(id).is_empty()
+    seen.power.switching.is_none()
+        && PowerModeAssignment::new(state, seen).runs_in_other_modes(id).is_empty()
 }

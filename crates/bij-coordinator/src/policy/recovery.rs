@@ -1,4 +1,4 @@
-//! What becomes of runs that a reboot, or the end of a user's service manager, has interrupted.
+//! Requeues runs that a reboot, or the end of a user's service manager, has interrupted.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use bij_core::{Cause, RunEnd};
 
 use super::{Action, Interruption, State};
 
-/// Who holds a run that its definition wants held.
+/// Holder of a run whose definition says `on_reboot = "hold"`.
 const HOLDER: &str = "on_reboot";
 
-/// What is known when all of them are back in the queue, and what puts them there.
+/// Returns the state with all interrupted runs back in the queue, and the actions that put them there.
 pub(super) fn recover(state: &State) -> (Cow<'_, State>, Vec<Action>) {
     if state.interrupted.is_empty() {
         return (Cow::Borrowed(state), Vec::new());
     }
-    let changes = put_back(state);
+    let changes = requeue_interrupted(state);
     let mut recovered = state.clone();
     for change in &changes {
         recovered.apply(change);
@@ -25,10 +25,10 @@ pub(super) fn recover(state: &State) -> (Cow<'_, State>, Vec<Action>) {
     (Cow::Owned(recovered), changes.into_iter().map(Action::Change).collect())
 }
 
-/// Puts what was up in another boot back where its definition wants it. Those that are carried on
-/// go before all others of their priority, in the order that they had. What somebody has wanted
-/// stopped is, by that.
-pub fn put_back(state: &State) -> Vec<Change> {
+/// Returns the changes that put runs of another boot where their definition wants them. Resumed runs go
+/// before all others of their priority, in their old order. A run whose stop was requested ends as
+/// stopped.
+pub fn requeue_interrupted(state: &State) -> Vec<Change> {
     let mut interrupted: Vec<(&QueuedRun, Interruption)> = state
         .interrupted
         .iter()
@@ -39,7 +39,7 @@ pub fn put_back(state: &State) -> Vec<Change> {
         interrupted.into_iter().partition(|(run, _)| run.stop.is_some());
     let mut changes: Vec<Change> = stopped.into_iter().filter_map(|(run, _)| end(run)).collect();
     let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
-    let mut places = state.places_before_all(resumed);
+    let mut positions = state.places_before_all(resumed);
     for (run, how) in interrupted {
         let (target, why) = target(how);
         changes.push(Change::State {
@@ -49,7 +49,7 @@ pub fn put_back(state: &State) -> Vec<Change> {
             why: why.to_owned(),
         });
         if is_resumed(how)
-            && let Some(place) = places.next()
+            && let Some(place) = positions.next()
         {
             changes.push(Change::Move { run: run.run.clone(), place, by: None });
         }
@@ -57,7 +57,7 @@ pub fn put_back(state: &State) -> Vec<Change> {
     changes
 }
 
-/// The end that somebody has wanted of a run.
+/// Returns the end of a run whose stop was requested.
 fn end(run: &QueuedRun) -> Option<Change> {
     let by = run.stop.clone()?;
     Some(Change::End { run: run.run.clone(), end: RunEnd::Stopped, by })

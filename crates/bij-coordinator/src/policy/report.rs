@@ -1,4 +1,4 @@
-//! Why runs wait, and when to look again.
+//! Reports of decisions: why runs wait, and when to decide again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
 use bij_core::{ExperimentId, RunId, TimeSpan, Timestamp};
 
-use super::{HealthMemory, Observation, PowerWish, State};
+use super::{HealthMemory, Observation, PowerTarget, State};
 
-/// Why runs wait, and when to look again.
+/// Why runs wait, and when the next decision is due.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// When it was made.
+    /// Time of the decision.
     pub at: Timestamp,
-    /// Every closed gate of every run that waits or is held. Thousands wait for the very same: what
-    /// is equal is kept once.
+    /// Every closed gate of every waiting or held run. Thousands of runs can wait for the same gates: equal
+    /// lists are shared.
     pub waiting: HashMap<RunId, Arc<[WaitingOn]>>,
-    /// Nothing that waits its turn can start whatever it claims: all slots are taken, or admission
-    /// is closed to all. A further submission then needs no decision.
+    /// No run that waits for its turn can start, whatever it claims: all slots are taken, or a gate is closed
+    /// for every run. A further submission then needs no decision.
     pub shut: bool,
-    /// How those that are up do.
+    /// Health of the runs that are up.
     pub health: BTreeMap<RunId, HealthMemory>,
-    /// Since which uptime experiments have more of the GPU's memory than they may.
+    /// Experiments over their limit of the GPU's memory, each with the uptime since when.
     pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
-    /// How the board is to be now.
-    pub power_wish: PowerWish,
-    /// The uptime at which a gate may open, or something else is due, though nothing happens.
-    pub next_look: Option<TimeSpan>,
-    /// What could not be read of the machine.
+    /// Power mode and clocks that the board should have now.
+    pub power_target: PowerTarget,
+    /// Uptime at which a gate may open, or something else is due, without any event.
+    pub next_decision: Option<TimeSpan>,
+    /// Values of the machine that could not be read, with the errors.
     pub troubles: Vec<String>,
-    /// What the run that was looked at before waits for.
+    /// Gates of the run that was reported last.
     newest: Arc<[WaitingOn]>,
 }
 
@@ -45,19 +45,19 @@ impl Report {
             shut: false,
             health: state.health.clone(),
             over_gpu_memory: BTreeMap::new(),
-            power_wish: PowerWish::default(),
-            next_look: None,
+            power_target: PowerTarget::default(),
+            next_decision: None,
             troubles: unread.map(ToString::to_string).collect(),
             newest: Arc::default(),
         }
     }
 
-    /// Asks to be looked at again at this uptime.
-    pub(super) fn look_at(&mut self, uptime: TimeSpan) {
-        self.next_look = Some(self.next_look.map_or(uptime, |next| next.min(uptime)));
+    /// Requests another decision at this uptime.
+    pub(super) fn decide_again_at(&mut self, uptime: TimeSpan) {
+        self.next_decision = Some(self.next_decision.map_or(uptime, |next| next.min(uptime)));
     }
 
-    /// Writes down why a run waits: a gate that was closed before has been closed since then.
+    /// Records why a run waits; a gate that the last report names keeps its `since`.
     pub(super) fn wait(&mut self, run: &QueuedRun, closed: Vec<ClosedGate>, last: Option<&Self>) {
         let before = last.and_then(|last| last.waiting.get(&run.run));
         let since = |gate: &ClosedGate| match (before, last) {
@@ -65,12 +65,12 @@ impl Report {
                 let same = before.iter().find(|waiting| is_same_gate(&waiting.gate, gate));
                 same.map_or(self.at, |waiting| waiting.since)
             }
-            // It came after the last report, and nothing has opened since.
+            // The run came after the last report, and no gate has opened since.
             (None, Some(last)) if run.submitted >= last.at => run.submitted.min(self.at),
             (None, _) => self.at,
         };
         let since = |gate: &ClosedGate| match gate {
-            // It knows by itself, and of all runs alike.
+            // This gate carries its own time, the same for all runs.
             ClosedGate::Manager { since, why: _ } => *since,
             gate => since(gate),
         };
@@ -86,7 +86,7 @@ impl Report {
     }
 }
 
-/// Whether two reports speak of the same gate, whatever its numbers are by now.
+/// Returns whether two gates are the same apart from their numbers.
 fn is_same_gate(before: &ClosedGate, now: &ClosedGate) -> bool {
     match (before, now) {
         (ClosedGate::Dependency { on: before, .. }, ClosedGate::Dependency { on: now, .. }) => {

@@ -1,34 +1,34 @@
-//! Starts that did not come through.
+//! Retries starts that were decided but have not come through.
 
 use bij_core::TimeSpan;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
 
-use super::heat::closed_by_heat;
+use super::heat::heat_gate;
 use super::time::after;
 use super::{Action, Observation, Report, State};
 
-/// So many failed starts in a row, and a run is held for somebody to look at it.
+/// Number of failed starts in a row after which a run is held.
 pub const MAX_TRIES: u32 = 5;
-/// A start is tried again after so long the first time, and after twice as long each further time.
+/// Delay before the first retry, in microseconds; it doubles with each further one.
 const FIRST_WAIT: u64 = 5_000_000;
-/// At most this many times: a bus that comes back is noticed within minutes.
+/// Bound on the doublings, so that the return of the bus is noticed within minutes.
 const MOST_DOUBLINGS: u32 = 5;
 
-/// A start that has failed.
+/// Failed starts of a run, and the delay before the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackOff {
-    /// How many have failed in a row.
+    /// Number of failed starts in a row.
     pub tries: u32,
-    /// The uptime until which it is put off.
+    /// Uptime before which the start is not tried again.
     pub until: TimeSpan,
-    /// Why the last one failed, as a fragment.
+    /// Error of the last start, as a fragment.
     pub why: String,
 }
 
-/// Starts the units of those that were let start and are neither up nor under way: the coordinator
-/// was gone before it had asked for the start, or could not ask.
-pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
+/// Starts the units of `Starting` runs that are neither up nor under way: the coordinator ended before it
+/// had requested the start, or the request failed.
+pub(super) fn retry(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let starting = state.up().filter(|run| matches!(run.state, QueueState::Starting { .. }));
     let mut actions = Vec::new();
     for run in starting {
@@ -39,13 +39,13 @@ pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -
         {
             continue;
         }
-        if let Some(gate) = closed_by_heat(run, state, seen) {
+        if let Some(gate) = heat_gate(run, state, seen) {
             report.wait(run, vec![gate], state.last.as_ref());
             continue;
         }
         let until = state.back_off.get(&run.run).map_or(seen.now.uptime, |back_off| back_off.until);
         if until > seen.now.uptime {
-            report.look_at(until);
+            report.decide_again_at(until);
             continue;
         }
         let why = "it was let start before".to_owned();
@@ -55,7 +55,7 @@ pub(super) fn carry_on(state: &State, seen: &Observation, report: &mut Report) -
 }
 
 impl BackOff {
-    /// After one more start that came to nothing, for this reason.
+    /// Returns the back-off after one more failed start.
     pub fn after(before: Option<&Self>, uptime: TimeSpan, why: &str) -> Self {
         let tries = before.map_or(0, |before| before.tries).saturating_add(1);
         let wait = FIRST_WAIT.saturating_mul(1 << (tries - 1).min(MOST_DOUBLINGS));
@@ -63,7 +63,7 @@ impl BackOff {
         Self { tries, until, why: why.to_owned() }
     }
 
-    /// What becomes of the run: it waits again, and at last it is held.
+    /// Returns the change that follows for the run: it waits again, and after [`MAX_TRIES`] it is held.
     pub fn consequence(&self, run: &QueuedRun) -> Change {
         let Self { tries: _, until: _, why } = self;
         let (state, why) = if self.tries >= MAX_TRIES {

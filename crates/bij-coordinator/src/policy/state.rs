@@ -1,4 +1,4 @@
-//! What a coordinator knows.
+//! State from which decisions are made.
 
 use std::collections::BTreeMap;
 
@@ -9,55 +9,55 @@ use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
 
-/// What a coordinator knows.
+/// Queue, settings, and what the coordinator has under way.
 ///
-/// The queue is the store's; the rest is forgotten with the coordinator, and nothing is lost by
-/// that but patience: what was put off is tried again at once.
+/// The queue is a copy of the store's. The rest is lost when the coordinator ends, which costs no more than
+/// back-offs: delayed starts are retried at once.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// This boot.
+    /// Id of the current boot.
     pub boot: BootId,
-    /// The settings in force.
+    /// Settings in force.
     pub settings: CoordinatorSettings,
-    /// The runs that are not over.
+    /// Runs that have not ended.
     pub runs: BTreeMap<RunId, QueuedRun>,
-    /// The groups that somebody has set up.
+    /// Groups that an operator has set up.
     pub groups: BTreeMap<GroupName, Group>,
-    /// Whether no run at all is let start.
+    /// Pause of all starts, if there is one.
     pub paused: Option<Pause>,
-    /// Those of the runs that were up in another boot and have not been dealt with.
+    /// Runs that were up in another boot and have not been requeued yet.
     pub interrupted: BTreeMap<RunId, Interruption>,
-    /// Units on which a start or stop of ours is under way.
+    /// Units for which the coordinator has a start or stop under way.
     pub busy: BTreeMap<ExperimentId, Busy>,
-    /// Starts that have failed.
+    /// Back-offs of runs whose starts have failed.
     pub back_off: BTreeMap<RunId, BackOff>,
-    /// Units that are to be stopped, besides those of runs that somebody wants stopped.
-    pub stops: BTreeMap<ExperimentId, StopWish>,
-    /// How those that are up do.
+    /// Requested stops of units, besides those that are part of a run ([`QueuedRun::stop`]).
+    pub stops: BTreeMap<ExperimentId, StopRequest>,
+    /// Health of the runs that are up.
     pub health: BTreeMap<RunId, HealthMemory>,
-    /// Since which uptime experiments have more of the GPU's memory than they may.
+    /// Experiments over their limit of the GPU's memory, each with the uptime since when.
     pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
-    /// What the last decision reported: since when gates are closed.
+    /// Report of the last decision, which knows since when gates are closed.
     pub last: Option<Report>,
 }
 
-/// What is under way on a unit.
+/// Operation under way on a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Busy {
-    /// A start.
+    /// Its start has been requested.
     Starting,
-    /// A stop.
+    /// Its stop has been requested.
     Stopping,
 }
 
-/// How a run was interrupted, and what its definition says about it.
+/// How a run was interrupted, and what its definition wants then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// It was let start, and no attempt had begun: it waits as before.
+    /// It was `Starting`, and no attempt had begun.
     BeforeItBegan,
-    /// It was running.
+    /// An attempt had begun.
     Running {
-        /// What ended its attempt: a [`Reboot`](Cause::Reboot), a [`PowerLoss`](Cause::PowerLoss) or a
+        /// Cause of the attempt's end: [`Reboot`](Cause::Reboot), [`PowerLoss`](Cause::PowerLoss) or
         /// [`ManagerStop`](Cause::ManagerStop).
         cause: Cause,
         /// `[restart] on_reboot`; `None` if there is no usable definition any more.
@@ -65,17 +65,17 @@ pub enum Interruption {
     },
 }
 
-/// Somebody wants a unit stopped.
+/// A requested stop of a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StopWish {
-    /// Why and who, for the ledger.
+pub struct StopRequest {
+    /// Reason and requester, for the ledger.
     pub order: Order,
-    /// Not before this uptime: the last try has failed.
+    /// Uptime before which it is not tried again, because the last stop failed.
     pub not_before: TimeSpan,
 }
 
 impl State {
-    /// What is known when nothing has happened yet.
+    /// Returns the initial state with this queue.
     pub fn new(boot: BootId, settings: CoordinatorSettings, queue: Queue) -> Self {
         let Queue { runs, groups, paused } = queue;
         Self {
@@ -94,15 +94,15 @@ impl State {
         }
     }
 
-    /// How many slots a group has of its own, and who says so: a number that the operator has set, else
-    /// that of the settings.
+    /// Returns the slots of a group and where the number comes from: an operator's number goes before that of
+    /// the settings.
     pub fn group_slots(&self, name: &GroupName) -> Option<(u32, SlotsFrom)> {
         let by_operator = self.groups.get(name).and_then(|group| group.slots);
         let by_settings = || Some((*self.settings.groups.get(name)?, SlotsFrom::Settings));
         by_operator.map(|slots| (slots, SlotsFrom::Operator)).or_else(by_settings)
     }
 
-    /// The runs of one experiment that are not over, by their numbers.
+    /// Returns the queued runs of an experiment, by number.
     pub fn runs_of<'a>(
         &'a self,
         experiment: &ExperimentId,
@@ -112,22 +112,22 @@ impl State {
         self.runs.range(from..=to).map(|(_, run)| run)
     }
 
-    /// Whether a run takes its share of the machine in this boot.
+    /// Returns whether a run is up in the current boot.
     pub fn is_up(&self, run: &QueuedRun) -> bool {
         run.state.is_up() && !self.interrupted.contains_key(&run.run)
     }
 
-    /// The run of an experiment that is up.
+    /// Returns the run of an experiment that is up.
     pub fn up_of(&self, experiment: &ExperimentId) -> Option<&QueuedRun> {
         self.runs_of(experiment).find(|run| self.is_up(run))
     }
 
-    /// The runs that are up.
+    /// Returns the runs that are up.
     pub fn up(&self) -> impl Iterator<Item = &QueuedRun> {
         self.runs.values().filter(|run| self.is_up(run))
     }
 
-    /// The runs that wait or are held, in starting order.
+    /// Returns the waiting and held runs in starting order.
     pub fn in_order(&self) -> Vec<&QueuedRun> {
         let waits =
             |run: &&QueuedRun| matches!(run.state, QueueState::Waiting | QueueState::Held { .. });
@@ -136,15 +136,14 @@ impl State {
         waiting
     }
 
-    /// So many places before all others, in their order.
+    /// Returns `count` queue positions before all others, in order.
     pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = Place> + use<> {
         let first = self.runs.values().map(|run| run.place.0).min().unwrap_or(0);
         let from = first.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
         (0..).map(move |at| Place(from.saturating_add(at)))
     }
 
-    /// Takes in a change that the store has recorded. What speaks of no run in the queue says
-    /// nothing.
+    /// Applies a change that the store has recorded. A change of a run that is not in the queue has no effect.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::State { run, from: _, state, why: _ } => {
@@ -172,15 +171,17 @@ impl State {
         }
     }
 
-    /// Whether all is as if a change had been taken in.
+    /// Returns whether the state is as it would be after this change.
     pub fn has(&self, change: &Change) -> bool {
-        let is = |run: &RunId, so: &dyn Fn(&QueuedRun) -> bool| self.runs.get(run).is_some_and(so);
+        let holds = |run: &RunId, predicate: &dyn Fn(&QueuedRun) -> bool| {
+            self.runs.get(run).is_some_and(predicate)
+        };
         match change {
-            Change::State { run, from: _, state, why: _ } => is(run, &|run| run.state == *state),
-            Change::Edit { run, terms, by: _ } => is(run, &|run| run.terms == **terms),
-            Change::Move { run, place, by: _ } => is(run, &|run| run.place == *place),
-            Change::Bypassed { run, times } => is(run, &|run| run.bypassed == *times),
-            Change::Stop { run, by: _ } => is(run, &|run| run.stop.is_some()),
+            Change::State { run, from: _, state, why: _ } => holds(run, &|run| run.state == *state),
+            Change::Edit { run, terms, by: _ } => holds(run, &|run| run.terms == **terms),
+            Change::Move { run, place, by: _ } => holds(run, &|run| run.place == *place),
+            Change::Bypassed { run, times } => holds(run, &|run| run.bypassed == *times),
+            Change::Stop { run, by: _ } => holds(run, &|run| run.stop.is_some()),
             Change::End { run, end: _, by: _ } => !self.runs.contains_key(run),
             Change::SetGroup { group, by: _ } => self.groups.get(&group.name) == Some(group),
             Change::RemoveGroup { name, by: _ } => !self.groups.contains_key(name),
@@ -189,13 +190,13 @@ impl State {
         }
     }
 
-    /// Brings the runs close together. A map that grows at its end leaves its nodes half empty, and there
+    /// Rebuilds the map of runs compactly: a map that grows at its end leaves its nodes half empty, and there
     /// can be ten thousand runs.
     pub fn pack(&mut self) {
         self.runs = std::mem::take(&mut self.runs).into_iter().collect();
     }
 
-    /// Takes a run out that is over.
+    /// Removes a run that has ended.
     pub fn forget(&mut self, run: &RunId) {
         self.runs.remove(run);
         self.interrupted.remove(run);

@@ -1,25 +1,24 @@
-//! Units that are to be stopped: somebody wants it, or their run was taken from under them.
+//! Stops units whose stop was requested, or whose run was requeued or cancelled.
 
 use bij_core::Order;
 
-use super::{Action, Observation, State, StopWish};
+use super::{Action, Observation, State, StopRequest};
 
-/// Who stops a unit whose run was put back or cancelled.
+/// Requester of a stop that follows a requeue or a cancellation.
 pub(super) const OURSELVES: &str = "the coordinator";
 
 pub(super) fn stop(state: &State, seen: &Observation) -> Vec<Action> {
     let wished = state.stops.iter().filter(|(_, wish)| wish.not_before <= seen.now.uptime);
-    let wished = wished.map(|(experiment, StopWish { order, .. })| (experiment, order.clone()));
+    let wished = wished.map(|(experiment, StopRequest { order, .. })| (experiment, order.clone()));
     let wanted = |by: &String| Order::stop(by.clone());
     let of_runs =
         state.up().filter_map(|run| Some((&run.run.experiment, run.stop.as_ref().map(wanted)?)));
     let of_runs = of_runs.filter(|(experiment, _)| !state.stops.contains_key(*experiment));
-    // The wish may have been somebody's whom a coordinator before this one knew.
-    let unwanted = seen
-        .strays
-        .iter()
-        .filter(|stray| stray.unwanted && !state.stops.contains_key(&stray.run.experiment));
-    let unwanted = unwanted.map(|stray| (&stray.run.experiment, Order::stop(OURSELVES)));
+    // The requester may be known only to an earlier coordinator.
+    let unwanted = seen.untracked_units.iter().filter(|untracked| {
+        untracked.unwanted && !state.stops.contains_key(&untracked.run.experiment)
+    });
+    let unwanted = unwanted.map(|untracked| (&untracked.run.experiment, Order::stop(OURSELVES)));
     wished
         .chain(of_runs)
         .chain(unwanted)

@@ -1,4 +1,4 @@
-//! Small worlds to decide about.
+//! Builders of small worlds for tests of decisions.
 
 use bij_core::definition::{Clocks, CoordinatorSettings};
 use bij_core::port::Sample;
@@ -30,7 +30,7 @@ pub(super) fn now(seconds: u32) -> Now {
     Now { at, uptime: TimeSpan::from_secs(seconds) }
 }
 
-/// A run that waits.
+/// Returns a waiting run with default terms.
 pub(super) fn waiting(run: &str) -> QueuedRun {
     QueuedRun {
         run: run_id(run),
@@ -46,7 +46,7 @@ pub(super) fn waiting(run: &str) -> QueuedRun {
     }
 }
 
-/// What tests change about a run.
+/// Changes to a run in a test.
 pub(super) trait Tailored: Sized {
     fn with(self, change: impl FnOnce(&mut QueuedRun)) -> Self;
 
@@ -116,8 +116,8 @@ impl Tailored for QueuedRun {
     }
 }
 
-/// A machine of 64 GiB, nearly empty, with 4 slots and a budget of 40 GiB, ten minutes after its
-/// boot. Those that run have units that are up; places are given in the order of the list.
+/// A machine of 64 GiB, nearly empty, with 4 slots and a budget of 40 GiB, ten minutes after its boot.
+/// Running runs have units that are up; positions follow the order of the list.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) state: State,
@@ -125,7 +125,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn of(runs: impl IntoIterator<Item = QueuedRun>) -> Self {
+    pub(super) fn new(runs: impl IntoIterator<Item = QueuedRun>) -> Self {
         let mut settings = CoordinatorSettings::default();
         settings.max_concurrent = Some(4);
         settings.total_memory = "40G".parse().ok();
@@ -175,25 +175,25 @@ impl World {
         decide(&self.state, &self.seen)
     }
 
-    /// The runs that are let start, in their order.
+    /// Returns the runs that a decision starts, in order.
     pub(super) fn started(&self) -> Vec<String> {
         started(&self.decide())
     }
 
-    /// The names of the gates that keep a run waiting.
+    /// Returns the names of the gates that keep a run waiting.
     pub(super) fn gates_of(&self, run: &str) -> Vec<&'static str> {
         let report = self.decide().report;
         report.waiting[&run_id(run)].iter().map(|waiting| waiting.gate.name()).collect()
     }
 
-    /// The gate of this name that keeps a run waiting.
+    /// Returns the gate of this name that keeps a run waiting.
     pub(super) fn gate(&self, run: &str, name: &str) -> ClosedGate {
         let report = self.decide().report;
         let mut gates = report.waiting[&run_id(run)].iter().map(|waiting| waiting.gate.clone());
         gates.find(|gate| gate.name() == name).unwrap()
     }
 
-    /// Carries a decision out as a perfect world would: what is let start runs at once.
+    /// Carries out a decision without faults: every started run is running at once.
     pub(super) fn carry_out(&mut self, decision: Decision) {
         for action in decision.actions {
             match action {
@@ -208,7 +208,9 @@ impl World {
                 }
                 Action::Stop { experiment, order: _ } => {
                     self.seen.units.remove(&experiment);
-                    self.seen.strays.retain(|stray| stray.run.experiment != experiment);
+                    self.seen
+                        .untracked_units
+                        .retain(|untracked| untracked.run.experiment != experiment);
                     self.state.stops.remove(&experiment);
                     let up = self.state.up_of(&experiment).map(|run| run.run.clone());
                     self.state.runs.retain(|run, _| Some(run) != up.as_ref());
@@ -220,7 +222,7 @@ impl World {
         self.state.last = Some(decision.report);
     }
 
-    /// A run is over, and its unit down.
+    /// Ends a run, whose unit goes down.
     pub(super) fn end(&mut self, run: &RunId) {
         let ended = self.state.runs.remove(run).unwrap();
         let claim = ended.terms.claim.memory.unwrap_or_default();
@@ -235,7 +237,7 @@ impl World {
     }
 }
 
-/// Ten times as many cases as proptest has by default, or ten times `PROPTEST_CASES`.
+/// Returns a configuration with ten times the default number of cases, or of `PROPTEST_CASES`.
 pub(super) fn many_cases() -> ProptestConfig {
     let standard = ProptestConfig::default();
     ProptestConfig { cases: standard.cases.saturating_mul(10), ..standard }

@@ -1,4 +1,4 @@
-//! Decisions about small worlds, by concern, and what holds of all of them.
+//! Tests of decisions about small worlds, by concern, and properties of all decisions.
 
 mod admissible;
 mod cycle;

@@ -1,4 +1,4 @@
-//! Gates that time opens.
+//! Gates that open as time passes.
 
 use bij_core::queue::{ClosedGate, QueuedRun};
 use bij_core::{TimeSpan, Timestamp};
@@ -6,23 +6,23 @@ use bij_core::{TimeSpan, Timestamp};
 use super::{Observation, Report, State};
 use crate::Now;
 
-/// Before the time that its terms name, or the end of the span.
+/// Returns the gate of a run whose earliest start is still to come.
 pub(super) fn not_before(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
     let not_before = run.terms.not_before?;
     let left = not_before.left(state.boot, seen.now.at, seen.now.uptime)?;
-    // The time of day may have been set since it was expected.
+    // The clock may have been set since the time was computed.
     let (expected, at) = (not_before.at(), at_uptime(seen.now, left));
-    let is_as_expected = expected.as_micros().abs_diff(at.as_micros()) < CLOCKS_DIFFER;
+    let is_as_expected = expected.as_micros().abs_diff(at.as_micros()) < CLOCK_TOLERANCE;
     Some(ClosedGate::NotBefore { at: if is_as_expected { expected } else { at } })
 }
 
-/// In the first moments of a boot.
+/// Returns the gate of the grace period after a boot.
 pub(super) fn boot_grace(state: &State, seen: &Observation) -> Option<ClosedGate> {
     let left = left_until(state.settings.grace(), seen.now.uptime)?;
     Some(ClosedGate::BootGrace { left })
 }
 
-/// After a start that failed.
+/// Returns the gate of a run whose last start failed.
 pub(super) fn back_off(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
     let back_off = state.back_off.get(&run.run)?;
     let left = left_until(back_off.until, seen.now.uptime)?;
@@ -30,33 +30,33 @@ pub(super) fn back_off(run: &QueuedRun, state: &State, seen: &Observation) -> Op
     Some(ClosedGate::BackOff { until, why })
 }
 
-/// How long it is until this uptime, if it is still to come.
+/// Returns the time that is left until this uptime, if it is still to come.
 fn left_until(until: TimeSpan, uptime: TimeSpan) -> Option<TimeSpan> {
     let left = until.as_micros().checked_sub(uptime.as_micros())?;
     (left > 0).then_some(TimeSpan::from_micros(left))
 }
 
-/// The time of day after so long.
+/// Returns the time of day after `left`.
 fn at_uptime(now: Now, left: TimeSpan) -> Timestamp {
     let left = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(now.at.as_micros().saturating_add(left))
 }
 
-/// Two clocks that are read one after the other differ by less, in microseconds.
-const CLOCKS_DIFFER: u64 = 1_000_000;
+/// Two clocks that are read one after the other differ by less than this, in microseconds.
+const CLOCK_TOLERANCE: u64 = 1_000_000;
 
-/// How soon the machine is looked at again for something that no event tells.
-const LOOK_AGAIN: TimeSpan = TimeSpan::from_secs(5);
-/// How soon the time of day is looked at again at the latest: clocks jump.
-const CLOCK_AGAIN: TimeSpan = TimeSpan::from_secs(60);
+/// Interval at which a gate is evaluated again that no event announces.
+const POLL_INTERVAL: TimeSpan = TimeSpan::from_secs(5);
+/// Longest time until the time of day is compared again, because clocks jump.
+const CLOCK_CHECK_INTERVAL: TimeSpan = TimeSpan::from_secs(60);
 
-/// Asks for a look when a gate may open by itself.
-pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut Report) {
+/// Requests another decision at the time at which a gate may open by itself.
+pub(super) fn schedule_next_decision(gate: &ClosedGate, seen: &Observation, report: &mut Report) {
     let wait = match gate {
         ClosedGate::BootGrace { left } => *left,
-        ClosedGate::NotBefore { at } => at.since(seen.now.at).unwrap_or_default().min(CLOCK_AGAIN),
+        ClosedGate::NotBefore { at } => at.since(seen.now.at).unwrap_or_default().min(CLOCK_CHECK_INTERVAL),
         ClosedGate::BackOff { until, .. } => until.since(seen.now.at).unwrap_or_default(),
-        ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => LOOK_AGAIN,
+        ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => POLL_INTERVAL,
         ClosedGate::Manager { .. }
         | ClosedGate::GoingDown { .. }
         | ClosedGate::Hold { .. }
@@ -65,19 +65,19 @@ pub(super) fn ask_for_a_look(gate: &ClosedGate, seen: &Observation, report: &mut
         | ClosedGate::GroupSlots { .. }
         | ClosedGate::Memory { .. }
         | ClosedGate::Gpu { .. }
-        // The ladder tells when it is cool.
+        // The heat ladder reports when the board is cool.
         | ClosedGate::Heat { .. }
-        // Whoever switches it tells.
+        // The end of a switch is reported.
         | ClosedGate::PowerMode { .. }
         | ClosedGate::Dependency { .. }
         | ClosedGate::SameExperiment { .. }
         | ClosedGate::Unit
         | ClosedGate::Turn { .. } => return,
     };
-    report.look_at(after(seen.now.uptime, wait));
+    report.decide_again_at(after(seen.now.uptime, wait));
 }
 
-/// The uptime so much later.
+/// Returns the uptime after `wait`.
 pub(crate) fn after(uptime: TimeSpan, wait: TimeSpan) -> TimeSpan {
     TimeSpan::from_micros(uptime.as_micros().saturating_add(wait.as_micros()))
 }

@@ -1,6 +1,8 @@
 //! Policies that hold a board back, each for so many hours of its life.
 
-use bij_coordinator::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, Ladder, Living};
+use bij_coordinator::heat::{
+    GpuClockState, HeatMove, HeatObservation, HeatSettings, Ladder, Living,
+};
 use bij_core::{Celsius, TimeSpan};
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob};
 
@@ -53,7 +55,7 @@ pub(crate) fn settings() -> HeatSettings {
 pub(crate) fn ladder(world: HeatWorld, hours: f64, means: Means) -> Outcome {
     let mut ride = Ride::new(world, means);
     while ride.world.now() < hours * 3600.0 {
-        ride.look();
+        ride.observe();
     }
     let Ride { world, moves, .. } = ride;
     Outcome { hottest: world.hottest(), work: world.snapshot().work, moves, stops: 0 }
@@ -73,27 +75,27 @@ impl Ride {
     }
 
     /// One look, and the time to the next.
-    pub(crate) fn look(&mut self) {
+    pub(crate) fn observe(&mut self) {
         let Self { world, ladder, moves, means } = self;
         let up = world.living().into_iter().map(|one| living(one, *means)).collect::<Vec<_>>();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let gpu = GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() };
+        let gpu = GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() };
         let (gpu, processors) = (Some(gpu).filter(|_| means.gpu), PROCESSORS);
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
-        let said = ladder.look(&seen);
+        let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
+        let said = ladder.observe(&seen);
         for one in &said {
             if means.caps_bite || one.step.name() != "cap" {
                 world.carry_out(&one.step);
             }
         }
         if let Some(next) = world.next()
-            && ladder.keeps_from_starting(living(next, *means).cpu, None).is_none()
+            && ladder.blocking_reason(living(next, *means).cpu, None).is_none()
         {
             world.start_next();
         }
         let now = world.now();
         moves.extend(said.into_iter().map(|one| (now, one)));
-        world.pass(ladder.next_look().as_duration().as_secs_f64());
+        world.pass(ladder.observation_interval().as_duration().as_secs_f64());
     }
 }
 

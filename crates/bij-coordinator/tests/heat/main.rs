@@ -144,12 +144,12 @@ fn where_nothing_can_be_capped_the_gpus_clock_still_can() {
 fn a_board_that_jumps_to_ninety_degrees_is_cleared_within_seconds() {
     let mut ride = drive::Ride::new(HeatWorld::new(Fan::Strong, Load::ManySmall), ALL_MEANS);
     while ride.world.now() < 60.0 {
-        ride.look();
+        ride.observe();
     }
     ride.world.heat_up_to(90.0);
     let jumped = ride.world.now();
     while *ride.ladder.level() != Level::Critical {
-        ride.look();
+        ride.observe();
     }
     let took = ride.world.now() - jumped;
     assert!(took <= 6.0, "a look, and a second one that is sure: {took}");
@@ -162,12 +162,12 @@ fn a_board_that_jumps_to_ninety_degrees_is_cleared_within_seconds() {
     // Their priorities are the remainders of their numbers by three, and the lowest go first.
     let rest = |name: &str| name.trim_start_matches("small-").parse::<u32>().unwrap() % 3;
     assert!(stopped.is_sorted_by_key(|name| rest(name)), "{stopped:?}");
-    ride.look();
+    ride.observe();
     while !ride.world.living().is_empty() {
-        ride.look();
+        ride.observe();
     }
     while ride.world.now() < jumped + 3600.0 {
-        ride.look();
+        ride.observe();
     }
     assert!(!ride.world.living().is_empty(), "when it is cool they come back");
 }

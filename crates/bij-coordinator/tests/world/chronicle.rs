@@ -1,4 +1,4 @@
-//! What the events tell, read as anybody reads them.
+//! The history of the queue, read from its events as any client reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use bij_sim::MemoryLedger;
 #[derive(Default)]
 pub(crate) struct Chronicle {
     seq: u64,
-    runs: BTreeMap<RunId, Told>,
+    runs: BTreeMap<RunId, RecordedState>,
     /// What became of the newest attempt of each run.
     last_cause: BTreeMap<RunId, (String, String)>,
     ended: BTreeMap<RunId, String>,
     /// Runs that left the line of those that wait, since this was last asked.
     left: BTreeSet<RunId>,
-    /// Experiments whose end somebody has asked for, and how often: what a store that fails does not
+    /// Experiments whose end was requested, and how often: what a store that fails does not
     /// take is told late, so one end may be told when the next is asked for already.
     may_stop: BTreeMap<ExperimentId, u32>,
-    /// Runs that somebody has asked to cancel.
+    /// Runs whose cancellation was requested.
     pub(crate) may_cancel: BTreeSet<RunId>,
-    /// Runs whose stop was acknowledged, and that nobody has put back since.
+    /// Runs whose stop was acknowledged, and that were not requeued since.
     stopped: BTreeSet<RunId>,
     /// Runs whose submission was acknowledged.
     pub(crate) acknowledged: BTreeSet<RunId>,
@@ -30,7 +30,7 @@ pub(crate) struct Chronicle {
 
 /// Where a run stands, as the events tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum RecordedState {
     Waiting,
     Held,
     Starting,
@@ -58,11 +58,13 @@ impl Chronicle {
         };
         let run = RunId { experiment, number };
         let told = match event.kind {
-            EventKind::Submitted if event.data.contains_key("held") => Told::Held,
-            EventKind::Submitted | EventKind::Released | EventKind::Requeued => Told::Waiting,
-            EventKind::Held => Told::Held,
-            EventKind::Admitted => Told::Starting,
-            EventKind::AttemptBegun => Told::Running,
+            EventKind::Submitted if event.data.contains_key("held") => RecordedState::Held,
+            EventKind::Submitted | EventKind::Released | EventKind::Requeued => {
+                RecordedState::Waiting
+            }
+            EventKind::Held => RecordedState::Held,
+            EventKind::Admitted => RecordedState::Starting,
+            EventKind::AttemptBegun => RecordedState::Running,
             EventKind::AttemptEnded => return self.attempt_ended(event, run),
             EventKind::RunEnded => return self.run_ended(event, &run),
             _ => return Ok(()),
@@ -70,10 +72,10 @@ impl Chronicle {
         if self.ended.contains_key(&run) {
             return Err(format!("{run} is over, and still is {}", event.kind));
         }
-        if !matches!(told, Told::Waiting | Told::Held) {
+        if !matches!(told, RecordedState::Waiting | RecordedState::Held) {
             self.left.insert(run.clone());
         }
-        if told != Told::Running {
+        if told != RecordedState::Running {
             self.stopped.remove(&run);
         }
         if event.kind == EventKind::AttemptBegun {
@@ -83,12 +85,12 @@ impl Chronicle {
         Ok(())
     }
 
-    /// The coordinator stops nothing whose end nobody has asked for.
+    /// The coordinator stops no run without a request.
     fn attempt_ended(&mut self, event: &Event, run: RunId) -> Result<(), String> {
         let word = |key: &str| event.data.get(key).cloned().unwrap_or_default();
         let cause = word("cause");
         if cause.starts_with("stop") && !self.was_to_be_stopped(&run.experiment) {
-            return Err(format!("{run} was stopped, and nobody has asked for that"));
+            return Err(format!("{run} was stopped without a request"));
         }
         self.last_cause.insert(run, (cause, word("code")));
         Ok(())
@@ -124,10 +126,10 @@ impl Chronicle {
         let queue = ledger.load().map_err(|error| error.to_string())?;
         for run in &queue.runs {
             let is = match run.state {
-                QueueState::Waiting => Told::Waiting,
-                QueueState::Held { .. } => Told::Held,
-                QueueState::Starting { .. } => Told::Starting,
-                QueueState::Running => Told::Running,
+                QueueState::Waiting => RecordedState::Waiting,
+                QueueState::Held { .. } => RecordedState::Held,
+                QueueState::Starting { .. } => RecordedState::Starting,
+                QueueState::Running => RecordedState::Running,
             };
             let told = self.runs.get(&run.run);
             if told != Some(&is) {
@@ -149,7 +151,7 @@ impl Chronicle {
         }
     }
 
-    /// Somebody has asked for the end of an experiment.
+    /// Records a request for the end of an experiment.
     pub(crate) fn may_stop(&mut self, id: &ExperimentId) {
         *self.may_stop.entry(id.clone()).or_default() += 1;
     }
@@ -165,7 +167,7 @@ impl Chronicle {
 
     /// A stop of a run that was running was acknowledged.
     pub(crate) fn stop_was_acknowledged(&mut self, run: RunId) {
-        if self.runs.get(&run) == Some(&Told::Running) {
+        if self.runs.get(&run) == Some(&RecordedState::Running) {
             self.stopped.insert(run);
         }
     }

@@ -67,7 +67,7 @@ impl Door {
     }
 
     /// The coordinator was told that nothing can be started any more.
-    pub(crate) fn goes_down(&self) {
+    pub(crate) fn set_going_down(&self) {
         self.judge().going_down = true;
     }
 
@@ -184,7 +184,7 @@ impl Door {
         }
     }
 
-    /// Nobody gives up a run whose unit is up.
+    /// No run is given up while its unit is up.
     fn judge_giving_up(&self, run: &RunId, by: &str) {
         let newest = self.newest(run);
         let lives = newest.is_some_and(|attempt| attempt.end.is_none());
@@ -213,7 +213,7 @@ impl Door {
     fn truth(&self) -> Option<Truth> {
         let queue = self.store.load().ok()?;
         let mut up = BTreeMap::new();
-        // What nobody has submitted takes what its definition says, which its row says a moment later.
+        // A run that was not submitted takes what its definition claims, which its row says a moment later.
         let is_bare =
             |run: &QueuedRun| run.origin == Origin::Start && run.terms == Terms::default();
         for run in queue.runs.iter().filter(|run| self.is_here(run)) {

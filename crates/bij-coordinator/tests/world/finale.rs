@@ -16,7 +16,7 @@ use crate::world::{Noise, World};
 /// So often is time given, each time this much.
 const ROUNDS: usize = 120;
 const ROUND: TimeSpan = TimeSpan::from_secs(600);
-/// After so long somebody stops what is up: it may hang.
+/// Time after which the units that are up are stopped, because they may hang.
 const STOP_EVERY: usize = 4;
 
 impl World {
@@ -114,7 +114,7 @@ impl World {
         listed.map(|it| (it.run.run, (it.run.state, it.waiting_on))).collect()
     }
 
-    /// Those that wait for ever: for a success that did not come, for a run that nobody has
+    /// Those that wait for ever: for a success that did not come, for a run that was never
     /// submitted, or for one of those that wait for ever.
     fn eternal(&mut self) -> BTreeSet<RunId> {
         let remain = self.remain();

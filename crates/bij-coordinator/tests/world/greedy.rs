@@ -1,4 +1,4 @@
-//! Somebody has more of the GPU's memory than it may.
+//! An experiment exceeds its limit of the GPU's memory.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! The board grows hot: everything is stopped by somebody who asks nobody.
+//! The board grows hot: all units are stopped without asking the coordinator.
 
 use bij_coordinator::heat::{Because, Haste, HeatMove, HeatStep, Level};
-use bij_coordinator::policy::Warmth;
+use bij_coordinator::policy::ThermalStatus;
 use bij_core::port::Handover;
 use bij_core::{Celsius, Order, OrderKind};
 
@@ -31,9 +31,13 @@ impl World {
     pub(crate) fn tell_heat(&mut self, moves: &[HeatMove]) {
         let now = self.now();
         let warmth = if self.is_hot {
-            Warmth { level: Level::Critical, held: Some(because()), ..Warmth::default() }
+            ThermalStatus {
+                level: Level::Critical,
+                held: Some(because()),
+                ..ThermalStatus::default()
+            }
         } else {
-            Warmth::default()
+            ThermalStatus::default()
         };
         if let Some(coordinator) = &mut self.coordinator {
             coordinator.heat(warmth, moves, now);

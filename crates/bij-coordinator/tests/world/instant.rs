@@ -14,7 +14,7 @@ use crate::world::World;
 const ASKS_FOR: u64 = 10_000_000;
 /// More cannot happen in one instant, if it comes to an end at all.
 const MOST_IN_AN_INSTANT: usize = 3_000;
-/// A coordinator that looks more often in one instant, while nobody tells it anything, does not
+/// A coordinator that looks more often in one instant, without any news, does not
 /// come to rest.
 const MOST_IDLE_TICKS: usize = 3;
 /// So much may happen at once, where much was waiting for it.
@@ -72,7 +72,7 @@ impl World {
             next.push(Next::Hook(call));
         }
         if let Some(coordinator) = &self.coordinator {
-            let due = coordinator.next_look().is_some_and(|due| due <= uptime);
+            let due = coordinator.next_tick_due().is_some_and(|due| due <= uptime);
             if self.is_awake || due {
                 next.push(Next::Tick);
             }
@@ -83,7 +83,7 @@ impl World {
             let arrived = self.signals.iter().enumerate().filter(arrived);
             next.extend(arrived.map(|(at, _)| Next::Signal(at)));
         } else {
-            // Nobody listens.
+            // No client listens.
             self.signals.clear();
         }
         next
@@ -119,8 +119,8 @@ impl World {
         }
     }
 
-    /// What an attempt finds laid over its definition is what its run was submitted with, whoever has
-    /// started it. Where nobody could be asked, or a killed hook has left it to `begin` to find out
+    /// What an attempt finds laid over its definition is what its run was submitted with, whatever has
+    /// started it. Where the coordinator could not be asked, or a killed hook has left it to `begin` to find out
     /// that the run which was asked for is over, it may be another's.
     fn has_its_extras(&mut self, id: &ExperimentId) {
         let Some(admitted) = self.admitted.remove(id) else { return };
@@ -249,7 +249,7 @@ impl World {
         self.is_no_hot_loop(span, wakes, self.fuse.writes() - deeds);
     }
 
-    /// However long nobody asks for anything, what the coordinator does is bounded by the time that
+    /// However long no request comes, what the coordinator does is bounded by the time that
     /// passes.
     fn is_no_hot_loop(&mut self, span: TimeSpan, wakes: u64, deeds: u64) {
         let seconds = span.as_micros() / 1_000_000;
@@ -264,7 +264,7 @@ impl World {
     /// The uptime at which the next thing happens by itself.
     fn next_due(&self, uptime: u64) -> Option<u64> {
         let unit = self.machine.units.next_due().map(|wait| uptime + wait.as_micros());
-        let look = self.coordinator.as_ref().and_then(SimCoordinator::next_look);
+        let look = self.coordinator.as_ref().and_then(SimCoordinator::next_tick_due);
         let look = look.map(TimeSpan::as_micros);
         let comes = self.comes_at.map(TimeSpan::as_micros);
         let vain = self.in_vain.values().map(|since| since.as_micros() + ASKS_FOR).min();

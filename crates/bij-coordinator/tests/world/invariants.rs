@@ -37,11 +37,14 @@ impl World {
         self.is_wrong("no run is up twice, and no experiment has two that are", once);
         let order = self.order_is_kept(&before);
         if !reorders {
-            self.is_wrong("order is kept unless somebody changes it", order);
+            self.is_wrong("the order is kept unless a request changes it", order);
         }
         if self.knows_why_nothing_starts() {
             let reasons = self.every_waiting_run_has_a_reason();
-            self.is_wrong("where nobody can be asked, every run that waits is told so", reasons);
+            self.is_wrong(
+                "while the manager is unreachable, every waiting run reports it",
+                reasons,
+            );
         }
         if self.is_sound() {
             let reasons = self.every_waiting_run_has_a_reason();
@@ -140,7 +143,7 @@ impl World {
     fn waits_for_nothing(&mut self) -> Option<RunId> {
         let now = self.now();
         let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
-        let bare = |listed: &bij_coordinator::Listed| {
+        let bare = |listed: &bij_coordinator::QueueEntry| {
             let waits = matches!(listed.run.state, QueueState::Waiting | QueueState::Held { .. });
             waits && listed.waiting_on.is_empty()
         };
@@ -184,7 +187,7 @@ impl World {
     }
 }
 
-/// Whether a step keeps nobody from looking at what is up, nor says anew what is to be found there.
+/// Whether a step keeps no coordinator from reading the units, nor says anew what is to be found there.
 const fn is_undisturbing(step: &Step) -> bool {
     matches!(
         step,

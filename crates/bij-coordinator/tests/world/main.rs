@@ -21,7 +21,7 @@ mod script;
 mod story;
 mod world;
 
-use story::{Stories, tell};
+use story::{Stories, run_story};
 
 /// So many seeds are enough for who has just changed something; `cargo xtask ci` runs ten times as
 /// many, and longer ones.
@@ -38,8 +38,8 @@ fn no_story_leads_to_a_world_that_is_not_allowed() {
 
 #[test]
 fn a_story_is_the_same_whenever_it_is_told() {
-    let once = tell(7, 60, true);
-    assert_eq!(once.lines, tell(7, 60, true).lines);
+    let once = run_story(7, 60, true);
+    assert_eq!(once.lines, run_story(7, 60, true).lines);
     assert!(once.lines.len() > 60, "something happens in it");
     assert!(once.ended > 0, "and comes to its end");
 }

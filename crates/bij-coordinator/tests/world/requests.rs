@@ -84,7 +84,7 @@ impl World {
         self.settle();
     }
 
-    /// Somebody asks the coordinator for something; it may be killed over it.
+    /// Makes a request to the coordinator, which may be killed during it.
     pub(crate) fn ask<T>(
         &mut self,
         request: impl FnOnce(&mut SimCoordinator, Now) -> Result<T, bij_coordinator::RequestError>,

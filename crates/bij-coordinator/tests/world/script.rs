@@ -59,7 +59,7 @@ pub(crate) enum Step {
 
 const GROUPS: [&str; 3] = ["default", "small", "night"];
 const EXPERIMENTS: usize = 10;
-/// With so many in the queue nobody submits more.
+/// Length of the queue from which no more runs are submitted.
 const FULL: usize = 40;
 /// So many steps does a fault last, as a rule.
 const MENDED_AFTER: u8 = 8;

@@ -15,7 +15,7 @@ pub(crate) struct Stories {
 }
 
 /// How a story went.
-pub(crate) struct Told {
+pub(crate) struct StoryResult {
     pub(crate) wrong: Vec<String>,
     pub(crate) lines: Vec<String>,
     /// How many runs came to their end in it.
@@ -41,9 +41,9 @@ impl Stories {
         if self.aloud { self.tell_aloud() } else { self.tell_all() }
     }
 
-    #[expect(clippy::print_stdout, reason = "somebody has asked to hear it")]
+    #[expect(clippy::print_stdout, reason = "the story was asked for")]
     fn tell_aloud(&self) -> Option<String> {
-        let Told { wrong, lines, ended } = tell(self.first, self.steps, true);
+        let StoryResult { wrong, lines, ended } = run_story(self.first, self.steps, true);
         println!("{}\n{ended} runs have come to their end", lines.join("\n"));
         (!wrong.is_empty()).then(|| wrong.join("\n"))
     }
@@ -61,7 +61,7 @@ impl Stories {
                         if seed >= end || broken.load(Ordering::Relaxed) < seed {
                             return;
                         }
-                        if !tell(seed, self.steps, false).wrong.is_empty() {
+                        if !run_story(seed, self.steps, false).wrong.is_empty() {
                             broken.fetch_min(seed, Ordering::Relaxed);
                         }
                     }
@@ -73,7 +73,7 @@ impl Stories {
     }
 
     fn how_it_breaks(&self, seed: u64) -> String {
-        let Told { wrong, lines, .. } = tell(seed, self.steps, true);
+        let StoryResult { wrong, lines, .. } = run_story(seed, self.steps, true);
         let last = lines.len().saturating_sub(LAST_LINES);
         format!(
             "seed {seed} of {} steps leads to a world that is not allowed:\n{}\n{}\nthe whole \
@@ -87,7 +87,7 @@ impl Stories {
 }
 
 /// Tells the story of a seed.
-pub(crate) fn tell(seed: u64, steps: usize, keeps_story: bool) -> Told {
+pub(crate) fn run_story(seed: u64, steps: usize, keeps_story: bool) -> StoryResult {
     let mut world = World::new(seed, keeps_story);
     let told = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..steps {
@@ -104,7 +104,7 @@ pub(crate) fn tell(seed: u64, steps: usize, keeps_story: bool) -> Told {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         world.wrong.push(format!("nothing panics: {}", text.unwrap_or_default()));
     }
-    Told { wrong: world.wrong, lines: world.lines, ended: world.chronicle.ended() }
+    StoryResult { wrong: world.wrong, lines: world.lines, ended: world.chronicle.ended() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a chore says by it which stories it wants")]

@@ -83,7 +83,7 @@ impl World {
         let mut world = Self {
             coordinator: None,
             fuse: Fuse::default(),
-            door: Door::of(&machine, settings.clone(), MEMORY),
+            door: Door::new(&machine, settings.clone(), MEMORY),
             machine,
             settings,
             dice: fastrand::Rng::with_seed(seed),
@@ -220,8 +220,8 @@ impl World {
             return;
         }
         if let Some(coordinator) = &mut self.coordinator {
-            coordinator.goes_down(GoingDown::Machine, true);
-            self.door.goes_down();
+            coordinator.set_going_down(GoingDown::Machine, true);
+            self.door.set_going_down();
             self.is_awake = true;
         }
     }
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Whether nothing is in the way of anybody at the moment.
+    /// Returns whether no fault is in force at the moment.
     pub(crate) fn is_sound(&self) -> bool {
         let nothing_fails = !self.bus_is_lost && !self.store_fails && self.signals.is_empty();
         // That it is hot is told among them, and is none.

@@ -27,7 +27,7 @@ pub(super) struct GpuWatch {
 impl GpuWatch {
     /// Tells as long as something runs, and never ends.
     pub(super) async fn tell<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
-        let mut lives = handle.lives();
+        let mut lives = handle.running_experiments();
         let (mut is_told, mut failed_before) = (false, false);
         if !self.is_needed().await {
             return std::future::pending().await;

@@ -12,7 +12,7 @@ use bij_api::message::{
 };
 use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
 use bij_coordinator::{
-    Acted, Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
+    Coordinator, Handle, Health, Now, Ports, QueueEntry, RequestError, RunOutcome, SubmitRequest,
 };
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
@@ -93,13 +93,13 @@ impl<P: Ports> Handler<P> {
     }
 
     /// Takes a start into the queue that was kept while nothing could be asked.
-    pub(super) async fn take_in_start(&self, experiment: ExperimentId) -> Result<(), Refusal> {
+    pub(super) async fn queue_start(&self, experiment: ExperimentId) -> Result<(), Refusal> {
         let at_boot = self.manager.is_booting().await;
         let by = if at_boot { "boot" } else { "systemctl start" }.to_owned();
         let extras = self.extras(&experiment);
         let invocation = None;
         let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
-        let taken = self.ask(move |coordinator, now| coordinator.take_in_start(&admission, now));
+        let taken = self.ask(move |coordinator, now| coordinator.queue_start(&admission, now));
         taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
     }
 
@@ -133,7 +133,7 @@ impl<P: Ports> Look for Handler<P> {
         let health: BTreeMap<RunId, Health> =
             health.into_iter().map(|report| (report.run, report.health)).collect();
         let mut entries = translate::Entries::default();
-        let entry = |listed: Listed| {
+        let entry = |listed: QueueEntry| {
             let health = health.get(&listed.run.run);
             let mut entry = entries.next(listed);
             if let Some(health) = health {
@@ -231,7 +231,7 @@ impl<P: Ports> Steer for Handler<P> {
             let acted = self.ask(move |coordinator, now| coordinator.act(&runs, &act, &by, now));
             match acted.await? {
                 Ok(acted) => {
-                    let changed = |it: Acted| Changed::new(it.run, it.outcome);
+                    let changed = |it: RunOutcome| Changed::new(it.run, it.outcome);
                     return Ok(acted.into_iter().map(changed).collect());
                 }
                 // It begins, or its start fails: both are news.

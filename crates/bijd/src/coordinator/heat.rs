@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bij_coordinator::heat::{
-    Because, HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Level, Living,
+    Because, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living,
 };
-use bij_coordinator::policy::Warmth;
-use bij_coordinator::{Clock as _, Handle, Lives, Ports};
+use bij_coordinator::policy::ThermalStatus;
+use bij_coordinator::{Clock as _, Handle, Ports, RunningExperiments};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
@@ -100,14 +100,14 @@ struct Watch<P: Ports> {
     handle: Handle<P>,
     units: Arc<Units>,
     handover: HandoverFiles,
-    lives: watch::Receiver<Arc<Lives>>,
+    lives: watch::Receiver<Arc<RunningExperiments>>,
     ladder: Ladder,
     in_force: InForce,
     means: Means,
     gpu: GpuRein<Machine>,
     under_way: JoinSet<Done>,
     /// What the loop was told last, and what it is still to be told.
-    told: Option<Warmth>,
+    told: Option<ThermalStatus>,
     untold: VecDeque<HeatMove>,
 }
 
@@ -119,7 +119,7 @@ impl<P: Ports> Watch<P> {
             is_jetson: machine.sample().identity.is_jetson(),
             gpu: GpuRein::taking_over(machine.clone(), in_force.gpu().cloned()),
             machine,
-            lives: handle.lives(),
+            lives: handle.running_experiments(),
             handle,
             units: Arc::new(units),
             handover: HandoverFiles::new(host),
@@ -138,7 +138,7 @@ impl<P: Ports> Watch<P> {
         let _ = timeout(FIRST_WORD_WITHIN, told).await;
         loop {
             self.look().await;
-            let pause = Duration::from_micros(self.ladder.next_look().as_micros());
+            let pause = Duration::from_micros(self.ladder.observation_interval().as_micros());
             let rests = self.is_at_rest();
             let pause = if rests { pause * AT_REST } else { pause };
             tokio::select! {
@@ -173,20 +173,20 @@ impl<P: Ports> Watch<P> {
             }
             return self.tell(&lives, Vec::new());
         };
-        self.ladder.set(settings);
+        self.ladder.set_settings(settings);
         let mut living = self.living(&lives).await;
         self.look_at_gpu(&lives, &mut living);
         // Before the loop has looked, nobody is up by its word.
         let left_behind =
             lives.settings.map(|_| self.in_force.lifts_left_behind(&living)).unwrap_or_default();
         for step in left_behind {
-            self.begin(&step, &Because::Lost("it is down".to_owned()));
+            self.begin(&step, &Because::Unreadable("it is down".to_owned()));
         }
         let zones = Board::zones(&self.machine);
         let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
         let gpu = self.gpu.seen();
-        let seen = HeatSeen { uptime, zones: &zones, living: &living, processors, gpu };
-        let moves = self.ladder.look(&seen);
+        let seen = HeatObservation { uptime, zones: &zones, living: &living, processors, gpu };
+        let moves = self.ladder.observe(&seen);
         for HeatMove { step, because } in &moves {
             log_heat(step, because);
             self.begin(step, because);
@@ -197,7 +197,7 @@ impl<P: Ports> Watch<P> {
     /// From where on something is done. On another machine than a Jetson nothing is until somebody
     /// sets a threshold: a PC's processor is as hot as 75 °C at any work, and its firmware sees to it.
     /// A definition that has a limit of its own has that one kept to.
-    fn thresholds(&self, lives: &Lives) -> Option<HeatSettings> {
+    fn thresholds(&self, lives: &RunningExperiments) -> Option<HeatSettings> {
         let settings = lives.settings.unwrap_or_else(default_settings);
         if self.is_jetson || lives.thresholds_are_set {
             return Some(settings);
@@ -215,7 +215,7 @@ impl<P: Ports> Watch<P> {
     }
 
     /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
-    async fn living(&self, lives: &Lives) -> Vec<Living> {
+    async fn living(&self, lives: &RunningExperiments) -> Vec<Living> {
         let known = lives.living.iter().map(|one| self.means.bounded(one));
         if self.ladder.is_calm() && lives.settings.is_some() {
             return known.collect();
@@ -259,7 +259,7 @@ impl<P: Ports> Watch<P> {
     }
 
     /// Tells the loop what there is to tell, without waiting for it.
-    fn tell(&mut self, lives: &Lives, moves: Vec<HeatMove>) {
+    fn tell(&mut self, lives: &RunningExperiments, moves: Vec<HeatMove>) {
         self.untold.extend(moves);
         while self.untold.len() > UNTOLD {
             self.untold.pop_front();

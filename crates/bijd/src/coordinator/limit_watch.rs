@@ -62,7 +62,7 @@ impl LimitWatch {
         if is_elsewhere(&self.host) {
             return std::future::pending().await;
         }
-        let mut lives = handle.lives();
+        let mut lives = handle.running_experiments();
         loop {
             // An error means that the loop has ended, and this with it.
             if lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok()

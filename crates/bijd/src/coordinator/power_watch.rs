@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
-use bij_coordinator::{Gone, Handle, Ports, PowerTold};
+use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
 use bij_core::{Outcome, error_chain};
 use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
@@ -57,7 +57,7 @@ impl PowerWatch {
     }
 
     async fn follow<P: Ports>(&self, handle: &Handle<P>) -> Result<(), Gone> {
-        let mut wish = handle.power_wish();
+        let mut wish = handle.power_target();
         let mut told = None;
         loop {
             let mut tools = self.tools.lock().await;
@@ -71,7 +71,7 @@ impl PowerWatch {
             if let Some(to) = wished.mode {
                 if handle.ask(move |loop_, _| loop_.begin_power_switch(to)).await? {
                     let text = tools.switch(to, current).await;
-                    told = Some(PowerTold { mode: to, text, by: None });
+                    told = Some(PowerSwitchOutcome { mode: to, text, by: None });
                 } else {
                     drop(tools);
                     sleep(ASK_AGAIN_AFTER).await;
@@ -129,7 +129,7 @@ impl PowerWatch {
             Err(SwitchError::NeedsReboot { .. }) => None,
             Err(error) => Some(cannot_switch(&name, error)),
         };
-        let told = text.map(|text| PowerTold { mode: id, text, by: Some(by) });
+        let told = text.map(|text| PowerSwitchOutcome { mode: id, text, by: Some(by) });
         let seen = tools.look().await;
         drop(tools);
         handle

@@ -256,7 +256,7 @@ impl Outside<'_> {
             }
             // What the loop still decides starts nothing. One that has ended decides nothing.
             if self.shut.borrow().is_none() {
-                let _ = self.handle.goes_down(GoingDown::Coordinator, true).await;
+                let _ = self.handle.set_going_down(GoingDown::Coordinator, true).await;
             }
         };
         let opened = async {
@@ -367,7 +367,7 @@ impl Outside<'_> {
         loop {
             if self.shut.borrow().is_none() {
                 for id in deferred_start::kept(self.host) {
-                    let taken = handler.take_in_start(id.clone()).await;
+                    let taken = handler.queue_start(id.clone()).await;
                     let taken = taken.map_err(|refusal| refusal.text).and_then(|()| {
                         deferred_start::forget(self.host, &id).map_err(|error| error.to_string())
                     });
@@ -418,7 +418,7 @@ impl Outside<'_> {
 
     async fn look_whether_machine_goes_down(&self, manager: &ManagerState) -> Result<(), Gone> {
         let goes = manager.is_going_down().await;
-        self.handle.goes_down(GoingDown::Machine, goes).await
+        self.handle.set_going_down(GoingDown::Machine, goes).await
     }
 
     /// Tells the service manager that the loop is alive, by asking the loop.

@@ -57,7 +57,7 @@ pub(super) fn act(act: message::Act) -> core::Act {
     }
 }
 
-pub(super) fn entry(core::Listed { run, waiting_on }: core::Listed) -> message::Entry {
+pub(super) fn entry(core::QueueEntry { run, waiting_on }: core::QueueEntry) -> message::Entry {
     message::Entry::of(run, &waiting_on)
 }
 
@@ -69,8 +69,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn next(&mut self, listed: core::Listed) -> message::Entry {
-        let core::Listed { run, waiting_on } = listed;
+    pub(super) fn next(&mut self, listed: core::QueueEntry) -> message::Entry {
+        let core::QueueEntry { run, waiting_on } = listed;
         if waiting_on != self.waiting_on {
             let told = waiting_on.iter().enumerate().map(|(at, waiting)| self.waiting(at, waiting));
             self.told = told.collect();
@@ -110,7 +110,7 @@ pub(super) fn why(
             let id = id.ok_or_else(|| refusal(&core::RequestError::NoSuchRun(run)))?;
             message::Why { entry: message::Entry::over(id, end), ahead: Vec::new() }
         }
-        core::Why::Queued { listed, ahead } => message::Why { entry: entry(*listed), ahead },
+        core::Why::Queued { entry: queued, ahead } => message::Why { entry: entry(*queued), ahead },
     })
 }
 
@@ -122,8 +122,8 @@ pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
     }
 }
 
-pub(super) fn admission(verdict: core::Verdict) -> message::Admission {
-    let core::Verdict { admitted, run, text, waiting_on, unrecorded } = verdict;
+pub(super) fn admission(verdict: core::AdmissionVerdict) -> message::Admission {
+    let core::AdmissionVerdict { admitted, run, text, waiting_on, unrecorded } = verdict;
     message::Admission {
         admitted,
         run: run.map(|run| run.number),

@@ -1,6 +1,6 @@
 //! Simulates the ladder on a modelled board, which reacts to it.
 
-use bij_coordinator::heat::{GpuSeen, HeatSeen, HeatSettings, Ladder, Living};
+use bij_coordinator::heat::{GpuClockState, HeatObservation, HeatSettings, Ladder, Living};
 use bij_core::Celsius;
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all_or_nothing};
 
@@ -18,7 +18,7 @@ pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) 
     while world.now() < seconds {
         let up: Vec<Living> = world.living().into_iter().map(living).collect();
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let gpu = Some(GpuSeen { rates: &GPU_RATES, bound: world.gpu_bound() });
+        let gpu = Some(GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() });
         let processors = PROCESSORS;
         let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
         for heat_move in ladder.look(&seen) {
@@ -26,11 +26,11 @@ pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) 
             moves.push((uptime, ladder.level().clone(), heat_move));
         }
         if let Some(next) = world.next()
-            && ladder.keeps_from_starting(next.cpu, None).is_none()
+            && ladder.blocking_reason(next.cpu, None).is_none()
         {
             world.start_next();
         }
-        world.pass(ladder.next_look().as_duration().as_secs_f64());
+        world.pass(ladder.observation_interval().as_duration().as_secs_f64());
     }
     let hottest = Some(Celsius::from_degrees(world.hottest()));
     let mut end = SimulatedEnd::new(world.uptime(), hottest, ladder.level(), moves.len());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bij_coordinator::heat::{HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Living};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
 use super::trace::Trace;
@@ -42,7 +42,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
             }
             moves.push((*at, ladder.level().clone(), heat_move));
         }
-        next = later(*at, ladder.next_look());
+        next = later(*at, ladder.observation_interval());
     }
     let end = SimulatedEnd::new(end, hottest, ladder.level(), moves.len());
     Simulated::new(moves, end)

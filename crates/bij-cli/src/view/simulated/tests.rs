@@ -32,7 +32,7 @@ fn simulated() -> Simulated {
             Level::Blind("cannot read it: gone".to_owned()),
             HeatMove {
                 step: HeatStep::Hold,
-                because: Because::Lost("cannot read it: gone".to_owned()),
+                because: Because::Unreadable("cannot read it: gone".to_owned()),
             },
         ),
     ];

@@ -25,7 +25,7 @@ fn order(machine: &mut Machine) -> Vec<String> {
 }
 
 #[test]
-fn waiting_runs_are_cancelled_and_those_that_run_are_stopped() {
+fn waiting_runs_are_cancelled_and_running_ones_stopped() {
     let mut machine = machine();
     machine.act("a", &Act::Cancel).unwrap();
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::Cancelled)));
@@ -35,12 +35,12 @@ fn waiting_runs_are_cancelled_and_those_that_run_are_stopped() {
     assert_eq!(machine.ended("r#1"), Some(RunState::Ended(RunEnd::Cancelled)));
     let again = machine.act("r", &Act::Cancel).unwrap_err();
     assert_eq!(again.to_string(), "r is over: cancelled");
-    let nobody = machine.act("a#7", &Act::Cancel).unwrap_err();
-    assert_eq!(nobody.to_string(), "there is no run a#7");
+    let unknown = machine.act("a#7", &Act::Cancel).unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no run a#7");
 }
 
 #[test]
-fn a_stop_ends_a_run_and_says_who_wanted_it() {
+fn a_stop_ends_a_run_and_records_the_requester() {
     let mut machine = machine();
     machine.act("r", &Act::Stop).unwrap();
     machine.settle();
@@ -144,7 +144,7 @@ fn groups_are_set_up_paused_and_taken_down() {
     let coordinator = &mut machine.coordinator;
     let nothing = coordinator.set_group(&group, Some(0), "bob", now).unwrap_err();
     assert_eq!(nothing.to_string(), "group gpus with 0 slots would never run anything");
-    assert!(coordinator.pause(Some(&group), true, "bob", now).is_err(), "nobody knows it");
+    assert!(coordinator.pause(Some(&group), true, "bob", now).is_err(), "the group is unknown");
     assert_eq!(coordinator.set_group(&group, Some(1), "bob", now).unwrap(), Outcome::Changed);
     let edit = Edit { group: Some(group.clone()), ..Edit::default() };
     coordinator.edit(&"a".parse().unwrap(), &edit, "bob", now).unwrap();
@@ -208,7 +208,7 @@ fn put_back_with_extras() -> Machine {
 fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
     let mut machine = put_back_with_extras();
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
-    // Somebody else's start has left its own, or its end has taken them away.
+    // Another start has replaced the extras, or an end has removed them.
     machine.desk.extras.lock().unwrap().clear();
     let now = machine.now();
     machine.coordinator.pause(None, false, "bob", now).unwrap();

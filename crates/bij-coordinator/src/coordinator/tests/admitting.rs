@@ -52,7 +52,7 @@ fn a_start_that_was_skipped_without_asking_is_queued_once_and_started() {
 }
 
 #[test]
-fn a_start_that_was_turned_away_is_not_taken_for_one_that_was_skipped_without_asking() {
+fn a_refused_start_is_not_taken_for_one_that_was_skipped_without_the_hook() {
     let mut machine = Machine::new(1);
     machine.define("a", short());
     assert!(machine.start_from_elsewhere("a").admitted);

@@ -39,7 +39,7 @@ fn a_run_is_let_start_in_the_store_before_its_unit_is_started() {
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
     machine.units.set_fault(None);
-    assert_eq!(machine.up(), [""; 0], "nobody has started it");
+    assert_eq!(machine.up(), [""; 0], "no start was requested");
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Starting { boot: boot(1) }));
     // Killed just then, the next one asks for the start again.
     machine.kill();
@@ -55,7 +55,7 @@ fn a_unit_is_started_in_the_tick_that_decides_it_and_what_becomes_of_it_is_not_l
     machine.submit(&["a"]);
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
-    assert_eq!(machine.up(), ["a"], "before anybody waits for it");
+    assert_eq!(machine.up(), ["a"], "before its result is awaited");
     assert!(machine.coordinator.is_under_way());
     let finished = at_once(machine.coordinator.next_finished());
     machine.coordinator.finish(finished, now);
@@ -118,7 +118,7 @@ fn a_lost_bus_ends_nothing_and_is_found_again() {
 }
 
 #[test]
-fn a_start_that_nobody_could_be_asked_for_is_tried_again_and_never_held() {
+fn a_start_that_fails_transiently_is_retried_and_its_run_never_held() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.settle();
@@ -160,7 +160,7 @@ fn a_start_that_is_refused_is_put_off_longer_each_time_and_held_in_the_end() {
 }
 
 #[test]
-fn a_start_that_fails_for_what_the_machine_lacks_tells_it_and_waits_for_no_run() {
+fn a_start_that_fails_for_a_missing_resource_names_it_and_waits_for_no_run() {
     let mut machine = Machine::new(1);
     let lives = vec![Life { lasts: None, end: LifeEnd::NeverUp }];
     let restart = Restart { delay: TimeSpan::from_secs(60), ..Restart::default() };
@@ -186,7 +186,7 @@ fn a_start_that_fails_for_what_the_machine_lacks_tells_it_and_waits_for_no_run()
 }
 
 #[test]
-fn one_that_is_never_up_is_systemds_to_restart_and_to_give_up() {
+fn a_unit_that_never_comes_up_is_left_to_systemds_restarts() {
     let mut machine = Machine::new(2);
     let never = Life { lasts: None, end: LifeEnd::Exit(1) };
     let life = Life { lasts: Some(TimeSpan::from_secs(1)), ..never };
@@ -212,7 +212,7 @@ fn a_cancel_outlives_the_coordinator_that_was_killed_before_it_could_stop_the_un
 }
 
 #[test]
-fn while_nobody_can_be_asked_each_run_is_told_so_beside_its_other_gates() {
+fn an_unreachable_manager_is_reported_for_each_run_beside_its_other_gates() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.define("b", Script::runs());
@@ -240,7 +240,7 @@ fn while_nobody_can_be_asked_each_run_is_told_so_beside_its_other_gates() {
 }
 
 #[test]
-fn a_coordinator_that_has_never_reached_the_manager_tells_so() {
+fn a_coordinator_that_has_never_reached_the_manager_reports_it() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.submit(&["a"]);
@@ -312,7 +312,7 @@ fn a_stop_that_a_power_cut_has_forestalled_ends_the_run_all_the_same() {
 }
 
 #[test]
-fn who_puts_a_run_back_that_was_to_be_stopped_means_it_to_go_on() {
+fn requeueing_a_run_revokes_its_requested_stop() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.submit(&["a"]);
@@ -332,7 +332,7 @@ fn a_machine_that_goes_down_has_nothing_started_and_the_next_boot_finds_all_as_i
     machine.define("b", Script::runs());
     machine.submit(&["a", "b"]);
     machine.settle();
-    machine.coordinator.goes_down(GoingDown::Machine, true);
+    machine.coordinator.set_going_down(GoingDown::Machine, true);
     machine.act("a#1", &Act::Stop).unwrap();
     machine.pass(300);
     assert_eq!(machine.up(), [""; 0]);
@@ -344,7 +344,7 @@ fn a_machine_that_goes_down_has_nothing_started_and_the_next_boot_finds_all_as_i
 }
 
 #[test]
-fn a_start_that_a_shutdown_refuses_is_nobodys_fault() {
+fn a_start_that_a_shutdown_refuses_is_not_counted_as_failed() {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
     machine.settle();
@@ -359,7 +359,7 @@ fn a_start_that_a_shutdown_refuses_is_nobodys_fault() {
 }
 
 #[test]
-fn one_that_cannot_look_at_units_knows_by_the_ledger_what_lives() {
+fn without_units_the_coordinator_learns_from_the_ledger_what_is_up() {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
     machine.define("b", Script::runs());

@@ -9,7 +9,7 @@ use bij_sim::{Life, LifeEnd, Script};
 use super::machine::*;
 use crate::Act;
 
-fn tell(machine: &mut Machine, gib: u64) {
+fn report(machine: &mut Machine, gib: u64) {
     let used = ["a", "b"].map(|name| (id(name), Bytes::new(gib << 30)));
     let now = machine.now();
     machine.coordinator.gpu_memory(Ok(used.into()), now);
@@ -17,17 +17,17 @@ fn tell(machine: &mut Machine, gib: u64) {
 }
 
 #[test]
-fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
+fn only_the_experiment_over_its_gpu_memory_limit_for_too_long_is_stopped() {
     let mut machine = Machine::new(2);
     machine.define_with("a", Script::runs(), |spec| spec.gpu.memory = "6G".parse().ok());
     machine.define("b", Script::runs());
     machine.submit(&["a", "b"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine.pass(9);
     assert_eq!(machine.up(), ["a", "b"], "it may be only for a moment");
-    tell(&mut machine, 5);
-    tell(&mut machine, 7);
+    report(&mut machine, 5);
+    report(&mut machine, 7);
     machine.pass(9);
     assert_eq!(machine.up(), ["a", "b"], "it counts anew");
     machine.pass(2);
@@ -37,7 +37,7 @@ fn who_has_too_much_for_too_long_ends_by_that_and_nobody_else_does() {
     let end = attempts[0].end.as_ref().unwrap();
     assert_eq!((attempts.len(), end.cause), (1, Cause::GpuMemory));
     let by = &end.evidence.order.as_ref().unwrap().by;
-    assert!(by.starts_with("the coordinator: a has 7.0G of the GPU's memory"), "{by}");
+    assert!(by.starts_with("the coordinator: a uses 7.0G of the GPU's memory"), "{by}");
     assert_eq!(machine.ended("a#1"), Some(RunState::Open), "it is a crash, and no end");
     assert_eq!(machine.events(EventKind::Health).len(), 1);
 }
@@ -51,7 +51,7 @@ fn greedy(change: impl FnOnce(&mut ExperimentSpec)) -> Machine {
     });
     machine.submit(&["a"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine
 }
 
@@ -109,7 +109,7 @@ fn a_clock_that_is_set_makes_no_start_longer_ago_or_younger() {
 }
 
 #[test]
-fn one_that_is_never_restarted_ends_at_once() {
+fn a_run_without_restarts_ends_at_once() {
     let mut machine = greedy(|spec| spec.restart.burst = 1);
     machine.pass(10);
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
@@ -128,7 +128,7 @@ fn whose_coordinator_was_killed_meanwhile_comes_back_by_the_next_one() {
 }
 
 #[test]
-fn who_is_stopped_by_somebody_while_it_waits_for_that_is_over() {
+fn a_run_that_is_stopped_while_it_waits_for_its_restart_ends() {
     let mut machine = greedy(|_| {});
     machine.pass(12);
     machine.act("a#1", &Act::Stop).unwrap();
@@ -148,7 +148,7 @@ fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
     });
     machine.submit(&["a"]);
     machine.settle();
-    tell(&mut machine, 7);
+    report(&mut machine, 7);
     machine.pass(28);
     assert_eq!((machine.up().len(), causes(&machine).len()), (0, 1));
     machine.pass(1);
@@ -156,7 +156,7 @@ fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
 }
 
 #[test]
-fn what_was_read_before_the_driver_fell_silent_stops_nobody() {
+fn an_outdated_reading_of_the_driver_stops_no_experiment() {
     let mut machine = greedy(|_| {});
     machine.pass(5);
     let now = machine.now();
@@ -167,15 +167,15 @@ fn what_was_read_before_the_driver_fell_silent_stops_nobody() {
 }
 
 #[test]
-fn what_those_that_are_up_have_is_told_where_it_is_the_machines() {
+fn status_reports_gpu_memory_where_it_is_the_machines() {
     let mut machine = greedy(|_| {});
     assert_eq!(machine.coordinator.status().gpu_memory, None, "it has memory of its own");
     machine.room.0.lock().unwrap().shared_with_gpu = true;
     machine.kill();
     machine.settle();
-    let unknown = Some(Err("nobody has looked yet".to_owned()));
+    let unknown = Some(Err("it has not been read yet".to_owned()));
     assert_eq!(machine.coordinator.status().gpu_memory, unknown);
-    tell(&mut machine, 5);
+    report(&mut machine, 5);
     let told = Some(Ok([(id("a"), Bytes::new(5 << 30))].into()));
     assert_eq!(machine.coordinator.status().gpu_memory, told, "b is down");
 }

@@ -9,16 +9,16 @@ use bij_sim::{Fault, LifeEnd, Script};
 
 use super::machine::*;
 use crate::heat::{Because, HeatMove, HeatStep, Level};
-use crate::policy::Warmth;
+use crate::policy::ThermalStatus;
 
 fn hot() -> Because {
     let celsius = Celsius::new(80);
     Because::Zone { zone: "tj".to_owned(), celsius, soon: celsius }
 }
 
-fn warmth(level: Level) -> Warmth {
+fn warmth(level: Level) -> ThermalStatus {
     let held = (level != Level::Normal).then(hot);
-    Warmth { level, held, ..Warmth::default() }
+    ThermalStatus { level, held, ..ThermalStatus::default() }
 }
 
 impl Machine {
@@ -57,7 +57,7 @@ fn what_was_stopped_for_heat_goes_on_before_all_others_when_it_is_cool() {
     assert_eq!(machine.stored(), ["a#1 waiting", "b#1 waiting", "c#1 waiting"]);
     assert_eq!(machine.gates_of("a#1"), ["heat"]);
     let troubles = machine.coordinator.status().troubles;
-    assert_eq!(troubles, ["nothing is started for heat: tj is at 80.0 °C"]);
+    assert_eq!(troubles, ["new starts are on hold because of heat: tj is at 80.0 °C"]);
     let ended = machine.events(EventKind::AttemptEnded);
     assert!(ended.iter().all(|event| event.data["cause"] == "heat"), "{ended:?}");
     machine.warm(Level::Normal);
@@ -89,7 +89,7 @@ fn what_crashes_while_it_is_hot_is_not_brought_back_and_keeps_its_run() {
 }
 
 #[test]
-fn who_passes_the_gates_passes_this_one_unless_all_is_stopped() {
+fn a_run_that_passes_the_gates_passes_the_heat_gate_unless_all_are_stopped() {
     for (level, up) in [(Level::Hold, vec!["d"]), (Level::Critical, vec![])] {
         let mut machine = Machine::new(2);
         machine.define("d", Script::runs());
@@ -109,7 +109,7 @@ fn a_limit_of_its_own_keeps_one_experiment_waiting_and_no_other() {
     let too_hot = Because::TooHotFor { limit, celsius };
     let too_hot_for = BTreeMap::from([(id("c"), too_hot)]);
     let now = machine.now();
-    let own = Warmth { too_hot_for, ..Warmth::default() };
+    let own = ThermalStatus { too_hot_for, ..ThermalStatus::default() };
     machine.coordinator.heat(own, &[], now);
     machine.submit(&["d"]);
     machine.stop_for_heat("a");
@@ -142,7 +142,7 @@ fn each_move_is_an_event_with_its_reading_though_the_store_takes_it_later() {
 }
 
 #[test]
-fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
+fn the_ladder_gets_the_running_experiments_with_their_heat_settings() {
     let mut machine = Machine::new(2);
     machine.define_with("a", Script::runs(), |spec| {
         spec.thermal.max_celsius = Some(70.5);
@@ -152,22 +152,22 @@ fn the_ladder_is_told_who_lives_and_what_definitions_say_of_heat() {
     machine.define_with("b", Script::runs(), |spec| spec.thermal.freeze = Some(false));
     machine.submit(&["a", "b"]);
     machine.settle();
-    let lives = machine.coordinator.lives();
+    let lives = machine.coordinator.running_experiments();
     let [a, b] = &lives.living[..] else { panic!("{lives:?}") };
     assert_eq!((a.priority, a.can_freeze, b.can_freeze), (3, true, false));
     assert_eq!(a.max_celsius, Some(Celsius::from_degrees(70.5)));
     assert!(a.cpu < b.cpu);
     machine.pass(2);
-    assert_eq!(machine.coordinator.lives(), lives, "time alone is no news");
+    assert_eq!(machine.coordinator.running_experiments(), lives, "time alone is no news");
     machine.stop_for_heat("a");
     machine.warm(Level::Critical);
-    let lives = machine.coordinator.lives();
+    let lives = machine.coordinator.running_experiments();
     assert_eq!(lives.living.len(), 1);
     assert_eq!(lives.limits.len(), 1, "it waits, and its limit is remembered");
 }
 
 #[test]
-fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
+fn an_edited_definition_applies_to_running_and_waiting_experiments() {
     let mut machine = Machine::new(2);
     for name in ["a", "b"] {
         machine.define_with(name, Script::runs(), |spec| spec.thermal.max_celsius = Some(70.0));
@@ -175,7 +175,7 @@ fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
     machine.submit(&["a", "b"]);
     machine.settle();
     let limits = |machine: &mut Machine| {
-        let limits = machine.coordinator.lives().limits;
+        let limits = machine.coordinator.running_experiments().limits;
         limits.into_values().collect::<Vec<_>>()
     };
     let degrees = Celsius::from_degrees;
@@ -193,7 +193,7 @@ fn an_edited_definition_holds_for_one_that_runs_and_for_one_that_waits() {
 }
 
 #[test]
-fn an_end_by_heat_is_recorded_though_the_hook_that_tells_of_it_is_killed() {
+fn an_end_by_heat_is_recorded_although_its_hook_is_killed() {
     let mut machine = machine();
     machine.settle();
     machine.kills_ends = true;

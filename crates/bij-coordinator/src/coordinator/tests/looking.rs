@@ -19,16 +19,16 @@ fn machine() -> Machine {
 }
 
 #[test]
-fn why_tells_every_gate_and_who_goes_before() {
+fn why_returns_every_gate_and_the_runs_ahead() {
     let mut machine = machine();
     let now = machine.now();
     let why = machine.coordinator.why(&"b".parse().unwrap(), now).unwrap();
-    let Why::Queued { listed, ahead } = why else { panic!("{why:?}") };
-    assert_eq!(listed.waiting_on[0].gate.to_string(), "1 of 1 slots are taken");
+    let Why::Queued { entry, ahead } = why else { panic!("{why:?}") };
+    assert_eq!(entry.waiting_on[0].gate.to_string(), "1 of 1 slots are taken");
     assert_eq!(ahead, ["a#1".parse().unwrap()]);
     let why = machine.coordinator.why(&"r#1".parse().unwrap(), now).unwrap();
-    let Why::Queued { listed, ahead } = why else { panic!("{why:?}") };
-    assert!(listed.waiting_on.is_empty() && ahead.is_empty());
+    let Why::Queued { entry, ahead } = why else { panic!("{why:?}") };
+    assert!(entry.waiting_on.is_empty() && ahead.is_empty());
     machine.act("a", &Act::Cancel).unwrap();
     let over = machine.coordinator.why(&"a".parse().unwrap(), now).unwrap();
     assert_eq!(over, Why::Over { run: "a".parse().unwrap(), end: RunEnd::Cancelled });
@@ -36,7 +36,7 @@ fn why_tells_every_gate_and_who_goes_before() {
 }
 
 #[test]
-fn the_queue_is_told_in_starting_order_with_those_that_are_up_first() {
+fn the_queue_is_listed_in_starting_order_after_the_runs_that_are_up() {
     let mut machine = machine();
     machine.act("b", &Act::Prioritize(1)).unwrap();
     let now = machine.now();

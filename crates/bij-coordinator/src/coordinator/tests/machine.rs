@@ -19,8 +19,8 @@ use bij_core::{
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
 
-use crate::{Act, Acted, Adapters, Admission, Coordinator, Listed, Now, Ports};
-use crate::{RequestError, Submit, SubmitRequest, Verdict};
+use crate::{Act, Adapters, Admission, Coordinator, Now, Ports, QueueEntry, RunOutcome};
+use crate::{AdmissionVerdict, RequestError, Submit, SubmitRequest};
 
 #[derive(Debug)]
 pub(super) struct Lab;
@@ -324,18 +324,18 @@ impl Machine {
         self.coordinator.owner = Some(uid);
     }
 
-    pub(super) fn submit(&mut self, names: &[&str]) -> Vec<Listed> {
+    pub(super) fn submit(&mut self, names: &[&str]) -> Vec<QueueEntry> {
         let runs = names.iter().map(|name| Submit::new(id(name))).collect();
         self.request(runs).unwrap()
     }
 
-    pub(super) fn request(&mut self, runs: Vec<Submit>) -> Result<Vec<Listed>, RequestError> {
+    pub(super) fn request(&mut self, runs: Vec<Submit>) -> Result<Vec<QueueEntry>, RequestError> {
         let request = SubmitRequest { runs, by: "alice".to_owned(), dry_run: false };
         let now = self.now();
         self.coordinator.submit_together(vec![request], now).pop().unwrap()
     }
 
-    pub(super) fn admit(&mut self, name: &str) -> Verdict {
+    pub(super) fn admit(&mut self, name: &str) -> AdmissionVerdict {
         let admission = Admission {
             experiment: id(name),
             at_boot: false,
@@ -354,7 +354,7 @@ impl Machine {
     }
 
     /// `systemctl start`: asks, and starts if it may.
-    pub(super) fn start_from_elsewhere(&mut self, name: &str) -> Verdict {
+    pub(super) fn start_from_elsewhere(&mut self, name: &str) -> AdmissionVerdict {
         let verdict = self.admit(name);
         if verdict.admitted {
             at_once(self.units.start(&id(name))).unwrap();
@@ -363,7 +363,7 @@ impl Machine {
         verdict
     }
 
-    pub(super) fn act(&mut self, run: &str, act: &Act) -> Result<Vec<Acted>, RequestError> {
+    pub(super) fn act(&mut self, run: &str, act: &Act) -> Result<Vec<RunOutcome>, RequestError> {
         let now = self.now();
         self.coordinator.act(&[run.parse().unwrap()], act, "bob", now)
     }
@@ -392,7 +392,7 @@ impl Machine {
         self.ledger.run_state(&run).unwrap()
     }
 
-    pub(super) fn listed(&mut self, run: &str) -> Listed {
+    pub(super) fn listed(&mut self, run: &str) -> QueueEntry {
         let now = self.now();
         let queue = self.coordinator.queue(now);
         queue.into_iter().find(|it| it.run.run.to_string() == run).unwrap()

@@ -6,30 +6,31 @@ use bij_core::queue::EventKind;
 use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
-use crate::policy::{PowerOffer, PowerSeen};
-use crate::{PowerTold, RequestError, Submit};
+use crate::policy::{PowerModeOption, PowerModeStatus};
+use crate::{PowerSwitchOutcome, RequestError, Submit};
 
-fn offer(id: u32, name: &str) -> PowerOffer {
-    PowerOffer { id, name: name.to_owned(), needs_reboot: false }
+fn offer(id: u32, name: &str) -> PowerModeOption {
+    PowerModeOption { id, name: name.to_owned(), needs_reboot: false }
 }
 
-fn tell(machine: &mut Machine, current: u32, told: Option<&str>) {
+fn report(machine: &mut Machine, current: u32, told: Option<&str>) {
     let offered = vec![offer(0, "MAXN"), offer(2, "MODE_30W")];
-    let seen = PowerSeen { offered, current: Some(current), ..PowerSeen::default() };
-    let told = told.map(|text| PowerTold { mode: current, text: text.to_owned(), by: None });
+    let seen = PowerModeStatus { offered, current: Some(current), ..PowerModeStatus::default() };
+    let told =
+        told.map(|text| PowerSwitchOutcome { mode: current, text: text.to_owned(), by: None });
     let now = machine.now();
     machine.coordinator.power(seen, told, now);
     machine.settle();
 }
 
 #[test]
-fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another() {
+fn the_board_is_switched_between_runs_with_different_modes() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", "MODE_30W"), ("b", "MAXN"), ("c", "30W")] {
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = Some(mode.into()));
     }
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     machine.submit(&["a", "b", "c"]);
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
@@ -37,29 +38,29 @@ fn a_switch_comes_between_those_that_want_one_mode_and_those_that_want_another()
     assert!(!machine.coordinator.begin_power_switch(0), "not under one that is up");
     machine.pass(61);
     assert_eq!(machine.up(), [""; 0]);
-    assert_eq!(machine.coordinator.power_wish().mode, Some(0));
+    assert_eq!(machine.coordinator.power_target().mode, Some(0));
     assert!(machine.coordinator.begin_power_switch(0));
     machine.settle();
-    assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
+    assert_eq!(machine.up(), [""; 0], "no run starts during the switch");
     assert!(!machine.coordinator.begin_power_switch(0), "it is under way");
-    tell(&mut machine, 0, Some("the board is in power mode 0"));
+    report(&mut machine, 0, Some("the board is in power mode 0"));
     assert_eq!(machine.up(), ["b"]);
     let events = machine.events(EventKind::PowerMode);
     assert_eq!((events.len(), events[0].data["mode"].as_str()), (1, "0"));
     machine.pass(61);
-    assert_eq!(machine.coordinator.power_wish().mode, Some(2));
-    tell(&mut machine, 2, None);
+    assert_eq!(machine.coordinator.power_target().mode, Some(2));
+    report(&mut machine, 2, None);
     assert_eq!(machine.up(), ["c"]);
 }
 
 #[test]
-fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
+fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", Some("MODE_30W")), ("b", None), ("c", Some("MODE_30W"))] {
         let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = mode.map(Into::into));
     }
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     machine.submit(&["a", "b"]);
     machine.settle();
     let refused = machine.coordinator.begin_power_set(0).unwrap_err();
@@ -69,16 +70,16 @@ fn a_board_is_not_switched_by_hand_under_one_that_wants_it_as_it_is() {
     machine.coordinator.begin_power_set(0).unwrap();
     machine.submit(&["c"]);
     machine.settle();
-    assert_eq!(machine.up(), [""; 0], "nobody starts while it is switched");
+    assert_eq!(machine.up(), [""; 0], "no run starts during the switch");
     let (offered, now) = (vec![offer(0, "MAXN"), offer(2, "MODE_30W")], machine.now());
-    let seen = PowerSeen { offered, current: Some(0), ..PowerSeen::default() };
+    let seen = PowerModeStatus { offered, current: Some(0), ..PowerModeStatus::default() };
     let text = "the board is in power mode MAXN".to_owned();
-    let told = PowerTold { mode: 0, text, by: Some("alice".to_owned()) };
+    let told = PowerSwitchOutcome { mode: 0, text, by: Some("alice".to_owned()) };
     machine.coordinator.power(seen, Some(told), now);
     machine.settle();
     let events = machine.events(EventKind::PowerMode);
     assert_eq!(events[0].data["by"], "alice");
-    assert_eq!(machine.coordinator.power_wish().mode, Some(2), "who waits has it switched again");
+    assert_eq!(machine.coordinator.power_target().mode, Some(2), "who waits has it switched again");
 }
 
 #[test]
@@ -87,15 +88,15 @@ fn clocks_are_wanted_from_a_start_to_its_end() {
     let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.clocks = Clocks::Max);
     machine.settle();
-    assert!(machine.coordinator.power_wish().clocks.is_empty());
+    assert!(machine.coordinator.power_target().clocks.is_empty());
     machine.submit(&["a"]);
     machine.settle();
-    assert_eq!(machine.coordinator.power_wish().clocks.len(), 1);
+    assert_eq!(machine.coordinator.power_target().clocks.len(), 1);
     machine.kill();
     machine.settle();
-    assert_eq!(machine.coordinator.power_wish().clocks.len(), 1, "the queue remembers it");
+    assert_eq!(machine.coordinator.power_target().clocks.len(), 1, "the queue remembers it");
     machine.pass(61);
-    assert!(machine.coordinator.power_wish().clocks.is_empty());
+    assert!(machine.coordinator.power_target().clocks.is_empty());
 }
 
 #[test]
@@ -103,14 +104,14 @@ fn a_mode_that_the_board_does_not_have_is_refused_at_submission() {
     let mut machine = Machine::new(4);
     let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.mode = Some("TURBO".into()));
-    tell(&mut machine, 2, None);
+    report(&mut machine, 2, None);
     let refused = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "a could never start: wants power mode TURBO, and this board has MAXN, MODE_30W"
     );
     let now = machine.now();
-    machine.coordinator.power(PowerSeen::default(), None, now);
+    machine.coordinator.power(PowerModeStatus::default(), None, now);
     machine.submit(&["a"]);
     machine.settle();
     assert_eq!(machine.up(), ["a"], "a board without modes has but one way to run");

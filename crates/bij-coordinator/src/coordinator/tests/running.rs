@@ -129,7 +129,7 @@ fn a_large_claim_is_not_starved_by_a_stream_of_small_ones() {
 }
 
 #[test]
-fn a_run_that_somebody_else_has_begun_counts_with_the_claim_of_its_definition() {
+fn a_run_that_was_started_elsewhere_counts_with_the_claim_of_its_definition() {
     let mut machine = Machine::new(4);
     for name in ["a", "b"] {
         machine.define_with(name, Script::runs(), |spec| spec.limits.memory = "30G".parse().ok());
@@ -162,7 +162,7 @@ fn a_run_waits_for_the_success_of_another() {
 }
 
 #[test]
-fn health_is_looked_at_and_told_once() {
+fn health_is_checked_and_reported_once() {
     let mut machine = Machine::new(4);
     machine.define_with("a", Script::runs(), |spec| {
         spec.health.stall_after = Some(TimeSpan::from_secs(60));

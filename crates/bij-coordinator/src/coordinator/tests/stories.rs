@@ -19,7 +19,7 @@ fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {
     machine.kill();
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
-    assert!(machine.coordinator.next_look().is_some_and(|due| due > now.uptime));
+    assert!(machine.coordinator.next_tick_due().is_some_and(|due| due > now.uptime));
     machine.ledger.fail(None);
     machine.pass(3);
     assert_eq!(machine.coordinator.status().troubles, [""; 0]);
@@ -27,7 +27,7 @@ fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {
 }
 
 #[test]
-fn who_looks_at_the_queue_just_when_a_gate_opens_keeps_nothing_from_starting() {
+fn listing_the_queue_just_when_a_gate_opens_prevents_no_start() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     let available = |machine: &Machine, bytes| {

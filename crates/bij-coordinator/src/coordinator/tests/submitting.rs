@@ -85,7 +85,7 @@ fn submissions_that_come_together_are_judged_each_for_itself() {
 }
 
 #[test]
-fn a_store_that_fails_acknowledges_nobody() {
+fn a_failing_store_acknowledges_no_submission() {
     let mut machine = machine();
     machine.ledger.fail(Some(Fault::Busy));
     let error = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
@@ -128,7 +128,7 @@ fn while_nothing_can_start_a_submission_needs_no_decision_and_says_why_when_aske
     machine.submit(&["a"]);
     machine.settle();
     machine.submit(&["b"]);
-    let report = machine.coordinator.next_look();
+    let report = machine.coordinator.next_tick_due();
     assert_ne!(report, Some(machine.now().uptime), "nothing is due");
     assert_eq!(machine.gates_of("b#1"), ["slots"]);
     machine.request(vec![Submit { now: true, ..Submit::new(id("c")) }]).unwrap();

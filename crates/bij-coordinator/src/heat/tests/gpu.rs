@@ -25,7 +25,7 @@ fn names(steps: &[HeatStep]) -> Vec<&str> {
 }
 
 #[test]
-fn it_is_slowed_down_after_the_cap_of_who_uses_it_and_let_go_before() {
+fn the_gpu_is_slowed_after_the_caps_of_its_users_and_released_before() {
     let mut scene = scene([on_gpu("a", 0, 400)]);
     scene.warm_up_to(74.9);
     let said = scene.stay_at(75.6, 300);
@@ -47,7 +47,7 @@ fn it_is_held_back_no_more_than_the_highest_that_uses_it() {
     assert_eq!(scene.ladder.restraint(&id("high")).cap, None);
     assert_eq!(scene.bound, None, "the clock is one for both");
     scene.stay_at(76.5, 600);
-    let cap = scene.ladder.restraint(&id("high")).cap.expect("there is nobody else to be capped");
+    let cap = scene.ladder.restraint(&id("high")).cap.expect("no other experiment can be capped");
     let share = cap.percents() / 400.0;
     let rate = |rate: Hertz| f64::from(u32::try_from(rate.get() / 1_000_000).unwrap());
     assert!(scene.bound.is_some_and(|bound| rate(bound) >= 1300.0 * share), "{share}");
@@ -66,7 +66,7 @@ fn where_processor_time_cannot_be_bounded_it_comes_before_freezing() {
 }
 
 #[test]
-fn what_somebody_else_has_set_is_what_it_begins_from() {
+fn a_limit_set_by_another_program_is_the_starting_point() {
     let mut scene = scene([on_gpu("a", 0, 400)]);
     scene.warm_up_to(74.9);
     scene.stay_at(75.6, 120);
@@ -83,7 +83,7 @@ fn what_somebody_else_has_set_is_what_it_begins_from() {
 }
 
 #[test]
-fn who_does_not_use_it_does_not_have_it_slowed_down() {
+fn an_experiment_without_the_gpu_does_not_slow_it_down() {
     let mut scene = scene([living("a", 0, 400), living("b", 0, 400)]);
     scene.warm_up_to(74.9);
     let said = scene.stay_at(78.0, 600);
@@ -104,7 +104,7 @@ fn a_cap_goes_by_what_is_taken_and_not_by_what_may_be() {
         taken += 2_000_000;
         scene.living[0].cpu_time = Some(bij_core::TimeSpan::from_micros(taken));
         scene.set(f64::from(second).mul_add(0.1, 40.0).min(75.5));
-        scene.look().into_iter().find_map(|one| match one.step {
+        scene.observe().into_iter().find_map(|one| match one.step {
             HeatStep::Cap { to, .. } => Some(to),
             _ => None,
         })

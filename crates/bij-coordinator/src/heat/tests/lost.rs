@@ -13,11 +13,11 @@ fn a_machine_without_zones_has_no_ladder() {
     scene.zones = Ok(Vec::new());
     assert_eq!(scene.pass(60), []);
     assert_eq!(scene.ladder.level(), &Level::Normal);
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(400), None), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(400), None), None);
 }
 
 #[test]
-fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
+fn without_readings_starts_are_on_hold_with_the_reason() {
     let unread = Unread { what: "/sys/class/thermal".to_owned(), why: "denied".to_owned() };
     for (zones, why) in [
         (Err(unread), "cannot read /sys/class/thermal: denied"),
@@ -30,12 +30,12 @@ fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
     ] {
         let mut scene = Scene::new([living("a", 0, 400)]);
         scene.zones = zones;
-        let said = scene.look();
+        let said = scene.observe();
         assert_eq!(said.len(), 1);
         assert_eq!(said[0].step, HeatStep::Hold);
         assert!(said[0].because.to_string().starts_with(why), "{}", said[0].because);
         assert!(matches!(scene.ladder.level(), Level::Blind(told) if told.starts_with(why)));
-        assert!(scene.ladder.keeps_from_starting(Percent::new(1), None).is_some());
+        assert!(scene.ladder.blocking_reason(Percent::new(1), None).is_some());
         assert_eq!(scene.pass(600), [], "it is said once");
         assert_eq!(scene.stay_at(50.0, 600), [HeatStep::Admit]);
         assert_eq!(scene.ladder.level(), &Level::Normal);
@@ -43,7 +43,7 @@ fn where_nothing_can_be_read_nothing_is_started_and_why_is_told() {
 }
 
 #[test]
-fn who_is_held_back_stays_so_without_sight() {
+fn restraints_stay_while_nothing_can_be_read() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     scene.warm_up_to(74.9);
     scene.stay_at(75.4, 60);
@@ -55,12 +55,12 @@ fn who_is_held_back_stays_so_without_sight() {
 }
 
 #[test]
-fn who_comes_up_without_sight_after_a_critical_reading_is_stopped() {
+fn an_experiment_that_comes_up_unread_after_a_critical_reading_is_stopped() {
     let mut scene = Scene::new([]);
     scene.stay_at(90.0, 2);
     scene.zones = Ok(vec![off("tj")]);
     scene.living.push(living("a", 0, 1200));
-    scene.look();
+    scene.observe();
     let motion = scene.ladder.restraint(&id("a")).motion;
     assert!(matches!(motion, Motion::Stopping(_)));
 }
@@ -86,10 +86,10 @@ fn a_zone_that_was_hot_when_it_went_is_missed_until_the_rest_is_long_cool() {
         assert_eq!(scene.pass(300), []);
     }
     scene.zones = Ok(vec![off("gpu"), zone("cpu", 55.0)]);
-    let said = scene.look();
+    let said = scene.observe();
     assert_eq!(said[0].step, HeatStep::Hold);
     let why = "gpu was hot and cannot be read any more".to_owned();
-    assert_eq!(said[0].because, Because::Lost(why));
+    assert_eq!(said[0].because, Because::Unreadable(why));
     assert_eq!(scene.ladder.level(), &Level::Hold);
     assert_eq!(scene.pass(200), []);
     assert_eq!(scene.pass(600), [HeatStep::Admit], "it was switched off after all");

@@ -7,15 +7,17 @@ use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 use proptest::prelude::*;
 
 use super::scene::{id, settings};
-use crate::heat::{GpuSeen, Haste, HeatSeen, HeatStep, Ladder, Living, Motion, Restraint};
+use crate::heat::{
+    GpuClockState, Haste, HeatObservation, HeatStep, Ladder, Living, Motion, Restraint,
+};
 
-/// One look that anybody could have to take.
+/// Inputs of one observation.
 #[derive(Clone, Debug)]
 struct Look {
     after: u32,
     zones: Result<Vec<ZoneReading>, Unread>,
     living: Vec<Living>,
-    /// How many rates the GPU's clock has; somebody else sets it as well.
+    /// How many rates the GPU's clock has; another program sets it as well.
     rates: usize,
     is_set_by_others: bool,
 }
@@ -106,7 +108,7 @@ impl Hand {
         match step {
             HeatStep::CapGpu { to } => {
                 prop_assert!(self.bound != Some(*to), "said twice");
-                prop_assert!(living.iter().any(|one| one.can_cap_gpu), "nobody uses it");
+                prop_assert!(living.iter().any(|one| one.can_cap_gpu), "no experiment uses it");
                 self.bound = Some(*to);
                 return Ok(());
             }
@@ -167,11 +169,12 @@ fn ride(
         if *is_set_by_others || *rates == 0 {
             hand.bound = None;
         }
-        let gpu = (*rates > 0).then_some(GpuSeen { rates: &RATES[..*rates], bound: hand.bound });
+        let gpu =
+            (*rates > 0).then_some(GpuClockState { rates: &RATES[..*rates], bound: hand.bound });
         hand.forget_all_but(living);
         let uptime = TimeSpan::from_micros(uptime);
-        let seen = HeatSeen { uptime, zones, living, processors: Percent::new(1200), gpu };
-        for one in ladder.look(&seen) {
+        let seen = HeatObservation { uptime, zones, living, processors: Percent::new(1200), gpu };
+        for one in ladder.observe(&seen) {
             hand.carry_out(&one.step, living)?;
         }
         judge(&ladder, &look, &hand)?;
@@ -189,7 +192,7 @@ proptest! {
     #[test]
     fn every_move_can_and_must_be_done_whatever_is_seen(looks in looks()) {
         ride(looks, |ladder, look, hand| {
-            let is_held = ladder.keeps_from_starting(Percent::new(1_000_000), None).is_some();
+            let is_held = ladder.blocking_reason(Percent::new(1_000_000), None).is_some();
             prop_assert_eq!(is_held, hand.held);
             for one in &look.living {
                 let done = hand.restraints.get(&one.experiment).copied().unwrap_or_default();
@@ -205,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_held_back_more_than_somebody_lower(
+    fn no_experiment_is_restrained_more_than_a_lower_one(
         mut looks in looks(),
         living in [one(0), one(1), one(2), one(3)],
     ) {

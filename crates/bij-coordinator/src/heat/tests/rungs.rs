@@ -4,7 +4,8 @@ use bij_core::{Celsius, Percent, TimeSpan};
 
 use super::scene::{Scene, id, living, settings};
 use crate::heat::{
-    Because, Haste, HeatSettings, HeatStep, Ladder, Level, Living, Motion, NoRoom, Restraint,
+    Because, Haste, HeatSettings, HeatStep, Ladder, Level, Living, Motion, Restraint,
+    ThresholdsTooClose,
 };
 
 fn names(steps: &[HeatStep], step: &str) -> Vec<String> {
@@ -16,7 +17,7 @@ fn names(steps: &[HeatStep], step: &str) -> Vec<String> {
 fn thresholds_without_room_between_them_are_refused() {
     let (throttle, critical) = (Celsius::new(80), Celsius::new(80));
     let refused = HeatSettings::new(throttle, critical, TimeSpan::from_secs(5));
-    assert_eq!(refused, Err(NoRoom { throttle, critical }));
+    assert_eq!(refused, Err(ThresholdsTooClose { throttle, critical }));
     let defaults = HeatSettings::try_from(&bij_core::definition::CoordinatorSettings::default());
     assert_eq!(defaults, Ok(settings()));
 }
@@ -26,19 +27,19 @@ fn a_board_that_stays_cool_hears_nothing_and_is_looked_at_seldom() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     assert_eq!(scene.stay_at(60.0, 7200), []);
     assert_eq!(scene.ladder.level(), &Level::Normal);
-    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(5));
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1200), None), None);
+    assert_eq!(scene.ladder.observation_interval(), TimeSpan::from_secs(5));
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1200), None), None);
     scene.set(68.0);
     scene.pass(60);
-    assert_eq!(scene.ladder.next_look(), TimeSpan::from_secs(1), "it could be hot soon");
+    assert_eq!(scene.ladder.observation_interval(), TimeSpan::from_secs(1), "it could be hot soon");
 }
 
 #[test]
-fn near_the_threshold_nothing_is_started_and_nobody_is_held_back() {
+fn near_the_threshold_starts_are_on_hold_and_nothing_is_restrained() {
     let mut scene = Scene::new([living("a", 0, 1200)]);
     assert_eq!(scene.warm_up_to(73.0), [HeatStep::Hold]);
     assert_eq!(scene.ladder.level(), &Level::Hold);
-    assert!(scene.ladder.keeps_from_starting(Percent::new(100), None).is_some());
+    assert!(scene.ladder.blocking_reason(Percent::new(100), None).is_some());
     let said = scene.stay_at(60.0, 3600);
     assert_eq!(said, [HeatStep::Admit]);
     assert_eq!(scene.ladder.level(), &Level::Normal);
@@ -49,7 +50,7 @@ fn what_has_ended_is_replaced_once_it_is_cool_though_nothing_is_started() {
     let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
     scene.warm_up_to(73.0);
     let starts =
-        |scene: &Scene, cpu| scene.ladder.keeps_from_starting(Percent::new(cpu), None).is_none();
+        |scene: &Scene, cpu| scene.ladder.blocking_reason(Percent::new(cpu), None).is_none();
     scene.living.pop();
     scene.pass(1);
     assert!(!starts(&scene, 600), "it is still hot");
@@ -67,7 +68,7 @@ fn a_steep_rise_is_met_before_the_threshold_is_reached() {
     let because = loop {
         hottest += 0.5;
         scene.set(hottest);
-        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+        if let Some(cap) = scene.observe().into_iter().find(|one| one.step.name() == "cap") {
             break cap.because;
         }
     };
@@ -98,7 +99,7 @@ fn the_lowest_and_youngest_is_capped_first_and_let_go_last() {
 }
 
 #[test]
-fn where_caps_are_not_enough_all_are_frozen_and_those_stopped_that_cannot_be() {
+fn where_caps_are_not_enough_experiments_are_frozen_or_else_stopped() {
     let stiff = Living { can_freeze: false, ..living("stiff", 0, 400) };
     let mut scene = Scene::new([living("a", 1, 400), stiff]);
     scene.warm_up_to(74.9);
@@ -112,7 +113,7 @@ fn where_caps_are_not_enough_all_are_frozen_and_those_stopped_that_cannot_be() {
 }
 
 #[test]
-fn one_reading_alone_stops_nobody_and_two_stop_all() {
+fn one_critical_reading_stops_nothing_and_two_stop_all() {
     let mut scene = Scene::new([living("high", 5, 400), living("low", -5, 400)]);
     assert!(names(&scene.stay_at(90.0, 1), "stop").is_empty());
     assert!(names(&scene.stay_at(50.0, 60), "stop").is_empty(), "it was a slip");
@@ -132,13 +133,13 @@ fn until_it_is_cool_whoever_comes_up_is_stopped_and_nothing_is_started() {
     scene.living.clear();
     let said = scene.stay_at(60.0, 60);
     assert_eq!(said, []);
-    assert!(scene.ladder.keeps_from_starting(Percent::new(400), None).is_some());
+    assert!(scene.ladder.blocking_reason(Percent::new(400), None).is_some());
     assert_eq!(scene.stay_at(60.0, 600), [HeatStep::Admit]);
     assert_eq!(scene.ladder.level(), &Level::Normal);
 }
 
 #[test]
-fn who_has_a_limit_of_his_own_is_put_aside_alone_and_for_a_while() {
+fn an_experiment_over_its_own_limit_is_suspended_alone_and_for_a_while() {
     let delicate = Living { max_celsius: Some(Celsius::new(60)), ..living("delicate", 9, 100) };
     let mut scene = Scene::new([living("a", 0, 400), delicate]);
     let said = scene.warm_up_to(62.0);
@@ -148,11 +149,11 @@ fn who_has_a_limit_of_his_own_is_put_aside_alone_and_for_a_while() {
     assert_eq!(scene.ladder.restraint(&id("delicate")).motion, Motion::Frozen);
     let said = scene.pass(600);
     assert_eq!(said, [HeatStep::Thaw { experiment: id("delicate") }, HeatStep::Admit]);
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), limit), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1), limit), None);
     scene.stay_at(56.0, 60);
-    let kept = scene.ladder.keeps_from_starting(Percent::new(1), limit).unwrap();
+    let kept = scene.ladder.blocking_reason(Percent::new(1), limit).unwrap();
     assert!(kept.to_string().ends_with("too near to its own limit of 60.0 °C"), "{kept}");
-    assert_eq!(scene.ladder.keeps_from_starting(Percent::new(1), None), None);
+    assert_eq!(scene.ladder.blocking_reason(Percent::new(1), None), None);
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn where_a_cap_turns_out_to_have_no_effect_the_next_means_follows_at_once() {
     scene.warm_up_to(74.9);
     scene.set(75.4);
     let cap = loop {
-        if let Some(cap) = scene.look().into_iter().find(|one| one.step.name() == "cap") {
+        if let Some(cap) = scene.observe().into_iter().find(|one| one.step.name() == "cap") {
             break cap.step;
         }
     };
@@ -207,7 +208,7 @@ fn what_another_ladder_left_is_kept_while_it_is_hot_and_lifted_when_it_is_not() 
 }
 
 #[test]
-fn what_somebody_leaves_is_kept_a_while_for_who_takes_his_place() {
+fn the_share_of_an_ended_experiment_is_kept_a_while_for_its_replacement() {
     let mut scene = Scene::new([living("a", 0, 600), living("b", 0, 600)]);
     scene.warm_up_to(74.9);
     scene.stay_at(75.2, 40);

@@ -3,7 +3,9 @@
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
-use crate::heat::{GpuSeen, HeatMove, HeatSeen, HeatSettings, HeatStep, Ladder, Living};
+use crate::heat::{
+    GpuClockState, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Living,
+};
 
 /// A ladder of 75 and 85 degrees that looks every five seconds.
 pub(super) struct Scene {
@@ -33,7 +35,7 @@ impl Scene {
             now: TimeSpan::default(),
         };
         scene.set(40.0);
-        assert_eq!(scene.look(), []);
+        assert_eq!(scene.observe(), []);
         scene
     }
 
@@ -43,12 +45,12 @@ impl Scene {
     }
 
     /// One look, a second after the last.
-    pub(in crate::heat) fn look(&mut self) -> Vec<HeatMove> {
+    pub(in crate::heat) fn observe(&mut self) -> Vec<HeatMove> {
         self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, rates, bound, .. } = self;
-        let gpu = (!rates.is_empty()).then_some(GpuSeen { rates, bound: *bound });
-        let said = ladder.look(&HeatSeen { uptime, zones, living, processors, gpu });
+        let gpu = (!rates.is_empty()).then_some(GpuClockState { rates, bound: *bound });
+        let said = ladder.observe(&HeatObservation { uptime, zones, living, processors, gpu });
         for one in &said {
             match &one.step {
                 HeatStep::CapGpu { to } => *bound = Some(*to),
@@ -61,7 +63,7 @@ impl Scene {
 
     /// Looks for so many seconds; gives what is said.
     pub(in crate::heat) fn pass(&mut self, seconds: u32) -> Vec<HeatStep> {
-        let said = (0..seconds).flat_map(|_| self.look());
+        let said = (0..seconds).flat_map(|_| self.observe());
         said.map(|one| one.step).collect()
     }
 

@@ -15,15 +15,15 @@ fn joins(world: &World, runs: &[QueuedRun]) -> Result<(), String> {
 
 #[test]
 fn a_run_that_waits_for_itself_is_refused() {
-    let said = joins(&World::of([]), &[waiting("a#1").after(&["a"])]).unwrap_err();
+    let said = joins(&World::new([]), &[waiting("a#1").after(&["a"])]).unwrap_err();
     let remedy = "leave that out of `after`, or name an earlier run: a#1";
     assert_eq!(said, format!("a run of a cannot wait for itself, the newest one: {remedy}"));
-    assert_eq!(joins(&World::of([]), &[waiting("a#2").after(&["a#1"])]), Ok(()));
+    assert_eq!(joins(&World::new([]), &[waiting("a#2").after(&["a#1"])]), Ok(()));
 }
 
 #[test]
 fn a_circle_through_the_queue_is_refused_and_named() {
-    let world = World::of([
+    let world = World::new([
         waiting("z#1").after(&["c"]),
         waiting("b#1").after(&["a"]),
         waiting("c#1").after(&["b"]),
@@ -36,21 +36,21 @@ fn a_circle_through_the_queue_is_refused_and_named() {
 #[test]
 fn a_circle_within_one_submission_is_refused() {
     let runs = [waiting("a#1").after(&["b"]), waiting("b#1").after(&["a"])];
-    assert!(joins(&World::of([]), &runs).is_err());
+    assert!(joins(&World::new([]), &runs).is_err());
     let runs = [waiting("a#1").after(&["b"]), waiting("b#1")];
-    assert_eq!(joins(&World::of([]), &runs), Ok(()));
+    assert_eq!(joins(&World::new([]), &runs), Ok(()));
 }
 
 #[test]
 fn a_circle_that_any_other_run_opens_is_none() {
-    let world = World::of([waiting("b#1").after(&["a"])]);
+    let world = World::new([waiting("b#1").after(&["a"])]);
     assert_eq!(joins(&world, &[waiting("a#1").after_any(&["b", "x"])]), Ok(()));
     assert!(joins(&world, &[waiting("a#1").after_any(&["b"])]).is_err());
 }
 
 #[test]
 fn a_run_whose_dependencies_change_is_looked_at_as_it_will_be() {
-    let world = World::of([waiting("a#1"), waiting("b#1").after(&["a"])]);
+    let world = World::new([waiting("a#1"), waiting("b#1").after(&["a"])]);
     let changed = waiting("a#1").after(&["b"]);
     let (run, experiment) = (&changed.run, &changed.run.experiment);
     let joining = Joining { run: Some(run), experiment, after: &changed.terms.after };
@@ -62,5 +62,5 @@ fn a_chain_of_any_length_is_no_circle() {
     let chain: Vec<_> = (1..=10_000)
         .map(|at| waiting(&format!("e{at}#1")).after(&[&format!("e{}", at - 1)]))
         .collect();
-    assert_eq!(joins(&World::of([]), &chain), Ok(()));
+    assert_eq!(joins(&World::new([]), &chain), Ok(()));
 }

@@ -5,7 +5,7 @@ use bij_core::queue::{EventKind, QueuedRun};
 use bij_core::{ActiveState, Cause, Order, OrderKind, RunEnd, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Busy, Decision, GpuUse, LastAttempt, Lost};
+use crate::policy::{Action, Busy, Decision, GpuUse, LastAttempt, MissingUnit};
 
 /// An experiment that may have 6 GiB and has so much.
 fn has(world: &mut World, seconds: u32, used: u64) -> Decision {
@@ -24,17 +24,17 @@ fn stopped(decision: &Decision) -> Option<&Order> {
 }
 
 #[test]
-fn who_has_too_much_for_too_long_is_stopped_and_told_why() {
-    let mut world = World::of([waiting("a#1").running()]);
+fn an_experiment_over_its_limit_for_too_long_is_stopped_with_the_reason() {
+    let mut world = World::new([waiting("a#1").running()]);
     assert_eq!(has(&mut world, 600, 6).actions, [], "as much as it may");
     let first = has(&mut world, 602, 7);
     assert_eq!(first.actions, []);
-    assert_eq!(first.report.next_look, Some(TimeSpan::from_secs(612)));
+    assert_eq!(first.report.next_decision, Some(TimeSpan::from_secs(612)));
     assert_eq!(has(&mut world, 611, 8).actions, []);
     let last = has(&mut world, 612, 7);
     let order = stopped(&last).expect("ten seconds are over");
     assert_eq!(order.kind, OrderKind::GpuMemory);
-    let reason = "has 7.0G of the GPU's memory, for 10s more than its 6.0G";
+    let reason = "uses 7.0G of the GPU's memory, for 10s more than its limit of 6.0G";
     assert_eq!(order.by, format!("the coordinator: a {reason}"));
     let Action::Change(Change::Note { kind, data, .. }) = &last.actions[0] else {
         panic!("{:?}", last.actions)
@@ -44,7 +44,7 @@ fn who_has_too_much_for_too_long_is_stopped_and_told_why() {
 
 #[test]
 fn what_was_given_back_in_time_is_forgotten() {
-    let mut world = World::of([waiting("a#1").running()]);
+    let mut world = World::new([waiting("a#1").running()]);
     has(&mut world, 600, 7);
     has(&mut world, 605, 5);
     assert_eq!(has(&mut world, 609, 7).actions, []);
@@ -53,8 +53,8 @@ fn what_was_given_back_in_time_is_forgotten() {
 }
 
 #[test]
-fn who_is_down_or_on_its_way_there_is_left_alone() {
-    let mut world = World::of([waiting("a#1").running()]);
+fn an_experiment_that_is_down_or_stopping_is_left_alone() {
+    let mut world = World::new([waiting("a#1").running()]);
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
     world.state.busy.insert(experiment("a"), Busy::Stopping);
     assert_eq!(has(&mut world, 600, 7).actions, []);
@@ -64,16 +64,16 @@ fn who_is_down_or_on_its_way_there_is_left_alone() {
 }
 
 #[test]
-fn one_that_nobody_has_queued_is_guarded_as_well() {
-    let mut world = World::of([]);
+fn an_unqueued_experiment_is_guarded_as_well() {
+    let mut world = World::new([]);
     world.unit("a", &ActiveState::Active, "running");
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
     assert!(stopped(&has(&mut world, 600, 7)).is_some());
 }
 
 #[test]
-fn one_that_waits_to_be_restarted_has_nothing() {
-    let mut world = World::of([waiting("a#1").running()]);
+fn an_experiment_that_waits_for_its_restart_uses_nothing() {
+    let mut world = World::new([waiting("a#1").running()]);
     world.unit("a", &ActiveState::Activating, "auto-restart-queued");
     world.state.settings.gpu_memory_grace = Some(TimeSpan::default());
     assert_eq!(stopped(&has(&mut world, 600, 7)), None);
@@ -81,22 +81,22 @@ fn one_that_waits_to_be_restarted_has_nothing() {
 
 /// One that was stopped for it ten seconds ago, and may be restarted after so long.
 fn stopped_for_it(run: QueuedRun, last: LastAttempt, restart_after: Option<u32>) -> World {
-    let mut world = World::of([run.running(), waiting("b#1")]).slots(1);
+    let mut world = World::new([run.running(), waiting("b#1")]).slots(1);
     world.seen.units.clear();
     let restart_after = restart_after.map(TimeSpan::from_secs);
     let order = Some(OrderKind::GpuMemory);
-    let found = Lost { last, since: TimeSpan::from_secs(590), order, restart_after };
-    world.seen.lost.insert(run_id("a#1"), found);
+    let found = MissingUnit { last, since: TimeSpan::from_secs(590), order, restart_after };
+    world.seen.missing_units.insert(run_id("a#1"), found);
     world
 }
 
 #[test]
-fn who_was_stopped_for_it_comes_back_after_its_delay_and_before_all_others() {
+fn a_stopped_run_is_requeued_after_its_delay_before_all_others() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let mut world = stopped_for_it(waiting("a#1"), ended, Some(15));
     let decision = world.decide();
     assert_eq!(decision.actions, [], "it keeps its slot, as one does that systemd restarts");
-    assert_eq!(decision.report.next_look, Some(TimeSpan::from_secs(605)));
+    assert_eq!(decision.report.next_decision, Some(TimeSpan::from_secs(605)));
     world.seen.now = now(605);
     let decision = world.decide();
     world.carry_out(decision);
@@ -104,7 +104,7 @@ fn who_was_stopped_for_it_comes_back_after_its_delay_and_before_all_others() {
 }
 
 #[test]
-fn who_crashes_while_it_is_told_to_leave_comes_back_as_well() {
+fn a_run_that_crashes_while_it_is_being_stopped_is_requeued_as_well() {
     for last in [LastAttempt::Ended(Cause::OomKill), LastAttempt::Open] {
         let mut world = stopped_for_it(waiting("a#1"), last, Some(5));
         let decision = world.decide();
@@ -114,16 +114,16 @@ fn who_crashes_while_it_is_told_to_leave_comes_back_as_well() {
 }
 
 #[test]
-fn who_has_used_up_its_restarts_has_given_up_for_that() {
+fn a_run_with_used_up_restarts_gives_up_because_of_gpu_memory() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let world = stopped_for_it(waiting("a#1"), ended, None);
-    let by = "it had more of the GPU's memory than it may, and its restarts are used up".to_owned();
+    let by = "it exceeded its limit of the GPU's memory, and its restarts are used up".to_owned();
     let end = Change::End { run: run_id("a#1"), end: RunEnd::GaveUp, by };
     assert_eq!(world.decide().actions, [Action::Change(end)]);
 }
 
 #[test]
-fn whose_end_somebody_wants_does_not_come_back() {
+fn a_run_with_a_requested_stop_is_not_requeued() {
     let ended = LastAttempt::Ended(Cause::GpuMemory);
     let world = stopped_for_it(waiting("a#1").to_be_stopped_by("alice"), ended, Some(5));
     let end = Change::End { run: run_id("a#1"), end: RunEnd::Stopped, by: "alice".to_owned() };

@@ -7,7 +7,7 @@ use bij_core::{InvocationId, Percent, TimeSpan};
 use crate::policy::testing::*;
 use crate::policy::{Action, Vitals};
 
-fn look(world: &mut World, seconds: u32, vitals: Vitals) -> Vec<String> {
+fn judge(world: &mut World, seconds: u32, vitals: Vitals) -> Vec<String> {
     world.seen.now = now(seconds);
     world.seen.vitals.insert(run_id("a#1"), vitals);
     let decision = world.decide();
@@ -28,50 +28,51 @@ fn at_step(step: u64) -> Vitals {
 }
 
 #[test]
-fn one_that_makes_no_step_is_stalled_until_it_makes_one() {
-    let mut world = World::of([waiting("a#1").running()]);
-    assert_eq!(look(&mut world, 600, at_step(7)), [""; 0]);
-    assert_eq!(look(&mut world, 659, at_step(7)), [""; 0]);
-    assert_eq!(look(&mut world, 660, at_step(7)), ["still at step 7 after 1min"]);
-    assert_eq!(look(&mut world, 690, at_step(7)), [""; 0], "said once");
-    assert_eq!(look(&mut world, 720, at_step(8)), ["healthy"]);
+fn a_run_without_a_new_step_is_stalled_until_it_makes_one() {
+    let mut world = World::new([waiting("a#1").running()]);
+    assert_eq!(judge(&mut world, 600, at_step(7)), [""; 0]);
+    assert_eq!(judge(&mut world, 659, at_step(7)), [""; 0]);
+    assert_eq!(judge(&mut world, 660, at_step(7)), ["still at step 7 after 1min"]);
+    assert_eq!(judge(&mut world, 690, at_step(7)), [""; 0], "said once");
+    assert_eq!(judge(&mut world, 720, at_step(8)), ["healthy"]);
 }
 
 #[test]
-fn a_restart_begins_the_time_without_a_step_anew_and_is_told() {
-    let mut world = World::of([waiting("a#1").running()]);
-    look(&mut world, 600, at_step(7));
-    let life = Some(InvocationId::from_bytes([2; 16]));
-    let again = Vitals { restarts: Some(1), life, ..at_step(7) };
-    assert_eq!(look(&mut world, 650, again.clone()), ["was restarted, 1 times by now"]);
-    assert_eq!(look(&mut world, 690, again.clone()), ["healthy"]);
-    assert_eq!(look(&mut world, 710, again), ["still at step 7 after 1min"]);
+fn a_restart_resets_the_time_without_a_step_and_is_reported() {
+    let mut world = World::new([waiting("a#1").running()]);
+    judge(&mut world, 600, at_step(7));
+    let invocation = Some(InvocationId::from_bytes([2; 16]));
+    let again = Vitals { restarts: Some(1), invocation, ..at_step(7) };
+    assert_eq!(judge(&mut world, 650, again.clone()), ["was restarted, 1 times by now"]);
+    assert_eq!(judge(&mut world, 690, again.clone()), ["healthy"]);
+    assert_eq!(judge(&mut world, 710, again), ["still at step 7 after 1min"]);
 }
 
 #[test]
 fn a_start_after_a_stop_begins_the_time_without_a_step_anew() {
-    let mut world = World::of([waiting("a#1").running()]);
-    let in_life = |life| Vitals { life: Some(InvocationId::from_bytes([life; 16])), ..at_step(7) };
-    look(&mut world, 600, in_life(1));
-    assert_eq!(look(&mut world, 660, in_life(2)), [""; 0]);
-    assert_eq!(look(&mut world, 719, in_life(2)), [""; 0]);
-    assert_eq!(look(&mut world, 720, in_life(2)), ["still at step 7 after 1min"]);
+    let mut world = World::new([waiting("a#1").running()]);
+    let in_invocation =
+        |byte| Vitals { invocation: Some(InvocationId::from_bytes([byte; 16])), ..at_step(7) };
+    judge(&mut world, 600, in_invocation(1));
+    assert_eq!(judge(&mut world, 660, in_invocation(2)), [""; 0]);
+    assert_eq!(judge(&mut world, 719, in_invocation(2)), [""; 0]);
+    assert_eq!(judge(&mut world, 720, in_invocation(2)), ["still at step 7 after 1min"]);
 }
 
 #[test]
 fn memory_near_its_limit_and_waiting_for_memory_are_degraded() {
-    let mut world = World::of([waiting("a#1").running()]);
+    let mut world = World::new([waiting("a#1").running()]);
     let short = Vitals { memory: Some(gib(9)), memory_max: Some(gib(10)), ..Vitals::default() };
-    assert_eq!(look(&mut world, 600, short), ["uses 9.0G of its memory limit of 10.0G"]);
-    assert_eq!(look(&mut world, 630, Vitals::default()), ["healthy"]);
+    assert_eq!(judge(&mut world, 600, short), ["uses 9.0G of its memory limit of 10.0G"]);
+    assert_eq!(judge(&mut world, 630, Vitals::default()), ["healthy"]);
     let pressed = Vitals { memory_pressure: Some(Percent::new(21)), ..Vitals::default() };
-    assert_eq!(look(&mut world, 660, pressed), ["waits for memory 21% of the time"]);
+    assert_eq!(judge(&mut world, 660, pressed), ["waits for memory 21% of the time"]);
 }
 
 #[test]
 fn what_is_over_is_forgotten() {
-    let mut world = World::of([waiting("a#1").running()]);
-    look(&mut world, 600, at_step(1));
+    let mut world = World::new([waiting("a#1").running()]);
+    judge(&mut world, 600, at_step(1));
     assert_eq!(world.state.health.len(), 1);
     world.end(&run_id("a#1"));
     world.seen.vitals.clear();

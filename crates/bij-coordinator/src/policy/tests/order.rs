@@ -8,7 +8,7 @@ use crate::policy::testing::*;
 
 #[test]
 fn priority_goes_before_place_and_place_before_name() {
-    let world = World::of([
+    let world = World::new([
         waiting("a#1").place(3),
         waiting("b#1").place(2),
         waiting("c#1").place(9).priority(1),
@@ -21,7 +21,7 @@ fn priority_goes_before_place_and_place_before_name() {
 fn crowd() -> World {
     let small = ["s1#1", "s2#1", "s3#1"].map(|run| waiting(run).memory(gib(4)));
     let first = [waiting("r#1").running().memory(gib(20)), waiting("big#1").memory(gib(30))];
-    World::of(first.into_iter().chain(small))
+    World::new(first.into_iter().chain(small))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
 }
 
 #[test]
-fn who_takes_nothing_of_what_is_lacking_is_not_kept_waiting() {
+fn a_run_that_claims_none_of_the_lacking_capacity_does_not_wait() {
     let mut world = crowd().bypass(0);
     let free = waiting("t#1").place(9);
     world.state.runs.insert(free.run.clone(), free);
@@ -65,9 +65,9 @@ fn who_takes_nothing_of_what_is_lacking_is_not_kept_waiting() {
 }
 
 #[test]
-fn a_stream_that_shares_the_gpu_does_not_keep_out_who_wants_it_alone() {
+fn a_stream_of_shared_gpu_runs_does_not_starve_an_exclusive_one() {
     let shared = |run| waiting(run).gpu(GpuClaim::Shared);
-    let world = World::of([
+    let world = World::new([
         shared("a#1").running(),
         waiting("alone#1").gpu(GpuClaim::Exclusive),
         shared("b#1"),
@@ -79,7 +79,7 @@ fn a_stream_that_shares_the_gpu_does_not_keep_out_who_wants_it_alone() {
 }
 
 #[test]
-fn nobody_waits_for_one_that_can_never_fit() {
+fn no_run_waits_for_one_that_can_never_fit() {
     let mut world = crowd().bypass(0);
     // The budget was lowered after it had been taken in.
     world.state.settings.total_memory = "29G".parse().ok();
@@ -87,15 +87,15 @@ fn nobody_waits_for_one_that_can_never_fit() {
 }
 
 #[test]
-fn nobody_waits_for_memory_that_no_experiment_gives_back() {
-    let mut world = World::of([waiting("big#1").memory(gib(30)), waiting("s#1").memory(gib(4))]);
+fn no_run_waits_for_memory_that_no_experiment_will_free() {
+    let mut world = World::new([waiting("big#1").memory(gib(30)), waiting("s#1").memory(gib(4))]);
     world.state.settings.max_bypass = Some(0);
     world.seen.sample = Sample::new(gib(64), gib(10));
     assert_eq!(world.started(), ["s#1"]);
 }
 
 #[test]
-fn who_waits_for_something_else_is_no_reason_to_keep_room() {
+fn a_run_that_waits_for_something_else_gets_no_reservation() {
     let mut world = crowd().bypass(0);
     let big = world.state.runs.get_mut(&run_id("big#1")).unwrap();
     *big = big.clone().after(&["y"]);
@@ -103,7 +103,7 @@ fn who_waits_for_something_else_is_no_reason_to_keep_room() {
 }
 
 #[test]
-fn those_that_pass_the_gates_pass_the_turn_as_well() {
+fn runs_that_pass_the_gates_wait_for_no_turn() {
     let mut world = crowd().bypass(0);
     let urgent = waiting("u#1").place(9).memory(gib(8)).at_once();
     world.state.runs.insert(urgent.run.clone(), urgent);
@@ -111,7 +111,7 @@ fn those_that_pass_the_gates_pass_the_turn_as_well() {
 }
 
 #[test]
-fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room() {
+fn a_later_run_does_not_take_the_unit_of_an_earlier_one_that_lacks_capacity() {
     let mut world = crowd();
     let sibling = waiting("big#2").place(9);
     world.state.runs.insert(sibling.run.clone(), sibling);
@@ -119,8 +119,8 @@ fn a_later_run_of_its_experiment_does_not_take_the_unit_of_one_that_lacks_room()
 }
 
 #[test]
-fn one_that_lacks_the_gpu_keeps_its_unit_though_it_waits_for_anothers_turn_as_well() {
-    let mut world = World::of([
+fn a_run_that_lacks_the_gpu_keeps_its_unit_while_it_waits_for_a_turn() {
+    let mut world = World::new([
         waiting("r#1").memory(gib(2)).gpu(GpuClaim::Exclusive).running(),
         waiting("big#1").memory(gib(39)).priority(1),
         waiting("a#1").memory(gib(1)).gpu(GpuClaim::Shared).priority(1),
@@ -145,7 +145,7 @@ fn assert_settles(world: &mut World, first: &[&str]) {
 
 #[test]
 fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_room() {
-    let mut world = World::of([
+    let mut world = World::new([
         waiting("alone#1").gpu(GpuClaim::Exclusive),
         waiting("a#1").gpu(GpuClaim::Shared),
         waiting("a#2").memory(gib(8)),
@@ -165,7 +165,7 @@ fn full_group(behind: impl IntoIterator<Item = QueuedRun>) -> World {
         waiting("r#1").group("g").memory(gib(1)).running(),
         waiting("a#1").group("g").memory(gib(30)),
     ];
-    let mut world = World::of(first.into_iter().chain(behind)).slots(9);
+    let mut world = World::new(first.into_iter().chain(behind)).slots(9);
     world.state.settings.groups.insert("g".parse().unwrap(), 1);
     world
 }

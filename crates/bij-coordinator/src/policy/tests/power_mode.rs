@@ -6,15 +6,16 @@ use proptest::prelude::*;
 
 use crate::heat::Level;
 use crate::policy::testing::*;
-use crate::policy::{PowerOffer, PowerSeen, PowerTrouble, is_free_for};
+use crate::policy::{PowerModeOption, PowerModeStatus, PowerModesUnknown, is_free_for};
 
 /// A board in mode 2 with four of them, one of which takes a reboot.
 fn board(runs: impl IntoIterator<Item = QueuedRun>) -> World {
-    let mut world = World::of(runs);
-    let offer = |id, name: &str| PowerOffer { id, name: name.to_owned(), needs_reboot: id == 1 };
+    let mut world = World::new(runs);
+    let offer =
+        |id, name: &str| PowerModeOption { id, name: name.to_owned(), needs_reboot: id == 1 };
     let offered =
         vec![offer(0, "MAXN"), offer(1, "MODE_15W"), offer(2, "MODE_30W"), offer(3, "MODE_50W")];
-    world.seen.power = PowerSeen { offered, current: Some(2), ..PowerSeen::default() };
+    world.seen.power = PowerModeStatus { offered, current: Some(2), ..PowerModeStatus::default() };
     world
 }
 
@@ -29,15 +30,15 @@ fn why(world: &World, run: &str) -> String {
 }
 
 fn wish(world: &World) -> Option<u32> {
-    world.decide().report.power_wish.mode
+    world.decide().report.power_target.mode
 }
 
 fn clocks_for(world: &World) -> Vec<String> {
-    world.decide().report.power_wish.clocks.iter().map(ToString::to_string).collect()
+    world.decide().report.power_target.clocks.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn those_that_want_one_mode_or_none_share_the_board() {
+fn runs_with_the_same_mode_or_none_share_the_board() {
     let world = board([
         waiting("a#1").mode("MODE_30W"),
         waiting("b#1").mode("30w"),
@@ -49,7 +50,7 @@ fn those_that_want_one_mode_or_none_share_the_board() {
 }
 
 #[test]
-fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
+fn a_switch_waits_for_conflicting_runs_and_keeps_further_ones_out() {
     let mut world = board([
         waiting("a#1").mode("MODE_30W").running(),
         waiting("n#1").running(),
@@ -59,7 +60,7 @@ fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
     ]);
     assert_eq!(world.started(), ["d#1"], "that one is at home everywhere");
     assert_eq!(why(&world, "b#1"), "another is in force for a#1");
-    assert_eq!(why(&world, "c#1"), "the board is kept for b#1, which wants MAXN");
+    assert_eq!(why(&world, "c#1"), "the board is reserved for b#1, which wants MAXN");
     assert_eq!(wish(&world), None);
     world.end(&run_id("a#1"));
     assert_eq!(why(&world, "b#1"), "the board is switched to it first");
@@ -69,12 +70,12 @@ fn a_switch_waits_for_those_in_its_way_and_keeps_others_out() {
     assert_eq!(why(&world, "c#1"), "the board is being switched to MAXN");
     assert_eq!(wish(&world), None, "it is under way");
     assert!(!is_free_for(&world.state, &world.seen, 0));
-    world.seen.power = PowerSeen { switching: None, current: Some(0), ..world.seen.power };
+    world.seen.power = PowerModeStatus { switching: None, current: Some(0), ..world.seen.power };
     assert_eq!(world.started(), ["b#1", "d#1"]);
 }
 
 #[test]
-fn who_waits_for_something_else_as_well_keeps_nobody_out() {
+fn a_run_that_waits_for_something_else_too_reserves_no_board() {
     let world = board([
         waiting("a#1").mode("MODE_30W").running(),
         waiting("b#1").mode("MAXN").held(),
@@ -117,7 +118,7 @@ fn a_run_that_waits_for_the_mode_alone_loses_none_of_its_room_meanwhile() {
 }
 
 #[test]
-fn the_board_stays_kept_for_a_run_that_comes_to_wait_for_anothers_turn() {
+fn the_board_stays_reserved_for_a_run_that_comes_to_wait_for_anothers_turn() {
     let mut world = mode_in_use([
         waiting("r#1").memory(gib(3)).running(),
         waiting("large#1").memory(gib(38)).priority(2),
@@ -129,11 +130,11 @@ fn the_board_stays_kept_for_a_run_that_comes_to_wait_for_anothers_turn() {
     world.carry_out(decision);
     assert_eq!(world.gates_of("b#1"), ["power-mode", "turn"]);
     assert_eq!(world.started(), [""; 0]);
-    assert!(why(&world, "c#1").starts_with("the board is kept for b#1"));
+    assert!(why(&world, "c#1").starts_with("the board is reserved for b#1"));
 }
 
 #[test]
-fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
+fn an_unavailable_mode_delays_only_the_runs_that_ask_for_it() {
     let mut world = board([
         waiting("a#1").mode("MODE_15W"),
         waiting("b#1").mode("MAXN"),
@@ -152,23 +153,23 @@ fn a_mode_that_cannot_be_had_keeps_only_those_waiting_that_want_it() {
 
 #[test]
 fn a_board_without_modes_has_the_right_one_unless_that_is_trouble() {
-    let mut world = World::of([waiting("a#1").mode("MAXN")]);
+    let mut world = World::new([waiting("a#1").mode("MAXN")]);
     assert_eq!(world.started(), ["a#1"]);
-    let trouble = PowerTrouble::Unread("/etc/nvpmodel.conf is blocked".to_owned());
+    let trouble = PowerModesUnknown::Unread("/etc/nvpmodel.conf is blocked".to_owned());
     world.seen.power.trouble = Some(trouble);
     assert_eq!(world.gates_of("a#1"), ["power-mode"]);
-    assert_eq!(World::of([waiting("a#1").mode("MAXN").at_once()]).started(), ["a#1"]);
+    assert_eq!(World::new([waiting("a#1").mode("MAXN").at_once()]).started(), ["a#1"]);
 }
 
 #[test]
-fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_one() {
+fn the_earlier_mode_is_restored_if_the_settings_say_so_and_no_run_needs_this_one() {
     let mut world = board([waiting("a#1").mode("MAXN").running(), waiting("b#1").mode("MAXN")]);
-    world.seen.power = PowerSeen { current: Some(0), before: Some(2), ..world.seen.power };
+    world.seen.power = PowerModeStatus { current: Some(0), before: Some(2), ..world.seen.power };
     world.state.settings.restore_power_mode = Some(true);
     assert_eq!(wish(&world), None, "it is in use");
     world.end(&run_id("a#1"));
     let mut idle = board([]);
-    idle.seen.power = PowerSeen { current: Some(0), before: Some(2), ..idle.seen.power };
+    idle.seen.power = PowerModeStatus { current: Some(0), before: Some(2), ..idle.seen.power };
     assert_eq!(wish(&idle), None, "not unless it is set");
     idle.state.settings.restore_power_mode = Some(true);
     assert_eq!(wish(&idle), Some(2));
@@ -181,7 +182,7 @@ fn the_mode_of_before_comes_back_if_the_settings_say_so_and_nobody_wants_this_on
 }
 
 #[test]
-fn clocks_are_held_for_those_that_are_up_and_ask_for_it_whatever_the_mode() {
+fn clocks_are_held_for_runs_that_are_up_and_ask_for_it_in_any_mode() {
     let mut world = board([
         waiting("a#1").clocks().running(),
         waiting("b#1").clocks().mode("MAXN"),
@@ -199,7 +200,7 @@ fn clocks_are_held_for_those_that_are_up_and_ask_for_it_whatever_the_mode() {
     world.end(&run_id("a#1"));
     assert_eq!(clocks_for(&world), [""; 0]);
     // A machine without modes may have clocks all the same.
-    assert_eq!(clocks_for(&World::of([waiting("a#1").clocks().running()])), ["a#1"]);
+    assert_eq!(clocks_for(&World::new([waiting("a#1").clocks().running()])), ["a#1"]);
 }
 
 /// The modes that are wanted by those that are up.
@@ -217,7 +218,7 @@ proptest! {
     /// However runs with and without a wish come and go, those that are up want one mode, it is in
     /// force, and each comes to its turn.
     #[test]
-    fn those_that_are_up_want_the_mode_in_force_and_nobody_waits_for_ever(
+    fn runs_that_are_up_have_their_mode_and_none_waits_for_ever(
         wishes in proptest::collection::vec(proptest::option::of(0..3_usize), 1..10),
         ends in proptest::collection::vec(any::<prop::sample::Index>(), 40),
         restore: bool,
@@ -231,7 +232,7 @@ proptest! {
         world.state.settings.restore_power_mode = Some(restore);
         for end in ends {
             let decision = world.decide();
-            let wish = decision.report.power_wish.mode;
+            let wish = decision.report.power_target.mode;
             world.carry_out(decision);
             let modes = modes_up(&world);
             let current = world.seen.power.current.map(|id| id.to_string());

@@ -8,11 +8,11 @@ use bij_core::{Bytes, Cause, RunId};
 use proptest::prelude::*;
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Interruption, Unreachable, closed_gates, put_back};
+use crate::policy::{Action, Interruption, Unreachable, closed_gates, requeue_interrupted};
 
 /// What is let start would be let start as well if it asked itself.
 pub(super) fn what_starts_passes_its_gates(mut world: World) -> Result<(), TestCaseError> {
-    for change in put_back(&world.state) {
+    for change in requeue_interrupted(&world.state) {
         world.state.apply(&change);
     }
     let decision = world.decide();
@@ -74,7 +74,7 @@ prop_compose! {
             let twice = run.state.is_up() && !up.insert(run.run.experiment.clone());
             if twice { run.with(|run| run.state = QueueState::Waiting) } else { run }
         });
-        let mut world = World::of(runs).slots(slots).bypass(bypass);
+        let mut world = World::new(runs).slots(slots).bypass(bypass);
         world.seen.sample.memory_available = Ok(gib(available));
         let why = "the bus is gone".to_owned();
         world.seen.unreachable = blind.then(|| Unreachable { since: now(1).at, why });
@@ -178,7 +178,7 @@ proptest! {
         let small = sizes.iter().enumerate().map(|(at, size)| {
             waiting(&format!("s{at}#1")).memory(gib(*size))
         });
-        let mut world = World::of([first, big].into_iter().chain(small)).bypass(bypass);
+        let mut world = World::new([first, big].into_iter().chain(small)).bypass(bypass);
         world.seen.sample.memory_available = Ok(gib(64));
         let big = run_id("big#1");
         let mut passed = 0;

@@ -6,7 +6,7 @@ use bij_core::queue::{QueueState, QueuedRun};
 use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
 
 use crate::policy::testing::*;
-use crate::policy::{Action, Interruption, LastAttempt, Lost};
+use crate::policy::{Action, Interruption, LastAttempt, MissingUnit};
 
 fn interrupt(world: &mut World, run: &str, on_reboot: Option<OnReboot>) {
     let how = Interruption::Running { cause: Cause::PowerLoss, on_reboot };
@@ -19,10 +19,10 @@ fn state_of<'a>(world: &'a World, run: &str) -> &'a QueueState {
 }
 
 #[test]
-fn after_a_power_cut_the_queue_is_what_it_was_and_those_that_ran_go_first() {
+fn after_a_power_cut_the_queue_is_unchanged_and_interrupted_runs_go_first() {
     let runs = ["a#1", "b#1"].map(|run| waiting(run).running());
     let rest = ["c#1", "d#1"].map(waiting);
-    let mut world = World::of(runs.into_iter().chain(rest)).slots(2);
+    let mut world = World::new(runs.into_iter().chain(rest)).slots(2);
     for run in ["a#1", "b#1"] {
         interrupt(&mut world, run, Some(OnReboot::Resume));
     }
@@ -37,7 +37,7 @@ fn after_a_power_cut_the_queue_is_what_it_was_and_those_that_ran_go_first() {
 #[test]
 fn each_definition_says_what_a_reboot_does_to_its_run() {
     let runs = ["a#1", "b#1", "c#1", "d#1"].map(|run| waiting(run).running());
-    let mut world = World::of(runs);
+    let mut world = World::new(runs);
     interrupt(&mut world, "a#1", Some(OnReboot::Requeue));
     interrupt(&mut world, "b#1", Some(OnReboot::Resume));
     interrupt(&mut world, "c#1", Some(OnReboot::Hold));
@@ -54,8 +54,8 @@ fn each_definition_says_what_a_reboot_does_to_its_run() {
 }
 
 #[test]
-fn one_that_had_not_begun_waits_as_before() {
-    let mut world = World::of([waiting("x#1"), waiting("a#1").starting()]).slots(0);
+fn a_run_that_had_not_begun_waits_as_before() {
+    let mut world = World::new([waiting("x#1"), waiting("a#1").starting()]).slots(0);
     world.state.interrupted.insert(run_id("a#1"), Interruption::BeforeItBegan);
     let decision = world.decide();
     world.carry_out(decision);
@@ -66,11 +66,11 @@ fn one_that_had_not_begun_waits_as_before() {
 
 fn lost(run: QueuedRun, unit: &ActiveState, last: LastAttempt) -> World {
     let id = run.run.clone();
-    let mut world = World::of([run.running()]);
+    let mut world = World::new([run.running()]);
     world.unit(id.experiment.as_str(), unit, "dead");
-    world.seen.lost.insert(
+    world.seen.missing_units.insert(
         id,
-        Lost { last, since: TimeSpan::from_secs(590), order: None, restart_after: None },
+        MissingUnit { last, since: TimeSpan::from_secs(590), order: None, restart_after: None },
     );
     world
 }
@@ -107,10 +107,10 @@ fn a_run_that_is_just_being_restarted_has_not_given_up() {
 }
 
 #[test]
-fn an_end_that_nobody_recorded_is_waited_for_but_not_for_ever() {
+fn an_unrecorded_end_is_waited_for_but_not_for_ever() {
     let world = lost(waiting("a#1"), &ActiveState::Inactive, LastAttempt::Open);
     assert_eq!(ends(&world), []);
-    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(650)));
+    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(650)));
     assert_eq!(ends(&world.at(650)), [("a#1".to_owned(), RunEnd::GaveUp)]);
 }
 

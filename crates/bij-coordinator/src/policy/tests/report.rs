@@ -10,7 +10,7 @@ fn since(world: &World, run: &str, gate: &str) -> bij_core::Timestamp {
 
 #[test]
 fn a_gate_is_closed_since_it_was_first_seen_closed() {
-    let mut world = World::of([waiting("x#1").running(), waiting("a#1").memory(gib(39))]).slots(1);
+    let mut world = World::new([waiting("x#1").running(), waiting("a#1").memory(gib(39))]).slots(1);
     let decision = world.decide();
     world.carry_out(decision);
     assert_eq!(since(&world, "a#1", "slots"), now(600).at);
@@ -24,8 +24,8 @@ fn a_gate_is_closed_since_it_was_first_seen_closed() {
 }
 
 #[test]
-fn one_that_came_while_nothing_could_start_has_waited_since_then() {
-    let mut world = World::of([waiting("x#1").running()]).slots(1);
+fn a_run_submitted_while_nothing_could_start_waits_since_then() {
+    let mut world = World::new([waiting("x#1").running()]).slots(1);
     let decision = world.decide();
     world.carry_out(decision);
     let late = waiting("a#1").with(|run| run.submitted = now(650).at);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::properties::{any_world, what_starts_passes_its_gates};
 use crate::policy::testing::*;
-use crate::policy::{Action, PowerOffer, PowerSeen, put_back};
+use crate::policy::{Action, PowerModeOption, PowerModeStatus, requeue_interrupted};
 
 /// The modes that runs may want; the last one is not to be had.
 const MODES: [&str; 4] = ["MAXN", "MODE_15W", "MODE_30W", "MODE_50W"];
@@ -17,16 +17,16 @@ prop_compose! {
         current in 0..3u32,
         failed in prop::option::weighted(0.2, 0..3u32),
         switching in prop::option::weighted(0.1, 0..3u32),
-    ) -> PowerSeen {
+    ) -> PowerModeStatus {
         let offers = MODES.iter().zip(0..).map(|(name, id)| {
-            PowerOffer { id, name: (*name).to_owned(), needs_reboot: id == 3 }
+            PowerModeOption { id, name: (*name).to_owned(), needs_reboot: id == 3 }
         });
-        PowerSeen {
+        PowerModeStatus {
             offered: offers.collect(),
             current: Some(current),
             failed: failed.map(|mode| (mode, "nvpmodel hangs".to_owned())).into_iter().collect(),
             switching,
-            ..PowerSeen::default()
+            ..PowerModeStatus::default()
         }
     }
 }
@@ -76,7 +76,7 @@ proptest! {
 }
 
 proptest! {
-    /// However the runs that are up end, every run that waits for room comes to its turn.
+    /// However the runs that are up end, every run that waits for capacity comes to its turn.
     #[test]
     fn the_queue_empties(
         mut world in any_world_of_groups_and_modes(),
@@ -87,7 +87,7 @@ proptest! {
         world.seen.sample.memory_available = Ok(gib(64));
         world.seen.power.failed.clear();
         world.seen.power.switching = None;
-        for change in put_back(&world.state) {
+        for change in requeue_interrupted(&world.state) {
             world.state.apply(&change);
         }
         world.state.runs.retain(|_, run| {
@@ -101,7 +101,7 @@ proptest! {
         }
         for end in ends {
             let decision = world.decide();
-            let wish = decision.report.power_wish.mode;
+            let wish = decision.report.power_target.mode;
             world.carry_out(decision);
             world.seen.power.current = wish.or(world.seen.power.current);
             let up: Vec<_> = world.state.up().map(|run| run.run.clone()).collect();

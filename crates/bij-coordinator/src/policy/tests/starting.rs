@@ -9,7 +9,7 @@ use crate::policy::{BackOff, Busy, MAX_TRIES};
 
 #[test]
 fn a_start_that_was_decided_and_never_asked_for_is_asked_for() {
-    let mut world = World::of([waiting("a#1").starting()]);
+    let mut world = World::new([waiting("a#1").starting()]);
     assert_eq!(world.started(), ["a#1"]);
     for (state, sub) in [
         (ActiveState::Activating, "condition"),
@@ -23,19 +23,19 @@ fn a_start_that_was_decided_and_never_asked_for_is_asked_for() {
 
 #[test]
 fn a_start_that_is_under_way_is_not_asked_for_again() {
-    let mut world = World::of([waiting("a#1").starting()]);
+    let mut world = World::new([waiting("a#1").starting()]);
     world.state.busy.insert(experiment("a"), Busy::Starting);
     assert_eq!(world.started(), [""; 0]);
 }
 
 #[test]
-fn a_failed_start_is_put_off_even_for_one_that_passes_the_gates() {
-    let mut world = World::of([waiting("a#1").at_once()]);
+fn a_failed_start_is_delayed_even_for_a_run_that_passes_the_gates() {
+    let mut world = World::new([waiting("a#1").at_once()]);
     let why = "the unit is masked".to_owned();
     let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.gates_of("a#1"), ["back-off"]);
-    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(605)));
     assert_eq!(world.at(605).started(), ["a#1"]);
 }
 
@@ -63,18 +63,18 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
 
 #[test]
 fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
-    let mut world = World::of([waiting("a#1").starting()]);
+    let mut world = World::new([waiting("a#1").starting()]);
     let why = "the unit is masked".to_owned();
     let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.started(), [""; 0]);
-    assert_eq!(world.decide().report.next_look, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(605)));
     assert_eq!(world.at(605).started(), ["a#1"]);
 }
 
 #[test]
 fn a_run_whose_last_life_is_still_being_stopped_is_not_started_before_that_is_done() {
-    let mut world = World::of([waiting("a#1")]);
+    let mut world = World::new([waiting("a#1")]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
     assert_eq!(world.started(), [""; 0], "its unit is down already, and the stop not yet done");
     assert_eq!(world.gates_of("a#1"), ["unit"]);

@@ -1,14 +1,14 @@
 //! The GPU's clock in the hands of the heat watch.
 
 use bij_coordinator::heat::Living;
-use bij_coordinator::{Lives, Ports};
+use bij_coordinator::{Ports, RunningExperiments};
 use bij_core::Hertz;
 
 use super::Watch;
 
 impl<P: Ports> Watch<P> {
     /// How the GPU's clock stands, if it is any use and may be bounded.
-    pub(super) fn look_at_gpu(&mut self, lives: &Lives, living: &mut [Living]) {
+    pub(super) fn look_at_gpu(&mut self, lives: &RunningExperiments, living: &mut [Living]) {
         if !lives.cap_gpu.unwrap_or(self.is_jetson) {
             self.lift_gpu();
             self.gpu.look_away();

@@ -3,7 +3,7 @@
 //! Power modes set the same bound, and so may an operator. So it is looked what it is before anything is
 //! done about it: a bound that is not ours any more is somebody else's, and left alone.
 
-use bij_coordinator::heat::GpuSeen;
+use bij_coordinator::heat::GpuClockState;
 use bij_core::Hertz;
 use bij_core::port::{GpuClock, GpuClockError, Unread};
 use serde::{Deserialize, Serialize};
@@ -54,10 +54,10 @@ impl<G: GpuClock> GpuRein<G> {
     }
 
     /// The same for the ladder; `None` if it cannot be bounded.
-    pub(super) fn seen(&self) -> Option<GpuSeen<'_>> {
+    pub(super) fn seen(&self) -> Option<GpuClockState<'_>> {
         let bound = self.held.as_ref().and_then(|held| held.ours.last().copied());
         let rates = self.rates.as_slice();
-        (rates.len() > 1 && !self.is_broken).then_some(GpuSeen { rates, bound })
+        (rates.len() > 1 && !self.is_broken).then_some(GpuClockState { rates, bound })
     }
 
     /// What is in force.

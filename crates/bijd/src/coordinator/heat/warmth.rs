@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use bij_coordinator::heat::{Because, Living};
-use bij_coordinator::policy::Warmth;
-use bij_coordinator::{Lives, Ports};
+use bij_coordinator::policy::ThermalStatus;
+use bij_coordinator::{Ports, RunningExperiments};
 use bij_core::{Celsius, ExperimentId};
 
 use super::Watch;
 
 impl<P: Ports> Watch<P> {
-    pub(super) fn warmth(&self, lives: &Lives) -> Warmth {
-        let keeps = |cpu, limit| self.ladder.keeps_from_starting(cpu, limit);
+    pub(super) fn warmth(&self, lives: &RunningExperiments) -> ThermalStatus {
+        let keeps = |cpu, limit| self.ladder.blocking_reason(cpu, limit);
         let all = self.means.processors();
         let held = keeps(all, None);
         let own =
@@ -23,13 +23,13 @@ impl<P: Ports> Watch<P> {
             Some(_) => BTreeMap::new(),
             None => lives.limits.iter().filter_map(own).collect(),
         };
-        Warmth { level: self.ladder.level().clone(), held, replacement, too_hot_for }
+        ThermalStatus { level: self.ladder.level().clone(), held, replacement, too_hot_for }
     }
 }
 
 /// Whether a difference is worth a decision: a tenth of a degree is none.
-pub(super) fn differs(told: &Warmth, now: &Warmth) -> bool {
-    let limits = |warmth: &Warmth| warmth.too_hot_for.keys().cloned().collect::<Vec<_>>();
+pub(super) fn differs(told: &ThermalStatus, now: &ThermalStatus) -> bool {
+    let limits = |warmth: &ThermalStatus| warmth.too_hot_for.keys().cloned().collect::<Vec<_>>();
     told.level != now.level
         || told.replacement != now.replacement
         || limits(told) != limits(now)

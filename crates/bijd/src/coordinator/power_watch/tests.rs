@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use bij_coordinator::policy::PowerTrouble;
+use bij_coordinator::policy::PowerModesUnknown;
 use bij_core::RunId;
 
 use super::*;
@@ -79,9 +79,9 @@ async fn a_switch_that_fails_is_told_with_its_reason() {
 async fn a_machine_without_power_modes_has_none_and_a_wrong_file_is_trouble() {
     let (tree, mut tools) = board();
     fs::remove_file(tree.path().join("etc/nvpmodel.conf")).unwrap();
-    assert_eq!(tools.look().await, bij_coordinator::policy::PowerSeen::default());
+    assert_eq!(tools.look().await, bij_coordinator::policy::PowerModeStatus::default());
     fs::write(tree.path().join("etc/nvpmodel.conf"), "< POWER_MODEL >\n").unwrap();
-    let PowerTrouble::NoneUnderstood(trouble) = tools.look().await.trouble.unwrap() else {
+    let PowerModesUnknown::NoneUnderstood(trouble) = tools.look().await.trouble.unwrap() else {
         panic!("it has been read");
     };
     assert!(trouble.starts_with("/etc/nvpmodel.conf is unparsable"), "{trouble}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bij_coordinator::policy::{PowerOffer, PowerSeen, PowerTrouble};
+use bij_coordinator::policy::{PowerModeOption, PowerModeStatus, PowerModesUnknown};
 use bij_core::{Outcome, RunId, error_chain};
 use bij_host::files;
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, PowerModes, SwitchError, WhyNot};
@@ -61,7 +61,7 @@ impl Tools {
     }
 
     /// Looks at the modes.
-    pub(super) async fn look(&mut self) -> PowerSeen {
+    pub(super) async fn look(&mut self) -> PowerModeStatus {
         self.failed.retain(|_, (_, at)| at.elapsed() < TRY_AGAIN_AFTER);
         let (control, last) = (self.control.clone(), self.last.take());
         let (modes, in_force) = self
@@ -77,35 +77,40 @@ impl Tools {
             .await;
         let seen = match &modes.offered {
             Ok(offered) => self.seen(offered, &modes, in_force),
-            Err(WhyNot::Absent) => PowerSeen::default(),
+            Err(WhyNot::Absent) => PowerModeStatus::default(),
             Err(why) => {
                 let text = format!("/etc/nvpmodel.conf is {why}");
                 let trouble = match why {
-                    WhyNot::Unparsable(_) => PowerTrouble::NoneUnderstood(text),
-                    _ => PowerTrouble::Unread(text),
+                    WhyNot::Unparsable(_) => PowerModesUnknown::NoneUnderstood(text),
+                    _ => PowerModesUnknown::Unread(text),
                 };
-                PowerSeen { trouble: Some(trouble), ..PowerSeen::default() }
+                PowerModeStatus { trouble: Some(trouble), ..PowerModeStatus::default() }
             }
         };
         self.last = Some((modes, in_force));
         seen
     }
 
-    fn seen(&self, offered: &[OfferedMode], modes: &PowerModes, current: Option<u32>) -> PowerSeen {
-        let offers = offered.iter().map(|mode| PowerOffer {
+    fn seen(
+        &self,
+        offered: &[OfferedMode],
+        modes: &PowerModes,
+        current: Option<u32>,
+    ) -> PowerModeStatus {
+        let offers = offered.iter().map(|mode| PowerModeOption {
             // A mask that cannot be read is nvpmodel's to judge.
             needs_reboot: mode.needs_reboot == Ok(true) && current != Some(mode.id),
             id: mode.id,
             name: mode.name.clone(),
         });
         let before = fs::read_to_string(&self.before).ok().and_then(|id| id.trim().parse().ok());
-        PowerSeen {
+        PowerModeStatus {
             offered: offers.collect(),
             current,
             at_next_boot: modes.recorded.as_ref().ok().map(|mode| mode.id),
             before,
             failed: self.failed.iter().map(|(id, (why, _))| (*id, why.clone())).collect(),
-            ..PowerSeen::default()
+            ..PowerModeStatus::default()
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is done to runs.
+//! Requests that act on queued runs: hold, release, cancel, requeue, stop, prioritize, move.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use bij_core::queue::{QueueState, QueuedRun, RunRef};
 use bij_core::{Order, Outcome, RunEnd, RunId, RunState};
 
 use super::Coordinator;
-use super::places::{front, put};
-use crate::policy::StopWish;
-use crate::{Act, Acted, Now, Ports, RequestError};
+use super::positions::{move_runs, move_to_front};
+use crate::policy::StopRequest;
+use crate::{Act, Now, Ports, RequestError, RunOutcome};
 
 impl<P: Ports> Coordinator<P> {
-    /// Does something to runs, to all of them or to none.
+    /// Carries out a request for all of these runs, or for none.
     ///
-    /// What is acknowledged is in the store. A unit that has to be stopped for it is stopped by the
-    /// next [`tick`](Self::tick); its end is an event.
+    /// What is acknowledged is in the store. If a unit has to be stopped, the next [`tick`](Self::tick) stops
+    /// it; its end is an event.
     ///
     /// # Errors
-    /// [`RequestError`] if it cannot be done to one of them; then it is done to none.
+    /// [`RequestError`] if the request is impossible for one of them; then nothing is changed.
     pub fn act(
         &mut self,
         runs: &[RunRef],
         act: &Act,
         by: &str,
         now: Now,
-    ) -> Result<Vec<Acted>, RequestError> {
+    ) -> Result<Vec<RunOutcome>, RequestError> {
         self.seen.now = now;
         self.catch_up();
         if runs.is_empty() {
@@ -40,7 +40,7 @@ impl<P: Ports> Coordinator<P> {
             }
         }
         let plan = match act {
-            Act::Move(to) => put(&self.state, &self.waiting_all(&named)?, to, by)?,
+            Act::Move(to) => move_runs(&self.state, &self.waiting_all(&named)?, to, by)?,
             Act::Requeue => self.requeue(&named, by)?,
             Act::Hold => self.each(&named, |this, run| this.hold(run, by))?,
             Act::Release => self.each(&named, |_, run| Ok(release(run, by)))?,
@@ -58,7 +58,7 @@ impl<P: Ports> Coordinator<P> {
                 (Some(run), Outcome::Changed) => {
                     changed.insert(run.clone(), outcome);
                 }
-                // A hook has begun it between the look and the deed.
+                // A hook has begun its attempt since the state was read.
                 (Some(run), Outcome::Unchanged) if !self.state.has(change) => {
                     return Err(RequestError::JustStarting { run: run.clone() });
                 }
@@ -67,7 +67,7 @@ impl<P: Ports> Coordinator<P> {
         }
         for run in &stops {
             changed.insert(run.clone(), Outcome::Changed);
-            let wish = StopWish { order: Order::stop(by), not_before: now.uptime };
+            let wish = StopRequest { order: Order::stop(by), not_before: now.uptime };
             self.state.stops.insert(run.experiment.clone(), wish);
             self.unit_changed(run.experiment.clone());
         }
@@ -76,12 +76,12 @@ impl<P: Ports> Coordinator<P> {
         }
         let acted = named.into_iter().map(|QueuedRun { run, .. }| {
             let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
-            Acted { run, outcome }
+            RunOutcome { run, outcome }
         });
         Ok(acted.collect())
     }
 
-    /// The run in the queue that somebody speaks of.
+    /// Returns the queued run that a reference names.
     pub(super) fn queued(&self, run: &RunRef) -> Result<&QueuedRun, RequestError> {
         let queued = match run {
             RunRef::Newest(experiment) => self.state.runs_of(experiment).next_back(),
@@ -111,7 +111,7 @@ impl<P: Ports> Coordinator<P> {
         Ok(whole)
     }
 
-    /// Those that wait or are held; an error if one of them does not.
+    /// Returns the runs, or an error if one of them neither waits nor is held.
     fn waiting_all<'a>(&self, runs: &'a [QueuedRun]) -> Result<Vec<&'a QueuedRun>, RequestError> {
         runs.iter().map(|run| self.waiting(run)).collect()
     }
@@ -120,7 +120,7 @@ impl<P: Ports> Coordinator<P> {
         match &run.state {
             QueueState::Waiting | QueueState::Held { .. } => Ok(run),
             state @ (QueueState::Starting { .. } | QueueState::Running) => {
-                // What another boot has interrupted will wait in a moment.
+                // A run that another boot has interrupted will wait in a moment.
                 if self.state.interrupted.contains_key(&run.run) {
                     return Ok(run);
                 }
@@ -139,27 +139,27 @@ impl<P: Ports> Coordinator<P> {
 
     fn cancel(&self, run: &QueuedRun, by: &str) -> Result<Plan, RequestError> {
         let end = Change::End { run: run.run.clone(), end: RunEnd::Cancelled, by: by.to_owned() };
-        Ok(Plan { changes: vec![end], stops: self.is_to_be_stopped(run)? })
+        Ok(Plan { changes: vec![end], stops: self.run_to_stop(run)? })
     }
 
     fn stop_run(&self, run: &QueuedRun, by: &str) -> Result<Plan, RequestError> {
-        let stops = self.is_to_be_stopped(run)?;
+        let stops = self.run_to_stop(run)?;
         let change = |run: &RunId| Change::Stop { run: run.clone(), by: by.to_owned() };
         Ok(Plan { changes: stops.iter().map(change).collect(), stops })
     }
 
-    /// Puts runs back: before all others of their priority, in the order in which they stand. Those
-    /// that are up are put back first and stopped then, which does not end them.
+    /// Requeues runs, before all others of their priority and in their current order. Units that are up are
+    /// stopped after their runs were requeued, so the stop does not end the runs.
     fn requeue(&self, runs: &[QueuedRun], by: &str) -> Result<Plan, RequestError> {
         let mut plan = Plan::default();
         for run in runs {
-            plan.stops.extend(self.is_to_be_stopped(run)?);
+            plan.stops.extend(self.run_to_stop(run)?);
             let why = format!("requeued by {by}");
             plan.changes.extend(Plan::state(run, QueueState::Waiting, why).changes);
         }
         let mut ordered: Vec<&QueuedRun> = runs.iter().collect();
         ordered.sort_by(|a, b| a.order().cmp(&b.order()));
-        plan.changes.extend(front(&self.state, &ordered, None));
+        plan.changes.extend(move_to_front(&self.state, &ordered, None));
         Ok(plan)
     }
 
@@ -173,16 +173,16 @@ impl<P: Ports> Coordinator<P> {
         })
     }
 
-    /// The run itself if its unit has to be stopped. One that is on its way up cannot be taken
-    /// back: its hook would find no run to begin, and make a new one.
-    fn is_to_be_stopped(&self, run: &QueuedRun) -> Result<Vec<RunId>, RequestError> {
+    /// Returns the run itself if its unit has to be stopped. A run that is just starting cannot be taken back:
+    /// its hook would find no run to begin, and would make a new one.
+    fn run_to_stop(&self, run: &QueuedRun) -> Result<Vec<RunId>, RequestError> {
         if !self.state.is_up(run) {
             return Ok(Vec::new());
         }
         let experiment = &run.run.experiment;
         let is_under_way = self.state.busy.contains_key(experiment)
             || self.seen.is_on_its_way(experiment)
-            || self.unseen.units.contains(experiment);
+            || self.stale.units.contains(experiment);
         match run.state {
             QueueState::Starting { .. } if is_under_way => {
                 Err(RequestError::JustStarting { run: run.run.clone() })
@@ -202,7 +202,7 @@ fn release(run: &QueuedRun, by: &str) -> Plan {
     }
 }
 
-/// What is to be done: first the changes, then the stops.
+/// Changes to record, then units to stop.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
@@ -217,7 +217,7 @@ impl Plan {
     }
 }
 
-/// The run that a change is about, if somebody who asked for it wants to hear of it.
+/// Returns the run that a change is about, if it is about one that the request named.
 const fn run_of(change: &Change) -> Option<&RunId> {
     match change {
         Change::State { run, .. }

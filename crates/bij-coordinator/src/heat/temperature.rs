@@ -1,72 +1,72 @@
-//! How hot it is, and where that leads: readings smoothed, their slope, and what became unreadable.
+//! Temperature of the board: smoothed readings, their slope, and zones that became unreadable.
 
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, TimeSpan};
 
-use super::step::Because;
+use super::moves::Because;
 
-/// Readings are smoothed over so many seconds: sensors have a noise of half a degree, and a die needs
-/// about as long to follow its load.
+/// Time constant of the smoothing of readings, in seconds: sensors have a noise of half a degree, and a die
+/// needs about as long to follow its load.
 const SMOOTHING: f64 = 8.0;
-/// Slopes are smoothed over so many seconds.
+/// Time constant of the smoothing of slopes, in seconds.
 const SLOPE_SMOOTHING: f64 = 20.0;
-/// The ladder acts on what will be in so many seconds at this slope.
+/// How far the ladder extrapolates the temperature, in seconds.
 pub(super) const LEAD: f64 = 20.0;
-/// A zone that was no further than this below the threshold when it was last read, and cannot be read
-/// any more, is missed; one that was cooler is taken for switched off with its unit.
+/// Degrees below the threshold: a zone that was last read hotter than this and becomes unreadable is missed; a
+/// cooler one counts as switched off with its device.
 const MISSED_BELOW: f64 = 10.0;
-/// What has been missed for so many seconds while the rest is cool was switched off after all.
+/// Seconds after which a missed zone counts as switched off, if the others are cool.
 const GIVEN_UP_AFTER: f64 = 300.0;
 
-/// What has been read so far.
+/// Tracks temperatures from reading to reading.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sense {
+pub(super) struct TemperatureTracker {
     at: Option<TimeSpan>,
-    /// The hottest reading of the last look that had one.
+    /// Hottest reading of the last observation that had one.
     raw: Option<f64>,
     smoothed: f64,
     slope: f64,
-    zones: BTreeMap<String, Known>,
+    zones: BTreeMap<String, KnownZone>,
 }
 
-/// A zone that could be read once.
+/// A zone that has been read before.
 #[derive(Clone, Debug, PartialEq)]
-struct Known {
+struct KnownZone {
     last: f64,
     gone_since: Option<TimeSpan>,
 }
 
-/// What one look shows.
+/// Summary of the readings of all zones.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Sight {
-    /// So hot it is.
-    Heat(Heat),
+pub(super) enum ZoneSummary {
+    /// At least one zone could be read.
+    Trend(TemperatureTrend),
     /// The machine has no thermal zones and never had.
     NoZones,
-    /// Nothing can be read; why, as a fragment.
-    Blind(String),
+    /// No zone can be read; the reason is a fragment.
+    Unreadable(String),
 }
 
-/// How hot it is, in degrees.
+/// Temperature of the hottest zone and its trend, in degrees Celsius.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Heat {
+pub(super) struct TemperatureTrend {
     zone: String,
-    /// The hottest reading as it is.
+    /// Hottest reading, not smoothed.
     pub(super) raw: f64,
-    /// The one of the look before.
+    /// Hottest reading of the observation before.
     pub(super) before: Option<f64>,
-    /// Smoothed over some looks.
+    /// Smoothed hottest reading.
     pub(super) smoothed: f64,
-    /// Degrees a second.
+    /// Slope of the smoothed reading, in degrees a second.
     pub(super) slope: f64,
-    /// Zones that were hot and cannot be read any more, as a fragment.
+    /// Zones that were hot and have become unreadable, as a fragment.
     pub(super) missed: Option<String>,
 }
 
-impl Heat {
-    /// How hot it will be in so many seconds if this goes on; never less than it is.
+impl TemperatureTrend {
+    /// Returns the temperature in this many seconds if it keeps rising; never less than the present one.
     pub(super) fn after(&self, seconds: f64) -> f64 {
         self.smoothed + self.slope.max(0.0) * seconds
     }
@@ -81,46 +81,54 @@ impl Heat {
     }
 }
 
-impl Sense {
-    /// Takes in one look.
-    pub(super) fn look(
+impl TemperatureTracker {
+    /// Takes in the readings of one observation.
+    pub(super) fn update(
         &mut self,
         at: TimeSpan,
         zones: &Result<Vec<ZoneReading>, Unread>,
         throttle: f64,
-    ) -> Sight {
+    ) -> ZoneSummary {
         let zones = match zones {
-            Ok(zones) if zones.is_empty() && self.zones.is_empty() => return Sight::NoZones,
+            Ok(zones) if zones.is_empty() && self.zones.is_empty() => return ZoneSummary::NoZones,
             Ok(zones) if zones.is_empty() => {
-                return Sight::Blind("all thermal zones are gone".to_owned());
+                return ZoneSummary::Unreadable("all thermal zones are gone".to_owned());
             }
             Ok(zones) => zones,
-            Err(unread) => return Sight::Blind(unread.to_string()),
+            Err(unread) => return ZoneSummary::Unreadable(unread.to_string()),
         };
         let readable = zones.iter().filter_map(|zone| Some((&zone.name, degrees(zone)?)));
         let Some((zone, raw)) =
             readable.clone().max_by(|(_, one), (_, other)| one.total_cmp(other))
         else {
-            return Sight::Blind(none_of(zones));
+            return ZoneSummary::Unreadable(describe_unreadable(zones));
         };
         for known in self.zones.values_mut() {
             known.gone_since.get_or_insert(at);
         }
         for (name, last) in readable {
-            let known = self.zones.entry(name.clone()).or_insert(Known { last, gone_since: None });
-            // Two zones of one name are one: the hotter counts.
+            let known =
+                self.zones.entry(name.clone()).or_insert(KnownZone { last, gone_since: None });
+            // Zones with the same name count as one: the hotter reading counts.
             let last = if known.gone_since.is_some() { last } else { known.last.max(last) };
-            *known = Known { last, gone_since: None };
+            *known = KnownZone { last, gone_since: None };
         }
         let before = self.raw.replace(raw);
         self.smooth(at, raw);
         let missed = self.missed(at, throttle);
         let (smoothed, slope) = (self.smoothed, self.slope);
-        Sight::Heat(Heat { zone: zone.clone(), raw, before, smoothed, slope, missed })
+        ZoneSummary::Trend(TemperatureTrend {
+            zone: zone.clone(),
+            raw,
+            before,
+            smoothed,
+            slope,
+            missed,
+        })
     }
 
-    /// Forgets how it came here: something was done about it, and the slope will be another one.
-    pub(super) fn turn_over(&mut self) {
+    /// Forgets a rise, because restraints were tightened and the slope will change.
+    pub(super) fn reset_rise(&mut self) {
         self.slope = self.slope.min(0.0);
     }
 
@@ -139,7 +147,7 @@ impl Sense {
         self.slope += (slope - self.slope) * elapsed / (elapsed + SLOPE_SMOOTHING);
     }
 
-    /// The zones that are missed; those that were switched off are forgotten.
+    /// Returns the zones that are missed, and forgets those that were switched off.
     fn missed(&mut self, at: TimeSpan, throttle: f64) -> Option<String> {
         let cool = self.smoothed <= throttle - MISSED_BELOW;
         self.zones.retain(|_, known| match known.gone_since {
@@ -154,20 +162,20 @@ impl Sense {
     }
 }
 
-/// What a sensor can tell of a machine that is there to ask; other numbers are no temperatures, such
-/// as the -256 °C of a unit without power.
+/// Returns a plausible reading in degrees; other values are no temperatures, such as the -256 °C of a device
+/// without power.
 fn degrees(zone: &ZoneReading) -> Option<f64> {
     let degrees = zone.celsius.as_ref().ok()?.degrees();
     (-100.0..=200.0).contains(&degrees).then_some(degrees)
 }
 
-fn none_of(zones: &[ZoneReading]) -> String {
+fn describe_unreadable(zones: &[ZoneReading]) -> String {
     let why = zones.iter().find_map(|zone| zone.celsius.as_ref().err());
     let why = why.map_or_else(|| "no value is a temperature".to_owned(), ToString::to_string);
     format!("none of {} thermal zones can be read: {why}", zones.len())
 }
 
-/// Seconds from one moment to a later one; 0 if it is none.
+/// Returns the seconds from one time to a later one; 0 if it is not later.
 pub(super) fn seconds_between(from: TimeSpan, to: TimeSpan) -> f64 {
     let micros = to.as_micros().saturating_sub(from.as_micros());
     TimeSpan::from_micros(micros).as_duration().as_secs_f64()

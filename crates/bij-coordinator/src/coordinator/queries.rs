@@ -1,4 +1,4 @@
-//! What there is to see.
+//! Read access: the queue, reasons for waiting, health, status, events.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -10,25 +10,25 @@ use bij_core::{Bytes, RunId};
 
 use super::Coordinator;
 use crate::policy::{Decision, decide};
-use crate::{HealthReport, Listed, Now, Ports, RequestError, Status, Why};
+use crate::{HealthReport, Now, Ports, QueueEntry, RequestError, Status, Why};
 
 impl<P: Ports> Coordinator<P> {
-    /// All runs that are not over: those that are up, then those that wait, in starting order, each
-    /// with every gate that keeps it.
-    pub fn queue(&mut self, now: Now) -> Vec<Listed> {
+    /// Returns all queued runs with their closed gates: first the runs that are up, then the others in starting
+    /// order.
+    pub fn queue(&mut self, now: Now) -> Vec<QueueEntry> {
         self.part_of_queue(|_| true, 0..usize::MAX, now).1
     }
 
-    /// A part of [`queue`](Self::queue): of those that are wanted, the ones at these positions. Also
-    /// tells how many are wanted in all.
+    /// Returns one part of [`queue`](Self::queue), namely the runs that match `wanted` at these positions, and
+    /// the number of all runs that match.
     ///
-    /// Nothing but the part is sorted or copied, so that many parts cost no more than the whole.
+    /// Only the part is sorted and copied, so that reading many parts costs no more than reading the whole.
     pub fn part_of_queue(
         &mut self,
         wanted: impl Fn(&QueuedRun) -> bool,
         part: Range<usize>,
         now: Now,
-    ) -> (usize, Vec<Listed>) {
+    ) -> (usize, Vec<QueueEntry>) {
         self.refresh(now);
         let mut runs: Vec<&QueuedRun> =
             self.state.runs.values().filter(|run| wanted(run)).collect();
@@ -37,13 +37,13 @@ impl<P: Ports> Coordinator<P> {
             (!a.state.is_up(), a.order()).cmp(&(!b.state.is_up(), b.order()))
         };
         let part = sorted_part(&mut runs, part, up_first);
-        (total, part.iter().map(|run| self.listed(run)).collect())
+        (total, part.iter().map(|run| self.entry(run)).collect())
     }
 
-    /// Why a run does not start, and who goes before it.
+    /// Returns why a run does not start, and the runs ahead of it.
     ///
     /// # Errors
-    /// [`RequestError`] if there never was such a run, or the store cannot tell.
+    /// [`RequestError`] if there never was such a run, or the store cannot be read.
     pub fn why(&mut self, run: &RunRef, now: Now) -> Result<Why, RequestError> {
         self.refresh(now);
         let queued = match self.queued(run) {
@@ -59,10 +59,10 @@ impl<P: Ports> Coordinator<P> {
         } else {
             before.map(|run| run.run.clone()).collect()
         };
-        Ok(Why::Queued { listed: Box::new(self.listed(queued)), ahead })
+        Ok(Why::Queued { entry: Box::new(self.entry(queued)), ahead })
     }
 
-    /// How those that are up do, as far as has been looked.
+    /// Returns the health of the runs that are up, as of the last health check.
     pub fn health(&self) -> Vec<HealthReport> {
         let report = self.state.health.iter().map(|(run, memory)| HealthReport {
             run: run.clone(),
@@ -72,19 +72,20 @@ impl<P: Ports> Coordinator<P> {
         report.collect()
     }
 
-    /// How the coordinator is.
+    /// Returns the status of the coordinator.
     pub fn status(&self) -> Status {
-        let count = |of: &dyn Fn(&QueuedRun) -> bool| {
-            let runs = self.state.runs.values().filter(|run| of(run));
+        let count = |matches: &dyn Fn(&QueuedRun) -> bool| {
+            let runs = self.state.runs.values().filter(|run| matches(run));
             u32::try_from(runs.count()).unwrap_or(u32::MAX)
         };
         let claims = self.state.up().filter_map(|run| run.terms.claim.memory);
-        let strays = self.seen.strays.iter().filter_map(|stray| stray.claim.memory);
-        let claimed = claims.chain(strays).map(Bytes::get).fold(0u64, u64::saturating_add);
+        let untracked_units =
+            self.seen.untracked_units.iter().filter_map(|untracked| untracked.claim.memory);
+        let claimed = claims.chain(untracked_units).map(Bytes::get).fold(0u64, u64::saturating_add);
         let total = self.seen.sample.memory_total.as_ref().ok();
         let unread = self.state.last.iter().flat_map(|report| report.troubles.iter().cloned());
         let held = self.seen.warmth.held.as_ref();
-        let heat = held.map(|because| format!("nothing is started for heat: {because}"));
+        let heat = held.map(|because| format!("new starts are on hold because of heat: {because}"));
         Status {
             since: self.since,
             seq: self.seq,
@@ -94,25 +95,24 @@ impl<P: Ports> Coordinator<P> {
             slots: self.state.settings.slots(),
             memory_budget: total.and_then(|total| self.state.settings.budget(*total).at()),
             memory_claimed: Bytes::new(claimed),
-            gpu_memory: self.gpu_memory_of_those_up(),
+            gpu_memory: self.reported_gpu_memory(),
             paused: self.state.paused.clone(),
             troubles: self.troubles.texts().chain(unread).chain(heat).collect(),
         }
     }
 
-    /// The number of the newest event that has been taken in.
+    /// Returns the sequence number of the newest event that has been applied.
     pub fn newest_event(&self) -> u64 {
         self.seq
     }
 
-    /// The number of the newest event at the time when the whole queue was read: later ones were told
-    /// since. It is lower than that of events before only where another database has taken the place
-    /// of the one that had them.
+    /// Returns the sequence number of the newest event when the whole queue was last read; later events were
+    /// applied one by one. It decreases only when another database has replaced the one of the earlier events.
     pub fn loaded_event(&self) -> u64 {
         self.loaded_at
     }
 
-    /// The events after one, oldest first, at most so many.
+    /// Returns up to `at_most` events after number `after`, oldest first.
     ///
     /// # Errors
     /// [`RequestError::Store`] if they could not be read.
@@ -121,30 +121,30 @@ impl<P: Ports> Coordinator<P> {
         events.map_err(|error| RequestError::Store(Arc::new(error)))
     }
 
-    /// Sees to it that the last report is about what is now. What a decision would do is left to
-    /// the next tick.
+    /// Recomputes the report if the state has changed since the last decision. Actions are left to the next
+    /// tick.
     fn refresh(&mut self, now: Now) {
         self.seen.now = now;
         self.catch_up();
-        let can_tell = self.has_seen_enough() || self.seen.unreachable.is_some();
+        let can_tell = self.knows_all_units() || self.seen.unreachable.is_some();
         if self.report_is_fresh || !can_tell {
             return;
         }
-        self.look_at_the_rest();
+        self.observe_everything_else();
         let Decision { actions, report } = decide(&self.state, &self.seen);
         self.take_report(report);
-        // The report asks for no look at a gate that has just been seen open.
+        // The report schedules nothing for a gate that has just opened.
         self.undecided |= !actions.is_empty();
     }
 
-    fn listed(&self, run: &QueuedRun) -> Listed {
+    fn entry(&self, run: &QueuedRun) -> QueueEntry {
         let report = self.state.last.as_ref();
         let waiting_on = report.and_then(|report| report.waiting.get(&run.run));
-        Listed { run: run.clone(), waiting_on: waiting_on.map(Arc::clone).unwrap_or_default() }
+        QueueEntry { run: run.clone(), waiting_on: waiting_on.map(Arc::clone).unwrap_or_default() }
     }
 }
 
-/// What would be at these positions of a sorted list.
+/// Returns the part of the list that would be at these positions if it were sorted.
 fn sorted_part<T>(
     list: &mut [T],
     part: Range<usize>,

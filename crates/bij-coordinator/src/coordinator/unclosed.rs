@@ -1,4 +1,4 @@
-//! Attempts whose unit is down and whose end nobody has recorded: their `end` hook was killed, or
+//! Closes attempts whose unit is down and whose end is not recorded, because the `end` hook was killed or
 //! could not run.
 
 use bij_core::port::{AttemptQuery, Handover, Ledger, LedgerError};
@@ -6,29 +6,29 @@ use bij_core::queue::EventKind;
 use bij_core::{Attempt, TimeSpan, error_chain};
 
 use super::Coordinator;
-use super::trouble::With;
+use super::trouble::TroubleSource;
 use crate::Ports;
 
-/// So long after a unit went down what it left open is looked for: who supervises it, or has set
-/// the record aside, may still be about to tell.
-const PATIENCE: TimeSpan = TimeSpan::from_secs(5);
+/// Delay after a unit went down before its unclosed attempt is closed here: its supervisor, or a record set
+/// aside on disk, may still report the end.
+const CLOSING_DELAY: TimeSpan = TimeSpan::from_secs(5);
 
 impl<P: Ports> Coordinator<P> {
-    /// A unit is down, or may be: what is left open is looked for in a while.
-    pub(super) fn expect_left_open(&mut self) {
-        let due = self.seen.now.uptime.as_micros().saturating_add(PATIENCE.as_micros());
-        self.left_open_due.get_or_insert(TimeSpan::from_micros(due));
+    /// Schedules a search for unclosed attempts, because a unit is down or may be.
+    pub(super) fn schedule_unclosed_search(&mut self) {
+        let due = self.seen.now.uptime.as_micros().saturating_add(CLOSING_DELAY.as_micros());
+        self.unclosed_due.get_or_insert(TimeSpan::from_micros(due));
     }
 
-    /// Closes what is left open, if it is time to.
-    pub(super) fn close_left_open(&mut self) {
-        if self.left_open_due.is_none_or(|due| self.seen.now.uptime < due) {
+    /// Closes unclosed attempts, if a search is due.
+    pub(super) fn close_unclosed(&mut self) {
+        if self.unclosed_due.is_none_or(|due| self.seen.now.uptime < due) {
             return;
         }
-        self.left_open_due = None;
+        self.unclosed_due = None;
         if let Err(error) = self.try_to_close() {
-            self.troubles.met(With::Store, &error, self.seen.now);
-            self.expect_left_open();
+            self.troubles.record(TroubleSource::Store, &error, self.seen.now);
+            self.schedule_unclosed_search();
         }
     }
 
@@ -36,7 +36,7 @@ impl<P: Ports> Coordinator<P> {
         let query = AttemptQuery { open: true, ..AttemptQuery::default() };
         let open = self.adapters.store.attempts(&query)?;
         let left: Vec<Attempt> =
-            open.into_iter().filter(|attempt| self.is_left_open(attempt)).collect();
+            open.into_iter().filter(|attempt| self.is_unclosed(attempt)).collect();
         for attempt in &left {
             let experiment = &attempt.run.experiment;
             let found = self.adapters.handover.find_end(attempt, self.seen.now.at);
@@ -45,7 +45,7 @@ impl<P: Ports> Coordinator<P> {
             closing.end.evidence.restarts = unit.and_then(|unit| unit.restarts);
             self.adapters.store.close(&closing)?;
             let is_over = self.adapters.store.tally(experiment)?.last_run_end.is_some();
-            // As its `end` would have done; what stays there holds for the next run.
+            // As the `end` hook would have done: extras that stay apply to the next run.
             if is_over && let Err(error) = self.adapters.handover.extras(experiment, "") {
                 let data = [("action", "end".to_owned()), ("text", error_chain(&error))];
                 self.note(EventKind::ActionFailed, Some(&attempt.run), data, self.seen.now);
@@ -57,13 +57,14 @@ impl<P: Ports> Coordinator<P> {
         Ok(())
     }
 
-    /// An attempt of another boot is closed by whoever boots, and one that goes on by its own hook.
-    fn is_left_open(&self, attempt: &Attempt) -> bool {
+    /// Returns whether an attempt is unclosed. Attempts of other boots are closed at boot, and an attempt whose
+    /// unit is up will be closed by its own hook.
+    fn is_unclosed(&self, attempt: &Attempt) -> bool {
         let experiment = &attempt.run.experiment;
         attempt.key.boot == self.state.boot
             && !self.seen.is_up(experiment)
             && !self.seen.is_coming_up(experiment)
             && !self.state.busy.contains_key(experiment)
-            && !self.let_in.contains_key(experiment)
+            && !self.admitted_unrecorded.contains_key(experiment)
     }
 }

@@ -1,4 +1,4 @@
-//! What of the machine is taken.
+//! Capacity of the machine in use.
 
 use std::collections::BTreeMap;
 
@@ -7,43 +7,46 @@ use bij_core::{Bytes, ExperimentId, RunId};
 
 use super::{Observation, State};
 
-/// What of the machine is taken by what is up, wherever it came from.
+/// Capacity in use by the units that are up, wherever their start came from.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Room {
-    up: BTreeMap<ExperimentId, Taken>,
+pub(super) struct UsedCapacity {
+    up: BTreeMap<ExperimentId, UsedClaim>,
     groups: BTreeMap<GroupName, u32>,
-    /// The sum of the claims; as many runs as there may be do not overflow it.
+    /// Sum of the memory claims in bytes; no possible number of runs overflows it.
     claimed: u128,
-    /// What of it has not been taken from `MemAvailable` yet: the claims of those that were let
-    /// start and have not begun.
+    /// Share of `claimed` that `MemAvailable` does not reflect yet: the claims of runs whose processes have
+    /// not begun.
     promised: u128,
 }
 
 #[derive(Clone, Debug)]
-struct Taken {
+struct UsedClaim {
     run: RunId,
     group: GroupName,
     claim: Claim,
     promised: bool,
 }
 
-impl Room {
-    /// What is taken now.
-    pub(super) fn taken(state: &State, seen: &Observation) -> Self {
-        let mut room = Self::default();
+impl UsedCapacity {
+    /// Returns the capacity in use now.
+    pub(super) fn from_observation(state: &State, seen: &Observation) -> Self {
+        let mut used = Self::default();
         for run in state.up() {
-            let begun = !matches!(run.state, QueueState::Starting { .. });
-            room.take(&run.run, &run.terms, !begun);
+            let has_begun = !matches!(run.state, QueueState::Starting { .. });
+            used.take(&run.run, &run.terms, !has_begun);
         }
-        for stray in &seen.strays {
-            let terms =
-                Terms { group: stray.group.clone(), claim: stray.claim, ..Terms::default() };
-            room.take(&stray.run, &terms, false);
+        for untracked in &seen.untracked_units {
+            let terms = Terms {
+                group: untracked.group.clone(),
+                claim: untracked.claim,
+                ..Terms::default()
+            };
+            used.take(&untracked.run, &terms, false);
         }
-        room
+        used
     }
 
-    /// Takes what a run claims; an experiment whose unit is up already takes nothing further.
+    /// Adds the claim of a run, unless its experiment is counted already.
     pub(super) fn take(&mut self, run: &RunId, terms: &Terms, promised: bool) {
         if self.up.contains_key(&run.experiment) {
             return;
@@ -52,14 +55,18 @@ impl Room {
         let memory = u128::from(terms.claim.memory.map_or(0, Bytes::get));
         self.claimed += memory;
         self.promised += if promised { memory } else { 0 };
-        let taken =
-            Taken { run: run.clone(), group: terms.group.clone(), claim: terms.claim, promised };
+        let taken = UsedClaim {
+            run: run.clone(),
+            group: terms.group.clone(),
+            claim: terms.claim,
+            promised,
+        };
         self.up.insert(run.experiment.clone(), taken);
     }
 
-    /// The same without what one experiment takes.
+    /// Removes the claim of one experiment.
     pub(super) fn without(mut self, experiment: &ExperimentId) -> Self {
-        if let Some(Taken { run: _, group, claim, promised }) = self.up.remove(experiment) {
+        if let Some(UsedClaim { run: _, group, claim, promised }) = self.up.remove(experiment) {
             if let Some(count) = self.groups.get_mut(&group) {
                 *count -= 1;
             }
@@ -70,32 +77,32 @@ impl Room {
         self
     }
 
-    /// How many slots are taken.
+    /// Returns the number of slots in use.
     pub(super) fn slots(&self) -> u32 {
         u32::try_from(self.up.len()).unwrap_or(u32::MAX)
     }
 
-    /// How many slots of a group are taken.
+    /// Returns the number of slots of a group in use.
     pub(super) fn group_slots(&self, group: &GroupName) -> u32 {
         self.groups.get(group).copied().unwrap_or(0)
     }
 
-    /// The run of an experiment that is up.
+    /// Returns the run of an experiment that is up.
     pub(super) fn run_of(&self, experiment: &ExperimentId) -> Option<&RunId> {
         self.up.get(experiment).map(|taken| &taken.run)
     }
 
-    /// The sum of the claims.
+    /// Returns the sum of the memory claims.
     pub(super) fn claimed(&self) -> Bytes {
         to_bytes(self.claimed)
     }
 
-    /// The sum of the claims of those that have not begun.
+    /// Returns the sum of the memory claims of runs that have not begun.
     pub(super) fn promised(&self) -> Bytes {
         to_bytes(self.promised)
     }
 
-    /// Who uses the GPU, and how.
+    /// Returns the runs that use the GPU, with their claims.
     pub(super) fn gpu(&self) -> impl Iterator<Item = (&RunId, GpuClaim)> {
         let users = self.up.values().map(|taken| (&taken.run, taken.claim.gpu));
         users.filter(|(_, gpu)| *gpu != GpuClaim::None)

@@ -1,24 +1,24 @@
-//! Places in the queue, given anew.
+//! Moves runs to other queue positions.
 
 use bij_core::port::Change;
 use bij_core::queue::{Place, QueuedRun};
 
-use super::act::Plan;
+use super::actions::Plan;
 use crate::policy::State;
 use crate::{MoveTo, RequestError};
 
-/// Puts runs somewhere else, in the order in which they are named.
-pub(super) fn put(
+/// Returns the changes that move runs, in the order in which they are named.
+pub(super) fn move_runs(
     state: &State,
     runs: &[&QueuedRun],
     to: &MoveTo,
     by: &str,
 ) -> Result<Plan, RequestError> {
     let changes = match to {
-        MoveTo::First => front(state, runs, Some(by)),
+        MoveTo::First => move_to_front(state, runs, Some(by)),
         MoveTo::Last => {
             let last = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
-            in_a_row(runs, (1..).map(|at| Place(last.saturating_add(at))), Some(by))
+            assign_positions(runs, (1..).map(|at| Place(last.saturating_add(at))), Some(by))
         }
         MoveTo::Before(other) => beside(state, runs, other, 0, by)?,
         MoveTo::Behind(other) => beside(state, runs, other, 1, by)?,
@@ -26,26 +26,26 @@ pub(super) fn put(
     Ok(Plan { changes, stops: Vec::new() })
 }
 
-/// Puts runs before all others.
-pub(super) fn front(state: &State, runs: &[&QueuedRun], by: Option<&str>) -> Vec<Change> {
-    in_a_row(runs, state.places_before_all(runs.len()), by)
+/// Returns the changes that move runs before all others.
+pub(super) fn move_to_front(state: &State, runs: &[&QueuedRun], by: Option<&str>) -> Vec<Change> {
+    assign_positions(runs, state.places_before_all(runs.len()), by)
 }
 
-fn in_a_row(
+fn assign_positions(
     runs: &[&QueuedRun],
     places: impl Iterator<Item = Place>,
     by: Option<&str>,
 ) -> Vec<Change> {
     let moved = runs.iter().zip(places);
-    moved.map(|(run, place)| moved_to(run, place, by)).collect()
+    moved.map(|(run, place)| move_to(run, place, by)).collect()
 }
 
-fn moved_to(run: &QueuedRun, place: Place, by: Option<&str>) -> Change {
+fn move_to(run: &QueuedRun, place: Place, by: Option<&str>) -> Change {
     Change::Move { run: run.run.clone(), place, by: by.map(ToOwned::to_owned) }
 }
 
-/// Puts runs just before (`offset` 0) or behind (1) another one, whose priority they get. There is
-/// seldom a number free between two places, so those in between move on by what is needed.
+/// Returns the changes that move runs directly before (`offset` 0) or behind (1) another run, whose priority
+/// they get. Positions seldom have a gap, so the runs in between move on as far as needed.
 fn beside(
     state: &State,
     runs: &[&QueuedRun],
@@ -78,7 +78,7 @@ fn beside(
             changes.push(Change::Edit { run, terms: Box::new(terms), by });
         }
         if run.place != Place(place) {
-            changes.push(moved_to(run, Place(place), is_named(run).then_some(by)));
+            changes.push(move_to(run, Place(place), is_named(run).then_some(by)));
         }
     }
     Ok(changes)

@@ -1,53 +1,53 @@
-//! What the ladder says is to be done, and why.
+//! Moves of the ladder, their reasons, and its levels.
 
 use std::fmt;
 
 use bij_core::{Celsius, HeatStep};
 
-/// One step up or down the ladder, and what it is taken for.
+/// A step of the ladder and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeatMove {
-    /// What is to be done.
+    /// Step to carry out.
     pub step: HeatStep,
-    /// The reading that asks for it.
+    /// Reading that requires it.
     pub because: Because,
 }
 
-/// What a step is taken for.
+/// Reason of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Because {
-    /// The hottest zone.
+    /// Temperature of the hottest zone.
     Zone {
-        /// Its name.
+        /// Name of the zone.
         zone: String,
-        /// How hot it is.
+        /// Current temperature.
         celsius: Celsius,
-        /// How hot it will be soon at this rate; never less than it is.
+        /// Expected temperature at the present slope; never less than the current one.
         soon: Celsius,
     },
-    /// It is too hot for an experiment that has a limit of its own.
+    /// Own limit of an experiment.
     TooHotFor {
         /// `[thermal] max_celsius`.
         limit: Celsius,
-        /// How hot it is.
+        /// Current temperature.
         celsius: Celsius,
     },
-    /// A zone that was hot cannot be read any more, or none can: what, as a fragment.
-    Lost(String),
-    /// The machine has no thermal zones any more or never had one, and nothing is done for heat.
+    /// A zone that was hot has become unreadable, or all zones are, as a fragment.
+    Unreadable(String),
+    /// The machine has no thermal zones, so there is no heat control.
     NoZones,
 }
 
-/// What is less than this above the reading is noise.
-const WORTH_TELLING: i32 = 1000;
+/// Smallest rise that is shown, in thousandths of a degree; less is noise.
+const SHOWN_RISE: i32 = 1000;
 
 impl fmt::Display for Because {
-    /// A fragment for people: `tj is at 74.1 °C and will soon be at 78.3 °C`.
+    /// Writes a fragment for people: `tj is at 74.1 °C and will soon be at 78.3 °C`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zone { zone, celsius, soon } => {
                 write!(f, "{zone} is at {celsius}")?;
-                if soon.millis().saturating_sub(celsius.millis()) >= WORTH_TELLING {
+                if soon.millis().saturating_sub(celsius.millis()) >= SHOWN_RISE {
                     write!(f, " and will soon be at {soon}")?;
                 }
                 Ok(())
@@ -55,31 +55,31 @@ impl fmt::Display for Because {
             Self::TooHotFor { limit, celsius } => {
                 write!(f, "it is at {celsius}, too near to its own limit of {limit}")
             }
-            Self::Lost(what) => f.write_str(what),
+            Self::Unreadable(what) => f.write_str(what),
             Self::NoZones => f.write_str("there is no thermal zone"),
         }
     }
 }
 
-/// How high the ladder stands.
+/// Level of the ladder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Level {
-    /// Nothing is done for heat.
+    /// Nothing is restrained.
     #[default]
     Normal,
-    /// Nothing is started.
+    /// New starts are on hold.
     Hold,
-    /// Experiments are held back besides.
+    /// Starts are on hold, and experiments are restrained.
     Throttle,
-    /// Everything is stopped.
+    /// All experiments are stopped.
     Critical,
-    /// How hot it is cannot be told: nothing is started, and what is held back stays so. The reason is
-    /// a fragment.
+    /// The temperature is unknown: starts are on hold, and restraints stay as they are. The reason is a
+    /// fragment.
     Blind(String),
 }
 
 impl Level {
-    /// Its name in output and JSON.
+    /// Returns its name in output and JSON.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Normal => "normal",
