@@ -20,8 +20,8 @@ pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) 
         let (uptime, zones) = (world.uptime(), Ok(world.zones()));
         let gpu = Some(GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() });
         let processors = PROCESSORS;
-        let seen = HeatSeen { uptime, zones: &zones, living: &up, processors, gpu };
-        for heat_move in ladder.look(&seen) {
+        let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
+        for heat_move in ladder.observe(&seen) {
             world.carry_out(&heat_move.step);
             moves.push((uptime, ladder.level().clone(), heat_move));
         }
