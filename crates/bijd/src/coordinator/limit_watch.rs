@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use self::judge::{Overrun, Verdict, judge};
 use super::HandoverFiles;
-use bij_hook::{is_elsewhere, scope};
+use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::HostContext;
 
 /// How often units are looked at while something runs.
@@ -50,7 +50,7 @@ impl LimitWatch {
     /// Nothing is asked before something runs.
     pub(super) fn new(host: &HostContext) -> Self {
         Self {
-            units: SystemdUnits::unconnected(scope(host)),
+            units: SystemdUnits::unconnected(runtime_scope(host)),
             handover: HandoverFiles::new(host.clone()),
             host: host.clone(),
             seen: BTreeMap::new(),
@@ -59,7 +59,7 @@ impl LimitWatch {
 
     /// Watches as long as something runs, and never ends.
     pub(super) async fn watch<P: Ports>(mut self, handle: &Handle<P>) -> Infallible {
-        if is_elsewhere(&self.host) {
+        if is_foreign_root(&self.host) {
             return std::future::pending().await;
         }
         let mut lives = handle.lives();

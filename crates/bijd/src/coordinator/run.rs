@@ -45,8 +45,8 @@ use super::unit_steering::UnitSteering;
 use super::units::{Units, units};
 use super::{HandoverFiles, Hour, Recorder, SystemClock, record};
 use crate::runtime::interrupted_runtime;
-use bij_hook::{deferred_start, ledger};
-use bij_hook::{is_elsewhere, scope};
+use bij_hook::{deferred_start, open_ledger};
+use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::HostContext;
 use bij_host::ServiceNotify;
 
@@ -167,7 +167,7 @@ fn spawn_loop(
             let coordinator = until_it_opens(&inbox, &opened, || {
                 let adapters = Adapters {
                     units: Arc::new(units(&host)),
-                    store: ledger(&host),
+                    store: open_ledger(&host),
                     definitions: Definitions::new(host.layout().clone()),
                     board: board.clone(),
                     handover: HandoverFiles::new(host.clone()),
@@ -290,7 +290,7 @@ impl Outside<'_> {
     }
 
     fn scope(&self) -> RuntimeScope {
-        scope(self.host)
+        runtime_scope(self.host)
     }
 
     fn rights(&self) -> Rights {
@@ -337,7 +337,7 @@ impl Outside<'_> {
 
     /// Is on the bus whenever there is one: it is a way to be asked, and not the only one.
     fn serve_bus(&self) -> Result<Option<Beside>> {
-        if is_elsewhere(self.host) {
+        if is_foreign_root(self.host) {
             return Ok(None);
         }
         let bus = match self.scope() {
@@ -367,10 +367,10 @@ impl Outside<'_> {
         let handler = self.handler();
         loop {
             if self.shut.borrow().is_none() {
-                for id in deferred_start::kept(self.host) {
+                for id in deferred_start::list(self.host) {
                     let taken = handler.take_in_start(id.clone()).await;
                     let taken = taken.map_err(|refusal| refusal.text).and_then(|()| {
-                        deferred_start::forget(self.host, &id).map_err(|error| error.to_string())
+                        deferred_start::remove(self.host, &id).map_err(|error| error.to_string())
                     });
                     match taken {
                         Ok(()) => log::info!(
@@ -390,7 +390,7 @@ impl Outside<'_> {
 
     /// Passes on what the service manager says of units, until the loop ends.
     async fn hear_units(&self) {
-        if is_elsewhere(self.host) {
+        if is_foreign_root(self.host) {
             return std::future::pending().await;
         }
         let mut watch = UnitWatch::new(self.scope());

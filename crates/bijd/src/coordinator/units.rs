@@ -3,7 +3,7 @@
 use bij_core::port::{EitherUnits, NoUnits};
 use bij_systemd::SystemdUnits;
 
-use bij_hook::{ELSEWHERE, is_elsewhere, scope};
+use bij_hook::{FOREIGN_ROOT, is_foreign_root, runtime_scope};
 use bij_host::HostContext;
 
 /// PID 1, or a user's own; or nobody: where the tree is not the machine's own, its manager does not
@@ -12,9 +12,9 @@ pub(super) type Units = EitherUnits<SystemdUnits, NoUnits>;
 
 /// The manager of a place; connected to when it is first asked.
 pub(super) fn units(host: &HostContext) -> Units {
-    if is_elsewhere(host) {
-        EitherUnits::Other(NoUnits(ELSEWHERE))
+    if is_foreign_root(host) {
+        EitherUnits::Other(NoUnits(FOREIGN_ROOT))
     } else {
-        EitherUnits::One(SystemdUnits::unconnected(scope(host)))
+        EitherUnits::One(SystemdUnits::unconnected(runtime_scope(host)))
     }
 }
