@@ -1,4 +1,4 @@
-//! The ledger for those who cannot open it, in pieces and off the threads that others wait for.
+//! Reads the ledger for clients that cannot open it, in pieces and on blocking threads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use bij_core::port::{Ledger as _, LedgerError};
 use bij_core::{Attempt, ExperimentId, Tally, error_chain};
 use bij_store::Reader;
 
-use super::refusal::going_down;
+use super::refusal::shutting_down;
 
-/// Attempts, oldest first.
+/// Returns attempts, oldest first.
 pub(super) async fn attempts(
     history: &Arc<Reader>,
     query: AttemptsQuery,
@@ -26,14 +26,14 @@ pub(super) async fn attempts(
     Ok(attempts)
 }
 
-/// Removes what an experiment printed: that is open to those who may read the journal or the database.
+/// Removes the output of an experiment, which only users with access to the journal or the database may read.
 fn clear_output(attempt: &mut Attempt) {
     if let Some(end) = &mut attempt.end {
         end.evidence.last_lines.clear();
     }
 }
 
-/// What histories add up to, in the order of their experiments.
+/// Returns the tallies of experiments, in alphabetical order.
 pub(super) async fn tallies(
     history: &Arc<Reader>,
     query: TalliesQuery,
@@ -51,7 +51,7 @@ pub(super) async fn tallies(
     Ok(tallies)
 }
 
-/// Minutes of the board, oldest first.
+/// Returns minutes of the board, oldest first.
 pub(super) async fn minutes(
     history: &Arc<Reader>,
     query: MinutesQuery,
@@ -68,8 +68,8 @@ async fn read<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let history = Arc::clone(history);
     let read = tokio::task::spawn_blocking(move || question(&history)).await;
-    // Lost only if the runtime is going down.
-    let read = read.map_err(|_| going_down())?;
+    // This fails only if the runtime is shutting down.
+    let read = read.map_err(|_| shutting_down())?;
     read.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
 }
 
