@@ -3,7 +3,7 @@
 //! systemd runs it after every invocation of the unit, including those without an attempt: a condition that
 //! skipped the start, or a start that `begin` refused. They leave no record.
 
-mod witnesses;
+mod evidence;
 
 use bij_core::port::{AttemptQuery, Closing, DefinitionSource, FindError, Ledger, LedgerError};
 use bij_core::{

@@ -1,4 +1,4 @@
-//! Who calls: told by the kernel on a socket, by the bus on a bus.
+//! Identifies callers: by the kernel on a socket, by the bus on a bus.
 
 use std::sync::Arc;
 
@@ -10,46 +10,39 @@ use super::clients::Seat;
 use super::{Caller, Rights};
 use crate::{Refusal, RefusalKind};
 
-/// Where the knowledge of a caller comes from.
-pub(super) enum Who {
-    /// The one process at the other end; it was looked at when it connected.
-    Peer {
-        /// Its user.
-        caller: Caller,
-        /// Its seat.
-        seat: Arc<Seat>,
-    },
-    /// Anybody on a bus, which is asked for each call. By a connection of its own: the one that
-    /// brings the calls may be full of them.
+/// The source of the identity of callers.
+pub(super) enum CallerSource {
+    /// A socket, whose one caller was identified when it connected.
+    Peer { caller: Caller, seat: Arc<Seat> },
+    /// A bus, which is asked for each call.
     Bus {
-        /// For questions to the bus.
-        questions: Connection,
-        /// Who may change things.
+        /// A connection of its own, because the one with the calls may be full of them.
+        queries: Connection,
         rights: Arc<Rights>,
     },
 }
 
-impl Who {
-    /// The caller, if they may change things.
-    pub(super) async fn allowed(&self, header: &Header<'_>, what: &str) -> Result<Caller, Refusal> {
+impl CallerSource {
+    /// Returns the caller.
+    ///
+    /// # Errors
+    /// [`RefusalKind::Denied`] if the caller may not change things or cannot be identified.
+    pub(super) async fn caller(&self, header: &Header<'_>, what: &str) -> Result<Caller, Refusal> {
         let caller = match self {
             Self::Peer { caller, .. } => caller.clone(),
-            Self::Bus { questions, rights } => {
-                let uid = uid_of(questions, header).await.map_err(|error| {
-                    let text = format!("the bus does not say who calls: {error}");
+            Self::Bus { queries, rights } => {
+                let uid = uid_of(queries, header).await.map_err(|error| {
+                    let text = format!("the bus does not identify the caller: {error}");
                     Refusal::new(RefusalKind::Denied, text)
                 })?;
                 caller(rights, uid).await
             }
         };
-        caller.must_be_allowed(what)?;
+        caller.ensure_may_change(what)?;
         Ok(caller)
     }
-}
 
-impl Who {
-    /// Waits until a large answer may be made. On a bus, which brings one call after another, there is
-    /// never more than one.
+    /// Waits until a large answer may be made. A bus delivers one call after another, so there is only one.
     pub(super) async fn large_answer(&self) {
         match self {
             Self::Peer { seat, .. } => seat.large_answer().await,
@@ -57,34 +50,33 @@ impl Who {
         }
     }
 
-    /// Refuses on a bus what may take long: calls there are answered one after another, whoever makes
-    /// them.
-    pub(super) fn must_be_alone(&self, what: &str) -> Result<(), Refusal> {
+    /// Refuses a call on a bus that may take long, because all calls there are answered one after another.
+    pub(super) fn ensure_socket(&self, what: &str) -> Result<(), Refusal> {
         match self {
             Self::Peer { .. } => Ok(()),
             Self::Bus { .. } => {
                 let text = format!("the coordinator does not {what} for callers on the bus");
                 Err(Refusal::new(RefusalKind::Invalid, text)
-                    .remedy("ask over its socket, as `bij start` and `bij stop` do"))
+                    .remedy("use its socket, as `bij start` and `bij stop` do"))
             }
         }
     }
 }
 
-/// Looks a user up without holding up anybody else.
+/// Looks up a user on a blocking thread.
 pub(super) async fn caller(rights: &Arc<Rights>, uid: u32) -> Caller {
     if uid == 0 {
         return rights.caller(uid);
     }
-    let (looking, here) = (Arc::clone(rights), Arc::clone(rights));
-    let looked = tokio::task::spawn_blocking(move || looking.caller(uid)).await;
-    // Lost only if the runtime is going down.
-    looked.unwrap_or_else(|_| here.caller(uid))
+    let (blocking, here) = (Arc::clone(rights), Arc::clone(rights));
+    let found = tokio::task::spawn_blocking(move || blocking.caller(uid)).await;
+    // This fails only if the runtime is shutting down.
+    found.unwrap_or_else(|_| here.caller(uid))
 }
 
-async fn uid_of(questions: &Connection, header: &Header<'_>) -> zbus::Result<u32> {
+async fn uid_of(queries: &Connection, header: &Header<'_>) -> zbus::Result<u32> {
     let sender = header.sender().ok_or(zbus::Error::MissingParameter("sender"))?;
-    let bus = fdo::DBusProxy::new(questions).await?;
+    let bus = fdo::DBusProxy::new(queries).await?;
     let credentials = bus.get_connection_credentials(BusName::Unique(sender.to_owned())).await?;
     credentials.unix_user_id().ok_or(zbus::Error::MissingParameter("UnixUserID"))
 }

@@ -10,7 +10,7 @@ use bij_api::message::{
     MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
     TalliesQuery, UnitDone, UnitVerb, Why,
 };
-use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
+use bij_api::{Caller, Commands, PAGE_LEN, Queries, Refusal, RefusalKind};
 use bij_coordinator::{
     Acted, Coordinator, Handle, Health, Listed, Now, Ports, RequestError, SubmitRequest,
 };
@@ -118,7 +118,7 @@ impl<P: Ports> Handler<P> {
     }
 }
 
-impl<P: Ports> Look for Handler<P> {
+impl<P: Ports> Queries for Handler<P> {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let QueueQuery { experiment, group, state, skip } = query;
         let wanted = move |run: &QueuedRun| {
@@ -126,7 +126,7 @@ impl<P: Ports> Look for Handler<P> {
                 && group.as_ref().is_none_or(|group| run.terms.group == *group)
                 && state.is_none_or(|state| State::from(&run.state) == state)
         };
-        let part = skip as usize..skip.saturating_add(PIECE) as usize;
+        let part = skip as usize..skip.saturating_add(PAGE_LEN) as usize;
         let asked = self.ask(move |coordinator, now| {
             let (total, listed) = coordinator.part_of_queue(wanted, part, now);
             (total, listed, coordinator.health(), coordinator.newest_event())
@@ -186,7 +186,7 @@ impl<P: Ports> Look for Handler<P> {
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let later = samples.after(TimeSpan::from_micros(query.after_usec));
-        Ok(later.take(PIECE as usize).map(translate::sample).collect())
+        Ok(later.take(PAGE_LEN as usize).map(translate::sample).collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
@@ -194,7 +194,7 @@ impl<P: Ports> Look for Handler<P> {
     }
 }
 
-impl<P: Ports> Steer for Handler<P> {
+impl<P: Ports> Commands for Handler<P> {
     async fn submit(
         &self,
         caller: &Caller,

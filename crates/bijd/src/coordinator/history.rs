@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_api::message::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
-use bij_api::{PIECE_OF_HISTORY, Refusal, RefusalKind};
+use bij_api::{HISTORY_PAGE_LEN, Refusal, RefusalKind};
 use bij_core::port::{Ledger as _, LedgerError};
 use bij_core::{Attempt, ExperimentId, Tally, error_chain};
 use bij_store::Reader;
@@ -18,7 +18,7 @@ pub(super) async fn attempts(
 ) -> Result<Vec<Attempt>, Refusal> {
     let part = query.part()?;
     let mut attempts = read(history, move |history| match part {
-        AttemptsPart::Oldest(scan) => history.attempts_after(&scan, PIECE_OF_HISTORY as usize),
+        AttemptsPart::Oldest(scan) => history.attempts_after(&scan, HISTORY_PAGE_LEN as usize),
         AttemptsPart::Newest(query) => history.attempts(&query),
     })
     .await?;
@@ -44,7 +44,7 @@ pub(super) async fn tallies(
             let tally = history.tally(&id)?;
             return Ok(BTreeMap::from([(id, tally)]));
         }
-        history.tallies_after(after.as_ref(), PIECE_OF_HISTORY as usize)
+        history.tallies_after(after.as_ref(), HISTORY_PAGE_LEN as usize)
     })
     .await?;
     tallies.values_mut().filter_map(|tally| tally.last.as_mut()).for_each(clear_output);

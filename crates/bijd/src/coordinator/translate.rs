@@ -58,7 +58,7 @@ pub(super) fn act(act: message::Act) -> core::Act {
 }
 
 pub(super) fn entry(core::Listed { run, waiting_on }: core::Listed) -> message::Entry {
-    message::Entry::of(run, &waiting_on)
+    message::Entry::from_run(run, &waiting_on)
 }
 
 /// Translates many runs in a row; consecutive runs with the same gates share them.
@@ -118,7 +118,7 @@ pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
     let core::GroupStatus { group, slots_from, running, waiting } = status;
     message::GroupInfo {
         slots_from: *slots_from,
-        ..message::GroupInfo::of(group, *running, *waiting)
+        ..message::GroupInfo::from_group(group, *running, *waiting)
     }
 }
 

@@ -1,4 +1,4 @@
-use bij_api::PIECE;
+use bij_api::PAGE_LEN;
 use bij_core::port::{AttemptScan, Ledger as _};
 use bij_core::{BoardMinute, TimeSpan};
 use bij_sim::contract::ledger_fixture::{self as fixture, fresh};
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use super::*;
 
-const PIECE_LEN: usize = PIECE_OF_HISTORY as usize;
+const PIECE_LEN: usize = HISTORY_PAGE_LEN as usize;
 
 /// A ledger with some more attempts than two answers have, each of an experiment of its own.
 fn ledger() -> (TempDir, Store, Arc<Reader>) {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
-    for number in 1..=PIECE_OF_HISTORY * 2 + 7 {
+    for number in 1..=HISTORY_PAGE_LEN * 2 + 7 {
         store.open(&fresh(&format!("x{number:04}"), 1, number)).unwrap();
     }
     (directory, store, Arc::new(Reader::new(database)))
@@ -87,7 +87,7 @@ async fn minutes_go_on_before_the_piece_that_was_told() {
         throttled: None,
     };
     let mut keep = |samples| store.keep_board_minute(&minute(samples)).unwrap();
-    (1..=PIECE + 7).for_each(&mut keep);
+    (1..=PAGE_LEN + 7).for_each(&mut keep);
     let mut ask = async |newest, before| {
         let read = minutes(&history, MinutesQuery { newest, before }).await.unwrap();
         keep(9999);
@@ -97,7 +97,7 @@ async fn minutes_go_on_before_the_piece_that_was_told() {
     let expect = |read: (i64, Vec<u32>), first: i64, samples: std::ops::RangeInclusive<u32>| {
         assert_eq!(read, (first, samples.collect()));
     };
-    expect(ask(None, None).await, 8, 8..=PIECE + 7);
+    expect(ask(None, None).await, 8, 8..=PAGE_LEN + 7);
     expect(ask(Some(5), Some(8)).await, 3, 3..=7);
     expect(ask(None, Some(3)).await, 1, 1..=2);
     assert_eq!(ask(None, Some(1)).await, (0, vec![]));
