@@ -1,4 +1,4 @@
-//! Prints the queue of this machine's coordinator, and again whenever something changes.
+//! Prints the queue of this machine's coordinator, and again after every change.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use bij_api::{Client, ClientError};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), ClientError> {
     let client = Client::connect(Path::new("/run/brain-in-jar/coordinator.sock")).await?;
-    // Listened to first: what changes while the queue is read is not missed.
+    // Subscribe before the queue is read, so that no change is missed.
     let mut changes = client.changes().await?;
     loop {
         for entry in client.queue(&QueueQuery::default()).await? {
             let reasons: Vec<&str> = entry.waiting_on.iter().map(|gate| &*gate.text).collect();
-            tell(&format!("{} {}: {}", entry.id(), entry.state.as_str(), reasons.join("; ")));
+            print(&format!("{} {}: {}", entry.id(), entry.state.as_str(), reasons.join("; ")));
         }
         if changes.next().await.is_none() {
             return Ok(());
@@ -22,6 +22,6 @@ async fn main() -> Result<(), ClientError> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a program")]
-fn tell(line: &str) {
+fn print(line: &str) {
     println!("{line}");
 }

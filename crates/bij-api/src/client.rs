@@ -1,4 +1,4 @@
-//! The coordinator, as its clients have it.
+//! The client of a coordinator.
 
 mod changes;
 mod error;
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use zbus::connection;
 use zbus::proxy::CacheProperties;
 
-use crate::dictionary::{Dictionary, List, Taken};
+use crate::dictionary::{Dictionary, List, ReceivedList};
 use crate::limits;
 use crate::message::{
     Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
@@ -32,31 +32,30 @@ use crate::queue_text::QueueText;
 pub use changes::Changes;
 pub use error::ClientError;
 
-/// How long the coordinator may take for an answer. It answers within milliseconds unless its disk
-/// is slow or PID 1 reloads.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Time-out of an answer. The coordinator answers within milliseconds unless its disk is slow or PID 1 reloads.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a switch of the board may take: nvpmodel is asked, called and asked again, `jetson_clocks` is
-/// called before, and each may hang for 20 s.
-const SWITCHED_WITHIN: Duration = Duration::from_secs(90);
+/// Time-out of a switch of the power mode, which calls nvpmodel three times and `jetson_clocks` once; each may hang for
+/// 20 s.
+const POWER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long a unit may take to start or stop: longer than any definition says. A coordinator that ends
-/// meanwhile closes the connection.
-const UNIT_DONE_WITHIN: Duration = Duration::from_secs(86_400);
+/// Time-out of starting or stopping a unit, longer than any definition allows. A coordinator that ends meanwhile closes
+/// the connection.
+const UNIT_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-/// How often the queue is read anew if it changes between two pieces.
-const READ_ANEW: usize = 3;
+/// How often the queue is read again if it changes between two pages.
+const MAX_READS: usize = 3;
 
-/// Where the system's bus listens. It is not taken from `$DBUS_SYSTEM_BUS_ADDRESS`: a program that runs as
-/// root must not be led to a bus of another user's.
+/// The address of the system's bus. `$DBUS_SYSTEM_BUS_ADDRESS` is ignored, because a program that runs as root must not
+/// connect to the bus of another user.
 pub(crate) const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
-/// Which bus a coordinator is on.
+/// The bus that a coordinator is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichBus {
-    /// The system's.
+    /// The system bus.
     System,
-    /// The user's own.
+    /// The session bus of the user.
     Session,
 }
 
@@ -64,17 +63,17 @@ pub enum WhichBus {
 #[derive(Clone, Debug)]
 pub struct Client {
     proxy: CoordinatorProxy<'static>,
-    answer_within: Duration,
+    answer_timeout: Duration,
 }
 
 impl Client {
     /// Connects to the socket in a coordinator's runtime directory.
     ///
     /// # Errors
-    /// [`ClientError::NoCoordinator`] if there is no socket, [`ClientError::NotListening`] if there
-    /// is one and nobody behind it, else why it cannot be reached.
+    /// [`ClientError::NoCoordinator`] if there is no socket, [`ClientError::NotListening`] if no process listens on it,
+    /// else [`ClientError::Unreachable`].
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
-        // A local socket connects as soon as there is room in the line before it.
+        // A local socket connects as soon as its backlog has room.
         let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ClientError::NoCoordinator,
             io::ErrorKind::ConnectionRefused => ClientError::NotListening,
@@ -86,8 +85,7 @@ impl Client {
     /// Connects to the coordinator on a bus.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`] without a bus. Whether anybody has the name on it is told by the
-    /// first call.
+    /// [`ClientError::Unreachable`] without a bus. If no coordinator is on the bus, only the first call fails.
     pub async fn connect_bus(bus: WhichBus) -> Result<Self, ClientError> {
         Self::over(match bus {
             WhichBus::System => connection::Builder::address(SYSTEM_BUS),
@@ -104,64 +102,64 @@ impl Client {
                 .build()
                 .await
         };
-        let proxy = within(ANSWER_WITHIN, connect).await?;
-        Ok(Self { proxy, answer_within: ANSWER_WITHIN })
+        let proxy = within(ANSWER_TIMEOUT, connect).await?;
+        Ok(Self { proxy, answer_timeout: ANSWER_TIMEOUT })
     }
 
-    /// Bounds the wait for an answer; it is 30 s without.
+    /// Sets the time-out of an answer, by default 30 s.
     #[must_use]
-    pub const fn with_timeout(mut self, answer_within: Duration) -> Self {
-        self.answer_within = answer_within;
+    pub const fn with_timeout(mut self, answer_timeout: Duration) -> Self {
+        self.answer_timeout = answer_timeout;
         self
     }
 
-    /// Takes runs into the queue, all or none. What is returned is on the disk.
+    /// Submits runs to the queue, all or none. Returned runs are on disk.
     ///
     /// # Errors
-    /// [`ClientError`]; nothing was taken in, unless the answer was lost on its way.
+    /// [`ClientError`]; no run was submitted, unless only the answer was lost.
     pub async fn submit(
         &self,
         runs: &[Submit],
         options: SubmitOptions,
     ) -> Result<Vec<Entry>, ClientError> {
         limits::check(runs)?;
-        list(self.ask(self.proxy.submit(List(runs), Dictionary::of(&options))).await?)
+        list(self.ask(self.proxy.submit(List(runs), Dictionary::from_message(&options))).await?)
     }
 
-    /// Changes a run that waits.
+    /// Changes a waiting run.
     ///
     /// # Errors
     /// [`ClientError`] if nothing was changed.
     pub async fn edit(&self, run: &RunRef, edit: &Edit) -> Result<Entry, ClientError> {
-        read(self.ask(self.proxy.edit(&run.to_string(), Dictionary::of(edit))).await?)
+        read(self.ask(self.proxy.edit(&run.to_string(), Dictionary::from_message(edit))).await?)
     }
 
-    /// Does something to runs, to all or none.
+    /// Applies an action to runs, to all or none.
     ///
     /// # Errors
-    /// [`ClientError`] if it was done to none.
+    /// [`ClientError`] if no run was changed.
     pub async fn act(&self, act: &Act, runs: &[RunRef]) -> Result<Vec<Changed>, ClientError> {
         let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
-        list(self.ask(self.proxy.act(Dictionary::of(act), &runs)).await?)
+        list(self.ask(self.proxy.act(Dictionary::from_message(act), &runs)).await?)
     }
 
-    /// Pauses or resumes admission; tells whether that changed anything.
+    /// Pauses or resumes admission; returns whether that changed anything.
     ///
     /// # Errors
     /// [`ClientError`] if it was not changed.
     pub async fn pause(&self, pausing: &Pausing) -> Result<bool, ClientError> {
-        self.ask(self.proxy.pause(Dictionary::of(pausing))).await
+        self.ask(self.proxy.pause(Dictionary::from_message(pausing))).await
     }
 
-    /// Sets up a group or changes it; tells whether that changed anything.
+    /// Creates or changes a group; returns whether that changed anything.
     ///
     /// # Errors
     /// [`ClientError`] if it was not changed.
     pub async fn set_group(&self, group: &GroupSetting) -> Result<bool, ClientError> {
-        self.ask(self.proxy.set_group(Dictionary::of(group))).await
+        self.ask(self.proxy.set_group(Dictionary::from_message(group))).await
     }
 
-    /// Forgets a group; tells whether there was one.
+    /// Removes a group; returns whether it existed.
     ///
     /// # Errors
     /// [`ClientError`] if it was not changed.
@@ -169,17 +167,16 @@ impl Client {
         self.ask(self.proxy.remove_group(name.as_str())).await
     }
 
-    /// Has the board switched to a power mode. It is waited for longer than other answers: a tool that
-    /// hangs is given its time.
+    /// Switches the board to a power mode. Its time-out is longer than that of other calls, because a tool may hang.
     ///
     /// # Errors
     /// [`ClientError`] if it was not switched.
     pub async fn set_power_mode(&self, setting: &PowerSetting) -> Result<PowerSet, ClientError> {
-        let set = self.proxy.set_power_mode(Dictionary::of(setting));
-        read(within(self.answer_within.max(SWITCHED_WITHIN), set).await?)
+        let set = self.proxy.set_power_mode(Dictionary::from_message(setting));
+        read(within(self.answer_timeout.max(POWER_TIMEOUT), set).await?)
     }
 
-    /// Asks whether the unit of an experiment may start now: what its `ExecCondition=` asks.
+    /// Asks whether the unit of an experiment may start now; the unit's `ExecCondition=` uses it.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -188,63 +185,63 @@ impl Client {
         experiment: &ExperimentId,
         request: &AdmissionRequest,
     ) -> Result<Admission, ClientError> {
-        let request = Dictionary::of(request);
+        let request = Dictionary::from_message(request);
         read(self.ask(self.proxy.admit(experiment.as_str(), request)).await?)
     }
 
-    /// Has the unit of an experiment started, stopped, restarted or reset, and waits until that is done.
-    /// How long it takes is the unit's to say (`TimeoutStartSec=`, `TimeoutStopSec=`).
+    /// Starts, stops, restarts or resets the unit of an experiment, and waits until that is done. The unit's own
+    /// time-outs apply (`TimeoutStartSec=`, `TimeoutStopSec=`).
     ///
     /// # Errors
-    /// [`ClientError`] if it was not done, or if the connection was lost meanwhile.
+    /// [`ClientError`] if the request was refused, or if the connection was lost meanwhile.
     pub async fn steer_unit(
         &self,
         experiment: &ExperimentId,
         verb: UnitVerb,
     ) -> Result<UnitDone, ClientError> {
-        let request = Dictionary::of(&UnitRequest { verb });
+        let request = Dictionary::from_message(&UnitRequest { verb });
         let done = self.proxy.steer_unit(experiment.as_str(), request);
-        read(within(UNIT_DONE_WITHIN, done).await?)
+        read(within(UNIT_TIMEOUT, done).await?)
     }
 
-    /// Has the settings read anew.
+    /// Reloads the settings.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with what is wrong where; the old ones then stay in force.
+    /// [`ClientError::Refused`] with the first error in the settings; the old ones then stay in force.
     pub async fn reload(&self) -> Result<(), ClientError> {
         self.ask(self.proxy.reload()).await
     }
 
-    /// The runs that are not over, in starting order.
+    /// Returns the runs that have not ended, in starting order.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn queue(&self, query: &QueueQuery) -> Result<Vec<Entry>, ClientError> {
-        for _ in 1..READ_ANEW {
+        for _ in 1..MAX_READS {
             if let (entries, true) = self.queue_once(query).await? {
                 return Ok(entries);
             }
         }
-        // It changes faster than it can be read: each piece was true when it was read.
+        // The queue changes faster than it can be read. Each page was correct when it was read.
         Ok(self.queue_once(query).await?.0)
     }
 
-    /// The queue in pieces, each run once, and whether the pieces fit together.
+    /// Reads the queue page by page, each run once; returns whether all pages are of the same state.
     async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<Entry>, bool), ClientError> {
         let mut entries: Vec<Entry> = Vec::new();
         let (mut read_at, mut fits, mut skip) = (None, true, query.skip);
-        let mut asked = Box::pin(maybe_done(self.piece(query, skip)));
+        let mut asked = Box::pin(maybe_done(self.queue_page(query, skip)));
         loop {
             asked.as_mut().await;
             let answer = asked.as_mut().take_output().expect("it is done, and was not taken");
             let (piece, count, total, seq) = answer?;
             fits &= *read_at.get_or_insert(seq) == seq;
-            // How much is in a piece is the coordinator's to say: it may be of another version.
+            // The coordinator decides the length of a page, which may differ between versions.
             skip = skip.saturating_add(count);
             let is_last = count == 0 || skip >= total;
             if !is_last {
-                // It is made while this one is read.
-                asked = Box::pin(maybe_done(self.piece(query, skip)));
+                // The coordinator prepares the next page while this one is parsed.
+                asked = Box::pin(maybe_done(self.queue_page(query, skip)));
                 poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_ready())).await;
             }
             let piece: QueueText = serde_json::from_str(&piece).map_err(unreadable)?;
@@ -259,25 +256,25 @@ impl Client {
         }
     }
 
-    /// So many as the server gives at a time, from one on.
-    async fn piece(
+    /// Returns one page of the queue as JSON, with its length, the total length, and the number of the newest event.
+    async fn queue_page(
         &self,
         query: &QueueQuery,
         skip: u32,
     ) -> Result<(String, u32, u32, u64), ClientError> {
         let query = QueueQuery { skip, ..query.clone() };
-        self.ask(self.proxy.queue_text(Dictionary::of(&query))).await
+        self.ask(self.proxy.queue_text(Dictionary::from_message(&query))).await
     }
 
-    /// One run, everything that it waits for, and who goes first.
+    /// Returns a run, its closed gates, and the runs that go before it.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] if there never was such a run, else why there is no answer.
+    /// [`ClientError::Refused`] if there never was such a run, else [`ClientError`] if there is no answer.
     pub async fn why(&self, run: &RunRef) -> Result<Why, ClientError> {
         read(self.ask(self.proxy.why(&run.to_string())).await?)
     }
 
-    /// The groups, those that nobody set up and that have runs included.
+    /// Returns all groups, including those that exist only because they have runs.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -285,15 +282,15 @@ impl Client {
         list(self.ask(self.proxy.groups()).await?)
     }
 
-    /// The events after a number, oldest first; an empty list if there are none yet.
+    /// Returns the events after a number, oldest first; an empty list if there are none yet.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
-        list(self.ask(self.proxy.events(Dictionary::of(query))).await?)
+        list(self.ask(self.proxy.events(Dictionary::from_message(query))).await?)
     }
 
-    /// All samples of the board that are remembered, oldest first.
+    /// Returns all stored samples of the board, oldest first.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -302,10 +299,10 @@ impl Client {
         loop {
             let after_usec = samples.last().map_or(0, |sample| sample.uptime_usec);
             let query = BoardQuery { after_usec };
-            let text = self.ask(self.proxy.board_text(Dictionary::of(&query))).await?;
+            let text = self.ask(self.proxy.board_text(Dictionary::from_message(&query))).await?;
             let piece: Vec<BoardSample> = serde_json::from_str(&text)
                 .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
-            // One that does not go on would be asked for ever.
+            // A coordinator that repeats a page would cause an endless loop.
             if piece.last().is_none_or(|last| last.uptime_usec <= after_usec) {
                 return Ok(samples);
             }
@@ -313,7 +310,7 @@ impl Client {
         }
     }
 
-    /// How the coordinator is.
+    /// Returns the status of the coordinator.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -321,10 +318,10 @@ impl Client {
         read(self.ask(self.proxy.status()).await?)
     }
 
-    /// What changes from now on.
+    /// Subscribes to changes from now on.
     ///
     /// # Errors
-    /// [`ClientError`] if it cannot be listened to.
+    /// [`ClientError`] if the subscription fails.
     pub async fn changes(&self) -> Result<Changes, ClientError> {
         Ok(Changes::new(self.ask(self.proxy.receive_changed()).await?))
     }
@@ -333,7 +330,7 @@ impl Client {
         &self,
         answer: impl Future<Output = zbus::Result<T>>,
     ) -> Result<T, ClientError> {
-        within(self.answer_within, answer).await
+        within(self.answer_timeout, answer).await
     }
 }
 
@@ -351,7 +348,7 @@ fn read<T: DeserializeOwned>(answer: Dictionary) -> Result<T, ClientError> {
     answer.read().map_err(unreadable)
 }
 
-fn list<T>(answer: Taken<T>) -> Result<Vec<T>, ClientError> {
+fn list<T>(answer: ReceivedList<T>) -> Result<Vec<T>, ClientError> {
     answer.read().map_err(unreadable)
 }
 

@@ -1,9 +1,8 @@
 //! Messages as dictionaries on the wire, `a{sv}`.
 //!
-//! A message's keys are those of its JSON. A text is `s`, a truth `b`, an integer `x` (`t` beyond its
-//! range), a fraction `d`, a list `av`, an object `a{sv}`; what is `null` in JSON has no key. So a
-//! message can get more keys without a new version of the interface, and there is one description of
-//! each.
+//! The keys are those of the message's JSON. A string is `s`, a boolean `b`, an integer `x` (`t` beyond its range), a
+//! fraction `d`, a list `av`, an object `a{sv}`; a `null` of JSON has no key. So a message can get more keys without a new
+//! version of the interface.
 
 mod list;
 
@@ -16,26 +15,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 use zbus::{OwnedVariant, Signature, Type, Variant};
 
-pub(crate) use list::{List, Taken};
+pub(crate) use list::{List, ReceivedList};
 
 /// A message on the wire.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Dictionary(Map<String, Value>);
 
 impl Dictionary {
-    /// The message as a dictionary.
-    pub(crate) fn of(message: &impl Serialize) -> Self {
+    /// Returns the message as a dictionary.
+    pub(crate) fn from_message(message: &impl Serialize) -> Self {
         match serde_json::to_value(message) {
             Ok(Value::Object(map)) => Self(map),
-            // Every message is a struct with text keys; were one not, it would read as empty.
+            // Cannot happen: every message is a struct.
             Ok(_) | Err(_) => Self::default(),
         }
     }
 
-    /// The message that it stands for.
+    /// Converts the dictionary into a message.
     ///
     /// # Errors
-    /// What does not fit, in a sentence that names the key.
+    /// The first value that does not fit, with its key.
     pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, serde_json::Error> {
         serde_json::from_value(Value::Object(self.0))
     }
@@ -51,7 +50,7 @@ impl Serialize for Dictionary {
     }
 }
 
-/// The keys that have a value.
+/// The keys with a value other than `null`.
 struct Entries<'a>(&'a Map<String, Value>);
 
 impl Serialize for Entries<'_> {
@@ -78,7 +77,7 @@ impl Serialize for Elements<'_> {
     }
 }
 
-/// A value with its type before it, written as [`enum@Variant`] writes itself, without making one.
+/// A value with its type before it, serialized as an [`enum@Variant`] without allocating one.
 struct AsVariant<'a>(&'a Value);
 
 impl Serialize for AsVariant<'_> {
@@ -87,7 +86,7 @@ impl Serialize for AsVariant<'_> {
         let signature = signature(self.0);
         variant.serialize_field("signature", signature)?;
         match self.0 {
-            // Only a list can hold one; the messages' lists never do.
+            // Only a list could contain it; the lists of messages do not.
             Value::Null => variant.serialize_field("value", ""),
             Value::Bool(flag) => variant.serialize_field("value", flag),
             Value::String(text) => variant.serialize_field("value", text),
@@ -121,13 +120,13 @@ fn signature(value: &Value) -> &'static Signature {
 
 impl<'de> Deserialize<'de> for Dictionary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(DictionaryVisitor)
     }
 }
 
-struct Reader;
+struct DictionaryVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for DictionaryVisitor {
     type Value = Dictionary;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,8 +142,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-/// A variant without its type. Every kind of integer is taken: not every language's library lets one
-/// choose.
+/// Converts a variant into JSON. Every integer type is accepted, because not all D-Bus libraries let their users choose.
 fn plain(value: Variant<'_>) -> Result<Value, &'static str> {
     Ok(match value {
         Variant::U8(n) => n.into(),

@@ -1,5 +1,5 @@
-//! Bodies of messages from hostile clients: refused in words, or a request that stays the same over the
-//! wire.
+//! Message bodies of hostile clients: each is refused with a text, or is a request that is the same after another trip
+//! over the wire.
 
 use bij_fuzz::{Target, assert_harmless};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{BE, LE, to_bytes};
 
-use crate::dictionary::{Dictionary, List, Taken};
+use crate::dictionary::{Dictionary, List, ReceivedList};
 use crate::limits;
 use crate::message::{
     Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerSetting,
@@ -15,7 +15,7 @@ use crate::message::{
 };
 
 fn encode(message: &impl Serialize) -> Vec<u8> {
-    to_bytes(Context::new(LE, 0), &Dictionary::of(message)).unwrap().bytes().to_vec()
+    to_bytes(Context::new(LE, 0), &Dictionary::from_message(message)).unwrap().bytes().to_vec()
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -36,7 +36,7 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A request that is understood is the same after another way over the wire.
+/// Checks that a valid request is the same after another trip over the wire.
 fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     for context in [Context::new(LE, 0), Context::new(BE, 0)] {
         let data = Data::new(bytes, context);
@@ -72,7 +72,7 @@ fn fuzz_message_body() {
             check::<BoardQuery>(bytes);
             check::<UnitRequest>(bytes);
             let data = Data::new(bytes, Context::new(LE, 0));
-            let list = data.deserialize::<Taken<Submit, { limits::RUNS_AT_ONCE }>>();
+            let list = data.deserialize::<ReceivedList<Submit, { limits::MAX_RUNS }>>();
             if let Ok((list, _)) = list
                 && let Ok(runs) = list.read()
                 && let Err(refusal) = limits::check(&runs)

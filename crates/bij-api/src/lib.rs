@@ -1,26 +1,25 @@
-//! What the coordinator and its clients say to each other over D-Bus.
+//! The D-Bus protocol between the coordinator and its clients.
 //!
 //! The interface `org.braininjar.Coordinator1` is at `/org/braininjar/Coordinator1`, on the system's
 //! or the user's bus under the name `org.braininjar.Coordinator1`, and without a bus on the socket
-//! `coordinator.sock` in the runtime directory. A [`Client`] asks it:
+//! `coordinator.sock` in the runtime directory. A [`Client`] calls it:
 //!
 //! ```no_run
 #![doc = include_str!("../examples/watch_queue.rs")]
 //! ```
 //!
-//! A coordinator implements [`Look`] and [`Steer`] and gives itself to a [`Server`], which knows who
-//! calls and who may. Everybody may look; root and members of group `bij` may change things, and
-//! in a user's own coordinator that user.
+//! A coordinator implements [`Queries`] and [`Commands`] and passes itself to a [`Server`], which identifies callers and
+//! checks their rights. All users may send queries. Commands are for root and members of group `bij`, and for the owner
+//! of a user's coordinator.
 //!
-//! What is said are the plain values in [`message`]; they are at the same time what `bij --json`
-//! prints.
+//! The messages are the plain values in [`message`], which `bij --json` prints too.
 //!
 //! # Invariants
-//! - zbus stays inside: no type of it is public.
-//! - Every call of a client has a time-out, and what it may not do is refused with the remedy.
-//! - Whatever a client sends, or leaves unread, costs the others nothing: messages are measured
-//!   before room is made for them, calls of one connection wait for one another, and nobody has more
-//!   than their share of connections.
+//! - zbus stays inside: none of its types is public.
+//! - Every call of a client has a time-out, and a refusal names the remedy.
+//! - Data that a client sends, or leaves unread, costs the others nothing: the length of a message is checked before
+//!   memory is allocated for it, calls of one connection are answered one after another, and the number of connections
+//!   per user is limited.
 
 mod client;
 mod dictionary;
@@ -34,6 +33,6 @@ mod refusal;
 mod server;
 
 pub use client::{Changes, Client, ClientError, WhichBus};
-pub use limits::{PIECE, PIECE_OF_HISTORY};
+pub use limits::{HISTORY_PAGE_LEN, PAGE_LEN};
 pub use refusal::{Refusal, RefusalKind};
-pub use server::{BusError, Caller, ListenError, Listener, Look, Rights, Server, Steer};
+pub use server::{BusError, Caller, Commands, ListenError, Listener, Queries, Rights, Server};

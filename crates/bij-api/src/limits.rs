@@ -1,62 +1,61 @@
-//! How much may be said at once.
+//! Limits of messages.
 //!
-//! A client keeps to these limits by itself and so gets a sentence; the coordinator holds everybody
-//! to them.
+//! A client checks them itself, to report a clear error; the coordinator enforces them.
 
 use bij_core::Bytes;
 
 use crate::message::Submit;
 use crate::{Refusal, RefusalKind};
 
-/// So many runs are taken in by one call.
-pub(crate) const RUNS_AT_ONCE: usize = 20_000;
-/// So much may be laid over the definition of one run; definitions are a hundred times smaller.
-pub(crate) const EXTRAS: usize = 64 << 10;
-/// So much is taken from somebody who may change things: a full submission of runs with extras of
-/// some hundred bytes.
-pub(crate) const MESSAGE_OF_TRUSTED: usize = 16 << 20;
-/// And from everybody else, who may only ask.
-pub(crate) const MESSAGE_OF_OTHERS: usize = 64 << 10;
-/// So many runs, events or minutes are in one answer.
-pub const PIECE: u32 = 1000;
-/// So many attempts or histories are in one answer: each has up to some kilobytes of evidence.
-pub const PIECE_OF_HISTORY: u32 = 250;
+/// Largest number of runs in one submission.
+pub(crate) const MAX_RUNS: usize = 20_000;
+/// Largest extra settings of one run, in bytes; definitions are a hundred times smaller.
+pub(crate) const MAX_EXTRAS: usize = 64 << 10;
+/// Largest message of a caller who may change things, in bytes: a full submission of runs with some hundred bytes of
+/// extra settings each.
+pub(crate) const MAX_TRUSTED_MESSAGE: usize = 16 << 20;
+/// Largest message of any other caller, in bytes.
+pub(crate) const MAX_OTHER_MESSAGE: usize = 64 << 10;
+/// Largest number of runs, events or minutes in one answer.
+pub const PAGE_LEN: u32 = 1000;
+/// Largest number of attempts or tallies in one answer; each has up to some kilobytes of evidence.
+pub const HISTORY_PAGE_LEN: u32 = 250;
 
-/// Refuses what is too much.
+/// Refuses a submission over the limits.
 pub(crate) fn check(runs: &[Submit]) -> Result<(), Refusal> {
-    if runs.len() > RUNS_AT_ONCE {
+    if runs.len() > MAX_RUNS {
         return Err(too_many(runs.len()));
     }
     let mut sum = 0;
     for run in runs {
-        if run.extras.len() > EXTRAS {
+        if run.extras.len() > MAX_EXTRAS {
             let text = format!(
-                "{}: what is laid over the definition has {}, more than the {} that it may have",
+                "{}: its extra settings have {}, but at most {} are allowed",
                 run.experiment,
                 bytes(run.extras.len()),
-                bytes(EXTRAS)
+                bytes(MAX_EXTRAS)
             );
             return Err(Refusal::new(RefusalKind::Invalid, text)
-                .remedy("put it into a file and name that as the config"));
+                .remedy("put them into a file and name that as the config"));
         }
-        // What a run takes on the wire besides.
+        // Allowance for the other values of a run.
         sum += run.extras.len() + 512;
     }
-    if sum > MESSAGE_OF_TRUSTED {
+    if sum > MAX_TRUSTED_MESSAGE {
         let text = format!(
-            "{} runs of {} are too much for one submission, which takes {}",
+            "{} runs with {} are too much for one submission, which may have {}",
             runs.len(),
             bytes(sum),
-            bytes(MESSAGE_OF_TRUSTED)
+            bytes(MAX_TRUSTED_MESSAGE)
         );
         return Err(Refusal::new(RefusalKind::Invalid, text).remedy("submit them in several parts"));
     }
     Ok(())
 }
 
-/// The refusal of so many runs at once.
+/// Returns the refusal of too many runs in one submission.
 pub(crate) fn too_many(runs: usize) -> Refusal {
-    let text = format!("{runs} runs are too many for one submission, which takes {RUNS_AT_ONCE}");
+    let text = format!("{runs} runs are too many for one submission, which may have {MAX_RUNS}");
     Refusal::new(RefusalKind::Invalid, text).remedy("submit them in several parts")
 }
 

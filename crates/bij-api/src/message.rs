@@ -1,9 +1,8 @@
-//! What is said: plain values, the same on the wire and in what `bij --json` prints.
+//! The messages: plain values, the same on the wire and in the output of `bij --json`.
 //!
-//! Times are RFC 3339 in UTC, sizes integers of bytes. In JSON every key is there and what is absent
-//! is `null`; on the wire an absent value has no key. An answer may get more keys: readers pass over
-//! what they do not know. A request with a key that the coordinator does not know is refused, since
-//! a condition that is passed over would start what should wait.
+//! Times are RFC 3339 in UTC, sizes are integers of bytes. In JSON every key is present and an absent value is `null`; on
+//! the wire an absent value has no key. An answer may get more keys, and clients ignore unknown ones. A request with an
+//! unknown key is refused, because ignoring a condition could start a run that should wait.
 
 mod act;
 mod admission;
@@ -36,7 +35,7 @@ pub use waiting::Waiting;
 use bij_core::RunId;
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// A run as one text, `amnesiac_001#3`.
+/// Serializes a run as text, `amnesiac_001#3`.
 mod run_text {
     use super::{Deserialize, Deserializer, RunId, Serializer};
 
@@ -49,7 +48,7 @@ mod run_text {
     }
 }
 
-/// Runs as texts.
+/// Serializes runs as texts.
 mod run_texts {
     use super::{Deserialize, Deserializer, RunId, Serializer};
 

@@ -1,6 +1,6 @@
-//! The calls of a client, by their shapes on the wire.
+//! The calls of a client, with their types on the wire.
 
-use crate::dictionary::{Dictionary, List, Taken};
+use crate::dictionary::{Dictionary, List, ReceivedList};
 use crate::message::{self, Entry, Event, GroupInfo, Submit};
 
 #[zbus::proxy(
@@ -9,9 +9,14 @@ use crate::message::{self, Entry, Event, GroupInfo, Submit};
     default_path = "/org/braininjar/Coordinator1"
 )]
 pub(crate) trait Coordinator {
-    fn submit(&self, runs: List<&[Submit]>, options: Dictionary) -> zbus::Result<Taken<Entry>>;
+    fn submit(
+        &self,
+        runs: List<&[Submit]>,
+        options: Dictionary,
+    ) -> zbus::Result<ReceivedList<Entry>>;
     fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;
-    fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<Taken<message::Changed>>;
+    fn act(&self, act: Dictionary, runs: &[String])
+    -> zbus::Result<ReceivedList<message::Changed>>;
     fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
     fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
@@ -21,8 +26,8 @@ pub(crate) trait Coordinator {
     fn reload(&self) -> zbus::Result<()>;
     fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
-    fn groups(&self) -> zbus::Result<Taken<GroupInfo>>;
-    fn events(&self, query: Dictionary) -> zbus::Result<Taken<Event>>;
+    fn groups(&self) -> zbus::Result<ReceivedList<GroupInfo>>;
+    fn events(&self, query: Dictionary) -> zbus::Result<ReceivedList<Event>>;
     fn board_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn attempts_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn tallies_text(&self, query: Dictionary) -> zbus::Result<String>;

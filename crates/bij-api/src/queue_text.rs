@@ -1,7 +1,6 @@
-//! The queue as one text, in which what many runs wait for alike stands once.
+//! The queue as one text, in which a gate that many runs share is written once.
 //!
-//! Ten thousand runs wait for much the same. Told by each of them, their gates would be most of what
-//! is sent, and of what both sides make and read.
+//! Ten thousand runs wait for nearly the same gates, which would otherwise be most of the text.
 
 use std::sync::Arc;
 
@@ -12,64 +11,64 @@ use thiserror::Error;
 
 use crate::message::{Entry, Waiting};
 
-/// So many of the newest gates are looked through for one that is told already: runs that wait for the
-/// same stand side by side, and no list of odd ones is gone through again and again.
-const LOOKED_THROUGH: usize = 8;
+/// Number of newest gates that are searched for an equal one. Runs with equal gates are next to each other, and a limit
+/// avoids quadratic time.
+const SEARCHED_GATES: usize = 8;
 
-/// A piece of the queue.
+/// A page of the queue.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct QueueText {
-    gates: Vec<Told>,
-    runs: Vec<Entry<Vec<Closed>>>,
+    gates: Vec<SharedGate>,
+    runs: Vec<Entry<Vec<GateRef>>>,
 }
 
-/// A gate as many runs find it, whenever it has closed for each.
+/// A closed gate without its time, shared by many runs.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+struct SharedGate {
     gate: Arc<str>,
     need: Option<Amount>,
     have: Option<Amount>,
     text: Arc<str>,
 }
 
-/// Which of the gates, and since when: microseconds since 1970.
+/// Position of a shared gate, and since when it is closed for a run, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Closed(usize, i64);
+struct GateRef(usize, i64);
 
-/// A run waits for a gate that is not told.
+/// A run refers to a gate that the text does not have.
 #[derive(Debug, Error)]
 #[error("there is no gate {0}")]
 pub(crate) struct NoSuchGate(usize);
 
 impl QueueText {
-    /// The text of these runs.
-    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+    /// Returns the text of these runs.
+    pub(crate) fn from_entries(entries: Vec<Entry>) -> Self {
         let mut text = Self { gates: Vec::new(), runs: Vec::with_capacity(entries.len()) };
         for entry in entries {
-            let closed = entry.waiting_on.iter().map(|waiting| text.closed(waiting)).collect();
-            text.runs.push(entry.telling(closed));
+            let closed = entry.waiting_on.iter().map(|waiting| text.gate_ref(waiting)).collect();
+            text.runs.push(entry.with_waiting_on(closed));
         }
         text
     }
 
-    fn closed(&mut self, waiting: &Waiting) -> Closed {
+    fn gate_ref(&mut self, waiting: &Waiting) -> GateRef {
         let since = waiting.since.as_micros();
-        let newest = self.gates.iter().enumerate().rev().take(LOOKED_THROUGH);
-        let told = newest.clone().find(|(_, gate)| gate.is_of(waiting)).map(|(at, _)| at);
-        let number = told.unwrap_or_else(|| {
-            self.gates.push(Told::of(waiting));
+        let newest = self.gates.iter().enumerate().rev().take(SEARCHED_GATES);
+        let known = newest.clone().find(|(_, gate)| gate.matches(waiting)).map(|(at, _)| at);
+        let number = known.unwrap_or_else(|| {
+            self.gates.push(SharedGate::from_waiting(waiting));
             self.gates.len() - 1
         });
-        Closed(number, since)
+        GateRef(number, since)
     }
 
-    /// The runs. Neighbours that wait for the same since the same time share one list.
+    /// Returns the runs. Consecutive runs with equal gates share one list.
     ///
     /// # Errors
-    /// [`NoSuchGate`] if the text is not whole.
+    /// [`NoSuchGate`] if the text lacks a gate.
     pub(crate) fn entries(self) -> Result<Vec<Entry>, NoSuchGate> {
         let Self { gates, runs } = self;
-        let mut before: (Vec<Closed>, Arc<[Waiting]>) = (Vec::new(), Arc::default());
+        let mut before: (Vec<GateRef>, Arc<[Waiting]>) = (Vec::new(), Arc::default());
         let mut entries = Vec::with_capacity(runs.len());
         for mut entry in runs {
             let closed = std::mem::take(&mut entry.waiting_on);
@@ -78,34 +77,34 @@ impl QueueText {
                 let waiting = waiting.collect::<Result<_, _>>()?;
                 before = (closed, waiting);
             }
-            entries.push(entry.telling(Arc::clone(&before.1)));
+            entries.push(entry.with_waiting_on(Arc::clone(&before.1)));
         }
         Ok(entries)
     }
 }
 
-impl Told {
-    fn of(waiting: &Waiting) -> Self {
+impl SharedGate {
+    fn from_waiting(waiting: &Waiting) -> Self {
         let Waiting { gate, need, have, since: _, text } = waiting.clone();
         Self { gate, need, have, text }
     }
 
-    fn is_of(&self, waiting: &Waiting) -> bool {
+    fn matches(&self, waiting: &Waiting) -> bool {
         let Waiting { gate, need, have, since: _, text } = waiting;
         self.text == *text && self.gate == *gate && self.need == *need && self.have == *have
     }
 }
 
-impl Closed {
-    fn waiting(self, gates: &[Told]) -> Result<Waiting, NoSuchGate> {
+impl GateRef {
+    fn waiting(self, gates: &[SharedGate]) -> Result<Waiting, NoSuchGate> {
         let Self(number, since) = self;
-        let told = gates.get(number).ok_or(NoSuchGate(number))?;
+        let shared = gates.get(number).ok_or(NoSuchGate(number))?;
         Ok(Waiting {
-            gate: Arc::clone(&told.gate),
-            need: told.need.clone(),
-            have: told.have.clone(),
+            gate: Arc::clone(&shared.gate),
+            need: shared.need.clone(),
+            have: shared.have.clone(),
             since: Timestamp::from_micros(since),
-            text: Arc::clone(&told.text),
+            text: Arc::clone(&shared.text),
         })
     }
 }
@@ -141,15 +140,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_told_once_reads_as_if_each_run_had_told_it(entries in entries()) {
-            let text = serde_json::to_string(&QueueText::of(entries.clone())).unwrap();
+        fn shared_gates_are_read_as_the_gates_of_each_run(entries in entries()) {
+            let text = serde_json::to_string(&QueueText::from_entries(entries.clone())).unwrap();
             let read: QueueText = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(read.entries().unwrap(), entries);
         }
     }
 
     #[test]
-    fn what_thousands_wait_for_alike_is_sent_and_kept_once() {
+    fn equal_gates_of_many_runs_are_sent_and_stored_once() {
         let run = "x#1".parse().unwrap();
         let waiting = Waiting {
             gate: "slots".into(),
@@ -159,15 +158,16 @@ mod tests {
             text: "4 of 4 slots are taken".into(),
         };
         let entry = Entry { waiting_on: [waiting].into(), ..Entry::over(run, RunEnd::Success) };
-        let text = QueueText::of(vec![entry; 1000]);
+        let text = QueueText::from_entries(vec![entry; 1000]);
         assert_eq!(text.gates.len(), 1);
         let entries = text.entries().unwrap();
         assert!(entries.windows(2).all(|two| Arc::ptr_eq(&two[0].waiting_on, &two[1].waiting_on)));
     }
 
     #[test]
-    fn a_gate_that_is_not_told_is_an_error() {
-        let text = QueueText::of(vec![Entry::over("x#1".parse().unwrap(), RunEnd::Success)]);
+    fn a_missing_gate_is_an_error() {
+        let text =
+            QueueText::from_entries(vec![Entry::over("x#1".parse().unwrap(), RunEnd::Success)]);
         let json = serde_json::to_string(&text).unwrap();
         let json = json.replace("\"waiting_on\":[]", "\"waiting_on\":[[3,7]]");
         let text: QueueText = serde_json::from_str(&json).unwrap();

@@ -1,28 +1,28 @@
-//! A "no" of the coordinator, and how it looks on the wire.
+//! Refusals of the coordinator, and their form on the wire.
 //!
-//! It is a D-Bus error whose body is the sentence and, where one is known, the remedy: libraries
-//! show the first text of an error's body.
+//! A refusal is a D-Bus error whose body is the reason and, if known, the remedy. Libraries show the first string of an
+//! error's body.
 
 use thiserror::Error;
 use zbus::message::Header;
 use zbus::names::ErrorName;
 use zbus::{DBusError, Message};
 
-/// Why the coordinator does not do what it was asked for.
+/// Why the coordinator refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text}")]
 pub struct Refusal {
-    /// Of which kind the reason is.
+    /// The kind of the reason.
     pub kind: RefusalKind,
     /// The reason: a lowercase fragment without a full stop.
     pub text: String,
-    /// What helps, where that is known.
+    /// The remedy, if known.
     pub remedy: Option<String>,
 }
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
-        /// Kinds of reasons.
+        /// The kind of reason for a refusal.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum RefusalKind {
             $($(#[$doc])* $variant,)+
@@ -31,7 +31,7 @@ macro_rules! kinds {
         impl RefusalKind {
             const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The name of the D-Bus error.
+            /// Returns the name of the D-Bus error.
             pub const fn error_name(self) -> &'static str {
                 match self {
                     $(Self::$variant => concat!("org.braininjar.Error.", $name),)+
@@ -42,17 +42,17 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The caller may not.
+    /// The caller lacks the right.
     Denied = "Denied",
     /// There is no such experiment, run or group.
     NotFound = "NotFound",
-    /// The request makes no sense, or is too large.
+    /// The request is malformed or too large.
     Invalid = "Invalid",
-    /// It makes sense and cannot be: a claim over the budget, a run that is over.
+    /// The request is well-formed but not possible: a claim over the budget, a run that has ended.
     Impossible = "Impossible",
-    /// The state database did not take it, or could not be read.
+    /// The state database could not be written or read.
     Store = "Store",
-    /// The coordinator itself is in trouble, or is going down.
+    /// The coordinator itself has a problem, or is shutting down.
     Trouble = "Trouble",
 }
 
@@ -63,12 +63,12 @@ impl RefusalKind {
 }
 
 impl Refusal {
-    /// A refusal for which no remedy is known.
+    /// Returns a refusal without a remedy.
     pub fn new(kind: RefusalKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into(), remedy: None }
     }
 
-    /// Adds what helps.
+    /// Adds a remedy.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());

@@ -1,12 +1,12 @@
-//! The coordinator's side: what it answers, to whom, and by which ways.
+//! The server of the coordinator, on sockets and buses.
 
+mod caller_source;
 mod clients;
 mod handler;
 mod interface;
 mod listener;
 mod rights;
 mod transport;
-mod who;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,37 +20,37 @@ use zbus::{Connection, Guid, connection};
 
 use crate::client::SYSTEM_BUS;
 use crate::{WhichBus, limits};
-use clients::{Clients, OWNERS_SEATS, Pool, Seat};
+use caller_source::CallerSource;
+use clients::{Clients, OWNER_SEATS, Pool, Seat};
 use interface::{Interface, PATH};
 use transport::ClientSocket;
-use who::Who;
 
-pub use handler::{Look, Steer};
+pub use handler::{Commands, Queries};
 pub use listener::{ListenError, Listener};
 pub use rights::{Caller, Rights};
 
-/// The name on a bus.
+/// The name of the coordinator on a bus.
 const NAME: &str = "org.braininjar.Coordinator1";
 
-/// A client that has not introduced itself by then is none.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// Time for the handshake of a new client.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After an error in accepting (too many open files, for example), others get time to leave.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How long to wait after an error in accepting, such as too many open files, for other connections to close.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Why the interface is not, or no longer, on a bus.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BusError {
-    /// There is no bus, or it does not give us the name.
-    #[error("cannot be on the bus as {NAME}")]
+    /// There is no bus, or it refuses the name.
+    #[error("cannot join the bus as {NAME}")]
     Join(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It was there, and the connection is lost.
+    /// The connection to the bus was lost.
     #[error("the connection to the bus is lost")]
     Lost,
 }
 
-/// Serves the interface by sockets and buses.
+/// Serves the interface on sockets and buses.
 #[derive(Debug)]
 pub struct Server<H> {
     handler: Arc<H>,
@@ -58,19 +58,18 @@ pub struct Server<H> {
     newest: watch::Receiver<u64>,
 }
 
-impl<H: Steer> Server<H> {
-    /// A server of a handler. What `newest` holds is the number of the newest event: a change of it
-    /// becomes the signal.
+impl<H: Commands> Server<H> {
+    /// Returns a server of a handler. `newest` is the number of the newest event, whose changes are signalled.
     pub fn new(handler: Arc<H>, rights: Rights, newest: watch::Receiver<u64>) -> Self {
         Self { handler, rights: Arc::new(rights), newest }
     }
 
-    /// Serves everyone who comes to a socket, until it is dropped; that ends all connections.
+    /// Serves all clients of a socket. Dropping the future closes all connections.
     pub async fn serve_socket(&self, listener: &Listener) -> Infallible {
         self.serve(listener, None).await
     }
 
-    /// Serves the owner's own socket, by seats that no one else can take.
+    /// Serves the owner's socket, which has seats of its own.
     pub async fn serve_owners_socket(&self, listener: &Listener) -> Infallible {
         self.serve(listener, Some(Pool::Owner)).await
     }
@@ -79,27 +78,27 @@ impl<H: Steer> Server<H> {
         let clients = Clients::default();
         let mut served = JoinSet::new();
         loop {
-            // Strangers are never left in the line, where they would keep out others.
-            let has_room = pool.is_none() || served.len() < OWNERS_SEATS;
-            // Cancel-safe: neither takes anything before it is ready.
+            // Clients of the public socket never stay in its backlog, where they would block others.
+            let has_room = pool.is_none() || served.len() < OWNER_SEATS;
+            // Cancel-safe: neither loses anything.
             tokio::select! {
                 accepted = listener.socket.accept(), if has_room => match accepted {
                     Ok((stream, _)) => {
                         let Ok(credentials) = stream.peer_cred() else { continue };
                         let uid = credentials.uid();
                         let begins_as = if self.rights.is_owner(uid) { Pool::Trusted } else { Pool::Others };
-                        // One too many is hung up on: it has not been promised anything.
+                        // Without a seat, the connection is closed.
                         let Some(seat) = clients.seat(uid, pool.unwrap_or(begins_as)) else { continue };
                         served.spawn(self.client(stream, uid, Arc::new(seat)));
                     }
-                    Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
+                    Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
                 },
                 Some(_) = served.join_next() => {}
             }
         }
     }
 
-    /// Serves one client until it leaves, or its seat is needed.
+    /// Serves one client until it disconnects or is evicted.
     fn client(
         &self,
         stream: tokio::net::UnixStream,
@@ -110,46 +109,49 @@ impl<H: Steer> Server<H> {
         let newest = self.newest.clone();
         async move {
             let served = async {
-                let caller = who::caller(&rights, uid).await;
+                let caller = caller_source::caller(&rights, uid).await;
                 let may_change = caller.may_change();
                 if may_change && seat.pool() == Some(Pool::Others) && !seat.move_to(Pool::Trusted) {
                     return;
                 }
-                let at_most =
-                    if may_change { limits::MESSAGE_OF_TRUSTED } else { limits::MESSAGE_OF_OTHERS };
-                let who = Who::Peer { caller, seat: Arc::clone(&seat) };
-                let interface = Interface { handler, who };
+                let at_most = if may_change {
+                    limits::MAX_TRUSTED_MESSAGE
+                } else {
+                    limits::MAX_OTHER_MESSAGE
+                };
+                let source = CallerSource::Peer { caller, seat: Arc::clone(&seat) };
+                let interface = Interface { handler, source };
                 let socket = ClientSocket { stream, uid, at_most, seat: Arc::clone(&seat) };
                 let connect = connection::Builder::socket(socket)
                     .server(Guid::generate())
                     .p2p()
                     .serve_at(PATH, interface)
                     .build();
-                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_WITHIN, connect).await {
-                    signal::<H>(&connection, newest).await;
+                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, connect).await {
+                    emit_changes::<H>(&connection, newest).await;
                 }
             };
             tokio::select! {
                 () = served => {}
-                () = seat.is_needed() => {}
+                () = seat.evicted() => {}
             }
         }
     }
 
-    /// Serves everybody on a bus until the connection is lost.
+    /// Serves all clients on a bus until the connection is lost.
     ///
     /// # Errors
-    /// [`BusError`], always: try again later.
+    /// Always returns a [`BusError`]; try again later.
     pub async fn serve_bus(&self, bus: WhichBus) -> Result<Infallible, BusError> {
         let builder = || match bus {
             WhichBus::System => connection::Builder::address(SYSTEM_BUS),
             WhichBus::Session => connection::Builder::session(),
         };
         let join = async {
-            let questions = builder().build().await?;
-            let who = Who::Bus { questions, rights: Arc::clone(&self.rights) };
-            let interface = Interface { handler: Arc::clone(&self.handler), who };
-            // The name is asked for last: whoever finds it finds the interface.
+            let queries = builder().build().await?;
+            let source = CallerSource::Bus { queries, rights: Arc::clone(&self.rights) };
+            let interface = Interface { handler: Arc::clone(&self.handler), source };
+            // The interface is served before the name is requested, so that it is there when the name is.
             builder()
                 .serve_at(PATH, interface)
                 .name(NAME)
@@ -159,16 +161,16 @@ impl<H: Steer> Server<H> {
                 .await
         };
         let connection = join.await.map_err(|error: zbus::Error| BusError::Join(error.into()))?;
-        signal::<H>(&connection, self.newest.clone()).await;
+        emit_changes::<H>(&connection, self.newest.clone()).await;
         Err(BusError::Lost)
     }
 }
 
-/// Tells the other end of every change, until the connection is lost or nothing changes any more.
-async fn signal<H: Steer>(connection: &Connection, mut newest: watch::Receiver<u64>) {
+/// Emits a signal for every change, until the connection is lost or the sender of `newest` is dropped.
+async fn emit_changes<H: Commands>(connection: &Connection, mut newest: watch::Receiver<u64>) {
     newest.mark_unchanged();
     loop {
-        // Cancel-safe: a change that was not seen is seen the next time.
+        // Cancel-safe: a change that was not received is received the next time.
         tokio::select! {
             () = connection.closed() => return,
             changed = newest.changed() => {

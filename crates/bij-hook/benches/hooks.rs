@@ -1,5 +1,5 @@
-//! What the hooks add to a start: `bij-hook start` as a process, beside a program that does nothing.
-//! `end` follows the life it ends, so nobody waits for it.
+//! The time that the hooks add to a start: `bij-hook start` as a process, beside a program that does nothing.
+//! `end` runs after the attempt, so it is not measured.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -47,24 +47,24 @@ fn start(criterion: &mut Criterion) {
     let program = fs::Permissions::from_mode(0o755);
     fs::set_permissions(root.join("bin/true"), program).expect("the tree is ours");
     let stamp = stamp(root);
-    let hook = |verb: &str, life: u32| {
+    let hook = |verb: &str, invocation: u32| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bij-hook"));
         command.arg("--root").arg(root).args([verb, "x"]).env_clear();
-        command.env("INVOCATION_ID", format!("{life:032x}")).env("BIJ_STAMP", &stamp);
+        command.env("INVOCATION_ID", format!("{invocation:032x}")).env("BIJ_STAMP", &stamp);
         command.env("SERVICE_RESULT", "success").env("EXIT_CODE", "exited").env("EXIT_STATUS", "0");
         command
     };
     let mut group = criterion.benchmark_group("start");
-    let mut life = 0;
+    let mut invocation = 0;
     group.bench_function("bij-hook start", |bencher| {
         bencher.iter_batched(
             || {
-                // The life before has ended well: what most starts find.
-                run(&mut hook("end", life));
-                life += 1;
-                life
+                // The previous attempt has succeeded, as before most starts.
+                run(&mut hook("end", invocation));
+                invocation += 1;
+                invocation
             },
-            |life| run(&mut hook("start", life)),
+            |invocation| run(&mut hook("start", invocation)),
             BatchSize::PerIteration,
         );
     });

@@ -1,4 +1,4 @@
-//! Rendering every definition at boot, which all experiments wait for. At a start only one is rendered.
+//! Rendering all definitions at boot, which delays all experiments. A start renders only its own.
 
 use std::fs;
 

@@ -1,9 +1,8 @@
-//! `bij-hook start`, first part: may the unit start now?
+//! `bij-hook start`, first part: whether the unit may start now.
 //!
-//! Where there is a coordinator its answer counts. Where there is none (its unit is stopped or not
-//! enabled) everything may start: systemd's own limits hold. A coordinator that is there, or coming
-//! back, and does not answer is no yes: the start is kept on the disk, and the coordinator takes it
-//! into the queue. A start that cannot even be kept fails aloud.
+//! A coordinator decides. Without one (its unit is stopped or not enabled) every unit may start, within
+//! systemd's own limits. If a coordinator runs, or is coming back, and does not answer, the start is deferred:
+//! it is recorded on disk, and the coordinator queues it. A start that cannot be deferred fails with an error.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,39 +10,39 @@ use std::time::{Duration, Instant};
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
 use bij_core::{ExperimentId, InvocationId, error_chain};
-use bij_host::{HostContext, uptime};
 use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::{Systemd, deferred_start};
+use bij_host::{HostContext, uptime};
 
-/// A coordinator that was killed is back by then (`RestartSec=` of its unit).
-const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// At boot all that is enabled asks at once, and a slow board has everything else to do as well. One
-/// that hangs is killed by its watchdog before that (`WatchdogSec=` of its unit).
-const ANSWERS_WITHIN: Duration = Duration::from_secs(45);
+/// Time after which a killed coordinator is running again (`RestartSec=` of its unit).
+const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Time for an answer. At boot all enabled units ask at once, on a board that is busy starting. A coordinator that
+/// hangs is killed earlier by its watchdog (`WatchdogSec=` of its unit).
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 
 pub(crate) const COORDINATOR: &str = "brain-experiment-coordinator.service";
-/// What the coordinator is enabled by (`[Install]` of its unit).
+/// Directory of the link that enables the coordinator (`[Install]` of its unit).
 const WANTED_BY: &str = "brain-experiment.target.wants";
 
 /// Why a unit does not start now.
 #[derive(Debug, Error)]
 pub enum NotAdmitted {
-    /// The run is queued, kept to be queued, or over: no failure.
+    /// The run is queued, deferred, or over. This is no failure.
     #[error("not now: {text}")]
     NotNow {
-        /// Why.
+        /// The reasons, and where the run is.
         text: String,
     },
-    /// The coordinator cannot be asked, and the start cannot be kept for it.
-    #[error("the coordinator cannot be asked ({why}), and the start cannot be kept for it")]
-    NotKept {
-        /// Why it cannot be asked.
+    /// The coordinator did not decide, and the start cannot be deferred.
+    #[error("the coordinator cannot decide ({why}), and the start cannot be deferred")]
+    NotDeferred {
+        /// Why the coordinator did not decide.
         why: String,
-        /// Why it cannot be kept.
+        /// Why the start cannot be written to disk.
         #[source]
         source: std::io::Error,
     },
@@ -52,22 +51,22 @@ pub enum NotAdmitted {
 /// Asks the coordinator of this machine, or of this user, whether a unit may start now.
 ///
 /// # Errors
-/// [`NotAdmitted`] unless it may.
+/// [`NotAdmitted`] if it may not.
 pub fn admit(
     host: &HostContext,
     manager: &Systemd,
     id: &ExperimentId,
     invocation: Option<InvocationId>,
 ) -> Result<(), NotAdmitted> {
-    may_start(host, manager, id, invocation)?;
-    // What was kept of an earlier start is this one: it is not to come a second time.
-    if let Err(error) = deferred_start::forget(host, id) {
-        log::warn!("the start of {id} that was kept cannot be forgotten: {error}");
+    ask_until_decided(host, manager, id, invocation)?;
+    // This start makes a deferred one of the same experiment obsolete.
+    if let Err(error) = deferred_start::remove(host, id) {
+        log::warn!("cannot remove the deferred start of {id}: {error}");
     }
     Ok(())
 }
 
-fn may_start(
+fn ask_until_decided(
     host: &HostContext,
     manager: &Systemd,
     id: &ExperimentId,
@@ -75,54 +74,54 @@ fn may_start(
 ) -> Result<(), NotAdmitted> {
     let layout = host.layout();
     let sockets = [layout.owners_socket(), layout.coordinator_socket()];
-    // The usual case on a machine without a coordinator, and not worth a runtime.
+    // The usual case on a machine without a coordinator, so do not build a runtime for it.
     if !sockets.iter().any(|socket| socket.exists()) && !is_expected(host) {
-        log_alone(id);
+        log_no_coordinator(id);
         return Ok(());
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return keep(host, id, format!("no runtime can be made: {error}")),
+        Err(error) => return defer(host, id, format!("cannot build a runtime: {error}")),
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let error = match ask(&runtime, &sockets, id, invocation) {
-            Ok(admission) => return heed(host, id, admission),
+            Ok(admission) => return apply_admission(host, id, admission),
             Err(error) => error,
         };
-        match next(&error, || manager.coordinator_state().ok(), begun.elapsed()) {
-            Next::Start => {
-                log_alone(id);
+        match next_step(&error, || manager.coordinator_state().ok(), started.elapsed()) {
+            NextStep::Start => {
+                log_no_coordinator(id);
                 return Ok(());
             }
-            Next::AskAgain => std::thread::sleep(ASK_AGAIN_AFTER),
-            Next::Keep => {
+            NextStep::Retry => std::thread::sleep(RETRY_INTERVAL),
+            NextStep::Defer => {
                 let why = match &error {
                     ClientError::Refused(refusal) => refusal.text.clone(),
                     error => format!("the coordinator does not answer: {}", error_chain(error)),
                 };
-                return keep(host, id, why);
+                return defer(host, id, why);
             }
         }
     }
 }
 
-/// By the owner's socket, which no one else can fill; an older coordinator has only the other one.
+/// Asks over the owner's socket, which other users cannot flood; an older coordinator has only the other socket.
 fn ask(
     runtime: &Runtime,
     sockets: &[PathBuf; 2],
     id: &ExperimentId,
     invocation: Option<InvocationId>,
 ) -> Result<Admission, ClientError> {
-    let [owners, everyones] = sockets;
+    let [owner, public] = sockets;
     runtime.block_on(async {
-        let connected = match Client::connect(owners).await {
-            Err(ClientError::NoCoordinator) => Client::connect(everyones).await,
+        let connected = match Client::connect(owner).await {
+            Err(ClientError::NoCoordinator) => Client::connect(public).await,
             connected => connected,
         };
-        let client = connected?.with_timeout(ANSWERS_WITHIN);
-        let patience = u64::try_from(ANSWERS_WITHIN.as_micros()).unwrap_or(u64::MAX);
-        let until = uptime().unwrap_or_default().as_micros().saturating_add(patience);
+        let client = connected?.with_timeout(ANSWER_TIMEOUT);
+        let timeout = u64::try_from(ANSWER_TIMEOUT.as_micros()).unwrap_or(u64::MAX);
+        let until = uptime().unwrap_or_default().as_micros().saturating_add(timeout);
         let request = AdmissionRequest {
             until: Some(until),
             invocation: invocation.map(|invocation| invocation.to_string()),
@@ -132,47 +131,47 @@ fn ask(
     })
 }
 
-/// What to do without an answer.
+/// What to do with a start that the coordinator did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// There is no coordinator.
+enum NextStep {
+    /// Start the unit: there is no coordinator.
     Start,
-    /// It is coming back, or going away.
-    AskAgain,
-    /// There is one: the start is its to judge.
-    Keep,
+    /// Ask again: the coordinator is starting or stopping.
+    Retry,
+    /// Leave the decision to the coordinator, which is there but does not answer.
+    Defer,
 }
 
-/// Decides without an answer; `unit` is asked for the state of the coordinator's unit only where that
-/// counts, and knows none where the service manager cannot be asked.
-fn next(
+/// Decides what to do after an error of the coordinator. `unit` returns the state of the coordinator's unit, `None`
+/// if the service manager cannot be asked; it is called only if the state matters.
+fn next_step(
     error: &ClientError,
     unit: impl FnOnce() -> Option<ServiceState>,
     waited: Duration,
-) -> Next {
-    let may_pass = match error {
+) -> NextStep {
+    let is_temporary = match error {
         ClientError::NoCoordinator
         | ClientError::NotListening
-        // It was killed in the midst of its answer, or before it listened again.
+        // It was killed during its answer, or before it listened again.
         | ClientError::Unreachable(_) => true,
-        // It is about to end: by an order, or to be started anew.
+        // It is about to stop or to restart.
         ClientError::Refused(refusal) => refusal.kind == RefusalKind::Trouble,
-        // It is there, and so it stays.
+        // It runs, and asking again would not help.
         _ => false,
     };
-    if !may_pass {
-        return Next::Keep;
+    if !is_temporary {
+        return NextStep::Defer;
     }
-    let nobody_listens = matches!(error, ClientError::NoCoordinator | ClientError::NotListening);
+    let has_no_listener = matches!(error, ClientError::NoCoordinator | ClientError::NotListening);
     match unit() {
-        Some(ServiceState::Stopped) if nobody_listens => Next::Start,
-        Some(ServiceState::Failed) => Next::Keep,
-        _ if waited < COMES_BACK_WITHIN => Next::AskAgain,
-        _ => Next::Keep,
+        Some(ServiceState::Stopped) if has_no_listener => NextStep::Start,
+        Some(ServiceState::Failed) => NextStep::Defer,
+        _ if waited < RESTART_TIMEOUT => NextStep::Retry,
+        _ => NextStep::Defer,
     }
 }
 
-/// Whether the coordinator is enabled, or its unit is in use although it is not.
+/// Returns whether the coordinator is enabled, or its unit is in use although it is not enabled.
 fn is_expected(host: &HostContext) -> bool {
     let (layout, root) = (host.layout(), host.root());
     let runtime = layout.runtime().parent().unwrap_or(root);
@@ -189,33 +188,37 @@ fn is_expected(host: &HostContext) -> bool {
     }
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     let is_enabled = |directory: &PathBuf| is_there(&directory.join(WANTED_BY).join(COORDINATOR));
-    // Of each unit in use the manager keeps the invocation id there, for journald.
+    // The manager keeps a link there for each unit in use, for journald.
     let in_use = runtime.join("systemd/units").join(format!("invocation:{COORDINATOR}"));
     directories.iter().any(is_enabled) || is_there(&in_use)
 }
 
-fn keep(host: &HostContext, id: &ExperimentId, why: String) -> Result<(), NotAdmitted> {
+fn defer(host: &HostContext, id: &ExperimentId, why: String) -> Result<(), NotAdmitted> {
     match deferred_start::keep(host, id, &why) {
         Ok(()) => {
             log::warn!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "start-kept";
-                "{id} does not start: {why}; the coordinator finds the start on the disk"
+                "{id} is not started: {why}; the start is deferred until the coordinator can decide"
             );
             let text = format!(
-                "{why}; the start is kept, and judged as soon as the coordinator can \
+                "{why}; the start is deferred until the coordinator can decide \
                  (`systemctl status brain-experiment-coordinator`)"
             );
             Err(NotAdmitted::NotNow { text })
         }
-        Err(source) => Err(NotAdmitted::NotKept { why, source }),
+        Err(source) => Err(NotAdmitted::NotDeferred { why, source }),
     }
 }
 
-fn heed(host: &HostContext, id: &ExperimentId, admission: Admission) -> Result<(), NotAdmitted> {
+fn apply_admission(
+    host: &HostContext,
+    id: &ExperimentId,
+    admission: Admission,
+) -> Result<(), NotAdmitted> {
     let Admission { admitted, run, text, waiting_on, unrecorded } = admission;
     let mut reasons: Vec<String> = text.into_iter().collect();
     for gate in waiting_on {
-        // The sentence may tell the gates already.
+        // The text may name the gates already.
         if !reasons.iter().any(|reason| reason.contains(&*gate.text)) {
             reasons.push(gate.text.to_string());
         }
@@ -228,16 +231,16 @@ fn heed(host: &HostContext, id: &ExperimentId, admission: Admission) -> Result<(
         return Ok(());
     }
     if unrecorded {
-        return keep(host, id, reasons);
+        return defer(host, id, reasons);
     }
     let queued = run.map(|run| format!(" (`bij why {id}#{run}`)")).unwrap_or_default();
     Err(NotAdmitted::NotNow { text: format!("{reasons}{queued}") })
 }
 
-fn log_alone(id: &ExperimentId) {
+fn log_no_coordinator(id: &ExperimentId) {
     log::debug!(
         BIJ_EXPERIMENT:% = id, BIJ_EVENT = "admitted";
-        "no coordinator; {id} may start"
+        "{id} may start: there is no coordinator"
     );
 }
 
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_could_not_be_queued_is_kept_on_the_disk() {
+    fn a_start_that_could_not_be_queued_is_deferred() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
         let admission = Admission {
@@ -276,13 +279,13 @@ mod tests {
             waiting_on: Vec::new(),
             unrecorded: true,
         };
-        let no = heed(&host, &id(), admission).unwrap_err();
-        assert!(no.to_string().contains("the start is kept"), "{no}");
-        assert_eq!(deferred_start::kept(&host), [id()]);
+        let no = apply_admission(&host, &id(), admission).unwrap_err();
+        assert!(no.to_string().contains("the start is deferred"), "{no}");
+        assert_eq!(deferred_start::list(&host), [id()]);
     }
 
     #[test]
-    fn a_no_tells_every_reason_once_and_where_to_look() {
+    fn not_admitted_names_each_reason_once_and_the_command_to_ask() {
         let admission = Admission {
             admitted: false,
             run: Some(RunNumber(3)),
@@ -293,46 +296,48 @@ mod tests {
             ],
             unrecorded: false,
         };
-        let no = heed(&HostContext::system(Path::new("/")), &id(), admission).unwrap_err();
+        let no =
+            apply_admission(&HostContext::system(Path::new("/")), &id(), admission).unwrap_err();
         let expected = "not now: 4 of 4 slots are taken; held by alice (`bij why x#3`)";
         assert_eq!(no.to_string(), expected);
     }
 
-    /// Each silence of the coordinator against each state of its unit, at first and at last.
+    /// Each error of the coordinator with each state of its unit, before and after the time-out.
     #[test]
-    fn nothing_starts_without_an_answer_but_where_there_is_no_coordinator() {
+    fn a_unit_starts_without_a_decision_only_if_there_is_no_coordinator() {
         use ServiceState::{Failed, Stopped, Up};
         let lost = || ClientError::Unreachable("connection reset".into());
         let refused = |kind| ClientError::Refused(Refusal::new(kind, "no"));
-        let silent = || ClientError::Late { after: ANSWERS_WITHIN };
-        let (first, later) = (Duration::ZERO, COMES_BACK_WITHIN);
+        let late = || ClientError::Late { after: ANSWER_TIMEOUT };
+        let (first, later) = (Duration::ZERO, RESTART_TIMEOUT);
         for (error, unit, waited, expected) in [
-            (ClientError::NoCoordinator, Some(Stopped), first, Next::Start),
-            (ClientError::NotListening, Some(Stopped), first, Next::Start),
-            (ClientError::NoCoordinator, Some(Up), first, Next::AskAgain),
-            (ClientError::NotListening, Some(Up), first, Next::AskAgain),
-            (ClientError::NoCoordinator, Some(Up), later, Next::Keep),
-            (ClientError::NotListening, Some(Up), later, Next::Keep),
-            (ClientError::NotListening, Some(Failed), first, Next::Keep),
-            (ClientError::NoCoordinator, None, first, Next::AskAgain),
-            (ClientError::NoCoordinator, None, later, Next::Keep),
-            (lost(), Some(Up), first, Next::AskAgain),
-            (lost(), Some(Stopped), first, Next::AskAgain),
-            (lost(), Some(Stopped), later, Next::Keep),
-            (refused(RefusalKind::Trouble), Some(Up), first, Next::AskAgain),
-            (refused(RefusalKind::Trouble), Some(Up), later, Next::Keep),
-            (refused(RefusalKind::Store), Some(Up), first, Next::Keep),
-            (refused(RefusalKind::Store), Some(Stopped), first, Next::Keep),
-            (refused(RefusalKind::Denied), Some(Up), first, Next::Keep),
-            (silent(), Some(Up), first, Next::Keep),
-            (silent(), Some(Stopped), later, Next::Keep),
+            (ClientError::NoCoordinator, Some(Stopped), first, NextStep::Start),
+            (ClientError::NotListening, Some(Stopped), first, NextStep::Start),
+            (ClientError::NoCoordinator, Some(Up), first, NextStep::Retry),
+            (ClientError::NotListening, Some(Up), first, NextStep::Retry),
+            (ClientError::NoCoordinator, Some(Up), later, NextStep::Defer),
+            (ClientError::NotListening, Some(Up), later, NextStep::Defer),
+            (ClientError::NotListening, Some(Failed), first, NextStep::Defer),
+            (ClientError::NoCoordinator, None, first, NextStep::Retry),
+            (ClientError::NoCoordinator, None, later, NextStep::Defer),
+            (lost(), Some(Up), first, NextStep::Retry),
+            (lost(), Some(Stopped), first, NextStep::Retry),
+            (lost(), Some(Stopped), later, NextStep::Defer),
+            (refused(RefusalKind::Trouble), Some(Up), first, NextStep::Retry),
+            (refused(RefusalKind::Trouble), Some(Up), later, NextStep::Defer),
+            (refused(RefusalKind::Store), Some(Up), first, NextStep::Defer),
+            (refused(RefusalKind::Store), Some(Stopped), first, NextStep::Defer),
+            (refused(RefusalKind::Denied), Some(Up), first, NextStep::Defer),
+            (late(), Some(Up), first, NextStep::Defer),
+            (late(), Some(Stopped), later, NextStep::Defer),
         ] {
-            assert_eq!(next(&error, || unit, waited), expected, "{error:?}, {unit:?}, {waited:?}");
+            let step = next_step(&error, || unit, waited);
+            assert_eq!(step, expected, "{error:?}, {unit:?}, {waited:?}");
         }
     }
 
     #[test]
-    fn without_a_coordinator_everything_may_start() {
+    fn without_a_coordinator_every_unit_may_start() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
         assert!(admit(&host, &Systemd::new(&host), &id(), None).is_ok());
@@ -350,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_cannot_be_kept_fails_aloud() {
+    fn a_start_that_cannot_be_deferred_fails() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
-        assert!(matches!(keep(&host, &id(), "why".to_owned()), Err(NotAdmitted::NotNow { .. })));
+        assert!(matches!(defer(&host, &id(), "why".to_owned()), Err(NotAdmitted::NotNow { .. })));
         std::fs::remove_dir_all(host.layout().runtime()).unwrap();
         std::fs::write(host.layout().runtime(), "").unwrap();
-        let error = keep(&host, &id(), "why".to_owned()).unwrap_err();
-        assert!(matches!(error, NotAdmitted::NotKept { .. }), "{error}");
+        let error = defer(&host, &id(), "why".to_owned()).unwrap_err();
+        assert!(matches!(error, NotAdmitted::NotDeferred { .. }), "{error}");
     }
 }

@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use bij_core::Layout;
 use bij_core::definition::ExperimentSpec;
 
-/// Renders the environment of an attempt: what a program may presume of a user, then the definition's
-/// variables, then ours, then what this attempt is told; the later ones are stronger. Each is
-/// `NAME=VALUE`, ended by a NUL, so that no value needs quotes.
+/// Renders the environment of an attempt: `HOME` of a dynamic user, then the definition's variables, then ours, then
+/// `variables` of this attempt; later ones override earlier ones. Each is `NAME=VALUE`, ended by a NUL, so that no
+/// value needs quotes.
 ///
-/// The entry of a dynamic user in the user database says that its home is `/` (nss-systemd(8)), where
-/// nothing can be written; caches of libraries lie below the home (XDG Base Directory Specification).
+/// In the user database, the home of a dynamic user is `/` (nss-systemd(8)), which is not writable, but libraries
+/// keep their caches below the home (XDG Base Directory Specification).
 pub(crate) fn render(
     spec: &ExperimentSpec,
     layout: &Layout,
     is_dynamic: bool,
-    told: &[(&'static str, String)],
+    variables: &[(&'static str, String)],
 ) -> Vec<u8> {
     let id = &spec.id;
     let shown = |path: std::path::PathBuf| Cow::Owned(path.to_string_lossy().into_owned());
@@ -27,11 +27,12 @@ pub(crate) fn render(
     ];
     let home = is_dynamic.then(|| ("HOME", shown(layout.experiment_state(id))));
     let config = spec.config.as_deref().map(|config| ("BIJ_CONFIG", Cow::Borrowed(config)));
-    let told = told.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
+    let variables = variables.iter().map(|(name, value)| (*name, Cow::Borrowed(value.as_str())));
     let defined =
         spec.environment.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
     let mut text = Vec::new();
-    for (name, value) in home.into_iter().chain(defined).chain(ours).chain(config).chain(told) {
+    for (name, value) in home.into_iter().chain(defined).chain(ours).chain(config).chain(variables)
+    {
         text.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
     }
     text
@@ -50,14 +51,14 @@ mod tests {
         ExperimentSpec::new(ExperimentId::new("x").unwrap(), vec!["true".to_owned()])
     }
 
-    fn rendered(spec: &ExperimentSpec, told: &[(&'static str, String)]) -> Vec<String> {
-        let text = render(spec, &Layout::system(Path::new("/")), false, told);
+    fn rendered(spec: &ExperimentSpec, variables: &[(&'static str, String)]) -> Vec<String> {
+        let text = render(spec, &Layout::system(Path::new("/")), false, variables);
         let text = String::from_utf8(text).unwrap();
         text.split_terminator('\0').map(str::to_owned).collect()
     }
 
     #[test]
-    fn ours_come_last_so_that_nothing_else_tells_an_experiment_who_it_is() {
+    fn our_variables_override_those_of_the_definition() {
         let mut spec = spec();
         spec.environment.insert("BIJ_EXPERIMENT".to_owned(), "another".to_owned());
         spec.environment.insert("A".to_owned(), "1 2\n\"3\" 100% $HOME".to_owned());

@@ -1,37 +1,40 @@
-//! What `begin` leaves for `end`.
+//! Files in the runtime directory that `end` reads: the record that `begin` wrote, and an order to stop.
 
 use bij_core::{
-    AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, RunId, RunNumber, TimeSpan,
+    AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, Order, RunId, RunNumber, TimeSpan,
     Timestamp,
 };
-use bij_host::files;
 use serde::{Deserialize, Serialize};
 
-/// It is a few hundred bytes of ours. Before, it had the starts of its boot as well.
-const CAP: u64 = 32 * 1024;
+use bij_host::{files, logged};
+
+/// Largest record in bytes. It has a few hundred; older versions also kept the starts of the boot in it.
+const MAX_RECORD_LEN: u64 = 32 * 1024;
+/// Largest order in bytes: a line of JSON.
+const MAX_ORDER_LEN: u64 = 16 * 1024;
 
 /// An attempt that was begun in this boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
-    /// Its key.
+    /// The key of the attempt in the ledger.
     pub key: AttemptKey,
-    /// Its place in history, where the ledger told it.
+    /// The numbers of the attempt; `None` if the ledger could not give any.
     #[serde(rename = "place")]
     pub numbers: Option<AttemptNumbers>,
-    /// When it was begun.
+    /// When the attempt was begun.
     pub started: Timestamp,
-    /// The same by the clock that counts from boot and does not jump.
+    /// When the attempt was begun by `CLOCK_MONOTONIC`.
     pub started_since_boot: Option<TimeSpan>,
-    /// Kills for memory that its control group had counted before it began.
+    /// OOM kills that its control group had counted before it began.
     ///
-    /// A control group usually dies with the attempt before, but nobody promises that.
+    /// A control group is usually removed with the previous attempt, but systemd does not guarantee that.
     pub oom_kills_before: Option<u64>,
-    /// Hits of the memory limit counted before it began.
+    /// Hits of the memory limit that its control group had counted before it began.
     pub memory_limit_hits_before: Option<u64>,
-    /// Why its start was given up before the process ran.
+    /// Why the start was refused before the process ran.
     #[serde(default)]
     pub refusal: Option<String>,
-    /// What its main process left behind, once that has ended well.
+    /// Processes that outlived its main process, which ended well.
     #[serde(default)]
     pub left_behind: Option<LeftBehind>,
 }
@@ -39,39 +42,46 @@ pub struct AttemptRecord {
 /// The numbers of an attempt in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptNumbers {
-    /// The run.
+    /// The number of the run.
     pub run: RunNumber,
-    /// The attempt within the run.
+    /// The number of the attempt within the run.
     pub attempt: AttemptNumber,
-    /// Crashes of the experiment before it.
+    /// Earlier crashes of the experiment.
     pub crashes: u64,
 }
 
 impl AttemptRecord {
-    /// The newest record of an experiment, if there is one that can be read.
+    /// Returns the newest record of an experiment. An unreadable record is logged, and `None`.
     pub fn read(layout: &Layout, id: &ExperimentId) -> Option<Self> {
         let path = layout.attempt_record(id);
-        let text = files::read_own(&path, CAP, layout)
+        let text = files::read_own(&path, MAX_RECORD_LEN, layout)
             .inspect_err(|error| log::warn!("cannot read {}: {error}", path.display()))
             .ok()??;
         serde_json::from_str(&text)
-            .inspect_err(|error| log::warn!("{} is no record: {error}", path.display()))
+            .inspect_err(|error| log::warn!("cannot parse {}: {error}", path.display()))
             .ok()
     }
 
-    /// Leaves the record for `end`.
+    /// Writes the record for `end`.
     ///
     /// # Errors
-    /// What the system says; the record before is then as it was.
+    /// The error of the system; the previous record is then unchanged.
     pub fn write(&self, layout: &Layout, id: &ExperimentId) -> std::io::Result<()> {
         let text = serde_json::to_string(self)?;
         files::put(&layout.attempt_record(id), text.as_bytes(), 0o644)
     }
 
-    /// The run that it belongs to, where that is known.
+    /// Returns the run of the attempt, if it is known.
     pub fn run(&self, id: &ExperimentId) -> Option<RunId> {
         self.numbers.map(|numbers| RunId { experiment: id.clone(), number: numbers.run })
     }
+}
+
+/// Returns the order to stop that is in force for an experiment. An unreadable order is logged, and `None`.
+pub fn read_order(layout: &Layout, id: &ExperimentId) -> Option<Order> {
+    let text = files::read_own(&layout.order(id), MAX_ORDER_LEN, layout);
+    let text = logged(text, "cannot read the order to stop").flatten()?;
+    logged(serde_json::from_str(&text), "cannot parse the order to stop")
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! `bij-hook begin`: opens the attempt that is about to run.
 //!
-//! In this order: is the unit what its definition says (`fresh`); what did other attempts leave
-//! open (`left_open`); who asked for this start; the ledger's row; whether its program is there;
-//! the environment that the process gets. On an
-//! unchanged definition whose last attempt did not crash in this boot, nothing is asked of the
-//! service manager.
+//! In this order: renders the unit if its definition has changed (`fresh`); closes earlier attempts
+//! (`unclosed`); decides whether this is a restart; opens the attempt in the ledger; checks that the
+//! program exists; writes the environment of the process. If the definition is unchanged and the last
+//! attempt did not crash in this boot, the service manager is not called.
 
+mod environment;
 mod fresh;
-mod left_open;
 pub(crate) mod start_limit;
-mod tell;
+mod unclosed;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,20 +24,20 @@ use thiserror::Error;
 use crate::attempt_record::{AttemptNumbers, AttemptRecord};
 use crate::counters::read_counters;
 use crate::owner::OwnerError;
-use crate::runnable::{command_obstacle, place_obstacle};
+use crate::runnable::{command_obstacle, directory_obstacle};
 use crate::{HookEnv, Journal, Manager, ManagerError, RenderError};
 use bij_host::{HostContext, HostContextError, files};
 
-use start_limit::{Clock, lives_of_run};
+use start_limit::{Clock, attempts_in_boot};
 
-pub(crate) use left_open::close_other_boots;
+pub(crate) use unclosed::close_other_boots;
 
-/// What `begin` did.
+/// What [`Begin::run`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// An attempt is open; its place in history, if the ledger could tell.
+    /// An attempt is open; `None` if the ledger could not record it.
     Attempt(Option<Box<Opened>>),
-    /// There is no definition to run: `refuse` comes next and says why.
+    /// There is no usable definition: the template runs `refuse` next, which says why.
     LeftToRefuse,
 }
 
@@ -46,112 +45,109 @@ pub enum Begun {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BeginError {
-    /// It was not called by a service manager.
-    #[error("$INVOCATION_ID is not set: this is called by systemd, not by hand")]
+    /// The hook was not called by a service manager.
+    #[error("$INVOCATION_ID is not set: systemd calls this hook, it cannot be called by hand")]
     NoInvocation,
-    /// It does not know where it is.
-    #[error("the attempt cannot be named")]
+    /// The boot of this attempt is unknown.
+    #[error("cannot identify the attempt")]
     HostContext(#[from] HostContextError),
-    /// The definition has changed and the service manager could not be told.
-    #[error("the definition has changed, and the service manager has not read it")]
+    /// The definition has changed, and the service manager could not be asked to reload.
+    #[error("the definition has changed, but the service manager has not reloaded it")]
     Reload(#[from] ManagerError),
-    /// The machine lacks what its definition names.
+    /// The machine lacks something that the definition names.
     #[error("{0}")]
     Obstacle(Obstacle),
-    /// It is not known who may read its environment.
-    #[error("the user that it runs as is not known")]
+    /// The user that may read the environment is unknown.
+    #[error("cannot find the user of the experiment")]
     Owner(#[from] OwnerError),
-    /// Its process would run without its environment.
-    #[error("its environment cannot be written to {}", path.display())]
+    /// The process would run without its environment.
+    #[error("cannot write the environment of the attempt to {}", path.display())]
     Environment {
-        /// The file.
+        /// The file of the environment.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// systemd has forgotten how often it has started the unit: it does so whenever units are read
-    /// again. The ledger has not.
+    /// The start limit is reached by the ledger's count; systemd forgets its own count at each reload.
     #[error(
-        "{id} has used up its {burst} starts in {interval}; `systemctl reset-failed` or a start by hand begins anew"
+        "{id} has used up its {burst} starts in {interval}; to reset the count, run `systemctl reset-failed` or start it by hand"
     )]
     StartLimit {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
         /// `StartLimitBurst=` in force.
         burst: u32,
         /// `StartLimitIntervalSec=` in force.
         interval: Limit<TimeSpan>,
     },
-    /// The definition is there and cannot be read.
-    #[error("the definition of {id} cannot be read; it is not started with settings of yesterday")]
+    /// The definition exists but cannot be read.
+    #[error("cannot read the definition of {id}; it is not started with outdated settings")]
     Definition {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
         /// What went wrong.
         #[source]
         source: FindError,
     },
-    /// The definition has changed and its drop-in cannot be written.
+    /// The definition has changed, and its drop-in cannot be written.
     #[error(
-        "the new settings of {id} cannot be put in force, and it is not started with those of yesterday; once there is room (`df -h /run`), start it again"
+        "cannot write the new settings of {id}, and it is not started with outdated ones; free space (`df -h /run`), then start it again"
     )]
     Render {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
         /// What went wrong.
         #[source]
         source: RenderError,
     },
-    /// The definition cannot be used any more, and its drop-in cannot be removed.
-    #[error("{id} has no usable definition any more, and its command cannot be taken out of {}", path.display())]
+    /// The definition is no longer usable, and its drop-in cannot be removed.
+    #[error("the definition of {id} is no longer usable, and its old command cannot be removed from {}", path.display())]
     Remove {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
         /// The drop-in.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// Neither the database nor the runtime directory takes a record of the attempt.
-    #[error(
-        "the start of {id} can be recorded nowhere; once there is room (`df -h /run /var`), start it again"
-    )]
+    /// The attempt can be recorded neither in the database nor in the runtime directory.
+    #[error("cannot record the start of {id}; free space (`df -h /run /var`), then start it again")]
     Unrecorded {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
-        /// Why its record cannot be left in the runtime directory.
+        /// Why the runtime directory cannot take the record.
         #[source]
         source: io::Error,
     },
-    /// The unit is not what the definition says, even after a reload.
+    /// The unit differs from its definition even after a reload.
     #[error(
-        "the unit of {id} differs from its definition even after a reload, and is not started with settings of yesterday: does another file hide {}? `systemctl cat {}` shows what is loaded",
+        "the unit of {id} differs from its definition even after a reload, and is not started with outdated settings: does another file override {}? `systemctl cat {}` shows the loaded files",
         path.display(), id.unit_name()
     )]
     StillStale {
-        /// The experiment.
+        /// The experiment that cannot start.
         id: ExperimentId,
         /// The drop-in that should be loaded.
         path: PathBuf,
     },
 }
 
-/// What `begin` works with.
+/// The `begin` hook with its ports.
 #[derive(Debug)]
 pub struct Begin<'a, D, L, M, J> {
-    /// Where it was called.
+    /// The installation that the hook was called for.
     pub host: &'a HostContext,
-    /// What systemd told it.
-    pub told: &'a HookEnv,
-    /// The definitions.
+    /// The environment that systemd gave the hook.
+    pub env: &'a HookEnv,
+    /// Reads the definition of the experiment.
     pub definitions: &'a D,
-    /// The ledger.
+    /// Takes the opened attempt, and knows earlier ones.
     pub ledger: &'a mut L,
-    /// The service manager.
+    /// The service manager that called the hook.
     pub manager: &'a M,
-    /// The journal.
+    /// The journal of that manager.
     pub journal: &'a J,
 }
 
@@ -159,46 +155,46 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     /// Begins an attempt of an experiment.
     ///
     /// # Errors
-    /// [`BeginError`] if it must not run. Trouble with the ledger is logged and stops nothing.
+    /// [`BeginError`] if it must not run. An error of the ledger alone is logged and does not stop the start.
     pub fn run(mut self, id: &ExperimentId) -> Result<Begun, BeginError> {
-        let invocation = self.told.invocation.ok_or(BeginError::NoInvocation)?;
+        let invocation = self.env.invocation.ok_or(BeginError::NoInvocation)?;
         let key = AttemptKey { boot: self.host.boot()?, invocation };
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
         let started = self.host.now();
         let mut recent = self.recent(id, key);
-        if self.close_left_open(&recent, key) {
+        if self.close_unclosed(&recent, key) {
             recent = self.recent(id, key);
         }
-        refuse(place_obstacle(self.host.root(), &spec))?;
+        refuse(directory_obstacle(self.host.root(), &spec))?;
         let uptime = self.host.uptime();
         let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, uptime, start };
         let opened = self.ledger.open(&opening);
-        let opened = logged(opened, "the ledger did not take the attempt's beginning");
-        self.clear_the_way(id);
-        let obstacle = command_obstacle(self.host.root(), &spec, self.told.path.as_deref());
+        let opened = logged(opened, "cannot record the start in the ledger");
+        self.prepare_directories(id);
+        let obstacle = command_obstacle(self.host.root(), &spec, self.env.path.as_deref());
         let ready =
             refuse(obstacle).and_then(|()| self.write_environment(&spec, opened.as_ref(), &recent));
         let refusal = ready.as_ref().err().map(|refusal| error_chain(refusal));
-        let recorded = self.leave_record(id, key, started, opened.as_ref(), refusal);
+        let recorded = self.write_record(id, key, started, opened.as_ref(), refusal);
         ready.and(recorded)?;
         log_begin(id, opened.as_ref());
         Ok(Begun::Attempt(opened.map(Box::new)))
     }
 
-    /// The newest attempts before this one, oldest first. One question for all that `begin` wants
-    /// to know: each costs a start as much as everything else together.
+    /// Returns the newest attempts before this one, oldest first. It is the only query of `begin`, because a query
+    /// takes as long as all the rest of a start.
     fn recent(&self, id: &ExperimentId, here: AttemptKey) -> Vec<Attempt> {
         let query = AttemptQuery {
             experiment: Some(id.clone()),
             newest: Some(RECENT),
             ..AttemptQuery::default()
         };
-        let recent = logged(self.ledger.attempts(&query), "the ledger cannot be read");
+        let recent = logged(self.ledger.attempts(&query), "cannot read the ledger");
         recent.into_iter().flatten().filter(|attempt| attempt.key != here).collect()
     }
 
-    /// Who asked for this start. `NRestarts` is asked for only if systemd can have done so.
+    /// Decides whether systemd restarted the unit by itself. Reads `NRestarts` only if that is possible.
     fn start_kind(
         &self,
         recent: &[Attempt],
@@ -209,37 +205,37 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             return Ok(StartKind::Fresh);
         };
         let id = &newest.run.experiment;
-        match logged(self.manager.facts(id), "NRestarts is not known") {
+        match logged(self.manager.facts(id), "cannot read NRestarts") {
             Some(facts) if facts.restarts == 0 => Ok(StartKind::Fresh),
             Some(facts) => {
-                let mut lives = lives_of_run(self.ledger, &newest.run, here.boot);
-                lives.retain(|life| life.key != here);
-                sound_alarm(newest, lives.len(), facts.restarts);
+                let mut attempts = attempts_in_boot(self.ledger, &newest.run, here.boot);
+                attempts.retain(|attempt| attempt.key != here);
+                warn_if_unrecorded(newest, attempts.len(), facts.restarts);
                 let clock = Clock { boot: here.boot, now, uptime: self.host.uptime() };
-                start_limit::check(id, &facts, &lives, &clock)?;
+                start_limit::check(id, &facts, &attempts, &clock)?;
                 Ok(StartKind::Restart)
             }
-            // A restart is what usually follows a crash; a wrong guess only keeps one run open.
+            // A start after a crash is usually a restart; a wrong guess only keeps one run open.
             None => Ok(StartKind::Restart),
         }
     }
 
-    /// Removes what asked the attempt before to leave, and makes what is missing.
-    fn clear_the_way(&self, id: &ExperimentId) {
+    /// Removes the stop requests of the previous attempt, and makes the state directory if it is missing.
+    fn prepare_directories(&self, id: &ExperimentId) {
         let layout = self.host.layout();
         for path in [layout.stop_file(id), layout.order(id)] {
             if let Err(error) = files::remove(&path) {
                 log::warn!("cannot remove {}: {error}", path.display());
             }
         }
-        // The system's manager has made it by StateDirectory=, with the right owner.
+        // The system's manager makes it itself (`StateDirectory=`), with the right owner.
         if self.host.is_user() {
             let state = layout.experiment_state(id);
-            logged(files::make_directory(&state), "the state directory cannot be made");
+            logged(files::make_directory(&state), "cannot make the state directory");
         }
     }
 
-    fn leave_record(
+    fn write_record(
         &self,
         id: &ExperimentId,
         key: AttemptKey,
@@ -263,8 +259,8 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             left_behind: None,
         };
         let Err(source) = record.write(self.host.layout(), id) else { return Ok(()) };
-        log::warn!("the attempt's record cannot be left: {source}");
-        // `end` finds the attempt by the ledger as well. One that stands nowhere would run and be forgotten.
+        log::warn!("cannot write the record of the attempt: {source}");
+        // `end` can also find the attempt in the ledger. An attempt that is in neither would be lost.
         if opened.is_some() {
             return Ok(());
         }
@@ -276,21 +272,21 @@ fn refuse(obstacle: Option<Obstacle>) -> Result<(), BeginError> {
     obstacle.map_or(Ok(()), |obstacle| Err(BeginError::Obstacle(obstacle)))
 }
 
-/// So many attempts are looked at: what is open, what ended how, and where the newest checkpoint is.
+/// Number of earlier attempts that are read: to close open ones, and to find the last cause and checkpoint.
 const RECENT: usize = 16;
 
-/// Whether systemd can have brought this attempt back: it ended in this boot and its run is open.
+/// Returns whether systemd may have restarted the unit after this attempt: it began in this boot, and its run is open.
 fn may_be_restarted(attempt: &Attempt, here: AttemptKey) -> bool {
     let open_run = attempt.end.as_ref().is_none_or(|end| RunEnd::after(end).is_none());
     attempt.key.boot == here.boot && open_run
 }
 
-/// More restarts than attempts mean that a beginning was never recorded: somebody should know.
-fn sound_alarm(newest: &Attempt, known: usize, restarts: u32) {
+/// Logs a warning if systemd has restarted the unit more often than the ledger knows: a start was not recorded.
+fn warn_if_unrecorded(newest: &Attempt, known: usize, restarts: u32) {
     if known < usize::try_from(restarts).unwrap_or(usize::MAX) {
         log::warn!(
             BIJ_EXPERIMENT:% = newest.run.experiment, BIJ_RUN:% = newest.run, BIJ_EVENT = "unrecorded";
-            "systemd counts {restarts} restarts of {} in this boot, the ledger only {known} attempts before this one",
+            "systemd counts {restarts} restarts of {} in this boot, but the ledger has only {known} earlier attempts",
             newest.run
         );
     }
@@ -298,7 +294,7 @@ fn sound_alarm(newest: &Attempt, known: usize, restarts: u32) {
 
 fn log_begin(id: &ExperimentId, opened: Option<&Opened>) {
     let Some(opened) = opened else {
-        log::warn!(BIJ_EXPERIMENT:% = id, BIJ_EVENT = "attempt-begun"; "an attempt of {id} begins without a place in the ledger");
+        log::warn!(BIJ_EXPERIMENT:% = id, BIJ_EVENT = "attempt-begun"; "an attempt of {id} begins, but is not recorded in the ledger");
         return;
     };
     let before = match (opened.before.crashes, opened.before.last_cause) {

@@ -7,60 +7,59 @@ use bij_core::{ExperimentId, InvalidExperimentId};
 use lexopt::prelude::*;
 use thiserror::Error;
 
-use crate::AboutUnit;
+use crate::LoggedUnit;
 
 /// One call of `bij-hook`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCall {
-    /// What is to be done.
+    /// The hook to run.
     pub verb: Verb,
-    /// Whose manager calls: the system's, or a user's (`--user`).
+    /// Whether a user's manager calls (`--user`), not the system's.
     pub user: bool,
-    /// The tree that all paths lie in: `/`, or what `--root` says.
+    /// The tree of all paths: `/`, or the value of `--root`.
     pub root: PathBuf,
 }
 
-/// What a hook is called for.
+/// The hook to run, and its experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// `ExecCondition=`: may it start now? If so, opens the attempt.
+    /// `ExecCondition=`: decides whether the unit may start now; if so, opens the attempt.
     Start(ExperimentId),
-    /// `ExecStartPre=` of a unit that nobody is asked about: opens the attempt.
+    /// `ExecStartPre=` of a unit without a condition: opens the attempt.
     Begin(ExperimentId),
-    /// `ExecStop=`: notes which processes the main process has left behind.
+    /// `ExecStop=`: records which processes the main process has left behind.
     Leftovers(ExperimentId),
     /// `ExecStopPost=`: closes the attempt.
     End(ExperimentId),
     /// The template's own `ExecStart=`: says why there is nothing to run.
     Refuse(ExperimentId),
-    /// At boot: closes what other boots left open.
+    /// At boot: closes the open attempts of other boots.
     Boot,
-    /// At shutdown: marks this boot as ended in good order.
+    /// At shutdown: records that this boot ended cleanly.
     Shutdown,
 }
 
-/// Why a command line is none.
+/// Why the arguments are not a valid call.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// An option is unknown or lacks its value.
     #[error("{0}; {USAGE}")]
     Option(#[from] lexopt::Error),
-    /// The words are none of the calls.
+    /// The words are not a known call.
     #[error("{USAGE}")]
     Verb,
-    /// The instance is no experiment's.
+    /// The instance name of the unit is not an experiment id.
     #[error("the unit's instance names no experiment")]
     Id(#[source] InvalidExperimentId),
 }
 
-/// The calls that there are.
 const USAGE: &str = "usage: bij-hook [--user] [--root DIR] start|begin|leftovers|end|refuse ID, or \
      bij-hook [--user] [--root DIR] boot|shutdown";
 
 impl HookCall {
-    /// The unit that called, if it is an experiment's.
-    pub fn unit(&self) -> Option<AboutUnit> {
+    /// Returns the unit that called, if it is an experiment's.
+    pub fn unit(&self) -> Option<LoggedUnit> {
         let (Verb::Start(id)
         | Verb::Begin(id)
         | Verb::Leftovers(id)
@@ -69,13 +68,13 @@ impl HookCall {
         else {
             return None;
         };
-        Some(AboutUnit { experiment: id.clone(), user: self.user })
+        Some(LoggedUnit { experiment: id.clone(), user: self.user })
     }
 
     /// Reads the arguments after the program's name.
     ///
     /// # Errors
-    /// [`CallError`] if they are no call.
+    /// [`CallError`] if they are not a valid call.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CallError> {
         let (mut user, mut root, mut words) = (false, PathBuf::from("/"), Vec::new());
         let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_refused_before_it_reaches_a_path() {
+    fn invalid_calls_are_refused_before_they_reach_a_path() {
         for bad in ["", "begin", "begin a b", "boot a", "stop a"] {
             assert!(matches!(parse(bad), Err(CallError::Verb)), "{bad}");
         }

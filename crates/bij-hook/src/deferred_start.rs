@@ -1,8 +1,8 @@
-//! Starts that were asked for while the coordinator could not be asked: kept on the disk by the hook,
-//! taken into the queue by the coordinator as soon as it can.
+//! Starts that the coordinator could not decide: the hook writes them to disk, and the coordinator queues them as
+//! soon as it can.
 //!
-//! One file for each experiment, by its name; what is in it tells people why. The directory is below
-//! the runtime directory, so it is empty after a boot, in which what is enabled asks again.
+//! Each is a file with the experiment's name, which contains the reason as text. The directory is below the runtime
+//! directory, so it is empty after a boot, when enabled units start again anyway.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -10,12 +10,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use bij_core::ExperimentId;
+
 use bij_host::{HostContext, files};
 
-/// Keeps a start.
+/// Writes a deferred start to disk, with the reason.
 ///
 /// # Errors
-/// What the system says; the start is not kept then.
+/// The error of the system; the start is then not deferred.
 pub fn keep(host: &HostContext, id: &ExperimentId, why: &str) -> io::Result<()> {
     let directory = directory(host);
     if !directory.is_dir() {
@@ -29,18 +30,18 @@ pub fn keep(host: &HostContext, id: &ExperimentId, why: &str) -> io::Result<()> 
     files::put(&directory.join(id.as_str()), format!("{why}\n").as_bytes(), 0o600)
 }
 
-/// The starts that are kept. What cannot be read is none.
-pub fn kept(host: &HostContext) -> Vec<ExperimentId> {
+/// Returns the experiments whose start is deferred. An unreadable directory has none.
+pub fn list(host: &HostContext) -> Vec<ExperimentId> {
     let entries = fs::read_dir(directory(host)).into_iter().flatten().flatten();
-    // A file that is just being written has a name that is no experiment's.
+    // The temporary name of a file that is being written is not a valid id.
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Forgets a start, which is in the queue now.
+/// Removes a deferred start, which is now queued.
 ///
 /// # Errors
-/// What the system says; one that is not there is no error.
-pub fn forget(host: &HostContext, id: &ExperimentId) -> io::Result<()> {
+/// The error of the system; a missing file is no error.
+pub fn remove(host: &HostContext, id: &ExperimentId) -> io::Result<()> {
     files::remove(&directory(host).join(id.as_str()))
 }
 
@@ -53,16 +54,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_is_kept_once_until_it_is_forgotten() {
+    fn a_start_is_deferred_once_until_it_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
         let id: ExperimentId = "x".parse().unwrap();
-        assert!(kept(&host).is_empty());
+        assert!(list(&host).is_empty());
         keep(&host, &id, "why").unwrap();
         keep(&host, &id, "why else").unwrap();
-        assert_eq!(kept(&host), std::slice::from_ref(&id));
-        forget(&host, &id).unwrap();
-        forget(&host, &id).unwrap();
-        assert!(kept(&host).is_empty());
+        assert_eq!(list(&host), std::slice::from_ref(&id));
+        remove(&host, &id).unwrap();
+        remove(&host, &id).unwrap();
+        assert!(list(&host).is_empty());
     }
 }

@@ -5,11 +5,11 @@ use std::str::FromStr as _;
 use bij_core::Exit;
 use nix::sys::signal::Signal;
 
-/// The first and last real-time signal as glibc counts them, and so as systemd names them.
+/// The first and last real-time signal by glibc's numbers, which systemd's names follow.
 const SIGRTMIN: i32 = 34;
 const SIGRTMAX: i32 = 64;
 
-/// Reads what systemd told; `None` if the main process never ran, or for words it does not have.
+/// Parses the two variables; `None` if the main process never ran, or for unknown words.
 pub(crate) fn parse_exit(code: Option<&str>, status: Option<&str>) -> Option<Exit> {
     let status = status?;
     match code? {
@@ -20,7 +20,7 @@ pub(crate) fn parse_exit(code: Option<&str>, status: Option<&str>) -> Option<Exi
     }
 }
 
-/// A signal by name without its `SIG`, by name with it, or by number.
+/// Parses a signal: a name with or without `SIG`, or a number.
 fn parse_signal(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -33,7 +33,7 @@ fn parse_signal(text: &str) -> Option<i32> {
     Signal::from_str(&format!("SIG{name}")).ok().map(|signal| signal as i32)
 }
 
-/// The name of a signal for people: `SIGKILL`, `SIGRTMIN+3`.
+/// Returns the name of a signal: `SIGKILL`, `SIGRTMIN+3`.
 pub(crate) fn signal_name(signal: i32) -> String {
     match Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_systemd_are_read() {
+    fn the_exit_variables_of_systemd_are_parsed() {
         for (code, status, exit) in [
             ("exited", "0", Exit::Code(0)),
             ("exited", "203", Exit::Code(203)),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ran_or_makes_no_sense_has_no_exit() {
+    fn missing_or_unknown_variables_have_no_exit() {
         for (code, status) in [
             (None, None),
             (Some("exited"), None),

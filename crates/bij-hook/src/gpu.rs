@@ -1,8 +1,7 @@
-//! What a unit with `[gpu] access` is given on this machine.
+//! The settings of a unit with `[gpu] access` on this machine.
 //!
-//! Drivers come up while the machine boots, after drop-ins were rendered for the first time, and their
-//! numbers are given anew at each boot. So what was found is part of the unit's stamp: a start that
-//! finds something else has the unit rendered anew.
+//! GPU drivers load during the boot, after the first rendering of drop-ins, and their device numbers change with each
+//! boot. So these settings are part of the unit's stamp: a start that finds other settings renders the unit again.
 
 use std::hash::Hasher as _;
 use std::thread;
@@ -10,33 +9,33 @@ use std::time::Duration;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::{Outcome, error_chain};
-use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root, power_on};
 use fnv::FnvHasher;
 
-/// How often, and how many times, is looked for the nodes of a GPU that was just switched on: two
-/// seconds in all.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 100;
+use bij_host::HostContext;
 
-/// What this machine's GPU needs.
+/// Interval and number of checks for the nodes of a GPU that was just switched on: two seconds in all.
+const NODE_POLL_INTERVAL: Duration = Duration::from_millis(20);
+const NODE_POLLS: u32 = 100;
+
+/// The unit settings that give access to this machine's GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GpuSettings(Vec<(&'static str, String)>);
 
 impl GpuSettings {
-    /// Looks for the GPU of a place.
+    /// Finds the GPU of a machine.
     pub(crate) fn find(host: &HostContext) -> Self {
-        // Without /proc nothing is known of a GPU, and a unit that gets none says so when it needs one.
+        // Without /proc no GPU can be found; an experiment that needs one then fails by itself.
         let policy = GpuPolicy::find(&Root::new(host.root()));
         Self(policy.map(|policy| policy.settings()).unwrap_or_default())
     }
 
-    /// In systemd's words; empty if there is no GPU that is known.
+    /// Returns the settings as names and values of systemd; empty without a known GPU.
     pub(crate) fn as_slice(&self) -> &[(&'static str, String)] {
         &self.0
     }
 
-    /// Changes whenever the settings do: 16 hexadecimal digits.
+    /// Returns 16 hexadecimal digits that change whenever the settings do.
     pub(crate) fn stamp(&self) -> String {
         let mut hasher = FnvHasher::default();
         for (directive, value) in &self.0 {
@@ -49,24 +48,23 @@ impl GpuSettings {
     }
 }
 
-/// Whether a unit is given the GPU: a user's manager cannot give anybody what he does not have.
-pub(crate) fn is_given(host: &HostContext, spec: &ExperimentSpec) -> bool {
+/// Returns whether a unit gets access to the GPU. A user's manager cannot grant rights that the user lacks.
+pub(crate) fn may_use_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
     spec.gpu.access && !host.is_user()
 }
 
-/// Switches the GPU on for an experiment that is to use it, if it never was since boot: some of its
-/// nodes are not there before. Whether it was switched on just now: then devices have come that the
-/// unit has not been given yet.
-pub(crate) fn wake(host: &HostContext, spec: &ExperimentSpec) -> bool {
-    if !is_given(host, spec) {
+/// Switches the GPU on for an experiment that uses it, if it was never on since boot, because some of its nodes do not
+/// exist before. Returns whether it was switched on now, so that there are new devices.
+pub(crate) fn power_on_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
+    if !may_use_gpu(host, spec) {
         return false;
     }
     let id = &spec.id;
-    let mut looks = 0;
+    let mut polls = 0;
     let again = || {
-        thread::sleep(LOOK_EVERY);
-        looks += 1;
-        looks < LOOKS
+        thread::sleep(NODE_POLL_INTERVAL);
+        polls += 1;
+        polls < NODE_POLLS
     };
     match power_on(&Root::new(host.root()), again) {
         Ok(Outcome::Unchanged) => false,

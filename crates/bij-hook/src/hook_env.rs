@@ -1,23 +1,23 @@
-//! What systemd tells a hook in its environment (systemd.exec(5)).
+//! The environment variables that systemd sets for a hook (systemd.exec(5)).
 
 use std::fs;
 use std::path::Path;
 
 use bij_core::{Exit, ExperimentId, InvocationId, ServiceResult};
-use bij_host::HostContext;
 
 use crate::exit_status::parse_exit;
+use bij_host::HostContext;
 
-/// The part of a hook's environment that it reads.
+/// The environment variables that a hook reads. Missing and invalid ones are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookEnv {
-    /// `$INVOCATION_ID`: this life of the unit.
+    /// `$INVOCATION_ID`: this invocation of the unit.
     pub invocation: Option<InvocationId>,
-    /// `$BIJ_STAMP`: of the definition that the unit's drop-in was rendered from.
+    /// `$BIJ_STAMP`: the stamp of the definition that the unit's drop-in was rendered from.
     pub stamp: Option<String>,
-    /// `$PATH` of the unit, where programs without a path are looked for. The hook runs none by it.
+    /// `$PATH` of the unit, used to check the experiment's command. The hook itself runs no program by it.
     pub path: Option<String>,
-    /// `$NOTIFY_SOCKET`: where the service manager listens.
+    /// `$NOTIFY_SOCKET`: the socket for messages to the service manager.
     pub notify_socket: Option<String>,
     /// `$SERVICE_RESULT`, for `end`.
     pub service_result: Option<ServiceResult>,
@@ -26,7 +26,7 @@ pub struct HookEnv {
 }
 
 impl HookEnv {
-    /// Reads the environment by `variable`. What is missing or makes no sense is absent.
+    /// Reads the variables with `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         Self {
@@ -39,11 +39,11 @@ impl HookEnv {
         }
     }
 
-    /// Takes the life of the unit from where root alone writes it.
+    /// Replaces the invocation by that of a link that only root can write.
     ///
-    /// A variable of the unit can take the place of systemd's own. systemd also links each unit to its
-    /// invocation in a directory of its own (`unit_export_invocation_id()` of its core/unit.c, since
-    /// 236); the variable counts only where that could not be written.
+    /// A drop-in of the unit can override the variable. systemd also links each unit to its invocation below its
+    /// runtime directory (`unit_export_invocation_id()` of its core/unit.c, since 236); the variable counts only if
+    /// the link is missing.
     #[must_use]
     pub fn verified(mut self, host: &HostContext, id: &ExperimentId) -> Self {
         let runtime = host.layout().runtime().parent().unwrap_or(Path::new("/run"));
@@ -52,7 +52,7 @@ impl HookEnv {
         if known.is_some() && known != self.invocation {
             log::warn!(
                 BIJ_EXPERIMENT:% = id;
-                "$INVOCATION_ID of {id} is not this life of its unit: a drop-in of the unit sets it"
+                "$INVOCATION_ID of {id} is wrong and ignored: a drop-in of its unit sets it"
             );
         }
         self.invocation = known.or(self.invocation);
@@ -68,13 +68,13 @@ mod tests {
     use crate::testing::Machine;
 
     #[test]
-    fn what_systemd_has_written_down_is_stronger_than_the_variable() {
+    fn the_invocation_link_overrides_the_variable() {
         let machine = Machine::new();
-        let told = || HookEnv {
+        let env = || HookEnv {
             invocation: Some(InvocationId::from_bytes([1; 16])),
             ..HookEnv::default()
         };
-        let verified = || told().verified(&machine.host, &machine.id).invocation.unwrap();
+        let verified = || env().verified(&machine.host, &machine.id).invocation.unwrap();
         assert_eq!(verified(), InvocationId::from_bytes([1; 16]));
         let link = machine.path("run/systemd/units/invocation:brain-experiment@x.service");
         symlink(InvocationId::from_bytes([2; 16]).to_string(), &link).unwrap();
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_environment_of_exec_stop_post_is_read() {
-        let told = HookEnv::read(|name| {
+        let env = HookEnv::read(|name| {
             let value = match name {
                 "INVOCATION_ID" => "0123456789abcdef0123456789abcdef",
                 "SERVICE_RESULT" => "oom-kill",
@@ -94,9 +94,9 @@ mod tests {
             };
             Some(value.to_owned())
         });
-        assert_eq!(told.service_result, Some(ServiceResult::OomKill));
-        assert_eq!(told.exit, Some(Exit::Signal(9)));
-        assert_eq!(told.stamp, None);
-        assert_eq!(told.invocation.unwrap().to_string(), "0123456789abcdef0123456789abcdef");
+        assert_eq!(env.service_result, Some(ServiceResult::OomKill));
+        assert_eq!(env.exit, Some(Exit::Signal(9)));
+        assert_eq!(env.stamp, None);
+        assert_eq!(env.invocation.unwrap().to_string(), "0123456789abcdef0123456789abcdef");
     }
 }

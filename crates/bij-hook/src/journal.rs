@@ -1,40 +1,40 @@
-//! What the hooks ask the journal.
+//! The journal as a port of the hooks.
 
 use bij_core::{Evidence, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use thiserror::Error;
 
-/// The end of one life of a unit, as its manager logged it.
+/// The end of one invocation of a unit, as its manager logged it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedEnd {
-    /// When it ended.
+    /// When the invocation ended.
     pub at: Timestamp,
-    /// When it was up, if it was.
+    /// When the unit became ready, if it did.
     pub ready: Option<Timestamp>,
-    /// What the records say.
+    /// The evidence from the log records.
     pub evidence: Evidence,
 }
 
-/// The journal did not answer.
+/// The journal could not be read.
 #[derive(Debug, Error)]
-#[error("the journal cannot be asked")]
+#[error("cannot read the journal")]
 pub struct JournalError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// The records of the service manager and the kernel, as a hook needs them.
+/// Log records of the service manager, the kernel and the experiments.
 pub trait Journal {
-    /// When and how one life of a unit ended, as its manager logged it; `None` if it did not.
+    /// Returns when and how one invocation of a unit ended; `None` if its manager logged no end.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
     fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError>;
 
-    /// Returns the names of the processes of one life of a unit that its manager had to kill.
+    /// Returns the names of the processes of one invocation of a unit that its manager had to kill.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
     fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError>;
 
-    /// Returns the newest `count` lines that an experiment printed in one life of its unit, oldest first.
-    /// Waits some seconds for a journal that is behind.
+    /// Returns the newest `count` lines that an experiment printed in one invocation of its unit, oldest first.
+    /// Waits up to some seconds for lines that the journal has yet to store.
     ///
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
@@ -45,7 +45,7 @@ pub trait Journal {
         count: usize,
     ) -> Result<Vec<String>, JournalError>;
 
-    /// The kernel's newest line about a process that it killed for memory in the unit's control
-    /// group since `since` (by the clock that counts from boot), where that can be read.
+    /// Returns the kernel's newest line about an OOM kill in the unit's control group since `since`
+    /// (`CLOCK_MONOTONIC`), if it can be read.
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;
 }

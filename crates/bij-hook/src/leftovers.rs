@@ -1,8 +1,8 @@
-//! `bij-hook leftovers`: which processes the main process has left behind.
+//! `bij-hook leftovers`: records which processes the main process has left behind.
 //!
-//! systemd runs `ExecStop=` when the main process has left well, before it signals what is left in the
-//! control group (systemd.service(5)). `ExecStopPost=` comes after that: nothing is left to be seen then.
-//! After a failure systemd signals at once, and nothing can be seen.
+//! systemd runs `ExecStop=` after the main process has exited successfully and before it signals the remaining
+//! processes of the control group (systemd.service(5)). They are gone when `ExecStopPost=` runs. After a failure
+//! systemd signals them at once, so they cannot be recorded.
 
 use std::fs;
 use std::path::Path;
@@ -10,47 +10,51 @@ use std::time::Duration;
 
 use bij_cgroup::{CgroupRoot, Membership};
 use bij_core::{AttemptKey, ExperimentId, LeftBehind};
-use bij_host::{HostContext, logged};
 
 use crate::HookEnv;
 use crate::attempt_record::AttemptRecord;
+use bij_host::HostContext;
+use bij_host::logged;
 
-/// Notes in the attempt's record which processes are left, if the main process has ended; `wait` lets time
-/// pass between two looks.
+/// Writes into the attempt's record which processes are left, if the main process has exited, and returns them.
+/// `wait` sleeps between two readings.
 pub fn note_leftovers(
     host: &HostContext,
-    told: &HookEnv,
+    env: &HookEnv,
     id: &ExperimentId,
     wait: impl FnMut(Duration),
 ) -> Option<LeftBehind> {
-    // An order to stop, which the main process has yet to follow.
-    told.exit?;
-    let boot = logged(host.boot(), "the attempt cannot be named")?;
-    let key = AttemptKey { boot, invocation: told.invocation? };
+    // Without an exit the main process still runs: this is a requested stop.
+    env.exit?;
+    let boot = logged(host.boot(), "cannot identify the attempt")?;
+    let key = AttemptKey { boot, invocation: env.invocation? };
     let mut record = AttemptRecord::read(host.layout(), id).filter(|record| record.key == key)?;
     let left = LeftBehind::observe(|| names(host, id), wait)?;
     record.left_behind = Some(left.clone());
-    logged(record.write(host.layout(), id), "it is not noted which processes were left behind");
+    logged(record.write(host.layout(), id), "cannot record which processes were left behind");
     Some(left)
 }
 
-/// The names of the living processes of the own control group, this one left out.
+/// Returns the names of the running processes of the own control group, except this one.
 fn names(host: &HostContext, id: &ExperimentId) -> Vec<String> {
     let proc = host.root().join("proc");
     let unit = id.unit_name();
-    let root = logged(CgroupRoot::open(host.root().join("sys/fs/cgroup")), "no control groups");
-    let own = logged(Membership::of_process(&proc, "self"), "the own control group is unknown");
+    let root = logged(
+        CgroupRoot::open(host.root().join("sys/fs/cgroup")),
+        "cannot open the control groups",
+    );
+    let own = logged(Membership::of_process(&proc, "self"), "cannot find the own control group");
     let Some((root, own)) = root.zip(own) else { return Vec::new() };
     let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
     let mut processes = root.for_membership(&own).processes();
     processes.sort_unstable();
     let others = processes.into_iter().filter(|pid| *pid != std::process::id());
-    others.filter_map(|pid| living(&proc.join(pid.to_string()))).collect()
+    others.filter_map(|pid| running_name(&proc.join(pid.to_string()))).collect()
 }
 
-/// The name of a process that lives (`/proc/PID/stat`, `proc_pid_stat(5)`): it may hold anything, also
+/// Returns the name of a process that is no zombie (`/proc/PID/stat`, `proc_pid_stat(5)`). The name may contain
 /// parentheses.
-fn living(process: &Path) -> Option<String> {
+fn running_name(process: &Path) -> Option<String> {
     let text = fs::read(process.join("stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let (before, after) = text.rsplit_once(") ")?;
@@ -75,44 +79,44 @@ mod tests {
         }
     }
 
-    fn told(machine: &Machine, life: &HookEnv, exit: Option<Exit>) -> Option<String> {
-        let life = HookEnv { exit, ..life.clone() };
-        Some(note_leftovers(&machine.host, &life, &machine.id, |_| ())?.to_string())
+    fn observed(machine: &Machine, env: &HookEnv, exit: Option<Exit>) -> Option<String> {
+        let env = HookEnv { exit, ..env.clone() };
+        Some(note_leftovers(&machine.host, &env, &machine.id, |_| ())?.to_string())
     }
 
     #[test]
-    fn what_lives_in_the_control_group_after_the_main_process_was_left_behind() {
+    fn processes_that_outlive_the_main_process_are_recorded() {
         let machine = Machine::new();
-        let life = machine.life();
-        machine.begin_and_read(&life);
+        let env = machine.new_invocation();
+        machine.begin_and_read(&env);
         processes(&machine, &[("7", "(sh) S"), ("8", "(a) (b) R"), ("9", "(gone) Z")]);
-        assert_eq!(told(&machine, &life, None), None, "the main process is asked to stop");
-        let said = told(&machine, &life, EXITED).unwrap();
-        assert_eq!(said, "2 processes were left behind and killed (sh, a) (b)");
-        machine.end(&life, "success", EXITED);
+        assert_eq!(observed(&machine, &env, None), None, "the main process is asked to stop");
+        let text = observed(&machine, &env, EXITED).unwrap();
+        assert_eq!(text, "2 processes were left behind and killed (sh, a) (b)");
+        machine.end(&env, "success", EXITED);
         let end = machine.attempts()[0].end.clone().unwrap();
         assert_eq!(end.cause, bij_core::Cause::Success);
-        assert_eq!(end.evidence.left_behind.unwrap().to_string(), said);
+        assert_eq!(end.evidence.left_behind.unwrap().to_string(), text);
     }
 
     #[test]
-    fn a_helper_that_ends_by_itself_was_not_left_behind() {
+    fn a_child_that_exits_by_itself_is_not_recorded() {
         let machine = Machine::new();
-        let life = machine.life();
-        machine.begin_and_read(&life);
+        let env = machine.new_invocation();
+        machine.begin_and_read(&env);
         processes(&machine, &[("7", "(resource_tracke) S")]);
-        let life = HookEnv { exit: EXITED, ..life };
+        let env = HookEnv { exit: EXITED, ..env };
         let leave = |_| processes(&machine, &[]);
-        assert_eq!(note_leftovers(&machine.host, &life, &machine.id, leave), None);
-        machine.end(&life, "success", EXITED);
+        assert_eq!(note_leftovers(&machine.host, &env, &machine.id, leave), None);
+        machine.end(&env, "success", EXITED);
         assert_eq!(machine.attempts()[0].end.clone().unwrap().evidence.left_behind, None);
     }
 
     #[test]
-    fn another_life_has_left_nothing_behind() {
+    fn an_attempt_of_another_invocation_is_not_touched() {
         let machine = Machine::new();
-        machine.begin_and_read(&machine.life());
+        machine.begin_and_read(&machine.new_invocation());
         processes(&machine, &[("7", "(sh) S")]);
-        assert_eq!(told(&machine, &machine.life(), EXITED), None);
+        assert_eq!(observed(&machine, &machine.new_invocation(), EXITED), None);
     }
 }

@@ -10,31 +10,32 @@ use bij_core::ExperimentId;
 use bij_definitions::Definitions;
 use bij_hook::{
     Begin, End, HookCall, HookEnv, NotAdmitted, Refusal, Systemd, SystemdJournal, Verb, admit,
-    boot, ledger, manager_socket, note_leftovers, refusal, render_at_boot, shutdown, start_logging,
+    boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
+    start_logging,
 };
 use bij_host::{HostContext, ask_for_time, confine, report_status};
 
-/// `EX_CONFIG` of sysexits.h(3head): systemd does not restart what leaves with it.
+/// `EX_CONFIG` of sysexits.h(3head): the unit is not restarted after it.
 const EX_CONFIG: u8 = 78;
-/// `ExecCondition=` takes 1 to 254 for "not now"; only 255 fails the unit (systemd.service(5)).
+/// For `ExecCondition=`, 1 to 254 skip the start; only 255 fails the unit (systemd.service(5)).
 const NOT_NOW: u8 = 1;
 const CONDITION_FAILED: u8 = 255;
 
-/// Longer than a ledger is waited for and a reload takes on a slow board, and no longer than what
-/// systemd gives by itself where nothing else is said (`DefaultTimeoutStopSec=`).
+/// Time that a hook asks the service manager for: longer than waiting for the ledger and a reload take on a slow
+/// board, and at most systemd's own default (`DefaultTimeoutStopSec=`).
 const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let call = HookCall::parse(env::args_os().skip(1));
-    // A stop that was asked for: the main process has yet to leave, and waits for this.
+    // A requested stop: the main process still runs, and is signalled only after this hook.
     let is_leftovers = matches!(&call, Ok(HookCall { verb: Verb::Leftovers(_), .. }));
     if is_leftovers && env::var_os("EXIT_CODE").is_none() {
         return ExitCode::SUCCESS;
     }
-    // A user's own manager is found by its variables, and can do no more than the user.
+    // A user's manager is found by environment variables, and has only the rights of the user.
     let is_users = call.as_ref().is_ok_and(|call| call.user);
     if !is_users && let Err(error) = confine(&[]) {
-        let _ = writeln!(std::io::stderr(), "bij-hook cannot be executed again: {error}");
+        let _ = writeln!(std::io::stderr(), "cannot execute bij-hook again: {error}");
         return ExitCode::from(CONDITION_FAILED);
     }
     start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
@@ -51,14 +52,13 @@ fn main() -> ExitCode {
             run(call).unwrap_or_else(|error| {
                 log::error!("{error:#}");
                 if is_start {
-                    // For `systemctl status` and `bij start`, which wait for this unit.
+                    // `systemctl status` and `bij start` show it.
                     report_status(socket, &format!("{error:#}"));
                 }
                 ExitCode::from(failed)
             })
         }
-        // A unit that calls it in another way, or an instance that is no experiment, fails at its first
-        // hook, whichever that is: any other code would skip the start without a word.
+        // An invalid call fails the unit: any other code would skip the start silently.
         Err(error) => {
             log::error!("{:#}", anyhow::Error::from(error));
             ExitCode::from(CONDITION_FAILED)
@@ -70,7 +70,7 @@ fn run(call: HookCall) -> Result<ExitCode> {
     let HookCall { verb, user, root } = call;
     let host = if user {
         HostContext::user(&root, |name| env::var_os(name))
-            .context("the user's files cannot be found")?
+            .context("cannot find the user's files")?
     } else {
         HostContext::system(&root)
     };
@@ -82,12 +82,12 @@ fn run(call: HookCall) -> Result<ExitCode> {
     }
     match verb {
         Verb::Start(id) => {
-            // One connection for both: the first is the dear one.
+            // Both steps share a connection, because connecting is expensive.
             let manager = Systemd::new(&host);
-            match admit(&host, &manager, &id, told(&host, &id).invocation) {
+            match admit(&host, &manager, &id, hook_env(&host, &id).invocation) {
                 Ok(()) => {}
                 Err(not_now @ NotAdmitted::NotNow { .. }) => {
-                    // To the unit's own lines, where people look first. The run is queued, told or not.
+                    // Into the unit's log. The run is queued even if this fails.
                     drop(writeln!(std::io::stderr(), "{not_now}"));
                     return Ok(ExitCode::from(NOT_NOW));
                 }
@@ -97,13 +97,13 @@ fn run(call: HookCall) -> Result<ExitCode> {
         }
         Verb::Begin(id) => begin(&host, &Systemd::new(&host), &id)?,
         Verb::Leftovers(id) => {
-            drop(note_leftovers(&host, &told(&host, &id), &id, std::thread::sleep));
+            drop(note_leftovers(&host, &hook_env(&host, &id), &id, std::thread::sleep));
         }
         Verb::End(id) => end(&host, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(host.layout().clone());
             let Refusal { text, is_final } = refusal(&definitions, host.layout(), &id);
-            // To the unit's own lines, where people look first.
+            // Into the unit's log.
             writeln!(std::io::stderr(), "{text}")?;
             return Ok(if is_final { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE });
         }
@@ -111,23 +111,23 @@ fn run(call: HookCall) -> Result<ExitCode> {
             let definitions = Definitions::new(host.layout().clone());
             let manager = Systemd::new(&host);
             render_at_boot(&host, &definitions, manager.is_here().then_some(&manager));
-            boot(&host, &mut ledger(&host))?;
+            boot(&host, &mut open_ledger(&host))?;
         }
-        Verb::Shutdown => drop(shutdown(&host, &mut ledger(&host), &Systemd::new(&host))?),
+        Verb::Shutdown => drop(shutdown(&host, &mut open_ledger(&host), &Systemd::new(&host))?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(host: &HostContext, id: &ExperimentId) -> HookEnv {
+fn hook_env(host: &HostContext, id: &ExperimentId) -> HookEnv {
     HookEnv::read(|name| env::var(name).ok()).verified(host, id)
 }
 
 fn begin(host: &HostContext, manager: &Systemd, id: &ExperimentId) -> Result<()> {
     let begin = Begin {
         host,
-        told: &told(host, id),
+        env: &hook_env(host, id),
         definitions: &Definitions::new(host.layout().clone()),
-        ledger: &mut ledger(host),
+        ledger: &mut open_ledger(host),
         manager,
         journal: &SystemdJournal::new(host),
     };
@@ -138,12 +138,12 @@ fn begin(host: &HostContext, manager: &Systemd, id: &ExperimentId) -> Result<()>
 fn end(host: &HostContext, id: &ExperimentId) -> Result<()> {
     let end = End {
         host,
-        told: &told(host, id),
+        env: &hook_env(host, id),
         definitions: &Definitions::new(host.layout().clone()),
-        ledger: &mut ledger(host),
+        ledger: &mut open_ledger(host),
         manager: &Systemd::new(host),
         journal: &SystemdJournal::new(host),
     };
-    end.run(id).with_context(|| format!("the end of {id} is not recorded"))?;
+    end.run(id).with_context(|| format!("cannot record the end of {id}"))?;
     Ok(())
 }

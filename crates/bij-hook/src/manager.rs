@@ -1,42 +1,42 @@
-//! What the hooks ask the service manager that called them.
+//! The service manager as a port of the hooks.
 
 use bij_core::ExperimentId;
 use bij_systemd::UnitFacts;
 use thiserror::Error;
 
-/// The service manager did not answer.
+/// The service manager did not answer, or refused.
 #[derive(Debug, Error)]
-#[error("the service manager cannot be asked")]
+#[error("cannot call the service manager")]
 pub struct ManagerError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// The service manager, as a hook sees it.
+/// The service manager that called a hook.
 pub trait Manager {
-    /// What it says about the unit of an experiment now.
+    /// Returns the current state of the unit of an experiment.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer.
     fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, ManagerError>;
 
-    /// Has the unit of an experiment stopped, and returns when the job is queued. A unit that is on its way
-    /// down already is not restarted then.
+    /// Stops the unit of an experiment; returns when the job is queued. A unit that is already stopping is then not
+    /// restarted.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer, or refuses.
     fn stop(&self, id: &ExperimentId) -> Result<(), ManagerError>;
 
-    /// Has all units and their drop-ins read again; returns when that is done.
+    /// Reloads all units and their drop-ins; returns when that is done.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer, or refuses.
     fn reload(&self) -> Result<(), ManagerError>;
 
-    /// Whether it has the unit of any experiment loaded.
+    /// Returns whether the unit of any experiment is loaded.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer.
     fn has_loaded_experiments(&self) -> Result<bool, ManagerError>;
 
-    /// Whether the machine goes down, not only a session on it.
+    /// Returns whether the machine is shutting down, not only a user's session ending.
     ///
     /// # Errors
     /// [`ManagerError`] if it does not answer.

@@ -1,17 +1,18 @@
-//! The ledger as the hooks have it: it tells the journal what becomes of its records.
+//! The ledger of the hooks and the coordinator, which logs what happens to its records.
 
-use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
 
-/// The ledger of a place. Nothing is opened before something is read or written.
-pub fn ledger(host: &HostContext) -> RobustLedger {
+use bij_host::HostContext;
+
+/// Returns the ledger of an installation. The database is opened at the first read or write.
+pub fn open_ledger(host: &HostContext) -> RobustLedger {
     RobustLedger::at(host.layout()).with_notices(|notice| {
         let level = match notice {
             LedgerNotice::Lost { .. } => log::Level::Error,
             LedgerNotice::Applied { .. } => log::Level::Info,
             _ => log::Level::Warn,
         };
-        // A record that nothing could take stands in this line whole: the journal keeps it.
+        // A lost record is part of the text, so that the journal keeps it.
         log::log!(level, BIJ_EVENT = "ledger"; "{notice}");
     })
 }

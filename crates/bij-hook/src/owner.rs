@@ -1,55 +1,59 @@
-//! Who reads an experiment's environment.
+//! The user that may read an experiment's environment.
 
 use bij_core::Obstacle;
 use bij_core::definition::ExperimentSpec;
-use bij_host::HostContext;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
 use thiserror::Error;
 
-/// Why it is not known which user an experiment runs as.
+use bij_host::HostContext;
+
+/// Why the user of an experiment cannot be found.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OwnerError {
-    /// No user has this name.
+    /// There is no user of this name.
     #[error("{0}")]
     NoUser(Obstacle),
     /// The users could not be looked up.
-    #[error("user {name} cannot be looked up")]
+    #[error("cannot look up user {name}")]
     Lookup {
-        /// Its name.
+        /// The name of the user.
         name: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: Errno,
     },
 }
 
-/// Who reads the environment of an experiment.
+/// The processes that may read the environment of an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
+pub(crate) enum EnvironmentReader {
     /// The processes of one user.
     User(Uid),
-    /// What runs in the unit's mount namespace, under a dynamic user. systemd allocates it when the first
-    /// process with its name runs, which is after this hook where the name has just been rendered.
+    /// The processes in the unit's mount namespace, of a dynamic user. systemd allocates that user with its first
+    /// process, which may run only after this hook.
     Namespace,
 }
 
-/// Returns who is to read the environment of this start's processes.
+/// Returns the processes that may read the environment of an experiment.
 ///
 /// # Errors
 /// [`OwnerError`] if the definition's user cannot be found.
-pub(crate) fn reader(host: &HostContext, spec: &ExperimentSpec) -> Result<Reader, OwnerError> {
+pub(crate) fn environment_reader(
+    host: &HostContext,
+    spec: &ExperimentSpec,
+) -> Result<EnvironmentReader, OwnerError> {
     if host.is_user() {
-        return Ok(Reader::User(geteuid()));
+        return Ok(EnvironmentReader::User(geteuid()));
     }
     match &spec.user {
-        Some(user) => named(user).map(Reader::User),
-        None => Ok(Reader::Namespace),
+        Some(user) => look_up_user(user).map(EnvironmentReader::User),
+        None => Ok(EnvironmentReader::Namespace),
     }
 }
 
-fn named(name: &str) -> Result<Uid, OwnerError> {
+fn look_up_user(name: &str) -> Result<Uid, OwnerError> {
     if let Ok(number) = name.parse() {
         return Ok(Uid::from_raw(number));
     }
@@ -69,14 +73,14 @@ mod tests {
     fn a_dynamic_user_reads_in_its_namespace_and_a_static_one_is_looked_up() {
         let machine = Machine::new();
         let mut spec = ExperimentSpec::new(machine.id.clone(), vec!["true".to_owned()]);
-        assert_eq!(reader(&machine.host, &spec).unwrap(), Reader::Namespace);
+        assert_eq!(environment_reader(&machine.host, &spec).unwrap(), EnvironmentReader::Namespace);
         for (user, uid) in [("root", 0), ("4711", 4711)] {
             spec.user = Some(user.to_owned());
-            let expected = Reader::User(Uid::from_raw(uid));
-            assert_eq!(reader(&machine.host, &spec).unwrap(), expected);
+            let expected = EnvironmentReader::User(Uid::from_raw(uid));
+            assert_eq!(environment_reader(&machine.host, &spec).unwrap(), expected);
         }
         spec.user = Some("no-such-user".to_owned());
-        let lost = reader(&machine.host, &spec).unwrap_err();
+        let lost = environment_reader(&machine.host, &spec).unwrap_err();
         assert!(lost.to_string().starts_with("there is no user no-such-user: create"), "{lost}");
     }
 }

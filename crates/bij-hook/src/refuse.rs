@@ -1,25 +1,25 @@
-//! `bij-hook refuse`: why there is nothing to run.
+//! `bij-hook refuse`: explains why a unit has no command.
 
 use std::fmt::Write as _;
 
 use bij_core::port::{DefinitionSource, FindError};
 use bij_core::{ExperimentId, Layout, error_chain};
 
-/// Why the unit's template was started with no command of its own.
+/// Why the unit has no command, so that its bare template was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Sentences for people.
+    /// The reason, with a hint.
     pub text: String,
-    /// Whether only another definition helps. Otherwise the same start may go well the next time.
+    /// Whether the definition must be changed first. Otherwise the same start may succeed the next time.
     pub is_final: bool,
 }
 
-/// Explains why the unit's template was started with no command of its own.
+/// Returns why the unit has no command, so that its bare template was started.
 pub fn refusal(definitions: &impl DefinitionSource, layout: &Layout, id: &ExperimentId) -> Refusal {
-    let last = |text| Refusal { text, is_final: true };
-    let for_now = |text| Refusal { text, is_final: false };
+    let permanent = |text| Refusal { text, is_final: true };
+    let temporary = |text| Refusal { text, is_final: false };
     match definitions.find(id) {
-        Err(error @ FindError::Missing { .. }) => last(format!(
+        Err(error @ FindError::Missing { .. }) => permanent(format!(
             "{error}\nhint: write {}/{id}.toml with a line such as command = [\"/usr/bin/python3\", \"-u\", \"main.py\"]",
             layout.definitions().display()
         )),
@@ -31,13 +31,13 @@ pub fn refusal(definitions: &impl DefinitionSource, layout: &Layout, id: &Experi
                     write!(text, " (hint: {hint})").expect("writing to a String cannot fail");
                 }
             }
-            write!(text, "\nhint: mend it, then start it again; `bij check {id}` tells beforehand")
+            write!(text, "\nhint: correct it, check it with `bij check {id}`, then start it again")
                 .expect("writing to a String cannot fail");
-            last(text)
+            permanent(text)
         }
-        Err(error) => for_now(error_chain(&error)),
-        Ok(found) => for_now(format!(
-            "{} is in order, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
+        Err(error) => temporary(error_chain(&error)),
+        Ok(found) => temporary(format!(
+            "{} is valid, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
             found.source,
             layout.drop_in(id).display()
         )),

@@ -1,9 +1,9 @@
 //! Rendering: every definition becomes the drop-in of its unit.
 //!
 //! Drop-ins lie in a directory that systemd reads and never empties, and each is replaced as a whole.
-//! So a reload of the service manager, whoever asks for it, finds the settings that the units which are
-//! up were started with, whatever has become of the definitions since (ADR 0022). A drop-in is written
-//! in two places only: at boot, if it is missing, and by the start of its own unit.
+//! So any reload of the service manager finds the settings that the active units were started with, even if
+//! their definitions have changed since (ADR 0022). A drop-in is written only at boot, if it is missing, and by the
+//! start of its own unit.
 
 mod host_facts;
 mod put;
@@ -19,18 +19,18 @@ use bij_systemd::DropIn;
 use thiserror::Error;
 
 use crate::Manager;
-use crate::systemd::scope;
+use crate::systemd::runtime_scope;
 use bij_host::HostContext;
 
 use host_facts::HostFacts;
 pub(crate) use put::remove_drop_in;
 
-/// What became of the definitions.
+/// The result of rendering all definitions.
 #[derive(Debug, Default)]
 pub struct Rendered {
-    /// How many drop-ins were written.
+    /// Number of drop-ins that were written.
     pub written: usize,
-    /// Definitions without a drop-in, and why.
+    /// One error for each definition without a drop-in.
     pub failures: Vec<RenderError>,
 }
 
@@ -41,21 +41,21 @@ pub enum RenderError {
     /// The definitions cannot be listed.
     #[error("the definitions cannot be listed")]
     List(#[source] FindError),
-    /// Its definition cannot be used.
+    /// The definition cannot be used.
     #[error("{id} has no drop-in")]
     Definition {
-        /// The experiment.
+        /// The experiment of the definition.
         id: ExperimentId,
-        /// What is wrong with it.
+        /// What is wrong with the definition.
         #[source]
         source: FindError,
     },
-    /// Its drop-in cannot be written.
+    /// The drop-in cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// The drop-in.
+        /// The path of the drop-in.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
@@ -68,15 +68,15 @@ pub(crate) struct Renderer<'a> {
     facts: HostFacts,
 }
 
-/// A definition, and the stamp of the unit that it describes.
+/// The unit that a definition describes, with its stamp.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct DesiredUnit {
     found: Found,
     /// Changes whenever the text of the drop-in changes.
     pub(crate) stamp: String,
 }
 
-impl Wanted {
+impl DesiredUnit {
     pub(crate) const fn spec(&self) -> &ExperimentSpec {
         &self.found.spec
     }
@@ -87,36 +87,36 @@ impl Wanted {
 }
 
 impl<'a> Renderer<'a> {
-    /// A renderer for the machine of `host`; facts are read when they are needed.
+    /// Returns a renderer for the machine of `host`, whose facts are read when they are needed.
     pub(crate) fn new(host: &'a HostContext) -> Self {
         Self { host, facts: HostFacts::default() }
     }
 
     /// Returns the unit that a definition describes on this machine.
-    pub(crate) fn wanted(&self, found: Found) -> Wanted {
+    pub(crate) fn desired_unit(&self, found: Found) -> DesiredUnit {
         let stamp = self.facts.stamp(self.host, &found);
-        Wanted { found, stamp }
+        DesiredUnit { found, stamp }
     }
 
-    /// Writes the drop-in of an experiment, unless the same text is there already.
+    /// Writes the drop-in of an experiment, unless it already has the same text.
     ///
     /// # Errors
-    /// [`RenderError::Write`]; the drop-in from before is in place then.
-    pub(crate) fn write(&self, wanted: &Wanted) -> Result<Outcome, RenderError> {
-        let spec = wanted.spec();
+    /// [`RenderError::Write`]; the previous drop-in is then unchanged.
+    pub(crate) fn write(&self, desired: &DesiredUnit) -> Result<Outcome, RenderError> {
+        let spec = desired.spec();
         let path = self.host.layout().drop_in(&spec.id);
-        put::put_drop_in(&path, &self.text(wanted))
+        put::put_drop_in(&path, &self.text(desired))
             .map_err(|source| RenderError::Write { path, source })
     }
 
-    fn text(&self, wanted: &Wanted) -> String {
-        let Wanted { found, stamp } = wanted;
+    fn text(&self, desired: &DesiredUnit) -> String {
+        let DesiredUnit { found, stamp } = desired;
         let drop_in = DropIn {
             spec: &found.spec,
             source: &found.source,
             stamp,
             layout: self.host.layout(),
-            scope: scope(self.host),
+            scope: runtime_scope(self.host),
             gpu: self.facts.gpu(self.host).as_slice(),
             systemd: self.facts.systemd(self.host),
         };
@@ -139,14 +139,13 @@ impl<'a> Renderer<'a> {
         let found = definitions
             .find(id)
             .map_err(|source| RenderError::Definition { id: id.clone(), source })?;
-        self.write(&self.wanted(found))
+        self.write(&self.desired_unit(found))
     }
 }
 
-/// systemd becomes the unit's user for the hooks as well. If there is none, it takes a condition's
-/// failure for "not now" and skips the start without a word; without a condition the start fails and
-/// says why (217/USER). A user that only a directory service knows is found all the same, and its
-/// experiment begins without being let.
+/// systemd also switches to the unit's user for the hooks. If that user does not exist, the condition fails, which skips
+/// the start silently; without a condition the start fails and says why (217/USER). A user that only a directory
+/// service knows is still found, and its experiment starts without asking the coordinator.
 const UNKNOWN_USER: &str = "
 # This machine's own files do not know the user: without a condition, a start fails and says so.
 [Service]
@@ -154,18 +153,18 @@ ExecCondition=
 ExecStartPre=+/usr/libexec/brain-in-jar/bij-hook begin %i
 ";
 
-/// Fewer definitions are faster rendered than a thread is made.
-const WORTH_A_THREAD: usize = 64;
+/// Smallest share of a thread: fewer definitions are rendered faster than a thread starts.
+const DEFINITIONS_PER_THREAD: usize = 64;
 
-/// How many processors to use: the boot waits, but other services start as well.
-fn workers() -> usize {
+/// Returns the number of threads: some processors are left to other services of the boot.
+fn worker_count() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(4)
 }
 
-/// Renders every usable definition that has no drop-in. A drop-in that is there may be a running
-/// unit's, and is left to that unit's own next start.
+/// Renders every usable definition that has no drop-in. An existing drop-in may belong to a running
+/// unit, and is left to the next start of that unit.
 ///
-/// A definition that cannot be rendered costs its neighbours nothing.
+/// A definition that cannot be rendered does not affect the others.
 pub fn render_missing(host: &HostContext, definitions: &impl DefinitionSource) -> Rendered {
     let mut all = Rendered::default();
     let ids = match definitions.ids() {
@@ -180,11 +179,11 @@ pub fn render_missing(host: &HostContext, definitions: &impl DefinitionSource) -
         ids.iter().map(|id| renderer.render_missing(definitions, id)).collect()
     };
     thread::scope(|scope| {
-        let share = ids.len().div_ceil(workers()).max(WORTH_A_THREAD);
+        let share = ids.len().div_ceil(worker_count()).max(DEFINITIONS_PER_THREAD);
         let running: Vec<_> =
             ids.chunks(share).map(|ids| scope.spawn(|| render_some(ids))).collect();
         for results in running {
-            // A definition that makes a worker panic costs its share, never the boot.
+            // A panic of a thread loses its share, but does not stop the boot.
             for result in results.join().into_iter().flatten() {
                 match result {
                     Ok(Outcome::Changed) => all.written += 1,
@@ -197,10 +196,10 @@ pub fn render_missing(host: &HostContext, definitions: &impl DefinitionSource) -
     all
 }
 
-/// Renders at boot, before any experiment starts, and has the service manager read the result if it
-/// has loaded a unit without it. What goes wrong is logged: each start renders for itself.
+/// Renders at boot, before any experiment starts, and reloads the service manager if it has already loaded a unit.
+/// Errors are logged, because each start also renders its own unit.
 ///
-/// Without a `manager` the drop-ins are those of another tree than this machine's.
+/// `manager` is `None` for another tree than this machine's.
 pub fn render_at_boot(
     host: &HostContext,
     definitions: &impl DefinitionSource,
@@ -212,12 +211,12 @@ pub fn render_at_boot(
     }
     log::info!(BIJ_EVENT = "rendered"; "{written} definitions rendered, {} not", failures.len());
     let Some(manager) = manager.filter(|_| written > 0) else { return };
-    // If it does not say which units it has loaded, it may have some.
+    // Without an answer, units may be loaded.
     let has_loaded = manager.has_loaded_experiments();
-    if bij_host::logged(has_loaded, "which units are loaded is not known") == Some(false) {
+    if bij_host::logged(has_loaded, "cannot list the loaded units") == Some(false) {
         return;
     }
-    bij_host::logged(manager.reload(), "the drop-ins are not loaded; each start reloads");
+    bij_host::logged(manager.reload(), "cannot reload the drop-ins; each start reloads its own");
 }
 
 #[cfg(test)]

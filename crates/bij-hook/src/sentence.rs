@@ -6,8 +6,8 @@ use bij_core::{
 
 use crate::exit_status::signal_name;
 
-/// `attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s`.
-pub(crate) fn sentence(
+/// Returns a sentence such as `attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s`.
+pub(crate) fn describe_end(
     run: &RunId,
     number: AttemptNumber,
     end: &AttemptEnd,
@@ -18,10 +18,13 @@ pub(crate) fn sentence(
     let after = ran.map_or_else(String::new, |ran| format!(" after {}", rounded(ran)));
     let left = end.evidence.left_behind.as_ref().map(|left| format!("; {left}"));
     let left = left.unwrap_or_default();
-    format!("attempt {number} of {run} {verb}: {}{after}{left}", how(end.cause, &end.evidence))
+    format!(
+        "attempt {number} of {run} {verb}: {}{after}{left}",
+        describe_cause(end.cause, &end.evidence)
+    )
 }
 
-fn how(cause: Cause, evidence: &Evidence) -> String {
+fn describe_cause(cause: Cause, evidence: &Evidence) -> String {
     let ordered = |what: &str| match &evidence.order {
         Some(order) => format!("{what} ({})", order.by),
         None => what.to_owned(),
@@ -64,18 +67,18 @@ fn how(cause: Cause, evidence: &Evidence) -> String {
     }
 }
 
-/// ` at 64.0M of 64.0M`, as far as is known.
+/// Returns the known part of ` at 64.0M of 64.0M`.
 fn memory(evidence: &Evidence) -> String {
-    let of = |limit: Limit<Bytes>| limit.at().map(|max| format!(" of {max}"));
-    match (evidence.memory_peak, evidence.memory_max.and_then(of)) {
-        (Some(peak), Some(of)) => format!(" at {peak}{of}"),
+    let of_limit = |limit: Limit<Bytes>| limit.at().map(|max| format!(" of {max}"));
+    match (evidence.memory_peak, evidence.memory_max.and_then(of_limit)) {
+        (Some(peak), Some(limit)) => format!(" at {peak}{limit}"),
         (Some(peak), None) => format!(" at {peak}"),
-        (None, Some(of)) => format!(" at the limit{of}"),
+        (None, Some(limit)) => format!(" at the limit{limit}"),
         (None, None) => String::new(),
     }
 }
 
-/// A span without what nobody reads: whole seconds from a second on, else milliseconds.
+/// Rounds a span down to seconds, or to milliseconds if it is shorter than a second.
 fn rounded(span: TimeSpan) -> TimeSpan {
     let unit = if span.as_micros() >= 1_000_000 { 1_000_000 } else { 1_000 };
     TimeSpan::from_micros(span.as_micros() / unit * unit)
@@ -87,42 +90,42 @@ mod tests {
 
     use super::*;
 
-    fn say(cause: Cause, change: impl FnOnce(&mut Evidence)) -> String {
+    fn described(cause: Cause, change: impl FnOnce(&mut Evidence)) -> String {
         let mut evidence = Evidence::default();
         evidence.ran_for = Some(TimeSpan::from_micros(12_345_678));
         change(&mut evidence);
         let end = AttemptEnd { at: Timestamp::from_micros(0), cause, evidence };
         let run = "amnesiac_001#1".parse().unwrap();
-        sentence(&run, AttemptNumber(2), &end, Timestamp::from_micros(0))
+        describe_end(&run, AttemptNumber(2), &end, Timestamp::from_micros(0))
     }
 
     #[test]
-    fn a_kill_for_memory_is_told_with_its_numbers() {
-        let said = say(Cause::OomKill, |evidence| {
+    fn an_oom_kill_is_described_with_its_numbers() {
+        let text = described(Cause::OomKill, |evidence| {
             evidence.memory_peak = Some(Bytes::new(64 << 20));
             evidence.memory_max = Some(Limit::At(Bytes::new(64 << 20)));
         });
         assert_eq!(
-            said,
+            text,
             "attempt 2 of amnesiac_001#1 died: killed for memory at 64.0M of 64.0M after 12s"
         );
     }
 
     #[test]
-    fn what_was_left_behind_is_told_beside_the_cause() {
-        let said = say(Cause::Success, |evidence| {
+    fn processes_left_behind_are_named_beside_the_cause() {
+        let text = described(Cause::Success, |evidence| {
             evidence.left_behind = LeftBehind::new(["sh", "sleep"]);
         });
         assert_eq!(
-            said,
+            text,
             "attempt 2 of amnesiac_001#1 ended: success after 12s; 2 processes were left behind and killed \
              (sh, sleep)"
         );
     }
 
     #[test]
-    fn every_cause_has_its_words() {
-        let stopped = say(Cause::Stopped, |evidence| {
+    fn every_cause_has_a_description() {
+        let stopped = described(Cause::Stopped, |evidence| {
             let by = "systemd job stop".to_owned();
             evidence.order = Some(Order { kind: OrderKind::Stop, by });
         });
@@ -130,12 +133,12 @@ mod tests {
             stopped,
             "attempt 2 of amnesiac_001#1 ended: stopped (systemd job stop) after 12s"
         );
-        let signal = say(Cause::Signal, |evidence| evidence.exit = Some(Exit::CoreDump(11)));
+        let signal = described(Cause::Signal, |evidence| evidence.exit = Some(Exit::CoreDump(11)));
         assert!(signal.ends_with("died: SIGSEGV, core dumped after 12s"), "{signal}");
-        let resumed = say(Cause::Exit, |evidence| evidence.exit = Some(Exit::Code(75)));
+        let resumed = described(Cause::Exit, |evidence| evidence.exit = Some(Exit::Code(75)));
         assert!(resumed.contains("ended: left to be resumed"), "{resumed}");
         for cause in Cause::ALL {
-            assert!(say(cause, |_| {}).len() > 40, "{cause}");
+            assert!(described(cause, |_| {}).len() > 40, "{cause}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What systemd means by an exit status of 200 and above (systemd.exec(5), "Process Exit Codes").
+//! The meaning of systemd's exit status of 200 and above (systemd.exec(5), "Process Exit Codes").
 
-/// The name of a status and what could not be done, as a fragment.
+/// Returns the name of a status and what failed, as a fragment.
 ///
-/// They say so only where systemd itself set the process up; a program may leave with the same
-/// numbers and mean something else.
+/// It applies only if the process failed during systemd's setup; a program may exit with the same number for another
+/// reason.
 pub(crate) fn status_meaning(status: i32) -> Option<&'static str> {
     Some(match status {
         200 => "CHDIR: changing to the working directory failed",

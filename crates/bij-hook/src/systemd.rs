@@ -1,4 +1,4 @@
-//! The hooks' questions, put to the real systemd.
+//! The ports of the hooks, implemented with systemd.
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -7,27 +7,32 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
-use bij_host::HostContext;
 use bij_systemd::{
     HookView, JournalEnd, LogLine, LogQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState,
     UnitFacts, Writer,
 };
 
+use bij_host::HostContext;
+
 use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError};
 
-/// The service manager that called this hook; asked for the first time when something is asked.
+/// The service manager that called this hook; connected at the first call.
 #[derive(Debug)]
 pub struct Systemd {
     scope: RuntimeScope,
-    /// Another tree's manager cannot be asked.
-    elsewhere: bool,
+    /// Whether the tree is not this machine's, so that its manager cannot be asked.
+    is_foreign: bool,
     view: OnceCell<HookView>,
 }
 
 impl Systemd {
-    /// The manager of a place.
+    /// Returns the service manager of an installation.
     pub fn new(host: &HostContext) -> Self {
-        Self { scope: scope(host), elsewhere: is_elsewhere(host), view: OnceCell::new() }
+        Self {
+            scope: runtime_scope(host),
+            is_foreign: is_foreign_root(host),
+            view: OnceCell::new(),
+        }
     }
 
     fn view(&self) -> Result<&HookView, ManagerError> {
@@ -35,18 +40,18 @@ impl Systemd {
         Ok(self.view.get_or_init(|| HookView::connect(self.scope)))
     }
 
-    /// Whether it is this machine's, and can be asked.
+    /// Returns whether it is this machine's manager, and can be asked.
     pub const fn is_here(&self) -> bool {
-        !self.elsewhere
+        !self.is_foreign
     }
 
-    /// How the unit of the coordinator stands.
+    /// Returns the state of the coordinator's unit.
     pub(crate) fn coordinator_state(&self) -> Result<ServiceState, ManagerError> {
         self.view()?.service_state(crate::admit::COORDINATOR).map_err(failed)
     }
 
     fn ensure_here(&self) -> Result<(), ManagerError> {
-        if self.elsewhere { Err(ManagerError(ELSEWHERE.into())) } else { Ok(()) }
+        if self.is_foreign { Err(ManagerError(FOREIGN_ROOT.into())) } else { Ok(()) }
     }
 }
 
@@ -73,7 +78,7 @@ impl Manager for Systemd {
 
     fn is_stopping(&self) -> Result<bool, ManagerError> {
         self.ensure_here()?;
-        // A user's manager stops with the session too, and the boot goes on: PID 1 is asked.
+        // A user's manager also stops with the session, so ask PID 1.
         HookView::connect(RuntimeScope::System).is_stopping().map_err(failed)
     }
 }
@@ -82,25 +87,25 @@ impl Manager for Systemd {
 #[derive(Debug)]
 pub struct SystemdJournal {
     journal: bij_systemd::Journal,
-    elsewhere: bool,
+    is_foreign: bool,
 }
 
 impl SystemdJournal {
-    /// The journal of a place.
+    /// Returns the journal of an installation.
     pub fn new(host: &HostContext) -> Self {
-        let journal = bij_systemd::Journal::new(scope(host));
-        Self { journal, elsewhere: is_elsewhere(host) }
+        let journal = bij_systemd::Journal::new(runtime_scope(host));
+        Self { journal, is_foreign: is_foreign_root(host) }
     }
 }
 
-/// journald takes in what a process has printed on its own time, and is behind after a flood.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// Lines of the service manager and of hooks stand between those of the experiment.
-const OF_OTHERS: usize = 20;
+/// How long to wait for lines: journald stores them asynchronously, and late after a flood.
+const LINES_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Allowance for lines of the service manager and the hooks among those of the experiment.
+const OTHER_LINES: usize = 20;
 
 impl SystemdJournal {
-    /// The newest lines of one life of a unit that are in the journal now.
+    /// Returns the newest lines of one invocation of a unit that are in the journal now.
     fn newest_lines(
         &self,
         id: &ExperimentId,
@@ -109,16 +114,16 @@ impl SystemdJournal {
     ) -> Result<Vec<String>, JournalError> {
         let query = LogQuery {
             experiments: vec![id.clone()],
-            newest: Some(count + OF_OTHERS),
+            newest: Some(count + OTHER_LINES),
             ..LogQuery::default()
         };
-        // The time counts only for lines to come.
+        // The time matters only for future lines.
         let lines = self.journal.lines(&query, Timestamp::from_micros(0));
         let lines = lines.and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let lines = lines.map_err(|error| JournalError(Box::new(error)))?;
         let is_printed = |line: &LogLine| {
-            // journald does not know the invocation of a process that is gone.
-            line.invocation.is_none_or(|of| of == invocation)
+            // journald does not know the invocation of an exited process.
+            line.invocation.is_none_or(|of_line| of_line == invocation)
                 && matches!(line.writer, Writer::Experiment | Writer::Process(_))
         };
         let mut printed: Vec<String> =
@@ -130,8 +135,8 @@ impl SystemdJournal {
 
 impl Journal for SystemdJournal {
     fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
-        if self.elsewhere {
-            return Err(JournalError(ELSEWHERE.into()));
+        if self.is_foreign {
+            return Err(JournalError(FOREIGN_ROOT.into()));
         }
         let found =
             self.journal.end_of(invocation).map_err(|error| JournalError(Box::new(error)))?;
@@ -139,8 +144,8 @@ impl Journal for SystemdJournal {
     }
 
     fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
-        if self.elsewhere {
-            return Err(JournalError(ELSEWHERE.into()));
+        if self.is_foreign {
+            return Err(JournalError(FOREIGN_ROOT.into()));
         }
         self.journal.killed_processes(invocation).map_err(|error| JournalError(Box::new(error)))
     }
@@ -151,13 +156,13 @@ impl Journal for SystemdJournal {
         invocation: InvocationId,
         count: usize,
     ) -> Result<Vec<String>, JournalError> {
-        if self.elsewhere {
-            return Err(JournalError(ELSEWHERE.into()));
+        if self.is_foreign {
+            return Err(JournalError(FOREIGN_ROOT.into()));
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut last = self.newest_lines(id, invocation, count)?;
-        while begun.elapsed() < ARRIVES_WITHIN {
-            sleep(LOOK_AGAIN_AFTER);
+        while started.elapsed() < LINES_TIMEOUT {
+            sleep(READ_AGAIN_AFTER);
             let newer = self.newest_lines(id, invocation, count)?;
             if newer == last {
                 break;
@@ -168,27 +173,27 @@ impl Journal for SystemdJournal {
     }
 
     fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {
-        if self.elsewhere { None } else { self.journal.kernel_kill_line(id, since) }
+        if self.is_foreign { None } else { self.journal.kernel_kill_line(id, since) }
     }
 }
 
-/// Why the service manager of another tree is not asked.
-pub const ELSEWHERE: &str = "--root names another tree than the machine's own";
+/// The error for a call to the service manager of another tree.
+pub const FOREIGN_ROOT: &str = "--root names another tree than the machine's own";
 
-/// Returns whether the tree is another than that of the machine, whose service manager cannot be asked about it.
-pub fn is_elsewhere(host: &HostContext) -> bool {
+/// Returns whether the tree is not the machine's own, so that the service manager knows nothing about it.
+pub fn is_foreign_root(host: &HostContext) -> bool {
     host.root() != Path::new("/")
 }
 
 /// Returns the service manager that starts the experiments of this installation.
-pub fn scope(host: &HostContext) -> RuntimeScope {
+pub fn runtime_scope(host: &HostContext) -> RuntimeScope {
     if host.is_user() { RuntimeScope::User } else { RuntimeScope::System }
 }
 
-/// Returns where the manager that calls a hook listens for its messages (`sd_notify(3)`).
+/// Returns the socket of the manager that calls a hook, for its messages (`sd_notify(3)`).
 ///
-/// The system's manager listens at a known path, which is not taken from the environment, where experiments find
-/// their filter. `named` is `$NOTIFY_SOCKET`, which counts for a user's manager only.
+/// The system's manager has a fixed socket; `$NOTIFY_SOCKET` of its units is the filter for experiments. `named` is
+/// `$NOTIFY_SOCKET`, which is used for a user's manager only.
 pub fn manager_socket(host: &HostContext, named: Option<&OsStr>) -> Option<PathBuf> {
     if host.is_user() {
         return named.map(PathBuf::from);
@@ -201,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_manager_of_a_user_names_its_socket() {
+    fn the_variable_is_used_for_a_users_manager_only() {
         let named = Some(OsStr::new("/run/brain-in-jar/notify"));
         let system = HostContext::system(Path::new("/"));
         for named in [named, None] {

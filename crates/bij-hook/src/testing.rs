@@ -10,7 +10,6 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::executable::Format;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
 use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
-use bij_host::HostContext;
 use bij_store::Store;
 use bij_systemd::UnitFacts;
 
@@ -18,8 +17,9 @@ use crate::{
     Begin, BeginError, Begun, End, EndError, Ended, HookEnv, Journal, JournalError, LoggedEnd,
     Manager, ManagerError,
 };
+use bij_host::HostContext;
 
-/// One definition in memory, and its stamp; without it there is none. It may be unreadable.
+/// At most one definition with its stamp, and whether reading it fails.
 #[derive(Default)]
 pub(crate) struct FakeDefinitions(
     pub(crate) Mutex<Option<(ExperimentSpec, String)>>,
@@ -43,11 +43,11 @@ impl DefinitionSource for FakeDefinitions {
     }
 }
 
-/// A service manager that counts what it is asked.
+/// A service manager that counts the calls.
 #[derive(Default)]
 pub(crate) struct FakeManager {
     pub(crate) facts: RefCell<UnitFacts>,
-    /// The stamp that is loaded.
+    /// The stamp that the manager has loaded.
     pub(crate) stamp: RefCell<Option<String>>,
     /// Whether a reload loads `rendered`.
     pub(crate) renders: Cell<bool>,
@@ -144,8 +144,8 @@ impl Journal for FakeJournal {
     }
 }
 
-/// The variables of an environment file that change from attempt to attempt, a variable a line.
-fn told(environment: &Path) -> String {
+/// Returns the variables of an environment file that change with each attempt, one per line.
+fn attempt_variables(environment: &Path) -> String {
     let text = fs::read_to_string(environment).unwrap();
     let place = |entry: &&str| {
         ["RUN", "ATTEMPT", "CRASHES", "LAST_CAUSE", "RESUME_FROM"]
@@ -163,7 +163,7 @@ pub(crate) struct Machine {
     pub(crate) definitions: FakeDefinitions,
     pub(crate) manager: FakeManager,
     pub(crate) journal: FakeJournal,
-    lives: Cell<u8>,
+    invocations: Cell<u8>,
 }
 
 impl Machine {
@@ -181,7 +181,7 @@ impl Machine {
             ),
             manager: FakeManager::default(),
             journal: FakeJournal::default(),
-            lives: Cell::new(0),
+            invocations: Cell::new(0),
         };
         machine.install("/bin/true");
         machine.boot(1);
@@ -189,7 +189,7 @@ impl Machine {
         machine
     }
 
-    /// The path of `name` in the tree, with the directories above it.
+    /// Returns the path of `name` in the tree, after making its parent directories.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let path = self.tree.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -200,7 +200,7 @@ impl Machine {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Puts a program of this machine into the tree, with what loads it.
+    /// Copies a program of this machine into the tree, with its dynamic loader.
     fn install(&self, program: &str) {
         fs::copy(program, self.path(&program[1..])).unwrap();
         let head = fs::read(program).unwrap();
@@ -209,35 +209,34 @@ impl Machine {
         }
     }
 
-    /// The machine is now in its `number`th boot.
+    /// Gives the machine the id of its `number`th boot.
     pub(crate) fn boot(&self, number: u8) {
         let id = format!("{number:08x}-0000-0000-0000-000000000000\n");
         self.write("proc/sys/kernel/random/boot_id", &id);
     }
 
-    /// A file of the control group that the hooks run in (version 2).
+    /// Writes a file of the control group that the hooks run in (version 2).
     pub(crate) fn counters(&self, file: &str, text: &str) {
         self.write("proc/self/cgroup", "0::/brain.slice/brain-experiment@x.service\n");
         self.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
         self.write(&format!("sys/fs/cgroup/brain.slice/brain-experiment@x.service/{file}"), text);
     }
 
-    /// A new life of the unit, as systemd tells its hooks of it.
-    pub(crate) fn life(&self) -> HookEnv {
-        self.lives.set(self.lives.get() + 1);
+    /// Returns the environment that systemd gives the hooks of a new invocation of the unit.
+    pub(crate) fn new_invocation(&self) -> HookEnv {
+        self.invocations.set(self.invocations.get() + 1);
         HookEnv {
-            invocation: Some(InvocationId::from_bytes([self.lives.get(); 16])),
+            invocation: Some(InvocationId::from_bytes([self.invocations.get(); 16])),
             stamp: Some("s1".to_owned()),
             ..HookEnv::default()
         }
     }
 
-    /// Renders what is defined, as a boot does.
+    /// Renders the definition, as a boot does.
     pub(crate) fn render(&self) {
         assert_eq!(crate::render_missing(&self.host, &self.definitions).written, 1);
     }
 
-    /// The drop-in on disk.
     pub(crate) fn drop_in(&self) -> Option<String> {
         fs::read_to_string(self.host.layout().drop_in(&self.id)).ok()
     }
@@ -246,11 +245,11 @@ impl Machine {
         Store::open(&self.host.layout().database()).unwrap()
     }
 
-    pub(crate) fn begin(&self, told: &HookEnv) -> Result<Begun, BeginError> {
+    pub(crate) fn begin(&self, env: &HookEnv) -> Result<Begun, BeginError> {
         let mut store = self.store();
         Begin {
             host: &self.host,
-            told,
+            env,
             definitions: &self.definitions,
             ledger: &mut store,
             manager: &self.manager,
@@ -259,24 +258,24 @@ impl Machine {
         .run(&self.id)
     }
 
-    /// Begins and returns what the process is told of its place in history, a variable a line.
-    pub(crate) fn begin_and_read(&self, told: &HookEnv) -> String {
-        assert!(matches!(self.begin(told).unwrap(), Begun::Attempt(Some(_))));
-        self.told()
+    /// Begins an attempt; returns its variables, one per line.
+    pub(crate) fn begin_and_read(&self, env: &HookEnv) -> String {
+        assert!(matches!(self.begin(env).unwrap(), Begun::Attempt(Some(_))));
+        self.attempt_variables()
     }
 
-    /// What the process is told of its place in history, a variable a line.
-    pub(crate) fn told(&self) -> String {
-        told(&self.host.layout().sealed_environment(&self.id))
+    /// Returns the variables of the attempt that was begun last, one per line.
+    pub(crate) fn attempt_variables(&self) -> String {
+        attempt_variables(&self.host.layout().sealed_environment(&self.id))
     }
 
-    pub(crate) fn end(&self, life: &HookEnv, result: &str, exit: Option<bij_core::Exit>) -> Ended {
-        self.try_end(life, result, exit).unwrap()
+    pub(crate) fn end(&self, env: &HookEnv, result: &str, exit: Option<bij_core::Exit>) -> Ended {
+        self.try_end(env, result, exit).unwrap()
     }
 
     pub(crate) fn try_end(
         &self,
-        life: &HookEnv,
+        env: &HookEnv,
         result: &str,
         exit: Option<bij_core::Exit>,
     ) -> Result<Ended, EndError> {
@@ -287,10 +286,10 @@ impl Machine {
             facts.result.clone_from(&service_result);
             facts.main_exit = exit;
         }
-        let told = HookEnv { service_result, exit, ..life.clone() };
+        let env = HookEnv { service_result, exit, ..env.clone() };
         End {
             host: &self.host,
-            told: &told,
+            env: &env,
             definitions: &self.definitions,
             ledger: &mut store,
             manager: &self.manager,

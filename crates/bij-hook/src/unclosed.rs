@@ -1,18 +1,19 @@
-//! How an attempt ended of which its `end` hook has not told.
+//! Recovers the end of an attempt whose `end` hook was killed.
 
 use bij_core::port::Closing;
 use bij_core::{Attempt, AttemptEnd, Evidence, Exit, TimeSpan, Witness};
-use bij_host::{HostContext, logged, read_progress};
+use bij_host::read_progress;
 
-use crate::attempt_record::AttemptRecord;
-use crate::order_file::read_order;
-use crate::{Journal, LoggedEnd, sentence};
+use crate::attempt_record::{AttemptRecord, read_order};
+use crate::{Journal, LoggedEnd, describe_end};
+use bij_host::HostContext;
+use bij_host::logged;
 
-/// The clock of the kernel's log is a little off the one that was read.
+/// Difference between the clock of the kernel's log and `CLOCK_MONOTONIC`.
 const CLOCKS_DIFFER: TimeSpan = TimeSpan::from_secs(1);
 
-/// Asks the journal, and takes the cause for unknown only if that does not know either. The unit of
-/// the attempt is down, or lives another life by now; `found_by` is who has noticed.
+/// Recovers the end of an attempt from the journal; its cause is unknown if the journal has no record of it. The unit
+/// of the attempt must be inactive, or in a later invocation. `found_by` names the caller in the evidence.
 pub fn find_end(
     host: &HostContext,
     journal: &impl Journal,
@@ -21,7 +22,7 @@ pub fn find_end(
 ) -> Closing {
     let id = &attempt.run.experiment;
     let found = journal.end_of(attempt.key.invocation);
-    let end = logged(found, "how it ended is not known").flatten();
+    let end = logged(found, "cannot read how the attempt ended").flatten();
     let LoggedEnd { at, ready, mut evidence } = end.unwrap_or_else(|| {
         let mut evidence = Evidence::default();
         evidence.witness = Some(found_by);
@@ -30,27 +31,27 @@ pub fn find_end(
     });
     let who = if found_by == Witness::Coordinator { "the coordinator" } else { "the next start" };
     evidence.notes.push(format!("its `end` hook did not finish; {who} closed it"));
-    // Who asked for it by name is known better than the journal tells.
+    // An order names its author, which the journal does not.
     if let Some(order) = read_order(host.layout(), id) {
         evidence.order = Some(order);
     }
-    hear_kernel(host, journal, attempt, &mut evidence);
+    read_kernel_evidence(host, journal, attempt, &mut evidence);
     evidence.progress = read_progress(&host.layout().progress(id));
     Closing::from_evidence(attempt, at, ready, evidence)
 }
 
-/// Tells people of an end that its hook has not told of.
+/// Logs the recovered end of an attempt.
 pub fn log_unclosed(attempt: &Attempt, end: &AttemptEnd) {
     log::info!(
         BIJ_EXPERIMENT:% = attempt.run.experiment, BIJ_RUN:% = attempt.run,
         BIJ_ATTEMPT:% = attempt.number, BIJ_CAUSE:% = end.cause, BIJ_EVENT = "attempt-closed-late";
-        "{}", sentence(&attempt.run, attempt.number, end, attempt.started)
+        "{}", describe_end(&attempt.run, attempt.number, end, attempt.started)
     );
 }
 
-/// The counters are gone with the control group; on cgroup v1 only the kernel's log still tells
-/// a kill for memory from any other SIGKILL.
-fn hear_kernel(
+/// Adds an OOM kill from the kernel's log. The counters were removed with the control group, and on cgroup v1 only this
+/// log distinguishes an OOM kill from any other SIGKILL.
+fn read_kernel_evidence(
     host: &HostContext,
     journal: &impl Journal,
     attempt: &Attempt,

@@ -48,7 +48,7 @@ impl Tree {
     fn define(&self, id: &str) -> String {
         let name = format!("etc/brain-in-jar/experiments/{id}.toml");
         self.write(&name, "command = [\"/bin/true\"]\n");
-        // Its interpreter is one that only the unit sees.
+        // Only the unit can see its interpreter.
         self.write("bin/true", "#!/tmp/sh\n");
         let program = self.0.path().join("bin/true");
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -60,22 +60,22 @@ impl Tree {
         stamp.chars().take_while(char::is_ascii_hexdigit).collect()
     }
 
-    fn hook(&self, verb: &str, id: &str, life: u32) -> Command {
+    fn hook(&self, verb: &str, id: &str, invocation: u32) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bij-hook"));
         command.arg("--root").arg(self.0.path()).arg(verb).arg(id).env_clear();
-        command.env("INVOCATION_ID", format!("{life:032x}"));
+        command.env("INVOCATION_ID", format!("{invocation:032x}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    fn begin(&self, id: &str, life: u32, stamp: &str) -> String {
-        let output = self.hook("start", id, life).env("BIJ_STAMP", stamp).output().unwrap();
+    fn begin(&self, id: &str, invocation: u32, stamp: &str) -> String {
+        let output = self.hook("start", id, invocation).env("BIJ_STAMP", stamp).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         fs::read_to_string(self.layout().sealed_environment(&id.parse().unwrap())).unwrap()
     }
 
-    fn end(&self, id: &str, life: u32, result: &str, code: &str, status: &str) -> Command {
-        let mut command = self.hook("end", id, life);
+    fn end(&self, id: &str, invocation: u32, result: &str, code: &str, status: &str) -> Command {
+        let mut command = self.hook("end", id, invocation);
         command.env("SERVICE_RESULT", result).env("EXIT_CODE", code).env("EXIT_STATUS", status);
         command
     }
@@ -98,32 +98,38 @@ fn succeeded(output: &Output) -> String {
 }
 
 #[test]
-fn a_life_from_start_to_end_is_told_in_sentences() {
+fn an_attempt_is_logged_from_start_to_end() {
     let tree = Tree::new();
     let stamp = tree.define("x");
-    let told = tree.begin("x", 1, &stamp);
-    assert!(told.starts_with("HOME="), "{told:?}");
-    assert!(told.contains("/experiments/x\0BIJ_EXPERIMENT=x\0BIJ_STATE_DIR="), "{told:?}");
-    assert!(told.ends_with("\0BIJ_RUN=x#1\0BIJ_ATTEMPT=1\0BIJ_CRASHES=0\0"), "{told:?}");
+    let environment = tree.begin("x", 1, &stamp);
+    assert!(environment.starts_with("HOME="), "{environment:?}");
+    assert!(
+        environment.contains("/experiments/x\0BIJ_EXPERIMENT=x\0BIJ_STATE_DIR="),
+        "{environment:?}"
+    );
+    assert!(
+        environment.ends_with("\0BIJ_RUN=x#1\0BIJ_ATTEMPT=1\0BIJ_CRASHES=0\0"),
+        "{environment:?}"
+    );
     tree.write(
         "sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.events",
         "max 3\noom_kill 1\n",
     );
     tree.write("sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.peak", "67108864\n");
     tree.write("sys/fs/cgroup/brain.slice/brain-experiment@x.service/memory.max", "67108864\n");
-    let said = succeeded(&tree.end("x", 1, "signal", "killed", "KILL").output().unwrap());
+    let stderr = succeeded(&tree.end("x", 1, "signal", "killed", "KILL").output().unwrap());
     assert!(
-        said.contains("attempt 1 of x#1 died: killed for memory at 64.0M of 64.0M after "),
-        "{said}"
+        stderr.contains("attempt 1 of x#1 died: killed for memory at 64.0M of 64.0M after "),
+        "{stderr}"
     );
-    assert!(said.contains("; crash 1\n"), "{said}");
+    assert!(stderr.contains("; crash 1\n"), "{stderr}");
     let attempts = tree.attempts("x");
     assert_eq!(causes(&attempts), [Some(Cause::OomKill)]);
     assert_eq!(attempts[0].end.as_ref().unwrap().evidence.oom_kills, Some(1));
 }
 
 #[test]
-fn what_the_main_process_leaves_behind_is_noted_before_its_end_and_told_with_it() {
+fn what_the_main_process_leaves_behind_is_noted_before_its_end_and_logged_with_it() {
     let group = "sys/fs/cgroup/brain.slice/brain-experiment@x.service/cgroup.procs";
     let tree = Tree::new();
     let stamp = tree.define("x");
@@ -134,14 +140,14 @@ fn what_the_main_process_leaves_behind_is_noted_before_its_end_and_told_with_it(
     let mut noted = tree.hook("leftovers", "x", 1);
     succeeded(&noted.env("EXIT_CODE", "exited").env("EXIT_STATUS", "0").output().unwrap());
     tree.write(group, "");
-    let said = succeeded(&tree.end("x", 1, "success", "exited", "0").output().unwrap());
-    assert!(said.contains("; 2 processes were left behind and killed (sh, sleep)\n"), "{said}");
-    // A stop that was asked for: the main process is one of them.
+    let stderr = succeeded(&tree.end("x", 1, "success", "exited", "0").output().unwrap());
+    assert!(stderr.contains("; 2 processes were left behind and killed (sh, sleep)\n"), "{stderr}");
+    // After a stop request the main process is still among them.
     tree.begin("x", 2, &stamp);
     tree.write(group, "7\n8\n");
     succeeded(&tree.hook("leftovers", "x", 2).output().unwrap());
-    let said = succeeded(&tree.end("x", 2, "success", "killed", "TERM").output().unwrap());
-    assert!(!said.contains("left behind"), "{said}");
+    let stderr = succeeded(&tree.end("x", 2, "success", "killed", "TERM").output().unwrap());
+    assert!(!stderr.contains("left behind"), "{stderr}");
 }
 
 #[test]
@@ -150,25 +156,25 @@ fn a_start_without_a_definition_is_refused_with_78_and_the_remedy() {
     succeeded(&tree.hook("start", "y", 1).output().unwrap());
     let refused = tree.hook("refuse", "y", 1).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("there is no experiment y; looked for "), "{said}");
-    assert!(said.contains("hint: write "), "{said}");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("there is no experiment y; looked for "), "{stderr}");
+    assert!(stderr.contains("hint: write "), "{stderr}");
     tree.write("etc/brain-in-jar/experiments/y.toml", "comand = []\n");
-    let said = String::from_utf8(tree.hook("refuse", "y", 1).output().unwrap().stderr).unwrap();
-    assert!(said.contains("y.toml:1: "), "{said}");
-    assert!(said.contains("command"), "{said}");
+    let stderr = String::from_utf8(tree.hook("refuse", "y", 1).output().unwrap().stderr).unwrap();
+    assert!(stderr.contains("y.toml:1: "), "{stderr}");
+    assert!(stderr.contains("command"), "{stderr}");
     succeeded(&tree.end("y", 1, "exit-code", "exited", "78").output().unwrap());
     assert_eq!(tree.attempts("y"), []);
 }
 
 #[test]
-fn what_is_no_experiment_reaches_no_path() {
+fn a_name_that_is_no_experiment_reaches_no_path() {
     let tree = Tree::new();
     for id in ["../x", "%i", "a b", "x/y", ""] {
         let output = tree.hook("start", id, 1).output().unwrap();
         assert_eq!(output.status.code(), Some(255), "{id}: a skip would hide it");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("names no experiment"), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("names no experiment"), "{stderr}");
         assert_eq!(tree.hook("begin", id, 1).output().unwrap().status.code(), Some(255));
     }
     let output = tree.hook("rescue", "x", 1).output().unwrap();
@@ -185,17 +191,17 @@ fn an_end_killed_at_any_moment_loses_no_crash_and_counts_none_twice() {
     let tree = Tree::new();
     let stamp = tree.define("x");
     let mut killed = 0;
-    for life in 1..=24 {
-        tree.begin("x", life, &stamp);
-        let mut end = tree.end("x", life, "signal", "killed", "KILL").spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(u64::from(life) * 300));
+    for invocation in 1..=24 {
+        tree.begin("x", invocation, &stamp);
+        let mut end = tree.end("x", invocation, "signal", "killed", "KILL").spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(u64::from(invocation) * 300));
         end.kill().unwrap();
         killed += u32::from(end.wait().unwrap().signal() == Some(9));
     }
     assert!(killed > 0, "every `end` was faster than its killer");
-    // The next start makes good whatever is open.
-    let told = tree.begin("x", 25, &stamp);
-    assert!(told.contains("BIJ_CRASHES=24\0"), "{told}");
+    // The next start closes every attempt that is open.
+    let environment = tree.begin("x", 25, &stamp);
+    assert!(environment.contains("BIJ_CRASHES=24\0"), "{environment}");
     let attempts = tree.attempts("x");
     assert_eq!(attempts.len(), 25);
     for attempt in &attempts[..24] {
@@ -212,12 +218,13 @@ fn an_end_killed_at_any_moment_loses_no_crash_and_counts_none_twice() {
 fn a_begin_killed_at_any_moment_leaves_nothing_that_stops_the_next() {
     let tree = Tree::new();
     let stamp = tree.define("x");
-    for life in 1..=16 {
-        let mut begin = tree.hook("begin", "x", life).env("BIJ_STAMP", &stamp).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(u64::from(life) * 400));
+    for invocation in 1..=16 {
+        let mut begin =
+            tree.hook("begin", "x", invocation).env("BIJ_STAMP", &stamp).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(u64::from(invocation) * 400));
         begin.kill().unwrap();
         begin.wait().unwrap();
-        succeeded(&tree.end("x", life, "signal", "killed", "KILL").output().unwrap());
+        succeeded(&tree.end("x", invocation, "signal", "killed", "KILL").output().unwrap());
     }
     tree.begin("x", 17, &stamp);
     let attempts = tree.attempts("x");
@@ -228,12 +235,12 @@ fn a_begin_killed_at_any_moment_leaves_nothing_that_stops_the_next() {
 fn two_ends_in_one_moment_are_two_crashes() {
     let tree = Tree::new();
     let ids: Vec<String> = (0..8).map(|number| format!("e{number}")).collect();
-    for (life, id) in (1..).zip(&ids) {
+    for (invocation, id) in (1..).zip(&ids) {
         let stamp = tree.define(id);
-        tree.begin(id, life, &stamp);
+        tree.begin(id, invocation, &stamp);
     }
-    let start = |(life, id): (u32, &String)| {
-        tree.end(id, life, "exit-code", "exited", "3").spawn().unwrap()
+    let start = |(invocation, id): (u32, &String)| {
+        tree.end(id, invocation, "exit-code", "exited", "3").spawn().unwrap()
     };
     let ends: Vec<Child> = (1..).zip(&ids).map(start).collect();
     for end in ends {
@@ -245,7 +252,7 @@ fn two_ends_in_one_moment_are_two_crashes() {
 }
 
 #[test]
-fn a_database_that_cannot_be_opened_is_gone_around_and_told_later() {
+fn a_database_that_cannot_be_opened_is_bypassed_and_filled_later() {
     let tree = Tree::new();
     let stamp = tree.define("x");
     tree.begin("x", 1, &stamp);
@@ -256,8 +263,8 @@ fn a_database_that_cannot_be_opened_is_gone_around_and_told_later() {
         drop(fs::rename(&name, format!("{}{file}", aside.display())));
     }
     fs::create_dir(&database).unwrap();
-    let said = succeeded(&tree.end("x", 1, "watchdog", "killed", "ABRT").output().unwrap());
-    assert!(said.contains("set aside in ") && said.contains("\"watchdog\""), "{said}");
+    let stderr = succeeded(&tree.end("x", 1, "watchdog", "killed", "ABRT").output().unwrap());
+    assert!(stderr.contains("set aside in ") && stderr.contains("\"watchdog\""), "{stderr}");
     fs::remove_dir(&database).unwrap();
     for file in ["", "-wal", "-shm"] {
         let name = format!("{}{file}", aside.display());
@@ -267,7 +274,7 @@ fn a_database_that_cannot_be_opened_is_gone_around_and_told_later() {
 }
 
 #[test]
-fn boots_and_shutdowns_tell_power_cuts() {
+fn a_boot_without_a_shutdown_is_a_power_cut() {
     let tree = Tree::new();
     let (a, b) = (tree.define("a"), tree.define("b"));
     tree.begin("a", 1, &a);
@@ -275,8 +282,8 @@ fn boots_and_shutdowns_tell_power_cuts() {
     tree.boot(2);
     let mut boot = Command::new(env!("CARGO_BIN_EXE_bij-hook"));
     boot.arg("--root").arg(tree.0.path()).arg("boot").env_clear();
-    let said = succeeded(&boot.output().unwrap());
-    assert!(said.contains("attempt 1 of a#1 died: the machine went away under it"), "{said}");
+    let stderr = succeeded(&boot.output().unwrap());
+    assert!(stderr.contains("attempt 1 of a#1 died: the machine went away under it"), "{stderr}");
     for id in ["a", "b"] {
         assert_eq!(causes(&tree.attempts(id)), [Some(Cause::PowerLoss)], "{id}");
     }

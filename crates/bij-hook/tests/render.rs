@@ -1,4 +1,4 @@
-//! `bij-hook boot` renders definitions, over trees that mean it well and ill.
+//! `bij-hook boot` renders definitions, over valid and hostile trees.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
@@ -34,7 +34,7 @@ impl Tree {
         path
     }
 
-    /// Boots; that never fails, whatever it finds.
+    /// Runs the boot hook, which never fails, and returns its standard error.
     fn boot(&self) -> String {
         let mut hook = Command::new(env!("CARGO_BIN_EXE_bij-hook"));
         let output =
@@ -75,7 +75,7 @@ fn a_definition_and_its_env_become_one_drop_in() {
 }
 
 #[test]
-fn nobody_is_hurt_by_a_broken_neighbour() {
+fn a_broken_definition_does_not_affect_others() {
     let tree = Tree::new();
     tree.define("good.toml", "command = [\"/bin/true\"]\n");
     tree.define("typo.toml", "comand = [\"/bin/true\"]\n");
@@ -93,12 +93,12 @@ fn nobody_is_hurt_by_a_broken_neighbour() {
         .unwrap();
     symlink("/nowhere", tree.definitions().join("dangling.toml")).unwrap();
     symlink("/dev/zero", tree.definitions().join("zero.toml")).unwrap();
-    let told = tree.boot();
+    let stderr = tree.boot();
     assert_eq!(tree.rendered(), ["brain-experiment@good.service.d"]);
     for id in ["typo", "nul", "raw-nul", "latin", "huge", "empty", "directory", "fifo", "zero"] {
-        assert!(told.contains(&format!("{id} has no drop-in")), "{id} in {told}");
+        assert!(stderr.contains(&format!("{id} has no drop-in")), "{id} in {stderr}");
     }
-    assert!(told.contains("command"), "the nearest right key in {told}");
+    assert!(stderr.contains("command"), "the nearest right key in {stderr}");
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn without_any_definitions_nothing_is_made() {
     assert!(!tree.drop_ins().exists());
 }
 
-/// It may be a running unit's: what it was started with stays in force.
+/// It may belong to a running unit, whose settings stay in force.
 #[test]
-fn a_drop_in_that_is_there_is_left_to_the_next_start() {
+fn an_existing_drop_in_is_left_to_the_next_start() {
     let tree = Tree::new();
     tree.define("x.toml", "command = [\"/bin/true\"]\nlimits.memory = \"1G\"\n");
     tree.boot();
@@ -166,14 +166,14 @@ fn a_boot_killed_at_any_moment_leaves_whole_drop_ins_and_the_next_one_makes_the_
 }
 
 #[test]
-fn what_cannot_be_written_is_told_and_stops_nothing() {
+fn a_drop_in_that_cannot_be_written_is_logged_and_stops_nothing() {
     let tree = Tree::new();
     tree.define("x.toml", "command = [\"/bin/true\"]\n");
     fs::create_dir_all(tree.drop_ins().parent().unwrap()).unwrap();
     fs::write(tree.drop_ins(), "a file").unwrap();
-    let told = tree.boot();
-    assert!(told.contains("cannot write ") && told.contains("x.service.d"), "{told}");
-    assert!(told.contains("0 definitions rendered, 1 not"), "{told}");
+    let stderr = tree.boot();
+    assert!(stderr.contains("cannot write ") && stderr.contains("x.service.d"), "{stderr}");
+    assert!(stderr.contains("0 definitions rendered, 1 not"), "{stderr}");
 }
 
 #[test]

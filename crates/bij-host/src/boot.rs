@@ -8,20 +8,20 @@ use std::time::Duration;
 use bij_core::{BootId, TimeSpan};
 use nix::time::{ClockId, clock_gettime};
 
-/// Where the kernel tells the id of the boot (`random(4)`), below the root of a tree.
+/// The kernel's file with the id of the boot (`random(4)`), below the root of a tree.
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 
 /// Returns the id of the boot of the tree below `root`; `/` is this machine.
 ///
 /// # Errors
-/// What the system says; a file that holds no id is [`io::ErrorKind::InvalidData`].
+/// The error of the system; a file without a valid id is [`io::ErrorKind::InvalidData`].
 pub fn boot_id(root: &Path) -> io::Result<BootId> {
     let text = fs::read_to_string(root.join(BOOT_ID))?;
     text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Returns the time since the boot, including suspends (`CLOCK_BOOTTIME`, `clock_gettime(2)`). Unlike the time
-/// of day, nothing sets it. `None` if the kernel does not know the clock.
+/// Returns the time since the boot, including suspends (`CLOCK_BOOTTIME`, `clock_gettime(2)`), which cannot be set.
+/// `None` if the kernel does not have the clock.
 pub fn uptime() -> Option<TimeSpan> {
     clock(ClockId::CLOCK_BOOTTIME)
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_of_the_boot_does_not_go_back() {
+    fn the_clocks_of_the_boot_do_not_go_back() {
         assert!(uptime().unwrap() <= uptime().unwrap());
         assert!(monotonic().unwrap() <= uptime().unwrap());
     }

@@ -1,10 +1,9 @@
-//! What a program of ours keeps of its environment when it runs as root.
+//! Restricts the environment of a program that runs as root.
 //!
-//! The unit of an experiment carries no variable of the experiment. An operator's own drop-in may carry
-//! some, `LD_LIBRARY_PATH=` for CUDA or `PATH=` for a venv, and they too hold for hooks that run as root.
-//! The template takes away what the dynamic linker and the C library would read before `main`
-//! (`UnsetEnvironment=`); [`confine`] takes away the rest before anything reads it: the C library and
-//! SQLite (`TMPDIR`, `TZ`, …), the bus, the runtime and the standard library.
+//! The unit of an experiment has no variables of the experiment. But an operator's drop-in may set some,
+//! `LD_LIBRARY_PATH=` for CUDA or `PATH=` for a venv, which also apply to hooks that run as root. The template unsets
+//! those that the dynamic linker and the C library read before `main` (`UnsetEnvironment=`). [`confine`] removes the
+//! others before the C library and SQLite (`TMPDIR`, `TZ`, …), the bus, the runtime and the standard library read them.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,8 +13,8 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
-/// What systemd says to a service that it starts, and we read (systemd.exec(5), "Environment Variables in
-/// Spawned Processes").
+/// Variables that systemd sets for a service and bij's programs read (systemd.exec(5), "Environment Variables in Spawned
+/// Processes").
 const READ: [&str; 9] = [
     "BIJ_STAMP",
     "EXIT_CODE",
@@ -28,9 +27,9 @@ const READ: [&str; 9] = [
     "WATCHDOG_USEC",
 ];
 
-/// What systemd sets besides. Nothing of ours and nothing that we use reads any of it in a program that
-/// runs as root, so that it is not worth a second execution.
-const PASSED_OVER: [&str; 23] = [
+/// Other variables that systemd sets. No code in a program that runs as root reads them, so they do not justify a second
+/// execution.
+const HARMLESS: [&str; 23] = [
     "CONFIGURATION_DIRECTORY",
     "CACHE_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -56,14 +55,14 @@ const PASSED_OVER: [&str; 23] = [
     "WATCHDOG_PID",
 ];
 
-/// Executes this program again with an environment of only what it reads, if it runs as root and there is
-/// anything else in it. `also` are names that this program reads besides.
+/// Executes this program again with only the variables that it reads, if it runs as root and there are other variables.
+/// `also` are names of further variables that this program reads.
 ///
-/// It must be called before any thread is started and anything is read from the environment. A program
-/// that does not run as root can do no more than its caller.
+/// It must be called before any thread is started and any variable is read. A program that does not run as root has only
+/// the rights of its caller, so it is not restricted.
 ///
 /// # Errors
-/// What the system says when the program cannot be executed again; it must not go on then.
+/// The error of the system if the program cannot be executed again; it must then exit.
 pub fn confine(also: &[&str]) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
@@ -71,22 +70,22 @@ pub fn confine(also: &[&str]) -> io::Result<()> {
     let Some(kept) = kept(env::vars_os(), also) else { return Ok(()) };
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_default();
-    // It returns only if it fails.
+    // `exec` returns only if it fails.
     let program = "/proc/self/exe";
     Err(Command::new(program).arg0(name).args(arguments).env_clear().envs(kept).exec())
 }
 
-/// The variables to go on with; `None` if all that there are may stay.
+/// Returns the variables to keep; `None` if all may stay.
 fn kept(
     variables: impl Iterator<Item = (OsString, OsString)>,
     also: &[&str],
 ) -> Option<Vec<(OsString, OsString)>> {
     let is_in = |name: &OsString, names: &[&str]| names.iter().any(|known| name == known);
     let variables: Vec<_> = variables.collect();
-    // PID 1 hands on the locale (locale.conf(5)); no program of ours sets one.
+    // PID 1 passes on the locale (locale.conf(5)), which bij's programs do not use.
     let locale = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("LC_"));
-    let passed_over = |name: &OsString| is_in(name, &PASSED_OVER) || locale(name);
-    let known = |name: &OsString| is_in(name, &READ) || is_in(name, also) || passed_over(name);
+    let harmless = |name: &OsString| is_in(name, &HARMLESS) || locale(name);
+    let known = |name: &OsString| is_in(name, &READ) || is_in(name, also) || harmless(name);
     if variables.iter().all(|(name, _)| known(name)) {
         return None;
     }
@@ -105,15 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn what_systemd_itself_sets_costs_no_second_execution() {
-        assert_eq!(names(&[&READ[..], &PASSED_OVER[..]].concat(), &[]), None);
+    fn variables_of_systemd_cause_no_second_execution() {
+        assert_eq!(names(&[&READ[..], &HARMLESS[..]].concat(), &[]), None);
         assert_eq!(names(&[], &[]), None);
         assert_eq!(names(&["MALLOC_ARENA_MAX"], &["MALLOC_ARENA_MAX"]), None);
         assert_eq!(names(&["LC_TIME"], &[]), None);
     }
 
     #[test]
-    fn one_other_variable_leaves_only_what_is_read() {
+    fn any_other_variable_leaves_only_those_that_are_read() {
         for other in ["TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS", "RUST_MIN_STACK", "BIJ_LOG", "TZ"] {
             let kept = names(&["HOME", other, "INVOCATION_ID", "PATH"], &[]).unwrap();
             assert_eq!(kept, ["INVOCATION_ID", "PATH"], "{other}");

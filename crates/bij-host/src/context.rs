@@ -1,4 +1,4 @@
-//! The paths of the system or of a user, and the boot.
+//! The installation that a program works on, and its boot.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,19 +18,19 @@ pub struct HostContext {
     user: bool,
 }
 
-/// Why a program does not know its installation or its boot.
+/// Why the installation or the boot cannot be determined.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HostContextError {
-    /// A user's paths cannot be found without it.
+    /// A user's paths cannot be found without these variables.
     #[error("neither {0} nor $HOME is set")]
     NoHome(&'static str),
-    /// The kernel does not say which boot this is.
+    /// The id of the boot cannot be read.
     #[error("cannot read the boot id of the system at {root}")]
     BootId {
-        /// The root of its tree.
+        /// The root of the tree.
         root: PathBuf,
-        /// What went wrong.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
@@ -42,8 +42,8 @@ impl HostContext {
         Self { root: root.to_owned(), layout: Layout::system(root), user: false }
     }
 
-    /// Returns a user's installation below `root`. `variable` returns the value of an environment variable that
-    /// names a directory (file-hierarchy(7)).
+    /// Returns a user's installation below `root`. `variable` returns the value of an environment variable, of those that
+    /// name directories (file-hierarchy(7)).
     ///
     /// # Errors
     /// [`HostContextError::NoHome`] if the variables name no directory.
@@ -87,7 +87,7 @@ impl HostContext {
     /// Returns the id of the boot.
     ///
     /// # Errors
-    /// [`HostContextError::BootId`] if the kernel does not say.
+    /// [`HostContextError::BootId`] if it cannot be read.
     pub fn boot(&self) -> Result<BootId, HostContextError> {
         boot_id(&self.root)
             .map_err(|source| HostContextError::BootId { root: self.root.clone(), source })
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_boot_id_is_the_trees() {
+    fn the_boot_id_is_that_of_the_tree() {
         let tree = tempfile::tempdir().unwrap();
         let host = HostContext::system(tree.path());
         assert!(host.boot().is_err());

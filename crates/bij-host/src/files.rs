@@ -1,7 +1,7 @@
-//! Files: read without trust, written whole or not at all.
+//! Reads files without trust, and writes them as a whole or not at all.
 //!
-//! The hooks run as root and read files that an experiment controls. So nothing here waits for a FIFO's
-//! other end, or reads more than it was told; and whose word a file is, is judged before it is read.
+//! The hooks run as root and read files that an experiment controls. So no function here blocks on a FIFO or reads more
+//! than a given length, and the owner of a file is checked before it is read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -13,11 +13,11 @@ use bij_definitions::{WalkError, authority, open_trusted};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 
-/// A whole small text file of ours; `None` if there is no such file.
+/// Reads a small text file of bij's own; `None` if there is no such file.
 ///
 /// # Errors
-/// What the system says; a file that another account than the layout's could have written is
-/// `PermissionDenied`, one that is longer or no UTF-8 is `InvalidData`.
+/// The error of the system; a file that another account than the layout's could have written is `PermissionDenied`, a
+/// file that is longer than `cap` or no UTF-8 is `InvalidData`.
 pub fn read_own(path: &Path, cap: u64, layout: &Layout) -> io::Result<Option<String>> {
     let Some(walked) = open_trusted(path, authority(layout)).map_err(io_error)? else {
         return Ok(None);
@@ -36,10 +36,10 @@ fn io_error(error: WalkError) -> io::Error {
     }
 }
 
-/// A whole small text file of the kernel's; `None` if there is no such file.
+/// Reads a small text file without checking its owner; `None` if there is no such file.
 ///
 /// # Errors
-/// What the system says; a longer file, or one that is no UTF-8, is `InvalidData`.
+/// The error of the system; a file that is longer than `cap` or no UTF-8 is `InvalidData`.
 pub fn read_small(path: &Path, cap: u64) -> io::Result<Option<String>> {
     let Some((file, len)) = open_regular(path)? else { return Ok(None) };
     text(file, len, cap).map(Some)
@@ -47,7 +47,7 @@ pub fn read_small(path: &Path, cap: u64) -> io::Result<Option<String>> {
 
 fn text(file: File, len: u64, cap: u64) -> io::Result<String> {
     if len > cap {
-        let message = format!("{len} bytes are more than the {cap} that it may have");
+        let message = format!("{len} bytes are more than the {cap} that are allowed");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     let mut text = String::new();
@@ -69,37 +69,36 @@ fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
     Ok(Some((file, metadata.len())))
 }
 
-/// Puts a file in place by renaming, so that a reader sees the old text or the new one; its
-/// directory is made if it is missing.
+/// Replaces a file by renaming, so that a reader sees the old text or the new one. Makes its directory if it is missing.
 ///
 /// # Errors
-/// What the system says; the target is then as it was.
+/// The error of the system; the target is then unchanged.
 pub fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     Draft { path, content, mode, owner: None }.put_in(None)
 }
 
-/// As [`put`], a file that only this user and root can read, in a directory that nobody can list.
+/// As [`put`], for a file that only `owner` and root can read, in a directory that other users cannot list.
 ///
 /// # Errors
-/// What the system says; the target is then as it was.
+/// The error of the system; the target is then unchanged.
 pub fn put_for(owner: Uid, path: &Path, content: &[u8]) -> io::Result<()> {
     Draft { path, content, mode: 0o400, owner: Some(owner) }.put_in(Some(0o711))
 }
 
-/// As [`put`], a file that every user could read, in a directory that only root can enter.
+/// As [`put`], for a file that all users could read, in a directory that only root can enter.
 ///
 /// # Errors
-/// What the system says; the target is then as it was.
+/// The error of the system; the target is then unchanged.
 pub fn put_sealed(path: &Path, content: &[u8]) -> io::Result<()> {
     Draft { path, content, mode: 0o444, owner: None }.put_in(Some(0o700))
 }
 
-/// A file to be written beside the one that it will become.
+/// A file to write beside its target and then rename.
 struct Draft<'a> {
     path: &'a Path,
     content: &'a [u8],
     mode: u32,
-    /// The user that it is given to; the caller's if absent.
+    /// The owner of the file; `None` for the user of this process.
     owner: Option<Uid>,
 }
 
@@ -108,8 +107,8 @@ impl Draft<'_> {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Puts the file in place; makes its directory if it is missing, with exactly this mode where one is
-    /// given, whatever the umask of the unit is.
+    /// Replaces the target. Makes its directory if it is missing, with exactly `directory_mode` if that is given,
+    /// independent of the umask.
     fn put_in(&self, directory_mode: Option<u32>) -> io::Result<()> {
         match self.put() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -129,7 +128,7 @@ impl Draft<'_> {
         let mut file =
             tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(self.directory())?;
         file.write_all(self.content)?;
-        // By the descriptor: the unit's umask also applies to its hooks.
+        // Set the mode explicitly, because the unit's umask also applies to its hooks.
         file.as_file().set_permissions(Permissions::from_mode(self.mode))?;
         if let Some(owner) = self.owner {
             fchown(file.as_file(), Some(owner.as_raw()), None)?;
@@ -139,19 +138,18 @@ impl Draft<'_> {
     }
 }
 
-/// Makes a directory, and what is missing above it. Others may pass through to what lies below and is
-/// theirs, but see nothing of what is there.
+/// Makes a directory and its missing parents. Other users may pass through it to files of their own, but not list it.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
-/// As [`make_directory`]; takes from others what an older version gave them.
+/// As [`make_directory`]; also removes rights of other users that an older version granted.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn make_closed_directory(path: &Path) -> io::Result<()> {
     make_directory(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
@@ -161,11 +159,11 @@ pub fn make_closed_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a lock file, which is made if it is missing. Only its owner can open it: what others can open
-/// they can lock.
+/// Opens a lock file; makes it if it is missing. Only its owner can open it, because a user who can open a file can also
+/// lock it.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
@@ -176,17 +174,17 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         }
         opened => opened?,
     };
-    // An older version has left it open to all.
+    // An older version made it accessible to all users.
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
 }
 
-/// Removes a file, or the link of that name; one that is not there is no error.
+/// Removes a file or a link. A missing file is no error.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -201,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_longer_than_it_may_be_is_refused() {
+    fn a_file_that_is_too_long_is_refused() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("progress");
         fs::write(&path, "x".repeat(100_000) + "step=7\n").unwrap();
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn links_fifos_and_directories_are_refused_and_nobody_waits() {
+    fn links_fifos_and_directories_are_refused_without_blocking() {
         let room = tempfile::tempdir().unwrap();
         let secret = room.path().join("secret");
         fs::write(&secret, "s").unwrap();
@@ -227,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_is_not_read() {
+    fn a_file_that_others_could_have_written_is_not_read() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("order");
         fs::write(&path, "s").unwrap();
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_put_whole_and_never_through_a_link() {
+    fn a_file_is_replaced_whole_and_links_are_not_followed() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("a/b/file.env");
         put(&path, b"one", 0o644).unwrap();
@@ -257,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_for_one_user_is_closed_to_all_others() {
+    fn a_file_for_one_user_is_not_accessible_to_others() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("environments/x");
         put_for(nix::unistd::geteuid(), &path, b"A=1\0").unwrap();

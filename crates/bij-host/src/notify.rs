@@ -9,60 +9,59 @@ use std::time::Duration;
 
 use bij_core::TimeSpan;
 
-/// Asks the service manager for `time` from now, if less is left, for the step that the unit is in.
+/// Extends the time-out of the unit's current step to at least `time` from now. `socket` is `$NOTIFY_SOCKET`.
 ///
-/// Each hook has the time that the definition gives the experiment: `grace` to leave, or `start_timeout` to come
-/// up. That may be a second, and a hook may have to wait longer for a reload or for another writer of the ledger.
-/// `socket` is `$NOTIFY_SOCKET`.
+/// A hook has the time that the definition gives the experiment: `grace` to stop, or `start_timeout` to start. That may be
+/// a second, but a hook may have to wait longer for a reload or for another writer of the ledger.
 ///
 /// # Errors
-/// When the manager's socket cannot be written to.
+/// The error of the system if the message cannot be sent.
 pub fn ask_for_time(socket: &OsStr, time: Duration) -> io::Result<()> {
     send(socket, &format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()))
 }
 
-/// Reports in one line why a start is refused: the unit's `StatusText`.
+/// Reports why a start is refused, as the unit's `StatusText`, in one line.
 pub fn report_status(socket: Option<OsString>, text: &str) {
     let line = text.replace(|c: char| c.is_control(), " ");
     ServiceNotify::new(socket).status(&line);
 }
 
-/// Sets how often heartbeats are due in the attempt that begins; `None` is never.
+/// Sets the watchdog of the attempt that begins; `None` turns it off.
 ///
-/// systemd reads `WatchdogSec=` when a start begins and keeps it through a reload during the start (tried on 252).
-/// Without this message the watchdog of the first attempt of a changed definition would not be in force.
+/// systemd reads `WatchdogSec=` when a start begins, and ignores a reload during the start (tried on 252). Without this
+/// message, a changed watchdog would be in force only from the second attempt on.
 ///
 /// # Errors
-/// When the manager's socket cannot be written to.
+/// The error of the system if the message cannot be sent.
 pub fn set_watchdog(socket: &OsStr, watchdog: Option<TimeSpan>) -> io::Result<()> {
     send(socket, &format!("WATCHDOG_USEC={}", watchdog.map_or(0, TimeSpan::as_micros)))
 }
 
-/// Reports the state of a service to its manager. Without a manager's socket it does nothing.
+/// Reports the state of a service to its manager; does nothing without a socket.
 #[derive(Debug)]
 pub struct ServiceNotify {
     socket: Option<OsString>,
 }
 
 impl ServiceNotify {
-    /// Reports to the socket of `$NOTIFY_SOCKET`, if that is set.
+    /// Returns the reporter to a socket, the value of `$NOTIFY_SOCKET`.
     pub const fn new(socket: Option<OsString>) -> Self {
         Self { socket }
     }
 
-    /// Reports that the service is up, or that it has read its settings again.
+    /// Reports that the service has started, or has reloaded its settings.
     pub fn ready(&self) {
         self.notify("READY=1");
     }
 
-    /// Reports that the service reads its settings again, until it is [`ready`](Self::ready). `now` is the time of
+    /// Reports that the service is reloading its settings, until [`ready`](Self::ready). `now` is the time of
     /// `CLOCK_MONOTONIC`.
     pub fn reloading(&self, now: Option<TimeSpan>) {
         let at = now.unwrap_or_default().as_micros();
         self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={at}"));
     }
 
-    /// Reports that the service is about to end.
+    /// Reports that the service is stopping.
     pub fn stopping(&self) {
         self.notify("STOPPING=1");
     }
@@ -81,7 +80,7 @@ impl ServiceNotify {
         if let Some(socket) = &self.socket
             && let Err(error) = send(socket, message)
         {
-            log::debug!("the service manager cannot be notified: {error}");
+            log::debug!("cannot notify the service manager: {error}");
         }
     }
 }
@@ -99,27 +98,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manager_hears_what_is_said() {
+    fn the_manager_receives_single_settings() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
-        let hear = || {
-            let mut heard = [0; 64];
-            let length = manager.recv(&mut heard).unwrap();
-            String::from_utf8_lossy(&heard[..length]).into_owned()
+        let receive = || {
+            let mut buffer = [0; 64];
+            let length = manager.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
         };
         let socket = path.as_os_str();
         ask_for_time(socket, Duration::from_secs(30)).unwrap();
-        assert_eq!(hear(), "EXTEND_TIMEOUT_USEC=30000000");
+        assert_eq!(receive(), "EXTEND_TIMEOUT_USEC=30000000");
         set_watchdog(socket, "3s".parse().ok()).unwrap();
-        assert_eq!(hear(), "WATCHDOG_USEC=3000000");
+        assert_eq!(receive(), "WATCHDOG_USEC=3000000");
         set_watchdog(socket, None).unwrap();
-        assert_eq!(hear(), "WATCHDOG_USEC=0");
+        assert_eq!(receive(), "WATCHDOG_USEC=0");
         assert!(set_watchdog(room.path().join("none").as_os_str(), None).is_err());
     }
 
     #[test]
-    fn a_service_tells_how_it_is_in_single_messages() {
+    fn a_service_reports_its_state_in_single_messages() {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
@@ -127,26 +126,26 @@ mod tests {
         notify.ready();
         notify.reloading(Some(TimeSpan::from_micros(9)));
         notify.status("1 runs");
-        let heard = || {
-            let mut heard = [0; 64];
-            let length = manager.recv(&mut heard).unwrap();
-            String::from_utf8_lossy(&heard[..length]).into_owned()
+        let receive = || {
+            let mut buffer = [0; 64];
+            let length = manager.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
         };
-        assert_eq!(heard(), "READY=1");
-        assert_eq!(heard(), "RELOADING=1\nMONOTONIC_USEC=9");
-        assert_eq!(heard(), "STATUS=1 runs");
-        // Nobody listens: nothing is said, and nothing fails.
+        assert_eq!(receive(), "READY=1");
+        assert_eq!(receive(), "RELOADING=1\nMONOTONIC_USEC=9");
+        assert_eq!(receive(), "STATUS=1 runs");
+        // Without a socket nothing is sent, and nothing fails.
         ServiceNotify::new(None).stopping();
     }
 
     #[test]
-    fn a_socket_without_a_file_is_reached_by_its_name() {
+    fn an_abstract_socket_is_reached_by_its_name() {
         let name = format!("bij-host-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = UnixDatagram::bind_addr(&address).unwrap();
         ask_for_time(OsStr::new(&format!("@{name}")), Duration::from_micros(7)).unwrap();
-        let mut heard = [0; 64];
-        let length = manager.recv(&mut heard).unwrap();
-        assert_eq!(&heard[..length], b"EXTEND_TIMEOUT_USEC=7");
+        let mut buffer = [0; 64];
+        let length = manager.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"EXTEND_TIMEOUT_USEC=7");
     }
 }

@@ -8,9 +8,9 @@ use bij_definitions::{Walked, walk};
 
 /// How much of the end of the file is read, in bytes.
 const TAIL: u64 = 64 * 1024;
-/// The longest path that Linux takes (`PATH_MAX`), and so the longest checkpoint, in bytes.
+/// Length of the longest checkpoint, in bytes: `PATH_MAX` of Linux.
 const LONGEST_PATH: usize = 4096;
-/// Longer texts are cut to this many characters: people read them, and the ledger keeps them.
+/// Length of the longest text, in characters; longer texts are cut.
 const LONGEST_TEXT: usize = 1000;
 
 /// Returns the newest progress, the last complete line of the file; `None` if there is none.
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_progress_does_no_harm() {
+    fn hostile_progress_is_cleaned() {
         assert_eq!(read(b""), None);
         assert_eq!(read(&[0xff; 4096]), None);
         let progress = read(b"step=1 text=a\x1b[2Jb checkpoint=/a\0b\n").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_is_read_and_no_pipe_is_waited_for() {
+    fn only_a_regular_file_is_read_and_a_pipe_does_not_block() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         mkfifo(&pipe, Mode::S_IRWXU).unwrap();
@@ -108,7 +108,7 @@ mod tests {
         fs::write(&target, "step=1\n").unwrap();
         assert!(read_progress(&target).is_some());
         fs::set_permissions(&target, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(read_progress(&target).is_some(), "its mode is the experiment's affair");
+        assert!(read_progress(&target).is_some(), "its mode does not matter");
         let link = directory.path().join("link");
         symlink(&target, &link).unwrap();
         assert_eq!(read_progress(&link), None);

@@ -1,12 +1,11 @@
-//! What it costs to record the board of an AGX Orin once a second: `cargo bench -p bijd --bench
-//! recorder`.
+//! The processor time of recording the board of an AGX Orin once a second: `cargo bench -p bijd --bench recorder`.
 //!
-//! The budget is 0.5 % of a core. Files on a disk answer faster than a board's sensors, so this is bij's
-//! own share, with the rows it writes; processor time, so that others on the machine do not count.
+//! The budget is 0.5 % of a core. Files on a disk are read faster than sensors, so this is bij's own share, including
+//! the rows that it writes.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench fails by panicking, and tells"
+    reason = "a bench fails by panicking, and prints its result"
 )]
 
 use std::path::Path;
@@ -17,11 +16,11 @@ use bij_core::port::{Ledger as _, Opening};
 use bij_core::{AttemptKey, BootId, InvocationId, StartKind, TimeSpan, Timestamp};
 use bij_jetson::{CapturedTree, Machine};
 use bij_store::Store;
-use bijd::Recorder;
+use bijd::BoardRecorder;
 use nix::time::{ClockId, clock_gettime};
 
-/// Half an hour of looks, and thirty rows.
-const LOOKS: u32 = 1800;
+/// Half an hour of readings, and thirty rows.
+const READINGS: u32 = 1800;
 
 /// Processor time of all threads.
 fn spent() -> Duration {
@@ -49,14 +48,17 @@ fn main() {
         start: StartKind::Fresh,
     };
     Store::open(&database).unwrap().open(&opening).unwrap();
-    let mut recorder = Recorder::new(Machine::below(place.path().join("board")), database, boot);
-    recorder.look(now(0));
+    let mut recorder =
+        BoardRecorder::new(Machine::below(place.path().join("board")), database, boot);
+    recorder.record(now(0));
     let before = spent();
-    for second in 1..=LOOKS {
-        recorder.look(now(second));
+    for second in 1..=READINGS {
+        recorder.record(now(second));
     }
-    let of_one = spent().saturating_sub(before) / LOOKS;
-    let share = of_one.as_secs_f64() * 100.0;
-    println!("a look takes {of_one:?} of processor time: {share:.3} % of a core at one a second");
+    let per_reading = spent().saturating_sub(before) / READINGS;
+    let share = per_reading.as_secs_f64() * 100.0;
+    println!(
+        "a reading takes {per_reading:?} of processor time: {share:.3} % of a core at one a second"
+    );
     assert!(share <= 0.5, "the budget is 0.5 %");
 }

@@ -1,7 +1,6 @@
-//! The coordinator of this machine's experiments, or of one user's: `bijd` with its
-//! adapters, its clients and its service manager.
+//! The coordinator of the experiments of this machine or of one user, with its adapters, its clients and its service
+//! manager.
 
-mod beside;
 mod call;
 mod clock;
 mod gpu_watch;
@@ -12,14 +11,15 @@ mod history;
 mod journal;
 mod limit_watch;
 mod manager_state;
+mod outage;
 mod power_watch;
 mod record;
 mod refusal;
 mod reload;
+mod report;
 mod run;
-mod shut;
-mod tell;
-mod told;
+mod runtime_thread;
+mod service_env;
 mod translate;
 mod unit_steering;
 mod units;
@@ -27,5 +27,5 @@ mod units;
 pub use call::{CoordinatorCall, CoordinatorUsage};
 pub use clock::SystemClock;
 pub use handover::HandoverFiles;
-pub use record::{Glance, Hour, Moment, Recorder};
+pub use record::{BoardReading, BoardRecorder, SampleRing, TimedReading};
 pub use run::run_coordinator;

@@ -12,17 +12,17 @@ use bijd::{CoordinatorCall, run_coordinator};
 /// `EX_USAGE` of sysexits.h(3head).
 const EX_USAGE: u8 = 64;
 
-/// What its unit sets for it: how the C library gives memory back, how much is logged, and which process
+/// Variables that the coordinator's unit sets: the log level, when the C library returns memory, and the process that
 /// the watchdog is for.
-const READ_BESIDES: [&str; 4] =
+const OWN_VARIABLES: [&str; 4] =
     ["BIJ_LOG", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "WATCHDOG_PID"];
 
 fn main() -> ExitCode {
     let call = CoordinatorCall::parse(env::args_os().skip(1));
-    // A user's own manager is found by its variables, and can do no more than the user.
+    // A user's manager is found by environment variables, and has only the rights of the user.
     let is_users = call.as_ref().is_ok_and(|call| call.user);
-    if !is_users && let Err(error) = confine(&READ_BESIDES) {
-        let _ = writeln!(std::io::stderr(), "bijd cannot be executed again: {error}");
+    if !is_users && let Err(error) = confine(&OWN_VARIABLES) {
+        let _ = writeln!(std::io::stderr(), "cannot execute bijd again: {error}");
         return ExitCode::FAILURE;
     }
     start_logging("bijd", None);
@@ -45,8 +45,7 @@ fn main() -> ExitCode {
 fn run(call: &CoordinatorCall) -> Result<()> {
     let CoordinatorCall { user, root, board } = call;
     let host = if *user {
-        HostContext::user(root, |name| env::var_os(name))
-            .context("the user's files cannot be found")?
+        HostContext::user(root, |name| env::var_os(name)).context("cannot find the user's files")?
     } else {
         HostContext::system(root)
     };

@@ -1,18 +1,18 @@
 //! The filter between experiments and the service manager's notification socket.
 //!
-//! In the system's units `$NOTIFY_SOCKET` names the filter's socket, and the manager's own is closed to
-//! them. Each message of an experiment's process is reduced to what the protocol promises
-//! ([`notice`]), bounded in rate by unit ([`mailbox`]), and passed on in the name of the process that sent
-//! it, so that systemd applies `NotifyAccess=` as if it had come directly.
+//! In the system's units `$NOTIFY_SOCKET` names the filter's socket, and they cannot open the manager's own. Each message
+//! of an experiment's process is reduced to the allowed assignments ([`notice`]), limited in rate per unit ([`mailbox`]),
+//! and passed on in the name of the process that sent it, so that systemd applies `NotifyAccess=` as if it had come
+//! directly.
 //!
-//! A sender that waits for `sd_notify_barrier(3)` is kept waiting until the manager has dealt with what was
-//! passed on before: the manager ignores words of a process that has gone. What the unit's rate does not
-//! allow for yet is passed on later, in the name of another process of the unit.
+//! A sender that waits for `sd_notify_barrier(3)` waits until the manager has processed the messages that were passed on
+//! before, because the manager ignores messages of exited processes. A message over the unit's rate is passed on later,
+//! in the name of another process of the unit.
 //!
 //! # Invariants
-//! - What is kept is bounded: one [`mailbox::Mailbox`] for each unit that has spoken recently.
-//! - Whose message it is says the kernel (`SCM_CREDENTIALS`) and the control group, and in the end systemd
-//!   itself by the same two; a wrong guess here could only count against another unit's rate.
+//! - Memory is bounded: one [`mailbox::Mailbox`] for each unit that has sent messages recently.
+//! - The kernel (`SCM_CREDENTIALS`) and the control group identify the sender, and systemd checks the same again; a
+//!   mistake here could only count against another unit's rate.
 
 mod mailbox;
 mod notice;
@@ -34,50 +34,51 @@ use tokio::net::unix::pipe;
 use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 
-use crate::runtime::interrupted_runtime;
 use mailbox::Mailbox;
 use notice::Notice;
 use senders::{Sender, Senders};
-use wire::{Outlet, Passed, Received};
+use wire::{ManagerSocket, Passed, Received};
 
-/// How long the filter stays without work. systemd starts it again with the next message.
+use crate::runtime::interrupted_runtime;
+
+/// How long the filter runs without messages. systemd starts it again with the next message.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// How long a unit's mailbox is kept after its last message. Longer than its rate remembers.
-const FORGET: Duration = Duration::from_secs(30);
+/// How long a unit's mailbox is kept after its last message; longer than its rate limit needs.
+const FORGET_AFTER: Duration = Duration::from_secs(30);
 
-/// How many datagrams are read before what is due is sent.
-const ROUND: usize = 256;
+/// Number of datagrams that are read before due messages are sent.
+const BATCH_LEN: usize = 256;
 
-/// How many senders may wait for the manager at once; one too many is answered without it.
-const BARRIERS: usize = 64;
+/// Number of senders that may wait for the manager at once; further ones are answered at once.
+const MAX_BARRIERS: usize = 64;
 
-/// A manager that takes longer is not waited for; senders themselves wait five seconds by default.
-const BARRIER_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait for the manager; senders themselves wait five seconds by default.
+const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the filter cannot work.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// It was not started by its socket unit.
+    /// The program was not started by its socket unit.
     #[error("standard input is not the socket of brain-experiment-notify.socket")]
     Socket(#[source] Errno),
     /// The manager's socket cannot be used.
     #[error("cannot send to the service manager at {}", path.display())]
-    Outlet {
+    ManagerSocket {
         /// Address of the manager's socket.
         path: PathBuf,
-        /// What went wrong.
+        /// The error of the system.
         #[source]
         source: Errno,
     },
-    /// The kernel does not say when messages come.
+    /// The runtime cannot wait for messages.
     #[error("cannot wait for messages")]
     Wait(#[source] io::Error),
 }
 
-/// Passes messages that arrive at `socket` on to the service manager that listens at `manager`, until there
-/// have been none for two minutes. Processes are looked up below `root`.
+/// Passes messages that arrive at `socket` on to the service manager at `manager`, until none has arrived for two
+/// minutes. Processes are looked up below `root`.
 ///
 /// # Errors
 /// [`FilterError`] if one of the two sockets cannot be used.
@@ -86,10 +87,10 @@ pub fn filter_notifications(
     manager: &Path,
     root: &Path,
 ) -> Result<(), FilterError> {
-    wire::tell_senders(&socket).map_err(FilterError::Socket)?;
-    let outlet = Outlet::to(manager)
-        .map_err(|source| FilterError::Outlet { path: manager.to_owned(), source })?;
-    let mut filter = Filter::new(outlet, root);
+    wire::enable_credentials(&socket).map_err(FilterError::Socket)?;
+    let manager_socket = ManagerSocket::new(manager)
+        .map_err(|source| FilterError::ManagerSocket { path: manager.to_owned(), source })?;
+    let mut filter = Filter::new(manager_socket, root);
     interrupted_runtime().map_err(FilterError::Wait)?.block_on(async {
         let socket = listen(&socket).map_err(FilterError::Wait)?;
         loop {
@@ -115,41 +116,41 @@ fn listen(socket: &impl AsFd) -> io::Result<UnixDatagram> {
     UnixDatagram::from_std(socket)
 }
 
-/// What one unit has said, and who said it last.
+/// Pending messages of one unit, and the process that sent the last one.
 #[derive(Debug)]
-struct Correspondent {
+struct UnitState {
     mailbox: Mailbox,
-    /// Process that has sent last.
+    /// The process that sent the last message.
     pid: i32,
     last: Instant,
-    /// Whether its trouble has been logged.
+    /// Whether an error for this unit has been logged.
     logged: bool,
 }
 
 #[derive(Debug)]
 struct Filter {
-    outlet: Outlet,
+    manager_socket: ManagerSocket,
     senders: Senders,
-    boxes: HashMap<Sender, Correspondent>,
-    /// Room for senders that wait for the manager.
+    units: HashMap<Sender, UnitState>,
+    /// Permits for senders that wait for the manager.
     barriers: Arc<Semaphore>,
     /// When the last datagram came.
     active: Instant,
 }
 
 impl Filter {
-    fn new(outlet: Outlet, root: &Path) -> Self {
+    fn new(manager_socket: ManagerSocket, root: &Path) -> Self {
         let now = Instant::now();
         Self {
-            outlet,
+            manager_socket,
             senders: Senders::new(root, now),
-            boxes: HashMap::new(),
-            barriers: Arc::new(Semaphore::new(BARRIERS)),
+            units: HashMap::new(),
+            barriers: Arc::new(Semaphore::new(MAX_BARRIERS)),
             active: now,
         }
     }
 
-    /// As [`Self::read`], and lets the runtime know when there are no more.
+    /// As [`Self::read`]; clears the readiness of the socket when it is empty.
     fn read_ready(&mut self, socket: &UnixDatagram) -> Result<(), FilterError> {
         let mut read = Ok(true);
         let _ = socket.try_io(Interest::READABLE, || {
@@ -159,12 +160,12 @@ impl Filter {
         read.map(drop)
     }
 
-    /// Reads up to a round of datagrams; says whether there are no more for now.
+    /// Reads up to [`BATCH_LEN`] datagrams; returns whether the socket is empty.
     fn read(&mut self, socket: &impl AsFd) -> Result<bool, FilterError> {
-        for _ in 0..ROUND {
+        for _ in 0..BATCH_LEN {
             match wire::receive(socket).map_err(FilterError::Socket)? {
                 Received::Message(datagram, pid) => self.take(&datagram, pid),
-                Received::Barrier(passed, pid) => self.hold(passed, pid),
+                Received::Barrier(passed, pid) => self.hold_barrier(passed, pid),
                 Received::Other => {}
                 Received::Empty => return Ok(true),
             }
@@ -173,60 +174,61 @@ impl Filter {
         Ok(false)
     }
 
-    /// Keeps a sender waiting until the manager has dealt with what has been passed on.
-    fn hold(&mut self, passed: Passed, pid: i32) {
+    /// Keeps a sender waiting until the manager has processed all messages that were passed on.
+    fn hold_barrier(&mut self, passed: Passed, pid: i32) {
         if self.senders.find(pid, Instant::now()).is_none() {
             return;
         }
         let Ok(room) = Arc::clone(&self.barriers).try_acquire_owned() else { return };
-        let answer = self.outlet.barrier().map_err(io::Error::from);
+        let answer = self.manager_socket.barrier().map_err(io::Error::from);
         let Ok(answer) = answer.and_then(pipe::Receiver::from_owned_fd) else { return };
         tokio::spawn(async move {
-            // Nothing is ever written to it: it becomes readable when the manager closes its end.
-            let _ = timeout(BARRIER_WITHIN, answer.readable()).await;
+            // The pipe becomes readable when the manager closes its end.
+            let _ = timeout(BARRIER_TIMEOUT, answer.readable()).await;
             drop((passed, room));
         });
     }
 
-    /// Takes a message in, and passes it on if the rate of its unit allows.
+    /// Accepts a message, and passes it on if the rate of its unit allows it.
     fn take(&mut self, datagram: &[u8], pid: i32) {
         let now = Instant::now();
         let notice = Notice::parse(datagram);
         let Some(sender) = self.senders.find(pid, now).filter(|_| !notice.is_empty()) else {
             return;
         };
-        let new = || Correspondent { mailbox: Mailbox::new(now), pid, last: now, logged: false };
-        let unit = self.boxes.entry(sender.clone()).or_insert_with(new);
+        let new = || UnitState { mailbox: Mailbox::new(now), pid, last: now, logged: false };
+        let unit = self.units.entry(sender.clone()).or_insert_with(new);
         (unit.pid, unit.last) = (pid, now);
         unit.mailbox.put(notice);
-        send(&self.outlet, &self.senders, &sender, unit, now);
+        send(&self.manager_socket, &self.senders, &sender, unit, now);
     }
 
     fn send_due(&mut self, now: Instant) {
-        for (sender, unit) in &mut self.boxes {
-            send(&self.outlet, &self.senders, sender, unit, now);
+        for (sender, unit) in &mut self.units {
+            send(&self.manager_socket, &self.senders, sender, unit, now);
         }
     }
 
-    /// When something can be sent next.
+    /// Returns when a message can be sent next.
     fn due(&self, now: Instant) -> Option<Instant> {
-        self.boxes.values().filter_map(|unit| unit.mailbox.due(now)).min()
+        self.units.values().filter_map(|unit| unit.mailbox.due(now)).min()
     }
 
     fn forget(&mut self, now: Instant) {
-        self.boxes.retain(|_, unit| {
-            unit.mailbox.due(now).is_some() || now.saturating_duration_since(unit.last) < FORGET
+        self.units.retain(|_, unit| {
+            unit.mailbox.due(now).is_some()
+                || now.saturating_duration_since(unit.last) < FORGET_AFTER
         });
     }
 }
 
-/// Sends what a unit's rate allows now, in the name of the process that spoke last or, if that has gone, of
-/// another one of the unit.
+/// Sends what a unit's rate allows now, in the name of the process that sent the last message or, if that has exited, of
+/// another process of the unit.
 fn send(
-    outlet: &Outlet,
+    manager_socket: &ManagerSocket,
     senders: &Senders,
     sender: &Sender,
-    unit: &mut Correspondent,
+    unit: &mut UnitState,
     now: Instant,
 ) {
     let notice = unit.mailbox.take(now);
@@ -234,14 +236,14 @@ fn send(
         return;
     }
     let message = notice.to_datagram();
-    let mut sent = outlet.send(&message, unit.pid);
+    let mut sent = manager_socket.send(&message, unit.pid);
     if sent == Err(Errno::ESRCH)
-        && let Some(pid) = senders.process_of(sender)
+        && let Some(pid) = senders.find_process(sender)
     {
-        sent = outlet.send(&message, pid);
+        sent = manager_socket.send(&message, pid);
     }
     match sent {
-        // A unit without a process has nobody left to speak for.
+        // Without a process the unit has ended, and its messages are obsolete.
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(Errno::EAGAIN) => unit.mailbox.put_back(notice, now),
         Err(error) if !unit.logged => {
@@ -249,7 +251,7 @@ fn send(
             let id = &sender.id;
             log::warn!(
                 BIJ_EXPERIMENT:% = id;
-                "what {id} says does not reach the service manager: {error}"
+                "cannot pass on messages of {id} to the service manager: {error}"
             );
         }
         Err(_) => {}

@@ -1,8 +1,8 @@
-//! A runtime that no sender can hold up.
+//! A runtime that no sender of messages can block.
 //!
-//! A process that may send to a Unix socket may pass descriptors along (unix(7), `SCM_RIGHTS`), wanted or
-//! not, and the receiver may be the one that closes the last copy. Closing a TCP socket with `SO_LINGER` (socket(7))
-//! takes as long as its sender has chosen, hours if need be. The kernel breaks that off when a signal comes.
+//! A process that may send to a Unix socket may also pass descriptors (unix(7), `SCM_RIGHTS`), and the receiver may have
+//! to close the last copy. Closing a TCP socket with `SO_LINGER` (socket(7)) takes as long as its sender has chosen,
+//! possibly hours. A signal interrupts it.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,28 +16,28 @@ use nix::unistd::gettid;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// After so much time without a pause a runtime's thread gets a signal, and again each time it has passed.
-/// Descriptors that one message brings are let go together.
-const WITHOUT_PAUSE: Duration = Duration::from_millis(20);
+/// Time without a pause after which a runtime's thread gets a signal, again and again. One signal ends the closing of
+/// all descriptors of one message.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Nothing else sends it here, and by default it does nothing.
+/// A signal that is ignored by default and not used otherwise.
 const SIGNAL: Signal = Signal::SIGURG;
 
 thread_local! {
-    /// Sends the signal to this thread.
+    /// The timer that sends the signal to this thread.
     static TIMER: RefCell<Option<Timer>> = const { RefCell::new(None) };
 }
 
-/// A runtime on the calling thread for work that takes messages from sockets others may send to.
+/// Returns a runtime on the calling thread, for receiving messages from sockets that other processes can send to.
 ///
-/// System calls of that thread may be interrupted; those that the kernel can restart are (`SA_RESTART`).
+/// System calls of that thread may be interrupted; the kernel restarts them if it can (`SA_RESTART`).
 ///
 /// # Errors
-/// If the kernel gives no descriptors for it, or no timer.
+/// If the kernel provides no descriptors or no timer.
 pub(crate) fn interrupted_runtime() -> io::Result<Runtime> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .on_thread_unpark(|| set_timer(WITHOUT_PAUSE))
+        .on_thread_unpark(|| set_timer(SIGNAL_INTERVAL))
         .on_thread_park(|| set_timer(Duration::ZERO))
         .build()?;
     {
@@ -49,7 +49,7 @@ pub(crate) fn interrupted_runtime() -> io::Result<Runtime> {
         SigevNotify::SigevThreadId { signal: SIGNAL, thread_id: gettid().as_raw(), si_value: 0 };
     let timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(to_this_thread))?;
     TIMER.with_borrow_mut(|slot| *slot = Some(timer));
-    set_timer(WITHOUT_PAUSE);
+    set_timer(SIGNAL_INTERVAL);
     Ok(runtime)
 }
 
@@ -58,7 +58,7 @@ fn set_timer(every: Duration) {
     TIMER.with_borrow_mut(|timer| {
         let Some(timer) = timer else { return };
         let expiration = Expiration::IntervalDelayed(every.into(), every.into());
-        // The timer exists, and the time is a valid one.
+        // Cannot fail: the timer exists, and the time is valid.
         let _ = timer.set(expiration, TimerSetTimeFlags::empty());
     });
 }
@@ -79,7 +79,7 @@ mod tests {
     /// Longer than a test may take.
     const LINGER: i32 = 3600;
 
-    /// A connection that takes an hour to close, and the end that takes nothing from it.
+    /// Returns a connection that takes an hour to close, and its other end, which receives nothing.
     fn lingering() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -100,10 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_that_are_slow_to_close_hold_nothing_up() {
+    fn descriptors_that_are_slow_to_close_do_not_block_the_runtime() {
         let (client, server) = UnixStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
-        // One message is read, the other one goes with its connection.
+        // One message is read, the other is dropped with its connection.
         let mut others = Vec::new();
         for _ in 0..2 {
             let (passed, their_ends): (Vec<_>, Vec<_>) = (0..20).map(|_| lingering()).unzip();

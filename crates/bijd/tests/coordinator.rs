@@ -1,5 +1,4 @@
-//! The program `bijd` in a tree of its own, with no service manager: what it promises
-//! about being killed, and to whom it answers.
+//! The program `bijd` in its own tree, without a service manager: it survives kills, and answers clients.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers as well")]
 
@@ -22,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// A tree with definitions `x0` … `x9`, and the programs run in it.
+/// A tree with definitions `x0` … `x9`.
 struct Tree {
     root: TempDir,
 }
@@ -65,7 +64,7 @@ impl Tree {
     }
 
     async fn client(&self) -> Client {
-        // It listens when it has taken over what is in the store.
+        // It listens when it has loaded the store.
         while UnixStream::connect(self.socket()).is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -73,7 +72,7 @@ impl Tree {
     }
 }
 
-/// Killed when the test is over.
+/// A coordinator that is killed at the end of the test.
 struct Coordinator {
     child: Child,
 }
@@ -88,7 +87,7 @@ impl Coordinator {
         self.child.wait().unwrap();
     }
 
-    /// Its exit code and its lines.
+    /// Waits for its end; returns its exit code and its log.
     fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let lines = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
@@ -109,7 +108,7 @@ fn submission(n: usize) -> Submit {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_outlives_every_kill() {
+async fn acknowledged_runs_survive_every_kill() {
     let tree = Tree::new();
     let mut acknowledged = Vec::new();
     for round in 0..6 {
@@ -143,7 +142,7 @@ async fn what_was_acknowledged_outlives_every_kill() {
 }
 
 #[tokio::test]
-async fn an_end_in_good_order_takes_the_socket_along_and_a_kill_leaves_it() {
+async fn a_clean_end_removes_the_socket_and_a_kill_leaves_it() {
     let tree = Tree::new();
     let coordinator = tree.start();
     tree.client().await.status().await.unwrap();
@@ -159,13 +158,13 @@ async fn an_end_in_good_order_takes_the_socket_along_and_a_kill_leaves_it() {
 }
 
 #[tokio::test]
-async fn there_is_one_at_a_time() {
+async fn only_one_coordinator_runs_at_a_time() {
     let tree = Tree::new();
     let _first = tree.start();
     let client = tree.client().await;
     let (code, lines) = tree.start().ended();
     assert_eq!(code, Some(1));
-    assert!(lines.contains("another coordinator is there"), "{lines}");
+    assert!(lines.contains("another coordinator is running"), "{lines}");
     client.status().await.unwrap();
 }
 
@@ -209,7 +208,7 @@ async fn the_board_may_be_another_tree() {
 }
 
 #[tokio::test]
-async fn while_something_runs_the_board_is_recorded() {
+async fn the_board_is_recorded_while_an_attempt_is_open() {
     let tree = Tree::new();
     let board =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
@@ -226,7 +225,7 @@ async fn while_something_runs_the_board_is_recorded() {
     let opening = Opening { experiment, key, at, uptime: None, start: StartKind::Fresh };
     assert_eq!(client.board().await.unwrap(), [], "nothing runs");
     Store::open(&tree.layout().database()).unwrap().open(&opening).unwrap();
-    // Something that the coordinator has to tell of.
+    // An event that wakes the recorder.
     let held = Submit { hold: true, ..submission(2) };
     client.submit(&[held], SubmitOptions::default()).await.unwrap();
     let sample = loop {
@@ -247,7 +246,7 @@ async fn while_something_runs_the_board_is_recorded() {
 }
 
 #[tokio::test]
-async fn runs_are_asked_for_changed_and_explained() {
+async fn runs_are_submitted_changed_and_explained() {
     let tree = Tree::new();
     let _coordinator = tree.start();
     let client = tree.client().await;
@@ -255,7 +254,7 @@ async fn runs_are_asked_for_changed_and_explained() {
     let held = Submit { hold: true, ..submission(1) };
     let taken = client.submit(&[held, submission(2)], SubmitOptions::default()).await.unwrap();
     assert_eq!(taken[0].state, State::Held);
-    assert!(changes.next().await.is_some(), "a change is told");
+    assert!(changes.next().await.is_some(), "a change is signalled");
     let run = RunRef::Run(taken[0].id());
     client.act(&Act::Cancel, std::slice::from_ref(&run)).await.unwrap();
     let why = client.why(&RunRef::Newest(taken[0].experiment.clone())).await.unwrap();
@@ -272,7 +271,7 @@ async fn runs_are_asked_for_changed_and_explained() {
 }
 
 #[tokio::test]
-async fn a_queue_longer_than_one_answer_is_one_look() {
+async fn a_queue_longer_than_one_answer_is_read_completely() {
     let tree = Tree::new();
     let _coordinator = tree.start();
     let client = tree.client().await;
@@ -292,7 +291,7 @@ async fn a_queue_longer_than_one_answer_is_one_look() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_of_a_question_whose_asker_has_given_up() {
+async fn a_request_that_is_answered_too_late_is_refused() {
     let tree = Tree::new();
     let _coordinator = tree.start();
     let client = tree.client().await;
@@ -303,7 +302,7 @@ async fn nothing_is_made_of_a_question_whose_asker_has_given_up() {
     assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), Vec::new());
 }
 
-/// A board with power modes, a stand-in for nvpmodel that sets them, and one experiment that wants 0.
+/// Returns a board with power modes, a stand-in for nvpmodel, and an experiment that needs `MODE_15W`.
 fn tree_with_modes() -> Tree {
     let tree = Tree::new();
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/stand-ins");
@@ -336,7 +335,7 @@ fn setting(mode: &str, allow_reboot_later: bool) -> PowerSetting {
 }
 
 #[tokio::test]
-async fn the_board_is_switched_for_whoever_may_and_the_gates_know_it_at_once() {
+async fn a_client_switches_the_board_and_gates_use_the_new_mode_at_once() {
     let tree = tree_with_modes();
     let _coordinator = tree.start();
     let client = tree.client().await;
@@ -358,8 +357,8 @@ async fn the_board_is_switched_for_whoever_may_and_the_gates_know_it_at_once() {
     let set = client.set_power_mode(&setting("MODE_15W", true)).await.unwrap();
     assert!(set.at_next_boot);
     let gates = client.why(&run).await.unwrap().entry.waiting_on;
-    let told: Vec<_> = gates.iter().filter(|gate| &*gate.gate == "power-mode").collect();
-    assert!(told[0].text.contains("it comes with the next boot"), "{told:?}");
+    let modes: Vec<_> = gates.iter().filter(|gate| &*gate.gate == "power-mode").collect();
+    assert!(modes[0].text.contains("it comes with the next boot"), "{modes:?}");
 
     let error = client.set_power_mode(&setting("TURBO", false)).await.unwrap_err();
     assert_eq!(error.refusal().unwrap().kind, RefusalKind::Invalid, "{error}");

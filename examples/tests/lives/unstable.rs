@@ -81,7 +81,11 @@ fn killed_at_any_time_it_goes_on_from_a_whole_checkpoint() {
     fs::write(jar.stop_file(), "").unwrap();
     let left = jar.start(PROGRAM, NO_ARGUMENTS).wait();
     assert_eq!(left.status.code(), Some(75), "{}", left.log);
-    assert!(left.log.contains("bytes instead of") && left.log.contains("I go on after"), "{}", left.log);
+    assert!(
+        left.log.contains("bytes instead of") && left.log.contains("I go on after"),
+        "{}",
+        left.log
+    );
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
         ("clocks", None, "the clocks follow the load again"),
         ("power-mode", None, "the board is in power mode MAXN"),
         ("power-mode", Some("root"), "the next boot comes up in power mode MODE_15W"),
-        ("power-mode", None, "the board cannot be switched to power mode MODE_50W: the kernel"),
+        ("power-mode", None, "cannot switch the board to power mode MODE_50W: the kernel"),
     ] {
         let is_it = |event: &Value| {
             event["kind"] == kind

@@ -1,4 +1,4 @@
-//! The signal that something has changed.
+//! The signal that there are new events.
 
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
@@ -6,26 +6,26 @@ use tokio::task::JoinSet;
 
 use crate::proxy::ChangedStream;
 
-/// The number of the newest event, as it grows. One change can stand for several events: ask for all
-/// events after the last one that is known.
+/// A stream of the number of the newest event. One signal may stand for several events, so query all events after the
+/// last known one.
 ///
-/// Signals are read by a task as they arrive. Signals that stay unread would fill the queue of the
-/// connection and hold up the answers behind them.
+/// A task reads the signals as they arrive, because unread signals would fill the queue of the connection and block the
+/// answers behind them.
 #[derive(Debug)]
 pub struct Changes {
     newest: watch::Receiver<u64>,
-    /// Ends when this is dropped.
+    /// The task that reads signals, which ends when this is dropped.
     _reader: JoinSet<()>,
 }
 
 impl Changes {
-    /// Begins to read; needs a runtime of tokio.
+    /// Spawns the task that reads signals; needs a tokio runtime.
     pub(super) fn new(mut stream: ChangedStream) -> Self {
         let (sender, newest) = watch::channel(0);
         let mut reader = JoinSet::new();
         reader.spawn(async move {
             while let Some(signal) = stream.next().await {
-                // A signal of another shape is none of ours.
+                // A signal with other arguments is from another version.
                 if let Ok(arguments) = signal.args() {
                     sender.send_replace(arguments.seq);
                 }
@@ -34,7 +34,7 @@ impl Changes {
         Self { newest, _reader: reader }
     }
 
-    /// Waits for the next change and returns the newest number; `None` if the connection is lost.
+    /// Waits for the next change and returns the number of the newest event; `None` if the connection is lost.
     /// Cancel-safe.
     pub async fn next(&mut self) -> Option<u64> {
         self.newest.changed().await.ok()?;

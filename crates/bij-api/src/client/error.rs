@@ -1,4 +1,4 @@
-//! Why a client has no answer.
+//! Errors of a client.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use thiserror::Error;
 
 use crate::{Refusal, RefusalKind};
 
-/// Why a client has no answer, or a "no".
+/// Why a call of a client failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// No coordinator runs here.
     #[error("no coordinator runs here")]
     NoCoordinator,
-    /// It has left its socket behind: it was killed, and comes back.
+    /// There is a socket, but no process listens on it: the coordinator was killed, and is restarted.
     #[error("the coordinator does not listen at the moment")]
     NotListening,
-    /// It says no: its kind tells why, its remedy what helps.
+    /// The coordinator has refused the request.
     #[error("{0}")]
     Refused(Refusal),
-    /// No answer came in time; whether it was done is not known.
+    /// No answer came in time; the request may or may not have been executed.
     #[error("the coordinator did not answer within {} s", after.as_secs())]
     Late {
-        /// How long it was waited for.
+        /// The time-out that has passed.
         after: Duration,
     },
-    /// It cannot be reached, or was lost on the way.
+    /// The coordinator cannot be reached, or the connection was lost.
     #[error("the coordinator cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It answers in a way that this program does not know.
+    /// The answer has an unknown form.
     #[error("the coordinator's answer cannot be read; is it of another version?")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ClientError {
-    /// The coordinator's "no", if it is one.
+    /// Returns the coordinator's refusal, if it is one.
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),

@@ -1,4 +1,4 @@
-//! What the ledger has, asked for in pieces.
+//! Queries of the ledger, page by page.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,12 @@ use crate::dictionary::Dictionary;
 use crate::message::{AttemptsQuery, MinutesQuery, TalliesQuery};
 
 impl Client {
-    /// Reads the next piece of a scan; an empty piece is the end. The coordinator decides how many attempts a
-    /// piece has.
+    /// Returns the next page of a scan; an empty page is the end. The coordinator decides the length of a page.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn attempts_after(&self, scan: &AttemptScan) -> Result<Vec<Attempt>, ClientError> {
-        self.piece_of_attempts(&AttemptsQuery::next(scan)).await
+        self.attempts_page(&AttemptsQuery::next(scan)).await
     }
 
     /// Returns the newest attempt of an experiment's run, of an experiment or of all, without the
@@ -38,23 +37,23 @@ impl Client {
             newest: Some(1),
             skip_newest: number(skip_newest),
         };
-        Ok(self.piece_of_attempts(&query).await?.pop())
+        Ok(self.attempts_page(&query).await?.pop())
     }
 
-    async fn piece_of_attempts(&self, query: &AttemptsQuery) -> Result<Vec<Attempt>, ClientError> {
-        parsed(&self.ask(self.proxy.attempts_text(Dictionary::of(query))).await?)
+    async fn attempts_page(&self, query: &AttemptsQuery) -> Result<Vec<Attempt>, ClientError> {
+        parsed(&self.ask(self.proxy.attempts_text(Dictionary::from_message(query))).await?)
     }
 
-    /// What one experiment's history adds up to.
+    /// Returns the tally of one experiment.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
     pub async fn tally(&self, experiment: &ExperimentId) -> Result<Tally, ClientError> {
         let query = TalliesQuery { experiment: Some(experiment.clone()), after: None };
-        Ok(self.piece_of_tallies(&query).await?.remove(experiment).unwrap_or_default())
+        Ok(self.tallies_page(&query).await?.remove(experiment).unwrap_or_default())
     }
 
-    /// What the history of every experiment that has one adds up to.
+    /// Returns the tallies of all experiments that have any attempts.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -63,24 +62,24 @@ impl Client {
         loop {
             let after = tallies.last_key_value().map(|(id, _): (&ExperimentId, _)| id.clone());
             let query = TalliesQuery { experiment: None, after };
-            let piece = self.piece_of_tallies(&query).await?;
+            let piece = self.tallies_page(&query).await?;
             let before = tallies.len();
             tallies.extend(piece);
-            // One that does not go on would be asked for ever.
+            // A coordinator that repeats a page would cause an endless loop.
             if tallies.len() == before {
                 return Ok(tallies);
             }
         }
     }
 
-    async fn piece_of_tallies(
+    async fn tallies_page(
         &self,
         query: &TalliesQuery,
     ) -> Result<BTreeMap<ExperimentId, Tally>, ClientError> {
-        parsed(&self.ask(self.proxy.tallies_text(Dictionary::of(query))).await?)
+        parsed(&self.ask(self.proxy.tallies_text(Dictionary::from_message(query))).await?)
     }
 
-    /// The newest minutes of the board, at most so many, oldest first.
+    /// Returns up to `newest` of the newest minutes of the board, oldest first.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -89,10 +88,10 @@ impl Client {
         let (mut count, mut before) = (0, None);
         while count < newest {
             let query = MinutesQuery { newest: Some(number(newest - count)), before };
-            let asked = self.proxy.minutes_text(Dictionary::of(&query));
+            let asked = self.proxy.minutes_text(Dictionary::from_message(&query));
             let (text, first) = self.ask(asked).await?;
             let piece: Vec<BoardMinute> = parsed(&text)?;
-            // A piece that does not go on would be asked for ever.
+            // A coordinator that repeats a page would cause an endless loop.
             if piece.is_empty() || before.is_some_and(|before| first >= before) {
                 break;
             }

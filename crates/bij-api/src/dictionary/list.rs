@@ -1,7 +1,6 @@
-//! Many messages on the wire, `aa{sv}`, of which one at a time is a dictionary.
+//! Lists of messages on the wire, `aa{sv}`, which convert one message at a time.
 //!
-//! A dictionary takes ten times the memory of its message, and there are ten thousand messages in a
-//! large submission.
+//! A dictionary takes ten times the memory of its message, and a large submission has ten thousand messages.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +11,7 @@ use zbus::{Signature, Type};
 
 use super::Dictionary;
 
-/// Messages that are sent.
+/// A list of messages to send.
 #[derive(Clone, Debug)]
 pub(crate) struct List<L>(pub(crate) L);
 
@@ -22,13 +21,12 @@ impl<L> Type for List<L> {
 
 impl<T: Serialize, L: AsRef<[T]> + Messages<Message = T>> Serialize for List<L> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.as_ref().iter().map(Dictionary::of))
+        serializer.collect_seq(self.0.as_ref().iter().map(Dictionary::from_message))
     }
 }
 
-/// What a list of messages has in it.
+/// A collection of messages.
 pub(crate) trait Messages {
-    /// One of them.
     type Message;
 }
 
@@ -40,60 +38,60 @@ impl<T> Messages for &[T] {
     type Message = T;
 }
 
-/// Messages that have arrived: at most so many, and the first thing that does not fit.
+/// A received list of up to `MAX` messages, or the first error in it.
 #[derive(Debug)]
-pub(crate) struct Taken<T, const AT_MOST: usize = { usize::MAX }> {
+pub(crate) struct ReceivedList<T, const MAX: usize = { usize::MAX }> {
     read: Result<Vec<T>, serde_json::Error>,
     count: usize,
 }
 
-impl<T, const AT_MOST: usize> Taken<T, AT_MOST> {
-    /// How many have come, those beyond the limit included.
+impl<T, const MAX: usize> ReceivedList<T, MAX> {
+    /// Returns the number of received messages, including those beyond the limit.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
-    /// The messages.
+    /// Returns the messages.
     ///
     /// # Errors
-    /// What does not fit, in a sentence that names the key.
+    /// The first value that does not fit, with its key.
     pub(crate) fn read(self) -> Result<Vec<T>, serde_json::Error> {
         self.read
     }
 }
 
-impl<T, const AT_MOST: usize> Type for Taken<T, AT_MOST> {
+impl<T, const MAX: usize> Type for ReceivedList<T, MAX> {
     const SIGNATURE: &'static Signature = <Vec<Dictionary>>::SIGNATURE;
 }
 
-impl<'de, T: DeserializeOwned, const AT_MOST: usize> Deserialize<'de> for Taken<T, AT_MOST> {
+impl<'de, T: DeserializeOwned, const MAX: usize> Deserialize<'de> for ReceivedList<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Reader(PhantomData))
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
     }
 }
 
-struct Reader<T, const AT_MOST: usize>(PhantomData<T>);
+struct ListVisitor<T, const MAX: usize>(PhantomData<T>);
 
-impl<'de, T: DeserializeOwned, const AT_MOST: usize> Visitor<'de> for Reader<T, AT_MOST> {
-    type Value = Taken<T, AT_MOST>;
+impl<'de, T: DeserializeOwned, const MAX: usize> Visitor<'de> for ListVisitor<T, MAX> {
+    type Value = ReceivedList<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of dictionaries")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut taken = Taken { read: Ok(Vec::new()), count: 0 };
+        let mut received = ReceivedList { read: Ok(Vec::new()), count: 0 };
         while let Some(dictionary) = access.next_element::<Dictionary>()? {
-            taken.count += 1;
-            let Ok(messages) = &mut taken.read else { continue };
-            if taken.count > AT_MOST {
+            received.count += 1;
+            let Ok(messages) = &mut received.read else { continue };
+            if received.count > MAX {
                 continue;
             }
             match dictionary.read() {
                 Ok(message) => messages.push(message),
-                Err(error) => taken.read = Err(error),
+                Err(error) => received.read = Err(error),
             }
         }
-        Ok(taken)
+        Ok(received)
     }
 }

@@ -11,7 +11,7 @@ fn over_the_wire(map: &Map<String, Value>) -> Value {
     Value::Object(read.0)
 }
 
-/// JSON as messages have it: no fractions that a float cannot hold, no `null` within lists.
+/// Returns JSON as in messages: no fractions that a float cannot hold, no `null` in lists.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
@@ -31,20 +31,20 @@ fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_a_message_says_arrives(map in prop::collection::btree_map("[a-z_]{1,8}", values(), 0..6)) {
+    fn every_message_arrives_unchanged(map in prop::collection::btree_map("[a-z_]{1,8}", values(), 0..6)) {
         let map: Map<String, Value> = map.into_iter().collect();
         prop_assert_eq!(over_the_wire(&map), Value::Object(map));
     }
 }
 
 #[test]
-fn what_is_absent_has_no_key() {
+fn an_absent_value_has_no_key() {
     let Value::Object(map) = json!({"a": null, "b": [{"c": null, "d": 1}]}) else { panic!() };
     assert_eq!(over_the_wire(&map), json!({"b": [{"d": 1}]}));
 }
 
 #[test]
-fn it_is_what_other_libraries_call_a_dictionary() {
+fn other_libraries_can_read_a_dictionary() {
     let Value::Object(map) = json!({"n": -3, "list": ["x"], "deep": {"t": "y"}}) else { panic!() };
     let bytes = to_bytes(Context::new(LE, 0), &Dictionary(map)).unwrap();
     let (read, _): (HashMap<String, OwnedVariant>, _) = bytes.deserialize().unwrap();

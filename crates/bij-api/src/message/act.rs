@@ -1,72 +1,72 @@
-//! What is done to runs, and what became of it.
+//! Actions on runs, and their results.
 
 use bij_core::queue::GroupName;
 use bij_core::{Outcome, RunId};
 use serde::{Deserialize, Serialize};
 
-/// What is to be done to runs, to all of them or to none.
+/// An action on runs, applied to all of them or to none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Act {
-    /// Keeps waiting ones from starting.
+    /// Holds waiting runs, which then do not start.
     Hold,
-    /// Lets held ones wait for their gates again.
+    /// Releases held runs, which then wait for their gates again.
     Release,
-    /// Takes them out of the queue; one that runs is stopped.
+    /// Removes runs from the queue; an active run is stopped.
     Cancel,
-    /// Stops those that run in good order and lets them wait again.
+    /// Stops active runs gracefully and returns them to the queue.
     Requeue,
-    /// Gives waiting ones another priority.
+    /// Changes the priority of waiting runs.
     Prioritize {
-        /// Higher goes first.
+        /// The new priority; higher goes first.
         priority: i32,
     },
-    /// Gives waiting ones another place, in the order in which they are named.
+    /// Moves waiting runs, in the order in which they are named.
     Move {
-        /// Which.
+        /// The new position.
         to: MoveTo,
     },
-    /// Stops those that run in good order; that ends their runs.
+    /// Stops active runs gracefully, which ends the runs.
     Stop,
 }
 
-/// A place among waiting runs. Who is put beside another gets its priority too.
+/// A position among waiting runs. A run that is moved beside another also gets its priority.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MoveTo {
-    /// Before all of the same priority.
+    /// Before all runs of the same priority.
     First,
-    /// Behind all of the same priority.
+    /// Behind all runs of the same priority.
     Last,
-    /// Just before this one.
+    /// Directly before this run.
     Before(#[serde(with = "super::run_text")] RunId),
-    /// Just behind this one.
+    /// Directly behind this run.
     Behind(#[serde(with = "super::run_text")] RunId),
 }
 
-/// Whose admission is paused or resumed.
+/// A request to pause or resume admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pausing {
-    /// Of one group; absent is all.
+    /// The group to pause; absent for all groups.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// Whether it is paused from now on.
+    /// Whether admission is paused from now on.
     pub paused: bool,
 }
 
-/// What became of one run, or of something else that was to be changed.
+/// The result of an action on one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
-    /// Which run.
+    /// The run of the action.
     #[serde(with = "super::run_text")]
     pub run: RunId,
-    /// Whether anything had to be changed.
+    /// Whether the action changed anything.
     pub changed: bool,
 }
 
 impl Changed {
-    /// What became of a run.
+    /// Returns the result for a run.
     pub fn new(run: RunId, outcome: Outcome) -> Self {
         Self { run, changed: outcome == Outcome::Changed }
     }

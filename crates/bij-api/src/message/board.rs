@@ -3,46 +3,46 @@
 use bij_core::{Bytes, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// One sample of the board, of those that the coordinator remembers; what was not known is `None`.
+/// One sample of the board. Unknown values are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoardSample {
-    /// When; clocks jump.
+    /// The time of day, which may be set.
     pub at: Timestamp,
-    /// When, in microseconds since the boot (`CLOCK_BOOTTIME`): each is later than the one before.
+    /// The time in microseconds since the boot (`CLOCK_BOOTTIME`), which only increases.
     pub uptime_usec: u64,
-    /// The zones that told how hot it was.
+    /// The thermal zones that could be read.
     pub zones: Vec<ZoneSample>,
-    /// What the whole board drew.
+    /// Power of the whole board.
     #[serde(default)]
     pub total_milliwatts: Option<i64>,
-    /// How busy the GPU was at that moment.
+    /// Load of the GPU.
     #[serde(default)]
     pub gpu_load_percent: Option<f64>,
-    /// What memory could be had without swapping.
+    /// Memory available without swapping.
     #[serde(default)]
     pub memory_available: Option<Bytes>,
-    /// Whether something was slowed down by heat.
+    /// Whether any processor was throttled for heat.
     #[serde(default)]
     pub throttled: Option<bool>,
-    /// How often the power supply was too weak since the boot.
+    /// Over-current events since the boot.
     #[serde(default)]
     pub over_current_events: Option<u64>,
 }
 
-/// How hot it was in one place.
+/// The temperature of one thermal zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZoneSample {
-    /// The zone: `tj`, `cpu`.
+    /// Name of the zone: `tj`, `cpu`.
     pub name: String,
-    /// The temperature.
+    /// Temperature in degrees Celsius.
     pub celsius: f64,
 }
 
-/// Which samples.
+/// A query of samples of the board.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoardQuery {
-    /// Those later than this, in microseconds since the boot.
+    /// Only samples later than this, in microseconds since the boot.
     #[serde(default)]
     pub after_usec: u64,
 }

@@ -12,34 +12,34 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 
-/// A run and where it stands: one element of `bij --json queue`.
+/// A run and its state: one element of `bij --json queue`.
 ///
-/// `W` is how its closed gates are told: each by itself, or on the wire by what many have in common.
+/// `W` is the form of its closed gates: a list, or references to gates shared by many runs on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<W = Arc<[Waiting]>> {
-    /// The run's number.
+    /// The number of the run.
     pub run: RunNumber,
-    /// Whose run.
+    /// The experiment of the run.
     pub experiment: ExperimentId,
-    /// Where it stands.
+    /// The state of the run.
     pub state: State,
-    /// How it ended, if it is over.
+    /// How an ended run ended.
     #[serde(default)]
     pub ended: Option<RunEnd>,
-    /// Higher goes first.
+    /// The priority; higher goes first.
     pub priority: i32,
-    /// Whose slots it uses.
+    /// The group whose slots it uses.
     pub group: GroupName,
-    /// When it was taken in; absent for a run that is over.
+    /// When it was submitted; absent for an ended run.
     #[serde(default)]
     pub submitted: Option<Timestamp>,
-    /// Who asked for it.
+    /// The user or mechanism that submitted it.
     #[serde(default)]
     pub by: Option<String>,
     /// How it came into the queue.
     #[serde(default)]
     pub origin: Option<Origin>,
-    /// Its place among those of its priority: lower goes first.
+    /// Its position among runs of its priority; lower goes first.
     #[serde(default)]
     pub place: Option<i64>,
     /// The memory that it claims.
@@ -48,53 +48,52 @@ pub struct Entry<W = Arc<[Waiting]>> {
     /// How it uses the GPU.
     #[serde(default)]
     pub gpu: GpuClaim,
-    /// It starts not before this time.
+    /// Its earliest start.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
-    /// Nor before these.
+    /// The runs that it starts after.
     #[serde(default)]
     pub after: Dependencies,
-    /// Whether it passes the gates.
+    /// Whether it bypasses the gates.
     #[serde(default)]
     pub now: bool,
-    /// How many smaller runs have passed it while it waited for room.
+    /// How many smaller runs have passed it while it waited for capacity.
     #[serde(default)]
     pub bypassed: u32,
-    /// What is laid over the definition in this run only, as TOML; of variables only the names, and `***`
-    /// for each value.
+    /// Settings that override the definition in this run only, as TOML; values of variables are replaced by `***`.
     #[serde(default)]
     pub extras: String,
-    /// How it does, if it is up: `healthy`, `degraded`, `stalled`.
+    /// Health of an active run: `healthy`, `degraded`, `stalled`.
     #[serde(default)]
     pub health: Option<String>,
     /// Why it is not healthy.
     #[serde(default)]
     pub health_reason: Option<String>,
-    /// Who wants it stopped, if somebody does.
+    /// The author of a pending request to stop it.
     #[serde(default)]
     pub stop_requested_by: Option<String>,
-    /// Every closed gate; empty for a run that does not wait. Thousands can share one list.
+    /// All closed gates; empty for a run that does not wait. Thousands of runs can share one list.
     pub waiting_on: W,
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It waits for its gates.
+    /// Waits for its gates.
     Waiting,
-    /// It waits for somebody to release it.
+    /// Waits until an operator releases it.
     Held,
-    /// It was let start, and no attempt has begun yet.
+    /// Was admitted, and no attempt has begun yet.
     Starting,
-    /// An attempt lives, or the next one is due.
+    /// Has an open attempt, or waits for a restart.
     Running,
-    /// It is over.
+    /// Has ended.
     Ended,
 }
 
 impl State {
-    /// The word for it in output.
+    /// Returns the name of the state in output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -106,14 +105,14 @@ impl State {
     }
 }
 
-/// The earliest start. What its gate says is newer than what was expected when a span began.
+/// Returns the earliest start. The time of its gate is more recent than the one computed when a delay began.
 fn due(not_before: NotBefore, waiting_on: &[Waiting]) -> Timestamp {
     let gate = waiting_on.iter().find(|waiting| &*waiting.gate == "not-before");
-    let told = gate.and_then(|gate| match gate.need.as_ref()? {
+    let from_gate = gate.and_then(|gate| match gate.need.as_ref()? {
         Amount::Text(text) => text.parse().ok(),
         Amount::Number(_) => None,
     });
-    told.unwrap_or(not_before.at())
+    from_gate.unwrap_or(not_before.at())
 }
 
 impl From<&QueueState> for State {
@@ -128,12 +127,12 @@ impl From<&QueueState> for State {
 }
 
 impl Entry {
-    /// A run that is not over, and what it waits for.
-    pub fn of(run: QueuedRun, waiting_on: &[WaitingOn]) -> Self {
+    /// Returns the entry of a run that has not ended.
+    pub fn from_run(run: QueuedRun, waiting_on: &[WaitingOn]) -> Self {
         Self::with_gates(run, waiting_on.iter().map(Waiting::from).collect())
     }
 
-    /// A run that is not over, and what it waits for as it is told to somebody else too.
+    /// Returns the entry of a run that has not ended, with a list of gates that several runs share.
     pub fn with_gates(run: QueuedRun, waiting_on: Arc<[Waiting]>) -> Self {
         let QueuedRun {
             run: RunId { experiment, number },
@@ -173,7 +172,7 @@ impl Entry {
         }
     }
 
-    /// A run that is over.
+    /// Returns the entry of an ended run.
     pub fn over(run: RunId, end: RunEnd) -> Self {
         Self {
             run: run.number,
@@ -201,28 +200,27 @@ impl Entry {
     }
 }
 
-/// Extras as everybody may see them. The run's own are for the experiment's user and root, who find them
-/// in the experiment's environment.
+/// Returns extra settings as all users may see them. Values of variables are for the experiment's user and root only.
 fn without_values(extras: String) -> String {
-    // There can be thousands of runs, and few of them have variables of their own.
+    // A fast path: there can be thousands of runs, and few of them set variables.
     if !extras.contains("environment") {
         return extras;
     }
     match SpecOverlay::parse(SourceFile::new("extras", extras.as_bytes())) {
         Ok(overlay) => overlay.without_values().to_toml(),
-        // They were checked when they were taken in; what cannot be read is not shown either.
+        // Extras were checked at submission. Unreadable ones are not shown, to be safe.
         Err(_) => "# these extras cannot be read\n".to_owned(),
     }
 }
 
 impl<W> Entry<W> {
-    /// The run's name.
+    /// Returns the id of the run.
     pub fn id(&self) -> RunId {
         RunId { experiment: self.experiment.clone(), number: self.run }
     }
 
-    /// The same with its gates told in another way.
-    pub(crate) fn telling<V>(self, waiting_on: V) -> Entry<V> {
+    /// Returns the entry with another form of its gates.
+    pub(crate) fn with_waiting_on<V>(self, waiting_on: V) -> Entry<V> {
         Entry {
             run: self.run,
             experiment: self.experiment,
@@ -249,10 +247,10 @@ impl<W> Entry<W> {
     }
 }
 
-/// A run, what it waits for, and who goes first: what `bij --json why` prints.
+/// A run, its closed gates, and the runs before it: the output of `bij --json why`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// The run.
+    /// The run with its gates.
     #[serde(flatten)]
     pub entry: Entry,
     /// The waiting runs before it in starting order, as texts such as `amnesiac_001#3`.
@@ -265,13 +263,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_variables_only_the_names_are_told() {
+    fn only_the_names_of_variables_are_shown() {
         let mut overlay = SpecOverlay::default();
         overlay.add_environment("TOKEN=secret").unwrap();
         overlay.add_limit("memory=2G").unwrap();
-        let told = without_values(overlay.to_toml());
-        assert!(told.contains("TOKEN") && told.contains("2G"), "{told}");
-        assert!(!told.contains("secret"), "{told}");
+        let shown = without_values(overlay.to_toml());
+        assert!(shown.contains("TOKEN") && shown.contains("2G"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
         assert!(!without_values("environment = secret".to_owned()).contains("secret"));
         assert_eq!(without_values("limits.tasks = 7".to_owned()), "limits.tasks = 7");
     }

@@ -1,4 +1,4 @@
-//! One numbered change.
+//! Events of the queue.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use bij_core::queue::EventKind;
 use bij_core::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// One change: a line of `bij --json events`.
+/// An event: a line of `bij --json events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its number: each is higher than the ones before, and none is used twice.
+    /// The number of the event, higher than all earlier ones and never used again.
     pub seq: u64,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// Of which experiment, if of one.
+    /// The experiment that it is about, if any.
     #[serde(default)]
     pub experiment: Option<ExperimentId>,
-    /// Of which run.
+    /// The run that it is about, if any.
     #[serde(default)]
     pub run: Option<RunNumber>,
-    /// Of which attempt.
+    /// The attempt that it is about, if any.
     #[serde(default)]
     pub attempt: Option<AttemptNumber>,
-    /// What else there is to say: `cause`, `by`, `text`, …
+    /// Further data: `cause`, `by`, `text`, …
     #[serde(flatten)]
     pub data: BTreeMap<String, String>,
 }
@@ -32,7 +32,7 @@ pub struct Event {
 impl From<bij_core::queue::Event> for Event {
     fn from(event: bij_core::queue::Event) -> Self {
         let bij_core::queue::Event { seq, at, kind, experiment, run, attempt, mut data } = event;
-        // These keys are taken.
+        // These keys would collide with the fields.
         data.retain(|key, _| !KEYS.contains(&key.as_str()));
         Self { seq, at, kind, experiment, run, attempt, data }
     }

@@ -4,44 +4,44 @@ use bij_core::Timestamp;
 use bij_core::queue::{Group, GroupName, SlotsFrom};
 use serde::{Deserialize, Serialize};
 
-/// A group and how full it is: an element of `bij --json groups`.
+/// A group and its occupation: an element of `bij --json groups`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupInfo {
-    /// Its name.
+    /// The name of the group.
     pub name: GroupName,
-    /// How many of its runs run at the same time at most.
+    /// Largest number of its runs that are active at the same time.
     #[serde(default)]
     pub slots: Option<u32>,
-    /// Who says so, if anybody does.
+    /// The source of `slots`, if that is set.
     #[serde(default)]
     pub slots_from: Option<SlotsFrom>,
-    /// Who has paused it, if anybody.
+    /// The user who has paused it.
     #[serde(default)]
     pub paused_by: Option<String>,
     /// Since when it is paused.
     #[serde(default)]
     pub paused_since: Option<Timestamp>,
-    /// How many of its runs are up.
+    /// Number of its active runs.
     pub running: u32,
-    /// How many wait or are held.
+    /// Number of its waiting and held runs.
     pub waiting: u32,
 }
 
-/// A group as it is to be.
+/// A request to create or change a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSetting {
-    /// Its name.
+    /// The name of the group.
     pub name: GroupName,
-    /// How many of its runs run at the same time at most; absent is as many as the settings say, or
-    /// the machine lets.
+    /// Largest number of its runs that are active at the same time; absent for the number in the settings, or no limit
+    /// of its own.
     #[serde(default)]
     pub slots: Option<u32>,
 }
 
 impl GroupInfo {
-    /// A group that the operator has set up, with so many runs.
-    pub fn of(group: &Group, running: u32, waiting: u32) -> Self {
+    /// Returns the information about a group that an operator has created.
+    pub fn from_group(group: &Group, running: u32, waiting: u32) -> Self {
         let Group { name, slots, paused } = group;
         Self {
             name: name.clone(),

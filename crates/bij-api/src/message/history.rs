@@ -1,52 +1,52 @@
-//! What is asked of the ledger. The answers are the ledger's own values.
+//! Queries of the ledger. The answers are the ledger's own values.
 
 use bij_core::port::{AttemptQuery, AttemptScan};
 use bij_core::{AttemptKey, BoardMinute, ExperimentId, RunNumber};
 use serde::{Deserialize, Serialize};
 
-use crate::{PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind};
+use crate::{HISTORY_PAGE_LEN, PAGE_LEN, Refusal, RefusalKind};
 
-/// Which attempts; the default is the oldest of all experiments.
+/// A query of attempts; the default returns the oldest of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttemptsQuery {
-    /// Of one experiment.
+    /// Only attempts of this experiment.
     #[serde(default)]
     pub experiment: Option<ExperimentId>,
-    /// Of one run.
+    /// Only attempts of this run.
     #[serde(default)]
     pub run: Option<RunNumber>,
-    /// The oldest attempts that were opened after this one. One answer has up to 250 attempts.
+    /// Only attempts that were opened after this one. An answer has up to 250 attempts.
     #[serde(default)]
     pub after: Option<AttemptKey>,
-    /// Up to this number of attempts, the newest instead of the oldest.
+    /// Returns up to this number of the newest attempts, instead of the oldest.
     #[serde(default)]
     pub newest: Option<u32>,
-    /// Without this number of the newest; only with `newest`.
+    /// Leaves out this number of the newest attempts; only with `newest`.
     #[serde(default)]
     pub skip_newest: u32,
 }
 
-/// What an [`AttemptsQuery`] asks of the ledger.
+/// An [`AttemptsQuery`] as a query of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptsPart {
-    /// The next piece of a scan, up to [`PIECE_OF_HISTORY`] attempts.
+    /// The next page of a scan, up to [`HISTORY_PAGE_LEN`] attempts.
     Oldest(AttemptScan),
-    /// Up to [`PIECE_OF_HISTORY`] of the newest attempts.
+    /// Up to [`HISTORY_PAGE_LEN`] of the newest attempts.
     Newest(AttemptQuery),
 }
 
 impl AttemptsQuery {
-    /// Asks for the next piece of a scan.
+    /// Returns the query of the next page of a scan.
     pub fn next(scan: &AttemptScan) -> Self {
         let AttemptScan { experiment, run, after } = scan.clone();
         Self { experiment, run, after, ..Self::default() }
     }
 
-    /// Returns what is asked for, within the bounds of one answer.
+    /// Returns the query of the ledger, within the limits of one answer.
     ///
     /// # Errors
-    /// [`Refusal`] if both ends of the history are asked for.
+    /// [`Refusal`] if the query is for both the oldest and the newest attempts.
     pub fn part(self) -> Result<AttemptsPart, Refusal> {
         let Self { experiment, run, after, newest, skip_newest } = self;
         match newest {
@@ -56,7 +56,7 @@ impl AttemptsQuery {
             Some(newest) if after.is_none() => Ok(AttemptsPart::Newest(AttemptQuery {
                 experiment,
                 run,
-                newest: Some(newest.min(PIECE_OF_HISTORY) as usize),
+                newest: Some(newest.min(HISTORY_PAGE_LEN) as usize),
                 skip_newest: skip_newest as usize,
                 open: false,
             })),
@@ -70,43 +70,42 @@ fn invalid(text: &str) -> Refusal {
     Refusal::new(RefusalKind::Invalid, text)
 }
 
-/// Whose history is added up; the default is that of every experiment.
+/// A query of tallies; the default returns those of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TalliesQuery {
-    /// Of this experiment alone.
+    /// Only the tally of this experiment.
     #[serde(default)]
     pub experiment: Option<ExperimentId>,
-    /// Of those behind this one; the coordinator gives no more than 250 at once.
+    /// Only tallies of experiments after this one in alphabetical order. An answer has up to 250 tallies.
     #[serde(default)]
     pub after: Option<ExperimentId>,
 }
 
-/// Which minutes of the board; the default is the newest.
+/// A query of minutes of the board; the default returns the newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MinutesQuery {
-    /// At most so many, the newest; the coordinator gives no more than 1000 at once.
+    /// Returns up to this number of the newest minutes. An answer has up to 1000 minutes.
     #[serde(default)]
     pub newest: Option<u32>,
-    /// Those before the minute with this number.
+    /// Only minutes before the one with this number.
     #[serde(default)]
     pub before: Option<i64>,
 }
 
 impl MinutesQuery {
-    /// Returns how many minutes the answer may have.
+    /// Returns the largest number of minutes in the answer.
     pub fn limit(&self) -> usize {
-        self.newest.unwrap_or(PIECE).min(PIECE) as usize
+        self.newest.unwrap_or(PAGE_LEN).min(PAGE_LEN) as usize
     }
 }
 
-/// Minutes of the board.
+/// An answer with minutes of the board.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Minutes {
-    /// The number of the first of them, 0 if there is none. Each minute has a higher number than the one
-    /// before.
+    /// The number of the first minute, 0 without minutes. Numbers increase.
     pub first: i64,
-    /// Oldest first.
+    /// The minutes, oldest first.
     pub minutes: Vec<BoardMinute>,
 }

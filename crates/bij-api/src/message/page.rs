@@ -1,56 +1,56 @@
-//! What is asked for of a list, and a piece of it.
+//! Queries of lists, and the pages of the answers.
 
 use bij_core::ExperimentId;
 use bij_core::queue::GroupName;
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use crate::PIECE;
+use crate::PAGE_LEN;
 
-/// Which runs of the queue; the default is all of them.
+/// A query of the queue; the default returns all runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueQuery {
-    /// Of one experiment.
+    /// Only runs of this experiment.
     #[serde(default)]
     pub experiment: Option<ExperimentId>,
-    /// Of one group.
+    /// Only runs of this group.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// In one state.
+    /// Only runs in this state.
     #[serde(default)]
     pub state: Option<State>,
-    /// Without so many at the front.
+    /// Number of runs at the front to leave out.
     #[serde(default)]
     pub skip: u32,
 }
 
-/// Which events.
+/// A query of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Those after this number.
+    /// Only events after this number.
     #[serde(default)]
     pub since: u64,
-    /// At most so many; the coordinator gives no more than 1000 at once.
+    /// Returns up to this number of events. An answer has up to 1000 events.
     #[serde(default)]
     pub at_most: Option<u32>,
 }
 
 impl EventQuery {
-    /// Returns how many events the answer may have.
+    /// Returns the largest number of events in the answer.
     pub fn limit(&self) -> usize {
-        self.at_most.unwrap_or(PIECE).min(PIECE) as usize
+        self.at_most.unwrap_or(PAGE_LEN).min(PAGE_LEN) as usize
     }
 }
 
-/// A piece of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The piece.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// How many there are in all.
+    /// Length of the whole list.
     pub total: u32,
-    /// The number of the event after which it was so: pieces with the same number fit together.
+    /// The number of the newest event: pages with the same number are of the same list.
     pub seq: u64,
 }

@@ -1,27 +1,27 @@
-//! The board's power mode, which is one for all.
+//! The board's power mode.
 
 use serde::{Deserialize, Serialize};
 
-/// The power mode that somebody wants the board in.
+/// A request to switch the board to a power mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PowerSetting {
-    /// Its name or number.
+    /// The name or number of the mode.
     pub mode: String,
-    /// If it needs a reboot, whether the next boot is to come up with it; nothing is rebooted.
+    /// Whether a mode that needs a reboot may take effect at the next boot; nothing is rebooted.
     #[serde(default)]
     pub allow_reboot_later: bool,
 }
 
-/// What has come of it.
+/// The result of a switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerSet {
-    /// The mode's number.
+    /// The number of the mode.
     pub id: u32,
-    /// Its name.
+    /// The name of the mode.
     pub name: String,
-    /// Whether it comes with the next boot, and is not in force yet.
+    /// Whether the mode takes effect only at the next boot.
     pub at_next_boot: bool,
-    /// Whether anything had to be changed.
+    /// Whether the request changed anything.
     pub changed: bool,
 }

@@ -1,47 +1,47 @@
-//! How the coordinator is.
+//! The status of the coordinator.
 
 use std::collections::BTreeMap;
 
 use bij_core::{Bytes, ExperimentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How the coordinator is, and what is in its queue.
+/// The status of the coordinator, and a summary of its queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoordinatorStatus {
-    /// Its version.
+    /// The version of the coordinator.
     pub version: String,
-    /// Since when it runs.
+    /// When it was started.
     pub since: Timestamp,
     /// The number of the newest event.
     pub seq: u64,
-    /// How many runs wait.
+    /// Number of waiting runs.
     pub waiting: u32,
-    /// How many are held.
+    /// Number of held runs.
     pub held: u32,
-    /// How many are up.
+    /// Number of active runs.
     pub running: u32,
-    /// How many may be up: `MAX_CONCURRENT_EXPERIMENTS`.
+    /// Largest number of active runs: `MAX_CONCURRENT_EXPERIMENTS`.
     #[serde(default)]
     pub slots: Option<u32>,
-    /// How much memory those that are up may claim: `TOTAL_RAM_LIMIT_GB`.
+    /// Largest memory that active runs may claim together: `TOTAL_RAM_LIMIT_GB`.
     #[serde(default)]
     pub memory_budget: Option<Bytes>,
-    /// How much of it they claim.
+    /// The memory that active runs claim.
     pub memory_claimed: Bytes,
-    /// What each experiment that is up has of the GPU's memory, where that is the machine's own. A client
-    /// that finds neither this nor `gpu_memory_why` talks about a machine whose GPU has its own.
+    /// GPU memory of each active experiment, if the GPU shares the machine's memory. Without this and `gpu_memory_why`,
+    /// the GPU has its own memory.
     #[serde(default)]
     pub gpu_memory: Option<BTreeMap<ExperimentId, Bytes>>,
-    /// Why that is not known.
+    /// Why `gpu_memory` is unknown.
     #[serde(default)]
     pub gpu_memory_why: Option<String>,
-    /// Who has paused all admission, if anybody.
+    /// The user who has paused all admission.
     #[serde(default)]
     pub paused_by: Option<String>,
-    /// Since when it is paused.
+    /// Since when all admission is paused.
     #[serde(default)]
     pub paused_since: Option<Timestamp>,
-    /// What does not work at the moment, as sentences: the bus is lost, the disk is full, …
+    /// Current troubles, as sentences: the bus is lost, the disk is full, …
     #[serde(default)]
     pub troubles: Vec<String>,
 }

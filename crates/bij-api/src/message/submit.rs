@@ -1,43 +1,43 @@
-//! What is asked for when runs are taken into the queue, and changed there.
+//! Requests to submit runs, and to change them.
 
 use bij_core::queue::{Dependencies, GroupName};
 use bij_core::{ExperimentId, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A run that is to be taken into the queue. What is absent is as the definition says.
+/// A run to submit. Absent values are taken from the definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
-    /// Of which experiment.
+    /// The experiment of the run.
     pub experiment: ExperimentId,
-    /// What is laid over the definition in this run only, as TOML.
+    /// Settings that override the definition in this run only, as TOML.
     #[serde(default)]
     pub extras: String,
-    /// Higher goes first.
+    /// The priority; higher goes first.
     #[serde(default)]
     pub priority: Option<i32>,
-    /// Whose slots it uses.
+    /// The group whose slots it uses.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// Not before these.
+    /// The runs that it starts after.
     #[serde(default)]
     pub after: Option<Dependencies>,
-    /// Not before this time.
+    /// Its earliest start.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
-    /// Not before so long from now, in place of a time; a clock that is set meanwhile does not count.
+    /// Its earliest start, from now, instead of a time; independent of changes of the clock.
     #[serde(default)]
     pub delay: Option<TimeSpan>,
-    /// Whether it waits for somebody to release it.
+    /// Whether it is held until an operator releases it.
     #[serde(default)]
     pub hold: bool,
-    /// Whether it passes the gates.
+    /// Whether it bypasses the gates.
     #[serde(default)]
     pub now: bool,
 }
 
 impl Submit {
-    /// A run as the definition says.
+    /// Returns a run with all values from the definition.
     pub const fn new(experiment: ExperimentId) -> Self {
         Self {
             experiment,
@@ -53,38 +53,38 @@ impl Submit {
     }
 }
 
-/// How runs are to be taken in.
+/// Options of a submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitOptions {
-    /// Only look whether they would be.
+    /// Whether to check the runs without submitting them.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// What is to be changed about a run that waits; what is absent stays.
+/// Changes of a waiting run; absent values stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
-    /// Higher goes first.
+    /// The priority; higher goes first.
     #[serde(default)]
     pub priority: Option<i32>,
-    /// Whose slots it uses.
+    /// The group whose slots it uses.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// Not before these; an empty list is none.
+    /// The runs that it starts after; an empty list removes them.
     #[serde(default)]
     pub after: Option<Dependencies>,
-    /// Not before this time.
+    /// Its earliest start.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
-    /// Not before so long from now, in place of a time.
+    /// Its earliest start, from now, instead of a time.
     #[serde(default)]
     pub delay: Option<TimeSpan>,
-    /// At any time: takes `not_before` away.
+    /// Whether to remove its earliest start.
     #[serde(default)]
     pub any_time: bool,
-    /// Whether it passes the gates.
+    /// Whether it bypasses the gates.
     #[serde(default)]
     pub now: Option<bool>,
 }

@@ -1,12 +1,12 @@
-//! What the coordinator does to the unit of an experiment for a caller who may not ask systemd.
+//! Requests to control the unit of an experiment, for callers that systemd would refuse.
 
 use serde::{Deserialize, Serialize};
 
-/// What is to be done to the unit of an experiment.
+/// A request to control the unit of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitRequest {
-    /// The request, by systemctl's word.
+    /// The request, named as in systemctl(1).
     pub verb: UnitVerb,
 }
 
@@ -14,18 +14,18 @@ pub struct UnitRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitVerb {
-    /// Starts the unit; the gates of the queue are asked as at every start.
+    /// Starts the unit; the gates of the queue apply as to any start.
     Start,
     /// Stops the unit.
     Stop,
     /// Stops the unit and starts it again.
     Restart,
-    /// Forgets that the unit failed, and how often it was started.
+    /// Resets the failed state of the unit, and its count of starts.
     ResetFailed,
 }
 
 impl UnitVerb {
-    /// The verb as people say it.
+    /// Returns the verb for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -36,26 +36,26 @@ impl UnitVerb {
     }
 }
 
-/// What became of the unit.
+/// The result of a [`UnitRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitDone {
-    /// What the request did.
+    /// The effect of the request.
     pub effect: UnitEffect,
-    /// The result of a job that failed, in systemd's words: `failed`, `timeout`, `canceled`, …
+    /// The result of a failed job, as systemd names it: `failed`, `timeout`, `canceled`, …
     #[serde(default)]
     pub result: Option<String>,
 }
 
-/// What a request did to a unit.
+/// The effect of a request on a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitEffect {
-    /// It was done.
+    /// The request was executed.
     Changed,
-    /// The unit already was as asked for.
+    /// The unit already was in the requested state.
     Unchanged,
-    /// A condition of the unit, such as a closed gate, said "not now".
+    /// A condition of the unit, such as a closed gate, skipped the start.
     Skipped,
-    /// The job was done and failed.
+    /// The job failed.
     Failed,
 }

@@ -1,4 +1,4 @@
-//! One reason why a run waits.
+//! Closed gates.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use bij_core::Timestamp;
 use bij_core::queue::{Amount, WaitingOn};
 use serde::{Deserialize, Serialize};
 
-/// One closed gate.
+/// A closed gate, which a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Its name: `slots`, `memory`, `hold`, …
+    /// The name of the gate: `slots`, `memory`, `hold`, …
     pub gate: Arc<str>,
-    /// What it needs, in the gate's own unit.
+    /// The amount that the run needs, in the gate's own unit.
     #[serde(default)]
     pub need: Option<Amount>,
-    /// What there is of it.
+    /// The amount that is available.
     #[serde(default)]
     pub have: Option<Amount>,
-    /// Since when it keeps the run waiting.
+    /// Since when the gate is closed for the run.
     pub since: Timestamp,
-    /// The same as a sentence, without a full stop.
+    /// A description, without a full stop.
     pub text: Arc<str>,
 }
 

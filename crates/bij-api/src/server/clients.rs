@@ -1,10 +1,9 @@
-//! Who is served at the same time.
+//! Limits of concurrent connections.
 //!
-//! A seat is one connection. Seats come in two pools, so that those who may only look never take the
-//! place of those who may change things. A pool that is full gives a newcomer the seat of a connection
-//! that is idle, of the user who holds the most; the number of seats of one user is bounded, too. The
-//! owner of the coordinator (root, and with it the hooks) comes by a socket that no one else can open
-//! and has seats of its own.
+//! A seat is one connection. Seats are in pools, so that callers who may only query never take the seats of callers who
+//! may change things. A full pool gives a new connection the seat of an idle connection, of the user who holds the most
+//! seats; the number of seats of one user is also limited. The owner of the coordinator (root, and with it the hooks)
+//! connects to a socket of its own, which has its own pool.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,34 +11,31 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// A connection that has been silent for this long is idle even if it is owed an answer: what it
-/// sends may be the beginning of a message that never ends.
-const BUSY_AT_MOST: Duration = Duration::from_secs(10);
+/// After this time without traffic, a connection is idle even if it awaits an answer, because it may have sent an
+/// incomplete message.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections by the owner's own socket that are served at the same time.
-pub(super) const OWNERS_SEATS: usize = 192;
+/// Number of seats on the owner's socket.
+pub(super) const OWNER_SEATS: usize = 192;
 
-/// Bounds of one pool. A seat is one descriptor of the 1024 that a process has by default.
+/// Limits of one pool. A seat is one descriptor of the 1024 that a process has by default.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Seats in all.
-    in_all: usize,
-    /// Seats of one user.
-    of_one_user: usize,
-    /// Large answers that are made, or on their way, at the same time: each takes some megabytes.
+    seats: usize,
+    seats_per_user: usize,
+    /// Number of large answers at the same time, until they are written; each takes some megabytes.
     answers: usize,
-    /// The same of one user.
-    answers_of_one_user: usize,
+    answers_per_user: usize,
 }
 
 /// A pool of seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pool {
-    /// Those who come by the owner's own socket: more than there are seats wait to be accepted.
+    /// Connections to the owner's socket. When all seats are taken, new ones wait in its backlog.
     Owner,
-    /// Members of the group, and the owner by the socket for everyone.
+    /// Connections of group members, and of the owner, to the public socket.
     Trusted,
-    /// Everyone else.
+    /// Connections of all other users.
     Others,
 }
 
@@ -47,16 +43,16 @@ impl Pool {
     const fn bounds(self) -> Bounds {
         match self {
             Self::Owner => Bounds {
-                in_all: OWNERS_SEATS,
-                of_one_user: OWNERS_SEATS,
+                seats: OWNER_SEATS,
+                seats_per_user: OWNER_SEATS,
                 answers: 8,
-                answers_of_one_user: 8,
+                answers_per_user: 8,
             },
             Self::Trusted => {
-                Bounds { in_all: 256, of_one_user: 256, answers: 8, answers_of_one_user: 8 }
+                Bounds { seats: 256, seats_per_user: 256, answers: 8, answers_per_user: 8 }
             }
             Self::Others => {
-                Bounds { in_all: 256, of_one_user: 32, answers: 8, answers_of_one_user: 2 }
+                Bounds { seats: 256, seats_per_user: 32, answers: 8, answers_per_user: 2 }
             }
         }
     }
@@ -68,44 +64,45 @@ pub(super) struct Clients(Arc<Mutex<Seats>>);
 
 #[derive(Debug, Default)]
 struct Seats {
-    /// By the order of their arrival.
-    taken: BTreeMap<u64, Taken>,
+    /// The seats in use, in the order of arrival.
+    taken: BTreeMap<u64, SeatState>,
     next: u64,
-    /// Large answers, by pool and by pool and user; a user's entry is dropped with the last seat.
+    /// Permits for large answers of each pool, and of each user in it; a user's are removed with the last seat.
     answers: BTreeMap<(Pool, Option<u32>), Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
-struct Taken {
+struct SeatState {
     uid: u32,
     pool: Pool,
-    /// When it has said or taken something last.
+    /// Time of the last traffic.
     active: Instant,
-    /// Whether it has said something since it was sent something.
-    is_owed: bool,
+    /// Whether it has sent data since the last message to it.
+    awaits_answer: bool,
     leave: watch::Sender<bool>,
 }
 
-/// A seat of one connection; given back when it is dropped.
+/// The seat of one connection, which is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     clients: Clients,
     nth: u64,
     leaves: watch::Receiver<bool>,
-    /// Held until the answer is written.
+    /// Permits that are held until the answer is written.
     answer: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
 impl Clients {
-    /// A seat for a new connection of this user, if one can be had. What the user may is found out
-    /// with the seat taken, so it is one of `pool` until [`Seat::move_to`].
+    /// Returns a seat in `pool` for a new connection of this user; `None` if there is none. After the rights of the user
+    /// have been looked up, [`Seat::move_to`] may change the pool.
     pub(super) fn seat(&self, uid: u32, pool: Pool) -> Option<Seat> {
         let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seats.make_room(uid, pool, None).then(|| {
             let (leave, leaves) = watch::channel(false);
             let nth = seats.next;
             seats.next += 1;
-            let taken = Taken { uid, pool, active: Instant::now(), is_owed: false, leave };
+            let taken =
+                SeatState { uid, pool, active: Instant::now(), awaits_answer: false, leave };
             seats.taken.insert(nth, taken);
             Seat { clients: self.clone(), nth, leaves, answer: Mutex::default() }
         })
@@ -113,8 +110,8 @@ impl Clients {
 }
 
 impl Seats {
-    /// Makes sure that there is a seat, if need be that of another connection. `own` is not counted
-    /// and never loses its seat.
+    /// Makes sure that a seat is free, evicting another connection if necessary; returns whether there is one. `own` is not
+    /// counted and never evicted.
     fn make_room(&mut self, uid: u32, pool: Pool, own: Option<u64>) -> bool {
         let bounds = pool.bounds();
         let mut by_user: BTreeMap<u32, usize> = BTreeMap::new();
@@ -124,28 +121,28 @@ impl Seats {
             }
         }
         let of_user = by_user.get(&uid).copied().unwrap_or(0);
-        if of_user >= bounds.of_one_user {
-            // Its own flood: a connection that is being answered is worth more than a new one.
-            return self.send_away(uid, pool, own, Taken::is_idle);
+        if of_user >= bounds.seats_per_user {
+            // A connection that awaits an answer is worth more than a new one of the same user.
+            return self.evict(uid, pool, own, SeatState::is_idle);
         }
-        if by_user.values().sum::<usize>() < bounds.in_all {
+        if by_user.values().sum::<usize>() < bounds.seats {
             return true;
         }
         let Some((most, count)) = by_user.into_iter().max_by_key(|(_, count)| *count) else {
             return false;
         };
         count > of_user
-            && (self.send_away(most, pool, own, Taken::is_idle)
-                || self.send_away(most, pool, own, |_| true))
+            && (self.evict(most, pool, own, SeatState::is_idle)
+                || self.evict(most, pool, own, |_| true))
     }
 
-    /// Has the connection of a user leave that has been silent for the longest time.
-    fn send_away(
+    /// Evicts the connection of a user with the oldest traffic; returns whether there was one.
+    fn evict(
         &mut self,
         uid: u32,
         pool: Pool,
         own: Option<u64>,
-        may_go: impl Fn(&Taken) -> bool,
+        may_go: impl Fn(&SeatState) -> bool,
     ) -> bool {
         let candidates = self.taken.iter().filter(|(nth, taken)| {
             taken.uid == uid
@@ -163,33 +160,33 @@ impl Seats {
 
     fn answers(&mut self, pool: Pool, uid: Option<u32>) -> Arc<Semaphore> {
         let bounds = pool.bounds();
-        let count = if uid.is_some() { bounds.answers_of_one_user } else { bounds.answers };
+        let count = if uid.is_some() { bounds.answers_per_user } else { bounds.answers };
         let semaphore = self.answers.entry((pool, uid));
         Arc::clone(semaphore.or_insert_with(|| Arc::new(Semaphore::new(count))))
     }
 }
 
-impl Taken {
+impl SeatState {
     fn is_idle(&self) -> bool {
-        !self.is_owed || self.active.elapsed() > BUSY_AT_MOST
+        !self.awaits_answer || self.active.elapsed() > BUSY_TIMEOUT
     }
 }
 
 impl Seat {
-    /// Returns as soon as another connection needs the seat. Cancel-safe.
-    pub(super) async fn is_needed(&self) {
+    /// Returns as soon as the connection is evicted. Cancel-safe.
+    pub(super) async fn evicted(&self) {
         let mut leaves = self.leaves.clone();
         // The sender lives as long as the seat.
         let _ = leaves.wait_for(|leave| *leave).await;
     }
 
-    /// The pool that it is of.
+    /// Returns the pool of the seat.
     pub(super) fn pool(&self) -> Option<Pool> {
         let seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
         seats.taken.get(&self.nth).map(|taken| taken.pool)
     }
 
-    /// Takes a seat of another pool in place of this one; returns `false` if none can be had.
+    /// Moves the connection to a seat in another pool; returns `false` if there is none.
     pub(super) fn move_to(&self, pool: Pool) -> bool {
         let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(uid) = seats.taken.get(&self.nth).map(|taken| taken.uid) else { return false };
@@ -200,26 +197,26 @@ impl Seat {
         has_room
     }
 
-    /// The connection has said something.
-    pub(super) fn heard(&self) {
+    /// Records that the connection has sent data.
+    pub(super) fn received(&self) {
         self.touch(true);
     }
 
-    /// The connection has taken a whole message.
-    pub(super) fn answered(&self) {
+    /// Records that a whole message was written to the connection.
+    pub(super) fn written(&self) {
         self.touch(false);
         self.answer.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn touch(&self, is_owed: bool) {
+    fn touch(&self, awaits_answer: bool) {
         let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(taken) = seats.taken.get_mut(&self.nth) {
-            (taken.active, taken.is_owed) = (Instant::now(), is_owed);
+            (taken.active, taken.awaits_answer) = (Instant::now(), awaits_answer);
         }
     }
 
-    /// Waits for the turn of a large answer, which lasts until the answer is written: as many as may be
-    /// made at the same time bound the memory that they take, and the work that others wait for.
+    /// Waits for a permit for a large answer, which is held until the answer is written. The permits limit the memory of
+    /// answers, and the work that other clients wait for.
     pub(super) async fn large_answer(&self) {
         let (of_user, in_all) = {
             let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,8 +225,8 @@ impl Seat {
             };
             (seats.answers(pool, Some(uid)), seats.answers(pool, None))
         };
-        // The user's own first, so that no user waits with a turn that others could use. They are
-        // never closed.
+        // The user's permit comes first, so that no user blocks a permit that others could use. The semaphores are never
+        // closed.
         let Ok(of_user) = of_user.acquire_owned().await else { return };
         let Ok(in_all) = in_all.acquire_owned().await else { return };
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,38 +253,38 @@ mod tests {
     }
 
     #[test]
-    fn one_users_flood_meets_only_that_user() {
+    fn a_flood_of_one_user_affects_only_that_user() {
         let clients = Clients::default();
         let others = Pool::Others.bounds();
         let seats: Vec<Seat> =
-            (0..others.of_one_user).filter_map(|_| clients.seat(1000, Pool::Others)).collect();
-        seats[0].heard();
+            (0..others.seats_per_user).filter_map(|_| clients.seat(1000, Pool::Others)).collect();
+        seats[0].received();
         let newest = clients.seat(1000, Pool::Others).unwrap();
-        assert!(is_leaving(&seats[1]) && !is_leaving(&seats[0]), "the oldest idle one leaves");
+        assert!(is_leaving(&seats[1]) && !is_leaving(&seats[0]), "the oldest idle one is evicted");
         for seat in &seats {
-            seat.heard();
+            seat.received();
         }
-        newest.heard();
-        assert!(clients.seat(1000, Pool::Others).is_none(), "all are being answered");
+        newest.received();
+        assert!(clients.seat(1000, Pool::Others).is_none(), "all await an answer");
         assert!(clients.seat(1001, Pool::Others).is_some());
         drop(seats);
         drop(newest);
-        assert!(clients.0.lock().unwrap().taken.is_empty(), "nothing is kept of those who left");
+        assert!(clients.0.lock().unwrap().taken.is_empty(), "closed connections leave no state");
     }
 
     #[test]
-    fn many_users_together_keep_out_neither_a_newcomer_nor_a_member() {
+    fn floods_of_many_users_block_neither_a_new_user_nor_a_member() {
         let clients = Clients::default();
         let flood: Vec<Seat> = (20_001..20_021)
             .flat_map(|uid| (0..50).map(move |_| uid))
             .filter_map(|uid| {
                 let seat = clients.seat(uid, Pool::Others)?;
-                seat.heard();
+                seat.received();
                 Some(seat)
             })
             .collect();
         let staying = flood.iter().filter(|seat| !is_leaving(seat)).count();
-        assert_eq!(staying, Pool::Others.bounds().in_all);
+        assert_eq!(staying, Pool::Others.bounds().seats);
         let stranger = clients.seat(1000, Pool::Others).unwrap();
         assert!(!is_leaving(&stranger));
         let member = clients.seat(1001, Pool::Others).unwrap();
@@ -295,7 +292,10 @@ mod tests {
         for uid in 20_001..20_021 {
             drop(clients.seat(uid, Pool::Others));
         }
-        assert!(!is_leaving(&member) && !is_leaving(&stranger), "a small share is never taken");
+        assert!(
+            !is_leaving(&member) && !is_leaving(&stranger),
+            "users with few seats are not evicted"
+        );
     }
 
     #[tokio::test]
@@ -306,10 +306,10 @@ mod tests {
         seats[1].large_answer().await;
         let third = seats[2].large_answer();
         let waits = tokio::time::timeout(Duration::from_millis(20), third).await;
-        assert!(waits.is_err(), "two at a time of one user");
+        assert!(waits.is_err(), "two at a time per user");
         let other = clients.seat(1001, Pool::Others).unwrap();
         other.large_answer().await;
-        seats[0].answered();
+        seats[0].written();
         seats[2].large_answer().await;
     }
 }

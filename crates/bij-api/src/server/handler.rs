@@ -1,5 +1,4 @@
-//! What a coordinator does for its clients: two traits, one for everybody and one for those who may
-//! change things.
+//! The requests that a coordinator implements: queries for all users, and commands for callers who may change things.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,53 +15,52 @@ use crate::message::{
     TalliesQuery, UnitDone, UnitVerb, Why,
 };
 
-/// Answers what everybody may ask.
-pub trait Look: Send + Sync + 'static {
-    /// A piece of the queue, in starting order: at most [`PIECE`](crate::PIECE) runs.
+/// Queries, which all users may send.
+pub trait Queries: Send + Sync + 'static {
+    /// Returns a page of the queue, in starting order: at most [`PAGE_LEN`](crate::PAGE_LEN) runs.
     fn queue(&self, query: QueueQuery)
     -> impl Future<Output = Result<Page<Entry>, Refusal>> + Send;
 
-    /// One run, everything that it waits for, and who goes first.
+    /// Returns a run, its closed gates, and the runs that go before it.
     fn why(&self, run: RunRef) -> impl Future<Output = Result<Why, Refusal>> + Send;
 
-    /// The groups.
+    /// Returns all groups.
     fn groups(&self) -> impl Future<Output = Result<Vec<GroupInfo>, Refusal>> + Send;
 
-    /// The events after a number, oldest first: at most [`PIECE`](crate::PIECE).
+    /// Returns the events after a number, oldest first: at most [`PAGE_LEN`](crate::PAGE_LEN).
     fn events(&self, query: EventQuery)
     -> impl Future<Output = Result<Vec<Event>, Refusal>> + Send;
 
-    /// The samples of the board that are remembered, oldest first: at most [`PIECE`](crate::PIECE).
+    /// Returns the stored samples of the board, oldest first: at most [`PAGE_LEN`](crate::PAGE_LEN).
     fn board(
         &self,
         query: BoardQuery,
     ) -> impl Future<Output = Result<Vec<BoardSample>, Refusal>> + Send;
 
-    /// Attempts, oldest first: at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY), of the oldest or of
+    /// Returns attempts, oldest first: at most [`HISTORY_PAGE_LEN`](crate::HISTORY_PAGE_LEN), of the oldest or of
     /// the newest ([`AttemptsQuery::part`]).
     fn attempts(
         &self,
         query: AttemptsQuery,
     ) -> impl Future<Output = Result<Vec<Attempt>, Refusal>> + Send;
 
-    /// What histories add up to: of at most [`PIECE_OF_HISTORY`](crate::PIECE_OF_HISTORY)
-    /// experiments.
+    /// Returns the tallies of at most [`HISTORY_PAGE_LEN`](crate::HISTORY_PAGE_LEN) experiments.
     fn tallies(
         &self,
         query: TalliesQuery,
     ) -> impl Future<Output = Result<BTreeMap<ExperimentId, Tally>, Refusal>> + Send;
 
-    /// Minutes of the board, oldest first: at most [`PIECE`](crate::PIECE), the newest.
+    /// Returns the newest minutes of the board, oldest first: at most [`PAGE_LEN`](crate::PAGE_LEN).
     fn minutes(&self, query: MinutesQuery)
     -> impl Future<Output = Result<Minutes, Refusal>> + Send;
 
-    /// How the coordinator is.
+    /// Returns the status of the coordinator.
     fn status(&self) -> impl Future<Output = Result<CoordinatorStatus, Refusal>> + Send;
 }
 
-/// Does what those may ask for who may change things; that has been looked at before.
-pub trait Steer: Look {
-    /// Takes runs into the queue, all or none; they are on the disk before the answer.
+/// Commands, for callers who may change things. The server has checked their rights.
+pub trait Commands: Queries {
+    /// Submits runs to the queue, all or none; they are on disk before the answer.
     fn submit(
         &self,
         caller: &Caller,
@@ -70,7 +68,7 @@ pub trait Steer: Look {
         options: SubmitOptions,
     ) -> impl Future<Output = Result<Vec<Entry>, Refusal>> + Send;
 
-    /// Changes a run that waits.
+    /// Changes a waiting run.
     fn edit(
         &self,
         caller: &Caller,
@@ -78,7 +76,7 @@ pub trait Steer: Look {
         edit: Edit,
     ) -> impl Future<Output = Result<Entry, Refusal>> + Send;
 
-    /// Does something to runs, to all or none.
+    /// Applies an action to runs, to all or none.
     fn act(
         &self,
         caller: &Caller,
@@ -86,35 +84,35 @@ pub trait Steer: Look {
         runs: Vec<RunRef>,
     ) -> impl Future<Output = Result<Vec<Changed>, Refusal>> + Send;
 
-    /// Pauses or resumes admission; tells whether that changed anything.
+    /// Pauses or resumes admission; returns whether that changed anything.
     fn pause(
         &self,
         caller: &Caller,
         pausing: Pausing,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
 
-    /// Sets up a group or changes it; tells whether that changed anything.
+    /// Creates or changes a group; returns whether that changed anything.
     fn set_group(
         &self,
         caller: &Caller,
         group: GroupSetting,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
 
-    /// Forgets a group; tells whether there was one.
+    /// Removes a group; returns whether it existed.
     fn remove_group(
         &self,
         caller: &Caller,
         name: GroupName,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
 
-    /// Has the board switched to a power mode. It takes as long as the switch.
+    /// Switches the board to a power mode; returns when that is done.
     fn set_power_mode(
         &self,
         caller: &Caller,
         setting: PowerSetting,
     ) -> impl Future<Output = Result<PowerSet, Refusal>> + Send;
 
-    /// Whether the unit of an experiment may start now.
+    /// Decides whether the unit of an experiment may start now.
     fn admit(
         &self,
         caller: &Caller,
@@ -122,7 +120,7 @@ pub trait Steer: Look {
         request: AdmissionRequest,
     ) -> impl Future<Output = Result<Admission, Refusal>> + Send;
 
-    /// Does something to the unit of an experiment, and waits until its job is done.
+    /// Starts, stops, restarts or resets the unit of an experiment; returns when its job is done.
     fn steer_unit(
         &self,
         caller: &Caller,
@@ -130,6 +128,6 @@ pub trait Steer: Look {
         verb: UnitVerb,
     ) -> impl Future<Output = Result<UnitDone, Refusal>> + Send;
 
-    /// Reads the settings anew.
+    /// Reloads the settings.
     fn reload(&self, caller: &Caller) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The socket that clients come to.
+//! The socket that clients connect to.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::net::UnixListener;
 
-/// A socket that is listened to.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: UnixListener,
     path: PathBuf,
 }
 
-/// Why a socket cannot be listened to.
+/// Why listening on a socket failed.
 #[derive(Debug, Error)]
 #[error("cannot listen at {path}")]
 pub struct ListenError {
@@ -25,18 +25,17 @@ pub struct ListenError {
 }
 
 impl Listener {
-    /// Listens at a path from now on, in the place of whoever did before: there is no moment
-    /// without a socket there, so a client knows a dead coordinator from none.
+    /// Listens at a path, which all users can connect to. The socket atomically replaces an existing one, so that a client
+    /// can distinguish a killed coordinator from none.
     ///
     /// # Errors
-    /// [`ListenError`] if the socket cannot be made there.
+    /// [`ListenError`] if the socket cannot be created there.
     pub fn bind(path: &Path) -> Result<Self, ListenError> {
-        // Everyone may look; who may change things is told by their credentials.
+        // All users may query; commands are checked by the credentials of the caller.
         Self::bind_with(path, 0o666)
     }
 
-    /// As [`Listener::bind`], at a path that its owner alone can connect to: no other user can fill
-    /// its line.
+    /// As [`Listener::bind`], at a path that only its owner can connect to, so that no other user can fill its backlog.
     ///
     /// # Errors
     /// As [`Listener::bind`].
@@ -45,29 +44,28 @@ impl Listener {
     }
 
     fn bind_with(path: &Path, mode: u32) -> Result<Self, ListenError> {
-        let told = |source| ListenError { path: path.to_owned(), source };
+        let failed = |source| ListenError { path: path.to_owned(), source };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        // Left by a process of the same number, which is no more.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
+        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        // An earlier process with the same id may have left it.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
         let bind = || {
-            let socket = UnixListener::bind(&beside)?;
-            // Not under its name before it has its mode.
-            fs::set_permissions(&beside, Permissions::from_mode(mode))?;
-            fs::rename(&beside, path)?;
+            let socket = UnixListener::bind(&temporary)?;
+            // The socket must have its mode before clients can find it.
+            fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
+            fs::rename(&temporary, path)?;
             Ok(socket)
         };
-        let socket = bind().inspect_err(|_| drop(fs::remove_file(&beside))).map_err(told)?;
+        let socket = bind().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(failed)?;
         Ok(Self { socket, path: path.to_owned() })
     }
 
-    /// Takes the socket away: the coordinator ends in good order. Whoever comes from now on finds
-    /// none.
+    /// Closes the socket and removes its file, because the coordinator stops cleanly.
     pub fn remove(self) {
-        // What is not there any more is no loss.
+        // The file may be gone already.
         drop(fs::remove_file(&self.path));
     }
 }

@@ -1,4 +1,4 @@
-//! Who may change things.
+//! The rights of callers.
 
 use std::ffi::CString;
 
@@ -7,43 +7,43 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use crate::{Refusal, RefusalKind};
 
-/// Whose coordinator it is, and so who may change things. Everybody may look.
+/// The users who may change things. All users may query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// The machine's: root and the members of this group.
+    /// The system's coordinator: root and the members of a group.
     System {
-        /// The group's name.
+        /// The name of the group.
         group: String,
     },
-    /// One user's: that user, and root.
+    /// The coordinator of a user: that user, and root.
     User {
-        /// The user.
+        /// The id of the user.
         uid: u32,
     },
 }
 
-/// Somebody at the other end of a connection, as the kernel or the bus vouches for them.
+/// The user at the other end of a connection, as identified by the kernel or the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Their user id.
+    /// The user id.
     pub uid: u32,
-    /// Their name for output: `alice (uid 1000)`.
+    /// The name for output: `alice (uid 1000)`.
     pub name: String,
     may_change: bool,
-    /// Root, or the user whose own coordinator it is.
+    /// Whether the user is root or the owner of the coordinator.
     is_operator: bool,
-    /// What would make it possible.
+    /// How to get the right to change things.
     remedy: Option<String>,
 }
 
 impl Rights {
-    /// The machine's coordinator: root and members of group `bij` may change things.
+    /// Returns the rights of the system's coordinator: root and members of group `bij` may change things.
     pub fn system() -> Self {
         Self::System { group: "bij".to_owned() }
     }
 
-    /// What a user may do. Looks into the system's databases of users and groups, which can take
-    /// long where they are on the network.
+    /// Returns a user with their rights. Looks up the user and group databases, which can take long if they are on the
+    /// network.
     pub fn caller(&self, uid: u32) -> Caller {
         let user = if uid == 0 { None } else { User::from_uid(Uid::from_raw(uid)).ok().flatten() };
         let name = account_name(uid, user.as_ref().map(|user| &*user.name));
@@ -57,7 +57,7 @@ impl Rights {
         Caller { uid, name, may_change, is_operator, remedy }
     }
 
-    /// Whether the coordinator is this user's own, without looking anything up.
+    /// Returns whether the user owns the coordinator; needs no look-up.
     pub(super) fn is_owner(&self, uid: u32) -> bool {
         uid == 0 || matches!(self, Self::User { uid: owner } if *owner == uid)
     }
@@ -65,7 +65,7 @@ impl Rights {
     fn remedy(&self, name: Option<&str>) -> String {
         match self {
             Self::System { group } => format!(
-                "`sudo usermod -aG {group} {}` makes a member of group {group} from the next login on; sudo does for once",
+                "join group {group} with `sudo usermod -aG {group} {}` and log in again, or use sudo",
                 name.unwrap_or("USER")
             ),
             Self::User { uid } => format!("this is the coordinator of the user with uid {uid}"),
@@ -73,7 +73,7 @@ impl Rights {
     }
 }
 
-/// Whether a user is in a group, by the databases and not by what some process was given once.
+/// Returns whether a user is in a group by the databases, independent of the groups of any process.
 fn is_member(user: &User, group: &str) -> bool {
     let Ok(Some(group)) = Group::from_name(group) else { return false };
     groups(user).contains(&group.gid)
@@ -85,30 +85,30 @@ fn groups(user: &User) -> Vec<Gid> {
 }
 
 impl Caller {
-    /// Whether they may change things.
+    /// Returns whether the caller may change things.
     pub const fn may_change(&self) -> bool {
         self.may_change
     }
 
-    /// Refuses an account that is neither root nor the one whose own coordinator it is.
+    /// Refuses a caller who is neither root nor the owner of the coordinator.
     ///
     /// # Errors
-    /// [`RefusalKind::Denied`] with what helps.
-    pub(crate) fn must_be_operator(&self, what: &str) -> Result<(), Refusal> {
+    /// [`RefusalKind::Denied`] with the remedy.
+    pub(crate) fn ensure_operator(&self, what: &str) -> Result<(), Refusal> {
         if self.is_operator {
             return Ok(());
         }
-        let text = format!("{} may not {what}: only the hooks do, which root runs", self.name);
+        let text = format!("{} may not {what}: only the hooks may, which root runs", self.name);
         let remedy =
-            "bij start ID, or systemctl start brain-experiment@ID: its hook asks".to_owned();
+            "use bij start ID, or systemctl start brain-experiment@ID, whose hook asks".to_owned();
         Err(Refusal { kind: RefusalKind::Denied, text, remedy: Some(remedy) })
     }
 
-    /// Refuses somebody who may not change things.
+    /// Refuses a caller who may not change things.
     ///
     /// # Errors
-    /// [`RefusalKind::Denied`] with what helps.
-    pub(crate) fn must_be_allowed(&self, what: &str) -> Result<(), Refusal> {
+    /// [`RefusalKind::Denied`] with the remedy.
+    pub(crate) fn ensure_may_change(&self, what: &str) -> Result<(), Refusal> {
         if self.may_change {
             return Ok(());
         }
@@ -122,26 +122,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_may_everything_and_strangers_are_told_what_helps() {
+    fn root_may_change_things_and_other_users_get_a_remedy() {
         let rights = Rights::system();
         assert!(rights.caller(0).may_change());
         // No user has this id, so it is in no group.
         let stranger = rights.caller(3_999_999_999);
-        let refusal = stranger.must_be_allowed("submit runs").unwrap_err();
+        let refusal = stranger.ensure_may_change("submit runs").unwrap_err();
         assert_eq!(refusal.text, "uid 3999999999 may not submit runs");
         assert!(refusal.remedy.unwrap().contains("usermod -aG bij USER"));
     }
 
     #[test]
-    fn a_users_own_coordinator_is_that_users() {
+    fn a_users_coordinator_belongs_to_that_user() {
         let rights = Rights::User { uid: 1000 };
         assert!(rights.caller(1000).may_change() && rights.caller(0).may_change());
         assert!(!rights.caller(1001).may_change());
     }
 
     #[test]
-    fn a_group_is_one_by_its_members() {
-        // Everybody is in the group that their passwd entry names, whoever lists its members.
+    fn members_of_the_group_may_change_things() {
+        // A user is also in the group of their passwd entry.
         let Ok(Some(daemon)) = User::from_name("daemon") else { return };
         let Ok(Some(group)) = Group::from_gid(daemon.gid) else { return };
         let rights = Rights::System { group: group.name };

@@ -13,10 +13,10 @@ use super::*;
 use crate::Client;
 use model::Model;
 
-/// A user who is in no group and is not the one who runs this.
+/// A user without rights.
 const STRANGER: u32 = 3_999_999_999;
 
-/// A served socket in a directory of its own.
+/// A served socket in its own directory.
 struct Served {
     room: TempDir,
     newest: watch::Sender<u64>,
@@ -31,7 +31,7 @@ impl Served {
     fn with(model: Model) -> Self {
         let room = tempfile::tempdir().unwrap();
         let (newest, watched) = watch::channel(0);
-        // Whoever runs the tests may change things.
+        // The user of the tests may change things.
         let uid = nix::unistd::geteuid().as_raw();
         let server = Server::new(Arc::new(model), Rights::User { uid }, watched);
         let listener = Listener::bind(&room.path().join("coordinator.sock")).unwrap();
@@ -57,7 +57,7 @@ impl Drop for Served {
     }
 }
 
-/// A client of this user id at the other end of a socket pair.
+/// Returns a client with this user id at the other end of a socket pair.
 async fn client_of(uid: u32) -> Client {
     let (newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
@@ -66,7 +66,7 @@ async fn client_of(uid: u32) -> Client {
     let serving = server.client(theirs, uid, seat);
     tokio::spawn(async move {
         serving.await;
-        // A coordinator that can tell of no change any more is over.
+        // The server ends when the sender of changes is dropped.
         drop(newest);
     });
     let ours = ours.into_std().unwrap();

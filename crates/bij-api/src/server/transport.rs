@@ -1,4 +1,4 @@
-//! A client's socket, held to what a client may say and to how long it may keep others' bytes.
+//! The socket of a client, with limits of message length and writing time.
 
 mod framing;
 
@@ -18,23 +18,22 @@ use zbus::fdo::ConnectionCredentials;
 use super::clients::Seat;
 use framing::Framing;
 
-/// A client that has not taken a whole message within this time is not waited for.
-const TAKES_WITHIN: Duration = Duration::from_secs(30);
+/// Time for a client to read a whole message.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The socket to one client.
 #[derive(Debug)]
 pub(super) struct ClientSocket {
     pub(super) stream: UnixStream,
-    /// Who is at the other end, by the kernel.
+    /// The user at the other end, as identified by the kernel.
     pub(super) uid: u32,
-    /// The longest message that is taken.
+    /// Length of the longest message that is accepted.
     pub(super) at_most: usize,
-    /// Its seat.
     pub(super) seat: Arc<Seat>,
 }
 
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct ClientReader {
     stream: OwnedReadHalf,
     uid: u32,
     framing: Framing,
@@ -42,23 +41,23 @@ pub(super) struct Reader {
 }
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct ClientWriter {
     stream: OwnedWriteHalf,
     uid: u32,
     seat: Arc<Seat>,
-    /// When the message that is being written has to be taken.
+    /// Deadline of the message that is being written.
     due: Option<Instant>,
 }
 
 impl Socket for ClientSocket {
-    type ReadHalf = Reader;
-    type WriteHalf = Writer;
+    type ReadHalf = ClientReader;
+    type WriteHalf = ClientWriter;
 
-    fn split(self) -> Split<Reader, Writer> {
+    fn split(self) -> Split<ClientReader, ClientWriter> {
         let Self { stream, uid, at_most, seat } = self;
         let (read, write) = stream.into_split();
-        let writer = Writer { stream: write, uid, seat: Arc::clone(&seat), due: None };
-        let reader = Reader { stream: read, uid, framing: Framing::new(at_most), seat };
+        let writer = ClientWriter { stream: write, uid, seat: Arc::clone(&seat), due: None };
+        let reader = ClientReader { stream: read, uid, framing: Framing::new(at_most), seat };
         Split::new(reader, writer)
     }
 }
@@ -68,15 +67,15 @@ fn credentials(uid: u32) -> ConnectionCredentials {
 }
 
 #[async_trait]
-impl ReadHalf for Reader {
+impl ReadHalf for ClientReader {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let count = self.stream.read(buffer).await?;
-        let heard = self.framing.hear(&buffer[..count]);
-        heard.map_err(|misframed| io::Error::new(io::ErrorKind::InvalidData, misframed))?;
+        let fed = self.framing.feed(&buffer[..count]);
+        fed.map_err(|misframed| io::Error::new(io::ErrorKind::InvalidData, misframed))?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.seat.heard();
+        self.seat.received();
         Ok((count, Vec::new()))
     }
 
@@ -86,15 +85,15 @@ impl ReadHalf for Reader {
 }
 
 #[async_trait]
-impl WriteHalf for Writer {
+impl WriteHalf for ClientWriter {
     async fn sendmsg(&mut self, buffer: &[u8], _: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        // Called with what is left of one message, until nothing is.
-        let due = *self.due.get_or_insert_with(|| Instant::now() + TAKES_WITHIN);
+        // Called repeatedly with the rest of one message, until it is written.
+        let due = *self.due.get_or_insert_with(|| Instant::now() + WRITE_TIMEOUT);
         let written = tokio::time::timeout_at(due, self.stream.write(buffer)).await;
         let written = written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if written == buffer.len() {
             self.due = None;
-            self.seat.answered();
+            self.seat.written();
         }
         Ok(written)
     }

@@ -40,7 +40,7 @@ fn entry(run: QueuedRun) -> Entry {
         }
         QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => Vec::new(),
     };
-    Entry::of(run, &waiting_on)
+    Entry::from_run(run, &waiting_on)
 }
 
 /// Returns one run, and the runs that go first.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::process::Child;
 
-use bij_api::PIECE_OF_HISTORY;
+use bij_api::HISTORY_PAGE_LEN;
 use serde_json::Value;
 
 use super::bij::{Bij, CallResult};
@@ -44,7 +44,7 @@ fn expected(numbers: impl Iterator<Item = u32>) -> Vec<String> {
 
 #[test]
 fn what_the_coordinator_tells_is_shown_whole_and_in_order() {
-    let count = PIECE_OF_HISTORY * 2 + 7;
+    let count = HISTORY_PAGE_LEN * 2 + 7;
     let (bij, _coordinator) = with_attempts(count);
     let of = |name: &str| -> Vec<String> {
         expected(1..=count).into_iter().filter(|run| run.starts_with(name)).collect()
@@ -67,7 +67,7 @@ fn what_the_coordinator_tells_is_shown_whole_and_in_order() {
 
 #[test]
 fn attempts_that_begin_while_a_history_is_shown_appear_at_most_once_and_hide_none() {
-    let count = PIECE_OF_HISTORY * 2 + 7;
+    let count = HISTORY_PAGE_LEN * 2 + 7;
     for words in [&["history"][..], &["history", "-n", "300"], &["history", "x", "a_longer_name"]] {
         for json in [false, true] {
             let (bij, coordinator) = with_attempts(count);
@@ -91,7 +91,7 @@ fn attempts_that_begin_while_a_history_is_shown_appear_at_most_once_and_hide_non
 
 #[test]
 fn pieces_are_shown_before_the_last_one_is_asked_for() {
-    let (bij, coordinator) = with_attempts(PIECE_OF_HISTORY * 8);
+    let (bij, coordinator) = with_attempts(HISTORY_PAGE_LEN * 8);
     // Without a table nothing is measured; the table is read twice, and each time to its end.
     for (words, fails_after) in [(&["--json", "history"][..], 5), (&["history"], 9 + 5)] {
         coordinator.model.state().attempts_calls = 0;
@@ -99,7 +99,7 @@ fn pieces_are_shown_before_the_last_one_is_asked_for() {
         let said = bij.call(words);
         assert!(said.code != 0 && said.err.contains("the disk is gone"), "{}", said.err);
         let shown = said.out.matches("\"run\":").count() + said.out.lines().skip(1).count();
-        assert!(shown >= PIECE_OF_HISTORY as usize * 4, "{words:?}: {shown}");
+        assert!(shown >= HISTORY_PAGE_LEN as usize * 4, "{words:?}: {shown}");
     }
 }
 
@@ -107,7 +107,7 @@ fn pieces_are_shown_before_the_last_one_is_asked_for() {
 fn what_is_shown_does_not_pile_up() {
     for words in [&["history"][..], &["--json", "history"], &["--json", "history", "-n", "99999"]] {
         let peak = |pieces| {
-            let (bij, _coordinator) = with_attempts(PIECE_OF_HISTORY * pieces);
+            let (bij, _coordinator) = with_attempts(HISTORY_PAGE_LEN * pieces);
             peak_memory(bij.spawn(words))
         };
         let (few, many) = (peak(2), peak(60));

@@ -11,7 +11,8 @@ use bij_api::message::{
     SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
 };
 use bij_api::{
-    Caller, Listener, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Rights, Server, Steer,
+    Caller, Commands, HISTORY_PAGE_LEN, Listener, PAGE_LEN, Queries, Refusal, RefusalKind, Rights,
+    Server,
 };
 use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
 use bij_core::{
@@ -278,7 +279,7 @@ impl ModelState {
     }
 }
 
-impl Look for Model {
+impl Queries for Model {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let mut state = self.state();
         state.queue_calls += 1;
@@ -289,7 +290,7 @@ impl Look for Model {
         };
         let all: Vec<Entry> = state.queue().filter(wanted).cloned().collect();
         let total = u32::try_from(all.len()).unwrap();
-        let items = all.into_iter().skip(query.skip as usize).take(PIECE as usize).collect();
+        let items = all.into_iter().skip(query.skip as usize).take(PAGE_LEN as usize).collect();
         Ok(Page { items, total, seq: number(state.events.len()) })
     }
 
@@ -333,7 +334,7 @@ impl Look for Model {
         let place = |key| all.iter().position(|attempt| attempt.key == key).unwrap() + 1;
         let later = all.iter().skip(scan.after.map_or(0, place));
         let later = later.filter(|attempt| scan.includes(attempt));
-        Ok(later.take(PIECE_OF_HISTORY as usize).cloned().collect())
+        Ok(later.take(HISTORY_PAGE_LEN as usize).cloned().collect())
     }
 
     async fn tallies(&self, _: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
@@ -355,7 +356,7 @@ impl Look for Model {
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
         let state = self.state();
         let later = state.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
-        Ok(later.take(PIECE as usize).cloned().collect())
+        Ok(later.take(PAGE_LEN as usize).cloned().collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
@@ -379,7 +380,7 @@ impl Look for Model {
     }
 }
 
-impl Steer for Model {
+impl Commands for Model {
     async fn submit(
         &self,
         _: &Caller,

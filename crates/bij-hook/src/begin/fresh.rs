@@ -1,4 +1,4 @@
-//! Never stale: the unit that starts is the one that its definition describes now.
+//! Renders a unit whose definition has changed, and reloads the service manager, before the unit starts.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -10,76 +10,80 @@ use std::time::{Duration, Instant};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{ExperimentId, Outcome};
-use bij_host::{files, logged, set_watchdog};
+
+use bij_host::logged;
 
 use super::{Begin, BeginError};
-use crate::gpu::wake;
+use crate::gpu::power_on_gpu;
 use crate::manager_socket;
-use crate::render::{Renderer, Wanted, remove_drop_in};
+use crate::render::{DesiredUnit, Renderer, remove_drop_in};
 use crate::{Journal, Manager};
+use bij_host::files;
+use bij_host::set_watchdog;
 
-/// How long a start waits for another one that reloads the service manager, before it does so itself.
-const TURN_WITHIN: Duration = Duration::from_secs(10);
-const TURN_EVERY: Duration = Duration::from_millis(10);
+/// How long a start waits for another start that is reloading the service manager, before it reloads itself.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
-    /// Makes sure that the unit carries the stamp of its definition and of this machine; returns the
-    /// definition, if there is one to run.
+    /// Makes sure that the loaded unit has the stamp of its definition and of this machine; returns the
+    /// definition, or `None` if there is no usable one.
     ///
-    /// Otherwise renders the drop-in and has systemd read it in the middle of the start, which then goes
-    /// on with the new command and the new limits. A definition that cannot be used takes its drop-in
-    /// away in the same manner: what goes on is the template, which says why and runs nothing.
+    /// If the stamps differ, renders the drop-in and reloads systemd during the start, which then continues with
+    /// the new command and limits. If the definition is not usable, removes the drop-in in the same way: the start
+    /// continues with the bare template, which says why and runs nothing.
     ///
     /// # Errors
-    /// [`BeginError`] if the unit cannot be made what the definition says.
+    /// [`BeginError`] if the unit still differs from its definition.
     pub(super) fn ensure_fresh(
         &self,
         id: &ExperimentId,
     ) -> Result<Option<ExperimentSpec>, BeginError> {
-        let wanted = self.wanted(id)?;
-        // Devices that have just come are given to the unit by a reload, though its text is the same.
-        let devices_came = wanted.as_ref().is_some_and(|wanted| wake(self.host, wanted.spec()));
-        let wanted = if devices_came { self.wanted(id)? } else { wanted };
-        if !devices_came && stamp(wanted.as_ref()) == self.told.stamp.as_deref() {
-            return Ok(wanted.map(Wanted::into_spec));
+        let desired = self.desired_unit(id)?;
+        // New devices need a reload, although the text of the unit is the same.
+        let devices_came =
+            desired.as_ref().is_some_and(|desired| power_on_gpu(self.host, desired.spec()));
+        let desired = if devices_came { self.desired_unit(id)? } else { desired };
+        if !devices_came && stamp(desired.as_ref()) == self.env.stamp.as_deref() {
+            return Ok(desired.map(DesiredUnit::into_spec));
         }
-        // Many stale starts at once: one reloads, the others then find it done. Held until this
-        // function returns; the kernel drops it with a killed hook.
+        // Of many stale starts, one reloads for all. The lock is held until this function returns, and the kernel
+        // releases it if the hook is killed.
         let lock = lock(&self.host.layout().runtime().join("render.lock"));
-        let _lock = logged(lock, "starts cannot take turns at reloading");
+        let _lock = logged(lock, "cannot lock render.lock; reloading without it");
         let loaded = self.manager.facts(id)?.stamp;
-        let wanted = self.wanted(id)?;
-        let is_loaded = loaded.as_deref() == stamp(wanted.as_ref());
+        let desired = self.desired_unit(id)?;
+        let is_loaded = loaded.as_deref() == stamp(desired.as_ref());
         if !is_loaded {
-            self.put_or_remove(id, wanted.as_ref())?;
+            self.write_or_remove_drop_in(id, desired.as_ref())?;
         }
         if devices_came || !is_loaded {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "reload";
-                "{}; reloading the service manager", self.why(id, wanted.as_ref(), devices_came)
+                "{}; reloading the service manager", self.reload_reason(id, desired.as_ref(), devices_came)
             );
             self.manager.reload()?;
-            if self.manager.facts(id)?.stamp.as_deref() != stamp(wanted.as_ref()) {
+            if self.manager.facts(id)?.stamp.as_deref() != stamp(desired.as_ref()) {
                 return Err(self.still_stale(id));
             }
         }
-        let named = self.told.notify_socket.as_deref().map(OsStr::new);
-        if let (Some(wanted), Some(socket)) = (&wanted, manager_socket(self.host, named)) {
-            let told = set_watchdog(socket.as_os_str(), wanted.spec().health.watchdog);
-            logged(told, "the service manager does not hear when heartbeats are due");
+        let named = self.env.notify_socket.as_deref().map(OsStr::new);
+        if let (Some(desired), Some(socket)) = (&desired, manager_socket(self.host, named)) {
+            let sent = set_watchdog(socket.as_os_str(), desired.spec().health.watchdog);
+            logged(sent, "cannot set the watchdog of the unit");
         }
-        Ok(wanted.map(Wanted::into_spec))
+        Ok(desired.map(DesiredUnit::into_spec))
     }
 
-    /// Puts on disk what the definition describes; nothing if it describes nothing.
-    fn put_or_remove(
+    /// Writes the drop-in that the definition describes, or removes it without one.
+    fn write_or_remove_drop_in(
         &self,
         id: &ExperimentId,
-        wanted: Option<&Wanted>,
+        desired: Option<&DesiredUnit>,
     ) -> Result<Outcome, BeginError> {
-        if let Some(wanted) = wanted {
+        if let Some(desired) = desired {
             return Renderer::new(self.host)
-                .write(wanted)
+                .write(desired)
                 .map_err(|source| BeginError::Render { id: id.clone(), source });
         }
         let path = self.host.layout().drop_in(id);
@@ -90,41 +94,43 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         BeginError::StillStale { id: id.clone(), path: self.host.layout().drop_in(id) }
     }
 
-    fn why(&self, id: &ExperimentId, wanted: Option<&Wanted>, devices_came: bool) -> String {
-        match &self.told.stamp {
+    fn reload_reason(
+        &self,
+        id: &ExperimentId,
+        desired: Option<&DesiredUnit>,
+        devices_came: bool,
+    ) -> String {
+        match &self.env.stamp {
             _ if devices_came => format!("the GPU of {id} has new devices"),
-            _ if wanted.is_none() => format!("the definition of {id} cannot be used any more"),
-            Some(_) => {
-                format!("the definition of {id}, or what this machine gives it, has changed")
-            }
-            // The template alone has no stamp.
+            _ if desired.is_none() => format!("the definition of {id} is no longer usable"),
+            Some(_) => format!("the definition of {id}, or its user or GPU, has changed"),
+            // The bare template has no stamp.
             None => format!("the definition of {id} is new"),
         }
     }
 
-    /// Returns the unit that the definition on disk describes now; `None` if there is no definition or
-    /// it has an error: `refuse` says which.
+    /// Returns the unit that the definition on disk describes now; `None` if the definition is missing or invalid,
+    /// which `refuse` then explains.
     ///
     /// # Errors
-    /// [`BeginError::Definition`] if the definition is there and cannot be read: then it is the machine
-    /// that is in trouble.
-    fn wanted(&self, id: &ExperimentId) -> Result<Option<Wanted>, BeginError> {
+    /// [`BeginError::Definition`] if the definition exists but cannot be read, a fault of the machine.
+    fn desired_unit(&self, id: &ExperimentId) -> Result<Option<DesiredUnit>, BeginError> {
         match self.definitions.find(id) {
-            Ok(found) => Ok(Some(Renderer::new(self.host).wanted(found))),
+            Ok(found) => Ok(Some(Renderer::new(self.host).desired_unit(found))),
             Err(FindError::Missing { .. } | FindError::Invalid { .. }) => Ok(None),
             Err(source) => Err(BeginError::Definition { id: id.clone(), source }),
         }
     }
 }
 
-fn stamp(wanted: Option<&Wanted>) -> Option<&str> {
-    wanted.map(|wanted| wanted.stamp.as_str())
+fn stamp(desired: Option<&DesiredUnit>) -> Option<&str> {
+    desired.map(|desired| desired.stamp.as_str())
 }
 
-/// Takes the lock, or gives up when its holder hangs: it is no more than a way to reload less often.
+/// Takes the lock; gives up after [`LOCK_TIMEOUT`], because the lock only saves reloads.
 fn lock(path: &Path) -> io::Result<File> {
     let file = files::open_lock(path)?;
-    let until = Instant::now() + TURN_WITHIN;
+    let until = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -132,7 +138,7 @@ fn lock(path: &Path) -> io::Result<File> {
             Err(TryLockError::WouldBlock) if Instant::now() >= until => {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(TURN_EVERY),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
         }
     }
 }

@@ -1,25 +1,24 @@
-//! The start limit, where systemd has lost count.
+//! The start limit, checked against the attempts in the ledger.
 //!
-//! systemd counts starts itself, but forgets the count at every daemon-reload (tried on 252), and a
-//! start whose definition has changed makes one. So an automatic restart is also held against the
-//! attempts that the ledger knows, under the limit that PID 1 has in force, an operator's override
-//! included.
+//! systemd counts starts itself, but forgets the count at every daemon-reload (tried on 252), which a start with a
+//! changed definition causes. So an automatic restart is also checked here, with the limit that PID 1 has in force,
+//! including an operator's override.
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp};
-use bij_host::logged;
 use bij_systemd::UnitFacts;
+
+use bij_host::logged;
 
 use super::BeginError;
 
-/// What is known of the time.
+/// The current time by both clocks.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// The boot.
     pub(crate) boot: BootId,
     /// The time of day, which may be set.
     pub(crate) now: Timestamp,
-    /// The time since the boot.
+    /// The time since the boot, with suspends.
     pub(crate) uptime: Option<TimeSpan>,
 }
 
@@ -40,9 +39,9 @@ pub(super) fn check(
     }
 }
 
-/// Returns whether the limit allows no further start of a run after a delay. An attempt whose start seems to
-/// lie ahead, because the time of day was set back and the clock of the boot is not known, does not count: in doubt
-/// systemd's own count decides.
+/// Returns whether the limit allows no further start of a run after `delay`. An attempt whose start seems to be in the
+/// future, because the time of day was set back and its uptime is unknown, does not count: systemd's own count then
+/// decides.
 pub(crate) fn is_reached(
     facts: &UnitFacts,
     attempts: &[Attempt],
@@ -55,13 +54,13 @@ pub(crate) fn is_reached(
 }
 
 /// Returns the attempts of a run in one boot, oldest first.
-pub(crate) fn lives_of_run(ledger: &impl Ledger, run: &RunId, boot: BootId) -> Vec<Attempt> {
+pub(crate) fn attempts_in_boot(ledger: &impl Ledger, run: &RunId, boot: BootId) -> Vec<Attempt> {
     let query = AttemptQuery {
         experiment: Some(run.experiment.clone()),
         run: Some(run.number),
         ..AttemptQuery::default()
     };
-    let attempts = logged(ledger.attempts(&query), "the ledger cannot be read");
+    let attempts = logged(ledger.attempts(&query), "cannot read the ledger");
     attempts.into_iter().flatten().filter(|attempt| attempt.key.boot == boot).collect()
 }
 
@@ -72,11 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_changes_nothing_where_the_clock_of_the_boot_is_known() {
+    fn the_limit_is_independent_of_the_time_of_day_if_the_uptime_is_known() {
         const TWO_YEARS: i64 = 63_072_000_000_000;
         let invocation = |n: u8| InvocationId::from_bytes([n; 16]);
         let begun = 1_795_471_200_000_000;
-        let lives: Vec<Attempt> = (1..=4)
+        let attempts: Vec<Attempt> = (1..=4)
             .map(|n| Attempt {
                 run: "x#1".parse().unwrap(),
                 number: AttemptNumber(u32::from(n)),
@@ -98,16 +97,16 @@ mod tests {
                 now: Timestamp::from_micros(begun + 5_000_000 + jump),
                 uptime: Some(TimeSpan::from_secs(1005)),
             };
-            assert!(check(&id, &facts, &lives, &clock).is_err(), "a jump of {jump}");
-            assert!(check(&id, &facts, &lives[..3], &clock).is_ok(), "a jump of {jump}");
+            assert!(check(&id, &facts, &attempts, &clock).is_err(), "a jump of {jump}");
+            assert!(check(&id, &facts, &attempts[..3], &clock).is_ok(), "a jump of {jump}");
             clock.uptime = Some(TimeSpan::from_secs(1400));
             clock.now = Timestamp::from_micros(begun + 400_000_000 + jump);
-            assert!(check(&id, &facts, &lives, &clock).is_ok(), "the window has closed");
+            assert!(check(&id, &facts, &attempts, &clock).is_ok(), "the window has closed");
         }
     }
 
     #[test]
-    fn a_start_that_lies_ahead_does_not_count() {
+    fn a_start_in_the_future_does_not_count() {
         let attempt = Attempt {
             run: "x#1".parse().unwrap(),
             number: AttemptNumber(1),

@@ -1,4 +1,4 @@
-//! What a drop-in takes from the machine: its users, its GPU and its systemd.
+//! Facts of the machine that drop-ins depend on: its users, its GPU and its version of systemd.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
-use bij_host::HostContext;
 use bij_systemd::SystemdVersion;
 
-use crate::gpu::{GpuSettings, is_given};
+use crate::gpu::{GpuSettings, may_use_gpu};
+use bij_host::HostContext;
 
-/// Facts of one machine, each read when it is first asked for.
+/// Facts of one machine, each read at its first use.
 #[derive(Debug, Default)]
 pub(super) struct HostFacts {
     users: OnceLock<String>,
@@ -20,11 +20,11 @@ pub(super) struct HostFacts {
 }
 
 impl HostFacts {
-    /// Returns the stamp of a unit: of its definition, of the GPU if it may use it, and of whether its
-    /// user is known.
+    /// Returns the stamp of a unit, which depends on its definition, on the GPU if the unit may use it, and on whether
+    /// its user is known.
     pub(super) fn stamp(&self, host: &HostContext, found: &Found) -> String {
         let mut stamp = found.stamp.clone();
-        if is_given(host, &found.spec) {
+        if may_use_gpu(host, &found.spec) {
             stamp.push_str(&self.gpu(host).stamp());
         }
         if self.lacks_user(host, &found.spec) {
@@ -41,8 +41,8 @@ impl HostFacts {
         *self.systemd.get_or_init(|| systemd_version(host.root()))
     }
 
-    /// Whether this machine's own files do not know the user of a definition. No directory service is
-    /// asked: at boot there is none.
+    /// Returns whether the user of a definition is missing from this machine's own files. Directory services are not
+    /// asked, because they are not up yet at boot.
     pub(super) fn lacks_user(&self, host: &HostContext, spec: &ExperimentSpec) -> bool {
         let Some(user) = &spec.user else { return false };
         let users = || fs::read_to_string(host.root().join("etc/passwd")).unwrap_or_default();
@@ -50,11 +50,11 @@ impl HostFacts {
     }
 }
 
-/// Hexadecimal, as every stamp is.
+/// Marks an unknown user in a stamp; hexadecimal, as every stamp is.
 const NO_USER: &str = "0";
 
-/// The name of systemd's own library tells its version. It lies in `usr/lib/systemd`, or on Debian and
-/// Ubuntu, for some versions, in a directory of the architecture.
+/// Returns the version of systemd, from the file name of its library. The library lies in `usr/lib/systemd`, or for some
+/// versions on Debian and Ubuntu in a directory of the architecture.
 fn systemd_version(root: &Path) -> SystemdVersion {
     let usual = ["usr/lib", "usr/lib64", "lib"].map(|name| root.join(name));
     let of_architecture = fs::read_dir(&usual[0]).into_iter().flatten().flatten();
@@ -71,7 +71,7 @@ fn systemd_version(root: &Path) -> SystemdVersion {
     numbers.max().map_or(SystemdVersion::OLDEST, SystemdVersion)
 }
 
-/// Whether a file such as passwd(5) has a line for this name.
+/// Returns whether a file such as passwd(5) has a line for this name.
 fn has_entry(file: &str, name: &str) -> bool {
     file.lines().any(|line| line.split(':').next() == Some(name))
 }
@@ -82,7 +82,7 @@ mod tests {
     use crate::testing::Machine;
 
     #[test]
-    fn the_version_of_systemd_is_that_of_its_library() {
+    fn the_version_of_systemd_is_read_from_the_name_of_its_library() {
         let machine = Machine::new();
         let version = || systemd_version(machine.host.root());
         assert_eq!(version(), SystemdVersion::OLDEST);

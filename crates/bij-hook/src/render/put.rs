@@ -1,4 +1,4 @@
-//! Drop-ins on disk: replaced as a whole or not at all.
+//! Writes drop-ins to disk, as a whole or not at all.
 
 use std::fs;
 use std::io;
@@ -6,33 +6,34 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bij_core::Outcome;
+
 use bij_host::files;
 
-/// Largest drop-in that is compared; a definition has at most a megabyte.
-const CAP: u64 = 4 << 20;
+/// Largest drop-in that is compared, in bytes; a definition has at most a megabyte.
+const MAX_LEN: u64 = 4 << 20;
 
 /// Replaces a drop-in by renaming a file over it, so that the service manager reads the old text or
-/// the new one, also after a writer that was killed.
+/// the new one, even if the writer is killed.
 ///
-/// Mode 0644 whatever the umask is. A drop-in with the same text stays untouched, because systemd takes
+/// Its mode is 0644, independent of the umask. A drop-in with the same text is not touched, because systemd takes
 /// a new date for a change on disk.
 ///
 /// # Errors
-/// What the system says; the drop-in is then as it was.
+/// The error of the system; the drop-in is then unchanged.
 pub(super) fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
-    if matches!(files::read_small(path, CAP), Ok(Some(there)) if there == text) {
+    if matches!(files::read_small(path, MAX_LEN), Ok(Some(there)) if there == text) {
         return Ok(Outcome::Unchanged);
     }
-    if make_room_for(path)? == Outcome::Unchanged {
-        sweep(path);
+    if ensure_directory(path)? == Outcome::Unchanged {
+        remove_leftover_drafts(path);
     }
     files::put(path, text.as_bytes(), 0o644)?;
     Ok(Outcome::Changed)
 }
 
-/// Makes the directory of a drop-in, open to readers whatever the umask is: `UMask=` of the unit holds
-/// for its hooks as well.
-fn make_room_for(path: &Path) -> io::Result<Outcome> {
+/// Makes the directory of a drop-in, with mode 0755 independent of the umask: `UMask=` of the unit also applies to its
+/// hooks.
+fn ensure_directory(path: &Path) -> io::Result<Outcome> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     if directory.is_dir() {
         return Ok(Outcome::Unchanged);
@@ -42,27 +43,27 @@ fn make_room_for(path: &Path) -> io::Result<Outcome> {
     Ok(Outcome::Changed)
 }
 
-/// Removes a drop-in, and its directory if nothing else lies there.
+/// Removes a drop-in, and its directory if that is then empty.
 ///
 /// # Errors
-/// What the system says; a drop-in that is not there is no error.
+/// The error of the system; a missing drop-in is no error.
 pub(crate) fn remove_drop_in(path: &Path) -> io::Result<Outcome> {
     let outcome = match fs::remove_file(path) {
         Ok(()) => Outcome::Changed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::Unchanged,
         Err(error) => return Err(error),
     };
-    sweep(path);
+    remove_leftover_drafts(path);
     if let Some(directory) = path.parent() {
-        // An operator's own drop-ins keep it.
+        // This fails, as intended, if an operator has drop-ins there.
         drop(fs::remove_dir(directory));
     }
     Ok(outcome)
 }
 
-/// Removes what killed writers have left beside a drop-in. Such a name does not end in `.conf`, so systemd ignores
-/// the file (systemd.unit(5)).
-fn sweep(path: &Path) {
+/// Removes the temporary files that killed writers have left beside a drop-in. Their names do not end in `.conf`, so
+/// systemd ignores them (systemd.unit(5)).
+fn remove_leftover_drafts(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let directory = path.parent().unwrap_or(Path::new("/"));
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drop_in_is_replaced_whole_and_what_killed_writers_left_is_swept_away() {
+    fn a_drop_in_is_replaced_whole_and_temporary_files_are_removed() {
         let tree = tempfile::tempdir().unwrap();
         let path = tree.path().join("x.service.d/10-experiment.conf");
         assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Changed);

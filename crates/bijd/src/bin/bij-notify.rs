@@ -1,6 +1,6 @@
 //! The filter between experiments and the service manager's notification socket; the library of this crate documents it.
 //!
-//! Started by `brain-experiment-notify.socket`, whose socket is its standard input.
+//! `brain-experiment-notify.socket` starts it, with its socket as standard input.
 
 use std::path::Path;
 use std::process::ExitCode;

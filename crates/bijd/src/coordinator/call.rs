@@ -9,16 +9,16 @@ use thiserror::Error;
 /// The arguments of one call of `bijd`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinatorCall {
-    /// `--user`: coordinates the experiments of the calling user, and not those of the system.
+    /// `--user`: coordinates the experiments of the calling user instead of the system's.
     pub user: bool,
-    /// `--root DIR`: the tree that all paths are in; `/` without it.
+    /// `--root DIR`: the tree of all paths, by default `/`.
     pub root: PathBuf,
-    /// `--board DIR`: another tree to read the hardware from, memory included, such as a captured board with which
-    /// heat control is tried out.
+    /// `--board DIR`: another tree to read the hardware from, including memory, such as a captured board for trying out
+    /// heat control.
     pub board: Option<PathBuf>,
 }
 
-/// The arguments are not those of a call.
+/// The arguments are invalid.
 #[derive(Debug, Error)]
 #[error("{0}; usage: bijd [--user] [--root DIR] [--board DIR]")]
 pub struct CoordinatorUsage(#[from] lexopt::Error);
@@ -57,13 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn its_few_options_are_read_and_others_refused() {
+    fn known_options_are_read_and_others_refused() {
         let call = parse(&["--user", "--root", "/tree", "--board", "/agx"]).unwrap();
         let board = Some("/agx".into());
         assert_eq!(call, CoordinatorCall { user: true, root: "/tree".into(), board });
         let plain = CoordinatorCall { user: false, root: "/".into(), board: None };
         assert_eq!(parse(&[]).unwrap(), plain);
-        assert_eq!(parse(&["--board", ""]).unwrap(), plain, "as the unit has it");
+        assert_eq!(parse(&["--board", ""]).unwrap(), plain, "as in the unit");
         for bad in [&["--root"][..], &["--board"], &["start"], &["--usr"]] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }

@@ -11,7 +11,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        // CLOCK_BOOTTIME has been there since Linux 2.6.39; without it nothing would be due.
+        // Linux has CLOCK_BOOTTIME since 2.6.39.
         let uptime = bij_host::uptime().unwrap_or_default();
         Now { at: Timestamp::from(SystemTime::now()), uptime }
     }

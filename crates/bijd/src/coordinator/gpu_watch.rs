@@ -1,4 +1,4 @@
-//! Tells the loop what experiments have of the GPU's memory, on a board where it is the machine's own.
+//! Reports the GPU memory of experiments to the loop, on a board whose GPU shares the machine's memory.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,48 +11,48 @@ use bij_core::{Bytes, ExperimentId};
 use bij_jetson::{Machine, Reading, gpu_memory_by_experiment};
 use tokio::time::sleep;
 
-/// How often is looked while something runs.
-const EVERY: Duration = Duration::from_secs(2);
-/// How soon is looked again where the driver does not tell.
-const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Interval of readings while an experiment runs.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Interval of readings while the driver reports nothing.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Where is looked.
+/// Reads the GPU memory of experiments.
 #[derive(Clone)]
 pub(super) struct GpuWatch {
     pub(super) machine: Machine,
-    /// `/proc`, whatever tree the board is read from: that is whose processes live.
+    /// `/proc` of the machine whose processes run, even if the board is read from another tree.
     pub(super) processes: PathBuf,
 }
 
 impl GpuWatch {
-    /// Tells as long as something runs, and never ends.
-    pub(super) async fn tell<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
+    /// Reports while an experiment runs, and never returns.
+    pub(super) async fn serve<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
         let mut lives = handle.running_experiments();
-        let (mut is_told, mut failed_before) = (false, false);
+        let (mut is_logged, mut failed_before) = (false, false);
         if !self.is_needed().await {
             return std::future::pending().await;
         }
         loop {
-            // Nobody is left to be told once the loop has ended; what waits for this ends then.
-            let anything = lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok();
-            let used = if anything { self.look().await } else { None };
+            // An error means that the loop has ended, and this task is about to be dropped.
+            let is_busy = lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok();
+            let used = if is_busy { self.read_usage().await } else { None };
             let pause = match used {
                 Some(Ok(used)) => {
-                    (is_told, failed_before) = (false, false);
+                    (is_logged, failed_before) = (false, false);
                     let _ = handle.gpu_memory(Ok(used)).await;
-                    EVERY
+                    INTERVAL
                 }
-                // A program that has just begun, or ended, may look like a driver that does not measure.
-                Some(Err(_)) if !std::mem::replace(&mut failed_before, true) => EVERY,
+                // One failure may come from a process that has just started or ended.
+                Some(Err(_)) if !std::mem::replace(&mut failed_before, true) => INTERVAL,
                 Some(Err(why)) => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        log::warn!("the GPU memory of experiments is not guarded: {why}");
+                    if !std::mem::replace(&mut is_logged, true) {
+                        log::warn!("limits of GPU memory are not enforced: {why}");
                     }
-                    let why = format!("the GPU's driver does not tell: {why}");
+                    let why = format!("the GPU's driver does not report it: {why}");
                     let _ = handle.gpu_memory(Err(why)).await;
-                    AGAIN_AFTER
+                    RETRY_AFTER
                 }
-                None => EVERY,
+                None => INTERVAL,
             };
             sleep(pause).await;
         }
@@ -60,17 +60,18 @@ impl GpuWatch {
 
     async fn is_needed(&self) -> bool {
         let machine = self.machine.clone();
-        let asked = tokio::task::spawn_blocking(move || Board::sample(&machine).shared_with_gpu);
-        asked.await.unwrap_or(false)
+        let is_shared =
+            tokio::task::spawn_blocking(move || Board::sample(&machine).shared_with_gpu);
+        is_shared.await.unwrap_or(false)
     }
 
-    /// Looks once, where it holds up nobody; `None` if that was lost.
-    async fn look(&self) -> Option<Reading<BTreeMap<ExperimentId, Bytes>>> {
+    /// Reads the usage on a blocking thread; `None` if the runtime is shutting down.
+    async fn read_usage(&self) -> Option<Reading<BTreeMap<ExperimentId, Bytes>>> {
         let watch = self.clone();
-        let look = move || {
+        let read = move || {
             let by_process = watch.machine.memory().gpu_by_pid?;
             Ok(gpu_memory_by_experiment(&by_process, &watch.processes))
         };
-        tokio::task::spawn_blocking(look).await.ok()
+        tokio::task::spawn_blocking(read).await.ok()
     }
 }

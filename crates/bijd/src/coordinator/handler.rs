@@ -10,7 +10,7 @@ use bij_api::message::{
     MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
     TalliesQuery, UnitDone, UnitVerb, Why,
 };
-use bij_api::{Caller, Look, PIECE, Refusal, RefusalKind, Steer};
+use bij_api::{Caller, Commands, PAGE_LEN, Queries, Refusal, RefusalKind};
 use bij_coordinator::{
     Coordinator, Handle, Health, Now, Ports, QueueEntry, RequestError, RunOutcome, SubmitRequest,
 };
@@ -24,35 +24,35 @@ use bij_definitions::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 
-use super::Hour;
+use super::SampleRing;
 use super::manager_state::ManagerState;
+use super::outage::{self, Outage};
 use super::power_watch::PowerWatch;
-use super::refusal::{going_down, refusal};
+use super::refusal::{refusal, shutting_down};
 use super::reload::Reload;
-use super::shut::{self, Shut};
 use super::unit_steering::UnitSteering;
 use super::{history, translate};
 
-/// A run on its way up cannot be taken back; who wants to do something to it waits so long at most
-/// until it is there. Clients wait longer for an answer.
-const COMES_UP_WITHIN: Duration = Duration::from_secs(10);
-/// Meanwhile it is looked at again after so long, if nothing is heard of it.
-const ASKS_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How long a request waits for a run that is just starting, and cannot be changed meanwhile. Clients wait longer for
+/// an answer.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon the request is tried again without an event.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What clients are answered by.
+/// Answers the requests of clients.
 pub(super) struct Handler<P: Ports> {
     pub(super) loop_: Handle<P>,
     pub(super) manager: ManagerState,
     pub(super) definitions: Definitions,
-    /// For what is over.
+    /// Reads ended runs and attempts.
     pub(super) history: Arc<Reader>,
-    /// Why nothing can be asked of the loop.
-    pub(super) shut: Shut,
+    /// Why the loop cannot answer.
+    pub(super) outage: Outage,
     pub(super) reload: Reload,
     pub(super) power: PowerWatch,
     pub(super) steering: UnitSteering<P::Units>,
     /// The samples of the last hour.
-    pub(super) hour: Arc<Mutex<Hour>>,
+    pub(super) samples: Arc<Mutex<SampleRing>>,
 }
 
 impl<P: Ports> Handler<P> {
@@ -60,19 +60,19 @@ impl<P: Ports> Handler<P> {
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.must_be_open()?;
-        self.loop_.ask(question).await.map_err(|_| going_down())
+        self.ensure_available()?;
+        self.loop_.ask(question).await.map_err(|_| shutting_down())
     }
 
-    /// Refuses what the loop could not answer.
-    fn must_be_open(&self) -> Result<(), Refusal> {
-        match &*self.shut.borrow() {
-            Some(why) => Err(shut::refusal(why)),
+    /// Refuses a request that the loop cannot answer.
+    fn ensure_available(&self) -> Result<(), Refusal> {
+        match &*self.outage.borrow() {
+            Some(why) => Err(outage::refusal(why)),
             None => Ok(()),
         }
     }
 
-    /// Asks for something that can be refused.
+    /// Asks the loop for something that it can refuse.
     async fn request<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> Result<T, RequestError> + Send + 'static,
@@ -80,20 +80,23 @@ impl<P: Ports> Handler<P> {
         self.ask(question).await?.map_err(|error| refusal(&error))
     }
 
-    /// What `bij start` has laid over the definition before it started the unit.
+    /// Returns the extra settings that `bij start` stored before it started the unit.
     pub(super) fn extras(&self, experiment: &ExperimentId) -> String {
         match self.definitions.extras(experiment) {
             Ok(extras) => extras.map_or_else(String::new, |extras| extras.to_toml()),
             Err(error) => {
-                // `begin` finds the same, and fails the start with a sentence.
+                // The `begin` hook finds the same error, and fails the start with it.
                 log::debug!("{}", error_chain(&error));
                 String::new()
             }
         }
     }
 
-    /// Takes a start into the queue that was kept while nothing could be asked.
-    pub(super) async fn queue_start(&self, experiment: ExperimentId) -> Result<(), Refusal> {
+    /// Queues a start that was deferred while the loop could not answer.
+    pub(super) async fn queue_deferred_start(
+        &self,
+        experiment: ExperimentId,
+    ) -> Result<(), Refusal> {
         let at_boot = self.manager.is_booting().await;
         let by = if at_boot { "boot" } else { "systemctl start" }.to_owned();
         let extras = self.extras(&experiment);
@@ -103,20 +106,20 @@ impl<P: Ports> Handler<P> {
         taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
     }
 
-    /// The number of the newest run of an experiment of which none is in the queue.
-    fn newest(&self, experiment: &ExperimentId) -> Option<RunId> {
-        let told = self.history.tally(experiment).ok()?.last.map_or(0, |last| last.run.number.0);
+    /// Returns the newest run of an experiment that has no run in the queue.
+    fn newest_run(&self, experiment: &ExperimentId) -> Option<RunId> {
+        let last = self.history.tally(experiment).ok()?.last.map_or(0, |last| last.run.number.0);
         let named = |number| RunId { experiment: experiment.clone(), number: RunNumber(number) };
-        let is_there = |number: &u32| {
+        let exists = |number: &u32| {
             let run = RunRef::Run(named(*number));
             matches!(self.history.run_state(&run), Ok(Some(_)))
         };
-        // Those that were cancelled before they began are behind it.
-        (told.max(1)..u32::MAX).take_while(is_there).last().map(named)
+        // Runs that were cancelled before they started come after it, and have no attempt.
+        (last.max(1)..u32::MAX).take_while(exists).last().map(named)
     }
 }
 
-impl<P: Ports> Look for Handler<P> {
+impl<P: Ports> Queries for Handler<P> {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let QueueQuery { experiment, group, state, skip } = query;
         let wanted = move |run: &QueuedRun| {
@@ -124,12 +127,12 @@ impl<P: Ports> Look for Handler<P> {
                 && group.as_ref().is_none_or(|group| run.terms.group == *group)
                 && state.is_none_or(|state| State::from(&run.state) == state)
         };
-        let part = skip as usize..skip.saturating_add(PIECE) as usize;
-        let look = self.ask(move |coordinator, now| {
+        let part = skip as usize..skip.saturating_add(PAGE_LEN) as usize;
+        let asked = self.ask(move |coordinator, now| {
             let (total, listed) = coordinator.part_of_queue(wanted, part, now);
             (total, listed, coordinator.health(), coordinator.newest_event())
         });
-        let (total, listed, health, seq) = look.await?;
+        let (total, listed, health, seq) = asked.await?;
         let health: BTreeMap<RunId, Health> =
             health.into_iter().map(|report| (report.run, report.health)).collect();
         let mut entries = translate::Entries::default();
@@ -151,7 +154,7 @@ impl<P: Ports> Look for Handler<P> {
                 Ok((coordinator.why(&run, now)?, coordinator.health()))
             })
             .await?;
-        let mut why = translate::why(why, |experiment| self.newest(experiment))?;
+        let mut why = translate::why(why, |experiment| self.newest_run(experiment))?;
         if let Some(report) = health.iter().find(|report| report.run == why.entry.id()) {
             translate::with_health(&mut why.entry, &report.health);
         }
@@ -182,9 +185,9 @@ impl<P: Ports> Look for Handler<P> {
     }
 
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
-        let hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = hour.after(TimeSpan::from_micros(query.after_usec));
-        Ok(later.take(PIECE as usize).map(translate::sample).collect())
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = samples.after(TimeSpan::from_micros(query.after_usec));
+        Ok(later.take(PAGE_LEN as usize).map(translate::sample).collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
@@ -192,18 +195,18 @@ impl<P: Ports> Look for Handler<P> {
     }
 }
 
-impl<P: Ports> Steer for Handler<P> {
+impl<P: Ports> Commands for Handler<P> {
     async fn submit(
         &self,
         caller: &Caller,
         runs: Vec<Submit>,
         options: SubmitOptions,
     ) -> Result<Vec<Entry>, Refusal> {
-        self.must_be_open()?;
+        self.ensure_available()?;
         let SubmitOptions { dry_run } = options;
         let runs = runs.into_iter().map(translate::submit).collect();
         let request = SubmitRequest { runs, by: caller.name.clone(), dry_run };
-        let taken = self.loop_.submit(request).await.map_err(|_| going_down())?;
+        let taken = self.loop_.submit(request).await.map_err(|_| shutting_down())?;
         Ok(taken.map_err(|error| refusal(&error))?.into_iter().map(translate::entry).collect())
     }
 
@@ -213,7 +216,7 @@ impl<P: Ports> Steer for Handler<P> {
             let edited = coordinator.edit(&run, &edit, &by, now)?;
             coordinator.why(&RunRef::Run(edited.run), now)
         });
-        Ok(translate::why(why.await?, |experiment| self.newest(experiment))?.entry)
+        Ok(translate::why(why.await?, |experiment| self.newest_run(experiment))?.entry)
     }
 
     async fn act(
@@ -223,7 +226,7 @@ impl<P: Ports> Steer for Handler<P> {
         runs: Vec<RunRef>,
     ) -> Result<Vec<Changed>, Refusal> {
         let (by, act) = (caller.name.clone(), translate::act(act));
-        let patience_ends = Instant::now() + COMES_UP_WITHIN;
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
         let mut news = self.loop_.newest_event();
         loop {
             news.borrow_and_update();
@@ -234,9 +237,9 @@ impl<P: Ports> Steer for Handler<P> {
                     let changed = |it: RunOutcome| Changed::new(it.run, it.outcome);
                     return Ok(acted.into_iter().map(changed).collect());
                 }
-                // It begins, or its start fails: both are news.
-                Err(RequestError::JustStarting { .. }) if Instant::now() < patience_ends => {
-                    let _ = timeout(ASKS_AGAIN_AFTER, news.changed()).await;
+                // An event follows when the run has started, or failed to.
+                Err(RequestError::JustStarting { .. }) if Instant::now() < deadline => {
+                    let _ = timeout(POLL_INTERVAL, news.changed()).await;
                 }
                 Err(error) => return Err(refusal(&error)),
             }
@@ -271,7 +274,7 @@ impl<P: Ports> Steer for Handler<P> {
         caller: &Caller,
         setting: PowerSetting,
     ) -> Result<PowerSet, Refusal> {
-        self.must_be_open()?;
+        self.ensure_available()?;
         self.power.set(&self.loop_, setting, caller.name.clone()).await
     }
 
@@ -282,7 +285,7 @@ impl<P: Ports> Steer for Handler<P> {
         request: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
         let at_boot = request.at_boot || self.manager.is_booting().await;
-        // The hook is called by the service manager, which does not say who asked it.
+        // The service manager calls the hook, and does not name the author of the start.
         let [boot, start] = UNATTRIBUTED_STARTS;
         let by = if at_boot { boot } else { start }.to_owned();
         let extras = self.extras(&experiment);
@@ -290,11 +293,11 @@ impl<P: Ports> Steer for Handler<P> {
         let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
         let until = request.until.map(TimeSpan::from_micros);
         let verdict = self.ask(move |coordinator, now| {
-            // Else a unit that went on without an answer would be queued, and run once more.
-            let listens = until.is_none_or(|until| now.uptime <= until);
-            listens.then(|| coordinator.admit(&admission, now))
+            // After the deadline the hook has deferred the start, so an admission would run it twice.
+            let is_waiting = until.is_none_or(|until| now.uptime <= until);
+            is_waiting.then(|| coordinator.admit(&admission, now))
         });
-        let late = || Refusal::new(RefusalKind::Trouble, "the question was answered too late");
+        let late = || Refusal::new(RefusalKind::Trouble, "the request was answered too late");
         Ok(translate::admission(verdict.await?.ok_or_else(late)?))
     }
 
@@ -308,7 +311,7 @@ impl<P: Ports> Steer for Handler<P> {
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
-        self.must_be_open()?;
+        self.ensure_available()?;
         self.reload.reload(&self.loop_, &caller.name).await
     }
 }

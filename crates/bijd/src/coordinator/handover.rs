@@ -1,16 +1,15 @@
-//! What passes between the coordinator and the hooks and processes of an experiment: files.
+//! The files that pass data between the coordinator and the hooks and processes of an experiment.
 
 use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, write_order};
-use bij_hook::AttemptRecord;
-use bij_hook::SystemdJournal;
-use bij_hook::read_order;
-use bij_hook::{find_end, log_unclosed};
-use bij_host::{HostContext, read_progress};
+use bij_host::read_progress;
 
-/// The files of one place.
+use bij_hook::{AttemptRecord, SystemdJournal, find_end, log_unclosed, read_order};
+use bij_host::HostContext;
+
+/// The handover files of one installation.
 #[derive(Clone, Debug)]
 pub struct HandoverFiles {
     host: HostContext,
@@ -18,7 +17,7 @@ pub struct HandoverFiles {
 }
 
 impl HandoverFiles {
-    /// The files of this place.
+    /// Returns the files of an installation.
     pub fn new(host: HostContext) -> Self {
         Self { definitions: Definitions::new(host.layout().clone()), host }
     }
@@ -35,7 +34,7 @@ impl HandoverFiles {
         let overlay = if extras.is_empty() {
             SpecOverlay::default()
         } else {
-            let name = format!("what was submitted with the run of {id}");
+            let name = format!("the settings submitted with the run of {id}");
             SpecOverlay::parse(SourceFile::new(&name, extras.as_bytes()))?
         };
         self.definitions.set_extras(id, &overlay)?;
@@ -47,7 +46,7 @@ impl Handover for HandoverFiles {
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
         self.set_extras(id, extras).map_err(|source| HandoverError {
             id: id.clone(),
-            what: "what is laid over the definition",
+            what: "extra settings",
             source,
         })
     }
@@ -72,7 +71,7 @@ impl Handover for HandoverFiles {
     }
 
     fn find_end(&self, attempt: &Attempt, _: Timestamp) -> Option<Closing> {
-        // Whatever `begin` has not begun is no unit's: `bij --local` supervises by itself.
+        // An attempt without a record is not a unit's: `bij --local` supervises its own attempts.
         let record = AttemptRecord::read(self.layout(), &attempt.run.experiment);
         record.filter(|record| record.key == attempt.key)?;
         let journal = SystemdJournal::new(&self.host);
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_told_what_it_was_submitted_with_and_that_it_shall_leave() {
+    fn extra_settings_and_orders_to_stop_are_written() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
         let layout = host.layout().clone();
@@ -113,8 +112,8 @@ mod tests {
         files.extras(&id, "").unwrap();
         assert_eq!(memory(), "1.0G");
         let error = files.extras(&id, "no = [").unwrap_err();
-        assert!(error.to_string().contains("laid over the definition of x"), "{error}");
-        assert_eq!(memory(), "1.0G", "nothing was put down");
+        assert!(error.to_string().contains("extra settings"), "{error}");
+        assert_eq!(memory(), "1.0G", "nothing was written");
 
         files.stop(&id, &Order::stop("bij cancel by alice")).unwrap();
         assert!(layout.stop_file(&id).exists());
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_looked_for_of_what_begin_has_begun_only() {
+    fn an_end_is_recovered_only_for_an_attempt_with_a_record() {
         let root = tempfile::tempdir().unwrap();
         let host = HostContext::system(root.path());
         let id = ExperimentId::new("x").unwrap();

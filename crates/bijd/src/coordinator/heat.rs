@@ -1,15 +1,14 @@
-//! Watches how hot the board is, and does what the ladder says, on a thread of its own.
+//! Heat control: reads the temperatures of the board and executes the steps of the ladder, on its own thread.
 //!
-//! It shares nothing with the loop but messages that it does not wait for, has its own connection to
-//! the service manager, and needs no store: it acts though the disk is full, the database locked, or
-//! the loop waits for either.
+//! It shares only messages with the loop, and never waits for them. It has its own connection to the service manager,
+//! and needs no store, so it also acts while the disk is full, the database is locked, or the loop waits for either.
 
-mod deed;
+mod active_restraints;
+mod capabilities;
+mod execute;
 mod gpu;
-mod gpu_rein;
-mod in_force;
-mod means;
-mod warmth;
+mod gpu_clock_limit;
+mod thermal_status;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +24,6 @@ use bij_coordinator::{Clock as _, Handle, Ports, RunningExperiments};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
-use bij_host::HostContext;
 use bij_jetson::Machine;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -35,28 +33,28 @@ use tokio::time::{sleep, timeout};
 use super::journal::log_heat;
 use super::units::Units;
 use super::{HandoverFiles, SystemClock};
-use deed::{Done, carry_out};
-use gpu_rein::GpuRein;
-use in_force::InForce;
-use means::Means;
-use warmth::differs;
+use active_restraints::ActiveRestraints;
+use bij_host::HostContext;
+use capabilities::HeatCapabilities;
+use execute::{StepOutcome, execute_step};
+use gpu_clock_limit::GpuClockLimit;
+use thermal_status::differs;
 
-/// While it is hot, the service manager is asked who lives, because the loop may be held up; it has so
-/// long for an answer.
-const LISTS_WITHIN: Duration = Duration::from_millis(500);
-/// When the coordinator is asked to end, what is frozen is thawed: nobody would be left to do it.
-const LETS_GO_WITHIN: Duration = Duration::from_secs(3);
-/// The loop opens the store first, and may have to wait for it.
-const FIRST_WORD_WITHIN: Duration = Duration::from_secs(2);
-/// While nothing lives it is looked so many times less often, and at once when something does: a board
-/// that does nothing need not be woken for that.
-const AT_REST: u32 = 4;
+/// Time for the service manager to list active units. While the board is hot it is asked instead of the loop, which may
+/// be blocked.
+const LIST_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time for lifting all restraints when the coordinator ends.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for the settings from the loop, which opens the store first.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many times longer the interval is while no experiment runs, to let an idle board sleep. A start ends it at once.
+const IDLE_FACTOR: u32 = 4;
 /// Thresholds that no machine reaches.
 const NEVER: (Celsius, Celsius) = (Celsius::new(200), Celsius::new(210));
-/// So many moves wait to be told to the loop; it keeps no more itself.
-const UNTOLD: usize = 256;
+/// Largest number of moves that wait to be reported to the loop, which keeps no more itself.
+const MAX_UNREPORTED: usize = 256;
 
-/// What the watch works with.
+/// Heat control that has not started yet.
 pub(super) struct HeatWatch<P: Ports> {
     pub(super) machine: Machine,
     pub(super) handle: Handle<P>,
@@ -64,37 +62,37 @@ pub(super) struct HeatWatch<P: Ports> {
     pub(super) host: HostContext,
 }
 
-/// A watch that goes on until this is dropped.
-pub(super) struct Watching {
-    /// Dropped, it tells the thread to end.
+/// The thread of heat control, which ends when this is dropped.
+pub(super) struct HeatThread {
+    /// Ends the thread when it is dropped.
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<P: Ports> HeatWatch<P> {
-    /// Begins to watch.
-    pub(super) fn spawn(self) -> Result<Watching> {
+    /// Spawns the thread.
+    pub(super) fn spawn(self) -> Result<HeatThread> {
         let (end, ended) = oneshot::channel();
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("no runtime can be made")?;
-        let watch = move || runtime.block_on(Watch::of(self).run(ended));
+        let runtime = runtime.context("cannot build a runtime")?;
+        let watch = move || runtime.block_on(HeatLoop::new(self).run(ended));
         let thread = thread::Builder::new().name("heat".to_owned()).spawn(watch);
-        let thread = thread.context("no thread can be made")?;
-        Ok(Watching { end: Some(end), thread: Some(thread) })
+        let thread = thread.context("cannot spawn a thread")?;
+        Ok(HeatThread { end: Some(end), thread: Some(thread) })
     }
 }
 
-impl Drop for Watching {
+impl Drop for HeatThread {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say that it has not said already.
+            // The thread has logged its errors itself.
             let _ = thread.join();
         }
     }
 }
 
-struct Watch<P: Ports> {
+struct HeatLoop<P: Ports> {
     machine: Machine,
     is_jetson: bool,
     handle: Handle<P>,
@@ -102,101 +100,101 @@ struct Watch<P: Ports> {
     handover: HandoverFiles,
     lives: watch::Receiver<Arc<RunningExperiments>>,
     ladder: Ladder,
-    in_force: InForce,
-    means: Means,
-    gpu: GpuRein<Machine>,
-    under_way: JoinSet<Done>,
-    /// What the loop was told last, and what it is still to be told.
-    told: Option<ThermalStatus>,
-    untold: VecDeque<HeatMove>,
+    restraints: ActiveRestraints,
+    capabilities: HeatCapabilities,
+    gpu: GpuClockLimit<Machine>,
+    pending: JoinSet<StepOutcome>,
+    /// The status that the loop has, and the moves that it does not have yet.
+    reported: Option<ThermalStatus>,
+    unreported: VecDeque<HeatMove>,
 }
 
-impl<P: Ports> Watch<P> {
-    fn of(watch: HeatWatch<P>) -> Self {
+impl<P: Ports> HeatLoop<P> {
+    fn new(watch: HeatWatch<P>) -> Self {
         let HeatWatch { machine, handle, units, host } = watch;
-        let in_force = InForce::left_in(host.layout());
+        let restraints = ActiveRestraints::load(host.layout());
         Self {
             is_jetson: machine.sample().identity.is_jetson(),
-            gpu: GpuRein::taking_over(machine.clone(), in_force.gpu().cloned()),
+            gpu: GpuClockLimit::resume(machine.clone(), restraints.gpu().cloned()),
             machine,
             lives: handle.running_experiments(),
             handle,
             units: Arc::new(units),
             handover: HandoverFiles::new(host),
-            ladder: Ladder::taking_over(default_settings(), in_force.restraints()),
-            in_force,
-            means: Means::of(std::path::Path::new("/sys/fs/cgroup")),
-            under_way: JoinSet::new(),
-            told: None,
-            untold: VecDeque::new(),
+            ladder: Ladder::taking_over(default_settings(), restraints.to_ladder()),
+            restraints,
+            capabilities: HeatCapabilities::new(std::path::Path::new("/sys/fs/cgroup")),
+            pending: JoinSet::new(),
+            reported: None,
+            unreported: VecDeque::new(),
         }
     }
 
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
-        // Without a word of the loop it is looked all the same, and by the defaults.
-        let told = self.lives.wait_for(|lives| lives.settings.is_some());
-        let _ = timeout(FIRST_WORD_WITHIN, told).await;
+        // If the loop sends no settings in time, start with the defaults.
+        let settings = self.lives.wait_for(|lives| lives.settings.is_some());
+        let _ = timeout(SETTINGS_TIMEOUT, settings).await;
         loop {
-            self.look().await;
+            self.tick().await;
             let pause = Duration::from_micros(self.ladder.observation_interval().as_micros());
-            let rests = self.is_at_rest();
-            let pause = if rests { pause * AT_REST } else { pause };
+            let is_idle = self.is_idle();
+            let pause = if is_idle { pause * IDLE_FACTOR } else { pause };
             tokio::select! {
-                // Whoever holds the other end has dropped it.
+                // `HeatThread` was dropped.
                 _ = &mut ended => break,
                 () = sleep(pause) => {}
-                // A loop that is gone tells nothing; then this ends in a moment as well.
-                Ok(()) = self.lives.changed(), if rests => {}
+                // If the loop has ended, this thread is about to end too.
+                Ok(()) = self.lives.changed(), if is_idle => {}
             }
         }
-        // A deed that is under way may be just what would be undone here.
-        self.under_way.shutdown().await;
-        if timeout(LETS_GO_WITHIN, self.let_go()).await.is_err() {
-            log::warn!("not all that is held back for heat could be let go in time");
+        // A execute that is under way may be just what would be undone here.
+        self.pending.shutdown().await;
+        if timeout(RELEASE_TIMEOUT, self.release()).await.is_err() {
+            log::warn!("heat: could not lift all restraints in time");
         }
     }
 
-    /// Whether nothing lives that could heat the board, and nothing is done about heat.
-    fn is_at_rest(&self) -> bool {
+    /// Returns whether no experiment runs and no restraint is in force.
+    fn is_idle(&self) -> bool {
         *self.ladder.level() == Level::Normal && self.lives.borrow().living.is_empty()
     }
 
-    /// One look, and what follows from it.
-    async fn look(&mut self) {
-        while let Some(done) = self.under_way.try_join_next() {
-            self.take_in(done.ok());
+    /// Reads the temperatures once, and starts the steps that the ladder decides.
+    async fn tick(&mut self) {
+        while let Some(done) = self.pending.try_join_next() {
+            self.record_outcome(done.ok());
         }
         let lives = self.lives.borrow_and_update().clone();
         let Some(settings) = self.thresholds(&lives) else {
             if lives.settings.is_some() {
-                self.rest().await;
+                self.stand_down().await;
             }
-            return self.tell(&lives, Vec::new());
+            return self.report(&lives, Vec::new());
         };
         self.ladder.set_settings(settings);
         let mut living = self.living(&lives).await;
-        self.look_at_gpu(&lives, &mut living);
-        // Before the loop has looked, nobody is up by its word.
-        let left_behind =
-            lives.settings.map(|_| self.in_force.lifts_left_behind(&living)).unwrap_or_default();
-        for step in left_behind {
-            self.begin(&step, &Because::Unreadable("it is down".to_owned()));
+        self.observe_gpu(&lives, &mut living);
+        // Until the loop has sent its settings, it knows of no active experiment.
+        let obsolete =
+            lives.settings.map(|_| self.restraints.lifts_of_inactive(&living)).unwrap_or_default();
+        for step in obsolete {
+            self.start_step(&step, &Because::Unreadable("it is down".to_owned()));
         }
         let zones = Board::zones(&self.machine);
-        let (uptime, processors) = (SystemClock.now().uptime, self.means.processors());
-        let gpu = self.gpu.seen();
+        let (uptime, processors) = (SystemClock.now().uptime, self.capabilities.processors());
+        let gpu = self.gpu.observed();
         let seen = HeatObservation { uptime, zones: &zones, living: &living, processors, gpu };
         let moves = self.ladder.observe(&seen);
         for HeatMove { step, because } in &moves {
             log_heat(step, because);
-            self.begin(step, because);
+            self.start_step(step, because);
         }
-        self.tell(&lives, moves);
+        self.report(&lives, moves);
     }
 
-    /// From where on something is done. On another machine than a Jetson nothing is until somebody
-    /// sets a threshold: a PC's processor is as hot as 75 °C at any work, and its firmware sees to it.
-    /// A definition that has a limit of its own has that one kept to.
+    /// Returns the thresholds in force; `None` without heat control. On a machine that is no Jetson there is none until
+    /// an operator sets a threshold: a PC's processor reaches 75 °C under any load, and its firmware protects it. The own
+    /// limit of a definition is enforced anyway.
     fn thresholds(&self, lives: &RunningExperiments) -> Option<HeatSettings> {
         let settings = lives.settings.unwrap_or_else(default_settings);
         if self.is_jetson || lives.thresholds_are_set {
@@ -206,21 +204,21 @@ impl<P: Ports> Watch<P> {
         never.filter(|_| !lives.limits.is_empty())
     }
 
-    /// Nothing is to be done any more, or not yet.
-    async fn rest(&mut self) {
-        self.let_go().await;
+    /// Lifts all restraints and resets the ladder, because heat control is off.
+    async fn stand_down(&mut self) {
+        self.release().await;
         if *self.ladder.level() != Level::Normal {
             self.ladder = Ladder::new(default_settings());
         }
     }
 
-    /// Who lives, by the word of the loop, and while it is hot by that of the service manager.
+    /// Returns the active experiments as the loop knows them; while the board is hot, as the service manager lists them.
     async fn living(&self, lives: &RunningExperiments) -> Vec<Living> {
-        let known = lives.living.iter().map(|one| self.means.bounded(one));
+        let known = lives.living.iter().map(|one| self.capabilities.restrict(one));
         if self.ladder.is_calm() && lives.settings.is_some() {
             return known.collect();
         }
-        let Ok(Ok(list)) = timeout(LISTS_WITHIN, self.units.list()).await else {
+        let Ok(Ok(list)) = timeout(LIST_TIMEOUT, self.units.list()).await else {
             return known.collect();
         };
         let known: BTreeMap<ExperimentId, Living> =
@@ -230,63 +228,66 @@ impl<P: Ports> Watch<P> {
             let nanos = unit.resources.cpu_usage_nsec;
             let cpu_time = nanos.map(|nanos| TimeSpan::from_micros(nanos / 1000));
             let known = known.get(&unit.id).cloned();
-            Living { cpu_time, ..known.unwrap_or_else(|| self.means.stranger(unit.id)) }
+            Living {
+                cpu_time,
+                ..known.unwrap_or_else(|| self.capabilities.unknown_experiment(unit.id))
+            }
         };
         up.map(living).collect()
     }
 
-    fn begin(&mut self, step: &HeatStep, because: &Because) {
+    fn start_step(&mut self, step: &HeatStep, because: &Because) {
         match step {
             HeatStep::CapGpu { to } => return self.cap_gpu(*to),
             HeatStep::UncapGpu => return self.lift_gpu(),
-            _ => self.in_force.take_in(step),
+            _ => self.restraints.record(step),
         }
         let (units, handover) = (Arc::clone(&self.units), self.handover.clone());
         let (step, because) = (step.clone(), because.clone());
-        self.under_way.spawn(async move { carry_out(&*units, &handover, step, &because).await });
+        self.pending.spawn(async move { execute_step(&*units, &handover, step, &because).await });
     }
 
-    /// What became of a step.
-    fn take_in(&mut self, done: Option<Done>) {
-        let Some(Done { step, result: Err(failure) }) = done else { return };
-        if let Some(told) = self.means.learn(&step, &failure) {
-            log::warn!("heat: {told}");
+    /// Records a finished step; a failed one is reported to the ladder.
+    fn record_outcome(&mut self, done: Option<StepOutcome>) {
+        let Some(StepOutcome { step, result: Err(failure) }) = done else { return };
+        if let Some(text) = self.capabilities.record_failure(&step, &failure) {
+            log::warn!("heat: {text}");
         }
-        if failure.for_good {
-            self.in_force.take_back(&step);
+        if failure.is_permanent {
+            self.restraints.revert(&step);
         }
         self.ladder.failed(&step);
     }
 
-    /// Tells the loop what there is to tell, without waiting for it.
-    fn tell(&mut self, lives: &RunningExperiments, moves: Vec<HeatMove>) {
-        self.untold.extend(moves);
-        while self.untold.len() > UNTOLD {
-            self.untold.pop_front();
+    /// Reports the status and the moves to the loop, without waiting for it.
+    fn report(&mut self, lives: &RunningExperiments, moves: Vec<HeatMove>) {
+        self.unreported.extend(moves);
+        while self.unreported.len() > MAX_UNREPORTED {
+            self.unreported.pop_front();
         }
-        let warmth = self.warmth(lives);
-        let is_news = self.told.as_ref().is_none_or(|told| differs(told, &warmth));
-        if !is_news && self.untold.is_empty() {
+        let status = self.thermal_status(lives);
+        let has_changed = self.reported.as_ref().is_none_or(|reported| differs(reported, &status));
+        if !has_changed && self.unreported.is_empty() {
             return;
         }
-        let moves = self.untold.iter().cloned().collect();
-        if self.handle.heat(warmth.clone(), moves).is_ok() {
-            self.untold.clear();
-            self.told = Some(warmth);
+        let moves = self.unreported.iter().cloned().collect();
+        if self.handle.heat(status.clone(), moves).is_ok() {
+            self.unreported.clear();
+            self.reported = Some(status);
         }
     }
 
-    /// Lets everything go that is held back.
-    async fn let_go(&mut self) {
+    /// Lifts all restraints.
+    async fn release(&mut self) {
         self.lift_gpu();
-        for step in self.in_force.lifts() {
+        for step in self.restraints.lift_steps() {
             let lifted = match &step {
                 HeatStep::Thaw { experiment } => self.units.set_frozen(experiment, false).await,
                 HeatStep::Uncap { experiment } => self.units.set_cpu_cap(experiment, None).await,
                 _ => continue,
             };
             match lifted {
-                Ok(_) => self.in_force.take_in(&step),
+                Ok(_) => self.restraints.record(&step),
                 Err(error) => log::warn!("heat: {step}: {}", bij_core::error_chain(&error)),
             }
         }
@@ -295,5 +296,5 @@ impl<P: Ports> Watch<P> {
 
 fn default_settings() -> HeatSettings {
     let settings = CoordinatorSettings::default();
-    HeatSettings::try_from(&settings).expect("the defaults leave room")
+    HeatSettings::try_from(&settings).expect("the default thresholds are valid")
 }

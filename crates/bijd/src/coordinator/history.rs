@@ -1,24 +1,24 @@
-//! The ledger for those who cannot open it, in pieces and off the threads that others wait for.
+//! Reads the ledger for clients that cannot open it, in pieces and on blocking threads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_api::message::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
-use bij_api::{PIECE_OF_HISTORY, Refusal, RefusalKind};
+use bij_api::{HISTORY_PAGE_LEN, Refusal, RefusalKind};
 use bij_core::port::{Ledger as _, LedgerError};
 use bij_core::{Attempt, ExperimentId, Tally, error_chain};
 use bij_store::Reader;
 
-use super::refusal::going_down;
+use super::refusal::shutting_down;
 
-/// Attempts, oldest first.
+/// Returns attempts, oldest first.
 pub(super) async fn attempts(
     history: &Arc<Reader>,
     query: AttemptsQuery,
 ) -> Result<Vec<Attempt>, Refusal> {
     let part = query.part()?;
     let mut attempts = read(history, move |history| match part {
-        AttemptsPart::Oldest(scan) => history.attempts_after(&scan, PIECE_OF_HISTORY as usize),
+        AttemptsPart::Oldest(scan) => history.attempts_after(&scan, HISTORY_PAGE_LEN as usize),
         AttemptsPart::Newest(query) => history.attempts(&query),
     })
     .await?;
@@ -26,14 +26,14 @@ pub(super) async fn attempts(
     Ok(attempts)
 }
 
-/// Removes what an experiment printed: that is open to those who may read the journal or the database.
+/// Removes the output of an experiment, which only users with access to the journal or the database may read.
 fn clear_output(attempt: &mut Attempt) {
     if let Some(end) = &mut attempt.end {
         end.evidence.last_lines.clear();
     }
 }
 
-/// What histories add up to, in the order of their experiments.
+/// Returns the tallies of experiments, in alphabetical order.
 pub(super) async fn tallies(
     history: &Arc<Reader>,
     query: TalliesQuery,
@@ -44,14 +44,14 @@ pub(super) async fn tallies(
             let tally = history.tally(&id)?;
             return Ok(BTreeMap::from([(id, tally)]));
         }
-        history.tallies_after(after.as_ref(), PIECE_OF_HISTORY as usize)
+        history.tallies_after(after.as_ref(), HISTORY_PAGE_LEN as usize)
     })
     .await?;
     tallies.values_mut().filter_map(|tally| tally.last.as_mut()).for_each(clear_output);
     Ok(tallies)
 }
 
-/// Minutes of the board, oldest first.
+/// Returns minutes of the board, oldest first.
 pub(super) async fn minutes(
     history: &Arc<Reader>,
     query: MinutesQuery,
@@ -68,8 +68,8 @@ async fn read<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let history = Arc::clone(history);
     let read = tokio::task::spawn_blocking(move || question(&history)).await;
-    // Lost only if the runtime is going down.
-    let read = read.map_err(|_| going_down())?;
+    // This fails only if the runtime is shutting down.
+    let read = read.map_err(|_| shutting_down())?;
     read.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
 }
 

@@ -1,10 +1,10 @@
-//! Events as lines of the journal, with fields, and with explanations in its catalog.
+//! Writes events as lines of the journal, with fields, and with explanations in its catalog.
 
 use bij_coordinator::heat::{Because, HeatStep};
 use bij_core::queue::{Event, EventKind};
 use log::{Level, Record};
 
-/// What `journalctl -x` finds explained in `brain-in-jar.catalog`.
+/// Ids of the explanations in `brain-in-jar.catalog`, which `journalctl -x` shows.
 mod message_id {
     pub(super) const STARTED: &str = "08f509ee06a146e0af791b50fd870a60";
     pub(super) const ADMITTED: &str = "de510463da944ab887e872602f6355e4";
@@ -17,15 +17,15 @@ mod message_id {
     pub(super) const HEALTH: &str = "3213c2d61d3c4944b11f8a3bdcdd552b";
 }
 
-/// The settings could not be read; the old ones stay in force.
+/// Id of the explanation for settings that could not be read.
 pub(super) const SETTINGS_REFUSED: &str = "d17043f73d214bd4a639843da5279111";
 
-/// How loud an event is, and where it is explained; `None` if the hooks, or the heat watch, have told
-/// it already.
-fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
+/// Returns the log level of an event, and the id of its explanation; `None` if the hooks or the heat watch have logged it
+/// already.
+fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
     Some(match kind {
         EventKind::AttemptBegun | EventKind::AttemptEnded | EventKind::Heat => return None,
-        // Ten thousand may come at once; they stand in the queue.
+        // There may be ten thousand at once, and the queue shows them.
         EventKind::Submitted | EventKind::Edited | EventKind::Moved => (Level::Debug, None),
         EventKind::Released
         | EventKind::Requeued
@@ -47,8 +47,7 @@ fn told(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
     })
 }
 
-/// Writes to the journal what is done for heat, as it is done: its event may have to wait for the
-/// store.
+/// Writes a step of heat control to the journal at once, because its event may have to wait for the store.
 pub(super) fn log_heat(step: &HeatStep, because: &Because) {
     let level = if step.is_lift() { Level::Info } else { Level::Warn };
     let experiment = step.experiment().map(ToString::to_string);
@@ -76,7 +75,7 @@ fn write_line(level: Level, fields: &[(&str, &str)], text: &str) {
 
 /// Writes an event to the journal.
 pub(super) fn log_event(event: &Event) {
-    let Some((level, message_id)) = told(event.kind) else { return };
+    let Some((level, message_id)) = level_and_explanation(event.kind) else { return };
     if level > log::max_level() {
         return;
     }
@@ -103,7 +102,7 @@ fn run(event: &Event) -> Option<String> {
     Some(format!("{}#{}", event.experiment.as_ref()?, event.run?))
 }
 
-/// The event as a line: of what, what, and whatever else there is to say.
+/// Returns the event as a line: the run or experiment, the kind, and the data.
 fn text(event: &Event) -> String {
     let mut text = match (run(event), &event.experiment) {
         (Some(run), _) => format!("{run}: {}", event.kind),
@@ -111,7 +110,7 @@ fn text(event: &Event) -> String {
         (None, None) => event.kind.to_string(),
     };
     for (key, value) in &event.data {
-        // A text speaks for itself.
+        // A text needs no name.
         let more = if key == "text" { format!(": {value}") } else { format!(", {key} {value}") };
         text.push_str(&more);
     }
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_a_sentence() {
+    fn an_event_is_one_line() {
         let event = Event {
             seq: 1,
             at: Timestamp::from_micros(0),
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_explanation_is_in_the_catalog_and_nothing_else_is() {
+    fn the_catalog_has_exactly_the_explanations_that_are_used() {
         let catalog =
             include_str!("../../../../units/usr/lib/systemd/catalog/brain-in-jar.catalog");
         let mut explained: Vec<&str> = catalog
@@ -154,7 +153,7 @@ mod tests {
             .collect();
         let mut used: Vec<&str> = EventKind::ALL
             .iter()
-            .filter_map(|kind| told(*kind)?.1)
+            .filter_map(|kind| level_and_explanation(*kind)?.1)
             .chain([SETTINGS_REFUSED, message_id::HEAT])
             .collect();
         explained.sort_unstable();

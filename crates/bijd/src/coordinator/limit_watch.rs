@@ -1,9 +1,9 @@
-//! Holds experiments to their limits of time where systemd's timers were moved.
+//! Enforces the time limits of experiments, in case systemd's timers were moved.
 //!
-//! systemd lets the processes of a unit move the unit's timers (`EXTEND_TIMEOUT_USEC=`, `sd_notify(3)`). The
-//! sandbox closes the socket for that, but a process outside of it can hand a connected one in. So the
-//! coordinator compares what systemd tells of each unit with the clock, and steps in a little later than
-//! systemd should have: with a stop for `time` and `start_timeout`, with SIGKILL for `grace`.
+//! systemd lets the processes of a unit extend its timers (`EXTEND_TIMEOUT_USEC=`, `sd_notify(3)`). The sandbox closes
+//! the socket for that, but a process outside of it can pass a connected one in. So the coordinator compares the times
+//! of each unit with the clock, and acts a little later than systemd should have: it stops the unit for `time` and
+//! `start_timeout`, and kills it for `grace`.
 
 mod judge;
 
@@ -14,118 +14,114 @@ use std::time::Duration;
 use bij_coordinator::{Handle, Ports};
 use bij_core::port::{Handover, UnitError, UnitManager};
 use bij_core::{ExperimentId, Order, OrderKind, TimeSpan, error_chain};
-use bij_hook::{is_elsewhere, scope};
-use bij_host::HostContext;
 use bij_systemd::{SystemdUnits, UnitTimes};
 use tokio::time::sleep;
 
 use self::judge::{Overrun, Verdict, judge};
 use super::HandoverFiles;
+use bij_hook::{is_foreign_root, runtime_scope};
+use bij_host::HostContext;
 
-/// How often units are looked at while something runs.
-const EVERY: Duration = Duration::from_secs(2);
+/// Interval of checks while an experiment runs.
+const INTERVAL: Duration = Duration::from_secs(2);
 
-/// After so many looks the times of a unit are read again, because its limits may have been changed.
-const READ_AGAIN_AFTER: u32 = 30;
+/// Number of checks after which the times of a unit are read again, because its limits may have changed.
+const CHECKS_PER_READ: u32 = 30;
 
-/// A unit as it was seen last.
+/// A unit as it was last observed.
 #[derive(Debug)]
-struct Seen {
-    /// When it was first seen in its state, in time since boot.
+struct ObservedUnit {
+    /// When it was first observed in its state, in time since boot.
     since: TimeSpan,
     times: UnitTimes,
-    /// Looks since its times were read.
-    looks: u32,
+    /// Checks since its times were read.
+    checks: u32,
 }
 
-/// Watches the units of a place.
+/// Watches the time limits of the units of an installation.
 pub(super) struct LimitWatch {
     host: HostContext,
     units: SystemdUnits,
     handover: HandoverFiles,
-    seen: BTreeMap<ExperimentId, Seen>,
+    observed: BTreeMap<ExperimentId, ObservedUnit>,
 }
 
 impl LimitWatch {
-    /// Nothing is asked before something runs.
+    /// Returns the watch, which connects to the service manager when the first experiment runs.
     pub(super) fn new(host: &HostContext) -> Self {
         Self {
-            units: SystemdUnits::unconnected(scope(host)),
+            units: SystemdUnits::unconnected(runtime_scope(host)),
             handover: HandoverFiles::new(host.clone()),
             host: host.clone(),
-            seen: BTreeMap::new(),
+            observed: BTreeMap::new(),
         }
     }
 
-    /// Watches as long as something runs, and never ends.
+    /// Watches while an experiment runs, and never returns.
     pub(super) async fn watch<P: Ports>(mut self, handle: &Handle<P>) -> Infallible {
-        if is_elsewhere(&self.host) {
+        if is_foreign_root(&self.host) {
             return std::future::pending().await;
         }
         let mut lives = handle.running_experiments();
         loop {
-            // An error means that the loop has ended, and this with it.
+            // An error means that the loop has ended, and this task is about to be dropped.
             if lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok()
-                && let Err(error) = self.look().await
+                && let Err(error) = self.check().await
             {
-                log::debug!(
-                    "limits of time cannot be compared with the clock: {}",
-                    error_chain(&error)
-                );
+                log::debug!("cannot check the time limits of units: {}", error_chain(&error));
             }
-            sleep(EVERY).await;
+            sleep(INTERVAL).await;
         }
     }
 
-    async fn look(&mut self) -> Result<(), UnitError> {
+    async fn check(&mut self) -> Result<(), UnitError> {
         let states = self.units.sub_states().await?;
-        self.seen.retain(|id, _| states.iter().any(|(listed, _)| listed == id));
+        self.observed.retain(|id, _| states.iter().any(|(listed, _)| listed == id));
         for (id, state) in states {
             let Some(now) = self.host.since_boot() else { return Ok(()) };
             if let Verdict::Over(overrun) = self.judge(&id, &state, now).await? {
-                self.step_in(&id, overrun).await;
+                self.enforce(&id, overrun).await;
             }
         }
         Ok(())
     }
 
-    /// Judges a unit by what is known of it, and reads its times where that may have changed or where
-    /// something would follow.
+    /// Judges a unit by its known times, and reads them again if they may have changed or if the unit is over a limit.
     async fn judge(
         &mut self,
         id: &ExperimentId,
         state: &str,
         now: TimeSpan,
     ) -> Result<Verdict, UnitError> {
-        let known = self.seen.get_mut(id).filter(|seen| seen.times.sub_state == state);
+        let known = self.observed.get_mut(id).filter(|unit| unit.times.sub_state == state);
         let since = match known {
-            Some(seen) => {
-                seen.looks += 1;
-                let verdict = judge(&seen.times, seen.since, now);
-                if seen.looks < READ_AGAIN_AFTER && !matches!(verdict, Verdict::Over(_)) {
+            Some(unit) => {
+                unit.checks += 1;
+                let verdict = judge(&unit.times, unit.since, now);
+                if unit.checks < CHECKS_PER_READ && !matches!(verdict, Verdict::Over(_)) {
                     return Ok(verdict);
                 }
-                seen.since
+                unit.since
             }
             None => now,
         };
         let times = self.units.times(id).await?;
-        // It has moved on since it was listed; the next look takes it as it is then.
+        // Its state has changed since it was listed, so leave it to the next check.
         if times.sub_state != state {
-            self.seen.remove(id);
+            self.observed.remove(id);
             return Ok(Verdict::Unlimited);
         }
         let verdict = judge(&times, since, now);
-        self.seen.insert(id.clone(), Seen { since, times, looks: 0 });
+        self.observed.insert(id.clone(), ObservedUnit { since, times, checks: 0 });
         Ok(verdict)
     }
 
-    async fn step_in(&mut self, id: &ExperimentId, overrun: Overrun) {
+    async fn enforce(&mut self, id: &ExperimentId, overrun: Overrun) {
         let done = match overrun {
             Overrun::Grace(grace) => {
                 log::warn!(
                     BIJ_EXPERIMENT:% = id;
-                    "{id} has not left within its grace of {grace}, and systemd has not killed it; it is killed"
+                    "{id} has not stopped within its grace of {grace}, and systemd has not killed it; killing it"
                 );
                 self.units.kill(id).await
             }
@@ -135,7 +131,7 @@ impl LimitWatch {
                 let by = format!("bijd: its {what} of {limit} is over");
                 log::warn!(
                     BIJ_EXPERIMENT:% = id;
-                    "{id} is past its {what} of {limit}, and systemd has not stopped it; it is stopped"
+                    "{id} is over its {what} of {limit}, and systemd has not stopped it; stopping it"
                 );
                 let order = Order { kind: OrderKind::TimeLimit, by };
                 if let Err(error) = self.handover.stop(id, &order) {
@@ -144,7 +140,7 @@ impl LimitWatch {
                 self.units.begin_stop(id).await
             }
         };
-        // What fails is tried again at the next look.
+        // The next check tries again.
         if let Err(error) = done {
             log::warn!(BIJ_EXPERIMENT:% = id; "{}", error_chain(&error));
         }

@@ -1,4 +1,4 @@
-//! Whether the machine, or the user's session, is coming up or going down.
+//! Asks whether the machine, or the user's session, is booting or shutting down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,24 +8,23 @@ use bij_core::port::UnitError;
 use bij_systemd::{RuntimeScope, SystemdUnits};
 use tokio::sync::OnceCell;
 
-/// Asks the service manager how it is itself.
+/// Asks the service manager for its own state.
 #[derive(Debug)]
 pub(super) struct ManagerState {
     scope: RuntimeScope,
-    /// A connection of this thread's runtime: the loop has its own.
+    /// A connection of this thread's runtime; the loop has its own.
     units: OnceCell<Arc<SystemdUnits>>,
     is_up: AtomicBool,
 }
 
 impl ManagerState {
-    /// Nothing is known yet of the manager of this scope.
+    /// Returns the state of the manager of this scope, which is not asked yet.
     pub(super) fn new(scope: RuntimeScope) -> Self {
         Self { scope, units: OnceCell::new(), is_up: AtomicBool::new(false) }
     }
 
-    /// Whether starts of now are those of the boot; not asked any more once it has come up. Where
-    /// the manager cannot be asked they are taken for somebody's: nobody's start is turned down by
-    /// mistake.
+    /// Returns whether starts are those of the boot; after the boot the manager is no longer asked. If it cannot be
+    /// asked, returns `false`, so that no user's start is refused by mistake.
     pub(super) async fn is_booting(&self) -> bool {
         if self.is_up.load(Ordering::Relaxed) {
             return false;
@@ -43,11 +42,12 @@ impl ManagerState {
         }
     }
 
-    /// Whether everything is being stopped. A manager that cannot be asked starts nothing anyway.
+    /// Returns whether the manager is stopping all units; `false` if it cannot be asked, when it cannot start units
+    /// either.
     pub(super) async fn is_going_down(&self) -> bool {
         let asked = async { self.units().await?.is_going_down().await };
         asked.await.unwrap_or_else(|error| {
-            log::debug!("cannot ask whether the machine is going down: {}", error_chain(&error));
+            log::debug!("cannot ask whether the machine is shutting down: {}", error_chain(&error));
             false
         })
     }

@@ -1,5 +1,5 @@
-//! Tells the loop the board's power modes, and switches the board and holds its clocks when the loop says
-//! so, or somebody by hand.
+//! Reports the board's power modes to the loop, switches the board and holds its clocks when the loop requests it, and
+//! switches the board for clients.
 
 mod tools;
 
@@ -12,69 +12,71 @@ use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
 use bij_core::{Outcome, error_chain};
-use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
-use super::refusal::{going_down, refusal};
-use tools::{Tools, cannot_switch};
+use super::refusal::{refusal, shutting_down};
+use bij_host::HostContext;
+use tools::{PowerTools, cannot_switch};
 
-/// How soon is looked again: somebody may have set a mode by hand.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// How soon the loop is asked again that did not agree to a switch.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long the end of the coordinator waits for the clocks; its unit has 15 s for all.
-const LETS_GO_WITHIN: Duration = Duration::from_secs(5);
+/// Interval of readings, which find a mode that was set by hand.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// How soon the loop is asked again after it did not agree to a switch.
+const ASK_RETRY: Duration = Duration::from_secs(1);
+/// How long the coordinator waits for the clocks when it stops; its unit has 15 s in all.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The board's power modes and clocks.
 #[derive(Clone)]
 pub(super) struct PowerWatch {
-    /// One at a time has the tools.
-    tools: Arc<Mutex<Tools>>,
-    /// Somebody has switched the board by hand.
+    /// The tools, which only one task may use at a time.
+    tools: Arc<Mutex<PowerTools>>,
+    /// Notified when a client has switched the board.
     switched: Arc<Notify>,
 }
 
 impl PowerWatch {
-    /// The board of a place, or the tree that stands for it.
-    pub(super) fn of(host: &HostContext, board: Option<&Path>) -> Self {
+    /// Returns the watch for `board`, or else for the machine of `host`.
+    pub(super) fn new(host: &HostContext, board: Option<&Path>) -> Self {
         let runtime = host.layout().runtime();
-        Self::with(PowerControl::below(Root::new(board.unwrap_or(host.root())), runtime), runtime)
+        Self::with_control(
+            PowerControl::below(Root::new(board.unwrap_or(host.root())), runtime),
+            runtime,
+        )
     }
 
-    fn with(control: PowerControl, runtime: &Path) -> Self {
-        let tools = Tools::new(control, runtime.join("power-mode-before"));
+    fn with_control(control: PowerControl, runtime: &Path) -> Self {
+        let tools = PowerTools::new(control, runtime.join("power-mode-before"));
         Self { tools: Arc::new(Mutex::new(tools)), switched: Arc::default() }
     }
 
-    /// Tells, switches and holds, and never ends; on a board without power modes and clocks that could
-    /// be held it does nothing.
+    /// Reports, switches and holds clocks, and never returns. On a board without power modes and clocks it does nothing.
     pub(super) async fn serve<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
-        // Once the loop has ended, nothing is left to be done, and what waits for this ends.
+        // The loop has ended, and this task is about to be dropped.
         let _ended: Result<(), Gone> = self.follow(handle).await;
         std::future::pending().await
     }
 
     async fn follow<P: Ports>(&self, handle: &Handle<P>) -> Result<(), Gone> {
         let mut wish = handle.power_target();
-        let mut told = None;
+        let mut outcome = None;
         loop {
             let mut tools = self.tools.lock().await;
-            let seen = tools.look().await;
+            let seen = tools.read_modes().await;
             if seen.offered.is_empty() && seen.trouble.is_none() && !tools.have_clocks() {
                 return Ok(());
             }
-            let (news, current) = (told.take(), seen.current);
+            let (news, current) = (outcome.take(), seen.current);
             handle.ask(move |loop_, now| loop_.power(seen, news, now)).await?;
             let wished = wish.borrow_and_update().clone();
             if let Some(to) = wished.mode {
                 if handle.ask(move |loop_, _| loop_.begin_power_switch(to)).await? {
                     let text = tools.switch(to, current).await;
-                    told = Some(PowerSwitchOutcome { mode: to, text, by: None });
+                    outcome = Some(PowerSwitchOutcome { mode: to, text, by: None });
                 } else {
                     drop(tools);
-                    sleep(ASK_AGAIN_AFTER).await;
+                    sleep(ASK_RETRY).await;
                 }
                 continue;
             }
@@ -82,17 +84,17 @@ impl PowerWatch {
                 handle.ask(move |loop_, now| loop_.clocks(text, now)).await?;
             }
             drop(tools);
-            // Cancel-safe: a wish that has changed is still there, and so is a permit.
+            // Cancel-safe: a changed wish and a permit are not lost.
             tokio::select! {
                 changed = wish.changed() => changed.map_err(|_| Gone)?,
                 () = self.switched.notified() => {}
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(POLL_INTERVAL) => {}
             }
         }
     }
 
-    /// Switches the board because somebody wants it, and tells the loop at once. What is begun is done
-    /// though the caller goes away.
+    /// Switches the board for a client, and reports it to the loop at once. The switch completes even if the client
+    /// disconnects.
     pub(super) async fn set<P: Ports>(
         &self,
         handle: &Handle<P>,
@@ -100,28 +102,28 @@ impl PowerWatch {
         by: String,
     ) -> Result<PowerSet, Refusal> {
         let (watch, handle) = (self.clone(), handle.clone());
-        let set = tokio::spawn(async move { watch.set_alone(&handle, &setting, by).await });
-        set.await.unwrap_or_else(|_| Err(going_down()))
+        let set = tokio::spawn(async move { watch.set_with_lock(&handle, &setting, by).await });
+        set.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
-    async fn set_alone<P: Ports>(
+    async fn set_with_lock<P: Ports>(
         &self,
         handle: &Handle<P>,
         setting: &PowerSetting,
         by: String,
     ) -> Result<PowerSet, Refusal> {
         let mut tools = self.tools.lock().await;
-        let seen = tools.look().await;
+        let seen = tools.read_modes().await;
         handle
             .ask(move |loop_, now| loop_.power(seen, None, now))
             .await
-            .map_err(|_| going_down())?;
+            .map_err(|_| shutting_down())?;
         let mode = tools.find(&setting.mode).await.map_err(|error| refused(&error))?;
         let (id, name) = (mode.id, mode.name.clone());
-        // What comes with the next boot is in nobody's way.
+        // A mode that takes effect at the next boot affects no run.
         if mode.needs_reboot != Ok(true) {
             let begun = handle.ask(move |loop_, _| loop_.begin_power_set(id)).await;
-            begun.map_err(|_| going_down())?.map_err(|error| refusal(&error))?;
+            begun.map_err(|_| shutting_down())?.map_err(|error| refusal(&error))?;
         }
         let set = tools.set(mode, setting.allow_reboot_later).await;
         let text = match &set {
@@ -129,32 +131,34 @@ impl PowerWatch {
             Err(SwitchError::NeedsReboot { .. }) => None,
             Err(error) => Some(cannot_switch(&name, error)),
         };
-        let told = text.map(|text| PowerSwitchOutcome { mode: id, text, by: Some(by) });
-        let seen = tools.look().await;
+        let outcome = text.map(|text| PowerSwitchOutcome { mode: id, text, by: Some(by) });
+        let seen = tools.read_modes().await;
         drop(tools);
         handle
-            .ask(move |loop_, now| loop_.power(seen, told, now))
+            .ask(move |loop_, now| loop_.power(seen, outcome, now))
             .await
-            .map_err(|_| going_down())?;
-        // Clocks were let go, and may still be wanted.
+            .map_err(|_| shutting_down())?;
+        // The switch released the clocks, which a run may still need.
         self.switched.notify_one();
         let ModeSet { id, name, since, outcome } = set.map_err(|error| refused(&error))?;
         let at_next_boot = since == ModeSince::NextBoot;
         Ok(PowerSet { id, name, at_next_boot, changed: outcome == Outcome::Changed })
     }
 
-    /// Lets go of the clocks, because nobody will be there to do it.
-    pub(super) async fn let_go(&self) {
-        let let_go = async { self.tools.lock().await.let_go().await };
-        match timeout(LETS_GO_WITHIN, let_go).await {
+    /// Releases the clocks, because the coordinator stops.
+    pub(super) async fn release(&self) {
+        let release = async { self.tools.lock().await.release().await };
+        match timeout(RELEASE_TIMEOUT, release).await {
             Ok(Some(text)) => log::info!("{text}"),
             Ok(None) => {}
-            Err(_) => log::warn!("the clocks may still be held at their highest"),
+            Err(_) => log::warn!(
+                "releasing the clocks took too long; they may still be held at their highest"
+            ),
         }
     }
 }
 
-/// The coordinator's "no", as the tools have it.
+/// Returns the refusal for an error of the tools.
 fn refused(error: &SwitchError) -> Refusal {
     let kind = match error {
         SwitchError::UnknownMode { .. } => RefusalKind::Invalid,

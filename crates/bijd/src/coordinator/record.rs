@@ -1,19 +1,18 @@
-//! Samples of the board, and what is kept of them.
+//! Records readings of the board.
 //!
-//! Nothing is sampled while nothing runs. While an attempt is open the board is looked at once a
-//! second, and whenever one begins or ends. The samples of the last hour stay in memory; a row a minute
-//! goes into the database; and each attempt that was watched from its beginning to its end leaves what
-//! the board went through meanwhile.
+//! The board is read while an attempt is open: once a second, and whenever an attempt begins or ends. The readings of
+//! the last hour stay in memory, a row per minute goes into the database, and so do the totals of each attempt that was
+//! observed from its beginning to its end.
 //!
-//! It has a thread of its own: a sensor that hangs, or a database that is locked, holds up nothing but
-//! the record. What cannot be written is written later, or forgotten: no record is worth a full disk.
+//! The recorder has its own thread, so that a hanging sensor or a locked database delays nothing else. Rows that cannot
+//! be written wait in memory, up to a limit.
 
-mod account;
-mod book;
+mod aggregator;
+mod attempt_totals;
 mod energy;
-mod glance;
-mod hour;
 mod minute;
+mod reading;
+mod sample_ring;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -29,113 +28,117 @@ use bij_core::{AttemptKey, BootId, TimeSpan, error_chain};
 use bij_jetson::Machine;
 use bij_store::{Reader, Store};
 
-pub use glance::Glance;
-pub use hour::{Hour, Moment};
+pub use reading::BoardReading;
+pub use sample_ring::{SampleRing, TimedReading};
 pub(super) use thread::{join, spawn};
 
-use book::{Book, Entry};
+use aggregator::{BoardAggregator, BoardRecord};
 
-/// How often the board is looked at while something runs.
-const EVERY: TimeSpan = TimeSpan::from_secs(1);
-/// Over a longer time than this without a look nobody knows what happened.
-const LONGEST_GAP: TimeSpan = TimeSpan::from_secs(10);
-/// An end that becomes known later than this came too late: others ran since.
-const LATE: TimeSpan = TimeSpan::from_secs(5);
-/// How soon what could not be written is tried again.
-const AGAIN_AFTER: TimeSpan = TimeSpan::from_secs(10);
-/// So many entries wait for a database that cannot be written; older ones are forgotten.
-const WAITING_ROOM: usize = 256;
-/// Others may write for so long; the next sample is due in a second.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Interval of readings while an attempt is open.
+const INTERVAL: TimeSpan = TimeSpan::from_secs(1);
+/// Longest time between two readings; over a longer gap, nothing is assumed.
+const MAX_GAP: TimeSpan = TimeSpan::from_secs(10);
+/// Longest delay until an end becomes known; later, the totals would include other attempts.
+const MAX_DELAY: TimeSpan = TimeSpan::from_secs(5);
+/// How soon a failed write is tried again.
+const RETRY_AFTER: TimeSpan = TimeSpan::from_secs(10);
+/// Largest number of records that wait for the database; older ones are dropped.
+const MAX_UNWRITTEN: usize = 256;
+/// How long to wait for the lock of the database; the next reading is due in a second.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Looks at the board and keeps what is worth it.
-pub struct Recorder {
+/// Reads the board, and records it in memory and in the database.
+pub struct BoardRecorder {
     machine: Machine,
     database: PathBuf,
     reader: Reader,
     boot: BootId,
-    book: Book,
-    hour: Arc<Mutex<Hour>>,
-    /// When it was last looked at.
-    looked: Option<TimeSpan>,
-    unwritten: VecDeque<Entry>,
-    /// Whether the trouble of now has been told.
+    aggregator: BoardAggregator,
+    samples: Arc<Mutex<SampleRing>>,
+    /// Uptime of the last reading.
+    sampled: Option<TimeSpan>,
+    unwritten: VecDeque<BoardRecord>,
+    /// Whether the current error has been logged.
     in_trouble: bool,
 }
 
-impl Recorder {
-    /// Records this machine, in this boot, into the database at this path.
+impl BoardRecorder {
+    /// Returns a recorder of `machine` in this boot, which writes into `database`.
     pub fn new(machine: Machine, database: PathBuf, boot: BootId) -> Self {
         Self {
             machine,
             reader: Reader::new(database.clone()),
             database,
             boot,
-            book: Book::default(),
-            hour: Arc::default(),
-            looked: None,
+            aggregator: BoardAggregator::default(),
+            samples: Arc::default(),
+            sampled: None,
             unwritten: VecDeque::new(),
             in_trouble: false,
         }
     }
 
-    /// The last hour, as it goes on.
-    pub fn hour(&self) -> Arc<Mutex<Hour>> {
-        Arc::clone(&self.hour)
+    /// Returns the readings of the last hour, which continue to be updated.
+    pub fn samples(&self) -> Arc<Mutex<SampleRing>> {
+        Arc::clone(&self.samples)
     }
 
-    /// Looks whether something runs, and at the board if so and it is time; keeps what has come of it.
-    pub fn look(&mut self, now: Now) {
+    /// Reads the board if an attempt is open and a reading is due, or if an attempt has begun or ended; writes the records.
+    pub fn record(&mut self, now: Now) {
         let Some(open) = self.open_attempts() else { return };
-        let is_due = self.looked.is_none_or(|looked| since(looked, now.uptime) >= EVERY);
-        if self.book.is_news(&open) || !open.is_empty() && is_due {
-            let entries = self.sample(now, &open);
-            self.unwritten.extend(entries);
+        let is_due = self.sampled.is_none_or(|sampled| since(sampled, now.uptime) >= INTERVAL);
+        if self.aggregator.has_changed(&open) || !open.is_empty() && is_due {
+            let records = self.sample(now, &open);
+            self.unwritten.extend(records);
         } else if open.is_empty() {
-            self.book.begins_idle();
+            self.aggregator.set_idle();
         }
-        self.unwritten.extend(self.book.minute_over(now.uptime));
+        self.unwritten.extend(self.aggregator.minute_over(now.uptime));
         self.write();
     }
 
-    /// How long nothing is to be done, if nobody begins or ends; `None` for ever.
+    /// Returns the time until [`record`](Self::record) is due again; `None` if only a begin or end of an attempt makes it
+    /// due.
     pub fn due_in(&self, now: Now) -> Option<TimeSpan> {
-        let next = self.looked.filter(|_| self.book.is_busy()).map(|looked| plus(looked, EVERY));
-        let again = (!self.unwritten.is_empty()).then(|| plus(now.uptime, AGAIN_AFTER));
-        let due = [next, self.book.minute_ends(), again].into_iter().flatten().min()?;
+        let next = self
+            .sampled
+            .filter(|_| self.aggregator.is_busy())
+            .map(|sampled| plus(sampled, INTERVAL));
+        let again = (!self.unwritten.is_empty()).then(|| plus(now.uptime, RETRY_AFTER));
+        let due = [next, self.aggregator.minute_ends(), again].into_iter().flatten().min()?;
         Some(since(now.uptime, due))
     }
 
-    /// Keeps what there is: this is the end.
-    pub fn leave(mut self) {
-        self.unwritten.extend(std::mem::take(&mut self.book).closed());
+    /// Writes the unfinished minute and all waiting records.
+    pub fn finish(mut self) {
+        self.unwritten.extend(std::mem::take(&mut self.aggregator).finish());
         self.write();
     }
 
-    fn sample(&mut self, now: Now, open: &BTreeSet<AttemptKey>) -> Vec<Entry> {
+    fn sample(&mut self, now: Now, open: &BTreeSet<AttemptKey>) -> Vec<BoardRecord> {
         let pulse = self.machine.fast_sample();
-        self.looked = Some(now.uptime);
-        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
-        let glance = Glance::of(pulse, hour.newest().map(|moment| &moment.glance));
-        let mut entries = self.book.take(now, open, &glance);
-        hour.push(Moment { now, glance });
-        drop(hour);
-        entries.retain(|entry| match entry {
-            Entry::Attempt(key, _) => self.is_timely(*key, now),
-            Entry::Minute(_) => true,
+        self.sampled = Some(now.uptime);
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = BoardReading::from_pulse(pulse, samples.newest().map(|timed| &timed.reading));
+        let mut records = self.aggregator.add(now, open, &reading);
+        samples.push(TimedReading { now, reading });
+        drop(samples);
+        records.retain(|record| match record {
+            BoardRecord::Attempt(key, _) => self.is_timely(*key, now),
+            BoardRecord::Minute(_) => true,
         });
-        entries
+        records
     }
 
-    /// Whether an attempt's end became known when it was: one that was set aside, because the database
-    /// could not be written, was watched for too long.
+    /// Returns whether the end of an attempt became known in time. An end that was spooled, because the database could
+    /// not be written, is known too late.
     fn is_timely(&self, key: AttemptKey, now: Now) -> bool {
         let known = self.reader.attempt(key).ok().flatten();
         let end = known.and_then(|attempt| attempt.end);
-        end.is_some_and(|end| now.at.since(end.at).is_none_or(|since| since <= LATE))
+        end.is_some_and(|end| now.at.since(end.at).is_none_or(|since| since <= MAX_DELAY))
     }
 
-    /// The attempts that are open in this boot; those of before, while the database cannot be read.
+    /// Returns the open attempts of this boot; the last known ones if the database cannot be read.
     fn open_attempts(&mut self) -> Option<BTreeSet<AttemptKey>> {
         let query = AttemptQuery { open: true, ..AttemptQuery::default() };
         match self.reader.attempts(&query) {
@@ -144,8 +147,8 @@ impl Recorder {
                 Some(keys.filter(|key| key.boot == self.boot).collect())
             }
             Err(error) => {
-                self.tell(&error);
-                self.book.open()
+                self.log_trouble(&error);
+                self.aggregator.open()
             }
         }
     }
@@ -154,33 +157,33 @@ impl Recorder {
         if self.unwritten.is_empty() {
             return;
         }
-        let excess = self.unwritten.len().saturating_sub(WAITING_ROOM);
+        let excess = self.unwritten.len().saturating_sub(MAX_UNWRITTEN);
         self.unwritten.drain(..excess);
-        // Not kept open: something is to be written once a minute.
-        let written = Store::open_existing(&self.database, PATIENCE)
+        // The database is not kept open for a write per minute.
+        let written = Store::open_existing(&self.database, LOCK_TIMEOUT)
             .and_then(|mut store| write_all(&mut store, &mut self.unwritten));
         match written {
             Ok(()) => self.in_trouble = false,
-            Err(error) => self.tell(&error),
+            Err(error) => self.log_trouble(&error),
         }
     }
 
-    fn tell(&mut self, error: &LedgerError) {
+    fn log_trouble(&mut self, error: &LedgerError) {
         if !self.in_trouble {
-            log::warn!("what the board went through is not kept for now: {}", error_chain(error));
+            log::warn!("cannot record readings of the board for now: {}", error_chain(error));
         }
         self.in_trouble = true;
     }
 }
 
-/// Writes entries as long as that goes well.
-fn write_all(store: &mut Store, entries: &mut VecDeque<Entry>) -> Result<(), LedgerError> {
-    while let Some(entry) = entries.front() {
-        match entry {
-            Entry::Minute(minute) => store.keep_board_minute(minute)?,
-            Entry::Attempt(key, board) => drop(store.keep_attempt_board(*key, board)?),
+/// Writes records until one fails.
+fn write_all(store: &mut Store, records: &mut VecDeque<BoardRecord>) -> Result<(), LedgerError> {
+    while let Some(record) = records.front() {
+        match record {
+            BoardRecord::Minute(minute) => store.keep_board_minute(minute)?,
+            BoardRecord::Attempt(key, board) => drop(store.keep_attempt_board(*key, board)?),
         }
-        entries.pop_front();
+        records.pop_front();
     }
     Ok(())
 }

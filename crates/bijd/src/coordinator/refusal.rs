@@ -1,11 +1,11 @@
-//! The coordinator's "no", as its clients are told.
+//! Translates errors of the loop into refusals for clients.
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::RequestError;
 use bij_core::error_chain;
 use bij_core::port::FindError;
 
-/// The refusal of a request.
+/// Returns the refusal for an error of the loop.
 pub(super) fn refusal(error: &RequestError) -> Refusal {
     let refusal = Refusal::new(kind(error), error_chain(error));
     match error.remedy() {
@@ -14,9 +14,9 @@ pub(super) fn refusal(error: &RequestError) -> Refusal {
     }
 }
 
-/// The loop has ended, and the program is about to.
-pub(super) fn going_down() -> Refusal {
-    Refusal::new(RefusalKind::Trouble, "the coordinator is going down").remedy("try again")
+/// Returns the refusal for a request after the loop has ended.
+pub(super) fn shutting_down() -> Refusal {
+    Refusal::new(RefusalKind::Trouble, "the coordinator is shutting down").remedy("try again")
 }
 
 fn kind(error: &RequestError) -> RefusalKind {

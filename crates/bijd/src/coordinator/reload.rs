@@ -1,4 +1,4 @@
-//! Reading the settings, at the beginning and again.
+//! Reads the settings at the start and at each reload.
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Handle, Ports};
@@ -7,7 +7,7 @@ use bij_core::error_chain;
 use bij_definitions::Definitions;
 
 use super::journal::SETTINGS_REFUSED;
-use super::refusal::going_down;
+use super::refusal::shutting_down;
 
 /// Reads `coordinator.toml` and `coordinator.env`.
 #[derive(Clone, Debug)]
@@ -16,16 +16,16 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) const fn of(definitions: Definitions) -> Self {
+    pub(super) const fn new(definitions: Definitions) -> Self {
         Self { definitions }
     }
 
-    /// The settings, or what is wrong with them; both stand in the journal.
+    /// Reads the settings; errors and warnings are also logged.
     pub(super) fn read(&self) -> Result<CoordinatorSettings, DefinitionError> {
         let (settings, warnings) = self.definitions.settings().inspect_err(|error| {
             log::error!(
                 MESSAGE_ID = SETTINGS_REFUSED, BIJ_EVENT = "settings-refused";
-                "the settings cannot be used: {}", error_chain(error)
+                "cannot use the settings: {}", error_chain(error)
             );
         })?;
         for warning in warnings {
@@ -34,7 +34,7 @@ impl Reload {
         Ok(settings.coordinator)
     }
 
-    /// Reads them anew and has them followed; wrong ones leave the old ones in force.
+    /// Reads the settings again and puts them in force; invalid ones leave the old ones in force.
     pub(super) async fn reload<P: Ports>(
         &self,
         loop_: &Handle<P>,
@@ -43,12 +43,12 @@ impl Reload {
         let read = self.read();
         let wrong = read.as_ref().err().map(|error| error_chain(error));
         let by = by.to_owned();
-        let told =
+        let reloaded =
             loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().cloned(), &by, now));
-        told.await.map_err(|_| going_down())?;
+        reloaded.await.map_err(|_| shutting_down())?;
         match wrong {
             Some(wrong) => Err(Refusal::new(RefusalKind::Invalid, wrong)
-                .remedy("correct it and reload again; the settings from before stay in force")),
+                .remedy("correct it and reload again; the previous settings stay in force")),
             None => Ok(()),
         }
     }

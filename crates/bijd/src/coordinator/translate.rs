@@ -1,4 +1,4 @@
-//! Messages into requests, and answers into messages.
+//! Translates messages into requests to the loop, and its answers into messages.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use bij_core::queue::{RunRef, WaitingOn};
 use bij_core::{Celsius, ExperimentId, Milliwatts, Percent, RunId, TimeSpan, Timestamp};
 
 use super::refusal::refusal;
-use super::{Glance, Moment};
+use super::{BoardReading, TimedReading};
 
 pub(super) fn submit(run: message::Submit) -> core::Submit {
     let message::Submit {
@@ -58,45 +58,45 @@ pub(super) fn act(act: message::Act) -> core::Act {
 }
 
 pub(super) fn entry(core::QueueEntry { run, waiting_on }: core::QueueEntry) -> message::Entry {
-    message::Entry::of(run, &waiting_on)
+    message::Entry::from_run(run, &waiting_on)
 }
 
-/// Tells many runs one after another; what neighbours wait for alike is made once.
+/// Translates many runs in a row; consecutive runs with the same gates share them.
 #[derive(Default)]
 pub(super) struct Entries {
     waiting_on: Arc<[WaitingOn]>,
-    told: Arc<[message::Waiting]>,
+    translated: Arc<[message::Waiting]>,
 }
 
 impl Entries {
     pub(super) fn next(&mut self, listed: core::QueueEntry) -> message::Entry {
         let core::QueueEntry { run, waiting_on } = listed;
         if waiting_on != self.waiting_on {
-            let told = waiting_on.iter().enumerate().map(|(at, waiting)| self.waiting(at, waiting));
-            self.told = told.collect();
+            let gates = waiting_on.iter().enumerate();
+            self.translated = gates.map(|(at, waiting)| self.waiting(at, waiting)).collect();
             self.waiting_on = waiting_on;
         }
-        message::Entry::with_gates(run, Arc::clone(&self.told))
+        message::Entry::with_gates(run, Arc::clone(&self.translated))
     }
 
-    /// A gate, of which the neighbour differs at most in since when.
+    /// Translates a gate; if the previous run has the same gate, only the time is translated.
     fn waiting(&self, at: usize, waiting: &WaitingOn) -> message::Waiting {
-        match (self.waiting_on.get(at), self.told.get(at)) {
-            (Some(before), Some(told)) if before.gate == waiting.gate => {
-                message::Waiting { since: waiting.since, ..told.clone() }
+        match (self.waiting_on.get(at), self.translated.get(at)) {
+            (Some(before), Some(translated)) if before.gate == waiting.gate => {
+                message::Waiting { since: waiting.since, ..translated.clone() }
             }
             _ => message::Waiting::from(waiting),
         }
     }
 }
 
-/// Adds how it does to a run that is up.
+/// Adds the health to the entry of an active run.
 pub(super) fn with_health(entry: &mut message::Entry, health: &Health) {
     entry.health = Some(health.as_str().to_owned());
     entry.health_reason = health.reason().map(ToOwned::to_owned);
 }
 
-/// `newest` is asked for the newest run of an experiment that has none in the queue.
+/// Translates the explanation of a run; `newest` returns the newest run of an experiment that has none in the queue.
 pub(super) fn why(
     why: core::Why,
     newest: impl FnOnce(&ExperimentId) -> Option<RunId>,
@@ -118,7 +118,7 @@ pub(super) fn group(status: &core::GroupStatus) -> message::GroupInfo {
     let core::GroupStatus { group, slots_from, running, waiting } = status;
     message::GroupInfo {
         slots_from: *slots_from,
-        ..message::GroupInfo::of(group, *running, *waiting)
+        ..message::GroupInfo::from_group(group, *running, *waiting)
     }
 }
 
@@ -170,10 +170,11 @@ pub(super) fn status(status: core::Status) -> message::CoordinatorStatus {
     }
 }
 
-/// A sample of the board, for clients.
-pub(super) fn sample(moment: &Moment) -> BoardSample {
-    let Moment { now, glance } = moment;
-    let Glance { zones, power, gpu_load, memory_available, throttled, over_current } = glance;
+/// Translates a reading of the board.
+pub(super) fn sample(moment: &TimedReading) -> BoardSample {
+    let TimedReading { now, reading } = moment;
+    let BoardReading { zones, power, gpu_load, memory_available, throttled, over_current } =
+        reading;
     let zone = |(name, celsius): &(Arc<str>, Celsius)| ZoneSample {
         name: name.to_string(),
         celsius: celsius.degrees(),

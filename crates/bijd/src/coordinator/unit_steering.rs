@@ -1,8 +1,8 @@
 //! Starts, stops, restarts and resets units for members of group `bij`.
 //!
-//! systemd lets only root do that. A rule of polkit could let others, but it does not see a job's mode: who
-//! may start one unit with mode `flush` or `replace-irreversibly` can cancel or block the jobs of all others
-//! (systemctl(1), `--job-mode=`). The coordinator gives its jobs with mode `replace`, like `bij` does for root.
+//! systemd lets only root do that. A polkit rule could allow others, but it does not see the mode of a job: a user who may
+//! start one unit with mode `flush` or `replace-irreversibly` can cancel or block the jobs of all other units
+//! (systemctl(1), `--job-mode=`). The coordinator uses mode `replace`, as `bij` does for root.
 
 use std::sync::Arc;
 
@@ -12,29 +12,29 @@ use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Order, Outcome, error_chain};
 use bij_definitions::write_order;
 
-/// The units of experiments, as callers without rights have them steered.
+/// Controls the units of experiments for callers that systemd would refuse.
 pub(super) struct UnitSteering<U> {
-    /// By a connection of its own: the loop's jobs do not wait for those of callers.
+    /// A connection of its own, so that the loop's jobs do not wait for those of callers.
     pub(super) units: Arc<U>,
     pub(super) layout: Layout,
 }
 
 impl<U: UnitManager> UnitSteering<U> {
-    /// Does it and waits until the job is done.
+    /// Executes a verb, and waits until the job is done.
     pub(super) async fn steer(
         &self,
         caller: &Caller,
         id: &ExperimentId,
         verb: UnitVerb,
     ) -> Result<UnitDone, Refusal> {
-        log::info!(BIJ_EXPERIMENT:% = id; "{} asks to {} {id}", caller.name, verb.as_str());
+        log::info!(BIJ_EXPERIMENT:% = id; "{} requests to {} {id}", caller.name, verb.as_str());
         let order = matches!(verb, UnitVerb::Stop | UnitVerb::Restart).then(|| {
             let by = format!("bij {} by {}", verb.as_str(), caller.name);
             write_order(&self.layout, id, &Order::stop(by))
         });
-        let done = self.carry_out(id, verb).await;
-        let in_vain = matches!(done, Ok(UnitEffect::Unchanged) | Err(_));
-        if let Some(order) = order.filter(|_| in_vain) {
+        let done = self.execute_step(id, verb).await;
+        let had_no_effect = matches!(done, Ok(UnitEffect::Unchanged) | Err(_));
+        if let Some(order) = order.filter(|_| had_no_effect) {
             order.take_back();
         }
         match done {
@@ -46,7 +46,11 @@ impl<U: UnitManager> UnitSteering<U> {
         }
     }
 
-    async fn carry_out(&self, id: &ExperimentId, verb: UnitVerb) -> Result<UnitEffect, UnitError> {
+    async fn execute_step(
+        &self,
+        id: &ExperimentId,
+        verb: UnitVerb,
+    ) -> Result<UnitEffect, UnitError> {
         let started = |started| match started {
             Started::Up => UnitEffect::Changed,
             Started::AlreadyUp => UnitEffect::Unchanged,
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_order_in_vain_is_taken_back_and_the_reason_is_told() {
+    async fn an_order_without_effect_is_removed_and_the_reason_is_returned() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
         let units = Arc::new(NoUnits("nothing is there"));

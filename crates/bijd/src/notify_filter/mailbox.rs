@@ -1,26 +1,26 @@
-//! How much of what one unit says is passed on, and when.
+//! Limits the rate of the messages of one unit.
 
 use std::time::{Duration, Instant};
 
 use super::notice::Notice;
 
-/// States and status lines: each is a signal on the bus to all who watch the unit.
+/// Rate of states and status lines, each of which causes a signal on the bus.
 const WORDS: Rate = Rate { every: Duration::from_secs(1), burst: 8 };
 
-/// Heartbeats: they cost the manager little, and a watchdog may be short.
+/// Rate of heartbeats, which cost the manager little and may be frequent.
 const HEARTBEATS: Rate = Rate { every: Duration::from_millis(50), burst: 8 };
 
-/// How long to wait before a message is offered again that the manager had no room for.
+/// How soon to send a message again after the manager's socket was full.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// A steady rate, and how many messages may come at once before it holds.
+/// A steady rate, and the number of messages that may exceed it at once.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     every: Duration,
     burst: u32,
 }
 
-/// A token bucket, kept as the time at which it is full again.
+/// A token bucket, stored as the time at which it is full again.
 #[derive(Clone, Copy, Debug)]
 struct Allowance {
     rate: Rate,
@@ -32,13 +32,13 @@ impl Allowance {
         Self { rate, full_at: now }
     }
 
-    /// When the next message may go.
+    /// Returns when the next message may be sent.
     fn next(&self, now: Instant) -> Instant {
         let slack = self.rate.every * (self.rate.burst - 1);
         now + self.full_at.saturating_duration_since(now).saturating_sub(slack)
     }
 
-    /// Takes a token if there is one.
+    /// Takes a token; returns `false` if there is none.
     fn take(&mut self, now: Instant) -> bool {
         let allowed = self.next(now) <= now;
         if allowed {
@@ -48,14 +48,14 @@ impl Allowance {
     }
 }
 
-/// What one unit has said and has not been passed on yet. Its size is bounded: a later status replaces an
+/// Messages of one unit that have not been passed on yet. Its size is bounded: a later status replaces an
 /// earlier one, and everything else is a flag.
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     pending: Notice,
     words: Allowance,
     heartbeats: Allowance,
-    /// Nothing is taken before.
+    /// Nothing may be sent before.
     not_before: Instant,
 }
 
@@ -69,12 +69,12 @@ impl Mailbox {
         }
     }
 
-    /// Adds what the unit says.
+    /// Adds a message of the unit.
     pub(super) fn put(&mut self, notice: Notice) {
         self.pending.merge(notice);
     }
 
-    /// What may be passed on at `now`; it counts as passed on.
+    /// Takes the messages that may be passed on at `now`.
     pub(super) fn take(&mut self, now: Instant) -> Notice {
         let mut taken = Notice::default();
         if now < self.not_before {
@@ -89,14 +89,14 @@ impl Mailbox {
         taken
     }
 
-    /// Takes back what could not be passed on at `now`.
+    /// Puts back messages that could not be passed on at `now`.
     pub(super) fn put_back(&mut self, notice: Notice, now: Instant) {
         let later = std::mem::replace(&mut self.pending, notice);
         self.pending.merge(later);
         self.not_before = now + RETRY;
     }
 
-    /// When [`take`](Self::take) next returns something; `None` if nothing is pending.
+    /// Returns when [`take`](Self::take) next returns messages; `None` if none are pending.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let words = self.pending.has_words().then(|| self.words.next(now));
         let heartbeats = self.pending.has_heartbeat().then(|| self.heartbeats.next(now));
@@ -112,7 +112,7 @@ mod tests {
         Notice::parse(text.as_bytes())
     }
 
-    /// Says `text` every millisecond for `span`; returns what is passed on.
+    /// Adds `text` every millisecond for `span`; returns the messages that are passed on.
     fn flood(mailbox: &mut Mailbox, start: Instant, span: Duration, text: &str) -> Vec<String> {
         let mut passed = Vec::new();
         for millis in 0..u64::try_from(span.as_millis()).unwrap() {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn single_messages_go_at_once() {
+    fn single_messages_are_passed_on_at_once() {
         let now = Instant::now();
         let mut mailbox = Mailbox::new(now);
         for text in ["READY=1", "STATUS=a", "WATCHDOG=1", "STATUS=b"] {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_words_is_thinned_out_and_the_last_one_comes_through() {
+    fn a_flood_of_states_is_limited_and_the_last_one_is_passed_on() {
         let start = Instant::now();
         let mut mailbox = Mailbox::new(start);
         let passed = flood(&mut mailbox, start, Duration::from_secs(10), "READY=1\nSTATUS=");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_are_not_held_up_by_words() {
+    fn heartbeats_are_not_delayed_by_states() {
         let start = Instant::now();
         let mut mailbox = Mailbox::new(start);
         flood(&mut mailbox, start, Duration::from_secs(5), "STATUS=");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_passed_on_is_tried_again_after_what_came_meanwhile() {
+    fn messages_that_could_not_be_passed_on_are_merged_with_later_ones() {
         let now = Instant::now();
         let mut mailbox = Mailbox::new(now);
         mailbox.put(notice("READY=1\nSTATUS=old"));

@@ -1,14 +1,13 @@
-//! What an experiment may tell its service manager (`sd_notify(3)`).
+//! The messages that an experiment may send to its service manager (`sd_notify(3)`).
 
-/// Longest status that is passed on, in bytes; people read one line.
+/// Longest status that is passed on, in bytes.
 const STATUS_MAX: usize = 1024;
 
 /// The assignments of a datagram that are passed on; all others are dropped.
 ///
-/// An experiment must not move its own time-outs (`EXTEND_TIMEOUT_USEC=`, `RELOADING=1`), change its
-/// watchdog (`WATCHDOG_USEC=`), name another process as the one that the limits are about (`MAINPID=`) or
-/// have the manager keep things for it (`FDSTORE=1`). What is listed here cannot do any of that. What a
-/// future systemd understands besides is not passed on either.
+/// An experiment must not extend its time-outs (`EXTEND_TIMEOUT_USEC=`, `RELOADING=1`), change its watchdog
+/// (`WATCHDOG_USEC=`), name another main process (`MAINPID=`) or store descriptors in the manager (`FDSTORE=1`). The
+/// assignments listed here cannot do that. Assignments of future versions of systemd are dropped too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Notice {
     ready: bool,
@@ -21,14 +20,14 @@ pub(super) struct Notice {
 /// An assignment to `WATCHDOG=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Heartbeat {
-    /// `1`: alive.
+    /// `1`: the experiment is alive.
     Alive,
-    /// `trigger`: to be treated as silent.
+    /// `trigger`: the manager shall act as if heartbeats were missing.
     Trigger,
 }
 
 impl Notice {
-    /// Reads a datagram: one assignment a line.
+    /// Parses a datagram with one assignment per line.
     pub(super) fn parse(datagram: &[u8]) -> Self {
         let text = String::from_utf8_lossy(datagram);
         let mut notice = Self::default();
@@ -54,12 +53,12 @@ impl Notice {
         self.heartbeat = self.heartbeat.max(Some(heartbeat));
     }
 
-    /// Whether nothing is left to pass on.
+    /// Returns whether there is nothing to pass on.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds what a later datagram said: its status replaces an earlier one.
+    /// Adds a later datagram, whose status replaces an earlier one.
     pub(super) fn merge(&mut self, later: Self) {
         let Self { ready, stopping, status, errno, heartbeat } = later;
         self.ready |= ready;
@@ -69,29 +68,29 @@ impl Notice {
         self.heartbeat = self.heartbeat.max(heartbeat);
     }
 
-    /// Takes the heartbeat out of it.
+    /// Removes and returns the heartbeat.
     pub(super) fn take_heartbeat(&mut self) -> Self {
         Self { heartbeat: self.heartbeat.take(), ..Self::default() }
     }
 
-    /// Takes everything but the heartbeat out of it.
+    /// Removes and returns everything but the heartbeat.
     pub(super) fn take_words(&mut self) -> Self {
         let heartbeat = self.heartbeat.take();
         std::mem::replace(self, Self { heartbeat, ..Self::default() })
     }
 
-    /// Whether a heartbeat is in it.
+    /// Returns whether there is a heartbeat.
     pub(super) fn has_heartbeat(&self) -> bool {
         self.heartbeat.is_some()
     }
 
-    /// Whether anything but a heartbeat is in it.
+    /// Returns whether there is anything but a heartbeat.
     pub(super) fn has_words(&self) -> bool {
         let Self { ready, stopping, status, errno, heartbeat: _ } = self;
         *ready || *stopping || status.is_some() || errno.is_some()
     }
 
-    /// The datagram for the service manager.
+    /// Returns the datagram for the service manager.
     pub(super) fn to_datagram(&self) -> String {
         let Self { ready, stopping, status, errno, heartbeat } = self;
         let lines = [
@@ -108,7 +107,7 @@ impl Notice {
     }
 }
 
-/// The text without control characters, which terminals obey, cut to [`STATUS_MAX`].
+/// Returns the text without control characters, which a terminal would interpret, cut to [`STATUS_MAX`].
 fn one_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = line.trim();
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_promised_to_experiments_is_passed_on() {
+    fn allowed_assignments_are_passed_on() {
         for datagram in ["READY=1", "STOPPING=1", "STATUS=epoch 3", "ERRNO=2", "WATCHDOG=1"] {
             assert_eq!(passed(datagram), datagram);
         }
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_limits_is_dropped() {
+    fn assignments_that_change_limits_are_dropped() {
         for datagram in [
             "EXTEND_TIMEOUT_USEC=60000000",
             "WATCHDOG_USEC=0",
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_status_wins_and_nothing_else_is_forgotten() {
+    fn a_later_status_wins_and_other_assignments_are_kept() {
         let mut notice = Notice::parse(b"READY=1\nSTATUS=a\nWATCHDOG=trigger");
         notice.merge(Notice::parse(b"STATUS=b\nERRNO=5\nWATCHDOG=1"));
         assert_eq!(notice.to_datagram(), "READY=1\nSTATUS=b\nERRNO=5\nWATCHDOG=trigger");
@@ -200,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_known_assignments_ever_come_out(datagram in "(READY|STATUS|MAINPID|WATCHDOG|X)?[=\n\r\0\u{2028}A-Z_1]{0,40}") {
+        fn only_known_assignments_are_passed_on(datagram in "(READY|STATUS|MAINPID|WATCHDOG|X)?[=\n\r\0\u{2028}A-Z_1]{0,40}") {
             for line in Notice::parse(datagram.as_bytes()).to_datagram().lines() {
                 let name = line.split('=').next().unwrap();
                 prop_assert!(["READY", "STOPPING", "STATUS", "ERRNO", "WATCHDOG"].contains(&name), "{line:?}");

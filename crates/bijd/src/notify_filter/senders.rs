@@ -1,4 +1,4 @@
-//! Which experiment's unit a process belongs to, by its control group.
+//! Finds the experiment's unit of a process by its control group.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,36 +8,36 @@ use std::time::{Duration, Instant};
 
 use bij_core::ExperimentId;
 
-/// How long an answer is kept: a flood must not cost a look into /proc for each message.
-const KEPT: Duration = Duration::from_millis(100);
+/// How long an answer is cached, so that a flood does not read /proc for each message.
+const CACHE_TIME: Duration = Duration::from_millis(100);
 
-/// More than any /proc/PID/cgroup holds.
+/// Largest /proc/PID/cgroup that is read, in bytes.
 const FILE_MAX: u64 = 64 << 10;
 
-/// Where systemd's own hierarchy lies: of its own on cgroup v1, the only one on v2.
+/// Directories of systemd's own hierarchy: a separate one on cgroup v1, the only one on v2.
 const HIERARCHIES: [&str; 2] = ["sys/fs/cgroup/systemd", "sys/fs/cgroup"];
 
 /// A unit of an experiment, and its control group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sender {
-    /// The experiment.
+    /// The experiment of the unit.
     pub(super) id: ExperimentId,
     /// The control group of its unit, as /proc/PID/cgroup names it.
     group: String,
 }
 
-/// Looks up control groups below a root directory, which is `/` but in tests.
+/// Looks up control groups below a root directory, which is `/` except in tests.
 #[derive(Debug)]
 pub(super) struct Senders {
     root: PathBuf,
-    /// The control group that PID 1 puts all units into.
+    /// The control group above all units of PID 1.
     managed: String,
     known: HashMap<i32, Option<Sender>>,
     since: Instant,
 }
 
 impl Senders {
-    /// Reads below which control group PID 1 keeps its units.
+    /// Returns an empty cache, after reading the control group of PID 1.
     pub(super) fn new(root: &Path, now: Instant) -> Self {
         let own = control_group(&root.join("proc/1/cgroup")).unwrap_or_default();
         let managed = own.strip_suffix("/init.scope").unwrap_or(&own).trim_end_matches('/');
@@ -45,9 +45,9 @@ impl Senders {
         Self { root: root.to_owned(), managed, known: HashMap::new(), since: now }
     }
 
-    /// The unit that a process belongs to, if it is one of an experiment.
+    /// Returns the unit of a process, if it is an experiment's.
     pub(super) fn find(&mut self, pid: i32, now: Instant) -> Option<Sender> {
-        if now.saturating_duration_since(self.since) >= KEPT {
+        if now.saturating_duration_since(self.since) >= CACHE_TIME {
             self.known.clear();
             self.since = now;
         }
@@ -59,9 +59,9 @@ impl Senders {
         found.clone()
     }
 
-    /// A process that is in the unit now: systemd takes the message of one that has gone from any other of
-    /// the same unit (`NotifyAccess=all`).
-    pub(super) fn process_of(&self, sender: &Sender) -> Option<i32> {
+    /// Returns a process that is in the unit now. systemd accepts the message of an exited process from any other
+    /// process of the unit (`NotifyAccess=all`).
+    pub(super) fn find_process(&self, sender: &Sender) -> Option<i32> {
         HIERARCHIES.iter().find_map(|hierarchy| {
             let group = self.root.join(hierarchy).join(sender.group.trim_start_matches('/'));
             let processes = fs::read_to_string(group.join("cgroup.procs")).ok()?;
@@ -70,22 +70,21 @@ impl Senders {
     }
 }
 
-/// The control group in systemd's hierarchy that a file of the form of /proc/PID/cgroup names
-/// (cgroups(7)).
+/// Returns the control group in systemd's hierarchy from a file such as /proc/PID/cgroup (cgroups(7)).
 fn control_group(path: &Path) -> Option<String> {
     let mut text = String::new();
     fs::File::open(path).ok()?.take(FILE_MAX).read_to_string(&mut text).ok()?;
-    let of = |hierarchy: &str| {
+    let group_in = |hierarchy: &str| {
         let mut rest = text.lines().filter_map(|line| line.split_once(':')).map(|(_, rest)| rest);
         rest.find_map(|rest| rest.strip_prefix(hierarchy)).map(str::to_owned)
     };
-    of("name=systemd:").or_else(|| of(":"))
+    group_in("name=systemd:").or_else(|| group_in(":"))
 }
 
-/// The experiment's unit that a control group belongs to.
+/// Returns the experiment's unit that a control group belongs to.
 ///
-/// Every group above a unit's is that of a slice. A user can name groups below the own
-/// `user@UID.service`, which is none, after anything; those are not taken for units of the system.
+/// Every group above a unit's is a slice. `user@UID.service` is none, so groups below it, which the user can name freely,
+/// are not taken for units of the system.
 fn unit_in(group: &str, managed: &str) -> Option<Sender> {
     let below = group.strip_prefix(managed)?.strip_prefix('/')?;
     let mut end = group.len() - below.len();
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_known_by_its_control_group_and_those_below_it() {
+    fn a_unit_is_found_by_its_control_group_and_groups_below() {
         let plain = "/brain.slice/brain-experiment@a.service";
         assert_eq!(id_in(plain, "").as_deref(), Some("a"));
         let below = unit_in(&format!("{plain}/worker/1"), "").unwrap();
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_for_a_unit_of_an_experiment() {
+    fn other_control_groups_belong_to_no_experiment() {
         for group in [
             "/",
             "",
@@ -159,14 +158,14 @@ mod tests {
             let mut senders = Senders::new(root.path(), now);
             let sender = senders.find(77, now).unwrap();
             assert_eq!(sender.id.as_str(), "a");
-            assert_eq!(senders.process_of(&sender), Some(77));
+            assert_eq!(senders.find_process(&sender), Some(77));
             assert_eq!(senders.find(78, now), None);
-            assert_eq!(senders.find(4, now), None, "it has gone");
+            assert_eq!(senders.find(4, now), None, "it has exited");
         }
     }
 
     #[test]
-    fn an_answer_is_kept_for_a_moment_only() {
+    fn an_answer_is_cached_only_briefly() {
         let root = tempfile::tempdir().unwrap();
         let now = Instant::now();
         let mut senders = Senders::new(root.path(), now);
@@ -175,6 +174,6 @@ mod tests {
         let group = "0::/brain.slice/brain-experiment@a.service\n";
         fs::write(root.path().join("proc/77/cgroup"), group).unwrap();
         assert_eq!(senders.find(77, now), None);
-        assert!(senders.find(77, now + KEPT).is_some());
+        assert!(senders.find(77, now + CACHE_TIME).is_some());
     }
 }

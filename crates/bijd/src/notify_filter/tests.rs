@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// A filter between two sockets, and a tree whose /proc says that this process is in an experiment's unit.
+/// A filter between two sockets, and a tree in which this process is in an experiment's unit.
 struct Room {
     directory: tempfile::TempDir,
     socket: UnixDatagram,
@@ -22,120 +22,123 @@ impl Room {
                 .unwrap();
         }
         let socket = UnixDatagram::bind(at("filter")).unwrap();
-        wire::tell_senders(&socket).unwrap();
+        wire::enable_credentials(&socket).unwrap();
         let manager = UnixDatagram::bind(at("manager")).unwrap();
         manager.set_nonblocking(true).unwrap();
-        let filter = Filter::new(Outlet::to(&at("manager")).unwrap(), directory.path());
+        let filter = Filter::new(ManagerSocket::new(&at("manager")).unwrap(), directory.path());
         Self { directory, socket, manager, filter }
     }
 
-    fn say(&self, message: &str) {
+    fn send(&self, message: &str) {
         let sender = UnixDatagram::unbound().unwrap();
         sender.send_to(message.as_bytes(), self.directory.path().join("filter")).unwrap();
     }
 
-    /// What the manager has got since the last call.
-    fn heard(&self) -> Vec<String> {
+    /// Returns the messages that the manager has received since the last call.
+    fn received(&self) -> Vec<String> {
         let mut buffer = [0; 8192];
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Ok(length) = self.manager.recv(&mut buffer) {
-            heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            received.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
         }
-        heard
+        received
     }
 }
 
 const UNIT: &str = "/brain.slice/brain-experiment@a.service";
 
 #[test]
-fn messages_of_an_experiment_arrive_without_what_is_not_theirs_to_say() {
+fn messages_of_an_experiment_are_reduced_to_allowed_assignments() {
     let mut room = Room::new(UNIT);
-    room.say("READY=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=up");
-    room.say("WATCHDOG_USEC=0");
-    room.say("WATCHDOG=1\nMAINPID=1");
+    room.send("READY=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=up");
+    room.send("WATCHDOG_USEC=0");
+    room.send("WATCHDOG=1\nMAINPID=1");
     room.filter.read(&room.socket).unwrap();
-    assert_eq!(room.heard(), ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
+    assert_eq!(room.received(), ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
 }
 
 #[test]
 fn messages_of_other_processes_are_dropped() {
     let mut room = Room::new("/user.slice/user-1000.slice/session-1.scope");
-    room.say("READY=1");
+    room.send("READY=1");
     room.filter.read(&room.socket).unwrap();
-    assert!(room.heard().is_empty() && room.filter.boxes.is_empty());
+    assert!(room.received().is_empty() && room.filter.units.is_empty());
 }
 
 #[tokio::test]
-async fn a_sender_waits_until_the_manager_has_dealt_with_its_words() {
+async fn a_sender_waits_until_the_manager_has_processed_its_messages() {
     let mut room = Room::new(UNIT);
-    let sender = Outlet::to(&room.directory.path().join("filter")).unwrap();
+    let sender = ManagerSocket::new(&room.directory.path().join("filter")).unwrap();
     let answer = || pipe::Receiver::from_owned_fd(sender.barrier().unwrap()).unwrap();
-    room.say("READY=1");
+    room.send("READY=1");
     let first = answer();
     assert!(room.filter.read(&room.socket).unwrap());
     let wait = Duration::from_millis(50);
     assert!(timeout(wait, first.readable()).await.is_err(), "the manager has not answered");
-    assert_eq!(room.heard(), ["READY=1", "BARRIER=1"]);
-    timeout(BARRIER_WITHIN / 2, first.readable()).await.expect("the manager has answered").unwrap();
-    // One too many at once, and strangers, are let go.
+    assert_eq!(room.received(), ["READY=1", "BARRIER=1"]);
+    timeout(BARRIER_TIMEOUT / 2, first.readable())
+        .await
+        .expect("the manager has answered")
+        .unwrap();
+    // Senders over the limit, and processes of no unit, do not wait.
     let barriers = Arc::clone(&room.filter.barriers);
-    let all = barriers.try_acquire_many(u32::try_from(BARRIERS).unwrap()).unwrap();
+    let all = barriers.try_acquire_many(u32::try_from(MAX_BARRIERS).unwrap()).unwrap();
     let last = answer();
     room.filter.read(&room.socket).unwrap();
-    timeout(wait, last.readable()).await.expect("it is let go").unwrap();
+    timeout(wait, last.readable()).await.expect("it does not wait").unwrap();
     drop(all);
     room.filter.senders = Senders::new(Path::new("/nonexistent"), Instant::now());
     let stranger = answer();
     room.filter.read(&room.socket).unwrap();
-    timeout(wait, stranger.readable()).await.expect("it is let go").unwrap();
+    timeout(wait, stranger.readable()).await.expect("it does not wait").unwrap();
 }
 
 #[test]
-fn a_flood_is_read_quickly_and_its_last_word_arrives() {
+fn a_flood_is_read_quickly_and_its_last_status_arrives() {
     let mut room = Room::new(UNIT);
     for step in 0..1000 {
-        room.say(&format!("STATUS={step}"));
+        room.send(&format!("STATUS={step}"));
         if step % 8 == 0 {
             room.filter.read(&room.socket).unwrap();
         }
     }
     room.filter.read(&room.socket).unwrap();
-    assert!(room.heard().len() < 20);
+    assert!(room.received().len() < 20);
     let now = Instant::now();
     let due = room.filter.due(now).unwrap();
     assert!(due <= now + Duration::from_secs(1));
     room.filter.send_due(due);
-    assert_eq!(room.heard(), ["STATUS=999"]);
+    assert_eq!(room.received(), ["STATUS=999"]);
     assert_eq!(room.filter.due(due), None);
 }
 
 #[test]
-fn a_unit_that_has_fallen_silent_is_forgotten() {
+fn a_unit_without_messages_is_forgotten() {
     let mut room = Room::new(UNIT);
-    room.say("READY=1");
+    room.send("READY=1");
     room.filter.read(&room.socket).unwrap();
     room.filter.forget(Instant::now());
-    assert_eq!(room.filter.boxes.len(), 1);
-    room.filter.forget(Instant::now() + FORGET);
-    assert!(room.filter.boxes.is_empty());
+    assert_eq!(room.filter.units.len(), 1);
+    room.filter.forget(Instant::now() + FORGET_AFTER);
+    assert!(room.filter.units.is_empty());
 }
 
 #[test]
-fn a_manager_without_room_gets_it_later() {
+fn a_manager_with_a_full_queue_gets_the_message_later() {
     let mut room = Room::new(UNIT);
     let clog = UnixDatagram::unbound().unwrap();
     clog.set_nonblocking(true).unwrap();
     while clog.send_to(b"X=1", room.directory.path().join("manager")).is_ok() {}
-    room.say("READY=1");
+    room.send("READY=1");
     room.filter.read(&room.socket).unwrap();
-    assert!(!room.heard().contains(&"READY=1".to_owned()));
+    assert!(!room.received().contains(&"READY=1".to_owned()));
     let due = room.filter.due(Instant::now()).unwrap();
     room.filter.send_due(due);
-    assert_eq!(room.heard(), ["READY=1"]);
+    assert_eq!(room.received(), ["READY=1"]);
 }
 
 #[test]
-fn nothing_to_listen_at_is_an_error() {
+fn a_file_that_is_no_socket_is_an_error() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let error = filter_notifications(file, Path::new("/nonexistent"), Path::new("/")).unwrap_err();
     assert!(matches!(error, FilterError::Socket(_)), "{error}");

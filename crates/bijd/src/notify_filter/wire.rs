@@ -1,4 +1,4 @@
-//! Datagrams with the sender's process, and datagrams in the name of another process (unix(7),
+//! Receives datagrams with their sender's process, and sends datagrams in the name of another process (unix(7),
 //! `SCM_CREDENTIALS`).
 
 use std::io::{IoSlice, IoSliceMut};
@@ -15,39 +15,39 @@ use nix::sys::socket::{
 };
 use nix::unistd::{close, getegid, geteuid, getpid, pipe2};
 
-/// systemd takes messages of up to `PIPE_BUF` bytes.
+/// Largest message that systemd accepts (`PIPE_BUF`), in bytes.
 const MESSAGE_MAX: usize = 4096;
 
-/// What is found in the queue of a socket.
+/// The result of receiving from a socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// A message, and the process that sent it.
     Message(Vec<u8>, i32),
     /// `BARRIER=1`: its sender waits until the descriptor is closed (`sd_notify_barrier(3)`).
     Barrier(Passed, i32),
-    /// A datagram that is no message: it is too long, brings other descriptors, or tells no process.
+    /// An invalid datagram: it is too long, has other descriptors, or names no process.
     Other,
-    /// Nothing.
+    /// The queue of the socket is empty.
     Empty,
 }
 
-/// A descriptor that a message has brought; it is closed in the end.
+/// A descriptor that was received with a message, and is closed when this is dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Passed(RawFd);
 
 impl Drop for Passed {
     fn drop(&mut self) {
-        // What closing it says concerns its sender.
+        // An error of closing concerns only its sender.
         let _ = close(self.0);
     }
 }
 
-/// Has the kernel tell the sender of each datagram.
-pub(super) fn tell_senders(socket: &impl AsFd) -> Result<(), Errno> {
+/// Makes the kernel add the credentials of the sender to each datagram.
+pub(super) fn enable_credentials(socket: &impl AsFd) -> Result<(), Errno> {
     setsockopt(socket, sockopt::PassCred, &true)
 }
 
-/// Takes the next datagram without waiting.
+/// Receives the next datagram without waiting.
 pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
     let mut buffer = [0; MESSAGE_MAX];
     let mut control = cmsg_space!(UnixCredentials, [RawFd; 1]);
@@ -60,7 +60,7 @@ pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
         Err(error) => return Err(error),
     };
     let length = received.bytes;
-    // The kernel closes descriptors for which no room was given.
+    // The kernel closes descriptors that do not fit the buffer.
     let truncated = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
     let is_whole = !received.flags.intersects(truncated);
     let (mut passed, mut pid) = (Vec::new(), None);
@@ -75,7 +75,7 @@ pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
     }
     let text = &buffer[..length];
     let barrier = passed.pop();
-    // A process of another namespace that cannot be seen from here is 0.
+    // A process of another namespace that is not visible here has pid 0.
     Ok(match (pid.filter(|pid| *pid > 0 && is_whole && passed.is_empty()), barrier) {
         (Some(pid), None) => Received::Message(text.to_vec(), pid),
         (Some(pid), Some(barrier)) if text == b"BARRIER=1" => Received::Barrier(barrier, pid),
@@ -83,16 +83,16 @@ pub(super) fn receive(socket: &impl AsFd) -> Result<Received, Errno> {
     })
 }
 
-/// The way to the service manager.
+/// The socket of the service manager, to send to.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct ManagerSocket {
     socket: OwnedFd,
     address: UnixAddr,
 }
 
-impl Outlet {
-    /// Sends to the socket at `path`.
-    pub(super) fn to(path: &Path) -> Result<Self, Errno> {
+impl ManagerSocket {
+    /// Returns the socket at `path`.
+    pub(super) fn new(path: &Path) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         Ok(Self { socket, address: UnixAddr::new(path)? })
@@ -100,14 +100,14 @@ impl Outlet {
 
     /// Sends a message in the name of a process, without waiting.
     ///
-    /// For another process than this one that takes `CAP_SYS_ADMIN`. `ESRCH` means that the process has
-    /// gone, `EAGAIN` that the receiver has no room.
+    /// Another process than this one requires `CAP_SYS_ADMIN`. `ESRCH` means that the process has exited, `EAGAIN`
+    /// that the receiver's queue is full.
     pub(super) fn send(&self, message: &str, pid: i32) -> Result<(), Errno> {
         self.send_with(message, pid, &[])
     }
 
-    /// Asks the receiver to tell when it has dealt with everything that was sent before: nothing holds the
-    /// other end of the pipe then.
+    /// Sends a barrier. Returns a pipe whose other end the receiver closes when it has processed everything that was sent
+    /// before.
     pub(super) fn barrier(&self) -> Result<OwnedFd, Errno> {
         let (answer, held) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         self.send_with("BARRIER=1", getpid().as_raw(), &[held.as_raw_fd()])?;
@@ -142,35 +142,35 @@ mod tests {
         getpid().as_raw()
     }
 
-    fn listen() -> (tempfile::TempDir, UnixDatagram, Outlet) {
+    fn listen() -> (tempfile::TempDir, UnixDatagram, ManagerSocket) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let listener = UnixDatagram::bind(&path).unwrap();
-        tell_senders(&listener).unwrap();
-        let outlet = Outlet::to(&path).unwrap();
-        (directory, listener, outlet)
+        enable_credentials(&listener).unwrap();
+        let manager_socket = ManagerSocket::new(&path).unwrap();
+        (directory, listener, manager_socket)
     }
 
     #[test]
-    fn a_message_tells_its_process() {
-        let (_directory, listener, outlet) = listen();
+    fn a_message_comes_with_its_process() {
+        let (_directory, listener, manager_socket) = listen();
         assert_eq!(receive(&listener).unwrap(), Received::Empty);
-        outlet.send("READY=1", own_pid()).unwrap();
+        manager_socket.send("READY=1", own_pid()).unwrap();
         let message = Received::Message(b"READY=1".to_vec(), own_pid());
         assert_eq!(receive(&listener).unwrap(), message);
     }
 
     #[test]
     fn a_long_message_is_dropped_whole() {
-        let (_directory, listener, outlet) = listen();
-        outlet.send(&"x".repeat(MESSAGE_MAX), own_pid()).unwrap();
-        outlet.send(&"x".repeat(MESSAGE_MAX + 1), own_pid()).unwrap();
+        let (_directory, listener, manager_socket) = listen();
+        manager_socket.send(&"x".repeat(MESSAGE_MAX), own_pid()).unwrap();
+        manager_socket.send(&"x".repeat(MESSAGE_MAX + 1), own_pid()).unwrap();
         assert!(matches!(receive(&listener).unwrap(), Received::Message(..)));
         assert_eq!(receive(&listener).unwrap(), Received::Other);
     }
 
     #[test]
-    fn descriptors_that_come_along_are_closed() {
+    fn received_descriptors_are_closed() {
         let (directory, listener, _outlet) = listen();
         for (text, count) in [("BARRIER=1", 1), ("BARRIER=1", 2), ("FDSTORE=1", 1)] {
             let (kept, sent) = UnixDatagram::pair().unwrap();

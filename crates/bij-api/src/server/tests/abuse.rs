@@ -1,4 +1,4 @@
-//! Clients that are too many, too loud, or leave in the midst.
+//! Hostile clients: too many, too large messages, or connections that break.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream as Stream;
@@ -12,17 +12,14 @@ use crate::message::{QueueQuery, Submit, SubmitOptions};
 const HANDSHAKE_OF_ROOT: &[u8] = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n";
 
 #[tokio::test]
-async fn a_submission_of_a_megabyte_is_refused_with_a_sentence() {
+async fn a_submission_of_a_megabyte_is_refused_with_a_reason() {
     let served = Served::start();
     let client = served.client().await;
     let huge = Submit { extras: "x".repeat(1 << 20), ..Submit::new("x".parse().unwrap()) };
     let error = client.submit(&[huge], SubmitOptions::default()).await.unwrap_err();
     let refusal = error.refusal().unwrap();
     assert_eq!(refusal.kind, RefusalKind::Invalid);
-    assert_eq!(
-        refusal.text,
-        "x: what is laid over the definition has 1.0M, more than the 64.0K that it may have"
-    );
+    assert_eq!(refusal.text, "x: its extra settings have 1.0M, but at most 64.0K are allowed");
 }
 
 #[tokio::test]
@@ -32,8 +29,8 @@ async fn too_many_at_once_are_refused_also_by_the_coordinator_itself() {
     let many = vec![Submit::new("x".parse().unwrap()); 100_000];
     let error = client.submit(&many, SubmitOptions::default()).await.unwrap_err();
     assert!(error.refusal().unwrap().text.starts_with("100000 runs are too many"));
-    // Somebody with another library.
-    let runs = vec![Submit::new("x".parse().unwrap()); limits::RUNS_AT_ONCE + 1];
+    // A client with another library.
+    let runs = vec![Submit::new("x".parse().unwrap()); limits::MAX_RUNS + 1];
     let runs = crate::dictionary::List(runs.as_slice());
     let peer = connection::Builder::unix_stream(Stream::connect(served.socket()).unwrap())
         .p2p()
@@ -66,7 +63,7 @@ async fn two_hundred_clients_are_served_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn idle_connections_of_many_keep_out_nobody() {
+async fn idle_connections_do_not_block_other_clients() {
     let model = Served::start();
     let owners = model.room.path().join("owner.sock");
     let listener = Listener::bind_owners(&owners).unwrap();
@@ -74,7 +71,7 @@ async fn idle_connections_of_many_keep_out_nobody() {
     let uid = nix::unistd::geteuid().as_raw();
     let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
     let serving = tokio::spawn(async move { server.serve_owners_socket(&listener).await });
-    // They have said nothing, and stay. All are of one user here, the owner.
+    // They send nothing, and stay open. In this test all are of the owner.
     let idle: Vec<Stream> = (0..600).map(|_| Stream::connect(model.socket()).unwrap()).collect();
     let asked = std::time::Instant::now();
     assert_eq!(Client::connect(&owners).await.unwrap().status().await.unwrap().waiting, 0);
@@ -85,23 +82,23 @@ async fn idle_connections_of_many_keep_out_nobody() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_in_the_midst_of_a_call_harms_nobody() {
+async fn a_connection_that_breaks_during_a_call_does_not_affect_others() {
     let served = Served::start();
     for cut in [1, 10, HANDSHAKE_OF_ROOT.len(), HANDSHAKE_OF_ROOT.len() + 9] {
-        let mut said = HANDSHAKE_OF_ROOT.to_vec();
-        said.extend(b"l\x01\x00\x01\xff\x00\x00\x00\x01\x00\x00\x00");
-        Stream::connect(served.socket()).unwrap().write_all(&said[..cut]).unwrap();
+        let mut bytes = HANDSHAKE_OF_ROOT.to_vec();
+        bytes.extend(b"l\x01\x00\x01\xff\x00\x00\x00\x01\x00\x00\x00");
+        Stream::connect(served.socket()).unwrap().write_all(&bytes[..cut]).unwrap();
     }
     assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
 }
 
 #[tokio::test]
-async fn who_asks_and_never_reads_holds_up_nobody() {
+async fn a_client_that_never_reads_does_not_delay_others() {
     let served = Served::start();
     let client = served.client().await;
     let runs = vec![Submit::new("x".parse().unwrap()); 2000];
     client.submit(&runs, SubmitOptions::default()).await.unwrap();
-    // Answers that nobody takes: many times what a socket holds.
+    // Unread answers: many times what a socket holds.
     let deaf = served.client().await;
     let mut asked = JoinSet::new();
     for _ in 0..50 {
@@ -114,10 +111,10 @@ async fn who_asks_and_never_reads_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_message_that_claims_to_be_huge_is_not_made_room_for() {
+async fn no_memory_is_allocated_for_a_huge_message() {
     let served = Served::start();
     let mut loud = Stream::connect(served.socket()).unwrap();
-    // A body of 100 MB is announced, and nothing of it comes.
+    // The header announces a body of 100 MB, which never comes.
     let uid = nix::unistd::geteuid().as_raw().to_string();
     let digits = uid.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
     let hex: String = digits.map(|digit| char::from_digit(u32::from(digit), 16).unwrap()).collect();
@@ -131,7 +128,7 @@ async fn a_message_that_claims_to_be_huge_is_not_made_room_for() {
         let mut answer = Vec::new();
         loud.read_to_end(&mut answer)
     });
-    assert!(hung_up.await.unwrap().is_ok(), "it is hung up on");
+    assert!(hung_up.await.unwrap().is_ok(), "the connection is closed");
     assert_eq!(served.client().await.status().await.unwrap().waiting, 0);
 }
 
@@ -151,7 +148,7 @@ proptest! {
             if greeted {
                 ours.write_all(HANDSHAKE_OF_ROOT).unwrap();
             }
-            // It may have been hung up on already.
+            // The connection may be closed already.
             drop(ours.write_all(&noise));
             drop(ours);
             prop_assert!(served.await.is_ok(), "it panicked");

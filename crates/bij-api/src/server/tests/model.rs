@@ -1,4 +1,4 @@
-//! A coordinator that lets nothing start: enough of one to be asked everything.
+//! A model of a coordinator that answers all requests and starts nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::message::{
     MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions,
     TalliesQuery, UnitDone, UnitVerb, Waiting, Why, ZoneSample,
 };
-use crate::{Caller, Look, PIECE, PIECE_OF_HISTORY, Refusal, RefusalKind, Steer};
+use crate::{Caller, Commands, HISTORY_PAGE_LEN, PAGE_LEN, Queries, Refusal, RefusalKind};
 
 struct State {
     /// Oldest first.
@@ -26,36 +26,36 @@ struct State {
     runs: Vec<QueuedRun>,
     groups: BTreeMap<GroupName, Group>,
     paused: bool,
-    /// What was done, in order.
+    /// The executed commands, in order.
     events: Vec<(EventKind, String)>,
-    /// So many runs are in one answer.
+    /// Number of runs in one answer.
     piece: usize,
-    /// So many minutes of the board are kept, numbered from 1 on.
+    /// Number of stored minutes of the board, numbered from 1.
     minutes: u32,
-    /// An attempt begins before so many further looks at the history.
+    /// Number of further queries of the history before which an attempt begins.
     more: u32,
-    /// A run is cancelled before so many further looks at the queue.
-    restless: usize,
+    /// Number of further queries of the queue before which a run is cancelled.
+    with_removals: usize,
 }
 
 pub(super) struct Model(Mutex<State>);
 
 impl Default for Model {
     fn default() -> Self {
-        Self::telling(PIECE as usize)
+        Self::with_page_len(PAGE_LEN as usize)
     }
 }
 
-/// So many samples of the board are remembered.
-pub(super) const SAMPLES: u64 = PIECE as u64 * 2 + 7;
+/// Number of stored samples of the board.
+pub(super) const SAMPLES: u64 = PAGE_LEN as u64 * 2 + 7;
 
 fn then() -> Timestamp {
     Timestamp::from_micros(1_795_471_200_000_000)
 }
 
 impl Model {
-    /// One that tells so many runs at a time.
-    pub(super) fn telling(piece: usize) -> Self {
+    /// Returns a model with this number of runs in one answer.
+    pub(super) fn with_page_len(piece: usize) -> Self {
         let (attempts, runs, groups, events) = Default::default();
         let state = State {
             attempts,
@@ -66,29 +66,28 @@ impl Model {
             piece,
             minutes: 0,
             more: 0,
-            restless: 0,
+            with_removals: 0,
         };
         Self(Mutex::new(state))
     }
 
-    /// One with a history: so many attempts, each of an experiment of its own.
-    pub(super) fn remembering(count: u32) -> Self {
+    /// Returns a model with a history of attempts, each of its own experiment.
+    pub(super) fn with_attempts(count: u32) -> Self {
         let model = Self::default();
         model.state().minutes = count;
         model.state().attempts = (0..count).map(attempt).collect();
         model
     }
 
-    /// The same, and one more attempt begins, and one more minute is over, before each of so many looks at
-    /// the history.
+    /// Adds an attempt and a minute before each of the first queries of the history.
     pub(super) fn with_more(self, looks: u32) -> Self {
         self.state().more = looks;
         self
     }
 
-    /// The same, and each of the first looks at the queue finds one run fewer at its front.
-    pub(super) fn restless(self, looks: usize) -> Self {
-        self.state().restless = looks;
+    /// Removes the first run before each of the first queries of the queue.
+    pub(super) fn with_removals(self, looks: usize) -> Self {
+        self.state().with_removals = looks;
         self
     }
 
@@ -114,7 +113,7 @@ fn attempt(n: u32) -> Attempt {
     }
 }
 
-/// A minute that can be told by how many samples it has.
+/// Returns a minute that can be identified by its number of samples.
 fn minute(samples: u32) -> BoardMinute {
     BoardMinute {
         at: then(),
@@ -130,7 +129,7 @@ fn minute(samples: u32) -> BoardMinute {
 }
 
 impl State {
-    /// Lets one more attempt begin, and one more minute pass, if that is wanted.
+    /// Adds an attempt and a minute, if requested.
     fn begin_meanwhile(&mut self) {
         if self.more > 0 {
             self.more -= 1;
@@ -183,14 +182,14 @@ fn gate() -> WaitingOn {
 }
 
 fn entry(run: &QueuedRun) -> Entry {
-    Entry::of(run.clone(), &[gate()])
+    Entry::from_run(run.clone(), &[gate()])
 }
 
-impl Look for Model {
+impl Queries for Model {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let mut state = self.state();
-        if state.restless > 0 && query.skip > 0 {
-            state.restless -= 1;
+        if state.with_removals > 0 && query.skip > 0 {
+            state.with_removals -= 1;
             let gone = state.runs.remove(0).run.to_string();
             state.events.push((EventKind::RunEnded, gone));
         }
@@ -210,7 +209,7 @@ impl Look for Model {
     }
 
     async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
-        Ok(self.state().groups.values().map(|group| GroupInfo::of(group, 0, 2)).collect())
+        Ok(self.state().groups.values().map(|group| GroupInfo::from_group(group, 0, 2)).collect())
     }
 
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
@@ -224,7 +223,7 @@ impl Look for Model {
         let place = |key| all.iter().position(|attempt| attempt.key == key).unwrap() + 1;
         let later = all.iter().skip(scan.after.map_or(0, place));
         let later = later.filter(|attempt| scan.includes(attempt));
-        Ok(later.take(PIECE_OF_HISTORY as usize).cloned().collect())
+        Ok(later.take(HISTORY_PAGE_LEN as usize).cloned().collect())
     }
 
     async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
@@ -239,7 +238,7 @@ impl Look for Model {
             query.experiment.as_ref().is_none_or(|only| only == id)
                 && query.after.as_ref().is_none_or(|after| after < id)
         };
-        Ok(tallies.into_iter().filter(wanted).take(PIECE_OF_HISTORY as usize).collect())
+        Ok(tallies.into_iter().filter(wanted).take(HISTORY_PAGE_LEN as usize).collect())
     }
 
     async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
@@ -279,7 +278,7 @@ impl Look for Model {
             throttled: Some(false),
             over_current_events: None,
         };
-        Ok(later.take(PIECE as usize).map(sample).collect())
+        Ok(later.take(PAGE_LEN as usize).map(sample).collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
@@ -303,7 +302,7 @@ impl Look for Model {
     }
 }
 
-impl Steer for Model {
+impl Commands for Model {
     async fn submit(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! What somebody may do who may change nothing.
+//! The rights of different callers.
 
 use bij_core::queue::RunRef;
 
@@ -18,7 +18,7 @@ fn denied<T: std::fmt::Debug>(what: &str, answer: Result<T, ClientError>) {
 }
 
 #[tokio::test]
-async fn a_stranger_may_look_and_change_nothing() {
+async fn a_user_without_rights_may_only_query() {
     let client = client_of(STRANGER).await;
     let x = "x".parse().unwrap();
     let run = RunRef::Newest("x".parse().unwrap());
@@ -67,7 +67,7 @@ async fn values_of_variables_are_shown_to_no_caller() {
 }
 
 #[tokio::test]
-async fn nobody_is_believed_who_they_say_they_are() {
+async fn a_claimed_user_id_is_not_believed() {
     let (_newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
     let (ours, theirs) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! Everything that can be asked, and the answers.
+//! All requests and their answers.
 
 use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
@@ -21,7 +21,7 @@ fn run(text: &str) -> RunRef {
 }
 
 #[tokio::test]
-async fn what_is_submitted_is_in_the_queue_with_its_gates() {
+async fn submitted_runs_are_in_the_queue_with_their_gates() {
     let served = Served::start();
     let client = served.client().await;
     let wanted = Submit { priority: Some(-3), extras: "a = 1".into(), ..runs(1).remove(0) };
@@ -36,10 +36,10 @@ async fn what_is_submitted_is_in_the_queue_with_its_gates() {
 }
 
 #[tokio::test]
-async fn a_queue_longer_than_one_answer_comes_whole_and_in_order() {
+async fn a_queue_longer_than_one_answer_is_read_completely_and_in_order() {
     let served = Served::start();
     let client = served.client().await;
-    let count = limits::PIECE as usize * 2 + 7;
+    let count = limits::PAGE_LEN as usize * 2 + 7;
     client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
     let expected: Vec<String> = (0..count).map(|n| format!("x{n}")).collect();
@@ -55,10 +55,10 @@ fn names(queue: &[Entry]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn however_much_a_coordinator_tells_at_a_time_nothing_is_left_out() {
-    let count = limits::PIECE as usize + 7;
-    for piece in [limits::PIECE as usize / 3, count, limits::PIECE as usize * 2] {
-        let served = Served::with(Model::telling(piece));
+async fn the_queue_is_complete_for_every_page_length() {
+    let count = limits::PAGE_LEN as usize + 7;
+    for piece in [limits::PAGE_LEN as usize / 3, count, limits::PAGE_LEN as usize * 2] {
+        let served = Served::with(Model::with_page_len(piece));
         let client = served.client().await;
         client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
         let queue = client.queue(&QueueQuery::default()).await.unwrap();
@@ -68,16 +68,16 @@ async fn however_much_a_coordinator_tells_at_a_time_nothing_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_coordinator_that_tells_nothing_though_there_is_something_is_not_asked_for_ever() {
-    let served = Served::with(Model::telling(0));
+async fn empty_pages_do_not_cause_an_endless_loop() {
+    let served = Served::with(Model::with_page_len(0));
     let client = served.client().await;
     client.submit(&runs(3), SubmitOptions::default()).await.unwrap();
     assert_eq!(client.queue(&QueueQuery::default()).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_queue_that_moves_on_while_it_is_read_is_read_anew() {
-    let served = Served::with(Model::telling(10).restless(1));
+async fn a_queue_that_changes_while_it_is_read_is_read_again() {
+    let served = Served::with(Model::with_page_len(10).with_removals(1));
     let client = served.client().await;
     client.submit(&runs(25), SubmitOptions::default()).await.unwrap();
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_queue_that_moves_on_while_it_is_read_is_read_anew() {
 }
 
 #[tokio::test]
-async fn an_hour_of_samples_comes_whole_and_in_order() {
+async fn an_hour_of_samples_is_read_completely_and_in_order() {
     let served = Served::start();
     let client = served.client().await;
     let samples = client.board().await.unwrap();
@@ -132,7 +132,7 @@ async fn every_other_call_arrives_and_is_answered() {
 }
 
 #[tokio::test]
-async fn a_no_comes_with_its_kind_and_its_remedy() {
+async fn a_refusal_has_its_kind_and_its_remedy() {
     let served = Served::start();
     let client = served.client().await;
     let error = client.why(&run("nobody#3")).await.unwrap_err();
@@ -146,7 +146,7 @@ async fn a_no_comes_with_its_kind_and_its_remedy() {
 }
 
 #[tokio::test]
-async fn a_change_is_told_to_those_who_listen() {
+async fn a_change_is_signalled_to_subscribers() {
     let served = Served::start();
     let client = served.client().await;
     let mut changes = client.changes().await.unwrap();
@@ -162,7 +162,7 @@ async fn a_change_is_told_to_those_who_listen() {
 
 /// The queue of a connection takes 64 messages of a stream that is not read.
 #[tokio::test]
-async fn changes_that_are_not_read_hold_up_no_answer() {
+async fn unread_changes_delay_no_answer() {
     let served = Served::start();
     let client = served.client().await.with_timeout(Duration::from_secs(10));
     let mut changes = client.changes().await.unwrap();
@@ -178,12 +178,12 @@ async fn changes_that_are_not_read_hold_up_no_answer() {
 }
 
 #[tokio::test]
-async fn no_coordinator_is_told_from_one_that_was_killed() {
+async fn a_missing_coordinator_differs_from_a_killed_one() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("coordinator.sock");
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
-    // Dropped, not removed: that is what SIGKILL leaves.
+    // Dropping it leaves the socket file, as SIGKILL does.
     drop(Listener::bind(&path).unwrap());
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NotListening), "{error:?}");
@@ -195,7 +195,7 @@ async fn no_coordinator_is_told_from_one_that_was_killed() {
 }
 
 #[tokio::test]
-async fn a_coordinator_that_does_not_answer_is_not_waited_for_for_ever() {
+async fn a_call_without_an_answer_times_out() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("coordinator.sock");
     let _listener = Listener::bind(&path).unwrap();
@@ -204,7 +204,7 @@ async fn a_coordinator_that_does_not_answer_is_not_waited_for_for_ever() {
     assert!(matches!(error, ClientError::Late { .. }), "{error:?}");
 }
 
-/// A connection of somebody who knows only D-Bus.
+/// Returns a connection that uses plain D-Bus.
 async fn peer() -> (Connection, watch::Sender<u64>) {
     let (newest, watched) = watch::channel(0);
     let uid = nix::unistd::geteuid().as_raw();
@@ -217,7 +217,7 @@ async fn peer() -> (Connection, watch::Sender<u64>) {
 }
 
 #[tokio::test]
-async fn the_interface_is_documented_for_every_language() {
+async fn introspection_data_documents_the_interface() {
     let (peer, _newest) = peer().await;
     let proxy = zbus::fdo::IntrospectableProxy::builder(&peer)
         .destination(NAME)
@@ -242,7 +242,7 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
         };
         call.unwrap().body()
     };
-    ask("Submit", runs(3).iter().map(Dictionary::of).collect()).await;
+    ask("Submit", runs(3).iter().map(Dictionary::from_message).collect()).await;
     let queue = ask("Queue", Vec::new()).await;
     let (entries, total, seq): (Vec<Dictionary>, u32, u64) = queue.deserialize().unwrap();
     let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.read().unwrap()).collect();
@@ -253,7 +253,7 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
     assert_eq!((entries.len(), count, total, seq), (3, 3, of_text, at));
 }
 
-/// The experiments of a whole scan, in the order in which they come, and the largest piece.
+/// Returns the experiments of a whole scan, in the order of arrival, and the length of the largest page.
 async fn scanned(client: &Client) -> (Vec<String>, usize) {
     let (mut scan, mut names, mut largest) = (AttemptScan::default(), Vec::new(), 0);
     loop {
@@ -270,11 +270,11 @@ fn experiments(count: u32) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_history_longer_than_one_answer_comes_whole_and_in_order() {
-    let count = limits::PIECE_OF_HISTORY * 2 + 7;
-    let served = Served::with(Model::remembering(count));
+async fn a_history_longer_than_one_answer_is_read_completely_and_in_order() {
+    let count = limits::HISTORY_PAGE_LEN * 2 + 7;
+    let served = Served::with(Model::with_attempts(count));
     let client = served.client().await;
-    let piece = limits::PIECE_OF_HISTORY as usize;
+    let piece = limits::HISTORY_PAGE_LEN as usize;
     assert_eq!(scanned(&client).await, (experiments(count), piece));
     let name = async |experiment: Option<&str>, skip| {
         let experiment = experiment.map(|id| id.parse().unwrap());
@@ -291,32 +291,32 @@ async fn a_history_longer_than_one_answer_comes_whole_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_begins_between_two_answers_is_told_once_and_hides_nothing() {
-    let count = limits::PIECE_OF_HISTORY * 2 + 7;
-    let served = Served::with(Model::remembering(count).with_more(3));
+async fn attempts_that_begin_between_two_pages_appear_once_and_hide_no_others() {
+    let count = limits::HISTORY_PAGE_LEN * 2 + 7;
+    let served = Served::with(Model::with_attempts(count).with_more(3));
     let (names, _) = scanned(&served.client().await).await;
     assert_eq!(names, experiments(count + 3));
 
-    let count = limits::PIECE * 2 + 7;
-    let served = Served::with(Model::remembering(count).with_more(3));
+    let count = limits::PAGE_LEN * 2 + 7;
+    let served = Served::with(Model::with_attempts(count).with_more(3));
     let client = served.client().await;
     let minutes = client.board_minutes(usize::MAX).await.unwrap();
-    let told: Vec<u32> = minutes.iter().map(|minute| minute.samples).collect();
+    let samples: Vec<u32> = minutes.iter().map(|minute| minute.samples).collect();
     // One was over before the first answer.
-    assert_eq!(told, (1..=count + 1).collect::<Vec<_>>());
+    assert_eq!(samples, (1..=count + 1).collect::<Vec<_>>());
     assert_eq!(client.board_minutes(1500).await.unwrap().len(), 1500);
 }
 
 #[tokio::test]
-async fn one_answer_is_of_one_end_of_the_history() {
+async fn a_query_of_both_ends_of_the_history_is_refused() {
     let (peer, _newest) = peer().await;
     let ask = async |query: AttemptsQuery| {
-        let query = Dictionary::of(&query);
+        let query = Dictionary::from_message(&query);
         peer.call_method(Some(NAME), PATH, Some(NAME), "AttemptsText", &query).await.map(drop)
     };
     let both = AttemptsQuery { skip_newest: 1, ..AttemptsQuery::default() };
-    let told = ask(both).await.unwrap_err().to_string();
-    assert!(told.contains("skip_newest is for the newest attempts"), "{told}");
+    let error = ask(both).await.unwrap_err().to_string();
+    assert!(error.contains("skip_newest is for the newest attempts"), "{error}");
     ask(AttemptsQuery { newest: Some(u32::MAX), skip_newest: 1, ..AttemptsQuery::default() })
         .await
         .unwrap();

@@ -31,7 +31,8 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen = HeatObservation { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
+        let seen =
+            HeatObservation { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
         for heat_move in ladder.observe(&seen) {
             match &heat_move.step {
                 HeatStep::Stop { experiment, .. } => {

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_table_as_a_spreadsheet_exports_it_is_read() {
-        let trace = Trace::parse("\u{feff}seconds,zone,celsius\r\n0,cpu,45\r\n1.5,cpu,46\r\n").unwrap();
+        let trace =
+            Trace::parse("\u{feff}seconds,zone,celsius\r\n0,cpu,45\r\n1.5,cpu,46\r\n").unwrap();
         assert_eq!(trace.readings.len(), 2);
     }
 

@@ -1,47 +1,46 @@
-//! The GPU's clock in the hands of the heat watch.
+//! The GPU's clock in heat control.
 
 use bij_coordinator::heat::Living;
 use bij_coordinator::{Ports, RunningExperiments};
 use bij_core::Hertz;
 
-use super::Watch;
+use super::HeatLoop;
 
-impl<P: Ports> Watch<P> {
-    /// How the GPU's clock stands, if it is any use and may be bounded.
-    pub(super) fn look_at_gpu(&mut self, lives: &RunningExperiments, living: &mut [Living]) {
+impl<P: Ports> HeatLoop<P> {
+    /// Reads the GPU's clock, if it may be limited and an experiment uses it; updates `can_cap_gpu` of `living`.
+    pub(super) fn observe_gpu(&mut self, lives: &RunningExperiments, living: &mut [Living]) {
         if !lives.cap_gpu.unwrap_or(self.is_jetson) {
             self.lift_gpu();
-            self.gpu.look_away();
-        } else if self.gpu.held().is_some() || living.iter().any(|one| one.can_cap_gpu) {
-            if let Some(theirs) = self.gpu.look() {
+            self.gpu.clear_observation();
+        } else if self.gpu.saved().is_some() || living.iter().any(|one| one.can_cap_gpu) {
+            if let Some(foreign) = self.gpu.observe() {
                 log::info!(
-                    "heat: somebody has set the GPU's clock to {theirs}; that is left alone"
+                    "heat: the GPU's clock limit was changed to {foreign} from outside; leaving it"
                 );
-                self.in_force.set_gpu(None);
+                self.restraints.set_gpu(None);
             }
         } else {
-            self.gpu.look_away();
+            self.gpu.clear_observation();
         }
-        let can_cap = self.gpu.seen().is_some();
+        let can_cap = self.gpu.observed().is_some();
         for one in living {
             one.can_cap_gpu &= can_cap;
         }
     }
 
     pub(super) fn cap_gpu(&mut self, to: Hertz) {
-        let Self { gpu, in_force, .. } = self;
-        if let Err(error) = gpu.cap(to, |held| in_force.set_gpu(held)) {
-            let told = bij_core::error_chain(&error);
-            log::warn!("heat: {told}; the ladder does without the GPU's clock from now on");
+        let Self { gpu, restraints, .. } = self;
+        if let Err(error) = gpu.cap(to, |saved| restraints.set_gpu(saved)) {
+            let error = bij_core::error_chain(&error);
+            log::warn!("heat: {error}; heat control no longer uses the GPU's clock");
         }
     }
 
     pub(super) fn lift_gpu(&mut self) {
-        let Self { gpu, in_force, .. } = self;
-        if let Err(error) = gpu.lift(|held| in_force.set_gpu(held)) {
+        let Self { gpu, restraints, .. } = self;
+        if let Err(error) = gpu.lift(|saved| restraints.set_gpu(saved)) {
             log::warn!(
-                "heat: {}; the GPU's clock stays bounded until somebody sets it, for example by \
-                 `bij power set`",
+                "heat: {}; the GPU's clock stays limited until it is set, for example with `bij power set`",
                 bij_core::error_chain(&error)
             );
         }

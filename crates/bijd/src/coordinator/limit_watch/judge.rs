@@ -1,13 +1,13 @@
-//! Whether a unit has been in its state for longer than it may.
+//! Decides whether a unit has been in its state for longer than it may.
 
 use bij_core::{Limit, TimeSpan};
 use bij_systemd::UnitTimes;
 
-/// How much later than systemd the coordinator steps in. systemd keeps all these limits by itself; it is late
-/// when its timer was moved, or when the machine is very busy.
+/// How much later than systemd the coordinator acts. systemd enforces all these limits itself, and is late only if its
+/// timer was moved, or if the machine is very busy.
 pub(super) const MARGIN: TimeSpan = TimeSpan::from_secs(3);
 
-/// A limit of time that has been passed.
+/// A time limit that has been exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overrun {
     /// `[limits] time`.
@@ -18,24 +18,24 @@ pub(super) enum Overrun {
     Grace(TimeSpan),
 }
 
-/// What follows from the times of a unit.
+/// How a unit stands against its time limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// No limit of time holds in this state.
+    /// No time limit applies in this state.
     Unlimited,
-    /// All is well until then, in time since boot.
+    /// The unit is within its limit until then, in time since boot.
     FineUntil(TimeSpan),
-    /// The limit has been passed.
+    /// The unit has exceeded a limit.
     Over(Overrun),
 }
 
-/// Judges a unit at `now`; it was first seen in its state at `seen_since`. Both are times since boot.
+/// Judges a unit at `now`; it was first observed in its state at `seen_since`. Both are times since boot.
 ///
-/// The moments at which a unit was started and was up are systemd's own. Since when it is being stopped is
-/// not told for all ways into that state, so what was seen counts.
+/// systemd knows when a unit was started and became active, but not in all cases since when it is stopping, so
+/// `seen_since` counts for that.
 pub(super) fn judge(times: &UnitTimes, seen_since: TimeSpan, now: TimeSpan) -> Verdict {
     let (since, limit, overrun): (_, _, fn(TimeSpan) -> Overrun) = match &*times.sub_state {
-        // A unit that has not been up in this life has an older moment.
+        // `active_since` may be from an earlier invocation.
         "running" => (times.active_since.max(times.main_started), times.time_limit, Overrun::Time),
         "start" => (times.main_started, times.start_timeout, Overrun::Start),
         "stop-sigterm" | "stop-watchdog" | "final-sigterm" | "final-watchdog" => {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn time_counts_from_when_it_was_up() {
+    fn the_time_limit_counts_from_activation() {
         let running = times("running");
         assert_eq!(judge(&running, secs(0), secs(172)), Verdict::FineUntil(secs(173)));
         assert_eq!(judge(&running, secs(0), secs(173)), Verdict::Over(Overrun::Time(secs(60))));
@@ -80,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_life_is_not_counted() {
+    fn an_earlier_invocation_does_not_count() {
         let restarted = UnitTimes { active_since: Some(secs(5)), ..times("running") };
         assert_eq!(judge(&restarted, secs(0), secs(120)), Verdict::FineUntil(secs(163)));
     }
 
     #[test]
-    fn a_start_counts_from_its_process() {
+    fn the_start_timeout_counts_from_the_main_process() {
         let starting = UnitTimes { active_since: None, ..times("start") };
         assert_eq!(judge(&starting, secs(0), secs(132)), Verdict::FineUntil(secs(133)));
         let over = Verdict::Over(Overrun::Start(secs(30)));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn grace_counts_from_when_it_was_seen_to_leave() {
+    fn grace_counts_from_the_first_observation_of_the_stop() {
         for state in ["stop-sigterm", "stop-watchdog", "final-sigterm"] {
             let leaving = times(state);
             assert_eq!(judge(&leaving, secs(200), secs(204)), Verdict::FineUntil(secs(205)));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_and_what_is_down_are_left_alone() {
+    fn units_in_hooks_or_inactive_have_no_limit() {
         for state in
             ["condition", "stop-post", "stop-sigkill", "auto-restart", "dead", "failed", "x"]
         {

@@ -22,14 +22,14 @@ fn put(tree: &Path, path: &str, text: &str) -> std::path::PathBuf {
     path
 }
 
-/// The tools of a board as they are found by a coordinator that begins.
-fn tools(tree: &Path) -> Tools {
+/// Returns the tools of a board as a starting coordinator finds them.
+fn tools(tree: &Path) -> PowerTools {
     let runtime = tree.join("run");
     fs::create_dir_all(&runtime).unwrap();
-    Tools::new(PowerControl::below(Root::new(tree), &runtime), runtime.join("before"))
+    PowerTools::new(PowerControl::below(Root::new(tree), &runtime), runtime.join("before"))
 }
 
-fn board() -> (tempfile::TempDir, Tools) {
+fn board() -> (tempfile::TempDir, PowerTools) {
     let tree = tempfile::tempdir().unwrap();
     put(tree.path(), "etc/nvpmodel.conf", CONF);
     put(tree.path(), "var/lib/nvpmodel/status", "pmode:0002\n");
@@ -40,37 +40,37 @@ fn board() -> (tempfile::TempDir, Tools) {
 }
 
 #[tokio::test]
-async fn a_switch_is_told_and_the_mode_of_before_remembered_until_it_is_back() {
+async fn the_previous_mode_is_stored_until_the_board_is_back_in_it() {
     let (_tree, mut tools) = board();
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!((seen.current, seen.before, seen.offered.len()), (Some(2), None, 2));
     let text = tools.switch(0, seen.current).await;
     assert_eq!(text, "the board is in power mode MAXN");
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!((seen.current, seen.before), (Some(0), Some(2)));
     tools.switch(2, seen.current).await;
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!((seen.current, seen.before, seen.failed.len()), (Some(2), None, 0));
 }
 
 #[tokio::test]
-async fn a_mode_that_was_set_by_hand_has_none_come_back_after_it() {
+async fn no_mode_is_restored_after_one_that_was_set_by_hand() {
     let (_tree, mut tools) = board();
     tools.switch(0, Some(2)).await;
-    assert_eq!(tools.look().await.before, Some(2));
+    assert_eq!(tools.read_modes().await.before, Some(2));
     let mode = tools.find("30W").await.unwrap();
     let set = tools.set(mode, false).await.unwrap();
     assert_eq!(set.to_string(), "the board is in power mode MODE_30W");
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!((seen.current, seen.before), (Some(2), None));
 }
 
 #[tokio::test]
-async fn a_switch_that_fails_is_told_with_its_reason() {
+async fn a_failed_switch_is_reported_with_its_reason() {
     let (_tree, mut tools) = board();
     let text = tools.switch(9, Some(2)).await;
     assert!(text.contains("there is no power mode 9; there are 0 MAXN, 2 MODE_30W"), "{text}");
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!(seen.failed.keys().collect::<Vec<_>>(), [&9]);
     assert_eq!((seen.current, seen.before), (Some(2), None));
 }
@@ -79,19 +79,20 @@ async fn a_switch_that_fails_is_told_with_its_reason() {
 async fn a_machine_without_power_modes_has_none_and_a_wrong_file_is_trouble() {
     let (tree, mut tools) = board();
     fs::remove_file(tree.path().join("etc/nvpmodel.conf")).unwrap();
-    assert_eq!(tools.look().await, bij_coordinator::policy::PowerModeStatus::default());
+    assert_eq!(tools.read_modes().await, bij_coordinator::policy::PowerModeStatus::default());
     fs::write(tree.path().join("etc/nvpmodel.conf"), "< POWER_MODEL >\n").unwrap();
-    let PowerModesUnknown::NoneUnderstood(trouble) = tools.look().await.trouble.unwrap() else {
+    let PowerModesUnknown::NoneUnderstood(trouble) = tools.read_modes().await.trouble.unwrap()
+    else {
         panic!("it has been read");
     };
     assert!(trouble.starts_with("/etc/nvpmodel.conf is unparsable"), "{trouble}");
     fs::write(tree.path().join("etc/nvpmodel.conf"), format!("lonely\n{CONF}")).unwrap();
-    let seen = tools.look().await;
+    let seen = tools.read_modes().await;
     assert_eq!((seen.trouble, seen.offered.len(), seen.current), (None, 2, Some(2)));
 }
 
-/// A board with one clock that `jetson_clocks` holds, and the stand-in for that.
-fn clocked() -> (tempfile::TempDir, Tools) {
+/// Returns a board with one clock, and a stand-in for `jetson_clocks`.
+fn clocked() -> (tempfile::TempDir, PowerTools) {
     let tree = tempfile::tempdir().unwrap();
     let cpu = "sys/devices/system/cpu/cpu0";
     for (file, text) in [
@@ -123,11 +124,11 @@ fn runs(names: &[&str]) -> Vec<RunId> {
 }
 
 #[tokio::test]
-async fn clocks_are_held_as_long_as_anybody_wants_them_and_told_once() {
+async fn clocks_are_held_while_a_run_needs_them_and_reported_once() {
     let (tree, mut held) = clocked();
     assert_eq!(held.hold_clocks(&[]).await, None);
-    let told = held.hold_clocks(&runs(&["a#1", "b#2"])).await.unwrap();
-    assert_eq!(told, "the clocks are held at their highest for a#1, b#2");
+    let text = held.hold_clocks(&runs(&["a#1", "b#2"])).await.unwrap();
+    assert_eq!(text, "the clocks are held at their highest for a#1, b#2");
     assert_eq!(lowest(&tree), "2200");
     assert_eq!(held.hold_clocks(&runs(&["b#2"])).await, None);
     assert_eq!(held.hold_clocks(&[]).await.unwrap(), "the clocks follow the load again");
@@ -135,7 +136,7 @@ async fn clocks_are_held_as_long_as_anybody_wants_them_and_told_once() {
 }
 
 #[tokio::test]
-async fn what_a_killed_coordinator_held_the_next_one_holds_or_lets_go() {
+async fn the_next_coordinator_keeps_or_releases_clocks_of_a_killed_one() {
     let (tree, mut first) = clocked();
     first.hold_clocks(&runs(&["a#1"])).await;
     let mut second = tools(tree.path());
@@ -147,25 +148,25 @@ async fn what_a_killed_coordinator_held_the_next_one_holds_or_lets_go() {
 }
 
 #[tokio::test]
-async fn clocks_that_cannot_be_held_are_told_once_and_not_tried_at_every_look() {
+async fn clocks_that_cannot_be_held_are_reported_once_and_tried_rarely() {
     let (tree, mut held) = clocked();
     put(tree.path(), "faults", "no-gpu\n");
-    let told = held.hold_clocks(&runs(&["a#1"])).await.unwrap();
-    assert!(told.starts_with("the clocks cannot be held at their highest: "), "{told}");
-    assert!(told.contains("GPU frequency scaling not supported"), "{told}");
+    let text = held.hold_clocks(&runs(&["a#1"])).await.unwrap();
+    assert!(text.starts_with("the clocks cannot be held at their highest: "), "{text}");
+    assert!(text.contains("GPU frequency scaling not supported"), "{text}");
     put(tree.path(), "faults", "\n");
     assert_eq!(held.hold_clocks(&runs(&["a#1"])).await, None, "it was tried a moment ago");
     assert_eq!(lowest(&tree), "700");
 }
 
 #[tokio::test]
-async fn clocks_that_cannot_be_let_go_are_told_and_a_new_wish_is_tried_at_once() {
+async fn clocks_that_cannot_be_released_are_reported_and_a_new_wish_is_tried_at_once() {
     let (tree, mut held) = clocked();
     held.hold_clocks(&runs(&["a#1"])).await;
     let min = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq";
     put(tree.path(), "faults", &format!("stuck {min}\n"));
-    let told = held.hold_clocks(&[]).await.unwrap();
-    assert!(told.starts_with("the clocks cannot be let go: "), "{told}");
+    let text = held.hold_clocks(&[]).await.unwrap();
+    assert!(text.starts_with("the clocks cannot be released: "), "{text}");
     assert_eq!(held.hold_clocks(&runs(&["b#1"])).await, None, "they are as they are to be");
     put(tree.path(), "faults", "\n");
     let mut next = tools(tree.path());
@@ -174,14 +175,14 @@ async fn clocks_that_cannot_be_let_go_are_told_and_a_new_wish_is_tried_at_once()
 }
 
 #[tokio::test]
-async fn whoever_ends_lets_go_what_is_just_being_held() {
+async fn the_end_releases_clocks_whose_hold_is_still_pending() {
     let (tree, mut held) = clocked();
     put(tree.path(), "faults", "slow\n");
     let wanted = runs(&["a#1"]);
     let given_up = timeout(Duration::from_millis(50), held.hold_clocks(&wanted)).await;
-    assert!(given_up.is_err(), "nobody waits for it any more, and it goes on");
+    assert!(given_up.is_err(), "its caller is gone, and it goes on");
     put(tree.path(), "faults", "\n");
-    held.let_go().await;
+    held.release().await;
     assert_eq!(lowest(&tree), "700");
-    assert_eq!(held.let_go().await, None, "nothing is held");
+    assert_eq!(held.release().await, None, "nothing is held");
 }

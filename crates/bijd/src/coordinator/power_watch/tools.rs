@@ -1,4 +1,4 @@
-//! The tools of a board, and what has come of using them.
+//! The power tools of a board, and the results of their last calls.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,41 +8,42 @@ use std::time::{Duration, Instant};
 
 use bij_coordinator::policy::{PowerModeOption, PowerModeStatus, PowerModesUnknown};
 use bij_core::{Outcome, RunId, error_chain};
-use bij_host::files;
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, PowerModes, SwitchError, WhyNot};
 use tokio::task::spawn_blocking;
 
-/// How soon is tried again what has failed.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(600);
+use bij_host::files;
 
-/// What the files told, and the mode that was in force then.
-type Asked = (PowerModes, Option<u32>);
+/// How soon a failed call is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// The tools of a board. They are called where they hold up nobody, one at a time.
-pub(super) struct Tools {
-    /// Taken by whoever calls one: the call goes on though nobody waits for it any more.
+/// The modes from the files, and the mode that was in force at that time.
+type LastModes = (PowerModes, Option<u32>);
+
+/// The power tools of a board. They are called one at a time on a blocking thread.
+pub(super) struct PowerTools {
+    /// Held during a call, which completes even if its caller is dropped.
     one_at_a_time: Arc<Mutex<()>>,
     control: PowerControl,
-    /// Keeps the number of the mode that was in force before the first switch, up to the next boot.
+    /// The file with the number of the mode from before the first switch of this boot.
     before: PathBuf,
-    /// nvpmodel is asked only if the files tell that something has changed.
-    last: Option<Asked>,
-    /// Switches that have failed, how and when.
+    /// The last reading: nvpmodel is called only if the files have changed.
+    last: Option<LastModes>,
+    /// The failed switches, with error and time.
     failed: BTreeMap<u32, (String, Instant)>,
-    /// The clocks could not be held, or let go.
+    /// The last failure to hold or release the clocks.
     clocks_failed: Option<ClocksFailed>,
-    /// The clocks are held, and not only stored: whoever did it was not killed in the middle of it.
+    /// Whether this process holds the clocks. A stored state alone may come from a process that was killed meanwhile.
     holds_clocks: bool,
 }
 
-/// The clocks could not be held, or let go.
+/// A failure to hold or release the clocks.
 struct ClocksFailed {
     are_wanted: bool,
     text: String,
     at: Instant,
 }
 
-impl Tools {
+impl PowerTools {
     pub(super) fn new(control: PowerControl, before: PathBuf) -> Self {
         Self {
             one_at_a_time: Arc::default(),
@@ -55,17 +56,17 @@ impl Tools {
         }
     }
 
-    /// Whether there are clocks that could be held.
+    /// Returns whether the board has clocks that can be held.
     pub(super) fn have_clocks(&self) -> bool {
         self.control.clocks().is_installed()
     }
 
-    /// Looks at the modes.
-    pub(super) async fn look(&mut self) -> PowerModeStatus {
-        self.failed.retain(|_, (_, at)| at.elapsed() < TRY_AGAIN_AFTER);
+    /// Reads the power modes and the one in force.
+    pub(super) async fn read_modes(&mut self) -> PowerModeStatus {
+        self.failed.retain(|_, (_, at)| at.elapsed() < RETRY_AFTER);
         let (control, last) = (self.control.clone(), self.last.take());
         let (modes, in_force) = self
-            .aside(move || {
+            .run_blocking(move || {
                 let modes = control.modes();
                 let in_force = match last {
                     Some((before, in_force)) if before == modes => in_force,
@@ -76,7 +77,7 @@ impl Tools {
             })
             .await;
         let seen = match &modes.offered {
-            Ok(offered) => self.seen(offered, &modes, in_force),
+            Ok(offered) => self.to_seen(offered, &modes, in_force),
             Err(WhyNot::Absent) => PowerModeStatus::default(),
             Err(why) => {
                 let text = format!("/etc/nvpmodel.conf is {why}");
@@ -91,14 +92,14 @@ impl Tools {
         seen
     }
 
-    fn seen(
+    fn to_seen(
         &self,
         offered: &[OfferedMode],
         modes: &PowerModes,
         current: Option<u32>,
     ) -> PowerModeStatus {
         let offers = offered.iter().map(|mode| PowerModeOption {
-            // A mask that cannot be read is nvpmodel's to judge.
+            // For an unreadable mask, nvpmodel itself decides.
             needs_reboot: mode.needs_reboot == Ok(true) && current != Some(mode.id),
             id: mode.id,
             name: mode.name.clone(),
@@ -114,17 +115,17 @@ impl Tools {
         }
     }
 
-    /// A mode by its name or number.
+    /// Finds a mode by its name or number.
     pub(super) async fn find(&self, wanted: &str) -> Result<OfferedMode, SwitchError> {
         let (control, wanted) = (self.control.clone(), wanted.to_owned());
-        self.aside(move || control.find(&wanted)).await
+        self.run_blocking(move || control.find(&wanted)).await
     }
 
-    /// Switches the board for a run, and returns what is to be told of that.
+    /// Switches the board for a run; returns the text of the event.
     pub(super) async fn switch(&mut self, to: u32, from: Option<u32>) -> String {
         let (control, name) = (self.control.clone(), self.name(to));
-        let switched = self.aside(move || control.switch(to)).await;
-        match self.came_of(to, switched) {
+        let switched = self.run_blocking(move || control.switch(to)).await;
+        match self.record_result(to, switched) {
             Ok(Outcome::Changed | Outcome::Unchanged) => {
                 self.remember(to, from);
                 format!("the board is in power mode {name}")
@@ -133,96 +134,100 @@ impl Tools {
         }
     }
 
-    /// The name of a mode, as it was last looked at.
+    /// Returns the name of a mode by the last reading.
     fn name(&self, id: u32) -> String {
         let offered = self.last.as_ref().and_then(|(modes, _)| modes.offered.as_ref().ok());
         let found = offered.and_then(|all| all.iter().find(|mode| mode.id == id));
         found.map_or_else(|| id.to_string(), |mode| mode.name.clone())
     }
 
-    /// Sets a mode because somebody wants it: no other one is to come back after it.
+    /// Sets a mode for a client; the previous mode is not restored later.
     pub(super) async fn set(
         &mut self,
         mode: OfferedMode,
         allow_reboot_later: bool,
     ) -> Result<ModeSet, SwitchError> {
         let (control, id) = (self.control.clone(), mode.id);
-        let set = match self.aside(move || control.set(&mode, allow_reboot_later)).await {
-            // It was refused, and has not failed.
+        let set = match self.run_blocking(move || control.set(&mode, allow_reboot_later)).await {
+            // This is a refusal, not a failure.
             Err(error @ SwitchError::NeedsReboot { .. }) => return Err(error),
-            set => self.came_of(id, set)?,
+            set => self.record_result(id, set)?,
         };
         if set.since == ModeSince::Now {
-            self.forgets(files::remove(&self.before));
+            self.log_forgotten(files::remove(&self.before));
         }
         Ok(set)
     }
 
-    /// Takes in what has come of a switch.
-    fn came_of<T>(&mut self, to: u32, came: Result<T, SwitchError>) -> Result<T, SwitchError> {
+    /// Records the result of a switch, and returns it.
+    fn record_result<T>(
+        &mut self,
+        to: u32,
+        result: Result<T, SwitchError>,
+    ) -> Result<T, SwitchError> {
         self.last = None;
         self.holds_clocks &= self.control.clocks().are_held();
-        match &came {
+        match &result {
             Ok(_) => {
                 self.failed.remove(&to);
             }
             Err(error) => {
                 let why = error_chain(error);
-                log::warn!("the board cannot be switched to power mode {to}: {why}");
+                log::warn!("cannot switch the board to power mode {to}: {why}");
                 self.failed.insert(to, (why, Instant::now()));
             }
         }
-        came
+        result
     }
 
-    /// Remembers the mode that was in force before bij switched it, until the board is back in it.
+    /// Stores the mode from before the first switch, until the board is back in it.
     fn remember(&self, to: u32, from: Option<u32>) {
         let before = fs::read_to_string(&self.before).ok();
-        self.forgets(match (before, from) {
+        self.log_forgotten(match (before, from) {
             (Some(before), _) if before.trim() == to.to_string() => files::remove(&self.before),
             (None, Some(from)) if from != to => fs::write(&self.before, format!("{from}\n")),
             (Some(_) | None, _) => Ok(()),
         });
     }
 
-    fn forgets(&self, done: std::io::Result<()>) {
+    fn log_forgotten(&self, done: std::io::Result<()>) {
         if let Err(error) = done {
             let path = self.before.display();
-            log::warn!("which power mode was in force before is forgotten: {path}: {error}");
+            log::warn!("cannot store the previous power mode in {path}: {error}");
         }
     }
 
-    /// Holds the clocks at their highest for these runs, or lets them go if there are none. Returns what
-    /// is to be told of that, if anything.
+    /// Holds the clocks at their highest for these runs, or releases them if there are none. Returns the text of the
+    /// event, if there is one.
     pub(super) async fn hold_clocks(&mut self, runs: &[RunId]) -> Option<String> {
         let (are_held, are_wanted) = (self.control.clocks().are_held(), !runs.is_empty());
         let is_so = if are_wanted { are_held && self.holds_clocks } else { !are_held };
         let waits = |failed: &ClocksFailed| {
-            failed.are_wanted == are_wanted && failed.at.elapsed() < TRY_AGAIN_AFTER
+            failed.are_wanted == are_wanted && failed.at.elapsed() < RETRY_AFTER
         };
         if is_so || self.clocks_failed.as_ref().is_some_and(waits) {
             return None;
         }
-        self.order_clocks(runs).await
+        self.set_clocks(runs).await
     }
 
-    /// Lets the clocks go, after whatever is under way and whatever has failed before.
-    pub(super) async fn let_go(&mut self) -> Option<String> {
-        self.order_clocks(&[]).await
+    /// Releases the clocks after a pending call, even if that failed before.
+    pub(super) async fn release(&mut self) -> Option<String> {
+        self.set_clocks(&[]).await
     }
 
-    async fn order_clocks(&mut self, runs: &[RunId]) -> Option<String> {
+    async fn set_clocks(&mut self, runs: &[RunId]) -> Option<String> {
         let (clocks, are_wanted) = (self.control.clocks().clone(), !runs.is_empty());
-        let done =
-            self.aside(move || if are_wanted { clocks.maximise() } else { clocks.restore() });
+        let done = self
+            .run_blocking(move || if are_wanted { clocks.maximise() } else { clocks.restore() });
         match done.await {
             Ok(outcome) => {
                 (self.holds_clocks, self.clocks_failed) = (are_wanted, None);
-                (outcome == Outcome::Changed).then(|| so_are_clocks(runs))
+                (outcome == Outcome::Changed).then(|| describe_clocks(runs))
             }
             Err(error) => {
-                let what = if are_wanted { "held at their highest" } else { "let go" };
-                self.cannot(
+                let what = if are_wanted { "held at their highest" } else { "released" };
+                self.record_clock_failure(
                     are_wanted,
                     format!("the clocks cannot be {what}: {}", error_chain(&error)),
                 )
@@ -230,16 +235,19 @@ impl Tools {
         }
     }
 
-    /// Remembers what has failed, and returns it if that is news.
-    fn cannot(&mut self, are_wanted: bool, text: String) -> Option<String> {
+    /// Records a failure of the clocks; returns its text unless it is that of the last failure.
+    fn record_clock_failure(&mut self, are_wanted: bool, text: String) -> Option<String> {
         log::warn!("{text}");
         let failed = ClocksFailed { are_wanted, text: text.clone(), at: Instant::now() };
         let before = self.clocks_failed.replace(failed);
         before.is_none_or(|before| before.text != text).then_some(text)
     }
 
-    /// Does what blocks where it holds up nobody.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// Calls a tool on a blocking thread.
+    async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         let one_at_a_time = Arc::clone(&self.one_at_a_time);
         let done = spawn_blocking(move || {
             let _alone = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,19 +257,19 @@ impl Tools {
             Ok(done) => done,
             Err(lost) => match lost.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Only the end of the runtime cancels it, and that ends whoever waits as well.
+                // Only the end of the runtime cancels it, which also drops this future.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 }
 
-/// What is told of a switch that has failed.
+/// Returns the text of the event for a failed switch.
 pub(super) fn cannot_switch(name: &str, error: &SwitchError) -> String {
-    format!("the board cannot be switched to power mode {name}: {}", error_chain(error))
+    format!("cannot switch the board to power mode {name}: {}", error_chain(error))
 }
 
-fn so_are_clocks(runs: &[RunId]) -> String {
+fn describe_clocks(runs: &[RunId]) -> String {
     if runs.is_empty() {
         return "the clocks follow the load again".to_owned();
     }

@@ -1,44 +1,44 @@
-//! Power, integrated.
+//! Energy, as the integral of power readings.
 
 use bij_core::{Millijoules, Milliwatts, TimeSpan};
 
-use super::LONGEST_GAP;
+use super::MAX_GAP;
 
-/// What has been drawn since it began, as far as that is known: between two readings the power is taken
-/// for their mean, before the first and after the last for theirs. Over a longer gap it is not guessed.
+/// Energy drawn since the start. Between two readings the power counts as their mean, before the first and after the last
+/// as that reading. Over a gap longer than [`MAX_GAP`] the energy is unknown.
 #[derive(Clone, Debug)]
 pub(super) struct Energy {
     since: TimeSpan,
     last: Option<(TimeSpan, Milliwatts)>,
-    /// Milliwatts for microseconds.
+    /// Milliwatts times microseconds.
     nanojoules: i128,
     has_gap: bool,
 }
 
 impl Energy {
-    pub(super) const fn begun(at: TimeSpan) -> Self {
+    pub(super) const fn new(at: TimeSpan) -> Self {
         Self { since: at, last: None, nanojoules: 0, has_gap: false }
     }
 
     pub(super) fn add(&mut self, at: TimeSpan, power: Option<Milliwatts>) {
         let Some(power) = power else { return };
         let (from, before) = self.last.unwrap_or((self.since, power));
-        self.drew(from, at, i128::from(before.get()) + i128::from(power.get()));
+        self.add_span(from, at, i128::from(before.get()) + i128::from(power.get()));
         self.last = Some((at, power));
     }
 
-    /// What has been drawn until now, if all of it is known.
-    pub(super) fn until(mut self, at: TimeSpan) -> Option<Millijoules> {
+    /// Returns the energy drawn until `at`; `None` after a gap.
+    pub(super) fn finish(mut self, at: TimeSpan) -> Option<Millijoules> {
         let (from, power) = self.last?;
-        self.drew(from, at, 2 * i128::from(power.get()));
+        self.add_span(from, at, 2 * i128::from(power.get()));
         let millijoules = i64::try_from(self.nanojoules / 1_000_000).ok()?;
         (!self.has_gap).then_some(Millijoules::new(millijoules))
     }
 
-    /// Adds a span by the sum of the powers at its ends.
-    fn drew(&mut self, from: TimeSpan, to: TimeSpan, both: i128) {
+    /// Adds a span; `both` is the sum of the powers at its ends.
+    fn add_span(&mut self, from: TimeSpan, to: TimeSpan, both: i128) {
         let micros = to.as_micros().saturating_sub(from.as_micros());
-        self.has_gap |= micros > LONGEST_GAP.as_micros();
+        self.has_gap |= micros > MAX_GAP.as_micros();
         self.nanojoules = self.nanojoules.saturating_add(both.saturating_mul(micros.into()) / 2);
     }
 }
@@ -50,21 +50,21 @@ mod tests {
     use super::*;
 
     fn energy(until: u32, readings: &[(u32, Option<i64>)]) -> Option<Millijoules> {
-        let mut energy = Energy::begun(TimeSpan::default());
+        let mut energy = Energy::new(TimeSpan::default());
         for (at, power) in readings {
             energy.add(TimeSpan::from_secs(*at), power.map(Milliwatts::new));
         }
-        energy.until(TimeSpan::from_secs(until))
+        energy.finish(TimeSpan::from_secs(until))
     }
 
     #[test]
     fn a_power_that_rises_evenly_counts_by_its_mean() {
-        let told = energy(3, &[(0, Some(1000)), (2, Some(3000)), (3, Some(3000))]);
-        assert_eq!(told, Some(Millijoules::new(4000 + 3000)));
+        let drawn = energy(3, &[(0, Some(1000)), (2, Some(3000)), (3, Some(3000))]);
+        assert_eq!(drawn, Some(Millijoules::new(4000 + 3000)));
     }
 
     #[test]
-    fn what_is_missing_for_a_moment_is_bridged_and_for_long_is_not_guessed() {
+    fn short_gaps_are_bridged_and_long_gaps_make_the_energy_unknown() {
         let steady = |missing: u32| {
             let gap = (1..=missing).map(|at| (at, None));
             let readings: Vec<_> =
@@ -74,12 +74,12 @@ mod tests {
         assert_eq!(steady(3), Some(Millijoules::new(2000)));
         assert_eq!(steady(10), None);
         assert_eq!(energy(5, &[(0, None), (1, None)]), None);
-        assert_eq!(energy(11, &[(11, Some(1))]), None, "nobody knows what came first");
-        assert_eq!(energy(11, &[(0, Some(1))]), None, "nor what came last");
+        assert_eq!(energy(11, &[(11, Some(1))]), None, "the start is unknown");
+        assert_eq!(energy(11, &[(0, Some(1))]), None, "the end is unknown");
     }
 
     proptest! {
-        /// However often it is read, a power that stays draws what it draws.
+        /// A constant power draws the same energy however often it is read.
         #[test]
         fn a_steady_power_draws_power_for_time(
             power in -50_000..100_000i64,
@@ -93,8 +93,8 @@ mod tests {
                     (at, Some(power))
                 })
                 .collect();
-            let told = energy(at, &readings).map(Millijoules::get);
-            prop_assert_eq!(told, Some(power * i64::from(at)));
+            let drawn = energy(at, &readings).map(Millijoules::get);
+            prop_assert_eq!(drawn, Some(power * i64::from(at)));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Samples, thinned to a minute.
+//! The readings of one minute, aggregated into a row.
 
 use bij_core::{
     BoardMinute, Bytes, Celsius, Hottest, Milliwatts, Percent, Spread, TimeSpan, Timestamp,
 };
 
-use super::Glance;
+use super::BoardReading;
 
-/// What becomes a row.
+/// The readings of one minute.
 #[derive(Clone, Debug)]
 pub(super) struct Minute {
     at: Timestamp,
@@ -21,7 +21,7 @@ pub(super) struct Minute {
     throttled: Option<u32>,
 }
 
-/// The least, the most and the sum of what was known.
+/// Minimum, maximum and mean of the known values.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     range: Option<(i64, i64)>,
@@ -30,10 +30,10 @@ struct Sum {
 }
 
 impl Minute {
-    /// From here on a new one begins.
+    /// Length of a minute; the next reading begins a new one.
     pub(super) const LENGTH: TimeSpan = TimeSpan::from_secs(60);
 
-    pub(super) fn begun(at: Timestamp, uptime: TimeSpan) -> Self {
+    pub(super) fn new(at: Timestamp, uptime: TimeSpan) -> Self {
         Self {
             at,
             begun: uptime,
@@ -48,24 +48,24 @@ impl Minute {
         }
     }
 
-    /// Whether it is over.
+    /// Returns whether the minute is over.
     pub(super) const fn is_over(&self, uptime: TimeSpan) -> bool {
         uptime.as_micros().saturating_sub(self.begun.as_micros()) >= Self::LENGTH.as_micros()
     }
 
-    pub(super) fn add(&mut self, uptime: TimeSpan, glance: &Glance) {
+    pub(super) fn add(&mut self, uptime: TimeSpan, reading: &BoardReading) {
         self.last = uptime;
         self.samples = self.samples.saturating_add(1);
-        let hottest = glance.hottest();
+        let hottest = reading.hottest();
         self.celsius.add(hottest.as_ref().map(|now| i64::from(now.celsius.millis())));
         if hottest.as_ref().map(|now| now.celsius) > self.hottest.as_ref().map(|was| was.celsius) {
             self.hottest = hottest;
         }
-        self.power.add(glance.power.map(Milliwatts::get));
-        self.gpu_load.add(glance.gpu_load.and_then(|load| i64::try_from(load.permyriad()).ok()));
-        let least = [self.memory_available, glance.memory_available].into_iter().flatten().min();
+        self.power.add(reading.power.map(Milliwatts::get));
+        self.gpu_load.add(reading.gpu_load.and_then(|load| i64::try_from(load.permyriad()).ok()));
+        let least = [self.memory_available, reading.memory_available].into_iter().flatten().min();
         self.memory_available = least;
-        if let Some(throttled) = glance.throttled {
+        if let Some(throttled) = reading.throttled {
             *self.throttled.get_or_insert(0) += u32::from(throttled);
         }
     }
@@ -73,7 +73,7 @@ impl Minute {
     /// The row that it becomes.
     pub(super) fn row(self) -> BoardMinute {
         let celsius = self.celsius.spread(|millis| {
-            // A mean of what fits is between what fits.
+            // The mean of values that fit also fits.
             Celsius::from_millis(i32::try_from(millis).unwrap_or(i32::MAX))
         });
         let gpu_load = self.gpu_load.spread(|load| u64::try_from(load).unwrap_or(0));
@@ -102,10 +102,10 @@ impl Sum {
         self.count += 1;
     }
 
-    fn spread<T>(self, of: impl Fn(i64) -> T) -> Option<Spread<T>> {
+    fn spread<T>(self, unit: impl Fn(i64) -> T) -> Option<Spread<T>> {
         let (min, max) = self.range?;
         let mean = self.total.checked_div(self.count)?;
-        Some(Spread { min: of(min), mean: of(mean), max: of(max) })
+        Some(Spread { min: unit(min), mean: unit(mean), max: unit(max) })
     }
 }
 
@@ -116,13 +116,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_least_the_mean_and_the_most() {
+    fn a_row_has_minimum_mean_and_maximum() {
         let begun = TimeSpan::from_secs(1000);
-        let mut minute = Minute::begun(Timestamp::from_micros(7), begun);
+        let mut minute = Minute::new(Timestamp::from_micros(7), begun);
         let zones = [("cpu", 60), ("tj", 71), ("cpu", 50)];
         for (second, (zone, degrees)) in zones.into_iter().enumerate() {
             let second = u32::try_from(second).unwrap();
-            let glance = Glance {
+            let reading = BoardReading {
                 zones: [(Arc::from(zone), Celsius::new(degrees))].into(),
                 power: (second != 1).then_some(Milliwatts::new(i64::from(second) * 100)),
                 gpu_load: Some(Percent::from_permyriad(u64::from(second) * 100)),
@@ -130,7 +130,7 @@ mod tests {
                 throttled: Some(second == 1),
                 over_current: None,
             };
-            minute.add(TimeSpan::from_secs(1000 + second), &glance);
+            minute.add(TimeSpan::from_secs(1000 + second), &reading);
         }
         let row = minute.row();
         assert_eq!((row.at.as_micros(), row.span, row.samples), (7, TimeSpan::from_secs(2), 3));
@@ -138,15 +138,15 @@ mod tests {
         let celsius = row.celsius.unwrap();
         assert_eq!((celsius.min, celsius.max), (Celsius::new(50), Celsius::new(71)));
         assert_eq!(celsius.mean, Celsius::from_millis(60_333));
-        assert_eq!(row.power.unwrap().mean, Milliwatts::new(100), "of those that are known");
+        assert_eq!(row.power.unwrap().mean, Milliwatts::new(100), "of the known values");
         assert_eq!(row.gpu_load, Some(Percent::from_permyriad(100)));
         assert_eq!((row.memory_available, row.throttled), (Some(Bytes::new(7)), Some(1)));
     }
 
     #[test]
-    fn what_a_board_does_not_tell_is_not_in_its_row() {
-        let mut minute = Minute::begun(Timestamp::from_micros(0), TimeSpan::default());
-        minute.add(TimeSpan::default(), &Glance::default());
+    fn values_that_a_board_does_not_report_are_not_in_its_row() {
+        let mut minute = Minute::new(Timestamp::from_micros(0), TimeSpan::default());
+        minute.add(TimeSpan::default(), &BoardReading::default());
         let row = minute.row();
         assert_eq!((row.celsius, row.power, row.gpu_load, row.throttled), (None, None, None, None));
         assert_eq!((row.hottest, row.memory_available), (None, None));

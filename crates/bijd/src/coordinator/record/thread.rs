@@ -9,18 +9,18 @@ use bij_core::TimeSpan;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
-use super::Recorder;
+use super::BoardRecorder;
 use crate::coordinator::SystemClock;
 
-/// What happens together is looked at together: a hundred submissions are a hundred events.
-const SETTLES_WITHIN: TimeSpan = TimeSpan::from_micros(20_000);
+/// How long to wait for further events, because a hundred submissions are a hundred events.
+const SETTLE_TIME: TimeSpan = TimeSpan::from_micros(20_000);
 
-/// How long the end of the program waits for the last look, which a sensor may hold up.
-const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+/// How long the program waits at its end for the last reading, which a sensor may block.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Records on a thread of its own until the sender of `newest`, which is the loop, is gone.
+/// Records on its own thread until the sender of `newest`, the loop, is dropped.
 pub(in crate::coordinator) fn spawn(
-    recorder: Recorder,
+    recorder: BoardRecorder,
     newest: watch::Receiver<u64>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
@@ -29,24 +29,23 @@ pub(in crate::coordinator) fn spawn(
         .spawn(move || runtime.block_on(record(recorder, newest)))
 }
 
-/// Waits for the end of the record, unless a sensor holds it up: then the last minute is lost.
+/// Waits for the end of the record. If a sensor blocks it for too long, the last minute is lost.
 pub(in crate::coordinator) fn join(thread: JoinHandle<()>) {
     let begun = Instant::now();
     while !thread.is_finished() {
-        if begun.elapsed() > LEAVES_WITHIN {
-            log::warn!("a sensor does not answer; what was sampled last is not kept");
+        if begun.elapsed() > EXIT_TIMEOUT {
+            log::warn!("a sensor does not answer; the last readings of the board are lost");
             return;
         }
         thread::sleep(Duration::from_millis(5));
     }
     if thread.join().is_err() {
-        log::error!("the record of the board has panicked");
+        log::error!("the thread that records the board has panicked");
     }
 }
 
-/// Looks whenever it is time, and at every change. The first of them says that the loop has made the
-/// database what it should be.
-async fn record(mut recorder: Recorder, mut newest: watch::Receiver<u64>) {
+/// Records whenever a reading is due, and at every event. After the first event the loop has migrated the database.
+async fn record(mut recorder: BoardRecorder, mut newest: watch::Receiver<u64>) {
     let clock = SystemClock;
     loop {
         let due = recorder.due_in(clock.now());
@@ -56,14 +55,14 @@ async fn record(mut recorder: Recorder, mut newest: watch::Receiver<u64>) {
                 None => std::future::pending().await,
             }
         };
-        // Both lose nothing when the other one wins: a change stays one, and time passes anyway.
+        // Cancel-safe: an event is not lost, and the time is computed again.
         tokio::select! {
             changed = newest.changed() => match changed {
-                Ok(()) => clock.sleep(SETTLES_WITHIN).await,
-                Err(_) => return recorder.leave(),
+                Ok(()) => clock.sleep(SETTLE_TIME).await,
+                Err(_) => return recorder.finish(),
             },
             () = time => {}
         }
-        recorder.look(clock.now());
+        recorder.record(clock.now());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the loop can be asked: it has the state database only when that can be opened.
+//! Outages of the loop, which cannot answer before the state database can be opened.
 
 use std::thread;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Inbox, Ports};
 use tokio::sync::watch;
 
-/// How soon a database that cannot be used is tried again, at first and at last.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
-const AGAIN_AT_LAST_AFTER: Duration = Duration::from_secs(2);
-/// So often it is looked meanwhile whether the program ends.
-const LOOKS_EVERY: Duration = Duration::from_millis(50);
+/// How soon an unusable database is tried again, at first and after many failures.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Interval of checks whether the program ends meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why nothing can be asked; `None` if it can.
-pub(super) type Shut = watch::Receiver<Option<String>>;
+/// Why the loop cannot answer; `None` if it can.
+pub(super) type Outage = watch::Receiver<Option<String>>;
 
-/// Tries until it works, and says meanwhile why it does not; `None` if nothing is asked any more.
+/// Calls `open` until it succeeds, and reports its error to `outage` meanwhile; returns `None` if the inbox was closed.
 ///
-/// A coordinator that ended for it instead would leave no one who holds starts back.
-pub(super) fn until_it_opens<P: Ports, T>(
+/// If the coordinator exited instead, starts would no longer be held back.
+pub(super) fn open_when_usable<P: Ports, T>(
     inbox: &Inbox<P>,
     shut: &watch::Sender<Option<String>>,
     mut open: impl FnMut() -> anyhow::Result<T>,
 ) -> Option<T> {
-    let mut again_after = AGAIN_AFTER;
+    let mut again_after = RETRY_AFTER;
     loop {
         match open() {
             Ok(opened) => {
@@ -36,7 +36,7 @@ pub(super) fn until_it_opens<P: Ports, T>(
             Err(error) => {
                 let why = format!("{error:#}");
                 if shut.borrow().as_ref() != Some(&why) {
-                    log::error!("{why}; nothing is started until it can; {REMEDY}");
+                    log::error!("{why}; nothing is started until then; {REMEDY}");
                 }
                 shut.send_replace(Some(why));
             }
@@ -46,19 +46,19 @@ pub(super) fn until_it_opens<P: Ports, T>(
             if inbox.is_closed() {
                 return None;
             }
-            thread::sleep(LOOKS_EVERY);
-            waited += LOOKS_EVERY;
+            thread::sleep(POLL_INTERVAL);
+            waited += POLL_INTERVAL;
         }
-        again_after = (again_after * 2).min(AGAIN_AT_LAST_AFTER);
+        again_after = (again_after * 2).min(RETRY_MAX);
     }
 }
 
-/// What helps against a database that cannot be used.
-const REMEDY: &str = "put a backup in its host, or begin anew: `systemctl stop \
+/// The remedy for an unusable database.
+const REMEDY: &str = "put a backup in its place, or start with an empty one: `systemctl stop \
     brain-experiment-coordinator`, move state.db, state.db-wal and state.db-shm away, `systemctl \
     start brain-experiment-coordinator`";
 
-/// The refusal of everything for this reason.
+/// Returns the refusal of any request during an outage.
 pub(super) fn refusal(why: &str) -> Refusal {
     Refusal::new(RefusalKind::Store, format!("the coordinator holds everything: {why}"))
         .remedy(REMEDY)

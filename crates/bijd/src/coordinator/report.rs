@@ -1,34 +1,34 @@
-//! Tells of events: the journal each of them, the service manager the sum.
+//! Reports events to the journal, and a summary to the service manager.
 
 use std::time::Duration;
 
 use bij_coordinator::{Handle, Ports, Status};
 use bij_core::queue::Event;
-use bij_host::ServiceNotify;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::journal::log_event;
+use bij_host::ServiceNotify;
 
-/// How often it is looked whether something does not work, or works again: no event tells of it.
-const LOOKS_EVERY: Duration = Duration::from_secs(10);
-const LOOKS_IN_TROUBLE_EVERY: Duration = Duration::from_secs(2);
+/// Interval of checks for troubles, which cause no event.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+const POLL_INTERVAL_IN_TROUBLE: Duration = Duration::from_secs(2);
 
-/// So many events are read at once.
-const AT_ONCE: usize = 500;
+/// Number of events that are read at once.
+const BATCH_LEN: usize = 500;
 
-/// Tells of every event from now on, until the loop ends.
-pub(super) async fn tell_events<P: Ports>(
+/// Reports every event from now on, until the loop ends.
+pub(super) async fn report_events<P: Ports>(
     handle: &Handle<P>,
     mut newest: watch::Receiver<u64>,
     notify: &ServiceNotify,
 ) {
-    // That it has come up is the newest event, and is told as well.
-    let mut told = newest.borrow_and_update().saturating_sub(1);
+    // The newest event is the start of the coordinator, and is also reported.
+    let mut reported = newest.borrow_and_update().saturating_sub(1);
     let mut troubles: Vec<String> = Vec::new();
     let mut shown = String::new();
     loop {
-        let Ok(status) = tell_since(handle, &mut told).await else { return };
+        let Ok(status) = report_since(handle, &mut reported).await else { return };
         for trouble in status.troubles.iter().filter(|trouble| !troubles.contains(trouble)) {
             log::warn!("{trouble}");
         }
@@ -38,38 +38,39 @@ pub(super) async fn tell_events<P: Ports>(
             shown = line;
         }
         troubles = status.troubles;
-        let again_after = if troubles.is_empty() { LOOKS_EVERY } else { LOOKS_IN_TROUBLE_EVERY };
+        let again_after =
+            if troubles.is_empty() { POLL_INTERVAL } else { POLL_INTERVAL_IN_TROUBLE };
         if let Ok(Err(_)) = timeout(again_after, newest.changed()).await {
             return;
         }
     }
 }
 
-async fn tell_since<P: Ports>(handle: &Handle<P>, told: &mut u64) -> Result<Status, ()> {
+async fn report_since<P: Ports>(handle: &Handle<P>, reported: &mut u64) -> Result<Status, ()> {
     loop {
         let (newest, loaded) = handle
             .ask(|coordinator, _| (coordinator.newest_event(), coordinator.loaded_event()))
             .await
             .map_err(drop)?;
-        if newest < *told {
-            // Another database has taken the place of the one whose events were told.
-            *told = loaded;
+        if newest < *reported {
+            // The database was replaced, so that events are counted anew.
+            *reported = loaded;
         }
-        let after = *told;
-        let asked = handle.ask(move |coordinator, _| coordinator.events(after, AT_ONCE));
-        // A store that cannot be read is told as a trouble; its events come when it can.
+        let after = *reported;
+        let asked = handle.ask(move |coordinator, _| coordinator.events(after, BATCH_LEN));
+        // An unreadable store is one of the troubles; its events are reported later.
         let events: Vec<Event> = asked.await.map_err(drop)?.unwrap_or_default();
         for event in &events {
             log_event(event);
-            *told = event.seq;
+            *reported = event.seq;
         }
-        if events.len() < AT_ONCE {
+        if events.len() < BATCH_LEN {
             return handle.ask(|coordinator, _| coordinator.status()).await.map_err(drop);
         }
     }
 }
 
-/// `4 of 4 slots are taken, 26 wait, 1 is held`, and what does not work.
+/// Returns a line such as `4 of 4 slots are taken, 26 wait, 1 are held`, with the troubles.
 fn line(status: &Status) -> String {
     let Status { running, slots, waiting, held, .. } = status;
     let mut parts =
@@ -77,7 +78,7 @@ fn line(status: &Status) -> String {
     parts.extend(
         status.paused.as_ref().map(|pause| format!("admission was paused by {}", pause.by)),
     );
-    // A line is all there is room for.
+    // The status has one line only.
     parts.extend(status.troubles.iter().map(|trouble| trouble.replace('\n', " ")));
     parts.join("; ")
 }

@@ -1,46 +1,47 @@
-//! One reading of the board, as far as it is kept.
+//! One reading of the board.
 
 use std::sync::Arc;
 
 use bij_core::{Bytes, Celsius, Hottest, Milliwatts, Percent};
 use bij_jetson::{FastSample, WhyNot, Zone};
 
-/// One reading of the board, as far as it is kept: what was known, without the reasons of what was not.
+/// One reading of the board. Values that the board did not report are `None`, without the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
-    /// The zones that told how hot it was, by name.
+pub struct BoardReading {
+    /// Temperature of each thermal zone that could be read, by name.
     pub zones: Box<[(Arc<str>, Celsius)]>,
-    /// What the whole board drew.
+    /// Power of the whole board.
     pub power: Option<Milliwatts>,
-    /// How busy the GPU was at that moment.
+    /// Load of the GPU.
     pub gpu_load: Option<Percent>,
-    /// What memory could be had without swapping.
+    /// Memory available without swapping.
     pub memory_available: Option<Bytes>,
-    /// Whether something was slowed down by heat.
+    /// Whether any processor was throttled for heat.
     pub throttled: Option<bool>,
-    /// How often the power supply was too weak since the boot.
+    /// Over-current events since the boot.
     pub over_current: Option<u64>,
 }
 
-impl Glance {
-    /// What is kept of a reading. Names are shared with the reading before, so that an hour of them
-    /// takes the room of one.
-    pub fn of(pulse: FastSample, before: Option<&Self>) -> Self {
+impl BoardReading {
+    /// Returns the reading of a pulse. Names are shared with the reading before, so that an hour of readings stores them
+    /// once.
+    pub fn from_pulse(pulse: FastSample, before: Option<&Self>) -> Self {
         let known = |name: String| {
             let same =
                 before.and_then(|before| before.zones.iter().find(|(known, _)| **known == *name));
             same.map_or_else(|| Arc::from(name), |(known, _)| Arc::clone(known))
         };
-        let told = pulse.zones.unwrap_or_default();
-        // Of just this length: a list that is collected out of the other one would keep its room.
-        let mut zones = Vec::with_capacity(told.iter().filter(|zone| zone.celsius.is_ok()).count());
-        let readable = told
+        let readings = pulse.zones.unwrap_or_default();
+        // Collecting in place would keep the capacity of the larger elements.
+        let mut zones =
+            Vec::with_capacity(readings.iter().filter(|zone| zone.celsius.is_ok()).count());
+        let readable = readings
             .into_iter()
             .filter_map(|Zone { name, celsius, .. }| Some((known(name), celsius.ok()?)));
         zones.extend(readable);
         let gpu_load = match pulse.gpu.and_then(|gpu| gpu.load) {
             Ok(load) => Some(load),
-            // Without power it does nothing, and that is known.
+            // A GPU without power has no load.
             Err(WhyNot::Off) => Some(Percent::from_permyriad(0)),
             Err(_) => None,
         };
@@ -54,7 +55,6 @@ impl Glance {
         }
     }
 
-    /// The hottest zone.
     pub(super) fn hottest(&self) -> Option<Hottest> {
         let (zone, celsius) = self.zones.iter().max_by_key(|(_, celsius)| *celsius)?;
         Some(Hottest { zone: zone.to_string(), celsius: *celsius })
@@ -70,20 +70,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reading_is_kept_without_what_was_not_known() {
+    fn a_reading_leaves_out_unreadable_values() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
         let tree = CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap();
         let machine = Machine::new(Arc::new(tree));
-        let first = Glance::of(machine.fast_sample(), None);
+        let first = BoardReading::from_pulse(machine.fast_sample(), None);
         let names: Vec<&str> = first.zones.iter().map(|(name, _)| &**name).collect();
         // The GPU and the vision units are powered off.
         assert_eq!(names, ["cpu", "soc0", "soc1", "soc2", "tboard", "tdiode", "tj"]);
         assert_eq!(first.power, Some(Milliwatts::new(8918)));
         assert_eq!((first.throttled, first.over_current), (Some(false), Some(0)));
         assert_eq!(first.hottest().unwrap().celsius, Celsius::from_millis(52_875));
-        let second = Glance::of(machine.fast_sample(), Some(&first));
+        let second = BoardReading::from_pulse(machine.fast_sample(), Some(&first));
         assert_eq!(second, first);
         let shared = |(a, b): (&(Arc<str>, _), &(Arc<str>, _))| Arc::ptr_eq(&a.0, &b.0);
-        assert!(first.zones.iter().zip(&second.zones).all(shared), "one name for all of them");
+        assert!(first.zones.iter().zip(&second.zones).all(shared), "the names are shared");
     }
 }

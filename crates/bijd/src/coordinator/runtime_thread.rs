@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own, for what must not wait for others.
+//! A thread with its own runtime, for tasks that must not wait for others.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -7,19 +7,19 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
-/// Runs something on a thread of its own until this is dropped.
-pub(super) struct Beside {
-    /// Dropped, it tells the thread to end.
+/// A task on its own thread, which ends when this is dropped.
+pub(super) struct RuntimeThread {
+    /// Ends the thread when it is dropped.
     end: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Beside {
-    /// Begins, in the thread's runtime, and returns when that has been done. `serve` is given what
-    /// `begin` has returned, and is dropped at the end; then `leave` is called with it.
+impl RuntimeThread {
+    /// Spawns the thread, and returns when `begin` has run in its runtime. `serve` then runs with the value of `begin`
+    /// until the end, when it is dropped and `leave` is called with that value.
     ///
     /// # Errors
-    /// What `begin` says, or that there can be no thread.
+    /// The error of `begin`, or if no thread can be spawned.
     pub(super) fn spawn<T: Send + 'static>(
         name: &str,
         begin: impl FnOnce() -> Result<T> + Send + 'static,
@@ -28,32 +28,32 @@ impl Beside {
     ) -> Result<Self> {
         let runtime = super::run::runtime()?;
         let (end, ended) = oneshot::channel();
-        let (first_word, heard) = mpsc::channel();
+        let (send_result, result) = mpsc::channel();
         let run = move || {
             runtime.block_on(async move {
-                let it = match begin() {
-                    Ok(it) => it,
-                    Err(error) => return drop(first_word.send(Err(error))),
+                let value = match begin() {
+                    Ok(value) => value,
+                    Err(error) => return drop(send_result.send(Err(error))),
                 };
-                // It is waited for below.
-                drop(first_word.send(Ok(())));
+                // The spawning thread receives it below.
+                drop(send_result.send(Ok(())));
                 tokio::select! {
-                    () = serve(&it) => {}
-                    // Dropped, not sent.
+                    () = serve(&value) => {}
+                    // The sender never sends, and was dropped.
                     _ = ended => {}
                 }
-                leave(it);
+                leave(value);
             });
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-        let thread = thread.context("no thread can be made")?;
+        let thread = thread.context("cannot spawn a thread")?;
         let this = Self { end: Some(end), thread: Some(thread) };
-        heard.recv().unwrap_or_else(|_| Err(anyhow!("the thread {name} has panicked")))?;
+        result.recv().unwrap_or_else(|_| Err(anyhow!("the thread {name} has panicked")))?;
         Ok(this)
     }
 }
 
-impl Drop for Beside {
+impl Drop for RuntimeThread {
     fn drop(&mut self) {
         drop(self.end.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {

@@ -1,4 +1,4 @@
-//! What can be done about heat on this machine.
+//! The restraints that this machine supports.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,26 +10,26 @@ use std::thread::available_parallelism;
 use bij_coordinator::heat::{HeatStep, Living};
 use bij_core::{ExperimentId, Percent, TimeSpan};
 
-use super::deed::Failure;
+use super::execute::StepFailure;
 
-/// What can be done, and what has turned out to be impossible.
+/// The restraints that this machine supports, except those that have failed.
 #[derive(Debug)]
-pub(super) struct Means {
+pub(super) struct HeatCapabilities {
     processors: Percent,
     can_cap: bool,
     can_freeze: bool,
-    /// Those that could not be frozen, whatever the reason: they are not tried again.
+    /// Experiments that could not be frozen, and are not tried again.
     not_frozen: BTreeSet<ExperimentId>,
 }
 
-impl Means {
-    /// The means of a machine whose control groups are mounted here.
-    pub(super) fn of(cgroups: &Path) -> Self {
+impl HeatCapabilities {
+    /// Finds the capabilities of a machine whose control groups are mounted at `cgroups`.
+    pub(super) fn new(cgroups: &Path) -> Self {
         let count = available_parallelism().map_or(1, NonZero::get);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let can_cap = can_cap(cgroups);
         if !can_cap {
-            log::warn!("heat: {}", told_once(&NO_BANDWIDTH));
+            log::warn!("heat: {}", done_without(&NO_BANDWIDTH));
         }
         Self {
             processors: Percent::new(count.saturating_mul(100)),
@@ -39,13 +39,13 @@ impl Means {
         }
     }
 
-    /// All processors.
+    /// Returns the time of all processors.
     pub(super) const fn processors(&self) -> Percent {
         self.processors
     }
 
-    /// An experiment within these means.
-    pub(super) fn bounded(&self, one: &Living) -> Living {
+    /// Returns an experiment without the restraints that this machine does not support.
+    pub(super) fn restrict(&self, one: &Living) -> Living {
         Living {
             cpu: one.cpu.min(self.processors),
             can_cap: one.can_cap && self.can_cap,
@@ -56,8 +56,8 @@ impl Means {
         }
     }
 
-    /// One that nobody has told of: it may be anything, and is held back first.
-    pub(super) fn stranger(&self, experiment: ExperimentId) -> Living {
+    /// Returns an experiment that the loop does not know, which is restrained first.
+    pub(super) fn unknown_experiment(&self, experiment: ExperimentId) -> Living {
         Living {
             experiment,
             priority: i32::MIN,
@@ -71,16 +71,19 @@ impl Means {
         }
     }
 
-    /// A step has failed. Gives what there is to tell of that: what can never be done is told once,
-    /// however many were to be held back by it.
-    pub(super) fn learn(&mut self, step: &HeatStep, failure: &Failure) -> Option<String> {
+    /// Records a failed step. Returns a message for the log; a permanent failure is logged only the first time.
+    pub(super) fn record_failure(
+        &mut self,
+        step: &HeatStep,
+        failure: &StepFailure,
+    ) -> Option<String> {
         let was = (self.can_cap, self.can_freeze);
         match step {
             HeatStep::Freeze { experiment } => {
-                self.can_freeze &= !failure.for_good;
+                self.can_freeze &= !failure.is_permanent;
                 self.not_frozen.insert(experiment.clone());
             }
-            HeatStep::Cap { .. } => self.can_cap &= !failure.for_good,
+            HeatStep::Cap { .. } => self.can_cap &= !failure.is_permanent,
             HeatStep::Hold
             | HeatStep::Admit
             | HeatStep::CapGpu { .. }
@@ -89,23 +92,23 @@ impl Means {
             | HeatStep::Thaw { .. }
             | HeatStep::Stop { .. } => {}
         }
-        if !failure.for_good {
+        if !failure.is_permanent {
             return Some(format!("{step}: {failure}"));
         }
-        (was != (self.can_cap, self.can_freeze)).then(|| told_once(failure))
+        (was != (self.can_cap, self.can_freeze)).then(|| done_without(failure))
     }
 }
 
-/// What the files of a kernel without `CONFIG_CFS_BANDWIDTH` come to.
-const NO_BANDWIDTH: &str = "this kernel cannot bound processor time (CONFIG_CFS_BANDWIDTH)";
+/// The failure of a kernel without `CONFIG_CFS_BANDWIDTH`.
+const NO_BANDWIDTH: &str = "this kernel cannot limit processor time (CONFIG_CFS_BANDWIDTH)";
 
-fn told_once(what: &dyn fmt::Display) -> String {
-    format!("{what}; the ladder does without it from now on")
+fn done_without(what: &dyn fmt::Display) -> String {
+    format!("{what}; heat control no longer uses it")
 }
 
-/// Whether the kernel can bound processor time (`CONFIG_CFS_BANDWIDTH`; some of NVIDIA's cannot):
-/// systemd takes `CPUQuota=` all the same. Version 2 has `cpu.max` beside `cpu.weight` then, in all
-/// groups but the first; version 1 has `cpu.cfs_quota_us`.
+/// Returns whether the kernel can limit processor time (`CONFIG_CFS_BANDWIDTH`; some of NVIDIA's cannot, and systemd
+/// accepts `CPUQuota=` anyway). Cgroup v2 then has `cpu.max` beside `cpu.weight` in all groups but the root; v1 has
+/// `cpu.cfs_quota_us`.
 fn can_cap(cgroups: &Path) -> bool {
     for version_1 in ["cpu", "cpu,cpuacct"] {
         let group = cgroups.join(version_1);
@@ -115,7 +118,7 @@ fn can_cap(cgroups: &Path) -> bool {
     }
     let groups = fs::read_dir(cgroups).into_iter().flatten().flatten();
     let weighted = groups.map(|entry| entry.path()).find(|group| group.join("cpu.weight").exists());
-    // Where no group has a weight yet, nothing is known against it.
+    // Without a group that has a weight, assume that it can.
     weighted.is_none_or(|group| group.join("cpu.max").exists())
 }
 
@@ -136,20 +139,21 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_done_is_told_once_and_not_tried_again() {
-        let mut means = Means::of(tree(&["cpu/cpu.shares", "cpu/cpu.cfs_quota_us"]).path());
+    fn a_permanent_failure_is_logged_once_and_not_tried_again() {
+        let mut capabilities =
+            HeatCapabilities::new(tree(&["cpu/cpu.shares", "cpu/cpu.cfs_quota_us"]).path());
         let [a, b]: [ExperimentId; 2] = ["a", "b"].map(|id| id.parse().unwrap());
-        assert!(means.stranger(a.clone()).can_cap);
+        assert!(capabilities.unknown_experiment(a.clone()).can_cap);
         let cap = |experiment| HeatStep::Cap { experiment, to: Percent::new(50) };
-        let failure = || Failure::from(UnitError::Unsupported("it has no effect"));
-        let told = means.learn(&cap(a.clone()), &failure());
-        let said = "it has no effect; the ladder does without it from now on";
-        assert_eq!(told.as_deref(), Some(said));
-        assert_eq!(means.learn(&cap(b), &failure()), None);
-        assert!(!means.stranger(a.clone()).can_cap);
+        let failure = || StepFailure::from(UnitError::Unsupported("it has no effect"));
+        let text = capabilities.record_failure(&cap(a.clone()), &failure());
+        let expected = "it has no effect; heat control no longer uses it";
+        assert_eq!(text.as_deref(), Some(expected));
+        assert_eq!(capabilities.record_failure(&cap(b), &failure()), None);
+        assert!(!capabilities.unknown_experiment(a.clone()).can_cap);
         let gone = UnitError::NotFound(a.clone()).into();
-        let told = means.learn(&HeatStep::Freeze { experiment: a }, &gone);
-        assert_eq!(told.as_deref(), Some("freezes a: there is no experiment a"));
+        let text = capabilities.record_failure(&HeatStep::Freeze { experiment: a }, &gone);
+        assert_eq!(text.as_deref(), Some("freezes a: there is no experiment a"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Attempts that nobody closed: the machine went away under them, or their `end` was killed.
+//! Closes attempts without an end record: the machine lost power, or their `end` hook was killed.
 
 use std::fs;
 
@@ -6,19 +6,22 @@ use bij_core::port::{DefinitionSource, Ledger, LedgerError};
 use bij_core::{
     Attempt, AttemptKey, BootId, ExperimentId, Outcome, RecoveredEnd, Timestamp, Witness,
 };
-use bij_host::{HostContext, logged, read_progress};
+use bij_host::read_progress;
+
+use bij_host::logged;
 
 use super::Begin;
 use crate::unclosed::{find_end, log_unclosed};
 use crate::{Journal, Manager};
+use bij_host::HostContext;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
-    /// Closes whatever of this experiment's recent attempts is open; returns whether anything was.
-    pub(super) fn close_left_open(&mut self, recent: &[Attempt], here: AttemptKey) -> bool {
+    /// Closes the open ones of this experiment's recent attempts; returns whether there were any.
+    pub(super) fn close_unclosed(&mut self, recent: &[Attempt], here: AttemptKey) -> bool {
         let open: Vec<_> = recent.iter().filter(|attempt| attempt.end.is_none()).collect();
         if open.iter().any(|attempt| attempt.key.boot != here.boot) {
             let closed = close_other_boots(self.ledger, self.host, here.boot);
-            logged(closed, "what other boots left open is still open");
+            logged(closed, "cannot close the attempts of other boots");
         }
         for attempt in open.iter().filter(|attempt| attempt.key.boot == here.boot) {
             self.close_in_this_boot(attempt);
@@ -26,20 +29,19 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         !open.is_empty()
     }
 
-    /// Its `end` was killed.
+    /// Closes an attempt whose `end` hook was killed.
     fn close_in_this_boot(&mut self, attempt: &Attempt) {
         let mut closing = find_end(self.host, self.journal, attempt, Witness::NextStart);
-        let facts = logged(self.manager.facts(&closing.experiment), "NRestarts is not known");
+        let facts = logged(self.manager.facts(&closing.experiment), "cannot read NRestarts");
         closing.end.evidence.restarts = facts.map(|facts| facts.restarts);
         let closed = self.ledger.close(&closing);
-        if logged(closed, "the ledger did not take the attempt's end") == Some(Outcome::Changed) {
+        if logged(closed, "cannot record the end in the ledger") == Some(Outcome::Changed) {
             log_unclosed(attempt, &closing.end);
         }
     }
 }
 
-/// Closes every attempt of every experiment that a boot other than `here` left open; returns how
-/// many that were.
+/// Closes all open attempts of all experiments of boots other than `here`; returns their number.
 ///
 /// # Errors
 /// As [`bij_core::close_other_boots`].
@@ -57,7 +59,7 @@ pub(crate) fn close_other_boots(
     Ok(closed.len())
 }
 
-/// What the experiment left in its own directory.
+/// Returns what the experiment's own directory shows about the end of an attempt.
 fn last_words(host: &HostContext, attempt: &Attempt, now: Timestamp) -> RecoveredEnd {
     let id = &attempt.run.experiment;
     let ended = last_sign_of_life(host, id, attempt.started, now);
@@ -69,7 +71,8 @@ fn last_words(host: &HostContext, attempt: &Attempt, now: Timestamp) -> Recovere
     }
 }
 
-/// When the experiment last wrote its progress, if the clock makes sense of it.
+/// Returns when the experiment last wrote its progress; `None` if that was not during the attempt, because the clock
+/// was set.
 fn last_sign_of_life(
     host: &HostContext,
     id: &ExperimentId,

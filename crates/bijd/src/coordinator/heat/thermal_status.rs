@@ -1,4 +1,4 @@
-//! What the loop is told of the ladder.
+//! The status that heat control reports to the loop.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,13 @@ use bij_coordinator::policy::ThermalStatus;
 use bij_coordinator::{Ports, RunningExperiments};
 use bij_core::{Celsius, ExperimentId};
 
-use super::Watch;
+use super::HeatLoop;
 
-impl<P: Ports> Watch<P> {
-    pub(super) fn warmth(&self, lives: &RunningExperiments) -> ThermalStatus {
+impl<P: Ports> HeatLoop<P> {
+    /// Returns which starts are on hold for heat, and which experiment could start instead.
+    pub(super) fn thermal_status(&self, lives: &RunningExperiments) -> ThermalStatus {
         let keeps = |cpu, limit| self.ladder.blocking_reason(cpu, limit);
-        let all = self.means.processors();
+        let all = self.capabilities.processors();
         let held = keeps(all, None);
         let own =
             |(id, limit): (&ExperimentId, &Celsius)| Some((id.clone(), keeps(all, Some(*limit))?));
@@ -27,24 +28,24 @@ impl<P: Ports> Watch<P> {
     }
 }
 
-/// Whether a difference is worth a decision: a tenth of a degree is none.
-pub(super) fn differs(told: &ThermalStatus, now: &ThermalStatus) -> bool {
+/// Returns whether the loop needs the new status: a tenth of a degree makes no difference.
+pub(super) fn differs(reported: &ThermalStatus, now: &ThermalStatus) -> bool {
     let limits = |warmth: &ThermalStatus| warmth.too_hot_for.keys().cloned().collect::<Vec<_>>();
-    told.level != now.level
-        || told.replacement != now.replacement
-        || limits(told) != limits(now)
-        || match (&told.held, &now.held) {
+    reported.level != now.level
+        || reported.replacement != now.replacement
+        || limits(reported) != limits(now)
+        || match (&reported.held, &now.held) {
             (None, None) => false,
-            (Some(told), Some(now)) => is_far(told, now),
+            (Some(reported), Some(now)) => is_far(reported, now),
             (None, Some(_)) | (Some(_), None) => true,
         }
 }
 
-fn is_far(told: &Because, now: &Because) -> bool {
-    match (told, now) {
-        (Because::Zone { celsius: told, .. }, Because::Zone { celsius: now, .. }) => {
-            told.millis().abs_diff(now.millis()) >= 1000
+fn is_far(reported: &Because, now: &Because) -> bool {
+    match (reported, now) {
+        (Because::Zone { celsius: reported, .. }, Because::Zone { celsius: now, .. }) => {
+            reported.millis().abs_diff(now.millis()) >= 1000
         }
-        (told, now) => told != now,
+        (reported, now) => reported != now,
     }
 }

@@ -1,4 +1,4 @@
-//! Does what the ladder says.
+//! Executes the steps of the ladder.
 
 use std::time::Duration;
 
@@ -11,40 +11,40 @@ use tokio::time::timeout;
 /// The time that an experiment has to write a checkpoint when the board is critically hot. It includes
 /// `ExecStop=`, which systemd runs before it signals. With the two hot readings before it, all experiments have
 /// ended within ten seconds.
-const LEAVES_WITHIN: Duration = Duration::from_secs(4);
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What became of a step.
+/// A finished step with its result.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct StepOutcome {
     pub(super) step: HeatStep,
-    pub(super) result: Result<(), Failure>,
+    pub(super) result: Result<(), StepFailure>,
 }
 
-/// Why a step could not be done.
+/// Why a step failed.
 #[derive(Debug, Error)]
 #[error("{text}")]
-pub(super) struct Failure {
+pub(super) struct StepFailure {
     text: String,
-    /// It never can be done here.
-    pub(super) for_good: bool,
+    /// Whether the step can never succeed on this machine.
+    pub(super) is_permanent: bool,
 }
 
-impl From<UnitError> for Failure {
+impl From<UnitError> for StepFailure {
     fn from(error: UnitError) -> Self {
-        let for_good = matches!(error, UnitError::Unsupported(_));
-        Self { text: bij_core::error_chain(&error), for_good }
+        let is_permanent = matches!(error, UnitError::Unsupported(_));
+        Self { text: bij_core::error_chain(&error), is_permanent }
     }
 }
 
-/// Does it.
-pub(super) async fn carry_out(
+/// Executes a step.
+pub(super) async fn execute_step(
     units: &impl UnitManager,
     handover: &impl Handover,
     step: HeatStep,
     because: &Because,
-) -> Done {
+) -> StepOutcome {
     let done = match &step {
-        // Nobody's unit is concerned.
+        // These steps concern no unit.
         HeatStep::Hold | HeatStep::Admit | HeatStep::CapGpu { .. } | HeatStep::UncapGpu => Ok(()),
         HeatStep::Cap { experiment, to } => {
             units.set_cpu_cap(experiment, Some(*to)).await.map(drop)
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(
         HeatStep::Stop { experiment, haste } => {
             let order = Order { kind: OrderKind::Heat, by: because.to_string() };
             if let Err(error) = handover.stop(experiment, &order) {
-                // It is stopped all the same, and its end says "stopped".
+                // It is stopped anyway, but its cause will be `stopped`.
                 log::warn!("{}", bij_core::error_chain(&error));
             }
             match haste {
@@ -64,21 +64,21 @@ pub(super) async fn carry_out(
             }
         }
     };
-    Done { step, result: done.map_err(Failure::from) }
+    StepOutcome { step, result: done.map_err(StepFailure::from) }
 }
 
-/// Asked first, it is killed if that takes too long, or if nobody can ask it.
+/// Stops a unit; kills it if the stop takes too long or fails.
 async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<(), UnitError> {
     let stop = units.stop(id);
     tokio::pin!(stop);
-    let stopped = timeout(LEAVES_WITHIN, &mut stop).await;
+    let stopped = timeout(STOP_TIMEOUT, &mut stop).await;
     let failed = match stopped {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(error)) => Some(error),
         Err(_) => None,
     };
     match (units.kill(id).await, failed) {
-        // The job that stops it is done then.
+        // The kill also ends the stop job.
         (Ok(()), None) => stop.await.map(drop),
         (Ok(()), Some(_)) => Ok(()),
         (Err(error), _) => Err(error),
@@ -94,31 +94,31 @@ mod tests {
 
     use super::*;
 
-    /// A manager whose units leave when they are killed only.
+    /// A manager whose units stop only when they are killed.
     #[derive(Default)]
     struct Stubborn(Mutex<Vec<String>>);
 
     impl Stubborn {
-        fn say(&self, what: &str) {
+        fn record(&self, what: &str) {
             self.0.lock().unwrap().push(what.to_owned());
         }
     }
 
     impl UnitManager for Stubborn {
         async fn start(&self, _: &ExperimentId) -> Result<Started, UnitError> {
-            unreachable!("nothing is started for heat")
+            unreachable!("heat control starts no unit")
         }
 
         async fn stop(&self, _: &ExperimentId) -> Result<Outcome, UnitError> {
-            self.say("stop");
-            while !self.0.lock().unwrap().iter().any(|said| said == "kill") {
+            self.record("stop");
+            while !self.0.lock().unwrap().iter().any(|call| call == "kill") {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             Ok(Outcome::Changed)
         }
 
         async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
-            self.say("kill");
+            self.record("kill");
             Ok(())
         }
 
@@ -127,7 +127,7 @@ mod tests {
             _: &ExperimentId,
             cap: Option<Percent>,
         ) -> Result<Outcome, UnitError> {
-            self.say(&format!("cap {cap:?}"));
+            self.record(&format!("cap {cap:?}"));
             Ok(Outcome::Changed)
         }
 
@@ -142,7 +142,7 @@ mod tests {
         }
 
         fn stop(&self, _: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-            self.say(&format!("order {:?} by {}", order.kind, order.by));
+            self.record(&format!("order {:?} by {}", order.kind, order.by));
             Ok(())
         }
 
@@ -160,28 +160,28 @@ mod tests {
         Because::Zone { zone: "tj".to_owned(), celsius, soon: celsius }
     }
 
-    async fn said(step: HeatStep) -> (Done, Vec<String>) {
+    async fn execute(step: HeatStep) -> (StepOutcome, Vec<String>) {
         let manager = Stubborn::default();
-        let done = carry_out(&manager, &manager, step, &because()).await;
+        let done = execute_step(&manager, &manager, step, &because()).await;
         (done, manager.0.into_inner().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_haste_who_does_not_leave_is_killed_and_the_order_says_why() {
+    async fn a_critical_stop_kills_an_experiment_that_does_not_stop() {
         let experiment: ExperimentId = "x".parse().unwrap();
         let stop = HeatStep::Stop { experiment, haste: Haste::Critical };
-        let (done, said) = said(stop).await;
+        let (done, calls) = execute(stop).await;
         assert!(done.result.is_ok());
-        assert_eq!(said, ["order Heat by tj is at 90.0 °C", "stop", "kill"]);
+        assert_eq!(calls, ["order Heat by tj is at 90.0 °C", "stop", "kill"]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_can_never_be_done_here_is_told_apart() {
+    async fn a_permanent_failure_is_marked() {
         let experiment: ExperimentId = "x".parse().unwrap();
-        let (done, _) = said(HeatStep::Freeze { experiment: experiment.clone() }).await;
-        assert!(done.result.unwrap_err().for_good);
-        let (done, said) = said(HeatStep::Uncap { experiment }).await;
+        let (done, _) = execute(HeatStep::Freeze { experiment: experiment.clone() }).await;
+        assert!(done.result.unwrap_err().is_permanent);
+        let (done, calls) = execute(HeatStep::Uncap { experiment }).await;
         assert!(done.result.is_ok());
-        assert_eq!(said, ["cap None"]);
+        assert_eq!(calls, ["cap None"]);
     }
 }

@@ -1,16 +1,19 @@
-//! What the process gets as its environment, its place in history included.
+//! Writes the environment of an attempt, with its numbers and its checkpoint.
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
-use bij_host::{files, logged, read_progress};
+use bij_host::read_progress;
+
+use bij_host::logged;
 
 use super::{Begin, BeginError};
-use crate::owner::{Reader, reader};
+use crate::owner::{EnvironmentReader, environment_reader};
 use crate::{Journal, Manager, attempt_env};
+use bij_host::files;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
-    /// Writes the environment of the attempt where only the experiment's user can read it.
+    /// Writes the environment of the attempt into a file that only the experiment's user can read.
     pub(super) fn write_environment(
         &self,
         spec: &ExperimentSpec,
@@ -18,44 +21,44 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         recent: &[Attempt],
     ) -> Result<(), BeginError> {
         let layout = self.host.layout();
-        let reader = reader(self.host, spec)?;
-        let told = self.told_of(&spec.id, opened, recent);
-        let is_dynamic = matches!(reader, Reader::Namespace);
-        let text = attempt_env::render(spec, layout, is_dynamic, &told);
+        let reader = environment_reader(self.host, spec)?;
+        let variables = self.attempt_variables(&spec.id, opened, recent);
+        let is_dynamic = matches!(reader, EnvironmentReader::Namespace);
+        let text = attempt_env::render(spec, layout, is_dynamic, &variables);
         let path = match reader {
-            Reader::User(_) => layout.environment(&spec.id),
-            Reader::Namespace => layout.sealed_environment(&spec.id),
+            EnvironmentReader::User(_) => layout.environment(&spec.id),
+            EnvironmentReader::Namespace => layout.sealed_environment(&spec.id),
         };
         let write = || match reader {
-            Reader::User(uid) => files::put_for(uid, &path, &text),
-            Reader::Namespace => files::put_sealed(&path, &text),
+            EnvironmentReader::User(uid) => files::put_for(uid, &path, &text),
+            EnvironmentReader::Namespace => files::put_sealed(&path, &text),
         };
         write().map_err(|source| BeginError::Environment { path: path.clone(), source })
     }
 
-    /// What changes from attempt to attempt.
-    fn told_of(
+    /// Returns the variables that change with each attempt.
+    fn attempt_variables(
         &self,
         id: &ExperimentId,
         opened: Option<&Opened>,
         recent: &[Attempt],
     ) -> Vec<(&'static str, String)> {
         let Some(opened) = opened else { return Vec::new() };
-        let mut told = vec![
+        let mut variables = vec![
             ("BIJ_RUN", opened.run.to_string()),
             ("BIJ_ATTEMPT", opened.attempt.to_string()),
             ("BIJ_CRASHES", opened.before.crashes.to_string()),
         ];
         if let Some(cause) = opened.before.last_cause {
-            told.push(("BIJ_LAST_CAUSE", cause.to_string()));
+            variables.push(("BIJ_LAST_CAUSE", cause.to_string()));
         }
         if let Some(checkpoint) = self.resume_point(id, opened, recent) {
-            told.push(("BIJ_RESUME_FROM", checkpoint));
+            variables.push(("BIJ_RESUME_FROM", checkpoint));
         }
-        told
+        variables
     }
 
-    /// The newest checkpoint, unless the work it belongs to was finished.
+    /// Returns the newest checkpoint, unless its run has succeeded.
     fn resume_point(
         &self,
         id: &ExperimentId,
@@ -63,9 +66,10 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
         recent: &[Attempt],
     ) -> Option<String> {
         let path = self.host.layout().progress(id);
-        let anew = opened.attempt.0 == 1 && opened.before.last_run_end == Some(RunEnd::Success);
-        if anew {
-            logged(files::remove(&path), "progress of the last run is still there");
+        let begins_anew =
+            opened.attempt.0 == 1 && opened.before.last_run_end == Some(RunEnd::Success);
+        if begins_anew {
+            logged(files::remove(&path), "cannot remove the progress of the last run");
             return None;
         }
         let newest = read_progress(&path).and_then(|progress| progress.checkpoint);
@@ -73,7 +77,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
     }
 }
 
-/// The newest checkpoint that an attempt ended with since the work was finished last.
+/// Returns the newest checkpoint of an attempt since the last success.
 fn last_checkpoint(recent: &[Attempt]) -> Option<String> {
     let ends = recent.iter().rev().filter_map(|attempt| attempt.end.as_ref());
     ends.take_while(|end| end.cause != Cause::Success)

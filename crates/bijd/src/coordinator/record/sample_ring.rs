@@ -1,0 +1,56 @@
+//! The readings of the last hour.
+
+use std::collections::VecDeque;
+
+use bij_coordinator::Now;
+use bij_core::TimeSpan;
+
+use super::BoardReading;
+
+/// A reading of the board with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedReading {
+    /// The time of the reading, by both clocks.
+    pub now: Now,
+    /// The values of the reading.
+    pub reading: BoardReading,
+}
+
+/// The readings of the last hour in which the board was read, oldest first.
+#[derive(Debug, Default)]
+pub struct SampleRing {
+    readings: VecDeque<TimedReading>,
+}
+
+impl SampleRing {
+    /// Age of the oldest reading.
+    const LENGTH: TimeSpan = TimeSpan::from_secs(3600);
+    /// Largest number of readings: one a second, and some more for attempts that begin or end in between.
+    const MAX_LEN: usize = 4096;
+
+    /// Adds a reading, unless it is not later than the newest.
+    pub fn push(&mut self, reading: TimedReading) {
+        if self.newest().is_some_and(|newest| reading.now.uptime <= newest.now.uptime) {
+            return;
+        }
+        let now = reading.now.uptime.as_micros();
+        let is_old = |reading: &TimedReading| {
+            now.saturating_sub(reading.now.uptime.as_micros()) > Self::LENGTH.as_micros()
+        };
+        while self.readings.len() >= Self::MAX_LEN || self.readings.front().is_some_and(is_old) {
+            self.readings.pop_front();
+        }
+        self.readings.push_back(reading);
+    }
+
+    /// Returns the newest reading.
+    pub fn newest(&self) -> Option<&TimedReading> {
+        self.readings.back()
+    }
+
+    /// Returns the readings after this uptime, oldest first.
+    pub fn after(&self, uptime: TimeSpan) -> impl Iterator<Item = &TimedReading> {
+        let first = self.readings.partition_point(|reading| reading.now.uptime <= uptime);
+        self.readings.range(first..)
+    }
+}
