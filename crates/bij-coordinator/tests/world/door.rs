@@ -49,7 +49,7 @@ struct Truth {
 }
 
 impl Door {
-    pub(crate) fn of(machine: &SimMachine, settings: CoordinatorSettings, memory: Bytes) -> Self {
+    pub(crate) fn new(machine: &SimMachine, settings: CoordinatorSettings, memory: Bytes) -> Self {
         let judge =
             Judge { boot: machine.boot_id(), settings, going_down: false, wrong: Vec::new() };
         Self {

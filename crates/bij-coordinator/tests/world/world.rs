@@ -140,7 +140,7 @@ impl World {
         self.comes_at = None;
         self.disturbed = self.machine.clock.uptime();
         self.fuse.disarm();
-        self.door = Door::of(&self.machine, self.settings.clone(), MEMORY);
+        self.door = Door::new(&self.machine, self.settings.clone(), MEMORY);
         let adapters = adapters(&self.machine, self.door.clone(), &self.fuse);
         let (boot, now) = (self.machine.boot_id(), self.now());
         match Coordinator::open(adapters, boot, self.settings.clone(), now) {

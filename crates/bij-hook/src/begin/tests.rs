@@ -128,7 +128,7 @@ fn a_unit_that_is_stale_after_a_reload_does_not_start() {
     machine.manager.mute.set(true);
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
     assert!(
-        error_chain(&error).ends_with("cannot be asked: no such socket"),
+        error_chain(&error).ends_with("cannot call the service manager: no such socket"),
         "{}",
         error_chain(&error)
     );
@@ -439,7 +439,7 @@ fn a_start_without_its_environment_fails() {
     let machine = Machine::new();
     machine.write("run/brain-in-jar/sealed", "in the way");
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
-    assert!(error.to_string().starts_with("its environment cannot be written to "), "{error}");
+    assert!(error.to_string().starts_with("cannot write the environment of the attempt to "), "{error}");
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
     assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
     assert_eq!(machine.attempt_variables(), "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
-    assert_eq!(ledger.take_in().unwrap(), 1);
+    assert_eq!(ledger.apply_spool().unwrap(), 1);
     assert_eq!(machine.attempts().len(), 1);
 }
 
