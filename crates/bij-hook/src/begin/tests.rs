@@ -439,7 +439,10 @@ fn a_start_without_its_environment_fails() {
     let machine = Machine::new();
     machine.write("run/brain-in-jar/sealed", "in the way");
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
-    assert!(error.to_string().starts_with("cannot write the environment of the attempt to "), "{error}");
+    assert!(
+        error.to_string().starts_with("cannot write the environment of the attempt to "),
+        "{error}"
+    );
 }
 
 #[test]
