@@ -4,13 +4,12 @@
 //! [`LIMITS`] means that a sentence was added that people have to read twice.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{shell, workspace};
+use crate::workspace;
 
 /// Which places to print.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -66,12 +65,12 @@ struct Place {
 /// Counts, prints, and fails where a count is above its limit.
 pub(crate) fn prose(options: Options) -> Result<()> {
     let root = workspace::root();
-    let listed = shell::read(Command::new("git").arg("-C").arg(root).arg("ls-files"))?;
     let mut found: Vec<(String, Place)> = Vec::new();
-    for path in listed.lines() {
-        let Some(kind) = Kind::new(path) else { continue };
-        let text = fs::read_to_string(root.join(path)).unwrap_or_default();
-        found.extend(kind.places(&text).into_iter().map(|place| (path.to_owned(), place)));
+    for path in files(root)? {
+        let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+        let Some(kind) = Kind::new(&name) else { continue };
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        found.extend(kind.places(&text).into_iter().map(|place| (name.clone(), place)));
     }
     let mut too_many = Vec::new();
     for (fault, name, limit) in LIMITS {
@@ -91,6 +90,28 @@ pub(crate) fn prose(options: Options) -> Result<()> {
         bail!("too many: {}", too_many.join(", "));
     }
     Ok(())
+}
+
+/// Returns the files below a directory in the order of their names, without hidden ones and what cargo builds.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(directory)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    entries.sort();
+    let mut all = Vec::new();
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        let metadata = path.symlink_metadata()?;
+        if metadata.is_dir() {
+            all.extend(files(&path)?);
+        } else if metadata.is_file() {
+            all.push(path);
+        }
+    }
+    Ok(all)
 }
 
 /// What is counted in a file.
