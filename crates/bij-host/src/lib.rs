@@ -6,7 +6,7 @@
 //! - [`read_progress`]: the file that an experiment writes its progress to.
 //! - [`ServiceNotify`] and related functions: messages to the service manager (`sd_notify(3)`).
 //! - [`confine`](fn@confine): the environment of a program that runs as root.
-//! - [`logged`]: errors that go to the log and no further.
+//! - [`logged()`]: errors that go to the log and no further.
 
 mod boot;
 mod confine;

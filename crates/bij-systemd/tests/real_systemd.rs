@@ -370,7 +370,7 @@ fn our_start_limit_agrees_with_that_of_systemd() {
     let interval = TimeSpan::from_secs(4);
     let limit = StartLimit { burst: 2, interval: Limit::At(interval) };
     // It is never restarted, and failed: an inactive unit is unloaded, and its starts are forgotten.
-    let mut spec = spec("counted", &["/bin/sh", "-c", "exit 78"]);
+    let mut spec = spec("counted", &["/bin/sh", "-c", "sleep 0.2; exit 78"]);
     (spec.restart.burst, spec.restart.interval) = (limit.burst, limit.interval);
     lab.runtime.block_on(lab.put(&spec));
     let unit = spec.id.unit_name();

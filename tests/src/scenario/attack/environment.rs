@@ -317,7 +317,7 @@ fn forged_results_are_not_believed(guest: &Guest) -> Result<Next, Failure> {
     ensure_eq!(rows[0]["exit_code"], 9, "the exit code of {id}");
     let invocation = rows[0]["invocation_id"].as_str().unwrap_or_default();
     ensure!(!invocation.is_empty() && invocation != forged[0].1, "recorded as {invocation:?}");
-    wait_for_line(guest, id, "is not this life of its unit")?;
+    wait_for_line(guest, id, "is wrong and ignored")?;
     Ok(Next::Done)
 }
 
