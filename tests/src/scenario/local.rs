@@ -268,7 +268,7 @@ fn demo_of_root(guest: &Guest) -> Result<Next, Failure> {
 
 fn demo_of_a_user(guest: &Guest) -> Result<Next, Failure> {
     let held = match guest.lane() {
-        Lane::VmV1 => Held::ByWatching("only root"),
+        Lane::VmV1 => Held::ByWatching("root only"),
         Lane::Machine | Lane::VmV2 => Held::ByKernel,
     };
     let root = root_of("tenant", "demo-of-tenant")?;

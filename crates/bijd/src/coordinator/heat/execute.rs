@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use bij_coordinator::heat::{Because, Haste, HeatStep};
 use bij_core::port::{Handover, UnitError, UnitManager};
-use bij_core::{ExperimentId, Order, OrderKind};
+use bij_core::{ActiveState, ExperimentId, Order, OrderKind};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-/// The time that an experiment has to write a checkpoint when the board is critically hot. It includes
-/// `ExecStop=`, which systemd runs before it signals. With the two hot readings before it, all experiments have
-/// ended within ten seconds.
-const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// The time that an experiment has to write a checkpoint when the board is critically hot, from the stop signal on.
+/// With the two hot readings before it, all experiments have ended within ten seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long systemd may take until it signals: it runs `ExecStop=` before, which takes milliseconds on a board.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a unit is asked whether it has been signalled.
+const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A finished step with its result.
 #[derive(Debug)]
@@ -71,11 +76,18 @@ pub(super) async fn execute_step(
 async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<(), UnitError> {
     let stop = units.stop(id);
     tokio::pin!(stop);
-    let stopped = timeout(STOP_TIMEOUT, &mut stop).await;
+    let mut stopped = tokio::select! {
+        biased;
+        stopped = &mut stop => Some(stopped),
+        _ = timeout(SIGNAL_TIMEOUT, signalled(units, id)) => None,
+    };
+    if stopped.is_none() {
+        stopped = timeout(STOP_TIMEOUT, &mut stop).await.ok();
+    }
     let failed = match stopped {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => Some(error),
-        Err(_) => None,
+        Some(Ok(_)) => return Ok(()),
+        Some(Err(error)) => Some(error),
+        None => None,
     };
     match (units.kill(id).await, failed) {
         // The kill also ends the stop job.
@@ -85,18 +97,34 @@ async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<()
     }
 }
 
+/// Waits until the processes of a unit that is being stopped have got the stop signal, or its status cannot be read.
+async fn signalled(units: &impl UnitManager, id: &ExperimentId) {
+    while let Ok(unit) = units.status(id).await {
+        let is_waiting = match unit.active_state {
+            ActiveState::Active | ActiveState::Activating | ActiveState::Reloading => true,
+            // `ExecStop=` runs.
+            ActiveState::Deactivating => unit.sub_state == "stop",
+            _ => false,
+        };
+        if !is_waiting {
+            return;
+        }
+        sleep(SIGNAL_POLL_INTERVAL).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use bij_core::port::{HandoverError, Started};
     use bij_core::{Celsius, Outcome, Percent, Progress, UnitStatus};
+    use tokio::time::Instant;
 
     use super::*;
 
-    /// A manager whose units stop only when they are killed.
-    #[derive(Default)]
-    struct Stubborn(Mutex<Vec<String>>);
+    /// A manager whose units stop only when they are killed, and are signalled after a while.
+    struct Stubborn(Mutex<Vec<String>>, Instant, Duration);
 
     impl Stubborn {
         fn record(&self, what: &str) {
@@ -112,7 +140,7 @@ mod tests {
         async fn stop(&self, _: &ExperimentId) -> Result<Outcome, UnitError> {
             self.record("stop");
             while !self.0.lock().unwrap().iter().any(|call| call == "kill") {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                sleep(Duration::from_millis(10)).await;
             }
             Ok(Outcome::Changed)
         }
@@ -133,6 +161,15 @@ mod tests {
 
         async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
             Ok(Vec::new())
+        }
+
+        async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+            let is_signalled = self.1.elapsed() >= self.2;
+            Ok(UnitStatus {
+                active_state: ActiveState::Deactivating,
+                sub_state: if is_signalled { "stop-sigterm" } else { "stop" }.to_owned(),
+                ..UnitStatus::down(id.clone())
+            })
         }
     }
 
@@ -161,9 +198,25 @@ mod tests {
     }
 
     async fn execute(step: HeatStep) -> (StepOutcome, Vec<String>) {
-        let manager = Stubborn::default();
+        execute_with(step, Duration::ZERO).await
+    }
+
+    async fn execute_with(step: HeatStep, exec_stop: Duration) -> (StepOutcome, Vec<String>) {
+        let manager = Stubborn(Mutex::default(), Instant::now(), exec_stop);
         let done = execute_step(&manager, &manager, step, &because()).await;
         (done, manager.0.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_experiment_has_its_time_from_the_signal_on() {
+        for (exec_stop, expected) in [(0, 3), (1, 4), (60, 6)] {
+            let experiment: ExperimentId = "x".parse().unwrap();
+            let stop = HeatStep::Stop { experiment, haste: Haste::Critical };
+            let begun = Instant::now();
+            let (done, calls) = execute_with(stop, Duration::from_secs(exec_stop)).await;
+            assert!(done.result.is_ok() && calls.ends_with(&["kill".to_owned()]), "{calls:?}");
+            assert_eq!(begun.elapsed().as_secs(), expected, "{exec_stop} s of ExecStop=");
+        }
     }
 
     #[tokio::test(start_paused = true)]
