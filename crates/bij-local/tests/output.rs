@@ -41,6 +41,7 @@ async fn no_line_is_lost_when_events_are_not_read() {
     // The events are kept, but not read yet.
     let events = supervisor.run(&[id("x")]).unwrap();
     let logs = LogReader::new(&world.layout);
+    support::until("it begins", || !world.attempts().is_empty()).await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert!(world.attempts()[0].end.is_none(), "the experiment waits until its events are read");
     let story = support::Story::collect(events).await;
