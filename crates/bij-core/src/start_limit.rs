@@ -1,7 +1,7 @@
 //! The start limit of a unit.
 
 use crate::definition::Restart;
-use crate::{Limit, TimeSpan};
+use crate::{Attempt, BootId, Limit, TimeSpan, Timestamp};
 
 /// A limit of `StartLimitBurst=` starts within `StartLimitIntervalSec=` (systemd.unit(5)).
 ///
@@ -29,9 +29,30 @@ impl StartLimit {
                 _ => Some((age, 1)),
             };
         }
-        window.is_none_or(|(opened, starts)| {
-            starts < self.burst || !self.is_open(opened, TimeSpan::default())
-        })
+        window.is_none_or(|(opened, starts)| starts < self.burst || self.has_closed(opened))
+    }
+
+    /// Returns whether one more start of a run is allowed after `delay`. `attempts` are those of the run, oldest
+    /// first; `uptime` and `now` are the current time by both clocks of `boot`.
+    ///
+    /// Attempts of other boots do not count, nor does one whose start seems to be in the future because the time of day
+    /// was set back and its uptime is unknown: systemd's own count then decides.
+    pub fn allows_after<'a>(
+        self,
+        delay: TimeSpan,
+        attempts: impl IntoIterator<Item = &'a Attempt>,
+        boot: BootId,
+        uptime: Option<TimeSpan>,
+        now: Timestamp,
+    ) -> bool {
+        let of_boot = attempts.into_iter().filter(|attempt| attempt.key.boot == boot);
+        let ages = of_boot.filter_map(|attempt| attempt.started_ago(boot, uptime, now));
+        self.allows(ages.map(|age| age.saturating_add(delay)))
+    }
+
+    /// Returns whether a window that opened `opened` ago has closed.
+    pub fn has_closed(self, opened: TimeSpan) -> bool {
+        !self.is_open(opened, TimeSpan::default())
     }
 
     /// Returns whether a window that opened `opened` ago was still open `age` ago.

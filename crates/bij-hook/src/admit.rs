@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
 use bij_core::{ExperimentId, InvocationId, error_chain};
+use bij_host::{HostContext, uptime};
 use bij_systemd::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::{Systemd, deferred_start};
-use bij_host::{HostContext, uptime};
 
 /// Time after which a killed coordinator is running again (`RestartSec=` of its unit).
 const RESTART_TIMEOUT: Duration = Duration::from_secs(10);

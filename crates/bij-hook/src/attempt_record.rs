@@ -4,9 +4,8 @@ use bij_core::{
     AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, Order, RunId, RunNumber, TimeSpan,
     Timestamp,
 };
-use serde::{Deserialize, Serialize};
-
 use bij_host::{files, logged};
+use serde::{Deserialize, Serialize};
 
 /// Largest record in bytes. It has a few hundred; older versions also kept the starts of the boot in it.
 const MAX_RECORD_LEN: u64 = 32 * 1024;

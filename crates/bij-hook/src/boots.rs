@@ -2,11 +2,11 @@
 
 use bij_core::Outcome;
 use bij_core::port::{Ledger, LedgerError};
+use bij_host::{HostContext, HostContextError};
 use thiserror::Error;
 
 use crate::Manager;
 use crate::begin::close_other_boots;
-use bij_host::{HostContext, HostContextError};
 
 /// Why a boot or its end could not be recorded.
 #[derive(Debug, Error)]

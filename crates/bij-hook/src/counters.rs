@@ -1,9 +1,7 @@
 //! The kernel's counters of the control group that a hook runs in: the experiment's own.
 
 use bij_cgroup::{CgroupReading, CgroupRoot, Membership};
-
 use bij_core::ExperimentId;
-
 use bij_host::HostContext;
 
 /// Reads the counters; `None`, with the reason in the log, if they cannot be found.

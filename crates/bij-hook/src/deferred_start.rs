@@ -10,7 +10,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use bij_core::ExperimentId;
-
 use bij_host::{HostContext, files};
 
 /// Writes a deferred start to disk, with the reason.

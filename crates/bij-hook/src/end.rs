@@ -10,14 +10,13 @@ use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Limit,
     Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
+use bij_host::{HostContext, HostContextError, files, logged};
 use thiserror::Error;
 
 use crate::attempt_record::AttemptRecord;
 use crate::begin::start_limit::{Clock, attempts_in_boot, is_reached};
 use crate::render::remove_drop_in;
 use crate::{HookEnv, Journal, Manager, describe_end};
-use bij_host::logged;
-use bij_host::{HostContext, HostContextError, files};
 
 /// Enough lines for a Python traceback with its last frames.
 const LINES_KEPT: usize = 20;

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::{Outcome, error_chain};
+use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root, power_on};
 use fnv::FnvHasher;
-
-use bij_host::HostContext;
 
 /// Interval and number of checks for the nodes of a GPU that was just switched on: two seconds in all.
 const NODE_POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use bij_core::{Exit, ExperimentId, InvocationId, ServiceResult};
+use bij_host::HostContext;
 
 use crate::exit_status::parse_exit;
-use bij_host::HostContext;
 
 /// The environment variables that a hook reads. Missing and invalid ones are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use bij_cgroup::{CgroupRoot, Membership};
 use bij_core::{AttemptKey, ExperimentId, LeftBehind};
+use bij_host::{HostContext, logged};
 
 use crate::HookEnv;
 use crate::attempt_record::AttemptRecord;
-use bij_host::HostContext;
-use bij_host::logged;
 
 /// Writes into the attempt's record which processes are left, if the main process has exited, and returns them.
 /// `wait` sleeps between two readings.

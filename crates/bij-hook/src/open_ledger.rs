@@ -1,8 +1,7 @@
 //! The ledger of the hooks and the coordinator, which logs what happens to its records.
 
-use bij_store::{LedgerNotice, RobustLedger};
-
 use bij_host::HostContext;
+use bij_store::{LedgerNotice, RobustLedger};
 
 /// Returns the ledger of an installation. The database is opened at the first read or write.
 pub fn open_ledger(host: &HostContext) -> RobustLedger {

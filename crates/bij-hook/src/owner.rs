@@ -2,11 +2,10 @@
 
 use bij_core::Obstacle;
 use bij_core::definition::ExperimentSpec;
+use bij_host::HostContext;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
 use thiserror::Error;
-
-use bij_host::HostContext;
 
 /// Why the user of an experiment cannot be found.
 #[derive(Debug, Error)]

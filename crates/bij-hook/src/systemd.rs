@@ -7,12 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_host::HostContext;
 use bij_systemd::{
     HookView, JournalEnd, LogLine, LogQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState,
     UnitFacts, Writer,
 };
-
-use bij_host::HostContext;
 
 use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError};
 

@@ -10,6 +10,7 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::executable::Format;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
 use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
+use bij_host::HostContext;
 use bij_store::Store;
 use bij_systemd::UnitFacts;
 
@@ -17,7 +18,6 @@ use crate::{
     Begin, BeginError, Begun, End, EndError, Ended, HookEnv, Journal, JournalError, LoggedEnd,
     Manager, ManagerError,
 };
-use bij_host::HostContext;
 
 /// At most one definition with its stamp, and whether reading it fails.
 #[derive(Default)]

@@ -2,12 +2,10 @@
 
 use bij_core::port::Closing;
 use bij_core::{Attempt, AttemptEnd, Evidence, Exit, TimeSpan, Witness};
-use bij_host::read_progress;
+use bij_host::{HostContext, logged, read_progress};
 
 use crate::attempt_record::{AttemptRecord, read_order};
 use crate::{Journal, LoggedEnd, describe_end};
-use bij_host::HostContext;
-use bij_host::logged;
 
 /// Difference between the clock of the kernel's log and `CLOCK_MONOTONIC`.
 const CLOCKS_DIFFER: TimeSpan = TimeSpan::from_secs(1);

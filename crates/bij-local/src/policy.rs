@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use bij_core::{Exit, Limit, ServiceResult, StartLimit, TimeSpan};
+use bij_core::{Exit, ServiceResult, StartLimit, TimeSpan};
 
 /// `RestartPreventExitStatus=78`: `EX_CONFIG` of sysexits.h(3head).
 const EXIT_NEVER: i32 = 78;
@@ -52,11 +52,7 @@ impl CountedStarts {
 
     /// Counts a start. The ones before it are dropped if their window has closed.
     pub(crate) fn add(&mut self, limit: StartLimit, now: Instant) {
-        let has_closed = |opened: &Instant| match limit.interval {
-            Limit::Max => false,
-            Limit::At(interval) => age(*opened, now) >= interval,
-        };
-        if self.0.first().is_some_and(has_closed) {
+        if self.0.first().is_some_and(|opened| limit.has_closed(age(*opened, now))) {
             self.0.clear();
         }
         self.0.push(now);
@@ -76,6 +72,8 @@ fn age(start: Instant, at: Instant) -> TimeSpan {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use bij_core::Limit;
 
     use super::*;
 

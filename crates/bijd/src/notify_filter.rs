@@ -34,12 +34,11 @@ use tokio::net::unix::pipe;
 use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 
+use crate::runtime::interrupted_runtime;
 use mailbox::Mailbox;
 use notice::Notice;
 use senders::{Sender, Senders};
 use wire::{ManagerSocket, Passed, Received};
-
-use crate::runtime::interrupted_runtime;
 
 /// How long the filter runs without messages. systemd starts it again with the next message.
 const IDLE: Duration = Duration::from_secs(120);

@@ -67,11 +67,9 @@ impl<P: Ports> Coordinator<P> {
         };
         let (boot, now) = (self.state.boot, self.seen.now);
         let attempts = self.adapters.store.attempts(&query)?;
-        let ages = attempts
-            .iter()
-            .filter(|attempt| attempt.key.boot == boot)
-            .filter_map(|attempt| attempt.started_ago(boot, Some(now.uptime), now.at))
-            .map(|age| age.saturating_add(restart.delay));
-        Ok(StartLimit::from(restart).allows(ages).then_some(restart.delay))
+        let limit = StartLimit::from(restart);
+        let is_allowed =
+            limit.allows_after(restart.delay, &attempts, boot, Some(now.uptime), now.at);
+        Ok(is_allowed.then_some(restart.delay))
     }
 }

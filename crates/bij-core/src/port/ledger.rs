@@ -140,6 +140,18 @@ impl AttemptScan {
         experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id)
             && run.is_none_or(|number| attempt.run.number == number)
     }
+
+    /// Returns the next `at_most` attempts of a list in the order of their opening; `None` if the attempt after which
+    /// they begin is not in the list.
+    pub fn choose(&self, attempts: &[Attempt], at_most: usize) -> Option<Vec<Attempt>> {
+        let position = |key| attempts.iter().position(|attempt| attempt.key == key);
+        let start = match self.after {
+            Some(key) => position(key)? + 1,
+            None => 0,
+        };
+        let later = attempts[start..].iter().filter(|attempt| self.includes(attempt));
+        Some(later.take(at_most).cloned().collect())
+    }
 }
 
 /// Why the ledger could not answer.

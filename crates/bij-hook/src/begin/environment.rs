@@ -3,14 +3,11 @@
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
-use bij_host::read_progress;
-
-use bij_host::logged;
+use bij_host::{files, logged, read_progress};
 
 use super::{Begin, BeginError};
 use crate::owner::{EnvironmentReader, environment_reader};
 use crate::{Journal, Manager, attempt_env};
-use bij_host::files;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Writes the environment of the attempt into a file that only the experiment's user can read.

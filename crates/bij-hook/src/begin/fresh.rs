@@ -10,16 +10,13 @@ use std::time::{Duration, Instant};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{ExperimentId, Outcome};
-
-use bij_host::logged;
+use bij_host::{files, logged, set_watchdog};
 
 use super::{Begin, BeginError};
 use crate::gpu::power_on_gpu;
 use crate::manager_socket;
 use crate::render::{DesiredUnit, Renderer, remove_drop_in};
 use crate::{Journal, Manager};
-use bij_host::files;
-use bij_host::set_watchdog;
 
 /// How long a start waits for another start that is reloading the service manager, before it reloads itself.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);

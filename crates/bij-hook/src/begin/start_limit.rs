@@ -6,9 +6,8 @@
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp};
-use bij_systemd::UnitFacts;
-
 use bij_host::logged;
+use bij_systemd::UnitFacts;
 
 use super::BeginError;
 
@@ -39,18 +38,16 @@ pub(super) fn check(
     }
 }
 
-/// Returns whether the limit allows no further start of a run after `delay`. An attempt whose start seems to be in the
-/// future, because the time of day was set back and its uptime is unknown, does not count: systemd's own count then
-/// decides.
+/// Returns whether the limit in force allows no further start of a run after `delay`.
 pub(crate) fn is_reached(
     facts: &UnitFacts,
     attempts: &[Attempt],
     clock: &Clock,
     delay: TimeSpan,
 ) -> bool {
-    let age = |attempt: &Attempt| attempt.started_ago(clock.boot, clock.uptime, clock.now);
-    let ages = attempts.iter().filter_map(age).map(|age| age.saturating_add(delay));
-    facts.start_limit().is_some_and(|limit| !limit.allows(ages))
+    facts.start_limit().is_some_and(|limit| {
+        !limit.allows_after(delay, attempts, clock.boot, clock.uptime, clock.now)
+    })
 }
 
 /// Returns the attempts of a run in one boot, oldest first.

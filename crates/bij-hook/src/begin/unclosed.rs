@@ -6,14 +6,11 @@ use bij_core::port::{DefinitionSource, Ledger, LedgerError};
 use bij_core::{
     Attempt, AttemptKey, BootId, ExperimentId, Outcome, RecoveredEnd, Timestamp, Witness,
 };
-use bij_host::read_progress;
-
-use bij_host::logged;
+use bij_host::{HostContext, logged, read_progress};
 
 use super::Begin;
 use crate::unclosed::{find_end, log_unclosed};
 use crate::{Journal, Manager};
-use bij_host::HostContext;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
     /// Closes the open ones of this experiment's recent attempts; returns whether there were any.

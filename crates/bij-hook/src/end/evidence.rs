@@ -6,8 +6,7 @@ use bij_core::{
     Evidence, Exit, ExperimentId, LeftBehind, Limit, Order, OrderKind, PeakSource, ServiceResult,
     Timestamp, Witness,
 };
-use bij_host::read_progress;
-
+use bij_host::{logged, read_progress};
 use bij_systemd::{JobType, UnitFacts};
 
 use super::{End, OpenAttempt};
@@ -16,7 +15,6 @@ use crate::counters::read_counters;
 use crate::runnable::host_view;
 use crate::status_meaning::status_meaning;
 use crate::{Journal, Manager};
-use bij_host::logged;
 
 impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J> {
     /// Returns when the attempt became ready, if it did, and the evidence of its end.

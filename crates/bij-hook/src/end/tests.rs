@@ -1,7 +1,6 @@
 use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::QueueState;
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
-
 use bij_systemd::JobType;
 
 use super::*;

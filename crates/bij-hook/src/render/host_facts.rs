@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
+use bij_host::HostContext;
 use bij_systemd::SystemdVersion;
 
 use crate::gpu::{GpuSettings, may_use_gpu};
-use bij_host::HostContext;
 
 /// Facts of one machine, each read at its first use.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bij_core::Outcome;
-
 use bij_host::files;
 
 /// Largest drop-in that is compared, in bytes; a definition has at most a megabyte.

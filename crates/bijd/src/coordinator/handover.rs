@@ -4,10 +4,8 @@ use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
 use bij_definitions::{Definitions, write_order};
-use bij_host::read_progress;
-
 use bij_hook::{AttemptRecord, SystemdJournal, find_end, log_unclosed, read_order};
-use bij_host::HostContext;
+use bij_host::{HostContext, read_progress};
 
 /// The handover files of one installation.
 #[derive(Clone, Debug)]

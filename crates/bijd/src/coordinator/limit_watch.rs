@@ -14,13 +14,13 @@ use std::time::Duration;
 use bij_coordinator::{Handle, Ports};
 use bij_core::port::{Handover, UnitError, UnitManager};
 use bij_core::{ExperimentId, Order, OrderKind, TimeSpan, error_chain};
+use bij_hook::{is_foreign_root, runtime_scope};
+use bij_host::HostContext;
 use bij_systemd::{SystemdUnits, UnitTimes};
 use tokio::time::sleep;
 
 use self::judge::{Overrun, Verdict, judge};
 use super::HandoverFiles;
-use bij_hook::{is_foreign_root, runtime_scope};
-use bij_host::HostContext;
 
 /// Interval of checks while an experiment runs.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -12,12 +12,12 @@ use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
 use bij_core::{Outcome, error_chain};
+use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
 use super::refusal::{refusal, shutting_down};
-use bij_host::HostContext;
 use tools::{PowerTools, cannot_switch};
 
 /// Interval of readings, which find a mode that was set by hand.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bij_coordinator::{Handle, Ports, Status};
 use bij_core::queue::Event;
+use bij_host::ServiceNotify;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::journal::log_event;
-use bij_host::ServiceNotify;
 
 /// Interval of checks for troubles, which cause no event.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);

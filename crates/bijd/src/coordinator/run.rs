@@ -20,6 +20,9 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::error_chain;
 use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
+use bij_hook::{deferred_start, open_ledger};
+use bij_hook::{is_foreign_root, runtime_scope};
+use bij_host::{HostContext, ServiceNotify};
 use bij_jetson::Machine;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
@@ -44,10 +47,6 @@ use super::unit_steering::UnitSteering;
 use super::units::{Units, units};
 use super::{BoardRecorder, HandoverFiles, SampleRing, SystemClock, record};
 use crate::runtime::interrupted_runtime;
-use bij_hook::{deferred_start, open_ledger};
-use bij_hook::{is_foreign_root, runtime_scope};
-use bij_host::HostContext;
-use bij_host::ServiceNotify;
 
 /// How long to wait for the end of the loop, which finishes the store's last write.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);

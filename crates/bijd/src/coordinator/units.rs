@@ -1,10 +1,9 @@
 //! The service manager of a coordinator.
 
 use bij_core::port::{EitherUnits, NoUnits};
-use bij_systemd::SystemdUnits;
-
 use bij_hook::{FOREIGN_ROOT, is_foreign_root, runtime_scope};
 use bij_host::HostContext;
+use bij_systemd::SystemdUnits;
 
 /// PID 1, or the manager of a user; none if the tree is not the machine's own, because this machine's manager must not
 /// be touched then.

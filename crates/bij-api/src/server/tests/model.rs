@@ -220,10 +220,7 @@ impl Queries for Model {
             AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
             AttemptsPart::Oldest(scan) => scan,
         };
-        let place = |key| all.iter().position(|attempt| attempt.key == key).unwrap() + 1;
-        let later = all.iter().skip(scan.after.map_or(0, place));
-        let later = later.filter(|attempt| scan.includes(attempt));
-        Ok(later.take(HISTORY_PAGE_LEN as usize).cloned().collect())
+        Ok(scan.choose(all, HISTORY_PAGE_LEN as usize).unwrap())
     }
 
     async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {

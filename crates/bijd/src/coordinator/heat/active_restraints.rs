@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use bij_coordinator::heat::{HeatStep, Living, Motion, Restraint};
 use bij_core::{ExperimentId, Layout, Percent};
+use bij_host::files;
 use serde::{Deserialize, Serialize};
 
 use super::gpu_clock_limit::SavedGpuLimit;
-use bij_host::files;
 
 /// Largest file, in bytes; it has a few dozen for each experiment.
 const MAX_LEN: u64 = 1 << 20;

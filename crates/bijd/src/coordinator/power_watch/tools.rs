@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use bij_coordinator::policy::{PowerModeOption, PowerModeStatus, PowerModesUnknown};
 use bij_core::{Outcome, RunId, error_chain};
+use bij_host::files;
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, PowerModes, SwitchError, WhyNot};
 use tokio::task::spawn_blocking;
-
-use bij_host::files;
 
 /// How soon a failed call is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(600);
