@@ -20,7 +20,10 @@
 
 mod action;
 mod admissible;
+pub(crate) mod admission;
 mod capacity;
+pub(crate) mod closing;
+pub(crate) mod corrections;
 mod cycle;
 mod dependency;
 mod gates;
@@ -49,6 +52,7 @@ mod time;
 
 pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
+pub use corrections::corrections;
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
@@ -76,6 +80,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
+        actions.extend(closing::close(state, seen));
         actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
         let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));

@@ -102,6 +102,11 @@ impl State {
         by_operator.map(|slots| (slots, SlotsFrom::Operator)).or_else(by_settings)
     }
 
+    /// Returns whether the settings or an operator have set the group up.
+    pub fn is_set_up(&self, group: &GroupName) -> bool {
+        self.groups.contains_key(group) || self.settings.groups.contains_key(group)
+    }
+
     /// Returns the queued runs of an experiment, by number.
     pub fn runs_of<'a>(
         &'a self,
