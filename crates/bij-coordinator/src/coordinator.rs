@@ -1,9 +1,14 @@
-//! The loop: observe, decide, execute, record.
+//! The loop: observe, decide, execute.
 //!
-//! The [`Coordinator`] is a plain value with one owner. It has no rules of its own: [`policy`](crate::policy)
-//! decides what to do, from what the store holds and from the state of the units. Everything is
-//! level-triggered: after an interruption of any length, the next [`tick`](Coordinator::tick) finds what is
-//! to be done.
+//! The [`Coordinator`] is a plain value with one owner. Each of its parts has one task:
+//! - `catch_up` and `observe` read: what others have written to the store, the units, the machine. They change
+//!   nothing but the copy of what they have read.
+//! - [`policy`](crate::policy) decides what to do, and `plan` what a request changes: pure
+//!   functions of that copy.
+//! - `execute` is the only part that writes to the store and starts or stops units.
+//!
+//! Everything is level-triggered: after an interruption of any length, the next [`tick`](Coordinator::tick)
+//! finds what is to be done. What has to be read or decided anew is one value, `Outdated`.
 //!
 //! # Store first
 //! The coordinator keeps a copy of what the store holds. A change goes into the store first, then into the

@@ -15,7 +15,7 @@ pub(crate) use submit::{SubmissionPlanner, check_extras, preview};
 
 use bij_core::RunId;
 use bij_core::port::Change;
-use bij_core::queue::{GroupName, QueueState, QueuedRun, RunRef};
+use bij_core::queue::{GroupName, QueueState, QueuedRun};
 
 use crate::RequestError;
 use crate::policy::{Observation, State, admissible};
@@ -46,14 +46,6 @@ impl Plan {
         self.changes.extend(changes);
         self.stops.extend(stops);
         self.retried.extend(retried);
-    }
-}
-
-/// Returns the queued run that a reference names.
-pub(crate) fn queued<'a>(state: &'a State, run: &RunRef) -> Option<&'a QueuedRun> {
-    match run {
-        RunRef::Newest(experiment) => state.runs_of(experiment).next_back(),
-        RunRef::Run(run) => state.runs.get(run),
     }
 }
 

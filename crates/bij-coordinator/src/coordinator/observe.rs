@@ -13,6 +13,7 @@ use bij_core::{
 };
 
 use super::catch_up::{newest_attempt, newest_attempt_of};
+use super::outdated::OutdatedUnits;
 use super::{Coordinator, trouble::TroubleSource};
 use crate::policy::closing::is_unclosed;
 use crate::policy::corrections::is_without_claim;
@@ -50,23 +51,27 @@ impl<P: Ports> Coordinator<P> {
     async fn read_units(&mut self) -> Result<(), UnitError> {
         let units = &self.adapters.units;
         let mut is_any_down = false;
-        let outdated = &mut self.outdated;
-        if outdated.are_all_units_outdated() || outdated.outdated_units().len() > MAX_SINGLE_QUERIES
-        {
-            let list = units.list().await?;
-            self.seen.units = list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
-            outdated.have_read_all_units();
-            is_any_down = true;
-        }
-        while let Some(id) = outdated.outdated_units().first().cloned() {
-            match units.status(&id).await {
-                Ok(unit) if is_unlisted(&unit) => self.seen.units.remove(&id),
-                Ok(unit) => self.seen.units.insert(id.clone(), unit),
-                Err(UnitError::NotFound(_)) => self.seen.units.remove(&id),
-                Err(error) => return Err(error),
-            };
-            is_any_down |= !self.seen.is_up(&id);
-            outdated.have_read_unit(&id);
+        loop {
+            match self.outdated.units() {
+                OutdatedUnits::Named(few) if few.len() <= MAX_SINGLE_QUERIES => {
+                    let Some(id) = few.first().cloned() else { break };
+                    match units.status(&id).await {
+                        Ok(unit) if is_unlisted(&unit) => self.seen.units.remove(&id),
+                        Ok(unit) => self.seen.units.insert(id.clone(), unit),
+                        Err(UnitError::NotFound(_)) => self.seen.units.remove(&id),
+                        Err(error) => return Err(error),
+                    };
+                    is_any_down |= !self.seen.is_up(&id);
+                    self.outdated.have_read_unit(&id);
+                }
+                OutdatedUnits::Named(_) | OutdatedUnits::All => {
+                    let list = units.list().await?;
+                    self.seen.units =
+                        list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
+                    self.outdated.have_read_all_units();
+                    is_any_down = true;
+                }
+            }
         }
         if is_any_down {
             self.schedule_unclosed_search();
@@ -107,7 +112,7 @@ impl<P: Ports> Coordinator<P> {
                 self.admitted_unrecorded.remove(id);
             }
         }
-        if self.outdated.are_all_units_outdated() {
+        if matches!(self.outdated.units(), OutdatedUnits::All) {
             untracked_units.extend(self.untracked_units_from_ledger(&untracked_units)?);
         }
         let Self { admitted_unrecorded, state, seen, outdated, .. } = self;

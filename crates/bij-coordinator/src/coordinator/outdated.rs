@@ -7,28 +7,38 @@ use bij_core::ExperimentId;
 /// What must be read or decided anew before the coordinator acts or answers.
 #[derive(Debug)]
 pub(super) struct Outdated {
-    all_units: bool,
-    units: BTreeSet<ExperimentId>,
+    units: OutdatedUnits,
     queue: bool,
     decision: bool,
     report: bool,
 }
 
+/// Units whose states must be read anew.
+#[derive(Debug)]
+pub(super) enum OutdatedUnits {
+    /// All of them, because signals of the service manager may have been lost.
+    All,
+    /// These have changed, or may have, since they were read.
+    Named(BTreeSet<ExperimentId>),
+}
+
 impl Outdated {
     /// Returns the value of a coordinator that has read nothing yet.
     pub(super) const fn everything() -> Self {
-        Self { all_units: true, units: BTreeSet::new(), queue: true, decision: true, report: true }
+        Self { units: OutdatedUnits::All, queue: true, decision: true, report: true }
     }
 
     /// Notes that this unit may have changed.
     pub(super) fn unit(&mut self, id: ExperimentId) {
-        self.units.insert(id);
+        self.check_units([id]);
         self.decision = true;
     }
 
     /// Has these units read again, though nothing says that they have changed.
     pub(super) fn check_units(&mut self, ids: impl IntoIterator<Item = ExperimentId>) {
-        self.units.extend(ids);
+        if let OutdatedUnits::Named(units) = &mut self.units {
+            units.extend(ids);
+        }
     }
 
     /// Notes that the copy of the queue may differ from the store.
@@ -55,21 +65,19 @@ impl Outdated {
     /// Returns whether the states of all units are known: a decision without them would end runs whose units
     /// are merely unknown.
     pub(super) fn knows_all_units(&self) -> bool {
-        !self.all_units && self.units.is_empty()
-    }
-
-    /// Returns whether no unit's state is known.
-    pub(super) const fn are_all_units_outdated(&self) -> bool {
-        self.all_units
+        matches!(&self.units, OutdatedUnits::Named(units) if units.is_empty())
     }
 
     /// Returns whether this unit has changed, or may have, since it was read.
     pub(super) fn is_unit_outdated(&self, id: &ExperimentId) -> bool {
-        self.all_units || self.units.contains(id)
+        match &self.units {
+            OutdatedUnits::All => true,
+            OutdatedUnits::Named(units) => units.contains(id),
+        }
     }
 
-    /// Returns the units that have changed, or may have, since they were read, unless all must be read.
-    pub(super) const fn outdated_units(&self) -> &BTreeSet<ExperimentId> {
+    /// Returns the units whose states must be read anew.
+    pub(super) const fn units(&self) -> &OutdatedUnits {
         &self.units
     }
 
@@ -90,13 +98,14 @@ impl Outdated {
 
     /// Notes that all units have been read.
     pub(super) fn have_read_all_units(&mut self) {
-        self.all_units = false;
-        self.units.clear();
+        self.units = OutdatedUnits::Named(BTreeSet::new());
     }
 
     /// Notes that this unit has been read.
     pub(super) fn have_read_unit(&mut self, id: &ExperimentId) {
-        self.units.remove(id);
+        if let OutdatedUnits::Named(units) = &mut self.units {
+            units.remove(id);
+        }
     }
 
     /// Notes that the queue has been read as a whole.

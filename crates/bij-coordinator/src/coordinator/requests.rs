@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, RunQueue};
-use bij_core::queue::{Dependency, GroupName, QueuedRun, RunRef, Submission};
+use bij_core::queue::{Dependencies, Dependency, GroupName, QueuedRun, RunRef, Submission};
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, RunState};
 
 use super::Coordinator;
@@ -34,8 +34,8 @@ impl<P: Ports> Coordinator<P> {
         }
         let named =
             plan::named(&self.state, runs).map_err(|run| self.error_of_run_not_queued(&run))?;
-        let unread = self.outdated.outdated_units();
-        let plan = plan::act(&self.state, &self.seen, unread, &named, act, by)?;
+        let is_unread = |id: &ExperimentId| self.outdated.is_unit_outdated(id);
+        let plan = plan::act(&self.state, &self.seen, &is_unread, &named, act, by)?;
         let changed = self.carry_out(plan, by)?;
         let outcomes = named.into_iter().map(|QueuedRun { run, .. }| {
             let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
@@ -59,7 +59,7 @@ impl<P: Ports> Coordinator<P> {
         let queued = self.queued(run)?.clone();
         let run = queued.run.clone();
         let mut unknown = None;
-        for on in edit.after.iter().flat_map(|after| after.iter()) {
+        for on in edit.after.iter().flat_map(Dependencies::iter) {
             if unknown.is_none() && !self.exists(on)? {
                 unknown = Some(on.clone());
             }
@@ -83,7 +83,7 @@ impl<P: Ports> Coordinator<P> {
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
         let plan = plan::pause(&self.state, group, paused, by, now.at)?;
-        self.carry_out_one(plan)
+        self.carry_out_one(&plan)
     }
 
     /// Sets up a group, or changes its slots. With `None` the settings' number applies, or else the machine's
@@ -100,7 +100,7 @@ impl<P: Ports> Coordinator<P> {
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
         let plan = plan::set_group(&self.state, name, slots, by)?;
-        self.carry_out_one(plan)
+        self.carry_out_one(&plan)
     }
 
     /// Removes a group; its runs stay, and only the slots of the settings apply.
@@ -115,7 +115,7 @@ impl<P: Ports> Coordinator<P> {
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
         let plan = plan::remove_group(&self.state, name, by)?;
-        self.carry_out_one(plan)
+        self.carry_out_one(&plan)
     }
 
     /// Submits runs for one caller, all or none. What is acknowledged is on the disk.
@@ -141,10 +141,11 @@ impl<P: Ports> Coordinator<P> {
         now: Now,
     ) -> Vec<Result<Vec<QueueEntry>, RequestError>> {
         self.begin_request(now);
-        let (plans, planned) = self.plan_submissions(requests);
-        let queued = if planned.is_empty() { Ok(Vec::new()) } else { self.queue_runs(&planned) };
+        let (plans, submissions) = self.plan_submissions(requests);
+        let queued =
+            if submissions.is_empty() { Ok(Vec::new()) } else { self.queue_runs(&submissions) };
         // There can be thousands, and each exists as a run by now.
-        drop(planned);
+        drop(submissions);
         let mut queued =
             queued.map(Vec::into_iter).map_err(|error| RequestError::Store(Arc::new(error)));
         let mut answer = |plan| match (plan, &mut queued) {
@@ -172,21 +173,21 @@ impl<P: Ports> Coordinator<P> {
             definition: &definition,
             exists: &exists,
         };
-        let mut planned: Vec<Submission> = Vec::new();
+        let mut submissions: Vec<Submission> = Vec::new();
         let plan = |request: SubmitRequest| {
-            let before = planned.len();
+            let before = submissions.len();
             let dry_run = request.dry_run;
-            match planner.plan(request, &mut planned) {
+            match planner.plan(request, &mut submissions) {
                 Err(error) => {
-                    planned.truncate(before);
+                    submissions.truncate(before);
                     Err(error)
                 }
-                Ok(()) if dry_run => Ok(SubmissionPlan::Preview(planned.split_off(before))),
-                Ok(()) => Ok(SubmissionPlan::Submit(planned.len() - before)),
+                Ok(()) if dry_run => Ok(SubmissionPlan::Preview(submissions.split_off(before))),
+                Ok(()) => Ok(SubmissionPlan::Submit(submissions.len() - before)),
             }
         };
         let plans = requests.into_iter().map(plan).collect();
-        (plans, planned)
+        (plans, submissions)
     }
 
     /// Asks for permission to switch to the mode that [`power_target`](Self::power_target) names. If it is
@@ -223,14 +224,14 @@ impl<P: Ports> Coordinator<P> {
         self.catch_up();
     }
 
-    fn carry_out_one(&mut self, plan: Plan) -> Result<Outcome, RequestError> {
+    fn carry_out_one(&mut self, plan: &Plan) -> Result<Outcome, RequestError> {
         let outcomes = self.change(&plan.changes).map_err(RequestError::Store)?;
         Ok(outcomes.first().copied().unwrap_or(Outcome::Unchanged))
     }
 
     /// Returns the queued run that a reference names.
     pub(super) fn queued(&self, run: &RunRef) -> Result<&QueuedRun, RequestError> {
-        plan::queued(&self.state, run).ok_or_else(|| self.error_of_run_not_queued(run))
+        self.state.queued(run).ok_or_else(|| self.error_of_run_not_queued(run))
     }
 
     /// Returns the error of a request for a run that is not in the queue.

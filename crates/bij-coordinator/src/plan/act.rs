@@ -1,13 +1,11 @@
 //! Requests that act on queued runs: hold, release, cancel, requeue, stop, prioritize, move.
 
-use std::collections::BTreeSet;
-
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun, RunRef};
 use bij_core::{ExperimentId, RunEnd, RunId};
 
 use super::positions::{move_runs, move_to_front};
-use super::{Plan, queued, waiting};
+use super::{Plan, waiting};
 use crate::policy::{Observation, State};
 use crate::{Act, RequestError};
 
@@ -18,7 +16,7 @@ use crate::{Act, RequestError};
 pub(crate) fn named(state: &State, runs: &[RunRef]) -> Result<Vec<QueuedRun>, RunRef> {
     let mut named: Vec<QueuedRun> = Vec::with_capacity(runs.len());
     for run in runs {
-        let run = queued(state, run).ok_or_else(|| run.clone())?;
+        let run = state.queued(run).ok_or_else(|| run.clone())?;
         if !named.iter().any(|known| known.run == run.run) {
             named.push(run.clone());
         }
@@ -26,20 +24,20 @@ pub(crate) fn named(state: &State, runs: &[RunRef]) -> Result<Vec<QueuedRun>, Ru
     Ok(named)
 }
 
-/// Returns what a request changes for all of these runs. `unread` are the units that may have changed since they
-/// were read.
+/// Returns what a request changes for all of these runs. `is_unread` returns whether a unit may have changed
+/// since it was read.
 ///
 /// # Errors
 /// [`RequestError`] if the request is impossible for one of them.
 pub(crate) fn act(
     state: &State,
     seen: &Observation,
-    unread: &BTreeSet<ExperimentId>,
+    is_unread: &dyn Fn(&ExperimentId) -> bool,
     runs: &[QueuedRun],
     act: &Act,
     by: &str,
 ) -> Result<Plan, RequestError> {
-    let to_stop = |run: &QueuedRun| run_to_stop(state, seen, unread, run);
+    let to_stop = |run: &QueuedRun| run_to_stop(state, seen, is_unread, run);
     let each = |plan: &dyn Fn(&QueuedRun) -> Result<Plan, RequestError>| {
         let mut whole = Plan::default();
         for run in runs {
@@ -119,7 +117,7 @@ fn prioritize(
 fn run_to_stop(
     state: &State,
     seen: &Observation,
-    unread: &BTreeSet<ExperimentId>,
+    is_unread: &dyn Fn(&ExperimentId) -> bool,
     run: &QueuedRun,
 ) -> Result<Vec<RunId>, RequestError> {
     if !state.is_up(run) {
@@ -128,7 +126,7 @@ fn run_to_stop(
     let experiment = &run.run.experiment;
     let is_under_way = state.busy.contains_key(experiment)
         || seen.is_on_its_way(experiment)
-        || unread.contains(experiment);
+        || is_unread(experiment);
     match run.state {
         QueueState::Starting { .. } if is_under_way => {
             Err(RequestError::JustStarting { run: run.run.clone() })
