@@ -1,12 +1,13 @@
-//! Retries starts that were decided but have not come through.
+//! Orders to units besides the starts of waiting runs: starts that were decided but have not come through, and
+//! requested stops.
 
-use bij_core::TimeSpan;
 use bij_core::port::Change;
-use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
+use bij_core::{Order, TimeSpan};
 
 use super::heat::heat_gate;
 use super::time::after;
-use super::{Action, Observation, Report, State};
+use super::{Action, Observation, Report, State, StopRequest};
 
 /// Number of failed starts in a row after which a run is held.
 pub const MAX_TRIES: u32 = 5;
@@ -52,6 +53,46 @@ pub(super) fn retry(state: &State, seen: &Observation, report: &mut Report) -> V
         actions.push(Action::Start { run: run.run.clone(), from: run.state.clone(), why });
     }
     actions
+}
+
+/// Reports these gates for `Starting` runs whose start has not been requested from the service manager yet.
+pub(super) fn report_starting(
+    state: &State,
+    seen: &Observation,
+    closed_to_all: &[ClosedGate],
+    report: &mut Report,
+) {
+    let is_starting = |state: &QueueState| matches!(state, QueueState::Starting { .. });
+    for run in state.up().filter(|run| is_starting(&run.state)) {
+        let experiment = &run.run.experiment;
+        if !state.busy.contains_key(experiment) && !seen.is_on_its_way(experiment) {
+            report.wait(run, closed_to_all.to_vec(), state.last.as_ref());
+        }
+    }
+}
+
+/// Requester of a stop that follows a requeue or a cancellation.
+pub(super) const OURSELVES: &str = "the coordinator";
+
+/// Stops units whose stop was requested, or whose run was requeued or cancelled.
+pub(super) fn stop(state: &State, seen: &Observation) -> Vec<Action> {
+    let wished = state.stops.iter().filter(|(_, wish)| wish.not_before <= seen.now.uptime);
+    let wished = wished.map(|(experiment, StopRequest { order, .. })| (experiment, order.clone()));
+    let wanted = |by: &String| Order::stop(by.clone());
+    let of_runs =
+        state.up().filter_map(|run| Some((&run.run.experiment, run.stop.as_ref().map(wanted)?)));
+    let of_runs = of_runs.filter(|(experiment, _)| !state.stops.contains_key(*experiment));
+    // The requester may be known only to an earlier coordinator.
+    let unwanted = seen.untracked_units.iter().filter(|untracked| {
+        untracked.unwanted && !state.stops.contains_key(&untracked.run.experiment)
+    });
+    let unwanted = unwanted.map(|untracked| (&untracked.run.experiment, Order::stop(OURSELVES)));
+    wished
+        .chain(of_runs)
+        .chain(unwanted)
+        .filter(|(experiment, _)| seen.is_up(experiment) && !state.busy.contains_key(*experiment))
+        .map(|(experiment, order)| Action::Stop { experiment: experiment.clone(), order })
+        .collect()
 }
 
 impl BackOff {

@@ -3,7 +3,6 @@
 use bij_core::port::Change;
 use bij_core::queue::{Place, QueuedRun};
 
-use super::actions::Plan;
 use crate::policy::State;
 use crate::{MoveTo, RequestError};
 
@@ -13,8 +12,8 @@ pub(super) fn move_runs(
     runs: &[&QueuedRun],
     to: &MoveTo,
     by: &str,
-) -> Result<Plan, RequestError> {
-    let changes = match to {
+) -> Result<Vec<Change>, RequestError> {
+    Ok(match to {
         MoveTo::First => move_to_front(state, runs, Some(by)),
         MoveTo::Last => {
             let last = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
@@ -22,8 +21,7 @@ pub(super) fn move_runs(
         }
         MoveTo::Before(other) => beside(state, runs, other, 0, by)?,
         MoveTo::Behind(other) => beside(state, runs, other, 1, by)?,
-    };
-    Ok(Plan { changes, stops: Vec::new() })
+    })
 }
 
 /// Returns the changes that move runs before all others.
