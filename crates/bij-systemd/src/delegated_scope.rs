@@ -13,7 +13,7 @@ use thiserror::Error;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::RuntimeScope;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Operation, Bus, call};
 use crate::job_signals::JobSignals;
 
 /// How long the manager may take to move the process; it takes longer only during a reload.
@@ -95,7 +95,7 @@ async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
     let manager = bus.manager().await?;
-    let action = Action { verb: "start a scope", id: None };
+    let action = Operation { verb: "start a scope", id: None };
     call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
 }
 

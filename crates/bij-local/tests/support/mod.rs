@@ -13,7 +13,7 @@ use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
 };
 use bij_definitions::HostView;
-use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
+use bij_local::{Backend, SupervisionEnd, Event, Events, Options, ShimCommand, Supervisor};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
 
@@ -123,7 +123,7 @@ impl Story {
         ends[0]
     }
 
-    pub(crate) fn ending(&self) -> &Ending {
+    pub(crate) fn ending(&self) -> &SupervisionEnd {
         match self.0.last() {
             Some(Event::Ended { ending, .. }) => ending,
             other => panic!("the last event is {other:?}"),
