@@ -35,9 +35,7 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
                 Units::Coordinator(CoordinatorUnits::new(systemd, socket))
             }
         }
-        Scope::User => {
-            Units::Systemd(SystemdUnits::connect(RuntimeScope::User).await?)
-        }
+        Scope::User => Units::Systemd(SystemdUnits::connect(RuntimeScope::User).await?),
         Scope::Local => Units::Local(LocalUnits::new(layout.clone())),
     })
 }

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
-use bij_systemd::{HookView, JournalEnd, JournalLine, JournalQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState, UnitFacts, Writer};
+use bij_systemd::{
+    HookView, JournalEnd, JournalLine, JournalQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope,
+    ServiceState, UnitFacts, Writer,
+};
 
 use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 

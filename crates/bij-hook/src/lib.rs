@@ -49,9 +49,9 @@ pub use adapters::{
     runtime_scope,
 };
 pub use admit::{NotAdmitted, admit};
+pub use arguments::{CallError, HookArguments, Verb};
 pub use attempt_record::{AttemptNumbers, AttemptRecord, read_order};
 pub use begin::{BeginError, Begun, OwnerError};
-pub use arguments::{CallError, HookArguments, Verb};
 pub use end::{EndError, Ended};
 pub use hook_env::HookEnv;
 pub use logging::{LoggedUnit, start_logging};

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_definitions::Definitions;
 use bij_hook::{
-    HookArguments, HookContext, HookEnv, NotAdmitted, NoCommand, Systemd, SystemdJournal, Verb, admit,
-    boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
+    HookArguments, HookContext, HookEnv, NoCommand, NotAdmitted, Systemd, SystemdJournal, Verb,
+    admit, boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
     start_logging,
 };
 use bij_host::{HostContext, ask_for_time, confine, report_status};

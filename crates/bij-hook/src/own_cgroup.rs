@@ -82,14 +82,14 @@ fn running_name(process: &Path) -> Option<String> {
 mod tests {
     use bij_core::Exit;
 
-    use crate::testing::TestMachine;
     use super::*;
+    use crate::testing::TestMachine;
 
     #[test]
     fn counters_of_a_shared_group_are_left_out() {
         let machine = TestMachine::new();
         machine.counters("memory.events", "max 1\noom_kill 7\n");
-        let read = || super::read_counters(&machine.host, &machine.id).unwrap();
+        let read = || read_counters(&machine.host, &machine.id).unwrap();
         assert_eq!(read().oom_kills, Some(7));
         machine.write("proc/self/cgroup", "0::/brain.slice\n");
         machine.write("sys/fs/cgroup/brain.slice/memory.events", "max 1\noom_kill 7\n");

@@ -9,15 +9,15 @@ mod facts;
 
 use std::fs;
 use std::io;
-use std::thread;
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
-use bij_host::{HostContext, files};
+use bij_core::{ExperimentId, Outcome, error_chain};
+use bij_host::{HostContext, files, logged};
 use bij_systemd::DropIn;
 use thiserror::Error;
 
@@ -215,10 +215,10 @@ pub fn render_at_boot(
     let Some(manager) = manager.filter(|_| written > 0) else { return };
     // Without an answer, units may be loaded.
     let has_loaded = manager.has_loaded_experiments();
-    if bij_host::logged(has_loaded, "cannot list the loaded units") == Some(false) {
+    if logged(has_loaded, "cannot list the loaded units") == Some(false) {
         return;
     }
-    bij_host::logged(manager.reload(), "cannot reload the drop-ins; each start reloads its own");
+    logged(manager.reload(), "cannot reload the drop-ins; each start reloads its own");
 }
 
 /// Largest drop-in that is compared, in bytes; a definition has at most a megabyte.

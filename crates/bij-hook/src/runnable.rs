@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bij_core::{ExperimentId, Layout, Obstacle, error_chain};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError};
+use bij_core::{ExperimentId, Layout, Obstacle, error_chain};
 use bij_definitions::HostView;
 
 /// Directories that a unit sees differently from the hook (`PrivateTmp=`).
@@ -60,7 +60,11 @@ pub struct NoCommand {
 }
 
 /// Returns why the unit has no command, so that its bare template was started.
-pub fn refusal(definitions: &impl DefinitionSource, layout: &Layout, id: &ExperimentId) -> NoCommand {
+pub fn refusal(
+    definitions: &impl DefinitionSource,
+    layout: &Layout,
+    id: &ExperimentId,
+) -> NoCommand {
     let permanent = |text| NoCommand { text, is_final: true };
     let temporary = |text| NoCommand { text, is_final: false };
     match definitions.find(id) {

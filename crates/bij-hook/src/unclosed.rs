@@ -5,8 +5,11 @@
 
 use std::fs;
 
-use bij_core::{Attempt, AttemptEnd, AttemptKey, BootId, Evidence, Exit, ExperimentId, Outcome, RecoveredEnd, TimeSpan, Timestamp, Witness};
 use bij_core::port::{Closing, DefinitionSource, Ledger, LedgerError};
+use bij_core::{
+    Attempt, AttemptEnd, AttemptKey, BootId, Evidence, Exit, ExperimentId, Outcome, RecoveredEnd,
+    TimeSpan, Timestamp, Witness,
+};
 use bij_host::{HostContext, HostContextError, logged, read_progress};
 use bij_systemd::JournalEnd;
 use thiserror::Error;
@@ -174,8 +177,7 @@ pub fn shutdown(
     ledger: &mut impl Ledger,
     manager: &impl HookManager,
 ) -> Result<Outcome, BootError> {
-    let stopping =
-        bij_host::logged(manager.is_stopping(), "cannot tell whether the machine shuts down");
+    let stopping = logged(manager.is_stopping(), "cannot tell whether the machine shuts down");
     // Without an answer a shutdown is assumed: the service is rarely stopped by hand.
     if stopping == Some(false) {
         return Ok(Outcome::Unchanged);

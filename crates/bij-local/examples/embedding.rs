@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use bij_core::{ExperimentId, Layout};
 use bij_definitions::Definitions;
-use bij_local::{SupervisionEnd, Event, Options, ShimCommand, Supervisor, shim};
+use bij_local::{Event, Options, ShimCommand, SupervisionEnd, Supervisor, shim};
 use bij_store::RobustLedger;
 
 /// The hidden subcommand by which the supervisor starts this program again.

@@ -1,12 +1,12 @@
 //! Writes log files in one thread, so that a slow disk delays only experiments that print.
 
-use std::fmt;
-use std::thread;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bij_core::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 use tokio::sync::{mpsc, oneshot};

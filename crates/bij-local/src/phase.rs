@@ -176,7 +176,8 @@ impl AttemptStateMachine {
 
     /// Returns when the next [`AttemptInput::Tick`] is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let watchdog_deadline = self.watchdog_deadline.filter(|_| self.phase == AttemptPhase::Running);
+        let watchdog_deadline =
+            self.watchdog_deadline.filter(|_| self.phase == AttemptPhase::Running);
         let oom_deadline = self.oom_deadline.filter(|_| self.is_up());
         self.deadline.into_iter().chain(watchdog_deadline).chain(oom_deadline).min()
     }

@@ -10,8 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use bij_cgroup::{CgroupLimits, CgroupRoot, CgroupSetting, Membership, Ownership, ParentCgroup};
-use bij_core::{Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources, error_chain};
 use bij_core::definition::{Limits, OomPolicy};
+use bij_core::{
+    Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
+    error_chain,
+};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::kill_signal::KillSignal;

@@ -21,7 +21,7 @@ use crate::control::{Control, StopCommand};
 use crate::event::{Event, EventSink};
 use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifyMessage;
-use crate::phase::{AttemptRules, AttemptStateMachine, AttemptPhase};
+use crate::phase::{AttemptPhase, AttemptRules, AttemptStateMachine};
 use crate::resource_guard::GuardEvent;
 use crate::shim::ShimReport;
 use crate::supervisor::SupervisorContext;

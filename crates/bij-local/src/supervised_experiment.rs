@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::control_socket::{ExperimentLock, serve};
-use crate::event::{SupervisionEnd, Event};
+use crate::event::{Event, SupervisionEnd};
 use crate::policy::{self, CountedStarts};
 use crate::recovery;
 use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt};
@@ -76,8 +76,9 @@ impl SupervisedExperiment {
     }
 
     async fn run_attempts(&mut self) -> SupervisionEnd {
-        let not_started =
-            |error: &dyn std::error::Error| SupervisionEnd::NotStarted { reason: error_chain(error) };
+        let not_started = |error: &dyn std::error::Error| SupervisionEnd::NotStarted {
+            reason: error_chain(error),
+        };
         let previous = self.previous.take();
         if let Err(error) =
             recovery::close_unclosed(&self.context.supervisor, previous, &self.id).await
@@ -195,6 +196,8 @@ fn final_state(ending: &SupervisionEnd) -> (ActiveState, Option<ServiceResult>) 
         | SupervisionEnd::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
             (ActiveState::Inactive, Some(ServiceResult::Success))
         }
-        SupervisionEnd::NotRestarted { .. } | SupervisionEnd::GaveUp { .. } | SupervisionEnd::NotStarted { .. } => failed,
+        SupervisionEnd::NotRestarted { .. }
+        | SupervisionEnd::GaveUp { .. }
+        | SupervisionEnd::NotStarted { .. } => failed,
     }
 }

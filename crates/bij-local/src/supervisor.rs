@@ -26,7 +26,7 @@ use crate::event::{EventSink, Events};
 use crate::launcher::Launcher;
 use crate::log_file::{LogWriter, ROTATE_AT};
 use crate::recorder::Recorder;
-use crate::resource_guard::{Backend, CgroupTree, CgroupPlace, lock};
+use crate::resource_guard::{Backend, CgroupPlace, CgroupTree, lock};
 use crate::running_attempt::ExperimentContext;
 use crate::shim::ShimCommand;
 use crate::status::SupervisedState;
@@ -271,11 +271,7 @@ impl Supervisor {
         lock(&self.experiments).controls.get(id).cloned()
     }
 
-    fn admit(
-        &self,
-        id: &ExperimentId,
-        sink: EventSink,
-    ) -> Result<SupervisedExperiment, RunError> {
+    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<SupervisedExperiment, RunError> {
         let layout = &self.shared.layout;
         let lock = ExperimentLock::take(layout, id)
             .map_err(|source| RunError::Runtime { path: layout.local(), source })?

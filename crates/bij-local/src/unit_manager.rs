@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 use bij_core::port::{FindError, Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 
-use crate::recovery;
 use crate::control::Control;
 use crate::control_socket::{Answer, ExperimentLock, Request, request};
+use crate::recovery;
 use crate::resource_guard::{SteerOutcome, SteerRequest};
 use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};

@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Exit, Limit, Progress, ServiceResult, TimeSpan};
-use bij_local::{SupervisionEnd, Event, RunError};
+use bij_local::{Event, RunError, SupervisionEnd};
 use support::{World, id, is_alive, once, script};
 
 #[tokio::test(flavor = "multi_thread")]

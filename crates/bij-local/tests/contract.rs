@@ -9,9 +9,7 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{ExperimentId, TimeSpan};
 use bij_local::{Backend, LocalUnits, Options, Supervisor};
-use bij_sim::contract::{
-    Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract,
-};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_store::RobustLedger;
 use support::World;
 

@@ -11,7 +11,7 @@ use bij_core::port::{Ledger as _, Opening, UnitManager as _};
 use bij_core::{
     ActiveState, AttemptKey, BootId, Cause, InvocationId, Outcome, StartKind, Timestamp, Witness,
 };
-use bij_local::{Backend, SupervisionEnd, LocalUnits};
+use bij_local::{Backend, LocalUnits, SupervisionEnd};
 use bij_store::RobustLedger;
 use support::{World, id, is_alive, script, until};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
-use bij_local::{Backend, SupervisionEnd, Event, LocalUnits, LogQuery, LogReader, LogStream};
+use bij_local::{Backend, Event, LocalUnits, LogQuery, LogReader, LogStream, SupervisionEnd};
 use support::{Story, World, id, is_alive, once, order, script, until};
 
 /// A shell function that sends a message as `sd_notify(3)` does, with perl.

@@ -289,7 +289,6 @@ impl UnitRestrainer for SimUnits {
         state.check(&format!("bound the processor time of {id}"))?;
         Ok(state.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
     }
-
 }
 
 #[cfg(test)]

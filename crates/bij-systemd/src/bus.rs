@@ -7,14 +7,14 @@ use bij_core::ExperimentId;
 use bij_core::port::UnitError;
 use thiserror::Error;
 use tokio::sync::Mutex;
-use zbus::{Connection, fdo};
 use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
+use zbus::{Connection, fdo};
 
 use crate::RuntimeScope;
 use crate::job::add_job_match;
 use crate::properties::UnitProperties;
-use crate::proxy::{PropertyReaderProxy, JobProxy, ManagerProxy, unit_path};
+use crate::proxy::{JobProxy, ManagerProxy, PropertyReaderProxy, unit_path};
 
 /// Time-out of a call. PID 1 answers within a millisecond, except during a reload, when all callers wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ impl Bus {
                 proxy.get_all("org.freedesktop.systemd1.Service"),
                 proxy.get_all("org.freedesktop.systemd1.Unit"),
             )?;
-            Ok(Properties::new(service, unit))
+            Ok(UnitProperties::new(service, unit))
         };
         call(Operation { verb: "inspect", id: Some(id) }, read).await
     }
@@ -166,7 +166,9 @@ pub(crate) async fn call_if_supported<T>(
         matches!(error, fdo::Error::NotSupported(_) | fdo::Error::UnknownMethod(_))
     };
     with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| match error {
-        CallFailure::Bus(zbus::Error::FDO(error)) if unknown(&error) => UnitError::Unsupported(needs),
+        CallFailure::Bus(zbus::Error::FDO(error)) if unknown(&error) => {
+            UnitError::Unsupported(needs)
+        }
         error => error.into_unit_error(action),
     })
 }

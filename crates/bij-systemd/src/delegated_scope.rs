@@ -13,8 +13,8 @@ use thiserror::Error;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::RuntimeScope;
-use crate::bus::{Operation, Bus, call};
-use crate::job_signals::JobSignals;
+use crate::bus::{Bus, Operation, call};
+use crate::job::JobSignals;
 
 /// How long the manager may take to move the process; it takes longer only during a reload.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);

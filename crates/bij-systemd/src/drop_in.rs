@@ -15,8 +15,8 @@ use std::fmt::Write;
 use std::hash::Hasher as _;
 use std::path::Path;
 
-use bij_core::{Bytes, ExperimentId, Layout, Limit, MemoryLimit, Percent};
 use bij_core::definition::{ExperimentSpec, OomPolicy};
+use bij_core::{Bytes, ExperimentId, Layout, Limit, MemoryLimit, Percent};
 use fnv::FnvHasher;
 
 use crate::RuntimeScope;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::RuntimeScope;
-use crate::bus::{Operation, Bus, call};
+use crate::bus::{Bus, Operation, call};
 
 pub use facts::{JobType, ServiceState, UnitFacts};
 

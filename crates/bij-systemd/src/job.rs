@@ -8,13 +8,13 @@
 //! One match rule serves all jobs as long as the connection lives, so a start needs no bus call before the
 //! call to PID 1.
 
-use bij_core::{ActiveState, ExperimentId};
 use bij_core::port::UnitError;
+use bij_core::{ActiveState, ExperimentId};
 use futures_util::StreamExt as _;
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
 use zbus::names::{OwnedUniqueName, UniqueName};
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
 
-use crate::bus::{Operation, Bus, call, subscribe, with_timeout};
+use crate::bus::{Bus, Operation, call, subscribe, with_timeout};
 
 /// The kind of job that is requested of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 const JOB_REMOVED: &str = "JobRemoved";
 
 /// A stream of the ends of all jobs since it was opened.
-struct JobSignals {
+pub(crate) struct JobSignals {
     stream: MessageStream,
     /// The manager's unique name: signals of other senders are ignored. `None` on a peer-to-peer connection.
     sender: Option<OwnedUniqueName>,
@@ -149,7 +149,7 @@ struct JobSignals {
 
 impl JobSignals {
     /// Subscribes to the ends of jobs.
-    async fn open(bus: &Bus) -> Result<Self, UnitError> {
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, UnitError> {
         let open = async {
             let connection = bus.signals().await?;
             let stream = MessageStream::from(&connection);
@@ -161,7 +161,7 @@ impl JobSignals {
     }
 
     /// Returns the next finished job and its result; `None` if the connection is lost. Cancel-safe.
-    async fn next(&mut self) -> Option<(OwnedObjectPath, String)> {
+    pub(crate) async fn next(&mut self) -> Option<(OwnedObjectPath, String)> {
         loop {
             // An error is the last item of a stream.
             let message = self.stream.next().await?.ok()?;

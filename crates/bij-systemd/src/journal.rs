@@ -111,7 +111,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Spawn`] if there is no journalctl; later errors are items of the iterator.
-    pub fn lines(&self, query: &JournalQuery, now: Timestamp) -> Result<JournalLines, JournalError> {
+    pub fn lines(
+        &self,
+        query: &JournalQuery,
+        now: Timestamp,
+    ) -> Result<JournalLines, JournalError> {
         JournalLines::new(self.clone(), query.clone(), now)
     }
 

@@ -31,8 +31,8 @@ pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
 pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, SystemdVersion};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
-    AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalError, JournalLine, JournalLines, JournalQuery,
-    JournalStopper, OldestEntry, Writer,
+    AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalError, JournalLine,
+    JournalLines, JournalQuery, JournalStopper, OldestEntry, Writer,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::{SettingsInForce, SystemdUnits};

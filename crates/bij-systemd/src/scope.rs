@@ -1,7 +1,7 @@
 //! The service manager that is called: its scope, its command-line programs, and its directories.
 
-use std::fs;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 
 use bij_cgroup::{CgroupPath, CgroupRoot};
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceResult, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
 
 use crate::RuntimeScope;
-use crate::bus::{Operation, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobVerb};
 use crate::list;
 use crate::properties::UnitProperties;

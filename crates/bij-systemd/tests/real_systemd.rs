@@ -17,9 +17,7 @@ use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer as _};
 use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };
-use bij_sim::contract::{
-    Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract,
-};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_systemd::{
     AttemptSpan, DropIn, HookView, JobType, Journal, JournalQuery, RuntimeScope, SystemdUnits,
     SystemdVersion,

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use bij_core::{Attempt, Cause, ExperimentId, Layout, Obstacle, RunEnd};
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
+use bij_core::{Attempt, Cause, ExperimentId, Layout, Obstacle, RunEnd};
 use bij_host::{HostContext, files, logged, read_progress};
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};
@@ -182,8 +182,8 @@ mod tests {
     use bij_core::ExperimentId;
     use proptest::prelude::*;
 
-    use crate::testing::TestMachine;
     use super::*;
+    use crate::testing::TestMachine;
 
     fn spec() -> ExperimentSpec {
         ExperimentSpec::new(ExperimentId::new("x").unwrap(), vec!["true".to_owned()])

@@ -6,6 +6,7 @@ use bij_systemd::JournalEnd;
 use nix::unistd::geteuid;
 
 use super::*;
+use crate::HookEnv;
 use crate::render::Renderer;
 use crate::testing::TestMachine;
 
@@ -461,7 +462,7 @@ fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
     fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     let mut ledger = bij_store::RobustLedger::at(machine.host.layout());
     let env = machine.new_invocation();
-    let begin = Begin {
+    let hook = HookContext {
         host: &machine.host,
         env: &env,
         definitions: &machine.definitions,
@@ -469,7 +470,7 @@ fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
         manager: &machine.manager,
         journal: &machine.journal,
     };
-    assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
+    assert!(matches!(hook.begin(&machine.id).unwrap(), Begun::Attempt(Some(_))));
     assert_eq!(machine.attempt_variables(), "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     assert_eq!(ledger.apply_spool().unwrap(), 1);
@@ -481,7 +482,7 @@ fn a_start_fails_only_if_it_can_be_recorded_nowhere() {
     let machine = TestMachine::new();
     let mut ledger = bij_store::RobustLedger::at(machine.host.layout());
     let mut begin = |env: &HookEnv| {
-        Begin {
+        HookContext {
             host: &machine.host,
             env,
             definitions: &machine.definitions,
@@ -489,7 +490,7 @@ fn a_start_fails_only_if_it_can_be_recorded_nowhere() {
             manager: &machine.manager,
             journal: &machine.journal,
         }
-        .run(&machine.id)
+        .begin(&machine.id)
     };
     fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     fs::create_dir_all(machine.path("run/brain-in-jar/attempts/x.json/in the way")).unwrap();

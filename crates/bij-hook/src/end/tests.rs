@@ -1,9 +1,11 @@
 use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::QueueState;
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
+use bij_host::HostContext;
 use bij_systemd::JobType;
 
 use super::*;
+use crate::HookEnv;
 use crate::testing::TestMachine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));

@@ -118,8 +118,8 @@ pub(crate) fn may_use_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::TestMachine;
     use super::*;
+    use crate::testing::TestMachine;
 
     #[test]
     fn the_version_of_systemd_is_read_from_the_name_of_its_library() {

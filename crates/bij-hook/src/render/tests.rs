@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::testing::TestMachine;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::log_file::LogWriter;
 use crate::log_file::LogStream;
+use crate::log_file::LogWriter;
 
 fn line(id: &str, second: i64, attempt: u32, text: &str) -> LogLine {
     LogLine {

@@ -3,9 +3,9 @@
 
 use bij_core::definition::SandboxProfile;
 
-use crate::RuntimeScope;
-use super::{DropIn, UnitFile, path_word};
 use super::quote::assignment;
+use super::{DropIn, UnitFile, path_word};
+use crate::RuntimeScope;
 
 pub(super) fn render(drop_in: &DropIn<'_>, unit: &mut UnitFile) {
     let spec = drop_in.spec;

@@ -1,6 +1,9 @@
 //! The end of an attempt, as its service manager recorded it in the journal, and the processes that it killed.
 
-use bij_core::{Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness};
+use bij_core::{
+    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
+    Timestamp, Witness,
+};
 
 use super::author::TrustedWriters;
 use super::record::{Record, message_id as id};
@@ -280,7 +283,8 @@ mod tests {
         let invocation = InvocationId::from_bytes([7; 16]);
         let system = arguments(TrustedWriters::System, invocation);
         assert_eq!(system[5..], ["_PID=1", "INVOCATION_ID=07070707070707070707070707070707"]);
-        let user = arguments(TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
+        let user =
+            arguments(TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
         let attempt = "USER_INVOCATION_ID=07070707070707070707070707070707";
         assert_eq!(user[5..], ["_UID=1000", "_SYSTEMD_USER_UNIT=init.scope", attempt]);
     }
@@ -288,7 +292,7 @@ mod tests {
     #[test]
     fn the_name_of_a_killed_process_is_read_from_the_message() {
         let message = |text: &str| format!("brain-experiment@x.service: {text}");
-        let read = |text: &str| process_name(&message(text));
+        let read = |text: &str| killed_process(&message(text));
         assert_eq!(
             read("Killing process 123 (sleep) with signal SIGKILL."),
             Some("sleep".to_owned())

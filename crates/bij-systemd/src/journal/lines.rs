@@ -7,10 +7,10 @@ use std::time::Duration;
 use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
-use super::{Journal, JournalQuery};
 use super::author::{Author, TrustedWriters, Writer};
 use super::process::{JournalError, JournalctlProcess, Records};
 use super::record::Record;
+use super::{Journal, JournalQuery};
 
 /// An iterator over log lines of experiments; created by [`Journal::lines`].
 #[derive(Debug)]

@@ -242,7 +242,8 @@ mod tests {
             ended: Some(ended),
             is_clock_steady: true,
         };
-        let query = JournalQuery { attempts: vec![attempt], newest: Some(3), ..JournalQuery::default() };
+        let query =
+            JournalQuery { attempts: vec![attempt], newest: Some(3), ..JournalQuery::default() };
         assert!(query.selects(&line(150, Some(1))) && query.selects(&line(150, None)));
         assert!(query.selects(&line(300, None)), "written late");
         assert!(!query.selects(&line(150, Some(2))) && !query.selects(&line(99, None)));
@@ -277,8 +278,11 @@ mod tests {
             ended: Some(ended),
             is_clock_steady: false,
         };
-        let query =
-            JournalQuery { experiments: vec![id("a")], attempts: vec![attempt], ..JournalQuery::default() };
+        let query = JournalQuery {
+            experiments: vec![id("a")],
+            attempts: vec![attempt],
+            ..JournalQuery::default()
+        };
         let arguments = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(
             arguments[5..],
@@ -303,7 +307,8 @@ mod tests {
             is_clock_steady: true,
         };
         let second = AttemptSpan { boot: boot(2), started: at(1), ended: Some(at(2)), ..first };
-        let query = JournalQuery { attempts: vec![first, second, first], ..JournalQuery::default() };
+        let query =
+            JournalQuery { attempts: vec![first, second, first], ..JournalQuery::default() };
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[6..],
             [

@@ -94,7 +94,8 @@ fn the_newest_lines_of_an_attempt_are_limited_here() {
     let boot = BootId::from_bytes([1; 16]);
     let attempt =
         AttemptSpan { boot, invocation, started: NOW(), ended: None, is_clock_steady: true };
-    let query = JournalQuery { attempts: vec![attempt], newest: Some(1), ..JournalQuery::default() };
+    let query =
+        JournalQuery { attempts: vec![attempt], newest: Some(1), ..JournalQuery::default() };
     let lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
     assert_eq!(texts, ["two"]);

@@ -8,7 +8,7 @@ use bij_core::port::UnitError;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::is_down;
-use crate::bus::{Operation, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::list;
 
 /// Time-out of a call here: a kill must not wait for a busy manager.

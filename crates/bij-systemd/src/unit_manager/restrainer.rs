@@ -4,7 +4,7 @@ use bij_core::port::{UnitError, UnitRestrainer};
 use bij_core::{ExperimentId, Outcome, Percent};
 
 use super::{SystemdUnits, is_down, kill};
-use crate::bus::{Operation, Bus, call_if_supported};
+use crate::bus::{Bus, Operation, call_if_supported};
 
 impl UnitRestrainer for SystemdUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
@@ -33,11 +33,7 @@ const NEEDS: &str = "freezing takes systemd 246 and cgroup v2";
 ///
 /// systemd freezes no unit that is starting or stopping, and thaws a unit before it runs a job of the unit
 /// (systemctl(1), `freeze`), so a stop needs no thaw.
-async fn set_frozen(
-    bus: &Bus,
-    id: &ExperimentId,
-    frozen: bool,
-) -> Result<Outcome, UnitError> {
+async fn set_frozen(bus: &Bus, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
     let properties = bus.unit(id).await?;
     let state = properties.text("FreezerState");
     let is_unchanged = match state {

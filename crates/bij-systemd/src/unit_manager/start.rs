@@ -8,7 +8,7 @@ use bij_core::{ActiveState, ExperimentId};
 use futures_util::future::join3;
 
 use super::{active_state, reset_failed};
-use crate::bus::{Operation, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobSuccess, JobVerb};
 use crate::properties::UnitProperties;
 

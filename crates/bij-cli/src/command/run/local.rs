@@ -7,8 +7,7 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_definitions::Definitions;
-use bij_local::{SupervisionEnd, Event, Options, RunError, ShimCommand, LogStream, Supervisor};
+use bij_local::{Event, LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -154,7 +153,9 @@ impl LocalSession<'_> {
     fn ended(&mut self, id: &ExperimentId, ending: SupervisionEnd) {
         let state = match ending {
             SupervisionEnd::Success | SupervisionEnd::Stopped { .. } => LiveState::Done,
-            SupervisionEnd::NotRestarted { .. } | SupervisionEnd::GaveUp { .. } => LiveState::Failed,
+            SupervisionEnd::NotRestarted { .. } | SupervisionEnd::GaveUp { .. } => {
+                LiveState::Failed
+            }
             SupervisionEnd::NotStarted { reason } => {
                 self.screen
                     .error(&CliError::new(Kind::Failed, format!("cannot start {id}: {reason}")));

@@ -9,9 +9,9 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::kill_signal::KillSignal;
-use super::{GuardThread, MAX_ROUNDS};
 use super::super::GuardRequest;
+use super::{GuardThread, MAX_ROUNDS};
+use crate::kill_signal::KillSignal;
 
 /// What is in force now.
 #[derive(Debug, Default)]
