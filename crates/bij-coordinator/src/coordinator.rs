@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, Bytes, ExperimentId, InvocationId, RunId, TimeSpan, Timestamp};
+use bij_core::{BootId, Bytes, ExperimentId, InvocationId, RunId, Timestamp, Uptime};
 
 pub use finish::Finished;
 pub use heat::RunningExperiments;
@@ -75,12 +75,12 @@ pub struct Coordinator<P: Ports> {
     /// Units that were admitted although that could not be recorded.
     admitted_unrecorded: BTreeMap<ExperimentId, UnrecordedAdmission>,
     /// Invocations whose start was refused or whose skip was handled, and the uptime until which each is kept.
-    refused: BTreeMap<InvocationId, TimeSpan>,
+    refused: BTreeMap<InvocationId, Uptime>,
     /// Started runs whose terms have been compared with their definition.
     terms_checked: BTreeSet<RunId>,
-    health_due: TimeSpan,
+    health_due: Uptime,
     /// Uptime of the next search for unclosed attempts.
-    unclosed_due: Option<TimeSpan>,
+    unclosed_due: Option<Uptime>,
     /// Notes of heat control that are not recorded yet, oldest first.
     unrecorded_heat: Vec<(Change, Timestamp)>,
     /// Settings from the definitions of experiments that are or were up.
@@ -107,7 +107,7 @@ struct StaleParts {
 struct UnrecordedAdmission {
     unit: UntrackedUnit,
     /// Uptime until which the unit counts as starting.
-    until: TimeSpan,
+    until: Uptime,
 }
 
 /// Bound on the decisions of one tick. A decision is followed by another until no action is left; the next
@@ -204,7 +204,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Returns the uptime at which the next tick is due without any event; `None` if none is.
-    pub fn next_tick_due(&self) -> Option<TimeSpan> {
+    pub fn next_tick_due(&self) -> Option<Uptime> {
         if self.undecided && self.troubles.next_try().is_none() {
             return Some(self.seen.now.uptime);
         }

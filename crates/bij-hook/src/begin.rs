@@ -18,7 +18,7 @@ use bij_core::{
     Attempt, AttemptKey, ExperimentId, Limit, Obstacle, RunEnd, StartKind, TimeSpan, Timestamp,
     error_chain,
 };
-use bij_host::logged;
+use bij_host::{HostContext, HostContextError, files, logged, monotonic, uptime};
 use thiserror::Error;
 
 use crate::attempt_record::{AttemptNumbers, AttemptRecord};
@@ -26,8 +26,6 @@ use crate::counters::read_counters;
 use crate::owner::OwnerError;
 use crate::runnable::{command_obstacle, directory_obstacle};
 use crate::{HookEnv, Journal, Manager, ManagerError, RenderError};
-use bij_host::{HostContext, HostContextError, files};
-
 use start_limit::{Clock, attempts_in_boot};
 
 pub(crate) use unclosed::close_other_boots;
@@ -166,7 +164,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
             recent = self.recent(id, key);
         }
         refuse(directory_obstacle(self.host.root(), &spec))?;
-        let uptime = self.host.uptime();
+        let uptime = uptime();
         let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, uptime, start };
         let opened = self.ledger.open(&opening);
@@ -211,7 +209,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 let mut attempts = attempts_in_boot(self.ledger, &newest.run, here.boot);
                 attempts.retain(|attempt| attempt.key != here);
                 warn_if_unrecorded(newest, attempts.len(), facts.restarts);
-                let clock = Clock { boot: here.boot, now, uptime: self.host.uptime() };
+                let clock = Clock { boot: here.boot, now, uptime: uptime() };
                 start_limit::check(id, &facts, &attempts, &clock)?;
                 Ok(StartKind::Restart)
             }
@@ -252,7 +250,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 crashes: opened.before.crashes,
             }),
             started,
-            started_since_boot: self.host.since_boot(),
+            started_since_boot: monotonic(),
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
             refusal,

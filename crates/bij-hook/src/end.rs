@@ -10,7 +10,7 @@ use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Limit,
     Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
-use bij_host::{HostContext, HostContextError, files, logged};
+use bij_host::{HostContext, HostContextError, files, logged, uptime};
 use thiserror::Error;
 
 use crate::attempt_record::AttemptRecord;
@@ -170,7 +170,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             return;
         };
         let delay = facts.restart_delay.and_then(Limit::at).unwrap_or_default();
-        let clock = Clock { boot: key.boot, now: self.host.now(), uptime: self.host.uptime() };
+        let clock = Clock { boot: key.boot, now: self.host.now(), uptime: uptime() };
         let attempts = attempts_in_boot(self.ledger, run, key.boot);
         if is_reached(&facts, &attempts, &clock, delay) {
             log::info!(

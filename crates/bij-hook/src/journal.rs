@@ -1,6 +1,6 @@
 //! The journal as a port of the hooks.
 
-use bij_core::{Evidence, ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{Evidence, ExperimentId, InvocationId, MonotonicTime, Timestamp};
 use thiserror::Error;
 
 /// The end of one invocation of a unit, as its manager logged it.
@@ -47,5 +47,5 @@ pub trait Journal {
 
     /// Returns the kernel's newest line about an OOM kill in the unit's control group since `since`
     /// (`CLOCK_MONOTONIC`), if it can be read.
-    fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;
+    fn oom_line(&self, id: &ExperimentId, since: Option<MonotonicTime>) -> Option<String>;
 }

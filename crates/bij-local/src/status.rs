@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bij_core::{
     ActiveState, BootId, Bytes, CpuQuota, Evidence, ExperimentId, InvocationId, Layout, Limit,
-    Percent, Resources, ServiceResult, Timestamp, UnitStatus,
+    Percent, Resources, ServiceResult, SubState, Timestamp, UnitStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub(crate) struct SupervisedState {
     pub(crate) id: ExperimentId,
     pub(crate) boot: BootId,
     pub(crate) active: ActiveState,
-    pub(crate) sub: String,
+    pub(crate) sub: SubState,
     pub(crate) result: Option<ServiceResult>,
     pub(crate) main_pid: Option<u32>,
     pub(crate) invocation: Option<InvocationId>,
@@ -84,7 +84,7 @@ impl SupervisedState {
             id,
             boot,
             active: ActiveState::Inactive,
-            sub: "dead".to_owned(),
+            sub: SubState::Dead,
             result: None,
             main_pid: None,
             invocation: None,

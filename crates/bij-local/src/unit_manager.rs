@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, SubState, UnitStatus};
 
 use crate::control::Control;
 use crate::control_socket::{Answer, ExperimentLock, Handler as _, Request, request};
@@ -110,7 +111,7 @@ impl UnitManager for LocalUnits {
         // As a start job of systemd: done when the experiment is up, failed when its first attempt
         // has failed.
         let decided = |state: &SupervisedState| {
-            state.became_ready || state.is_down() || state.sub == "auto-restart"
+            state.became_ready || state.is_down() || state.sub.is_waiting_for_restart()
         };
         let up = match watch.wait_for(decided).await {
             Ok(state) => state.became_ready,
@@ -240,7 +241,7 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
     // A supervisor that holds the lock is about to listen or to end, and the state file is right.
     if !state.is_down() && !ExperimentLock::is_taken(layout, id) {
         state.active = ActiveState::Failed;
-        "failed".clone_into(&mut state.sub);
+        state.sub = SubState::Failed;
         state.main_pid = None;
         state.status_text = Some(
             "its supervisor is gone; the next start records the end of this attempt".to_owned(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
+use bij_cgroup::CgroupRoot;
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
 use bij_local::{Backend, Ending, Event, LocalUnits, LogQuery, LogReader, Stream};
 use support::{Story, World, id, is_alive, once, order, script, until};
@@ -15,7 +16,7 @@ const NOTIFY: &str = "notify() { perl -MSocket -e 'socket(my $s, PF_UNIX, SOCK_D
      send($s, $ARGV[0], 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!' \"$1\"; };";
 
 fn millis(millis: u64) -> TimeSpan {
-    TimeSpan::from_micros(millis * 1000)
+    TimeSpan::from_millis(millis)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +145,7 @@ STATUS=warming up'; sleep 0.3"
     assert_eq!(end.evidence.status_text.as_deref(), Some("warming up"));
     let attempt = &world.attempts()[0];
     let waited = attempt.ready.unwrap().since(attempt.started).unwrap();
-    assert!(waited.as_micros() >= 300_000, "{waited}");
+    assert!(waited >= millis(300), "{waited}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ mod job;
 mod job_signals;
 mod journal;
 mod list;
+mod monotonic_clock;
 mod properties;
 mod proxy;
 mod scope;

@@ -226,7 +226,7 @@ fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> U
         active_state: active_state(properties),
         frozen: properties.is_frozen() == Some(true),
         masked: properties.text("LoadState") == Some("masked"),
-        sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
+        sub_state: properties.sub_state(),
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
         invocation: properties.invocation(),

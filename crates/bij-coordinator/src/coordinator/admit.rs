@@ -16,7 +16,7 @@ use crate::policy::{UntrackedUnit, closed_gates, requeue_interrupted};
 use crate::{Admission, AdmissionVerdict, Now, Ports};
 
 /// How long a unit that was admitted without a record counts as starting, in microseconds.
-const UNRECORDED_START_TIMEOUT: u64 = 30_000_000;
+const UNRECORDED_START_TIMEOUT: TimeSpan = TimeSpan::from_secs(30);
 
 impl<P: Ports> Coordinator<P> {
     /// Decides whether a start that was requested elsewhere may go on. A refused start is queued, and started
@@ -294,9 +294,8 @@ impl<P: Ports> Coordinator<P> {
             claim: run.terms.claim,
             unwanted: false,
         };
-        let until = self.seen.now.uptime.as_micros().saturating_add(UNRECORDED_START_TIMEOUT);
-        let let_in =
-            UnrecordedAdmission { unit: untracked.clone(), until: TimeSpan::from_micros(until) };
+        let until = self.seen.now.uptime + UNRECORDED_START_TIMEOUT;
+        let let_in = UnrecordedAdmission { unit: untracked.clone(), until };
         self.admitted_unrecorded.insert(run.run.experiment.clone(), let_in);
         self.seen.untracked_units.push(untracked);
     }

@@ -10,7 +10,7 @@ use bij_core::port::{UnitError, UnitManager};
 use bij_core::queue::{Claim, GroupName, NotBefore, Origin, QueueState, QueuedRun, RunRef, Terms};
 use bij_core::{
     ActiveState, Bytes, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState,
-    TimeSpan, UnitStatus,
+    UnitStatus,
 };
 
 use super::catch_up::{newest_attempt, newest_attempt_of};
@@ -236,8 +236,7 @@ impl<P: Ports> Coordinator<P> {
         if uptime < self.health_due {
             return;
         }
-        let interval = self.state.settings.health_interval().as_micros();
-        self.health_due = TimeSpan::from_micros(uptime.as_micros().saturating_add(interval));
+        self.health_due = uptime + self.state.settings.health_interval();
         for run in self.state.up().filter(|run| run.state == QueueState::Running) {
             let id = &run.run.experiment;
             let Some(unit) = self.seen.units.get(id) else { continue };

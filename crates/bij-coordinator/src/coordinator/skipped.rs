@@ -11,9 +11,8 @@ use super::Coordinator;
 use super::trouble::TroubleSource;
 use crate::{Now, Ports};
 
-/// How long a refused start is remembered, in microseconds: on a loaded machine the signal of its skip
-/// arrives late.
-const REFUSAL_KEPT: u64 = 600_000_000;
+/// How long a refused start is remembered: on a loaded machine the signal of its skip arrives late.
+const REFUSAL_KEPT: TimeSpan = TimeSpan::from_secs(600);
 
 /// Reason of a run whose start was skipped without calling the hook.
 const SKIP_REASON: &str = "the service manager could not prepare its start: is /run or a disk full, or read-only? \
@@ -24,8 +23,7 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn expect_skip(&mut self, invocation: Option<InvocationId>) {
         let now = self.seen.now.uptime;
         self.refused.retain(|_, until| now < *until);
-        let until = TimeSpan::from_micros(now.as_micros().saturating_add(REFUSAL_KEPT));
-        self.refused.extend(invocation.map(|invocation| (invocation, until)));
+        self.refused.extend(invocation.map(|invocation| (invocation, now + REFUSAL_KEPT)));
     }
 
     /// Handles a start of this invocation of an experiment's unit that was skipped by its condition. Unless the

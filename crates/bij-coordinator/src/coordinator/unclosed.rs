@@ -16,8 +16,7 @@ const CLOSING_DELAY: TimeSpan = TimeSpan::from_secs(5);
 impl<P: Ports> Coordinator<P> {
     /// Schedules a search for unclosed attempts, because a unit is down or may be.
     pub(super) fn schedule_unclosed_search(&mut self) {
-        let due = self.seen.now.uptime.as_micros().saturating_add(CLOSING_DELAY.as_micros());
-        self.unclosed_due.get_or_insert(TimeSpan::from_micros(due));
+        self.unclosed_due.get_or_insert(self.seen.now.uptime + CLOSING_DELAY);
     }
 
     /// Closes unclosed attempts, if a search is due.

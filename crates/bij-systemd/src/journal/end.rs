@@ -1,8 +1,8 @@
 //! The end of an attempt, as its service manager recorded it in the journal.
 
 use bij_core::{
-    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
-    Timestamp, Witness,
+    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, Timestamp,
+    Witness,
 };
 
 use super::author::Trust;
@@ -49,7 +49,7 @@ pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     let (at, stopped) = ended?;
     clean.conclude(&mut evidence);
     evidence.became_ready = ready.is_some();
-    evidence.ran_for = ready.and_then(|(_, up)| difference(stopped, up));
+    evidence.ran_for = ready.and_then(|(_, up)| stopped.since(up));
     Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
 }
 
@@ -156,13 +156,9 @@ fn exit(record: &Record) -> Option<Exit> {
     }
 }
 
-fn difference(later: TimeSpan, earlier: TimeSpan) -> Option<TimeSpan> {
-    later.as_micros().checked_sub(earlier.as_micros()).map(TimeSpan::from_micros)
-}
-
 #[cfg(test)]
 mod tests {
-    use bij_core::Cause;
+    use bij_core::{Cause, TimeSpan};
 
     use super::*;
 

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bij_core::{TimeSpan, Timestamp};
-use nix::time::{ClockId, clock_gettime};
+use bij_core::{MonotonicTime, Timestamp};
 
 use super::process::{JournalError, JournalctlProcess, Records};
 use super::{Journal, LogLine, LogQuery};
+use crate::monotonic_clock::monotonic;
 
 /// An iterator over log lines of experiments; created by [`Journal::lines`].
 #[derive(Debug)]
@@ -16,10 +15,10 @@ pub struct LogLines {
     journal: Journal,
     query: LogQuery,
     started: Timestamp,
-    /// The same by `CLOCK_MONOTONIC`, if the kernel gives it.
-    started_monotonic: Option<TimeSpan>,
-    /// Lines before this time (`CLOCK_MONOTONIC`) are not new.
-    new_from: Option<TimeSpan>,
+    /// The same by the monotonic clock, if the kernel gives it.
+    started_monotonic: Option<MonotonicTime>,
+    /// Lines before this time are not new.
+    new_from: Option<MonotonicTime>,
     phase: LogPhase,
     cursor: Option<String>,
     /// journalctl cannot limit the number of lines of single attempts; the newest are buffered here.
@@ -68,14 +67,11 @@ impl LogLines {
         let stopper = LogStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
-        let started_monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-        let started_monotonic =
-            started_monotonic.and_then(|since_boot| u64::try_from(since_boot.as_micros()).ok());
         Ok(Self {
             journal,
             query,
             started,
-            started_monotonic: started_monotonic.map(TimeSpan::from_micros),
+            started_monotonic: monotonic(),
             new_from: None,
             phase,
             cursor: None,

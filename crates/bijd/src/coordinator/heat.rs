@@ -136,7 +136,7 @@ impl<P: Ports> HeatLoop<P> {
         let _ = timeout(SETTINGS_TIMEOUT, settings).await;
         loop {
             self.tick().await;
-            let pause = Duration::from_micros(self.ladder.observation_interval().as_micros());
+            let pause = self.ladder.observation_interval().as_duration();
             let is_idle = self.is_idle();
             let pause = if is_idle { pause * IDLE_FACTOR } else { pause };
             tokio::select! {
@@ -226,7 +226,7 @@ impl<P: Ports> HeatLoop<P> {
         let up = list.into_iter().filter(|unit| !unit.active_state.is_down());
         let living = |unit: UnitStatus| {
             let nanos = unit.resources.cpu_usage_nsec;
-            let cpu_time = nanos.map(|nanos| TimeSpan::from_micros(nanos / 1000));
+            let cpu_time = nanos.map(TimeSpan::from_nanos);
             let known = known.get(&unit.id).cloned();
             Living {
                 cpu_time,
