@@ -9,6 +9,7 @@ use bij_core::{
     ActiveState, BootId, Bytes, CpuQuota, Evidence, ExperimentId, InvocationId, Layout, Limit,
     Percent, Resources, ServiceResult, SubState, Timestamp, UnitStatus,
 };
+use bij_host::files;
 use serde::{Deserialize, Serialize};
 
 /// The state of a supervised experiment, as it stands in the state file.
@@ -128,9 +129,7 @@ impl SupervisedState {
     pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
         let path = state_path(layout, &self.id);
         let text = serde_json::to_vec(&Self { usage: None, ..self.clone() })?;
-        let fresh = file_in(&layout.local(), &self.id, "json.new");
-        fs::write(&fresh, text)?;
-        fs::rename(fresh, path)
+        files::put(&path, &text, 0o644)
     }
 
     /// Reads the state file of the last supervisor. Returns `None` if it is missing or damaged.
