@@ -2,6 +2,9 @@
 
 mod coordinator;
 
+use std::path::Path;
+
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{EitherUnits, UnitError};
 use bij_core::{ExperimentId, Layout};
 use bij_local::LocalUnits;
@@ -32,7 +35,10 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
             let systemd = SystemdUnits::connect(RuntimeScope::User).await?;
             EitherUnits::One(EitherUnits::One(systemd))
         }
-        Scope::Local => EitherUnits::Other(LocalUnits::new(layout.clone())),
+        Scope::Local => {
+            let cgroups = Path::new(CgroupRoot::MOUNT_POINT);
+            EitherUnits::Other(LocalUnits::new(layout.clone(), cgroups))
+        }
     })
 }
 

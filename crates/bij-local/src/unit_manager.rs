@@ -34,6 +34,7 @@ const LEAVING_POLLS: usize = 300;
 #[derive(Clone)]
 pub struct LocalUnits {
     layout: Layout,
+    cgroups: Option<CgroupRoot>,
     starter: Option<Arc<dyn Starter>>,
 }
 
@@ -61,9 +62,10 @@ where
 }
 
 impl LocalUnits {
-    /// Returns the experiments below a layout, without the means to start them.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, starter: None }
+    /// Returns the experiments below a layout, without the means to start them. `cgroups` is the directory where cgroups
+    /// are mounted.
+    pub fn new(layout: Layout, cgroups: &Path) -> Self {
+        Self { layout, cgroups: CgroupRoot::open(cgroups).ok(), starter: None }
     }
 
     /// Returns the experiments below the layout of `supervisor`, which starts them.
@@ -72,7 +74,8 @@ impl LocalUnits {
         L: Ledger + Send + 'static,
         D: DefinitionSource + 'static,
     {
-        Self { layout: supervisor.layout().clone(), starter: Some(supervisor) }
+        let (layout, cgroups) = (supervisor.layout().clone(), supervisor.cgroups().cloned());
+        Self { layout, cgroups, starter: Some(supervisor) }
     }
 
     /// Does blocking work on the runtime's blocking threads.
@@ -126,12 +129,12 @@ impl UnitManager for LocalUnits {
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let id = id.clone();
+        let (id, cgroups) = (id.clone(), self.cgroups.clone());
         self.blocking(move |layout| match request(layout, &id, &Request::Stop) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(format!("stop {id}"), uid)),
             Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
-            Ok(None) => kill_unsupervised(layout, &id),
+            Ok(None) => kill_unsupervised(layout, cgroups.as_ref(), &id),
             Err(error) => Err(unreachable(&id, error)),
         })
         .await
@@ -251,13 +254,17 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
 }
 
 /// Kills the processes that a killed supervisor has left running.
-fn kill_unsupervised(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
+fn kill_unsupervised(
+    layout: &Layout,
+    cgroups: Option<&CgroupRoot>,
+    id: &ExperimentId,
+) -> Result<Outcome, UnitError> {
     let Some(mut state) = SupervisedState::read(layout, id).filter(|state| !state.is_down()) else {
         return Ok(Outcome::Unchanged);
     };
     match ExperimentLock::take(layout, id) {
         Ok(Some(_seat)) => {
-            let found = recovery::kill_orphans(Path::new("/sys/fs/cgroup"), &mut state);
+            let found = recovery::kill_orphans(cgroups, &mut state);
             // If the file is another user's, the counters are lost, but the processes are gone.
             let _ = state.write(layout);
             Ok(if found { Outcome::Changed } else { Outcome::Unchanged })
@@ -310,4 +317,35 @@ fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {
         };
     }
     UnitError::Unreachable(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bij_core::{BootId, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_without_a_supervisor_counts_in_the_given_cgroup_tree() {
+        let tree = tempfile::tempdir().unwrap();
+        let group = tree.path().join("cgroup/x");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(tree.path().join("cgroup/cgroup.controllers"), "memory\n").unwrap();
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        fs::write(group.join("memory.max"), "max\n").unwrap();
+        fs::write(group.join("memory.events"), "oom_kill 3\n").unwrap();
+        let (layout, id) = (Layout::system(tree.path()), ExperimentId::new("x").unwrap());
+        fs::create_dir_all(layout.local()).unwrap();
+        let boot = BootId::from_bytes([1; 16]);
+        let mut state = SupervisedState::new(id.clone(), boot, Timestamp::from_micros(0));
+        state.active = ActiveState::Active;
+        state.cgroup_procs = vec![group.join("cgroup.procs")];
+        state.write(&layout).unwrap();
+        let units = LocalUnits::new(layout.clone(), &tree.path().join("cgroup"));
+        assert_eq!(units.stop(&id).await.unwrap(), Outcome::Unchanged, "no process was left");
+        let counted = SupervisedState::read(&layout, &id).unwrap().counted.unwrap();
+        assert_eq!(counted.oom_kills, Some(3));
+    }
 }

@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_cgroup::CgroupRoot;
+use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
 use bij_local::{Backend, Ending, Event, LocalUnits, LogQuery, LogReader, Stream};
 use support::{Story, World, id, is_alive, once, order, script, until};
@@ -183,7 +184,7 @@ async fn other_processes_read_and_stop_an_experiment_through_its_socket() {
     let mut spec = script("x", &text);
     spec.restart.burst = 1;
     let supervisor = world.supervisor([spec, script("y", "exit 78")]);
-    let units = LocalUnits::new(world.layout.clone());
+    let units = LocalUnits::new(world.layout.clone(), Path::new(CgroupRoot::MOUNT_POINT));
     assert_eq!(units.status(&id("x")).await.unwrap().active_state, ActiveState::Inactive);
     let refused = units.start(&id("x")).await;
     assert!(matches!(refused, Err(UnitError::Unsupported(_))), "{refused:?}");

@@ -48,7 +48,7 @@ impl SystemdUnits {
 
     /// Creates a client that connects at the first call, and again after the connection was lost.
     pub fn unconnected(scope: RuntimeScope) -> Self {
-        Self::new(Bus::new(scope), "/sys/fs/cgroup".into(), UnitDirs::for_scope(scope))
+        Self::new(Bus::new(scope), CgroupRoot::MOUNT_POINT.into(), UnitDirs::for_scope(scope))
     }
 
     /// Returns `true` while the boot, or the start of the user's session, is not finished (`SystemState`,

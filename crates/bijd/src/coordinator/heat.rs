@@ -11,11 +11,13 @@ mod gpu_clock_limit;
 mod thermal_status;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bij_cgroup::CgroupRoot;
 use bij_coordinator::heat::{
     Because, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living,
 };
@@ -123,7 +125,7 @@ impl<P: Ports> HeatLoop<P> {
             handover: HandoverFiles::new(host),
             ladder: Ladder::taking_over(default_settings(), restraints.to_ladder()),
             restraints,
-            capabilities: HeatCapabilities::new(std::path::Path::new("/sys/fs/cgroup")),
+            capabilities: HeatCapabilities::new(Path::new(CgroupRoot::MOUNT_POINT)),
             pending: JoinSet::new(),
             reported: None,
             unreported: VecDeque::new(),
