@@ -2,6 +2,9 @@
 
 mod coordinator;
 
+use std::path::Path;
+
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Outcome, UnitStatus};
 use bij_local::LocalUnits;
@@ -36,7 +39,9 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliE
             }
         }
         Scope::User => Units::Systemd(SystemdUnits::connect(RuntimeScope::User).await?),
-        Scope::Local => Units::Local(LocalUnits::new(layout.clone())),
+        Scope::Local => {
+            Units::Local(LocalUnits::new(layout.clone(), Path::new(CgroupRoot::MOUNT_POINT)))
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bij_core::definition::ExperimentSpec;
 use bij_core::executable::Format;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
+use bij_core::{Attempt, ExperimentId, InvocationId, MonotonicTime, ServiceResult};
 use bij_host::HostContext;
 use bij_store::Store;
 use bij_systemd::{JournalEnd, UnitFacts};
@@ -139,7 +139,7 @@ impl HookJournal for FakeJournal {
         Ok(printed[printed.len().saturating_sub(count)..].to_vec())
     }
 
-    fn oom_line(&self, _: &ExperimentId, _: Option<TimeSpan>) -> Option<String> {
+    fn oom_line(&self, _: &ExperimentId, _: Option<MonotonicTime>) -> Option<String> {
         self.line.borrow().clone()
     }
 }

@@ -145,6 +145,5 @@ fn describe(end: &AttemptEnd) -> String {
 
 /// Rounds down to milliseconds, which is precise enough for a reader.
 fn span(duration: Duration) -> TimeSpan {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 1000);
-    TimeSpan::from_micros(millis.saturating_mul(1000))
+    TimeSpan::from(duration).truncated_to(TimeSpan::from_millis(1))
 }

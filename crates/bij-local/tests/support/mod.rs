@@ -153,7 +153,7 @@ pub(crate) fn id(text: &str) -> ExperimentId {
 pub(crate) fn script(name: &str, script: &str) -> ExperimentSpec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let mut spec = ExperimentSpec::new(id(name), command);
-    spec.restart.delay = TimeSpan::from_micros(50_000);
+    spec.restart.delay = TimeSpan::from_millis(50);
     spec
 }
 

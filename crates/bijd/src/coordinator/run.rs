@@ -265,7 +265,7 @@ impl Services<'_> {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
                     _ = hang_up.recv() => {
-                        self.notify.reloading(self.host.since_boot());
+                        self.notify.reloading(bij_host::monotonic());
                         drop(self.reload.reload(&self.handle, "SIGHUP").await);
                         self.notify.ready();
                     }
