@@ -1,8 +1,8 @@
 //! Terms that a definition asks for.
 
 use bij_core::Bytes;
-use bij_core::definition::{After, ExperimentSpec};
 use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
+use bij_core::spec::{After, ExperimentSpec};
 
 /// Returns the terms of a run by its definition, on a machine with `total` memory that its GPU shares or
 /// not.

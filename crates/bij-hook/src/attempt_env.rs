@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bij_core::Layout;
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 
 /// Renders the environment of an attempt: `HOME` of a dynamic user, then the definition's variables, then ours, then
 /// `variables` of this attempt; later ones override earlier ones. Each is `NAME=VALUE`, ended by a NUL, so that no

@@ -7,7 +7,7 @@ use std::hash::Hasher as _;
 use std::thread;
 use std::time::Duration;
 
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Outcome, error_chain};
 use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root, power_on};

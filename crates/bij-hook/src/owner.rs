@@ -1,7 +1,7 @@
 //! The user that may read an experiment's environment.
 
 use bij_core::Obstacle;
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid};

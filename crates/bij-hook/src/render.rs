@@ -12,8 +12,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::{io, thread};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_systemd::DropIn;
 use thiserror::Error;

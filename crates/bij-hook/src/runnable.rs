@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Obstacle};
-use bij_definitions::HostView;
+use bij_definition::HostView;
 
 /// Directories that a unit sees differently from the hook (`PrivateTmp=`).
 const PRIVATE: [&str; 2] = ["/tmp", "/var/tmp"];

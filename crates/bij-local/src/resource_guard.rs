@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use bij_cgroup::{CgroupLimits, CgroupSetting};
-use bij_core::definition::{Limits, OomPolicy};
+use bij_core::spec::{LimitsSpec, OomPolicy};
 use bij_core::{
     Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
 };
@@ -83,7 +83,7 @@ impl PreparedLimits {
         backend: Backend,
         place: &CgroupParent,
         name: &str,
-        limits: &Limits,
+        limits: &LimitsSpec,
         total: Bytes,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let resolve = |limit: MemoryLimit| limit.resolve(total);

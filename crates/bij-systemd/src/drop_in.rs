@@ -5,7 +5,7 @@
 //! template. The experiment's environment variables are not in the drop-in, because every user can read a unit,
 //! and its hooks, which run as root, would get them.
 //!
-//! A change of the rendering must increment [`RENDERING`](bij_core::definition::RENDERING), which is
+//! A change of the rendering must increment [`RENDERING`](bij_core::spec::RENDERING), which is
 //! part of every stamp, so that units are rendered anew after an upgrade.
 
 mod command;
@@ -18,7 +18,7 @@ pub(crate) use command::LAUNCHER;
 
 use std::fmt::Write;
 
-use bij_core::definition::{ExperimentSpec, OomPolicy};
+use bij_core::spec::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
 
 use crate::{RuntimeScope, SystemdVersion};

@@ -1,9 +1,9 @@
 //! The settings of a definition, by their names in the file.
 
-use bij_core::definition::{
-    AbsolutePath, After, ExperimentSpec, OnReboot, OomPolicy, PowerMode, SandboxProfile,
-    VariablePattern,
+use bij_core::spec::{
+    AbsolutePath, After, ExperimentSpec, OnReboot, OomPolicy, PowerModeRef, SandboxProfile,
 };
+use bij_core::variable::VariablePattern;
 use bij_core::{Limit, MemoryLimit};
 use serde_json::{Map, Value};
 
@@ -126,11 +126,11 @@ const fn profile(profile: SandboxProfile) -> &'static str {
     }
 }
 
-fn power_mode(mode: Option<&PowerMode>) -> Value {
+fn power_mode(mode: Option<&PowerModeRef>) -> Value {
     match mode {
         None => Value::Null,
-        Some(PowerMode::Number(number)) => Value::from(*number),
-        Some(PowerMode::Name(name)) => Value::from(name.as_str()),
+        Some(PowerModeRef::Number(number)) => Value::from(*number),
+        Some(PowerModeRef::Name(name)) => Value::from(name.as_str()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settings of a definition, with the overrides of an operator's drop-ins.
 
 use bij_core::Limit;
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 use bij_systemd::SettingsInForce;
 use serde_json::{Map, Value};
 

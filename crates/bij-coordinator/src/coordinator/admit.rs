@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{
     ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
     WaitingOn,
 };
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan, error_chain};
+use bij_definition::{SourceFile, SpecOverlay};
 
 use super::trouble::TroubleSource;
 use super::{Coordinator, UnrecordedAdmission};

@@ -1,9 +1,10 @@
 //! Checks extras that group members add to a definition: at submission, and again when the run starts.
 
 use bij_core::Requester;
-use bij_core::definition::{DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, check_extras};
 use bij_core::port::{Change, DefinitionSource};
 use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::{DeniedExtra, SourceFile, SpecOverlay, check_extras};
 
 use super::Coordinator;
 use crate::Ports;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{
     AttemptQuery, Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
 };
 use bij_core::port::{UnitError, UnitManager};
 use bij_core::queue::{Claim, GroupName, NotBefore, Origin, QueueState, QueuedRun, RunRef, Terms};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     ActiveState, Bytes, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState,
     TimeSpan, UnitStatus,

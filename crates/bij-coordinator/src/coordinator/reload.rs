@@ -1,6 +1,7 @@
 //! Reloads the settings.
 
-use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_core::CoordinatorSettings;
+use bij_core::port::DefinitionError;
 use bij_core::queue::EventKind;
 
 use super::Coordinator;

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{
     Dependency, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
 };
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, RunId, RunNumber};
+use bij_definition::{SourceFile, SpecOverlay};
 
 use super::{Coordinator, trouble::TroubleSource};
 use crate::policy::{Joining, admissible, decide, find_cycle};

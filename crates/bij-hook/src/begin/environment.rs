@@ -1,7 +1,7 @@
 //! Writes the environment of an attempt, with its numbers and its checkpoint.
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
 use bij_host::{files, logged, read_progress};
 

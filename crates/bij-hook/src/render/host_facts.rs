@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
+use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
 use bij_systemd::SystemdVersion;
 

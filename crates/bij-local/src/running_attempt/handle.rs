@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Ledger;
+use bij_core::spec::ExperimentSpec;
 use nix::sys::signal::Signal;
 
 use super::prepare::Prepared;

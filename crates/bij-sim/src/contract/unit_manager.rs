@@ -2,8 +2,8 @@
 
 mod steering;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
 
 /// What an experiment of the contract does.

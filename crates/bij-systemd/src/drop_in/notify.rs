@@ -1,6 +1,6 @@
 //! The route of an experiment's messages to the service manager (`sd_notify(3)`).
 
-use bij_core::definition::SandboxProfile;
+use bij_core::spec::SandboxProfile;
 
 use super::quote::assignment;
 use super::{DropIn, UnitFile};

@@ -1,6 +1,6 @@
 //! The settings of sandbox profiles that differ from the template's, which is profile `default`.
 
-use bij_core::definition::SandboxProfile;
+use bij_core::spec::SandboxProfile;
 
 use super::{DropIn, UnitFile, path_word};
 use crate::RuntimeScope;

@@ -20,7 +20,7 @@ use bij_core::{
     Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan, UNATTRIBUTED_STARTS,
     error_chain,
 };
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 

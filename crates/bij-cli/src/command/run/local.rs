@@ -7,7 +7,7 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_local::{Ending, Event, Options, RunError, ShimCommand, Stream, Supervisor};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
