@@ -2,12 +2,12 @@
 
 use bij_core::ExperimentId;
 use bij_core::port::{DefinitionError, Problem, Warning};
-use bij_core::spec::{After, ExperimentSpec};
+use bij_core::spec::ExperimentSpec;
 
-use crate::document::{self, KeyEntry, Syntax, ValueNode};
+use crate::document::{self, KeyEntry, Syntax};
 use crate::fault::{ParseFault, ParseFaults};
 use crate::field::read_document;
-use crate::fields::FIELDS;
+use crate::keys;
 use crate::overlay::SpecOverlay;
 use crate::settings::Runner;
 use crate::source::SourceFile;
@@ -147,7 +147,7 @@ impl<'a> Definition<'a> {
                 }
             }
             Some(document) => {
-                read_document(&document, FIELDS, spec, &mut faults);
+                read_document(&document, &keys::fields(), spec, &mut faults);
                 if !document.iter().any(|entry: &KeyEntry| entry.key == "command") {
                     problems.push(self.whole_file(no_command()));
                 }
@@ -166,7 +166,7 @@ impl<'a> Definition<'a> {
 }
 
 fn is_setting(key: &str) -> bool {
-    FIELDS.iter().any(|field| match field.table {
+    keys::fields().iter().any(|field| match field.table {
         "" => field.name == key,
         table => table == key,
     })
@@ -176,13 +176,4 @@ fn no_command() -> ParseFault {
     ParseFault::new(0, "there is no command, so there is nothing to run")
         .within("command")
         .hint("for example: command = [\"/usr/bin/python3\", \"run.py\"], above all tables")
-}
-
-/// Checks that an experiment does not wait for itself, which would never end.
-pub(crate) fn not_after_itself(node: &ValueNode, spec: &ExperimentSpec) -> Result<(), ParseFaults> {
-    let Some(After::All(ids) | After::Any(ids)) = &spec.queue.after else { return Ok(()) };
-    if ids.contains(&spec.id) {
-        return Err(ParseFault::new(node.at, "an experiment cannot wait for itself").into());
-    }
-    Ok(())
 }

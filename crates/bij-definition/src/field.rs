@@ -38,7 +38,7 @@ fn path(table: &str, name: &str) -> String {
 /// Reads a document into `target` and adds its problems to `faults`.
 pub(crate) fn read_document<T>(
     document: &[KeyEntry],
-    fields: &[Field<T>],
+    fields: &[&Field<T>],
     target: &mut T,
     faults: &mut ParseFaults,
 ) {
@@ -48,7 +48,7 @@ pub(crate) fn read_document<T>(
 fn read_table<T>(
     table: &str,
     entries: &[KeyEntry],
-    fields: &[Field<T>],
+    fields: &[&Field<T>],
     target: &mut T,
     faults: &mut ParseFaults,
 ) {
@@ -76,8 +76,8 @@ fn read_table<T>(
     }
 }
 
-fn not_a_table<T>(entry: &KeyEntry, fields: &[Field<T>]) -> ParseFault {
-    let usage = fields.iter().find(|field| field.table == entry.key).map(Field::usage);
+fn not_a_table<T>(entry: &KeyEntry, fields: &[&Field<T>]) -> ParseFault {
+    let usage = fields.iter().find(|field| field.table == entry.key).map(|field| field.usage());
     entry
         .node
         .instead_of("a table")
@@ -85,7 +85,7 @@ fn not_a_table<T>(entry: &KeyEntry, fields: &[Field<T>]) -> ParseFault {
         .or_hint(|| usage.map(|usage| format!("for example: {usage}")))
 }
 
-fn unknown<T>(table: &str, entry: &KeyEntry, fields: &[Field<T>]) -> ParseFault {
+fn unknown<T>(table: &str, entry: &KeyEntry, fields: &[&Field<T>]) -> ParseFault {
     let key = &entry.key;
     let kind = match (&entry.node.value, table) {
         (Value::Table(_), "") => "table",
@@ -97,7 +97,7 @@ fn unknown<T>(table: &str, entry: &KeyEntry, fields: &[Field<T>]) -> ParseFault 
 }
 
 /// Returns a hint that names the key that was probably meant.
-fn suggestion<T>(table: &str, key: &str, fields: &[Field<T>]) -> String {
+fn suggestion<T>(table: &str, key: &str, fields: &[&Field<T>]) -> String {
     let in_table = || fields.iter().filter(|field| field.table == table).map(|field| field.name);
     let tables = || fields.iter().map(|field| field.table).filter(|name| !name.is_empty());
     let in_any_table = |name: &str| fields.iter().find(|field| field.name == name);
@@ -131,4 +131,13 @@ fn suggestion<T>(table: &str, key: &str, fields: &[Field<T>]) -> String {
         "" => format!("the keys and tables are {}", known.join(", ")),
         table => format!("the keys of [{table}] are {}", known.join(", ")),
     }
+}
+
+/// Stores a parsed value.
+pub(crate) fn put<T>(
+    slot: &mut T,
+    value: Result<impl Into<T>, ParseFault>,
+) -> Result<(), ParseFaults> {
+    *slot = value?.into();
+    Ok(())
 }

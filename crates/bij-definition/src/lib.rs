@@ -40,8 +40,10 @@
 //! ```
 //!
 //! # Parsing
-//! TOML and JSON are parsed into one tree of values with their positions; one table of keys describes the
-//! legal values. An error lists all problems of a file, not only the first.
+//! TOML and JSON are parsed into one tree of values with their positions. An error lists all problems of a file, not
+//! only the first. One table, `keys`, has every key of definitions: parsing, rendering, `bij show`, extras, the schema
+//! and the reference of the manual are made from it. A new key is a field of
+//! [`ExperimentSpec`](bij_core::spec::ExperimentSpec) and a row of that table.
 //!
 //! # Search order
 //! The first file found defines the experiment: `<id>.toml` or `<id>.json` written by hand, then the
@@ -70,9 +72,10 @@ mod env_file;
 mod extras_policy;
 mod fault;
 mod field;
-mod fields;
 #[expect(clippy::disallowed_methods, reason = "the only module that does I/O")]
 mod files;
+mod keys;
+mod kind;
 mod names;
 mod older;
 mod overlay;
@@ -92,6 +95,7 @@ pub use files::{
     Definitions, HostView, OrderFiles, SubmitError, WalkError, Walked, authority, check_directory,
     open_trusted, walk, write_order,
 };
+pub use keys::settings_by_key;
 pub use overlay::SpecOverlay;
 pub use render::to_toml;
 pub use schema::schema;

@@ -8,35 +8,17 @@ use bij_core::variable::{self, BadVariableName};
 use crate::document::{KeyEntry, Value, ValueNode};
 use crate::env_file::{self, Assignment, Oddity};
 use crate::fault::{ParseFault, ParseFaults};
+use crate::keys;
 use crate::names::nearest;
 use crate::source::{SourceFile, Text};
 use crate::value;
 
-/// A variable that also changes a setting of the definition.
-pub(crate) struct KnownVariable {
-    pub(crate) name: &'static str,
-    set: fn(&ValueNode, &mut ExperimentSpec) -> Result<(), ParseFault>,
-}
-
-pub(crate) const KNOWN: [KnownVariable; 4] = [
-    KnownVariable {
-        name: "EXPERIMENT_RAM_LIMIT",
-        set: |node, spec| value::memory(node).map(|limit| spec.limits.memory = Some(limit)),
-    },
-    KnownVariable {
-        name: "EXPERIMENT_CPU_QUOTA",
-        set: |node, spec| value::cpu_quota(node).map(|limit| spec.limits.cpu = Some(limit)),
-    },
-    KnownVariable {
-        name: "NVPMODEL_MODE",
-        set: |node, spec| value::power_mode(node).map(|mode| spec.power.mode = Some(mode)),
-    },
-    KnownVariable {
-        name: "MAX_TEMP_CELSIUS",
-        set: |node, spec| {
-            value::celsius(node).map(|celsius| spec.thermal.max_celsius = Some(celsius))
-        },
-    },
+/// The variables that also change a setting of the definition, each with the table and the name of its key.
+const KNOWN: [(&str, &str, &str); 4] = [
+    ("EXPERIMENT_RAM_LIMIT", "limits", "memory"),
+    ("EXPERIMENT_CPU_QUOTA", "limits", "cpu"),
+    ("NVPMODEL_MODE", "power", "mode"),
+    ("MAX_TEMP_CELSIUS", "thermal", "max_celsius"),
 ];
 
 /// Changes the setting of a known variable; another name or an empty value changes nothing.
@@ -46,7 +28,9 @@ pub(crate) fn set_known(
     at: usize,
     spec: &mut ExperimentSpec,
 ) -> Result<(), ParseFault> {
-    let Some(known) = KNOWN.iter().find(|known| known.name == name) else { return Ok(()) };
+    let Some((_, table, key)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
+        return Ok(());
+    };
     if value.is_empty() {
         return Ok(());
     }
@@ -55,7 +39,10 @@ pub(crate) fn set_known(
         Ok(_) => Value::Number(value.to_owned()),
         Err(_) => Value::Text(value.to_owned()),
     };
-    (known.set)(&ValueNode { at, value }, spec)
+    let fields = keys::fields();
+    let field = fields.iter().find(|field| field.table == *table && field.name == *key);
+    let field = field.expect("a test reads every known variable");
+    (field.read)(&ValueNode { at, value }, spec).map_err(ParseFaults::into_first)
 }
 
 /// Checks the value of a variable, if it is a known variable.
@@ -71,11 +58,11 @@ pub(crate) fn is_limit(name: &str) -> bool {
 
 /// Returns whether a variable is a known variable of the older tool.
 pub(crate) fn is_setting(name: &str) -> bool {
-    KNOWN.iter().any(|known| known.name == name)
+    KNOWN.iter().any(|(known, ..)| *known == name)
 }
 
 /// Returns a definition to test settings on.
-fn scratch() -> ExperimentSpec {
+pub(crate) fn scratch() -> ExperimentSpec {
     let id = ExperimentId::new("x").expect("x is a letter");
     ExperimentSpec::new(id, Vec::new())
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{DefinitionError, Problem, SourceLocation};
-use bij_core::spec::{CpuSet, ExperimentSpec};
+use bij_core::spec::{ExperimentSpec, LimitsSpec};
 use bij_core::variable;
-use bij_core::{CpuQuota, Limit, MemoryLimit, TimeSpan};
 
 use crate::document::{self, Syntax, Value, ValueNode};
 use crate::fault::{ParseFault, ParseFaults};
 use crate::field::{Field, read_document};
-use crate::fields::put;
+use crate::keys::{KEYS, SpecKey};
 use crate::names::nearest;
+use crate::render::render;
 use crate::source::SourceFile;
 use crate::{older, value};
 
@@ -37,68 +37,19 @@ use crate::{older, value};
 pub struct SpecOverlay {
     pub(crate) config: Option<String>,
     pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) limits: LimitOverlay,
+    /// Only the limits whose keys extras may set.
+    pub(crate) limits: LimitsSpec,
 }
 
-/// The limits that can be set for one run: keys of `[limits]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LimitOverlay {
-    pub(crate) memory: Option<MemoryLimit>,
-    pub(crate) swap: Option<MemoryLimit>,
-    pub(crate) cpu: Option<Limit<CpuQuota>>,
-    pub(crate) cpus: Option<CpuSet>,
-    pub(crate) tasks: Option<Limit<u64>>,
-    pub(crate) time: Option<Limit<TimeSpan>>,
+/// Returns the keys that extras may set.
+fn extra_keys() -> impl Iterator<Item = &'static SpecKey> {
+    KEYS.iter().filter(|key| key.is_extra)
 }
 
-const fn limit(
-    name: &'static str,
-    systemd: &'static str,
-    example: &'static str,
-    read: fn(&ValueNode, &mut SpecOverlay) -> Result<(), ParseFaults>,
-) -> Field<SpecOverlay> {
-    Field { table: "limits", name, systemd, example, read }
+/// Returns the fields of the keys that extras may set.
+fn extra_fields() -> Vec<&'static Field<ExperimentSpec>> {
+    extra_keys().map(|key| &key.field).collect()
 }
-
-const FIELDS: &[Field<SpecOverlay>] = &[
-    Field {
-        table: "",
-        name: "config",
-        systemd: "",
-        example: r#""/opt/brain/configs/amnesiac_001.json""#,
-        read: |node, overlay| {
-            put(&mut overlay.config, value::environment_value(node).map(ToOwned::to_owned))
-        },
-    },
-    Field {
-        table: "",
-        name: "environment",
-        systemd: "Environment",
-        example: r#"{ SEED = "42" }"#,
-        read: |node, overlay| {
-            overlay.environment = value::environment(node)?;
-            Ok(())
-        },
-    },
-    limit("memory", "MemoryMax", r#""8G""#, |node, overlay| {
-        put(&mut overlay.limits.memory, value::memory(node))
-    }),
-    limit("swap", "MemorySwapMax", r#""0""#, |node, overlay| {
-        put(&mut overlay.limits.swap, value::swap(node))
-    }),
-    limit("cpu", "CPUQuota", r#""100%""#, |node, overlay| {
-        put(&mut overlay.limits.cpu, value::cpu_quota(node))
-    }),
-    limit("cpus", "AllowedCPUs", r#""0-7""#, |node, overlay| {
-        put(&mut overlay.limits.cpus, value::cpu_set(node))
-    }),
-    limit("tasks", "TasksMax", "512", |node, overlay| {
-        put(&mut overlay.limits.tasks, value::tasks(node))
-    }),
-    limit("time", "RuntimeMaxSec", r#""12h""#, |node, overlay| {
-        put(&mut overlay.limits.time, value::span_limit(node))
-    }),
-];
 
 /// The text that replaces the value of a variable.
 const HIDDEN: &str = "***";
@@ -133,7 +84,18 @@ impl SpecOverlay {
         fn text(value: Option<impl ToString>) -> Option<String> {
             value.map(|value| value.to_string())
         }
-        let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = &self.limits;
+        let LimitsSpec {
+            memory,
+            swap,
+            cpu,
+            cpus,
+            tasks,
+            time,
+            // Extras cannot set these.
+            open_files: _,
+            locked_memory: _,
+            oom_policy: _,
+        } = &self.limits;
         let limits = [
             ("memory", text(memory.as_ref())),
             ("swap", text(swap.as_ref())),
@@ -155,9 +117,11 @@ impl SpecOverlay {
             problem(ParseFault::new(0, "expected KEY=VALUE").hint("for example: memory=8G"))
         })?;
         let key = key.trim();
-        let limits = || FIELDS.iter().filter(|field| field.table == "limits");
-        let Some(field) = limits().find(|field| field.name == key || field.systemd == key) else {
-            let names: Vec<_> = limits().map(|field| field.name).collect();
+        let mut limits = extra_fields();
+        limits.retain(|field| field.table == "limits");
+        let Some(field) = limits.iter().find(|field| field.name == key || field.systemd == key)
+        else {
+            let names: Vec<_> = limits.iter().map(|field| field.name).collect();
             let hint = match nearest(key, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the limits are {}", names.join(", ")),
@@ -167,13 +131,16 @@ impl SpecOverlay {
             ));
         };
         let node = ValueNode { at: 0, value: Value::Text(text.trim().to_owned()) };
-        (field.read)(&node, self).map_err(|faults| {
+        let mut spec = self.to_spec();
+        (field.read)(&node, &mut spec).map_err(|faults| {
             let fault = faults.into_first().or_hint(|| {
                 let example = field.example.trim_matches('"');
                 Some(format!("for example: {}={example}", field.name))
             });
             problem(fault)
-        })
+        })?;
+        *self = Self::from_spec(spec);
+        Ok(())
     }
 
     /// Adds a variable from the command line, `NAME=VALUE`.
@@ -219,7 +186,18 @@ impl SpecOverlay {
     /// [`Definition::with_overlay`](super::Definition) before parsing instead.
     pub fn apply(&self, spec: &mut ExperimentSpec) {
         let Self { config, environment, limits } = self;
-        let LimitOverlay { memory, swap, cpu, cpus, tasks, time } = limits;
+        let LimitsSpec {
+            memory,
+            swap,
+            cpu,
+            cpus,
+            tasks,
+            time,
+            // Extras cannot set these.
+            open_files: _,
+            locked_memory: _,
+            oom_policy: _,
+        } = limits;
         for (name, value) in environment {
             // The value was checked when it was added.
             let _ = older::set_known(name, value, 0, spec);
@@ -242,10 +220,11 @@ impl SpecOverlay {
     pub fn parse(file: SourceFile<'_>) -> Result<Self, DefinitionError> {
         let text = file.text().map_err(DefinitionError::one)?;
         let mut faults = ParseFaults::default();
-        let mut overlay = Self::default();
+        let mut spec = older::scratch();
         if let Some(document) = document::parse(&text, Syntax::Toml, &mut faults) {
-            read_document(&document, FIELDS, &mut overlay, &mut faults);
+            read_document(&document, &extra_fields(), &mut spec, &mut faults);
         }
+        let overlay = Self::from_spec(spec);
         for (name, value) in &overlay.environment {
             if let Err(fault) = older::check_known(name, value) {
                 faults.push(fault.within(&format!("environment.{name}")));
@@ -253,6 +232,22 @@ impl SpecOverlay {
         }
         DefinitionError::from_problems(faults.into_problems(&text))?;
         Ok(overlay)
+    }
+
+    /// Renders the extras as a file that parses back the same.
+    pub fn to_toml(&self) -> String {
+        render(&self.to_spec(), extra_keys())
+    }
+
+    /// Returns the definition that has the extras and nothing else.
+    fn to_spec(&self) -> ExperimentSpec {
+        let Self { config, environment, limits } = self.clone();
+        ExperimentSpec { config, environment, limits, ..older::scratch() }
+    }
+
+    fn from_spec(spec: ExperimentSpec) -> Self {
+        let ExperimentSpec { config, environment, limits, .. } = spec;
+        Self { config, environment, limits }
     }
 }
 

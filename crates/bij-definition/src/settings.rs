@@ -37,7 +37,7 @@ impl Settings {
         let mut faults = ParseFaults::default();
         let mut draft = SettingsDraft::default();
         if let Some(document) = document::parse(&text, Syntax::Toml, &mut faults) {
-            read_document(&document, FIELDS, &mut draft, &mut faults);
+            read_document(&document, &FIELDS.iter().collect::<Vec<_>>(), &mut draft, &mut faults);
         }
         let mut problems = faults.into_problems(&text);
         if problems.is_empty()

@@ -5,5 +5,5 @@ use crate::terminal::Terminal;
 
 /// Prints the schema; it is the same with and without `--json`.
 pub(crate) fn schema() -> Result<(), CliError> {
-    Terminal::print(bij_definition::schema())
+    Terminal::print(&bij_definition::schema())
 }

@@ -5,8 +5,7 @@ use bij_core::CoordinatorSettings;
 use super::{Runner, groups};
 use crate::document::ValueNode;
 use crate::fault::ParseFaults;
-use crate::field::Field;
-use crate::fields::put;
+use crate::field::{Field, put};
 use crate::value;
 
 /// The settings while they are parsed. The runner exists as soon as one of its keys is read.

@@ -216,7 +216,7 @@ proptest! {
 
     #[test]
     fn no_value_makes_parsing_panic(at in any::<prop::sample::Index>(), value in "\\PC{0,30}") {
-        let fields = fields::FIELDS;
+        let fields = keys::fields();
         let field = &fields[at.index(fields.len())];
         for value in [value.clone(), format!("{value:?}")] {
             let text = match field.table {
@@ -242,14 +242,14 @@ proptest! {
         letter in any::<prop::sample::Index>(),
         replacement in "[a-z]",
     ) {
-        let fields = fields::FIELDS;
+        let fields = keys::fields();
         let field = &fields[at.index(fields.len())];
         let mut key: Vec<char> = field.name.chars().collect();
         let letter = letter.index(key.len());
         key[letter] = replacement.chars().next().unwrap();
         let key: String = key.into_iter().collect();
         // Some changes give another valid key, or are as near to one.
-        let is_near = |other: &&field::Field<_>| {
+        let is_near = |other: &&&field::Field<_>| {
             other.name != field.name && strsim::damerau_levenshtein(other.name, &key) <= 1
         };
         prop_assume!(field.name != key && !fields.iter().any(|other| is_near(&other)));

@@ -24,7 +24,7 @@ fn the_definition_of_the_manual_is_valid_and_has_every_key() {
             shown.push((table, key.trim()));
         }
     }
-    let read: Vec<_> = fields::FIELDS.iter().map(|field| (field.table, field.name)).collect();
+    let read: Vec<_> = keys::fields().iter().map(|field| (field.table, field.name)).collect();
     assert_eq!(shown, read);
 }
 
@@ -39,4 +39,10 @@ fn the_settings_of_the_manual_are_valid() {
     let runner = settings.runner.unwrap();
     assert_eq!(runner.command.len(), 4);
     assert!(runner.config_directory.is_some() && runner.user.is_some());
+}
+
+#[test]
+fn the_reference_of_the_manual_is_that_of_the_table() {
+    let reference = schema::reference();
+    assert!(MANUAL.contains(&reference), "docs/definitions.md needs this table:\n\n{reference}");
 }

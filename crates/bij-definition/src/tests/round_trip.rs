@@ -199,11 +199,16 @@ proptest! {
         variables in prop::collection::vec(variable(), 0..4),
         config in option::of("[^\\x00-\\x1f\\x7f]{0,20}"),
     ) {
-        let LimitsSpec { memory, swap, cpu, cpus, tasks, time, .. } = limits;
+        let limits = LimitsSpec {
+            open_files: None,
+            locked_memory: None,
+            oom_policy: OomPolicy::default(),
+            ..limits
+        };
         let overlay = SpecOverlay {
             config,
             environment: variables.into_iter().collect(),
-            limits: overlay::LimitOverlay { memory, swap, cpu, cpus, tasks, time },
+            limits,
         };
         let text = overlay.to_toml();
         prop_assert_eq!(SpecOverlay::parse(SourceFile::new("x", text.as_bytes())).unwrap(), overlay);
