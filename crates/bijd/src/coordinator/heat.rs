@@ -23,7 +23,7 @@ use bij_coordinator::heat::{
 };
 use bij_coordinator::policy::ThermalStatus;
 use bij_coordinator::{Clock as _, Handle, Ports, RunningExperiments};
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _, UnitRestrainer as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
