@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{
-    ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
+    ClosedGate, EventKind, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
     WaitingOn,
 };
 use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan, error_chain};
@@ -203,7 +203,7 @@ impl<P: Ports> Coordinator<P> {
             run: RunId { experiment, number: RunNumber(u32::MAX) },
             state: QueueState::Waiting,
             terms,
-            place: Place(i64::MAX),
+            place: QueuePosition(i64::MAX),
             bypassed: 0,
             submitted: self.seen.now.at,
             extras: admission.extras.clone(),

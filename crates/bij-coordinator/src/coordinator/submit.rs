@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{
-    Dependency, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
+    Dependency, GroupName, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
 };
 use bij_core::{ExperimentId, RunId, RunNumber};
 
@@ -277,7 +277,7 @@ impl<P: Ports> Coordinator<P> {
                 run: RunId { experiment, number },
                 state: held.map_or(QueueState::Waiting, |by| QueueState::Held { by }),
                 terms,
-                place: Place(place),
+                place: QueuePosition(place),
                 bypassed: 0,
                 submitted: self.seen.now.at,
                 extras,

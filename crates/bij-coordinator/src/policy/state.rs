@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
-use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, SlotsFrom};
+use bij_core::queue::{
+    Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, SlotsFrom,
+};
 use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
@@ -137,10 +139,10 @@ impl State {
     }
 
     /// Returns `count` queue positions before all others, in order.
-    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = Place> + use<> {
+    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = QueuePosition> + use<> {
         let first = self.runs.values().map(|run| run.place.0).min().unwrap_or(0);
         let from = first.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
-        (0..).map(move |at| Place(from.saturating_add(at)))
+        (0..).map(move |at| QueuePosition(from.saturating_add(at)))
     }
 
     /// Applies a change that the store has recorded. A change of a run that is not in the queue has no effect.

@@ -2,7 +2,7 @@
 
 use super::LedgerError;
 use crate::queue::{Event, EventKind, Group, GroupName, Pause, Queue, QueueState, QueuedRun};
-use crate::queue::{Place, RunRef, Submission, Terms};
+use crate::queue::{QueuePosition, RunRef, Submission, Terms};
 use crate::{Outcome, RunEnd, RunId, RunState, Timestamp};
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub enum Change {
         /// The run to move.
         run: RunId,
         /// The new position.
-        place: Place,
+        place: QueuePosition,
         /// The account that asked for it; `None` records no event (positions are renumbered when no number is
         /// free between two runs).
         by: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::definition::Clocks;
 use bij_core::queue::{
     Claim, Delay, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, NotBefore, Origin,
-    Pause, Place, QueueState, QueuedRun, Terms,
+    Pause, QueuePosition, QueueState, QueuedRun, Terms,
 };
 use bij_core::{AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, TimeSpan, Timestamp};
 use rusqlite::Row;
@@ -47,7 +47,7 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
                 .one_of_optional(Column(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
                 .unwrap_or_default(),
         },
-        place: Place(fields.value(Column(13, "place"))?),
+        place: QueuePosition(fields.value(Column(13, "place"))?),
         bypassed: fields.value(Column(14, "bypassed"))?,
         submitted: Timestamp::from_micros(fields.value(Column(15, "submitted"))?),
         extras: fields.value(Column(16, "extras"))?,

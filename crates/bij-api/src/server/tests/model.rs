@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bij_core::queue::{
-    ClosedGate, EventKind, Group, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Terms,
-    WaitingOn,
+    ClosedGate, EventKind, Group, GroupName, Origin, QueuePosition, QueueState, QueuedRun, RunRef,
+    Terms, WaitingOn,
 };
 use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
@@ -162,7 +162,7 @@ impl State {
             run: RunId { experiment: submit.experiment, number },
             state: QueueState::Waiting,
             terms: Terms { priority: submit.priority.unwrap_or(0), ..Terms::default() },
-            place: Place(place),
+            place: QueuePosition(place),
             bypassed: 0,
             submitted: then(),
             extras: submit.extras,
