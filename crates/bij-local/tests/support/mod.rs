@@ -13,7 +13,7 @@ use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
 };
 use bij_definitions::HostView;
-use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
+use bij_local::{Backend, Ending, Events, Options, ShimCommand, Supervisor, SupervisorEvent};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
 
@@ -90,7 +90,7 @@ pub(crate) fn shim() -> ShimCommand {
 }
 
 /// The events of a supervisor, in order.
-pub(crate) struct Story(pub(crate) Vec<Event>);
+pub(crate) struct Story(pub(crate) Vec<SupervisorEvent>);
 
 impl Story {
     pub(crate) async fn collect(mut events: Events) -> Self {
@@ -109,7 +109,7 @@ impl Story {
     pub(crate) fn ends(&self) -> Vec<&AttemptEnd> {
         let mut ends = Vec::new();
         for event in &self.0 {
-            if let Event::Died { end, unrecorded, .. } = event {
+            if let SupervisorEvent::Died { end, unrecorded, .. } = event {
                 assert_eq!(unrecorded, &None);
                 ends.push(&**end);
             }
@@ -125,7 +125,7 @@ impl Story {
 
     pub(crate) fn ending(&self) -> &Ending {
         match self.0.last() {
-            Some(Event::Ended { ending, .. }) => ending,
+            Some(SupervisorEvent::Ended { ending, .. }) => ending,
             other => panic!("the last event is {other:?}"),
         }
     }
@@ -134,7 +134,7 @@ impl Story {
     pub(crate) fn printed(&self) -> Vec<&str> {
         let mut texts = Vec::new();
         for event in &self.0 {
-            if let Event::Output(line) = event
+            if let SupervisorEvent::Output(line) = event
                 && line.stream != bij_local::Stream::Bij
             {
                 texts.push(line.text.as_str());
