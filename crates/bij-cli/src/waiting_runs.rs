@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bij_api::message::{Entry, QueueQuery, State};
 use bij_core::ExperimentId;
+use bij_core::request::{EntryState, QueueEntry, QueueQuery};
 
 use crate::context::Context;
 use crate::coordinator;
@@ -47,7 +47,7 @@ async fn first_in(
 ) -> Result<BTreeMap<ExperimentId, WaitingRun>, CliError> {
     let mut first = BTreeMap::new();
     for entry in entries(source, ids).await? {
-        if matches!(entry.state, State::Waiting | State::Held) {
+        if matches!(entry.state, EntryState::Waiting | EntryState::Held) {
             first.entry(entry.experiment.clone()).or_insert_with(|| WaitingRun::from(entry));
         }
     }
@@ -64,7 +64,7 @@ async fn source(context: &Context) -> QueueSource {
 }
 
 /// Returns runs in starting order; at least all runs of these experiments.
-async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<Entry>, CliError> {
+async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<QueueEntry>, CliError> {
     if ids.len() > SINGLE_QUERIES {
         return source.queue(&QueueQuery::default()).await;
     }

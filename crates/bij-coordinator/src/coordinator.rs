@@ -19,6 +19,7 @@ mod actions;
 mod admit;
 mod catch_up;
 mod edit;
+mod entry_writer;
 mod execute;
 mod extras;
 mod finish;

@@ -36,8 +36,5 @@ pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;
 pub use now::Now;
 pub use ports::{AdapterSet, Adapters, Ports};
-pub use request::{
-    Act, Admission, AdmissionVerdict, Earliest, Edit, GroupStatus, HealthReport, MoveTo,
-    QueueEntry, RunOutcome, Status, Submit, SubmitRequest, Why,
-};
+pub use request::{StartRequest, SubmitRequest};
 pub use serve::{Clock, serve};

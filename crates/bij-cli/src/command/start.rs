@@ -5,10 +5,10 @@ mod submission;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bij_api::message::Submit;
 use bij_core::ExperimentId;
 use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
+use bij_core::request::Submit;
 
 use super::check::must_be_startable;
 use super::unit_action::{UnitAction, apply};

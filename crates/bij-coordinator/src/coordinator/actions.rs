@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{QueueState, QueuedRun, RunRef};
+use bij_core::request::{Act, RunOutcome};
 use bij_core::{Order, Outcome, RunEnd, RunId, RunState};
 
 use super::Coordinator;
 use super::positions::{move_runs, move_to_front};
 use crate::policy::StopRequest;
-use crate::{Act, Now, Ports, RequestError, RunOutcome};
+use crate::{Now, Ports, RequestError};
 
 impl<P: Ports> Coordinator<P> {
     /// Carries out a request for all of these runs, or for none.
@@ -40,13 +41,13 @@ impl<P: Ports> Coordinator<P> {
             }
         }
         let plan = match act {
-            Act::Move(to) => move_runs(&self.state, &self.waiting_all(&named)?, to, by)?,
+            Act::Move { to } => move_runs(&self.state, &self.waiting_all(&named)?, to, by)?,
             Act::Requeue => self.requeue(&named, by)?,
             Act::Hold => self.each(&named, |this, run| this.hold(run, by))?,
             Act::Release => self.each(&named, |_, run| Ok(release(run, by)))?,
             Act::Cancel => self.each(&named, |this, run| this.cancel(run, by))?,
             Act::Stop => self.each(&named, |this, run| this.stop_run(run, by))?,
-            Act::Prioritize(priority) => {
+            Act::Prioritize { priority } => {
                 self.each(&named, |this, run| this.prioritize(run, *priority, by))?
             }
         };
@@ -76,7 +77,7 @@ impl<P: Ports> Coordinator<P> {
         }
         let acted = named.into_iter().map(|QueuedRun { run, .. }| {
             let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
-            RunOutcome { run, outcome }
+            RunOutcome::new(run, outcome)
         });
         Ok(acted.collect())
     }

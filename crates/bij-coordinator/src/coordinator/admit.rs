@@ -8,12 +8,13 @@ use bij_core::queue::{
     ClosedGate, EventKind, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
     WaitingOn,
 };
+use bij_core::request::{Admission, WaitReason};
 use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan, error_chain};
 
 use super::trouble::TroubleSource;
 use super::{Coordinator, UnrecordedAdmission};
 use crate::policy::{UntrackedUnit, closed_gates, requeue_interrupted};
-use crate::{Admission, AdmissionVerdict, Now, Ports};
+use crate::{Now, Ports, StartRequest};
 
 /// How long a unit that was admitted without a record counts as starting, in microseconds.
 const UNRECORDED_START_TIMEOUT: u64 = 30_000_000;
@@ -24,7 +25,7 @@ impl<P: Ports> Coordinator<P> {
     ///
     /// Without a writable store starts are judged all the same: an admitted start counts although it is not
     /// recorded.
-    pub fn admit(&mut self, admission: &Admission, now: Now) -> AdmissionVerdict {
+    pub fn admit(&mut self, admission: &StartRequest, now: Now) -> Admission {
         self.seen.now = now;
         let verdict = self.judge_start(admission);
         if !verdict.admitted {
@@ -33,23 +34,23 @@ impl<P: Ports> Coordinator<P> {
         verdict
     }
 
-    fn judge_start(&mut self, admission: &Admission) -> AdmissionVerdict {
+    fn judge_start(&mut self, admission: &StartRequest) -> Admission {
         self.catch_up();
         self.requeue_interrupted();
         let experiment = &admission.experiment;
         self.unit_changed(experiment.clone());
         self.forget_if_over(experiment);
         if let Some(text) = self.requeue_if_too_hot(experiment) {
-            let run = self.state.runs_of(experiment).next_back().map(|run| run.run.clone());
-            return AdmissionVerdict::refused(run, text);
+            let run = self.state.runs_of(experiment).next_back().map(|run| run.run.number);
+            return Admission::refused(run, text);
         }
         if let Some(up) = self.state.up_of(experiment) {
-            let run = Some(up.run.clone());
+            let run = Some(up.run.number);
             let text = self.hand_over(up, admission).err();
             return if self.state.stops.contains_key(experiment) || up.stop.is_some() {
-                AdmissionVerdict::refused(run, format!("{experiment} is to be stopped"))
+                Admission::refused(run, format!("{experiment} is to be stopped"))
             } else {
-                AdmissionVerdict { text, ..AdmissionVerdict::admitted(run) }
+                Admission { text, ..Admission::admitted(run) }
             };
         }
         let mut waiting: Vec<&QueuedRun> = self.state.runs_of(experiment).collect();
@@ -93,7 +94,7 @@ impl<P: Ports> Coordinator<P> {
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be recorded; the caller tries again.
-    pub fn queue_start(&mut self, admission: &Admission, now: Now) -> Result<(), LedgerError> {
+    pub fn queue_start(&mut self, admission: &StartRequest, now: Now) -> Result<(), LedgerError> {
         self.seen.now = now;
         self.catch_up();
         self.requeue_interrupted();
@@ -109,7 +110,7 @@ impl<P: Ports> Coordinator<P> {
                     Ok(runs) => {
                         self.troubles.clear(TroubleSource::Store);
                         for run in runs {
-                            drop(self.join(run));
+                            self.join(run);
                         }
                         Ok(())
                     }
@@ -124,15 +125,15 @@ impl<P: Ports> Coordinator<P> {
 
     /// Returns the submission for a start of an experiment that has no queued run, or the verdict if nothing is
     /// to be queued.
-    fn submission_for(&self, admission: &Admission) -> Result<Submission, AdmissionVerdict> {
-        let Admission { experiment, at_boot, by, invocation: _, extras } = admission;
+    fn submission_for(&self, admission: &StartRequest) -> Result<Submission, Admission> {
+        let StartRequest { experiment, at_boot, by, invocation: _, extras } = admission;
         let spec = match self.adapters.definitions.find(experiment) {
             Ok(found) => found.spec,
             // The unit's own start reports what is wrong.
             Err(error) => {
-                return Err(AdmissionVerdict {
+                return Err(Admission {
                     text: Some(error_chain(&error)),
-                    ..AdmissionVerdict::admitted(None)
+                    ..Admission::admitted(None)
                 });
             }
         };
@@ -141,12 +142,12 @@ impl<P: Ports> Coordinator<P> {
                 "the last run of {experiment} has succeeded; it runs again at boot with [restart] \
                  rerun_at_boot"
             );
-            return Err(AdmissionVerdict::refused(None, text));
+            return Err(Admission::refused(None, text));
         }
         let terms = self.terms_with_extras(&spec, extras);
         if let Err(error) = self.check_admissible(experiment, &terms) {
             let remedy = error.remedy().unwrap_or_default();
-            return Err(AdmissionVerdict::refused(None, format!("{error}; {remedy}")));
+            return Err(Admission::refused(None, format!("{error}; {remedy}")));
         }
         Ok(Submission {
             experiment: experiment.clone(),
@@ -159,7 +160,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Judges a start of an experiment that has no queued run.
-    fn admit_new(&mut self, admission: &Admission) -> AdmissionVerdict {
+    fn admit_new(&mut self, admission: &StartRequest) -> Admission {
         let submission = match self.submission_for(admission) {
             Ok(submission) => submission,
             Err(verdict) => return verdict,
@@ -169,10 +170,10 @@ impl<P: Ports> Coordinator<P> {
             Ok(mut runs) => match runs.pop() {
                 Some(run) => {
                     self.troubles.clear(TroubleSource::Store);
-                    let run = self.join(run).run;
+                    self.join(run.clone());
                     self.judge(&run, admission, None)
                 }
-                None => AdmissionVerdict::admitted(None),
+                None => Admission::admitted(None),
             },
             Err(error) => {
                 self.stale.queue = true;
@@ -197,7 +198,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Returns a run that could not be recorded, behind all others.
-    fn unrecorded(&self, admission: &Admission, terms: Terms) -> QueuedRun {
+    fn unrecorded(&self, admission: &StartRequest, terms: Terms) -> QueuedRun {
         let experiment = admission.experiment.clone();
         QueuedRun {
             run: RunId { experiment, number: RunNumber(u32::MAX) },
@@ -217,14 +218,14 @@ impl<P: Ports> Coordinator<P> {
     fn judge(
         &mut self,
         run: &QueuedRun,
-        admission: &Admission,
+        admission: &StartRequest,
         unrecorded: Option<String>,
-    ) -> AdmissionVerdict {
+    ) -> Admission {
         self.seen.sample = self.adapters.board.sample();
         if let Some((hold, text)) = self.hold_for_extras(run).filter(|_| unrecorded.is_none()) {
             // If it cannot be written, the next start finds it again.
             let _ = self.change(&[hold]);
-            return AdmissionVerdict::refused(Some(run.run.clone()), text);
+            return Admission::refused(Some(run.run.number), text);
         }
         // A unit whose run was requeued or cancelled since the last decision still takes its share. If the store
         // cannot be read, the last observation stands.
@@ -241,24 +242,20 @@ impl<P: Ports> Coordinator<P> {
             (true, Some(why)) => {
                 self.admit_unrecorded(run);
                 let text = format!("it starts though it could not be recorded: {why}");
-                AdmissionVerdict { text: Some(text), ..AdmissionVerdict::admitted(None) }
+                Admission { text: Some(text), ..Admission::admitted(None) }
             }
             (false, None) => self.refuse(run, admission, &closed),
             (false, Some(why)) => {
                 let text = format!("{}; it could not be queued: {why}", reasons(&closed));
                 let waiting_on = self.since(&run.run, closed);
-                AdmissionVerdict {
-                    waiting_on,
-                    unrecorded: true,
-                    ..AdmissionVerdict::refused(None, text)
-                }
+                Admission { waiting_on, unrecorded: true, ..Admission::refused(None, text) }
             }
         }
     }
 
-    fn admit_run(&mut self, run: &QueuedRun, admission: &Admission) -> AdmissionVerdict {
+    fn admit_run(&mut self, run: &QueuedRun, admission: &StartRequest) -> Admission {
         if let Err(text) = self.hand_over(run, admission) {
-            return AdmissionVerdict::refused(Some(run.run.clone()), text);
+            return Admission::refused(Some(run.run.number), text);
         }
         // A requested stop was meant for the attempt before this start.
         self.state.stops.remove(&run.run.experiment);
@@ -273,12 +270,12 @@ impl<P: Ports> Coordinator<P> {
             let error: Arc<_> = error;
             format!("it starts though that could not be recorded: {}", error_chain(error.as_ref()))
         });
-        AdmissionVerdict { text, ..AdmissionVerdict::admitted(Some(run.run.clone())) }
+        Admission { text, ..Admission::admitted(Some(run.run.number)) }
     }
 
     /// Puts the extras of the run in place: those in place may be another run's, or missing. Returns the error
     /// as a text.
-    fn hand_over(&self, run: &QueuedRun, admission: &Admission) -> Result<(), String> {
+    fn hand_over(&self, run: &QueuedRun, admission: &StartRequest) -> Result<(), String> {
         if run.extras == admission.extras {
             return Ok(());
         }
@@ -304,25 +301,26 @@ impl<P: Ports> Coordinator<P> {
     fn refuse(
         &mut self,
         run: &QueuedRun,
-        admission: &Admission,
+        admission: &StartRequest,
         closed: &[ClosedGate],
-    ) -> AdmissionVerdict {
+    ) -> Admission {
         let text = reasons(closed);
         let data = [("by", admission.by.clone()), ("text", text.clone())];
         self.note(EventKind::StartSkipped, Some(&run.run), data, self.seen.now);
         let waiting_on = self.since(&run.run, closed.to_vec());
-        AdmissionVerdict { waiting_on, ..AdmissionVerdict::refused(Some(run.run.clone()), text) }
+        Admission { waiting_on, ..Admission::refused(Some(run.run.number), text) }
     }
 
     /// Returns the gates with the time since when each keeps the run waiting, as far as the last report knows.
-    fn since(&self, run: &RunId, closed: Vec<ClosedGate>) -> Vec<WaitingOn> {
+    fn since(&self, run: &RunId, closed: Vec<ClosedGate>) -> Vec<WaitReason> {
         let last = self.state.last.as_ref();
         let before = last.and_then(|last| last.waiting.get(run));
         let since = |gate: &ClosedGate| {
             let same = before.and_then(|list| list.iter().find(|it| it.gate.name() == gate.name()));
             same.map_or(self.seen.now.at, |waiting| waiting.since)
         };
-        closed.into_iter().map(|gate| WaitingOn { since: since(&gate), gate }).collect()
+        let waiting = closed.into_iter().map(|gate| WaitingOn { since: since(&gate), gate });
+        waiting.map(|waiting| WaitReason::from(&waiting)).collect()
     }
 }
 
@@ -333,14 +331,4 @@ fn unknown(on: &bij_core::queue::Dependency) -> ClosedGate {
 /// Returns all reasons as one sentence.
 fn reasons(closed: &[ClosedGate]) -> String {
     closed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl AdmissionVerdict {
-    const fn admitted(run: Option<RunId>) -> Self {
-        Self { admitted: true, run, text: None, waiting_on: Vec::new(), unrecorded: false }
-    }
-
-    const fn refused(run: Option<RunId>, text: String) -> Self {
-        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new(), unrecorded: false }
-    }
 }

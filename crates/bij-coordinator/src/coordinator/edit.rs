@@ -2,10 +2,11 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{QueuedRun, RunRef};
+use bij_core::request::{Edit, RunOutcome};
 
 use super::Coordinator;
 use crate::policy::{Joining, find_cycle};
-use crate::{Edit, Now, Ports, RequestError, RunOutcome};
+use crate::{Now, Ports, RequestError};
 
 impl<P: Ports> Coordinator<P> {
     /// Changes the terms of a run that waits or is held.
@@ -24,15 +25,16 @@ impl<P: Ports> Coordinator<P> {
         let queued = self.queued(run)?.clone();
         self.waiting(&queued)?;
         let QueuedRun { run, mut terms, .. } = queued;
-        let Edit { priority, group, after, not_before, now } = edit;
+        let Edit { priority, group, after, not_before, delay, any_time, now } = edit;
         if let Some(group) = group {
             self.check_group(group, &terms.group)?;
             terms.group.clone_from(group);
         }
         terms.priority = priority.unwrap_or(terms.priority);
-        if let Some(not_before) = not_before {
-            let Self { state, seen, .. } = self;
-            terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+        if *any_time {
+            terms.not_before = None;
+        } else if let Some(not_before) = self.not_before(*not_before, *delay) {
+            terms.not_before = Some(not_before);
         }
         terms.now = now.unwrap_or(terms.now);
         if let Some(after) = after {
@@ -50,6 +52,6 @@ impl<P: Ports> Coordinator<P> {
         let edit = Change::Edit { run: run.clone(), terms: Box::new(terms), by: by.to_owned() };
         let outcomes = self.change(&[edit]).map_err(RequestError::Store)?;
         let outcome = outcomes.first().copied().unwrap_or(bij_core::Outcome::Unchanged);
-        Ok(RunOutcome { run, outcome })
+        Ok(RunOutcome::new(run, outcome))
     }
 }

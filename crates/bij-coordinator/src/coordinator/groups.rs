@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bij_core::Outcome;
 use bij_core::port::Change;
 use bij_core::queue::{Group, GroupName, Pause};
+use bij_core::request::{GroupSetting, GroupStatus, Pausing};
 
 use super::Coordinator;
-use crate::{GroupStatus, Now, Ports, RequestError};
+use crate::{Now, Ports, RequestError};
 
 impl<P: Ports> Coordinator<P> {
     /// Pauses or resumes the starts of one group or of all runs. Runs that are up continue.
@@ -16,13 +17,13 @@ impl<P: Ports> Coordinator<P> {
     /// [`RequestError`] if there is no such group, or the store does not take it.
     pub fn pause(
         &mut self,
-        group: Option<&GroupName>,
-        paused: bool,
+        pausing: &Pausing,
         by: &str,
         now: Now,
     ) -> Result<Outcome, RequestError> {
         self.seen.now = now;
         self.catch_up();
+        let Pausing { group, paused } = pausing;
         let pause = paused.then(|| Pause { by: by.to_owned(), since: now.at });
         let Some(name) = group else {
             return self.change_one(Change::Pause { pause, by: by.to_owned() });
@@ -30,7 +31,7 @@ impl<P: Ports> Coordinator<P> {
         self.check_group_is_named(name)?;
         let known = self.state.groups.get(name).cloned();
         let mut group = known.unwrap_or(Group { name: name.clone(), slots: None, paused: None });
-        if group.paused.is_some() == paused {
+        if group.paused.is_some() == *paused {
             return Ok(Outcome::Unchanged);
         }
         group.paused = pause;
@@ -44,18 +45,18 @@ impl<P: Ports> Coordinator<P> {
     /// [`RequestError`] for a group without slots, or if the store does not take it.
     pub fn set_group(
         &mut self,
-        name: &GroupName,
-        slots: Option<u32>,
+        setting: &GroupSetting,
         by: &str,
         now: Now,
     ) -> Result<Outcome, RequestError> {
         self.seen.now = now;
         self.catch_up();
-        if slots == Some(0) {
+        let GroupSetting { name, slots } = setting;
+        if *slots == Some(0) {
             return Err(RequestError::NoSlots(name.clone()));
         }
         let paused = self.state.groups.get(name).and_then(|group| group.paused.clone());
-        let group = Group { name: name.clone(), slots, paused };
+        let group = Group { name: name.clone(), slots: *slots, paused };
         self.change_one(Change::SetGroup { group, by: by.to_owned() })
     }
 
@@ -86,8 +87,7 @@ impl<P: Ports> Coordinator<P> {
         let bare = |name: &GroupName| {
             let (slots, slots_from) = self.state.group_slots(name).unzip();
             let paused = self.state.groups.get(name).and_then(|group| group.paused.clone());
-            let group = Group { name: name.clone(), slots, paused };
-            GroupStatus { group, slots_from, running: 0, waiting: 0 }
+            GroupStatus::new(&Group { name: name.clone(), slots, paused }, slots_from)
         };
         let set_up = self.state.groups.keys().chain(self.state.settings.groups.keys());
         let mut groups: BTreeMap<GroupName, GroupStatus> =
@@ -125,7 +125,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn no_such_group(&self, name: &GroupName) -> RequestError {
-        let known = self.groups().into_iter().map(|status| status.group.name).collect();
+        let known = self.groups().into_iter().map(|status| status.name).collect();
         RequestError::NoSuchGroup { name: name.clone(), known }
     }
 }

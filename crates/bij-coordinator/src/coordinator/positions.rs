@@ -2,10 +2,11 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{QueuePosition, QueuedRun};
+use bij_core::request::MoveTo;
 
 use super::actions::Plan;
+use crate::RequestError;
 use crate::policy::State;
-use crate::{MoveTo, RequestError};
 
 /// Returns the changes that move runs, in the order in which they are named.
 pub(super) fn move_runs(

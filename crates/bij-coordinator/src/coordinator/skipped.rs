@@ -73,8 +73,9 @@ impl<P: Ports> Coordinator<P> {
             Ok(runs) => {
                 self.troubles.clear(TroubleSource::Store);
                 for run in runs {
-                    let run = self.join(run).run;
-                    self.note_skip(&run.run);
+                    let id = run.run.clone();
+                    self.join(run);
+                    self.note_skip(&id);
                 }
             }
             Err(error) => {

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{
-    Dependency, GroupName, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
+    Dependency, GroupName, NotBefore, Origin, QueuePosition, QueueState, QueuedRun, RunRef,
+    Submission, Terms,
 };
-use bij_core::{ExperimentId, RunId, RunNumber};
+use bij_core::request::{QueueEntry, Submit, SubmitOptions};
+use bij_core::{ExperimentId, RunId, RunNumber, TimeSpan, Timestamp};
 
+use super::entry_writer::EntryWriter;
 use super::{Coordinator, trouble::TroubleSource};
 use crate::policy::{Joining, admissible, decide, find_cycle};
-use crate::{Now, Ports, QueueEntry, RequestError, Submit, SubmitRequest};
+use crate::{Now, Ports, RequestError, SubmitRequest};
 
 /// Largest number of runs in one submission: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
@@ -53,7 +56,7 @@ impl<P: Ports> Coordinator<P> {
         let mut plans = Vec::with_capacity(requests.len());
         for request in requests {
             let before = planned.len();
-            let dry_run = request.dry_run;
+            let SubmitOptions { dry_run } = request.options;
             let plan = self.plan(request, &mut planned);
             if plan.is_err() {
                 planned.truncate(before);
@@ -86,7 +89,14 @@ impl<P: Ports> Coordinator<P> {
         match taken {
             Ok(runs) => {
                 self.troubles.clear(TroubleSource::Store);
-                Ok(runs.into_iter().map(|run| self.join(run)).collect())
+                // Gates are known after the next decision.
+                let mut writer = EntryWriter::default();
+                let entries = runs.into_iter().map(|run| {
+                    let entry = writer.entry(&run, &Arc::default());
+                    self.join(run);
+                    entry
+                });
+                Ok(entries.collect())
             }
             Err(error) => {
                 self.stale.queue = true;
@@ -97,18 +107,17 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Adds a submitted run to the state. If nothing can start anyway, no decision is needed.
-    pub(super) fn join(&mut self, run: QueuedRun) -> QueueEntry {
+    pub(super) fn join(&mut self, run: QueuedRun) {
         let is_shut = self.state.last.as_ref().is_some_and(|report| report.shut);
         if !is_shut || run.terms.now {
             self.undecided = true;
         }
         self.report_is_fresh = false;
         self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
-        self.state.runs.insert(run.run.clone(), run.clone());
+        self.state.runs.insert(run.run.clone(), run);
         if self.state.runs.len().is_multiple_of(PACK_EVERY) {
             self.state.pack();
         }
-        QueueEntry { run, waiting_on: Arc::default() }
     }
 
     /// Checks one caller's request, and adds its runs to `planned`.
@@ -117,7 +126,7 @@ impl<P: Ports> Coordinator<P> {
         request: SubmitRequest,
         planned: &mut Vec<Submission>,
     ) -> Result<(), RequestError> {
-        let SubmitRequest { runs, by, dry_run: _ } = request;
+        let SubmitRequest { runs, by, options: _ } = request;
         if runs.is_empty() {
             return Err(RequestError::Nothing);
         }
@@ -171,7 +180,7 @@ impl<P: Ports> Coordinator<P> {
         spec: &ExperimentSpec,
         by: &str,
     ) -> Result<Terms, RequestError> {
-        let Submit { experiment, extras, priority, group, after, not_before, hold: _, now } =
+        let Submit { experiment, extras, priority, group, after, not_before, delay, hold: _, now } =
             submit;
         let mut terms = self.terms_in(spec);
         if !extras.is_empty() {
@@ -195,11 +204,20 @@ impl<P: Ports> Coordinator<P> {
             terms.group.clone_from(group);
         }
         terms.after = after.clone().unwrap_or(terms.after);
-        let Self { state, seen, .. } = self;
-        terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+        terms.not_before = self.not_before(*not_before, *delay);
         terms.now = *now;
         self.check_admissible(experiment, &terms)?;
         Ok(terms)
+    }
+
+    /// Returns the earliest start that a request sets.
+    pub(super) fn not_before(
+        &self,
+        at: Option<Timestamp>,
+        delay: Option<TimeSpan>,
+    ) -> Option<NotBefore> {
+        let Now { at: now, uptime } = self.seen.now;
+        NotBefore::requested(at, delay, self.state.boot, now, uptime)
     }
 
     pub(super) fn check_admissible(
@@ -289,9 +307,10 @@ impl<P: Ports> Coordinator<P> {
             runs.push(run);
         }
         let mut report = decide(&state, &self.seen).report;
+        let mut writer = EntryWriter::default();
         let entries = runs.into_iter().map(|run| {
             let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
-            QueueEntry { run, waiting_on }
+            writer.entry(&run, &waiting_on)
         });
         entries.collect()
     }
