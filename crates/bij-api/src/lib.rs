@@ -33,5 +33,7 @@ mod server;
 
 pub use client::{Changes, Client, ClientError, WhichBus};
 pub use refusal::{Refusal, RefusalKind};
-pub use server::{BusError, Caller, HostCommands, ListenError, Listener, QueueCommands};
-pub use server::{QueueQueries, RecordQueries, RequestHandler, Rights, Server};
+pub use server::{
+    BusError, Caller, HostCommands, ListenError, Listener, QueueCommands, QueueQueries,
+    RecordQueries, RequestHandler, Rights, Server,
+};

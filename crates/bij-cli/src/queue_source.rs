@@ -13,9 +13,8 @@ pub(crate) use open_runs::{FinishedRun, OpenRuns};
 pub(crate) use watch::QueueWatch;
 
 use crate::context::Context;
-use crate::coordinator;
 use crate::error::CliError;
-use crate::history_source;
+use crate::{coordinator, history_source};
 
 /// A source of runs and events; both sources number them alike.
 pub(crate) enum QueueSource {

@@ -6,11 +6,10 @@ use bij_core::ExperimentId;
 use bij_core::request::{EntryState, QueueEntry, QueueQuery};
 
 use crate::context::Context;
-use crate::coordinator;
 use crate::error::CliError;
-use crate::gpu_memory;
 use crate::queue_source::QueueSource;
 use crate::view::{ExperimentFacts, WaitingRun};
+use crate::{coordinator, gpu_memory};
 
 /// Up to this many experiments, one query is made for each; for more, the whole queue is read.
 const SINGLE_QUERIES: usize = 3;

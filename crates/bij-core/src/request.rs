@@ -21,8 +21,10 @@ pub use admission::{Admission, AdmissionRequest};
 pub use board::{BoardQuery, PowerModeRequest, PowerSet, RecordedSample, ZoneSample};
 pub use entry::{EntryState, QueueEntry, WaitReason, Why};
 pub use group::{GroupSetting, GroupStatus, Pausing};
-pub use history::{AttemptsPart, AttemptsQuery, InvalidAttemptsQuery, Minutes, MinutesQuery};
-pub use history::{HISTORY_PAGE_LEN, TalliesQuery};
+pub use history::{
+    AttemptsPart, AttemptsQuery, HISTORY_PAGE_LEN, InvalidAttemptsQuery, Minutes, MinutesQuery,
+    TalliesQuery,
+};
 pub use query::{EventQuery, PAGE_LEN, Page, QueueQuery};
 pub use status::CoordinatorStatus;
 pub use submit::{Edit, Submit, SubmitOptions};

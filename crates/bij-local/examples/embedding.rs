@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bij_core::{ExperimentId, Layout};
-use bij_definitions::Definitions;
-use bij_local::{Ending, Options, ShimCommand, Supervisor, SupervisorEvent, shim};
+use bij_definition::Definitions;
+use bij_local::{Options, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent, shim};
 use bij_store::RobustLedger;
 
 /// The hidden subcommand by which the supervisor starts this program again.
@@ -43,7 +43,7 @@ async fn supervise(directory: &Path, ids: &[String]) -> Result<ExitCode, Box<dyn
         match event {
             SupervisorEvent::Output(line) => writeln!(out, "{}: {}", line.experiment, line.text)?,
             SupervisorEvent::Ended { id, ending } => {
-                failed |= ending != Ending::Success;
+                failed |= ending != SupervisionEnd::Success;
                 writeln!(out, "{id}: {ending:?}")?;
             }
             _ => {}

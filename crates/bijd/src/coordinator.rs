@@ -21,7 +21,6 @@ mod run;
 mod runtime_thread;
 mod service_env;
 mod unit_steering;
-mod units;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};
 pub use clock::SystemClock;

@@ -1,10 +1,10 @@
 //! Reads the queue from the store. It has everything but the gates, which only a coordinator evaluates.
 
 use bij_core::RunState;
-use bij_core::definition::SpecOverlay;
 use bij_core::port::{RunQueue as _, newest_run};
 use bij_core::queue::{ClosedGate, Event, QueueState, QueuedRun, RunRef, WaitingOn};
 use bij_core::request::{QueueEntry, QueueQuery, WaitReason, Why};
+use bij_definition::SpecOverlay;
 use bij_store::Reader;
 
 use crate::error::{CliError, Kind};

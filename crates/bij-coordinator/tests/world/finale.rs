@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::{Amount, Dependency, QueueState, QueuedRun, RunRef};
 use bij_core::request::{Act, EntryState, QueueEntry, WaitReason};
-use bij_core::{Bytes, RunId, TimeSpan};
+use bij_core::{Bytes, CoordinatorSettings, RunId, TimeSpan};
 use bij_sim::{Life, LifeEnd, Script};
 
 use crate::script::Step;

@@ -1,8 +1,10 @@
 //! The port to the queue of runs and to the log of events.
 
 use super::{Ledger, LedgerError};
-use crate::queue::{Event, EventKind, Group, GroupName, Pause, Queue, QueueState, QueuedRun};
-use crate::queue::{QueuePosition, RunRef, Submission, Terms};
+use crate::queue::{
+    Event, EventKind, Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
+    Submission, Terms,
+};
 use crate::{ExperimentId, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
 use std::collections::BTreeMap;
 

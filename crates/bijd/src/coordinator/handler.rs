@@ -11,8 +11,8 @@ use bij_core::request::{
     GroupStatus, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
     RunOutcome, Submit, SubmitOptions, UnitDone, UnitVerb, Why,
 };
-use bij_core::{ExperimentId, InvocationId, Outcome, TimeSpan, UNATTRIBUTED_STARTS, error_chain};
-use bij_definitions::Definitions;
+use bij_core::{ExperimentId, InvocationId, Outcome, UNATTRIBUTED_STARTS, Uptime, error_chain};
+use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 
@@ -207,7 +207,7 @@ impl<P: Ports> HostCommands for CoordinatorHandler<P> {
         let at_boot = at_boot || self.manager.is_booting().await;
         let invocation = invocation.and_then(|invocation| invocation.parse().ok());
         let start = self.start_request(experiment, at_boot, invocation);
-        let until = until.map(TimeSpan::from_micros);
+        let until = until.map(Uptime::from_micros);
         let admission = self.ask(move |coordinator, now| {
             // After the deadline the hook has deferred the start, so an admission would run it twice.
             let is_waiting = until.is_none_or(|until| now.uptime <= until);

@@ -10,7 +10,7 @@ use bij_core::request::{
     AttemptsPart, AttemptsQuery, BoardQuery, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
     RecordedSample, TalliesQuery,
 };
-use bij_core::{Attempt, ExperimentId, Tally, TimeSpan, error_chain};
+use bij_core::{Attempt, ExperimentId, Tally, Uptime, error_chain};
 use bij_store::Reader;
 
 use super::handler::CoordinatorHandler;
@@ -27,7 +27,7 @@ impl<P: Ports> RecordQueries for CoordinatorHandler<P> {
 
     async fn board(&self, query: BoardQuery) -> Result<Vec<RecordedSample>, Refusal> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = samples.after(TimeSpan::from_micros(query.after_usec));
+        let later = samples.after(Uptime::from_micros(query.after_usec));
         Ok(later.take(PAGE_LEN as usize).map(RecordedSample::from).collect())
     }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_definitions::Definitions;
-use bij_local::{Ending, Options, RunError, ShimCommand, Stream, Supervisor, SupervisorEvent};
+use bij_local::{
+    LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent,
+};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -86,7 +87,7 @@ pub(super) async fn run(
 }
 
 /// Requests the stop of all experiments; their ends arrive as events.
-fn stop(supervisor: &Arc<Supervisor<RobustLedger, Definitions>>, why: &str) {
+fn stop(supervisor: &Arc<Supervisor>, why: &str) {
     let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", caller()) };
     let supervisor = Arc::clone(supervisor);
     tokio::spawn(async move { supervisor.stop_all(order).await });
@@ -118,8 +119,8 @@ impl LocalSession<'_> {
             SupervisorEvent::Ready { run, .. } => {
                 self.screen.update(&run.experiment, |live| live.state = LiveState::Up);
             }
-            SupervisorEvent::Output(line) if line.stream == Stream::Bij => {}
-            SupervisorEvent::Output(line) if line.stream == Stream::Err => {
+            SupervisorEvent::Output(line) if line.stream == LogStream::Bij => {}
+            SupervisorEvent::Output(line) if line.stream == LogStream::Err => {
                 self.screen.error_output(&line.experiment, &line.text);
             }
             SupervisorEvent::Output(line) => {
@@ -153,11 +154,13 @@ impl LocalSession<'_> {
         Ok(StdoutReader::Open)
     }
 
-    fn ended(&mut self, id: &ExperimentId, ending: Ending) {
+    fn ended(&mut self, id: &ExperimentId, ending: SupervisionEnd) {
         let state = match ending {
-            Ending::Success | Ending::Stopped { .. } => LiveState::Done,
-            Ending::NotRestarted { .. } | Ending::GaveUp { .. } => LiveState::Failed,
-            Ending::NotStarted { reason } => {
+            SupervisionEnd::Success | SupervisionEnd::Stopped { .. } => LiveState::Done,
+            SupervisionEnd::NotRestarted { .. } | SupervisionEnd::GaveUp { .. } => {
+                LiveState::Failed
+            }
+            SupervisionEnd::NotStarted { reason } => {
                 self.screen
                     .error(&CliError::new(Kind::Failed, format!("cannot start {id}: {reason}")));
                 LiveState::Failed

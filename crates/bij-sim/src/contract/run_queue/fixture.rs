@@ -6,7 +6,7 @@ use bij_core::queue::{
 };
 use bij_core::{Outcome, RunEnd, RunId, RunState};
 
-use crate::contract::ledger_fixture::{self as fixture};
+use crate::contract::ledger_fixture as fixture;
 
 pub(super) const READS: &str = "the queue can be read";
 pub(super) const WRITES: &str = "the queue can be written";

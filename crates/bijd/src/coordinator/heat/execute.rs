@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bij_coordinator::heat::{Because, Haste, HeatStep};
-use bij_core::port::{Handover, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Order, OrderKind};
+use bij_core::port::{Handover, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ActiveState, ExperimentId, Order, OrderKind, SubState};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
@@ -43,7 +43,7 @@ impl From<UnitError> for StepFailure {
 
 /// Executes a step.
 pub(super) async fn execute_step(
-    units: &impl UnitManager,
+    units: &(impl UnitManager + UnitRestrainer),
     handover: &impl Handover,
     step: HeatStep,
     because: &Because,
@@ -73,7 +73,10 @@ pub(super) async fn execute_step(
 }
 
 /// Stops a unit; kills it if the stop takes too long or fails.
-async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<(), UnitError> {
+async fn stop_in_haste(
+    units: &(impl UnitManager + UnitRestrainer),
+    id: &ExperimentId,
+) -> Result<(), UnitError> {
     let stop = units.stop(id);
     tokio::pin!(stop);
     let mut stopped = tokio::select! {
@@ -103,7 +106,7 @@ async fn signalled(units: &impl UnitManager, id: &ExperimentId) {
         let is_waiting = match unit.active_state {
             ActiveState::Active | ActiveState::Activating | ActiveState::Reloading => true,
             // `ExecStop=` runs.
-            ActiveState::Deactivating => unit.sub_state == "stop",
+            ActiveState::Deactivating => unit.sub_state == SubState::Stop,
             _ => false,
         };
         if !is_waiting {
@@ -145,9 +148,23 @@ mod tests {
             Ok(Outcome::Changed)
         }
 
-        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
-            self.record("kill");
-            Ok(())
+        async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+            Ok(Vec::new())
+        }
+
+        async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+            let is_signalled = self.1.elapsed() >= self.2;
+            Ok(UnitStatus {
+                active_state: ActiveState::Deactivating,
+                sub_state: if is_signalled { SubState::StopSigterm } else { SubState::Stop },
+                ..UnitStatus::down(id.clone())
+            })
+        }
+    }
+
+    impl UnitRestrainer for Stubborn {
+        async fn set_frozen(&self, _: &ExperimentId, _: bool) -> Result<Outcome, UnitError> {
+            Err(UnitError::Unsupported("nothing can be frozen here"))
         }
 
         async fn set_cpu_cap(
@@ -159,17 +176,9 @@ mod tests {
             Ok(Outcome::Changed)
         }
 
-        async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-            Ok(Vec::new())
-        }
-
-        async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
-            let is_signalled = self.1.elapsed() >= self.2;
-            Ok(UnitStatus {
-                active_state: ActiveState::Deactivating,
-                sub_state: if is_signalled { "stop-sigterm" } else { "stop" }.to_owned(),
-                ..UnitStatus::down(id.clone())
-            })
+        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
+            self.record("kill");
+            Ok(())
         }
     }
 
