@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
+use bij_core::port::{
+    DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager, UnitRestrainer,
+};
 use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 
 use crate::control::Control;
@@ -178,7 +180,9 @@ impl UnitManager for LocalUnits {
         })
         .await
     }
+}
 
+impl UnitRestrainer for LocalUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
         self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::Frozen(frozen))).await
@@ -191,11 +195,6 @@ impl UnitManager for LocalUnits {
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
         self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::CpuCap(cap))).await
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        // Definitions are read at every start.
-        Ok(())
     }
 }
 

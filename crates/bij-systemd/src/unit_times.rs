@@ -30,7 +30,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, String)>, UnitError> {
-        let manager = self.bus().manager().await?;
+        let manager = self.bus()?.manager().await?;
         let action = Action { verb: "list experiments", id: None };
         let patterns = ["brain-experiment@*.service"];
         let rows = call(action, manager.list_units_by_patterns(&[], &patterns)).await?;
@@ -44,7 +44,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer, or refuses the job.
     pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        let manager = self.bus().manager().await?;
+        let manager = self.bus()?.manager().await?;
         let action = Action { verb: "stop", id: Some(id) };
         call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
     }
@@ -54,7 +54,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn times(&self, id: &ExperimentId) -> Result<UnitTimes, UnitError> {
-        Ok(times(&self.bus().unit(id).await?))
+        Ok(times(&self.bus()?.unit(id).await?))
     }
 }
 

@@ -13,11 +13,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer as _};
 use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };
-use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_systemd::{
     AttemptSpan, DropIn, HookView, JobType, Journal, LogQuery, RuntimeScope, SystemdUnits,
     SystemdVersion,
@@ -156,7 +156,10 @@ fn spec(name: &str, command: &[&str]) -> ExperimentSpec {
 #[ignore = "needs systemd as PID 1, and root"]
 fn systemd_keeps_the_contract() {
     let lab = Lab::open();
-    lab.runtime.block_on(unit_manager_contract(&lab));
+    lab.runtime.block_on(async {
+        unit_manager_contract(&lab).await;
+        unit_restrainer_contract(&lab).await;
+    });
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl SystemdUnits {
         id: &ExperimentId,
         cap: Percent,
     ) -> Result<Outcome, UnitError> {
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         if is_down(&properties) {
             return Ok(Outcome::Unchanged);
         }
@@ -72,7 +72,7 @@ impl SystemdUnits {
         record.ours = vec![wanted];
         write_record(&record, &cap_state.record_file, id)?;
         // systemd writes to the control group before it answers the next call.
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let group = self.resources(properties.text("ControlGroup").unwrap_or_default());
         if group.cpu_usage_nsec.is_some() && group.cpu_quota.is_none() {
             self.remove_cpu_cap(id).await?;
@@ -86,7 +86,7 @@ impl SystemdUnits {
         if !record_file.exists() {
             return Ok(Outcome::Unchanged);
         }
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let cap_state = self.read_cpu_cap(id, properties.cpu_quota());
         let Some(record) = &cap_state.record else {
             // An operator has set another quota since; it stays.
@@ -100,8 +100,8 @@ impl SystemdUnits {
             let _ = clear_drop_in(&cap_state.file);
         }
         // systemd before 257 loses the new file's place in the order of drop-ins.
-        if !record.reload_was_due && reload_is_due(&self.bus.unit(id).await?) {
-            self.bus.reload().await?;
+        if !record.reload_was_due && reload_is_due(&self.bus()?.unit(id).await?) {
+            self.bus()?.reload().await?;
         }
         let _ = fs::remove_file(&record_file);
         Ok(Outcome::Changed)
@@ -118,7 +118,7 @@ impl SystemdUnits {
     }
 
     async fn set_quota(&self, id: &ExperimentId, quota: Limit<CpuQuota>) -> Result<(), UnitError> {
-        let manager = self.bus.manager().await?;
+        let manager = self.bus()?.manager().await?;
         let value = quota.at().map_or(u64::MAX, CpuQuota::micros_per_sec);
         let properties = [("CPUQuotaPerSecUSec", Variant::from(value))];
         let action = Action { verb: "limit the CPU time of", id: Some(id) };

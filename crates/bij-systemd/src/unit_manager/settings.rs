@@ -36,7 +36,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn settings_in_force(&self, id: &ExperimentId) -> Result<SettingsInForce, UnitError> {
-        Ok(settings(&self.bus.unit(id).await?))
+        Ok(settings(&self.bus()?.unit(id).await?))
     }
 }
 

@@ -1,14 +1,23 @@
-//! Clauses: freezing and capping an experiment without ending it.
+//! The contract of [`UnitRestrainer`]: freezing and capping an experiment without ending it.
 
-use bij_core::port::{UnitError, UnitManager as _};
+use bij_core::port::{UnitError, UnitManager as _, UnitRestrainer};
 use bij_core::{
     ActiveState, CpuQuota, ExperimentId, Limit, Outcome, Percent, TimeSpan, UnitStatus,
 };
 
-use super::{ANSWERS, Behaviour, POLL_INTERVAL, POLLS, UnitLab, id, status};
+use super::unit_manager::{ANSWERS, Behaviour, POLL_INTERVAL, POLLS, UnitLab, id, status};
 
 /// Long enough for a manager that samples the use of resources.
 const A_WHILE: TimeSpan = TimeSpan::from_secs(1);
+
+/// Judges a manager. Stops the experiments that it has started.
+///
+/// # Panics
+/// If a clause is violated.
+pub async fn unit_restrainer_contract(lab: &impl UnitLab) {
+    a_frozen_unit_uses_no_processor_time(lab).await;
+    a_cap_stays_in_force_until_it_is_removed(lab).await;
+}
 
 /// Returns the outcome; `None` from a manager that cannot do this.
 fn unless_unsupported(answer: Result<Outcome, UnitError>) -> Option<Outcome> {
@@ -18,7 +27,7 @@ fn unless_unsupported(answer: Result<Outcome, UnitError>) -> Option<Outcome> {
     }
 }
 
-pub(super) async fn a_frozen_unit_uses_no_processor_time(lab: &impl UnitLab) {
+async fn a_frozen_unit_uses_no_processor_time(lab: &impl UnitLab) {
     let (id, units) = (id("frozen"), lab.manager());
     lab.define(&id, Behaviour::Computes).await;
     assert_eq!(units.set_frozen(&id, false).await.ok(), Some(Outcome::Unchanged), "it is down");
@@ -68,7 +77,7 @@ async fn a_frozen_unit_can_be_stopped(lab: &impl UnitLab, id: &ExperimentId) {
     units.stop(id).await.expect(ANSWERS);
 }
 
-pub(super) async fn a_cap_stays_in_force_until_it_is_removed(lab: &impl UnitLab) {
+async fn a_cap_stays_in_force_until_it_is_removed(lab: &impl UnitLab) {
     let (id, units) = (id("bounded"), lab.manager());
     let (half, quarter) = (Percent::new(50), Percent::new(25));
     lab.define(&id, Behaviour::RunsUntilStopped).await;
