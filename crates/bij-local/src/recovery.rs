@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bij_cgroup::{Cgroup, CgroupRoot, Controller, Hierarchy, Membership};
-use bij_core::port::{Closing, Ledger, LedgerError};
+use bij_core::port::{Closing, LedgerError};
 use bij_core::{
     AttemptEnd, Cause, Evidence, InvocationId, LeftBehind, PeakSource, ServiceResult, Timestamp,
     Witness,
@@ -27,8 +27,8 @@ use crate::supervisor::SupervisorContext;
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Kills the processes that the last supervisor left running and closes its unclosed attempts.
-pub(crate) async fn close_unclosed<L: Ledger + Send + 'static>(
-    supervisor: &SupervisorContext<L>,
+pub(crate) async fn close_unclosed(
+    supervisor: &SupervisorContext,
     previous: Option<SupervisedState>,
     id: &bij_core::ExperimentId,
 ) -> Result<(), LedgerError> {

@@ -314,6 +314,6 @@ impl Drop for ResourceGuard {
 }
 
 /// Locks a mutex, also after a panic: the values are plain and stay consistent.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{DefinitionSource, Ledger, LedgerError, Opened, Opening};
+use bij_core::port::{DefinitionSource, LedgerError, Opened, Opening};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
     Timestamp, error_chain,
@@ -18,7 +18,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::control::{Control, StopCommand};
-use crate::control_socket::Handler as _;
 use crate::event::{Event, EventSink};
 use crate::log_line::{LogLine, Stream};
 use crate::notify_socket::NotifyMessage;
@@ -29,8 +28,8 @@ use crate::supervisor::SupervisorContext;
 use prepare::Prepared;
 
 /// What all attempts of one experiment share.
-pub(crate) struct ExperimentContext<L> {
-    pub(crate) supervisor: Arc<SupervisorContext<L>>,
+pub(crate) struct ExperimentContext {
+    pub(crate) supervisor: Arc<SupervisorContext>,
     pub(crate) definitions: Arc<dyn DefinitionSource>,
     pub(crate) control: Control,
     pub(crate) sink: EventSink,
@@ -78,8 +77,8 @@ pub(crate) struct RunningAttempt {
 
 impl RunningAttempt {
     /// Opens an attempt in the ledger.
-    pub(crate) async fn open<L: Ledger + Send + 'static>(
-        context: &ExperimentContext<L>,
+    pub(crate) async fn open(
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
         start: StartKind,
     ) -> Result<Self, LedgerError> {
@@ -113,9 +112,9 @@ impl RunningAttempt {
     }
 
     /// Runs the attempt to its end and closes it in the ledger.
-    pub(crate) async fn run<L: Ledger + Send + 'static>(
+    pub(crate) async fn run(
         mut self,
-        context: &mut ExperimentContext<L>,
+        context: &mut ExperimentContext,
         spec: &ExperimentSpec,
         started: Timestamp,
     ) -> AttemptOutcome {
@@ -135,9 +134,9 @@ impl RunningAttempt {
         self.close(context, spec, started, counters).await
     }
 
-    async fn supervise<L: Ledger + Send + 'static>(
+    async fn supervise(
         &mut self,
-        context: &mut ExperimentContext<L>,
+        context: &mut ExperimentContext,
         prepared: &mut Prepared,
         spec: &ExperimentSpec,
     ) {
@@ -197,7 +196,7 @@ impl RunningAttempt {
     }
 
     /// Publishes the phase to clients and to the embedding program.
-    fn publish<L>(&mut self, context: &ExperimentContext<L>) {
+    fn publish(&mut self, context: &ExperimentContext) {
         let now = Timestamp::from(SystemTime::now());
         if self.machine.is_ready() && self.ready.is_none() {
             self.ready = Some(now);
@@ -226,7 +225,7 @@ impl RunningAttempt {
     }
 
     /// Writes a line of the supervisor into the experiment's log.
-    async fn log<L>(&self, context: &ExperimentContext<L>, text: String) {
+    async fn log(&self, context: &ExperimentContext, text: String) {
         let line = self.line(text);
         context.supervisor.log.write(line.clone()).await;
         context.sink.send(Event::Output(line));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{FindError, Ledger};
+use bij_core::port::FindError;
 use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, TimeSpan,
     Timestamp, error_chain,
@@ -20,10 +20,10 @@ use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt};
 use crate::status::SupervisedState;
 
 /// An experiment whose lock this supervisor holds.
-pub(crate) struct SupervisedExperiment<L> {
+pub(crate) struct SupervisedExperiment {
     pub(crate) id: ExperimentId,
     pub(crate) lock: ExperimentLock,
-    pub(crate) context: ExperimentContext<L>,
+    pub(crate) context: ExperimentContext,
     /// The state that the last supervisor left in the state file.
     pub(crate) previous: Option<SupervisedState>,
 }
@@ -34,7 +34,7 @@ enum NextStep {
     Restart { run: RunId, delay: TimeSpan },
 }
 
-impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
+impl SupervisedExperiment {
     /// Supervises the experiment until it is not restarted any more.
     pub(crate) async fn supervise(mut self) {
         let (over, stop_serving) = oneshot::channel();

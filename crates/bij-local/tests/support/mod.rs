@@ -59,7 +59,7 @@ impl World {
     pub(crate) fn supervisor(
         &self,
         specs: impl IntoIterator<Item = ExperimentSpec>,
-    ) -> Supervisor<RobustLedger, Definitions> {
+    ) -> Supervisor {
         let specs = specs.into_iter().map(|spec| (spec.id.clone(), spec)).collect();
         let ledger = RobustLedger::at(&self.layout);
         let mut options = Options::default();

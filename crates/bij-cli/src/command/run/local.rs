@@ -86,7 +86,7 @@ pub(super) async fn run(
 }
 
 /// Requests the stop of all experiments; their ends arrive as events.
-fn stop(supervisor: &Arc<Supervisor<RobustLedger, Definitions>>, why: &str) {
+fn stop(supervisor: &Arc<Supervisor>, why: &str) {
     let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", caller()) };
     let supervisor = Arc::clone(supervisor);
     tokio::spawn(async move { supervisor.stop_all(order).await });
