@@ -11,7 +11,6 @@ use super::record::Record;
 
 /// The end of an attempt, recovered from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct JournalEnd {
     /// When the attempt ended.
     pub at: Timestamp,

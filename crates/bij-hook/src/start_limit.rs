@@ -9,11 +9,11 @@ use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Times
 use bij_host::logged;
 use bij_systemd::UnitFacts;
 
-use super::BeginError;
+use crate::BeginError;
 
 /// The current time by both clocks.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct ClockReading {
     pub(crate) boot: BootId,
     /// The time of day, which may be set.
     pub(crate) now: Timestamp,
@@ -22,11 +22,11 @@ pub(crate) struct Clock {
 }
 
 /// Refuses a restart that the limit does not allow.
-pub(super) fn check(
+pub(crate) fn check(
     id: &ExperimentId,
     facts: &UnitFacts,
     attempts: &[Attempt],
-    clock: &Clock,
+    clock: &ClockReading,
 ) -> Result<(), BeginError> {
     match facts.start_limit() {
         Some(StartLimit { burst, interval })
@@ -42,7 +42,7 @@ pub(super) fn check(
 pub(crate) fn is_reached(
     facts: &UnitFacts,
     attempts: &[Attempt],
-    clock: &Clock,
+    clock: &ClockReading,
     delay: TimeSpan,
 ) -> bool {
     facts.start_limit().is_some_and(|limit| {
@@ -89,7 +89,7 @@ mod tests {
         facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
         let id = "x".parse().unwrap();
         for jump in [0, -TWO_YEARS, TWO_YEARS] {
-            let mut clock = Clock {
+            let mut clock = ClockReading {
                 boot: BootId::from_bytes([1; 16]),
                 now: Timestamp::from_micros(begun + 5_000_000 + jump),
                 uptime: Some(TimeSpan::from_secs(1005)),
@@ -121,7 +121,7 @@ mod tests {
         facts.start_limit_burst = 1;
         facts.start_limit_interval = Some(Limit::At(TimeSpan::from_secs(300)));
         let now = Timestamp::from_micros(10_000_000);
-        let clock = Clock { boot: attempt.key.boot, now, uptime: None };
+        let clock = ClockReading { boot: attempt.key.boot, now, uptime: None };
         assert!(check(&"x".parse().unwrap(), &facts, &[attempt], &clock).is_ok());
     }
 }

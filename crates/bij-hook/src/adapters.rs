@@ -1,4 +1,4 @@
-//! The ports of the hooks, implemented with systemd.
+//! The adapters of the hooks: their service manager and its journal through systemd, and the ledger.
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 use bij_host::HostContext;
-use bij_systemd::{
-    HookView, JournalEnd, LogLine, LogQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState,
-    UnitFacts, Writer,
-};
+use bij_store::{LedgerNotice, RobustLedger};
+use bij_systemd::{HookView, JournalEnd, LogLine, LogQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState, UnitFacts, Writer};
 
-use crate::{Journal, JournalError, LoggedEnd, Manager, ManagerError};
+use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 
 /// The service manager that called this hook; connected at the first call.
 #[derive(Debug)]
@@ -58,7 +56,7 @@ fn failed(error: bij_systemd::HookViewError) -> ManagerError {
     ManagerError(Box::new(error))
 }
 
-impl Manager for Systemd {
+impl HookManager for Systemd {
     fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, ManagerError> {
         self.view()?.unit_facts(id).map_err(failed)
     }
@@ -110,7 +108,7 @@ impl SystemdJournal {
         id: &ExperimentId,
         invocation: InvocationId,
         count: usize,
-    ) -> Result<Vec<String>, JournalError> {
+    ) -> Result<Vec<String>, HookJournalError> {
         let query = LogQuery {
             experiments: vec![id.clone()],
             newest: Some(count + OTHER_LINES),
@@ -119,7 +117,7 @@ impl SystemdJournal {
         // The time matters only for future lines.
         let lines = self.journal.lines(&query, Timestamp::from_micros(0));
         let lines = lines.and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let lines = lines.map_err(|error| JournalError(Box::new(error)))?;
+        let lines = lines.map_err(|error| HookJournalError(Box::new(error)))?;
         let is_printed = |line: &LogLine| {
             // journald does not know the invocation of an exited process.
             line.invocation.is_none_or(|of_line| of_line == invocation)
@@ -132,21 +130,19 @@ impl SystemdJournal {
     }
 }
 
-impl Journal for SystemdJournal {
-    fn end_of(&self, invocation: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
+impl HookJournal for SystemdJournal {
+    fn end_of(&self, invocation: InvocationId) -> Result<Option<JournalEnd>, HookJournalError> {
         if self.is_foreign {
-            return Err(JournalError(FOREIGN_ROOT.into()));
+            return Err(HookJournalError(FOREIGN_ROOT.into()));
         }
-        let found =
-            self.journal.end_of(invocation).map_err(|error| JournalError(Box::new(error)))?;
-        Ok(found.map(|JournalEnd { at, ready, evidence, .. }| LoggedEnd { at, ready, evidence }))
+        self.journal.end_of(invocation).map_err(|error| HookJournalError(Box::new(error)))
     }
 
-    fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
+    fn killed_in(&self, invocation: InvocationId) -> Result<Vec<String>, HookJournalError> {
         if self.is_foreign {
-            return Err(JournalError(FOREIGN_ROOT.into()));
+            return Err(HookJournalError(FOREIGN_ROOT.into()));
         }
-        self.journal.killed_processes(invocation).map_err(|error| JournalError(Box::new(error)))
+        self.journal.killed_processes(invocation).map_err(|error| HookJournalError(Box::new(error)))
     }
 
     fn last_lines(
@@ -154,9 +150,9 @@ impl Journal for SystemdJournal {
         id: &ExperimentId,
         invocation: InvocationId,
         count: usize,
-    ) -> Result<Vec<String>, JournalError> {
+    ) -> Result<Vec<String>, HookJournalError> {
         if self.is_foreign {
-            return Err(JournalError(FOREIGN_ROOT.into()));
+            return Err(HookJournalError(FOREIGN_ROOT.into()));
         }
         let started = Instant::now();
         let mut last = self.newest_lines(id, invocation, count)?;
@@ -198,6 +194,19 @@ pub fn manager_socket(host: &HostContext, named: Option<&OsStr>) -> Option<PathB
         return named.map(PathBuf::from);
     }
     Some(host.root().join(MANAGER_NOTIFY_SOCKET.trim_start_matches('/')))
+}
+
+/// Returns the ledger of an installation. The database is opened at the first read or write.
+pub fn open_ledger(host: &HostContext) -> RobustLedger {
+    RobustLedger::at(host.layout()).with_notices(|notice| {
+        let level = match notice {
+            LedgerNotice::Lost { .. } => log::Level::Error,
+            LedgerNotice::Applied { .. } => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        // A lost record is part of the text, so that the journal keeps it.
+        log::log!(level, BIJ_EVENT = "ledger"; "{notice}");
+    })
 }
 
 #[cfg(test)]

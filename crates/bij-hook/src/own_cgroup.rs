@@ -1,19 +1,36 @@
-//! `bij-hook leftovers`: records which processes the main process has left behind.
+//! The experiment's control group, in which its hooks run: the kernel's counters, and the processes that are left.
 //!
-//! systemd runs `ExecStop=` after the main process has exited successfully and before it signals the remaining
-//! processes of the control group (systemd.service(5)). They are gone when `ExecStopPost=` runs. After a failure
-//! systemd signals them at once, so they cannot be recorded.
+//! `bij-hook leftovers` records which processes the main process has left behind. systemd runs `ExecStop=` after the
+//! main process has exited successfully and before it signals the remaining processes of the control group
+//! (systemd.service(5)). They are gone when `ExecStopPost=` runs. After a failure systemd signals them at once, so they
+//! cannot be recorded.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_cgroup::{CgroupRoot, Membership};
+use bij_cgroup::{CgroupReading, CgroupRoot, Membership};
 use bij_core::{AttemptKey, ExperimentId, LeftBehind};
 use bij_host::{HostContext, logged};
 
 use crate::HookEnv;
 use crate::attempt_record::AttemptRecord;
+
+/// Reads the counters; `None`, with the reason in the log, if they cannot be found.
+///
+/// In a hierarchy where the unit has no group of its own (in a container, or for a controller that is not enabled),
+/// the counters include other processes and prove nothing, so they are left out.
+pub(crate) fn read_counters(host: &HostContext, id: &ExperimentId) -> Option<CgroupReading> {
+    let root = CgroupRoot::open(host.root().join("sys/fs/cgroup"))
+        .inspect_err(|error| log::warn!("cannot read the kernel's counters: {error}"))
+        .ok()?;
+    let own = Membership::of_process(&host.root().join("proc"), "self")
+        .inspect_err(|error| log::warn!("cannot find the own control group: {error}"))
+        .ok()?;
+    let unit = id.unit_name();
+    let own = own.only(|path| path.to_string().split('/').any(|part| part == unit));
+    Some(root.for_membership(&own).read())
+}
 
 /// Writes into the attempt's record which processes are left, if the main process has exited, and returns them.
 /// `wait` sleeps between two readings.
@@ -66,11 +83,22 @@ mod tests {
     use bij_core::Exit;
 
     use super::*;
-    use crate::testing::Machine;
+    use crate::testing::TestMachine;
+
+    #[test]
+    fn counters_of_a_shared_group_are_left_out() {
+        let machine = TestMachine::new();
+        machine.counters("memory.events", "max 1\noom_kill 7\n");
+        let read = || read_counters(&machine.host, &machine.id).unwrap();
+        assert_eq!(read().oom_kills, Some(7));
+        machine.write("proc/self/cgroup", "0::/brain.slice\n");
+        machine.write("sys/fs/cgroup/brain.slice/memory.events", "max 1\noom_kill 7\n");
+        assert_eq!(read().oom_kills, None);
+    }
 
     const EXITED: Option<Exit> = Some(Exit::Code(0));
 
-    fn processes(machine: &Machine, processes: &[(&str, &str)]) {
+    fn processes(machine: &TestMachine, processes: &[(&str, &str)]) {
         let pids: Vec<&str> = processes.iter().map(|(pid, _)| *pid).collect();
         machine.counters("cgroup.procs", &pids.join("\n"));
         for (pid, stat) in processes {
@@ -78,14 +106,14 @@ mod tests {
         }
     }
 
-    fn observed(machine: &Machine, env: &HookEnv, exit: Option<Exit>) -> Option<String> {
+    fn observed(machine: &TestMachine, env: &HookEnv, exit: Option<Exit>) -> Option<String> {
         let env = HookEnv { exit, ..env.clone() };
         Some(note_leftovers(&machine.host, &env, &machine.id, |_| ())?.to_string())
     }
 
     #[test]
     fn processes_that_outlive_the_main_process_are_recorded() {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = machine.new_invocation();
         machine.begin_and_read(&env);
         processes(&machine, &[("7", "(sh) S"), ("8", "(a) (b) R"), ("9", "(gone) Z")]);
@@ -100,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_child_that_exits_by_itself_is_not_recorded() {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = machine.new_invocation();
         machine.begin_and_read(&env);
         processes(&machine, &[("7", "(resource_tracke) S")]);
@@ -113,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_attempt_of_another_invocation_is_not_touched() {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         machine.begin_and_read(&machine.new_invocation());
         processes(&machine, &[("7", "(sh) S")]);
         assert_eq!(observed(&machine, &machine.new_invocation(), EXITED), None);

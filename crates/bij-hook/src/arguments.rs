@@ -11,7 +11,7 @@ use crate::LoggedUnit;
 
 /// One call of `bij-hook`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookCall {
+pub struct HookArguments {
     /// The hook to run.
     pub verb: Verb,
     /// Whether a user's manager calls (`--user`), not the system's.
@@ -57,7 +57,7 @@ pub enum CallError {
 const USAGE: &str = "usage: bij-hook [--user] [--root DIR] start|begin|leftovers|end|refuse ID, or \
      bij-hook [--user] [--root DIR] boot|shutdown";
 
-impl HookCall {
+impl HookArguments {
     /// Returns the unit that called, if it is an experiment's.
     pub fn unit(&self) -> Option<LoggedUnit> {
         let (Verb::Start(id)
@@ -107,8 +107,8 @@ impl HookCall {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<HookCall, CallError> {
-        HookCall::parse(line.split(' ').map(OsString::from))
+    fn parse(line: &str) -> Result<HookArguments, CallError> {
+        HookArguments::parse(line.split(' ').map(OsString::from))
     }
 
     #[test]

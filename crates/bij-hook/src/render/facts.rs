@@ -1,25 +1,30 @@
-//! Facts of the machine that drop-ins depend on: its users, its GPU and its version of systemd.
+//! Facts of the machine that drop-ins depend on: its users, its version of systemd, and its GPU.
+//!
+//! GPU drivers load during the boot, after the first rendering of drop-ins, and their device numbers change with each
+//! boot. So the settings of a unit with `[gpu] access` are part of its stamp: a start that finds other settings renders
+//! the unit again.
 
 use std::fs;
+use std::hash::Hasher as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
 use bij_host::HostContext;
+use bij_jetson::{GpuPolicy, Root};
 use bij_systemd::SystemdVersion;
-
-use crate::gpu::{GpuSettings, may_use_gpu};
+use fnv::FnvHasher;
 
 /// Facts of one machine, each read at its first use.
 #[derive(Debug, Default)]
-pub(super) struct HostFacts {
+pub(super) struct RenderFacts {
     users: OnceLock<String>,
     gpu: OnceLock<GpuSettings>,
     systemd: OnceLock<SystemdVersion>,
 }
 
-impl HostFacts {
+impl RenderFacts {
     /// Returns the stamp of a unit, which depends on its definition, on the GPU if the unit may use it, and on whether
     /// its user is known.
     pub(super) fn stamp(&self, host: &HostContext, found: &Found) -> String {
@@ -76,14 +81,49 @@ fn has_entry(file: &str, name: &str) -> bool {
     file.lines().any(|line| line.split(':').next() == Some(name))
 }
 
+/// The unit settings that give access to this machine's GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GpuSettings(Vec<(&'static str, String)>);
+
+impl GpuSettings {
+    /// Finds the GPU of a machine.
+    pub(crate) fn find(host: &HostContext) -> Self {
+        // Without /proc no GPU can be found; an experiment that needs one then fails by itself.
+        let policy = GpuPolicy::find(&Root::new(host.root()));
+        Self(policy.map(|policy| policy.settings()).unwrap_or_default())
+    }
+
+    /// Returns the settings as names and values of systemd; empty without a known GPU.
+    pub(crate) fn as_slice(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+
+    /// Returns 16 hexadecimal digits that change whenever the settings do.
+    pub(crate) fn stamp(&self) -> String {
+        let mut hasher = FnvHasher::default();
+        for (directive, value) in &self.0 {
+            hasher.write(directive.as_bytes());
+            hasher.write(b"=");
+            hasher.write(value.as_bytes());
+            hasher.write(b"\n");
+        }
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+/// Returns whether a unit gets access to the GPU. A user's manager cannot grant rights that the user lacks.
+pub(crate) fn may_use_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
+    spec.gpu.access && !host.is_user()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Machine;
+    use crate::testing::TestMachine;
 
     #[test]
     fn the_version_of_systemd_is_read_from_the_name_of_its_library() {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let version = || systemd_version(machine.host.root());
         assert_eq!(version(), SystemdVersion::OLDEST);
         machine.write("lib/systemd/libsystemd-shared-247.so", "");
