@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
-use bij_systemd::{HookView, JournalEnd, LogLine, LogQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope, ServiceState, UnitFacts, Writer};
+use bij_systemd::{
+    HookView, JournalEnd, JournalLine, JournalQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope,
+    ServiceState, UnitFacts, Writer,
+};
 
 use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 
@@ -109,16 +112,16 @@ impl SystemdJournal {
         invocation: InvocationId,
         count: usize,
     ) -> Result<Vec<String>, HookJournalError> {
-        let query = LogQuery {
+        let query = JournalQuery {
             experiments: vec![id.clone()],
             newest: Some(count + OTHER_LINES),
-            ..LogQuery::default()
+            ..JournalQuery::default()
         };
         // The time matters only for future lines.
         let lines = self.journal.lines(&query, Timestamp::from_micros(0));
         let lines = lines.and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let lines = lines.map_err(|error| HookJournalError(Box::new(error)))?;
-        let is_printed = |line: &LogLine| {
+        let is_printed = |line: &JournalLine| {
             // journald does not know the invocation of an exited process.
             line.invocation.is_none_or(|of_line| of_line == invocation)
                 && matches!(line.writer, Writer::Experiment | Writer::Process(_))

@@ -37,7 +37,7 @@ pub(crate) async fn close_unclosed(
     if let Some(before) = previous.as_ref().and_then(|state| state.counted.as_deref()) {
         counted = before.clone();
     } else if let Some(state) = &previous {
-        let root = supervisor.cgroup_parent.root().cloned();
+        let root = supervisor.cgroup_tree.root().cloned();
         let state = state.clone();
         let cleared =
             tokio::task::spawn_blocking(move || kill_and_count(root.as_ref(), &state)).await;

@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 
 use crate::control::{Control, StopCommand};
 use crate::event::{Event, EventSink};
-use crate::log_line::{LogLine, Stream};
+use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifyMessage;
-use crate::phase::{AttemptRules, AttemptStateMachine, Phase};
+use crate::phase::{AttemptPhase, AttemptRules, AttemptStateMachine};
 use crate::resource_guard::GuardEvent;
 use crate::shim::ShimReport;
 use crate::supervisor::SupervisorContext;
@@ -155,7 +155,7 @@ impl RunningAttempt {
             notes: prepared.notes.clone(),
         });
         self.log(context, format!("started as process {pid}")).await;
-        while self.machine.phase() != Phase::Dead {
+        while self.machine.phase() != AttemptPhase::Dead {
             let event = self.next_event(&mut context.orders, prepared).await;
             let before = (self.machine.phase(), self.machine.is_ready());
             for input in self.inputs_from(event, context, prepared, spec).await {
@@ -205,13 +205,13 @@ impl RunningAttempt {
         }
         let phase = self.machine.phase();
         let active = match phase {
-            Phase::Start => ActiveState::Activating,
-            Phase::Running => ActiveState::Active,
-            Phase::StopWatchdog | Phase::StopSigterm | Phase::StopSigkill => {
+            AttemptPhase::Start => ActiveState::Activating,
+            AttemptPhase::Running => ActiveState::Active,
+            AttemptPhase::StopWatchdog | AttemptPhase::StopSigterm | AttemptPhase::StopSigkill => {
                 ActiveState::Deactivating
             }
             // What follows is published by the supervised experiment.
-            Phase::Dead => return,
+            AttemptPhase::Dead => return,
         };
         if context.control.state().active != active {
             context.control.update(|state| state.since = now);
@@ -238,7 +238,7 @@ impl RunningAttempt {
             at: Timestamp::from(SystemTime::now()),
             run: self.opened.run.number,
             attempt: self.opened.attempt,
-            stream: Stream::Bij,
+            stream: LogStream::Bij,
             continued: false,
             text,
         }

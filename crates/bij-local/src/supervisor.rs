@@ -26,7 +26,7 @@ use crate::event::{EventSink, Events};
 use crate::launcher::Launcher;
 use crate::log_file::{LogWriter, ROTATE_AT};
 use crate::recorder::Recorder;
-use crate::resource_guard::{Backend, CgroupParent, CgroupPlace, lock};
+use crate::resource_guard::{Backend, CgroupPlace, CgroupTree, lock};
 use crate::running_attempt::ExperimentContext;
 use crate::shim::ShimCommand;
 use crate::status::SupervisedState;
@@ -123,7 +123,7 @@ pub(crate) struct SupervisorContext {
     pub(crate) launcher: Launcher,
     pub(crate) log: LogWriter,
     pub(crate) backend: Backend,
-    pub(crate) cgroup_parent: CgroupParent,
+    pub(crate) cgroup_tree: CgroupTree,
     pub(crate) base_environment: BTreeMap<OsString, OsString>,
     pub(crate) memory_total: Bytes,
     pub(crate) boot: BootId,
@@ -197,7 +197,7 @@ impl Supervisor {
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            cgroup_parent: CgroupParent::find(&options.cgroups, &options.place, options.backend),
+            cgroup_tree: CgroupTree::find(&options.cgroups, &options.place, options.backend),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,
@@ -271,11 +271,7 @@ impl Supervisor {
         lock(&self.experiments).controls.get(id).cloned()
     }
 
-    fn admit(
-        &self,
-        id: &ExperimentId,
-        sink: EventSink,
-    ) -> Result<SupervisedExperiment, RunError> {
+    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<SupervisedExperiment, RunError> {
         let layout = &self.shared.layout;
         let lock = ExperimentLock::take(layout, id)
             .map_err(|source| RunError::Runtime { path: layout.local(), source })?

@@ -1,6 +1,4 @@
-//! [`UnitManager`] over the experiments that supervisors of this machine run.
-
-mod steer;
+//! [`UnitManager`] and [`UnitRestrainer`] over the experiments that supervisors of this machine run.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +11,7 @@ use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 use crate::control::Control;
 use crate::control_socket::{Answer, ExperimentLock, Request, request};
 use crate::recovery;
-use crate::resource_guard::SteerRequest;
+use crate::resource_guard::{SteerOutcome, SteerRequest};
 use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};
 
@@ -145,7 +143,7 @@ impl UnitManager for LocalUnits {
 impl UnitRestrainer for LocalUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::Frozen(frozen))).await
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::Frozen(frozen))).await
     }
 
     async fn set_cpu_cap(
@@ -154,7 +152,7 @@ impl UnitRestrainer for LocalUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::CpuCap(cap))).await
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::CpuCap(cap))).await
     }
 }
 
@@ -271,4 +269,37 @@ fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {
         };
     }
     UnitError::Unreachable(error.into())
+}
+
+const NO_FREEZER: &str = "the supervisor of this experiment cannot freeze it";
+const NO_BANDWIDTH: &str = "the processor time of this experiment cannot be capped: that needs a \
+     cgroup of its own, with the cpu controller, and a kernel with CONFIG_CFS_BANDWIDTH";
+
+/// Has the supervisor of an experiment freeze or throttle it. An experiment without a supervisor is down and stays unchanged.
+fn send_restraint(
+    layout: &Layout,
+    id: &ExperimentId,
+    steer: SteerRequest,
+) -> Result<Outcome, UnitError> {
+    let (verb, unsupported) = match steer {
+        SteerRequest::Frozen(true) => ("freeze", NO_FREEZER),
+        SteerRequest::Frozen(false) => ("thaw", NO_FREEZER),
+        SteerRequest::CpuCap(_) => ("cap the processor time of", NO_BANDWIDTH),
+    };
+    let action = format!("{verb} {id}");
+    let steered = match request(layout, id, &Request::Steer { steer }) {
+        Ok(Some(Answer::Steered { steered })) => steered,
+        Ok(Some(Answer::Denied { uid })) => return Err(denied(action, uid)),
+        // A supervisor of an older version does not know the request.
+        Ok(Some(_)) => SteerOutcome::Unsupported,
+        Ok(None) => SteerOutcome::Unchanged,
+        Err(error) => return Err(unreachable(id, error)),
+    };
+    match steered {
+        SteerOutcome::Changed => Ok(Outcome::Changed),
+        SteerOutcome::Unchanged => Ok(Outcome::Unchanged),
+        SteerOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
+        SteerOutcome::NotUp => Err(UnitError::Refused { action, source: "it is not up".into() }),
+        SteerOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
+    }
 }

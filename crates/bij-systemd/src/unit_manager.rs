@@ -1,8 +1,8 @@
 //! The unit manager port over systemd's service managers.
 
 mod cpu_cap;
-mod freezer;
 mod kill;
+mod restrainer;
 mod settings;
 mod start;
 mod state_change;
@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 use bij_cgroup::{CgroupPath, CgroupRoot};
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceResult, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
 
 use crate::RuntimeScope;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobVerb};
 use crate::list;
-use crate::properties::Properties;
-use crate::unit_dirs::UnitDirs;
+use crate::properties::UnitProperties;
+use crate::scope::UnitDirs;
 
 /// The target that wants all enabled experiments: `WantedBy=` of the template.
 const TARGET: &str = "brain-experiment.target";
@@ -87,7 +87,7 @@ impl SystemdUnits {
 
     async fn state(&self) -> Result<String, UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Action { verb: "inspect the manager", id: None };
+        let action = Operation { verb: "inspect the manager", id: None };
         call(action, manager.system_state()).await
     }
 
@@ -147,12 +147,12 @@ impl UnitManager for SystemdUnits {
         let manager = self.bus()?.manager().await?;
         let unit = id.unit_name();
         let changes = if enabled {
-            let action = Action { verb: "enable", id: Some(id) };
+            let action = Operation { verb: "enable", id: Some(id) };
             // No package enables the target of a user's manager, and without it no experiment starts.
             let units = [unit.as_str(), TARGET];
             call(action, manager.enable_unit_files(&units, false, false)).await?.1
         } else {
-            let action = Action { verb: "disable", id: Some(id) };
+            let action = Operation { verb: "disable", id: Some(id) };
             call(action, manager.disable_unit_files(&[&unit], false)).await?
         };
         if changes.is_empty() {
@@ -177,7 +177,7 @@ impl UnitManager for SystemdUnits {
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Action { verb: "list experiments", id: None };
+        let action = Operation { verb: "list experiments", id: None };
         let patterns = ["brain-experiment@*.service"];
         let read = async {
             tokio::try_join!(
@@ -194,46 +194,25 @@ impl UnitManager for SystemdUnits {
     }
 }
 
-impl UnitRestrainer for SystemdUnits {
-    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
-        freezer::set_frozen(self.bus()?, id, frozen).await
-    }
-
-    async fn set_cpu_cap(
-        &self,
-        id: &ExperimentId,
-        cap: Option<Percent>,
-    ) -> Result<Outcome, UnitError> {
-        match cap {
-            Some(cap) => self.apply_cpu_cap(id, cap).await,
-            None => self.remove_cpu_cap(id).await,
-        }
-    }
-
-    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        kill::kill(self.bus()?, self.cgroups.as_ref(), id).await
-    }
-}
-
 /// Resets failures and the start limit; a unit that is not loaded has none.
 async fn reset_failed(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "reset", id: Some(id) };
+    let action = Operation { verb: "reset", id: Some(id) };
     match call(action, manager.reset_failed_unit(&id.unit_name())).await {
         Err(UnitError::NotFound(_)) => Ok(()),
         forgotten => forgotten,
     }
 }
 
-fn is_down(properties: &Properties) -> bool {
+fn is_down(properties: &UnitProperties) -> bool {
     active_state(properties).is_down()
 }
 
-fn active_state(properties: &Properties) -> ActiveState {
+fn active_state(properties: &UnitProperties) -> ActiveState {
     ActiveState::from(properties.text("ActiveState").unwrap_or("inactive"))
 }
 
-fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
+fn status(id: &ExperimentId, properties: &UnitProperties, resources: Resources) -> UnitStatus {
     UnitStatus {
         id: id.clone(),
         // A unit that is down has no stop job, so its job is a start.
@@ -256,7 +235,7 @@ fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> U
 }
 
 /// Returns `Result` if the unit has run; before that it is always `success`.
-fn result(properties: &Properties) -> Option<ServiceResult> {
+fn result(properties: &UnitProperties) -> Option<ServiceResult> {
     let has_run = properties.monotonic("InactiveEnterTimestampMonotonic").is_some()
         || properties.monotonic("ExecMainExitTimestampMonotonic").is_some();
     properties.text("Result").filter(|_| has_run).map(ServiceResult::from)

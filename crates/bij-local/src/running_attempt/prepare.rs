@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{ExperimentContext, RunningAttempt};
 use crate::environment::AttemptEnvironment;
 use crate::event::CancellationFlag;
-use crate::log_line::{LogLine, Stream};
+use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifySocket;
 use crate::output::{OutputPiece, read_lines};
 use crate::resource_guard::{Counters, PreparedLimits, ResourceGuard};
@@ -76,7 +76,7 @@ impl RunningAttempt {
             .map_err(failed(&notify_path))?;
         let limits = PreparedLimits::new(
             supervisor.backend,
-            &supervisor.cgroup_parent,
+            &supervisor.cgroup_tree,
             &format!("bij-{unique}"),
             &spec.limits,
             supervisor.memory_total,
@@ -196,10 +196,10 @@ impl RunningAttempt {
             }
         };
         if let Some(pipe) = child.stdout.take() {
-            tasks.spawn(read_lines(pipe, Stream::Out, over.clone(), hand_over.clone()));
+            tasks.spawn(read_lines(pipe, LogStream::Out, over.clone(), hand_over.clone()));
         }
         if let Some(pipe) = child.stderr.take() {
-            tasks.spawn(read_lines(pipe, Stream::Err, over.clone(), hand_over));
+            tasks.spawn(read_lines(pipe, LogStream::Err, over.clone(), hand_over));
         }
         tasks
     }

@@ -20,8 +20,8 @@ use bij_core::{CpuQuota, ExperimentId, Limit, Outcome, Percent};
 use zbus::Variant;
 
 use super::{SystemdUnits, is_down};
-use crate::bus::{Action, call};
-use crate::properties::Properties;
+use crate::bus::{Operation, call};
+use crate::properties::UnitProperties;
 use record::CapRecord;
 
 const NO_EFFECT: &str = "CPU time cannot be limited here: the kernel lacks \
@@ -121,7 +121,7 @@ impl SystemdUnits {
         let manager = self.bus()?.manager().await?;
         let value = quota.at().map_or(u64::MAX, CpuQuota::micros_per_sec);
         let properties = [("CPUQuotaPerSecUSec", Variant::from(value))];
-        let action = Action { verb: "limit the CPU time of", id: Some(id) };
+        let action = Operation { verb: "limit the CPU time of", id: Some(id) };
         call(action, manager.set_unit_properties(&id.unit_name(), true, &properties)).await
     }
 }
@@ -145,14 +145,14 @@ fn clear_drop_in(file: &Path) -> io::Result<()> {
     fs::rename(new, file)
 }
 
-fn reload_is_due(properties: &Properties) -> bool {
+fn reload_is_due(properties: &UnitProperties) -> bool {
     properties.flag("NeedDaemonReload") == Some(true)
 }
 
 /// Returns the quota in force without the cap: the previous runtime property `before`, or the quota of the
 /// unit's other files.
 async fn quota_without_cap(
-    properties: &Properties,
+    properties: &UnitProperties,
     cap_state: &CpuCapState,
     before: Option<Limit<CpuQuota>>,
 ) -> Result<Limit<CpuQuota>, UnitError> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::SystemTime;
 
-use bij_core::{CpuQuota, Limit};
+use bij_core::{CpuQuota, Limit, Percent};
 use tempfile::TempDir;
 
 use super::fake::Freezer;

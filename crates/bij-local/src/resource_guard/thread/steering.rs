@@ -1,18 +1,21 @@
-//! Freezes and throttles the processes of an attempt: with the kernel's freezer and bandwidth control
-//! where a cgroup has them, else with SIGSTOP, which the processes' parents may notice.
+//! Freezes and throttles the processes of an attempt, at the request of other threads: with the kernel's freezer and
+//! bandwidth control where a cgroup has them, else with SIGSTOP, which the processes' parents may notice.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use bij_core::{CpuQuota, Limit, Percent};
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use super::super::{SteerOutcome, SteerRequest};
+use super::super::GuardRequest;
 use super::{GuardThread, MAX_ROUNDS};
 use crate::kill_signal::KillSignal;
 
 /// What is in force now.
 #[derive(Debug, Default)]
-pub(super) struct Steering {
+pub(super) struct SteeringState {
     frozen: Option<FrozenBy>,
     cap: Option<Percent>,
 }
@@ -24,7 +27,7 @@ enum FrozenBy {
     Signal,
 }
 
-impl Steering {
+impl SteeringState {
     pub(super) const fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
@@ -103,6 +106,48 @@ impl GuardThread {
 fn effective_quota(own: Option<Limit<CpuQuota>>, cap: Option<Percent>) -> Limit<CpuQuota> {
     let own = own.and_then(Limit::at);
     own.into_iter().chain(cap.map(CpuQuota::at_most)).min().map_or(Limit::Max, Limit::At)
+}
+
+/// A request to freeze or throttle an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SteerRequest {
+    /// Freezes the processes, or thaws them.
+    Frozen(bool),
+    /// Caps the processor time in addition to the definition's limit; `None` removes the cap.
+    CpuCap(Option<Percent>),
+}
+
+/// The result of a [`SteerRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SteerOutcome {
+    Changed,
+    Unchanged,
+    /// The attempt has no process now.
+    NotUp,
+    /// This machine cannot do it.
+    Unsupported,
+    /// The kernel refused it, for this reason.
+    Refused(String),
+}
+
+/// Sends steering requests to the guard thread of one attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct SteeringHandle(mpsc::Sender<GuardRequest>);
+
+impl SteeringHandle {
+    pub(in crate::resource_guard) fn new(requests: mpsc::Sender<GuardRequest>) -> Self {
+        Self(requests)
+    }
+
+    /// Sends a request and returns its result.
+    pub(crate) async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
+        let (reply, answer) = oneshot::channel();
+        // A guard thread that has ended has left no process.
+        let _ = self.0.send(GuardRequest::Steer(steer, reply));
+        answer.await.unwrap_or(SteerOutcome::NotUp)
+    }
 }
 
 #[cfg(test)]
