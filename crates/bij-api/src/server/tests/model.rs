@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bij_core::definition::SpecOverlay;
 use bij_core::queue::{
     ClosedGate, Event, EventKind, Group, GroupName, Origin, QueuePosition, QueueState, QueuedRun,
     RunRef, SlotsFrom, Terms, WaitingOn,
@@ -18,6 +17,7 @@ use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
     Outcome, RunId, RunNumber, Tally, TimeSpan, Timestamp,
 };
+use bij_definition::SpecOverlay;
 
 use crate::{
     Caller, HostCommands, QueueCommands, QueueQueries, RecordQueries, Refusal, RefusalKind,
