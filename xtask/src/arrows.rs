@@ -12,7 +12,7 @@ use crate::workspace::{Metadata, Package};
 /// Of each of our crates: those it may build on, and those that its tests may use besides.
 const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-core", &[], &[]),
-    ("bij-api", &["bij-core", "bij-definition"], &["bij-fuzz"]),
+    ("bij-api", &["bij-core"], &["bij-definition", "bij-fuzz"]),
     ("bij-cgroup", &["bij-core"], &[]),
     ("bij-definition", &["bij-core"], &["bij-fuzz"]),
     ("bij-store", &["bij-core"], &["bij-sim", "bij-fuzz"]),

@@ -18,6 +18,7 @@ use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
     Outcome, RunId, RunNumber, Tally, TimeSpan, Timestamp,
 };
+use bij_definition::SpecOverlay;
 
 use crate::{
     Caller, HostCommands, QueueCommands, QueueQueries, RecordQueries, Refusal, RefusalKind,
