@@ -24,7 +24,6 @@ mod extras;
 mod finish;
 mod gpu_memory;
 mod groups;
-mod heat;
 mod observe;
 mod positions;
 mod power;
@@ -35,6 +34,7 @@ mod skipped;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod thermal;
 mod trouble;
 mod unclosed;
 mod under_way;
@@ -47,7 +47,6 @@ use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, Bytes, ExperimentId, InvocationId, RunId, TimeSpan, Timestamp};
 
 pub use finish::Finished;
-pub use heat::RunningExperiments;
 pub use power::PowerSwitchOutcome;
 pub use submit::MAX_AT_ONCE;
 
@@ -82,7 +81,7 @@ pub struct Coordinator<P: Ports> {
     /// Uptime of the next search for unclosed attempts.
     unclosed_due: Option<TimeSpan>,
     /// Notes of heat control that are not recorded yet, oldest first.
-    unrecorded_heat: Vec<(Change, Timestamp)>,
+    unrecorded_thermal_events: Vec<(Change, Timestamp)>,
     /// Settings from the definitions of experiments that are or were up.
     running_settings: BTreeMap<ExperimentId, running_settings::RunningSettings>,
     /// Last reported use of the GPU's memory.
@@ -144,7 +143,7 @@ impl<P: Ports> Coordinator<P> {
             terms_checked: BTreeSet::new(),
             health_due: now.uptime,
             unclosed_due: None,
-            unrecorded_heat: Vec::new(),
+            unrecorded_thermal_events: Vec::new(),
             running_settings: BTreeMap::new(),
             gpu_memory: None,
             troubles: Troubles::default(),
@@ -172,7 +171,7 @@ impl<P: Ports> Coordinator<P> {
         self.seen.now = now;
         self.decide_and_execute().await;
         // Last, so that a failing store is not tried twice.
-        self.record_heat_moves();
+        self.record_thermal_events();
     }
 
     async fn decide_and_execute(&mut self) {

@@ -8,7 +8,7 @@
 //! - [`policy::decide`] returns what to do now and why runs wait, from values alone.
 //! - [`Coordinator`] is the loop: it observes, decides, executes and records, and answers requests in
 //!   between.
-//! - [`heat::Ladder`] decides how experiments are restrained when the board is hot.
+//! - [`thermal::Ladder`] decides how experiments are restrained when the board is hot.
 //! - [`serve()`] runs a coordinator for many concurrent callers, each with a [`Handle`].
 //!
 //! # Invariants
@@ -22,15 +22,15 @@ mod coordinator;
 mod error;
 mod handle;
 mod health;
-pub mod heat;
 mod now;
 pub mod policy;
 mod ports;
 mod request;
 mod serve;
 mod terms;
+pub mod thermal;
 
-pub use coordinator::{Coordinator, Finished, MAX_AT_ONCE, PowerSwitchOutcome, RunningExperiments};
+pub use coordinator::{Coordinator, Finished, MAX_AT_ONCE, PowerSwitchOutcome};
 pub use error::RequestError;
 pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;

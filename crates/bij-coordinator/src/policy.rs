@@ -28,7 +28,6 @@ mod giving_up;
 mod gpu;
 mod gpu_memory;
 mod health;
-mod heat;
 mod hold;
 mod manager;
 mod memory;
@@ -45,6 +44,7 @@ mod stopping;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod thermal;
 mod time;
 
 pub use action::{Action, Decision};
@@ -52,8 +52,6 @@ pub use admissible::{Inadmissible, admissible};
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
-pub(crate) use heat::reading;
-pub use heat::{ThermalStatus, heat_gate, requeue_first};
 pub use observation::{LastAttempt, MissingUnit, Observation, Unreachable, UntrackedUnit};
 pub use power_mode::{PowerModeOption, PowerModeStatus, PowerModesUnknown, PowerTarget};
 pub(crate) use power_mode::{blocking_run, is_free_for};
@@ -61,6 +59,7 @@ pub use recovery::requeue_interrupted;
 pub use report::Report;
 pub use starting::{BackOff, MAX_TRIES};
 pub use state::{Busy, Interruption, State, StopRequest};
+pub use thermal::{requeue_first, thermal_gate};
 
 use capacity::UsedCapacity;
 use gates::Gates;
@@ -76,7 +75,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
     let closed_to_all = manager::closed(seen);
     if seen.unreachable.is_none() {
-        actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
+        actions.extend(thermal::requeue_stopped(state, seen).into_iter().map(Action::Change));
         let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));

@@ -29,7 +29,6 @@ pub mod definition;
 mod error_chain;
 mod evidence;
 pub mod executable;
-mod heat_step;
 mod history;
 mod id;
 mod layout;
@@ -54,7 +53,6 @@ pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use error_chain::error_chain;
 pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
-pub use heat_step::{Haste, HeatStep};
 pub use history::{History, Runs};
 pub use id::{
     AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,

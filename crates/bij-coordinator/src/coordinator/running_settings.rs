@@ -8,7 +8,7 @@ use bij_core::{
 
 use super::Coordinator;
 use crate::Ports;
-use crate::heat::Living;
+use crate::thermal::ThermalLoad;
 
 /// More than any machine's processors.
 const UNBOUNDED: Percent = Percent::new(100 * 4096);
@@ -35,8 +35,13 @@ pub(super) struct RunningSettings {
 }
 
 impl RunningSettings {
-    pub(super) fn living(&self, id: &ExperimentId, priority: i32, since: TimeSpan) -> Living {
-        Living {
+    pub(super) fn thermal_load(
+        &self,
+        id: &ExperimentId,
+        priority: i32,
+        since: TimeSpan,
+    ) -> ThermalLoad {
+        ThermalLoad {
             experiment: id.clone(),
             priority,
             since,

@@ -3,7 +3,7 @@
 use bij_core::queue::{ClosedGate, QueuedRun};
 
 use super::capacity::UsedCapacity;
-use super::{Observation, State, dependency, gpu, heat, hold, memory, power_mode, slots, time};
+use super::{Observation, State, dependency, gpu, hold, memory, power_mode, slots, thermal, time};
 
 /// State of the machine against which gates are evaluated; it changes as runs are started.
 pub(super) struct Gates<'a> {
@@ -50,7 +50,7 @@ impl<'a> Gates<'a> {
         // Before `same_experiment`: it carries the reason of the failure.
         closed.extend(time::back_off(run, state, seen));
         closed.extend(slots::same_experiment(run, state, used));
-        closed.extend(heat::heat_gate(run, state, seen));
+        closed.extend(thermal::thermal_gate(run, state, seen));
         if run.terms.now {
             return closed;
         }

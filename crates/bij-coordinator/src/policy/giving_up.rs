@@ -4,7 +4,7 @@ use bij_core::port::Change;
 use bij_core::queue::QueueState;
 use bij_core::{ActiveState, Cause, OrderKind, RunEnd, TimeSpan};
 
-use super::heat::was_stopped_for_heat;
+use super::thermal::was_stopped_for_heat;
 use super::time::after;
 use super::{Action, LastAttempt, Observation, Report, State};
 

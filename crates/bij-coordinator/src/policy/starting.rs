@@ -4,7 +4,7 @@ use bij_core::TimeSpan;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
 
-use super::heat::heat_gate;
+use super::thermal::thermal_gate;
 use super::time::after;
 use super::{Action, Observation, Report, State};
 
@@ -39,7 +39,7 @@ pub(super) fn retry(state: &State, seen: &Observation, report: &mut Report) -> V
         {
             continue;
         }
-        if let Some(gate) = heat_gate(run, state, seen) {
+        if let Some(gate) = thermal_gate(run, state, seen) {
             report.wait(run, vec![gate], state.last.as_ref());
             continue;
         }

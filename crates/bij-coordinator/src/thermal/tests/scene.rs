@@ -1,0 +1,121 @@
+//! A ladder and what it is shown, look by look.
+
+use bij_core::port::{Unread, ZoneReading};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+
+use crate::thermal::{
+    GpuClockReading, Ladder, ThermalAction, ThermalDecision, ThermalLoad, ThermalObservation,
+    ThermalSettings,
+};
+
+/// A ladder of 75 and 85 degrees that looks every five seconds.
+pub(super) struct Scene {
+    pub(super) ladder: Ladder,
+    pub(super) loads: Vec<ThermalLoad>,
+    pub(super) zones: Result<Vec<ZoneReading>, Unread>,
+    /// What the GPU's clock may be bounded to, and what it is.
+    pub(super) rates: Vec<Hertz>,
+    pub(super) bound: Option<Hertz>,
+    now: TimeSpan,
+}
+
+pub(in crate::thermal) fn settings() -> ThermalSettings {
+    let (throttle, critical) = (Celsius::new(75), Celsius::new(85));
+    ThermalSettings::new(throttle, critical, TimeSpan::from_secs(5)).unwrap()
+}
+
+impl Scene {
+    /// A cool board on which these live.
+    pub(in crate::thermal) fn new(loads: impl IntoIterator<Item = ThermalLoad>) -> Self {
+        let mut scene = Self {
+            ladder: Ladder::new(settings()),
+            loads: loads.into_iter().collect(),
+            zones: Ok(Vec::new()),
+            rates: Vec::new(),
+            bound: None,
+            now: TimeSpan::default(),
+        };
+        scene.set(40.0);
+        assert_eq!(scene.observe(), []);
+        scene
+    }
+
+    /// The hottest zone is as hot as this.
+    pub(in crate::thermal) fn set(&mut self, degrees: f64) {
+        self.zones = Ok(vec![zone("cpu", degrees - 2.0), zone("tj", degrees)]);
+    }
+
+    /// One look, a second after the last.
+    pub(in crate::thermal) fn observe(&mut self) -> Vec<ThermalDecision> {
+        self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
+        let (uptime, processors) = (self.now, Percent::new(1200));
+        let Self { ladder, zones, loads, rates, bound, .. } = self;
+        let gpu = (!rates.is_empty()).then_some(GpuClockReading { rates, bound: *bound });
+        let said = ladder.observe(&ThermalObservation { uptime, zones, loads, processors, gpu });
+        for one in &said {
+            match &one.action {
+                ThermalAction::CapGpu { to } => *bound = Some(*to),
+                ThermalAction::UncapGpu => *bound = None,
+                _ => {}
+            }
+        }
+        said
+    }
+
+    /// The action could not be carried out.
+    pub(in crate::thermal) fn fail(&mut self, action: &ThermalAction) {
+        let ThermalAction::Restrain { experiment, change } = action else { panic!("{action}") };
+        self.ladder.failed(experiment, *change);
+    }
+
+    /// Looks for so many seconds; gives what is said.
+    pub(in crate::thermal) fn pass(&mut self, seconds: u32) -> Vec<ThermalAction> {
+        let said = (0..seconds).flat_map(|_| self.observe());
+        said.map(|one| one.action).collect()
+    }
+
+    /// As hot as this for so many seconds.
+    pub(in crate::thermal) fn stay_at(&mut self, degrees: f64, seconds: u32) -> Vec<ThermalAction> {
+        self.set(degrees);
+        self.pass(seconds)
+    }
+
+    /// It grows hot slowly enough that every reading is believed.
+    pub(in crate::thermal) fn warm_up_to(&mut self, degrees: f64) -> Vec<ThermalAction> {
+        let steps = 20;
+        (1..=steps)
+            .flat_map(|step| {
+                let share = f64::from(step) / f64::from(steps);
+                self.stay_at(40.0 + (degrees - 40.0) * share, 20)
+            })
+            .collect()
+    }
+}
+
+pub(in crate::thermal) fn zone(name: &str, degrees: f64) -> ZoneReading {
+    ZoneReading { name: name.to_owned(), celsius: Ok(Celsius::from_degrees(degrees)) }
+}
+
+pub(in crate::thermal) fn off(name: &str) -> ZoneReading {
+    let why = Unread { what: name.to_owned(), why: "no data available".to_owned() };
+    ZoneReading { name: name.to_owned(), celsius: Err(why) }
+}
+
+pub(in crate::thermal) fn id(name: &str) -> ExperimentId {
+    ExperimentId::new(name).unwrap()
+}
+
+/// One that can be held back in every way.
+pub(in crate::thermal) fn load(name: &str, priority: i32, cpu: u32) -> ThermalLoad {
+    ThermalLoad {
+        experiment: id(name),
+        priority,
+        since: TimeSpan::default(),
+        cpu: Percent::new(cpu),
+        cpu_time: None,
+        can_cap: true,
+        can_cap_gpu: false,
+        can_freeze: true,
+        max_celsius: None,
+    }
+}
