@@ -73,29 +73,25 @@
 //! - Once a load has settled, steady or periodic, there are at most six actions an hour (the tests check that
 //!   against the [model] of board, heat sink and fan).
 
-mod action;
 mod budget;
-mod capabilities;
+mod decision;
 mod demand;
 mod gpu_clock;
 mod ladder;
+mod load;
 pub mod model;
-mod observation;
 mod planner;
 mod quantity;
 mod restraint;
 mod settings;
 mod start_gate;
-mod status;
 mod temperature;
 #[cfg(test)]
 mod tests;
 
-pub use action::{ThermalAction, ThermalDecision, ThermalReason};
-pub use capabilities::ThermalCapabilities;
+pub use decision::{ThermalAction, ThermalDecision, ThermalLevel, ThermalReason, ThermalStatus};
 pub use gpu_clock::GpuClockReading;
-pub use ladder::Ladder;
-pub use observation::{RunningExperiments, ThermalLoad, ThermalObservation};
+pub use ladder::{Ladder, ThermalObservation};
+pub use load::{RunningExperiments, ThermalCapabilities, ThermalLoad};
 pub use restraint::{Activity, Restraint, RestraintChange, StopUrgency};
 pub use settings::{ThermalSettings, ThresholdsTooClose};
-pub use status::{ThermalLevel, ThermalStatus};

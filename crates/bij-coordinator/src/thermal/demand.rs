@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bij_core::{ExperimentId, TimeSpan};
 
-use super::observation::ThermalLoad;
+use super::load::ThermalLoad;
 use super::quantity::CpuShare;
 use super::restraint::{Activity, Restraint, Restraints};
 

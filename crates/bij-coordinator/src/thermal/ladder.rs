@@ -2,23 +2,39 @@
 
 use std::collections::BTreeMap;
 
+use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
-use super::action::{ThermalAction, ThermalDecision, ThermalReason};
 use super::budget::{Budget, BudgetChange, BudgetInputs};
-use super::observation::{RunningExperiments, ThermalLoad, ThermalObservation};
+use super::decision::{ThermalAction, ThermalDecision, ThermalLevel, ThermalReason, ThermalStatus};
+use super::gpu_clock::GpuClockReading;
+use super::load::{RunningExperiments, ThermalLoad};
 use super::planner::{PlanInputs, RestraintPlan, RestraintPlanner, floor_for};
 use super::quantity::{CpuShare, Degrees, Temperature};
 use super::restraint::{Restraint, RestraintChange};
 use super::settings::ThermalSettings;
 use super::start_gate::{COOL_BELOW, StartGate};
-use super::status::{ThermalLevel, ThermalStatus};
 use super::temperature::{TemperatureTracker, TemperatureTrend, ZoneSummary};
 
 /// Interval of observations while it is hot: a die warms by at most a degree a second.
 const HOT_INTERVAL: TimeSpan = TimeSpan::from_secs(1);
 /// Distance below the threshold from which it counts as hot.
 const HOT_BELOW: Degrees = Degrees::new(8.0);
+
+/// An observation of the machine's temperatures and experiments.
+#[derive(Clone, Copy, Debug)]
+pub struct ThermalObservation<'a> {
+    /// Time of the observation, on a clock that never goes back.
+    pub uptime: TimeSpan,
+    /// Readings of all thermal zones.
+    pub zones: &'a Result<Vec<ZoneReading>, Unread>,
+    /// Experiments that are up, in any order.
+    pub loads: &'a [ThermalLoad],
+    /// Processors of the machine; 100 % is one processor.
+    pub processors: Percent,
+    /// The GPU's clock; `None` if it cannot or must not be capped.
+    pub gpu: Option<GpuClockReading<'a>>,
+}
 
 /// Heat control; see [the module](super).
 #[derive(Clone, Debug, PartialEq)]

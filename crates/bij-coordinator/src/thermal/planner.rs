@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::{ExperimentId, Hertz, Percent, TimeSpan};
 
-use super::action::ThermalAction;
+use super::decision::ThermalAction;
 use super::demand::Demands;
 use super::gpu_clock::{GpuClockReading, WHOLE};
-use super::observation::ThermalLoad;
+use super::load::ThermalLoad;
 use super::quantity::{CpuShare, Temperature};
 use super::restraint::{Activity, Restraint, RestraintChange, Restraints, StopUrgency};
 use super::start_gate::COOL_BELOW;

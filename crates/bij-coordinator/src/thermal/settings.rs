@@ -4,7 +4,7 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::{Celsius, TimeSpan};
 use thiserror::Error;
 
-use super::observation::RunningExperiments;
+use super::load::RunningExperiments;
 
 /// Thresholds that no machine reaches.
 const NEVER: (Celsius, Celsius) = (Celsius::new(200), Celsius::new(210));

@@ -2,7 +2,7 @@
 
 use bij_core::TimeSpan;
 
-use super::action::{ThermalAction, ThermalDecision, ThermalReason};
+use super::decision::{ThermalAction, ThermalDecision, ThermalReason};
 use super::quantity::{CpuShare, Degrees, Temperature};
 use super::temperature::TemperatureTrend;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::TimeSpan;
 use bij_core::port::{Unread, ZoneReading};
 
-use super::action::ThermalReason;
+use super::decision::ThermalReason;
 use super::quantity::{Degrees, DegreesPerSecond, Temperature, smoothing_weight};
 
 /// Time constant of the smoothing of readings: sensors have a noise of half a degree, and a die needs about as long to

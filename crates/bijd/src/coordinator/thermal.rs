@@ -3,16 +3,15 @@
 //! It shares only messages with the loop, and never waits for them. It has its own connection to the service manager,
 //! and needs no store, so it also acts while the disk is full, the database is locked, or the loop waits for either.
 
-mod cpu_bandwidth;
+mod capabilities;
 mod execute;
 mod gpu_clock_limit;
 mod restraint_file;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle, available_parallelism};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -22,7 +21,7 @@ use bij_coordinator::thermal::{
 };
 use bij_coordinator::{Clock as _, Handle, Ports};
 use bij_core::port::{Board, UnitManager as _};
-use bij_core::{ExperimentId, Percent, TimeSpan, UnitStatus};
+use bij_core::{ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
 use bij_jetson::Machine;
 use tokio::runtime::Builder;
@@ -118,7 +117,7 @@ impl<P: Ports> ThermalLoop<P> {
             handover: HandoverFiles::new(host),
             ladder: Ladder::taking_over(ThermalSettings::default(), restraints.each()),
             restraints,
-            capabilities: read_capabilities(),
+            capabilities: capabilities::read(Path::new("/sys/fs/cgroup")),
             pending: JoinSet::new(),
             reported: None,
             unreported: VecDeque::new(),
@@ -275,15 +274,4 @@ impl<P: Ports> ThermalLoop<P> {
             self.reported = Some(status);
         }
     }
-}
-
-/// Reads which restraints this machine supports.
-fn read_capabilities() -> ThermalCapabilities {
-    let count = available_parallelism().map_or(1, NonZero::get);
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let can_cap = cpu_bandwidth::can_be_limited(Path::new("/sys/fs/cgroup"));
-    if !can_cap {
-        log::warn!("heat: {}", execute::done_without(&cpu_bandwidth::MISSING));
-    }
-    ThermalCapabilities::new(Percent::new(count.saturating_mul(100)), can_cap)
 }

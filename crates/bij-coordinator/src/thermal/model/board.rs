@@ -3,11 +3,10 @@
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
-use super::job::{JobPhase, ModelJob, START_SECONDS, STOP_SECONDS};
-use super::network::ThermalNetwork;
-use super::{FanModel, Workload};
-use crate::thermal::action::ThermalAction;
-use crate::thermal::observation::ThermalLoad;
+use super::network::{FanModel, ThermalNetwork};
+use super::workload::{JobPhase, ModelJob, START_SECONDS, STOP_SECONDS, Workload};
+use crate::thermal::decision::ThermalAction;
+use crate::thermal::load::ThermalLoad;
 use crate::thermal::restraint::{Restraint, RestraintChange};
 
 /// All processors of the board, in percent of one.

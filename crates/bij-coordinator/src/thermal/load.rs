@@ -1,11 +1,63 @@
-//! The restraints that a machine supports.
+//! Experiments as heat control sees them, and the restraints that are possible for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::{ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
-use super::observation::ThermalLoad;
+use super::quantity::CpuShare;
 use super::restraint::RestraintChange;
+use super::settings::ThermalSettings;
+
+/// An experiment that is up, and the restraints that are possible for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThermalLoad {
+    /// Id of the experiment.
+    pub experiment: ExperimentId,
+    /// Priority of its run; the lowest is restrained first.
+    pub priority: i32,
+    /// Uptime since when it is up; among equal priorities the youngest is restrained first.
+    pub since: TimeSpan,
+    /// Processor time that its definition allows, where 100 % is one processor: its `CPUQuota=`, or all
+    /// processors.
+    pub cpu: Percent,
+    /// Processor time used so far, if known. With it a cap can follow the real use, and so takes effect
+    /// sooner.
+    pub cpu_time: Option<TimeSpan>,
+    /// Whether a cap on its processor time has an effect on this machine; some kernels accept `CPUQuota=` and
+    /// do nothing.
+    pub can_cap: bool,
+    /// Whether a cap of the GPU's clock restrains it: it uses the GPU, and the clock can be capped.
+    pub can_cap_gpu: bool,
+    /// Whether it can be frozen: the kernel supports it, and its definition allows it.
+    pub can_freeze: bool,
+    /// Its own limit: `[thermal] max_celsius`.
+    pub max_celsius: Option<Celsius>,
+}
+
+impl ThermalLoad {
+    /// Returns the processor time that its definition allows.
+    pub(super) fn quota(&self) -> CpuShare {
+        self.cpu.into()
+    }
+}
+
+/// Experiments that are up, with the settings that heat control needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunningExperiments {
+    /// Experiments that are up.
+    pub loads: Vec<ThermalLoad>,
+    /// Own limits (`[thermal] max_celsius`) of experiments that are up, and of those that wait and were up
+    /// before.
+    pub limits: BTreeMap<ExperimentId, Celsius>,
+    /// First waiting experiment that waits only for the board to cool down.
+    pub next: Option<ThermalLoad>,
+    /// Whether the settings name one of the thresholds.
+    pub thresholds_are_set: bool,
+    /// Whether the GPU's clock may be capped, if the settings say so.
+    pub cap_gpu: Option<bool>,
+    /// Thresholds of heat control; `None` before the first observation, or if the settings are unusable.
+    pub settings: Option<ThermalSettings>,
+}
 
 /// The restraints that a machine supports, except those that have failed.
 #[derive(Clone, Debug)]

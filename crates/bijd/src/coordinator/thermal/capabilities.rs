@@ -1,15 +1,33 @@
-//! Whether the kernel can limit processor time.
+//! Reads which restraints this machine supports.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
+use std::thread::available_parallelism;
+
+use bij_coordinator::thermal::ThermalCapabilities;
+use bij_core::Percent;
+
+use super::execute::done_without;
 
 /// The failure of a kernel without `CONFIG_CFS_BANDWIDTH`.
-pub(super) const MISSING: &str = "this kernel cannot limit processor time (CONFIG_CFS_BANDWIDTH)";
+const NO_BANDWIDTH: &str = "this kernel cannot limit processor time (CONFIG_CFS_BANDWIDTH)";
+
+/// Reads the capabilities of a machine whose control groups are mounted at `cgroups`.
+pub(super) fn read(cgroups: &Path) -> ThermalCapabilities {
+    let count = available_parallelism().map_or(1, NonZero::get);
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let can_cap = can_cap(cgroups);
+    if !can_cap {
+        log::warn!("heat: {}", done_without(&NO_BANDWIDTH));
+    }
+    ThermalCapabilities::new(Percent::new(count.saturating_mul(100)), can_cap)
+}
 
 /// Returns whether the kernel can limit processor time (`CONFIG_CFS_BANDWIDTH`; some of NVIDIA's cannot, and systemd
-/// accepts `CPUQuota=` anyway), if its control groups are mounted at `cgroups`. Cgroup v2 then has `cpu.max` beside
-/// `cpu.weight` in all groups but the root; v1 has `cpu.cfs_quota_us`.
-pub(super) fn can_be_limited(cgroups: &Path) -> bool {
+/// accepts `CPUQuota=` anyway). Cgroup v2 then has `cpu.max` beside `cpu.weight` in all groups but the root; v1 has
+/// `cpu.cfs_quota_us`.
+fn can_cap(cgroups: &Path) -> bool {
     for version_1 in ["cpu", "cpu,cpuacct"] {
         let group = cgroups.join(version_1);
         if group.join("cpu.shares").exists() {
@@ -45,7 +63,7 @@ mod tests {
             (&["cpu/cpu.shares", "cpu/cpu.cfs_quota_us"], true),
             (&["cpu,cpuacct/cpu.shares"], false),
         ] {
-            assert_eq!(can_be_limited(tree(files).path()), can, "{files:?}");
+            assert_eq!(can_cap(tree(files).path()), can, "{files:?}");
         }
     }
 }
