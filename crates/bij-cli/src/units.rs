@@ -2,8 +2,11 @@
 
 mod coordinator;
 
-use bij_core::port::{EitherUnits, UnitError};
-use bij_core::{ExperimentId, Layout};
+use std::path::Path;
+
+use bij_cgroup::CgroupRoot;
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ExperimentId, Layout, Outcome, UnitStatus};
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
 use nix::unistd::geteuid;
@@ -12,27 +15,33 @@ use crate::error::CliError;
 use crate::scope::Scope;
 use coordinator::CoordinatorUnits;
 
-/// The units of a scope: those of systemd, changed directly or through the coordinator, or those of
-/// supervisors that run in the foreground.
-pub(crate) type Units = EitherUnits<EitherUnits<SystemdUnits, CoordinatorUnits>, LocalUnits>;
+/// The units of a scope.
+#[derive(Debug)]
+pub(crate) enum Units {
+    /// Units of systemd that the caller may change itself.
+    Systemd(SystemdUnits),
+    /// Units of systemd that are changed through the coordinator.
+    Coordinator(CoordinatorUnits),
+    /// Experiments of supervisors that run in the foreground.
+    Local(LocalUnits),
+}
 
 /// Connects to the manager of a scope.
 pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<Units, CliError> {
     Ok(match scope {
         Scope::System => {
             let systemd = SystemdUnits::connect(RuntimeScope::System).await?;
-            EitherUnits::One(if geteuid().is_root() {
-                EitherUnits::One(systemd)
+            if geteuid().is_root() {
+                Units::Systemd(systemd)
             } else {
                 let socket = layout.coordinator_socket();
-                EitherUnits::Other(CoordinatorUnits::new(systemd, socket))
-            })
+                Units::Coordinator(CoordinatorUnits::new(systemd, socket))
+            }
         }
-        Scope::User => {
-            let systemd = SystemdUnits::connect(RuntimeScope::User).await?;
-            EitherUnits::One(EitherUnits::One(systemd))
+        Scope::User => Units::Systemd(SystemdUnits::connect(RuntimeScope::User).await?),
+        Scope::Local => {
+            Units::Local(LocalUnits::new(layout.clone(), Path::new(CgroupRoot::MOUNT_POINT)))
         }
-        Scope::Local => EitherUnits::Other(LocalUnits::new(layout.clone())),
     })
 }
 
@@ -42,9 +51,9 @@ pub(crate) async fn settings_in_force(
     id: &ExperimentId,
 ) -> Result<Option<SettingsInForce>, UnitError> {
     let systemd = match units {
-        EitherUnits::One(EitherUnits::One(systemd)) => systemd,
-        EitherUnits::One(EitherUnits::Other(through)) => through.systemd(),
-        EitherUnits::Other(_) => return Ok(None),
+        Units::Systemd(systemd) => systemd,
+        Units::Coordinator(through) => through.systemd(),
+        Units::Local(_) => return Ok(None),
     };
     systemd.settings_in_force(id).await.map(Some)
 }
@@ -52,5 +61,46 @@ pub(crate) async fn settings_in_force(
 /// Returns whether `bij` must record the requester of a stop itself. Supervisors and the coordinator do
 /// that: they know the requester from the kernel.
 pub(crate) const fn must_record_order(units: &Units) -> bool {
-    matches!(units, EitherUnits::One(EitherUnits::One(_)))
+    matches!(units, Units::Systemd(_))
+}
+
+/// Calls a method of the manager in use. A method of the port is a future, so no `dyn UnitManager` can choose.
+macro_rules! with_manager {
+    ($units:expr, $manager:ident => $call:expr) => {
+        match $units {
+            Units::Systemd($manager) => $call.await,
+            Units::Coordinator($manager) => $call.await,
+            Units::Local($manager) => $call.await,
+        }
+    };
+}
+
+impl UnitManager for Units {
+    async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        with_manager!(self, manager => manager.start(id))
+    }
+
+    async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.stop(id))
+    }
+
+    async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        with_manager!(self, manager => manager.restart(id))
+    }
+
+    async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.reset_failed(id))
+    }
+
+    async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.set_enabled(id, enabled))
+    }
+
+    async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+        with_manager!(self, manager => manager.status(id))
+    }
+
+    async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+        with_manager!(self, manager => manager.list())
+    }
 }

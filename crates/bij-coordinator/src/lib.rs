@@ -23,6 +23,7 @@ mod error;
 mod handle;
 mod health;
 mod now;
+mod plan;
 pub mod policy;
 mod ports;
 mod request;
@@ -30,11 +31,12 @@ mod serve;
 mod terms;
 pub mod thermal;
 
-pub use coordinator::{Coordinator, Finished, MAX_AT_ONCE, PowerSwitchOutcome};
+pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome};
 pub use error::RequestError;
 pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;
 pub use now::Now;
+pub use plan::MAX_AT_ONCE;
 pub use ports::{AdapterSet, Adapters, Ports};
 pub use request::{
     Act, Admission, AdmissionVerdict, Earliest, Edit, GroupStatus, HealthReport, MoveTo,

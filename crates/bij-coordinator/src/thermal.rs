@@ -10,14 +10,14 @@
 //!     Ladder, RestraintChange, ThermalAction, ThermalLevel, ThermalLoad, ThermalObservation, ThermalSettings,
 //! };
 //! use bij_core::port::ZoneReading;
-//! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+//! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 //!
 //! let (second, five) = (TimeSpan::from_secs(1), TimeSpan::from_secs(5));
 //! let mut ladder = Ladder::new(ThermalSettings::new(Celsius::new(75), Celsius::new(85), five)?);
 //! let loads = [ThermalLoad {
 //!     experiment: ExperimentId::new("amnesiac_001")?,
 //!     priority: 0,
-//!     since: TimeSpan::default(),
+//!     since: Uptime::BOOT,
 //!     cpu: Percent::new(800),
 //!     cpu_time: None,
 //!     can_cap: true,
@@ -28,7 +28,7 @@
 //! let mut decisions = Vec::new();
 //! for (uptime, degrees) in [(0, 60), (5, 73), (10, 79)] {
 //!     let hottest = ZoneReading { name: "tj".to_owned(), celsius: Ok(Celsius::new(degrees)) };
-//!     let uptime = TimeSpan::from_secs(uptime);
+//!     let uptime = Uptime::from_secs(uptime);
 //!     let (zones, processors, gpu) = (Ok(vec![hottest]), Percent::new(1200), None);
 //!     let seen = ThermalObservation { uptime, zones: &zones, loads: &loads, processors, gpu };
 //!     decisions.extend(ladder.observe(&seen));

@@ -22,6 +22,7 @@
 
 mod attempt;
 mod board_record;
+mod boot_clock;
 pub mod caller_environment;
 mod cause;
 mod continuation;
@@ -49,6 +50,7 @@ mod unit_state;
 
 pub use attempt::{Attempt, AttemptEnd, AttemptKey, Tally};
 pub use board_record::{AttemptBoard, BoardMinute, Hottest, Spread};
+pub use boot_clock::{MonotonicTime, Uptime};
 pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use error_chain::error_chain;
@@ -73,4 +75,4 @@ pub use start_limit::StartLimit;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
 pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};
-pub use unit_state::{ActiveState, Resources, ServiceResult, UnitStatus};
+pub use unit_state::{ActiveState, Resources, ServiceResult, SubState, UnitStatus};

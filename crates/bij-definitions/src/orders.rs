@@ -1,10 +1,12 @@
 //! Orders to stop: files for the hooks and for the experiment.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use bij_core::{ExperimentId, Layout, Order};
+
+use crate::replace::replace_volatile;
 
 /// The files of an order to stop an experiment.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub fn write_order(layout: &Layout, id: &ExperimentId, order: &Order) -> OrderFi
     let text = serde_json::to_string(order).unwrap_or_default();
     let mut files = OrderFiles { paths: Vec::new(), failed: None };
     for (path, text) in [(order_path, text.as_str()), (stop_path, "")] {
-        match write(&path, text) {
+        match replace_volatile(&path, text.as_bytes()) {
             Ok(()) => files.paths.push(path),
             Err(error) => files.failed = Some(error),
         }
@@ -45,29 +47,10 @@ impl OrderFiles {
     }
 }
 
-/// Writes a file and renames it into place. It is not synced, because a reboot removes it anyway.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(directory)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    // A file of this name can only be left by a dead process with the same id. It is removed, so that nothing
-    // is written through a link.
-    let _ = fs::remove_file(&temporary);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -1,10 +1,11 @@
 //! Atomic replacement of files.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
 
 /// The accounts that may read a file; only its owner may write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +39,27 @@ pub(crate) fn replace_without_sync(
     content: &[u8],
     readers: Readers,
 ) -> io::Result<()> {
-    let draft = Draft::write(path, content, readers)?;
-    fs::rename(&draft.path, path)?;
-    draft.keep();
+    let draft = draft(path, content, readers)?;
+    draft.as_file().sync_all()?;
+    draft.persist(path)?;
+    Ok(())
+}
+
+/// Replaces a file that a reboot removes, so that nothing is synced. Every user may read it.
+pub(crate) fn replace_volatile(path: &Path, content: &[u8]) -> io::Result<()> {
+    draft(path, content, Readers::All)?.persist(path)?;
     Ok(())
 }
 
 /// Creates a file; `false` if there is one already.
 pub(crate) fn create(path: &Path, content: &[u8], readers: Readers) -> io::Result<bool> {
-    let draft = Draft::write(path, content, readers)?;
-    // Unlike a rename, a hard link never replaces a file.
-    match fs::hard_link(&draft.path, path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(error),
+    let draft = draft(path, content, readers)?;
+    draft.as_file().sync_all()?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => sync_parent(path).map(|()| true),
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(refused) => Err(refused.error),
     }
-    drop(draft);
-    sync_parent(path)?;
-    Ok(true)
 }
 
 /// Removes a file; `false` if there was none.
@@ -67,43 +71,17 @@ pub(crate) fn remove(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A synced temporary file in the directory of its target; removed on drop unless it is kept.
-struct Draft {
-    path: PathBuf,
-    is_kept: bool,
-}
-
-impl Draft {
-    fn write(target: &Path, content: &[u8], readers: Readers) -> io::Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let directory = parent(target);
-        fs::create_dir_all(directory)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
-        // A draft of this name can only be left by a dead process with the same id.
-        remove(&path)?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(&path)?;
-        let draft = Self { path, is_kept: false };
-        file.set_permissions(Permissions::from_mode(readers.mode()))?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        Ok(draft)
-    }
-
-    fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            // If this fails, a hidden file is left, which is ignored.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+/// Writes a temporary file in the directory of its target, which is created if necessary.
+fn draft(target: &Path, content: &[u8], readers: Readers) -> io::Result<NamedTempFile> {
+    let directory = parent(target);
+    fs::create_dir_all(directory)?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let mut draft =
+        Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(directory)?;
+    // Independent of the umask.
+    draft.as_file().set_permissions(Permissions::from_mode(readers.mode()))?;
+    draft.write_all(content)?;
+    Ok(draft)
 }
 
 fn parent(path: &Path) -> &Path {

@@ -90,7 +90,7 @@ impl AttemptEnvironment<'_> {
         if let Some(config) = &spec.config {
             own.insert("BIJ_CONFIG", config.into());
         }
-        if let Some(watchdog) = spec.health.watchdog.filter(|span| span.as_micros() > 0) {
+        if let Some(watchdog) = spec.health.watchdog.filter(|span| !span.is_zero()) {
             own.insert("WATCHDOG_USEC", watchdog.as_micros().to_string().into());
         }
         own

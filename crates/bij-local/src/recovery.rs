@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bij_cgroup::{Cgroup, CgroupRoot, Controller, Hierarchy, Membership};
-use bij_core::port::{Closing, Ledger, LedgerError};
+use bij_core::port::{Closing, LedgerError};
 use bij_core::{
     AttemptEnd, Cause, Evidence, InvocationId, LeftBehind, PeakSource, ServiceResult, Timestamp,
     Witness,
@@ -27,8 +27,8 @@ use crate::supervisor::SupervisorContext;
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Kills the processes that the last supervisor left running and closes its unclosed attempts.
-pub(crate) async fn close_unclosed<L: Ledger + Send + 'static>(
-    supervisor: &SupervisorContext<L>,
+pub(crate) async fn close_unclosed(
+    supervisor: &SupervisorContext,
     previous: Option<SupervisedState>,
     id: &bij_core::ExperimentId,
 ) -> Result<(), LedgerError> {
@@ -37,7 +37,7 @@ pub(crate) async fn close_unclosed<L: Ledger + Send + 'static>(
     if let Some(before) = previous.as_ref().and_then(|state| state.counted.as_deref()) {
         counted = before.clone();
     } else if let Some(state) = &previous {
-        let root = supervisor.cgroup_parent.root().cloned();
+        let root = supervisor.cgroup_tree.root().cloned();
         let state = state.clone();
         let cleared =
             tokio::task::spawn_blocking(move || kill_and_count(root.as_ref(), &state)).await;
@@ -77,11 +77,10 @@ fn lost_supervisor(mut evidence: Evidence) -> (Cause, Evidence) {
 
 /// Kills the processes of the last attempt in `state`, removes its cgroups, and keeps the counted
 /// evidence in `state`. Returns whether there were any processes.
-pub(crate) fn kill_orphans(cgroups: &Path, state: &mut SupervisedState) -> bool {
-    let root = CgroupRoot::open(cgroups).ok();
+pub(crate) fn kill_orphans(root: Option<&CgroupRoot>, state: &mut SupervisedState) -> bool {
     let had_processes =
         state.invocation.is_some_and(|invocation| !processes_with_id(invocation).is_empty());
-    let counted = kill_and_count(root.as_ref(), state);
+    let counted = kill_and_count(root, state);
     state.counted.get_or_insert_with(|| Box::new(counted));
     had_processes
 }

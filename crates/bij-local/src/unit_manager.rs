@@ -1,20 +1,18 @@
-//! [`UnitManager`] over the experiments that supervisors of this machine run.
+//! [`UnitManager`] and [`UnitRestrainer`] over the experiments that supervisors of this machine run.
 
-mod steer;
-
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
+use bij_cgroup::CgroupRoot;
+use bij_core::port::{FindError, Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, SubState, UnitStatus};
 
 use crate::control::Control;
-use crate::control_socket::{Answer, ExperimentLock, Handler as _, Request, request};
+use crate::control_socket::{Answer, ExperimentLock, Request, request};
 use crate::recovery;
-use crate::resource_guard::SteerRequest;
+use crate::resource_guard::{SteerOutcome, SteerRequest};
 use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};
 
@@ -30,48 +28,24 @@ const LEAVING_POLLS: usize = 300;
 ///
 /// Status, stop and steering go through the control socket of each experiment. Starting needs a
 /// supervisor in this process ([`LocalUnits::with_supervisor`]).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LocalUnits {
     layout: Layout,
-    starter: Option<Arc<dyn Starter>>,
-}
-
-/// Starts experiments in this process.
-trait Starter: Send + Sync {
-    /// Takes an experiment under supervision and returns its control.
-    fn start(&self, id: &ExperimentId) -> Result<Control, RunError>;
-
-    /// Returns the control of an experiment that was started before.
-    fn control(&self, id: &ExperimentId) -> Option<Control>;
-}
-
-impl<L, D> Starter for Supervisor<L, D>
-where
-    L: Ledger + Send + 'static,
-    D: DefinitionSource + 'static,
-{
-    fn start(&self, id: &ExperimentId) -> Result<Control, RunError> {
-        Self::start(self, id)
-    }
-
-    fn control(&self, id: &ExperimentId) -> Option<Control> {
-        Self::control(self, id)
-    }
+    cgroups: Option<CgroupRoot>,
+    supervisor: Option<Arc<Supervisor>>,
 }
 
 impl LocalUnits {
-    /// Returns the experiments below a layout, without the means to start them.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, starter: None }
+    /// Returns the experiments below a layout, without the means to start them. `cgroups` is the directory where cgroups
+    /// are mounted.
+    pub fn new(layout: Layout, cgroups: &Path) -> Self {
+        Self { layout, cgroups: CgroupRoot::open(cgroups).ok(), supervisor: None }
     }
 
     /// Returns the experiments below the layout of `supervisor`, which starts them.
-    pub fn with_supervisor<L, D>(supervisor: Arc<Supervisor<L, D>>) -> Self
-    where
-        L: Ledger + Send + 'static,
-        D: DefinitionSource + 'static,
-    {
-        Self { layout: supervisor.layout().clone(), starter: Some(supervisor) }
+    pub fn with_supervisor(supervisor: Arc<Supervisor>) -> Self {
+        let (layout, cgroups) = (supervisor.layout().clone(), supervisor.cgroups().cloned());
+        Self { layout, cgroups, supervisor: Some(supervisor) }
     }
 
     /// Does blocking work on the runtime's blocking threads.
@@ -84,24 +58,14 @@ impl LocalUnits {
         done.unwrap_or_else(|lost| Err(UnitError::Unreachable(lost.into())))
     }
 
-    fn starter(&self) -> Result<&Arc<dyn Starter>, UnitError> {
-        self.starter.as_ref().ok_or(UnitError::Unsupported(NEEDS_COORDINATOR))
-    }
-}
-
-impl fmt::Debug for LocalUnits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalUnits")
-            .field("layout", &self.layout)
-            .field("starts", &self.starter.is_some())
-            .finish()
+    fn supervisor(&self) -> Result<&Supervisor, UnitError> {
+        self.supervisor.as_deref().ok_or(UnitError::Unsupported(NEEDS_COORDINATOR))
     }
 }
 
 impl UnitManager for LocalUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        let starter = self.starter()?;
-        let control = match start_or_find(&**starter, id).await? {
+        let control = match start_or_find(self.supervisor()?, id).await? {
             Supervision::Begun(control) => control,
             Supervision::Here(control) if control.state().active != ActiveState::Active => control,
             Supervision::Here(_) | Supervision::Elsewhere => return Ok(Started::AlreadyUp),
@@ -110,7 +74,7 @@ impl UnitManager for LocalUnits {
         // As a start job of systemd: done when the experiment is up, failed when its first attempt
         // has failed.
         let decided = |state: &SupervisedState| {
-            state.became_ready || state.is_down() || state.sub == "auto-restart"
+            state.became_ready || state.is_down() || state.sub.is_waiting_for_restart()
         };
         let up = match watch.wait_for(decided).await {
             Ok(state) => state.became_ready,
@@ -125,12 +89,12 @@ impl UnitManager for LocalUnits {
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let id = id.clone();
+        let (id, cgroups) = (id.clone(), self.cgroups.clone());
         self.blocking(move |layout| match request(layout, &id, &Request::Stop) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(format!("stop {id}"), uid)),
             Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
-            Ok(None) => kill_unsupervised(layout, &id),
+            Ok(None) => kill_unsupervised(layout, cgroups.as_ref(), &id),
             Err(error) => Err(unreachable(&id, error)),
         })
         .await
@@ -138,7 +102,7 @@ impl UnitManager for LocalUnits {
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         // Without a way to start it again, the experiment must not be stopped.
-        self.starter()?;
+        self.supervisor()?;
         self.stop(id).await?;
         self.start(id).await
     }
@@ -178,10 +142,12 @@ impl UnitManager for LocalUnits {
         })
         .await
     }
+}
 
+impl UnitRestrainer for LocalUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::Frozen(frozen))).await
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::Frozen(frozen))).await
     }
 
     async fn set_cpu_cap(
@@ -190,12 +156,7 @@ impl UnitManager for LocalUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::CpuCap(cap))).await
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        // Definitions are read at every start.
-        Ok(())
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::CpuCap(cap))).await
     }
 }
 
@@ -211,14 +172,17 @@ enum Supervision {
 
 /// Takes an experiment under supervision, or finds its supervisor. Waits while an earlier
 /// supervision ends.
-async fn start_or_find(starter: &dyn Starter, id: &ExperimentId) -> Result<Supervision, UnitError> {
+async fn start_or_find(
+    supervisor: &Supervisor,
+    id: &ExperimentId,
+) -> Result<Supervision, UnitError> {
     for _ in 0..LEAVING_POLLS {
-        match starter.start(id) {
+        match supervisor.start(id) {
             Ok(control) => return Ok(Supervision::Begun(control)),
             Err(RunError::AlreadyRunning { .. }) => {}
             Err(error) => return Err(start_refused(id, error)),
         }
-        match starter.control(id) {
+        match supervisor.control(id) {
             Some(control) if control.state().is_down() => {
                 tokio::time::sleep(LEAVING_POLL_INTERVAL).await;
             }
@@ -240,7 +204,7 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
     // A supervisor that holds the lock is about to listen or to end, and the state file is right.
     if !state.is_down() && !ExperimentLock::is_taken(layout, id) {
         state.active = ActiveState::Failed;
-        "failed".clone_into(&mut state.sub);
+        state.sub = SubState::Failed;
         state.main_pid = None;
         state.status_text = Some(
             "its supervisor is gone; the next start records the end of this attempt".to_owned(),
@@ -250,13 +214,17 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
 }
 
 /// Kills the processes that a killed supervisor has left running.
-fn kill_unsupervised(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
+fn kill_unsupervised(
+    layout: &Layout,
+    cgroups: Option<&CgroupRoot>,
+    id: &ExperimentId,
+) -> Result<Outcome, UnitError> {
     let Some(mut state) = SupervisedState::read(layout, id).filter(|state| !state.is_down()) else {
         return Ok(Outcome::Unchanged);
     };
     match ExperimentLock::take(layout, id) {
         Ok(Some(_seat)) => {
-            let found = recovery::kill_orphans(Path::new("/sys/fs/cgroup"), &mut state);
+            let found = recovery::kill_orphans(cgroups, &mut state);
             // If the file is another user's, the counters are lost, but the processes are gone.
             let _ = state.write(layout);
             Ok(if found { Outcome::Changed } else { Outcome::Unchanged })
@@ -309,4 +277,68 @@ fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {
         };
     }
     UnitError::Unreachable(error.into())
+}
+
+const NO_FREEZER: &str = "the supervisor of this experiment cannot freeze it";
+const NO_BANDWIDTH: &str = "the processor time of this experiment cannot be capped: that needs a \
+     cgroup of its own, with the cpu controller, and a kernel with CONFIG_CFS_BANDWIDTH";
+
+/// Has the supervisor of an experiment freeze or throttle it. An experiment without a supervisor is down and stays unchanged.
+fn send_restraint(
+    layout: &Layout,
+    id: &ExperimentId,
+    steer: SteerRequest,
+) -> Result<Outcome, UnitError> {
+    let (verb, unsupported) = match steer {
+        SteerRequest::Frozen(true) => ("freeze", NO_FREEZER),
+        SteerRequest::Frozen(false) => ("thaw", NO_FREEZER),
+        SteerRequest::CpuCap(_) => ("cap the processor time of", NO_BANDWIDTH),
+    };
+    let action = format!("{verb} {id}");
+    let steered = match request(layout, id, &Request::Steer { steer }) {
+        Ok(Some(Answer::Steered { steered })) => steered,
+        Ok(Some(Answer::Denied { uid })) => return Err(denied(action, uid)),
+        // A supervisor of an older version does not know the request.
+        Ok(Some(_)) => SteerOutcome::Unsupported,
+        Ok(None) => SteerOutcome::Unchanged,
+        Err(error) => return Err(unreachable(id, error)),
+    };
+    match steered {
+        SteerOutcome::Changed => Ok(Outcome::Changed),
+        SteerOutcome::Unchanged => Ok(Outcome::Unchanged),
+        SteerOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
+        SteerOutcome::NotUp => Err(UnitError::Refused { action, source: "it is not up".into() }),
+        SteerOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bij_core::{BootId, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_without_a_supervisor_counts_in_the_given_cgroup_tree() {
+        let tree = tempfile::tempdir().unwrap();
+        let group = tree.path().join("cgroup/x");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(tree.path().join("cgroup/cgroup.controllers"), "memory\n").unwrap();
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        fs::write(group.join("memory.max"), "max\n").unwrap();
+        fs::write(group.join("memory.events"), "oom_kill 3\n").unwrap();
+        let (layout, id) = (Layout::system(tree.path()), ExperimentId::new("x").unwrap());
+        fs::create_dir_all(layout.local()).unwrap();
+        let boot = BootId::from_bytes([1; 16]);
+        let mut state = SupervisedState::new(id.clone(), boot, Timestamp::from_micros(0));
+        state.active = ActiveState::Active;
+        state.cgroup_procs = vec![group.join("cgroup.procs")];
+        state.write(&layout).unwrap();
+        let units = LocalUnits::new(layout.clone(), &tree.path().join("cgroup"));
+        assert_eq!(units.stop(&id).await.unwrap(), Outcome::Unchanged, "no process was left");
+        let counted = SupervisedState::read(&layout, &id).unwrap().counted.unwrap();
+        assert_eq!(counted.oom_kills, Some(3));
+    }
 }

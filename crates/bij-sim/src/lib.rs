@@ -11,9 +11,10 @@
 //! ```
 //!
 //! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
-//! service manager with its own clock; [`contract::unit_manager_contract`] judges it, systemd and
-//! bij's own supervisor. [`SimMachine`] combines all models, with clocks, hooks and power cuts;
-//! [`Fused`] kills the user of a port at any of its calls.
+//! service manager with its own clock; [`contract::unit_manager_contract`] and
+//! [`contract::unit_restrainer_contract`] judge it, systemd and bij's own supervisor. [`SimMachine`]
+//! combines all models, with clocks, hooks and power cuts; [`Fused`] kills the user of a port at any of
+//! its calls.
 
 mod board;
 mod clock;

@@ -22,7 +22,6 @@ mod service_env;
 mod thermal;
 mod translate;
 mod unit_steering;
-mod units;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};
 pub use clock::SystemClock;

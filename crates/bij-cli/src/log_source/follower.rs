@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bij_core::ExperimentId;
-use bij_systemd::{Journal, LogQuery, LogStopper};
+use bij_systemd::{Journal, JournalQuery, JournalStopper};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -21,17 +21,17 @@ const SILENCE: Duration = Duration::from_millis(400);
 /// The lines of some experiments from now on. Dropping it ends the reading thread.
 pub(crate) struct JournalFollower {
     queue: mpsc::Receiver<Result<LogRow, CliError>>,
-    stopper: LogStopper,
+    stopper: JournalStopper,
 }
 
 impl JournalFollower {
     /// Follows the journal on a thread of its own, because reading it blocks.
     pub(crate) fn start(journal: &Journal, ids: &[ExperimentId]) -> Result<Self, CliError> {
-        let query = LogQuery {
+        let query = JournalQuery {
             experiments: ids.to_vec(),
             newest: Some(0),
             follow: true,
-            ..LogQuery::default()
+            ..JournalQuery::default()
         };
         let lines = journal.lines(&query, SystemTime::now().into())?;
         let stopper = lines.stopper();

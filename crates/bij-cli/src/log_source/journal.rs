@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bij_core::{Attempt, Timestamp};
-use bij_systemd::{AttemptSpan, Journal, JournalError, LogLine, LogQuery, Writer};
+use bij_systemd::{AttemptSpan, Journal, JournalError, JournalLine, JournalQuery, Writer};
 
 use super::{Hues, LogFilter, Sink};
 use crate::error::{CliError, Kind};
@@ -23,9 +23,9 @@ pub(super) fn read(
     Ok(())
 }
 
-fn query(filter: &LogFilter, follow: bool) -> LogQuery {
+fn query(filter: &LogFilter, follow: bool) -> JournalQuery {
     let attempts = filter.attempts.iter().flatten();
-    LogQuery {
+    JournalQuery {
         experiments: filter.ids.clone(),
         attempts: attempts.map(|attempt| attempt_span(attempt, filter)).collect(),
         newest: filter.newest,
@@ -55,7 +55,7 @@ fn epoch_seconds(at: Timestamp) -> String {
     format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
+pub(super) fn row(line: JournalLine, hues: &mut Hues) -> LogRow {
     LogRow {
         at: line.at,
         hue: hues.hue(&line.experiment),

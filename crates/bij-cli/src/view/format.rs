@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use bij_core::Timestamp;
 #[cfg(test)]
-use bij_core::{BootId, TimeSpan};
+use bij_core::{BootId, Uptime};
 
 use super::{BootClock, LocalZone};
 
@@ -90,7 +90,7 @@ impl Format {
             is_terminal: false,
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
-            boot: (BootId::from_bytes([1; 16]), TimeSpan::from_secs(1000)).into(),
+            boot: (BootId::from_bytes([1; 16]), Uptime::from_secs(1000)).into(),
             zone: jiff::tz::TimeZone::UTC.into(),
         }
     }

@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::table::{Cell, Column, Table};
 use super::{Format, Tone, View};
 
+/// The precision of times in the text form.
+const SECOND: TimeSpan = TimeSpan::from_secs(1);
+
 /// The moves of the ladder and their result: `bij simulate`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -101,7 +104,7 @@ impl SimulatedMove {
             _ => None,
         };
         Self {
-            seconds: at.as_duration().as_secs_f64(),
+            seconds: at.as_secs_f64(),
             step: action.name(),
             level: level.name(),
             experiment: action.experiment().map(ToString::to_string),
@@ -134,7 +137,7 @@ impl SimulatedEnd {
         moves: usize,
     ) -> Self {
         Self {
-            seconds: at.as_duration().as_secs_f64(),
+            seconds: at.as_secs_f64(),
             step: "end",
             level: level.name(),
             moves,
@@ -161,7 +164,7 @@ impl View for Simulated {
             let SimulatedLine::Move(one) = line else { continue };
             has_moves = true;
             table.row([
-                whole_seconds(one.at).to_string().into(),
+                one.at.truncated_to(SECOND).to_string().into(),
                 Cell::new(one.tone(), one.level),
                 one.text.as_str().into(),
                 one.because.as_str().into(),
@@ -194,7 +197,7 @@ impl SimulatedEnd {
             1 => "1 move".to_owned(),
             moves => format!("{moves} moves"),
         };
-        write!(out, "{moves} in {}", whole_seconds(self.at))?;
+        write!(out, "{moves} in {}", self.at.truncated_to(SECOND))?;
         match self.hottest {
             Some(hottest) => writeln!(out, "; the highest temperature was {hottest}.")?,
             None => writeln!(out, "; the temperature is not known.")?,
@@ -208,11 +211,6 @@ impl SimulatedEnd {
         }
         Ok(())
     }
-}
-
-fn whole_seconds(span: TimeSpan) -> TimeSpan {
-    let micros = span.as_micros();
-    TimeSpan::from_micros(micros - micros % 1_000_000)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bij_core::{
     ActiveState, Attempt, AttemptEnd, Cause, CpuQuota, Evidence, ExperimentId, InvocationId, Limit,
-    Progress, ServiceResult, Tally, Timestamp, UnitStatus,
+    Progress, ServiceResult, SubState, Tally, Timestamp, UnitStatus,
 };
 use serde::Serialize;
 use serde_json::Number;
@@ -38,7 +38,7 @@ pub(crate) struct ExperimentFacts {
 pub(crate) struct Status {
     pub(crate) id: ExperimentId,
     pub(crate) state: String,
-    pub(crate) sub_state: Option<String>,
+    pub(crate) sub_state: Option<SubState>,
     pub(crate) frozen: Option<bool>,
     pub(crate) masked: Option<bool>,
     pub(crate) result: Option<ServiceResult>,

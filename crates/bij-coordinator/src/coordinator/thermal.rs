@@ -2,19 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{EventKind, WaitingOn};
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, Uptime};
 
-use super::{Coordinator, trouble::TroubleSource};
-use crate::policy::{requeue_first, thermal_gate};
+use super::Coordinator;
 use crate::thermal::{
     RunningExperiments, ThermalDecision, ThermalLoad, ThermalSettings, ThermalStatus,
 };
 use crate::{Now, Ports};
-
-/// Number of decisions that are kept while the store does not take them.
-const MAX_UNRECORDED: usize = 256;
 
 impl<P: Ports> Coordinator<P> {
     /// Takes the decisions and the new status of heat control. The decisions are recorded as soon as the store
@@ -36,35 +31,17 @@ impl<P: Ports> Coordinator<P> {
             data.extend(
                 reason.celsius().map(|it| ("celsius".to_owned(), it.degrees().to_string())),
             );
-            let note =
-                Change::Note { kind: EventKind::Heat, run: up.map(|it| it.run.clone()), data };
-            self.unrecorded_thermal_events.push((note, now.at));
+            let run = up.map(|it| it.run.clone());
+            self.note_later(EventKind::Heat, run, data);
         }
-        let surplus = self.unrecorded_thermal_events.len().saturating_sub(MAX_UNRECORDED);
-        self.unrecorded_thermal_events.drain(..surplus);
         if status != self.seen.thermal {
             self.seen.thermal = status;
-            self.report_is_fresh = false;
-            self.undecided = true;
+            self.outdated.decision();
         }
         // Stopped units are read even if the manager's signal is lost.
         for ThermalDecision { action, .. } in decisions {
-            self.stale.units.extend(action.experiment().cloned());
-            self.undecided = true;
-        }
-    }
-
-    /// Records the decisions that are not in the store yet.
-    pub(super) fn record_thermal_events(&mut self) {
-        while let Some((note, at)) = self.unrecorded_thermal_events.first() {
-            if self.troubles.is_waiting(TroubleSource::Store, self.seen.now.uptime) {
-                return;
-            }
-            if let Err(error) = self.adapters.store.change(std::slice::from_ref(note), *at) {
-                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
-                return;
-            }
-            self.unrecorded_thermal_events.remove(0);
+            self.outdated.check_units(action.experiment().cloned());
+            self.outdated.only_decision();
         }
     }
 
@@ -82,9 +59,8 @@ impl<P: Ports> Coordinator<P> {
                 continue;
             };
             if settings.attempt.is_none_or(|(known, _)| known != invocation) {
-                let age = age.unwrap_or_default().as_micros();
-                let since = self.seen.now.uptime.as_micros().saturating_sub(age);
-                settings.attempt = Some((invocation, TimeSpan::from_micros(since)));
+                let since = self.seen.now.uptime - age.unwrap_or_default();
+                settings.attempt = Some((invocation, since));
             }
         }
         let next = self.next_to_start_when_cool();
@@ -119,26 +95,14 @@ impl<P: Ports> Coordinator<P> {
         let (experiment, priority) = (first.run.experiment.clone(), first.terms.priority);
         self.refresh_running_settings(&experiment);
         // Once started, it would be the youngest of all.
-        let since = TimeSpan::from_micros(u64::MAX);
-        Some(self.running_settings.get(&experiment)?.thermal_load(&experiment, priority, since))
+        let settings = self.running_settings.get(&experiment)?;
+        Some(settings.thermal_load(&experiment, priority, Uptime::MAX))
     }
 
     fn thermal_load(&self, id: &ExperimentId) -> Option<ThermalLoad> {
         let settings = self.running_settings.get(id)?;
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
-        let since = settings.attempt.map_or(TimeSpan::default(), |(_, since)| since);
+        let since = settings.attempt.map_or(Uptime::BOOT, |(_, since)| since);
         Some(settings.thermal_load(id, priority, since))
-    }
-
-    /// Requeues the run of an experiment that systemd is restarting while it is too hot, and returns the
-    /// reason.
-    pub(super) fn requeue_if_too_hot(&mut self, experiment: &ExperimentId) -> Option<String> {
-        let up = self.state.up_of(experiment)?.clone();
-        let gate = thermal_gate(&up, &self.state, &self.seen)?;
-        let text = gate.to_string();
-        let changes = requeue_first(&self.state, &[&up], &text);
-        // If the store does not take it, the run is later found to be down, and ends by its crash.
-        let _ = self.change(&changes);
-        Some(text)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::port::Sample;
-use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef};
+use bij_core::port::{Closing, Sample};
+use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef, Terms};
 use bij_core::{
-    ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
+    ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, SubState, TimeSpan, Timestamp,
+    UnitStatus, Uptime,
 };
 
 use super::{GpuUse, PowerModeStatus, Vitals};
@@ -31,6 +32,11 @@ pub struct Observation {
     pub untracked_units: Vec<UntrackedUnit>,
     /// Runs that should be up while their unit is down, with what the ledger knows of them.
     pub missing_units: BTreeMap<RunId, MissingUnit>,
+    /// Ends of attempts whose unit is down and whose end is not recorded, each with its run.
+    pub unclosed: Vec<(RunId, Closing)>,
+    /// Terms by the definition of runs that are up and were started without a submission; default without a
+    /// usable definition.
+    pub definition_terms: BTreeMap<RunId, Terms>,
     /// States of the runs that other runs depend on, for those that are not in the queue.
     pub others: BTreeMap<RunRef, Option<RunState>>,
     /// Measurements of the runs that are up; empty unless a health check is due.
@@ -70,7 +76,7 @@ pub struct MissingUnit {
     /// State of its newest attempt.
     pub last: LastAttempt,
     /// Uptime at which its unit was first observed to be down.
-    pub since: TimeSpan,
+    pub since: Uptime,
     /// Order to stop that was in force when the attempt ended, or that cancelled the restart.
     pub order: Option<OrderKind>,
     /// Delay after its end until the coordinator restarts it; `None` if its restarts are used up, or if
@@ -107,6 +113,8 @@ impl Observation {
             thermal: ThermalStatus::default(),
             untracked_units: Vec::new(),
             missing_units: BTreeMap::new(),
+            unclosed: Vec::new(),
+            definition_terms: BTreeMap::new(),
             others: BTreeMap::new(),
             vitals: BTreeMap::new(),
             gpu_memory: BTreeMap::new(),
@@ -117,12 +125,12 @@ impl Observation {
     /// Returns whether an experiment's unit is up, or its start conditions are being checked.
     pub fn is_on_its_way(&self, experiment: &ExperimentId) -> bool {
         let unit = self.units.get(experiment);
-        unit.is_some_and(|unit| is_up(unit) || unit.sub_state == CONDITION)
+        unit.is_some_and(|unit| is_up(unit) || unit.sub_state == SubState::Condition)
     }
 
     /// Returns whether an experiment can have processes; a unit that waits for its restart is up without any.
     pub(super) fn has_processes(&self, experiment: &ExperimentId) -> bool {
-        let waits = |unit: &UnitStatus| unit.sub_state.starts_with(AUTO_RESTART);
+        let waits = |unit: &UnitStatus| unit.sub_state.is_waiting_for_restart();
         self.units.get(experiment).is_some_and(|unit| is_up(unit) && !waits(unit))
     }
 
@@ -138,7 +146,13 @@ impl Observation {
         let missing =
             self.missing_units.get(&run.run).filter(|missing| missing.was_stopped_by(kind))?;
         let is_down = !self.is_up(experiment) && !self.is_coming_up(experiment);
+        let is_down = is_down && !self.is_being_closed(&run.run);
         (run.stop.is_none() && is_down).then_some(missing)
+    }
+
+    /// Returns whether the end of a run's attempt is about to be recorded; what follows is decided after that.
+    pub(super) fn is_being_closed(&self, run: &RunId) -> bool {
+        self.unclosed.iter().any(|(closed, _)| closed == run)
     }
 
     /// Returns whether an experiment's unit is on its way up: it has a start job, or its start conditions are
@@ -149,12 +163,6 @@ impl Observation {
     }
 }
 
-/// `SubState` while conditions are being checked (`ExecCondition=`).
-const CONDITION: &str = "condition";
-
-/// Prefix of `SubState` while a restart is due; newer systemd adds whether the restart is queued.
-const AUTO_RESTART: &str = "auto-restart";
-
 /// Returns whether a unit is up, on its way up, or on its way down. A unit whose start conditions are being
 /// checked is not up yet.
 fn is_up(unit: &UnitStatus) -> bool {
@@ -163,7 +171,7 @@ fn is_up(unit: &UnitStatus) -> bool {
         | ActiveState::Reloading
         | ActiveState::Activating
         | ActiveState::Deactivating
-        | ActiveState::Other(_) => unit.sub_state != CONDITION,
+        | ActiveState::Other(_) => unit.sub_state != SubState::Condition,
         ActiveState::Inactive | ActiveState::Failed => false,
     }
 }

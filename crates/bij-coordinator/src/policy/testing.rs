@@ -5,7 +5,9 @@ use bij_core::port::Sample;
 use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
 };
-use bij_core::{ActiveState, BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp, UnitStatus};
+use bij_core::{
+    ActiveState, BootId, Bytes, ExperimentId, RunId, SubState, Timestamp, UnitStatus, Uptime,
+};
 use proptest::prelude::ProptestConfig;
 
 use super::{Action, Decision, Observation, State, decide};
@@ -27,7 +29,7 @@ pub(super) const fn gib(number: u64) -> Bytes {
 
 pub(super) fn now(seconds: u32) -> Now {
     let at = Timestamp::from_micros(1_000_000_000_000_000 + i64::from(seconds) * 1_000_000);
-    Now { at, uptime: TimeSpan::from_secs(seconds) }
+    Now { at, uptime: Uptime::from_secs(seconds) }
 }
 
 /// Returns a waiting run with default terms.
@@ -165,7 +167,7 @@ impl World {
     pub(super) fn unit(&mut self, id: &str, active_state: &ActiveState, sub_state: &str) {
         let status = UnitStatus {
             active_state: active_state.clone(),
-            sub_state: sub_state.to_owned(),
+            sub_state: SubState::from(sub_state),
             ..UnitStatus::down(experiment(id))
         };
         self.seen.units.insert(experiment(id), status);
@@ -197,6 +199,9 @@ impl World {
     pub(super) fn carry_out(&mut self, decision: Decision) {
         for action in decision.actions {
             match action {
+                Action::Close { run: closed, end: _ } => {
+                    self.seen.unclosed.retain(|(run, _)| *run != closed);
+                }
                 Action::Change(change) => self.state.apply(&change),
                 Action::Start { run, from: _, why: _ } => {
                     let run = self.state.runs.get_mut(&run).unwrap();
@@ -246,7 +251,7 @@ pub(super) fn many_cases() -> ProptestConfig {
 pub(super) fn started(decision: &Decision) -> Vec<String> {
     let started = decision.actions.iter().filter_map(|action| match action {
         Action::Start { run, from: _, why: _ } => Some(run.to_string()),
-        Action::Change(_) | Action::Stop { .. } => None,
+        Action::Close { .. } | Action::Change(_) | Action::Stop { .. } => None,
     });
     started.collect()
 }

@@ -10,7 +10,7 @@
 //! wait before the next raise. So a periodic load ends at the budget of its peaks, and the ladder does not
 //! oscillate with it.
 
-use bij_core::TimeSpan;
+use bij_core::{TimeSpan, Uptime};
 
 use super::quantity::{CpuShare, Degrees, Temperature};
 use super::temperature::{LEAD, TemperatureTrend};
@@ -55,7 +55,7 @@ pub(super) struct Budget {
     limit: Option<CpuShare>,
     /// Last budget that held.
     proven: Option<CpuShare>,
-    changed: Option<TimeSpan>,
+    changed: Option<Uptime>,
     /// Whether the last change was a raise that has not been proven yet.
     on_trial: bool,
     /// Number of cuts in a row without effect.
@@ -71,16 +71,16 @@ pub(super) struct Budget {
 struct Peak {
     now: Temperature,
     before: Temperature,
-    since: TimeSpan,
+    since: Uptime,
 }
 
 impl Peak {
-    const fn since(since: TimeSpan) -> Self {
+    const fn since(since: Uptime) -> Self {
         Self { now: Temperature::LOWEST, before: Temperature::LOWEST, since }
     }
 
-    fn update(&mut self, at: TimeSpan, smoothed: Temperature, half: TimeSpan) {
-        if at.saturating_sub(self.since) >= half {
+    fn update(&mut self, at: Uptime, smoothed: Temperature, half: TimeSpan) {
+        if at - self.since >= half {
             *self = Self { now: smoothed, before: self.now, since: at };
         }
         self.now = self.now.max(smoothed);
@@ -123,7 +123,7 @@ impl Default for Budget {
             on_trial: false,
             failed_cuts: 0,
             cut_at: None,
-            peak: Peak::since(TimeSpan::from_micros(0)),
+            peak: Peak::since(Uptime::BOOT),
             raise_wait: RAISE_WAIT.0,
         }
     }
@@ -141,7 +141,7 @@ impl Budget {
     }
 
     /// Lifts the budget, because no experiment is left; the proven budget is kept.
-    pub(super) fn lift(&mut self, at: TimeSpan) {
+    pub(super) fn lift(&mut self, at: Uptime) {
         if self.limit.is_some() {
             self.cut_at = None;
             self.change(at, None, true);
@@ -156,13 +156,13 @@ impl Budget {
     /// Changes the budget if the temperature requires it.
     pub(super) fn update(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         trend: &TemperatureTrend,
         by: BudgetInputs,
     ) -> BudgetChange {
         let half = TimeSpan::from_micros(self.raise_wait(by).as_micros() / 2);
         self.peak.update(at, trend.smoothed, half);
-        let elapsed = at.saturating_sub(*self.changed.get_or_insert(at));
+        let elapsed = at - *self.changed.get_or_insert(at);
         let in_haste = trend.raw.max(trend.smoothed) >= by.far_too_hot;
         let settling = if in_haste { SETTLING_IN_HASTE } else { SETTLING };
         let is_settling = self.cut_at.is_some() && elapsed < settling;
@@ -178,7 +178,7 @@ impl Budget {
         BudgetChange::Raised
     }
 
-    fn cut(&mut self, at: TimeSpan, trend: &TemperatureTrend, by: BudgetInputs, in_haste: bool) {
+    fn cut(&mut self, at: Uptime, trend: &TemperatureTrend, by: BudgetInputs, in_haste: bool) {
         let from = self.limit.map_or(by.demand, |limit| limit.min(by.demand));
         let has_failed = self.cut_at.is_some_and(|cut_at| trend.smoothed >= cut_at);
         self.failed_cuts = if has_failed { (self.failed_cuts + 1).min(8) } else { 1 };
@@ -195,7 +195,7 @@ impl Budget {
             // A larger budget would suspend no experiment.
             to = to.min(enough * CUTS.1);
         }
-        let tried = self.changed.map_or(TimeSpan::default(), |changed| at.saturating_sub(changed));
+        let tried = self.changed.map_or(TimeSpan::default(), |changed| at - changed);
         if self.on_trial && tried < self.raise_wait.saturating_mul(2) {
             self.raise_wait = self.raise_wait.saturating_mul(2).min(RAISE_WAIT.1);
         }
@@ -204,7 +204,7 @@ impl Budget {
         self.change(at, Some(to), false);
     }
 
-    fn raise(&mut self, at: TimeSpan, limit: CpuShare, by: BudgetInputs) {
+    fn raise(&mut self, at: Uptime, limit: CpuShare, by: BudgetInputs) {
         let goal = by.throttle - GOAL_BELOW - COOL_AMBIENT;
         let peak = self.peak.get();
         let share = goal.ratio_to(peak - COOL_AMBIENT);
@@ -222,7 +222,7 @@ impl Budget {
         self.change(at, Some(to).filter(|_| is_of_use), true);
     }
 
-    fn change(&mut self, at: TimeSpan, limit: Option<CpuShare>, on_trial: bool) {
+    fn change(&mut self, at: Uptime, limit: Option<CpuShare>, on_trial: bool) {
         self.limit = limit;
         self.changed = Some(at);
         self.on_trial = on_trial;

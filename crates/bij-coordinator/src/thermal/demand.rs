@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, TimeSpan, Uptime};
 
 use super::load::ThermalLoad;
 use super::quantity::CpuShare;
@@ -27,7 +27,7 @@ pub(super) struct Demands(BTreeMap<ExperimentId, MeasuredDemand>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct MeasuredDemand {
-    since: TimeSpan,
+    since: Uptime,
     cpu_time: TimeSpan,
     /// Highest use; `None` before the first window has ended.
     most: Option<CpuShare>,
@@ -38,7 +38,7 @@ impl Demands {
     /// budget.
     pub(super) fn measure(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         loads: &[ThermalLoad],
         is_budget: bool,
         restraints: &Restraints,
@@ -48,7 +48,7 @@ impl Demands {
             let Some(cpu_time) = load.cpu_time else { continue };
             let begun = MeasuredDemand { since: at, cpu_time, most: None };
             let measured = self.0.entry(load.experiment.clone()).or_insert(begun);
-            let window = at.saturating_sub(measured.since);
+            let window = at - measured.since;
             if window < WINDOW {
                 continue;
             }
@@ -98,7 +98,7 @@ mod tests {
             cpu_time += u64::from(*taken) * 10_000;
             one.cpu_time = Some(TimeSpan::from_micros(cpu_time));
             let restraint = Restraint { cap, activity: Activity::Running };
-            let (at, loads) = (TimeSpan::from_secs(second), std::slice::from_ref(&one));
+            let (at, loads) = (Uptime::from_secs(second), std::slice::from_ref(&one));
             let restraints = Restraints { each: [(id("a"), restraint)].into(), gpu };
             demands.measure(at, loads, is_budget, &restraints);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::budget::{Budget, BudgetChange, BudgetInputs};
 use super::decision::{ThermalAction, ThermalDecision, ThermalLevel, ThermalReason, ThermalStatus};
@@ -25,7 +25,7 @@ const HOT_BELOW: Degrees = Degrees::new(8.0);
 #[derive(Clone, Copy, Debug)]
 pub struct ThermalObservation<'a> {
     /// Time of the observation, on a clock that never goes back.
-    pub uptime: TimeSpan,
+    pub uptime: Uptime,
     /// Readings of all thermal zones.
     pub zones: &'a Result<Vec<ZoneReading>, Unread>,
     /// Experiments that are up, in any order.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::quantity::CpuShare;
 use super::restraint::RestraintChange;
@@ -16,7 +16,7 @@ pub struct ThermalLoad {
     /// Priority of its run; the lowest is restrained first.
     pub priority: i32,
     /// Uptime since when it is up; among equal priorities the youngest is restrained first.
-    pub since: TimeSpan,
+    pub since: Uptime,
     /// Processor time that its definition allows, where 100 % is one processor: its `CPUQuota=`, or all
     /// processors.
     pub cpu: Percent,
@@ -99,7 +99,7 @@ impl ThermalCapabilities {
         ThermalLoad {
             experiment,
             priority: i32::MIN,
-            since: TimeSpan::default(),
+            since: Uptime::BOOT,
             cpu: self.processors,
             cpu_time: None,
             can_cap: self.can_cap,

@@ -35,7 +35,7 @@ pub fn all_or_nothing(
     stop_at: Celsius,
     start_at: Celsius,
 ) -> usize {
-    let until = board.uptime().saturating_add(time);
+    let until = board.uptime() + time;
     let (mut starts, mut stops) = (true, 0);
     while board.uptime() < until {
         let die = board.die();

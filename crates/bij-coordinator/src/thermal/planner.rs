@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::{ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use super::decision::ThermalAction;
 use super::demand::Demands;
@@ -35,11 +35,11 @@ pub(super) struct RestraintPlanner {
     /// Experiments whose last change failed.
     failed: BTreeSet<ExperimentId>,
     /// Experiments suspended because of their own limit, each with the uptime since when.
-    suspended: BTreeMap<ExperimentId, TimeSpan>,
+    suspended: BTreeMap<ExperimentId, Uptime>,
     /// Measured use of processor time.
     demands: Demands,
     /// Uptime since which the restraints are tighter than needed, because an experiment has ended.
-    loosening_since: Option<TimeSpan>,
+    loosening_since: Option<Uptime>,
 }
 
 /// What to plan for.
@@ -56,7 +56,7 @@ pub(super) struct PlanInputs<'a> {
 
 impl RestraintPlanner {
     /// Plans the restraints that a budget requires, and returns the actions that put them in force.
-    pub(super) fn plan(&mut self, at: TimeSpan, inputs: PlanInputs<'_>) -> RestraintPlan {
+    pub(super) fn plan(&mut self, at: Uptime, inputs: PlanInputs<'_>) -> RestraintPlan {
         let PlanInputs { limit, may_loosen, order, gpu } = inputs;
         let running =
             self.not_stopping(order).filter(|load| !self.suspended.contains_key(&load.experiment));
@@ -91,7 +91,7 @@ impl RestraintPlanner {
 
     /// Delays a loosening of the restraints: an experiment that has ended may soon be replaced, so its share is
     /// given to the others only after a while.
-    fn delay_loosening(&mut self, at: TimeSpan, planned: &mut Restraints) {
+    fn delay_loosening(&mut self, at: Uptime, planned: &mut Restraints) {
         let is_looser = |id, now: &Restraint| planned.restraint(id).is_looser_than(*now);
         let looser: Vec<_> = self
             .current
@@ -107,7 +107,7 @@ impl RestraintPlanner {
             return;
         }
         let since = *self.loosening_since.get_or_insert(at);
-        if at.saturating_sub(since) < REPLACEMENT_WAIT {
+        if at - since < REPLACEMENT_WAIT {
             planned.each.extend(looser);
             if is_faster {
                 planned.gpu = self.current.gpu;
@@ -309,7 +309,7 @@ impl RestraintPlanner {
     /// can set as well. Returns the experiments in the order in which they are restrained.
     pub(super) fn update<'a>(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         loads: &'a [ThermalLoad],
         gpu: Option<GpuClockReading<'_>>,
         is_budget: bool,
@@ -340,13 +340,13 @@ impl RestraintPlanner {
     /// Suspends the experiments for which it is too hot by their own limit, until it is cool for them.
     pub(super) fn suspend_over_own_limit(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         order: &[&ThermalLoad],
         trend: &TemperatureTrend,
     ) {
         for load in order {
             let since = self.suspended.get(&load.experiment);
-            let stays = since.is_some_and(|since| at.saturating_sub(*since) < MIN_SUSPENSION);
+            let stays = since.is_some_and(|since| at - *since < MIN_SUSPENSION);
             let limit = load.max_celsius.map(Temperature::from);
             if limit.is_some_and(|limit| trend.after(LEAD) >= limit) {
                 self.suspended.entry(load.experiment.clone()).or_insert(at);

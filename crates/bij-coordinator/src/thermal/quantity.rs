@@ -97,7 +97,7 @@ impl CpuShare {
 
     /// Returns the mean use of processors over a span.
     pub(super) fn used(cpu_time: TimeSpan, over: TimeSpan) -> Self {
-        Self(seconds(cpu_time) / seconds(over) * 100.0)
+        Self(cpu_time.as_secs_f64() / over.as_secs_f64() * 100.0)
     }
 
     /// Returns the share as a quota for systemd, which takes no smaller one than 1 %: rounded to whole percent.
@@ -131,12 +131,8 @@ impl From<Percent> for CpuShare {
 
 /// Returns the weight of a new value in an average that forgets with this time constant, after a time without one.
 pub(super) fn smoothing_weight(elapsed: TimeSpan, time_constant: TimeSpan) -> f64 {
-    let elapsed = seconds(elapsed);
-    elapsed / (elapsed + seconds(time_constant))
-}
-
-fn seconds(span: TimeSpan) -> f64 {
-    span.as_duration().as_secs_f64()
+    let elapsed = elapsed.as_secs_f64();
+    elapsed / (elapsed + time_constant.as_secs_f64())
 }
 
 impl Add<Degrees> for Temperature {
@@ -170,14 +166,14 @@ impl Mul<f64> for Degrees {
 impl Div<TimeSpan> for Degrees {
     type Output = DegreesPerSecond;
     fn div(self, span: TimeSpan) -> DegreesPerSecond {
-        DegreesPerSecond(self.0 / seconds(span))
+        DegreesPerSecond(self.0 / span.as_secs_f64())
     }
 }
 
 impl Mul<TimeSpan> for DegreesPerSecond {
     type Output = Degrees;
     fn mul(self, span: TimeSpan) -> Degrees {
-        Degrees(self.0 * seconds(span))
+        Degrees(self.0 * span.as_secs_f64())
     }
 }
 

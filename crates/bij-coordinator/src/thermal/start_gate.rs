@@ -1,6 +1,6 @@
 //! Gate of heat control: holds new starts.
 
-use bij_core::TimeSpan;
+use bij_core::{TimeSpan, Uptime};
 
 use super::decision::{ThermalAction, ThermalDecision, ThermalReason};
 use super::quantity::{CpuShare, Degrees, Temperature};
@@ -21,8 +21,8 @@ const MIN_BETWEEN_OPENINGS: TimeSpan = TimeSpan::from_secs(1800);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct StartGate {
     closed: Option<ThermalReason>,
-    opened_at: Option<TimeSpan>,
-    cool_since: Option<TimeSpan>,
+    opened_at: Option<Uptime>,
+    cool_since: Option<Uptime>,
     /// Sum of the CPU quotas of all experiments when the gate closed.
     ceiling: CpuShare,
     /// CPU quota that may start although the gate is closed; `None` if nothing may.
@@ -100,9 +100,9 @@ impl StartGate {
         &mut self,
         trend: &TemperatureTrend,
         throttle: Temperature,
-        at: TimeSpan,
+        at: Uptime,
     ) -> Option<ThermalDecision> {
-        let is_over = |opened| at.saturating_sub(opened) >= MIN_BETWEEN_OPENINGS;
+        let is_over = |opened| at - opened >= MIN_BETWEEN_OPENINGS;
         if self.closed.is_none()
             || !self.has_long_been_cool(trend, throttle, at)
             || !self.opened_at.is_none_or(is_over)
@@ -118,13 +118,13 @@ impl StartGate {
         &mut self,
         trend: &TemperatureTrend,
         throttle: Temperature,
-        at: TimeSpan,
+        at: Uptime,
     ) -> bool {
         if !is_cool(trend, throttle) {
             self.cool_since = None;
             return false;
         }
-        at.saturating_sub(*self.cool_since.get_or_insert(at)) >= COOL_FOR
+        at - *self.cool_since.get_or_insert(at) >= COOL_FOR
     }
 
     /// Opens the gate, if it is closed.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::TimeSpan;
 use bij_core::port::{Unread, ZoneReading};
+use bij_core::{TimeSpan, Uptime};
 
 use super::decision::ThermalReason;
 use super::quantity::{Degrees, DegreesPerSecond, Temperature, smoothing_weight};
@@ -27,7 +27,7 @@ const PLAUSIBLE: std::ops::RangeInclusive<Temperature> =
 /// Tracks temperatures from reading to reading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TemperatureTracker {
-    at: Option<TimeSpan>,
+    at: Option<Uptime>,
     /// Hottest reading of the last observation that had one.
     raw: Option<Temperature>,
     smoothed: Temperature,
@@ -39,7 +39,7 @@ pub(super) struct TemperatureTracker {
 #[derive(Clone, Debug, PartialEq)]
 struct KnownZone {
     last: Temperature,
-    gone_since: Option<TimeSpan>,
+    gone_since: Option<Uptime>,
 }
 
 /// Summary of the readings of all zones.
@@ -93,7 +93,7 @@ impl TemperatureTracker {
     /// Takes in the readings of one observation.
     pub(super) fn update(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         zones: &Result<Vec<ZoneReading>, Unread>,
         throttle: Temperature,
     ) -> ZoneSummary {
@@ -133,13 +133,13 @@ impl TemperatureTracker {
         self.slope = self.slope.fall();
     }
 
-    fn smooth(&mut self, at: TimeSpan, raw: Temperature) {
+    fn smooth(&mut self, at: Uptime, raw: Temperature) {
         let Some(last) = self.at.replace(at) else {
             (self.smoothed, self.slope) = (raw, DegreesPerSecond::default());
             return;
         };
-        let elapsed = at.saturating_sub(last);
-        if elapsed == TimeSpan::default() {
+        let elapsed = at - last;
+        if elapsed.is_zero() {
             return;
         }
         let before = self.smoothed;
@@ -149,12 +149,12 @@ impl TemperatureTracker {
     }
 
     /// Returns the zones that are missed, and forgets those that were switched off.
-    fn missed(&mut self, at: TimeSpan, throttle: Temperature) -> Option<String> {
+    fn missed(&mut self, at: Uptime, throttle: Temperature) -> Option<String> {
         let cool = self.smoothed <= throttle - MISSED_BELOW;
         self.zones.retain(|_, known| match known.gone_since {
             None => true,
             Some(_) if known.last <= throttle - MISSED_BELOW => false,
-            Some(since) => !(cool && at.saturating_sub(since) >= GIVEN_UP_AFTER),
+            Some(since) => !(cool && at - since >= GIVEN_UP_AFTER),
         });
         let gone = self.zones.iter().filter(|(_, known)| known.gone_since.is_some());
         let names: Vec<&str> = gone.map(|(name, _)| name.as_str()).collect();

@@ -6,7 +6,7 @@ use bij_coordinator::thermal::model::{
 use bij_coordinator::thermal::{
     GpuClockReading, Ladder, ThermalDecision, ThermalLoad, ThermalObservation, ThermalSettings,
 };
-use bij_core::{Celsius, TimeSpan};
+use bij_core::{Celsius, TimeSpan, Uptime};
 
 /// What became of one life.
 pub(crate) struct Outcome {
@@ -78,7 +78,7 @@ impl Ride {
 
     /// Seconds since the beginning.
     pub(crate) fn now(&self) -> f64 {
-        self.world.uptime().as_duration().as_secs_f64()
+        (self.world.uptime() - Uptime::BOOT).as_secs_f64()
     }
 
     /// One look, and the time to the next.
@@ -127,7 +127,7 @@ pub(crate) fn all_or_nothing(mut world: BoardModel, hours: f64) -> Outcome {
 /// for, in seconds of one processor.
 pub(crate) fn ideal(fan: FanModel, load: Workload, hours: f64) -> f64 {
     let work = model::ideal_work(fan, load, span(hours), settings().throttle());
-    work.as_duration().as_secs_f64()
+    work.as_secs_f64()
 }
 
 fn hottest(world: &BoardModel) -> f64 {
@@ -135,7 +135,7 @@ fn hottest(world: &BoardModel) -> f64 {
 }
 
 fn work(world: &BoardModel) -> f64 {
-    world.work().as_duration().as_secs_f64()
+    world.work().as_secs_f64()
 }
 
 fn span(hours: f64) -> TimeSpan {

@@ -6,7 +6,7 @@ use bij_core::definition::{
 };
 use bij_core::queue::{Condition, Dependencies, Dependency, GroupName, RunRef};
 use bij_core::{Bytes, port::RunQueue};
-use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan};
 use bij_sim::{Fault, Life, LifeEnd, Script, StartFault};
 
 use crate::world::{Noise, World};
@@ -265,8 +265,7 @@ impl World {
         if self.dice.bool() {
             return Earliest::In(TimeSpan::from_secs(seconds));
         }
-        let at = self.machine.clock.at().as_micros();
-        Earliest::At(Timestamp::from_micros(at + i64::from(seconds) * 1_000_000))
+        Earliest::At(self.machine.clock.at() + TimeSpan::from_secs(seconds))
     }
 
     fn some_submission(&mut self) -> Step {

@@ -1,4 +1,4 @@
-use bij_core::{ActiveState, ServiceResult};
+use bij_core::{ActiveState, ServiceResult, SubState};
 
 use super::*;
 use crate::contract::{self, Behaviour, UnitLab};
@@ -33,7 +33,9 @@ impl UnitLab for SimLab {
 
 #[tokio::test]
 async fn the_model_keeps_the_contract() {
-    contract::unit_manager_contract(&SimLab(SimUnits::default())).await;
+    let lab = SimLab(SimUnits::default());
+    contract::unit_manager_contract(&lab).await;
+    contract::unit_restrainer_contract(&lab).await;
 }
 
 fn id() -> ExperimentId {
@@ -50,7 +52,7 @@ async fn attempts_follow_the_script_in_order_and_time() {
     units.start(&id()).await.unwrap();
     units.advance(second);
     let status = units.status(&id()).await.unwrap();
-    assert_eq!(status.sub_state, "auto-restart");
+    assert_eq!(status.sub_state, SubState::AutoRestart);
     assert_eq!(status.result, Some(ServiceResult::OomKill));
     // Two restart delays of 5 s and one attempt of 1 s.
     units.advance(TimeSpan::from_secs(11));

@@ -1,8 +1,10 @@
-//! The state of a unit at one moment.
+//! The state of a unit, and of the coordinator's service, at one moment.
 
-use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, StartLimit, TimeSpan, Timestamp};
+use bij_core::{
+    Bytes, Exit, InvocationId, Limit, MonotonicTime, ServiceResult, StartLimit, TimeSpan, Timestamp,
+};
 
-use crate::properties::Properties;
+use crate::properties::UnitProperties;
 
 /// The type of a unit's job (org.freedesktop.systemd1(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +76,10 @@ pub struct UnitFacts {
 /// Times by the monotonic clock. The active times may be those of an earlier attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LifecycleTimes {
-    pub(super) active: Option<TimeSpan>,
-    pub(super) main_start: Option<TimeSpan>,
-    pub(super) main_exit: Option<TimeSpan>,
-    pub(super) active_end: Option<TimeSpan>,
+    pub(super) active: Option<MonotonicTime>,
+    pub(super) main_start: Option<MonotonicTime>,
+    pub(super) main_exit: Option<MonotonicTime>,
+    pub(super) active_end: Option<MonotonicTime>,
 }
 
 /// How the main process was executed, as the manager knows it.
@@ -120,7 +122,7 @@ impl LifecycleTimes {
 
     pub(super) fn ran_for(self) -> Option<TimeSpan> {
         let (start, exit) = self.main_start.zip(self.main_exit)?;
-        exit.as_micros().checked_sub(start.as_micros()).map(TimeSpan::from_micros)
+        exit.since(start)
     }
 }
 
@@ -141,7 +143,7 @@ impl UnitFacts {
         Some(StartLimit { burst: self.start_limit_burst, interval })
     }
 
-    pub(super) fn from_bus(properties: &Properties, job: Option<&str>, system: &str) -> Self {
+    pub(super) fn from_bus(properties: &UnitProperties, job: Option<&str>, system: &str) -> Self {
         let times = LifecycleTimes {
             active: properties.monotonic("ActiveEnterTimestampMonotonic"),
             main_start: properties.monotonic("ExecMainStartTimestampMonotonic"),
@@ -177,11 +179,42 @@ impl UnitFacts {
     }
 }
 
+/// The state of a service with `Restart=always`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// The service is stopped, or was never started, and has no start job.
+    Stopped,
+    /// The service runs, starts, stops, or waits for a restart.
+    Up,
+    /// The service has failed and is not restarted.
+    Failed,
+}
+
+impl ServiceState {
+    /// Derives the state from `ActiveState=` and from whether the unit has a job (org.freedesktop.systemd1(5)).
+    pub(super) fn new(active_state: &str, has_job: bool) -> Self {
+        match active_state {
+            "inactive" if !has_job => Self::Stopped,
+            "failed" if !has_job => Self::Failed,
+            // Every other state leads to one of these.
+            _ => Self::Up,
+        }
+    }
+
+    /// Parses the output of `systemctl show`: `ActiveState=` and, while the unit has a job, its number as `Job=`.
+    pub(super) fn parse(show: &str) -> Self {
+        let value =
+            |name: &str| show.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let has_job = value("Job").is_some_and(|job| !job.is_empty() && job != "0");
+        Self::new(value("ActiveState").unwrap_or_default(), has_job)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const AT: fn(u32) -> Option<TimeSpan> = |seconds| Some(TimeSpan::from_secs(seconds));
+    const AT: fn(u32) -> Option<MonotonicTime> = |seconds| Some(MonotonicTime::from_secs(seconds));
 
     #[test]
     fn an_earlier_attempt_does_not_make_this_one_ready() {
@@ -189,7 +222,7 @@ mod tests {
         let earlier =
             LifecycleTimes { active: AT(10), main_start: AT(20), main_exit: AT(21), ..never };
         assert!(!earlier.was_up());
-        assert_eq!(earlier.ran_for(), AT(1));
+        assert_eq!(earlier.ran_for(), Some(TimeSpan::from_secs(1)));
         let up = LifecycleTimes { active: AT(20), main_start: AT(20), ..never };
         assert!(up.was_up());
         assert_eq!(up.ran_for(), None);
@@ -221,5 +254,16 @@ mod tests {
         assert!(!LifecycleTimes { main_exit: AT(30), ..attempt }.left_by_itself());
         let not_up = LifecycleTimes { active: AT(10), ..left(30, 31) };
         assert!(!not_up.left_by_itself(), "the active time is that of an earlier attempt");
+    }
+
+    #[test]
+    fn the_output_of_systemctl_show_is_parsed() {
+        assert_eq!(ServiceState::parse("ActiveState=active\n"), ServiceState::Up);
+        assert_eq!(ServiceState::parse("ActiveState=activating\n"), ServiceState::Up);
+        assert_eq!(ServiceState::parse("ActiveState=inactive\n"), ServiceState::Stopped);
+        assert_eq!(ServiceState::parse("Job=0\nActiveState=inactive\n"), ServiceState::Stopped);
+        assert_eq!(ServiceState::parse("Job=71\nActiveState=inactive\n"), ServiceState::Up);
+        assert_eq!(ServiceState::parse("ActiveState=failed\n"), ServiceState::Failed);
+        assert_eq!(ServiceState::parse("Job=71\nActiveState=failed\n"), ServiceState::Up);
     }
 }

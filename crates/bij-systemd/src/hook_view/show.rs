@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, MonotonicTime, ServiceResult, Timestamp};
 
 use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
 use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
-use crate::{RuntimeScope, tool};
+use crate::RuntimeScope;
+use crate::scope::{tool_command, tool_path};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
      ActiveExitTimestampMonotonic,\
@@ -74,7 +75,7 @@ fn output(
     action: &'static str,
     arguments: &[&str],
 ) -> Result<(bool, String, String), HookViewError> {
-    let output = tool::command(&tool::path("systemctl"), scope)
+    let output = tool_command(&tool_path("systemctl"), scope)
         .args([scope.option(), "--no-pager", "--no-ask-password"])
         .args(arguments)
         // The time zone of the output; before systemd 247 there is no option for it.
@@ -99,7 +100,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     let text = |name| fields.get(name).copied().filter(|text| !text.is_empty());
     let monotonic = |name| {
         let micros = text(name)?.parse().ok().filter(|micros| *micros > 0)?;
-        Some(TimeSpan::from_micros(micros))
+        Some(MonotonicTime::from_micros(micros))
     };
     let number = |name| text(name)?.parse::<i32>().ok();
     let times = LifecycleTimes {
@@ -156,7 +157,7 @@ fn stamp(environment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{Bytes, Exit, Limit};
+    use bij_core::{Bytes, Exit, Limit, TimeSpan};
 
     use super::*;
 

@@ -8,7 +8,7 @@ use bij_core::port::UnitError;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::is_down;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::list;
 
 /// Time-out of a call here: a kill must not wait for a busy manager.
@@ -61,12 +61,11 @@ async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let deadline = Instant::now() + HOOK_TIMEOUT;
     while Instant::now() < deadline {
         let unit = with_timeout(bus.unit(id)).await?;
-        let state = unit.text("SubState").unwrap_or_default();
-        if is_down(&unit) || state.starts_with("auto-restart") {
+        let state = unit.sub_state();
+        if is_down(&unit) || state.is_waiting_for_restart() {
             return Ok(());
         }
-        // `final-sigterm` and later states come after all hooks (systemd's `src/core/service.c`).
-        if state.starts_with("final-") {
+        if state.is_final() {
             break;
         }
         sleep(POLL_INTERVAL).await;
@@ -78,7 +77,7 @@ async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
 }
 
 async fn kill_unit(bus: &Bus, id: &ExperimentId, whom: &str) -> Result<(), UnitError> {
-    let action = Action { verb: "kill", id: Some(id) };
+    let action = Operation { verb: "kill", id: Some(id) };
     with_timeout(async {
         let manager = bus.manager().await?;
         call(action, manager.kill_unit(&id.unit_name(), whom, SIGKILL)).await

@@ -4,23 +4,24 @@
 //! for the answers to all calls of the start, which are sent together. PID 1 handles calls in their order.
 
 use bij_core::port::{LoadState, Started, UnitError};
-use bij_core::{ActiveState, ExperimentId};
+use bij_core::{ActiveState, ExperimentId, SubState};
 use futures_util::future::join3;
 
 use super::{active_state, reset_failed};
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobSuccess, JobVerb};
-use crate::properties::Properties;
+use crate::properties::UnitProperties;
 
 pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
     let (request, unit) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
     match unit.active {
         ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
         // Before systemd 257 a start job waits here until RestartSec= is over; a restart job does not.
-        ActiveState::Activating if unit.sub_state == "auto-restart" => {
+        ActiveState::Activating if unit.sub_state == SubState::AutoRestart => {
             run_start_job(bus, id, request, JobVerb::Restart).await
         }
-        // A start is under way already: ours joins it, and its counters must not be reset.
+        // A start is under way already, perhaps that of a restart that is due: ours joins it, and its counters must
+        // not be reset.
         ActiveState::Activating if unit.has_job => {
             request.send_and_wait(JobVerb::Start).await?;
             start_result(id, &bus.unit(id).await?)
@@ -37,7 +38,7 @@ pub(super) async fn restart(bus: &Bus, id: &ExperimentId) -> Result<Started, Uni
 /// The state of a unit that decides how it is started.
 struct UnitBeforeStart {
     active: ActiveState,
-    sub_state: String,
+    sub_state: SubState,
     has_job: bool,
 }
 
@@ -47,7 +48,7 @@ struct UnitBeforeStart {
 /// [`UnitError::NotFound`] if there is no template, [`UnitError::NotLoaded`] if the unit cannot be started.
 async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "inspect", id: Some(id) };
+    let action = Operation { verb: "inspect", id: Some(id) };
     let rows = call(action, manager.list_units_by_names(&[&id.unit_name()])).await?;
     let not_found = || UnitError::NotFound(id.clone());
     let (_, _, load, active, sub_state, _, _, job, _, _) =
@@ -59,7 +60,11 @@ async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, Unit
     if let Some(load) = LoadState::from_systemd(&load) {
         return Err(UnitError::NotLoaded { id: id.clone(), load });
     }
-    Ok(UnitBeforeStart { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })
+    Ok(UnitBeforeStart {
+        active: ActiveState::from(active),
+        sub_state: SubState::from(sub_state),
+        has_job: job != 0,
+    })
 }
 
 /// Starts the unit with one job and returns the result.
@@ -71,7 +76,7 @@ async fn run_start_job(
 ) -> Result<Started, UnitError> {
     let manager = bus.manager().await?;
     let unit = id.unit_name();
-    let pin = Action { verb: "pin", id: Some(id) };
+    let pin = Operation { verb: "pin", id: Some(id) };
     // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
     // until the result is read. The calls are sent in the order in which they are polled here.
     let (reset, pinned, given) =
@@ -106,7 +111,7 @@ async fn run_start_job(
 ///
 /// A unit whose conditions were never checked was loaded anew since: it ran and has ended. A unit without a
 /// stamp has no drop-in: the bare template was started, which runs no experiment.
-fn start_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+fn start_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started, UnitError> {
     let down = active_state(properties) == ActiveState::Inactive;
     let was_checked = properties.monotonic("ConditionTimestampMonotonic").is_some();
     let refused = properties.flag("ConditionResult") == Some(false)
@@ -122,7 +127,7 @@ fn start_result(id: &ExperimentId, properties: &Properties) -> Result<Started, U
 
 /// Returns the result of a start that a condition prevented: skipped, or an error if the condition's program
 /// could not be run.
-fn skip_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+fn skip_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started, UnitError> {
     let mut statuses = properties.condition_statuses().into_iter();
     match statuses.find(|status| condition_never_ran(*status)) {
         Some(status) => Err(UnitError::NotPrepared {

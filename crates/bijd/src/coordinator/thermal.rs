@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bij_cgroup::CgroupRoot;
 use bij_coordinator::thermal::{
     Ladder, RunningExperiments, ThermalAction, ThermalCapabilities, ThermalDecision, ThermalLevel,
     ThermalLoad, ThermalObservation, ThermalReason, ThermalSettings, ThermalStatus,
@@ -24,13 +25,13 @@ use bij_core::port::{Board, UnitManager as _};
 use bij_core::{ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
 use bij_jetson::Machine;
+use bij_systemd::SystemdUnits;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::journal::log_thermal_decision;
-use super::units::Units;
 use super::{HandoverFiles, SystemClock};
 use execute::ChangeOutcome;
 use gpu_clock_limit::GpuClockLimit;
@@ -52,7 +53,7 @@ const MAX_UNREPORTED: usize = 256;
 pub(super) struct ThermalControl<P: Ports> {
     pub(super) machine: Machine,
     pub(super) handle: Handle<P>,
-    pub(super) units: Units,
+    pub(super) units: SystemdUnits,
     pub(super) host: HostContext,
 }
 
@@ -90,7 +91,7 @@ struct ThermalLoop<P: Ports> {
     machine: Machine,
     is_jetson: bool,
     handle: Handle<P>,
-    units: Arc<Units>,
+    units: Arc<SystemdUnits>,
     handover: HandoverFiles,
     running: watch::Receiver<Arc<RunningExperiments>>,
     ladder: Ladder,
@@ -117,7 +118,7 @@ impl<P: Ports> ThermalLoop<P> {
             handover: HandoverFiles::new(host),
             ladder: Ladder::taking_over(ThermalSettings::default(), restraints.each()),
             restraints,
-            capabilities: capabilities::read(Path::new("/sys/fs/cgroup")),
+            capabilities: capabilities::read(Path::new(CgroupRoot::MOUNT_POINT)),
             pending: JoinSet::new(),
             reported: None,
             unreported: VecDeque::new(),
@@ -225,7 +226,7 @@ impl<P: Ports> ThermalLoop<P> {
         let up = list.into_iter().filter(|unit| !unit.active_state.is_down());
         let load = |unit: UnitStatus| {
             let nanos = unit.resources.cpu_usage_nsec;
-            let cpu_time = nanos.map(|nanos| TimeSpan::from_micros(nanos / 1000));
+            let cpu_time = nanos.map(TimeSpan::from_nanos);
             let known = known.get(&unit.id).cloned();
             ThermalLoad {
                 cpu_time,

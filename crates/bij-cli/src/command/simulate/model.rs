@@ -4,7 +4,7 @@ use bij_coordinator::thermal::model::{
     BoardModel, FanModel, GPU_RATES, PROCESSORS, Workload, all_or_nothing, ideal_work,
 };
 use bij_coordinator::thermal::{GpuClockReading, Ladder, ThermalObservation, ThermalSettings};
-use bij_core::{Celsius, TimeSpan};
+use bij_core::{Celsius, TimeSpan, Uptime};
 
 use crate::view::{Simulated, SimulatedEnd};
 
@@ -22,14 +22,14 @@ pub(super) fn simulate(
     let mut board = BoardModel::new(fan, workload);
     let mut ladder = Ladder::new(settings);
     let mut moves = Vec::new();
-    while board.uptime() < time {
+    while board.uptime() - Uptime::BOOT < time {
         let (uptime, zones, loads) = (board.uptime(), Ok(board.zones()), board.loads());
         let gpu = Some(GpuClockReading { rates: &GPU_RATES, bound: board.gpu_bound() });
         let processors = PROCESSORS;
         let seen = ThermalObservation { uptime, zones: &zones, loads: &loads, processors, gpu };
         for decision in ladder.observe(&seen) {
             board.carry_out(&decision.action);
-            moves.push((uptime, ladder.level().clone(), decision));
+            moves.push((uptime - Uptime::BOOT, ladder.level().clone(), decision));
         }
         if let Some(next) = board.next()
             && ladder.blocking_reason(next.cpu, None).is_none()
@@ -39,7 +39,8 @@ pub(super) fn simulate(
         board.pass(ladder.observation_interval());
     }
     let hottest = Some(board.hottest());
-    let mut end = SimulatedEnd::new(board.uptime(), hottest, ladder.level(), moves.len());
+    let mut end =
+        SimulatedEnd::new(board.uptime() - Uptime::BOOT, hottest, ladder.level(), moves.len());
     let ideal = ideal_work(fan, workload, time, settings.throttle());
     end.work_percent = percent(board.work(), ideal);
     end.all_or_nothing_percent = percent(all_or_nothing_work(fan, workload, time, settings), ideal);
@@ -62,6 +63,6 @@ fn all_or_nothing_work(
 
 /// Returns the work in percent of the ideal, with one decimal; `None` if the ideal is 0.
 fn percent(work: TimeSpan, ideal: TimeSpan) -> Option<f64> {
-    let (work, ideal) = (work.as_duration().as_secs_f64(), ideal.as_duration().as_secs_f64());
+    let (work, ideal) = (work.as_secs_f64(), ideal.as_secs_f64());
     (ideal > 0.0).then(|| (work / ideal * 1000.0).round() / 10.0)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bij_coordinator::thermal::{
     Ladder, RestraintChange, ThermalAction, ThermalLoad, ThermalObservation, ThermalSettings,
 };
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::trace::Trace;
 use crate::view::{Simulated, SimulatedEnd};
@@ -33,8 +33,13 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: ThermalSettings) 
         let loads: Vec<ThermalLoad> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen =
-            ThermalObservation { uptime: *at, zones: &zones, loads: &loads, processors, gpu: None };
+        let seen = ThermalObservation {
+            uptime: Uptime::BOOT + *at,
+            zones: &zones,
+            loads: &loads,
+            processors,
+            gpu: None,
+        };
         for decision in ladder.observe(&seen) {
             match &decision.action {
                 ThermalAction::Restrain { experiment, change: RestraintChange::Stop(_) } => {
@@ -45,7 +50,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: ThermalSettings) 
             }
             moves.push((*at, ladder.level().clone(), decision));
         }
-        next = later(*at, ladder.observation_interval());
+        next = at.saturating_add(ladder.observation_interval());
     }
     let end = SimulatedEnd::new(end, hottest, ladder.level(), moves.len());
     Simulated::new(moves, end)
@@ -56,7 +61,7 @@ fn load(number: u8, of: u8) -> ThermalLoad {
     ThermalLoad {
         experiment: ExperimentId::new(&name).expect("the name is a valid id"),
         priority: 0,
-        since: TimeSpan::from_secs(u32::from(number)),
+        since: Uptime::from_secs(u32::from(number)),
         cpu: Percent::new(PROCESSORS / u32::from(of)),
         cpu_time: None,
         can_cap: true,
@@ -64,8 +69,4 @@ fn load(number: u8, of: u8) -> ThermalLoad {
         can_freeze: true,
         max_celsius: None,
     }
-}
-
-fn later(at: TimeSpan, by: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(at.as_micros().saturating_add(by.as_micros()))
 }

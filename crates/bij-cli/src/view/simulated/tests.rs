@@ -10,7 +10,7 @@ fn simulated() -> Simulated {
         celsius: Celsius::from_millis(celsius),
         soon: Celsius::from_millis(soon),
     };
-    let at = |seconds: u64| TimeSpan::from_micros(seconds * 1_000_000 + 250_000);
+    let at = |seconds: u64| TimeSpan::from_millis(seconds * 1_000 + 250);
     let to = Percent::new(350);
     let moves = vec![
         (

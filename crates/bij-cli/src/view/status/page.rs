@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bij_core::{AttemptEnd, Cause, TimeSpan};
+use bij_core::{AttemptEnd, Cause, SubState, TimeSpan};
 use serde::Serialize;
 
 use super::Status;
@@ -79,7 +79,7 @@ impl View for StatusPage {
             line("GPU memory", memory)?;
         }
         if let Some(nsec) = status.cpu_usage_nsec {
-            let used = time::precise(TimeSpan::from_micros(nsec / 1_000));
+            let used = time::precise(TimeSpan::from_nanos(nsec));
             let quota = status.cpu_quota_percent.as_ref();
             line("CPU", used + &quota.map_or_else(String::new, |q| format!(" (quota: {q}%)")))?;
         }
@@ -117,8 +117,8 @@ impl StatusPage {
     fn active_line(&self, format: &Format) -> String {
         let status = &self.status;
         let (_, tone) = status.symbol();
-        let failed =
-            status.state == "failed" || status.sub_state.as_deref() == Some("auto-restart");
+        let is_restarting = status.sub_state.as_ref().is_some_and(SubState::is_waiting_for_restart);
+        let failed = status.state == "failed" || is_restarting;
         let sub = match (&status.result, &status.sub_state) {
             (Some(result), _) if status.state == "failed" => format!(" (Result: {result})"),
             (Some(result), Some(sub)) if failed => format!(" ({sub}) (Result: {result})"),

@@ -4,7 +4,8 @@ use bij_core::definition::Restart;
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
 use bij_core::{
-    AttemptKey, InvocationId, Obstacle, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
+    AttemptKey, InvocationId, Obstacle, Outcome, RunEnd, RunState, StartKind, SubState, TimeSpan,
+    Timestamp,
 };
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
@@ -170,7 +171,7 @@ fn a_start_that_fails_for_a_missing_resource_names_it_and_waits_for_no_run() {
     machine.submit(&["a"]);
     machine.settle();
     let unit = at_once(machine.units.status(&id("a"))).unwrap();
-    assert_eq!(unit.sub_state, "auto-restart");
+    assert_eq!(unit.sub_state, SubState::AutoRestart);
     // It waits for no other run. Its unit, which waits for its restart, still takes the slot.
     assert_eq!(machine.gates_of("a#1"), ["back-off", "unit", "slots"]);
     let reason = "the directory /srv/wt is not there: mkdir -p /srv/wt, or change `directory`";

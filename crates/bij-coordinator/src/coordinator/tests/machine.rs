@@ -14,7 +14,7 @@ use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
     Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult, StartKind, TimeSpan,
-    Timestamp, close_other_boots,
+    Timestamp, Uptime, close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
@@ -415,5 +415,5 @@ impl Machine {
 
 fn now(seconds: u32) -> Now {
     let at = Timestamp::from_micros(1_000_000_000_000_000 + i64::from(seconds) * 1_000_000);
-    Now { at, uptime: TimeSpan::from_secs(seconds) }
+    Now { at, uptime: Uptime::from_secs(seconds) }
 }

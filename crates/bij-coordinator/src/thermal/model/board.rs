@@ -1,7 +1,7 @@
 //! The board and its experiments in virtual time.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use super::network::{FanModel, ThermalNetwork};
 use super::workload::{JobPhase, ModelJob, START_SECONDS, STOP_SECONDS, Workload};
@@ -86,15 +86,15 @@ impl BoardModel {
 
     /// Lets this time pass.
     pub fn pass(&mut self, time: TimeSpan) {
-        let until = self.uptime().saturating_add(time);
+        let until = self.uptime() + time;
         while self.uptime() < until {
             self.step();
         }
     }
 
     /// Returns the time since the beginning.
-    pub fn uptime(&self) -> TimeSpan {
-        TimeSpan::from_micros(u64::from(self.steps) * STEP_MICROS)
+    pub fn uptime(&self) -> Uptime {
+        Uptime::from_micros(u64::from(self.steps) * STEP_MICROS)
     }
 
     /// Sets the temperature of die and heat sink, which a real board cannot reach so fast.
@@ -201,7 +201,7 @@ impl BoardModel {
     }
 
     fn step(&mut self) {
-        let now = self.uptime().as_duration().as_secs_f64();
+        let now = (self.uptime() - Uptime::BOOT).as_secs_f64();
         let mut paces: Vec<f64> = self.jobs.iter().map(|job| job.pace(now)).collect();
         // Experiments share the GPU and the processors. Work is proportional to heat: that a lower
         // clock is more efficient is left out.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bij_core::{ExperimentId, Percent, TimeSpan};
+use bij_core::{ExperimentId, Percent, Uptime};
 use thiserror::Error;
 
 use super::board::GPU;
@@ -141,7 +141,7 @@ fn job(name: &str, priority: i32, cpu: u32, shape: WorkloadShape) -> ModelJob {
     let experiment = ExperimentId::new(name).expect("the names above are ids");
     let (phase, restraint) = (JobPhase::Waiting, Restraint::default());
     let (uses, cpu) = (f64::from(cpu), Percent::new(cpu));
-    let (gpu, left, since, cpu_time) = (0.0, None, TimeSpan::default(), 0.0);
+    let (gpu, left, since, cpu_time) = (0.0, None, Uptime::BOOT, 0.0);
     ModelJob {
         experiment,
         priority,
@@ -245,7 +245,7 @@ pub(super) struct ModelJob {
     /// Remaining work, in seconds of one processor; `None` is without end.
     pub(super) left: Option<f64>,
     pub(super) phase: JobPhase,
-    pub(super) since: TimeSpan,
+    pub(super) since: Uptime,
     /// Processor time since its start, in seconds.
     pub(super) cpu_time: f64,
     pub(super) restraint: Restraint,

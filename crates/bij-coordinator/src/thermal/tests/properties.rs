@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, Uptime};
 use proptest::prelude::*;
 
 use super::scene::{id, settings};
@@ -50,7 +50,7 @@ fn one(number: usize) -> impl Strategy<Value = ThermalLoad> {
             ThermalLoad {
                 experiment: id(&format!("e{number}")),
                 priority,
-                since: TimeSpan::from_secs(since),
+                since: Uptime::from_secs(since),
                 cpu: Percent::new(cpu),
                 cpu_time: None,
                 can_cap,
@@ -189,7 +189,7 @@ fn ride(
         let gpu =
             (*rates > 0).then_some(GpuClockReading { rates: &RATES[..*rates], bound: hand.bound });
         hand.forget_all_but(loads);
-        let uptime = TimeSpan::from_micros(uptime);
+        let uptime = Uptime::from_micros(uptime);
         let seen = ThermalObservation { uptime, zones, loads, processors: Percent::new(1200), gpu };
         for one in ladder.observe(&seen) {
             hand.carry_out(&one.action, loads)?;

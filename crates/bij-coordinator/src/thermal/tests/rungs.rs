@@ -1,6 +1,6 @@
 //! Up and down.
 
-use bij_core::{Celsius, Percent, TimeSpan};
+use bij_core::{Celsius, Percent, TimeSpan, Uptime};
 
 use super::scene::{Scene, id, load, settings};
 use crate::thermal::{
@@ -81,7 +81,7 @@ fn a_steep_rise_is_met_before_the_threshold_is_reached() {
 
 #[test]
 fn the_lowest_and_youngest_is_capped_first_and_let_go_last() {
-    let young = ThermalLoad { since: TimeSpan::from_secs(9), ..load("young", 0, 400) };
+    let young = ThermalLoad { since: Uptime::from_secs(9), ..load("young", 0, 400) };
     let mut scene = Scene::new([load("high", 5, 400), young, load("old", 0, 400)]);
     scene.warm_up_to(74.9);
     let said = scene.stay_at(75.6, 400);

@@ -1,7 +1,7 @@
 //! A ladder and what it is shown, look by look.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use crate::thermal::{
     GpuClockReading, Ladder, ThermalAction, ThermalDecision, ThermalLoad, ThermalObservation,
@@ -16,7 +16,7 @@ pub(super) struct Scene {
     /// What the GPU's clock may be bounded to, and what it is.
     pub(super) rates: Vec<Hertz>,
     pub(super) bound: Option<Hertz>,
-    now: TimeSpan,
+    now: Uptime,
 }
 
 pub(in crate::thermal) fn settings() -> ThermalSettings {
@@ -33,7 +33,7 @@ impl Scene {
             zones: Ok(Vec::new()),
             rates: Vec::new(),
             bound: None,
-            now: TimeSpan::default(),
+            now: Uptime::BOOT,
         };
         scene.set(40.0);
         assert_eq!(scene.observe(), []);
@@ -47,7 +47,7 @@ impl Scene {
 
     /// One look, a second after the last.
     pub(in crate::thermal) fn observe(&mut self) -> Vec<ThermalDecision> {
-        self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
+        self.now = self.now + TimeSpan::from_secs(1);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, loads, rates, bound, .. } = self;
         let gpu = (!rates.is_empty()).then_some(GpuClockReading { rates, bound: *bound });
@@ -110,7 +110,7 @@ pub(in crate::thermal) fn load(name: &str, priority: i32, cpu: u32) -> ThermalLo
     ThermalLoad {
         experiment: id(name),
         priority,
-        since: TimeSpan::default(),
+        since: Uptime::BOOT,
         cpu: Percent::new(cpu),
         cpu_time: None,
         can_cap: true,

@@ -118,7 +118,7 @@ fn values_are_accepted_in_every_spelling_of_systemd() {
     assert_eq!(spec.limits.cpu, Some(Limit::Max));
     assert_eq!(spec.limits.tasks, Some(Limit::At(1024)));
     assert_eq!(spec.limits.time, Some(Limit::At(TimeSpan::from_secs(90))));
-    assert_eq!(spec.restart.delay, TimeSpan::from_micros(500_000));
+    assert_eq!(spec.restart.delay, TimeSpan::from_millis(500));
     assert_eq!(spec.restart.interval, Limit::At(TimeSpan::from_secs(320)));
     assert_eq!(spec.stop.signal, "SIGINT");
     assert_eq!(spec.power.mode, Some(PowerMode::Number(0)));

@@ -153,7 +153,7 @@ pub(crate) fn span_limit_or_zero(node: &Node) -> Result<Limit<TimeSpan>, Fault> 
 }
 
 fn above_zero(node: &Node, limit: Limit<TimeSpan>) -> Result<Limit<TimeSpan>, Fault> {
-    if limit == Limit::At(TimeSpan::from_micros(0)) {
+    if limit == Limit::At(TimeSpan::default()) {
         return Err(Fault::new(node.at, format!("found a span of 0, expected {SPAN}"))
             .hint("leave the key out for no limit"));
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bij_coordinator::Ports;
 use bij_coordinator::thermal::{RestraintChange, StopUrgency, ThermalAction, ThermalReason};
-use bij_core::port::{Handover, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Hertz, Order, OrderKind};
+use bij_core::port::{Handover, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ActiveState, ExperimentId, Hertz, Order, OrderKind, SubState};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
@@ -130,7 +130,7 @@ fn describe_failure(
 
 /// Changes the restraint of an experiment.
 async fn change_restraint(
-    units: &impl UnitManager,
+    units: &(impl UnitManager + UnitRestrainer),
     handover: &impl Handover,
     experiment: ExperimentId,
     change: RestraintChange,
@@ -148,7 +148,7 @@ async fn change_restraint(
 }
 
 async fn set_restraint(
-    units: &impl UnitManager,
+    units: &(impl UnitManager + UnitRestrainer),
     experiment: &ExperimentId,
     change: RestraintChange,
 ) -> Result<(), UnitError> {
@@ -163,7 +163,10 @@ async fn set_restraint(
 }
 
 /// Stops a unit; kills it if the stop takes too long or fails.
-async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<(), UnitError> {
+async fn stop_in_haste(
+    units: &(impl UnitManager + UnitRestrainer),
+    id: &ExperimentId,
+) -> Result<(), UnitError> {
     let stop = units.stop(id);
     tokio::pin!(stop);
     let mut stopped = tokio::select! {
@@ -193,7 +196,7 @@ async fn signalled(units: &impl UnitManager, id: &ExperimentId) {
         let is_waiting = match unit.active_state {
             ActiveState::Active | ActiveState::Activating | ActiveState::Reloading => true,
             // `ExecStop=` runs.
-            ActiveState::Deactivating => unit.sub_state == "stop",
+            ActiveState::Deactivating => unit.sub_state == SubState::Stop,
             _ => false,
         };
         if !is_waiting {
@@ -236,9 +239,23 @@ mod tests {
             Ok(Outcome::Changed)
         }
 
-        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
-            self.record("kill");
-            Ok(())
+        async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+            Ok(Vec::new())
+        }
+
+        async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+            let is_signalled = self.1.elapsed() >= self.2;
+            Ok(UnitStatus {
+                active_state: ActiveState::Deactivating,
+                sub_state: if is_signalled { SubState::StopSigterm } else { SubState::Stop },
+                ..UnitStatus::down(id.clone())
+            })
+        }
+    }
+
+    impl UnitRestrainer for Stubborn {
+        async fn set_frozen(&self, _: &ExperimentId, _: bool) -> Result<Outcome, UnitError> {
+            Err(UnitError::Unsupported("nothing can be frozen here"))
         }
 
         async fn set_cpu_cap(
@@ -250,17 +267,9 @@ mod tests {
             Ok(Outcome::Changed)
         }
 
-        async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-            Ok(Vec::new())
-        }
-
-        async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
-            let is_signalled = self.1.elapsed() >= self.2;
-            Ok(UnitStatus {
-                active_state: ActiveState::Deactivating,
-                sub_state: if is_signalled { "stop-sigterm" } else { "stop" }.to_owned(),
-                ..UnitStatus::down(id.clone())
-            })
+        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
+            self.record("kill");
+            Ok(())
         }
     }
 
