@@ -1,3 +1,3 @@
 //! Orders to stop, recorded for the hooks and the experiment.
 
-pub(crate) use bij_definitions::write_order;
+pub(crate) use bij_definition::write_order;

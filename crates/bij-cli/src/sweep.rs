@@ -3,7 +3,8 @@
 mod param;
 
 use bij_core::ExperimentId;
-use bij_core::definition::{ExperimentSpec, SpecOverlay};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::SpecOverlay;
 use thiserror::Error;
 
 pub(crate) use param::Param;

@@ -6,8 +6,9 @@ use std::io::{Write as _, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bij_coordinator::{Adapters, Coordinator, Now, QueueEntry, Submit, SubmitRequest};
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Change, RunQueue, Sample, Started, UnitError, UnitManager};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, UnitStatus, Uptime};
 
 #[derive(Default)]

@@ -38,7 +38,7 @@ mod under_way;
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, Bytes, ExperimentId, InvocationId, Timestamp, Uptime};

@@ -1,6 +1,6 @@
 //! The start limit of a unit.
 
-use crate::definition::Restart;
+use crate::spec::RestartSpec;
 use crate::{Attempt, BootId, Limit, TimeSpan, Timestamp, Uptime};
 
 /// A limit of `StartLimitBurst=` starts within `StartLimitIntervalSec=` (systemd.unit(5)).
@@ -64,8 +64,8 @@ impl StartLimit {
     }
 }
 
-impl From<&Restart> for StartLimit {
-    fn from(restart: &Restart) -> Self {
+impl From<&RestartSpec> for StartLimit {
+    fn from(restart: &RestartSpec) -> Self {
         Self { burst: restart.burst, interval: restart.interval }
     }
 }

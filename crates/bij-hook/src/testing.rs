@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bij_core::definition::ExperimentSpec;
-use bij_core::executable::Format;
+use bij_core::executable::ExecutableFormat;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, ExperimentId, InvocationId, MonotonicTime, ServiceResult};
 use bij_host::HostContext;
 use bij_store::Store;
@@ -204,7 +204,7 @@ impl TestMachine {
     fn install(&self, program: &str) {
         fs::copy(program, self.path(&program[1..])).unwrap();
         let head = fs::read(program).unwrap();
-        if let Format::Elf { loader: Some(loader), .. } = Format::read(&head) {
+        if let ExecutableFormat::Elf { loader: Some(loader), .. } = ExecutableFormat::read(&head) {
             fs::copy(&loader, self.path(&loader[1..])).unwrap();
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Opened;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{InvocationId, Layout};
 
 use crate::shim::UserIdentity;

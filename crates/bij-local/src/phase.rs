@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use bij_core::definition::{ExperimentSpec, OomPolicy};
+use bij_core::spec::{ExperimentSpec, OomPolicy};
 use bij_core::{Exit, Limit, ServiceResult, SubState, TimeSpan};
 
 use crate::policy;

@@ -7,8 +7,8 @@ mod prepare;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, LedgerError, Opened, Opening};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
     SubState, Timestamp, error_chain,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::FindError;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, SubState,
     TimeSpan, Timestamp, error_chain,

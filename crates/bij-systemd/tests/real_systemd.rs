@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer as _};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };

@@ -3,7 +3,8 @@
 use std::env::VarError;
 use std::path::PathBuf;
 
-use bij_core::definition::{Problem, SpecOverlay};
+use bij_core::port::Problem;
+use bij_definition::SpecOverlay;
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 

@@ -2,6 +2,7 @@
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
+use bij_definition::settings_by_key;
 use bij_systemd::SettingsInForce;
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::error::CliError;
 use crate::facts;
 use crate::units::settings_in_force;
 use crate::view::{
-    AllProperties, ExperimentFacts, Properties, Setting, Status, WaitingRun, settings,
+    AllProperties, ExperimentFacts, Properties, Setting, Status, WaitingRun,
     settings_with_overrides,
 };
 use crate::waiting_runs;
@@ -64,7 +65,7 @@ fn properties(
             all.push(setting("DefinitionStamp", found.stamp.as_str()));
             all.extend(match in_force {
                 Some(in_force) => settings_with_overrides(&found.spec, &found.stamp, in_force),
-                None => settings(&found.spec),
+                None => settings_by_key(&found.spec),
             });
         }
         Err(FindError::Missing { .. }) => all.push(setting("Definition", Value::Null)),

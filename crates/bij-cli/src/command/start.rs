@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bij_api::message::Submit;
 use bij_core::ExperimentId;
-use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
+use bij_definition::{SpecOverlay, to_toml};
 
 use super::check::must_be_startable;
 use super::unit_action::{UnitAction, apply};
@@ -121,7 +121,7 @@ fn is_undefined(context: &Context, id: &ExperimentId) -> bool {
 fn define_from_config(context: &Context, id: &ExperimentId, config: &Path) -> Result<(), CliError> {
     let mut found = context.definitions().find_file(config)?;
     found.spec.id = id.clone();
-    context.definitions().submit(id, &found.spec.to_toml())?;
+    context.definitions().submit(id, &to_toml(&found.spec))?;
     context.terminal.status(&format!("{id}: defined by {}", found.source));
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use bij_core::definition::DefinitionError;
+use bij_core::port::DefinitionError;
 use bij_core::port::{FindError, LedgerError, UnitError};
-use bij_definitions::SubmitError;
+use bij_definition::SubmitError;
 
 use super::{CliError, Kind};
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bij_core::definition::{Problem, Warning};
+use bij_core::port::{Problem, Warning};
 use serde::Serialize;
 
 use super::escape::visible;

@@ -6,9 +6,11 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::definition::Setting;
 use super::escape::visible;
 use super::{Format, View};
+
+/// A setting or another property: its key, and its value; null is systemd's default or none.
+pub(crate) type Setting = (String, Value);
 
 /// The properties of one experiment: `bij show`.
 #[derive(Clone, Debug)]

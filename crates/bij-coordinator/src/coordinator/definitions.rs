@@ -1,11 +1,12 @@
 //! Reads definitions: terms, obstacles, extras that are no longer allowed, and the settings of running experiments.
 
-use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Change, DefinitionSource};
 use bij_core::queue::{QueueState, QueuedRun, Terms};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     Celsius, CpuQuota, ExperimentId, InvocationId, Limit, MemoryLimit, Percent, TimeSpan, Uptime,
 };
+use bij_definition::{SourceFile, SpecOverlay};
 
 use super::Coordinator;
 use crate::plan::check_extras;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::{CoordinatorSettings, OnReboot};
+use bij_core::CoordinatorSettings;
 use bij_core::port::Change;
 use bij_core::queue::{
     Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, RunRef, SlotsFrom,
 };
+use bij_core::spec::OnReboot;
 use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, Uptime};
 
 use super::{BackOff, HealthMemory, Report};

@@ -1,10 +1,11 @@
 //! Builders of small worlds for tests of decisions.
 
-use bij_core::definition::{Clocks, CoordinatorSettings};
+use bij_core::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
 };
+use bij_core::spec::Clocks;
 use bij_core::{
     ActiveState, BootId, Bytes, ExperimentId, RunId, SubState, Timestamp, UnitStatus, Uptime,
 };

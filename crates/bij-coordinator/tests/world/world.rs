@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::{Coordinator, Now};
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::queue::GoingDown;
 use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp, Uptime};
 use bij_sim::{Fuse, SimMachine, UnitFault};

@@ -5,8 +5,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Closing;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
     error_chain,

@@ -1,7 +1,7 @@
 //! The contract of [`UnitManager`], and what it takes to judge a manager.
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
 
 /// What an experiment of the contract does.

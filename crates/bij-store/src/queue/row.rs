@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::Clocks;
 use bij_core::queue::{
     Claim, Delay, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, NotBefore, Origin,
     Pause, Place, QueueState, QueuedRun, Terms,
 };
+use bij_core::spec::Clocks;
 use bij_core::{
     AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, TimeSpan, Timestamp, Uptime,
 };

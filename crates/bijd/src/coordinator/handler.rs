@@ -20,7 +20,7 @@ use bij_core::{
     Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, UNATTRIBUTED_STARTS, Uptime,
     error_chain,
 };
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 

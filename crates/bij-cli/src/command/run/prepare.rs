@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
 use bij_core::caller_environment::TOOLS;
-use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, Found};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::{SpecOverlay, to_toml};
 
 use crate::args::{IdArg, RunArgs, ShellArgs, Target};
 use crate::command::check::{must_be_runnable, obstacle};
@@ -42,7 +43,7 @@ pub(super) fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<Experimen
     let mut ids: Vec<ExperimentId> = Vec::new();
     for PlannedExperiment { spec, is_defined } in plans {
         if !is_defined {
-            context.definitions().submit(&spec.id, &spec.to_toml())?;
+            context.definitions().submit(&spec.id, &to_toml(&spec))?;
         }
         if !overlay.is_empty() || context.definitions().extras(&spec.id)?.is_some() {
             context.definitions().set_extras(&spec.id, &overlay)?;
@@ -97,7 +98,7 @@ fn define_command(
 ) -> Result<ExperimentId, CliError> {
     let spec = ad_hoc(context, &args.command, name, overlay, &args.shell)?;
     if name.is_some() {
-        context.definitions().submit(&spec.id, &spec.to_toml())?;
+        context.definitions().submit(&spec.id, &to_toml(&spec))?;
         return Ok(spec.id);
     }
     Ok(context.definitions().submit_ad_hoc(spec)?.id)
@@ -187,7 +188,7 @@ fn program_path(program: &str) -> Result<String, CliError> {
 }
 
 /// Returns the current directory if the experiment's user can enter it.
-fn working_directory(scope: Scope) -> Option<bij_core::definition::AbsolutePath> {
+fn working_directory(scope: Scope) -> Option<bij_core::spec::AbsolutePath> {
     let here = std::env::current_dir().ok()?;
     // Under PID 1 the command runs as another user, and under every systemd with a `/tmp` of its own.
     let others_enter = || {

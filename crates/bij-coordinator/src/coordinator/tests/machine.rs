@@ -5,12 +5,14 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec, VariablePattern};
+use bij_core::CoordinatorSettings;
 use bij_core::port::{
     Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
     RunQueue, Sample, UnitManager, Unread, ZoneReading,
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
+use bij_core::spec::ExperimentSpec;
+use bij_core::variable::VariablePattern;
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
     Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult, StartKind, TimeSpan,

@@ -1,8 +1,8 @@
 //! What becomes of runs when the machine or their unit goes down.
 
-use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::spec::OnReboot;
 use bij_core::{ActiveState, Cause, RunEnd, Uptime};
 
 use crate::policy::testing::*;

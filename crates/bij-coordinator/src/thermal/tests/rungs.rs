@@ -18,7 +18,7 @@ fn thresholds_without_room_between_them_are_refused() {
     let (throttle, critical) = (Celsius::new(80), Celsius::new(80));
     let refused = ThermalSettings::new(throttle, critical, TimeSpan::from_secs(5));
     assert_eq!(refused, Err(ThresholdsTooClose { throttle, critical }));
-    let defaults = ThermalSettings::try_from(&bij_core::definition::CoordinatorSettings::default());
+    let defaults = ThermalSettings::try_from(&bij_core::CoordinatorSettings::default());
     assert_eq!(defaults, Ok(settings()));
 }
 

@@ -1,11 +1,11 @@
 //! Clauses: submissions become runs.
 
-use bij_core::definition::Clocks;
 use bij_core::port::{Ledger, RunQueue};
 use bij_core::queue::{
     Claim, Delay, Dependencies, GpuClaim, NotBefore, Origin, Place, QueueState, RunRef, Submission,
     Terms,
 };
+use bij_core::spec::Clocks;
 use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan, Uptime};
 
 use super::fixture::{self, READS, WRITES, cancel, change, run, submission, submit};
