@@ -56,6 +56,7 @@ pub(crate) use power_mode::{blocking_run, is_free_for};
 pub use recovery::requeue_interrupted;
 pub use report::Report;
 pub use state::{Busy, Interruption, State, StopRequest};
+pub use thermal::{requeue_first, thermal_gate};
 pub use unit_orders::{BackOff, MAX_TRIES};
 
 use capacity::UsedCapacity;

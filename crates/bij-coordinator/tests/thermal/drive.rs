@@ -1,4 +1,4 @@
-//! Policies that hold a board back, each for so many hours of its life.
+//! Runs of the board model under a policy.
 
 use bij_coordinator::thermal::model::{
     self, BoardModel, FanModel, GPU_RATES, PROCESSORS, Workload,
@@ -8,7 +8,7 @@ use bij_coordinator::thermal::{
 };
 use bij_core::{Celsius, TimeSpan, Uptime};
 
-/// What became of one life.
+/// Result of one run of the model.
 pub(crate) struct Outcome {
     /// The highest temperature of the die.
     pub(crate) hottest: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The most moves in any hour after so many seconds.
+    /// Returns the largest number of moves in any hour, after the first seconds.
     pub(crate) fn most_in_an_hour(&self, after: f64) -> usize {
         let times: Vec<f64> =
             self.moves.iter().map(|(at, _)| *at).filter(|at| *at >= after).collect();
@@ -31,7 +31,7 @@ impl Outcome {
     }
 }
 
-/// The means that the machine has.
+/// The restraints that the machine supports.
 #[expect(clippy::struct_excessive_bools, reason = "each may be had without the others")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means {
@@ -53,7 +53,7 @@ pub(crate) fn settings() -> ThermalSettings {
     ThermalSettings::new(throttle, critical, TimeSpan::from_secs(5)).expect("75 is below 85")
 }
 
-/// The ladder.
+/// Runs the board under the ladder.
 pub(crate) fn ladder(world: BoardModel, hours: f64, means: Means) -> Outcome {
     let mut ride = Ride::new(world, means);
     while ride.now() < hours * 3600.0 {
@@ -63,7 +63,7 @@ pub(crate) fn ladder(world: BoardModel, hours: f64, means: Means) -> Outcome {
     Outcome { hottest: hottest(&world), work: work(&world), moves, stops: 0 }
 }
 
-/// A board that the ladder holds back.
+/// A board that the ladder restrains.
 pub(crate) struct Ride {
     pub(crate) world: BoardModel,
     pub(crate) ladder: Ladder,
@@ -76,12 +76,12 @@ impl Ride {
         Self { world, ladder: Ladder::new(settings()), moves: Vec::new(), means }
     }
 
-    /// Seconds since the beginning.
+    /// Returns the seconds since the beginning.
     pub(crate) fn now(&self) -> f64 {
         (self.world.uptime() - Uptime::BOOT).as_secs_f64()
     }
 
-    /// One look, and the time to the next.
+    /// Lets the ladder observe the board once, and time pass until the next observation.
     pub(crate) fn observe(&mut self) {
         let now = self.now();
         let Self { world, ladder, moves, means } = self;
@@ -123,8 +123,8 @@ pub(crate) fn all_or_nothing(mut world: BoardModel, hours: f64) -> Outcome {
     Outcome { hottest: hottest(&world), work: work(&world), moves: Vec::new(), stops }
 }
 
-/// The work of the constant load that just holds the throttle temperature, as far as so much is asked
-/// for, in seconds of one processor.
+/// Returns the work of the constant load that just holds the throttle temperature, or of the demand where that is less,
+/// in seconds of one processor.
 pub(crate) fn ideal(fan: FanModel, load: Workload, hours: f64) -> f64 {
     let work = model::ideal_work(fan, load, span(hours), settings().throttle());
     work.as_secs_f64()

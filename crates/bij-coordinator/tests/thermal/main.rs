@@ -1,9 +1,8 @@
 //! The heat ladder, judged against a board that grows hot under load.
 //!
-//! Each board is held back for six hours of its life by three policies, side by side: the ladder; "stop
-//! everything at 75 °C, start everything at 65 °C"; and the *bound*: at each moment as much of what is
-//! asked for as the constant load that just holds the throttle temperature. Loads that come and go can
-//! pass the bound a little, for the heat sink evens them out. `cargo nextest run --no-capture` prints
+//! Each board is restrained for six hours by three policies, side by side: the ladder; "stop everything at 75 °C, start
+//! everything at 65 °C"; and the *bound*: at each moment the demand, up to the constant load that just holds the
+//! throttle temperature. Varying loads can exceed the bound a little, because the heat sink evens them out. `cargo nextest run --no-capture` prints
 //! the tables.
 
 mod drive;
@@ -15,7 +14,7 @@ use bij_core::Celsius;
 use drive::{ALL_MEANS, Means, Outcome};
 
 const HOURS: f64 = 6.0;
-/// After so many seconds the ladder has settled: the slowest load comes to its height after two hours.
+/// Seconds after which the ladder has settled: the slowest load reaches its peak after two hours.
 const SETTLED: f64 = 2.0 * 3600.0;
 /// The critical temperature, and what readings may lag behind.
 const NEVER_ABOVE: f64 = 86.0;
@@ -64,7 +63,7 @@ fn judge(fan: FanModel) {
             share(&free),
             rival.hottest
         );
-        // Where nothing ever grows hot there is nothing to be better at.
+        // A board that never grows hot cannot show a better policy.
         let is_better = ladder.work > rival.work || (rival.stops == 0 && ladder.work >= rival.work);
         if ladder.hottest > NEVER_ABOVE || moves > 6 || share(&ladder) < 0.95 || !is_better {
             wrong.push(load.name());

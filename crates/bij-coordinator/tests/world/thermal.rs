@@ -12,7 +12,7 @@ use crate::world::World;
 const HOT: Celsius = Celsius::new(90);
 
 impl World {
-    /// From one moment to the next it is too hot for anything, or cool again.
+    /// Makes the board too hot for any experiment, or cool again.
     pub(crate) fn set_heat(&mut self, hot: bool) {
         self.is_hot = hot;
         let up = if hot { self.machine.units.up() } else { Vec::new() };
@@ -21,7 +21,7 @@ impl World {
             reason: reason(),
         });
         let stops: Vec<ThermalDecision> = stops.collect();
-        self.tell_heat(&stops);
+        self.report_heat(&stops);
         for id in up {
             let order = Order { kind: OrderKind::Heat, by: reason().to_string() };
             self.machine.handover.stop(&id, &order).expect("the model takes it");
@@ -29,8 +29,8 @@ impl World {
         }
     }
 
-    /// The coordinator is told how hot it is, and what was done; it is told first of all.
-    pub(crate) fn tell_heat(&mut self, moves: &[ThermalDecision]) {
+    /// Reports the temperature and the decisions to the coordinator, before anything else happens.
+    pub(crate) fn report_heat(&mut self, moves: &[ThermalDecision]) {
         let now = self.now();
         let thermal = if self.is_hot {
             ThermalStatus {
@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// Nothing is let start while it is too hot.
+    /// Checks that no start is admitted while the board is too hot.
     pub(crate) fn is_let_start_in_the_heat(&mut self, run: &str) {
         if self.is_hot {
             self.wrong.push(format!("nothing is let start while it is too hot: {run} was"));

@@ -1,4 +1,4 @@
-//! The GPU's clock, up and down.
+//! Limits of the GPU's clock, and their lifting.
 
 use bij_core::{Hertz, Percent};
 
@@ -13,7 +13,7 @@ fn on_gpu(name: &str, priority: i32, cpu: u32) -> ThermalLoad {
     ThermalLoad { can_cap_gpu: true, ..load(name, priority, cpu) }
 }
 
-/// With a GPU whose clock can be bounded.
+/// Creates a scene with a GPU whose clock can be limited.
 fn scene(loads: impl IntoIterator<Item = ThermalLoad>) -> Scene {
     let mut scene = Scene::new(loads);
     scene.rates = rates();

@@ -1,4 +1,4 @@
-//! What holds whatever is seen.
+//! Properties that hold for every sequence of observations.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ fn one(number: usize) -> impl Strategy<Value = ThermalLoad> {
     )
 }
 
-/// Any of five.
+/// Generates any subset of five experiments.
 fn some_loads() -> impl Strategy<Value = Vec<ThermalLoad>> {
     let each = [0, 1, 2, 3, 4].map(|number| prop::option::of(one(number)));
     each.prop_map(|each| each.into_iter().flatten().collect())
@@ -80,7 +80,7 @@ fn looks() -> impl Strategy<Value = Vec<Look>> {
     prop::collection::vec(look, 0..20).prop_map(|looks| looks.into_iter().flatten().collect())
 }
 
-/// Does what the ladder says, and objects to what cannot or need not be done.
+/// Carries out the actions, and fails the test for one that is impossible or unnecessary.
 #[derive(Default)]
 struct Hand {
     held: bool,
@@ -88,7 +88,7 @@ struct Hand {
     bound: Option<Hertz>,
 }
 
-/// The GPU's clock.
+/// Rates of the GPU's clock.
 const RATES: [Hertz; 5] = [
     Hertz::new(300_000_000),
     Hertz::new(500_000_000),
@@ -98,7 +98,7 @@ const RATES: [Hertz; 5] = [
 ];
 
 impl Hand {
-    /// Who is down has nothing in force, and who cannot be capped was never capped.
+    /// Forgets the restraints of experiments that are down, and caps where caps have no effect.
     fn forget_all_but(&mut self, loads: &[ThermalLoad]) {
         self.restraints.retain(|id, restraint| {
             let one = loads.iter().find(|one| one.experiment == *id);
@@ -173,7 +173,7 @@ impl Hand {
     }
 }
 
-/// Shows it all to a ladder and has each look judged after its moves are done.
+/// Gives the observations to a ladder, carries out its actions, and judges the state after each.
 fn ride(
     looks: Vec<Look>,
     mut judge: impl FnMut(&Ladder, &Look, &Hand) -> Result<(), TestCaseError>,
@@ -199,7 +199,7 @@ fn ride(
     Ok(())
 }
 
-/// How far one is held back, so that any rung is more than those below.
+/// Returns how far an experiment is restrained, in an order of increasing restraint.
 fn depth(ladder: &Ladder, one: &ThermalLoad) -> (Activity, bool) {
     let restraint = ladder.restraint(&one.experiment);
     (restraint.activity, restraint.cap.is_some())

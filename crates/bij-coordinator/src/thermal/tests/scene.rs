@@ -1,4 +1,4 @@
-//! A ladder and what it is shown, look by look.
+//! A ladder and the observations that it gets.
 
 use bij_core::port::{Unread, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
@@ -8,12 +8,12 @@ use crate::thermal::{
     ThermalSettings,
 };
 
-/// A ladder of 75 and 85 degrees that looks every five seconds.
+/// A ladder with thresholds of 75 and 85 degrees that observes every five seconds.
 pub(super) struct Scene {
     pub(super) ladder: Ladder,
     pub(super) loads: Vec<ThermalLoad>,
     pub(super) zones: Result<Vec<ZoneReading>, Unread>,
-    /// What the GPU's clock may be bounded to, and what it is.
+    /// Rates to which the GPU's clock can be limited, and its limit.
     pub(super) rates: Vec<Hertz>,
     pub(super) bound: Option<Hertz>,
     now: Uptime,
@@ -25,7 +25,7 @@ pub(in crate::thermal) fn settings() -> ThermalSettings {
 }
 
 impl Scene {
-    /// A cool board on which these live.
+    /// Creates a cool board on which these experiments run.
     pub(in crate::thermal) fn new(loads: impl IntoIterator<Item = ThermalLoad>) -> Self {
         let mut scene = Self {
             ladder: Ladder::new(settings()),
@@ -40,12 +40,12 @@ impl Scene {
         scene
     }
 
-    /// The hottest zone is as hot as this.
+    /// Sets the temperature of the hottest zone.
     pub(in crate::thermal) fn set(&mut self, degrees: f64) {
         self.zones = Ok(vec![zone("cpu", degrees - 2.0), zone("tj", degrees)]);
     }
 
-    /// One look, a second after the last.
+    /// Observes the board, a second after the last observation.
     pub(in crate::thermal) fn observe(&mut self) -> Vec<ThermalDecision> {
         self.now = self.now + TimeSpan::from_secs(1);
         let (uptime, processors) = (self.now, Percent::new(1200));
@@ -62,25 +62,25 @@ impl Scene {
         said
     }
 
-    /// The action could not be carried out.
+    /// Reports that an action could not be carried out.
     pub(in crate::thermal) fn fail(&mut self, action: &ThermalAction) {
         let ThermalAction::Restrain { experiment, change } = action else { panic!("{action}") };
         self.ladder.failed(experiment, *change);
     }
 
-    /// Looks for so many seconds; gives what is said.
+    /// Observes for some seconds; returns the actions.
     pub(in crate::thermal) fn pass(&mut self, seconds: u32) -> Vec<ThermalAction> {
         let said = (0..seconds).flat_map(|_| self.observe());
         said.map(|one| one.action).collect()
     }
 
-    /// As hot as this for so many seconds.
+    /// Stays at a temperature for some seconds; returns the actions.
     pub(in crate::thermal) fn stay_at(&mut self, degrees: f64, seconds: u32) -> Vec<ThermalAction> {
         self.set(degrees);
         self.pass(seconds)
     }
 
-    /// It grows hot slowly enough that every reading is believed.
+    /// Warms up so slowly that the ladder believes every reading; returns the actions.
     pub(in crate::thermal) fn warm_up_to(&mut self, degrees: f64) -> Vec<ThermalAction> {
         let steps = 20;
         (1..=steps)
@@ -105,7 +105,7 @@ pub(in crate::thermal) fn id(name: &str) -> ExperimentId {
     ExperimentId::new(name).unwrap()
 }
 
-/// One that can be held back in every way.
+/// Returns an experiment that can be restrained in every way.
 pub(in crate::thermal) fn load(name: &str, priority: i32, cpu: u32) -> ThermalLoad {
     ThermalLoad {
         experiment: id(name),
