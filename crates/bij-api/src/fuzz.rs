@@ -1,6 +1,10 @@
 //! Message bodies of hostile clients: each is refused with a text, or is a request that is the same after another trip
 //! over the wire.
 
+use bij_core::request::{
+    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerSetting,
+    QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
+};
 use bij_fuzz::{Target, assert_harmless};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,10 +13,6 @@ use zbus::wire::{BE, LE, to_bytes};
 
 use crate::dictionary::{Dictionary, List, ReceivedList};
 use crate::limits;
-use crate::message::{
-    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerSetting,
-    QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
-};
 
 fn encode(message: &impl Serialize) -> Vec<u8> {
     to_bytes(Context::new(LE, 0), &Dictionary::from_message(message)).unwrap().bytes().to_vec()

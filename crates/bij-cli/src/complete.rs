@@ -5,22 +5,22 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bij_api::message::{QueueQuery, State};
 use bij_core::port::{DefinitionSource as _, RunQueue as _};
 use bij_core::queue::{Queue, QueuedRun};
+use bij_core::request::{EntryState, QueueQuery};
 use bij_core::{ExperimentId, Layout, RunId};
 use bij_definition::Definitions;
 use bij_store::Reader;
 use clap::CommandFactory as _;
-use clap_complete::CompleteEnv;
-use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
-use clap_complete::env::{Bash, Fish, Shells, Zsh};
 
 use crate::args::{Cli, Global, Shell};
 use crate::coordinator;
 use crate::error::CliError;
 use crate::scope::{self, HostFacts, Scope};
 use crate::terminal::Terminal;
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
+use clap_complete::env::{Bash, Fish, Shells, Zsh};
 
 /// The environment variable that names the calling shell. clap's usual name could be set for another program,
 /// and `bij` would then print completions.
@@ -100,7 +100,7 @@ fn defined_ids() -> Vec<ExperimentId> {
 /// The names in the queue that can be completed.
 #[derive(Default)]
 struct QueueNames {
-    runs: Vec<(RunId, State)>,
+    runs: Vec<(RunId, EntryState)>,
     groups: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ fn queue_names() -> QueueNames {
             let named = groups.into_iter().map(|group| group.name);
             let used = runs.iter().map(|queued| queued.terms.group.clone());
             let groups = named.chain(used).map(String::from).collect();
-            let state = |queued: QueuedRun| (State::from(&queued.state), queued.run);
+            let state = |queued: QueuedRun| (EntryState::from(&queued.state), queued.run);
             let runs = runs.into_iter().map(state).map(|(state, run)| (run, state)).collect();
             QueueNames { runs, groups }
         }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bij_api::message::{Entry, QueueQuery, State};
 use bij_core::ExperimentId;
+use bij_core::request::{EntryState, QueueEntry, QueueQuery};
 
 use crate::context::Context;
-use crate::coordinator;
 use crate::error::CliError;
-use crate::gpu_memory;
 use crate::queue_source::QueueSource;
 use crate::view::{ExperimentFacts, WaitingRun};
+use crate::{coordinator, gpu_memory};
 
 /// Up to this many experiments, one query is made for each; for more, the whole queue is read.
 const SINGLE_QUERIES: usize = 3;
@@ -47,7 +46,7 @@ async fn first_in(
 ) -> Result<BTreeMap<ExperimentId, WaitingRun>, CliError> {
     let mut first = BTreeMap::new();
     for entry in entries(source, ids).await? {
-        if matches!(entry.state, State::Waiting | State::Held) {
+        if matches!(entry.state, EntryState::Waiting | EntryState::Held) {
             first.entry(entry.experiment.clone()).or_insert_with(|| WaitingRun::from(entry));
         }
     }
@@ -64,7 +63,7 @@ async fn source(context: &Context) -> QueueSource {
 }
 
 /// Returns runs in starting order; at least all runs of these experiments.
-async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<Entry>, CliError> {
+async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<QueueEntry>, CliError> {
     if ids.len() > SINGLE_QUERIES {
         return source.queue(&QueueQuery::default()).await;
     }

@@ -4,20 +4,20 @@
 
 use std::sync::Arc;
 
-use bij_core::queue::RunRef;
+use bij_core::queue::{Event, RunRef};
+use bij_core::request::{
+    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Edit, EventQuery, GroupSetting, GroupStatus,
+    Minutes, MinutesQuery, Page, Pausing, PowerSetting, QueueEntry, QueueQuery, RunOutcome, Submit,
+    SubmitOptions, TalliesQuery, UnitRequest, Why,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 
 use super::caller_source::CallerSource;
-use super::handler::Commands;
+use super::handler::RequestHandler;
 use crate::dictionary::{Dictionary, List, ReceivedList};
-use crate::message::{
-    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Minutes, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery,
-    Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
-};
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
 
@@ -33,7 +33,7 @@ pub(super) struct Interface<H> {
 // Calls of one connection are answered one after another, so that a client that sends without reading blocks only
 // itself.
 #[zbus::interface(name = "org.braininjar.Coordinator1", spawn = false)]
-impl<H: Commands> Interface<H> {
+impl<H: RequestHandler> Interface<H> {
     /// Submits runs to the queue, all or none; they are on disk before the answer.
     ///
     /// Keys of a run: experiment (s), and to override the definition:
@@ -47,7 +47,7 @@ impl<H: Commands> Interface<H> {
         runs: ReceivedList<Submit, { limits::MAX_RUNS }>,
         options: Dictionary,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<List<Vec<Entry>>, Refusal> {
+    ) -> Result<List<Vec<QueueEntry>>, Refusal> {
         let caller = self.source.caller(&header, "submit runs").await?;
         if runs.count() > limits::MAX_RUNS {
             return Err(limits::too_many(runs.count()));
@@ -87,7 +87,7 @@ impl<H: Commands> Interface<H> {
         act: Dictionary,
         runs: Vec<String>,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<List<Vec<Changed>>, Refusal> {
+    ) -> Result<List<Vec<RunOutcome>>, Refusal> {
         let caller = self.source.caller(&header, "change runs").await?;
         let act: Act = request(act)?;
         let runs = runs.iter().map(|run| name(run)).collect::<Result<Vec<_>, Refusal>>()?;
@@ -209,7 +209,7 @@ impl<H: Commands> Interface<H> {
     /// since, text). Also returns the length of the whole list, and the number of the newest event at that time.
     /// For all users.
     #[zbus(out_args("runs", "total", "seq"))]
-    async fn queue(&self, query: Dictionary) -> Result<(List<Vec<Entry>>, u32, u64), Refusal> {
+    async fn queue(&self, query: Dictionary) -> Result<(List<Vec<QueueEntry>>, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
         self.source.large_answer().await;
         let page = self.handler.queue(query).await?;
@@ -242,7 +242,7 @@ impl<H: Commands> Interface<H> {
     /// Returns the groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
     /// For all users.
     #[zbus(out_args("groups"))]
-    async fn groups(&self) -> Result<List<Vec<GroupInfo>>, Refusal> {
+    async fn groups(&self) -> Result<List<Vec<GroupStatus>>, Refusal> {
         Ok(List(self.handler.groups().await?))
     }
 

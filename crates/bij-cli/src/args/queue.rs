@@ -1,13 +1,13 @@
 //! The verbs of the queue and their arguments.
 
-use bij_api::message::State;
 use bij_core::ExperimentId;
 use bij_core::queue::GroupName;
+use bij_core::request::EntryState;
 use clap::{Args, Subcommand};
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use super::{EditArgs, IdArg, RunArg, SubmitArgs, help};
 use crate::complete;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 /// The verbs of the queue.
 #[derive(Debug, Subcommand)]
@@ -57,12 +57,12 @@ pub(crate) struct QueueArgs {
     pub(crate) group: Option<GroupName>,
     /// Show the runs in this state only: waiting, held, starting or running
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
-    pub(crate) state: Option<State>,
+    pub(crate) state: Option<EntryState>,
 }
 
 /// Parses the state of a run that is not over.
-fn parse_state(word: &str) -> Result<State, String> {
-    let all = [State::Waiting, State::Held, State::Starting, State::Running];
+fn parse_state(word: &str) -> Result<EntryState, String> {
+    let all = [EntryState::Waiting, EntryState::Held, EntryState::Starting, EntryState::Running];
     all.into_iter()
         .find(|state| state.as_str() == word)
         .ok_or_else(|| "the states are waiting, held, starting and running".to_owned())

@@ -1,8 +1,8 @@
 //! `bij power`: the power modes of the board.
 
-use bij_api::message::{PowerSet, PowerSetting, QueueQuery, State};
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
+use bij_core::request::{EntryState, PowerSet, PowerSetting, QueueQuery};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
 
 use crate::args::{PowerArgs, PowerVerb};
@@ -82,8 +82,9 @@ async fn must_not_disturb_runs(
 ) -> Result<(), CliError> {
     let query = QueueQuery::default();
     let entries = QueueSource::choose(context).await?.queue(&query).await?;
-    let up =
-        entries.into_iter().filter(|entry| matches!(entry.state, State::Starting | State::Running));
+    let up = entries
+        .into_iter()
+        .filter(|entry| matches!(entry.state, EntryState::Starting | EntryState::Running));
     for entry in up {
         // Without its definition the mode that a run wants is not known.
         let Ok(found) = context.definitions().find(&entry.experiment) else { continue };

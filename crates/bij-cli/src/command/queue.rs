@@ -11,7 +11,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use bij_api::message::CoordinatorStatus;
+use bij_core::request::CoordinatorStatus;
 
 use crate::args::QueueVerb;
 use crate::context::Context;

@@ -5,9 +5,9 @@ mod submission;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bij_api::message::Submit;
 use bij_core::ExperimentId;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
+use bij_core::request::Submit;
 use bij_definition::{SpecOverlay, to_toml};
 
 use super::check::must_be_startable;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{BoardSample, ZoneSample};
+use bij_core::request::{RecordedSample, ZoneSample};
 use bij_core::{Celsius, Milliwatts};
 use serde::Serialize;
 
@@ -12,15 +12,15 @@ use super::{Format, Tone, View, time};
 /// One sample: a line of `bij --json board --samples`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct SampleLine(BoardSample);
+pub(crate) struct SampleLine(RecordedSample);
 
 /// Samples as a table.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct BoardSamples(Vec<BoardSample>);
+pub(crate) struct BoardSamples(Vec<RecordedSample>);
 
 impl BoardSamples {
-    pub(crate) const fn new(samples: Vec<BoardSample>) -> Self {
+    pub(crate) const fn new(samples: Vec<RecordedSample>) -> Self {
         Self(samples)
     }
 

@@ -1,6 +1,6 @@
 //! Messages on stderr about the capacity of the machine and the state of the coordinator.
 
-use bij_api::message::CoordinatorStatus;
+use bij_core::request::CoordinatorStatus;
 
 use super::escape::visible;
 

@@ -1,11 +1,9 @@
 //! Events, one per line.
 
+use bij_core::queue::{Event, EventKind};
+use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, Write};
-
-use bij_api::message::Event;
-use bij_core::queue::EventKind;
-use serde::Serialize;
 
 use super::escape::visible;
 use super::{Format, Tone, View, time};

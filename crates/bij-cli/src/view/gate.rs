@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use bij_api::message::{Entry, Waiting};
+use bij_core::request::{QueueEntry, WaitReason};
 
 use super::escape::visible;
 
 /// Returns the text of the first gate, and the number of the others: `4 of 4 slots are taken (+1)`.
-pub(crate) fn first(waiting_on: &[Waiting]) -> Cow<'_, str> {
+pub(crate) fn first(waiting_on: &[WaitReason]) -> Cow<'_, str> {
     match waiting_on {
         [] => "".into(),
         [one] => visible(&one.text),
@@ -16,7 +16,7 @@ pub(crate) fn first(waiting_on: &[Waiting]) -> Cow<'_, str> {
 }
 
 /// Returns what opens a gate; `None` for a gate that this version does not know.
-pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
+pub(super) fn opens(entry: &QueueEntry, waiting: &WaitReason) -> Option<String> {
     let run = entry.id();
     Some(match &*waiting.gate {
         "manager" => "systemd, or the bus to it; the coordinator asks every few seconds".to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bij_api::message::State;
+    use bij_core::request::EntryState;
 
     use super::*;
     use crate::view::queue::tests::entry;
@@ -72,14 +72,14 @@ mod tests {
             .collect();
         assert_eq!(names.len(), 19, "{names:?}");
         for name in names {
-            let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
+            let entry = entry("x#1", EntryState::Waiting, &[(name, "closed")]);
             assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");
         }
     }
 
     #[test]
     fn a_line_has_the_first_gate_only() {
-        let two = entry("x#1", State::Waiting, &[("slots", "full"), ("memory", "none")]);
+        let two = entry("x#1", EntryState::Waiting, &[("slots", "full"), ("memory", "none")]);
         assert_eq!(first(&two.waiting_on), "full (+1)");
         assert_eq!(first(&two.waiting_on[..1]), "full");
         assert_eq!(first(&[]), "");

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::GroupInfo;
 use bij_core::queue::SlotsFrom;
+use bij_core::request::GroupStatus;
 use serde::Serialize;
 
 use super::escape::visible;
@@ -13,7 +13,7 @@ use super::{Format, Tone, View, time};
 /// Groups with their slots and runs: `bij groups`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Groups(pub(crate) Vec<GroupInfo>);
+pub(crate) struct Groups(pub(crate) Vec<GroupStatus>);
 
 impl View for Groups {
     fn text(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
@@ -33,7 +33,7 @@ impl View for Groups {
     }
 }
 
-fn cells<'a>(group: &'a GroupInfo, format: &Format) -> [Cell<'a>; 6] {
+fn cells<'a>(group: &'a GroupStatus, format: &Format) -> [Cell<'a>; 6] {
     let paused = group.paused_by.as_ref().map(|by| {
         let since = group.paused_since.map(|since| time::ago(since, format.now));
         format!("{} by {}", since.unwrap_or_default(), visible(by)).trim_start().to_owned()
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_group_shows_its_slots_runs_and_pause() {
-        let group = |name: &str, slots, paused: Option<&str>| GroupInfo {
+        let group = |name: &str, slots, paused: Option<&str>| GroupStatus {
             name: name.parse().unwrap(),
             slots,
             slots_from: slots.map(|_| SlotsFrom::Settings),

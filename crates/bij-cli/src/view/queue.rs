@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bij_api::message::{Entry, State};
 use bij_core::queue::GroupName;
+use bij_core::request::{EntryState, QueueEntry};
 use serde::Serialize;
 
 use super::escape::visible;
@@ -14,13 +14,14 @@ use super::{Format, Tone, View, gate, time};
 /// Runs in starting order: `bij queue`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct QueueList(pub(crate) Vec<Entry>);
+pub(crate) struct QueueList(pub(crate) Vec<QueueEntry>);
 
 impl QueueList {
     /// Returns the counts by state: `3 runs: 1 running, 2 waiting.`
     pub(crate) fn summary(&self) -> String {
         let noun = if self.0.len() == 1 { "run" } else { "runs" };
-        let states = [State::Running, State::Starting, State::Waiting, State::Held];
+        let states =
+            [EntryState::Running, EntryState::Starting, EntryState::Waiting, EntryState::Held];
         let counts = states.into_iter().filter_map(|state| {
             let count = self.0.iter().filter(|entry| entry.state == state).count();
             (count > 0).then(|| format!("{count} {}", state.as_str()))
@@ -53,7 +54,7 @@ impl View for QueueList {
     }
 }
 
-fn cells<'a>(entry: &'a Entry, format: &Format) -> [Cell<'a>; 8] {
+fn cells<'a>(entry: &'a QueueEntry, format: &Format) -> [Cell<'a>; 8] {
     let age = entry.submitted.and_then(|at| format.now.since(at));
     let group = Some(&entry.group).filter(|group| **group != GroupName::default());
     [
@@ -69,7 +70,7 @@ fn cells<'a>(entry: &'a Entry, format: &Format) -> [Cell<'a>; 8] {
 }
 
 /// Returns the state, or the health of a run that is up and not healthy.
-fn state(entry: &Entry) -> Cell<'_> {
+fn state(entry: &QueueEntry) -> Cell<'_> {
     match entry.health.as_deref() {
         Some(health) if entry.health_reason.is_some() => Cell::new(Tone::Busy, visible(health)),
         Some(_) | None => Cell::new(tone(entry.state), entry.state.as_str()),
@@ -77,7 +78,7 @@ fn state(entry: &Entry) -> Cell<'_> {
 }
 
 /// Returns why a run waits, will end, or is not healthy.
-fn reason(entry: &Entry) -> Cow<'_, str> {
+fn reason(entry: &QueueEntry) -> Cow<'_, str> {
     match (&entry.stop_requested_by, &entry.health_reason) {
         (Some(by), _) => format!("stop requested by {}", visible(by)).into(),
         (None, Some(reason)) => visible(reason),
@@ -86,11 +87,11 @@ fn reason(entry: &Entry) -> Cow<'_, str> {
 }
 
 /// Returns the tone of a state.
-pub(super) fn tone(state: State) -> Tone {
+pub(super) fn tone(state: EntryState) -> Tone {
     match state {
-        State::Running => Tone::Good,
-        State::Starting | State::Held => Tone::Busy,
-        State::Waiting | State::Ended => Tone::Plain,
+        EntryState::Running => Tone::Good,
+        EntryState::Starting | EntryState::Held => Tone::Busy,
+        EntryState::Waiting | EntryState::Ended => Tone::Plain,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{Changed, Entry};
+use bij_core::request::{QueueEntry, RunOutcome};
 use serde::Serialize;
 
 use super::{Format, View};
@@ -10,7 +10,7 @@ use super::{Format, View};
 /// Runs that were submitted or edited: their names as text, all their keys in JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct RunEntries(pub(crate) Vec<Entry>);
+pub(crate) struct RunEntries(pub(crate) Vec<QueueEntry>);
 
 impl View for RunEntries {
     fn text(&self, out: &mut dyn Write, _: &Format) -> io::Result<()> {
@@ -21,7 +21,7 @@ impl View for RunEntries {
 /// The result of a verb that changes runs: one entry per run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct ChangedRuns(pub(crate) Vec<Changed>);
+pub(crate) struct ChangedRuns(pub(crate) Vec<RunOutcome>);
 
 impl View for ChangedRuns {
     /// Writes nothing: each result was already reported on stderr.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bij_api::message::{Entry, State, Waiting};
 use bij_core::RunId;
+use bij_core::request::{EntryState, QueueEntry, WaitReason};
 use serde::Serialize;
 
 use super::gate;
@@ -13,15 +13,15 @@ use super::gate;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct WaitingRun {
     pub(crate) run: u32,
-    pub(crate) state: State,
-    pub(crate) waiting_on: Arc<[Waiting]>,
+    pub(crate) state: EntryState,
+    pub(crate) waiting_on: Arc<[WaitReason]>,
     /// The name of the run, for the text.
     #[serde(skip)]
     pub(crate) id: RunId,
 }
 
-impl From<Entry> for WaitingRun {
-    fn from(entry: Entry) -> Self {
+impl From<QueueEntry> for WaitingRun {
+    fn from(entry: QueueEntry) -> Self {
         let id = entry.id();
         Self { run: entry.run.0, state: entry.state, waiting_on: entry.waiting_on, id }
     }

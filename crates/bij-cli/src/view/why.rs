@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{Entry, State, Waiting, Why};
 use bij_core::queue::{Condition, Dependencies, GpuClaim};
+use bij_core::request::{EntryState, QueueEntry, WaitReason, Why};
 use serde::Serialize;
 
 use super::escape::visible;
@@ -28,7 +28,7 @@ impl View for WhyPage {
             let ago = time::ago(at, format.now);
             line("Submitted", &format!("{}; {ago}{by}", time::long(at, format)))?;
         }
-        if entry.state == State::Ended {
+        if entry.state == EntryState::Ended {
             return Ok(());
         }
         line("Order", &order(entry, ahead.len()))?;
@@ -71,13 +71,13 @@ impl WhyPage {
     fn headline(&self, format: &Format) -> String {
         let entry = &self.0.entry;
         let text = match (entry.state, entry.waiting_on.len()) {
-            (State::Waiting, 0) => "waits; no closed gate is known".to_owned(),
-            (State::Waiting, 1) => "waits for one gate".to_owned(),
-            (State::Waiting, count) => format!("waits for {count} gates"),
-            (State::Held, _) => "is held".to_owned(),
-            (State::Starting, _) => "is starting".to_owned(),
-            (State::Running, _) => "is up".to_owned(),
-            (State::Ended, _) => match entry.ended {
+            (EntryState::Waiting, 0) => "waits; no closed gate is known".to_owned(),
+            (EntryState::Waiting, 1) => "waits for one gate".to_owned(),
+            (EntryState::Waiting, count) => format!("waits for {count} gates"),
+            (EntryState::Held, _) => "is held".to_owned(),
+            (EntryState::Starting, _) => "is starting".to_owned(),
+            (EntryState::Running, _) => "is up".to_owned(),
+            (EntryState::Ended, _) => match entry.ended {
                 Some(end) => format!("is over: {end}"),
                 None => "is over".to_owned(),
             },
@@ -87,12 +87,12 @@ impl WhyPage {
 }
 
 /// Formats the order: `priority 5 in group night, 2 runs go first`.
-fn order(entry: &Entry, ahead: usize) -> String {
+fn order(entry: &QueueEntry, ahead: usize) -> String {
     let position = match (entry.state, ahead) {
-        (State::Waiting | State::Held, 0) => ", first in the queue".to_owned(),
-        (State::Waiting | State::Held, 1) => ", 1 run goes first".to_owned(),
-        (State::Waiting | State::Held, ahead) => format!(", {ahead} runs go first"),
-        (State::Starting | State::Running | State::Ended, _) => String::new(),
+        (EntryState::Waiting | EntryState::Held, 0) => ", first in the queue".to_owned(),
+        (EntryState::Waiting | EntryState::Held, 1) => ", 1 run goes first".to_owned(),
+        (EntryState::Waiting | EntryState::Held, ahead) => format!(", {ahead} runs go first"),
+        (EntryState::Starting | EntryState::Running | EntryState::Ended, _) => String::new(),
     };
     let passed = match entry.bypassed {
         0 => String::new(),
@@ -103,7 +103,7 @@ fn order(entry: &Entry, ahead: usize) -> String {
     format!("priority {} in group {}{position}{passed}{now}", entry.priority, entry.group)
 }
 
-fn claims(entry: &Entry) -> Option<String> {
+fn claims(entry: &QueueEntry) -> Option<String> {
     let memory = entry.memory.map(|memory| format!("{memory} of memory"));
     let gpu = match entry.gpu {
         GpuClaim::None => None,
@@ -128,7 +128,7 @@ fn after(after: &Dependencies) -> Option<String> {
     (!each.is_empty()).then(|| each.join(word))
 }
 
-fn closed_gate(waiting: &Waiting, format: &Format) -> String {
+fn closed_gate(waiting: &WaitReason, format: &Format) -> String {
     let span = format.now.since(waiting.since);
     let span = span.map_or_else(String::new, |span| format!(" (closed for {})", time::rough(span)));
     format!("{}: {}{span}", waiting.gate, visible(&waiting.text))

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
+use bij_core::request::{PowerSet, PowerSetting};
 use bij_core::{Outcome, error_chain};
 use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream as Stream;
 
+use bij_core::request::{QueueQuery, Submit, SubmitOptions};
 use proptest::prelude::*;
 
 use super::*;
 use crate::RefusalKind;
-use crate::message::{QueueQuery, Submit, SubmitOptions};
 
 const HANDSHAKE_OF_ROOT: &[u8] = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n";
 

@@ -1,12 +1,12 @@
 //! The rights of different callers.
 
 use bij_core::queue::RunRef;
-
-use super::*;
-use crate::message::{
+use bij_core::request::{
     Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerSetting, QueueQuery,
     Submit, SubmitOptions, UnitVerb,
 };
+
+use super::*;
 use crate::{ClientError, RefusalKind};
 
 fn denied<T: std::fmt::Debug>(what: &str, answer: Result<T, ClientError>) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bij_api::message::Event;
+use bij_core::queue::Event;
 
 use crate::args::EventsArgs;
 use crate::context::Context;

@@ -1,6 +1,6 @@
 //! `bij groups`, `bij pause`, `bij resume` and `bij reload`.
 
-use bij_api::message::{GroupSetting, Pausing};
+use bij_core::request::{GroupSetting, Pausing};
 
 use crate::args::{GroupsArgs, GroupsVerb, PauseArgs, Slots};
 use crate::context::Context;

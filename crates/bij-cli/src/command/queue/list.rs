@@ -1,6 +1,6 @@
 //! `bij queue`: the runs that are not over.
 
-use bij_api::message::QueueQuery;
+use bij_core::request::QueueQuery;
 
 use crate::args::QueueArgs;
 use crate::context::Context;

@@ -3,9 +3,9 @@
 mod define;
 mod plan;
 
-use bij_api::message::{Submit, SubmitOptions};
 use bij_api::{ClientError, RefusalKind};
 use bij_core::ExperimentId;
+use bij_core::request::{Submit, SubmitOptions};
 
 use crate::args::SubmitArgs;
 use crate::context::Context;

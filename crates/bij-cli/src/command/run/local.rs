@@ -7,13 +7,9 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_local::Event;
-use bij_local::LogStream;
-use bij_local::Options;
-use bij_local::RunError;
-use bij_local::ShimCommand;
-use bij_local::SupervisionEnd;
-use bij_local::Supervisor;
+use bij_local::{
+    LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent,
+};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -106,9 +102,9 @@ struct LocalSession<'a> {
 }
 
 impl LocalSession<'_> {
-    fn handle_event(&mut self, event: Event) -> Result<StdoutReader, CliError> {
+    fn handle_event(&mut self, event: SupervisorEvent) -> Result<StdoutReader, CliError> {
         match event {
-            Event::Started { run, attempt, pid, invocation: _, notes } => {
+            SupervisorEvent::Started { run, attempt, pid, invocation: _, notes } => {
                 let id = run.experiment.clone();
                 self.screen.update(&id, |live| {
                     live.attempt = Some(attempt.0);
@@ -120,15 +116,17 @@ impl LocalSession<'_> {
                     self.screen.status(&id, &note);
                 }
             }
-            Event::Ready { run, .. } => {
+            SupervisorEvent::Ready { run, .. } => {
                 self.screen.update(&run.experiment, |live| live.state = LiveState::Up);
             }
-            Event::Output(line) if line.stream == LogStream::Bij => {}
-            Event::Output(line) if line.stream == LogStream::Err => {
+            SupervisorEvent::Output(line) if line.stream == LogStream::Bij => {}
+            SupervisorEvent::Output(line) if line.stream == LogStream::Err => {
                 self.screen.error_output(&line.experiment, &line.text);
             }
-            Event::Output(line) => return self.screen.output(&line.experiment, &line.text),
-            Event::Died { run, attempt, end, unrecorded } => {
+            SupervisorEvent::Output(line) => {
+                return self.screen.output(&line.experiment, &line.text);
+            }
+            SupervisorEvent::Died { run, attempt, end, unrecorded } => {
                 self.pids.remove(&run.experiment);
                 let text = format!("attempt {attempt} ended: {}", describe_end(&end));
                 self.screen.status(&run.experiment, &text);
@@ -138,7 +136,7 @@ impl LocalSession<'_> {
                 }
                 self.ends.insert(run.experiment, *end);
             }
-            Event::Waiting { run, delay, .. } => {
+            SupervisorEvent::Waiting { run, delay, .. } => {
                 self.screen.update(&run.experiment, |live| {
                     live.state = LiveState::Waiting;
                     live.restarts += 1;
@@ -146,10 +144,10 @@ impl LocalSession<'_> {
                 });
                 self.screen.status(&run.experiment, &format!("restarts in {delay}"));
             }
-            Event::GaveUp { id, starts } => {
+            SupervisorEvent::GaveUp { id, starts } => {
                 self.screen.status(&id, &format!("gave up after {starts} starts"));
             }
-            Event::Ended { id, ending } => self.ended(&id, ending),
+            SupervisorEvent::Ended { id, ending } => self.ended(&id, ending),
             // Other events have no text here.
             _ => {}
         }

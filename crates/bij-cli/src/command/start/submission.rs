@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bij_api::Client;
-use bij_api::message::{Entry, State, Submit, SubmitOptions};
 use bij_core::queue::RunRef;
+use bij_core::request::{EntryState, QueueEntry, Submit, SubmitOptions};
 use bij_core::{ExperimentId, RunEnd};
 
 use crate::context::Context;
@@ -32,7 +32,7 @@ pub(super) async fn start(
         loop {
             let entry = watch.why(&run).await?.entry;
             if is_settled(&entry) {
-                return Ok::<Entry, CliError>(entry);
+                return Ok::<QueueEntry, CliError>(entry);
             }
             watch.wait().await;
         }
@@ -43,27 +43,36 @@ pub(super) async fn start(
 }
 
 /// Returns whether a run is up, over, held, or waits for a known gate.
-fn is_settled(entry: &Entry) -> bool {
+fn is_settled(entry: &QueueEntry) -> bool {
     match entry.state {
-        State::Running | State::Ended | State::Held => true,
-        State::Waiting => !entry.waiting_on.is_empty(),
-        State::Starting => false,
+        EntryState::Running | EntryState::Ended | EntryState::Held => true,
+        EntryState::Waiting => !entry.waiting_on.is_empty(),
+        EntryState::Starting => false,
     }
 }
 
-fn report(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliError> {
+fn report(context: &Context, id: ExperimentId, entry: QueueEntry) -> Result<(), CliError> {
     let run = entry.id();
     let failed = match (entry.state, entry.ended) {
-        (State::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => Some(
-            CliError::new(Kind::Failed, format!("{run} ended: {end}"))
-                .hint(format!("see `bij status {id}` and `bij logs {id}`")),
-        ),
-        (State::Ended | State::Running | State::Starting | State::Waiting | State::Held, _) => None,
+        (EntryState::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => {
+            Some(
+                CliError::new(Kind::Failed, format!("{run} ended: {end}"))
+                    .hint(format!("see `bij status {id}` and `bij logs {id}`")),
+            )
+        }
+        (
+            EntryState::Ended
+            | EntryState::Running
+            | EntryState::Starting
+            | EntryState::Waiting
+            | EntryState::Held,
+            _,
+        ) => None,
     };
     let (effect, queued) = match entry.state {
         _ if failed.is_some() => (Effect::Failed, None),
-        State::Running | State::Ended => (Effect::Changed, None),
-        State::Starting | State::Waiting | State::Held => {
+        EntryState::Running | EntryState::Ended => (Effect::Changed, None),
+        EntryState::Starting | EntryState::Waiting | EntryState::Held => {
             (Effect::Skipped, Some(WaitingRun::from(entry)))
         }
     };

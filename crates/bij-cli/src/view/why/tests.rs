@@ -29,7 +29,7 @@ fn every_closed_gate_is_shown_with_what_opens_it() {
         ("turn", "the machine is kept free for big#1"),
         ("heat", "the board has 81 °C, nothing starts above 75 °C"),
     ];
-    let entry = Entry {
+    let entry = QueueEntry {
         priority: 5,
         group: "night".parse().unwrap(),
         gpu: GpuClaim::Exclusive,
@@ -39,21 +39,21 @@ fn every_closed_gate_is_shown_with_what_opens_it() {
             "calibrate".parse().unwrap(),
             "end:warm-up#2".parse().unwrap(),
         ]),
-        ..entry("train.12#2", State::Waiting, &gates)
+        ..entry("train.12#2", EntryState::Waiting, &gates)
     };
     let ahead = (1..=7).map(|number| format!("a#{number}").parse().unwrap()).collect();
     let why = Why { entry, ahead };
     assert_snapshot!(text(why.clone()));
     let first = why.entry.waiting_on[..1].into();
-    let why = Why { entry: Entry { waiting_on: first, ..why.entry }, ..why };
+    let why = Why { entry: QueueEntry { waiting_on: first, ..why.entry }, ..why };
     assert_json_snapshot!(WhyPage(why));
 }
 
 #[test]
 fn the_requester_of_a_stop_is_shown() {
-    let stopped = Entry {
+    let stopped = QueueEntry {
         stop_requested_by: Some("al\u{1b}[31mice".to_owned()),
-        ..entry("x#1", State::Running, &[])
+        ..entry("x#1", EntryState::Running, &[])
     };
     let text = text(Why { entry: stopped, ahead: Vec::new() });
     assert!(text.contains("\n       Stop: requested by alice\n"), "{text}");
@@ -62,15 +62,15 @@ fn the_requester_of_a_stop_is_shown() {
 #[test]
 fn a_run_that_is_next_up_or_over_says_so() {
     let alone = |entry| text(Why { entry, ahead: Vec::new() });
-    let over = Entry {
+    let over = QueueEntry {
         submitted: None,
         by: None,
         ended: Some(RunEnd::GaveUp),
-        ..entry("x#1", State::Ended, &[])
+        ..entry("x#1", EntryState::Ended, &[])
     };
     let pages = [
-        alone(entry("x#1", State::Waiting, &[])),
-        alone(Entry { now: true, memory: None, ..entry("x#1", State::Running, &[]) }),
+        alone(entry("x#1", EntryState::Waiting, &[])),
+        alone(QueueEntry { now: true, memory: None, ..entry("x#1", EntryState::Running, &[]) }),
         alone(over),
     ];
     assert_snapshot!(pages.join("\n"));

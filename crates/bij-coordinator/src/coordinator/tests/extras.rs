@@ -1,10 +1,11 @@
 //! What members lay over a definition.
 
 use bij_core::queue::QueueState;
+use bij_core::request::{Act, Submit, SubmitOptions};
 use bij_sim::Script;
 
 use super::machine::*;
-use crate::{Act, RequestError, Submit, SubmitRequest};
+use crate::{RequestError, SubmitRequest};
 
 fn with(extras: &str) -> Submit {
     Submit { extras: extras.to_owned(), ..Submit::new(id("a")) }
@@ -32,8 +33,11 @@ fn a_member_is_refused_what_the_definition_does_not_name_and_root_is_not() {
         assert!(error.remedy().is_some());
         assert_eq!(machine.event_count(), events, "nothing is taken in");
         let now = machine.now();
-        let dry_run =
-            SubmitRequest { runs: vec![with(extras)], by: "uid 1000".to_owned(), dry_run: true };
+        let dry_run = SubmitRequest {
+            runs: vec![with(extras)],
+            by: "uid 1000".to_owned(),
+            options: SubmitOptions { dry_run: true },
+        };
         assert!(machine.coordinator.submit(dry_run, now).is_err());
         let root = SubmitRequest::new("root", [with(extras)]);
         assert!(machine.coordinator.submit(root, now).is_ok(), "{extras}");
