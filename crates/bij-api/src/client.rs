@@ -16,7 +16,7 @@ use bij_core::ExperimentId;
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, BoardQuery, CoordinatorStatus, Edit, EventQuery,
-    GroupSetting, GroupStatus, Pausing, PowerSet, PowerSetting, QueueEntry, QueueQuery,
+    GroupSetting, GroupStatus, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
     RecordedSample, RunOutcome, Submit, SubmitOptions, UnitDone, UnitRequest, UnitVerb, Why,
 };
 use futures_util::future::maybe_done;
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use zbus::connection;
 use zbus::proxy::CacheProperties;
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 use crate::limits;
 use crate::proxy::CoordinatorProxy;
 use crate::queue_text::QueueText;
@@ -123,7 +123,7 @@ impl Client {
         options: SubmitOptions,
     ) -> Result<Vec<QueueEntry>, ClientError> {
         limits::check(runs)?;
-        list(self.ask(self.proxy.submit(List(runs), Dictionary::from_message(&options))).await?)
+        list(self.ask(self.proxy.submit(SentList(runs), Dictionary::from_message(&options))).await?)
     }
 
     /// Changes a waiting run.
@@ -171,7 +171,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if it was not switched.
-    pub async fn set_power_mode(&self, setting: &PowerSetting) -> Result<PowerSet, ClientError> {
+    pub async fn set_power_mode(
+        &self,
+        setting: &PowerModeRequest,
+    ) -> Result<PowerSet, ClientError> {
         let set = self.proxy.set_power_mode(Dictionary::from_message(setting));
         read(within(self.answer_timeout.max(POWER_TIMEOUT), set).await?)
     }

@@ -2,7 +2,7 @@
 //! over the wire.
 
 use bij_core::request::{
-    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerSetting,
+    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest,
     QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
 };
 use bij_fuzz::{Target, assert_harmless};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{BE, LE, to_bytes};
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 use crate::limits;
 
 fn encode(message: &impl Serialize) -> Vec<u8> {
@@ -24,7 +24,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let hold = true;
         Submit { extras, hold, priority: Some(-3), ..Submit::new(id.parse().unwrap()) }
     };
-    let list = to_bytes(Context::new(LE, 0), &List(vec![submit("x"), submit("y")])).unwrap();
+    let list = to_bytes(Context::new(LE, 0), &SentList(vec![submit("x"), submit("y")])).unwrap();
     vec![
         list.bytes().to_vec(),
         encode(&submit("train")),
@@ -65,7 +65,7 @@ fn fuzz_message_body() {
             check::<Act>(bytes);
             check::<Pausing>(bytes);
             check::<GroupSetting>(bytes);
-            check::<PowerSetting>(bytes);
+            check::<PowerModeRequest>(bytes);
             check::<AdmissionRequest>(bytes);
             check::<QueueQuery>(bytes);
             check::<EventQuery>(bytes);

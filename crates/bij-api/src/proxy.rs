@@ -3,7 +3,7 @@
 use bij_core::queue::Event;
 use bij_core::request::{GroupStatus, QueueEntry, RunOutcome, Submit};
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 
 #[zbus::proxy(
     interface = "org.braininjar.Coordinator1",
@@ -13,7 +13,7 @@ use crate::dictionary::{Dictionary, List, ReceivedList};
 pub(crate) trait Coordinator {
     fn submit(
         &self,
-        runs: List<&[Submit]>,
+        runs: SentList<&[Submit]>,
         options: Dictionary,
     ) -> zbus::Result<ReceivedList<QueueEntry>>;
     fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;

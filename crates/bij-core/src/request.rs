@@ -18,7 +18,7 @@ mod unit;
 
 pub use act::{Act, MoveTo, RunOutcome};
 pub use admission::{Admission, AdmissionRequest};
-pub use board::{BoardQuery, PowerSet, PowerSetting, RecordedSample, ZoneSample};
+pub use board::{BoardQuery, PowerModeRequest, PowerSet, RecordedSample, ZoneSample};
 pub use entry::{EntryState, QueueEntry, WaitReason, Why};
 pub use group::{GroupSetting, GroupStatus, Pausing};
 pub use history::{

@@ -12,7 +12,8 @@ use bij_api::{Client, RefusalKind};
 use bij_core::port::{Ledger as _, Opening};
 use bij_core::queue::{EventKind, RunRef};
 use bij_core::request::{
-    Act, AdmissionRequest, EntryState, EventQuery, PowerSetting, QueueQuery, Submit, SubmitOptions,
+    Act, AdmissionRequest, EntryState, EventQuery, PowerModeRequest, QueueQuery, Submit,
+    SubmitOptions,
 };
 use bij_core::{AttemptKey, ExperimentId, InvocationId, Layout, StartKind};
 use bij_jetson::CapturedTree;
@@ -330,8 +331,8 @@ fn tree_with_modes() -> Tree {
     tree
 }
 
-fn setting(mode: &str, allow_reboot_later: bool) -> PowerSetting {
-    PowerSetting { mode: mode.to_owned(), allow_reboot_later }
+fn setting(mode: &str, allow_reboot_later: bool) -> PowerModeRequest {
+    PowerModeRequest { mode: mode.to_owned(), allow_reboot_later }
 }
 
 #[tokio::test]

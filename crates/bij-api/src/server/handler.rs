@@ -7,8 +7,8 @@ use std::future::Future;
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, CoordinatorStatus, Edit,
-    EventQuery, GroupSetting, GroupStatus, Minutes, MinutesQuery, Page, Pausing, PowerSet,
-    PowerSetting, QueueEntry, QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions,
+    EventQuery, GroupSetting, GroupStatus, Minutes, MinutesQuery, Page, Pausing, PowerModeRequest,
+    PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions,
     TalliesQuery, UnitDone, UnitVerb, Why,
 };
 use bij_core::{Attempt, ExperimentId, Tally};
@@ -139,7 +139,7 @@ pub trait HostCommands: Send + Sync + 'static {
     fn set_power_mode(
         &self,
         caller: &Caller,
-        setting: PowerSetting,
+        setting: PowerModeRequest,
     ) -> impl Future<Output = Result<PowerSet, Refusal>> + Send;
 
     /// Reloads the settings.

@@ -2,7 +2,7 @@
 
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
-use bij_core::request::{EntryState, PowerSet, PowerSetting, QueueQuery};
+use bij_core::request::{EntryState, PowerModeRequest, PowerSet, QueueQuery};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
 
 use crate::args::{PowerArgs, PowerVerb};
@@ -18,7 +18,7 @@ pub(crate) async fn power(context: &Context, args: &PowerArgs) -> Result<(), Cli
         None | Some(PowerVerb::List) => list(context),
         Some(PowerVerb::Set { mode, allow_reboot_later }) => {
             let (mode, allow_reboot_later) = (mode.clone(), *allow_reboot_later);
-            set(context, PowerSetting { mode, allow_reboot_later }).await
+            set(context, PowerModeRequest { mode, allow_reboot_later }).await
         }
     }
 }
@@ -47,7 +47,7 @@ fn list(context: &Context) -> Result<(), CliError> {
 }
 
 /// Switches the mode through the coordinator, which decides what runs; directly if no coordinator runs.
-async fn set(context: &Context, setting: PowerSetting) -> Result<(), CliError> {
+async fn set(context: &Context, setting: PowerModeRequest) -> Result<(), CliError> {
     let set = match coordinator::connect_if_any(context).await? {
         Some(client) => to_mode_set(client.set_power_mode(&setting).await?),
         None => set_directly(context, &setting).await?,
@@ -64,7 +64,7 @@ fn to_mode_set(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSe
     ModeSet { id, name, since, outcome }
 }
 
-async fn set_directly(context: &Context, setting: &PowerSetting) -> Result<ModeSet, CliError> {
+async fn set_directly(context: &Context, setting: &PowerModeRequest) -> Result<ModeSet, CliError> {
     let control = control(context);
     let mode = control.find(&setting.mode).map_err(|error| to_cli_error(&error))?;
     // A mode of the next boot does not affect the runs that are up now.

@@ -12,9 +12,9 @@ use bij_core::queue::{Amount, Event, EventKind, GroupName, RunRef, SlotsFrom};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
     Edit, EntryState, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes,
-    MinutesQuery, MoveTo, PAGE_LEN, Page, Pausing, PowerSet, PowerSetting, QueueEntry, QueueQuery,
-    RecordedSample, RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb,
-    WaitReason, Why,
+    MinutesQuery, MoveTo, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry,
+    QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone,
+    UnitVerb, WaitReason, Why,
 };
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Bytes, Evidence, Exit, ExperimentId,
@@ -482,8 +482,12 @@ impl HostCommands for Model {
         Err(Refusal::new(RefusalKind::NotFound, text))
     }
 
-    async fn set_power_mode(&self, _: &Caller, setting: PowerSetting) -> Result<PowerSet, Refusal> {
-        let PowerSetting { mode, allow_reboot_later } = setting;
+    async fn set_power_mode(
+        &self,
+        _: &Caller,
+        setting: PowerModeRequest,
+    ) -> Result<PowerSet, Refusal> {
+        let PowerModeRequest { mode, allow_reboot_later } = setting;
         let mut state = self.state();
         if let Some(refusal) = state.refuses.take() {
             return Err(refusal);

@@ -51,7 +51,7 @@ pub struct BoardQuery {
 /// A request to switch the board to a power mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PowerSetting {
+pub struct PowerModeRequest {
     /// The name or number of the mode.
     pub mode: String,
     /// Whether a mode that needs a reboot may take effect at the next boot; nothing is rebooted.

@@ -8,7 +8,7 @@ use bij_coordinator::{Coordinator, Handle, Now, Ports, RequestError, StartReques
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, CoordinatorStatus, Edit, EventQuery, GroupSetting,
-    GroupStatus, PAGE_LEN, Page, Pausing, PowerSet, PowerSetting, QueueEntry, QueueQuery,
+    GroupStatus, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
     RunOutcome, Submit, SubmitOptions, UnitDone, UnitVerb, Why,
 };
 use bij_core::{ExperimentId, InvocationId, Outcome, UNATTRIBUTED_STARTS, Uptime, error_chain};
@@ -31,7 +31,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Answers the requests of clients.
-pub(super) struct Handler<P: Ports> {
+pub(super) struct CoordinatorHandler<P: Ports> {
     pub(super) loop_: Handle<P>,
     pub(super) manager: ManagerState,
     pub(super) definitions: Definitions,
@@ -46,7 +46,7 @@ pub(super) struct Handler<P: Ports> {
     pub(super) samples: Arc<Mutex<SampleRing>>,
 }
 
-impl<P: Ports> Handler<P> {
+impl<P: Ports> CoordinatorHandler<P> {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
@@ -108,7 +108,7 @@ impl<P: Ports> Handler<P> {
     }
 }
 
-impl<P: Ports> QueueQueries for Handler<P> {
+impl<P: Ports> QueueQueries for CoordinatorHandler<P> {
     async fn queue(&self, query: QueueQuery) -> Result<Page<QueueEntry>, Refusal> {
         self.ask(move |coordinator, now| coordinator.queue_page(&query, PAGE_LEN, now)).await
     }
@@ -131,7 +131,7 @@ impl<P: Ports> QueueQueries for Handler<P> {
     }
 }
 
-impl<P: Ports> QueueCommands for Handler<P> {
+impl<P: Ports> QueueCommands for CoordinatorHandler<P> {
     async fn submit(
         &self,
         caller: &Caller,
@@ -196,7 +196,7 @@ impl<P: Ports> QueueCommands for Handler<P> {
     }
 }
 
-impl<P: Ports> HostCommands for Handler<P> {
+impl<P: Ports> HostCommands for CoordinatorHandler<P> {
     async fn admit(
         &self,
         _: &Caller,
@@ -229,7 +229,7 @@ impl<P: Ports> HostCommands for Handler<P> {
     async fn set_power_mode(
         &self,
         caller: &Caller,
-        setting: PowerSetting,
+        setting: PowerModeRequest,
     ) -> Result<PowerSet, Refusal> {
         self.ensure_available()?;
         self.power.set(&self.loop_, setting, caller.name.clone()).await

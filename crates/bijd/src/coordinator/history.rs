@@ -13,10 +13,10 @@ use bij_core::request::{
 use bij_core::{Attempt, ExperimentId, Tally, Uptime, error_chain};
 use bij_store::Reader;
 
-use super::handler::Handler;
+use super::handler::CoordinatorHandler;
 use super::refusal::shutting_down;
 
-impl<P: Ports> RecordQueries for Handler<P> {
+impl<P: Ports> RecordQueries for CoordinatorHandler<P> {
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
         attempts(&self.history, query).await
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bij_core::definition::SpecOverlay;
 use bij_core::queue::{
     ClosedGate, Event, EventKind, Group, GroupName, Origin, QueuePosition, QueueState, QueuedRun,
     RunRef, SlotsFrom, Terms, WaitingOn,
@@ -10,7 +11,7 @@ use bij_core::queue::{
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
     Edit, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
-    Page, Pausing, PowerSet, PowerSetting, QueueEntry, QueueQuery, RecordedSample, RunOutcome,
+    Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome,
     Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why, ZoneSample,
 };
 use bij_core::{
@@ -184,7 +185,8 @@ fn gate() -> WaitingOn {
 }
 
 fn entry(run: &QueuedRun) -> QueueEntry {
-    QueueEntry::new(run, run.extras.clone(), [WaitReason::from(&gate())].into())
+    let extras = SpecOverlay::without_values(&run.extras);
+    QueueEntry::new(run, extras, [WaitReason::from(&gate())].into())
 }
 
 impl QueueQueries for Model {
@@ -385,9 +387,9 @@ impl HostCommands for Model {
     async fn set_power_mode(
         &self,
         caller: &Caller,
-        setting: PowerSetting,
+        setting: PowerModeRequest,
     ) -> Result<PowerSet, Refusal> {
-        let PowerSetting { mode, allow_reboot_later } = setting;
+        let PowerModeRequest { mode, allow_reboot_later } = setting;
         let event = (EventKind::PowerMode, format!("{mode} by {}", caller.name));
         self.state().events.push(event);
         Ok(PowerSet { id: 1, name: mode, at_next_boot: allow_reboot_later, changed: true })

@@ -4,7 +4,7 @@ use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
 use bij_core::request::{
     Act, AdmissionRequest, AttemptsQuery, Edit, EntryState, EventQuery, GroupSetting,
-    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, Pausing, PowerSetting, QueueEntry, QueueQuery, Submit,
+    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, Pausing, PowerModeRequest, QueueEntry, QueueQuery, Submit,
     SubmitOptions,
 };
 
@@ -119,7 +119,7 @@ async fn every_other_call_arrives_and_is_answered() {
     let asked = AdmissionRequest { at_boot: true, until: Some(7), invocation: None };
     let admission = client.admit(&"y".parse().unwrap(), &asked).await.unwrap();
     assert!(!admission.admitted && admission.waiting_on.len() == 1);
-    let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
+    let setting = PowerModeRequest { mode: "MAXN".to_owned(), allow_reboot_later: true };
     let set = client.set_power_mode(&setting).await.unwrap();
     assert_eq!((set.id, set.name.as_str(), set.at_next_boot, set.changed), (1, "MAXN", true, true));
     let status = client.status().await.unwrap();

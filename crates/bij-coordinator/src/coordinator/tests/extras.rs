@@ -1,7 +1,7 @@
 //! What members lay over a definition.
 
 use bij_core::queue::QueueState;
-use bij_core::request::{Act, Submit, SubmitOptions};
+use bij_core::request::{Act, QueueEntry, Submit, SubmitOptions};
 use bij_sim::Script;
 
 use super::machine::*;
@@ -82,4 +82,18 @@ fn a_run_is_held_if_the_definition_of_today_does_not_allow_its_extras() {
     machine.act("a", &Act::Release).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn entries_show_the_names_of_variables_and_no_values() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    let mut entries = machine.request(vec![with("environment.SEED = 's3cret'")]).unwrap();
+    let now = machine.now();
+    entries.extend(machine.coordinator.queue(now));
+    entries.push(machine.coordinator.why(&"a".parse().unwrap(), now).unwrap().entry);
+    assert_eq!(entries.len(), 3);
+    for QueueEntry { extras, .. } in entries {
+        assert!(extras.contains("SEED") && !extras.contains("s3cret"), "{extras}");
+    }
 }
