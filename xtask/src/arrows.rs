@@ -44,7 +44,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &["bij-sim"],
     ),
     ("bijd", WITH_HOOKS, &["bij-sim", "bij-fuzz"]),
-    ("bij-cli", WITH_MODELS, &[]),
+    ("bij-cli", ADAPTERS, &[]),
     ("bij-examples", &["bij-experiment"], &["bij-core", "bij-definition"]),
     ("bij-e2e", &[], ADAPTERS),
     ("xtask", &["bij-e2e"], &[]),
@@ -76,21 +76,6 @@ const WITH_HOOKS: &[&str] = &[
     "bij-jetson",
     "bij-store",
     "bij-systemd",
-];
-
-/// The same as [`ADAPTERS`], and the models: `bij simulate` shows what they do.
-const WITH_MODELS: &[&str] = &[
-    "bij-core",
-    "bij-api",
-    "bij-cgroup",
-    "bij-coordinator",
-    "bij-definition",
-    "bij-host",
-    "bij-jetson",
-    "bij-store",
-    "bij-systemd",
-    "bij-local",
-    "bij-sim",
 ];
 
 /// Crates of others that stay inside some of ours, tests included: what they do is that crate's job.

@@ -4,7 +4,7 @@
 //! they are run by the hundreds, and the story of one is told. A seed always tells the same story.
 //!
 //! With `--heat` it is the other model: the boards by which the heat ladder is judged
-//! (`tests/heat`), with their tables.
+//! (`tests/thermal`), with their tables.
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -63,7 +63,7 @@ pub(crate) fn sim(options: &Options) -> Result<()> {
 fn heat_tables() -> Result<()> {
     let mut cargo = shell::cargo();
     cargo
-        .args(["test", "--quiet", "--package", "bij-coordinator", "--test", "heat", "--"])
+        .args(["test", "--quiet", "--package", "bij-coordinator", "--test", "thermal", "--"])
         .args(["the_ladder_holds_the_board", "--nocapture", "--test-threads=1"])
         .env("RUST_BACKTRACE", "0");
     shell::run(&mut cargo)

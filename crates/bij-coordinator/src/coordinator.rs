@@ -25,7 +25,6 @@ mod catch_up;
 mod definitions;
 mod execute;
 mod finish;
-mod heat;
 mod observe;
 mod outdated;
 mod queries;
@@ -33,6 +32,7 @@ mod reports;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod thermal;
 mod trouble;
 mod under_way;
 
@@ -44,7 +44,6 @@ use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, Bytes, ExperimentId, InvocationId, Timestamp, Uptime};
 
 pub use finish::Finished;
-pub use heat::RunningExperiments;
 pub use reports::PowerSwitchOutcome;
 
 use crate::policy::{Action, Decision, Observation, State, UntrackedUnit, corrections, decide};

@@ -9,9 +9,9 @@ use bij_core::{Bytes, ExperimentId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::heat::HeatMove;
-use crate::policy::{PowerTarget, ThermalStatus};
-use crate::{Coordinator, Now, Ports, RequestError, RunningExperiments, SubmitRequest};
+use crate::policy::PowerTarget;
+use crate::thermal::{RunningExperiments, ThermalDecision, ThermalStatus};
+use crate::{Coordinator, Now, Ports, RequestError, SubmitRequest};
 
 /// Number of requests that may wait; a further caller waits until there is space.
 const QUEUE_CAPACITY: usize = 1024;
@@ -89,7 +89,7 @@ impl<P: Ports> Handle<P> {
         self.newest.clone()
     }
 
-    /// Returns a watch on the experiments that are up, for a [heat ladder](crate::heat): it can be read however
+    /// Returns a watch on the experiments that are up, for a [heat ladder](crate::thermal): it can be read however
     /// busy the coordinator is.
     pub fn running_experiments(&self) -> watch::Receiver<Arc<RunningExperiments>> {
         self.running_experiments.clone()
@@ -101,13 +101,18 @@ impl<P: Ports> Handle<P> {
         self.power_target.clone()
     }
 
-    /// Reports the status of heat control and its moves since the last report, without waiting for the
+    /// Reports the status of heat control and its decisions since the last report, without waiting for the
     /// coordinator.
     ///
     /// # Errors
     /// [`Gone`] if the coordinator has ended, or its inbox is full; then the same is to be reported again.
-    pub fn heat(&self, status: ThermalStatus, moves: Vec<HeatMove>) -> Result<(), Gone> {
-        let work: Work<P> = Box::new(move |coordinator, now| coordinator.heat(status, &moves, now));
+    pub fn report_thermal(
+        &self,
+        status: ThermalStatus,
+        decisions: Vec<ThermalDecision>,
+    ) -> Result<(), Gone> {
+        let work: Work<P> =
+            Box::new(move |coordinator, now| coordinator.update_thermal(status, &decisions, now));
         self.sender.try_send(Message::Work(work)).map_err(|_| Gone)
     }
 

@@ -8,7 +8,7 @@
 //! - [`policy::decide`] returns what to do now and why runs wait, from values alone.
 //! - [`Coordinator`] is the loop: it observes, decides, executes and records, and answers requests in
 //!   between.
-//! - [`heat::Ladder`] decides how experiments are restrained when the board is hot.
+//! - [`thermal::Ladder`] decides how experiments are restrained when the board is hot.
 //! - [`serve()`] runs a coordinator for many concurrent callers, each with a [`Handle`].
 //!
 //! # Invariants
@@ -23,7 +23,6 @@ mod entry_writer;
 mod error;
 mod handle;
 mod health;
-pub mod heat;
 mod now;
 mod plan;
 pub mod policy;
@@ -31,8 +30,9 @@ mod ports;
 mod request;
 mod serve;
 mod terms;
+pub mod thermal;
 
-pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome, RunningExperiments};
+pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome};
 pub use error::RequestError;
 pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;

@@ -29,7 +29,6 @@ mod gates;
 mod giving_up;
 mod gpu_memory;
 mod health;
-mod heat;
 mod memory;
 mod observation;
 mod order;
@@ -41,6 +40,7 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod thermal;
 mod time;
 mod unit_orders;
 
@@ -50,14 +50,13 @@ pub use corrections::corrections;
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
-pub(crate) use heat::reading;
-pub use heat::{ThermalStatus, heat_gate, requeue_first};
 pub use observation::{LastAttempt, MissingUnit, Observation, Unreachable, UntrackedUnit};
 pub use power_mode::{PowerModeOption, PowerModeStatus, PowerModesUnknown, PowerTarget};
 pub(crate) use power_mode::{blocking_run, is_free_for};
 pub use recovery::requeue_interrupted;
 pub use report::Report;
 pub use state::{Busy, Interruption, State, StopRequest};
+pub use thermal::{requeue_first, thermal_gate};
 pub use unit_orders::{BackOff, MAX_TRIES};
 
 use capacity::UsedCapacity;
@@ -75,7 +74,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let closed_to_all = gates::closed_to_all(seen);
     if seen.unreachable.is_none() {
         actions.extend(closing::close(state, seen));
-        actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
+        actions.extend(thermal::requeue_stopped(state, seen).into_iter().map(Action::Change));
         let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));

@@ -30,7 +30,6 @@ mod coordinator_settings;
 mod error_chain;
 mod evidence;
 pub mod executable;
-mod heat_step;
 mod history;
 mod id;
 mod layout;
@@ -60,7 +59,6 @@ pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use coordinator_settings::CoordinatorSettings;
 pub use error_chain::error_chain;
 pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
-pub use heat_step::{Haste, HeatStep};
 pub use history::{History, Runs};
 pub use id::{
     AttemptNumber, BootId, ExperimentId, InvalidExperimentId, InvalidId128, InvalidRunId,

@@ -6,7 +6,6 @@ mod clock;
 mod gpu_watch;
 mod handler;
 mod handover;
-mod heat;
 mod history;
 mod journal;
 mod limit_watch;
@@ -20,6 +19,7 @@ mod report;
 mod run;
 mod runtime_thread;
 mod service_env;
+mod thermal;
 mod unit_steering;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use bij_coordinator::thermal::model::{FanModel, Workload};
 use bij_core::Celsius;
-use bij_sim::heat::{Fan, Load};
 use clap::Args;
 
 use super::help;
@@ -38,10 +38,10 @@ pub(crate) struct SimulateArgs {
 
 impl SimulateArgs {
     /// Returns the fan and the load of the model, if `--model` is given; or why a name is not known.
-    pub(crate) fn model(&self) -> Option<Result<(Fan, Load), String>> {
+    pub(crate) fn model(&self) -> Option<Result<(FanModel, Workload), String>> {
         let [fan, load] = self.model.as_deref()? else { return None };
-        let fan = fan.parse::<Fan>().map_err(|error| error.to_string());
-        let load = load.parse::<Load>().map_err(|error| error.to_string());
+        let fan = fan.parse::<FanModel>().map_err(|error| error.to_string());
+        let load = load.parse::<Workload>().map_err(|error| error.to_string());
         Some(fan.and_then(|fan| Ok((fan, load?))))
     }
 }

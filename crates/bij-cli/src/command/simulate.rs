@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use bij_coordinator::heat::HeatSettings;
+use bij_coordinator::thermal::ThermalSettings;
 
 use crate::args::SimulateArgs;
 use crate::context::Context;
@@ -38,7 +38,7 @@ fn show(context: &Context, simulated: &Simulated) -> Result<(), CliError> {
 }
 
 /// Returns the thresholds of the options, else those of the settings.
-fn thresholds(context: &Context, args: &SimulateArgs) -> Result<HeatSettings, CliError> {
+fn thresholds(context: &Context, args: &SimulateArgs) -> Result<ThermalSettings, CliError> {
     let settings = context.definitions().settings();
     let (settings, _) = settings.map_err(|error| {
         CliError::from_definition(
@@ -49,7 +49,7 @@ fn thresholds(context: &Context, args: &SimulateArgs) -> Result<HeatSettings, Cl
     let settings = settings.coordinator;
     let throttle = args.throttle.unwrap_or_else(|| settings.throttle());
     let critical = args.critical.unwrap_or_else(|| settings.critical());
-    HeatSettings::new(throttle, critical, settings.temperature_interval()).map_err(|error| {
+    ThermalSettings::new(throttle, critical, settings.temperature_interval()).map_err(|error| {
         CliError::from_error(Kind::Usage, &error).hint("for example: --throttle 75 --critical 85")
     })
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use bij_coordinator::heat::{Because, HeatMove, HeatStep, Level};
+use bij_coordinator::thermal::{
+    RestraintChange, ThermalAction, ThermalDecision, ThermalLevel, ThermalReason,
+};
 use bij_core::{Celsius, TimeSpan};
 use serde::Serialize;
 
@@ -66,7 +68,10 @@ pub(crate) struct SimulatedEnd {
 }
 
 impl Simulated {
-    pub(crate) fn new(moves: Vec<(TimeSpan, Level, HeatMove)>, end: SimulatedEnd) -> Self {
+    pub(crate) fn new(
+        moves: Vec<(TimeSpan, ThermalLevel, ThermalDecision)>,
+        end: SimulatedEnd,
+    ) -> Self {
         let moves = moves.into_iter().map(|(at, level, one)| SimulatedMove::new(at, &level, &one));
         let lines = moves.map(SimulatedLine::Move).chain([SimulatedLine::End(end)]).collect();
         Self { lines }
@@ -79,36 +84,38 @@ impl Simulated {
 }
 
 impl SimulatedMove {
-    fn new(at: TimeSpan, level: &Level, one: &HeatMove) -> Self {
-        let HeatMove { step, because } = one;
-        let (zone, celsius, soon) = match because {
-            Because::Zone { zone, celsius, soon } => {
+    fn new(at: TimeSpan, level: &ThermalLevel, one: &ThermalDecision) -> Self {
+        let ThermalDecision { action, reason } = one;
+        let (zone, celsius, soon) = match reason {
+            ThermalReason::Zone { zone, celsius, soon } => {
                 (Some(zone.clone()), Some(celsius.degrees()), Some(soon.degrees()))
             }
-            Because::TooHotFor { celsius, .. } => (None, Some(celsius.degrees()), None),
-            Because::Unreadable(_) | Because::NoZones => (None, None, None),
+            ThermalReason::TooHotFor { celsius, .. } => (None, Some(celsius.degrees()), None),
+            ThermalReason::Unreadable(_) | ThermalReason::NoZones => (None, None, None),
         };
-        let to_percent = match step {
-            HeatStep::Cap { to, .. } => u32::try_from(to.permyriad()).ok(),
+        let to_percent = match action {
+            ThermalAction::Restrain { change: RestraintChange::Cap(to), .. } => {
+                u32::try_from(to.permyriad()).ok()
+            }
             _ => None,
         };
-        let to_hertz = match step {
-            HeatStep::CapGpu { to } => Some(to.get()),
+        let to_hertz = match action {
+            ThermalAction::CapGpu { to } => Some(to.get()),
             _ => None,
         };
         Self {
             seconds: at.as_secs_f64(),
-            step: step.name(),
+            step: action.name(),
             level: level.name(),
-            experiment: step.experiment().map(ToString::to_string),
+            experiment: action.experiment().map(ToString::to_string),
             to_percent: to_percent.map(|permyriad| f64::from(permyriad) / 100.0),
             to_hertz,
             zone,
             celsius,
             soon_celsius: soon,
-            text: step.to_string(),
+            text: action.to_string(),
             at,
-            because: because.to_string(),
+            because: reason.to_string(),
         }
     }
 
@@ -123,7 +130,12 @@ impl SimulatedMove {
 
 impl SimulatedEnd {
     /// Creates the end of a simulation that has lasted for `at`.
-    pub(crate) fn new(at: TimeSpan, hottest: Option<Celsius>, level: &Level, moves: usize) -> Self {
+    pub(crate) fn new(
+        at: TimeSpan,
+        hottest: Option<Celsius>,
+        level: &ThermalLevel,
+        moves: usize,
+    ) -> Self {
         Self {
             seconds: at.as_secs_f64(),
             step: "end",

@@ -9,8 +9,8 @@ use bij_core::{
 use bij_definition::{SourceFile, SpecOverlay};
 
 use super::Coordinator;
-use crate::heat::Living;
 use crate::plan::check_extras;
+use crate::thermal::ThermalLoad;
 use crate::{Ports, terms};
 
 /// Holder of a run whose extras its definition no longer allows.
@@ -117,8 +117,13 @@ pub(super) struct RunningSettings {
 }
 
 impl RunningSettings {
-    pub(super) fn living(&self, id: &ExperimentId, priority: i32, since: Uptime) -> Living {
-        Living {
+    pub(super) fn thermal_load(
+        &self,
+        id: &ExperimentId,
+        priority: i32,
+        since: Uptime,
+    ) -> ThermalLoad {
+        ThermalLoad {
             experiment: id.clone(),
             priority,
             since,

@@ -91,7 +91,7 @@ impl<P: Ports> Coordinator<P> {
         let claimed = claims.chain(untracked_units).map(Bytes::get).fold(0u64, u64::saturating_add);
         let total = self.seen.sample.memory_total.as_ref().ok();
         let unread = self.state.last.iter().flat_map(|report| report.troubles.iter().cloned());
-        let held = self.seen.warmth.held.as_ref();
+        let held = self.seen.thermal.held.as_ref();
         let heat = held.map(|because| format!("new starts are on hold because of heat: {because}"));
         let (gpu_memory, gpu_memory_why) = match self.reported_gpu_memory() {
             Some(Ok(used)) => (Some(used), None),

@@ -10,7 +10,7 @@ use bij_core::spec::ExperimentSpec;
 use bij_core::{RunId, RunNumber};
 
 use super::{
-    Observation, State, UntrackedUnit, admissible, closed_gates, heat_gate, requeue_first,
+    Observation, State, UntrackedUnit, admissible, closed_gates, requeue_first, thermal_gate,
 };
 use crate::StartRequest;
 
@@ -46,7 +46,7 @@ pub(crate) fn start_case(
     experiment: &bij_core::ExperimentId,
 ) -> StartCase {
     if let Some(up) = state.up_of(experiment) {
-        if let Some(gate) = heat_gate(up, state, seen) {
+        if let Some(gate) = thermal_gate(up, state, seen) {
             let text = gate.to_string();
             return StartCase::TooHot {
                 run: state.runs_of(experiment).next_back().map(|run| run.run.number),

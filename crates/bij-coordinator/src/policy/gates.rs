@@ -6,7 +6,7 @@ use bij_core::queue::{
 use bij_core::{RunEnd, RunState};
 
 use super::capacity::UsedCapacity;
-use super::{Observation, State, Unreachable, capacity, heat, memory, power_mode, time};
+use super::{Observation, State, Unreachable, capacity, memory, power_mode, thermal, time};
 
 /// State of the machine against which gates are evaluated; it changes as runs are started.
 pub(super) struct Gates<'a> {
@@ -53,7 +53,7 @@ impl<'a> Gates<'a> {
         // Before `same_experiment`: it carries the reason of the failure.
         closed.extend(time::back_off(run, state, seen));
         closed.extend(capacity::same_experiment(run, state, used));
-        closed.extend(heat::heat_gate(run, state, seen));
+        closed.extend(thermal::thermal_gate(run, state, seen));
         if run.terms.now {
             return closed;
         }

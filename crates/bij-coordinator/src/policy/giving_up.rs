@@ -4,7 +4,7 @@ use bij_core::port::Change;
 use bij_core::queue::QueueState;
 use bij_core::{ActiveState, Cause, OrderKind, RunEnd, TimeSpan};
 
-use super::heat::was_stopped_for_heat;
+use super::thermal::was_stopped_for_heat;
 use super::{Action, LastAttempt, Observation, Report, State};
 
 /// How long the end of an attempt may stay unrecorded before its run is ended: its hook may still be

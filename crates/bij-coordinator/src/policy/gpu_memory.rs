@@ -8,7 +8,7 @@ use bij_core::port::Change;
 use bij_core::queue::QueuedRun;
 use bij_core::{Bytes, ExperimentId, Order, OrderKind, TimeSpan};
 
-use super::heat::requeue_first;
+use super::thermal::requeue_first;
 use super::unit_orders::OURSELVES;
 use super::{Action, Observation, Report, State, health};
 use crate::Health;

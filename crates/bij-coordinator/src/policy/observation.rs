@@ -9,8 +9,9 @@ use bij_core::{
     UnitStatus, Uptime,
 };
 
-use super::{GpuUse, PowerModeStatus, ThermalStatus, Vitals};
+use super::{GpuUse, PowerModeStatus, Vitals};
 use crate::Now;
+use crate::thermal::ThermalStatus;
 
 /// State of the units and of the machine, read before a decision.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Observation {
     /// Memory of the machine.
     pub sample: Sample,
     /// Status of heat control.
-    pub warmth: ThermalStatus,
+    pub thermal: ThermalStatus,
     /// Units that are up although no queued run of their experiment is.
     pub untracked_units: Vec<UntrackedUnit>,
     /// Runs that should be up while their unit is down, with what the ledger knows of them.
@@ -109,7 +110,7 @@ impl Observation {
             going_down: BTreeSet::new(),
             units: BTreeMap::new(),
             sample,
-            warmth: ThermalStatus::default(),
+            thermal: ThermalStatus::default(),
             untracked_units: Vec::new(),
             missing_units: BTreeMap::new(),
             unclosed: Vec::new(),

@@ -15,7 +15,7 @@ use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
 use bij_core::spec::{Clocks, PowerModeRef};
 
 use super::{Observation, State};
-use crate::heat::Level;
+use crate::thermal::ThermalLevel;
 
 /// Power modes of the board, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -230,9 +230,9 @@ impl<'a> PowerModeAssignment<'a> {
 /// Returns the runs that are up and ask for maximum clocks. None while experiments are throttled or may be
 /// too hot, because that would only heat the board.
 fn clocks_for(state: &State, seen: &Observation) -> Vec<RunId> {
-    let is_cool = match seen.warmth.level {
-        Level::Normal | Level::Hold => true,
-        Level::Throttle | Level::Critical | Level::Blind(_) => false,
+    let is_cool = match seen.thermal.level {
+        ThermalLevel::Normal | ThermalLevel::Hold => true,
+        ThermalLevel::Throttle | ThermalLevel::Critical | ThermalLevel::Blind(_) => false,
     };
     let wants = |run: &&QueuedRun| is_cool && run.terms.clocks == Clocks::Max;
     state.up().filter(wants).map(|run| run.run.clone()).collect()

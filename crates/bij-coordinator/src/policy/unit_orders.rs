@@ -5,7 +5,7 @@ use bij_core::port::Change;
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
 use bij_core::{Order, TimeSpan, Uptime};
 
-use super::heat::heat_gate;
+use super::thermal::thermal_gate;
 use super::{Action, Observation, Report, State, StopRequest};
 
 /// Number of failed starts in a row after which a run is held.
@@ -39,7 +39,7 @@ pub(super) fn retry(state: &State, seen: &Observation, report: &mut Report) -> V
         {
             continue;
         }
-        if let Some(gate) = heat_gate(run, state, seen) {
+        if let Some(gate) = thermal_gate(run, state, seen) {
             report.wait(run, vec![gate], state.last.as_ref());
             continue;
         }

@@ -11,7 +11,6 @@ mod chronicle;
 mod door;
 mod finale;
 mod greedy;
-mod heat;
 mod instant;
 mod invariants;
 mod pace;
@@ -19,6 +18,7 @@ mod ports;
 mod requests;
 mod script;
 mod story;
+mod thermal;
 mod world;
 
 use story::{Stories, run_story};

@@ -149,7 +149,7 @@ impl World {
                 self.socket = true;
                 self.is_awake = true;
                 self.note(|| "a coordinator comes".to_owned());
-                self.tell_heat(&[]);
+                self.report_heat(&[]);
                 self.tell_gpu_memory();
                 // It looks before it listens.
                 self.tick();

@@ -34,7 +34,7 @@ impl GpuWatch {
         }
         loop {
             // An error means that the loop has ended, and this task is about to be dropped.
-            let is_busy = lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok();
+            let is_busy = lives.wait_for(|lives| !lives.loads.is_empty()).await.is_ok();
             let used = if is_busy { self.read_usage().await } else { None };
             let pause = match used {
                 Some(Ok(used)) => {

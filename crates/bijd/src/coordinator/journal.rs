@@ -1,6 +1,6 @@
 //! Writes events as lines of the journal, with fields, and with explanations in its catalog.
 
-use bij_coordinator::heat::{Because, HeatStep};
+use bij_coordinator::thermal::ThermalDecision;
 use bij_core::queue::{Event, EventKind};
 use log::{Level, Record};
 
@@ -20,7 +20,7 @@ mod message_id {
 /// Id of the explanation for settings that could not be read.
 pub(super) const SETTINGS_REFUSED: &str = "d17043f73d214bd4a639843da5279111";
 
-/// Returns the log level of an event, and the id of its explanation; `None` if the hooks or the heat watch have logged it
+/// Returns the log level of an event, and the id of its explanation; `None` if the hooks or heat control have logged it
 /// already.
 fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
     Some(match kind {
@@ -47,10 +47,10 @@ fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>
     })
 }
 
-/// Writes a step of heat control to the journal at once, because its event may have to wait for the store.
-pub(super) fn log_heat(step: &HeatStep, because: &Because) {
-    let level = if step.is_lift() { Level::Info } else { Level::Warn };
-    let experiment = step.experiment().map(ToString::to_string);
+/// Writes a decision of heat control to the journal at once, because its event may have to wait for the store.
+pub(super) fn log_thermal_decision(ThermalDecision { action, reason }: &ThermalDecision) {
+    let level = if action.is_lift() { Level::Info } else { Level::Warn };
+    let experiment = action.experiment().map(ToString::to_string);
     let fields: Vec<(&str, &str)> = [
         ("BIJ_EVENT", Some(EventKind::Heat.as_str())),
         ("BIJ_EXPERIMENT", experiment.as_deref()),
@@ -59,7 +59,7 @@ pub(super) fn log_heat(step: &HeatStep, because: &Because) {
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
-    write_line(level, &fields, &format!("{because}: {step}"));
+    write_line(level, &fields, &format!("{reason}: {action}"));
 }
 
 fn write_line(level: Level, fields: &[(&str, &str)], text: &str) {

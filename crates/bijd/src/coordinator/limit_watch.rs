@@ -65,7 +65,7 @@ impl LimitWatch {
         let mut lives = handle.running_experiments();
         loop {
             // An error means that the loop has ended, and this task is about to be dropped.
-            if lives.wait_for(|lives| !lives.living.is_empty()).await.is_ok()
+            if lives.wait_for(|lives| !lives.loads.is_empty()).await.is_ok()
                 && let Err(error) = self.check().await
             {
                 log::debug!("cannot check the time limits of units: {}", error_chain(&error));

@@ -33,7 +33,6 @@ use tokio::sync::{oneshot, watch};
 
 use super::gpu_watch::GpuWatch;
 use super::handler::CoordinatorHandler;
-use super::heat::HeatWatch;
 use super::limit_watch::LimitWatch;
 use super::manager_state::ManagerState;
 use super::outage::{Outage, open_when_usable};
@@ -42,6 +41,7 @@ use super::reload::Reload;
 use super::report::report_events;
 use super::runtime_thread::RuntimeThread;
 use super::service_env::ServiceEnv;
+use super::thermal::ThermalControl;
 use super::unit_steering::UnitSteering;
 use super::{BoardRecorder, HandoverFiles, SampleRing, SystemClock, record};
 use crate::runtime::interrupted_runtime;
@@ -110,9 +110,9 @@ pub fn run_coordinator(
     )?;
     let gpu = GpuWatch { machine: machine.clone(), processes: host.root().join("proc") };
     let power = PowerWatch::new(host, board);
-    let heat =
-        HeatWatch { machine, handle: handle.clone(), units: units(host), host: host.clone() };
-    let heat_thread = heat.spawn()?;
+    let thermal =
+        ThermalControl { machine, handle: handle.clone(), units: units(host), host: host.clone() };
+    let thermal_thread = thermal.spawn()?;
     let services = Services {
         host,
         notify,
@@ -136,7 +136,7 @@ pub fn run_coordinator(
     // Tasks of connections may still hold a handle of the loop.
     runtime.shutdown_background();
     // This also drops its handle of the loop.
-    drop(heat_thread);
+    drop(thermal_thread);
     let result = join(loop_).and(result);
     record::join(record);
     result

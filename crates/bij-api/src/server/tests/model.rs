@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bij_definition::SpecOverlay;
 use bij_core::queue::{
     ClosedGate, Event, EventKind, Group, GroupName, Origin, QueuePosition, QueueState, QueuedRun,
     RunRef, SlotsFrom, Terms, WaitingOn,

@@ -1,8 +1,10 @@
 //! Simulates the ladder on a modelled board, which reacts to it.
 
-use bij_coordinator::heat::{GpuClockState, HeatObservation, HeatSettings, Ladder, Living};
-use bij_core::{Celsius, Uptime};
-use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all_or_nothing};
+use bij_coordinator::thermal::model::{
+    BoardModel, FanModel, GPU_RATES, PROCESSORS, Workload, all_or_nothing, ideal_work,
+};
+use bij_coordinator::thermal::{GpuClockReading, Ladder, ThermalObservation, ThermalSettings};
+use bij_core::{Celsius, TimeSpan, Uptime};
 
 use crate::view::{Simulated, SimulatedEnd};
 
@@ -10,70 +12,57 @@ use crate::view::{Simulated, SimulatedEnd};
 const RESTART_DISTANCE: i32 = 10_000;
 
 /// Simulates a board with this fan under this load for some hours.
-pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> Simulated {
-    let seconds = f64::from(hours) * 3600.0;
-    let mut world = HeatWorld::new(fan, load);
+pub(super) fn simulate(
+    fan: FanModel,
+    workload: Workload,
+    hours: u8,
+    settings: ThermalSettings,
+) -> Simulated {
+    let time = TimeSpan::from_secs(u32::from(hours) * 3600);
+    let mut board = BoardModel::new(fan, workload);
     let mut ladder = Ladder::new(settings);
     let mut moves = Vec::new();
-    while world.now() < seconds {
-        let up: Vec<Living> = world.living().into_iter().map(living).collect();
-        let (uptime, zones) = (world.uptime(), Ok(world.zones()));
-        let gpu = Some(GpuClockState { rates: &GPU_RATES, bound: world.gpu_bound() });
+    while board.uptime() - Uptime::BOOT < time {
+        let (uptime, zones, loads) = (board.uptime(), Ok(board.zones()), board.loads());
+        let gpu = Some(GpuClockReading { rates: &GPU_RATES, bound: board.gpu_bound() });
         let processors = PROCESSORS;
-        let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
-        for heat_move in ladder.observe(&seen) {
-            world.carry_out(&heat_move.step);
-            moves.push((uptime - Uptime::BOOT, ladder.level().clone(), heat_move));
+        let seen = ThermalObservation { uptime, zones: &zones, loads: &loads, processors, gpu };
+        for decision in ladder.observe(&seen) {
+            board.carry_out(&decision.action);
+            moves.push((uptime - Uptime::BOOT, ladder.level().clone(), decision));
         }
-        if let Some(next) = world.next()
+        if let Some(next) = board.next()
             && ladder.blocking_reason(next.cpu, None).is_none()
         {
-            world.start_next();
+            board.start_next();
         }
-        world.pass(ladder.observation_interval().as_secs_f64());
+        board.pass(ladder.observation_interval());
     }
-    let hottest = Some(Celsius::from_degrees(world.hottest()));
-    let lasted = world.uptime() - Uptime::BOOT;
-    let mut end = SimulatedEnd::new(lasted, hottest, ladder.level(), moves.len());
-    let ideal = ideal_work(fan, load, seconds, settings);
-    end.work_percent = percent(world.snapshot().work, ideal);
-    end.all_or_nothing_percent = percent(all_or_nothing_work(fan, load, seconds, settings), ideal);
+    let hottest = Some(board.hottest());
+    let mut end =
+        SimulatedEnd::new(board.uptime() - Uptime::BOOT, hottest, ladder.level(), moves.len());
+    let ideal = ideal_work(fan, workload, time, settings.throttle());
+    end.work_percent = percent(board.work(), ideal);
+    end.all_or_nothing_percent = percent(all_or_nothing_work(fan, workload, time, settings), ideal);
     Simulated::new(moves, end)
 }
 
-/// Returns the work of the constant load that just holds the throttle temperature.
-fn ideal_work(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
-    let mut world = HeatWorld::new(fan, load);
-    world.hold_ideally(settings.throttle());
-    world.pass(seconds);
-    world.snapshot().work
-}
-
 /// Returns the work if all experiments stop at the throttle temperature and start again below it.
-fn all_or_nothing_work(fan: Fan, load: Load, seconds: f64, settings: HeatSettings) -> f64 {
-    let mut world = HeatWorld::new(fan, load);
+fn all_or_nothing_work(
+    fan: FanModel,
+    workload: Workload,
+    time: TimeSpan,
+    settings: ThermalSettings,
+) -> TimeSpan {
+    let mut board = BoardModel::new(fan, workload);
     let stop_at = settings.throttle();
     let start_at = Celsius::from_millis(stop_at.millis() - RESTART_DISTANCE);
-    all_or_nothing(&mut world, seconds, stop_at, start_at);
-    world.snapshot().work
+    all_or_nothing(&mut board, time, stop_at, start_at);
+    board.work()
 }
 
 /// Returns the work in percent of the ideal, with one decimal; `None` if the ideal is 0.
-fn percent(work: f64, ideal: f64) -> Option<f64> {
+fn percent(work: TimeSpan, ideal: TimeSpan) -> Option<f64> {
+    let (work, ideal) = (work.as_secs_f64(), ideal.as_secs_f64());
     (ideal > 0.0).then(|| (work / ideal * 1000.0).round() / 10.0)
-}
-
-fn living(one: RunningJob) -> Living {
-    let RunningJob { experiment, priority, since, cpu, cpu_time, uses_gpu, restraint: _ } = one;
-    Living {
-        experiment,
-        priority,
-        since,
-        cpu,
-        cpu_time: Some(cpu_time),
-        can_cap: true,
-        can_cap_gpu: uses_gpu,
-        can_freeze: true,
-        max_celsius: None,
-    }
 }

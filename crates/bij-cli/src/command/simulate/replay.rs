@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Living};
+use bij_coordinator::thermal::{
+    Ladder, RestraintChange, ThermalAction, ThermalLoad, ThermalObservation, ThermalSettings,
+};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::trace::Trace;
@@ -12,8 +14,8 @@ use crate::view::{Simulated, SimulatedEnd};
 const PROCESSORS: u32 = 1200;
 
 /// Replays a trace to a ladder that sees this number of experiments.
-pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> Simulated {
-    let all: Vec<Living> = (1..=experiments).map(|number| living(number, experiments)).collect();
+pub(super) fn replay(trace: &Trace, experiments: u8, settings: ThermalSettings) -> Simulated {
+    let all: Vec<ThermalLoad> = (1..=experiments).map(|number| load(number, experiments)).collect();
     let mut stopped = BTreeSet::new();
     let mut ladder = Ladder::new(settings);
     let mut moves = Vec::new();
@@ -27,26 +29,26 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
             // The ladder would not have read the board at this time.
             continue;
         }
-        let is_up = |one: &&Living| !stopped.contains(&one.experiment);
-        let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
+        let is_up = |one: &&ThermalLoad| !stopped.contains(&one.experiment);
+        let loads: Vec<ThermalLoad> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen = HeatObservation {
+        let seen = ThermalObservation {
             uptime: Uptime::BOOT + *at,
             zones: &zones,
-            living: &up,
+            loads: &loads,
             processors,
             gpu: None,
         };
-        for heat_move in ladder.observe(&seen) {
-            match &heat_move.step {
-                HeatStep::Stop { experiment, .. } => {
+        for decision in ladder.observe(&seen) {
+            match &decision.action {
+                ThermalAction::Restrain { experiment, change: RestraintChange::Stop(_) } => {
                     stopped.insert(experiment.clone());
                 }
-                HeatStep::Admit => stopped.clear(),
+                ThermalAction::Admit => stopped.clear(),
                 _ => {}
             }
-            moves.push((*at, ladder.level().clone(), heat_move));
+            moves.push((*at, ladder.level().clone(), decision));
         }
         next = at.saturating_add(ladder.observation_interval());
     }
@@ -54,9 +56,9 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
     Simulated::new(moves, end)
 }
 
-fn living(number: u8, of: u8) -> Living {
+fn load(number: u8, of: u8) -> ThermalLoad {
     let name = if of == 1 { "experiment".to_owned() } else { format!("experiment-{number}") };
-    Living {
+    ThermalLoad {
         experiment: ExperimentId::new(&name).expect("the name is a valid id"),
         priority: 0,
         since: Uptime::from_secs(u32::from(number)),

@@ -5,7 +5,7 @@ use super::*;
 
 fn simulated() -> Simulated {
     let experiment = bij_core::ExperimentId::new("amnesiac_001").unwrap();
-    let zone = |celsius, soon| Because::Zone {
+    let zone = |celsius, soon| ThermalReason::Zone {
         zone: "tj".to_owned(),
         celsius: Celsius::from_millis(celsius),
         soon: Celsius::from_millis(soon),
@@ -13,31 +13,38 @@ fn simulated() -> Simulated {
     let at = |seconds: u64| TimeSpan::from_millis(seconds * 1_000 + 250);
     let to = Percent::new(350);
     let moves = vec![
-        (at(170), Level::Hold, HeatMove { step: HeatStep::Hold, because: zone(71_400, 72_600) }),
+        (
+            at(170),
+            ThermalLevel::Hold,
+            ThermalDecision { action: ThermalAction::Hold, reason: zone(71_400, 72_600) },
+        ),
         (
             at(181),
-            Level::Throttle,
-            HeatMove {
-                step: HeatStep::Cap { experiment: experiment.clone(), to },
-                because: zone(75_000, 75_100),
+            ThermalLevel::Throttle,
+            ThermalDecision {
+                action: ThermalAction::restrain(&experiment, RestraintChange::Cap(to)),
+                reason: zone(75_000, 75_100),
             },
         ),
         (
             at(4000),
-            Level::Normal,
-            HeatMove { step: HeatStep::Uncap { experiment }, because: zone(50_000, 50_000) },
+            ThermalLevel::Normal,
+            ThermalDecision {
+                action: ThermalAction::restrain(&experiment, RestraintChange::Uncap),
+                reason: zone(50_000, 50_000),
+            },
         ),
         (
             at(5000),
-            Level::Blind("cannot read it: gone".to_owned()),
-            HeatMove {
-                step: HeatStep::Hold,
-                because: Because::Unreadable("cannot read it: gone".to_owned()),
+            ThermalLevel::Blind("cannot read it: gone".to_owned()),
+            ThermalDecision {
+                action: ThermalAction::Hold,
+                reason: ThermalReason::Unreadable("cannot read it: gone".to_owned()),
             },
         ),
     ];
     let hottest = Some(Celsius::from_millis(75_300));
-    let mut end = SimulatedEnd::new(at(7200), hottest, &Level::Normal, moves.len());
+    let mut end = SimulatedEnd::new(at(7200), hottest, &ThermalLevel::Normal, moves.len());
     end.work_percent = Some(98.5);
     end.all_or_nothing_percent = Some(37.5);
     Simulated::new(moves, end)
@@ -58,7 +65,7 @@ fn each_move_is_shown_with_its_reason_and_the_end() {
 
 #[test]
 fn a_simulation_without_moves_says_so() {
-    let end = SimulatedEnd::new(TimeSpan::from_secs(60), None, &Level::Normal, 0);
+    let end = SimulatedEnd::new(TimeSpan::from_secs(60), None, &ThermalLevel::Normal, 0);
     let nothing = text(&Simulated::new(Vec::new(), end), None);
     assert_eq!(nothing, "No move in 1min; the temperature is not known.\n");
 }

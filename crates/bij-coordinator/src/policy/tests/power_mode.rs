@@ -4,9 +4,9 @@ use bij_core::RunId;
 use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
 use proptest::prelude::*;
 
-use crate::heat::Level;
 use crate::policy::testing::*;
 use crate::policy::{PowerModeOption, PowerModeStatus, PowerModesUnknown, is_free_for};
+use crate::thermal::ThermalLevel;
 
 /// A board in mode 2 with four of them, one of which takes a reboot.
 fn board(runs: impl IntoIterator<Item = QueuedRun>) -> World {
@@ -193,9 +193,9 @@ fn clocks_are_held_for_runs_that_are_up_and_ask_for_it_in_any_mode() {
     assert_eq!(wish(&world), None);
     world.end(&run_id("d#1"));
     assert_eq!((clocks_for(&world), wish(&world)), (vec!["a#1".to_owned()], Some(0)));
-    world.seen.warmth.level = Level::Throttle;
+    world.seen.thermal.level = ThermalLevel::Throttle;
     assert_eq!(clocks_for(&world), [""; 0], "they would heat a board that is too hot");
-    world.seen.warmth.level = Level::Hold;
+    world.seen.thermal.level = ThermalLevel::Hold;
     assert_eq!(clocks_for(&world), ["a#1"]);
     world.end(&run_id("a#1"));
     assert_eq!(clocks_for(&world), [""; 0]);
