@@ -9,13 +9,11 @@ use bij_api::{Client, ClientError};
 use bij_core::queue::RunRef;
 use bij_store::Reader;
 
+use crate::context::Context;
+use crate::error::CliError;
+use crate::{coordinator, history_source};
 pub(crate) use open_runs::{FinishedRun, OpenRuns};
 pub(crate) use watch::QueueWatch;
-
-use crate::context::Context;
-use crate::coordinator;
-use crate::error::CliError;
-use crate::history_source;
 
 /// A source of runs and events; both sources number them alike.
 pub(crate) enum QueueSource {

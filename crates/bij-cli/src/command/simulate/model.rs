@@ -4,13 +4,13 @@ use bij_coordinator::heat::{GpuClockState, HeatObservation, HeatSettings, Ladder
 use bij_core::Celsius;
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all_or_nothing};
 
-use crate::view::{Simulated, SimulatedEnd};
+use super::page::{Simulated, SimulatedEnd};
 
 /// How far below the throttle temperature all experiments start again in the comparison, in thousandths of a degree.
 const RESTART_DISTANCE: i32 = 10_000;
 
 /// Simulates a board with this fan under this load for some hours.
-pub(super) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> Simulated {
+pub(crate) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) -> Simulated {
     let seconds = f64::from(hours) * 3600.0;
     let mut world = HeatWorld::new(fan, load);
     let mut ladder = Ladder::new(settings);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Living};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
 
+use super::page::{Simulated, SimulatedEnd};
 use super::trace::Trace;
-use crate::view::{Simulated, SimulatedEnd};
 
 /// The processors of a Jetson AGX Orin.
 const PROCESSORS: u32 = 1200;
