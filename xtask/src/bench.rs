@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// machine with systemd, beside the same units with hooks that do nothing, systemd-run and pueue
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "5000", conflicts_with_all = ["adds", "queued", "alone", "store"])]
     waiting: Option<u32>,
+    /// Measure this staged tree, instead of one that is staged from the sources in the laboratory's profile
+    #[arg(long, value_name = "DIR", requires = "waiting")]
+    staged: Option<PathBuf>,
     /// Keep these figures as the ones to compare with
     #[arg(long)]
     store: bool,
@@ -54,7 +57,7 @@ fn stored() -> PathBuf {
 /// Measures every contender and prints them side by side.
 pub(crate) fn bench(options: &Options) -> Result<()> {
     if let Some(runs) = options.waiting {
-        return crate::test::bench_of_waiting(runs, &peers::pueue()?);
+        return crate::test::bench_of_waiting(runs, &peers::pueue()?, options.staged.as_deref());
     }
     println!("building bij");
     let packages = ["bij-cli", "bijd"];

@@ -3,7 +3,7 @@
 //! A lane that cannot run is an error, never skipped in silence; `--lane` leaves one out on purpose.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
@@ -121,11 +121,11 @@ pub(crate) fn test(options: &Options) -> Result<()> {
 }
 
 /// Runs the scenario that waits for this many runs, with these programs of peers beside bij.
-pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf]) -> Result<()> {
+pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf], staged: Option<&Path>) -> Result<()> {
     let job = Job { suite: &BOOKWORM, lane: bij_e2e::Lane::Machine };
     let patterns = ["speed_of_waiting".to_owned()];
     let wishes =
-        lab::Wishes { patterns: &patterns, staged: None, retry: false, rounds: Some(runs), peers };
+        lab::Wishes { patterns: &patterns, staged, retry: false, rounds: Some(runs), peers };
     if lab::run(&[job], wishes)?.failed > 0 {
         bail!("the runs were not all carried out");
     }

@@ -2,8 +2,8 @@
 
 mod coordinator;
 
-use bij_core::port::{EitherUnits, UnitError};
-use bij_core::{ExperimentId, Layout, Order};
+use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::{ExperimentId, Layout, Order, Outcome, UnitStatus};
 use bij_definitions::{OrderFiles, write_order};
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
@@ -13,27 +13,31 @@ use crate::error::CliError;
 use crate::scope::Scope;
 use coordinator::CoordinatorUnits;
 
-/// The units of a scope: those of systemd, changed directly or through the coordinator, or those of
-/// supervisors that run in the foreground.
-pub(crate) type ScopeUnits = EitherUnits<EitherUnits<SystemdUnits, CoordinatorUnits>, LocalUnits>;
+/// The units of a scope.
+#[derive(Debug)]
+pub(crate) enum ScopeUnits {
+    /// Units of systemd that the caller may change itself.
+    Systemd(SystemdUnits),
+    /// Units of systemd that are changed through the coordinator.
+    Coordinator(CoordinatorUnits),
+    /// Experiments of supervisors that run in the foreground.
+    Local(LocalUnits),
+}
 
 /// Connects to the manager of a scope.
 pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<ScopeUnits, CliError> {
     Ok(match scope {
         Scope::System => {
             let systemd = SystemdUnits::connect(RuntimeScope::System).await?;
-            EitherUnits::One(if geteuid().is_root() {
-                EitherUnits::One(systemd)
+            if geteuid().is_root() {
+                ScopeUnits::Systemd(systemd)
             } else {
                 let socket = layout.coordinator_socket();
-                EitherUnits::Other(CoordinatorUnits::new(systemd, socket))
-            })
+                ScopeUnits::Coordinator(CoordinatorUnits::new(systemd, socket))
+            }
         }
-        Scope::User => {
-            let systemd = SystemdUnits::connect(RuntimeScope::User).await?;
-            EitherUnits::One(EitherUnits::One(systemd))
-        }
-        Scope::Local => EitherUnits::Other(LocalUnits::new(layout.clone())),
+        Scope::User => ScopeUnits::Systemd(SystemdUnits::connect(RuntimeScope::User).await?),
+        Scope::Local => ScopeUnits::Local(LocalUnits::new(layout.clone())),
     })
 }
 
@@ -43,9 +47,9 @@ pub(crate) async fn settings_in_force(
     id: &ExperimentId,
 ) -> Result<Option<SettingsInForce>, UnitError> {
     let systemd = match units {
-        EitherUnits::One(EitherUnits::One(systemd)) => systemd,
-        EitherUnits::One(EitherUnits::Other(through)) => through.systemd(),
-        EitherUnits::Other(_) => return Ok(None),
+        ScopeUnits::Systemd(systemd) => systemd,
+        ScopeUnits::Coordinator(through) => through.systemd(),
+        ScopeUnits::Local(_) => return Ok(None),
     };
     systemd.settings_in_force(id).await.map(Some)
 }
@@ -58,8 +62,49 @@ pub(crate) fn record_stop(
     id: &ExperimentId,
     request: &str,
 ) -> Option<OrderFiles> {
-    matches!(units, EitherUnits::One(EitherUnits::One(_)))
+    matches!(units, ScopeUnits::Systemd(_))
         .then(|| write_order(layout, id, &Order::stop(format!("{request} by {}", caller()))))
+}
+
+/// Calls a method of the manager in use. A method of the port is a future, so no `dyn UnitManager` can choose.
+macro_rules! with_manager {
+    ($units:expr, $manager:ident => $call:expr) => {
+        match $units {
+            ScopeUnits::Systemd($manager) => $call.await,
+            ScopeUnits::Coordinator($manager) => $call.await,
+            ScopeUnits::Local($manager) => $call.await,
+        }
+    };
+}
+
+impl UnitManager for ScopeUnits {
+    async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        with_manager!(self, manager => manager.start(id))
+    }
+
+    async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.stop(id))
+    }
+
+    async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
+        with_manager!(self, manager => manager.restart(id))
+    }
+
+    async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.reset_failed(id))
+    }
+
+    async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
+        with_manager!(self, manager => manager.set_enabled(id, enabled))
+    }
+
+    async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
+        with_manager!(self, manager => manager.status(id))
+    }
+
+    async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
+        with_manager!(self, manager => manager.list())
+    }
 }
 
 /// Returns the user behind this process, as the ledger records users: `alice (uid 1000)`. Under sudo it is the

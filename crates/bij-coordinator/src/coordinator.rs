@@ -1,9 +1,14 @@
-//! The loop: observe, decide, execute, record.
+//! The loop: observe, decide, execute.
 //!
-//! The [`Coordinator`] is a plain value with one owner. It has no rules of its own: [`policy`](crate::policy)
-//! decides what to do, from what the store holds and from the state of the units. Everything is
-//! level-triggered: after an interruption of any length, the next [`tick`](Coordinator::tick) finds what is
-//! to be done.
+//! The [`Coordinator`] is a plain value with one owner. Each of its parts has one task:
+//! - `catch_up` and `observe` read: what others have written to the store, the units, the machine. They change
+//!   nothing but the copy of what they have read.
+//! - [`policy`](crate::policy) decides what to do, and `plan` what a request changes: pure
+//!   functions of that copy.
+//! - `execute` is the only part that writes to the store and starts or stops units.
+//!
+//! Everything is level-triggered: after an interruption of any length, the next [`tick`](Coordinator::tick)
+//! finds what is to be done. What has to be read or decided anew is one value, `Outdated`.
 //!
 //! # Store first
 //! The coordinator keeps a copy of what the store holds. A change goes into the store first, then into the
@@ -15,44 +20,36 @@
 //! [`admit`](Coordinator::admit). So a tick waits for neither: they are under way until
 //! [`next_finished`](Coordinator::next_finished) returns the result of one.
 
-mod actions;
 mod admit;
 mod catch_up;
-mod edit;
+mod definitions;
 mod execute;
-mod extras;
 mod finish;
-mod gpu_memory;
-mod groups;
 mod heat;
 mod observe;
-mod positions;
-mod power;
+mod outdated;
 mod queries;
-mod reload;
-mod running_settings;
-mod skipped;
-mod submit;
+mod reports;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod trouble;
-mod unclosed;
 mod under_way;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, Bytes, ExperimentId, InvocationId, RunId, TimeSpan, Timestamp};
+use bij_core::{BootId, Bytes, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
 pub use finish::Finished;
 pub use heat::RunningExperiments;
-pub use power::PowerSwitchOutcome;
-pub use submit::MAX_AT_ONCE;
+pub use reports::PowerSwitchOutcome;
 
-use crate::policy::{Decision, Observation, State, UntrackedUnit, decide};
+use crate::policy::{Action, Decision, Observation, State, UntrackedUnit, corrections, decide};
 use crate::{Adapters, Now, Ports};
+use outdated::Outdated;
 use trouble::{TroubleSource, Troubles};
 use under_way::UnderWay;
 
@@ -61,45 +58,30 @@ pub struct Coordinator<P: Ports> {
     adapters: Adapters<P>,
     state: State,
     seen: Observation,
-    /// Parts of the observation that must be read anew before the next decision.
-    stale: StaleParts,
+    /// What must be read or decided anew.
+    outdated: Outdated,
     /// Sequence number of the newest event that has been applied.
     seq: u64,
     /// Sequence number of the newest event when the queue was read as a whole.
     loaded_at: u64,
-    /// Something has happened since the last decision.
-    undecided: bool,
-    /// The last report equals what a decision would report now.
-    report_is_fresh: bool,
     under_way: UnderWay,
     /// Units that were admitted although that could not be recorded.
     admitted_unrecorded: BTreeMap<ExperimentId, UnrecordedAdmission>,
     /// Invocations whose start was refused or whose skip was handled, and the uptime until which each is kept.
     refused: BTreeMap<InvocationId, TimeSpan>,
-    /// Started runs whose terms have been compared with their definition.
-    terms_checked: BTreeSet<RunId>,
     health_due: TimeSpan,
     /// Uptime of the next search for unclosed attempts.
     unclosed_due: Option<TimeSpan>,
-    /// Notes of heat control that are not recorded yet, oldest first.
-    unrecorded_heat: Vec<(Change, Timestamp)>,
+    /// Events that are not in the store yet, oldest first.
+    unrecorded: Vec<(Change, Timestamp)>,
     /// Settings from the definitions of experiments that are or were up.
-    running_settings: BTreeMap<ExperimentId, running_settings::RunningSettings>,
+    running_settings: BTreeMap<ExperimentId, definitions::RunningSettings>,
     /// Last reported use of the GPU's memory.
     gpu_memory: Option<Result<BTreeMap<ExperimentId, Bytes>, String>>,
     troubles: Troubles,
     since: Timestamp,
     /// User whose own coordinator this is; `None` for the machine's.
     owner: Option<u32>,
-}
-
-/// Parts of the observation that must be read anew before the next decision.
-#[derive(Debug, Default)]
-struct StaleParts {
-    all_units: bool,
-    units: BTreeSet<ExperimentId>,
-    /// The copy of the queue may differ from the store.
-    queue: bool,
 }
 
 /// A start that was admitted although that could not be recorded.
@@ -133,18 +115,15 @@ impl<P: Ports> Coordinator<P> {
             adapters,
             state: State::new(boot, settings, Queue::default()),
             seen: Observation::new(now, sample),
-            stale: StaleParts { all_units: true, units: BTreeSet::new(), queue: true },
+            outdated: Outdated::everything(),
             seq: 0,
             loaded_at: 0,
-            undecided: true,
-            report_is_fresh: false,
             under_way: UnderWay::default(),
             admitted_unrecorded: BTreeMap::new(),
             refused: BTreeMap::new(),
-            terms_checked: BTreeSet::new(),
             health_due: now.uptime,
             unclosed_due: None,
-            unrecorded_heat: Vec::new(),
+            unrecorded: Vec::new(),
             running_settings: BTreeMap::new(),
             gpu_memory: None,
             troubles: Troubles::default(),
@@ -152,7 +131,7 @@ impl<P: Ports> Coordinator<P> {
             owner: None,
         };
         coordinator.load()?;
-        coordinator.note(EventKind::CoordinatorStarted, None, [], now);
+        coordinator.note(EventKind::CoordinatorStarted, None, []);
         Ok(coordinator)
     }
 
@@ -172,7 +151,7 @@ impl<P: Ports> Coordinator<P> {
         self.seen.now = now;
         self.decide_and_execute().await;
         // Last, so that a failing store is not tried twice.
-        self.record_heat_moves();
+        self.record_notes();
     }
 
     async fn decide_and_execute(&mut self) {
@@ -182,19 +161,19 @@ impl<P: Ports> Coordinator<P> {
             if !self.catch_up() {
                 return;
             }
-            if !self.knows_all_units() {
+            if !self.outdated.knows_all_units() {
                 if self.troubles.is_waiting(TroubleSource::Bus, now.uptime) {
                     return;
                 }
                 continue;
             }
-            if !self.undecided && self.next_tick_due().is_none_or(|due| now.uptime < due) {
+            if !self.outdated.is_decision_due()
+                && self.next_tick_due().is_none_or(|due| now.uptime < due)
+            {
                 return;
             }
-            self.observe_everything_else();
-            let Decision { actions, report } = decide(&self.state, &self.seen);
-            self.take_report(report);
-            self.undecided = false;
+            let actions = self.decide();
+            self.outdated.have_decided();
             if actions.is_empty() || !self.execute(actions) {
                 return;
             }
@@ -203,9 +182,18 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
+    /// Observes everything but the units, and decides from that.
+    fn decide(&mut self) -> Vec<Action> {
+        self.observe_everything_else();
+        self.correct(&corrections(&self.state, &self.seen));
+        let Decision { actions, report } = decide(&self.state, &self.seen);
+        self.take_report(report);
+        actions
+    }
+
     /// Returns the uptime at which the next tick is due without any event; `None` if none is.
     pub fn next_tick_due(&self) -> Option<TimeSpan> {
-        if self.undecided && self.troubles.next_try().is_none() {
+        if self.outdated.is_decision_due() && self.troubles.next_try().is_none() {
             return Some(self.seen.now.uptime);
         }
         let report = self.state.last.as_ref().and_then(|report| report.next_decision);
@@ -221,8 +209,7 @@ impl<P: Ports> Coordinator<P> {
     /// Notes that the service manager has reported a change of an experiment's unit, which is read in the next
     /// tick.
     pub fn unit_changed(&mut self, experiment: ExperimentId) {
-        self.stale.units.insert(experiment);
-        self.undecided = true;
+        self.outdated.unit(experiment);
     }
 
     /// Notes that a shutdown has begun, or was cancelled. Nothing is started during a shutdown; starts from
@@ -233,13 +220,13 @@ impl<P: Ports> Coordinator<P> {
         } else {
             self.seen.going_down.remove(&what)
         };
-        self.undecided |= changed;
-        self.report_is_fresh &= !changed;
+        if changed {
+            self.outdated.decision();
+        }
     }
 
     /// Notes that signals of the service manager may have been lost: everything is read anew in the next tick.
     pub fn resync(&mut self) {
-        self.stale = StaleParts { all_units: true, units: BTreeSet::new(), queue: true };
-        self.undecided = true;
+        self.outdated = Outdated::everything();
     }
 }

@@ -24,17 +24,19 @@ mod handle;
 mod health;
 pub mod heat;
 mod now;
+mod plan;
 pub mod policy;
 mod ports;
 mod request;
 mod serve;
 mod terms;
 
-pub use coordinator::{Coordinator, Finished, MAX_AT_ONCE, PowerSwitchOutcome, RunningExperiments};
+pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome, RunningExperiments};
 pub use error::RequestError;
 pub use handle::{Gone, Handle, Inbox};
 pub use health::Health;
 pub use now::Now;
+pub use plan::MAX_AT_ONCE;
 pub use ports::{AdapterSet, Adapters, Ports};
 pub use request::{
     Act, Admission, AdmissionVerdict, Earliest, Edit, GroupStatus, HealthReport, MoveTo,

@@ -20,35 +20,33 @@
 
 mod action;
 mod admissible;
+pub(crate) mod admission;
 mod capacity;
+pub(crate) mod closing;
+pub(crate) mod corrections;
 mod cycle;
-mod dependency;
 mod gates;
 mod giving_up;
-mod gpu;
 mod gpu_memory;
 mod health;
 mod heat;
-mod hold;
-mod manager;
 mod memory;
 mod observation;
 mod order;
 mod power_mode;
 mod recovery;
 mod report;
-mod slots;
-mod starting;
 mod state;
-mod stopping;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
+mod unit_orders;
 
 pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
+pub use corrections::corrections;
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
 pub use health::{HealthMemory, Vitals};
@@ -59,8 +57,8 @@ pub use power_mode::{PowerModeOption, PowerModeStatus, PowerModesUnknown, PowerT
 pub(crate) use power_mode::{blocking_run, is_free_for};
 pub use recovery::requeue_interrupted;
 pub use report::Report;
-pub use starting::{BackOff, MAX_TRIES};
 pub use state::{Busy, Interruption, State, StopRequest};
+pub use unit_orders::{BackOff, MAX_TRIES};
 
 use capacity::UsedCapacity;
 use gates::Gates;
@@ -74,20 +72,21 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let state = state.as_ref();
     let mut report = Report::new(state, seen);
     let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
-    let closed_to_all = manager::closed(seen);
+    let closed_to_all = gates::closed_to_all(seen);
     if seen.unreachable.is_none() {
+        actions.extend(closing::close(state, seen));
         actions.extend(heat::requeue_stopped(state, seen).into_iter().map(Action::Change));
         let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));
         actions.extend(giving_up::give_up(state, seen, &mut report));
-        actions.extend(stopping::stop(state, seen));
+        actions.extend(unit_orders::stop(state, seen));
         actions.extend(health::check(state, seen, &mut report));
         actions.extend(gpu_memory::guard(state, seen, &mut report));
     }
     if closed_to_all.is_empty() {
-        actions.extend(starting::retry(state, seen, &mut report));
+        actions.extend(unit_orders::retry(state, seen, &mut report));
     } else {
-        manager::report_starting(state, seen, &closed_to_all, &mut report);
+        unit_orders::report_starting(state, seen, &closed_to_all, &mut report);
     }
     gates.close_to_all(closed_to_all);
     actions.extend(order::start(&mut gates, &mut report));

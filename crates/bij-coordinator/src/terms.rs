@@ -2,11 +2,11 @@
 
 use bij_core::Bytes;
 use bij_core::definition::{After, ExperimentSpec};
+use bij_core::port::Sample;
 use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
 
-/// Returns the terms of a run by its definition, on a machine with `total` memory that its GPU shares or
-/// not.
-pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu: bool) -> Terms {
+/// Returns the terms of a run by its definition, on the machine that was sampled.
+pub(crate) fn of_definition(spec: &ExperimentSpec, machine: &Sample) -> Terms {
     let success = |id: &bij_core::ExperimentId| Dependency {
         condition: Condition::Success,
         on: RunRef::Newest(id.clone()),
@@ -21,11 +21,16 @@ pub(crate) fn of_definition(spec: &ExperimentSpec, total: Bytes, shared_with_gpu
     Terms {
         priority: spec.queue.priority,
         group: group.unwrap_or_default(),
-        claim: Claim::from_spec(spec, total, shared_with_gpu),
+        claim: Claim::from_spec(spec, memory_total(machine), machine.shared_with_gpu),
         not_before: None,
         after,
         now: false,
         power: spec.power.mode.clone(),
         clocks: spec.power.clocks,
     }
+}
+
+/// Returns the machine's memory; if it cannot be read, a value so large that no share of it fits.
+pub(crate) fn memory_total(machine: &Sample) -> Bytes {
+    machine.memory_total.clone().unwrap_or(Bytes::new(u64::MAX))
 }

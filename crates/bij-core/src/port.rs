@@ -14,4 +14,4 @@ pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
 pub use run_queue::{Change, RunQueue};
-pub use unit_manager::{EitherUnits, LoadState, NoUnits, Started, UnitError, UnitManager};
+pub use unit_manager::{LoadState, Started, UnitError, UnitManager, UnitRestrainer};

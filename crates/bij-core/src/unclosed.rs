@@ -30,7 +30,7 @@ pub struct RecoveredEnd {
 /// [`LedgerError`] if the ledger could not be read or written. Attempts closed before stay closed, and
 /// calling again closes the rest.
 pub fn close_other_boots(
-    ledger: &mut impl Ledger,
+    ledger: &mut (impl Ledger + ?Sized),
     current: BootId,
     now: Timestamp,
     recover: impl Fn(&Attempt) -> RecoveredEnd,
@@ -69,7 +69,7 @@ pub fn close_other_boots(
 /// # Errors
 /// [`LedgerError`] if the ledger could not be read.
 pub fn unclosed_attempts(
-    ledger: &impl Ledger,
+    ledger: &(impl Ledger + ?Sized),
     current: BootId,
     is_running: impl Fn(&Attempt) -> bool,
 ) -> Result<Vec<Attempt>, LedgerError> {

@@ -1,8 +1,9 @@
-//! The environment of the executed program.
+//! The environment of the executed program, and the search for the program in its `$PATH`.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 /// Variables by name, as bytes: names and values need not be UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,21 @@ impl Environment {
 pub(crate) fn path_of(environment: &[CString]) -> Option<&OsStr> {
     let value = environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="))?;
     Some(OsStr::from_bytes(value))
+}
+
+/// `PATH` of a service by default (`DEFAULT_PATH`, systemd.exec(5)).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Returns the paths to try in order, as execvp(3) does: a name with a slash is a path, any other is looked
+/// up in the directories of `path`.
+pub(crate) fn candidates(program: &OsStr, path: Option<&OsStr>) -> Vec<PathBuf> {
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        return vec![PathBuf::from(program)];
+    }
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    let directories = path.as_bytes().split(|byte| *byte == b':');
+    // An empty part means the working directory.
+    directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(program)).collect()
 }
 
 #[cfg(test)]
@@ -83,6 +99,25 @@ mod tests {
         fn every_value_is_passed_on_unchanged(value in "[^\0]{0,60}") {
             let file = format!("NAME={value}\0");
             prop_assert_eq!(merged(&[("NAME", "own")], file.as_bytes()), [format!("NAME={value}")]);
+        }
+    }
+
+    fn lookup(program: &str, path: Option<&str>) -> Vec<PathBuf> {
+        candidates(OsStr::new(program), path.map(OsStr::new))
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_up_in_every_directory() {
+        assert_eq!(lookup("x", Some("/a:/b")), [Path::new("/a/x"), Path::new("/b/x")]);
+        assert_eq!(lookup("x", Some("/a::/b"))[1], Path::new("x"));
+        assert_eq!(lookup("x", Some("")), [Path::new("x")]);
+        assert!(lookup("x", None).contains(&PathBuf::from("/usr/bin/x")));
+    }
+
+    #[test]
+    fn a_path_is_not_looked_up() {
+        for path in ["/a/b", "./a", "a/b", "/a//b/./c", ""] {
+            assert_eq!(lookup(path, Some("/x")), [Path::new(path)]);
         }
     }
 }

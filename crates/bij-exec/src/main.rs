@@ -12,7 +12,6 @@
 //! distinguishes it from a program that ran and exited with the same status.
 
 mod environment;
-mod lookup;
 mod notify;
 
 use std::convert::Infallible;
@@ -84,7 +83,7 @@ fn execute(
     let argv: Vec<CString> = command.iter().cloned().map(c_string).collect();
     let environment = environment.into_c_strings();
     let mut denied = None;
-    for candidate in lookup::candidates(program, environment::path_of(&environment)) {
+    for candidate in environment::candidates(program, environment::path_of(&environment)) {
         // execve(2) returns only on failure.
         let Err(errno) = execve(&c_string(candidate.into_os_string()), &argv, &environment);
         match errno {

@@ -90,12 +90,12 @@ fn ask_until_decided(
             Err(error) => error,
         };
         match next_step(&error, || manager.coordinator_state().ok(), started.elapsed()) {
-            NextStep::Start => {
+            UndecidedStart::Start => {
                 log_no_coordinator(id);
                 return Ok(());
             }
-            NextStep::Retry => std::thread::sleep(RETRY_INTERVAL),
-            NextStep::Defer => {
+            UndecidedStart::Retry => std::thread::sleep(RETRY_INTERVAL),
+            UndecidedStart::Defer => {
                 let why = match &error {
                     ClientError::Refused(refusal) => refusal.text.clone(),
                     error => format!("the coordinator does not answer: {}", error_chain(error)),
@@ -133,7 +133,7 @@ fn ask(
 
 /// What to do with a start that the coordinator did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NextStep {
+enum UndecidedStart {
     /// Start the unit: there is no coordinator.
     Start,
     /// Ask again: the coordinator is starting or stopping.
@@ -148,7 +148,7 @@ fn next_step(
     error: &ClientError,
     unit: impl FnOnce() -> Option<ServiceState>,
     waited: Duration,
-) -> NextStep {
+) -> UndecidedStart {
     let is_temporary = match error {
         ClientError::NoCoordinator
         | ClientError::NotListening
@@ -160,14 +160,14 @@ fn next_step(
         _ => false,
     };
     if !is_temporary {
-        return NextStep::Defer;
+        return UndecidedStart::Defer;
     }
     let has_no_listener = matches!(error, ClientError::NoCoordinator | ClientError::NotListening);
     match unit() {
-        Some(ServiceState::Stopped) if has_no_listener => NextStep::Start,
-        Some(ServiceState::Failed) => NextStep::Defer,
-        _ if waited < RESTART_TIMEOUT => NextStep::Retry,
-        _ => NextStep::Defer,
+        Some(ServiceState::Stopped) if has_no_listener => UndecidedStart::Start,
+        Some(ServiceState::Failed) => UndecidedStart::Defer,
+        _ if waited < RESTART_TIMEOUT => UndecidedStart::Retry,
+        _ => UndecidedStart::Defer,
     }
 }
 
@@ -311,25 +311,25 @@ mod tests {
         let late = || ClientError::Late { after: ANSWER_TIMEOUT };
         let (first, later) = (Duration::ZERO, RESTART_TIMEOUT);
         for (error, unit, waited, expected) in [
-            (ClientError::NoCoordinator, Some(Stopped), first, NextStep::Start),
-            (ClientError::NotListening, Some(Stopped), first, NextStep::Start),
-            (ClientError::NoCoordinator, Some(Up), first, NextStep::Retry),
-            (ClientError::NotListening, Some(Up), first, NextStep::Retry),
-            (ClientError::NoCoordinator, Some(Up), later, NextStep::Defer),
-            (ClientError::NotListening, Some(Up), later, NextStep::Defer),
-            (ClientError::NotListening, Some(Failed), first, NextStep::Defer),
-            (ClientError::NoCoordinator, None, first, NextStep::Retry),
-            (ClientError::NoCoordinator, None, later, NextStep::Defer),
-            (lost(), Some(Up), first, NextStep::Retry),
-            (lost(), Some(Stopped), first, NextStep::Retry),
-            (lost(), Some(Stopped), later, NextStep::Defer),
-            (refused(RefusalKind::Trouble), Some(Up), first, NextStep::Retry),
-            (refused(RefusalKind::Trouble), Some(Up), later, NextStep::Defer),
-            (refused(RefusalKind::Store), Some(Up), first, NextStep::Defer),
-            (refused(RefusalKind::Store), Some(Stopped), first, NextStep::Defer),
-            (refused(RefusalKind::Denied), Some(Up), first, NextStep::Defer),
-            (late(), Some(Up), first, NextStep::Defer),
-            (late(), Some(Stopped), later, NextStep::Defer),
+            (ClientError::NoCoordinator, Some(Stopped), first, UndecidedStart::Start),
+            (ClientError::NotListening, Some(Stopped), first, UndecidedStart::Start),
+            (ClientError::NoCoordinator, Some(Up), first, UndecidedStart::Retry),
+            (ClientError::NotListening, Some(Up), first, UndecidedStart::Retry),
+            (ClientError::NoCoordinator, Some(Up), later, UndecidedStart::Defer),
+            (ClientError::NotListening, Some(Up), later, UndecidedStart::Defer),
+            (ClientError::NotListening, Some(Failed), first, UndecidedStart::Defer),
+            (ClientError::NoCoordinator, None, first, UndecidedStart::Retry),
+            (ClientError::NoCoordinator, None, later, UndecidedStart::Defer),
+            (lost(), Some(Up), first, UndecidedStart::Retry),
+            (lost(), Some(Stopped), first, UndecidedStart::Retry),
+            (lost(), Some(Stopped), later, UndecidedStart::Defer),
+            (refused(RefusalKind::Trouble), Some(Up), first, UndecidedStart::Retry),
+            (refused(RefusalKind::Trouble), Some(Up), later, UndecidedStart::Defer),
+            (refused(RefusalKind::Store), Some(Up), first, UndecidedStart::Defer),
+            (refused(RefusalKind::Store), Some(Stopped), first, UndecidedStart::Defer),
+            (refused(RefusalKind::Denied), Some(Up), first, UndecidedStart::Defer),
+            (late(), Some(Up), first, UndecidedStart::Defer),
+            (late(), Some(Stopped), later, UndecidedStart::Defer),
         ] {
             let step = next_step(&error, || unit, waited);
             assert_eq!(step, expected, "{error:?}, {unit:?}, {waited:?}");

@@ -7,8 +7,6 @@
 
 mod environment;
 mod fresh;
-pub(crate) mod start_limit;
-mod unclosed;
 
 use std::io;
 use std::path::PathBuf;
@@ -18,21 +16,18 @@ use bij_core::{
     Attempt, AttemptKey, ExperimentId, Limit, Obstacle, RunEnd, StartKind, TimeSpan, Timestamp,
     error_chain,
 };
-use bij_host::logged;
+use bij_host::{HostContextError, files, logged};
 use thiserror::Error;
 
 use crate::attempt_record::{AttemptNumbers, AttemptRecord};
-use crate::counters::read_counters;
-use crate::owner::OwnerError;
+use crate::own_cgroup::read_counters;
 use crate::runnable::{command_obstacle, directory_obstacle};
-use crate::{HookEnv, Journal, Manager, ManagerError, RenderError};
-use bij_host::{HostContext, HostContextError, files};
+use crate::start_limit::{self, ClockReading, attempts_in_boot};
+use crate::{HookContext, HookJournal, HookManager, ManagerError, RenderError};
 
-use start_limit::{Clock, attempts_in_boot};
+pub use environment::OwnerError;
 
-pub(crate) use unclosed::close_other_boots;
-
-/// What [`Begin::run`] did.
+/// What [`HookContext::begin`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// An attempt is open; `None` if the ledger could not record it.
@@ -134,29 +129,12 @@ pub enum BeginError {
     },
 }
 
-/// The `begin` hook with its ports.
-#[derive(Debug)]
-pub struct Begin<'a, D, L, M, J> {
-    /// The installation that the hook was called for.
-    pub host: &'a HostContext,
-    /// The environment that systemd gave the hook.
-    pub env: &'a HookEnv,
-    /// Reads the definition of the experiment.
-    pub definitions: &'a D,
-    /// Takes the opened attempt, and knows earlier ones.
-    pub ledger: &'a mut L,
-    /// The service manager that called the hook.
-    pub manager: &'a M,
-    /// The journal of that manager.
-    pub journal: &'a J,
-}
-
-impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
+impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext<'_, D, L, M, J> {
     /// Begins an attempt of an experiment.
     ///
     /// # Errors
     /// [`BeginError`] if it must not run. An error of the ledger alone is logged and does not stop the start.
-    pub fn run(mut self, id: &ExperimentId) -> Result<Begun, BeginError> {
+    pub fn begin(mut self, id: &ExperimentId) -> Result<Begun, BeginError> {
         let invocation = self.env.invocation.ok_or(BeginError::NoInvocation)?;
         let key = AttemptKey { boot: self.host.boot()?, invocation };
         let Some(spec) = self.ensure_fresh(id)? else { return Ok(Begun::LeftToRefuse) };
@@ -211,7 +189,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, 
                 let mut attempts = attempts_in_boot(self.ledger, &newest.run, here.boot);
                 attempts.retain(|attempt| attempt.key != here);
                 warn_if_unrecorded(newest, attempts.len(), facts.restarts);
-                let clock = Clock { boot: here.boot, now, uptime: self.host.uptime() };
+                let clock = ClockReading { boot: here.boot, now, uptime: self.host.uptime() };
                 start_limit::check(id, &facts, &attempts, &clock)?;
                 Ok(StartKind::Restart)
             }

@@ -10,19 +10,20 @@ use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Limit,
     Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
-use bij_host::{HostContext, HostContextError, files, logged};
+use bij_host::{HostContextError, files, logged};
+use bij_systemd::UnitFacts;
 use thiserror::Error;
 
 use crate::attempt_record::AttemptRecord;
-use crate::begin::start_limit::{Clock, attempts_in_boot, is_reached};
 use crate::render::remove_drop_in;
-use crate::{HookEnv, Journal, Manager, describe_end};
+use crate::start_limit::{ClockReading, attempts_in_boot, is_reached};
+use crate::{HookContext, HookJournal, HookManager, describe_end};
 
 /// Enough lines for a Python traceback with its last frames.
 const LINES_KEPT: usize = 20;
 const CHARACTERS_KEPT: usize = 300;
 
-/// What [`End::run`] did.
+/// What [`HookContext::end`] did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {
     /// This invocation of the unit had no attempt.
@@ -46,23 +47,6 @@ pub enum EndError {
     Ledger(#[from] LedgerError),
 }
 
-/// The `end` hook with its ports.
-#[derive(Debug)]
-pub struct End<'a, D, L, M, J> {
-    /// The installation that the hook was called for.
-    pub host: &'a HostContext,
-    /// The environment that systemd gave the hook.
-    pub env: &'a HookEnv,
-    /// Reads the definition of the experiment.
-    pub definitions: &'a D,
-    /// Takes the end of the attempt.
-    pub ledger: &'a mut L,
-    /// The service manager that called the hook.
-    pub manager: &'a M,
-    /// The journal of that manager.
-    pub journal: &'a J,
-}
-
 /// The attempt that this invocation of the unit ends.
 struct OpenAttempt {
     run: Option<RunId>,
@@ -71,12 +55,12 @@ struct OpenAttempt {
     record: Option<AttemptRecord>,
 }
 
-impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J> {
+impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext<'_, D, L, M, J> {
     /// Ends the attempt of an experiment.
     ///
     /// # Errors
     /// [`EndError`] if the end was recorded nowhere.
-    pub fn run(self, id: &ExperimentId) -> Result<Ended, EndError> {
+    pub fn end(self, id: &ExperimentId) -> Result<Ended, EndError> {
         // The environment holds secrets, so it is removed even if there was no attempt.
         let layout = self.host.layout();
         for path in [layout.sealed_environment(id), layout.environment(id)] {
@@ -93,7 +77,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             log::debug!(BIJ_EXPERIMENT:% = id; "this invocation of the unit had no attempt");
             return Ok(Ended::Nothing);
         };
-        let (ready, evidence) = self.gather_evidence(id, &attempt);
+        let facts = logged(self.manager.facts(id), "cannot read the state of the unit");
+        let evidence = self.gather_evidence(id, &attempt, facts.as_ref());
+        let ready = facts.as_ref().and_then(|facts| facts.ready);
         let mut end = AttemptEnd { at: self.host.now(), cause: evidence.prove(), evidence };
         if end.is_crash() {
             end.evidence.last_lines = self.last_lines(id, invocation);
@@ -108,7 +94,9 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let outcome = self.ledger.close(&closing)?;
         log_end(id, &attempt, &end);
         self.prevent_restart(id, &end);
-        self.enforce_start_limit(id, key, &attempt, &end);
+        if let Some(facts) = &facts {
+            self.enforce_start_limit(id, key, &attempt, &end, facts);
+        }
         self.remove_requests(id, &end);
         self.remove_orphaned_drop_in(id);
         Ok(Ended::Closed(Box::new(end), outcome))
@@ -163,16 +151,15 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         key: AttemptKey,
         attempt: &OpenAttempt,
         end: &AttemptEnd,
+        facts: &UnitFacts,
     ) {
         let comes_back = RunEnd::after(end).is_none() && end.evidence.order.is_none();
         let Some(run) = attempt.run.as_ref().filter(|_| comes_back) else { return };
-        let Some(facts) = logged(self.manager.facts(id), "cannot read the start limit") else {
-            return;
-        };
         let delay = facts.restart_delay.and_then(Limit::at).unwrap_or_default();
-        let clock = Clock { boot: key.boot, now: self.host.now(), uptime: self.host.uptime() };
+        let clock =
+            ClockReading { boot: key.boot, now: self.host.now(), uptime: self.host.uptime() };
         let attempts = attempts_in_boot(self.ledger, run, key.boot);
-        if is_reached(&facts, &attempts, &clock, delay) {
+        if is_reached(facts, &attempts, &clock, delay) {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_RUN:% = run, BIJ_EVENT = "start-limit";
                 "{id} is not restarted: it has used up its {} starts", facts.start_limit_burst

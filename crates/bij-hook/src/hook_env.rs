@@ -65,11 +65,11 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::testing::Machine;
+    use crate::testing::TestMachine;
 
     #[test]
     fn the_invocation_link_overrides_the_variable() {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = || HookEnv {
             invocation: Some(InvocationId::from_bytes([1; 16])),
             ..HookEnv::default()

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
 use bij_definitions::Definitions;
 use bij_hook::{
-    Begin, End, HookCall, HookEnv, NotAdmitted, Refusal, Systemd, SystemdJournal, Verb, admit,
-    boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
+    HookArguments, HookContext, HookEnv, NoCommand, NotAdmitted, Systemd, SystemdJournal, Verb,
+    admit, boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
     start_logging,
 };
 use bij_host::{HostContext, ask_for_time, confine, report_status};
@@ -26,9 +26,9 @@ const CONDITION_FAILED: u8 = 255;
 const TIME_NEEDED: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let call = HookCall::parse(env::args_os().skip(1));
+    let call = HookArguments::parse(env::args_os().skip(1));
     // A requested stop: the main process still runs, and is signalled only after this hook.
-    let is_leftovers = matches!(&call, Ok(HookCall { verb: Verb::Leftovers(_), .. }));
+    let is_leftovers = matches!(&call, Ok(HookArguments { verb: Verb::Leftovers(_), .. }));
     if is_leftovers && env::var_os("EXIT_CODE").is_none() {
         return ExitCode::SUCCESS;
     }
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "cannot execute bij-hook again: {error}");
         return ExitCode::from(CONDITION_FAILED);
     }
-    start_logging("bij-hook", call.as_ref().ok().and_then(HookCall::unit));
+    start_logging("bij-hook", call.as_ref().ok().and_then(HookArguments::unit));
     match call {
         Ok(call) => {
             let is_start = matches!(call.verb, Verb::Start(_) | Verb::Begin(_));
@@ -66,8 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(call: HookCall) -> Result<ExitCode> {
-    let HookCall { verb, user, root } = call;
+fn run(call: HookArguments) -> Result<ExitCode> {
+    let HookArguments { verb, user, root } = call;
     let host = if user {
         HostContext::user(&root, |name| env::var_os(name))
             .context("cannot find the user's files")?
@@ -102,7 +102,7 @@ fn run(call: HookCall) -> Result<ExitCode> {
         Verb::End(id) => end(&host, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(host.layout().clone());
-            let Refusal { text, is_final } = refusal(&definitions, host.layout(), &id);
+            let NoCommand { text, is_final } = refusal(&definitions, host.layout(), &id);
             // Into the unit's log.
             writeln!(std::io::stderr(), "{text}")?;
             return Ok(if is_final { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE });
@@ -123,7 +123,7 @@ fn hook_env(host: &HostContext, id: &ExperimentId) -> HookEnv {
 }
 
 fn begin(host: &HostContext, manager: &Systemd, id: &ExperimentId) -> Result<()> {
-    let begin = Begin {
+    let hook = HookContext {
         host,
         env: &hook_env(host, id),
         definitions: &Definitions::new(host.layout().clone()),
@@ -131,12 +131,12 @@ fn begin(host: &HostContext, manager: &Systemd, id: &ExperimentId) -> Result<()>
         manager,
         journal: &SystemdJournal::new(host),
     };
-    begin.run(id).with_context(|| format!("{id} cannot start"))?;
+    hook.begin(id).with_context(|| format!("{id} cannot start"))?;
     Ok(())
 }
 
 fn end(host: &HostContext, id: &ExperimentId) -> Result<()> {
-    let end = End {
+    let hook = HookContext {
         host,
         env: &hook_env(host, id),
         definitions: &Definitions::new(host.layout().clone()),
@@ -144,6 +144,6 @@ fn end(host: &HostContext, id: &ExperimentId) -> Result<()> {
         manager: &Systemd::new(host),
         journal: &SystemdJournal::new(host),
     };
-    end.run(id).with_context(|| format!("cannot record the end of {id}"))?;
+    hook.end(id).with_context(|| format!("cannot record the end of {id}"))?;
     Ok(())
 }

@@ -5,25 +5,27 @@
 //! their definitions have changed since (ADR 0022). A drop-in is written only at boot, if it is missing, and by the
 //! start of its own unit.
 
-mod host_facts;
-mod put;
+mod facts;
 
+use std::fs;
+use std::io;
 use std::num::NonZero;
-use std::path::PathBuf;
-use std::{io, thread};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{ExperimentId, Outcome, error_chain};
+use bij_host::{HostContext, files, logged};
 use bij_systemd::DropIn;
 use thiserror::Error;
 
-use crate::Manager;
-use crate::systemd::runtime_scope;
-use bij_host::HostContext;
+use crate::HookManager;
+use crate::adapters::runtime_scope;
+use facts::RenderFacts;
 
-use host_facts::HostFacts;
-pub(crate) use put::remove_drop_in;
+pub(crate) use facts::may_use_gpu;
 
 /// The result of rendering all definitions.
 #[derive(Debug, Default)]
@@ -65,7 +67,7 @@ pub enum RenderError {
 #[derive(Debug)]
 pub(crate) struct Renderer<'a> {
     host: &'a HostContext,
-    facts: HostFacts,
+    facts: RenderFacts,
 }
 
 /// The unit that a definition describes, with its stamp.
@@ -89,7 +91,7 @@ impl DesiredUnit {
 impl<'a> Renderer<'a> {
     /// Returns a renderer for the machine of `host`, whose facts are read when they are needed.
     pub(crate) fn new(host: &'a HostContext) -> Self {
-        Self { host, facts: HostFacts::default() }
+        Self { host, facts: RenderFacts::default() }
     }
 
     /// Returns the unit that a definition describes on this machine.
@@ -105,7 +107,7 @@ impl<'a> Renderer<'a> {
     pub(crate) fn write(&self, desired: &DesiredUnit) -> Result<Outcome, RenderError> {
         let spec = desired.spec();
         let path = self.host.layout().drop_in(&spec.id);
-        put::put_drop_in(&path, &self.text(desired))
+        put_drop_in(&path, &self.text(desired))
             .map_err(|source| RenderError::Write { path, source })
     }
 
@@ -203,7 +205,7 @@ pub fn render_missing(host: &HostContext, definitions: &impl DefinitionSource) -
 pub fn render_at_boot(
     host: &HostContext,
     definitions: &impl DefinitionSource,
-    manager: Option<&impl Manager>,
+    manager: Option<&impl HookManager>,
 ) {
     let Rendered { written, failures } = render_missing(host, definitions);
     for failure in &failures {
@@ -213,10 +215,75 @@ pub fn render_at_boot(
     let Some(manager) = manager.filter(|_| written > 0) else { return };
     // Without an answer, units may be loaded.
     let has_loaded = manager.has_loaded_experiments();
-    if bij_host::logged(has_loaded, "cannot list the loaded units") == Some(false) {
+    if logged(has_loaded, "cannot list the loaded units") == Some(false) {
         return;
     }
-    bij_host::logged(manager.reload(), "cannot reload the drop-ins; each start reloads its own");
+    logged(manager.reload(), "cannot reload the drop-ins; each start reloads its own");
+}
+
+/// Largest drop-in that is compared, in bytes; a definition has at most a megabyte.
+const MAX_LEN: u64 = 4 << 20;
+
+/// Replaces a drop-in by renaming a file over it, so that the service manager reads the old text or
+/// the new one, even if the writer is killed.
+///
+/// Its mode is 0644, independent of the umask. A drop-in with the same text is not touched, because systemd takes
+/// a new date for a change on disk.
+///
+/// # Errors
+/// The error of the system; the drop-in is then unchanged.
+fn put_drop_in(path: &Path, text: &str) -> io::Result<Outcome> {
+    if matches!(files::read_small(path, MAX_LEN), Ok(Some(there)) if there == text) {
+        return Ok(Outcome::Unchanged);
+    }
+    if ensure_directory(path)? == Outcome::Unchanged {
+        remove_leftover_drafts(path);
+    }
+    files::put(path, text.as_bytes(), 0o644)?;
+    Ok(Outcome::Changed)
+}
+
+/// Makes the directory of a drop-in, with mode 0755 independent of the umask: `UMask=` of the unit also applies to its
+/// hooks.
+fn ensure_directory(path: &Path) -> io::Result<Outcome> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if directory.is_dir() {
+        return Ok(Outcome::Unchanged);
+    }
+    files::make_directory(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    Ok(Outcome::Changed)
+}
+
+/// Removes a drop-in, and its directory if that is then empty.
+///
+/// # Errors
+/// The error of the system; a missing drop-in is no error.
+pub(crate) fn remove_drop_in(path: &Path) -> io::Result<Outcome> {
+    let outcome = match fs::remove_file(path) {
+        Ok(()) => Outcome::Changed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::Unchanged,
+        Err(error) => return Err(error),
+    };
+    remove_leftover_drafts(path);
+    if let Some(directory) = path.parent() {
+        // This fails, as intended, if an operator has drop-ins there.
+        drop(fs::remove_dir(directory));
+    }
+    Ok(outcome)
+}
+
+/// Removes the temporary files that killed writers have left beside a drop-in. Their names do not end in `.conf`, so
+/// systemd ignores them (systemd.unit(5)).
+fn remove_leftover_drafts(path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! Checks for reasons why a start would certainly fail.
+//! Reasons why a unit cannot run: those that a start checks beforehand, and those that `bij-hook refuse` explains.
 //!
 //! For systemd, a start has succeeded as soon as the launcher of the experiment's command runs, and the unit ignores a
 //! missing directory. The hook checks beforehand, so that `systemctl start` fails and says why.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::{ExperimentId, Obstacle};
+use bij_core::port::{DefinitionSource, FindError};
+use bij_core::{ExperimentId, Layout, Obstacle, error_chain};
 use bij_definitions::HostView;
 
 /// Directories that a unit sees differently from the hook (`PrivateTmp=`).
@@ -46,6 +48,49 @@ fn has_operator_drop_ins(root: &Path, id: &ExperimentId) -> bool {
     let etc = root.join("etc/systemd/system");
     etc.join(format!("{}.d", id.unit_name())).is_dir()
         || etc.join("brain-experiment@.service.d").is_dir()
+}
+
+/// Why the unit has no command, so that its bare template was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoCommand {
+    /// The reason, with a hint.
+    pub text: String,
+    /// Whether the definition must be changed first. Otherwise the same start may succeed the next time.
+    pub is_final: bool,
+}
+
+/// Returns why the unit has no command, so that its bare template was started.
+pub fn refusal(
+    definitions: &impl DefinitionSource,
+    layout: &Layout,
+    id: &ExperimentId,
+) -> NoCommand {
+    let permanent = |text| NoCommand { text, is_final: true };
+    let temporary = |text| NoCommand { text, is_final: false };
+    match definitions.find(id) {
+        Err(error @ FindError::Missing { .. }) => permanent(format!(
+            "{error}\nhint: write {}/{id}.toml with a line such as command = [\"/usr/bin/python3\", \"-u\", \"main.py\"]",
+            layout.definitions().display()
+        )),
+        Err(FindError::Invalid { id, source }) => {
+            let mut text = format!("the definition of {id} cannot be used:");
+            for problem in &source.problems {
+                write!(text, "\n  {problem}").expect("writing to a String cannot fail");
+                if let Some(hint) = &problem.hint {
+                    write!(text, " (hint: {hint})").expect("writing to a String cannot fail");
+                }
+            }
+            write!(text, "\nhint: correct it, check it with `bij check {id}`, then start it again")
+                .expect("writing to a String cannot fail");
+            permanent(text)
+        }
+        Err(error) => temporary(error_chain(&error)),
+        Ok(found) => temporary(format!(
+            "{} is valid, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
+            found.source,
+            layout.drop_in(id).display()
+        )),
+    }
 }
 
 #[cfg(test)]

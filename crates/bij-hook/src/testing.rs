@@ -12,11 +12,11 @@ use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as
 use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
 use bij_host::HostContext;
 use bij_store::Store;
-use bij_systemd::UnitFacts;
+use bij_systemd::{JournalEnd, UnitFacts};
 
 use crate::{
-    Begin, BeginError, Begun, End, EndError, Ended, HookEnv, Journal, JournalError, LoggedEnd,
-    Manager, ManagerError,
+    BeginError, Begun, EndError, Ended, HookContext, HookEnv, HookJournal, HookJournalError,
+    HookManager, ManagerError,
 };
 
 /// At most one definition with its stamp, and whether reading it fails.
@@ -77,7 +77,7 @@ impl FakeManager {
     }
 }
 
-impl Manager for FakeManager {
+impl HookManager for FakeManager {
     fn facts(&self, _: &ExperimentId) -> Result<UnitFacts, ManagerError> {
         self.ask()?;
         let mut facts = self.facts.borrow().clone();
@@ -114,18 +114,18 @@ impl Manager for FakeManager {
 /// A journal that remembers one end and one line of the kernel.
 #[derive(Default)]
 pub(crate) struct FakeJournal {
-    pub(crate) end: RefCell<Option<LoggedEnd>>,
+    pub(crate) end: RefCell<Option<JournalEnd>>,
     pub(crate) line: RefCell<Option<String>>,
     pub(crate) killed: RefCell<Vec<String>>,
     pub(crate) printed: RefCell<Vec<String>>,
 }
 
-impl Journal for FakeJournal {
-    fn end_of(&self, _: InvocationId) -> Result<Option<LoggedEnd>, JournalError> {
+impl HookJournal for FakeJournal {
+    fn end_of(&self, _: InvocationId) -> Result<Option<JournalEnd>, HookJournalError> {
         Ok(self.end.borrow().clone())
     }
 
-    fn killed_in(&self, _: InvocationId) -> Result<Vec<String>, JournalError> {
+    fn killed_in(&self, _: InvocationId) -> Result<Vec<String>, HookJournalError> {
         Ok(self.killed.borrow().clone())
     }
 
@@ -134,7 +134,7 @@ impl Journal for FakeJournal {
         _: &ExperimentId,
         _: InvocationId,
         count: usize,
-    ) -> Result<Vec<String>, JournalError> {
+    ) -> Result<Vec<String>, HookJournalError> {
         let printed = self.printed.borrow();
         Ok(printed[printed.len().saturating_sub(count)..].to_vec())
     }
@@ -156,7 +156,7 @@ fn attempt_variables(environment: &Path) -> String {
 }
 
 /// A machine with one experiment on it, `x`, and real files.
-pub(crate) struct Machine {
+pub(crate) struct TestMachine {
     pub(crate) tree: tempfile::TempDir,
     pub(crate) host: HostContext,
     pub(crate) id: ExperimentId,
@@ -166,7 +166,7 @@ pub(crate) struct Machine {
     invocations: Cell<u8>,
 }
 
-impl Machine {
+impl TestMachine {
     pub(crate) fn new() -> Self {
         let tree = tempfile::tempdir().unwrap();
         let id = ExperimentId::new("x").unwrap();
@@ -247,7 +247,7 @@ impl Machine {
 
     pub(crate) fn begin(&self, env: &HookEnv) -> Result<Begun, BeginError> {
         let mut store = self.store();
-        Begin {
+        HookContext {
             host: &self.host,
             env,
             definitions: &self.definitions,
@@ -255,7 +255,7 @@ impl Machine {
             manager: &self.manager,
             journal: &self.journal,
         }
-        .run(&self.id)
+        .begin(&self.id)
     }
 
     /// Begins an attempt; returns its variables, one per line.
@@ -287,7 +287,7 @@ impl Machine {
             facts.main_exit = exit;
         }
         let env = HookEnv { service_result, exit, ..env.clone() };
-        End {
+        HookContext {
             host: &self.host,
             env: &env,
             definitions: &self.definitions,
@@ -295,7 +295,7 @@ impl Machine {
             manager: &self.manager,
             journal: &self.journal,
         }
-        .run(&self.id)
+        .end(&self.id)
     }
 
     pub(crate) fn attempts(&self) -> Vec<Attempt> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use bij_core::{ExperimentId, Layout};
 use bij_definitions::Definitions;
-use bij_local::{Ending, Event, Options, ShimCommand, Supervisor, shim};
+use bij_local::{Event, Options, ShimCommand, SupervisionEnd, Supervisor, shim};
 use bij_store::RobustLedger;
 
 /// The hidden subcommand by which the supervisor starts this program again.
@@ -43,7 +43,7 @@ async fn supervise(directory: &Path, ids: &[String]) -> Result<ExitCode, Box<dyn
         match event {
             Event::Output(line) => writeln!(out, "{}: {}", line.experiment, line.text)?,
             Event::Ended { id, ending } => {
-                failed |= ending != Ending::Success;
+                failed |= ending != SupervisionEnd::Success;
                 writeln!(out, "{id}: {ending:?}")?;
             }
             _ => {}

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::control_socket::Handler;
 use crate::resource_guard::{
     Counters, ResourceGuard, SteerOutcome, SteerRequest, SteeringHandle, lock,
 };
@@ -97,10 +96,9 @@ impl Control {
     pub(crate) fn watch(&self) -> watch::Receiver<SupervisedState> {
         self.0.state.subscribe()
     }
-}
 
-impl Handler for Control {
-    fn state(&self) -> SupervisedState {
+    /// Returns the current state.
+    pub(crate) fn state(&self) -> SupervisedState {
         let mut state = self.0.state.borrow().clone();
         if let Some(counters) = lock(&self.0.counters).clone() {
             let counters = lock(&counters);
@@ -110,7 +108,8 @@ impl Handler for Control {
         state
     }
 
-    fn reset_failed(&self) -> bool {
+    /// Resets the start limit. Returns whether there were restarts or a failure to forget.
+    pub(crate) fn reset_failed(&self) -> bool {
         self.0.reset.store(true, Ordering::Relaxed);
         let changed = {
             let state = self.0.state.borrow();
@@ -127,7 +126,8 @@ impl Handler for Control {
         changed
     }
 
-    async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
+    /// Freezes, thaws or throttles the current attempt.
+    pub(crate) async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
         let steering = lock(&self.0.steering).clone();
         match steering {
             Some(steering) => steering.steer(steer).await,
@@ -136,7 +136,8 @@ impl Handler for Control {
         }
     }
 
-    async fn stop(&self, order: Order) -> bool {
+    /// Stops the experiment and returns when it is down. Returns `false` if it was down before.
+    pub(crate) async fn stop(&self, order: Order) -> bool {
         if self.0.state.borrow().is_down() {
             return false;
         }

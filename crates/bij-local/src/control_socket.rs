@@ -18,6 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
+use crate::control::Control;
 use crate::resource_guard::{SteerOutcome, SteerRequest};
 use crate::status::{SupervisedState, file_in};
 
@@ -54,18 +55,6 @@ pub(crate) enum Answer {
     Steered { steered: SteerOutcome },
     Denied { uid: u32 },
     Malformed,
-}
-
-/// Handles the requests to a supervised experiment.
-pub(crate) trait Handler: Clone + Send + Sync + 'static {
-    /// Returns the current state.
-    fn state(&self) -> SupervisedState;
-    /// Resets the start limit. Returns whether there were restarts or a failure to forget.
-    fn reset_failed(&self) -> bool;
-    /// Freezes, thaws or throttles the current attempt.
-    fn steer(&self, steer: SteerRequest) -> impl Future<Output = SteerOutcome> + Send;
-    /// Stops the experiment and returns when it is down. Returns `false` if it was down before.
-    fn stop(&self, order: Order) -> impl Future<Output = bool> + Send;
 }
 
 /// Lock file of an experiment, held by the one supervisor that runs it.
@@ -140,7 +129,7 @@ fn with_short_path<T>(
 /// their answers, if they read them.
 pub(crate) async fn serve(
     listener: UnixListener,
-    handler: impl Handler,
+    control: Control,
     mut over: oneshot::Receiver<()>,
 ) {
     let mut connections = tokio::task::JoinSet::new();
@@ -152,10 +141,10 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let handler = handler.clone();
+                let control = control.clone();
                 connections.spawn(async move {
                     // The client may disconnect before the answer.
-                    let _ = answer(stream, handler).await;
+                    let _ = answer(stream, control).await;
                 });
             }
             // Out of descriptors, for example; retry.
@@ -168,22 +157,22 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, answered).await;
 }
 
-async fn answer(mut stream: UnixStream, handler: impl Handler) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, control: Control) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Status) => Answer::Status { state: Box::new(handler.state()) },
+        Ok(Request::Status) => Answer::Status { state: Box::new(control.state()) },
         Ok(Request::Stop) if may_stop(uid) => {
-            Answer::Stopped { changed: handler.stop(stop_order("bij stop", uid)).await }
+            Answer::Stopped { changed: control.stop(stop_order("bij stop", uid)).await }
         }
         Ok(Request::ResetFailed) if may_stop(uid) => {
-            Answer::Reset { changed: handler.reset_failed() }
+            Answer::Reset { changed: control.reset_failed() }
         }
         Ok(Request::Steer { steer }) if may_stop(uid) => {
-            Answer::Steered { steered: handler.steer(steer).await }
+            Answer::Steered { steered: control.steer(steer).await }
         }
         Ok(Request::Stop | Request::ResetFailed | Request::Steer { .. }) => Answer::Denied { uid },
         Err(_) => Answer::Malformed,

@@ -7,7 +7,7 @@ use bij_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::log_line::LogLine;
+use crate::log_file::LogLine;
 
 /// Lines of output queued for the embedding program before experiments that print have to wait.
 const OUTPUT_QUEUE: usize = 1024;
@@ -77,13 +77,13 @@ pub enum Event {
         /// The experiment that was supervised.
         id: ExperimentId,
         /// How supervision ended.
-        ending: Ending,
+        ending: SupervisionEnd,
     },
 }
 
 /// How supervision of an experiment ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SupervisionEnd {
     /// The last attempt was a success.
     Success,
     /// A stop was ordered.

@@ -19,7 +19,7 @@
 //! let mut events = supervisor.run(&["amnesiac_001".parse()?])?;
 //! while let Some(event) = events.next().await {
 //!     if let Event::Ended { id, ending } = event {
-//!         assert_eq!((id.as_str(), ending), ("amnesiac_001", bij_local::Ending::Success));
+//!         assert_eq!((id.as_str(), ending), ("amnesiac_001", bij_local::SupervisionEnd::Success));
 //!     }
 //! }
 //! # Ok(())
@@ -69,7 +69,6 @@ mod kernel_log;
 mod kill_signal;
 mod launcher;
 mod log_file;
-mod log_line;
 mod log_reader;
 mod notify_socket;
 mod output;
@@ -86,8 +85,8 @@ mod supervisor;
 mod unit_manager;
 mod watcher;
 
-pub use event::{Ending, Event, Events};
-pub use log_line::{LogLine, Stream};
+pub use event::{Event, Events, SupervisionEnd};
+pub use log_file::{LogLine, LogStream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
 pub use resource_guard::{Backend, CgroupPlace};
 pub use shim::ShimCommand;

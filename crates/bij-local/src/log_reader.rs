@@ -13,8 +13,7 @@ use thiserror::Error;
 
 pub use follower::LogFollower;
 
-use crate::log_file::{log_path, rotated_log_path};
-use crate::log_line::LogLine;
+use crate::log_file::{LogLine, log_path, rotated_log_path};
 
 /// Selects lines of logs; `Default` selects all lines of every experiment.
 #[derive(Clone, Debug, Default)]

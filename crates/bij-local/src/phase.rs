@@ -31,7 +31,7 @@ const OOM_STOP_DELAY: Duration = Duration::from_secs(1);
 
 /// Phase of an attempt, with the names of systemd's sub-states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum AttemptPhase {
     Start,
     Running,
     StopWatchdog,
@@ -40,7 +40,7 @@ pub(crate) enum Phase {
     Dead,
 }
 
-impl Phase {
+impl AttemptPhase {
     /// Returns systemd's name of the sub-state.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -124,7 +124,7 @@ impl AttemptRules {
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptStateMachine {
     rules: AttemptRules,
-    phase: Phase,
+    phase: AttemptPhase,
     result: ServiceResult,
     exit: Option<Exit>,
     ready: bool,
@@ -142,7 +142,7 @@ impl AttemptStateMachine {
         let deadline = rules.start_timeout.map(|timeout| now + timeout);
         Self {
             rules,
-            phase: Phase::Start,
+            phase: AttemptPhase::Start,
             result: ServiceResult::Success,
             exit: None,
             ready: false,
@@ -153,7 +153,7 @@ impl AttemptStateMachine {
         }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> AttemptPhase {
         self.phase
     }
 
@@ -176,7 +176,8 @@ impl AttemptStateMachine {
 
     /// Returns when the next [`AttemptInput::Tick`] is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let watchdog_deadline = self.watchdog_deadline.filter(|_| self.phase == Phase::Running);
+        let watchdog_deadline =
+            self.watchdog_deadline.filter(|_| self.phase == AttemptPhase::Running);
         let oom_deadline = self.oom_deadline.filter(|_| self.is_up());
         self.deadline.into_iter().chain(watchdog_deadline).chain(oom_deadline).min()
     }
@@ -184,17 +185,17 @@ impl AttemptStateMachine {
     /// Handles an input that came at `now` and returns the actions to execute, in order.
     pub(crate) fn handle(&mut self, input: AttemptInput, now: Instant) -> Vec<AttemptAction> {
         match input {
-            AttemptInput::Executed if self.phase == Phase::Start && !self.rules.notify => {
+            AttemptInput::Executed if self.phase == AttemptPhase::Start && !self.rules.notify => {
                 self.enter_running(now)
             }
-            AttemptInput::Ready if self.phase == Phase::Start && self.rules.notify => {
+            AttemptInput::Ready if self.phase == AttemptPhase::Start && self.rules.notify => {
                 self.enter_running(now)
             }
             AttemptInput::WatchdogPing => {
                 self.watchdog_deadline = self.rules.watchdog.map(|limit| now + limit);
                 Vec::new()
             }
-            AttemptInput::WatchdogTrigger if self.phase == Phase::Running => {
+            AttemptInput::WatchdogTrigger if self.phase == AttemptPhase::Running => {
                 self.handle_watchdog_timeout(now)
             }
             AttemptInput::KilledForMemory => self.handle_oom_kill(now),
@@ -207,7 +208,7 @@ impl AttemptStateMachine {
                 self.handle_main_exit(exit, for_memory, now)
             }
             AttemptInput::Empty if self.exit.is_some() => {
-                self.phase = Phase::Dead;
+                self.phase = AttemptPhase::Dead;
                 self.deadline = None;
                 Vec::new()
             }
@@ -222,11 +223,11 @@ impl AttemptStateMachine {
 
     /// Returns whether the attempt starts or runs, with no stop begun.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.phase, Phase::Start | Phase::Running)
+        matches!(self.phase, AttemptPhase::Start | AttemptPhase::Running)
     }
 
     fn enter_running(&mut self, now: Instant) -> Vec<AttemptAction> {
-        self.phase = Phase::Running;
+        self.phase = AttemptPhase::Running;
         self.ready = true;
         self.deadline = self.rules.time_limit.map(|limit| now + limit);
         self.watchdog_deadline = self.rules.watchdog.map(|limit| now + limit);
@@ -246,20 +247,20 @@ impl AttemptStateMachine {
             actions.extend(self.kill(now));
             return actions;
         }
-        self.phase = Phase::StopSigterm;
+        self.phase = AttemptPhase::StopSigterm;
         self.deadline = Some(now + self.rules.grace);
         vec![AttemptAction::CreateStopFile, AttemptAction::Terminate]
     }
 
     fn kill(&mut self, now: Instant) -> Vec<AttemptAction> {
-        self.phase = Phase::StopSigkill;
+        self.phase = AttemptPhase::StopSigkill;
         self.deadline = Some(now + SIGKILL_TIMEOUT);
         vec![AttemptAction::Kill]
     }
 
     fn handle_watchdog_timeout(&mut self, now: Instant) -> Vec<AttemptAction> {
         self.fail(ServiceResult::Watchdog);
-        self.phase = Phase::StopWatchdog;
+        self.phase = AttemptPhase::StopWatchdog;
         self.deadline = Some(now + self.rules.grace);
         vec![AttemptAction::Abort]
     }
@@ -286,7 +287,7 @@ impl AttemptStateMachine {
         now: Instant,
     ) -> Vec<AttemptAction> {
         self.exit = Some(exit);
-        let early = self.phase == Phase::Start && self.rules.notify;
+        let early = self.phase == AttemptPhase::Start && self.rules.notify;
         self.fail(match policy::result_from_exit(exit) {
             ServiceResult::Signal if for_memory => ServiceResult::OomKill,
             // The experiment succeeded without having sent READY=1.
@@ -302,22 +303,22 @@ impl AttemptStateMachine {
         let watchdog_deadline = self.watchdog_deadline.is_some_and(|deadline| now >= deadline);
         let oom_deadline = self.oom_deadline.is_some_and(|deadline| now >= deadline);
         match self.phase {
-            Phase::Start | Phase::Running if oom_deadline => {
+            AttemptPhase::Start | AttemptPhase::Running if oom_deadline => {
                 self.fail(ServiceResult::OomKill);
                 self.stop(now)
             }
-            Phase::Running if watchdog_deadline => self.handle_watchdog_timeout(now),
-            Phase::Start | Phase::Running if is_over => {
+            AttemptPhase::Running if watchdog_deadline => self.handle_watchdog_timeout(now),
+            AttemptPhase::Start | AttemptPhase::Running if is_over => {
                 self.fail(ServiceResult::Timeout);
                 self.stop(now)
             }
-            Phase::StopWatchdog | Phase::StopSigterm if is_over => {
+            AttemptPhase::StopWatchdog | AttemptPhase::StopSigterm if is_over => {
                 self.fail(ServiceResult::Timeout);
                 self.kill(now)
             }
-            Phase::StopSigkill if is_over => {
+            AttemptPhase::StopSigkill if is_over => {
                 self.survivors = true;
-                self.phase = Phase::Dead;
+                self.phase = AttemptPhase::Dead;
                 self.deadline = None;
                 Vec::new()
             }

@@ -19,13 +19,12 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 const CHECKPOINT_SEARCH_DEPTH: usize = 100;
 
 /// Holds the ledger and calls it on the runtime's blocking threads.
-#[derive(Debug)]
-pub(crate) struct Recorder<L> {
-    ledger: Arc<Mutex<L>>,
+pub(crate) struct Recorder {
+    ledger: Arc<Mutex<dyn Ledger + Send>>,
 }
 
-impl<L: Ledger + Send + 'static> Recorder<L> {
-    pub(crate) fn new(ledger: L) -> Self {
+impl Recorder {
+    pub(crate) fn new(ledger: impl Ledger + Send + 'static) -> Self {
         Self { ledger: Arc::new(Mutex::new(ledger)) }
     }
 
@@ -79,13 +78,13 @@ impl<L: Ledger + Send + 'static> Recorder<L> {
     async fn call<T, F>(&self, operation: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: Fn(&mut L) -> Result<T, LedgerError> + Send + Sync + 'static,
+        F: Fn(&mut dyn Ledger) -> Result<T, LedgerError> + Send + Sync + 'static,
     {
         let operation = Arc::new(operation);
         let began = Instant::now();
         loop {
             let (ledger, operation) = (Arc::clone(&self.ledger), Arc::clone(&operation));
-            let called = tokio::task::spawn_blocking(move || operation(&mut lock(&ledger)));
+            let called = tokio::task::spawn_blocking(move || operation(&mut *lock(&ledger)));
             let answer = called.await.unwrap_or_else(|lost| Err(LedgerError::Other(lost.into())));
             match answer {
                 Err(error) if error.is_transient() && began.elapsed() < RETRY_FOR => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bij_cgroup::{Cgroup, CgroupRoot, Controller, Hierarchy, Membership};
-use bij_core::port::{Closing, Ledger, LedgerError};
+use bij_core::port::{Closing, LedgerError};
 use bij_core::{
     AttemptEnd, Cause, Evidence, InvocationId, LeftBehind, PeakSource, ServiceResult, Timestamp,
     Witness,
@@ -27,8 +27,8 @@ use crate::supervisor::SupervisorContext;
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Kills the processes that the last supervisor left running and closes its unclosed attempts.
-pub(crate) async fn close_unclosed<L: Ledger + Send + 'static>(
-    supervisor: &SupervisorContext<L>,
+pub(crate) async fn close_unclosed(
+    supervisor: &SupervisorContext,
     previous: Option<SupervisedState>,
     id: &bij_core::ExperimentId,
 ) -> Result<(), LedgerError> {
@@ -37,7 +37,7 @@ pub(crate) async fn close_unclosed<L: Ledger + Send + 'static>(
     if let Some(before) = previous.as_ref().and_then(|state| state.counted.as_deref()) {
         counted = before.clone();
     } else if let Some(state) = &previous {
-        let root = supervisor.cgroup_parent.root().cloned();
+        let root = supervisor.cgroup_tree.root().cloned();
         let state = state.clone();
         let cleared =
             tokio::task::spawn_blocking(move || kill_and_count(root.as_ref(), &state)).await;

@@ -3,28 +3,24 @@
 //! Each attempt has a guard thread: reading `/proc` blocks, and the watcher must be punctual whatever
 //! else the program does.
 
-mod cgroup_place;
-mod steering;
 mod thread;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use bij_cgroup::{CgroupLimits, CgroupSetting};
+use bij_cgroup::{CgroupLimits, CgroupRoot, CgroupSetting, Membership, Ownership, ParentCgroup};
 use bij_core::definition::{Limits, OomPolicy};
 use bij_core::{
     Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
+    error_chain,
 };
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::kill_signal::KillSignal;
 use crate::watcher;
-use bij_core::error_chain;
 
-pub(crate) use cgroup_place::CgroupParent;
-pub use cgroup_place::CgroupPlace;
-pub(crate) use steering::{SteerOutcome, SteerRequest, SteeringHandle};
+pub(crate) use thread::{SteerOutcome, SteerRequest, SteeringHandle};
 
 /// The mechanism that enforces the limits of experiments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,7 +77,7 @@ impl PreparedLimits {
     /// If no cgroup can be made, but only with [`Backend::Cgroup`].
     pub(crate) fn new(
         backend: Backend,
-        place: &CgroupParent,
+        place: &CgroupTree,
         name: &str,
         limits: &Limits,
         total: Bytes,
@@ -314,6 +310,80 @@ impl Drop for ResourceGuard {
 }
 
 /// Locks a mutex, also after a panic: the values are plain and stay consistent.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a supervisor makes cgroups for its experiments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CgroupPlace {
+    /// Below the group of this process, which was made for this process alone: a systemd scope with
+    /// `Delegate=yes`.
+    Delegated,
+    /// Where this process may make groups without changing one that holds other processes.
+    #[default]
+    Found,
+    /// Nowhere, for this reason: a fragment such as "systemd is not reachable".
+    Nowhere(String),
+}
+
+/// The mounted cgroup tree and the parent of the cgroups made in it.
+#[derive(Debug)]
+pub(crate) struct CgroupTree {
+    root: Option<CgroupRoot>,
+    parent: Result<ParentCgroup, String>,
+}
+
+impl CgroupTree {
+    /// Finds the parent, unless the backend needs no cgroups.
+    pub(crate) fn find(cgroups: &Path, place: &CgroupPlace, backend: Backend) -> Self {
+        let root = CgroupRoot::open(cgroups);
+        let tenure = match (backend, place) {
+            (Backend::Watcher, _) => Err("the watcher was chosen".to_owned()),
+            (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
+            (_, CgroupPlace::Delegated) => Ok(Ownership::Delegated),
+            (_, CgroupPlace::Found) => Ok(Ownership::Unknown),
+        };
+        let parent = match (tenure, &root) {
+            (Ok(tenure), Ok(root)) => parent(root, tenure),
+            (Ok(_), Err(error)) => Err(error_chain(error)),
+            (Err(reason), _) => Err(reason),
+        };
+        Self { root: root.ok(), parent }
+    }
+
+    /// Returns the mounted cgroup tree, if there is one.
+    pub(crate) fn root(&self) -> Option<&CgroupRoot> {
+        self.root.as_ref()
+    }
+
+    /// Returns the parent of new cgroups, or the reason why there is none.
+    fn parent(&self) -> Result<&ParentCgroup, &str> {
+        self.parent.as_ref().map_err(String::as_str)
+    }
+}
+
+fn parent(root: &CgroupRoot, tenure: Ownership) -> Result<ParentCgroup, String> {
+    let own = Membership::of_process(Path::new("/proc"), "self")
+        .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
+    ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| error_chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_why_there_is_no_parent_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let reason = |place: &CgroupPlace, backend| {
+            let parent = CgroupTree::find(dir.path(), place, backend);
+            parent.parent().map(drop).unwrap_err().to_owned()
+        };
+        let nowhere = CgroupPlace::Nowhere("systemd is not reachable".to_owned());
+        assert_eq!(reason(&nowhere, Backend::Auto), "systemd is not reachable");
+        let unmounted = reason(&CgroupPlace::Found, Backend::Cgroup);
+        assert!(unmounted.starts_with("no control groups are mounted at"), "{unmounted}");
+        assert_eq!(reason(&CgroupPlace::Delegated, Backend::Watcher), "the watcher was chosen");
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{DefinitionSource, Ledger, LedgerError, Opened, Opening};
+use bij_core::port::{DefinitionSource, LedgerError, Opened, Opening};
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
     Timestamp, error_chain,
@@ -18,19 +18,18 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::control::{Control, StopCommand};
-use crate::control_socket::Handler as _;
 use crate::event::{Event, EventSink};
-use crate::log_line::{LogLine, Stream};
+use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifyMessage;
-use crate::phase::{AttemptRules, AttemptStateMachine, Phase};
+use crate::phase::{AttemptPhase, AttemptRules, AttemptStateMachine};
 use crate::resource_guard::GuardEvent;
 use crate::shim::ShimReport;
 use crate::supervisor::SupervisorContext;
 use prepare::Prepared;
 
 /// What all attempts of one experiment share.
-pub(crate) struct ExperimentContext<L> {
-    pub(crate) supervisor: Arc<SupervisorContext<L>>,
+pub(crate) struct ExperimentContext {
+    pub(crate) supervisor: Arc<SupervisorContext>,
     pub(crate) definitions: Arc<dyn DefinitionSource>,
     pub(crate) control: Control,
     pub(crate) sink: EventSink,
@@ -78,8 +77,8 @@ pub(crate) struct RunningAttempt {
 
 impl RunningAttempt {
     /// Opens an attempt in the ledger.
-    pub(crate) async fn open<L: Ledger + Send + 'static>(
-        context: &ExperimentContext<L>,
+    pub(crate) async fn open(
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
         start: StartKind,
     ) -> Result<Self, LedgerError> {
@@ -113,9 +112,9 @@ impl RunningAttempt {
     }
 
     /// Runs the attempt to its end and closes it in the ledger.
-    pub(crate) async fn run<L: Ledger + Send + 'static>(
+    pub(crate) async fn run(
         mut self,
-        context: &mut ExperimentContext<L>,
+        context: &mut ExperimentContext,
         spec: &ExperimentSpec,
         started: Timestamp,
     ) -> AttemptOutcome {
@@ -135,9 +134,9 @@ impl RunningAttempt {
         self.close(context, spec, started, counters).await
     }
 
-    async fn supervise<L: Ledger + Send + 'static>(
+    async fn supervise(
         &mut self,
-        context: &mut ExperimentContext<L>,
+        context: &mut ExperimentContext,
         prepared: &mut Prepared,
         spec: &ExperimentSpec,
     ) {
@@ -156,7 +155,7 @@ impl RunningAttempt {
             notes: prepared.notes.clone(),
         });
         self.log(context, format!("started as process {pid}")).await;
-        while self.machine.phase() != Phase::Dead {
+        while self.machine.phase() != AttemptPhase::Dead {
             let event = self.next_event(&mut context.orders, prepared).await;
             let before = (self.machine.phase(), self.machine.is_ready());
             for input in self.inputs_from(event, context, prepared, spec).await {
@@ -197,7 +196,7 @@ impl RunningAttempt {
     }
 
     /// Publishes the phase to clients and to the embedding program.
-    fn publish<L>(&mut self, context: &ExperimentContext<L>) {
+    fn publish(&mut self, context: &ExperimentContext) {
         let now = Timestamp::from(SystemTime::now());
         if self.machine.is_ready() && self.ready.is_none() {
             self.ready = Some(now);
@@ -206,13 +205,13 @@ impl RunningAttempt {
         }
         let phase = self.machine.phase();
         let active = match phase {
-            Phase::Start => ActiveState::Activating,
-            Phase::Running => ActiveState::Active,
-            Phase::StopWatchdog | Phase::StopSigterm | Phase::StopSigkill => {
+            AttemptPhase::Start => ActiveState::Activating,
+            AttemptPhase::Running => ActiveState::Active,
+            AttemptPhase::StopWatchdog | AttemptPhase::StopSigterm | AttemptPhase::StopSigkill => {
                 ActiveState::Deactivating
             }
             // What follows is published by the supervised experiment.
-            Phase::Dead => return,
+            AttemptPhase::Dead => return,
         };
         if context.control.state().active != active {
             context.control.update(|state| state.since = now);
@@ -226,7 +225,7 @@ impl RunningAttempt {
     }
 
     /// Writes a line of the supervisor into the experiment's log.
-    async fn log<L>(&self, context: &ExperimentContext<L>, text: String) {
+    async fn log(&self, context: &ExperimentContext, text: String) {
         let line = self.line(text);
         context.supervisor.log.write(line.clone()).await;
         context.sink.send(Event::Output(line));
@@ -239,7 +238,7 @@ impl RunningAttempt {
             at: Timestamp::from(SystemTime::now()),
             run: self.opened.run.number,
             attempt: self.opened.attempt,
-            stream: Stream::Bij,
+            stream: LogStream::Bij,
             continued: false,
             text,
         }

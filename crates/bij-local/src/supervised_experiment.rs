@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{FindError, Ledger};
+use bij_core::port::FindError;
 use bij_core::{
     ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, TimeSpan,
     Timestamp, error_chain,
@@ -13,28 +13,28 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::control_socket::{ExperimentLock, serve};
-use crate::event::{Ending, Event};
+use crate::event::{Event, SupervisionEnd};
 use crate::policy::{self, CountedStarts};
 use crate::recovery;
 use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt};
 use crate::status::SupervisedState;
 
 /// An experiment whose lock this supervisor holds.
-pub(crate) struct SupervisedExperiment<L> {
+pub(crate) struct SupervisedExperiment {
     pub(crate) id: ExperimentId,
     pub(crate) lock: ExperimentLock,
-    pub(crate) context: ExperimentContext<L>,
+    pub(crate) context: ExperimentContext,
     /// The state that the last supervisor left in the state file.
     pub(crate) previous: Option<SupervisedState>,
 }
 
 /// What follows an attempt: the end of supervision, or a restart of the run after a delay.
 enum NextStep {
-    End(Ending),
+    End(SupervisionEnd),
     Restart { run: RunId, delay: TimeSpan },
 }
 
-impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
+impl SupervisedExperiment {
     /// Supervises the experiment until it is not restarted any more.
     pub(crate) async fn supervise(mut self) {
         let (over, stop_serving) = oneshot::channel();
@@ -45,7 +45,7 @@ impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
                 serving.spawn(serve(listener, self.context.control.clone(), stop_serving));
                 self.run_attempts().await
             }
-            Err(error) => Ending::NotStarted {
+            Err(error) => SupervisionEnd::NotStarted {
                 reason: format!("cannot listen on its control socket: {error}"),
             },
         };
@@ -60,7 +60,7 @@ impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
         context.sink.send(Event::Ended { id, ending });
     }
 
-    fn publish_end(&self, ending: &Ending) {
+    fn publish_end(&self, ending: &SupervisionEnd) {
         let (active, result) = final_state(ending);
         self.context.control.update(|state| {
             let sub = if active == ActiveState::Failed { "failed" } else { "dead" };
@@ -75,9 +75,10 @@ impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
         });
     }
 
-    async fn run_attempts(&mut self) -> Ending {
-        let not_started =
-            |error: &dyn std::error::Error| Ending::NotStarted { reason: error_chain(error) };
+    async fn run_attempts(&mut self) -> SupervisionEnd {
+        let not_started = |error: &dyn std::error::Error| SupervisionEnd::NotStarted {
+            reason: error_chain(error),
+        };
         let previous = self.previous.take();
         if let Err(error) =
             recovery::close_unclosed(&self.context.supervisor, previous, &self.id).await
@@ -146,13 +147,13 @@ impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
         if !starts.allow(limit, Instant::now() + delay.as_duration()) {
             let id = self.id.clone();
             self.context.sink.send(Event::GaveUp { id, starts: spec.restart.burst });
-            return NextStep::End(Ending::GaveUp { cause, exit });
+            return NextStep::End(SupervisionEnd::GaveUp { cause, exit });
         }
         NextStep::Restart { run: outcome.run, delay }
     }
 
     /// Waits before the next attempt. Returns an ending if a stop order comes first.
-    async fn wait_for_restart(&mut self, run: RunId, delay: TimeSpan) -> Option<Ending> {
+    async fn wait_for_restart(&mut self, run: RunId, delay: TimeSpan) -> Option<SupervisionEnd> {
         let now = Timestamp::from(SystemTime::now());
         let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
@@ -169,32 +170,34 @@ impl<L: Ledger + Send + 'static> SupervisedExperiment<L> {
             biased;
             Some(command) = self.context.orders.recv() => {
                 self.context.control.hold_until_closed([command]);
-                Some(Ending::Stopped { cause: None })
+                Some(SupervisionEnd::Stopped { cause: None })
             }
             () = tokio::time::sleep(delay.as_duration()) => None,
         }
     }
 }
 
-fn ending_from_cause(cause: Cause, exit: Option<Exit>, stop_ordered: bool) -> Ending {
+fn ending_from_cause(cause: Cause, exit: Option<Exit>, stop_ordered: bool) -> SupervisionEnd {
     match cause {
-        Cause::Success => Ending::Success,
-        _ if stop_ordered => Ending::Stopped { cause: Some(cause) },
-        cause => Ending::NotRestarted { cause, exit },
+        Cause::Success => SupervisionEnd::Success,
+        _ if stop_ordered => SupervisionEnd::Stopped { cause: Some(cause) },
+        cause => SupervisionEnd::NotRestarted { cause, exit },
     }
 }
 
 /// Returns the state that `status` shows after `ending`, as systemd would show it.
-fn final_state(ending: &Ending) -> (ActiveState, Option<ServiceResult>) {
+fn final_state(ending: &SupervisionEnd) -> (ActiveState, Option<ServiceResult>) {
     let failed = (ActiveState::Failed, Some(ServiceResult::Resources));
     match ending {
         // An attempt that a signal ended and that is not restarted ended by one of systemd's clean
         // signals: SIGTERM and the like.
-        Ending::Success
-        | Ending::Stopped { .. }
-        | Ending::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
+        SupervisionEnd::Success
+        | SupervisionEnd::Stopped { .. }
+        | SupervisionEnd::NotRestarted { exit: Some(Exit::Signal(_)), .. } => {
             (ActiveState::Inactive, Some(ServiceResult::Success))
         }
-        Ending::NotRestarted { .. } | Ending::GaveUp { .. } | Ending::NotStarted { .. } => failed,
+        SupervisionEnd::NotRestarted { .. }
+        | SupervisionEnd::GaveUp { .. }
+        | SupervisionEnd::NotStarted { .. } => failed,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,12 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use crate::control::Control;
-use crate::control_socket::{ExperimentLock, Handler as _};
+use crate::control_socket::ExperimentLock;
 use crate::event::{EventSink, Events};
 use crate::launcher::Launcher;
 use crate::log_file::{LogWriter, ROTATE_AT};
 use crate::recorder::Recorder;
-use crate::resource_guard::{Backend, CgroupParent, CgroupPlace, lock};
+use crate::resource_guard::{Backend, CgroupPlace, CgroupTree, lock};
 use crate::running_attempt::ExperimentContext;
 use crate::shim::ShimCommand;
 use crate::status::SupervisedState;
@@ -115,21 +116,20 @@ pub enum RunError {
 }
 
 /// What all experiments of one supervisor share.
-#[derive(Debug)]
-pub(crate) struct SupervisorContext<L> {
+pub(crate) struct SupervisorContext {
     pub(crate) layout: Layout,
-    pub(crate) recorder: Recorder<L>,
+    pub(crate) recorder: Recorder,
     pub(crate) shim: ShimCommand,
     pub(crate) launcher: Launcher,
     pub(crate) log: LogWriter,
     pub(crate) backend: Backend,
-    pub(crate) cgroup_parent: CgroupParent,
+    pub(crate) cgroup_tree: CgroupTree,
     pub(crate) base_environment: BTreeMap<OsString, OsString>,
     pub(crate) memory_total: Bytes,
     pub(crate) boot: BootId,
 }
 
-impl<L> SupervisorContext<L> {
+impl SupervisorContext {
     /// Returns the key of a new attempt.
     pub(crate) fn new_key(&self) -> AttemptKey {
         // Version 4 UUIDs have 122 random bits, from the kernel; systemd's ids are made so as well.
@@ -153,24 +153,25 @@ fn fallback_invocation() -> InvocationId {
 ///
 /// Its methods must be called within a tokio runtime with time and I/O. When it and its [`Events`]
 /// are dropped, every experiment is killed; [`Supervisor::stop_all`] ends them in good order.
-#[derive(Debug)]
-pub struct Supervisor<L, D> {
-    shared: Arc<SupervisorContext<L>>,
-    definitions: Arc<D>,
+pub struct Supervisor {
+    shared: Arc<SupervisorContext>,
+    definitions: Arc<dyn DefinitionSource>,
     experiments: Mutex<ActiveExperiments>,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor").field("layout", self.layout()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct ActiveExperiments {
     controls: BTreeMap<ExperimentId, Control>,
     tasks: JoinSet<()>,
 }
 
-impl<L, D> Supervisor<L, D>
-where
-    L: Ledger + Send + 'static,
-    D: DefinitionSource + 'static,
-{
+impl Supervisor {
     /// Makes a supervisor over a ledger and definitions. `shim` is the command that starts the shim.
     ///
     /// Makes this process a subreaper (prctl(2)): orphans of experiments become its children.
@@ -179,8 +180,8 @@ where
     /// [`SupervisorError`] if the machine lacks what any supervision needs.
     pub fn new(
         layout: Layout,
-        ledger: L,
-        definitions: D,
+        ledger: impl Ledger + Send + 'static,
+        definitions: impl DefinitionSource + 'static,
         shim: ShimCommand,
         options: Options,
     ) -> Result<Self, SupervisorError> {
@@ -196,7 +197,7 @@ where
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            cgroup_parent: CgroupParent::find(&options.cgroups, &options.place, options.backend),
+            cgroup_tree: CgroupTree::find(&options.cgroups, &options.place, options.backend),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,
@@ -270,11 +271,7 @@ where
         lock(&self.experiments).controls.get(id).cloned()
     }
 
-    fn admit(
-        &self,
-        id: &ExperimentId,
-        sink: EventSink,
-    ) -> Result<SupervisedExperiment<L>, RunError> {
+    fn admit(&self, id: &ExperimentId, sink: EventSink) -> Result<SupervisedExperiment, RunError> {
         let layout = &self.shared.layout;
         let lock = ExperimentLock::take(layout, id)
             .map_err(|source| RunError::Runtime { path: layout.local(), source })?
@@ -283,7 +280,7 @@ where
         let now = Timestamp::from(SystemTime::now());
         let (control, orders) = Control::new(layout, id, self.shared.boot, now);
         let supervisor = Arc::clone(&self.shared);
-        let definitions = Arc::clone(&self.definitions) as Arc<dyn DefinitionSource>;
+        let definitions = Arc::clone(&self.definitions);
         Ok(SupervisedExperiment {
             id: id.clone(),
             lock,
@@ -292,7 +289,7 @@ where
         })
     }
 
-    fn supervise(&self, experiment: SupervisedExperiment<L>) {
+    fn supervise(&self, experiment: SupervisedExperiment) {
         let mut experiments = lock(&self.experiments);
         experiments.controls.retain(|_, control| control.state().active != ActiveState::Inactive);
         experiments.controls.insert(experiment.id.clone(), experiment.context.control.clone());

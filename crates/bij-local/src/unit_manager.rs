@@ -1,20 +1,17 @@
-//! [`UnitManager`] over the experiments that supervisors of this machine run.
+//! [`UnitManager`] and [`UnitRestrainer`] over the experiments that supervisors of this machine run.
 
-mod steer;
-
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_core::port::{DefinitionSource, FindError, Ledger, Started, UnitError, UnitManager};
+use bij_core::port::{FindError, Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
 
 use crate::control::Control;
-use crate::control_socket::{Answer, ExperimentLock, Handler as _, Request, request};
+use crate::control_socket::{Answer, ExperimentLock, Request, request};
 use crate::recovery;
-use crate::resource_guard::SteerRequest;
+use crate::resource_guard::{SteerOutcome, SteerRequest};
 use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};
 
@@ -30,48 +27,21 @@ const LEAVING_POLLS: usize = 300;
 ///
 /// Status, stop and steering go through the control socket of each experiment. Starting needs a
 /// supervisor in this process ([`LocalUnits::with_supervisor`]).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LocalUnits {
     layout: Layout,
-    starter: Option<Arc<dyn Starter>>,
-}
-
-/// Starts experiments in this process.
-trait Starter: Send + Sync {
-    /// Takes an experiment under supervision and returns its control.
-    fn start(&self, id: &ExperimentId) -> Result<Control, RunError>;
-
-    /// Returns the control of an experiment that was started before.
-    fn control(&self, id: &ExperimentId) -> Option<Control>;
-}
-
-impl<L, D> Starter for Supervisor<L, D>
-where
-    L: Ledger + Send + 'static,
-    D: DefinitionSource + 'static,
-{
-    fn start(&self, id: &ExperimentId) -> Result<Control, RunError> {
-        Self::start(self, id)
-    }
-
-    fn control(&self, id: &ExperimentId) -> Option<Control> {
-        Self::control(self, id)
-    }
+    supervisor: Option<Arc<Supervisor>>,
 }
 
 impl LocalUnits {
     /// Returns the experiments below a layout, without the means to start them.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, starter: None }
+        Self { layout, supervisor: None }
     }
 
     /// Returns the experiments below the layout of `supervisor`, which starts them.
-    pub fn with_supervisor<L, D>(supervisor: Arc<Supervisor<L, D>>) -> Self
-    where
-        L: Ledger + Send + 'static,
-        D: DefinitionSource + 'static,
-    {
-        Self { layout: supervisor.layout().clone(), starter: Some(supervisor) }
+    pub fn with_supervisor(supervisor: Arc<Supervisor>) -> Self {
+        Self { layout: supervisor.layout().clone(), supervisor: Some(supervisor) }
     }
 
     /// Does blocking work on the runtime's blocking threads.
@@ -84,24 +54,14 @@ impl LocalUnits {
         done.unwrap_or_else(|lost| Err(UnitError::Unreachable(lost.into())))
     }
 
-    fn starter(&self) -> Result<&Arc<dyn Starter>, UnitError> {
-        self.starter.as_ref().ok_or(UnitError::Unsupported(NEEDS_COORDINATOR))
-    }
-}
-
-impl fmt::Debug for LocalUnits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalUnits")
-            .field("layout", &self.layout)
-            .field("starts", &self.starter.is_some())
-            .finish()
+    fn supervisor(&self) -> Result<&Supervisor, UnitError> {
+        self.supervisor.as_deref().ok_or(UnitError::Unsupported(NEEDS_COORDINATOR))
     }
 }
 
 impl UnitManager for LocalUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        let starter = self.starter()?;
-        let control = match start_or_find(&**starter, id).await? {
+        let control = match start_or_find(self.supervisor()?, id).await? {
             Supervision::Begun(control) => control,
             Supervision::Here(control) if control.state().active != ActiveState::Active => control,
             Supervision::Here(_) | Supervision::Elsewhere => return Ok(Started::AlreadyUp),
@@ -138,7 +98,7 @@ impl UnitManager for LocalUnits {
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         // Without a way to start it again, the experiment must not be stopped.
-        self.starter()?;
+        self.supervisor()?;
         self.stop(id).await?;
         self.start(id).await
     }
@@ -178,10 +138,12 @@ impl UnitManager for LocalUnits {
         })
         .await
     }
+}
 
+impl UnitRestrainer for LocalUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::Frozen(frozen))).await
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::Frozen(frozen))).await
     }
 
     async fn set_cpu_cap(
@@ -190,12 +152,7 @@ impl UnitManager for LocalUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| steer::steer(layout, &id, SteerRequest::CpuCap(cap))).await
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        // Definitions are read at every start.
-        Ok(())
+        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::CpuCap(cap))).await
     }
 }
 
@@ -211,14 +168,17 @@ enum Supervision {
 
 /// Takes an experiment under supervision, or finds its supervisor. Waits while an earlier
 /// supervision ends.
-async fn start_or_find(starter: &dyn Starter, id: &ExperimentId) -> Result<Supervision, UnitError> {
+async fn start_or_find(
+    supervisor: &Supervisor,
+    id: &ExperimentId,
+) -> Result<Supervision, UnitError> {
     for _ in 0..LEAVING_POLLS {
-        match starter.start(id) {
+        match supervisor.start(id) {
             Ok(control) => return Ok(Supervision::Begun(control)),
             Err(RunError::AlreadyRunning { .. }) => {}
             Err(error) => return Err(start_refused(id, error)),
         }
-        match starter.control(id) {
+        match supervisor.control(id) {
             Some(control) if control.state().is_down() => {
                 tokio::time::sleep(LEAVING_POLL_INTERVAL).await;
             }
@@ -309,4 +269,37 @@ fn unreachable(id: &ExperimentId, error: io::Error) -> UnitError {
         };
     }
     UnitError::Unreachable(error.into())
+}
+
+const NO_FREEZER: &str = "the supervisor of this experiment cannot freeze it";
+const NO_BANDWIDTH: &str = "the processor time of this experiment cannot be capped: that needs a \
+     cgroup of its own, with the cpu controller, and a kernel with CONFIG_CFS_BANDWIDTH";
+
+/// Has the supervisor of an experiment freeze or throttle it. An experiment without a supervisor is down and stays unchanged.
+fn send_restraint(
+    layout: &Layout,
+    id: &ExperimentId,
+    steer: SteerRequest,
+) -> Result<Outcome, UnitError> {
+    let (verb, unsupported) = match steer {
+        SteerRequest::Frozen(true) => ("freeze", NO_FREEZER),
+        SteerRequest::Frozen(false) => ("thaw", NO_FREEZER),
+        SteerRequest::CpuCap(_) => ("cap the processor time of", NO_BANDWIDTH),
+    };
+    let action = format!("{verb} {id}");
+    let steered = match request(layout, id, &Request::Steer { steer }) {
+        Ok(Some(Answer::Steered { steered })) => steered,
+        Ok(Some(Answer::Denied { uid })) => return Err(denied(action, uid)),
+        // A supervisor of an older version does not know the request.
+        Ok(Some(_)) => SteerOutcome::Unsupported,
+        Ok(None) => SteerOutcome::Unchanged,
+        Err(error) => return Err(unreachable(id, error)),
+    };
+    match steered {
+        SteerOutcome::Changed => Ok(Outcome::Changed),
+        SteerOutcome::Unchanged => Ok(Outcome::Unchanged),
+        SteerOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
+        SteerOutcome::NotUp => Err(UnitError::Refused { action, source: "it is not up".into() }),
+        SteerOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
+    }
 }

@@ -5,14 +5,14 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Exit, Limit, Progress, ServiceResult, TimeSpan};
-use bij_local::{Ending, Event, RunError};
+use bij_local::{Event, RunError, SupervisionEnd};
 use support::{World, id, is_alive, once, script};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_is_started_ready_and_recorded() {
     let world = World::new();
     let story = world.run(script("x", "echo hello; echo oops >&2; exit 0")).await;
-    assert_eq!(story.ending(), &Ending::Success);
+    assert_eq!(story.ending(), &SupervisionEnd::Success);
     let mut printed = story.printed();
     printed.sort_unstable();
     assert_eq!(printed, ["hello", "oops"]);
@@ -38,7 +38,7 @@ async fn codes_and_signals_are_causes() {
         let end = story.end();
         assert_eq!((end.cause, end.evidence.exit), (cause, Some(exit)), "{name}");
         assert_eq!(end.evidence.service_result, Some(result), "{name}");
-        assert!(matches!(story.ending(), Ending::GaveUp { .. }), "{name}");
+        assert!(matches!(story.ending(), SupervisionEnd::GaveUp { .. }), "{name}");
     }
 }
 
@@ -49,7 +49,7 @@ async fn crashes_are_restarted_until_the_start_limit() {
         world.run(script("x", "echo attempt $BIJ_ATTEMPT after $BIJ_CRASHES; exit 3")).await;
     assert_eq!(story.printed(), ["attempt 1 after 0", "attempt 2 after 1", "attempt 3 after 2"]);
     assert_eq!(story.causes(), [Cause::Exit; 3]);
-    let gave_up = Ending::GaveUp { cause: Cause::Exit, exit: Some(Exit::Code(3)) };
+    let gave_up = SupervisionEnd::GaveUp { cause: Cause::Exit, exit: Some(Exit::Code(3)) };
     assert_eq!(story.ending(), &gave_up);
     let starts = story.0.iter().find_map(|event| match event {
         Event::GaveUp { starts, .. } => Some(*starts),
@@ -84,7 +84,7 @@ async fn a_restarted_attempt_knows_its_history_and_succeeds() {
         fi";
     let story = world.run(script("x", text)).await;
     assert_eq!(story.printed(), ["x#1 1 0  ", "x#1 2 1 signal /a b/c"]);
-    assert_eq!(story.ending(), &Ending::Success);
+    assert_eq!(story.ending(), &SupervisionEnd::Success);
     let progress = story.ends()[0].evidence.progress.clone();
     let expected = Progress {
         step: Some(7),
@@ -118,10 +118,10 @@ async fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the
 async fn exit_code_78_and_clean_signals_are_not_restarted() {
     let world = World::new();
     let story = world.run(script("never", "exit 78")).await;
-    let never = Ending::NotRestarted { cause: Cause::Exit, exit: Some(Exit::Code(78)) };
+    let never = SupervisionEnd::NotRestarted { cause: Cause::Exit, exit: Some(Exit::Code(78)) };
     assert_eq!(story.ending(), &never);
     let story = world.run(script("term", "kill -TERM $$")).await;
-    let clean = Ending::NotRestarted { cause: Cause::Signal, exit: Some(Exit::Signal(15)) };
+    let clean = SupervisionEnd::NotRestarted { cause: Cause::Signal, exit: Some(Exit::Signal(15)) };
     assert_eq!(story.ending(), &clean);
 }
 
@@ -281,7 +281,7 @@ async fn a_missing_definition_starts_no_experiment() {
     assert!(matches!(refused, Err(RunError::Definition { .. })), "{refused:?}");
     assert!(world.attempts().is_empty());
     let story = support::Story::collect(supervisor.run(&[id("there")]).unwrap()).await;
-    assert_eq!(story.ending(), &Ending::Success);
+    assert_eq!(story.ending(), &SupervisionEnd::Success);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +305,7 @@ async fn background_processes_are_killed_and_reported() {
     let text = "setsid sh -c 'sleep 60 & echo $$ > background; wait' > /dev/null 2>&1 &
         while ! test -s background; do sleep 0.02; done";
     let story = world.run(script("x", &format!("cd $BIJ_STATE_DIR; {text}"))).await;
-    assert_eq!(story.ending(), &Ending::Success);
+    assert_eq!(story.ending(), &SupervisionEnd::Success);
     let end = story.end();
     assert_eq!(end.cause, Cause::Success);
     let left = end.evidence.left_behind.clone().unwrap();

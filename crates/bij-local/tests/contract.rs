@@ -9,7 +9,7 @@ use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
 use bij_core::{ExperimentId, TimeSpan};
 use bij_local::{Backend, LocalUnits, Options, Supervisor};
-use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_store::RobustLedger;
 use support::World;
 
@@ -65,5 +65,6 @@ async fn local_supervision_keeps_the_contract_of_unit_managers() {
         let supervisor = Arc::new(supervisor.expect("this machine can supervise"));
         let lab = Lab { definitions, units: LocalUnits::with_supervisor(supervisor) };
         unit_manager_contract(&lab).await;
+        unit_restrainer_contract(&lab).await;
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use bij_core::definition::OomPolicy;
 use bij_core::{Bytes, Cause, Exit, Limit, MemoryLimit, PeakSource, ServiceResult};
-use bij_local::{Backend, Ending};
+use bij_local::{Backend, SupervisionEnd};
 use support::{World, once, script};
 
 const MIB: u64 = 1 << 20;
@@ -117,7 +117,7 @@ async fn a_killed_child_under_a_parent_that_ends_well_is_a_success_whose_evidenc
         assert_eq!(end.cause, Cause::Success, "{:?}", end.evidence);
         assert_eq!(end.evidence.oom_kills, Some(1));
         assert!(end.evidence.notes.iter().any(|note| note.contains("killed for memory")));
-        assert_eq!(story.ending(), &Ending::Success);
+        assert_eq!(story.ending(), &SupervisionEnd::Success);
     } else {
         assert_eq!(end.cause, Cause::OomKill, "the watcher kills the whole group");
     }

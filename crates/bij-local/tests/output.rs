@@ -3,7 +3,7 @@
 mod support;
 
 use bij_core::{AttemptNumber, Cause};
-use bij_local::{LogQuery, LogReader, Stream};
+use bij_local::{LogQuery, LogReader, LogStream};
 use support::{World, id, script};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn a_line_of_ten_megabytes_comes_in_pieces_and_whole() {
     let lines = LogReader::new(&world.layout).read(&LogQuery::default()).unwrap();
     let kept: usize = lines
         .iter()
-        .filter(|line| line.stream == Stream::Out && line.text.starts_with('y'))
+        .filter(|line| line.stream == LogStream::Out && line.text.starts_with('y'))
         .map(|line| line.text.len())
         .sum();
     assert_eq!(kept, 10_000_000);
@@ -48,7 +48,7 @@ async fn no_line_is_lost_when_events_are_not_read() {
     assert_eq!(story.printed().len(), 200_000);
     let query = LogQuery { experiments: vec![id("x")], ..LogQuery::default() };
     let lines = logs.read(&query).unwrap();
-    assert_eq!(lines.iter().filter(|line| line.stream == Stream::Out).count(), 200_000);
+    assert_eq!(lines.iter().filter(|line| line.stream == LogStream::Out).count(), 200_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

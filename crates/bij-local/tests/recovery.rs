@@ -11,7 +11,7 @@ use bij_core::port::{Ledger as _, Opening, UnitManager as _};
 use bij_core::{
     ActiveState, AttemptKey, BootId, Cause, InvocationId, Outcome, StartKind, Timestamp, Witness,
 };
-use bij_local::{Backend, Ending, LocalUnits};
+use bij_local::{Backend, LocalUnits, SupervisionEnd};
 use bij_store::RobustLedger;
 use support::{World, id, is_alive, script, until};
 
@@ -142,7 +142,7 @@ async fn attempts_of_other_boots_end_by_reboot_or_power_loss() {
         let text = "echo $BIJ_RUN $BIJ_ATTEMPT $BIJ_LAST_CAUSE $BIJ_RESUME_FROM";
         let story = world.run(script("x", text)).await;
         assert_eq!(story.printed(), [format!("x#1 2 {cause} /eight")]);
-        assert_eq!(story.ending(), &Ending::Success);
+        assert_eq!(story.ending(), &SupervisionEnd::Success);
         let end = world.attempts()[0].end.clone().unwrap();
         assert_eq!((end.cause, end.evidence.witness), (cause, Some(Witness::NextBoot)));
     }

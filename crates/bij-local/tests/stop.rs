@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
-use bij_local::{Backend, Ending, Event, LocalUnits, LogQuery, LogReader, Stream};
+use bij_local::{Backend, Event, LocalUnits, LogQuery, LogReader, LogStream, SupervisionEnd};
 use support::{Story, World, id, is_alive, once, order, script, until};
 
 /// A shell function that sends a message as `sd_notify(3)` does, with perl.
@@ -36,7 +36,7 @@ async fn a_stop_order_reaches_the_experiment_by_file_and_by_signal() {
     assert!(story.printed().contains(&"asked"), "{:?}", story.printed());
     assert_eq!(story.end().cause, Cause::Stopped);
     assert_eq!(story.end().evidence.order, Some(order()));
-    assert_eq!(story.ending(), &Ending::Stopped { cause: Some(Cause::Stopped) });
+    assert_eq!(story.ending(), &SupervisionEnd::Stopped { cause: Some(Cause::Stopped) });
     assert!(!world.layout.stop_file(&id("x")).exists());
 }
 
@@ -74,7 +74,7 @@ async fn a_process_that_ignores_the_stop_is_killed_after_its_grace_time() {
     let story = Story::collect(events).await;
     assert_eq!(story.end().cause, Cause::StopTimeout);
     assert_eq!(story.end().evidence.exit, Some(Exit::Signal(9)));
-    assert_eq!(story.ending(), &Ending::Stopped { cause: Some(Cause::StopTimeout) });
+    assert_eq!(story.ending(), &SupervisionEnd::Stopped { cause: Some(Cause::StopTimeout) });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +105,7 @@ async fn a_stop_order_between_two_attempts_ends_the_wait() {
     while !matches!(events.next().await, Some(Event::Waiting { .. })) {}
     assert!(supervisor.stop(&id("x"), order()).await);
     let story = Story::collect(events).await;
-    assert_eq!(story.ending(), &Ending::Stopped { cause: None });
+    assert_eq!(story.ending(), &SupervisionEnd::Stopped { cause: None });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +252,7 @@ async fn an_experiment_that_floods_the_supervisor_can_be_stopped() {
     let events = supervisor.run(&[id("x")]).unwrap();
     let has_printed = || {
         let lines = LogReader::new(&world.layout).read(&LogQuery::default()).unwrap_or_default();
-        lines.iter().any(|line| line.stream == Stream::Out)
+        lines.iter().any(|line| line.stream == LogStream::Out)
     };
     until("it prints, which it does after its first status", has_printed).await;
     let stopped = tokio::time::timeout(Duration::from_secs(10), supervisor.stop_all(order())).await;

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
-//! service manager with its own clock; [`contract::unit_manager_contract`] judges it, systemd and
-//! bij's own supervisor. [`SimMachine`] combines all models, with clocks, hooks and power cuts;
+//! service manager with its own clock; [`contract::unit_manager_contract`] and
+//! [`contract::unit_restrainer_contract`] judge it, systemd and bij's own supervisor. [`SimMachine`] combines all models, with clocks, hooks and power cuts;
 //! [`Fused`] kills the user of a port at any of its calls. [`heat`] is a board that grows hot under
 //! load, for tests of thermal policies.
 

@@ -14,7 +14,7 @@ mod unit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ExperimentId, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
@@ -267,7 +267,9 @@ impl UnitManager for SimUnits {
         let loaded = state.units.iter().filter(|(_, unit)| unit.is_loaded());
         Ok(loaded.map(|(id, _)| state.status(id)).collect())
     }
+}
 
+impl UnitRestrainer for SimUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let mut state = self.state();
         let action = format!("{} {id}", if frozen { "freeze" } else { "thaw" });
@@ -286,11 +288,6 @@ impl UnitManager for SimUnits {
         let mut state = self.state();
         state.check(&format!("bound the processor time of {id}"))?;
         Ok(state.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        // Definitions are read at every start.
-        self.state().check("reload")
     }
 }
 

@@ -1,23 +1,20 @@
 //! The D-Bus connection to a service manager, with its time-outs and the meaning of its errors.
 
-mod connection;
-
 use std::future::Future;
 use std::time::Duration;
 
 use bij_core::ExperimentId;
 use bij_core::port::UnitError;
 use thiserror::Error;
+use tokio::sync::Mutex;
 use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, fdo};
 
 use crate::RuntimeScope;
-use crate::properties::Properties;
-use crate::proxy::{AllPropertiesProxy, JobProxy, ManagerProxy, unit_path};
-use connection::ReconnectingConnection;
-
-pub(crate) use connection::connect;
+use crate::job::add_job_match;
+use crate::properties::UnitProperties;
+use crate::proxy::{JobProxy, ManagerProxy, PropertyReaderProxy, unit_path};
 
 /// Time-out of a call. PID 1 answers within a millisecond, except during a reload, when all callers wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,14 +33,14 @@ struct NoAnswer {
 
 /// The attempted operation, for error messages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Action<'a> {
+pub(crate) struct Operation<'a> {
     /// `start`, `inspect`, …
     pub(crate) verb: &'static str,
     /// The experiment that it is applied to, if any.
     pub(crate) id: Option<&'a ExperimentId>,
 }
 
-impl std::fmt::Display for Action<'_> {
+impl std::fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.id {
             Some(id) => write!(f, "{} {id}", self.verb),
@@ -108,9 +105,9 @@ impl Bus {
     }
 
     /// Reads all properties of a unit and of its service.
-    pub(crate) async fn unit(&self, id: &ExperimentId) -> Result<Properties, UnitError> {
+    pub(crate) async fn unit(&self, id: &ExperimentId) -> Result<UnitProperties, UnitError> {
         let read = async {
-            let proxy = AllPropertiesProxy::builder(&self.calls.connection().await?)
+            let proxy = PropertyReaderProxy::builder(&self.calls.connection().await?)
                 .path(unit_path(&id.unit_name()))
                 .cache_properties(CacheProperties::No)
                 .build()
@@ -119,9 +116,9 @@ impl Bus {
                 proxy.get_all("org.freedesktop.systemd1.Service"),
                 proxy.get_all("org.freedesktop.systemd1.Unit"),
             )?;
-            Ok(Properties::new(service, unit))
+            Ok(UnitProperties::new(service, unit))
         };
-        call(Action { verb: "inspect", id: Some(id) }, read).await
+        call(Operation { verb: "inspect", id: Some(id) }, read).await
     }
 
     /// Returns the type of a job (`start`, `stop`, `restart`, …); `None` if the job is over.
@@ -139,7 +136,7 @@ impl Bus {
                 read => read.map(Some),
             }
         };
-        call(Action { verb: "inspect the job", id: None }, read).await
+        call(Operation { verb: "inspect the job", id: None }, read).await
     }
 
     /// Makes the manager reload all unit files and waits for the end of the reload.
@@ -147,13 +144,13 @@ impl Bus {
         let manager = self.manager().await?;
         with_time_limit(RELOAD_TIMEOUT, manager.reload())
             .await
-            .map_err(|error| error.into_unit_error(Action { verb: "reload", id: None }))
+            .map_err(|error| error.into_unit_error(Operation { verb: "reload", id: None }))
     }
 }
 
 /// Awaits one call and maps its error.
 pub(crate) async fn call<T>(
-    action: Action<'_>,
+    action: Operation<'_>,
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
     with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| error.into_unit_error(action))
@@ -161,7 +158,7 @@ pub(crate) async fn call<T>(
 
 /// Awaits one call that not every manager supports; `needs` names the requirement.
 pub(crate) async fn call_if_supported<T>(
-    action: Action<'_>,
+    action: Operation<'_>,
     needs: &'static str,
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
@@ -169,7 +166,9 @@ pub(crate) async fn call_if_supported<T>(
         matches!(error, fdo::Error::NotSupported(_) | fdo::Error::UnknownMethod(_))
     };
     with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| match error {
-        CallError::Bus(zbus::Error::FDO(error)) if unknown(&error) => UnitError::Unsupported(needs),
+        CallFailure::Bus(zbus::Error::FDO(error)) if unknown(&error) => {
+            UnitError::Unsupported(needs)
+        }
         error => error.into_unit_error(action),
     })
 }
@@ -200,12 +199,12 @@ async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>>
 }
 
 /// Why a call has no result.
-enum CallError {
+enum CallFailure {
     TimedOut(NoAnswer),
     Bus(zbus::Error),
 }
 
-impl From<zbus::Error> for CallError {
+impl From<zbus::Error> for CallFailure {
     fn from(error: zbus::Error) -> Self {
         Self::Bus(error)
     }
@@ -214,23 +213,23 @@ impl From<zbus::Error> for CallError {
 async fn with_time_limit<T>(
     limit: Duration,
     answer: impl Future<Output = zbus::Result<T>>,
-) -> Result<T, CallError> {
+) -> Result<T, CallFailure> {
     match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => answer.map_err(CallError::Bus),
-        Err(_) => Err(CallError::TimedOut(NoAnswer { after: limit })),
+        Ok(answer) => answer.map_err(CallFailure::Bus),
+        Err(_) => Err(CallFailure::TimedOut(NoAnswer { after: limit })),
     }
 }
 
-fn unreachable(error: CallError) -> UnitError {
+fn unreachable(error: CallFailure) -> UnitError {
     match error {
-        CallError::TimedOut(late) => UnitError::Unreachable(Box::new(late)),
-        CallError::Bus(error) => UnitError::Unreachable(Box::new(error)),
+        CallFailure::TimedOut(late) => UnitError::Unreachable(Box::new(late)),
+        CallFailure::Bus(error) => UnitError::Unreachable(Box::new(error)),
     }
 }
 
-impl CallError {
+impl CallFailure {
     /// Maps the error of a call that was made for `action`.
-    fn into_unit_error(self, action: Action<'_>) -> UnitError {
+    fn into_unit_error(self, action: Operation<'_>) -> UnitError {
         let error = match self {
             Self::Bus(error) => error,
             late @ Self::TimedOut(_) => return unreachable(late),
@@ -293,4 +292,54 @@ fn classify(error: &zbus::Error) -> ErrorKind {
         },
         _ => ErrorKind::Refused,
     }
+}
+
+/// A connection that is opened on first use and again after it was lost, for example by a restart of the bus.
+#[derive(Debug)]
+struct ReconnectingConnection {
+    scope: Option<RuntimeScope>,
+    receives_job_signals: bool,
+    open: Mutex<Option<Connection>>,
+}
+
+impl ReconnectingConnection {
+    /// Creates a connection for calls.
+    fn new(scope: RuntimeScope) -> Self {
+        Self { scope: Some(scope), receives_job_signals: false, open: Mutex::new(None) }
+    }
+
+    /// Creates a connection that also receives the ends of jobs.
+    fn for_job_signals(scope: RuntimeScope) -> Self {
+        Self { receives_job_signals: true, ..Self::new(scope) }
+    }
+
+    #[cfg(test)]
+    fn from_peer(peer: Connection) -> Self {
+        Self { scope: None, receives_job_signals: false, open: Mutex::new(Some(peer)) }
+    }
+
+    async fn connection(&self) -> zbus::Result<Connection> {
+        let mut open = self.open.lock().await;
+        if let Some(connection) = open.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(connection.clone());
+        }
+        let connection = connect(self.scope.ok_or(zbus::Error::Unsupported)?).await?;
+        if self.receives_job_signals {
+            add_job_match(&connection).await?;
+        }
+        Ok(open.insert(connection).clone())
+    }
+}
+
+/// Address of the system bus. `$DBUS_SYSTEM_BUS_ADDRESS` is ignored, because a process that runs as root must
+/// not be led to another user's bus.
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+/// Connects to the bus of a scope.
+pub(crate) async fn connect(scope: RuntimeScope) -> zbus::Result<Connection> {
+    let builder = match scope {
+        RuntimeScope::System => zbus::connection::Builder::address(SYSTEM_BUS),
+        RuntimeScope::User => zbus::connection::Builder::session(),
+    };
+    builder.build().await
 }

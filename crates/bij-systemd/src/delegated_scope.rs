@@ -13,8 +13,8 @@ use thiserror::Error;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::RuntimeScope;
-use crate::bus::{Action, Bus, call};
-use crate::job_signals::JobSignals;
+use crate::bus::{Bus, Operation, call};
+use crate::job::JobSignals;
 
 /// How long the manager may take to move the process; it takes longer only during a reload.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
     let manager = bus.manager().await?;
-    let action = Action { verb: "start a scope", id: None };
+    let action = Operation { verb: "start a scope", id: None };
     call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
 }
 

@@ -8,24 +8,21 @@
 //! A change of the rendering must increment [`RENDERING`](bij_core::definition::RENDERING), which is
 //! part of every stamp, so that units are rendered anew after an upgrade.
 
-mod command;
-mod dynamic_user;
-mod notify;
 mod quote;
 mod sandbox;
 
-pub(crate) use command::LAUNCHER;
-
 use std::fmt::Write;
+use std::hash::Hasher as _;
+use std::path::Path;
 
 use bij_core::definition::{ExperimentSpec, OomPolicy};
-use bij_core::{Bytes, Layout, Limit, MemoryLimit, Percent};
+use bij_core::{Bytes, ExperimentId, Layout, Limit, MemoryLimit, Percent};
+use fnv::FnvHasher;
 
-use crate::{RuntimeScope, SystemdVersion};
-use dynamic_user::dynamic_user;
-use quote::{assignment, line, path, path_word};
+use crate::RuntimeScope;
+use quote::{assignment, line, path, path_word, word};
 
-pub use notify::MANAGER_NOTIFY_SOCKET;
+pub use sandbox::MANAGER_NOTIFY_SOCKET;
 
 /// The sources of a drop-in.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +62,7 @@ impl DropIn<'_> {
         } else {
             self.layout.environment(&self.spec.id)
         };
-        unit.set("ExecStart", &command::exec_start(&environment, &self.spec.command));
+        unit.set("ExecStart", &exec_start(&environment, &self.spec.command));
         // The hooks run as root with this environment, so it must not contain the experiment's variables. The
         // launcher reads these from a file.
         unit.set("Environment", &assignment("BIJ_STAMP", self.stamp));
@@ -73,7 +70,7 @@ impl DropIn<'_> {
         self.limits(&mut unit);
         self.lifecycle(&mut unit);
         sandbox::render(self, &mut unit);
-        notify::render(self, &mut unit);
+        sandbox::route_messages(self, &mut unit);
         unit.text
     }
 
@@ -237,6 +234,70 @@ fn format_percent(share: Percent) -> String {
         tenths if tenths % 10 == 0 => format!("{}%", tenths / 10),
         tenths => format!("{}.{}%", tenths / 10, tenths % 10),
     }
+}
+
+/// The version of the systemd that will read a drop-in, such as `252`.
+///
+/// systemd ignores directives that it does not know, so these need no version check. The checks here are for
+/// directives that an older systemd accepts and then handles wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SystemdVersion(pub u32);
+
+impl SystemdVersion {
+    /// The oldest supported version: that of JetPack 5, which is Ubuntu 20.04's.
+    pub const OLDEST: Self = Self(245);
+
+    /// Returns `true` if the manager survives a process of `Type=exec` that dies before its program is executed.
+    ///
+    /// Before 249 the manager then loses an event source if `ExecStopPost=` runs next, spins on it and
+    /// stops answering (seen on 247; <https://github.com/systemd/systemd/pull/20030>).
+    pub(crate) const fn survives_failed_exec(self) -> bool {
+        self.0 >= 249
+    }
+
+    /// Returns `true` if a unit with `DynamicUser=` may have `UMask=0077`.
+    ///
+    /// 247 creates the parents of the state directory in the unit's mount namespace with that umask, and the
+    /// unit's process cannot enter them (200/CHDIR). 252 does not; 250 was not tried.
+    pub(crate) const fn can_umask_dynamic_users(self) -> bool {
+        self.0 >= 251
+    }
+}
+
+/// The launcher, which adds the experiment's environment to the unit's and executes the command.
+pub(crate) const LAUNCHER: &str = "/usr/libexec/brain-in-jar/bij-exec";
+
+/// Returns the value of `ExecStart=` that passes exactly `command` to the process, with the variables of the
+/// file `environment`.
+///
+/// The prefix `:` (systemd 244) switches off `$` expansion. Every argument is quoted, so that a lone `;` and an
+/// empty text are arguments (systemd.service(5), "Command lines").
+fn exec_start(environment: &Path, command: &[String]) -> String {
+    let environment = environment.to_string_lossy();
+    let words =
+        [&environment, "--"].into_iter().chain(command.iter().map(String::as_str)).map(word);
+    std::iter::once(format!(":{LAUNCHER}")).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Maximum length of a user name (`UT_NAMESIZE`, less the NUL).
+const LONGEST: usize = 31;
+
+/// Returns the name of the dynamic user that an experiment without a `user` runs as.
+///
+/// By default systemd names a dynamic user by the part before the `@`, so all instances of a template would
+/// share one user, and could read each other's state and kill each other.
+///
+/// The name contains the id if it is a valid user name. Otherwise it is a hash with another prefix, so that it
+/// cannot be the name of another experiment's user.
+fn dynamic_user(id: &ExperimentId) -> String {
+    let name = format!("bij-{id}");
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.len() <= LONGEST && name.bytes().all(plain) {
+        return name;
+    }
+    let mut hasher = FnvHasher::default();
+    hasher.write(id.as_str().as_bytes());
+    format!("bij_{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

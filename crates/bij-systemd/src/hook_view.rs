@@ -5,7 +5,6 @@
 //! programs cannot use.
 
 mod facts;
-mod service;
 mod show;
 
 use bij_core::ExperimentId;
@@ -14,10 +13,9 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 
 use crate::RuntimeScope;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 
-pub use facts::{JobType, UnitFacts};
-pub use service::ServiceState;
+pub use facts::{JobType, ServiceState, UnitFacts};
 
 /// A blocking client of a service manager, over D-Bus or `systemctl`.
 #[derive(Debug)]
@@ -160,7 +158,7 @@ const STOPPING: &str = "stopping";
 
 async fn system_state(bus: &Bus) -> Result<String, UnitError> {
     let manager = bus.manager().await?;
-    call(Action { verb: "inspect the manager", id: None }, manager.system_state()).await
+    call(Operation { verb: "inspect the manager", id: None }, manager.system_state()).await
 }
 
 /// Pattern that matches the unit of every experiment.
@@ -168,13 +166,13 @@ const EXPERIMENT_UNITS: &str = "brain-experiment@*.service";
 
 async fn has_loaded_units(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "list the units", id: None };
+    let action = Operation { verb: "list the units", id: None };
     Ok(!call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
 }
 
 async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "inspect the coordinator", id: None };
+    let action = Operation { verb: "inspect the coordinator", id: None };
     let units = call(action, manager.list_units_by_names(&[unit])).await?;
     let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
     Ok(ServiceState::new(&active_state, job != 0))
@@ -182,13 +180,13 @@ async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, UnitE
 
 async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "stop", id: Some(id) };
+    let action = Operation { verb: "stop", id: Some(id) };
     call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
 }
 
 async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "inspect the manager", id: None };
+    let action = Operation { verb: "inspect the manager", id: None };
     let (properties, state) = tokio::try_join!(bus.unit(id), call(action, manager.system_state()))?;
     let job = match properties.job() {
         // Rare: the type takes a second call, and only while a job exists.

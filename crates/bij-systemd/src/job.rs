@@ -4,13 +4,17 @@
 //! `JobRemoved` signal with the job's path. The signal may arrive before the reply to the request, so every
 //! signal since the subscription is examined. Signals can be lost (a bus that restarts, a manager that
 //! re-executes), so the unit is also polled for the job; the wait thus ends whenever PID 1 ends the job.
+//!
+//! One match rule serves all jobs as long as the connection lives, so a start needs no bus call before the
+//! call to PID 1.
 
 use bij_core::port::UnitError;
 use bij_core::{ActiveState, ExperimentId};
-use zbus::OwnedObjectPath;
+use futures_util::StreamExt as _;
+use zbus::names::{OwnedUniqueName, UniqueName};
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
 
-use crate::bus::{Action, Bus, call};
-use crate::job_signals::JobSignals;
+use crate::bus::{Bus, Operation, call, subscribe, with_timeout};
 
 /// The kind of job that is requested of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl<'a> JobRequest<'a> {
 
     /// Requests a job with mode `replace`, so that it replaces a conflicting queued job.
     pub(crate) async fn send(&self, verb: JobVerb) -> Result<OwnedObjectPath, UnitError> {
-        let action = Action { verb: verb.as_str(), id: Some(self.id) };
+        let action = Operation { verb: verb.as_str(), id: Some(self.id) };
         let manager = self.bus.manager().await?;
         let unit = self.id.unit_name();
         match verb {
@@ -131,4 +135,71 @@ async fn result_without_signal(
         JobVerb::Start | JobVerb::Restart => state != ActiveState::Failed,
     };
     Ok(Some(if done { "done" } else { "failed" }.to_owned()))
+}
+
+const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+const JOB_REMOVED: &str = "JobRemoved";
+
+/// A stream of the ends of all jobs since it was opened.
+pub(crate) struct JobSignals {
+    stream: MessageStream,
+    /// The manager's unique name: signals of other senders are ignored. `None` on a peer-to-peer connection.
+    sender: Option<OwnedUniqueName>,
+}
+
+impl JobSignals {
+    /// Subscribes to the ends of jobs.
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, UnitError> {
+        let open = async {
+            let connection = bus.signals().await?;
+            let stream = MessageStream::from(&connection);
+            // Each time, because a restarted manager has lost its subscribers.
+            let sender = subscribe(&connection).await?;
+            Ok(Self { stream, sender })
+        };
+        with_timeout(open).await
+    }
+
+    /// Returns the next finished job and its result; `None` if the connection is lost. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<(OwnedObjectPath, String)> {
+        loop {
+            // An error is the last item of a stream.
+            let message = self.stream.next().await?.ok()?;
+            if let Some(ended) = self.parse_end(&message) {
+                return Some(ended);
+            }
+        }
+    }
+
+    fn parse_end(&self, message: &Message) -> Option<(OwnedObjectPath, String)> {
+        let header = message.header();
+        let is_end = header.message_type() == message::Type::Signal
+            && header.member().is_some_and(|member| member == JOB_REMOVED)
+            && header.interface().is_some_and(|interface| interface == MANAGER_INTERFACE)
+            && header.sender().map(UniqueName::as_str)
+                == self.sender.as_deref().map(UniqueName::as_str);
+        if !is_end {
+            return None;
+        }
+        let body = message.body();
+        let (_, job, _, result) =
+            body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
+        Some((job, result))
+    }
+}
+
+/// Makes the bus deliver the ends of jobs to this connection for its lifetime.
+pub(crate) async fn add_job_match(connection: &Connection) -> zbus::Result<()> {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .sender("org.freedesktop.systemd1")
+        .interface(MANAGER_INTERFACE)
+        .member(JOB_REMOVED)
+        .build()?;
+    // A zbus stream would do this too, but between two jobs it is not read and would block the connection.
+    let bus = "org.freedesktop.DBus";
+    connection
+        .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &rule.to_string())
+        .await
+        .map(drop)
 }

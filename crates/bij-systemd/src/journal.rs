@@ -8,27 +8,24 @@ mod end;
 #[cfg(test)]
 mod fuzz;
 mod kernel;
-mod killed;
-mod line;
 mod lines;
-mod message_id;
 mod process;
 mod query;
 mod record;
 
 use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
-use crate::{RuntimeScope, tool};
+use crate::RuntimeScope;
+use crate::scope::{tool_command, tool_path};
 
 pub use author::Writer;
 pub use end::JournalEnd;
-pub use line::LogLine;
-pub use lines::{LogLines, LogStopper};
+pub use lines::{JournalLine, JournalLines, JournalStopper};
 pub use process::JournalError;
-pub use query::{AttemptSpan, LogQuery};
-pub use record::InvalidRecord;
+pub use query::{AttemptSpan, JournalQuery};
+pub use record::InvalidJournalRecord;
 
-use author::Trust;
+use author::TrustedWriters;
 use process::Records;
 
 /// When the oldest entry of a boot was written, by two clocks.
@@ -44,7 +41,7 @@ pub struct OldestEntry {
 #[derive(Clone, Debug)]
 pub struct Journal {
     scope: RuntimeScope,
-    trust: Trust,
+    trust: TrustedWriters,
     program: String,
 }
 
@@ -52,10 +49,10 @@ impl Journal {
     /// Creates a reader of the system's journal, or of that of the calling user's manager.
     pub fn new(scope: RuntimeScope) -> Self {
         let trust = match scope {
-            RuntimeScope::System => Trust::System,
-            RuntimeScope::User => Trust::User { uid: nix::unistd::getuid() },
+            RuntimeScope::System => TrustedWriters::System,
+            RuntimeScope::User => TrustedWriters::User { uid: nix::unistd::getuid() },
         };
-        Self { scope, trust, program: tool::path("journalctl") }
+        Self { scope, trust, program: tool_path("journalctl") }
     }
 
     /// Reads what the manager and the kernel recorded about the end of an attempt; `None` if the journal has no
@@ -76,7 +73,7 @@ impl Journal {
     pub fn killed_processes(&self, invocation: InvocationId) -> Result<Vec<String>, JournalError> {
         let arguments = end::arguments(self.trust, invocation);
         let records = self.run(arguments)?.collect::<Result<Vec<_>, _>>()?;
-        Ok(killed::process_names(&records))
+        Ok(end::killed_processes(&records))
     }
 
     /// Returns the newest line of the kernel about an OOM kill in an experiment's control group, written at
@@ -109,17 +106,21 @@ impl Journal {
         }))
     }
 
-    /// Returns the log lines of experiments, oldest first. With [`LogQuery::follow`] the iterator waits for new lines
+    /// Returns the log lines of experiments, oldest first. With [`JournalQuery::follow`] the iterator waits for new lines
     /// until it is stopped.
     ///
     /// # Errors
     /// [`JournalError::Spawn`] if there is no journalctl; later errors are items of the iterator.
-    pub fn lines(&self, query: &LogQuery, now: Timestamp) -> Result<LogLines, JournalError> {
-        LogLines::new(self.clone(), query.clone(), now)
+    pub fn lines(
+        &self,
+        query: &JournalQuery,
+        now: Timestamp,
+    ) -> Result<JournalLines, JournalError> {
+        JournalLines::new(self.clone(), query.clone(), now)
     }
 
     fn run(&self, arguments: Vec<String>) -> Result<Records, JournalError> {
-        Records::spawn(tool::command(&self.program, self.scope), arguments)
+        Records::spawn(tool_command(&self.program, self.scope), arguments)
     }
 }
 

@@ -18,28 +18,23 @@ mod delegated_scope;
 mod drop_in;
 mod hook_view;
 mod job;
-mod job_signals;
 mod journal;
 mod list;
 mod properties;
 mod proxy;
 mod scope;
-mod tool;
-mod unit_dirs;
 mod unit_manager;
 mod unit_times;
-mod version;
 mod watch;
 
 pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
-pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET};
+pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, SystemdVersion};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
 pub use journal::{
-    AttemptSpan, InvalidRecord, Journal, JournalEnd, JournalError, LogLine, LogLines, LogQuery,
-    LogStopper, OldestEntry, Writer,
+    AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalError, JournalLine,
+    JournalLines, JournalQuery, JournalStopper, OldestEntry, Writer,
 };
 pub use scope::RuntimeScope;
 pub use unit_manager::{SettingsInForce, SystemdUnits};
 pub use unit_times::UnitTimes;
-pub use version::SystemdVersion;
 pub use watch::{UnitSignal, UnitWatch};

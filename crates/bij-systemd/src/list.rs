@@ -12,7 +12,7 @@ use bij_cgroup::{Cgroup, CgroupPath, CgroupRoot};
 use bij_core::{ActiveState, ExperimentId, Resources, UnitStatus};
 
 use crate::proxy::ListedUnit;
-use crate::unit_dirs::UnitDirs;
+use crate::scope::UnitDirs;
 
 /// `Slice=` of the template.
 const SLICE: &str = "brain.slice";

@@ -13,12 +13,12 @@ const INFINITY: u64 = u64::MAX;
 pub(crate) type ExecutedCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
 /// The properties of one unit, of its interfaces `…systemd1.Service` and `…systemd1.Unit`.
-pub(crate) struct Properties {
+pub(crate) struct UnitProperties {
     service: HashMap<String, OwnedVariant>,
     unit: HashMap<String, OwnedVariant>,
 }
 
-impl Properties {
+impl UnitProperties {
     pub(crate) fn new(
         service: HashMap<String, OwnedVariant>,
         unit: HashMap<String, OwnedVariant>,

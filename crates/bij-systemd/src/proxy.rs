@@ -81,7 +81,7 @@ pub(crate) trait Job {
     interface = "org.freedesktop.DBus.Properties",
     default_service = "org.freedesktop.systemd1"
 )]
-pub(crate) trait AllProperties {
+pub(crate) trait PropertyReader {
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }
 

@@ -1,8 +1,8 @@
 //! The unit manager port over systemd's service managers.
 
 mod cpu_cap;
-mod freezer;
 mod kill;
+mod restrainer;
 mod settings;
 mod start;
 mod state_change;
@@ -12,15 +12,15 @@ pub use settings::SettingsInForce;
 use std::path::PathBuf;
 
 use bij_cgroup::{CgroupPath, CgroupRoot};
-use bij_core::port::{Started, UnitError, UnitManager};
-use bij_core::{ActiveState, ExperimentId, Outcome, Percent, Resources, ServiceResult, UnitStatus};
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
 
 use crate::RuntimeScope;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobVerb};
 use crate::list;
-use crate::properties::Properties;
-use crate::unit_dirs::UnitDirs;
+use crate::properties::UnitProperties;
+use crate::scope::UnitDirs;
 
 /// The target that wants all enabled experiments: `WantedBy=` of the template.
 const TARGET: &str = "brain-experiment.target";
@@ -30,7 +30,8 @@ const TARGET: &str = "brain-experiment.target";
 /// Reading needs no privileges. polkit decides what an unprivileged caller may change.
 #[derive(Debug)]
 pub struct SystemdUnits {
-    bus: Bus,
+    /// The reason instead, if there is no manager to call.
+    bus: Result<Bus, &'static str>,
     cgroups: Option<CgroupRoot>,
     dirs: UnitDirs,
 }
@@ -42,13 +43,21 @@ impl SystemdUnits {
     /// [`UnitError::Unreachable`] if there is no bus, or no answer.
     pub async fn connect(scope: RuntimeScope) -> Result<Self, UnitError> {
         let units = Self::unconnected(scope);
-        units.bus.try_connect().await?;
+        units.bus()?.try_connect().await?;
         Ok(units)
     }
 
     /// Creates a client that connects at the first call, and again after the connection was lost.
     pub fn unconnected(scope: RuntimeScope) -> Self {
-        Self::new(Bus::new(scope), "/sys/fs/cgroup".into(), UnitDirs::for_scope(scope))
+        Self::new(Ok(Bus::new(scope)), "/sys/fs/cgroup".into(), UnitDirs::for_scope(scope))
+    }
+
+    /// Creates a client without a manager: every call fails with [`UnitError::Unreachable`] for this reason.
+    ///
+    /// It stands for the manager of a tree that is not this machine's own.
+    pub fn without_manager(reason: &'static str) -> Self {
+        let dirs = UnitDirs::for_scope(RuntimeScope::System);
+        Self::new(Err(reason), "/sys/fs/cgroup".into(), dirs)
     }
 
     /// Returns `true` while the boot, or the start of the user's session, is not finished (`SystemState`,
@@ -68,24 +77,32 @@ impl SystemdUnits {
         Ok(&*self.state().await? == "stopping")
     }
 
+    /// Makes the manager reload all unit files and waits for the end of the reload.
+    ///
+    /// # Errors
+    /// [`UnitError`] if the manager does not answer, or refuses.
+    pub async fn reload(&self) -> Result<(), UnitError> {
+        self.bus()?.reload().await
+    }
+
     async fn state(&self) -> Result<String, UnitError> {
-        let manager = self.bus.manager().await?;
-        let action = Action { verb: "inspect the manager", id: None };
+        let manager = self.bus()?.manager().await?;
+        let action = Operation { verb: "inspect the manager", id: None };
         call(action, manager.system_state()).await
     }
 
-    fn new(bus: Bus, cgroups: PathBuf, dirs: UnitDirs) -> Self {
+    fn new(bus: Result<Bus, &'static str>, cgroups: PathBuf, dirs: UnitDirs) -> Self {
         // Without control groups (some containers) only the resources are unknown.
         Self { bus, cgroups: CgroupRoot::open(cgroups).ok(), dirs }
     }
 
     #[cfg(test)]
     pub(crate) fn from_peer(bus: Bus, root: &std::path::Path) -> Self {
-        Self::new(bus, root.join("cgroup"), UnitDirs::below(root))
+        Self::new(Ok(bus), root.join("cgroup"), UnitDirs::below(root))
     }
 
-    pub(crate) fn bus(&self) -> &Bus {
-        &self.bus
+    pub(crate) fn bus(&self) -> Result<&Bus, UnitError> {
+        self.bus.as_ref().map_err(|reason| UnitError::Unreachable((*reason).into()))
     }
 
     fn resources(&self, control_group: &str) -> Resources {
@@ -99,55 +116,55 @@ impl SystemdUnits {
 
 impl UnitManager for SystemdUnits {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        start::start(&self.bus, id).await
+        start::start(self.bus()?, id).await
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         if is_down(&properties) && properties.job().is_none() {
             return Ok(Outcome::Unchanged);
         }
-        JobRequest::subscribe(&self.bus, id).await?.send_and_wait(JobVerb::Stop).await?;
+        JobRequest::subscribe(self.bus()?, id).await?.send_and_wait(JobVerb::Stop).await?;
         // A cap that stays would apply to the next attempt. An error shows at the next change of the cap.
         let _ = self.set_cpu_cap(id, None).await;
         Ok(Outcome::Changed)
     }
 
     async fn restart(&self, id: &ExperimentId) -> Result<Started, UnitError> {
-        start::restart(&self.bus, id).await
+        start::restart(self.bus()?, id).await
     }
 
     async fn reset_failed(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let failed = active_state(&properties) == ActiveState::Failed;
         let restarted = properties.u32("NRestarts").is_some_and(|restarts| restarts > 0);
         // Always, because the starts that count towards the start limit are not visible.
-        reset_failed(&self.bus, id).await?;
+        reset_failed(self.bus()?, id).await?;
         Ok(if failed || restarted { Outcome::Changed } else { Outcome::Unchanged })
     }
 
     async fn set_enabled(&self, id: &ExperimentId, enabled: bool) -> Result<Outcome, UnitError> {
-        let manager = self.bus.manager().await?;
+        let manager = self.bus()?.manager().await?;
         let unit = id.unit_name();
         let changes = if enabled {
-            let action = Action { verb: "enable", id: Some(id) };
+            let action = Operation { verb: "enable", id: Some(id) };
             // No package enables the target of a user's manager, and without it no experiment starts.
             let units = [unit.as_str(), TARGET];
             call(action, manager.enable_unit_files(&units, false, false)).await?.1
         } else {
-            let action = Action { verb: "disable", id: Some(id) };
+            let action = Operation { verb: "disable", id: Some(id) };
             call(action, manager.disable_unit_files(&[&unit], false)).await?
         };
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
         }
         // PID 1 notices changed links only in a reload.
-        self.bus.reload().await?;
+        self.bus()?.reload().await?;
         Ok(Outcome::Changed)
     }
 
     async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let mut resources = self.resources(properties.text("ControlGroup").unwrap_or_default());
         // The manager's settings, where no control group can be read (unit not active, some containers). Where
         // one can, a quota that the kernel lacks stays absent, because it has no effect.
@@ -159,8 +176,8 @@ impl UnitManager for SystemdUnits {
     }
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-        let manager = self.bus.manager().await?;
-        let action = Action { verb: "list experiments", id: None };
+        let manager = self.bus()?.manager().await?;
+        let action = Operation { verb: "list experiments", id: None };
         let patterns = ["brain-experiment@*.service"];
         let read = async {
             tokio::try_join!(
@@ -175,50 +192,27 @@ impl UnitManager for SystemdUnits {
         let read = tokio::task::spawn_blocking(read).await;
         read.map_err(|lost| UnitError::Unreachable(lost.into()))
     }
-
-    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
-        freezer::set_frozen(&self.bus, id, frozen).await
-    }
-
-    async fn set_cpu_cap(
-        &self,
-        id: &ExperimentId,
-        cap: Option<Percent>,
-    ) -> Result<Outcome, UnitError> {
-        match cap {
-            Some(cap) => self.apply_cpu_cap(id, cap).await,
-            None => self.remove_cpu_cap(id).await,
-        }
-    }
-
-    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        kill::kill(&self.bus, self.cgroups.as_ref(), id).await
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        self.bus.reload().await
-    }
 }
 
 /// Resets failures and the start limit; a unit that is not loaded has none.
 async fn reset_failed(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "reset", id: Some(id) };
+    let action = Operation { verb: "reset", id: Some(id) };
     match call(action, manager.reset_failed_unit(&id.unit_name())).await {
         Err(UnitError::NotFound(_)) => Ok(()),
         forgotten => forgotten,
     }
 }
 
-fn is_down(properties: &Properties) -> bool {
+fn is_down(properties: &UnitProperties) -> bool {
     active_state(properties).is_down()
 }
 
-fn active_state(properties: &Properties) -> ActiveState {
+fn active_state(properties: &UnitProperties) -> ActiveState {
     ActiveState::from(properties.text("ActiveState").unwrap_or("inactive"))
 }
 
-fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> UnitStatus {
+fn status(id: &ExperimentId, properties: &UnitProperties, resources: Resources) -> UnitStatus {
     UnitStatus {
         id: id.clone(),
         // A unit that is down has no stop job, so its job is a start.
@@ -241,7 +235,7 @@ fn status(id: &ExperimentId, properties: &Properties, resources: Resources) -> U
 }
 
 /// Returns `Result` if the unit has run; before that it is always `success`.
-fn result(properties: &Properties) -> Option<ServiceResult> {
+fn result(properties: &UnitProperties) -> Option<ServiceResult> {
     let has_run = properties.monotonic("InactiveEnterTimestampMonotonic").is_some()
         || properties.monotonic("ExecMainExitTimestampMonotonic").is_some();
     properties.text("Result").filter(|_| has_run).map(ServiceResult::from)

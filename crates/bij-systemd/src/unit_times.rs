@@ -4,8 +4,8 @@ use bij_core::port::UnitError;
 use bij_core::{ExperimentId, Limit, TimeSpan};
 
 use crate::SystemdUnits;
-use crate::bus::{Action, call};
-use crate::properties::Properties;
+use crate::bus::{Operation, call};
+use crate::properties::UnitProperties;
 
 /// Time stamps and time limits of an experiment's unit. Time stamps are those of `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +30,8 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, String)>, UnitError> {
-        let manager = self.bus().manager().await?;
-        let action = Action { verb: "list experiments", id: None };
+        let manager = self.bus()?.manager().await?;
+        let action = Operation { verb: "list experiments", id: None };
         let patterns = ["brain-experiment@*.service"];
         let rows = call(action, manager.list_units_by_patterns(&[], &patterns)).await?;
         let state =
@@ -44,8 +44,8 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer, or refuses the job.
     pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        let manager = self.bus().manager().await?;
-        let action = Action { verb: "stop", id: Some(id) };
+        let manager = self.bus()?.manager().await?;
+        let action = Operation { verb: "stop", id: Some(id) };
         call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
     }
 
@@ -54,11 +54,11 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn times(&self, id: &ExperimentId) -> Result<UnitTimes, UnitError> {
-        Ok(times(&self.bus().unit(id).await?))
+        Ok(times(&self.bus()?.unit(id).await?))
     }
 }
 
-fn times(properties: &Properties) -> UnitTimes {
+fn times(properties: &UnitProperties) -> UnitTimes {
     let extra = properties.span_limit("RuntimeRandomizedExtraUSec").and_then(Limit::at);
     let time_limit = properties.span_limit("RuntimeMaxUSec").map(|limit| match limit {
         Limit::At(time) => Limit::At(sum(time, extra.unwrap_or_default())),

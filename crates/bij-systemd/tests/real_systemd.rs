@@ -13,13 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer as _};
 use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };
-use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract};
+use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_systemd::{
-    AttemptSpan, DropIn, HookView, JobType, Journal, LogQuery, RuntimeScope, SystemdUnits,
+    AttemptSpan, DropIn, HookView, JobType, Journal, JournalQuery, RuntimeScope, SystemdUnits,
     SystemdVersion,
 };
 
@@ -156,7 +156,10 @@ fn spec(name: &str, command: &[&str]) -> ExperimentSpec {
 #[ignore = "needs systemd as PID 1, and root"]
 fn systemd_keeps_the_contract() {
     let lab = Lab::open();
-    lab.runtime.block_on(unit_manager_contract(&lab));
+    lab.runtime.block_on(async {
+        unit_manager_contract(&lab).await;
+        unit_restrainer_contract(&lab).await;
+    });
 }
 
 #[test]
@@ -251,7 +254,7 @@ fn the_journal_has_the_end_and_every_line_of_an_attempt() {
     let now = Timestamp::from(std::time::SystemTime::now());
     let journal = Journal::new(RuntimeScope::System);
     // Followed before the unit exists: journalctl's own patterns would miss it.
-    let query = LogQuery { follow: true, newest: Some(0), ..LogQuery::default() };
+    let query = JournalQuery { follow: true, newest: Some(0), ..JournalQuery::default() };
     let mut lines = journal.lines(&query, now).unwrap();
     let started = lab.start(&spec);
     assert_eq!(started, Started::Up);
@@ -273,7 +276,7 @@ fn the_journal_has_the_end_and_every_line_of_an_attempt() {
     // The second span is that of an attempt during which the clock was set back.
     let ended = Some(Timestamp::from_micros(5));
     for attempt in [this, AttemptSpan { ended, is_clock_steady: false, ..this }] {
-        let query = LogQuery { attempts: vec![attempt], ..LogQuery::default() };
+        let query = JournalQuery { attempts: vec![attempt], ..JournalQuery::default() };
         let found: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
         assert!(found.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{found:?}");
         assert!(found.iter().any(|line| line.text == "hello from talks"));

@@ -22,7 +22,6 @@ mod runtime_thread;
 mod service_env;
 mod translate;
 mod unit_steering;
-mod units;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};
 pub use clock::SystemClock;

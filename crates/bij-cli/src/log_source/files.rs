@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bij_core::{ExperimentId, Timestamp};
-use bij_local::{LogError, LogLine, LogQuery, LogReader, Stream};
+use bij_local::{LogError, LogLine, LogQuery, LogReader, LogStream};
 use regex::RegexBuilder;
 
 use super::{Hues, LogFilter};
@@ -79,7 +79,7 @@ fn row(line: LogLine, hues: &mut Hues) -> LogRow {
         at: line.at,
         hue: hues.hue(&line.experiment),
         id: line.experiment,
-        writer: (line.stream == Stream::Bij).then(|| "bij".to_owned()),
+        writer: (line.stream == LogStream::Bij).then(|| "bij".to_owned()),
         message: line.text,
     }
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use bij_core::{Attempt, ExperimentId, Timestamp};
-use bij_systemd::{AttemptSpan, Journal, JournalError, LogLine, LogQuery, LogStopper, Writer};
+use bij_systemd::{
+    AttemptSpan, Journal, JournalError, JournalLine, JournalQuery, JournalStopper, Writer,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -25,9 +27,9 @@ pub(super) fn read(
     Ok(())
 }
 
-fn query(filter: &LogFilter, follow: bool) -> LogQuery {
+fn query(filter: &LogFilter, follow: bool) -> JournalQuery {
     let attempts = filter.attempts.iter().flatten();
-    LogQuery {
+    JournalQuery {
         experiments: filter.ids.clone(),
         attempts: attempts.map(|attempt| attempt_span(attempt, filter)).collect(),
         newest: filter.newest,
@@ -57,7 +59,7 @@ fn epoch_seconds(at: Timestamp) -> String {
     format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-pub(super) fn row(line: LogLine, hues: &mut Hues) -> LogRow {
+pub(super) fn row(line: JournalLine, hues: &mut Hues) -> LogRow {
     LogRow {
         at: line.at,
         hue: hues.hue(&line.experiment),
@@ -99,17 +101,17 @@ const SILENCE: Duration = Duration::from_millis(400);
 /// The lines of some experiments from now on. Dropping it ends the reading thread.
 pub(crate) struct JournalFollower {
     queue: mpsc::Receiver<Result<LogRow, CliError>>,
-    stopper: LogStopper,
+    stopper: JournalStopper,
 }
 
 impl JournalFollower {
     /// Follows the journal on a thread of its own, because reading it blocks.
     pub(crate) fn start(journal: &Journal, ids: &[ExperimentId]) -> Result<Self, CliError> {
-        let query = LogQuery {
+        let query = JournalQuery {
             experiments: ids.to_vec(),
             newest: Some(0),
             follow: true,
-            ..LogQuery::default()
+            ..JournalQuery::default()
         };
         let lines = journal.lines(&query, SystemTime::now().into())?;
         let stopper = lines.stopper();

@@ -1,22 +1,28 @@
 //! Admission of starts that were requested elsewhere: by `systemctl start`, the boot, `Restart=`.
+//!
+//! If systemd cannot even prepare a start's condition, for example because `/run` is full, it takes it for a "no"
+//! (systemd.service(5), `ExecCondition=`): `systemctl start` reports success, and a crashed unit is not
+//! restarted. The gates were not evaluated, so such a start is queued here.
 
-use std::sync::Arc;
-
-use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
-use bij_core::queue::{
-    ClosedGate, EventKind, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
-    WaitingOn,
-};
-use bij_core::{ExperimentId, RunEnd, RunId, RunNumber, RunState, TimeSpan, error_chain};
+use bij_core::queue::{EventKind, Origin, QueueState, QueuedRun, RunRef, Submission};
+use bij_core::{ExperimentId, InvocationId, RunEnd, RunId, RunState, TimeSpan, error_chain};
 
-use super::trouble::TroubleSource;
 use super::{Coordinator, UnrecordedAdmission};
-use crate::policy::{UntrackedUnit, closed_gates, requeue_interrupted};
+use crate::policy::admission::{self, StartRequest};
+use crate::policy::requeue_interrupted;
 use crate::{Admission, AdmissionVerdict, Now, Ports};
 
 /// How long a unit that was admitted without a record counts as starting, in microseconds.
 const UNRECORDED_START_TIMEOUT: u64 = 30_000_000;
+/// How long a refused start is remembered, in microseconds: on a loaded machine the signal of its skip
+/// arrives late.
+const REFUSAL_KEPT: u64 = 600_000_000;
+/// Reason of a run whose start was skipped without calling the hook.
+const SKIP_REASON: &str = "the service manager could not prepare its start: is /run or a disk full, or read-only? \
+                   its unit's journal tells";
+/// Requester of a start that was skipped.
+const SERVICE_MANAGER: &str = "the service manager";
 
 impl<P: Ports> Coordinator<P> {
     /// Decides whether a start that was requested elsewhere may go on. A refused start is queued, and started
@@ -25,42 +31,83 @@ impl<P: Ports> Coordinator<P> {
     /// Without a writable store starts are judged all the same: an admitted start counts although it is not
     /// recorded.
     pub fn admit(&mut self, admission: &Admission, now: Now) -> AdmissionVerdict {
-        self.seen.now = now;
-        let verdict = self.judge_start(admission);
+        self.begin_admission(now);
+        self.unit_changed(admission.experiment.clone());
+        self.forget_if_over(&admission.experiment);
+        let verdict = match admission::start_request(&self.state, &self.seen, &admission.experiment)
+        {
+            StartRequest::TooHot { run, requeue, text } => {
+                // If the store does not take it, the run is later found to be down, and ends by its crash.
+                let _ = self.change(&requeue);
+                AdmissionVerdict::refused(run, text)
+            }
+            StartRequest::Restart { run, is_to_be_stopped } => {
+                let text = self.hand_over(&run, admission).err();
+                if is_to_be_stopped {
+                    let text = format!("{} is to be stopped", admission.experiment);
+                    AdmissionVerdict::refused(Some(run.run), text)
+                } else {
+                    AdmissionVerdict { text, ..AdmissionVerdict::admitted(Some(run.run)) }
+                }
+            }
+            StartRequest::Queued(run) => self.judge(&run, admission, None),
+            StartRequest::New => self.admit_new(admission),
+        };
         if !verdict.admitted {
             self.expect_skip(admission.invocation);
         }
         verdict
     }
 
-    fn judge_start(&mut self, admission: &Admission) -> AdmissionVerdict {
-        self.catch_up();
-        self.requeue_interrupted();
-        let experiment = &admission.experiment;
+    /// Queues a start that could not be judged when it was requested; it begins in its turn. If the experiment
+    /// has a queued run already, nothing is added.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be recorded; the caller tries again.
+    pub fn queue_start(&mut self, admission: &Admission, now: Now) -> Result<(), LedgerError> {
+        self.begin_admission(now);
+        if self.state.runs_of(&admission.experiment).next().is_some() {
+            return Ok(());
+        }
+        // The unit's own start reports why nothing is queued.
+        let Ok(submission) = self.submission_for(admission) else { return Ok(()) };
+        self.queue_runs(&[submission]).map(drop)
+    }
+
+    /// Handles a start of this invocation of an experiment's unit that was skipped by its condition. Unless the
+    /// coordinator has refused the start, it is queued; a run that was between two attempts is requeued.
+    pub fn start_skipped(&mut self, experiment: &ExperimentId, invocation: InvocationId, now: Now) {
+        self.seen.now = now;
         self.unit_changed(experiment.clone());
-        self.forget_if_over(experiment);
-        if let Some(text) = self.requeue_if_too_hot(experiment) {
-            let run = self.state.runs_of(experiment).next_back().map(|run| run.run.clone());
-            return AdmissionVerdict::refused(run, text);
+        let is_known = self.refused.contains_key(&invocation);
+        // Each change of the unit until the next start reports the skip again.
+        self.expect_skip(Some(invocation));
+        // The result of the coordinator's own start reports it.
+        if is_known || self.state.busy.contains_key(experiment) {
+            return;
         }
-        if let Some(up) = self.state.up_of(experiment) {
-            let run = Some(up.run.clone());
-            let text = self.hand_over(up, admission).err();
-            return if self.state.stops.contains_key(experiment) || up.stop.is_some() {
-                AdmissionVerdict::refused(run, format!("{experiment} is to be stopped"))
-            } else {
-                AdmissionVerdict { text, ..AdmissionVerdict::admitted(run) }
-            };
+        self.catch_up();
+        match self.state.up_of(experiment).cloned() {
+            Some(run) if run.state == QueueState::Running => self.requeue_skipped(run),
+            // It is `Starting`: its start is retried.
+            Some(_) => {}
+            None if self.state.runs_of(experiment).next().is_some() => {}
+            None => self.queue_skipped(experiment),
         }
-        let mut waiting: Vec<&QueuedRun> = self.state.runs_of(experiment).collect();
-        waiting.sort_by(|a, b| {
-            let is_held = |run: &QueuedRun| matches!(run.state, QueueState::Held { .. });
-            is_held(a).cmp(&is_held(b)).then_with(|| a.order().cmp(&b.order()))
-        });
-        match waiting.first().copied().cloned() {
-            Some(run) => self.judge(&run, admission, None),
-            None => self.admit_new(admission),
-        }
+    }
+
+    /// Requeues runs of another boot before anything starts.
+    fn begin_admission(&mut self, now: Now) {
+        self.begin_request(now);
+        self.correct(&requeue_interrupted(&self.state));
+    }
+
+    /// Notes that the coordinator itself has refused a start, so that its skip is expected.
+    fn expect_skip(&mut self, invocation: Option<InvocationId>) {
+        let now = self.seen.now.uptime;
+        self.refused.retain(|_, until| now < *until);
+        let until = TimeSpan::from_micros(now.as_micros().saturating_add(REFUSAL_KEPT));
+        self.refused.extend(invocation.map(|invocation| (invocation, until)));
     }
 
     /// Forgets a run whose end is recorded but not announced by an event yet, because the disk is full. A start
@@ -70,92 +117,23 @@ impl<P: Ports> Coordinator<P> {
         let state = self.adapters.store.run_state(&RunRef::Run(run.clone()));
         if matches!(state, Ok(Some(RunState::Ended(_)))) {
             self.state.forget(&run);
-            self.report_is_fresh = false;
-        }
-    }
-
-    /// Requeues runs of another boot before anything starts.
-    fn requeue_interrupted(&mut self) {
-        if self.state.interrupted.is_empty() {
-            return;
-        }
-        let changes = requeue_interrupted(&self.state);
-        if self.change(&changes).is_err() {
-            // The changes hold all the same, and are written as soon as the store takes them.
-            for change in &changes {
-                self.state.apply(change);
-            }
-        }
-    }
-
-    /// Queues a start that could not be judged when it was requested; it begins in its turn. If the experiment
-    /// has a queued run already, nothing is added.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if it could not be recorded; the caller tries again.
-    pub fn queue_start(&mut self, admission: &Admission, now: Now) -> Result<(), LedgerError> {
-        self.seen.now = now;
-        self.catch_up();
-        self.requeue_interrupted();
-        if self.state.runs_of(&admission.experiment).next().is_some() {
-            return Ok(());
-        }
-        match self.submission_for(admission) {
-            // The unit's own start reports it.
-            Err(_) => Ok(()),
-            Ok(submission) => {
-                let taken = self.adapters.store.submit(&[submission], now.at);
-                match taken {
-                    Ok(runs) => {
-                        self.troubles.clear(TroubleSource::Store);
-                        for run in runs {
-                            drop(self.join(run));
-                        }
-                        Ok(())
-                    }
-                    Err(error) => {
-                        self.stale.queue = true;
-                        Err(error)
-                    }
-                }
-            }
+            self.outdated.decision();
         }
     }
 
     /// Returns the submission for a start of an experiment that has no queued run, or the verdict if nothing is
     /// to be queued.
     fn submission_for(&self, admission: &Admission) -> Result<Submission, AdmissionVerdict> {
-        let Admission { experiment, at_boot, by, invocation: _, extras } = admission;
-        let spec = match self.adapters.definitions.find(experiment) {
-            Ok(found) => found.spec,
-            // The unit's own start reports what is wrong.
-            Err(error) => {
-                return Err(AdmissionVerdict {
-                    text: Some(error_chain(&error)),
-                    ..AdmissionVerdict::admitted(None)
-                });
-            }
-        };
-        if *at_boot && !spec.restart.rerun_at_boot && self.has_succeeded(experiment) {
-            let text = format!(
-                "the last run of {experiment} has succeeded; it runs again at boot with [restart] \
-                 rerun_at_boot"
-            );
-            return Err(AdmissionVerdict::refused(None, text));
-        }
-        let terms = self.terms_with_extras(&spec, extras);
-        if let Err(error) = self.check_admissible(experiment, &terms) {
-            let remedy = error.remedy().unwrap_or_default();
-            return Err(AdmissionVerdict::refused(None, format!("{error}; {remedy}")));
-        }
-        Ok(Submission {
-            experiment: experiment.clone(),
-            terms,
-            held: None,
-            extras: extras.clone(),
-            by: by.clone(),
-            origin: Origin::Start,
-        })
+        // The unit's own start reports what is wrong with a definition.
+        let found = self.adapters.definitions.find(&admission.experiment).map_err(|error| {
+            let text = Some(error_chain(&error));
+            AdmissionVerdict { text, ..AdmissionVerdict::admitted(None) }
+        })?;
+        let tally = self.adapters.store.tally(&admission.experiment);
+        let has_succeeded = tally.is_ok_and(|tally| tally.last_run_end == Some(RunEnd::Success));
+        let terms = self.terms_with_extras(&found.spec, &admission.extras);
+        let Self { state, seen, .. } = self;
+        admission::submission(state, seen, admission, &found.spec, terms, has_succeeded)
     }
 
     /// Judges a start of an experiment that has no queued run.
@@ -164,52 +142,15 @@ impl<P: Ports> Coordinator<P> {
             Ok(submission) => submission,
             Err(verdict) => return verdict,
         };
-        let terms = submission.terms.clone();
-        match self.adapters.store.submit(&[submission], self.seen.now.at) {
-            Ok(mut runs) => match runs.pop() {
-                Some(run) => {
-                    self.troubles.clear(TroubleSource::Store);
-                    let run = self.join(run).run;
-                    self.judge(&run, admission, None)
-                }
+        match self.queue_runs(std::slice::from_ref(&submission)) {
+            Ok(mut queued) => match queued.pop() {
+                Some(entry) => self.judge(&entry.run, admission, None),
                 None => AdmissionVerdict::admitted(None),
             },
             Err(error) => {
-                self.stale.queue = true;
-                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
-                let unrecorded = self.unrecorded(admission, terms);
-                self.judge(&unrecorded, admission, Some(error_chain(&error)))
+                let run = admission::unrecorded_run(submission, &self.seen);
+                self.judge(&run, admission, Some(error_chain(&error)))
             }
-        }
-    }
-
-    fn terms_with_extras(&self, spec: &ExperimentSpec, extras: &str) -> Terms {
-        let overlay = SpecOverlay::parse(SourceFile::new("extras", extras.as_bytes()));
-        let mut spec = spec.clone();
-        // The unit's own start reports errors in the extras.
-        overlay.unwrap_or_default().apply(&mut spec);
-        self.terms_in(&spec)
-    }
-
-    fn has_succeeded(&self, experiment: &ExperimentId) -> bool {
-        let tally = self.adapters.store.tally(experiment);
-        tally.is_ok_and(|tally| tally.last_run_end == Some(RunEnd::Success))
-    }
-
-    /// Returns a run that could not be recorded, behind all others.
-    fn unrecorded(&self, admission: &Admission, terms: Terms) -> QueuedRun {
-        let experiment = admission.experiment.clone();
-        QueuedRun {
-            run: RunId { experiment, number: RunNumber(u32::MAX) },
-            state: QueueState::Waiting,
-            terms,
-            place: Place(i64::MAX),
-            bypassed: 0,
-            submitted: self.seen.now.at,
-            extras: admission.extras.clone(),
-            by: admission.by.clone(),
-            origin: Origin::Start,
-            stop: None,
         }
     }
 
@@ -229,29 +170,28 @@ impl<P: Ports> Coordinator<P> {
         // A unit whose run was requeued or cancelled since the last decision still takes its share. If the store
         // cannot be read, the last observation stands.
         let _ = self.observe_untracked_units();
-        let closed = self.observe_dependencies(Some(run)).map_or_else(
-            // None of its dependencies is known to be met.
-            |_| run.terms.after.iter().map(unknown).collect(),
-            |()| Vec::new(),
-        );
-        let closed: Vec<ClosedGate> =
-            closed.into_iter().chain(closed_gates(&self.state, &self.seen, run)).collect();
-        match (closed.is_empty(), unrecorded) {
+        let are_dependencies_known = self.observe_dependencies(Some(run)).is_ok();
+        let Self { state, seen, .. } = self;
+        let waiting_on = admission::closed_to(run, state, seen, are_dependencies_known);
+        match (waiting_on.is_empty(), unrecorded) {
             (true, None) => self.admit_run(run, admission),
             (true, Some(why)) => {
                 self.admit_unrecorded(run);
-                let text = format!("it starts though it could not be recorded: {why}");
-                AdmissionVerdict { text: Some(text), ..AdmissionVerdict::admitted(None) }
+                let text = Some(format!("it starts though it could not be recorded: {why}"));
+                AdmissionVerdict { text, ..AdmissionVerdict::admitted(None) }
             }
-            (false, None) => self.refuse(run, admission, &closed),
+            (false, None) => {
+                let verdict = AdmissionVerdict::waits(Some(run.run.clone()), waiting_on);
+                let text = verdict.text.clone().unwrap_or_default();
+                let data = [("by", admission.by.clone()), ("text", text)];
+                self.note(EventKind::StartSkipped, Some(&run.run), data);
+                verdict
+            }
             (false, Some(why)) => {
-                let text = format!("{}; it could not be queued: {why}", reasons(&closed));
-                let waiting_on = self.since(&run.run, closed);
-                AdmissionVerdict {
-                    waiting_on,
-                    unrecorded: true,
-                    ..AdmissionVerdict::refused(None, text)
-                }
+                let verdict = AdmissionVerdict::waits(None, waiting_on);
+                let text =
+                    verdict.text.map(|text| format!("{text}; it could not be queued: {why}"));
+                AdmissionVerdict { text, unrecorded: true, ..verdict }
             }
         }
     }
@@ -262,16 +202,10 @@ impl<P: Ports> Coordinator<P> {
         }
         // A requested stop was meant for the attempt before this start.
         self.state.stops.remove(&run.run.experiment);
-        let state = QueueState::Starting { boot: self.state.boot };
-        let why = format!("asked for by {}", admission.by);
-        let from = Some(run.state.clone());
-        let change = Change::State { run: run.run.clone(), from, state, why };
-        let recorded = self.change(std::slice::from_ref(&change));
-        let text = recorded.err().map(|error| {
-            // It counts from now on, whether it is recorded or not.
-            self.state.apply(&change);
-            let error: Arc<_> = error;
-            format!("it starts though that could not be recorded: {}", error_chain(error.as_ref()))
+        let error = self.correct(&[admission::admit(run, &self.state, &admission.by)]);
+        let text = error.map(|error| {
+            let error = error_chain(error.as_ref());
+            format!("it starts though that could not be recorded: {error}")
         });
         AdmissionVerdict { text, ..AdmissionVerdict::admitted(Some(run.run.clone())) }
     }
@@ -288,59 +222,48 @@ impl<P: Ports> Coordinator<P> {
 
     fn admit_unrecorded(&mut self, run: &QueuedRun) {
         self.state.stops.remove(&run.run.experiment);
-        let untracked = UntrackedUnit {
-            run: run.run.clone(),
-            group: run.terms.group.clone(),
-            claim: run.terms.claim,
-            unwanted: false,
-        };
+        let unit = admission::untracked(run);
         let until = self.seen.now.uptime.as_micros().saturating_add(UNRECORDED_START_TIMEOUT);
-        let let_in =
-            UnrecordedAdmission { unit: untracked.clone(), until: TimeSpan::from_micros(until) };
-        self.admitted_unrecorded.insert(run.run.experiment.clone(), let_in);
-        self.seen.untracked_units.push(untracked);
+        let until = TimeSpan::from_micros(until);
+        self.seen.untracked_units.push(unit.clone());
+        let admitted = UnrecordedAdmission { unit, until };
+        self.admitted_unrecorded.insert(run.run.experiment.clone(), admitted);
     }
 
-    fn refuse(
-        &mut self,
-        run: &QueuedRun,
-        admission: &Admission,
-        closed: &[ClosedGate],
-    ) -> AdmissionVerdict {
-        let text = reasons(closed);
-        let data = [("by", admission.by.clone()), ("text", text.clone())];
-        self.note(EventKind::StartSkipped, Some(&run.run), data, self.seen.now);
-        let waiting_on = self.since(&run.run, closed.to_vec());
-        AdmissionVerdict { waiting_on, ..AdmissionVerdict::refused(Some(run.run.clone()), text) }
+    fn requeue_skipped(&mut self, run: QueuedRun) {
+        let why = self.note_skip(&run.run);
+        let (from, state) = (Some(run.state), QueueState::Waiting);
+        // If the store does not take it, the run is later found to be down.
+        let _ = self.change(&[Change::State { run: run.run, from, state, why }]);
     }
 
-    /// Returns the gates with the time since when each keeps the run waiting, as far as the last report knows.
-    fn since(&self, run: &RunId, closed: Vec<ClosedGate>) -> Vec<WaitingOn> {
-        let last = self.state.last.as_ref();
-        let before = last.and_then(|last| last.waiting.get(run));
-        let since = |gate: &ClosedGate| {
-            let same = before.and_then(|list| list.iter().find(|it| it.gate.name() == gate.name()));
-            same.map_or(self.seen.now.at, |waiting| waiting.since)
+    fn queue_skipped(&mut self, experiment: &ExperimentId) {
+        // An experiment without a usable definition is not to be started.
+        let Some(terms) = self.terms_of(experiment) else { return };
+        let submission = Submission {
+            experiment: experiment.clone(),
+            terms,
+            held: None,
+            extras: String::new(),
+            by: SERVICE_MANAGER.to_owned(),
+            origin: Origin::Start,
         };
-        closed.into_iter().map(|gate| WaitingOn { since: since(&gate), gate }).collect()
-    }
-}
-
-fn unknown(on: &bij_core::queue::Dependency) -> ClosedGate {
-    ClosedGate::Dependency { on: on.clone(), ended: None }
-}
-
-/// Returns all reasons as one sentence.
-fn reasons(closed: &[ClosedGate]) -> String {
-    closed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl AdmissionVerdict {
-    const fn admitted(run: Option<RunId>) -> Self {
-        Self { admitted: true, run, text: None, waiting_on: Vec::new(), unrecorded: false }
+        // A store that fails is a trouble by now; the unit's next change reports the skip again.
+        for entry in self.queue_runs(&[submission]).unwrap_or_default() {
+            self.note_skip(&entry.run.run);
+        }
     }
 
-    const fn refused(run: Option<RunId>, text: String) -> Self {
-        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new(), unrecorded: false }
+    /// Records why a start was skipped, and returns it.
+    fn note_skip(&mut self, run: &RunId) -> String {
+        let why = match self.obstacle(&run.experiment) {
+            Some(obstacle) => {
+                format!("the service manager could not prepare its start: {obstacle}")
+            }
+            None => SKIP_REASON.to_owned(),
+        };
+        let data = [("by", SERVICE_MANAGER.to_owned()), ("text", why.clone())];
+        self.note(EventKind::StartSkipped, Some(run), data);
+        why
     }
 }

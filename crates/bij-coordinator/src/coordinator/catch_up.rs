@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bij_core::queue::{Event, EventKind, QueueState, QueuedRun, RunRef};
 use bij_core::{Attempt, Cause, RunId, RunNumber};
 
-use super::{Coordinator, trouble::TroubleSource};
+use super::{Coordinator, EventData, trouble::TroubleSource};
 use crate::Ports;
 use crate::policy::{Interruption, State};
 
@@ -23,17 +23,18 @@ impl<P: Ports> Coordinator<P> {
         if self.troubles.is_waiting(TroubleSource::Store, uptime) {
             return false;
         }
-        let caught_up = if self.stale.queue { self.load() } else { self.read_events() };
+        let caught_up =
+            if self.outdated.is_queue_outdated() { self.load() } else { self.read_events() };
         match caught_up {
             Ok(()) => self.troubles.clear(TroubleSource::Store),
             Err(error) => self.troubles.record(TroubleSource::Store, &error, self.seen.now),
         }
-        !self.stale.queue
+        !self.outdated.is_queue_outdated()
     }
 
     /// Reads the whole queue.
     pub(super) fn load(&mut self) -> Result<(), LedgerError> {
-        self.stale.queue = true;
+        self.outdated.queue();
         let store = &self.adapters.store;
         // Before the queue: a change in between is applied twice, and none is missed.
         let seq = match newest_event(store, self.seq) {
@@ -55,11 +56,8 @@ impl<P: Ports> Coordinator<P> {
         let runs = &self.state.runs;
         self.state.back_off.retain(|run, _| runs.contains_key(run));
         self.state.health.retain(|run, _| runs.contains_key(run));
-        self.terms_checked.retain(|run| runs.contains_key(run));
         self.seen.others.clear();
-        self.stale.queue = false;
-        self.undecided = true;
-        self.report_is_fresh = false;
+        self.outdated.have_read_queue();
         self.report_lost_runs(&before);
         Ok(())
     }
@@ -84,11 +82,19 @@ impl<P: Ports> Coordinator<P> {
                  queued in; it knows nothing of them: {}",
                 some.join(", ")
             );
-            self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
+            self.note_later(
+                EventKind::QueueLost,
+                None,
+                EventData::from([("text".to_owned(), text)]),
+            );
         }
         if lost.len() > named {
             let text = format!("and of {} more", lost.len() - named);
-            self.note(EventKind::QueueLost, None, [("text", text)], self.seen.now);
+            self.note_later(
+                EventKind::QueueLost,
+                None,
+                EventData::from([("text".to_owned(), text)]),
+            );
         }
     }
 
@@ -175,7 +181,6 @@ impl<P: Ports> Coordinator<P> {
             EventKind::RunEnded => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
                 self.state.forget(&run);
-                self.terms_checked.remove(&run);
                 self.unit_changed(run.experiment);
                 return EventEffect::Changed;
             }

@@ -1,17 +1,27 @@
-//! Carries decisions out: records the changes, then starts and stops units.
+//! Carries decisions out: the only place that writes to the store and starts or stops units.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bij_core::port::{Change, Handover, LedgerError, RunQueue, UnitError, UnitManager};
-use bij_core::queue::{EventKind, QueueState};
-use bij_core::{ExperimentId, Outcome, RunId, error_chain};
+use bij_core::port::{
+    Change, Closing, Handover, Ledger, LedgerError, RunQueue, UnitError, UnitManager,
+};
+use bij_core::queue::{EventKind, QueueState, QueuedRun, RunRef, Submission};
+use bij_core::{ExperimentId, Order, Outcome, RunId, Timestamp, error_chain};
 use futures_util::FutureExt;
 
-use super::finish::{Done, Finished};
+use super::finish::{Done, Failure, Finished};
 use super::trouble::TroubleSource;
 use super::{Coordinator, EventData};
-use crate::policy::{Action, Busy, Report};
-use crate::{Now, Ports};
+use crate::plan::Plan;
+use crate::policy::{Action, Busy, Report, StopRequest};
+use crate::{Ports, QueueEntry, RequestError};
+
+/// Number of events that are kept while the store does not take them.
+const MAX_UNRECORDED: usize = 256;
+/// Number of added runs after which the map of runs is rebuilt compactly: rarely enough to cost a submission
+/// nothing, and early enough to keep memory from fragmenting.
+const PACK_EVERY: usize = 1024;
 
 impl<P: Ports> Coordinator<P> {
     /// Keeps the report of a decision.
@@ -19,7 +29,7 @@ impl<P: Ports> Coordinator<P> {
         self.state.health.clone_from(&report.health);
         self.state.over_gpu_memory.clone_from(&report.over_gpu_memory);
         self.state.last = Some(report);
-        self.report_is_fresh = true;
+        self.outdated.have_reported();
     }
 
     /// Carries out actions. Returns `false` if the store does not take the changes; then nothing has been
@@ -29,9 +39,11 @@ impl<P: Ports> Coordinator<P> {
         let mut orders = Vec::new();
         for action in actions {
             match action {
+                Action::Close { run, end } => self.close(&run, &end),
                 Action::Change(change) => changes.push(change),
                 Action::Start { run, from, why } => {
                     let queued = self.state.runs.get(&run);
+                    // Read only now: a decision about ten thousand runs reads no definition.
                     if let Some((hold, _)) = queued.and_then(|run| self.hold_for_extras(run)) {
                         changes.push(hold);
                         continue;
@@ -45,7 +57,9 @@ impl<P: Ports> Coordinator<P> {
                 }
             }
         }
-        let before = self.starting();
+        let is_starting = |run: &&QueuedRun| matches!(run.state, QueueState::Starting { .. });
+        let before: BTreeSet<RunId> =
+            self.state.up().filter(is_starting).map(|run| run.run.clone()).collect();
         let Ok(outcomes) = self.change(&changes) else { return false };
         for order in orders {
             match order {
@@ -56,7 +70,7 @@ impl<P: Ports> Coordinator<P> {
                         self.start(run);
                     } else {
                         // The run has ended meanwhile.
-                        self.stale.queue = true;
+                        self.outdated.queue();
                     }
                 }
                 UnitOrder::Stop { experiment, order } => self.stop(experiment, order),
@@ -65,10 +79,38 @@ impl<P: Ports> Coordinator<P> {
         true
     }
 
-    fn starting(&self) -> Vec<RunId> {
-        let is_starting = |state: &QueueState| matches!(state, QueueState::Starting { .. });
-        let starting = self.state.up().filter(|run| is_starting(&run.state));
-        starting.map(|run| run.run.clone()).collect()
+    /// Carries out what a request changes, and returns the outcome for each run of it. What is acknowledged is in
+    /// the store. If a unit has to be stopped, the next tick stops it; its end is an event.
+    pub(super) fn carry_out(
+        &mut self,
+        plan: Plan,
+        by: &str,
+    ) -> Result<BTreeMap<RunId, Outcome>, RequestError> {
+        let Plan { changes, stops, retried } = plan;
+        let outcomes = self.change(&changes).map_err(RequestError::Store)?;
+        let mut changed: BTreeMap<RunId, Outcome> = BTreeMap::new();
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match (run_of(change), outcome) {
+                (Some(run), Outcome::Changed) => {
+                    changed.insert(run.clone(), outcome);
+                }
+                // A hook has begun its attempt since the state was read.
+                (Some(run), Outcome::Unchanged) if !self.state.has(change) => {
+                    return Err(RequestError::JustStarting { run: run.clone() });
+                }
+                _ => {}
+            }
+        }
+        for run in stops {
+            let request = StopRequest { order: Order::stop(by), not_before: self.seen.now.uptime };
+            self.state.stops.insert(run.experiment.clone(), request);
+            self.unit_changed(run.experiment.clone());
+            changed.insert(run, Outcome::Changed);
+        }
+        for run in &retried {
+            self.state.back_off.remove(run);
+        }
+        Ok(changed)
     }
 
     /// Applies changes to the store, then to the copy.
@@ -77,29 +119,87 @@ impl<P: Ports> Coordinator<P> {
             return Ok(Vec::new());
         }
         for change in changes {
-            self.remove_extras(change);
+            self.remove_extras_of_ended(change);
         }
-        match self.adapters.store.change(changes, self.seen.now.at) {
-            Ok(outcomes) => {
-                for (change, outcome) in changes.iter().zip(&outcomes) {
-                    match outcome {
-                        Outcome::Changed => self.state.apply(change),
-                        // Another program has changed the run before.
-                        Outcome::Unchanged if !self.state.has(change) => self.stale.queue = true,
-                        Outcome::Unchanged => {}
-                    }
+        let taken = self.adapters.store.change(changes, self.seen.now.at);
+        // If it failed, only the store knows whether the changes were written after all.
+        self.outdated.decision();
+        let outcomes = self.written(taken).map_err(Arc::new)?;
+        for (change, outcome) in changes.iter().zip(&outcomes) {
+            match outcome {
+                Outcome::Changed => self.state.apply(change),
+                // Another program has changed the run before.
+                Outcome::Unchanged if !self.state.has(change) => self.outdated.queue(),
+                Outcome::Unchanged => {}
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Applies changes that hold whether or not the store takes them; it gets them again once it does. Returns
+    /// the error of the store.
+    pub(super) fn correct(&mut self, changes: &[Change]) -> Option<Arc<LedgerError>> {
+        let error = self.change(changes).err()?;
+        for change in changes {
+            self.state.apply(change);
+        }
+        Some(error)
+    }
+
+    /// Submits runs to the store and to the copy. A caller that has to wait for a decision is told nothing of
+    /// gates yet.
+    pub(super) fn queue_runs(
+        &mut self,
+        submissions: &[Submission],
+    ) -> Result<Vec<QueueEntry>, LedgerError> {
+        let taken = self.adapters.store.submit(submissions, self.seen.now.at);
+        let runs = self.written(taken)?;
+        Ok(runs.into_iter().map(|run| self.add_to_copy(run)).collect())
+    }
+
+    /// Adds a submitted run to the copy. If nothing can start anyway, no decision is needed.
+    fn add_to_copy(&mut self, run: QueuedRun) -> QueueEntry {
+        let is_shut = self.state.last.as_ref().is_some_and(|report| report.shut);
+        if !is_shut || run.terms.now {
+            self.outdated.decision();
+        }
+        self.outdated.report();
+        self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
+        self.state.runs.insert(run.run.clone(), run.clone());
+        if self.state.runs.len().is_multiple_of(PACK_EVERY) {
+            self.state.pack();
+        }
+        QueueEntry { run, waiting_on: Arc::default() }
+    }
+
+    /// Notes whether the store took what was written.
+    fn written<T>(&mut self, taken: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        match &taken {
+            Ok(_) => self.troubles.clear(TroubleSource::Store),
+            Err(error) => {
+                self.outdated.queue();
+                self.troubles.record(TroubleSource::Store, error, self.seen.now);
+            }
+        }
+        taken
+    }
+
+    /// Records the end of an attempt, as its `end` hook would have done.
+    fn close(&mut self, run: &RunId, end: &Closing) {
+        self.seen.unclosed.retain(|(_, closing)| closing.key != end.key);
+        let store = &mut self.adapters.store;
+        let closed = store.close(end).and_then(|_| store.tally(&run.experiment));
+        match closed {
+            Ok(tally) => {
+                self.outdated.decision();
+                // Extras that stay apply to the next run.
+                if tally.last_run_end.is_some() {
+                    self.remove_extras(run);
                 }
-                self.report_is_fresh = false;
-                self.undecided = true;
-                self.troubles.clear(TroubleSource::Store);
-                Ok(outcomes)
             }
             Err(error) => {
-                // Only the store knows whether the changes were written after all.
-                self.stale.queue = true;
-                self.undecided = true;
                 self.troubles.record(TroubleSource::Store, &error, self.seen.now);
-                Err(Arc::new(error))
+                self.schedule_unclosed_search();
             }
         }
     }
@@ -107,17 +207,20 @@ impl<P: Ports> Coordinator<P> {
     /// Removes the extras of a run that ends without being up, so that the next run does not get them. This
     /// comes before the end is written: if the coordinator is killed in between, the run still waits, and gets
     /// its extras again when it starts.
-    fn remove_extras(&mut self, change: &Change) {
+    fn remove_extras_of_ended(&mut self, change: &Change) {
         let Change::End { run, end: _, by: _ } = change else { return };
         let experiment = &run.experiment;
         let has_extras = self.state.runs.get(run).is_some_and(|run| !run.extras.is_empty());
         let others = self.state.up_of(experiment).is_some_and(|up| up.run != *run);
-        if !has_extras || others || self.seen.is_on_its_way(experiment) {
-            return;
+        if has_extras && !others && !self.seen.is_on_its_way(experiment) {
+            self.remove_extras(run);
         }
-        if let Err(error) = self.adapters.handover.extras(experiment, "") {
+    }
+
+    fn remove_extras(&mut self, run: &RunId) {
+        if let Err(error) = self.adapters.handover.extras(&run.experiment, "") {
             let data = [("action", "end".to_owned()), ("text", error_chain(&error))];
-            self.note(EventKind::ActionFailed, Some(run), data, self.seen.now);
+            self.note(EventKind::ActionFailed, Some(run), data);
         }
     }
 
@@ -127,12 +230,31 @@ impl<P: Ports> Coordinator<P> {
         kind: EventKind,
         run: Option<&RunId>,
         data: [(&str, String); N],
-        now: Now,
     ) {
         let data: EventData = data.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
         let note = Change::Note { kind, run: run.cloned(), data };
-        if let Err(error) = self.adapters.store.change(&[note], now.at) {
-            self.troubles.record(TroubleSource::Store, &error, now);
+        if let Err(error) = self.adapters.store.change(&[note], self.seen.now.at) {
+            self.troubles.record(TroubleSource::Store, &error, self.seen.now);
+        }
+    }
+
+    /// Has an event recorded as soon as the store takes it.
+    pub(super) fn note_later(&mut self, kind: EventKind, run: Option<RunId>, data: EventData) {
+        self.unrecorded.push((Change::Note { kind, run, data }, self.seen.now.at));
+        let surplus = self.unrecorded.len().saturating_sub(MAX_UNRECORDED);
+        self.unrecorded.drain(..surplus);
+    }
+
+    /// Records the events that are not in the store yet, oldest first.
+    pub(super) fn record_notes(&mut self) {
+        let is_waiting = self.troubles.is_waiting(TroubleSource::Store, self.seen.now.uptime);
+        while let Some((note, at)) = self.unrecorded.first().filter(|_| !is_waiting) {
+            let at: Timestamp = *at;
+            if let Err(error) = self.adapters.store.change(std::slice::from_ref(note), at) {
+                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
+                return;
+            }
+            self.unrecorded.remove(0);
         }
     }
 
@@ -145,32 +267,35 @@ impl<P: Ports> Coordinator<P> {
         let units = Arc::clone(&self.adapters.units);
         let start = async move {
             let result = match handed_over {
-                Ok(()) => units
-                    .start(&experiment)
-                    .await
-                    .map_err(|error| (error.is_transient(), with_remedy(&error))),
-                Err(error) => Err((false, error_chain(&error))),
+                Ok(()) => units.start(&experiment).await.map_err(|error| {
+                    let text = with_remedy(&error);
+                    if error.is_transient() {
+                        Failure::Transient(text)
+                    } else {
+                        Failure::Permanent(text)
+                    }
+                }),
+                Err(error) => Err(Failure::Permanent(error_chain(&error))),
             };
             Finished { experiment, done: Done::Start { run, result } }
         };
         self.under_way.push(start.boxed());
     }
 
-    fn stop(&mut self, experiment: ExperimentId, order: bij_core::Order) {
+    fn stop(&mut self, experiment: ExperimentId, order: Order) {
         self.state.busy.insert(experiment.clone(), Busy::Stopping);
         let notice_error = self.adapters.handover.stop(&experiment, &order).err();
-        let wish = crate::policy::StopRequest { order, not_before: self.seen.now.uptime };
-        self.state.stops.entry(experiment.clone()).or_insert(wish);
+        let request = StopRequest { order, not_before: self.seen.now.uptime };
+        self.state.stops.entry(experiment.clone()).or_insert(request);
         if let Some(error) = notice_error {
             let text = format!("it is stopped without a word to it: {}", error_chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];
             let run = self.state.up_of(&experiment).map(|run| run.run.clone());
-            self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
+            self.note(EventKind::ActionFailed, run.as_ref(), data);
         }
         let units = Arc::clone(&self.adapters.units);
         let stop = async move {
-            let result = units.stop(&experiment).await;
-            let result = result.map_err(|error| (error.is_transient(), error_chain(&error)));
+            let result = units.stop(&experiment).await.map_err(|error| error_chain(&error));
             Finished { experiment, done: Done::Stop { result } }
         };
         self.under_way.push(stop.boxed());
@@ -180,7 +305,23 @@ impl<P: Ports> Coordinator<P> {
 /// A start or stop of a unit that follows once the changes are recorded.
 enum UnitOrder {
     Start { change: usize, run: RunId },
-    Stop { experiment: ExperimentId, order: bij_core::Order },
+    Stop { experiment: ExperimentId, order: Order },
+}
+
+/// Returns the run that a change is about, if it is about one that the request named.
+const fn run_of(change: &Change) -> Option<&RunId> {
+    match change {
+        Change::State { run, .. }
+        | Change::Edit { run, .. }
+        | Change::Move { run, .. }
+        | Change::Bypassed { run, .. }
+        | Change::Stop { run, .. }
+        | Change::End { run, .. } => Some(run),
+        Change::SetGroup { .. }
+        | Change::RemoveGroup { .. }
+        | Change::Pause { .. }
+        | Change::Note { .. } => None,
+    }
 }
 
 /// Returns an error of the service manager with all its causes and the command that remedies it, if one is

@@ -16,11 +16,20 @@ pub struct Finished {
     pub(super) done: Done,
 }
 
-/// Result of a start or stop. An error carries whether it is transient, and its text.
+/// Result of a start or stop; a stop fails with the text of its error.
 #[derive(Debug)]
 pub(super) enum Done {
-    Start { run: RunId, result: Result<Started, (bool, String)> },
-    Stop { result: Result<Outcome, (bool, String)> },
+    Start { run: RunId, result: Result<Started, Failure> },
+    Stop { result: Result<Outcome, String> },
+}
+
+/// Failure of a start, with the text of its error.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The same start may succeed later without intervention.
+    Transient(String),
+    /// Something has to be mended first.
+    Permanent(String),
 }
 
 /// Delay before a failed stop is tried again, in microseconds.
@@ -70,16 +79,15 @@ impl<P: Ports> Coordinator<P> {
                 self.state.back_off.remove(&run);
             }
             Done::Start { run, result: Ok(Started::Skipped) } => {
-                self.start_failed(run, false, "a condition of its unit said no");
+                let text = "a condition of its unit said no".to_owned();
+                self.start_failed(run, Failure::Permanent(text));
             }
-            Done::Start { run, result: Err((is_transient, text)) } => {
-                self.start_failed(run, is_transient, &text);
-            }
+            Done::Start { run, result: Err(failure) } => self.start_failed(run, failure),
             Done::Stop { result: Ok(Outcome::Changed | Outcome::Unchanged) } => {
                 let wish = self.state.stops.remove(&experiment);
                 self.stopped_between_attempts(&experiment, wish);
             }
-            Done::Stop { result: Err((_, text)) } => self.stop_failed(experiment, text),
+            Done::Stop { result: Err(text) } => self.stop_failed(experiment, text),
         }
     }
 
@@ -110,20 +118,25 @@ impl<P: Ports> Coordinator<P> {
 
     /// Handles a failed start. Once an attempt has begun, its end is in the ledger, and systemd restarts it or
     /// not; then there is nothing to do here.
-    fn start_failed(&mut self, run: RunId, is_transient: bool, text: &str) {
+    fn start_failed(&mut self, run: RunId, failure: Failure) {
         self.catch_up();
         let is_starting =
             |run: &bij_core::queue::QueuedRun| matches!(run.state, QueueState::Starting { .. });
         let Some(queued) = self.state.runs.get(&run).filter(|run| is_starting(run)) else { return };
-        let reason = self.obstacle(&run.experiment).filter(|_| !is_transient);
-        let text = &match reason.filter(|reason| !text.contains(reason.as_str())) {
-            Some(reason) => format!("{text}: {reason}"),
-            None => text.to_owned(),
+        let (is_transient, text) = match failure {
+            Failure::Transient(text) => (true, text),
+            Failure::Permanent(text) => {
+                let reason = self.obstacle(&run.experiment);
+                match reason.filter(|reason| !text.contains(reason.as_str())) {
+                    Some(reason) => (false, format!("{text}: {reason}")),
+                    None => (false, text),
+                }
+            }
         };
-        let back_off = BackOff::after(self.state.back_off.get(&run), self.seen.now.uptime, text);
+        let back_off = BackOff::after(self.state.back_off.get(&run), self.seen.now.uptime, &text);
         let mut data = super::EventData::new();
         data.insert("action".to_owned(), "start".to_owned());
-        data.insert("text".to_owned(), text.to_owned());
+        data.insert("text".to_owned(), text);
         let note = Change::Note { kind: EventKind::ActionFailed, run: Some(run.clone()), data };
         let mut changes = vec![note];
         // A transient error is not the run's fault: it stays `Starting`.
@@ -138,7 +151,7 @@ impl<P: Ports> Coordinator<P> {
     fn stop_failed(&mut self, experiment: ExperimentId, text: String) {
         let run = self.state.up_of(&experiment).map(|run| run.run.clone());
         let data = [("action", "stop".to_owned()), ("text", text)];
-        self.note(EventKind::ActionFailed, run.as_ref(), data, self.seen.now);
+        self.note(EventKind::ActionFailed, run.as_ref(), data);
         let again = self.seen.now.uptime.as_micros().saturating_add(STOP_RETRY_DELAY);
         let not_before = TimeSpan::from_micros(again);
         let wish = self.state.stops.get(&experiment).map(|wish| wish.order.clone());

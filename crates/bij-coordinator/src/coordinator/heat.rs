@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Change, RunQueue};
 use bij_core::queue::{EventKind, WaitingOn};
 use bij_core::{Celsius, ExperimentId, TimeSpan};
 
-use super::{Coordinator, trouble::TroubleSource};
+use super::Coordinator;
 use crate::heat::{HeatMove, HeatSettings, Living};
-use crate::policy::{ThermalStatus, heat_gate, reading, requeue_first};
+use crate::policy::{ThermalStatus, reading};
 use crate::{Now, Ports};
 
 /// Experiments that are up, with the settings that heat control needs.
@@ -29,9 +28,6 @@ pub struct RunningExperiments {
     pub settings: Option<HeatSettings>,
 }
 
-/// Number of moves that are kept while the store does not take them.
-const MAX_UNRECORDED: usize = 256;
-
 impl<P: Ports> Coordinator<P> {
     /// Takes the moves and the new status of heat control. The moves are recorded as soon as the store takes
     /// them.
@@ -47,35 +43,17 @@ impl<P: Ports> Coordinator<P> {
             data.extend(
                 reading(because).map(|it| ("celsius".to_owned(), it.degrees().to_string())),
             );
-            let note =
-                Change::Note { kind: EventKind::Heat, run: up.map(|it| it.run.clone()), data };
-            self.unrecorded_heat.push((note, now.at));
+            let run = up.map(|it| it.run.clone());
+            self.note_later(EventKind::Heat, run, data);
         }
-        let surplus = self.unrecorded_heat.len().saturating_sub(MAX_UNRECORDED);
-        self.unrecorded_heat.drain(..surplus);
         if status != self.seen.warmth {
             self.seen.warmth = status;
-            self.report_is_fresh = false;
-            self.undecided = true;
+            self.outdated.decision();
         }
         // Stopped units are read even if the manager's signal is lost.
         for HeatMove { step, .. } in moves {
-            self.stale.units.extend(step.experiment().cloned());
-            self.undecided = true;
-        }
-    }
-
-    /// Records the moves that are not in the store yet.
-    pub(super) fn record_heat_moves(&mut self) {
-        while let Some((note, at)) = self.unrecorded_heat.first() {
-            if self.troubles.is_waiting(TroubleSource::Store, self.seen.now.uptime) {
-                return;
-            }
-            if let Err(error) = self.adapters.store.change(std::slice::from_ref(note), *at) {
-                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
-                return;
-            }
-            self.unrecorded_heat.remove(0);
+            self.outdated.check_units(step.experiment().cloned());
+            self.outdated.only_decision();
         }
     }
 
@@ -139,17 +117,5 @@ impl<P: Ports> Coordinator<P> {
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
         let since = settings.attempt.map_or(TimeSpan::default(), |(_, since)| since);
         Some(settings.living(id, priority, since))
-    }
-
-    /// Requeues the run of an experiment that systemd is restarting while it is too hot, and returns the
-    /// reason.
-    pub(super) fn requeue_if_too_hot(&mut self, experiment: &ExperimentId) -> Option<String> {
-        let up = self.state.up_of(experiment)?.clone();
-        let gate = heat_gate(&up, &self.state, &self.seen)?;
-        let text = gate.to_string();
-        let changes = requeue_first(&self.state, &[&up], &text);
-        // If the store does not take it, the run is later found to be down, and ends by its crash.
-        let _ = self.change(&changes);
-        Some(text)
     }
 }

@@ -1,42 +1,40 @@
-//! Reads what a decision needs.
+//! Reads what a decision needs. Nothing is written here, and no unit is asked to do anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{
-    AttemptQuery, Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
+    AttemptQuery, Board, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
 };
 use bij_core::port::{UnitError, UnitManager};
-use bij_core::queue::{Claim, GroupName, NotBefore, Origin, QueueState, QueuedRun, RunRef, Terms};
+use bij_core::queue::{Claim, Dependency, GroupName, QueueState, QueuedRun, RunRef};
 use bij_core::{
-    ActiveState, Bytes, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState,
+    ActiveState, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState, StartLimit,
     TimeSpan, UnitStatus,
 };
 
 use super::catch_up::{newest_attempt, newest_attempt_of};
+use super::outdated::OutdatedUnits;
 use super::{Coordinator, trouble::TroubleSource};
-use crate::Ports;
+use crate::policy::closing::is_unclosed;
+use crate::policy::corrections::is_without_claim;
 use crate::policy::{LastAttempt, MissingUnit, UntrackedUnit, Vitals};
-use crate::terms;
+use crate::{Ports, RequestError};
 
 /// Number of units above which one listing costs less than a query for each.
 const MAX_SINGLE_QUERIES: usize = 8;
+/// Delay after a unit went down before its unclosed attempt is closed here: its supervisor, or a record set
+/// aside on disk, may still report the end.
+const CLOSING_DELAY: TimeSpan = TimeSpan::from_secs(5);
 
 impl<P: Ports> Coordinator<P> {
-    /// Returns whether the states of all units are known: a decision without them would end runs whose units
-    /// are merely unknown.
-    pub(super) fn knows_all_units(&self) -> bool {
-        !self.stale.all_units && self.stale.units.is_empty()
-    }
-
     /// Reads the units that have changed or may have.
     pub(super) async fn observe_units(&mut self) {
         let uptime = self.seen.now.uptime;
         if self.health_due <= uptime {
             let up = self.state.up().map(|run| run.run.experiment.clone());
-            self.stale.units.extend(up);
+            self.outdated.check_units(up);
         }
-        if self.knows_all_units() || self.troubles.is_waiting(TroubleSource::Bus, uptime) {
+        if self.outdated.knows_all_units() || self.troubles.is_waiting(TroubleSource::Bus, uptime) {
             return;
         }
         match self.read_units().await {
@@ -45,8 +43,7 @@ impl<P: Ports> Coordinator<P> {
         }
         let unreachable = self.troubles.unreachable();
         if unreachable.is_some() != self.seen.unreachable.is_some() {
-            self.undecided = true;
-            self.report_is_fresh = false;
+            self.outdated.decision();
         }
         self.seen.unreachable = unreachable;
     }
@@ -54,22 +51,27 @@ impl<P: Ports> Coordinator<P> {
     async fn read_units(&mut self) -> Result<(), UnitError> {
         let units = &self.adapters.units;
         let mut is_any_down = false;
-        if self.stale.all_units || self.stale.units.len() > MAX_SINGLE_QUERIES {
-            let list = units.list().await?;
-            self.seen.units = list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
-            self.stale.all_units = false;
-            self.stale.units.clear();
-            is_any_down = true;
-        }
-        while let Some(id) = self.stale.units.first() {
-            match units.status(id).await {
-                Ok(unit) if is_unlisted(&unit) => self.seen.units.remove(id),
-                Ok(unit) => self.seen.units.insert(id.clone(), unit),
-                Err(UnitError::NotFound(_)) => self.seen.units.remove(id),
-                Err(error) => return Err(error),
-            };
-            is_any_down |= !self.seen.is_up(id);
-            self.stale.units.pop_first();
+        loop {
+            match self.outdated.units() {
+                OutdatedUnits::Named(few) if few.len() <= MAX_SINGLE_QUERIES => {
+                    let Some(id) = few.first().cloned() else { break };
+                    match units.status(&id).await {
+                        Ok(unit) if is_unlisted(&unit) => self.seen.units.remove(&id),
+                        Ok(unit) => self.seen.units.insert(id.clone(), unit),
+                        Err(UnitError::NotFound(_)) => self.seen.units.remove(&id),
+                        Err(error) => return Err(error),
+                    };
+                    is_any_down |= !self.seen.is_up(&id);
+                    self.outdated.have_read_unit(&id);
+                }
+                OutdatedUnits::Named(_) | OutdatedUnits::All => {
+                    let list = units.list().await?;
+                    self.seen.units =
+                        list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
+                    self.outdated.have_read_all_units();
+                    is_any_down = true;
+                }
+            }
         }
         if is_any_down {
             self.schedule_unclosed_search();
@@ -77,15 +79,12 @@ impl<P: Ports> Coordinator<P> {
         Ok(())
     }
 
-    /// Reads everything else that a decision needs. If the store cannot be read now, the last observation
-    /// stands.
+    /// Reads everything else that a decision needs. What the store cannot tell now stands as last observed.
     pub(super) fn observe_everything_else(&mut self) {
         self.seen.sample = self.adapters.board.sample();
         let is_reachable = self.seen.unreachable.is_none();
-        if is_reachable {
-            self.close_unclosed();
-        }
         let read_units = if is_reachable {
+            self.observe_unclosed();
             self.observe_untracked_units().and_then(|()| self.observe_missing_units())
         } else {
             Ok(())
@@ -99,8 +98,7 @@ impl<P: Ports> Coordinator<P> {
             return;
         }
         self.measure_vitals();
-        self.carry_delays_over();
-        self.claim_started_runs();
+        self.observe_definition_terms();
         let Self { state, seen, .. } = self;
         state.stops.retain(|id, _| seen.is_up(id) || state.busy.contains_key(id));
     }
@@ -114,13 +112,12 @@ impl<P: Ports> Coordinator<P> {
                 self.admitted_unrecorded.remove(id);
             }
         }
-        if self.stale.all_units {
+        if matches!(self.outdated.units(), OutdatedUnits::All) {
             untracked_units.extend(self.untracked_units_from_ledger(&untracked_units)?);
         }
-        let Self { admitted_unrecorded, state, seen, stale, .. } = self;
+        let Self { admitted_unrecorded, state, seen, outdated, .. } = self;
         admitted_unrecorded.retain(|id, it| {
-            let has_been_seen_down =
-                !stale.all_units && !stale.units.contains(id) && !seen.is_coming_up(id);
+            let has_been_seen_down = !outdated.is_unit_outdated(id) && !seen.is_coming_up(id);
             seen.now.uptime < it.until && state.up_of(id).is_none() && !has_been_seen_down
         });
         untracked_units.extend(self.admitted_unrecorded.values().map(|it| it.unit.clone()));
@@ -258,77 +255,88 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Converts delays that were counted in another boot to the current one.
-    fn carry_delays_over(&mut self) {
-        let (boot, now) = (self.state.boot, self.seen.now);
-        let carried = |run: &QueuedRun| match run.terms.not_before? {
-            NotBefore::At(_) => None,
-            NotBefore::Delay(delay) => delay.carried_over(boot, now.at, now.uptime),
-        };
-        let edits = self.state.runs.values().filter(|run| !run.state.is_up()).filter_map(|run| {
-            let not_before = Some(NotBefore::Delay(carried(run)?));
-            let terms = Box::new(Terms { not_before, ..run.terms.clone() });
-            Some(Change::Edit { run: run.run.clone(), terms, by: "the new boot".to_owned() })
-        });
-        let edits: Vec<Change> = edits.collect();
-        if edits.is_empty() {
-            return;
-        }
-        // A failure is no trouble: the delay applies anyway, and is written when the queue is read again.
-        let _ = self.adapters.store.change(&edits, now.at);
-        for edit in &edits {
-            self.state.apply(edit);
-        }
-    }
-
-    /// Gives each run that was started without a submission the terms of its definition, once, so that its
-    /// claim counts.
-    fn claim_started_runs(&mut self) {
-        let unsubmitted: Vec<RunId> = self
+    /// Reads the terms of runs that are up and were started without a submission, each once.
+    fn observe_definition_terms(&mut self) {
+        let started: Vec<RunId> = self
             .state
             .up()
-            .filter(|run| run.origin == Origin::Start && run.terms == Terms::default())
-            .filter(|run| !self.terms_checked.contains(&run.run))
+            .filter(|run| is_without_claim(run))
             .map(|run| run.run.clone())
             .collect();
-        for run in unsubmitted {
-            let terms = self.terms_of(&run.experiment).unwrap_or_default();
-            if terms == Terms::default() {
-                self.terms_checked.insert(run);
-                continue;
-            }
-            let by = "its definition".to_owned();
-            let edit = Change::Edit { run: run.clone(), terms: Box::new(terms), by };
-            if self.change(std::slice::from_ref(&edit)).is_ok() {
-                self.terms_checked.insert(run);
-            } else {
-                // The claim counts anyway, and is written when the queue has been read again.
-                self.state.apply(&edit);
+        self.seen.definition_terms.retain(|run, _| self.state.runs.contains_key(run));
+        for run in started {
+            if !self.seen.definition_terms.contains_key(&run) {
+                let terms = self.terms_of(&run.experiment).unwrap_or_default();
+                self.seen.definition_terms.insert(run, terms);
             }
         }
     }
 
-    /// Returns the terms that an experiment's definition asks for, if it is usable.
-    pub(super) fn terms_of(&self, id: &ExperimentId) -> Option<Terms> {
-        let found = self.adapters.definitions.find(id).ok()?;
-        Some(self.terms_in(&found.spec))
+    /// Schedules a search for unclosed attempts, because a unit is down or may be.
+    pub(super) fn schedule_unclosed_search(&mut self) {
+        let due = self.seen.now.uptime.as_micros().saturating_add(CLOSING_DELAY.as_micros());
+        self.unclosed_due.get_or_insert(TimeSpan::from_micros(due));
     }
 
-    /// Returns what the machine lacks for an experiment's start, as a sentence with its remedy.
-    pub(super) fn obstacle(&self, id: &ExperimentId) -> Option<String> {
-        let definitions = &self.adapters.definitions;
-        let found = definitions.find(id).ok()?;
-        definitions.obstacles(&found.spec, None).first().map(ToString::to_string)
+    /// Finds the ends of unclosed attempts, if a search is due.
+    fn observe_unclosed(&mut self) {
+        if self.unclosed_due.is_none_or(|due| self.seen.now.uptime < due) {
+            return;
+        }
+        self.unclosed_due = None;
+        let query = AttemptQuery { open: true, ..AttemptQuery::default() };
+        let open = match self.adapters.store.attempts(&query) {
+            Ok(open) => open,
+            Err(error) => {
+                self.troubles.record(TroubleSource::Store, &error, self.seen.now);
+                self.schedule_unclosed_search();
+                return;
+            }
+        };
+        let Self { adapters, state, seen, admitted_unrecorded, .. } = self;
+        let left = open.into_iter().filter(|attempt| {
+            is_unclosed(attempt, state, seen)
+                && !admitted_unrecorded.contains_key(&attempt.run.experiment)
+        });
+        let found = left.filter_map(|attempt| {
+            let mut end = adapters.handover.find_end(&attempt, seen.now.at)?;
+            let unit = seen.units.get(&attempt.run.experiment);
+            end.end.evidence.restarts = unit.and_then(|unit| unit.restarts);
+            Some((attempt.run, end))
+        });
+        seen.unclosed = found.collect();
     }
 
-    /// Returns the terms that a definition asks for.
-    pub(super) fn terms_in(&self, spec: &ExperimentSpec) -> Terms {
-        terms::of_definition(spec, self.memory_total(), self.seen.sample.shared_with_gpu)
+    /// Returns the delay after which a run may be restarted, by the definition and the start limit that
+    /// systemd would apply; `None` if it may not, or has no usable definition.
+    fn restart_after(&self, run: &RunId) -> Result<Option<TimeSpan>, LedgerError> {
+        let Ok(found) = self.adapters.definitions.find(&run.experiment) else { return Ok(None) };
+        let restart = &found.spec.restart;
+        let query = AttemptQuery {
+            experiment: Some(run.experiment.clone()),
+            run: Some(run.number),
+            ..AttemptQuery::default()
+        };
+        let (boot, now) = (self.state.boot, self.seen.now);
+        let attempts = self.adapters.store.attempts(&query)?;
+        let limit = StartLimit::from(restart);
+        let is_allowed =
+            limit.allows_after(restart.delay, &attempts, boot, Some(now.uptime), now.at);
+        Ok(is_allowed.then_some(restart.delay))
     }
 
-    /// Returns the machine's memory; if it cannot be read, a value so large that no share of it fits.
-    pub(super) fn memory_total(&self) -> Bytes {
-        self.seen.sample.memory_total.clone().unwrap_or(Bytes::new(u64::MAX))
+    /// Returns whether the run of a dependency exists, or may be submitted later.
+    ///
+    /// # Errors
+    /// [`RequestError::Store`] if the store cannot be read.
+    pub(super) fn exists(&self, on: &Dependency) -> Result<bool, RequestError> {
+        let run = self.adapters.store.run_state(&on.on);
+        let run = run.map_err(|error| RequestError::Store(std::sync::Arc::new(error)))?;
+        Ok(run.is_some()
+            || match &on.on {
+                RunRef::Newest(id) => self.adapters.definitions.find(id).is_ok(),
+                RunRef::Run(_) => false,
+            })
     }
 }
 

@@ -9,8 +9,7 @@ use bij_core::queue::{Event, QueueState, QueuedRun, RunRef};
 use bij_core::{Bytes, RunId};
 
 use super::Coordinator;
-use crate::policy::{Decision, decide};
-use crate::{HealthReport, Now, Ports, QueueEntry, RequestError, Status, Why};
+use crate::{GroupStatus, HealthReport, Now, Ports, QueueEntry, RequestError, Status, Why, plan};
 
 impl<P: Ports> Coordinator<P> {
     /// Returns all queued runs with their closed gates: first the runs that are up, then the others in starting
@@ -121,20 +120,21 @@ impl<P: Ports> Coordinator<P> {
         events.map_err(|error| RequestError::Store(Arc::new(error)))
     }
 
+    /// Returns all groups that the settings or an operator have set up, or that a queued run names, with
+    /// their use.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        plan::groups(&self.state)
+    }
+
     /// Recomputes the report if the state has changed since the last decision. Actions are left to the next
     /// tick.
     fn refresh(&mut self, now: Now) {
-        self.seen.now = now;
-        self.catch_up();
-        let can_tell = self.knows_all_units() || self.seen.unreachable.is_some();
-        if self.report_is_fresh || !can_tell {
-            return;
+        self.begin_request(now);
+        let can_tell = self.outdated.knows_all_units() || self.seen.unreachable.is_some();
+        if self.outdated.is_report_outdated() && can_tell && !self.decide().is_empty() {
+            // The report schedules nothing for a gate that has just opened.
+            self.outdated.only_decision();
         }
-        self.observe_everything_else();
-        let Decision { actions, report } = decide(&self.state, &self.seen);
-        self.take_report(report);
-        // The report schedules nothing for a gate that has just opened.
-        self.undecided |= !actions.is_empty();
     }
 
     fn entry(&self, run: &QueuedRun) -> QueueEntry {

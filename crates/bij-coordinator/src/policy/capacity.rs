@@ -1,11 +1,11 @@
-//! Capacity of the machine in use.
+//! Capacity of the machine in use, and the gates of what is counted: slots and the GPU.
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{Claim, GpuClaim, GroupName, QueueState, Terms};
+use bij_core::queue::{Claim, ClosedGate, GpuClaim, GroupName, QueueState, QueuedRun, Terms};
 use bij_core::{Bytes, ExperimentId, RunId};
 
-use super::{Observation, State};
+use super::{Busy, Observation, State};
 
 /// Capacity in use by the units that are up, wherever their start came from.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +106,67 @@ impl UsedCapacity {
     pub(super) fn gpu(&self) -> impl Iterator<Item = (&RunId, GpuClaim)> {
         let users = self.up.values().map(|taken| (&taken.run, taken.claim.gpu));
         users.filter(|(_, gpu)| *gpu != GpuClaim::None)
+    }
+}
+
+/// Returns the gate of the machine's slots, if all are taken.
+pub(super) fn machine_slots(state: &State, used: &UsedCapacity) -> Option<ClosedGate> {
+    let (taken, slots) = (used.slots(), state.settings.slots());
+    (taken >= slots).then_some(ClosedGate::Slots { taken, slots })
+}
+
+/// Returns the gate of its group's slots, if the group has a limit and all are taken.
+pub(super) fn group_slots(
+    run: &QueuedRun,
+    state: &State,
+    used: &UsedCapacity,
+) -> Option<ClosedGate> {
+    let group = &run.terms.group;
+    let (slots, _) = state.group_slots(group)?;
+    let taken = used.group_slots(group);
+    (taken >= slots).then(|| ClosedGate::GroupSlots { group: group.clone(), taken, slots })
+}
+
+/// Returns whether `run` would take the last free slot of the group of `other`.
+pub(super) fn is_last_of_group(
+    other: &QueuedRun,
+    run: &QueuedRun,
+    state: &State,
+    used: &UsedCapacity,
+) -> bool {
+    let group = &other.terms.group;
+    let slots = state.group_slots(group).map(|(slots, _)| slots);
+    run.terms.group == *group && slots.is_some_and(|slots| used.group_slots(group) + 1 >= slots)
+}
+
+/// Returns the gate of the experiment's unit, of which there is one.
+///
+/// While the unit is being stopped, a start could be overtaken by the stop, whatever the unit's state is by
+/// now. A run whose own unit that is waits for the unit, not for another run.
+pub(super) fn same_experiment(
+    run: &QueuedRun,
+    state: &State,
+    used: &UsedCapacity,
+) -> Option<ClosedGate> {
+    let experiment = &run.run.experiment;
+    let is_stopped = state.busy.get(experiment) == Some(&Busy::Stopping);
+    let up = used.run_of(experiment).or(is_stopped.then_some(&run.run))?;
+    let is_own = *up == run.run;
+    Some(if is_own { ClosedGate::Unit } else { ClosedGate::SameExperiment { run: up.clone() } })
+}
+
+/// Returns the gate of the GPU, if a run that is up excludes the claim.
+pub(super) fn gpu_in_use(claim: GpuClaim, used: &UsedCapacity) -> Option<ClosedGate> {
+    let users = used.gpu().filter(|(_, gpu)| gpu_claims_clash(claim, *gpu));
+    let used_by: Vec<_> = users.map(|(run, _)| run.clone()).collect();
+    (!used_by.is_empty()).then_some(ClosedGate::Gpu { used_by })
+}
+
+/// Returns whether two claims exclude each other.
+pub(super) const fn gpu_claims_clash(one: GpuClaim, other: GpuClaim) -> bool {
+    match (one, other) {
+        (GpuClaim::None, _) | (_, GpuClaim::None) | (GpuClaim::Shared, GpuClaim::Shared) => false,
+        (GpuClaim::Exclusive, _) | (_, GpuClaim::Exclusive) => true,
     }
 }
 

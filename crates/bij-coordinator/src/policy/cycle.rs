@@ -6,7 +6,7 @@ use bij_core::queue::{Dependencies, RunRef};
 use bij_core::{ExperimentId, RunId};
 use thiserror::Error;
 
-use super::{State, dependency};
+use super::State;
 
 /// Experiments whose runs wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -94,7 +94,7 @@ impl<'a> Graph<'a> {
                     RunRef::Run(_) => None,
                 };
                 let found = joined.or_else(|| {
-                    let run = dependency::in_queue(&dependency.on, state)?;
+                    let run = state.queued(&dependency.on)?;
                     Some(*queued.entry(&run.run).or_insert_with(|| {
                         let (experiment, after) = (&run.run.experiment, &run.terms.after);
                         nodes.push(Node { experiment, after, on: Vec::new() });

@@ -32,6 +32,7 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
             || is_stopped_for_heat
             || is_restarted_later
             || state.busy.contains_key(experiment)
+            || seen.is_being_closed(&run.run)
         {
             continue;
         }

@@ -9,8 +9,8 @@ use bij_core::queue::QueuedRun;
 use bij_core::{Bytes, ExperimentId, Order, OrderKind, TimeSpan};
 
 use super::heat::requeue_first;
-use super::stopping::OURSELVES;
 use super::time::after;
+use super::unit_orders::OURSELVES;
 use super::{Action, Observation, Report, State, health};
 use crate::Health;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::port::Sample;
-use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef};
+use bij_core::port::{Closing, Sample};
+use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef, Terms};
 use bij_core::{
     ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
 };
@@ -30,6 +30,11 @@ pub struct Observation {
     pub untracked_units: Vec<UntrackedUnit>,
     /// Runs that should be up while their unit is down, with what the ledger knows of them.
     pub missing_units: BTreeMap<RunId, MissingUnit>,
+    /// Ends of attempts whose unit is down and whose end is not recorded, each with its run.
+    pub unclosed: Vec<(RunId, Closing)>,
+    /// Terms by the definition of runs that are up and were started without a submission; default without a
+    /// usable definition.
+    pub definition_terms: BTreeMap<RunId, Terms>,
     /// States of the runs that other runs depend on, for those that are not in the queue.
     pub others: BTreeMap<RunRef, Option<RunState>>,
     /// Measurements of the runs that are up; empty unless a health check is due.
@@ -106,6 +111,8 @@ impl Observation {
             warmth: ThermalStatus::default(),
             untracked_units: Vec::new(),
             missing_units: BTreeMap::new(),
+            unclosed: Vec::new(),
+            definition_terms: BTreeMap::new(),
             others: BTreeMap::new(),
             vitals: BTreeMap::new(),
             gpu_memory: BTreeMap::new(),
@@ -137,7 +144,13 @@ impl Observation {
         let missing =
             self.missing_units.get(&run.run).filter(|missing| missing.was_stopped_by(kind))?;
         let is_down = !self.is_up(experiment) && !self.is_coming_up(experiment);
+        let is_down = is_down && !self.is_being_closed(&run.run);
         (run.stop.is_none() && is_down).then_some(missing)
+    }
+
+    /// Returns whether the end of a run's attempt is about to be recorded; what follows is decided after that.
+    pub(super) fn is_being_closed(&self, run: &RunId) -> bool {
+        self.unclosed.iter().any(|(closed, _)| closed == run)
     }
 
     /// Returns whether an experiment's unit is on its way up: it has a start job, or its start conditions are

@@ -18,7 +18,7 @@ use bij_core::{Bytes, ExperimentId};
 
 use super::capacity::UsedCapacity;
 use super::gates::Gates;
-use super::{Action, Report, State, gpu, slots, time};
+use super::{Action, Report, State, capacity, time};
 
 /// Starts runs in their order, and reports why the others wait.
 pub(super) fn start(gates: &mut Gates<'_>, report: &mut Report) -> Vec<Action> {
@@ -83,7 +83,7 @@ fn is_closed_to_waiting(gates: &Gates<'_>) -> bool {
     let Gates { state, seen, used, .. } = gates;
     gates.is_closed_to_all()
         || state.paused.is_some()
-        || slots::machine(state, used).is_some()
+        || capacity::machine_slots(state, used).is_some()
         || gates.memory().pressed().is_some()
         || time::boot_grace(state, seen).is_some()
 }
@@ -117,7 +117,8 @@ impl Reservation<'_> {
     /// waited for, because the machine would stay idle.
     fn awaits_release(&self, used: &UsedCapacity) -> bool {
         let Claim { memory, gpu } = self.run.terms.claim;
-        memory.is_some() && used.claimed() > Bytes::default() || gpu::closed(gpu, used).is_some()
+        memory.is_some() && used.claimed() > Bytes::default()
+            || capacity::gpu_in_use(gpu, used).is_some()
     }
 
     /// Returns whether too little is left for its run once `run` has started. The memory use of a run without
@@ -131,9 +132,10 @@ impl Reservation<'_> {
         };
         // A reservation of the board keeps all that its run claims: passed by, it would end.
         (self.holds_memory || self.holds_power_mode) && takes_memory()
-            || (self.holds_gpu || self.holds_power_mode) && gpu::clash(own.gpu, other.gpu)
+            || (self.holds_gpu || self.holds_power_mode)
+                && capacity::gpu_claims_clash(own.gpu, other.gpu)
             || self.holds_power_mode
-                && slots::is_last_of_group(self.run, run, gates.state, &gates.used)
+                && capacity::is_last_of_group(self.run, run, gates.state, &gates.used)
     }
 
     fn is_for(&self, experiment: &ExperimentId) -> bool {

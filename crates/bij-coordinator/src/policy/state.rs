@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bij_core::definition::{CoordinatorSettings, OnReboot};
 use bij_core::port::Change;
-use bij_core::queue::{Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, SlotsFrom};
+use bij_core::queue::{
+    Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, RunRef, SlotsFrom,
+};
 use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, TimeSpan};
 
 use super::{BackOff, HealthMemory, Report};
@@ -100,6 +102,19 @@ impl State {
         let by_operator = self.groups.get(name).and_then(|group| group.slots);
         let by_settings = || Some((*self.settings.groups.get(name)?, SlotsFrom::Settings));
         by_operator.map(|slots| (slots, SlotsFrom::Operator)).or_else(by_settings)
+    }
+
+    /// Returns whether the settings or an operator have set the group up.
+    pub fn is_set_up(&self, group: &GroupName) -> bool {
+        self.groups.contains_key(group) || self.settings.groups.contains_key(group)
+    }
+
+    /// Returns the queued run that a reference names.
+    pub fn queued(&self, run: &RunRef) -> Option<&QueuedRun> {
+        match run {
+            RunRef::Newest(experiment) => self.runs_of(experiment).next_back(),
+            RunRef::Run(run) => self.runs.get(run),
+        }
     }
 
     /// Returns the queued runs of an experiment, by number.

@@ -197,6 +197,9 @@ impl World {
     pub(super) fn carry_out(&mut self, decision: Decision) {
         for action in decision.actions {
             match action {
+                Action::Close { run: closed, end: _ } => {
+                    self.seen.unclosed.retain(|(run, _)| *run != closed);
+                }
                 Action::Change(change) => self.state.apply(&change),
                 Action::Start { run, from: _, why: _ } => {
                     let run = self.state.runs.get_mut(&run).unwrap();
@@ -246,7 +249,7 @@ pub(super) fn many_cases() -> ProptestConfig {
 pub(super) fn started(decision: &Decision) -> Vec<String> {
     let started = decision.actions.iter().filter_map(|action| match action {
         Action::Start { run, from: _, why: _ } => Some(run.to_string()),
-        Action::Change(_) | Action::Stop { .. } => None,
+        Action::Close { .. } | Action::Change(_) | Action::Stop { .. } => None,
     });
     started.collect()
 }

@@ -1,14 +1,10 @@
-//! The port that starts, stops and observes the units of experiments.
-
-mod either;
+//! The ports that start, stop, observe and restrain the units of experiments.
 
 use std::future::Future;
 
 use thiserror::Error;
 
 use crate::{ExperimentId, Outcome, Percent, UnitStatus};
-
-pub use either::{EitherUnits, NoUnits};
 
 /// The result of a start that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,8 +154,7 @@ impl UnitError {
 /// Starts, stops and observes the units of experiments.
 ///
 /// A start or stop returns when its job is done, not when it is queued. The provided methods are those of a
-/// manager that is not a service manager: it starts nothing at boot, counts no starts, and caches no
-/// definitions.
+/// manager that is not a service manager: it starts nothing at boot and counts no starts.
 pub trait UnitManager: Send + Sync {
     /// Starts the experiment; [`Started::AlreadyUp`] if its unit is active.
     ///
@@ -211,7 +206,12 @@ pub trait UnitManager: Send + Sync {
     /// Lists the loaded units of all experiments. The number of calls to the manager does not depend on the
     /// number of units.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
+}
 
+/// Restrains the processes of running units: freezes them, limits their processor time, kills them.
+///
+/// The provided method is that of a manager that cannot kill them at once.
+pub trait UnitRestrainer: Send + Sync {
     /// Freezes or thaws the processes of the experiment. [`Outcome::Unchanged`] if they are in that state
     /// already or the unit is inactive. A stop ends a frozen unit like any other; the next attempt is not
     /// frozen.
@@ -219,39 +219,30 @@ pub trait UnitManager: Send + Sync {
     /// `FreezeUnit` and `ThawUnit` of `org.freedesktop.systemd1(5)`: since systemd 246, on cgroup v2.
     fn set_frozen(
         &self,
-        _: &ExperimentId,
-        _: bool,
-    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
-        async { Err(UnitError::Unsupported("nothing can be frozen here")) }
-    }
+        id: &ExperimentId,
+        frozen: bool,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
 
     /// Limits the processor time of a running experiment: 100 % is one processor (`CPUQuota=`,
     /// `systemd.resource-control(5)`). A tighter limit from its definition or an operator stays in force.
     /// `None` restores the experiment's own limit.
     ///
-    /// A [`stop`](Self::stop) by this manager lifts the limit; automatic restarts keep it. After a unit has
-    /// ended by itself, the caller that set the limit lifts it by `None`. An inactive unit is not limited,
+    /// A [`stop`](UnitManager::stop) by this manager lifts the limit; automatic restarts keep it. After a unit
+    /// has ended by itself, the caller that set the limit lifts it by `None`. An inactive unit is not limited,
     /// and the result is [`Outcome::Unchanged`].
     fn set_cpu_cap(
         &self,
-        _: &ExperimentId,
-        _: Option<Percent>,
-    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send {
-        async { Err(UnitError::Unsupported("no processor time can be bounded here")) }
-    }
+        id: &ExperimentId,
+        cap: Option<Percent>,
+    ) -> impl Future<Output = Result<Outcome, UnitError>> + Send;
 
     /// Kills the processes of an experiment (`SIGKILL`), whatever job its unit has: the last resort when it
     /// must end. The unit ends as after any kill, so a caller that does not want a restart also
-    /// [stops](Self::stop) it.
+    /// [stops](UnitManager::stop) it.
     ///
     /// The main process is killed at once. The hook that records the end may run for a few more seconds, and so
     /// may processes that the main process left behind.
     fn kill(&self, _: &ExperimentId) -> impl Future<Output = Result<(), UnitError>> + Send {
         async { Err(UnitError::Unsupported("nothing can be killed at once here")) }
-    }
-
-    /// Makes the manager read changed definitions.
-    fn reload(&self) -> impl Future<Output = Result<(), UnitError>> + Send {
-        async { Ok(()) }
     }
 }

@@ -9,20 +9,23 @@ use std::time::{Duration, Instant};
 
 use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
-use bij_core::{ExperimentId, Outcome};
-use bij_host::{files, logged, set_watchdog};
+use bij_core::{ExperimentId, Outcome, error_chain};
+use bij_host::{HostContext, files, logged, set_watchdog};
+use bij_jetson::{Root, power_on};
 
-use super::{Begin, BeginError};
-use crate::gpu::power_on_gpu;
-use crate::manager_socket;
-use crate::render::{DesiredUnit, Renderer, remove_drop_in};
-use crate::{Journal, Manager};
+use super::BeginError;
+use crate::render::{DesiredUnit, Renderer, may_use_gpu, remove_drop_in};
+use crate::{HookContext, HookJournal, HookManager, manager_socket};
 
 /// How long a start waits for another start that is reloading the service manager, before it reloads itself.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> Begin<'_, D, L, M, J> {
+/// Interval and number of checks for the nodes of a GPU that was just switched on: two seconds in all.
+const NODE_POLL_INTERVAL: Duration = Duration::from_millis(20);
+const NODE_POLLS: u32 = 100;
+
+impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext<'_, D, L, M, J> {
     /// Makes sure that the loaded unit has the stamp of its definition and of this machine; returns the
     /// definition, or `None` if there is no usable one.
     ///
@@ -136,6 +139,38 @@ fn lock(path: &Path) -> io::Result<File> {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
+        }
+    }
+}
+
+/// Switches the GPU on for an experiment that uses it, if it was never on since boot, because some of its nodes do not
+/// exist before. Returns whether it was switched on now, so that there are new devices.
+fn power_on_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
+    if !may_use_gpu(host, spec) {
+        return false;
+    }
+    let id = &spec.id;
+    let mut polls = 0;
+    let again = || {
+        thread::sleep(NODE_POLL_INTERVAL);
+        polls += 1;
+        polls < NODE_POLLS
+    };
+    match power_on(&Root::new(host.root()), again) {
+        Ok(Outcome::Unchanged) => false,
+        Ok(Outcome::Changed) => {
+            log::info!(
+                BIJ_EXPERIMENT:% = id, BIJ_EVENT = "gpu-on";
+                "the GPU was switched on for {id}, for the first time since boot"
+            );
+            true
+        }
+        Err(error) => {
+            log::warn!(
+                BIJ_EXPERIMENT:% = id, BIJ_EVENT = "gpu-off";
+                "{id} starts, but may not find the GPU: {}", error_chain(&error)
+            );
+            false
         }
     }
 }

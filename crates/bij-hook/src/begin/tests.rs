@@ -2,18 +2,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Evidence, Exit, ServiceResult, Timestamp, Witness};
+use bij_systemd::JournalEnd;
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::LoggedEnd;
+use crate::HookEnv;
 use crate::render::Renderer;
-use crate::testing::Machine;
+use crate::testing::TestMachine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
 
 #[test]
 fn a_first_start_does_not_ask_the_manager_and_sets_the_variables() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let variables = machine.begin_and_read(&machine.new_invocation());
     assert_eq!(variables, "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     assert_eq!(machine.manager.asked.get(), 0);
@@ -21,7 +22,7 @@ fn a_first_start_does_not_ask_the_manager_and_sets_the_variables() {
 
 #[test]
 fn a_resurrection_gets_its_number_and_cause() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let first = machine.new_invocation();
     machine.begin_and_read(&first);
     machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=3 checkpoint=/c 'k\n");
@@ -36,7 +37,7 @@ fn a_resurrection_gets_its_number_and_cause() {
 
 #[test]
 fn the_ledger_holds_restarts_to_a_limit_that_systemd_has_lost_count_of() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     {
         let mut facts = machine.manager.facts.borrow_mut();
         facts.start_limit_burst = 2;
@@ -59,7 +60,7 @@ fn the_ledger_holds_restarts_to_a_limit_that_systemd_has_lost_count_of() {
 
 #[test]
 fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let first = machine.new_invocation();
     machine.begin_and_read(&first);
     machine.end(&first, "exit-code", Some(Exit::Code(1)));
@@ -70,7 +71,7 @@ fn a_start_by_hand_after_a_crash_is_a_new_run_and_counts_on() {
 
 #[test]
 fn after_a_success_the_work_begins_anew() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let first = machine.new_invocation();
     machine.begin_and_read(&first);
     machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=9 checkpoint=/done\n");
@@ -83,7 +84,7 @@ fn after_a_success_the_work_begins_anew() {
 
 #[test]
 fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the_work() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let progress = "var/lib/brain-in-jar/experiments/x/progress";
     let live = |text: &str, result: &str, exit: Option<Exit>| {
         let env = machine.new_invocation();
@@ -104,7 +105,7 @@ fn a_checkpoint_outlives_an_attempt_that_wrote_none_but_not_the_end_of_the_work(
 
 #[test]
 fn a_changed_definition_is_loaded_once_before_it_runs() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
     machine.manager.render(Some("s2"));
@@ -120,7 +121,7 @@ fn a_changed_definition_is_loaded_once_before_it_runs() {
 
 #[test]
 fn a_unit_that_is_stale_after_a_reload_does_not_start() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
@@ -137,7 +138,7 @@ fn a_unit_that_is_stale_after_a_reload_does_not_start() {
 
 #[test]
 fn a_start_without_a_definition_opens_no_attempt() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.render();
     *machine.definitions.0.lock().unwrap() = None;
     let never_rendered = HookEnv { stamp: None, ..machine.new_invocation() };
@@ -153,7 +154,7 @@ fn a_start_without_a_definition_opens_no_attempt() {
 
 #[test]
 fn an_outdated_command_that_cannot_be_removed_does_not_run() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.render();
     *machine.definitions.0.lock().unwrap() = None;
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
@@ -170,7 +171,7 @@ fn an_outdated_command_that_cannot_be_removed_does_not_run() {
 
 #[test]
 fn settings_that_cannot_be_written_fail_the_start_and_leave_the_old_ones() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.render();
     let before = machine.drop_in();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
@@ -193,7 +194,7 @@ fn settings_that_cannot_be_written_fail_the_start_and_leave_the_old_ones() {
 
 #[test]
 fn an_unreadable_definition_is_not_an_invalid_definition() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.render();
     machine.definitions.1.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
@@ -205,7 +206,7 @@ fn an_unreadable_definition_is_not_an_invalid_definition() {
 
 #[test]
 fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
     machine.manager.render(Some("s2"));
@@ -218,8 +219,8 @@ fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
 
 #[test]
 fn a_missing_directory_is_reported_with_its_remedy() {
-    let machine = Machine::new();
-    let set = |machine: &Machine| {
+    let machine = TestMachine::new();
+    let set = |machine: &TestMachine| {
         let mut definitions = machine.definitions.0.lock().unwrap();
         definitions.as_mut().unwrap().0.directory = Some("/opt/brain".parse().unwrap());
     };
@@ -235,7 +236,7 @@ fn a_missing_directory_is_reported_with_its_remedy() {
 
 #[test]
 fn a_missing_writable_path_is_reported_with_its_remedy() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.writable =
         vec!["/opt/brain/logs".parse().unwrap()];
@@ -252,7 +253,7 @@ fn a_missing_writable_path_is_reported_with_its_remedy() {
 
 #[test]
 fn another_boot_closes_an_attempt_after_a_power_cut() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     machine.write("var/lib/brain-in-jar/experiments/x/progress", "step=5 checkpoint=/five\n");
     let progress = machine.path("var/lib/brain-in-jar/experiments/x/progress");
@@ -274,7 +275,7 @@ fn another_boot_closes_an_attempt_after_a_power_cut() {
 
 #[test]
 fn a_boot_that_ended_in_good_order_is_no_crash() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     machine.manager.stopping.set(true);
     crate::shutdown(&machine.host, &mut machine.store(), &machine.manager).unwrap();
@@ -289,7 +290,7 @@ fn a_boot_that_ended_in_good_order_is_no_crash() {
 
 #[test]
 fn stopping_the_boot_service_by_hand_is_no_shutdown() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     let outcome = crate::shutdown(&machine.host, &mut machine.store(), &machine.manager).unwrap();
     assert_eq!(outcome, bij_core::Outcome::Unchanged);
@@ -300,13 +301,13 @@ fn stopping_the_boot_service_by_hand_is_no_shutdown() {
 
 #[test]
 fn the_end_of_an_attempt_whose_hook_was_killed_is_found_in_the_journal() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Journal);
     evidence.service_result = Some(ServiceResult::OomKill);
     *machine.journal.end.borrow_mut() =
-        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+        Some(JournalEnd { at: Timestamp::from_micros(9), ready: None, evidence });
     machine.manager.facts.borrow_mut().restarts = 1;
     let variables = machine.begin_and_read(&machine.new_invocation());
     assert!(
@@ -320,13 +321,13 @@ fn the_end_of_an_attempt_whose_hook_was_killed_is_found_in_the_journal() {
 
 #[test]
 fn an_order_that_a_killed_end_hook_left_explains_the_stop() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     let mut evidence = Evidence::default();
     evidence.service_result = Some(ServiceResult::Success);
     evidence.exit = Some(Exit::Signal(15));
     *machine.journal.end.borrow_mut() =
-        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+        Some(JournalEnd { at: Timestamp::from_micros(9), ready: None, evidence });
     machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"heat","by":"tj is at 90.0 °C"}"#);
     let variables = machine.begin_and_read(&machine.new_invocation());
     assert!(variables.contains("BIJ_CRASHES=0\nBIJ_LAST_CAUSE=heat"), "{variables}");
@@ -334,13 +335,13 @@ fn an_order_that_a_killed_end_hook_left_explains_the_stop() {
 
 #[test]
 fn the_kernels_log_proves_an_oom_kill_that_pid_1_reports_as_a_signal() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     let mut evidence = Evidence::default();
     evidence.service_result = Some(ServiceResult::Signal);
     evidence.exit = KILLED;
     *machine.journal.end.borrow_mut() =
-        Some(LoggedEnd { at: Timestamp::from_micros(9), ready: None, evidence });
+        Some(JournalEnd { at: Timestamp::from_micros(9), ready: None, evidence });
     *machine.journal.line.borrow_mut() = Some("oom-kill:…".to_owned());
     machine.begin_and_read(&machine.new_invocation());
     assert_eq!(machine.attempts()[0].end.as_ref().unwrap().cause, Cause::OomKill);
@@ -348,7 +349,7 @@ fn the_kernels_log_proves_an_oom_kill_that_pid_1_reports_as_a_signal() {
 
 #[test]
 fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.begin_and_read(&machine.new_invocation());
     machine.manager.facts.borrow_mut().restarts = 1;
     let variables = machine.begin_and_read(&machine.new_invocation());
@@ -359,7 +360,7 @@ fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
 
 #[test]
 fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let first = machine.new_invocation();
     let hour = 3_600_000_000;
     let opening = Opening {
@@ -383,7 +384,7 @@ fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
 
 #[test]
 fn begin_may_be_called_twice_for_one_invocation() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     let first = machine.begin_and_read(&env);
     assert_eq!(machine.begin_and_read(&env), first);
@@ -392,7 +393,7 @@ fn begin_may_be_called_twice_for_one_invocation() {
 
 #[test]
 fn the_environment_is_its_users_alone_and_gone_after_the_end() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.environment =
         [("TOKEN".to_owned(), "secret".to_owned())].into();
@@ -418,7 +419,7 @@ fn the_environment_is_its_users_alone_and_gone_after_the_end() {
 
 #[test]
 fn a_missing_program_fails_the_start_and_is_in_the_history() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.command =
         vec!["/opt/none".to_owned()];
     let env = machine.new_invocation();
@@ -436,7 +437,7 @@ fn a_missing_program_fails_the_start_and_is_in_the_history() {
 
 #[test]
 fn a_start_without_its_environment_fails() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.write("run/brain-in-jar/sealed", "in the way");
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
     assert!(
@@ -447,7 +448,7 @@ fn a_start_without_its_environment_fails() {
 
 #[test]
 fn old_orders_and_stop_files_are_gone_before_the_start() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.write("run/brain-in-jar/stop/x", "");
     machine.write("run/brain-in-jar/orders/x.json", "{}");
     machine.begin_and_read(&machine.new_invocation());
@@ -457,11 +458,11 @@ fn old_orders_and_stop_files_are_gone_before_the_start() {
 
 #[test]
 fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     let mut ledger = bij_store::RobustLedger::at(machine.host.layout());
     let env = machine.new_invocation();
-    let begin = Begin {
+    let hook = HookContext {
         host: &machine.host,
         env: &env,
         definitions: &machine.definitions,
@@ -469,7 +470,7 @@ fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
         manager: &machine.manager,
         journal: &machine.journal,
     };
-    assert!(matches!(begin.run(&machine.id).unwrap(), Begun::Attempt(Some(_))));
+    assert!(matches!(hook.begin(&machine.id).unwrap(), Begun::Attempt(Some(_))));
     assert_eq!(machine.attempt_variables(), "BIJ_RUN=x#1\nBIJ_ATTEMPT=1\nBIJ_CRASHES=0\n");
     fs::remove_dir(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     assert_eq!(ledger.apply_spool().unwrap(), 1);
@@ -478,10 +479,10 @@ fn a_start_with_an_unwritable_ledger_succeeds_and_is_recorded_later() {
 
 #[test]
 fn a_start_fails_only_if_it_can_be_recorded_nowhere() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let mut ledger = bij_store::RobustLedger::at(machine.host.layout());
     let mut begin = |env: &HookEnv| {
-        Begin {
+        HookContext {
             host: &machine.host,
             env,
             definitions: &machine.definitions,
@@ -489,7 +490,7 @@ fn a_start_fails_only_if_it_can_be_recorded_nowhere() {
             manager: &machine.manager,
             journal: &machine.journal,
         }
-        .run(&machine.id)
+        .begin(&machine.id)
     };
     fs::create_dir_all(machine.path("var/lib/brain-in-jar/state.db")).unwrap();
     fs::create_dir_all(machine.path("run/brain-in-jar/attempts/x.json/in the way")).unwrap();
@@ -506,11 +507,11 @@ fn a_start_fails_only_if_it_can_be_recorded_nowhere() {
 }
 
 /// A machine whose experiment may use the GPU, and the stamp of its unit.
-fn with_gpu() -> (Machine, impl Fn(&Machine) -> String) {
-    let machine = Machine::new();
+fn with_gpu() -> (TestMachine, impl Fn(&TestMachine) -> String) {
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.gpu.access = true;
     machine.write("proc/devices", "Character devices:\n503 17000000.gpu\n");
-    let stamp = |machine: &Machine| {
+    let stamp = |machine: &TestMachine| {
         let found = machine.definitions.find(&machine.id).unwrap();
         Renderer::new(&machine.host).desired_unit(found).stamp
     };

@@ -4,32 +4,32 @@
 use bij_core::port::{DefinitionSource, Ledger};
 use bij_core::{
     Evidence, Exit, ExperimentId, LeftBehind, Limit, Order, OrderKind, PeakSource, ServiceResult,
-    Timestamp, Witness,
+    Witness,
 };
 use bij_host::{logged, read_progress};
 use bij_systemd::{JobType, UnitFacts};
 
-use super::{End, OpenAttempt};
+use super::OpenAttempt;
 use crate::attempt_record::read_order;
-use crate::counters::read_counters;
+use crate::exit_status::status_meaning;
+use crate::own_cgroup::read_counters;
 use crate::runnable::host_view;
-use crate::status_meaning::status_meaning;
-use crate::{Journal, Manager};
+use crate::{HookContext, HookJournal, HookManager};
 
-impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J> {
-    /// Returns when the attempt became ready, if it did, and the evidence of its end.
+impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext<'_, D, L, M, J> {
+    /// Returns the evidence of an attempt's end. `facts` is the state of its unit, if the service manager answered.
     pub(super) fn gather_evidence(
         &self,
         id: &ExperimentId,
         attempt: &OpenAttempt,
-    ) -> (Option<Timestamp>, Evidence) {
+        facts: Option<&UnitFacts>,
+    ) -> Evidence {
         let mut evidence = Evidence::default();
         evidence.witness = Some(Witness::Hook);
         evidence.service_result.clone_from(&self.env.service_result);
         evidence.exit = self.env.exit;
         self.read_kernel_evidence(id, attempt, &mut evidence);
-        let facts = logged(self.manager.facts(id), "cannot read the state of the unit");
-        if let Some(facts) = &facts {
+        if let Some(facts) = facts {
             evidence.became_ready = facts.ready.is_some();
             evidence.ran_for = facts.ran_for;
             evidence.left_by_itself = facts.left_by_itself;
@@ -48,7 +48,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
         let refusal = attempt.record.as_ref().and_then(|record| record.refusal.clone());
         evidence.notes.extend(refusal.or_else(|| launcher_message(&evidence)));
         evidence.notes.extend(self.unknown_to_env(id, &evidence));
-        evidence.order = self.order(id, facts.as_ref());
+        evidence.order = self.order(id, facts);
         evidence.left_behind = self.left_behind(attempt, &evidence);
         if !evidence.became_ready {
             let meaning = evidence.exit.and_then(Exit::code).and_then(status_meaning);
@@ -59,7 +59,7 @@ impl<D: DefinitionSource, L: Ledger, M: Manager, J: Journal> End<'_, D, L, M, J>
             // The counters show a kill in this invocation, so the newest line is about it.
             evidence.kernel_line = self.journal.oom_line(id, None);
         }
-        (facts.and_then(|facts| facts.ready), evidence)
+        evidence
     }
 
     /// Adds the counters of the own control group, less their values from before the attempt.

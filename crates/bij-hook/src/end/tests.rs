@@ -1,10 +1,12 @@
 use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::QueueState;
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
+use bij_host::HostContext;
 use bij_systemd::JobType;
 
 use super::*;
-use crate::testing::Machine;
+use crate::HookEnv;
+use crate::testing::TestMachine;
 
 const KILLED: Option<Exit> = Some(Exit::Signal(9));
 
@@ -17,7 +19,7 @@ fn closed(ended: Ended) -> AttemptEnd {
 
 #[test]
 fn a_kill_for_memory_is_proved_by_the_kernels_counters_alone() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.counters("memory.events", "low 0\nhigh 0\nmax 2\noom 1\noom_kill 1\n");
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
@@ -37,7 +39,7 @@ fn a_kill_for_memory_is_proved_by_the_kernels_counters_alone() {
 
 #[test]
 fn invocations_without_an_attempt_leave_no_trace() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let first = machine.new_invocation();
     machine.begin_and_read(&first);
     machine.end(&first, "success", Some(Exit::Code(0)));
@@ -55,7 +57,7 @@ fn invocations_without_an_attempt_leave_no_trace() {
 
 #[test]
 fn the_drop_in_of_a_definition_that_is_gone_goes_with_the_end_of_its_unit() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.render();
     let end = || {
         let env = machine.new_invocation();
@@ -73,7 +75,7 @@ fn the_drop_in_of_a_definition_that_is_gone_goes_with_the_end_of_its_unit() {
 
 #[test]
 fn the_same_end_may_be_recorded_twice() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     let first = closed(machine.end(&env, "exit-code", Some(Exit::Code(3))));
@@ -86,7 +88,7 @@ fn the_same_end_may_be_recorded_twice() {
 
 #[test]
 fn an_order_is_recorded_with_its_author() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     machine.write("run/brain-in-jar/orders/x.json", r#"{"kind":"stop","by":"bij stop by ann"}"#);
@@ -106,7 +108,7 @@ fn jobs_distinguish_stops_shutdowns_and_stray_signals() {
         (Some("start"), false, Cause::Signal, None),
         (None, false, Cause::Signal, None),
     ] {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = machine.new_invocation();
         machine.begin_and_read(&env);
         machine.manager.facts.borrow_mut().job = job.map(JobType::from);
@@ -119,7 +121,7 @@ fn jobs_distinguish_stops_shutdowns_and_stray_signals() {
 #[test]
 fn a_crash_keeps_the_last_lines_and_a_success_none() {
     for (exit, result, kept) in [(1, "exit-code", 20), (0, "success", 0)] {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = machine.new_invocation();
         machine.begin_and_read(&env);
         let mut printed: Vec<String> = (1..=40).map(|step| format!("step {step}")).collect();
@@ -137,7 +139,7 @@ fn a_crash_keeps_the_last_lines_and_a_success_none() {
 #[test]
 fn a_crash_after_the_last_start_is_not_followed_by_a_restart() {
     for (burst, stops) in [(1, [1, 0]), (2, [0, 1]), (3, [0, 0]), (0, [0, 0])] {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         {
             let mut facts = machine.manager.facts.borrow_mut();
             facts.start_limit_burst = burst;
@@ -165,7 +167,7 @@ fn the_end_of_a_users_manager_differs_from_that_of_the_machine() {
         (true, true, Cause::Reboot),
         (false, false, Cause::Reboot),
     ] {
-        let mut machine = Machine::new();
+        let mut machine = TestMachine::new();
         if is_users {
             machine.host = HostContext::user(machine.tree.path(), |name| {
                 (name == "HOME").then(|| "/home/ann".into())
@@ -185,7 +187,7 @@ fn the_end_of_a_users_manager_differs_from_that_of_the_machine() {
 
 #[test]
 fn a_success_with_a_late_child_is_one_and_is_not_restarted() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     {
@@ -210,7 +212,7 @@ fn other_ends_keep_what_systemd_makes_of_them() {
         ("timeout", Exit::Code(75), true),
         ("exit-code", Exit::Code(1), true),
     ] {
-        let machine = Machine::new();
+        let machine = TestMachine::new();
         let env = machine.new_invocation();
         machine.begin_and_read(&env);
         machine.manager.facts.borrow_mut().ready = Some(Timestamp::from_micros(1));
@@ -222,7 +224,7 @@ fn other_ends_keep_what_systemd_makes_of_them() {
 
 #[test]
 fn a_command_that_cannot_be_executed_never_ran() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     let end = closed(machine.end(&env, "exit-code", Some(Exit::Code(203))));
@@ -233,7 +235,7 @@ fn a_command_that_cannot_be_executed_never_ran() {
 
 #[test]
 fn the_launchers_last_message_is_in_the_history() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     let text = "cannot execute /tmp/run: No such file or directory";
@@ -251,7 +253,7 @@ fn the_launchers_last_message_is_in_the_history() {
 #[test]
 fn a_script_whose_interpreter_env_does_not_find_is_named_in_the_notes() {
     use std::os::unix::fs::PermissionsExt as _;
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.write("opt/run.py", "#!/bin/env python9\n");
     std::fs::copy(machine.path("bin/true"), machine.path("bin/env")).unwrap();
     let executable = std::fs::Permissions::from_mode(0o755);
@@ -271,7 +273,7 @@ fn a_script_whose_interpreter_env_does_not_find_is_named_in_the_notes() {
 
 #[test]
 fn an_unreachable_manager_is_noted_and_the_exit_code_is_used() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     machine.manager.mute.set(true);
@@ -282,7 +284,7 @@ fn an_unreachable_manager_is_noted_and_the_exit_code_is_used() {
 
 #[test]
 fn a_time_limit_is_read_from_the_manager() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     {
@@ -299,7 +301,7 @@ fn a_time_limit_is_read_from_the_manager() {
 
 #[test]
 fn without_its_record_an_attempt_is_found_in_the_ledger() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     std::fs::remove_file(machine.path("run/brain-in-jar/attempts/x.json")).unwrap();
@@ -309,7 +311,7 @@ fn without_its_record_an_attempt_is_found_in_the_ledger() {
 
 #[test]
 fn extras_end_with_their_run_and_not_before() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.write("var/lib/brain-in-jar/extras/x.toml", "");
     let first = machine.new_invocation();
     machine.begin_and_read(&first);
@@ -325,7 +327,7 @@ fn extras_end_with_their_run_and_not_before() {
 #[test]
 fn a_hostile_state_directory_does_no_harm() {
     use std::os::unix::fs::symlink;
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let env = machine.new_invocation();
     machine.begin_and_read(&env);
     let secret = machine.path("root/secret");
@@ -343,7 +345,7 @@ fn a_hostile_state_directory_does_no_harm() {
 
 #[test]
 fn extras_of_a_run_that_was_put_back_stay_for_its_next_attempt() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let extras = || machine.path("var/lib/brain-in-jar/extras/x.toml").exists();
     machine.write("var/lib/brain-in-jar/extras/x.toml", "");
     let env = machine.new_invocation();

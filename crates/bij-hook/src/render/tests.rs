@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::testing::Machine;
+use crate::testing::TestMachine;
 
 /// The drop-in that a first boot makes.
-fn drop_in_at_boot(machine: &Machine) -> String {
+fn drop_in_at_boot(machine: &TestMachine) -> String {
     remove_drop_in(&machine.host.layout().drop_in(&machine.id)).unwrap();
     machine.render();
     machine.drop_in().unwrap()
@@ -12,7 +13,7 @@ fn drop_in_at_boot(machine: &Machine) -> String {
 
 #[test]
 fn a_definition_becomes_a_drop_in_where_systemd_looks_for_it() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let text = drop_in_at_boot(&machine);
     assert!(text.contains("/bin/true") && text.contains("BIJ_STAMP=s1"), "{text}");
     let path = machine.path("run/systemd/system.attached/brain-experiment@x.service.d");
@@ -21,7 +22,7 @@ fn a_definition_becomes_a_drop_in_where_systemd_looks_for_it() {
 
 #[test]
 fn a_unit_with_the_gpu_gets_the_nodes_of_this_machine_and_a_stamp_of_them() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.gpu.access = true;
     let mut stamps = BTreeSet::new();
     for (devices, node, policy) in [
@@ -42,7 +43,7 @@ fn a_unit_with_the_gpu_gets_the_nodes_of_this_machine_and_a_stamp_of_them() {
 
 #[test]
 fn a_user_that_is_not_there_makes_a_start_fail_instead_of_skipping_it() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().0.user = Some("brain".to_owned());
     let mut stamps = BTreeSet::new();
     for (users, conditional) in [("root:x:0:0\n", false), ("brain:x:7:7\n", true)] {
@@ -57,7 +58,7 @@ fn a_user_that_is_not_there_makes_a_start_fail_instead_of_skipping_it() {
 
 #[test]
 fn at_boot_the_manager_reloads_once_and_only_for_units_that_it_has_loaded() {
-    let machine = Machine::new();
+    let machine = TestMachine::new();
     let boot = || render_at_boot(&machine.host, &machine.definitions, Some(&machine.manager));
     let path = machine.host.layout().drop_in(&machine.id);
     boot();
@@ -73,4 +74,42 @@ fn at_boot_the_manager_reloads_once_and_only_for_units_that_it_has_loaded() {
     machine.manager.mute.set(true);
     boot();
     assert!(path.exists());
+}
+
+#[test]
+fn a_drop_in_is_replaced_whole_and_temporary_files_are_removed() {
+    let tree = tempfile::tempdir().unwrap();
+    let path = tree.path().join("x.service.d/10-experiment.conf");
+    assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Changed);
+    assert_eq!(put_drop_in(&path, "one").unwrap(), Outcome::Unchanged);
+    fs::write(path.with_file_name(".10-experiment.conf.x1y2z3"), "half").unwrap();
+    assert_eq!(put_drop_in(&path, "two").unwrap(), Outcome::Changed);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_link_in_its_place_is_replaced_and_not_followed() {
+    let tree = tempfile::tempdir().unwrap();
+    let (victim, path) = (tree.path().join("victim"), tree.path().join("10-experiment.conf"));
+    fs::write(&victim, "mine").unwrap();
+    symlink(&victim, &path).unwrap();
+    put_drop_in(&path, "text").unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(path.symlink_metadata().unwrap().is_file());
+}
+
+#[test]
+fn an_operators_own_drop_in_outlives_ours() {
+    let tree = tempfile::tempdir().unwrap();
+    let path = tree.path().join("x.service.d/10-experiment.conf");
+    put_drop_in(&path, "text").unwrap();
+    fs::write(path.with_file_name("override.conf"), "theirs").unwrap();
+    assert_eq!(remove_drop_in(&path).unwrap(), Outcome::Changed);
+    assert_eq!(remove_drop_in(&path).unwrap(), Outcome::Unchanged);
+    assert!(path.with_file_name("override.conf").exists());
+    fs::remove_file(path.with_file_name("override.conf")).unwrap();
+    remove_drop_in(&path).unwrap();
+    assert!(!path.parent().unwrap().exists());
 }

@@ -14,8 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{LogError, LogQuery, merge};
-use crate::log_file::log_path;
-use crate::log_line::LogLine;
+use crate::log_file::{LogLine, log_path};
 
 /// Returns lines as they are written, across rotation and also of experiments that start later.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::log_file::LogStream;
 use crate::log_file::LogWriter;
-use crate::log_line::Stream;
 
 fn line(id: &str, second: i64, attempt: u32, text: &str) -> LogLine {
     LogLine {
@@ -10,7 +10,7 @@ fn line(id: &str, second: i64, attempt: u32, text: &str) -> LogLine {
         at: Timestamp::from_micros(1_795_471_200_000_000 + second * 1_000_000),
         run: RunNumber(1),
         attempt: AttemptNumber(attempt),
-        stream: Stream::Out,
+        stream: LogStream::Out,
         continued: false,
         text: text.to_owned(),
     }

@@ -33,13 +33,13 @@ fn play(
 fn an_exec_attempt_is_up_when_executed_and_dead_when_no_process_is_left() {
     let (machine, actions) =
         play(rules(), &[(0, AttemptInput::Executed), (1, exited(Exit::Code(0)))]);
-    assert_eq!(machine.phase(), Phase::StopSigkill);
+    assert_eq!(machine.phase(), AttemptPhase::StopSigkill);
     assert_eq!(actions, [AttemptAction::Kill], "the rest of the group goes with its main process");
     let (machine, _) = play(
         rules(),
         &[(0, AttemptInput::Executed), (1, exited(Exit::Code(3))), (1, AttemptInput::Empty)],
     );
-    assert_eq!((machine.phase(), machine.result()), (Phase::Dead, &ServiceResult::ExitCode));
+    assert_eq!((machine.phase(), machine.result()), (AttemptPhase::Dead, &ServiceResult::ExitCode));
     assert!(machine.is_ready());
 }
 
@@ -47,7 +47,7 @@ fn an_exec_attempt_is_up_when_executed_and_dead_when_no_process_is_left() {
 fn a_notify_attempt_is_up_when_it_sends_ready() {
     let notify = AttemptRules { notify: true, ..rules() };
     let (machine, _) = play(notify.clone(), &[(0, AttemptInput::Executed)]);
-    assert_eq!(machine.phase(), Phase::Start);
+    assert_eq!(machine.phase(), AttemptPhase::Start);
     let (machine, actions) =
         play(notify.clone(), &[(0, AttemptInput::Executed), (90, AttemptInput::Tick)]);
     assert_eq!(actions, [AttemptAction::CreateStopFile, AttemptAction::Terminate]);
@@ -71,7 +71,7 @@ fn a_watchdog_timeout_aborts_then_kills_and_stays_the_result() {
     ];
     let (machine, actions) = play(watched, &inputs);
     assert_eq!(actions, [AttemptAction::Abort, AttemptAction::Kill, AttemptAction::Kill]);
-    assert_eq!((machine.phase(), machine.result()), (Phase::Dead, &ServiceResult::Watchdog));
+    assert_eq!((machine.phase(), machine.result()), (AttemptPhase::Dead, &ServiceResult::Watchdog));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_time_limit_counts_from_when_the_attempt_is_up() {
     let limited = AttemptRules { time_limit: Some(Duration::from_secs(60)), ..rules() };
     let (machine, actions) =
         play(limited.clone(), &[(5, AttemptInput::Executed), (64, AttemptInput::Tick)]);
-    assert!(actions.is_empty() && machine.phase() == Phase::Running);
+    assert!(actions.is_empty() && machine.phase() == AttemptPhase::Running);
     let (machine, actions) =
         play(limited, &[(5, AttemptInput::Executed), (65, AttemptInput::Tick)]);
     assert_eq!(actions, [AttemptAction::CreateStopFile, AttemptAction::Terminate]);
@@ -155,5 +155,5 @@ fn an_attempt_that_survives_sigkill_is_given_up() {
     assert_eq!(actions, [AttemptAction::Kill]);
     assert!(machine.has_survivors());
     assert_eq!(machine.result(), &ServiceResult::Success);
-    assert_eq!(machine.phase(), Phase::Dead);
+    assert_eq!(machine.phase(), AttemptPhase::Dead);
 }

@@ -1,6 +1,6 @@
 //! The thread that guards the processes of one attempt.
 
-mod steer;
+mod steering;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -15,6 +15,9 @@ use crate::attempt_processes::{AttemptProcesses, ProcessSample, name_if_alive};
 use crate::kernel_log::oom_line;
 use crate::kill_signal::KillSignal;
 use crate::watcher::{MemoryVerdict, MemoryWatcher};
+use steering::SteeringState;
+
+pub(crate) use steering::{SteerOutcome, SteerRequest, SteeringHandle};
 
 /// Interval of samples while no limit is near, to find children killed for memory and dead orphans.
 const IDLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -39,7 +42,7 @@ pub(super) struct GuardThread {
     main_ended: bool,
     kills_by_watcher: u64,
     last_full_scan: Option<Instant>,
-    steering: steer::Steering,
+    steering: SteeringState,
 }
 
 impl GuardThread {
@@ -62,7 +65,7 @@ impl GuardThread {
             main_ended: false,
             kills_by_watcher: 0,
             last_full_scan: None,
-            steering: steer::Steering::default(),
+            steering: SteeringState::default(),
         }
     }
 

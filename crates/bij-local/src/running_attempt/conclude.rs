@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Closing, Ledger};
+use bij_core::port::Closing;
 use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
     error_chain,
@@ -14,15 +14,14 @@ use bij_core::{
 use bij_host::read_progress;
 
 use super::{AttemptOutcome, ExperimentContext, RunningAttempt};
-use crate::control_socket::Handler as _;
 use crate::event::Event;
 use crate::resource_guard::Counters;
 
 impl RunningAttempt {
     /// Gathers the evidence, proves the cause and closes the attempt in the ledger.
-    pub(super) async fn close<L: Ledger + Send + 'static>(
+    pub(super) async fn close(
         mut self,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
         started: Timestamp,
         counters: Counters,
@@ -76,9 +75,9 @@ impl RunningAttempt {
         }
     }
 
-    fn evidence<L>(
+    fn evidence(
         &self,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
         result: &ServiceResult,
         counters: Counters,

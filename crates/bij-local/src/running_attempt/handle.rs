@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::Ledger;
 use nix::sys::signal::Signal;
 
 use super::prepare::Prepared;
@@ -18,10 +17,10 @@ use crate::shim::{ShimFailure, ShimReport};
 
 impl RunningAttempt {
     /// Returns the inputs that follow from an event, and keeps its evidence.
-    pub(super) async fn inputs_from<L: Ledger + Send + 'static>(
+    pub(super) async fn inputs_from(
         &mut self,
         event: AttemptEvent,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         prepared: &mut Prepared,
         spec: &ExperimentSpec,
     ) -> Vec<AttemptInput> {
@@ -68,10 +67,10 @@ impl RunningAttempt {
         }
     }
 
-    async fn handle_report<L: Ledger + Send + 'static>(
+    async fn handle_report(
         &mut self,
         report: ShimReport,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
     ) -> Vec<AttemptInput> {
         match report {
@@ -89,10 +88,10 @@ impl RunningAttempt {
         Vec::new()
     }
 
-    fn handle_messages<L>(
+    fn handle_messages(
         &mut self,
         messages: Vec<NotifyMessage>,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
     ) -> Vec<AttemptInput> {
         let mut inputs = Vec::new();
         for message in messages {
@@ -112,10 +111,10 @@ impl RunningAttempt {
         inputs
     }
 
-    pub(super) async fn execute<L: Ledger + Send + 'static>(
+    pub(super) async fn execute(
         &self,
         action: AttemptAction,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         prepared: &Prepared,
         spec: &ExperimentSpec,
     ) {
@@ -137,8 +136,8 @@ impl RunningAttempt {
 }
 
 /// Returns what this machine lacks for the failed step `meaning`, if that can be found out.
-async fn find_obstacle<L>(
-    context: &ExperimentContext<L>,
+async fn find_obstacle(
+    context: &ExperimentContext,
     spec: &ExperimentSpec,
     meaning: &str,
 ) -> Option<String> {

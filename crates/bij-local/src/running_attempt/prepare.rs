@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bij_core::definition::{CpuSet, ExperimentSpec};
-use bij_core::port::Ledger;
 use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, Obstacle, RunEnd, Timestamp};
 use bij_host::read_progress;
 use nix::sys::resource::RLIM_INFINITY;
@@ -21,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{ExperimentContext, RunningAttempt};
 use crate::environment::AttemptEnvironment;
 use crate::event::CancellationFlag;
-use crate::log_line::{LogLine, Stream};
+use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifySocket;
 use crate::output::{OutputPiece, read_lines};
 use crate::resource_guard::{Counters, PreparedLimits, ResourceGuard};
@@ -61,9 +60,9 @@ pub(super) enum PrepareError {
 
 impl RunningAttempt {
     /// Prepares the attempt and starts its process.
-    pub(super) async fn prepare<L: Ledger + Send + 'static>(
+    pub(super) async fn prepare(
         &mut self,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
     ) -> Result<Prepared, PrepareError> {
         let supervisor = &context.supervisor;
@@ -77,7 +76,7 @@ impl RunningAttempt {
             .map_err(failed(&notify_path))?;
         let limits = PreparedLimits::new(
             supervisor.backend,
-            &supervisor.cgroup_parent,
+            &supervisor.cgroup_tree,
             &format!("bij-{unique}"),
             &spec.limits,
             supervisor.memory_total,
@@ -149,9 +148,9 @@ impl RunningAttempt {
 
     /// Returns the checkpoint to resume from: the one in the progress file, else the newest of an
     /// attempt since the last success. A run that follows a success has none.
-    async fn resume_from<L: Ledger + Send + 'static>(
+    async fn resume_from(
         &self,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         spec: &ExperimentSpec,
     ) -> Result<Option<String>, PrepareError> {
         let path = context.supervisor.layout.progress(&spec.id);
@@ -169,9 +168,9 @@ impl RunningAttempt {
         Ok(last_checkpoint(&recent))
     }
 
-    fn read_output<L: Ledger + Send + 'static>(
+    fn read_output(
         &self,
-        context: &ExperimentContext<L>,
+        context: &ExperimentContext,
         child: &mut Child,
         over: &CancellationFlag,
     ) -> JoinSet<()> {
@@ -197,10 +196,10 @@ impl RunningAttempt {
             }
         };
         if let Some(pipe) = child.stdout.take() {
-            tasks.spawn(read_lines(pipe, Stream::Out, over.clone(), hand_over.clone()));
+            tasks.spawn(read_lines(pipe, LogStream::Out, over.clone(), hand_over.clone()));
         }
         if let Some(pipe) = child.stderr.take() {
-            tasks.spawn(read_lines(pipe, Stream::Err, over.clone(), hand_over));
+            tasks.spawn(read_lines(pipe, LogStream::Err, over.clone(), hand_over));
         }
         tasks
     }

@@ -13,7 +13,7 @@ use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
 };
 use bij_definitions::HostView;
-use bij_local::{Backend, Ending, Event, Events, Options, ShimCommand, Supervisor};
+use bij_local::{Backend, Event, Events, Options, ShimCommand, SupervisionEnd, Supervisor};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
 
@@ -56,10 +56,7 @@ impl World {
         Self { root, layout, backend }
     }
 
-    pub(crate) fn supervisor(
-        &self,
-        specs: impl IntoIterator<Item = ExperimentSpec>,
-    ) -> Supervisor<RobustLedger, Definitions> {
+    pub(crate) fn supervisor(&self, specs: impl IntoIterator<Item = ExperimentSpec>) -> Supervisor {
         let specs = specs.into_iter().map(|spec| (spec.id.clone(), spec)).collect();
         let ledger = RobustLedger::at(&self.layout);
         let mut options = Options::default();
@@ -123,7 +120,7 @@ impl Story {
         ends[0]
     }
 
-    pub(crate) fn ending(&self) -> &Ending {
+    pub(crate) fn ending(&self) -> &SupervisionEnd {
         match self.0.last() {
             Some(Event::Ended { ending, .. }) => ending,
             other => panic!("the last event is {other:?}"),
@@ -135,7 +132,7 @@ impl Story {
         let mut texts = Vec::new();
         for event in &self.0 {
             if let Event::Output(line) = event
-                && line.stream != bij_local::Stream::Bij
+                && line.stream != bij_local::LogStream::Bij
             {
                 texts.push(line.text.as_str());
             }

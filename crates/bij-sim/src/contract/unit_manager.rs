@@ -1,9 +1,7 @@
-//! The contract of [`UnitManager`].
-
-mod steering;
+//! The contract of [`UnitManager`], and what it takes to judge a manager.
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
 
 /// What an experiment of the contract does.
@@ -48,7 +46,7 @@ impl Behaviour {
 /// The environment in which a unit manager is judged.
 pub trait UnitLab {
     /// The type of the manager.
-    type Manager: UnitManager;
+    type Manager: UnitManager + UnitRestrainer;
 
     /// Returns the manager to judge.
     fn manager(&self) -> &Self::Manager;
@@ -77,21 +75,19 @@ pub async fn unit_manager_contract(lab: &impl UnitLab) {
     enabling_twice_changes_nothing(lab).await;
     list_and_status_agree(lab).await;
     a_skip_is_no_failure(lab).await;
-    steering::a_frozen_unit_uses_no_processor_time(lab).await;
-    steering::a_cap_stays_in_force_until_it_is_removed(lab).await;
 }
 
 /// Message for calls that must succeed.
-const ANSWERS: &str = "the manager answers";
+pub(super) const ANSWERS: &str = "the manager answers";
 /// Interval and number of polls in which a clause waits for a state.
-const POLL_INTERVAL: TimeSpan = TimeSpan::from_micros(100_000);
-const POLLS: usize = 300;
+pub(super) const POLL_INTERVAL: TimeSpan = TimeSpan::from_micros(100_000);
+pub(super) const POLLS: usize = 300;
 
-fn id(clause: &str) -> ExperimentId {
+pub(super) fn id(clause: &str) -> ExperimentId {
     ExperimentId::new(&format!("contract-{clause}")).expect("it is a plain word")
 }
 
-async fn status(lab: &impl UnitLab, id: &ExperimentId) -> UnitStatus {
+pub(super) async fn status(lab: &impl UnitLab, id: &ExperimentId) -> UnitStatus {
     lab.manager().status(id).await.expect(ANSWERS)
 }
 

@@ -9,8 +9,7 @@ use bij_core::port::{
 };
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{
-    Attempt, BootId, ExperimentId, Order, Outcome, Percent, Progress, RunState, Tally, Timestamp,
-    UnitStatus,
+    Attempt, BootId, ExperimentId, Order, Outcome, Progress, RunState, Tally, Timestamp, UnitStatus,
 };
 
 use super::{CallKind, Fused};
@@ -61,26 +60,6 @@ impl<T: UnitManager> UnitManager for Fused<T> {
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         self.read_async(self.inner.list()).await
-    }
-
-    async fn kill(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        self.write_async(self.inner.kill(id)).await
-    }
-
-    async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
-        self.write_async(self.inner.set_frozen(id, frozen)).await
-    }
-
-    async fn set_cpu_cap(
-        &self,
-        id: &ExperimentId,
-        cap: Option<Percent>,
-    ) -> Result<Outcome, UnitError> {
-        self.write_async(self.inner.set_cpu_cap(id, cap)).await
-    }
-
-    async fn reload(&self) -> Result<(), UnitError> {
-        self.write_async(self.inner.reload()).await
     }
 }
 

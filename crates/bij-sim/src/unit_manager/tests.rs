@@ -33,7 +33,9 @@ impl UnitLab for SimLab {
 
 #[tokio::test]
 async fn the_model_keeps_the_contract() {
-    contract::unit_manager_contract(&SimLab(SimUnits::default())).await;
+    let lab = SimLab(SimUnits::default());
+    contract::unit_manager_contract(&lab).await;
+    contract::unit_restrainer_contract(&lab).await;
 }
 
 fn id() -> ExperimentId {

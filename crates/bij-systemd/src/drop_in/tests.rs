@@ -233,3 +233,26 @@ fn an_older_systemd_gets_no_directive_that_it_handles_wrongly() {
     spec.health.notify = true;
     assert_eq!(value(247, &spec, "Type"), "notify");
 }
+
+fn user(id: &str) -> String {
+    dynamic_user(&ExperimentId::new(id).unwrap())
+}
+
+#[test]
+fn a_name_contains_the_id_if_it_can() {
+    assert_eq!(user("amnesiac_001"), "bij-amnesiac_001");
+    assert_eq!(user("a.b"), "bij_e61d99190466522c");
+}
+
+proptest! {
+    #[test]
+    fn every_experiment_has_a_unique_valid_user_name(
+        id in "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+        other in "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+    ) {
+        let name = user(&id);
+        prop_assert!(name.len() <= LONGEST);
+        prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+        prop_assert!(id == other || name != user(&other));
+    }
+}

@@ -6,7 +6,8 @@ use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
 
 use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
 use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
-use crate::{RuntimeScope, tool};
+use crate::RuntimeScope;
+use crate::scope::{tool_command, tool_path};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
      ActiveExitTimestampMonotonic,\
@@ -74,7 +75,7 @@ fn output(
     action: &'static str,
     arguments: &[&str],
 ) -> Result<(bool, String, String), HookViewError> {
-    let output = tool::command(&tool::path("systemctl"), scope)
+    let output = tool_command(&tool_path("systemctl"), scope)
         .args([scope.option(), "--no-pager", "--no-ask-password"])
         .args(arguments)
         // The time zone of the output; before systemd 247 there is no option for it.

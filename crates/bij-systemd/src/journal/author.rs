@@ -19,7 +19,7 @@ use super::record::Record;
 
 /// The writers that are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum TrustedWriters {
     /// PID 1, and root on behalf of units.
     System,
     /// A user's service manager, and that user on behalf of units.
@@ -62,7 +62,7 @@ pub(super) struct Author {
     pub(super) invocation: Option<InvocationId>,
 }
 
-impl Trust {
+impl TrustedWriters {
     /// Returns the author of a record about an experiment; `None` if the record is not about one, or only claims to be.
     pub(super) fn author(self, record: &Record) -> Option<Author> {
         self.manager(record).or_else(|| self.process(record)).or_else(|| self.on_behalf(record))
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     const UNIT: &str = "brain-experiment@x.service";
-    const USER: Trust = Trust::User { uid: Uid::from_raw(1000) };
+    const USER: TrustedWriters = TrustedWriters::User { uid: Uid::from_raw(1000) };
 
     fn record(fields: &[(&str, &str)]) -> Record {
         let all: serde_json::Map<String, serde_json::Value> =
@@ -175,7 +175,7 @@ mod tests {
         Record::parse(&serde_json::to_vec(&all).unwrap()).unwrap()
     }
 
-    fn writer(trust: Trust, fields: &[(&str, &str)]) -> Option<Writer> {
+    fn writer(trust: TrustedWriters, fields: &[(&str, &str)]) -> Option<Writer> {
         trust.author(&record(fields)).map(|author| author.writer)
     }
 
@@ -202,7 +202,7 @@ mod tests {
                     ("_SYSTEMD_USER_UNIT", MANAGER_UNIT),
                 ];
                 let fields = [&forged[..], &own[..]].concat();
-                assert_eq!(writer(Trust::System, &fields), None, "{identifier} in {unit}");
+                assert_eq!(writer(TrustedWriters::System, &fields), None, "{identifier} in {unit}");
                 assert_eq!(writer(USER, &fields), None, "{identifier} in {unit}");
             }
         }
@@ -220,7 +220,7 @@ mod tests {
             ("INVOCATION_ID", "07070707070707070707070707070707"),
             ("SYSLOG_IDENTIFIER", "bij-hook"),
         ];
-        let author = Trust::System.author(&record(&forged)).unwrap();
+        let author = TrustedWriters::System.author(&record(&forged)).unwrap();
         assert_eq!(author.experiment.as_str(), "evil");
         assert_eq!(author.writer, Writer::Process("bij-hook".to_owned()));
         assert_eq!(author.invocation, None, "an invocation that it chose itself");
@@ -230,7 +230,7 @@ mod tests {
     fn a_users_unit_is_not_mistaken_for_the_systems_unit_of_the_same_name() {
         let users = [("_SYSTEMD_UNIT", "user@1000.service"), ("_SYSTEMD_USER_UNIT", UNIT)];
         let of_uid = |uid| [&users[..], &[("_UID", uid)]].concat();
-        assert_eq!(writer(Trust::System, &of_uid("1000")), None);
+        assert_eq!(writer(TrustedWriters::System, &of_uid("1000")), None);
         assert_eq!(writer(USER, &of_uid("1000")), Some(Writer::Experiment));
         assert_eq!(writer(USER, &of_uid("1001")), None, "of another user");
     }
@@ -238,13 +238,13 @@ mod tests {
     #[test]
     fn records_of_the_manager_and_of_hooks_are_recognised() {
         let manager = [("_PID", "1"), ("_UID", "0"), ("UNIT", UNIT)];
-        assert_eq!(writer(Trust::System, &manager), Some(Writer::Manager));
+        assert_eq!(writer(TrustedWriters::System, &manager), Some(Writer::Manager));
         let manager = [("_UID", "1000"), ("_SYSTEMD_USER_UNIT", MANAGER_UNIT), ("USER_UNIT", UNIT)];
         assert_eq!(writer(USER, &manager), Some(Writer::Manager));
         let hook = [("_UID", "0"), ("SYSLOG_IDENTIFIER", "bij-hook")];
         let in_unit = [&hook[..], &[("_SYSTEMD_UNIT", UNIT), ("_EXE", HOOK)]].concat();
-        assert_eq!(writer(Trust::System, &in_unit), Some(Writer::Hook));
+        assert_eq!(writer(TrustedWriters::System, &in_unit), Some(Writer::Hook));
         let late = [&hook[..], &[("OBJECT_SYSTEMD_UNIT", UNIT)]].concat();
-        assert_eq!(writer(Trust::System, &late), Some(Writer::Hook));
+        assert_eq!(writer(TrustedWriters::System, &late), Some(Writer::Hook));
     }
 }

@@ -1,17 +1,15 @@
-//! The end of an attempt, as its service manager recorded it in the journal.
+//! The end of an attempt, as its service manager recorded it in the journal, and the processes that it killed.
 
 use bij_core::{
     Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
     Timestamp, Witness,
 };
 
-use super::author::Trust;
-use super::message_id as id;
-use super::record::Record;
+use super::author::TrustedWriters;
+use super::record::{Record, message_id as id};
 
 /// The end of an attempt, recovered from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct JournalEnd {
     /// When the attempt ended.
     pub at: Timestamp,
@@ -22,7 +20,7 @@ pub struct JournalEnd {
 }
 
 /// Returns the journalctl arguments that select the manager's records of an attempt.
-pub(super) fn arguments(trust: Trust, invocation: InvocationId) -> Vec<String> {
+pub(super) fn arguments(trust: TrustedWriters, invocation: InvocationId) -> Vec<String> {
     let options = ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned);
     options.into_iter().chain(trust.manager_matches(invocation)).collect()
 }
@@ -160,6 +158,26 @@ fn difference(later: TimeSpan, earlier: TimeSpan) -> Option<TimeSpan> {
     later.as_micros().checked_sub(earlier.as_micros()).map(TimeSpan::from_micros)
 }
 
+/// Returns the names of the killed processes, in the order of the records.
+///
+/// A process chooses its own name, which may contain anything but a NUL; the text before and behind it is the
+/// manager's.
+pub(super) fn killed_processes(records: &[Record]) -> Vec<String> {
+    let message = |record: &Record| record.text("MESSAGE");
+    records.iter().filter_map(message).filter_map(|message| killed_process(&message)).collect()
+}
+
+/// Returns the name in `brain-experiment@x.service: Killing process 123 (sleep) with signal SIGKILL.` (`log_kill` of
+/// systemd's unit.c).
+fn killed_process(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once(": Killing process ")?;
+    let (pid, rest) = rest.split_once(" (")?;
+    let name = rest.strip_suffix(") with signal SIGKILL.")?;
+    let is_pid = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+    let shown = || name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    is_pid.then(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use bij_core::Cause;
@@ -263,10 +281,32 @@ mod tests {
     #[test]
     fn only_the_manager_is_heard() {
         let invocation = InvocationId::from_bytes([7; 16]);
-        let system = arguments(Trust::System, invocation);
+        let system = arguments(TrustedWriters::System, invocation);
         assert_eq!(system[5..], ["_PID=1", "INVOCATION_ID=07070707070707070707070707070707"]);
-        let user = arguments(Trust::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
+        let user =
+            arguments(TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) }, invocation);
         let attempt = "USER_INVOCATION_ID=07070707070707070707070707070707";
         assert_eq!(user[5..], ["_UID=1000", "_SYSTEMD_USER_UNIT=init.scope", attempt]);
+    }
+
+    #[test]
+    fn the_name_of_a_killed_process_is_read_from_the_message() {
+        let message = |text: &str| format!("brain-experiment@x.service: {text}");
+        let read = |text: &str| killed_process(&message(text));
+        assert_eq!(
+            read("Killing process 123 (sleep) with signal SIGKILL."),
+            Some("sleep".to_owned())
+        );
+        assert_eq!(
+            read("Killing process 7 (a) (b\u{1b}) with signal SIGKILL."),
+            Some("a) (b ".to_owned())
+        );
+        for other in [
+            "Killing process 123 (sleep) with signal SIGTERM.",
+            "Killing process x (sleep) with signal SIGKILL.",
+            "State 'stop-sigterm' timed out. Killing.",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 }

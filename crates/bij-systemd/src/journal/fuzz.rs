@@ -3,9 +3,9 @@
 use bij_core::ExperimentId;
 use bij_fuzz::Target;
 
-use super::author::{Trust, Writer};
+use super::author::{TrustedWriters, Writer};
 use super::record::Record;
-use super::{LogLine, end};
+use super::{JournalLine, end};
 
 /// Replaces the trusted fields of a record with those of an unrelated process.
 fn from_stranger(line: &str) -> Option<Record> {
@@ -19,7 +19,7 @@ fn from_stranger(line: &str) -> Option<Record> {
 
 #[test]
 fn fuzz_journal_record() {
-    let user = Trust::User { uid: nix::unistd::Uid::from_raw(1000) };
+    let user = TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) };
     Target::new("journal-record", env!("CARGO_MANIFEST_DIR"))
         .tokens(&[
             "\"UNIT\":\"brain-experiment@y.service\"",
@@ -36,21 +36,21 @@ fn fuzz_journal_record() {
             let records: Vec<Record> = parsed.collect();
             let _ = end::read(&records);
             for record in &records {
-                for trust in [Trust::System, user] {
-                    let Some(line) = LogLine::from_record(record, trust) else { continue };
+                for trust in [TrustedWriters::System, user] {
+                    let Some(line) = JournalLine::from_record(record, trust) else { continue };
                     let name = line.experiment.as_str();
                     assert!(ExperimentId::new(name).is_ok(), "{name:?} is no id");
                     assert!(
                         line.writer != Writer::Manager
-                            || trust != Trust::System
+                            || trust != TrustedWriters::System
                             || record.text("_PID").as_deref() == Some("1")
                     );
                 }
             }
             for line in lines.iter().filter_map(|line| std::str::from_utf8(line).ok()) {
                 let Some(record) = from_stranger(line) else { continue };
-                for trust in [Trust::System, user] {
-                    let believed = LogLine::from_record(&record, trust);
+                for trust in [TrustedWriters::System, user] {
+                    let believed = JournalLine::from_record(&record, trust);
                     assert!(believed.is_none(), "a stranger's record is {believed:?}");
                 }
             }

@@ -1,20 +1,22 @@
-//! Iterates over log lines: the backlog, then new lines.
+//! The lines of experiments' logs: the backlog, then new lines.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bij_core::{TimeSpan, Timestamp};
+use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
+use super::author::{Author, TrustedWriters, Writer};
 use super::process::{JournalError, JournalctlProcess, Records};
-use super::{Journal, LogLine, LogQuery};
+use super::record::Record;
+use super::{Journal, JournalQuery};
 
 /// An iterator over log lines of experiments; created by [`Journal::lines`].
 #[derive(Debug)]
-pub struct LogLines {
+pub struct JournalLines {
     journal: Journal,
-    query: LogQuery,
+    query: JournalQuery,
     started: Timestamp,
     /// The same by `CLOCK_MONOTONIC`, if the kernel gives it.
     started_monotonic: Option<TimeSpan>,
@@ -23,8 +25,8 @@ pub struct LogLines {
     phase: LogPhase,
     cursor: Option<String>,
     /// journalctl cannot limit the number of lines of single attempts; the newest are buffered here.
-    newest: VecDeque<LogLine>,
-    stopper: LogStopper,
+    newest: VecDeque<JournalLine>,
+    stopper: JournalStopper,
 }
 
 #[derive(Debug)]
@@ -34,11 +36,11 @@ enum LogPhase {
     Over,
 }
 
-/// A handle that stops a [`LogLines`] from another thread; the iterator ends after the line in progress.
+/// A handle that stops a [`JournalLines`] from another thread; the iterator ends after the line in progress.
 #[derive(Clone, Debug)]
-pub struct LogStopper(Arc<Mutex<Option<JournalctlProcess>>>);
+pub struct JournalStopper(Arc<Mutex<Option<JournalctlProcess>>>);
 
-impl LogStopper {
+impl JournalStopper {
     /// Stops the iterator.
     pub fn stop(&self) {
         let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -58,14 +60,14 @@ impl LogStopper {
     }
 }
 
-impl LogLines {
+impl JournalLines {
     pub(super) fn new(
         journal: Journal,
-        query: LogQuery,
+        query: JournalQuery,
         started: Timestamp,
     ) -> Result<Self, JournalError> {
         let backlog = journal.run(query.backlog_arguments(journal.scope))?;
-        let stopper = LogStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
+        let stopper = JournalStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
         let started_monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
@@ -85,12 +87,12 @@ impl LogLines {
     }
 
     /// Returns a handle that stops this iterator from another thread.
-    pub fn stopper(&self) -> LogStopper {
+    pub fn stopper(&self) -> JournalStopper {
         self.stopper.clone()
     }
 
     /// Returns the next wanted line of the current journalctl process.
-    fn line(&mut self) -> Option<Result<LogLine, JournalError>> {
+    fn line(&mut self) -> Option<Result<JournalLine, JournalError>> {
         let (LogPhase::Backlog(records) | LogPhase::Following(records)) = &mut self.phase else {
             return None;
         };
@@ -103,7 +105,7 @@ impl LogLines {
             if record.is_before(self.new_from) {
                 continue;
             }
-            let line = LogLine::from_record(&record, self.journal.trust)
+            let line = JournalLine::from_record(&record, self.journal.trust)
                 .filter(|line| self.query.selects(line));
             if let Some(line) = line {
                 return Some(Ok(line));
@@ -144,8 +146,8 @@ impl LogLines {
     }
 }
 
-impl Iterator for LogLines {
-    type Item = Result<LogLine, JournalError>;
+impl Iterator for JournalLines {
+    type Item = Result<JournalLine, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.newest.is_empty()
@@ -167,5 +169,77 @@ impl Iterator for LogLines {
                 line => return line,
             }
         }
+    }
+}
+
+/// One line of an experiment's log: of the experiment itself, its manager or a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalLine {
+    /// When the line was written.
+    pub at: Timestamp,
+    /// The boot in which the line was written.
+    pub boot: Option<BootId>,
+    /// The experiment that the line is about.
+    pub experiment: ExperimentId,
+    /// The invocation id of the attempt, where journald could determine it.
+    pub invocation: Option<InvocationId>,
+    /// The priority of syslog(3), 0 (emergency) to 7 (debug).
+    pub priority: Option<u8>,
+    /// The writer, as journald identified it.
+    pub writer: Writer,
+    /// The text; invalid UTF-8 is replaced.
+    pub text: String,
+}
+
+impl JournalLine {
+    /// Converts a record; `None` if it is not about an experiment, or only claims to be.
+    pub(super) fn from_record(record: &Record, trust: TrustedWriters) -> Option<Self> {
+        let Author { writer, experiment, invocation } = trust.author(record)?;
+        Some(Self {
+            at: record.at()?,
+            boot: record.number("_BOOT_ID"),
+            experiment,
+            invocation,
+            priority: record.number("PRIORITY"),
+            writer,
+            text: record.text("MESSAGE").unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(json: &str) -> Option<JournalLine> {
+        JournalLine::from_record(&Record::parse(json.as_bytes()).unwrap(), TrustedWriters::System)
+    }
+
+    #[test]
+    fn the_writers_of_an_experiments_and_its_managers_line_are_distinguished() {
+        let own = line(
+            r#"{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"brain-experiment@x.service",
+                "_SYSTEMD_INVOCATION_ID":"07070707070707070707070707070707","_PID":"9",
+                "PRIORITY":"6","MESSAGE":"hello","SYSLOG_IDENTIFIER":"brain-experiment-x","UNIT":"brain-experiment@forged.service"}"#,
+        );
+        let own = own.unwrap();
+        assert_eq!((own.experiment.as_str(), own.writer), ("x", Writer::Experiment));
+        assert_eq!((own.priority, own.text.as_str()), (Some(6), "hello"));
+        assert_eq!(own.invocation, Some(InvocationId::from_bytes([7; 16])));
+
+        let managers = line(
+            r#"{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"init.scope","_PID":"1",
+                "UNIT":"brain-experiment@x.service","MESSAGE":"Started"}"#,
+        );
+        assert_eq!(managers.unwrap().writer, Writer::Manager);
+    }
+
+    #[test]
+    fn lines_of_other_units_are_ignored() {
+        assert_eq!(
+            line(r#"{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"ssh.service","MESSAGE":"x"}"#),
+            None
+        );
     }
 }

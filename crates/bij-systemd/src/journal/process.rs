@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-use super::record::{InvalidRecord, Record};
+use super::record::{InvalidJournalRecord, Record};
 
 /// Why the journal could not be read.
 #[derive(Debug, Error)]
@@ -29,7 +29,7 @@ pub enum JournalError {
     },
     /// `journalctl` wrote a line that is no record.
     #[error("journalctl wrote something unknown")]
-    Record(#[source] InvalidRecord),
+    Record(#[source] InvalidJournalRecord),
 }
 
 /// Part of the message of `show_journal_access_problems()` in systemd's journal-util.c.

@@ -2,13 +2,13 @@
 
 use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
-use super::author::Trust;
-use super::line::LogLine;
+use super::author::TrustedWriters;
+use super::lines::JournalLine;
 use crate::RuntimeScope;
 
 /// Selects log lines; the default is all lines of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogQuery {
+pub struct JournalQuery {
     /// Experiments to select; empty for all.
     pub experiments: Vec<ExperimentId>,
     /// Attempts to select; empty for all.
@@ -45,7 +45,7 @@ pub struct AttemptSpan {
 }
 
 impl AttemptSpan {
-    fn contains(&self, line: &LogLine) -> bool {
+    fn contains(&self, line: &JournalLine) -> bool {
         if let Some(invocation) = line.invocation {
             return invocation == self.invocation;
         }
@@ -73,9 +73,9 @@ fn format_time(at: Timestamp) -> String {
 /// Number of lines that journalctl shows before it follows.
 const BEFORE_FOLLOWING: usize = 10;
 
-impl LogQuery {
+impl JournalQuery {
     /// Returns `true` if the query selects a line; journalctl's arguments alone select too many.
-    pub fn selects(&self, line: &LogLine) -> bool {
+    pub fn selects(&self, line: &JournalLine) -> bool {
         (self.experiments.is_empty() || self.experiments.contains(&line.experiment))
             && (self.attempts.is_empty()
                 || self.attempts.iter().any(|attempt| attempt.contains(line)))
@@ -134,7 +134,7 @@ impl LogQuery {
     /// had before. So all records that can be about an experiment are followed, and filtered here.
     pub(super) fn follow_arguments(
         &self,
-        trust: Trust,
+        trust: TrustedWriters,
         cursor: Option<&str>,
         started: Timestamp,
     ) -> Vec<String> {
@@ -180,28 +180,28 @@ mod tests {
 
     #[test]
     fn all_experiments_are_selected_by_a_pattern_and_followed_without_one() {
-        let query = LogQuery { follow: true, ..LogQuery::default() };
+        let query = JournalQuery { follow: true, ..JournalQuery::default() };
         let backlog = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(backlog[5..], ["--lines=10", "--unit=brain-experiment@*.service"]);
         let started = Timestamp::from_micros(5_900_000);
-        let follow = query.follow_arguments(Trust::System, None, started);
+        let follow = query.follow_arguments(TrustedWriters::System, None, started);
         assert_eq!(
             follow[5..],
             ["--follow", "--no-tail", "--since=@5.900000", "BIJ_KIND=experiment", "+", "_PID=1"]
         );
-        let user = Trust::User { uid: nix::unistd::Uid::from_raw(1000) };
+        let user = TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) };
         let follow = query.follow_arguments(user, Some("s=1;i=2"), started);
         assert_eq!(follow[7..], ["--after-cursor=s=1;i=2", "_UID=1000"]);
     }
 
     #[test]
     fn a_query_becomes_arguments_of_journalctl() {
-        let query = LogQuery {
+        let query = JournalQuery {
             experiments: vec![id("a"), id("b")],
             newest: Some(3),
             since: Some("-1h".to_owned()),
             grep: Some("loss=nan".to_owned()),
-            ..LogQuery::default()
+            ..JournalQuery::default()
         };
         assert_eq!(
             query.backlog_arguments(RuntimeScope::User)[5..],
@@ -219,8 +219,8 @@ mod tests {
         BootId::from_bytes([number; 16])
     }
 
-    fn line(at: i64, invocation: Option<u8>) -> LogLine {
-        LogLine {
+    fn line(at: i64, invocation: Option<u8>) -> JournalLine {
+        JournalLine {
             at: Timestamp::from_micros(at),
             boot: Some(boot(1)),
             experiment: id("a"),
@@ -242,7 +242,8 @@ mod tests {
             ended: Some(ended),
             is_clock_steady: true,
         };
-        let query = LogQuery { attempts: vec![attempt], newest: Some(3), ..LogQuery::default() };
+        let query =
+            JournalQuery { attempts: vec![attempt], newest: Some(3), ..JournalQuery::default() };
         assert!(query.selects(&line(150, Some(1))) && query.selects(&line(150, None)));
         assert!(query.selects(&line(300, None)), "written late");
         assert!(!query.selects(&line(150, Some(2))) && !query.selects(&line(99, None)));
@@ -257,9 +258,9 @@ mod tests {
                 "_BOOT_ID=01010101010101010101010101010101",
             ]
         );
-        let other = LogLine { boot: Some(boot(2)), ..line(150, None) };
+        let other = JournalLine { boot: Some(boot(2)), ..line(150, None) };
         assert!(!query.selects(&other), "another boot");
-        let open = LogQuery { attempts: vec![AttemptSpan { ended: None, ..attempt }], ..query };
+        let open = JournalQuery { attempts: vec![AttemptSpan { ended: None, ..attempt }], ..query };
         assert!(open.selects(&line(2_000_000, None)));
         let arguments = open.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")));
@@ -277,8 +278,11 @@ mod tests {
             ended: Some(ended),
             is_clock_steady: false,
         };
-        let query =
-            LogQuery { experiments: vec![id("a")], attempts: vec![attempt], ..LogQuery::default() };
+        let query = JournalQuery {
+            experiments: vec![id("a")],
+            attempts: vec![attempt],
+            ..JournalQuery::default()
+        };
         let arguments = query.backlog_arguments(RuntimeScope::System);
         assert_eq!(
             arguments[5..],
@@ -303,7 +307,8 @@ mod tests {
             is_clock_steady: true,
         };
         let second = AttemptSpan { boot: boot(2), started: at(1), ended: Some(at(2)), ..first };
-        let query = LogQuery { attempts: vec![first, second, first], ..LogQuery::default() };
+        let query =
+            JournalQuery { attempts: vec![first, second, first], ..JournalQuery::default() };
         assert_eq!(
             query.backlog_arguments(RuntimeScope::System)[6..],
             [
@@ -325,7 +330,7 @@ mod tests {
             is_clock_steady: true,
         };
         let since = Some("@5000000.000000".to_owned());
-        let query = LogQuery { attempts: vec![attempt], since, ..LogQuery::default() };
+        let query = JournalQuery { attempts: vec![attempt], since, ..JournalQuery::default() };
         let arguments = query.backlog_arguments(RuntimeScope::System);
         assert!(!arguments.iter().any(|word| word.starts_with("--until")), "{arguments:?}");
     }

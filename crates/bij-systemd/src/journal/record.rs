@@ -1,4 +1,4 @@
-//! A record in the format of `journalctl -o json`.
+//! A record in the format of `journalctl -o json`, and systemd's message ids.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Why a line is no record.
 #[derive(Debug, Error)]
 #[error("a line of {length} bytes is no JSON object")]
-pub struct InvalidRecord {
+pub struct InvalidJournalRecord {
     /// Length of the line in bytes.
     pub length: usize,
     /// The error of the JSON parser.
@@ -22,8 +22,8 @@ pub struct InvalidRecord {
 pub(super) struct Record(HashMap<String, Value>);
 
 impl Record {
-    pub(super) fn parse(line: &[u8]) -> Result<Self, InvalidRecord> {
-        let invalid = |source| InvalidRecord { length: line.len(), source };
+    pub(super) fn parse(line: &[u8]) -> Result<Self, InvalidJournalRecord> {
+        let invalid = |source| InvalidJournalRecord { length: line.len(), source };
         serde_json::from_slice(line).map(Self).map_err(invalid)
     }
 
@@ -71,6 +71,28 @@ fn to_text(value: &Value) -> Option<String> {
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }
+}
+
+/// The message ids of systemd's records about units (`sd-messages.h`).
+pub(super) mod message_id {
+    /// A process of a unit ended with a failure: `EXIT_CODE`, `EXIT_STATUS`, `COMMAND`.
+    pub(in crate::journal) const PROCESS_EXIT: &str = "98e322203f7a4ed290d09fe03c09fe15";
+    /// A unit failed: `UNIT_RESULT`.
+    pub(in crate::journal) const FAILURE_RESULT: &str = "d9b373ed55a64feb8242e02dbe79a49c";
+    /// A unit ended successfully.
+    pub(in crate::journal) const SUCCESS: &str = "7ad2d189f7e94e70a38c781354912448";
+    /// The kernel OOM-killed a process of a unit (cgroup v2 only).
+    pub(in crate::journal) const OUT_OF_MEMORY: &str = "fe6faa94e7774663a0da52717891d8ef";
+    /// systemd-oomd killed a unit.
+    pub(in crate::journal) const OOMD_KILL: &str = "d989611b15e44c9dbf31e3c81256e4ed";
+    /// An automatic restart was scheduled.
+    pub(in crate::journal) const RESTART_SCHEDULED: &str = "5eb03494b6584870a536b337290809b3";
+    /// A start job is done.
+    pub(in crate::journal) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
+    /// A stop job begins.
+    pub(in crate::journal) const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
+    /// The resources that a unit used: `CPU_USAGE_NSEC`, `MEMORY_PEAK`.
+    pub(in crate::journal) const RESOURCES: &str = "ae8f7b866b0347b9af31fe1c80b127c0";
 }
 
 #[cfg(test)]

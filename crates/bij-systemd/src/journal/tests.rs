@@ -33,7 +33,7 @@ fn following_continues_after_the_backlog_and_can_be_stopped() {
         "case \"$*\" in\n*--follow*--after-cursor=c-old*) echo '{other}'; echo '{new}'; exec sleep 600;;\n\
          *--unit=*) echo '{old}';;\nesac"
     );
-    let query = LogQuery { follow: true, ..LogQuery::default() };
+    let query = JournalQuery { follow: true, ..JournalQuery::default() };
     let mut lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     assert_eq!(lines.next().unwrap().unwrap().text, "old");
     assert_eq!(lines.next().unwrap().unwrap().text, "new");
@@ -45,7 +45,7 @@ fn following_continues_after_the_backlog_and_can_be_stopped() {
 fn a_query_that_is_stopped_in_its_backlog_does_not_follow() {
     let dir = tempfile::tempdir().unwrap();
     let script = format!("echo '{}'; exec sleep 600", record_json(UNIT, "old"));
-    let query = LogQuery { follow: true, ..LogQuery::default() };
+    let query = JournalQuery { follow: true, ..JournalQuery::default() };
     let mut lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     assert_eq!(lines.next().unwrap().unwrap().text, "old");
     lines.stopper().stop();
@@ -56,21 +56,21 @@ fn a_query_that_is_stopped_in_its_backlog_does_not_follow() {
 fn a_complaint_of_journalctl_is_an_error_but_an_empty_result_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let complains = journal(dir.path(), "echo 'Failed to parse timestamp: soon' >&2; exit 1");
-    let mut lines = complains.lines(&LogQuery::default(), NOW()).unwrap();
+    let mut lines = complains.lines(&JournalQuery::default(), NOW()).unwrap();
     let error = lines.next().unwrap().unwrap_err();
     assert_eq!(error.to_string(), "journalctl failed: Failed to parse timestamp: soon");
     assert!(lines.next().is_none());
     let silent = journal(dir.path(), "exit 1");
-    assert!(silent.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
+    assert!(silent.lines(&JournalQuery::default(), NOW()).unwrap().next().is_none());
     let denied = "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1";
     let denied = journal(dir.path(), denied);
-    let error = denied.lines(&LogQuery::default(), NOW()).unwrap().next().unwrap().unwrap_err();
+    let error = denied.lines(&JournalQuery::default(), NOW()).unwrap().next().unwrap().unwrap_err();
     assert_eq!(error.to_string(), "no permission to read the journal");
     let script = "echo 'Failed to add filter for units: No data available' >&2; exit 1";
     let never = journal(dir.path(), script);
-    assert!(never.lines(&LogQuery::default(), NOW()).unwrap().next().is_none());
+    assert!(never.lines(&JournalQuery::default(), NOW()).unwrap().next().is_none());
     let missing = Journal { program: "/nowhere/journalctl".to_owned(), ..silent };
-    assert!(matches!(missing.lines(&LogQuery::default(), NOW()), Err(JournalError::Spawn(_))));
+    assert!(matches!(missing.lines(&JournalQuery::default(), NOW()), Err(JournalError::Spawn(_))));
 }
 
 #[test]
@@ -94,7 +94,8 @@ fn the_newest_lines_of_an_attempt_are_limited_here() {
     let boot = BootId::from_bytes([1; 16]);
     let attempt =
         AttemptSpan { boot, invocation, started: NOW(), ended: None, is_clock_steady: true };
-    let query = LogQuery { attempts: vec![attempt], newest: Some(1), ..LogQuery::default() };
+    let query =
+        JournalQuery { attempts: vec![attempt], newest: Some(1), ..JournalQuery::default() };
     let lines = journal(dir.path(), &script).lines(&query, NOW()).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
     assert_eq!(texts, ["two"]);
@@ -112,7 +113,7 @@ fn new_lines_are_recognised_by_the_monotonic_clock() {
     };
     let (old, new) = (record_at("old", 1), record_at("new", u64::MAX / 2));
     let script = format!(r#"case "$*" in *--follow*) echo '{old}'; echo '{new}';; esac"#);
-    let query = LogQuery { newest: Some(0), follow: true, ..LogQuery::default() };
+    let query = JournalQuery { newest: Some(0), follow: true, ..JournalQuery::default() };
     // // As if the time of day had been set back since.
     let later = Timestamp::from_micros(i64::MAX);
     let lines = journal(dir.path(), &script).lines(&query, later).unwrap();

@@ -20,8 +20,8 @@ use bij_core::{CpuQuota, ExperimentId, Limit, Outcome, Percent};
 use zbus::Variant;
 
 use super::{SystemdUnits, is_down};
-use crate::bus::{Action, call};
-use crate::properties::Properties;
+use crate::bus::{Operation, call};
+use crate::properties::UnitProperties;
 use record::CapRecord;
 
 const NO_EFFECT: &str = "CPU time cannot be limited here: the kernel lacks \
@@ -48,7 +48,7 @@ impl SystemdUnits {
         id: &ExperimentId,
         cap: Percent,
     ) -> Result<Outcome, UnitError> {
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         if is_down(&properties) {
             return Ok(Outcome::Unchanged);
         }
@@ -72,7 +72,7 @@ impl SystemdUnits {
         record.ours = vec![wanted];
         write_record(&record, &cap_state.record_file, id)?;
         // systemd writes to the control group before it answers the next call.
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let group = self.resources(properties.text("ControlGroup").unwrap_or_default());
         if group.cpu_usage_nsec.is_some() && group.cpu_quota.is_none() {
             self.remove_cpu_cap(id).await?;
@@ -86,7 +86,7 @@ impl SystemdUnits {
         if !record_file.exists() {
             return Ok(Outcome::Unchanged);
         }
-        let properties = self.bus.unit(id).await?;
+        let properties = self.bus()?.unit(id).await?;
         let cap_state = self.read_cpu_cap(id, properties.cpu_quota());
         let Some(record) = &cap_state.record else {
             // An operator has set another quota since; it stays.
@@ -100,8 +100,8 @@ impl SystemdUnits {
             let _ = clear_drop_in(&cap_state.file);
         }
         // systemd before 257 loses the new file's place in the order of drop-ins.
-        if !record.reload_was_due && reload_is_due(&self.bus.unit(id).await?) {
-            self.bus.reload().await?;
+        if !record.reload_was_due && reload_is_due(&self.bus()?.unit(id).await?) {
+            self.bus()?.reload().await?;
         }
         let _ = fs::remove_file(&record_file);
         Ok(Outcome::Changed)
@@ -118,10 +118,10 @@ impl SystemdUnits {
     }
 
     async fn set_quota(&self, id: &ExperimentId, quota: Limit<CpuQuota>) -> Result<(), UnitError> {
-        let manager = self.bus.manager().await?;
+        let manager = self.bus()?.manager().await?;
         let value = quota.at().map_or(u64::MAX, CpuQuota::micros_per_sec);
         let properties = [("CPUQuotaPerSecUSec", Variant::from(value))];
-        let action = Action { verb: "limit the CPU time of", id: Some(id) };
+        let action = Operation { verb: "limit the CPU time of", id: Some(id) };
         call(action, manager.set_unit_properties(&id.unit_name(), true, &properties)).await
     }
 }
@@ -145,14 +145,14 @@ fn clear_drop_in(file: &Path) -> io::Result<()> {
     fs::rename(new, file)
 }
 
-fn reload_is_due(properties: &Properties) -> bool {
+fn reload_is_due(properties: &UnitProperties) -> bool {
     properties.flag("NeedDaemonReload") == Some(true)
 }
 
 /// Returns the quota in force without the cap: the previous runtime property `before`, or the quota of the
 /// unit's other files.
 async fn quota_without_cap(
-    properties: &Properties,
+    properties: &UnitProperties,
     cap_state: &CpuCapState,
     before: Option<Limit<CpuQuota>>,
 ) -> Result<Limit<CpuQuota>, UnitError> {

@@ -8,7 +8,7 @@ use bij_core::port::UnitError;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::is_down;
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::list;
 
 /// Time-out of a call here: a kill must not wait for a busy manager.
@@ -78,7 +78,7 @@ async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
 }
 
 async fn kill_unit(bus: &Bus, id: &ExperimentId, whom: &str) -> Result<(), UnitError> {
-    let action = Action { verb: "kill", id: Some(id) };
+    let action = Operation { verb: "kill", id: Some(id) };
     with_timeout(async {
         let manager = bus.manager().await?;
         call(action, manager.kill_unit(&id.unit_name(), whom, SIGKILL)).await

@@ -5,7 +5,7 @@ use bij_core::{ExperimentId, Limit, TimeSpan};
 
 use super::SystemdUnits;
 use crate::drop_in::LAUNCHER;
-use crate::properties::Properties;
+use crate::properties::UnitProperties;
 
 /// Settings of a unit as its manager has them: those of its definition, unless an operator's drop-in overrides
 /// them. Settings that the manager does not return are `None`.
@@ -36,11 +36,11 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn settings_in_force(&self, id: &ExperimentId) -> Result<SettingsInForce, UnitError> {
-        Ok(settings(&self.bus.unit(id).await?))
+        Ok(settings(&self.bus()?.unit(id).await?))
     }
 }
 
-fn settings(properties: &Properties) -> SettingsInForce {
+fn settings(properties: &UnitProperties) -> SettingsInForce {
     let delay = match properties.span_limit("RestartUSec") {
         Some(Limit::At(delay)) => Some(delay),
         Some(Limit::Max) | None => None,

@@ -8,9 +8,9 @@ use bij_core::{ActiveState, ExperimentId};
 use futures_util::future::join3;
 
 use super::{active_state, reset_failed};
-use crate::bus::{Action, Bus, call};
+use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobSuccess, JobVerb};
-use crate::properties::Properties;
+use crate::properties::UnitProperties;
 
 pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
     let (request, unit) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
@@ -47,7 +47,7 @@ struct UnitBeforeStart {
 /// [`UnitError::NotFound`] if there is no template, [`UnitError::NotLoaded`] if the unit cannot be started.
 async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, UnitError> {
     let manager = bus.manager().await?;
-    let action = Action { verb: "inspect", id: Some(id) };
+    let action = Operation { verb: "inspect", id: Some(id) };
     let rows = call(action, manager.list_units_by_names(&[&id.unit_name()])).await?;
     let not_found = || UnitError::NotFound(id.clone());
     let (_, _, load, active, sub_state, _, _, job, _, _) =
@@ -71,7 +71,7 @@ async fn run_start_job(
 ) -> Result<Started, UnitError> {
     let manager = bus.manager().await?;
     let unit = id.unit_name();
-    let pin = Action { verb: "pin", id: Some(id) };
+    let pin = Operation { verb: "pin", id: Some(id) };
     // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
     // until the result is read. The calls are sent in the order in which they are polled here.
     let (reset, pinned, given) =
@@ -106,7 +106,7 @@ async fn run_start_job(
 ///
 /// A unit whose conditions were never checked was loaded anew since: it ran and has ended. A unit without a
 /// stamp has no drop-in: the bare template was started, which runs no experiment.
-fn start_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+fn start_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started, UnitError> {
     let down = active_state(properties) == ActiveState::Inactive;
     let was_checked = properties.monotonic("ConditionTimestampMonotonic").is_some();
     let refused = properties.flag("ConditionResult") == Some(false)
@@ -122,7 +122,7 @@ fn start_result(id: &ExperimentId, properties: &Properties) -> Result<Started, U
 
 /// Returns the result of a start that a condition prevented: skipped, or an error if the condition's program
 /// could not be run.
-fn skip_result(id: &ExperimentId, properties: &Properties) -> Result<Started, UnitError> {
+fn skip_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started, UnitError> {
     let mut statuses = properties.condition_statuses().into_iter();
     match statuses.find(|status| condition_never_ran(*status)) {
         Some(status) => Err(UnitError::NotPrepared {

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use bij_core::{TimeSpan, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::properties::Properties;
+use crate::properties::UnitProperties;
 
 /// Largest difference between two clocks that are read one after the other, in microseconds.
 const CLOCK_TOLERANCE: u64 = 1_000_000;
 
 /// Returns when a unit entered its state; `None` if it never changed.
-pub(super) fn entered_at(properties: &Properties) -> Option<Timestamp> {
+pub(super) fn entered_at(properties: &UnitProperties) -> Option<Timestamp> {
     let recorded = properties.timestamp("StateChangeTimestamp")?;
     let entered = properties.monotonic("StateChangeTimestampMonotonic");
     let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);

@@ -22,17 +22,17 @@ use bij_coordinator::heat::{
 use bij_coordinator::policy::ThermalStatus;
 use bij_coordinator::{Clock as _, Handle, Ports, RunningExperiments};
 use bij_core::definition::CoordinatorSettings;
-use bij_core::port::{Board, UnitManager as _};
+use bij_core::port::{Board, UnitManager as _, UnitRestrainer as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
 use bij_jetson::Machine;
+use bij_systemd::SystemdUnits;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::journal::log_heat;
-use super::units::Units;
 use super::{HandoverFiles, SystemClock};
 use active_restraints::ActiveRestraints;
 use capabilities::HeatCapabilities;
@@ -58,7 +58,7 @@ const MAX_UNREPORTED: usize = 256;
 pub(super) struct HeatWatch<P: Ports> {
     pub(super) machine: Machine,
     pub(super) handle: Handle<P>,
-    pub(super) units: Units,
+    pub(super) units: SystemdUnits,
     pub(super) host: HostContext,
 }
 
@@ -96,7 +96,7 @@ struct HeatLoop<P: Ports> {
     machine: Machine,
     is_jetson: bool,
     handle: Handle<P>,
-    units: Arc<Units>,
+    units: Arc<SystemdUnits>,
     handover: HandoverFiles,
     lives: watch::Receiver<Arc<RunningExperiments>>,
     ladder: Ladder,

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bij_coordinator::{Handle, Ports};
-use bij_core::port::{Handover, UnitError, UnitManager};
+use bij_core::port::{Handover, UnitError, UnitRestrainer as _};
 use bij_core::{ExperimentId, Order, OrderKind, TimeSpan, error_chain};
 use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::HostContext;

@@ -20,12 +20,11 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::error_chain;
 use bij_core::queue::GoingDown;
 use bij_definitions::Definitions;
-use bij_hook::{deferred_start, open_ledger};
-use bij_hook::{is_foreign_root, runtime_scope};
+use bij_hook::{FOREIGN_ROOT, deferred_start, is_foreign_root, open_ledger, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
 use bij_jetson::Machine;
 use bij_store::{Reader, RobustLedger};
-use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
+use bij_systemd::{RuntimeScope, SystemdUnits, UnitSignal, UnitWatch};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::{Builder, Runtime};
@@ -44,7 +43,6 @@ use super::report::report_events;
 use super::runtime_thread::RuntimeThread;
 use super::service_env::ServiceEnv;
 use super::unit_steering::UnitSteering;
-use super::units::{Units, units};
 use super::{BoardRecorder, HandoverFiles, SampleRing, SystemClock, record};
 use crate::runtime::interrupted_runtime;
 
@@ -62,11 +60,21 @@ const DEFERRED_INTERVAL: Duration = Duration::from_secs(5);
 struct Daemon;
 
 impl Ports for Daemon {
-    type Units = Units;
+    type Units = SystemdUnits;
     type Store = RobustLedger;
     type Definitions = Definitions;
     type Board = Machine;
     type Handover = HandoverFiles;
+}
+
+/// Returns PID 1, or the manager of a user, which is connected at the first call. A tree that is not the machine's own has
+/// no manager, because this machine's must not be changed then.
+fn units(host: &HostContext) -> SystemdUnits {
+    if is_foreign_root(host) {
+        SystemdUnits::without_manager(FOREIGN_ROOT)
+    } else {
+        SystemdUnits::unconnected(runtime_scope(host))
+    }
 }
 
 /// Runs the coordinator of an installation until SIGTERM or SIGINT; `board` is another tree to read the hardware

@@ -83,7 +83,7 @@ fn refusal(error: &UnitError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use bij_api::Rights;
-    use bij_core::port::NoUnits;
+    use bij_systemd::SystemdUnits;
 
     use super::*;
 
@@ -91,7 +91,7 @@ mod tests {
     async fn an_order_without_effect_is_removed_and_the_reason_is_returned() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::system(root.path());
-        let units = Arc::new(NoUnits("nothing is there"));
+        let units = Arc::new(SystemdUnits::without_manager("nothing is there"));
         let steering = UnitSteering { units, layout: layout.clone() };
         let caller = Rights::system().caller(0);
         let id = ExperimentId::new("x").unwrap();

@@ -7,8 +7,7 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_definitions::Definitions;
-use bij_local::{Ending, Event, Options, RunError, ShimCommand, Stream, Supervisor};
+use bij_local::{Event, LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -87,7 +86,7 @@ pub(crate) async fn run(
 }
 
 /// Requests the stop of all experiments; their ends arrive as events.
-fn stop(supervisor: &Arc<Supervisor<RobustLedger, Definitions>>, why: &str) {
+fn stop(supervisor: &Arc<Supervisor>, why: &str) {
     let order = Order { kind: OrderKind::Stop, by: format!("{why} by {}", caller()) };
     let supervisor = Arc::clone(supervisor);
     tokio::spawn(async move { supervisor.stop_all(order).await });
@@ -119,8 +118,8 @@ impl LocalSession<'_> {
             Event::Ready { run, .. } => {
                 self.screen.update(&run.experiment, |live| live.state = LiveState::Up);
             }
-            Event::Output(line) if line.stream == Stream::Bij => {}
-            Event::Output(line) if line.stream == Stream::Err => {
+            Event::Output(line) if line.stream == LogStream::Bij => {}
+            Event::Output(line) if line.stream == LogStream::Err => {
                 self.screen.error_output(&line.experiment, &line.text);
             }
             Event::Output(line) => return self.screen.output(&line.experiment, &line.text),
@@ -152,11 +151,13 @@ impl LocalSession<'_> {
         Ok(StdoutReader::Open)
     }
 
-    fn ended(&mut self, id: &ExperimentId, ending: Ending) {
+    fn ended(&mut self, id: &ExperimentId, ending: SupervisionEnd) {
         let state = match ending {
-            Ending::Success | Ending::Stopped { .. } => LiveState::Done,
-            Ending::NotRestarted { .. } | Ending::GaveUp { .. } => LiveState::Failed,
-            Ending::NotStarted { reason } => {
+            SupervisionEnd::Success | SupervisionEnd::Stopped { .. } => LiveState::Done,
+            SupervisionEnd::NotRestarted { .. } | SupervisionEnd::GaveUp { .. } => {
+                LiveState::Failed
+            }
+            SupervisionEnd::NotStarted { reason } => {
                 self.screen
                     .error(&CliError::new(Kind::Failed, format!("cannot start {id}: {reason}")));
                 LiveState::Failed

@@ -19,7 +19,7 @@ fn has(world: &mut World, seconds: u32, used: u64) -> Decision {
 fn stopped(decision: &Decision) -> Option<&Order> {
     decision.actions.iter().find_map(|action| match action {
         Action::Stop { order, .. } => Some(order),
-        Action::Change(_) | Action::Start { .. } => None,
+        Action::Close { .. } | Action::Change(_) | Action::Start { .. } => None,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::policy::{Action, Busy, LastAttempt, MissingUnit, StopRequest, Untrack
 fn stops(world: &World) -> Vec<(String, String)> {
     let stops = world.decide().actions.into_iter().filter_map(|action| match action {
         Action::Stop { experiment, order } => Some((experiment.to_string(), order.by)),
-        Action::Change(_) | Action::Start { .. } => None,
+        Action::Close { .. } | Action::Change(_) | Action::Start { .. } => None,
     });
     stops.collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bij_coordinator::heat::{Because, Haste, HeatStep};
-use bij_core::port::{Handover, UnitError, UnitManager};
+use bij_core::port::{Handover, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ActiveState, ExperimentId, Order, OrderKind};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
@@ -43,7 +43,7 @@ impl From<UnitError> for StepFailure {
 
 /// Executes a step.
 pub(super) async fn execute_step(
-    units: &impl UnitManager,
+    units: &(impl UnitManager + UnitRestrainer),
     handover: &impl Handover,
     step: HeatStep,
     because: &Because,
@@ -73,7 +73,10 @@ pub(super) async fn execute_step(
 }
 
 /// Stops a unit; kills it if the stop takes too long or fails.
-async fn stop_in_haste(units: &impl UnitManager, id: &ExperimentId) -> Result<(), UnitError> {
+async fn stop_in_haste(
+    units: &(impl UnitManager + UnitRestrainer),
+    id: &ExperimentId,
+) -> Result<(), UnitError> {
     let stop = units.stop(id);
     tokio::pin!(stop);
     let mut stopped = tokio::select! {
@@ -145,20 +148,6 @@ mod tests {
             Ok(Outcome::Changed)
         }
 
-        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
-            self.record("kill");
-            Ok(())
-        }
-
-        async fn set_cpu_cap(
-            &self,
-            _: &ExperimentId,
-            cap: Option<Percent>,
-        ) -> Result<Outcome, UnitError> {
-            self.record(&format!("cap {cap:?}"));
-            Ok(Outcome::Changed)
-        }
-
         async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
             Ok(Vec::new())
         }
@@ -170,6 +159,26 @@ mod tests {
                 sub_state: if is_signalled { "stop-sigterm" } else { "stop" }.to_owned(),
                 ..UnitStatus::down(id.clone())
             })
+        }
+    }
+
+    impl UnitRestrainer for Stubborn {
+        async fn set_frozen(&self, _: &ExperimentId, _: bool) -> Result<Outcome, UnitError> {
+            Err(UnitError::Unsupported("nothing can be frozen here"))
+        }
+
+        async fn set_cpu_cap(
+            &self,
+            _: &ExperimentId,
+            cap: Option<Percent>,
+        ) -> Result<Outcome, UnitError> {
+            self.record(&format!("cap {cap:?}"));
+            Ok(Outcome::Changed)
+        }
+
+        async fn kill(&self, _: &ExperimentId) -> Result<(), UnitError> {
+            self.record("kill");
+            Ok(())
         }
     }
 

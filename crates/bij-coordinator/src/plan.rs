@@ -1,0 +1,94 @@
+//! What requests change, as pure functions: each takes what is known and returns the changes, or the reason why
+//! the request is refused. The coordinator carries the changes out.
+
+mod act;
+mod edit;
+mod groups;
+mod positions;
+mod submit;
+
+pub(crate) use act::{act, named};
+pub(crate) use edit::edit;
+pub(crate) use groups::{groups, pause, remove_group, set_group};
+pub use submit::MAX_AT_ONCE;
+pub(crate) use submit::{SubmissionPlanner, check_extras, preview};
+
+use bij_core::RunId;
+use bij_core::port::Change;
+use bij_core::queue::{GroupName, QueueState, QueuedRun};
+
+use crate::RequestError;
+use crate::policy::{Observation, State, admissible};
+
+/// What a request changes: all of it, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Changes that the store takes in one transaction.
+    pub(crate) changes: Vec<Change>,
+    /// Runs whose units are stopped once the changes are in the store.
+    pub(crate) stops: Vec<RunId>,
+    /// Runs that no longer wait after a failed start.
+    pub(crate) retried: Vec<RunId>,
+}
+
+impl Plan {
+    fn change(change: Change) -> Self {
+        Self { changes: vec![change], ..Self::default() }
+    }
+
+    fn state(run: &QueuedRun, state: QueueState, why: String) -> Self {
+        let from = Some(run.state.clone());
+        Self::change(Change::State { run: run.run.clone(), from, state, why })
+    }
+
+    fn add(&mut self, other: Self) {
+        let Self { changes, stops, retried } = other;
+        self.changes.extend(changes);
+        self.stops.extend(stops);
+        self.retried.extend(retried);
+    }
+}
+
+/// Returns the run, or an error if it neither waits nor is held.
+fn waiting<'a>(state: &State, run: &'a QueuedRun) -> Result<&'a QueuedRun, RequestError> {
+    match &run.state {
+        QueueState::Waiting | QueueState::Held { .. } => Ok(run),
+        // A run that another boot has interrupted will wait in a moment.
+        QueueState::Starting { .. } | QueueState::Running
+            if state.interrupted.contains_key(&run.run) =>
+        {
+            Ok(run)
+        }
+        up @ (QueueState::Starting { .. } | QueueState::Running) => {
+            Err(RequestError::NotWaiting { run: run.run.clone(), state: up.clone() })
+        }
+    }
+}
+
+/// Checks that a run of these terms could ever start.
+pub(crate) fn check_admissible(
+    state: &State,
+    seen: &Observation,
+    experiment: &bij_core::ExperimentId,
+    terms: &bij_core::queue::Terms,
+) -> Result<(), RequestError> {
+    let total = seen.sample.memory_total.as_ref().ok().copied();
+    admissible(terms, &state.settings, total, &seen.power)
+        .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
+}
+
+/// Checks that a named group is known: a mistyped one would have no limit.
+fn check_group(
+    state: &State,
+    group: &GroupName,
+    of_definition: &GroupName,
+) -> Result<(), RequestError> {
+    if state.is_set_up(group) || *group == GroupName::default() || group == of_definition {
+        return Ok(());
+    }
+    let set_up = state.groups.keys().chain(state.settings.groups.keys()).cloned();
+    let mut known: Vec<GroupName> = set_up.chain([GroupName::default()]).collect();
+    known.sort();
+    known.dedup();
+    Err(RequestError::NoSuchGroup { name: group.clone(), known })
+}

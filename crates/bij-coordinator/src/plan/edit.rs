@@ -1,0 +1,44 @@
+//! Changes of the terms of waiting runs.
+
+use bij_core::port::Change;
+use bij_core::queue::{Dependency, QueuedRun};
+
+use super::{Plan, check_admissible, check_group, waiting};
+use crate::policy::{Joining, Observation, State, find_cycle};
+use crate::{Edit, RequestError};
+
+/// Returns what a change of a run's terms changes. `unknown` is a dependency of the new terms that does not exist.
+///
+/// # Errors
+/// [`RequestError`] if the run no longer waits, or a submission with the new terms would be refused.
+pub(crate) fn edit(
+    state: &State,
+    seen: &Observation,
+    run: QueuedRun,
+    edit: &Edit,
+    unknown: Option<Dependency>,
+    by: &str,
+) -> Result<Plan, RequestError> {
+    waiting(state, &run)?;
+    let QueuedRun { run, mut terms, .. } = run;
+    let Edit { priority, group, after, not_before, now } = edit;
+    if let Some(group) = group {
+        check_group(state, group, &terms.group)?;
+        terms.group.clone_from(group);
+    }
+    terms.priority = priority.unwrap_or(terms.priority);
+    if let Some(not_before) = not_before {
+        terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+    }
+    terms.now = now.unwrap_or(terms.now);
+    if let Some(on) = unknown {
+        return Err(RequestError::UnknownDependency { experiment: run.experiment, on });
+    }
+    if let Some(after) = after {
+        terms.after.clone_from(after);
+        let (experiment, after) = (&run.experiment, &terms.after);
+        find_cycle(state, &[Joining { run: Some(&run), experiment, after }])?;
+    }
+    check_admissible(state, seen, &run.experiment, &terms)?;
+    Ok(Plan::change(Change::Edit { run, terms: Box::new(terms), by: by.to_owned() }))
+}
