@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::command::queue::tests::entry;
 
-    fn text(why: Why) -> String {
+    fn text(why: &Why) -> String {
         let mut out = Vec::new();
         why.text(&mut out, &TextFormat::for_test()).unwrap();
         String::from_utf8(out).unwrap()
@@ -237,7 +237,7 @@ mod tests {
         };
         let ahead = (1..=7).map(|number| format!("a#{number}").parse().unwrap()).collect();
         let why = Why { entry, ahead };
-        assert_snapshot!(text(why.clone()));
+        assert_snapshot!(text(&why));
         let first = why.entry.waiting_on[..1].into();
         let why = Why { entry: Entry { waiting_on: first, ..why.entry }, ..why };
         assert_json_snapshot!(why);
@@ -249,13 +249,13 @@ mod tests {
             stop_requested_by: Some("al\u{1b}[31mice".to_owned()),
             ..entry("x#1", State::Running, &[])
         };
-        let text = text(Why { entry: stopped, ahead: Vec::new() });
+        let text = text(&Why { entry: stopped, ahead: Vec::new() });
         assert!(text.contains("\n       Stop: requested by alice\n"), "{text}");
     }
 
     #[test]
     fn a_run_that_is_next_up_or_over_says_so() {
-        let alone = |entry| text(Why { entry, ahead: Vec::new() });
+        let alone = |entry| text(&Why { entry, ahead: Vec::new() });
         let over = Entry {
             submitted: None,
             by: None,
